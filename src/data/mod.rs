@@ -1,0 +1,6 @@
+//! Data.
+mod dataset;
+mod error;
+mod sha256;
+pub use dataset::*;
+pub use error::*;

@@ -1,0 +1,306 @@
+//! What the executors in main memory share: buffers, data sets and the loop over operations.
+//!
+//! The reference and the fast CPU path differ in their [`Kernels`] only.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{DataId, Description, Executor, Program, Step, StepMetrics, Values};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::plan::{BufferId, Element, Op, Plan, Role};
+use crate::state::{Layout, State};
+
+/// The arithmetic of a host executor.
+pub trait Kernels {
+    /// What runs.
+    fn describe(&self) -> Description;
+
+    /// Runs one operation.
+    fn run(&mut self, op: &Op, memory: &mut Memory<'_>);
+}
+
+/// An executor whose tensors lie in main memory.
+pub struct HostExecutor<K> {
+    kernels: K,
+    layout: Arc<Layout>,
+    /// Parameters, gradients and moments, one array per parameter.
+    params: Vec<Vec<f32>>,
+    gradients: Vec<Vec<f32>>,
+    moments: Vec<Moments>,
+    programs: Vec<HostProgram>,
+    data: Vec<HostData>,
+    metrics: Vec<StepMetrics>,
+}
+
+/// The optimizer's memory of one parameter.
+#[derive(Clone, Debug, Default)]
+pub struct Moments {
+    /// First moment, or momentum.
+    pub m: Vec<f32>,
+    /// Second moment.
+    pub v: Vec<f32>,
+}
+
+struct HostProgram {
+    plan: Plan,
+    floats: HashMap<BufferId, Vec<f32>>,
+    words: HashMap<BufferId, Vec<u32>>,
+}
+
+struct HostData {
+    images: Vec<u8>,
+    labels: Vec<u8>,
+    order: Vec<u32>,
+}
+
+/// What an operation sees: the buffers by number, the step's values and the data set.
+///
+/// To write a buffer, [`Memory::take`] it, fill it, and [`Memory::put`] it back; meanwhile the
+/// others can be read.
+pub struct Memory<'a> {
+    /// Rows in the plan's batch.
+    pub batch: usize,
+    /// Valid rows.
+    pub rows: usize,
+    /// The step's rate.
+    pub rate: f32,
+    /// What the step measures.
+    pub metrics: &'a mut StepMetrics,
+    /// The optimizer's moments, by parameter.
+    pub moments: &'a mut Vec<Moments>,
+    order: &'a [u32],
+    images: &'a [u8],
+    labels: &'a [u8],
+    plan: &'a Plan,
+    params: &'a mut Vec<Vec<f32>>,
+    gradients: &'a mut Vec<Vec<f32>>,
+    floats: &'a mut HashMap<BufferId, Vec<f32>>,
+    words: &'a mut HashMap<BufferId, Vec<u32>>,
+}
+
+impl Memory<'_> {
+    /// The bytes and the label of each valid row, in the batch's order.
+    pub fn samples(&self) -> impl Iterator<Item = (&[u8], u8)> {
+        let size: usize = self.plan.input_shape.iter().product();
+        self.order.iter().map(move |&i| {
+            let i = i as usize;
+            (&self.images[i * size..][..size], self.labels[i])
+        })
+    }
+
+    /// A float buffer.
+    pub fn floats(&self, id: BufferId) -> &[f32] {
+        match self.plan.buffer(id).role {
+            Role::Parameter(i) => &self.params[i],
+            Role::Gradient(i) => &self.gradients[i],
+            Role::Input | Role::Intermediate => self.floats.get(&id).map_or(&[], Vec::as_slice),
+        }
+    }
+
+    /// A buffer of words.
+    pub fn words(&self, id: BufferId) -> &[u32] {
+        self.words.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Takes a float buffer out, to be written.
+    pub fn take(&mut self, id: BufferId) -> Vec<f32> {
+        std::mem::take(self.slot(id))
+    }
+
+    /// Puts a float buffer back.
+    pub fn put(&mut self, id: BufferId, values: Vec<f32>) {
+        *self.slot(id) = values;
+    }
+
+    /// Takes a buffer of words out, to be written.
+    pub fn take_words(&mut self, id: BufferId) -> Vec<u32> {
+        self.words.remove(&id).unwrap_or_default()
+    }
+
+    /// Puts a buffer of words back.
+    pub fn put_words(&mut self, id: BufferId, values: Vec<u32>) {
+        self.words.insert(id, values);
+    }
+
+    fn slot(&mut self, id: BufferId) -> &mut Vec<f32> {
+        match self.plan.buffer(id).role {
+            Role::Parameter(i) => &mut self.params[i],
+            Role::Gradient(i) => &mut self.gradients[i],
+            Role::Input | Role::Intermediate => self.floats.entry(id).or_default(),
+        }
+    }
+}
+
+impl<K: Kernels> HostExecutor<K> {
+    /// An executor for models with this layout, with all parameters zero.
+    pub fn new(kernels: K, layout: Arc<Layout>) -> Self {
+        let zeros = || -> Vec<Vec<f32>> {
+            let lengths = layout.parameters.iter().map(|p| p.len());
+            lengths.map(|n| vec![0.0; n]).collect()
+        };
+        let moments = zeros().into_iter().zip(zeros());
+        Self {
+            kernels,
+            params: zeros(),
+            gradients: zeros(),
+            moments: moments.map(|(m, v)| Moments { m, v }).collect(),
+            programs: Vec::new(),
+            data: Vec::new(),
+            metrics: Vec::new(),
+            layout,
+        }
+    }
+
+    fn execute(&mut self, ops: Range<usize>, step: &Step) -> Result<StepMetrics> {
+        let program = &mut self.programs[step.program.0];
+        // A data set is needed by the gather alone.
+        let gathers =
+            ops.contains(&0) && matches!(program.plan.ops.first(), Some(Op::Gather { .. }));
+        let (images, labels, order): (&[u8], &[u8], &[u32]) = match self.data.get(step.data.0) {
+            Some(data) if gathers => {
+                let range = step.offset..step.offset + step.rows;
+                let order = data.order.get(range.clone()).ok_or_else(|| {
+                    Error::Argument(format!(
+                        "rows {range:?} lie outside the data set's order of {}",
+                        data.order.len()
+                    ))
+                })?;
+                (&data.images, &data.labels, order)
+            }
+            _ if gathers => {
+                return Err(Error::Argument("the step's data set is not loaded".into()));
+            }
+            _ => (&[], &[], &[]),
+        };
+        let mut metrics = StepMetrics {
+            rows: step.rows as u32,
+            ..StepMetrics::default()
+        };
+        let mut memory = Memory {
+            batch: program.plan.batch,
+            rows: step.rows,
+            rate: step.rate,
+            metrics: &mut metrics,
+            moments: &mut self.moments,
+            order,
+            images,
+            labels,
+            plan: &program.plan,
+            params: &mut self.params,
+            gradients: &mut self.gradients,
+            floats: &mut program.floats,
+            words: &mut program.words,
+        };
+        for op in &program.plan.ops[ops] {
+            self.kernels.run(op, &mut memory);
+        }
+        Ok(metrics)
+    }
+}
+
+impl<K: Kernels> Executor for HostExecutor<K> {
+    fn describe(&self) -> Description {
+        self.kernels.describe()
+    }
+
+    fn compile(&mut self, plan: &Plan) -> Result<Program> {
+        super::check_layout(&self.layout, plan)?;
+        let (mut floats, mut words) = (HashMap::new(), HashMap::new());
+        for (i, buffer) in plan.buffers.iter().enumerate() {
+            match (buffer.role, buffer.element) {
+                (Role::Parameter(_) | Role::Gradient(_), _) => {}
+                (_, Element::F32) => {
+                    floats.insert(BufferId(i), vec![0.0; buffer.len()]);
+                }
+                (_, Element::U32) => {
+                    words.insert(BufferId(i), vec![0; buffer.len()]);
+                }
+            }
+        }
+        self.programs.push(HostProgram {
+            plan: plan.clone(),
+            floats,
+            words,
+        });
+        Ok(Program(self.programs.len() - 1))
+    }
+
+    fn upload(&mut self, state: &State) -> Result<()> {
+        for (i, p) in self.layout.parameters.iter().enumerate() {
+            self.params[i].copy_from_slice(&state.params[p.range()]);
+            self.moments[i].m.copy_from_slice(&state.m[p.range()]);
+            self.moments[i].v.copy_from_slice(&state.v[p.range()]);
+        }
+        Ok(())
+    }
+
+    fn download(&mut self, state: &mut State) -> Result<()> {
+        for (i, p) in self.layout.parameters.iter().enumerate() {
+            state.params[p.range()].copy_from_slice(&self.params[i]);
+            state.m[p.range()].copy_from_slice(&self.moments[i].m);
+            state.v[p.range()].copy_from_slice(&self.moments[i].v);
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, data: &Dataset) -> Result<DataId> {
+        self.data.push(HostData {
+            images: data.images.clone(),
+            labels: data.labels.clone(),
+            order: (0..data.len() as u32).collect(),
+        });
+        Ok(DataId(self.data.len() - 1))
+    }
+
+    fn order(&mut self, data: DataId, order: &[u32]) -> Result<()> {
+        self.data[data.0].order = order.to_vec();
+        Ok(())
+    }
+
+    fn enqueue(&mut self, step: &Step) -> Result<()> {
+        let ops = 0..self.programs[step.program.0].plan.ops.len();
+        let metrics = self.execute(ops, step)?;
+        self.metrics.push(metrics);
+        Ok(())
+    }
+
+    fn completed(&mut self, _wait: bool) -> Result<Vec<StepMetrics>> {
+        Ok(std::mem::take(&mut self.metrics))
+    }
+
+    fn run(&mut self, ops: Range<usize>, step: &Step) -> Result<()> {
+        let metrics = self.execute(ops, step)?;
+        self.metrics.push(metrics);
+        Ok(())
+    }
+
+    fn write(&mut self, program: Program, id: BufferId, values: &Values) -> Result<()> {
+        let host = &mut self.programs[program.0];
+        let buffer = host.plan.buffer(id);
+        super::check_values(buffer, values)?;
+        match (buffer.role, values) {
+            (Role::Parameter(i), Values::F32(v)) => self.params[i].copy_from_slice(v),
+            (Role::Gradient(i), Values::F32(v)) => self.gradients[i].copy_from_slice(v),
+            (_, Values::F32(v)) => {
+                host.floats.insert(id, v.clone());
+            }
+            (_, Values::U32(v)) => {
+                host.words.insert(id, v.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, program: Program, id: BufferId) -> Result<Values> {
+        let host = &self.programs[program.0];
+        let buffer = host.plan.buffer(id);
+        Ok(match (buffer.role, buffer.element) {
+            (Role::Parameter(i), _) => Values::F32(self.params[i].clone()),
+            (Role::Gradient(i), _) => Values::F32(self.gradients[i].clone()),
+            (_, Element::F32) => Values::F32(host.floats.get(&id).cloned().unwrap_or_default()),
+            (_, Element::U32) => Values::U32(host.words.get(&id).cloned().unwrap_or_default()),
+        })
+    }
+}

@@ -1,0 +1,214 @@
+//! Who runs a plan: the GPU, the CPU, the reference, or nobody.
+//!
+//! An [`Executor`] holds the data set, the parameters and the buffers of the plans that it has
+//! compiled, and runs steps. Each of them matches on [`Op`](crate::plan::Op) without a wildcard, so
+//! that the compiler names every place that a new operation needs.
+//!
+//! - [`reference`]: plain loops with f64 accumulation, written to be read; the oracle for the others.
+//! - [`cpu`]: fast, on all cores.
+//! - [`gpu`]: WGSL compute shaders through wgpu.
+//! - [`null`]: scripted metrics and no arithmetic, for tests of what stands above.
+//!
+//! [`compare`] runs two of them side by side and stops at the first buffer that differs.
+
+pub mod compare;
+pub mod cpu;
+pub mod gpu;
+pub mod host;
+pub mod null;
+mod open;
+pub mod reference;
+
+use std::ops::Range;
+
+pub use open::{Backend, Opened, Selection, open};
+
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::plan::{BufferId, Plan};
+use crate::state::State;
+
+/// What runs, in words.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Description {
+    /// `cpu`, `reference`, `vulkan`, `metal`, `dx12`, `gl` or `null`.
+    pub backend: String,
+    /// The adapter's or the processor's name.
+    pub adapter: String,
+    /// The driver and its version, or empty.
+    pub driver: String,
+    /// True for a GPU's interface implemented in software.
+    pub software: bool,
+}
+
+/// A plan that an executor has compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Program(pub usize);
+
+/// A data set that an executor holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DataId(pub usize);
+
+/// One step to run: which plan, on which rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// The plan.
+    pub program: Program,
+    /// The data set.
+    pub data: DataId,
+    /// Place of the batch's first row in the data set's order.
+    pub offset: usize,
+    /// Valid rows, from 1 to the plan's batch.
+    pub rows: usize,
+    /// The rate that the optimizer multiplies with; see [`crate::optimizer::Optimizer::rate`].
+    pub rate: f32,
+}
+
+/// What a step measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepMetrics {
+    /// Sum of the losses of the valid rows.
+    pub loss_sum: f32,
+    /// Valid rows whose largest logit is the label's.
+    pub correct: u32,
+    /// Valid rows.
+    pub rows: u32,
+}
+
+/// The contents of a buffer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values {
+    /// Of a [`crate::plan::Element::F32`] buffer.
+    F32(Vec<f32>),
+    /// Of a [`crate::plan::Element::U32`] buffer.
+    U32(Vec<u32>),
+}
+
+impl Values {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(v) => v.len(),
+            Self::U32(v) => v.len(),
+        }
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The elements as f64, whatever they are.
+    pub fn to_f64(&self) -> Vec<f64> {
+        match self {
+            Self::F32(v) => v.iter().map(|&x| f64::from(x)).collect(),
+            Self::U32(v) => v.iter().map(|&x| f64::from(x)).collect(),
+        }
+    }
+
+    /// The floats of a float buffer; none of another.
+    pub fn into_f32(self) -> Vec<f32> {
+        match self {
+            Self::F32(v) => v,
+            Self::U32(_) => Vec::new(),
+        }
+    }
+}
+
+/// Runs plans of one model. All plans of an executor share its parameters and moments.
+pub trait Executor {
+    /// What runs.
+    fn describe(&self) -> Description;
+
+    /// Prepares a plan: buffers, pipelines, everything that a step should not have to make.
+    ///
+    /// # Errors
+    /// The device cannot run it, or lacks the memory.
+    fn compile(&mut self, plan: &Plan) -> Result<Program>;
+
+    /// Sets parameters and moments.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn upload(&mut self, state: &State) -> Result<()>;
+
+    /// Copies parameters and moments into `state`, after all steps enqueued so far.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn download(&mut self, state: &mut State) -> Result<()>;
+
+    /// Takes a data set, in its own order.
+    ///
+    /// # Errors
+    /// It does not fit the device.
+    fn load(&mut self, data: &Dataset) -> Result<DataId>;
+
+    /// Sets the order in which steps walk through a data set.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn order(&mut self, data: DataId, order: &[u32]) -> Result<()>;
+
+    /// Runs a step now or soon; waits only while too many are under way.
+    ///
+    /// # Errors
+    /// The device failed, now or in an earlier step.
+    fn enqueue(&mut self, step: &Step) -> Result<()>;
+
+    /// The metrics of steps that have finished since the last call, in order; of all steps
+    /// enqueued if `wait`.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn completed(&mut self, wait: bool) -> Result<Vec<StepMetrics>>;
+
+    /// Runs some operations of a plan, and waits for them: for tests, fixtures and comparison.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn run(&mut self, ops: Range<usize>, step: &Step) -> Result<()>;
+
+    /// Sets a buffer.
+    ///
+    /// # Errors
+    /// The values have another type or number than the buffer.
+    fn write(&mut self, program: Program, buffer: BufferId, values: &Values) -> Result<()>;
+
+    /// The contents of a buffer, after all steps enqueued so far.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn read(&mut self, program: Program, buffer: BufferId) -> Result<Values>;
+}
+
+/// All plans of an executor must be of one model.
+fn check_layout(layout: &crate::state::Layout, plan: &Plan) -> Result<()> {
+    if *layout == *plan.layout {
+        return Ok(());
+    }
+    Err(crate::Error::Device(format!(
+        "plan `{}` has other parameters than the executor's model",
+        plan.name
+    )))
+}
+
+/// Values must have their buffer's type and number.
+fn check_values(buffer: &crate::plan::Buffer, values: &Values) -> Result<()> {
+    use crate::plan::Element;
+    let same_type = matches!(
+        (buffer.element, values),
+        (Element::F32, Values::F32(_)) | (Element::U32, Values::U32(_))
+    );
+    if same_type && buffer.len() == values.len() {
+        return Ok(());
+    }
+    Err(crate::Error::Argument(format!(
+        "buffer `{}` holds {} elements of {:?} ({}), received {} values",
+        buffer.name,
+        buffer.len(),
+        buffer.element,
+        crate::shape::dims(&buffer.shape),
+        values.len()
+    )))
+}

@@ -1,0 +1,103 @@
+//! Runs nothing: metrics come from a script. For tests of the trainer and its callbacks.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::{DataId, Description, Executor, Program, Step, StepMetrics, Values};
+use crate::data::Dataset;
+use crate::error::Result;
+use crate::plan::{BufferId, Element, Plan};
+use crate::state::State;
+
+/// An executor that takes every step and answers from a script.
+#[derive(Default)]
+pub struct NullExecutor {
+    /// `(mean loss, accuracy)` of the steps to come; the last one repeats.
+    pub script: VecDeque<(f32, f32)>,
+    /// The steps that were enqueued.
+    pub steps: Vec<Step>,
+    /// The orders that were set.
+    pub orders: Vec<Vec<u32>>,
+    plans: Vec<Plan>,
+    metrics: Vec<StepMetrics>,
+    datasets: usize,
+}
+
+impl NullExecutor {
+    /// An executor that answers with these `(mean loss, accuracy)` pairs, step by step.
+    pub fn new(script: impl IntoIterator<Item = (f32, f32)>) -> Self {
+        Self {
+            script: script.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+}
+
+impl Executor for NullExecutor {
+    fn describe(&self) -> Description {
+        Description {
+            backend: "null".into(),
+            adapter: "none".into(),
+            driver: String::new(),
+            software: true,
+        }
+    }
+
+    fn compile(&mut self, plan: &Plan) -> Result<Program> {
+        self.plans.push(plan.clone());
+        Ok(Program(self.plans.len() - 1))
+    }
+
+    fn upload(&mut self, _state: &State) -> Result<()> {
+        Ok(())
+    }
+
+    fn download(&mut self, _state: &mut State) -> Result<()> {
+        Ok(())
+    }
+
+    fn load(&mut self, _data: &Dataset) -> Result<DataId> {
+        self.datasets += 1;
+        Ok(DataId(self.datasets - 1))
+    }
+
+    fn order(&mut self, _data: DataId, order: &[u32]) -> Result<()> {
+        self.orders.push(order.to_vec());
+        Ok(())
+    }
+
+    fn enqueue(&mut self, step: &Step) -> Result<()> {
+        let (loss, accuracy) = match self.script.len() {
+            0 => (0.0, 0.0),
+            1 => self.script[0],
+            _ => self.script.pop_front().unwrap_or_default(),
+        };
+        self.steps.push(*step);
+        self.metrics.push(StepMetrics {
+            loss_sum: loss * step.rows as f32,
+            correct: (accuracy * step.rows as f32).round() as u32,
+            rows: step.rows as u32,
+        });
+        Ok(())
+    }
+
+    fn completed(&mut self, _wait: bool) -> Result<Vec<StepMetrics>> {
+        Ok(std::mem::take(&mut self.metrics))
+    }
+
+    fn run(&mut self, _ops: Range<usize>, step: &Step) -> Result<()> {
+        self.enqueue(step)
+    }
+
+    fn write(&mut self, program: Program, buffer: BufferId, values: &Values) -> Result<()> {
+        super::check_values(self.plans[program.0].buffer(buffer), values)
+    }
+
+    fn read(&mut self, program: Program, buffer: BufferId) -> Result<Values> {
+        let buffer = self.plans[program.0].buffer(buffer);
+        Ok(match buffer.element {
+            Element::F32 => Values::F32(vec![0.0; buffer.len()]),
+            Element::U32 => Values::U32(vec![0; buffer.len()]),
+        })
+    }
+}

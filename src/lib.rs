@@ -1,0 +1,23 @@
+//! Trains convolutional networks with compute shaders, on any GPU and on the CPU.
+//!
+//! Read the crate in the order in which data flows through it:
+//!
+//! 1. [`data`]: MNIST or the built-in digits, as bytes.
+//! 2. [`model`]: the layers that the user wrote.
+//! 3. [`plan`]: what one step does, as a list of operations over named buffers.
+//! 4. [`exec`]: who does it: the GPU, the CPU, or the reference that checks both.
+//! 5. [`state`]: what training changes; [`optimizer`]: how.
+//!
+//! Random numbers come from [`rng`], sizes of windows from [`shape`].
+
+pub mod data;
+pub mod error;
+pub mod exec;
+pub mod model;
+pub mod optimizer;
+pub mod plan;
+pub mod rng;
+pub mod shape;
+pub mod state;
+
+pub use error::{Error, Result};

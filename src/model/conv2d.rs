@@ -1,0 +1,172 @@
+//! Two-dimensional convolution.
+
+use serde::{Deserialize, Serialize};
+
+use super::layer::{LayerSpec, ParameterSpec, image, yes};
+use super::{Activation, Initializer};
+use crate::plan::{Builder, Value};
+use crate::shape::{Padding, Pair, Window};
+
+/// 2-D convolution (cross-correlation, as in every framework):
+///
+/// ```text
+/// y[n, oy, ox, oc] = f( bias[oc] + Σ_{ky, kx, ic} x[n, oy*sh + ky - pad, ox*sw + kx - pad, ic]
+///                                               * kernel[ky, kx, ic, oc] )
+/// ```
+///
+/// Input `[h, w, c]`, output `[oh, ow, filters]`, kernel `[kh, kw, c, filters]`, bias `[filters]`.
+///
+/// ```
+/// use cnn_gpu::model::{Activation, Conv2D, Sequential};
+/// use cnn_gpu::shape::Padding;
+/// let model = Sequential::new([28, 28, 1])
+///     .add(Conv2D::new(32, 3).activation(Activation::Relu).strides(2).padding(Padding::Same));
+/// assert_eq!(model.output_shape()?, vec![14, 14, 32]);
+/// # Ok::<(), cnn_gpu::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv2D {
+    /// Default: `conv2d`, then `conv2d_1`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Number of output channels.
+    pub filters: usize,
+    /// Height and width of the kernel.
+    pub kernel_size: Pair,
+    /// Default 1.
+    #[serde(default = "one")]
+    pub strides: Pair,
+    /// Default `valid`.
+    #[serde(default)]
+    pub padding: Padding,
+    /// Default `linear`.
+    #[serde(default)]
+    pub activation: Activation,
+    /// Default true.
+    #[serde(default = "yes")]
+    pub use_bias: bool,
+    /// Default `glorot_uniform`.
+    #[serde(default)]
+    pub kernel_initializer: Initializer,
+    /// Default `zeros`.
+    #[serde(default = "zeros")]
+    pub bias_initializer: Initializer,
+}
+
+fn one() -> Pair {
+    1.into()
+}
+
+pub(super) fn zeros() -> Initializer {
+    Initializer::Zeros
+}
+
+impl Conv2D {
+    /// `filters` kernels of `kernel_size` (one number, or height and width), else with the defaults.
+    pub fn new(filters: usize, kernel_size: impl Into<Pair>) -> Self {
+        Self {
+            name: None,
+            filters,
+            kernel_size: kernel_size.into(),
+            strides: one(),
+            padding: Padding::Valid,
+            activation: Activation::Linear,
+            use_bias: true,
+            kernel_initializer: Initializer::GlorotUniform,
+            bias_initializer: Initializer::Zeros,
+        }
+    }
+
+    /// Names the layer.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets the strides.
+    pub fn strides(mut self, strides: impl Into<Pair>) -> Self {
+        self.strides = strides.into();
+        self
+    }
+
+    /// Sets the padding.
+    pub fn padding(mut self, padding: Padding) -> Self {
+        self.padding = padding;
+        self
+    }
+
+    /// Sets the activation.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
+        self
+    }
+
+    /// Keeps or drops the bias.
+    pub fn use_bias(mut self, use_bias: bool) -> Self {
+        self.use_bias = use_bias;
+        self
+    }
+
+    /// Sets how the kernel starts.
+    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
+        self.kernel_initializer = initializer;
+        self
+    }
+
+    fn window(&self, input: &[usize]) -> Result<Window, String> {
+        let [ih, iw, _] = image(input)?;
+        if self.filters == 0 {
+            return Err("filters must be at least 1".into());
+        }
+        Window::new([ih, iw], self.kernel_size, self.strides, self.padding)
+    }
+}
+
+impl LayerSpec for Conv2D {
+    fn kind(&self) -> &'static str {
+        "Conv2D"
+    }
+
+    fn given_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        let window = self.window(input)?;
+        Ok(vec![window.oh, window.ow, self.filters])
+    }
+
+    fn parameters(&self, input: &[usize]) -> Vec<ParameterSpec> {
+        let Pair([kh, kw]) = self.kernel_size;
+        let channels = input.last().copied().unwrap_or(0);
+        let kernel = ParameterSpec {
+            name: "kernel",
+            shape: vec![kh, kw, channels, self.filters],
+            initializer: self.kernel_initializer,
+        };
+        let bias = ParameterSpec {
+            name: "bias",
+            shape: vec![self.filters],
+            initializer: self.bias_initializer,
+        };
+        std::iter::once(kernel)
+            .chain(self.use_bias.then_some(bias))
+            .collect()
+    }
+
+    fn lower(&self, b: &mut Builder, x: Value) -> Result<Value, String> {
+        let window = self.window(&x.shape)?;
+        let kernel = b.parameter("kernel")?;
+        let bias = self.use_bias.then(|| b.parameter("bias")).transpose()?;
+        let y = b.conv2d(
+            x,
+            kernel,
+            bias,
+            window,
+            self.filters,
+            self.activation.pointwise(),
+        );
+        Ok(b.softmax_if_wanted(y, self.activation))
+    }
+}

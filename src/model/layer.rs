@@ -1,0 +1,108 @@
+//! What every layer can tell about itself.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ActivationLayer, AveragePooling2D, Conv2D, Dense, Flatten, Initializer, MaxPooling2D,
+    SumPooling2D,
+};
+use crate::plan::{Builder, Value};
+
+/// A parameter that a layer asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParameterSpec {
+    /// `kernel` or `bias`.
+    pub name: &'static str,
+    /// Kernels of convolutions are `[kh, kw, in, out]`, of dense layers `[in, out]`.
+    pub shape: Vec<usize>,
+    /// How it starts.
+    pub initializer: Initializer,
+}
+
+/// The behaviour common to all layers. Shapes are those of one sample: `[h, w, c]` or `[features]`.
+pub trait LayerSpec {
+    /// The Keras class name, which is also `type` in a model file.
+    fn kind(&self) -> &'static str;
+
+    /// The name that the user gave, if any.
+    fn given_name(&self) -> Option<&str>;
+
+    /// The shape of the output.
+    ///
+    /// # Errors
+    /// Says what was expected and what was received when the layer cannot take `input`.
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String>;
+
+    /// The parameters, in the order in which Keras lists them.
+    fn parameters(&self, input: &[usize]) -> Vec<ParameterSpec>;
+
+    /// Adds the layer's operations to a plan.
+    ///
+    /// # Errors
+    /// As [`LayerSpec::output_shape`].
+    fn lower(&self, b: &mut Builder, x: Value) -> Result<Value, String>;
+}
+
+/// One layer of a [`super::Sequential`] model. In a model file it is a table with a `type`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+#[expect(missing_docs, reason = "each variant is documented at its type")]
+pub enum Layer {
+    Conv2D(Conv2D),
+    MaxPooling2D(MaxPooling2D),
+    AveragePooling2D(AveragePooling2D),
+    SumPooling2D(SumPooling2D),
+    Flatten(Flatten),
+    Dense(Dense),
+    Activation(ActivationLayer),
+}
+
+impl Layer {
+    /// The layer's common behaviour.
+    pub fn spec(&self) -> &dyn LayerSpec {
+        match self {
+            Self::Conv2D(l) => l,
+            Self::MaxPooling2D(l) => l,
+            Self::AveragePooling2D(l) => l,
+            Self::SumPooling2D(l) => l,
+            Self::Flatten(l) => l,
+            Self::Dense(l) => l,
+            Self::Activation(l) => l,
+        }
+    }
+}
+
+macro_rules! into_layer {
+    ($($variant:ident($type:ty)),*) => {$(
+        impl From<$type> for Layer {
+            fn from(layer: $type) -> Self {
+                Self::$variant(layer)
+            }
+        }
+    )*};
+}
+
+into_layer!(
+    Conv2D(Conv2D),
+    MaxPooling2D(MaxPooling2D),
+    AveragePooling2D(AveragePooling2D),
+    SumPooling2D(SumPooling2D),
+    Flatten(Flatten),
+    Dense(Dense),
+    Activation(ActivationLayer)
+);
+
+/// The three sizes of an image-shaped input.
+pub(super) fn image(input: &[usize]) -> Result<[usize; 3], String> {
+    input.try_into().map_err(|_| {
+        format!(
+            "expected an input of height x width x channels, received {}",
+            crate::shape::dims(input)
+        )
+    })
+}
+
+/// `default = "yes"` for serde.
+pub(super) fn yes() -> bool {
+    true
+}

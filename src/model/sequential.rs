@@ -1,0 +1,345 @@
+//! A stack of layers.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Layer, PRESETS, preset};
+use crate::error::{Error, Result};
+use crate::shape::dims;
+
+/// A model: the shape of its input and its layers, one after the other.
+///
+/// ```
+/// use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequential};
+/// let model = Sequential::new([28, 28, 1])
+///     .add(Conv2D::new(32, 3).activation(Activation::Relu))
+///     .add(MaxPooling2D::new(2))
+///     .add(Flatten::new())
+///     .add(Dense::new(10).activation(Activation::Softmax));
+/// assert_eq!(model.output_shape()?, vec![10]);
+/// assert_eq!(Sequential::from_toml(&model.to_toml())?, model);
+/// # Ok::<(), cnn_gpu::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sequential {
+    /// Default `sequential`.
+    #[serde(default = "default_name")]
+    pub name: String,
+    /// Height, width and channels of one input image.
+    pub input_shape: [usize; 3],
+    /// The layers, first to last.
+    #[serde(default)]
+    pub layers: Vec<Layer>,
+}
+
+fn default_name() -> String {
+    "sequential".into()
+}
+
+/// A layer with its name and shapes worked out.
+#[derive(Clone, Debug)]
+pub struct ResolvedLayer<'a> {
+    /// Unique in the model.
+    pub name: String,
+    /// The layer.
+    pub layer: &'a Layer,
+    /// Shape of one input sample.
+    pub input: Vec<usize>,
+    /// Shape of one output sample.
+    pub output: Vec<usize>,
+}
+
+impl Sequential {
+    /// A model without layers for images of this height, width and number of channels.
+    pub fn new(input_shape: [usize; 3]) -> Self {
+        Self {
+            name: default_name(),
+            input_shape,
+            layers: Vec::new(),
+        }
+    }
+
+    /// Names the model.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Adds a layer at the end.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "Keras's word, and not arithmetic"
+    )]
+    pub fn add(mut self, layer: impl Into<Layer>) -> Self {
+        self.layers.push(layer.into());
+        self
+    }
+
+    /// Reads a model from the text of a TOML file.
+    ///
+    /// # Errors
+    /// The line that cannot be understood, or the layer that does not fit.
+    pub fn from_toml(text: &str) -> Result<Self> {
+        let model: Self = toml::from_str(text).map_err(|e| Error::Model {
+            model: "(file)".into(),
+            message: one_line(&e, text),
+        })?;
+        model.resolve()?;
+        Ok(model)
+    }
+
+    /// Reads a model from a TOML file.
+    ///
+    /// # Errors
+    /// As [`Sequential::from_toml`], with the file's name; or the file cannot be read.
+    pub fn from_file(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Error::file(path, format!("cannot read the model file: {e}")))?;
+        Self::from_toml(&text).map_err(|e| match e {
+            Error::Model { message, .. } => Error::file(path, message),
+            other => Error::file(path, other),
+        })
+    }
+
+    /// A preset by its name, or a model file by its path.
+    ///
+    /// # Errors
+    /// Neither exists, or the file does not hold a model.
+    pub fn load(name_or_path: &str) -> Result<Self> {
+        let path = Path::new(name_or_path);
+        match preset(name_or_path) {
+            Some(model) => Ok(model),
+            None if path.exists() => Self::from_file(path),
+            None => Err(Error::Argument(format!(
+                "no model `{name_or_path}`: expected a preset ({}) or the path of a TOML file",
+                PRESETS.join(", ")
+            ))),
+        }
+    }
+
+    /// The model as the text of a TOML file.
+    pub fn to_toml(&self) -> String {
+        // Names, numbers and flags only: nothing that TOML could not hold.
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// Every layer with its name and shapes.
+    ///
+    /// # Errors
+    /// The first layer that cannot take its input, a name that occurs twice, or a size of zero.
+    pub fn resolve(&self) -> Result<Vec<ResolvedLayer<'_>>> {
+        if self.input_shape.contains(&0) || self.layers.is_empty() {
+            return Err(self.error(format!(
+                "expected an input of at least 1x1x1 and one layer, received {} and {} layers",
+                dims(&self.input_shape),
+                self.layers.len()
+            )));
+        }
+        let mut names = Names::default();
+        let mut shape = self.input_shape.to_vec();
+        let mut resolved = Vec::with_capacity(self.layers.len());
+        for layer in &self.layers {
+            let spec = layer.spec();
+            let name = names.name(spec.kind(), spec.given_name());
+            let name = name.map_err(|message| self.error(message))?;
+            let output = spec
+                .output_shape(&shape)
+                .map_err(|message| Error::layer(&name, message))?;
+            check_size(&output).map_err(|message| Error::layer(&name, message))?;
+            for parameter in spec.parameters(&shape) {
+                check_size(&parameter.shape).map_err(|message| Error::layer(&name, message))?;
+            }
+            let input = std::mem::replace(&mut shape, output.clone());
+            resolved.push(ResolvedLayer {
+                name,
+                layer,
+                input,
+                output,
+            });
+        }
+        Ok(resolved)
+    }
+
+    /// Shape of one output sample.
+    ///
+    /// # Errors
+    /// As [`Sequential::resolve`].
+    pub fn output_shape(&self) -> Result<Vec<usize>> {
+        let last = self.resolve()?.pop();
+        Ok(last.map(|layer| layer.output).unwrap_or_default())
+    }
+
+    /// Number of trainable parameters.
+    ///
+    /// # Errors
+    /// As [`Sequential::resolve`].
+    pub fn parameter_count(&self) -> Result<usize> {
+        let layers = self.resolve()?;
+        Ok(layers.iter().map(ResolvedLayer::parameter_count).sum())
+    }
+
+    pub(crate) fn error(&self, message: String) -> Error {
+        Error::Model {
+            model: self.name.clone(),
+            message,
+        }
+    }
+}
+
+impl ResolvedLayer<'_> {
+    /// Number of trainable parameters of this layer.
+    pub fn parameter_count(&self) -> usize {
+        let parameters = self.layer.spec().parameters(&self.input);
+        parameters
+            .iter()
+            .map(|p| p.shape.iter().product::<usize>())
+            .sum()
+    }
+}
+
+/// Sizes stay below 2^31 elements, which every index on every device can hold.
+fn check_size(shape: &[usize]) -> Result<(), String> {
+    let count = shape
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d))
+        .filter(|&n| n < 1 << 31);
+    match count {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "a tensor of {} has more than 2^31 elements; make the layer smaller",
+            dims(shape)
+        )),
+    }
+}
+
+/// Gives out layer names: the user's own, or Keras's (`conv2d`, `conv2d_1`, ...).
+#[derive(Default)]
+struct Names {
+    taken: HashSet<String>,
+    counts: HashMap<&'static str, usize>,
+}
+
+impl Names {
+    fn name(&mut self, kind: &'static str, given: Option<&str>) -> Result<String, String> {
+        let name = match given {
+            Some("") => return Err("a layer's name is empty".into()),
+            Some(name) if name.contains('/') => {
+                return Err(format!("layer name `{name}` must not contain `/`"));
+            }
+            Some(name) => name.to_owned(),
+            None => {
+                let count = self.counts.entry(kind).or_insert(0);
+                *count += 1;
+                match *count - 1 {
+                    0 => snake_case(kind),
+                    n => format!("{}_{n}", snake_case(kind)),
+                }
+            }
+        };
+        if !self.taken.insert(name.clone()) {
+            return Err(format!(
+                "two layers are named `{name}`; give each its own name"
+            ));
+        }
+        Ok(name)
+    }
+}
+
+/// `MaxPooling2D` -> `max_pooling2d`, as Keras names layers.
+fn snake_case(kind: &str) -> String {
+    let mut out = String::new();
+    let mut before_was_lower = false;
+    for c in kind.chars() {
+        if c.is_ascii_uppercase() && before_was_lower {
+            out.push('_');
+        }
+        before_was_lower = c.is_ascii_lowercase();
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+/// A TOML error as one line: its place and its message.
+fn one_line(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().replace('\n', "; ");
+    match error.span() {
+        Some(span) => {
+            let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
+            format!("line {line}: {message}")
+        }
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Conv2D, Dense, Flatten, MaxPooling2D};
+
+    #[test]
+    fn names_follow_keras() {
+        let model = Sequential::new([28, 28, 1])
+            .add(Conv2D::new(2, 3))
+            .add(MaxPooling2D::new(2))
+            .add(Conv2D::new(2, 3))
+            .add(Flatten::new())
+            .add(Dense::new(3).name("head"));
+        let names: Vec<_> = model
+            .resolve()
+            .unwrap()
+            .into_iter()
+            .map(|l| l.name)
+            .collect();
+        assert_eq!(
+            names,
+            ["conv2d", "max_pooling2d", "conv2d_1", "flatten", "head"]
+        );
+    }
+
+    #[test]
+    fn defaults_in_a_file_are_keras_defaults() {
+        let text = "input_shape = [28, 28, 1]\n[[layers]]\ntype = \"Conv2D\"\nfilters = 32\nkernel_size = 3\n";
+        let model = Sequential::from_toml(text).unwrap();
+        assert_eq!(model, Sequential::new([28, 28, 1]).add(Conv2D::new(32, 3)));
+    }
+
+    #[test]
+    fn an_unknown_key_or_type_is_named_with_its_line() {
+        let text = "input_shape = [28, 28, 1]\n[[layers]]\ntype = \"Dense\"\nunit = 3\n";
+        let message = Sequential::from_toml(text).unwrap_err().to_string();
+        assert!(message.contains("unit"), "{message}");
+        let text = "input_shape = [28, 28, 1]\n[[layers]]\ntype = \"Dens\"\nunits = 3\n";
+        let message = Sequential::from_toml(text).unwrap_err().to_string();
+        assert!(
+            message.contains("Dens") && !message.contains('\n'),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn impossible_layers_are_refused_by_name() {
+        let too_large = Sequential::new([28, 28, 1]).add(Conv2D::new(2, 29).name("first"));
+        let message = too_large.resolve().unwrap_err().to_string();
+        assert!(
+            message.contains("first") && message.contains("29x29"),
+            "{message}"
+        );
+        let not_flat = Sequential::new([28, 28, 1]).add(Dense::new(10));
+        assert!(
+            not_flat
+                .resolve()
+                .unwrap_err()
+                .to_string()
+                .contains("Flatten")
+        );
+        let huge = Sequential::new([1 << 20, 1 << 20, 1 << 20]).add(Flatten::new());
+        assert!(huge.resolve().unwrap_err().to_string().contains("2^31"));
+        let twice = Sequential::new([2, 2, 1])
+            .add(Flatten::new().name("a"))
+            .add(Dense::new(1).name("a"));
+        assert!(twice.resolve().unwrap_err().to_string().contains("`a`"));
+    }
+}

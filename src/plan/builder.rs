@@ -1,0 +1,559 @@
+//! From layers to operations: the forward list, and from its record the backward one.
+//!
+//! A layer's lowering calls the methods here as it would call an eager library. In training each
+//! call also leaves a note on the tape; after the loss, [`Builder::backward`] reads the tape from
+//! its end. The gradient that travels backwards is always the one by a value's *pre-activation*:
+//! whoever makes a gradient sends it through the activation that made the value (see [`Through`]).
+
+use std::sync::Arc;
+
+use super::{Buffer, BufferId, ConvShape, Element, Op, Plan, PoolShape, Purpose, Role, Through};
+use crate::error::{Error, Result};
+use crate::model::{Activation, PoolKind, Sequential};
+use crate::optimizer::Optimizer;
+use crate::shape::Window;
+use crate::state::Layout;
+
+/// A tensor on its way through the layers.
+#[derive(Clone, Debug)]
+pub struct Value {
+    buffer: BufferId,
+    /// Shape of one sample.
+    pub shape: Vec<usize>,
+    /// The pointwise activation that made it.
+    activation: Activation,
+}
+
+impl Value {
+    /// The same tensor with all axes of a sample made one.
+    pub fn flattened(mut self) -> Self {
+        self.shape = vec![self.shape.iter().product()];
+        self
+    }
+
+    fn through(&self) -> Option<Through> {
+        match self.activation {
+            Activation::Linear => None,
+            activation => Some(Through {
+                y: self.buffer,
+                activation,
+            }),
+        }
+    }
+}
+
+/// What the backward pass has to know of one forward operation.
+enum Tape {
+    Conv2d {
+        shape: ConvShape,
+        x: Value,
+        w: BufferId,
+        bias: Option<BufferId>,
+    },
+    Pool2d {
+        shape: PoolShape,
+        x: Value,
+        argmax: Option<BufferId>,
+    },
+    Dense {
+        x: Value,
+        w: BufferId,
+        bias: Option<BufferId>,
+        outputs: usize,
+    },
+    Activation {
+        x: Value,
+    },
+    Softmax {
+        x: Value,
+        y: BufferId,
+        width: usize,
+    },
+}
+
+/// Makes a [`Plan`], operation by operation.
+pub struct Builder {
+    plan: Plan,
+    optimizer: Option<Optimizer>,
+    input_gradient: bool,
+    layer: String,
+    tape: Vec<Tape>,
+}
+
+impl Builder {
+    pub(super) fn new(
+        model: &Sequential,
+        layout: Arc<Layout>,
+        purpose: Purpose,
+        batch: usize,
+    ) -> Self {
+        let (optimizer, input_gradient, what) = match purpose {
+            Purpose::Training(optimizer) => (Some(optimizer), false, "training"),
+            Purpose::Gradients(optimizer) => (Some(optimizer), true, "gradients"),
+            Purpose::Inference => (None, false, "inference"),
+        };
+        let buffers = (layout.parameters.iter().enumerate())
+            .map(|(i, p)| Buffer {
+                name: p.name.clone(),
+                shape: p.shape.clone(),
+                element: Element::F32,
+                role: Role::Parameter(i),
+            })
+            .collect();
+        Self {
+            plan: Plan {
+                name: format!("{} {what}", model.name),
+                batch,
+                input_shape: model.input_shape,
+                classes: 0,
+                layout,
+                buffers,
+                ops: Vec::new(),
+            },
+            optimizer,
+            input_gradient,
+            layer: String::new(),
+            tape: Vec::new(),
+        }
+    }
+
+    pub(super) fn build(mut self, model: &Sequential) -> Result<Plan> {
+        let mut value = self.input(model.input_shape);
+        let labels = self.labels();
+        self.plan.ops.push(Op::Gather {
+            x: value.buffer,
+            labels,
+        });
+        for layer in model.resolve()? {
+            self.layer.clone_from(&layer.name);
+            value = (layer.layer.spec().lower(&mut self, value))
+                .map_err(|message| Error::layer(&layer.name, message))?;
+        }
+        let dlogits = self.softmax_cross_entropy(&value, labels);
+        let dlogits = dlogits.map_err(|message| Error::layer(&self.layer, message))?;
+        if let (Some(dlogits), Some(optimizer)) = (dlogits, self.optimizer) {
+            self.backward(dlogits);
+            self.update(optimizer);
+        }
+        Ok(self.plan)
+    }
+
+    /// The current layer's parameter `kernel` or `bias`.
+    ///
+    /// # Errors
+    /// The layer did not list such a parameter.
+    pub fn parameter(&self, name: &str) -> Result<BufferId, String> {
+        let full = format!("{}/{name}", self.layer);
+        let found = self.plan.layout.find(&full);
+        // Parameters are the first buffers, in the layout's order.
+        found
+            .map(BufferId)
+            .ok_or_else(|| format!("the layer has no parameter `{name}`"))
+    }
+
+    // Convolution, forward and backward.
+
+    /// `f(x ⋆ w + bias)`.
+    pub fn conv2d(
+        &mut self,
+        x: Value,
+        w: BufferId,
+        bias: Option<BufferId>,
+        window: Window,
+        filters: usize,
+        activation: Activation,
+    ) -> Value {
+        let shape = ConvShape {
+            window,
+            ic: x.shape.last().copied().unwrap_or(0),
+            oc: filters,
+        };
+        let y = self.value(vec![window.oh, window.ow, filters], activation);
+        self.plan.ops.push(Op::Conv2dForward {
+            shape,
+            x: x.buffer,
+            w,
+            bias,
+            y: y.buffer,
+            activation,
+        });
+        self.tape.push(Tape::Conv2d { shape, x, w, bias });
+        y
+    }
+
+    fn conv2d_backward(
+        &mut self,
+        dy: BufferId,
+        (shape, x, w, bias): (ConvShape, Value, BufferId, Option<BufferId>),
+        wants_dx: bool,
+    ) -> BufferId {
+        let dw = self.gradient(w);
+        let dbias = bias.map(|b| self.gradient(b));
+        self.plan.ops.push(Op::Conv2dBackwardWeight {
+            shape,
+            x: x.buffer,
+            dy,
+            dw,
+            dbias,
+        });
+        if !wants_dx {
+            return dy;
+        }
+        let dx = self.gradient_of(&x);
+        self.plan.ops.push(Op::Conv2dBackwardInput {
+            shape,
+            dy,
+            w,
+            dx,
+            through: x.through(),
+        });
+        dx
+    }
+
+    // Pooling, forward and backward.
+
+    /// Max, average or sum pooling.
+    pub fn pool2d(&mut self, x: Value, window: Window, kind: PoolKind) -> Value {
+        let c = x.shape.last().copied().unwrap_or(0);
+        let shape = PoolShape { window, c, kind };
+        let y = self.value(vec![window.oh, window.ow, c], Activation::Linear);
+        let training = self.optimizer.is_some();
+        let argmax = (kind == PoolKind::Max && training).then(|| {
+            let shape = self.plan.buffer(y.buffer).shape.clone();
+            let name = format!("{} argmax", self.layer);
+            self.buffer(name, shape, Element::U32, Role::Intermediate)
+        });
+        self.plan.ops.push(Op::Pool2dForward {
+            shape,
+            x: x.buffer,
+            y: y.buffer,
+            argmax,
+        });
+        self.tape.push(Tape::Pool2d { shape, x, argmax });
+        y
+    }
+
+    fn pool2d_backward(
+        &mut self,
+        dy: BufferId,
+        (shape, x, argmax): (PoolShape, Value, Option<BufferId>),
+    ) -> BufferId {
+        let dx = self.gradient_of(&x);
+        self.plan.ops.push(Op::Pool2dBackward {
+            shape,
+            dy,
+            argmax,
+            dx,
+            through: x.through(),
+        });
+        dx
+    }
+
+    // Dense layers, forward and backward.
+
+    /// `f(x w + bias)`.
+    pub fn dense(
+        &mut self,
+        x: Value,
+        w: BufferId,
+        bias: Option<BufferId>,
+        units: usize,
+        activation: Activation,
+    ) -> Value {
+        let y = self.value(vec![units], activation);
+        self.plan.ops.push(Op::DenseForward {
+            inputs: x.shape.iter().product(),
+            outputs: units,
+            x: x.buffer,
+            w,
+            bias,
+            y: y.buffer,
+            activation,
+        });
+        self.tape.push(Tape::Dense {
+            x,
+            w,
+            bias,
+            outputs: units,
+        });
+        y
+    }
+
+    fn dense_backward(
+        &mut self,
+        dy: BufferId,
+        (x, w, bias, outputs): (Value, BufferId, Option<BufferId>, usize),
+        wants_dx: bool,
+    ) -> BufferId {
+        let inputs = x.shape.iter().product();
+        let dw = self.gradient(w);
+        let dbias = bias.map(|b| self.gradient(b));
+        self.plan.ops.push(Op::DenseBackwardWeight {
+            inputs,
+            outputs,
+            x: x.buffer,
+            dy,
+            dw,
+            dbias,
+        });
+        if !wants_dx {
+            return dy;
+        }
+        let dx = self.gradient_of(&x);
+        self.plan.ops.push(Op::DenseBackwardInput {
+            inputs,
+            outputs,
+            dy,
+            w,
+            dx,
+            through: x.through(),
+        });
+        dx
+    }
+
+    // Activations, forward and backward.
+
+    /// `f(x)`.
+    pub fn activation(&mut self, x: Value, activation: Activation) -> Value {
+        match activation {
+            Activation::Linear => x,
+            Activation::Softmax => self.softmax(x),
+            Activation::Relu | Activation::Sigmoid | Activation::Tanh => {
+                let y = self.value(x.shape.clone(), activation);
+                self.plan.ops.push(Op::ActivationForward {
+                    activation,
+                    x: x.buffer,
+                    y: y.buffer,
+                });
+                self.tape.push(Tape::Activation { x });
+                y
+            }
+        }
+    }
+
+    /// `dy` is already by the pre-activation, that is by `x`: only the activation that made `x`
+    /// is left to pass.
+    fn activation_backward(&mut self, dy: BufferId, x: &Value) -> BufferId {
+        let Some(through) = x.through() else {
+            return dy;
+        };
+        let dx = self.gradient_of(x);
+        self.plan
+            .ops
+            .push(Op::ActivationBackward { through, dy, dx });
+        dx
+    }
+
+    /// `softmax(x)` if that is the activation, else `x`, which has had its activation already.
+    pub fn softmax_if_wanted(&mut self, x: Value, activation: Activation) -> Value {
+        match activation {
+            Activation::Softmax => self.softmax(x),
+            Activation::Linear | Activation::Relu | Activation::Sigmoid | Activation::Tanh => x,
+        }
+    }
+
+    fn softmax(&mut self, x: Value) -> Value {
+        let width = x.shape.last().copied().unwrap_or(0);
+        let y = self.value_named(
+            format!("{} softmax", self.layer),
+            x.shape.clone(),
+            Activation::Linear,
+        );
+        self.plan.ops.push(Op::SoftmaxForward {
+            width,
+            x: x.buffer,
+            y: y.buffer,
+        });
+        self.tape.push(Tape::Softmax {
+            x,
+            y: y.buffer,
+            width,
+        });
+        y
+    }
+
+    fn softmax_backward(
+        &mut self,
+        dy: BufferId,
+        (x, y, width): (Value, BufferId, usize),
+    ) -> BufferId {
+        let dx = self.gradient_of(&x);
+        self.plan.ops.push(Op::SoftmaxBackward {
+            width,
+            dy,
+            y,
+            dx,
+            through: x.through(),
+        });
+        dx
+    }
+
+    // Loss and update.
+
+    /// The last softmax is taken back and fused with the loss, which is then computed from the
+    /// logits: exact where probabilities would round to 0 or 1.
+    fn softmax_cross_entropy(
+        &mut self,
+        y: &Value,
+        labels: BufferId,
+    ) -> Result<Option<BufferId>, String> {
+        let (Some(Op::SoftmaxForward { x: logits, .. }), &[classes]) =
+            (self.plan.ops.last(), y.shape.as_slice())
+        else {
+            return Err(format!(
+                "the last layer must give a softmax over classes, as Dense(10, softmax) does; this one gives {} without it",
+                crate::shape::dims(&y.shape)
+            ));
+        };
+        let logits = *logits;
+        self.plan.ops.pop();
+        let last = self.tape.pop();
+        self.plan.classes = classes;
+        // A pointwise activation just before the softmax (`relu` and then a softmax layer) still
+        // has to be passed; the softmax itself is done.
+        let dlogits = self.optimizer.map(|_| {
+            self.buffer(
+                "dlogits".into(),
+                vec![self.plan.batch, classes],
+                Element::F32,
+                Role::Intermediate,
+            )
+        });
+        self.plan.ops.push(Op::SoftmaxCrossEntropy {
+            classes,
+            logits,
+            labels,
+            probabilities: y.buffer,
+            dlogits,
+        });
+        Ok(match (dlogits, last) {
+            (Some(d), Some(Tape::Softmax { x, .. })) => Some(self.activation_backward(d, &x)),
+            (d, _) => d,
+        })
+    }
+
+    fn backward(&mut self, dlogits: BufferId) {
+        let mut dy = dlogits;
+        while let Some(entry) = self.tape.pop() {
+            // Nothing before the first parameters wants a gradient.
+            let wants_dx = self.input_gradient || self.tape.iter().any(Tape::has_parameters);
+            if !wants_dx && !entry.has_parameters() {
+                break;
+            }
+            dy = match entry {
+                Tape::Conv2d { shape, x, w, bias } => {
+                    self.conv2d_backward(dy, (shape, x, w, bias), wants_dx)
+                }
+                Tape::Pool2d { shape, x, argmax } => self.pool2d_backward(dy, (shape, x, argmax)),
+                Tape::Dense {
+                    x,
+                    w,
+                    bias,
+                    outputs,
+                } => self.dense_backward(dy, (x, w, bias, outputs), wants_dx),
+                Tape::Activation { x } => self.activation_backward(dy, &x),
+                Tape::Softmax { x, y, width } => self.softmax_backward(dy, (x, y, width)),
+            };
+        }
+        if self.input_gradient {
+            // Without a layer that makes one of its own, the input's gradient is the last one.
+            self.plan.buffers[dy.0].name = "d input".into();
+        }
+    }
+
+    fn update(&mut self, optimizer: Optimizer) {
+        let params: Vec<BufferId> = (0..self.plan.layout.parameters.len())
+            .map(BufferId)
+            .collect();
+        if params.is_empty() {
+            return;
+        }
+        let gradients = params.iter().map(|&p| self.gradient(p)).collect();
+        self.plan.ops.push(Op::Update {
+            optimizer,
+            params,
+            gradients,
+        });
+    }
+
+    // Buffers.
+
+    fn input(&mut self, shape: [usize; 3]) -> Value {
+        let buffer = self.buffer(
+            "input".into(),
+            self.batched(&shape),
+            Element::F32,
+            Role::Input,
+        );
+        Value {
+            buffer,
+            shape: shape.to_vec(),
+            activation: Activation::Linear,
+        }
+    }
+
+    fn labels(&mut self) -> BufferId {
+        let shape = vec![self.plan.batch];
+        self.buffer("labels".into(), shape, Element::U32, Role::Input)
+    }
+
+    fn value(&mut self, shape: Vec<usize>, activation: Activation) -> Value {
+        self.value_named(self.layer.clone(), shape, activation)
+    }
+
+    fn value_named(&mut self, name: String, shape: Vec<usize>, activation: Activation) -> Value {
+        let batched = self.batched(&shape);
+        Value {
+            buffer: self.buffer(name, batched, Element::F32, Role::Intermediate),
+            shape,
+            activation,
+        }
+    }
+
+    /// The buffer for the gradient by `x`'s pre-activation.
+    fn gradient_of(&mut self, x: &Value) -> BufferId {
+        let of = self.plan.buffer(x.buffer);
+        let (name, shape) = (format!("d {}", of.name), of.shape.clone());
+        self.buffer(name, shape, Element::F32, Role::Intermediate)
+    }
+
+    /// The buffer for a parameter's gradient.
+    fn gradient(&mut self, parameter: BufferId) -> BufferId {
+        let role = Role::Gradient(parameter.0);
+        if let Some(i) = self.plan.buffers.iter().position(|b| b.role == role) {
+            return BufferId(i);
+        }
+        let of = self.plan.buffer(parameter);
+        let (name, shape) = (format!("d {}", of.name), of.shape.clone());
+        self.buffer(name, shape, Element::F32, role)
+    }
+
+    fn buffer(
+        &mut self,
+        name: String,
+        shape: Vec<usize>,
+        element: Element,
+        role: Role,
+    ) -> BufferId {
+        self.plan.buffers.push(Buffer {
+            name,
+            shape,
+            element,
+            role,
+        });
+        BufferId(self.plan.buffers.len() - 1)
+    }
+
+    fn batched(&self, shape: &[usize]) -> Vec<usize> {
+        [&[self.plan.batch], shape].concat()
+    }
+}
+
+impl Tape {
+    fn has_parameters(&self) -> bool {
+        match self {
+            Self::Conv2d { .. } | Self::Dense { .. } => true,
+            Self::Pool2d { .. } | Self::Activation { .. } | Self::Softmax { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What an operation costs: arithmetic and memory traffic.
+
+use super::{Element, Op, Plan};
+
+impl Plan {
+    /// Floating-point operations of one operation at the full batch; a multiply-add is two.
+    /// Windows that hang over the edge are counted whole. Exponentials and roots count as one.
+    pub fn flops(&self, op: &Op) -> u64 {
+        let len = |id| self.buffer(id).len() as u64;
+        match op {
+            Op::Gather { x, .. } => len(*x),
+            Op::Conv2dForward { shape, y, .. } => {
+                2 * len(*y) * (shape.window.taps() * shape.ic) as u64
+            }
+            Op::Conv2dBackwardInput { shape, dy, .. }
+            | Op::Conv2dBackwardWeight { shape, dy, .. } => {
+                2 * len(*dy) * (shape.window.taps() * shape.ic) as u64
+            }
+            Op::Pool2dForward { shape, y, .. } => len(*y) * shape.window.taps() as u64,
+            Op::Pool2dBackward { shape, dy, .. } => len(*dy) * shape.window.taps() as u64,
+            Op::DenseForward {
+                inputs, outputs, ..
+            }
+            | Op::DenseBackwardInput {
+                inputs, outputs, ..
+            }
+            | Op::DenseBackwardWeight {
+                inputs, outputs, ..
+            } => 2 * (self.batch * inputs * outputs) as u64,
+            Op::ActivationForward { y, .. } => len(*y),
+            Op::ActivationBackward { dx, .. } => 2 * len(*dx),
+            Op::SoftmaxForward { y, .. } => 4 * len(*y),
+            Op::SoftmaxBackward { dx, .. } => 4 * len(*dx),
+            Op::SoftmaxCrossEntropy { logits, .. } => 6 * len(*logits),
+            Op::Update { params, .. } => params.iter().map(|&p| 10 * len(p)).sum(),
+        }
+    }
+
+    /// Bytes that one operation must at least move: each buffer once.
+    pub fn bytes(&self, op: &Op) -> u64 {
+        let moved = |ids: Vec<super::BufferId>| -> u64 {
+            ids.iter()
+                .map(|&id| match self.buffer(id).element {
+                    Element::F32 | Element::U32 => 4 * self.buffer(id).len() as u64,
+                })
+                .sum()
+        };
+        // The gather's own input is bytes; the update also reads and writes both moments.
+        let beside = match op {
+            Op::Gather { x, .. } => self.buffer(*x).len() as u64,
+            Op::Update { params, .. } => 4 * moved(params.clone()),
+            _ => 0,
+        };
+        moved(op.reads()) + moved(op.writes()) + beside
+    }
+}

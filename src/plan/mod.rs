@@ -1,0 +1,149 @@
+//! What one step does: a list of operations over named buffers.
+//!
+//! A plan is made from a model once per purpose (training or inference) and batch size. Read it as
+//! the calls that one would write by hand for this network, written down; `cnn-gpu plan` prints it.
+//! There are no rewrite passes: what is fused is fused in the layer's lowering, through the
+//! [`Builder`].
+
+mod builder;
+mod check;
+mod cost;
+mod op;
+mod print;
+
+use std::sync::Arc;
+
+pub use builder::{Builder, Value};
+pub use op::{ConvShape, Op, PoolShape, Through};
+
+use crate::error::{Error, Result};
+use crate::model::Sequential;
+use crate::optimizer::Optimizer;
+use crate::state::Layout;
+
+/// A buffer's number in its plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub usize);
+
+/// Where a buffer lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Filled from the data set, or by hand in tests: the batch's images and labels.
+    Input,
+    /// The parameter of this number in the layout.
+    Parameter(usize),
+    /// The gradient of the parameter of this number.
+    Gradient(usize),
+    /// Made by one operation and read by others.
+    Intermediate,
+}
+
+/// What a buffer's elements are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// 32-bit floating point.
+    F32,
+    /// 32-bit unsigned: labels, and which cell a max pool took.
+    U32,
+}
+
+/// A tensor that operations read and write.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Buffer {
+    /// A name a person would say; also its label on the device.
+    pub name: String,
+    /// Its shape, batch included.
+    pub shape: Vec<usize>,
+    /// What its elements are.
+    pub element: Element,
+    /// Where it lives.
+    pub role: Role,
+}
+
+impl Buffer {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// True if it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The operations of one step, in order, and the buffers they work on.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The model's name and the purpose.
+    pub name: String,
+    /// Rows in a batch. A short batch runs the same plan with fewer valid rows.
+    pub batch: usize,
+    /// Height, width and channels of one input image.
+    pub input_shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+    /// The parameters' places.
+    pub layout: Arc<Layout>,
+    /// The buffers; a [`BufferId`] indexes them.
+    pub buffers: Vec<Buffer>,
+    /// The operations.
+    pub ops: Vec<Op>,
+}
+
+/// What a plan is for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Purpose {
+    /// Forward, loss, backward and update.
+    Training(Optimizer),
+    /// As training, with the gradient of the input as well: what fixtures compare.
+    Gradients(Optimizer),
+    /// Forward, probabilities and loss.
+    Inference,
+}
+
+impl Plan {
+    /// Lowers `model` for `purpose` at this batch size.
+    ///
+    /// # Errors
+    /// As [`Sequential::resolve`]; a last layer without softmax; a batch of zero or one so large
+    /// that a tensor passes 2^31 elements.
+    pub fn new(model: &Sequential, purpose: Purpose, batch: usize) -> Result<Self> {
+        let layout = Layout::new(model)?;
+        let largest = largest_tensor(model)?;
+        let limit = ((1usize << 31) - 1) / largest;
+        if batch == 0 || batch > limit {
+            return Err(Error::Argument(format!(
+                "batch size {batch} is impossible for model `{}`: expected 1 to {limit}",
+                model.name
+            )));
+        }
+        let plan = Builder::new(model, layout, purpose, batch).build(model)?;
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// The buffer of this number.
+    pub fn buffer(&self, id: BufferId) -> &Buffer {
+        &self.buffers[id.0]
+    }
+
+    /// The buffer of this name.
+    ///
+    /// # Errors
+    /// No buffer has this name.
+    pub fn find(&self, name: &str) -> Result<BufferId> {
+        let found = self.buffers.iter().position(|b| b.name == name);
+        found
+            .map(BufferId)
+            .ok_or_else(|| Error::Argument(format!("plan `{}` has no buffer `{name}`", self.name)))
+    }
+}
+
+/// Elements per sample of the largest tensor.
+fn largest_tensor(model: &Sequential) -> Result<usize> {
+    let input = model.input_shape.iter().product();
+    let layers = model.resolve()?;
+    let outputs = layers.iter().map(|l| l.output.iter().product::<usize>());
+    Ok(outputs.fold(input, usize::max).max(1))
+}

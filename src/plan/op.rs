@@ -1,0 +1,278 @@
+//! The operations: what is computed, never how.
+//!
+//! `n` is the batch, images are `[n, h, w, c]`, kernels `[kh, kw, ic, oc]` or `[in, out]`; `dx` is
+//! the gradient of the loss by `x`. Rows of the batch past the valid ones hold zeros on entry and
+//! get a zero gradient from the loss, so no other operation has to know about short batches.
+
+use super::BufferId;
+use crate::model::{Activation, PoolKind};
+use crate::optimizer::Optimizer;
+use crate::shape::Window;
+
+/// The sizes of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvShape {
+    /// Where the kernel reads.
+    pub window: Window,
+    /// Input channels.
+    pub ic: usize,
+    /// Output channels.
+    pub oc: usize,
+}
+
+/// The sizes of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PoolShape {
+    /// Where the pool reads.
+    pub window: Window,
+    /// Channels.
+    pub c: usize,
+    /// What it makes of the cells.
+    pub kind: PoolKind,
+}
+
+/// A gradient that goes on through the activation that made `y`: the result is multiplied by the
+/// activation's derivative, which is a function of `y`. It is fused into the operation that makes
+/// the gradient, so that a layer's backward pass starts at its own pre-activation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Through {
+    /// The activation's output, of the gradient's shape.
+    pub y: BufferId,
+    /// A pointwise activation other than linear.
+    pub activation: Activation,
+}
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "each variant's formula names its fields")]
+pub enum Op {
+    /// `x[r, ..] = image[order[offset + r], ..] / 255`, `labels[r] = label[order[offset + r]]` for
+    /// the valid rows `r`; zeros in the others.
+    Gather { x: BufferId, labels: BufferId },
+    /// `y = f(x ⋆ w + bias)`.
+    Conv2dForward {
+        shape: ConvShape,
+        x: BufferId,
+        w: BufferId,
+        bias: Option<BufferId>,
+        y: BufferId,
+        activation: Activation,
+    },
+    /// `dx[n, iy, ix, ic] = f'(x) * Σ_{ky, kx, oc} dy[n, oy, ox, oc] * w[ky, kx, ic, oc]` over all
+    /// output cells whose window has `(iy, ix)` at `(ky, kx)`.
+    Conv2dBackwardInput {
+        shape: ConvShape,
+        dy: BufferId,
+        w: BufferId,
+        dx: BufferId,
+        through: Option<Through>,
+    },
+    /// `dw[ky, kx, ic, oc] = Σ_{n, oy, ox} x[n, oy*sh + ky - pad, ox*sw + kx - pad, ic] *
+    /// dy[n, oy, ox, oc]` and `dbias[oc] = Σ_{n, oy, ox} dy[n, oy, ox, oc]`.
+    Conv2dBackwardWeight {
+        shape: ConvShape,
+        x: BufferId,
+        dy: BufferId,
+        dw: BufferId,
+        dbias: Option<BufferId>,
+    },
+    /// `y = pool(x)`; a max pool in training also writes `argmax`: `ky * kw + kx` of the cell taken.
+    Pool2dForward {
+        shape: PoolShape,
+        x: BufferId,
+        y: BufferId,
+        argmax: Option<BufferId>,
+    },
+    /// `dx[n, iy, ix, c] = f'(x) * Σ dy[n, oy, ox, c] * share` over all windows that hold
+    /// `(iy, ix)`: the share is 1 for a sum, `1 / real cells` for an average, and for a max 1 where
+    /// `argmax` names this cell, else 0.
+    Pool2dBackward {
+        shape: PoolShape,
+        dy: BufferId,
+        argmax: Option<BufferId>,
+        dx: BufferId,
+        through: Option<Through>,
+    },
+    /// `y[n, o] = f(bias[o] + Σ_i x[n, i] * w[i, o])`.
+    DenseForward {
+        inputs: usize,
+        outputs: usize,
+        x: BufferId,
+        w: BufferId,
+        bias: Option<BufferId>,
+        y: BufferId,
+        activation: Activation,
+    },
+    /// `dx[n, i] = f'(x) * Σ_o dy[n, o] * w[i, o]`.
+    DenseBackwardInput {
+        inputs: usize,
+        outputs: usize,
+        dy: BufferId,
+        w: BufferId,
+        dx: BufferId,
+        through: Option<Through>,
+    },
+    /// `dw[i, o] = Σ_n x[n, i] * dy[n, o]`, `dbias[o] = Σ_n dy[n, o]`.
+    DenseBackwardWeight {
+        inputs: usize,
+        outputs: usize,
+        x: BufferId,
+        dy: BufferId,
+        dw: BufferId,
+        dbias: Option<BufferId>,
+    },
+    /// `y = f(x)` for a pointwise activation.
+    ActivationForward {
+        activation: Activation,
+        x: BufferId,
+        y: BufferId,
+    },
+    /// `dx = f'(y) * dy`.
+    ActivationBackward {
+        through: Through,
+        dy: BufferId,
+        dx: BufferId,
+    },
+    /// `y[r, i] = exp(x[r, i]) / Σ_j exp(x[r, j])` over rows of `width` cells.
+    SoftmaxForward {
+        width: usize,
+        x: BufferId,
+        y: BufferId,
+    },
+    /// `dx[r, i] = f'(x) * y[r, i] * (dy[r, i] - Σ_j dy[r, j] * y[r, j])`.
+    SoftmaxBackward {
+        width: usize,
+        dy: BufferId,
+        y: BufferId,
+        dx: BufferId,
+        through: Option<Through>,
+    },
+    /// Softmax and categorical cross-entropy in one, from the logits:
+    /// `p = softmax(logits)`, `loss[r] = -ln p[r, label[r]]`, and in training
+    /// `dlogits[r, i] = (p[r, i] - (i == label[r])) / rows`. Over the valid rows the losses and the
+    /// rows whose largest logit is the label's (the first of equal ones) are summed into the
+    /// step's slot.
+    SoftmaxCrossEntropy {
+        classes: usize,
+        logits: BufferId,
+        labels: BufferId,
+        probabilities: BufferId,
+        dlogits: Option<BufferId>,
+    },
+    /// One optimizer step over all parameters; see [`Optimizer`] for the formulas.
+    Update {
+        optimizer: Optimizer,
+        params: Vec<BufferId>,
+        gradients: Vec<BufferId>,
+    },
+}
+
+impl Op {
+    /// The name that the kernel, the pipeline, the test and the bench row share.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Gather { .. } => "gather",
+            Self::Conv2dForward { .. } => "conv2d_forward",
+            Self::Conv2dBackwardInput { .. } => "conv2d_backward_input",
+            Self::Conv2dBackwardWeight { .. } => "conv2d_backward_weight",
+            Self::Pool2dForward { .. } => "pool2d_forward",
+            Self::Pool2dBackward { .. } => "pool2d_backward",
+            Self::DenseForward { .. } => "dense_forward",
+            Self::DenseBackwardInput { .. } => "dense_backward_input",
+            Self::DenseBackwardWeight { .. } => "dense_backward_weight",
+            Self::ActivationForward { .. } => "activation_forward",
+            Self::ActivationBackward { .. } => "activation_backward",
+            Self::SoftmaxForward { .. } => "softmax_forward",
+            Self::SoftmaxBackward { .. } => "softmax_backward",
+            Self::SoftmaxCrossEntropy { .. } => "softmax_cross_entropy",
+            Self::Update { optimizer, .. } => match optimizer {
+                Optimizer::Sgd { .. } => "sgd_update",
+                Optimizer::RmsProp { .. } => "rmsprop_update",
+                Optimizer::Adam { .. } => "adam_update",
+            },
+        }
+    }
+
+    /// Every name that [`Op::name`] can give: a coverage test asks for a case of each.
+    pub const NAMES: &'static [&'static str] = &[
+        "gather",
+        "conv2d_forward",
+        "conv2d_backward_input",
+        "conv2d_backward_weight",
+        "pool2d_forward",
+        "pool2d_backward",
+        "dense_forward",
+        "dense_backward_input",
+        "dense_backward_weight",
+        "activation_forward",
+        "activation_backward",
+        "softmax_forward",
+        "softmax_backward",
+        "softmax_cross_entropy",
+        "sgd_update",
+        "rmsprop_update",
+        "adam_update",
+    ];
+
+    /// The buffers that the operation reads.
+    pub fn reads(&self) -> Vec<BufferId> {
+        let y = |through: &Option<Through>| through.map(|t| t.y);
+        match self {
+            Self::Gather { .. } => vec![],
+            Self::Conv2dForward { x, w, bias, .. } | Self::DenseForward { x, w, bias, .. } => {
+                [*x, *w].into_iter().chain(*bias).collect()
+            }
+            Self::Conv2dBackwardInput { dy, w, through, .. }
+            | Self::DenseBackwardInput { dy, w, through, .. } => {
+                [*dy, *w].into_iter().chain(y(through)).collect()
+            }
+            Self::Conv2dBackwardWeight { x, dy, .. } | Self::DenseBackwardWeight { x, dy, .. } => {
+                vec![*x, *dy]
+            }
+            Self::Pool2dForward { x, .. }
+            | Self::ActivationForward { x, .. }
+            | Self::SoftmaxForward { x, .. } => vec![*x],
+            Self::Pool2dBackward {
+                dy,
+                argmax,
+                through,
+                ..
+            } => [*dy].into_iter().chain(*argmax).chain(y(through)).collect(),
+            Self::ActivationBackward { through, dy, .. } => vec![through.y, *dy],
+            Self::SoftmaxBackward {
+                dy, y: p, through, ..
+            } => [*dy, *p].into_iter().chain(y(through)).collect(),
+            Self::SoftmaxCrossEntropy { logits, labels, .. } => vec![*logits, *labels],
+            Self::Update {
+                params, gradients, ..
+            } => params.iter().chain(gradients).copied().collect(),
+        }
+    }
+
+    /// The buffers that the operation writes.
+    pub fn writes(&self) -> Vec<BufferId> {
+        match self {
+            Self::Gather { x, labels } => vec![*x, *labels],
+            Self::Conv2dForward { y, .. }
+            | Self::DenseForward { y, .. }
+            | Self::ActivationForward { y, .. }
+            | Self::SoftmaxForward { y, .. } => vec![*y],
+            Self::Pool2dForward { y, argmax, .. } => [*y].into_iter().chain(*argmax).collect(),
+            Self::Conv2dBackwardInput { dx, .. }
+            | Self::Pool2dBackward { dx, .. }
+            | Self::DenseBackwardInput { dx, .. }
+            | Self::ActivationBackward { dx, .. }
+            | Self::SoftmaxBackward { dx, .. } => vec![*dx],
+            Self::Conv2dBackwardWeight { dw, dbias, .. }
+            | Self::DenseBackwardWeight { dw, dbias, .. } => {
+                [*dw].into_iter().chain(*dbias).collect()
+            }
+            Self::SoftmaxCrossEntropy {
+                probabilities,
+                dlogits,
+                ..
+            } => [*probabilities].into_iter().chain(*dlogits).collect(),
+            Self::Update { params, .. } => params.clone(),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Windows over images: where a convolution or a pool reads for each cell that it writes.
+
+use serde::{Deserialize, Serialize};
+
+/// How a window may hang over the edge of its input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Padding {
+    /// Only whole windows: `out = floor((in - kernel) / stride) + 1`.
+    #[default]
+    Valid,
+    /// `out = ceil(in / stride)`; of `max((out - 1) * stride + kernel - in, 0)` padding cells the
+    /// odd one comes at the end, as in TensorFlow.
+    Same,
+}
+
+/// One or two sizes: `3` and `[3, 3]` mean the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "OneOrTwo", into = "[usize; 2]")]
+pub struct Pair(pub [usize; 2]);
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected an integer or two of them, like 3 or [3, 2]"
+)]
+enum OneOrTwo {
+    One(usize),
+    Two([usize; 2]),
+}
+
+impl From<OneOrTwo> for Pair {
+    fn from(value: OneOrTwo) -> Self {
+        match value {
+            OneOrTwo::One(n) => Self([n, n]),
+            OneOrTwo::Two(pair) => Self(pair),
+        }
+    }
+}
+
+impl From<Pair> for [usize; 2] {
+    fn from(pair: Pair) -> Self {
+        pair.0
+    }
+}
+
+impl From<usize> for Pair {
+    fn from(n: usize) -> Self {
+        Self([n, n])
+    }
+}
+
+impl From<[usize; 2]> for Pair {
+    fn from(pair: [usize; 2]) -> Self {
+        Self(pair)
+    }
+}
+
+impl From<(usize, usize)> for Pair {
+    fn from((h, w): (usize, usize)) -> Self {
+        Self([h, w])
+    }
+}
+
+/// A `kh` x `kw` window that moves over an `ih` x `iw` image in strides of `sh`, `sw` and stops at
+/// `oh` x `ow` places. The window of output cell `(oy, ox)` starts at input cell
+/// `(oy * sh - pad_top, ox * sw - pad_left)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the letters are explained above")]
+pub struct Window {
+    pub ih: usize,
+    pub iw: usize,
+    pub kh: usize,
+    pub kw: usize,
+    pub sh: usize,
+    pub sw: usize,
+    pub pad_top: usize,
+    pub pad_left: usize,
+    pub oh: usize,
+    pub ow: usize,
+}
+
+impl Window {
+    /// Places `kernel` over `input` (height, width).
+    ///
+    /// # Errors
+    /// A size of zero, or a `valid` window larger than its input.
+    pub fn new(
+        input: [usize; 2],
+        kernel: Pair,
+        strides: Pair,
+        padding: Padding,
+    ) -> Result<Self, String> {
+        let (Pair([kh, kw]), Pair([sh, sw])) = (kernel, strides);
+        if kh == 0 || kw == 0 || sh == 0 || sw == 0 {
+            return Err(format!(
+                "kernel or pool size {kh}x{kw} and strides {sh}x{sw} must be at least 1"
+            ));
+        }
+        let fit = |i: usize, k: usize, s: usize| match padding {
+            Padding::Valid if k > i => None,
+            Padding::Valid => Some(((i - k) / s + 1, 0)),
+            Padding::Same => {
+                let out = i.div_ceil(s);
+                Some((out, ((out - 1) * s + k).saturating_sub(i) / 2))
+            }
+        };
+        let [ih, iw] = input;
+        match (fit(ih, kh, sh), fit(iw, kw, sw)) {
+            (Some((oh, pad_top)), Some((ow, pad_left))) => Ok(Self {
+                ih,
+                iw,
+                kh,
+                kw,
+                sh,
+                sw,
+                pad_top,
+                pad_left,
+                oh,
+                ow,
+            }),
+            _ => Err(format!(
+                "the window of {kh}x{kw} is larger than its input of {ih}x{iw}; use padding = \"same\" or a smaller window"
+            )),
+        }
+    }
+
+    /// The input row that output row `oy` reads at kernel row `ky`, if it is not padding.
+    pub fn row(&self, oy: usize, ky: usize) -> Option<usize> {
+        (oy * self.sh + ky)
+            .checked_sub(self.pad_top)
+            .filter(|&iy| iy < self.ih)
+    }
+
+    /// The input column that output column `ox` reads at kernel column `kx`, if it is not padding.
+    pub fn column(&self, ox: usize, kx: usize) -> Option<usize> {
+        (ox * self.sw + kx)
+            .checked_sub(self.pad_left)
+            .filter(|&ix| ix < self.iw)
+    }
+
+    /// Number of kernel cells.
+    pub fn taps(&self) -> usize {
+        self.kh * self.kw
+    }
+}
+
+/// A shape as people read it: `28x28x1`.
+pub fn dims(shape: &[usize]) -> String {
+    let parts: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    parts.join("x")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn same_puts_the_odd_cell_at_the_end() {
+        let w = Window::new([28, 28], 3.into(), 2.into(), Padding::Same).unwrap();
+        assert_eq!((w.oh, w.pad_top), (14, 0));
+        assert_eq!(w.row(13, 2), None);
+        let w = Window::new([7, 7], [2, 5].into(), 1.into(), Padding::Same).unwrap();
+        assert_eq!((w.oh, w.ow, w.pad_top, w.pad_left), (7, 7, 0, 2));
+    }
+
+    #[test]
+    fn valid_drops_what_does_not_fill_a_window() {
+        let w = Window::new([13, 13], 2.into(), 2.into(), Padding::Valid).unwrap();
+        assert_eq!((w.oh, w.ow), (6, 6));
+    }
+
+    #[test]
+    fn fails_when_kernel_is_larger_than_input() {
+        let e = Window::new([3, 3], 5.into(), 1.into(), Padding::Valid).unwrap_err();
+        assert!(e.contains("5x5") && e.contains("3x3"), "{e}");
+    }
+}

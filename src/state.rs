@@ -1,0 +1,179 @@
+//! What training changes: parameters and the optimizer's moments, in flat arenas.
+//!
+//! All parameters lie in one array, each at an aligned offset, so that an optimizer step is one
+//! dispatch, a checkpoint is one copy and moving between devices is "upload the same state".
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Error, Result};
+use crate::model::{Initializer, Sequential};
+use crate::rng::{Key, Stream};
+
+/// Parameters start at multiples of this many floats: 256 bytes, the strictest alignment that
+/// WebGPU asks of a binding.
+const ALIGNMENT: usize = 64;
+
+/// One parameter's place in the arenas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// `LAYER/kernel` or `LAYER/bias`.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Where its first element lies, in floats.
+    pub offset: usize,
+    /// How it starts.
+    pub initializer: Initializer,
+}
+
+impl Parameter {
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// True if it has no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Its elements in an arena.
+    pub fn range(&self) -> Range<usize> {
+        self.offset..self.offset + self.len()
+    }
+}
+
+/// The places of all parameters of a model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layout {
+    /// In the order of the layers, kernel before bias.
+    pub parameters: Vec<Parameter>,
+    /// Floats in an arena, gaps included.
+    pub len: usize,
+}
+
+impl Layout {
+    /// Lays out the parameters of `model`.
+    ///
+    /// # Errors
+    /// As [`Sequential::resolve`].
+    pub fn new(model: &Sequential) -> Result<Arc<Self>> {
+        let mut layout = Self::default();
+        for layer in model.resolve()? {
+            for spec in layer.layer.spec().parameters(&layer.input) {
+                let name = format!("{}/{}", layer.name, spec.name);
+                layout.push(name, spec.shape, spec.initializer);
+            }
+        }
+        if layout.len >= 1 << 31 {
+            return Err(model.error("has more than 2^31 parameters".into()));
+        }
+        Ok(Arc::new(layout))
+    }
+
+    /// Appends a parameter; returns its number.
+    pub fn push(&mut self, name: String, shape: Vec<usize>, initializer: Initializer) -> usize {
+        let parameter = Parameter {
+            name,
+            shape,
+            offset: self.len,
+            initializer,
+        };
+        self.len += parameter.len().next_multiple_of(ALIGNMENT);
+        self.parameters.push(parameter);
+        self.parameters.len() - 1
+    }
+
+    /// The number of the parameter of this name.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.parameters.iter().position(|p| p.name == name)
+    }
+}
+
+/// Parameters, moments and the step counter of one model in training.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Where each parameter lies in the arenas.
+    pub layout: Arc<Layout>,
+    /// The weights.
+    pub params: Vec<f32>,
+    /// First moment (Adam) or momentum.
+    pub m: Vec<f32>,
+    /// Second moment.
+    pub v: Vec<f32>,
+    /// Optimizer steps taken.
+    pub step: u64,
+}
+
+impl State {
+    /// Freshly initialised weights: parameter number `i` is drawn from stream `Init`, coordinate `i`.
+    pub fn new(layout: Arc<Layout>, seed: u64) -> Self {
+        let mut params = vec![0.0; layout.len];
+        for (i, p) in layout.parameters.iter().enumerate() {
+            let key = Key::new(seed).stream(Stream::Init, i as u32);
+            params[p.range()].copy_from_slice(&p.initializer.fill(&p.shape, key));
+        }
+        Self {
+            m: vec![0.0; layout.len],
+            v: vec![0.0; layout.len],
+            params,
+            step: 0,
+            layout,
+        }
+    }
+
+    /// The values of one parameter.
+    ///
+    /// # Errors
+    /// No parameter has this name.
+    pub fn parameter(&self, name: &str) -> Result<&[f32]> {
+        let p = self.entry(name)?;
+        Ok(&self.params[p.range()])
+    }
+
+    /// Sets the values of one parameter.
+    ///
+    /// # Errors
+    /// No parameter has this name, or it has another number of elements.
+    pub fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<()> {
+        let p = self.entry(name)?;
+        if p.len() != values.len() {
+            return Err(Error::Argument(format!(
+                "parameter `{name}` has {} elements ({}), received {}",
+                p.len(),
+                crate::shape::dims(&p.shape),
+                values.len()
+            )));
+        }
+        let range = p.range();
+        self.params[range].copy_from_slice(values);
+        Ok(())
+    }
+
+    fn entry(&self, name: &str) -> Result<&Parameter> {
+        let found = self.layout.find(name);
+        found
+            .map(|i| &self.layout.parameters[i])
+            .ok_or_else(|| Error::Argument(format!("the model has no parameter `{name}`")))
+    }
+
+    /// SHA-256 over the weights' little-endian bytes, parameter by parameter: equal hashes mean
+    /// equal weights to the last bit.
+    pub fn weights_hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        for p in &self.layout.parameters {
+            for value in &self.params[p.range()] {
+                hasher.update(value.to_le_bytes());
+            }
+        }
+        hex(&hasher.finalize())
+    }
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
