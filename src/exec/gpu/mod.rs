@@ -13,6 +13,8 @@ mod lower;
 mod program;
 mod random;
 mod tile;
+#[cfg(test)]
+mod tests;
 pub mod tuning;
 
 pub use adapter::{AdapterInfo, adapters};

@@ -1,0 +1,163 @@
+//! What of the GPU path can be checked without a GPU: texts, twins of structs, dispatch counts.
+
+use std::mem::offset_of;
+
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+
+use super::executor::StepParams;
+use super::lower::{Block, Lowered};
+use super::tuning::Tuning;
+use crate::model::{
+    Activation, AveragePooling2D, Conv2D, Dense, Flatten, MaxPooling2D, Sequential, SumPooling2D,
+    preset,
+};
+use crate::optimizer::Optimizer;
+use crate::plan::{Plan, Purpose};
+use crate::shape::Padding;
+
+const TUNINGS: [Tuning; 4] = [
+    Tuning::NAIVE,
+    Tuning::HARDWARE,
+    Tuning::SOFTWARE,
+    Tuning::SOFTWARE_SUBGROUP,
+];
+
+/// Strides, padding, odd channels, and every activation and pool.
+fn awkward() -> Sequential {
+    Sequential::new([13, 10, 3])
+        .add(
+            Conv2D::new(6, [3, 2])
+                .strides(2)
+                .padding(Padding::Same)
+                .activation(Activation::Tanh),
+        )
+        .add(AveragePooling2D::new(2).padding(Padding::Same))
+        .add(Conv2D::new(8, [1, 5]).padding(Padding::Same).activation(Activation::Sigmoid))
+        .add(MaxPooling2D::new(3).strides(2).padding(Padding::Same))
+        .add(Conv2D::new(5, 1).activation(Activation::Softmax))
+        .add(SumPooling2D::new(2))
+        .add(Flatten::new())
+        .add(Dense::new(7).activation(Activation::Relu))
+        .add(Dense::new(10).activation(Activation::Softmax))
+}
+
+fn plans() -> Vec<Plan> {
+    let models = [
+        awkward(),
+        preset("mnist-cnn").unwrap(),
+        preset("mnist-mlp").unwrap(),
+    ];
+    let purposes = [
+        Purpose::Gradients(Optimizer::adam()),
+        Purpose::Training(Optimizer::rmsprop()),
+        Purpose::Training(Optimizer::sgd()),
+        Purpose::Inference,
+    ];
+    let mut plans = Vec::new();
+    for model in &models {
+        for purpose in purposes {
+            plans.push(Plan::new(model, purpose, 5).unwrap());
+        }
+    }
+    plans
+}
+
+fn parse(source: &str) -> naga::Module {
+    naga::front::wgsl::parse_str(source)
+        .unwrap_or_else(|e| panic!("{}\n{source}", e.emit_to_string(source)))
+}
+
+#[test]
+fn every_kernel_of_every_variant_is_valid_wgsl() {
+    let mut seen = std::collections::HashSet::new();
+    for plan in plans() {
+        for tuning in TUNINGS {
+            let calls = Lowered::new(&plan, &tuning).ops.into_iter().flatten();
+            for call in calls {
+                let source = call.source(65_535);
+                if !seen.insert(source.clone()) {
+                    continue;
+                }
+                let module = parse(&source);
+                Validator::new(ValidationFlags::all(), Capabilities::all())
+                    .validate(&module)
+                    .unwrap_or_else(|e| panic!("{}: {e:?}\n{source}", call.entry));
+                assert!(module.entry_points.iter().any(|e| e.name == call.entry));
+            }
+        }
+    }
+    assert!(seen.len() > 50, "only {} kernels", seen.len());
+}
+
+/// Bindings that a kernel declares are those that the host binds.
+#[test]
+fn every_kernel_declares_the_bindings_that_it_is_given() {
+    for plan in plans() {
+        for call in Lowered::new(&plan, &Tuning::SOFTWARE_SUBGROUP).ops.into_iter().flatten() {
+            let module = parse(&call.source(65_535));
+            let declared = module
+                .global_variables
+                .iter()
+                .filter(|(_, v)| v.binding.is_some_and(|b| b.group == 1))
+                .count();
+            assert_eq!(declared, call.bindings.len(), "{}", call.entry);
+            assert!(call.bindings.len() <= 8, "{}: WebGPU's limit", call.entry);
+        }
+    }
+}
+
+fn members(module: &naga::Module, name: &str) -> Vec<(String, usize)> {
+    let found = module
+        .types
+        .iter()
+        .find(|(_, t)| t.name.as_deref() == Some(name));
+    let Some((_, t)) = found else {
+        panic!("no struct {name}")
+    };
+    let naga::TypeInner::Struct { members, .. } = &t.inner else {
+        panic!("{name} is not a struct")
+    };
+    members
+        .iter()
+        .map(|m| (m.name.clone().unwrap(), m.offset as usize))
+        .collect()
+}
+
+#[test]
+fn the_structs_of_shaders_match_their_rust_twins() {
+    let plan = Plan::new(
+        &preset("mnist-cnn").unwrap(),
+        Purpose::Training(Optimizer::adam()),
+        4,
+    )
+    .unwrap();
+    let lowered = Lowered::new(&plan, &Tuning::HARDWARE);
+    let gather = parse(&lowered.ops[0][0].source(65_535));
+    let expected = [
+        ("offset", offset_of!(StepParams, offset)),
+        ("rows", offset_of!(StepParams, rows)),
+        ("slot", offset_of!(StepParams, slot)),
+        ("rate", offset_of!(StepParams, rate)),
+    ];
+    assert_eq!(members(&gather, "Step"), expected.map(|(n, o)| (n.into(), o)));
+    let reduce = parse(&Lowered::reduce(0..1).source(65_535));
+    let expected = [
+        ("to", offset_of!(Block, to)),
+        ("first", offset_of!(Block, first)),
+        ("stride", offset_of!(Block, stride)),
+        ("splits", offset_of!(Block, splits)),
+    ];
+    assert_eq!(members(&reduce, "Block"), expected.map(|(n, o)| (n.into(), o)));
+}
+
+/// The budget of a network this small, which a real GPU is bound by.
+#[test]
+fn a_training_step_of_the_lab_network_stays_within_its_dispatches() {
+    let model = preset("mnist-cnn").unwrap();
+    let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 64).unwrap();
+    for tuning in [Tuning::HARDWARE, Tuning::SOFTWARE, Tuning::SOFTWARE_SUBGROUP] {
+        let lowered = Lowered::new(&plan, &tuning);
+        let dispatches: usize = lowered.ops.iter().map(Vec::len).sum();
+        assert!(dispatches <= 22, "{dispatches} dispatches with {tuning:?}");
+    }
+}

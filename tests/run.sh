@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# Everything that must hold, cheapest first: format, lints, tests on the CPU and on a GPU, docs.
+# Tests that need a GPU fail without one; where no Vulkan driver is installed this script installs
+# Mesa's software adapter (lavapipe), which is enough for all of them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; "$@"; }
+
+has_vulkan() {
+  ldconfig -p 2>/dev/null | grep -q 'libvulkan\.so\.1' &&
+    compgen -G '/usr/share/vulkan/icd.d/*.json' /dev/null >/dev/null
+}
+
+install_vulkan() {
+  local root=()
+  [ "$(id -u)" -eq 0 ] || root=(sudo)
+  "${root[@]}" apt-get update -q
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -q --no-install-recommends mesa-vulkan-drivers libvulkan1
+}
+
+if [ "$(uname)" = Linux ] && ! has_vulkan; then
+  if command -v apt-get >/dev/null; then
+    step install_vulkan
+  else
+    echo 'no Vulkan driver found: install one, or Mesa with lavapipe, and libvulkan' >&2
+    exit 1
+  fi
+fi
+
+step cargo fmt --all --check
+step cargo clippy --release --locked --all-targets -- -D warnings
+step cargo test --release --locked
+RUSTDOCFLAGS='-D warnings' step cargo doc --release --locked --no-deps
