@@ -150,7 +150,7 @@ impl Window {
     }
 
     /// The cells that output cell `(oy, ox)` reads, in row-major order, without padding.
-    pub fn cells(&self, oy: usize, ox: usize) -> impl Iterator<Item = Cell> {
+    pub fn cells(&self, oy: usize, ox: usize) -> impl Iterator<Item = Cell> + use<> {
         let window = *self;
         (0..self.taps()).filter_map(move |tap| {
             let (ky, kx) = (tap / window.kw, tap % window.kw);

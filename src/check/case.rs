@@ -17,7 +17,7 @@ pub struct Case {
     pub vars: String,
     /// The operation and its buffers.
     pub plan: Plan,
-    /// The buffers that it reads. Parameters are also in `state`.
+    /// The buffers that it reads, but for parameters, which are in `state`.
     pub inputs: Vec<(BufferId, Values)>,
     /// Parameters and moments before the operation.
     pub state: State,
@@ -49,8 +49,7 @@ impl Case {
     /// True if every word of `filter` occurs in [`Case::vars`].
     pub fn matches(&self, filter: &str) -> bool {
         let words: Vec<&str> = self.vars.split_whitespace().collect();
-        let wanted = filter.split_whitespace();
-        self.vars.contains(filter) || wanted.into_iter().all(|word| words.contains(&word))
+        (filter.split_whitespace()).all(|word| words.contains(&word))
     }
 }
 
@@ -108,9 +107,7 @@ impl CaseBuilder {
     /// Random numbers in [-1, 1), others for each buffer.
     pub(super) fn uniform(&self, n: usize) -> Vec<f32> {
         let key = self.key();
-        (0..n as u32)
-            .map(|i| 2.0 * key.uniform(i) - 1.0)
-            .collect()
+        (0..n as u32).map(|i| 2.0 * key.uniform(i) - 1.0).collect()
     }
 
     /// The key of the next buffer's numbers.
@@ -121,8 +118,7 @@ impl CaseBuilder {
     /// A parameter of the layer `layer`, drawn from [-1, 1).
     pub(super) fn parameter(&mut self, name: &str, shape: &[usize]) -> BufferId {
         let name = format!("layer/{name}");
-        self.parameters
-            .push(self.uniform(shape.iter().product()));
+        self.parameters.push(self.uniform(shape.iter().product()));
         let zeros = Initializer::Zeros;
         let number = self.layout.push(name.clone(), shape.to_vec(), zeros);
         self.buffer(&name, shape, Element::F32, Role::Parameter(number))

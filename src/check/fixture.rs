@@ -122,9 +122,8 @@ impl Fixture {
         let model = Sequential::from_file(model)?;
         let bytes = std::fs::read(tensors)
             .map_err(|e| Error::file(tensors, format!("cannot read the fixture: {e}")))?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|e| {
-            Error::file(tensors, format!("not a whole safetensors file: {e}"))
-        })?;
+        let file = SafeTensors::deserialize(&bytes)
+            .map_err(|e| Error::file(tensors, format!("not a whole safetensors file: {e}")))?;
         Reader {
             path: tensors.to_owned(),
             file,
@@ -160,13 +159,7 @@ impl Fixture {
 
     /// Takes all the steps that a rule is expected for, and sets the errors of what they give; of
     /// what every rule gives alike, if this is the `first`.
-    fn run(
-        &self,
-        factory: Factory<'_>,
-        rule: Rule,
-        first: bool,
-        errors: &mut [f64],
-    ) -> Result<()> {
+    fn run(&self, factory: Factory<'_>, rule: Rule, first: bool, errors: &mut [f64]) -> Result<()> {
         let optimizer = rule.optimizer();
         let purpose = Purpose::Gradients(optimizer);
         let plan = Plan::new(&self.model, purpose, self.plan.batch)?;
@@ -614,11 +607,26 @@ mod tests {
         assert_says(message("gradient", bias()), "unknown tensor `gradient`");
         assert_says(message("after/adam", bias()), "unknown tensor");
         assert_says(message("param/dens/bias", bias()), "unknown tensor");
-        assert_says(message("grad/dens/bias", bias()), "no parameter `dens/bias`");
-        assert_says(message("after/adam/1/dense/x", bias()), "no parameter `dense/x`");
-        assert_says(message("after/lion/1/dense/bias", bias()), "no optimizer `lion`");
-        assert_says(message("after/adam/0/dense/bias", bias()), "number of steps");
-        assert_says(message("after/adam/x/dense/bias", bias()), "number of steps");
+        assert_says(
+            message("grad/dens/bias", bias()),
+            "no parameter `dens/bias`",
+        );
+        assert_says(
+            message("after/adam/1/dense/x", bias()),
+            "no parameter `dense/x`",
+        );
+        assert_says(
+            message("after/lion/1/dense/bias", bias()),
+            "no optimizer `lion`",
+        );
+        assert_says(
+            message("after/adam/0/dense/bias", bias()),
+            "number of steps",
+        );
+        assert_says(
+            message("after/adam/x/dense/bias", bias()),
+            "number of steps",
+        );
     }
 
     #[test]

@@ -63,7 +63,9 @@ pub fn check_ops(
 impl Report {
     /// A report of these results.
     pub fn new(results: &[CaseResult]) -> Self {
-        let rows = Op::NAMES.iter().filter_map(|name| OpRow::new(name, results));
+        let rows = Op::NAMES
+            .iter()
+            .filter_map(|name| OpRow::new(name, results));
         Self {
             ops: rows.collect(),
             failures: results.iter().filter(|r| !r.passes()).cloned().collect(),
@@ -78,16 +80,16 @@ impl Report {
 
 impl OpRow {
     fn new(op: &str, results: &[CaseResult]) -> Option<Self> {
-        let of_op: Vec<_> = results.iter().filter(|r| r.op == op).collect();
+        let of_op: Vec<&CaseResult> = results.iter().filter(|r| r.op == op).collect();
         if of_op.is_empty() {
             return None;
         }
-        let (passed, failed): (Vec<_>, Vec<_>) = of_op.iter().partition(|r| r.passes());
+        let passed: Vec<_> = of_op.iter().filter(|r| r.passes()).collect();
         let outputs = of_op.iter().flat_map(|r| &r.outputs);
         Some(Self {
             op: op.into(),
             cases: of_op.len(),
-            failed: failed.len(),
+            failed: of_op.len() - passed.len(),
             worst: passed.iter().map(|r| r.worst()).fold(0.0, f64::max),
             tolerance: outputs.map(|o| o.tolerance).fold(0.0, f64::max),
         })
@@ -145,6 +147,11 @@ mod tests {
             text.ends_with("all 2 cases agree with the reference\n"),
             "{text}"
         );
-        assert!(check("no such case").unwrap_err().to_string().contains("gather"));
+        assert!(
+            check("no such case")
+                .unwrap_err()
+                .to_string()
+                .contains("gather")
+        );
     }
 }

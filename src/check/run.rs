@@ -83,8 +83,8 @@ impl CaseResult {
 pub fn check_case(factory: Factory<'_>, case: &Case) -> CaseResult {
     let mut reference = ReferenceExecutor::reference(Arc::clone(&case.plan.layout));
     let mut executor = factory(Arc::clone(&case.plan.layout));
-    let outputs = outputs(&mut *executor, case)
-        .and_then(|found| Ok((found, outputs(&mut reference, case)?)));
+    let outputs =
+        outputs(&mut *executor, case).and_then(|found| Ok((found, outputs(&mut reference, case)?)));
     let (outputs, failure) = match outputs {
         Ok((found, expected)) => (compare(case.op(), found, expected), None),
         Err(error) => (Vec::new(), Some(error.to_string())),
@@ -210,7 +210,9 @@ pub(crate) fn difference(found: &Values, expected: &Values) -> (f64, usize) {
         return (f64::INFINITY, a.len().min(b.len()));
     }
     let finite = b.iter().copied().filter(|b| b.is_finite());
-    let scale = finite.map(f64::abs).fold(f64::from(f32::MIN_POSITIVE), f64::max);
+    let scale = finite
+        .map(f64::abs)
+        .fold(f64::from(f32::MIN_POSITIVE), f64::max);
     let words = matches!(expected, Values::U32(_));
     let error = |(a, b): (f64, f64)| match (a - b).abs() {
         _ if a == b || (a.is_nan() && b.is_nan()) => 0.0,
@@ -218,9 +220,12 @@ pub(crate) fn difference(found: &Values, expected: &Values) -> (f64, usize) {
         _ => f64::INFINITY,
     };
     let errors = a.into_iter().zip(b).map(error).enumerate();
-    errors.fold((0.0, 0), |worst, (i, error)| {
-        if error > worst.0 { (error, i) } else { worst }
-    })
+    errors.fold(
+        (0.0, 0),
+        |worst, (i, error)| {
+            if error > worst.0 { (error, i) } else { worst }
+        },
+    )
 }
 
 /// The largest relative error that an operation may have in f32.
@@ -283,10 +288,14 @@ mod tests {
     #[test]
     fn every_case_runs_on_the_reference_and_fails_where_nothing_is_computed() {
         for case in cases::all() {
-            let result = check_case(&|layout| Box::new(ReferenceExecutor::reference(layout)), &case);
+            let result = check_case(
+                &|layout| Box::new(ReferenceExecutor::reference(layout)),
+                &case,
+            );
             assert!(result.passes(), "{}", result.message());
             let result = check_case(&|layout| Box::new(HostExecutor::new(Idle, layout)), &case);
-            let same = matches!(case.op(), Op::Update { .. }) && case.vars.contains("gradient=zero");
+            let same =
+                matches!(case.op(), Op::Update { .. }) && case.vars.contains("gradient=zero");
             assert!(same || !result.passes(), "{} passes", case.vars);
         }
     }

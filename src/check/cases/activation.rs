@@ -35,7 +35,10 @@ fn forward(f: Activation, n: usize, input: &str) -> Case {
         x: b.input_of("x", &[1, n], values),
         y: b.output("y", &[1, n]),
     };
-    b.finish(op, &format!("size={n} activation={} input={input}", f.name()))
+    b.finish(
+        op,
+        &format!("size={n} activation={} input={input}", f.name()),
+    )
 }
 
 fn backward(f: Activation, n: usize) -> Case {

@@ -46,11 +46,7 @@ pub(super) fn backward_weight(batch: usize, shape: &ConvShape, x: &[f32], dy: &[
 /// Visits every product `x * w` of a convolution with the places of `x`, of `w` and of the `y` that
 /// it is a term of. Forward and both backward passes are sums over the same triples: each of the
 /// three tensors gathers the products of the other two.
-fn for_each_product(
-    batch: usize,
-    shape: &ConvShape,
-    mut product: impl FnMut(usize, usize, usize),
-) {
+fn for_each_product(batch: usize, shape: &ConvShape, mut product: impl FnMut(usize, usize, usize)) {
     let ConvShape { window, ic, oc } = *shape;
     let x_shape = [batch, window.ih, window.iw, ic];
     let w_shape = [window.kh, window.kw, ic, oc];
@@ -119,7 +115,10 @@ mod tests {
         let shape = shape([3, 3], Padding::Valid, 1, 1);
         let dy = [1.0, 0.0, 0.0, 2.0];
         let dx = backward_input(1, &shape, &dy, &W);
-        assert_eq!(dx, [1.0, 10.0, 0.0, 100.0, 1002.0, 20.0, 0.0, 200.0, 2000.0]);
+        assert_eq!(
+            dx,
+            [1.0, 10.0, 0.0, 100.0, 1002.0, 20.0, 0.0, 200.0, 2000.0]
+        );
         let dw = backward_weight(1, &shape, &X, &dy);
         assert_eq!(dw, [11.0, 14.0, 20.0, 23.0]);
     }

@@ -208,9 +208,7 @@ fn optional<'a>(m: &'a Memory<'_>, id: &Option<BufferId>) -> Option<&'a [f32]> {
 /// Stores a gradient, sent through the activation that made the tensor it belongs to.
 fn put_gradient(m: &mut Memory<'_>, dx: BufferId, values: Vec<f64>, through: Option<&Through>) {
     let values = match through {
-        Some(Through { y, activation }) => {
-            activation::backward(*activation, m.floats(*y), &values)
-        }
+        Some(Through { y, activation }) => activation::backward(*activation, m.floats(*y), &values),
         None => values,
     };
     m.put(dx, rounded(values));

@@ -77,7 +77,7 @@ struct Place {
 }
 
 impl Place {
-    fn cells(&self) -> impl Iterator<Item = Cell> + use<> {
+    fn cells(&self) -> impl Iterator<Item = Cell> {
         self.window.cells(self.oy, self.ox)
     }
 
