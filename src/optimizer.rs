@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// How a step changes the weights `w`, given their gradient `g`. `m` and `v` start at zero.
+///
+/// Coefficients are f64, as Keras keeps them, so that `1 - beta_2` is 0.001 and not 0.000 999 99.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Optimizer {
@@ -15,7 +17,7 @@ pub enum Optimizer {
         /// Default 0.01.
         learning_rate: f32,
         /// Default 0.
-        momentum: f32,
+        momentum: f64,
         /// Default false.
         nesterov: bool,
     },
@@ -25,11 +27,11 @@ pub enum Optimizer {
         /// Default 0.001.
         learning_rate: f32,
         /// Default 0.9.
-        rho: f32,
+        rho: f64,
         /// Default 0.
-        momentum: f32,
+        momentum: f64,
         /// Default 1e-7.
-        epsilon: f32,
+        epsilon: f64,
     },
     /// Adam (Kingma and Ba, 2015): `m += (1 - beta_1) * (g - m)`, `v += (1 - beta_2) * (g² - v)`,
     /// `w -= rate * m / (sqrt(v) + epsilon)` with
@@ -38,11 +40,11 @@ pub enum Optimizer {
         /// Default 0.001.
         learning_rate: f32,
         /// Default 0.9.
-        beta_1: f32,
+        beta_1: f64,
         /// Default 0.999.
-        beta_2: f32,
+        beta_2: f64,
         /// Default 1e-7.
-        epsilon: f32,
+        epsilon: f64,
     },
 }
 
@@ -140,7 +142,8 @@ impl Optimizer {
                 beta_2,
                 ..
             } => {
-                let power = |beta: f32| f64::from(beta).powf(t as f64);
+                // Keras raises the beta that TensorFlow keeps, an f32.
+                let power = |beta: f64| f64::from(beta as f32).powf(t as f64);
                 let correction = (1.0 - power(beta_2)).sqrt() / (1.0 - power(beta_1));
                 (f64::from(learning_rate) * correction) as f32
             }
@@ -158,7 +161,7 @@ impl Optimizer {
                 "learning rate {rate} is not a positive number"
             )));
         }
-        let (coefficients, epsilon): (&[f32], f32) = match self {
+        let (coefficients, epsilon): (&[f64], f64) = match self {
             Self::Sgd { momentum, .. } => (&[*momentum], 0.0),
             Self::RmsProp {
                 rho,

@@ -2,8 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::DataError;
-use super::sha256::hex;
+use super::{DataError, sha256};
 
 /// Labelled images, as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,27 +101,29 @@ impl Dataset {
         }
         hash.update(&self.images);
         hash.update(&self.labels);
-        hex(&hash.finalize())
+        sha256::hex(&hash.finalize())
     }
 }
 
 fn check_length(
-    path: &str,
+    origin: &str,
     shape: [usize; 3],
     found: usize,
     samples: usize,
 ) -> Result<(), DataError> {
+    // The size of one image comes first, so that it is sound even where there is no sample.
     let expected = shape
         .iter()
-        .try_fold(samples, |product, &size| product.checked_mul(size));
+        .try_fold(1_usize, |product, &size| product.checked_mul(size))
+        .and_then(|image| image.checked_mul(samples));
     match expected {
         _ if shape.contains(&0) => Err(DataError::EmptyShape {
-            path: path.into(),
+            origin: origin.into(),
             shape,
         }),
         Some(expected) if expected == found => Ok(()),
         _ => Err(DataError::ImageBytes {
-            path: path.into(),
+            origin: origin.into(),
             shape,
             samples,
             found,
@@ -130,17 +131,76 @@ fn check_length(
     }
 }
 
-fn check_labels(path: &str, classes: usize, labels: &[u8]) -> Result<(), DataError> {
+pub(super) fn check_labels(origin: &str, classes: usize, labels: &[u8]) -> Result<(), DataError> {
     match labels
         .iter()
         .position(|&label| usize::from(label) >= classes)
     {
         None => Ok(()),
         Some(index) => Err(DataError::LabelRange {
-            path: path.into(),
+            origin: origin.into(),
             index,
             label: labels[index],
             classes,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dataset(
+        shape: [usize; 3],
+        classes: usize,
+        images: usize,
+        labels: &[u8],
+    ) -> Result<Dataset, DataError> {
+        let images = (0..images).map(|i| i as u8).collect();
+        Dataset::new("test", "here", shape, classes, images, labels.to_vec())
+    }
+
+    #[test]
+    fn gives_images_and_the_first_samples() {
+        let data = dataset([1, 2, 3], 4, 18, &[0, 3, 1]).unwrap();
+        assert_eq!(data.image(2), [12, 13, 14, 15, 16, 17]);
+        let first = data.take(2);
+        assert_eq!((first.len(), first.image(1)), (2, data.image(1)));
+        assert_eq!(first.labels, [0, 3]);
+        assert_eq!(data.take(100), data);
+        assert!(data.take(0).is_empty());
+    }
+
+    #[test]
+    fn refuses_parts_that_do_not_agree() {
+        let error = |shape, classes, images, labels: &[u8]| {
+            dataset(shape, classes, images, labels)
+                .unwrap_err()
+                .to_string()
+        };
+        let message = error([1, 2, 3], 4, 17, &[0, 3, 1]);
+        assert!(message.contains("found 17 bytes"), "{message}");
+        let message = error([1, 2, 3], 3, 18, &[0, 3, 1]);
+        assert!(message.contains("label 1 is 3"), "{message}");
+        let message = error([1, 0, 3], 3, 0, &[0]);
+        assert!(message.contains("hold no pixel"), "{message}");
+        for labels in [&[][..], &[0]] {
+            let message = error([usize::MAX; 3], 3, 0, labels);
+            assert!(message.contains("bytes of pixels"), "{message}");
+        }
+    }
+
+    #[test]
+    fn fingerprint_tells_data_apart() {
+        let prints = [
+            dataset([1, 2, 3], 4, 6, &[0]),
+            dataset([2, 1, 3], 4, 6, &[0]),
+            dataset([1, 2, 3], 4, 6, &[1]),
+            dataset([1, 2, 3], 4, 12, &[0, 1]),
+        ]
+        .map(|data| data.unwrap().fingerprint());
+        assert!((1..4).all(|i| !prints[..i].contains(&prints[i])));
+        let same = dataset([1, 2, 3], 4, 6, &[0]).unwrap();
+        assert_eq!(same.fingerprint(), prints[0]);
     }
 }

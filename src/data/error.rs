@@ -1,22 +1,191 @@
-//! What can go wrong with data.
-/// x
+//! What can go wrong with data: each message says what was wrong, what was expected, what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::idx::IdxError;
+
+/// Why a data set could not be had.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs)]
+#[non_exhaustive]
 pub enum DataError {
-    #[error("x")]
-    EmptyShape { path: String, shape: [usize; 3] },
-    #[error("x")]
-    ImageBytes {
-        path: String,
+    /// A choice of data set that does not exist.
+    #[error("unknown data set {given:?}: expected auto, mnist or digits")]
+    UnknownChoice {
+        /// What was given.
+        given: String,
+    },
+
+    /// A folder named by the user cannot be used.
+    #[error("{given_by}: {source}")]
+    GivenFolder {
+        /// The argument or environment variable that named the folder.
+        given_by: &'static str,
+        /// What is wrong with it.
+        source: Box<DataError>,
+    },
+
+    /// A folder lacks one of MNIST's files.
+    #[error(
+        "{folder} lacks {file} (or {file}.gz): expected MNIST's four files there; \
+         put them there or name the folder that holds them",
+        folder = folder.display()
+    )]
+    Missing {
+        /// The folder.
+        folder: PathBuf,
+        /// The name of the file, unpacked.
+        file: String,
+    },
+
+    /// A file cannot be read.
+    #[error(
+        "cannot read {path}: {source}; expected a readable file, check the path and its permissions",
+        path = path.display()
+    )]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+
+    /// A file or folder cannot be written.
+    #[error(
+        "cannot write {path}: {source}; expected room and permission to keep downloads there",
+        path = path.display()
+    )]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+
+    /// A file is not what gzip makes.
+    #[error(
+        "{path} cannot be unpacked: {reason}; expected a whole gzip file, get it again",
+        path = path.display()
+    )]
+    Gzip {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder says.
+        reason: String,
+    },
+
+    /// A file holds more than it should.
+    #[error(
+        "{path} is too long: expected {expected} bytes when unpacked; get it again",
+        path = path.display()
+    )]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The number of bytes it should hold.
+        expected: u64,
+    },
+
+    /// A file's contents are not the published ones.
+    #[error(
+        "{path} is not the published file: expected {expected_bytes} bytes with SHA-256 {expected}, \
+         found {found_bytes} with {found} (both unpacked); get it again",
+        path = path.display()
+    )]
+    Hash {
+        /// The file.
+        path: PathBuf,
+        /// The published hash, in hexadecimal.
+        expected: String,
+        /// The published size.
+        expected_bytes: u64,
+        /// The hash found.
+        found: String,
+        /// The size found.
+        found_bytes: u64,
+    },
+
+    /// A file is not in IDX format.
+    #[error("{path} is not a good IDX file: {source}; get it again", path = path.display())]
+    Idx {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: IdxError,
+    },
+
+    /// An IDX file holds an array of another shape.
+    #[error(
+        "{path} holds an array of shape {found:?}: expected {expected:?}; get the right file",
+        path = path.display()
+    )]
+    Dimensions {
+        /// The file.
+        path: PathBuf,
+        /// The shape it should have.
+        expected: Vec<usize>,
+        /// The shape it has.
+        found: Vec<usize>,
+    },
+
+    /// A label names no class.
+    #[error(
+        "{origin}: label {index} is {label}: expected a number below {classes}; \
+         use a data set whose labels fit its classes"
+    )]
+    LabelRange {
+        /// The file or source of the labels.
+        origin: String,
+        /// The position of the label.
+        index: usize,
+        /// The label.
+        label: u8,
+        /// The number of classes.
+        classes: usize,
+    },
+
+    /// Images of no pixels.
+    #[error(
+        "{origin}: images of shape {shape:?} hold no pixel: expected height, width and channels of \
+         at least 1"
+    )]
+    EmptyShape {
+        /// The source of the data.
+        origin: String,
+        /// Height, width and channels.
         shape: [usize; 3],
+    },
+
+    /// The pixels do not match the labels in number.
+    #[error(
+        "{origin}: found {found} bytes of pixels: expected {samples} images (one per label) of \
+         shape {shape:?}"
+    )]
+    ImageBytes {
+        /// The source of the data.
+        origin: String,
+        /// Height, width and channels.
+        shape: [usize; 3],
+        /// The number of labels.
         samples: usize,
+        /// The number of bytes.
         found: usize,
     },
-    #[error("x")]
-    LabelRange {
-        path: String,
-        index: usize,
-        label: u8,
-        classes: usize,
+
+    /// MNIST was found nowhere.
+    #[error(
+        "MNIST was found nowhere, tried {tried}; put {files} (unpacked or .gz) into {folder}, or \
+         name the folder that holds them with --data-dir or CNN_GPU_DATA_DIR, or use the built-in \
+         digits (--dataset digits)",
+        tried = tried.join("; "),
+        files = files.join(", ")
+    )]
+    Unavailable {
+        /// Every place tried, with what was wrong there.
+        tried: Vec<String>,
+        /// The files that are needed.
+        files: Vec<String>,
+        /// Where they would be found.
+        folder: String,
     },
 }

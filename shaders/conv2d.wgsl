@@ -1,0 +1,139 @@
+// conv2d: the convolution and its gradients, one invocation per result, in the order of the
+// formulas. These kernels take any shape; they are the documentation and the check of the tiled
+// ones that the host writes out (src/exec/gpu/tile.rs), and run where those do not apply.
+//
+//   forward          y[n, oy, ox, oc] = f(bias[oc] + Σ_{ky, kx, ic} x[n, iy, ix, ic] * w[ky, kx, ic, oc])
+//   backward_input   dx[n, iy, ix, ic] = f'(through) * Σ_{ky, kx, oc} dy[n, oy, ox, oc] * w[ky, kx, ic, oc]
+//   backward_weight  dw[ky, kx, ic, oc] = Σ_{n, oy, ox} x[n, iy, ix, ic] * dy[n, oy, ox, oc]
+//                    dbias[oc] = Σ_{n, oy, ox} dy[n, oy, ox, oc]
+//
+//   with iy = oy * SH + ky - PAD_TOP and ix = ox * SW + kx - PAD_LEFT, where these lie inside.
+//
+// Host constants: BATCH; IH, IW, IC; OH, OW, OC; KH, KW; SH, SW; PAD_TOP, PAD_LEFT; ACTIVATION (of
+// the output, or of `through`), HAS_BIAS (0 or 1; without a bias any buffer is bound in its place),
+// HAS_THROUGH likewise. Here a Cell is one f32.
+
+@group(1) @binding(0) var<storage, read> a: array<f32>;
+@group(1) @binding(1) var<storage, read> b: array<f32>;
+@group(1) @binding(2) var<storage, read> c: array<f32>;
+@group(1) @binding(3) var<storage, read_write> out: array<f32>;
+
+// a = x, b = w, c = bias, out = y
+@compute @workgroup_size(WORKGROUP)
+fn conv2d_forward(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = flat_index(workgroup, local);
+    if i >= BATCH * OH * OW * OC {
+        return;
+    }
+    let oc = i % OC;
+    let ox = (i / OC) % OW;
+    let oy = (i / (OC * OW)) % OH;
+    let n = i / (OC * OW * OH);
+    var sum = 0.0;
+    for (var ky = 0u; ky < KH; ky++) {
+        // Below the top edge the difference wraps to a huge number: one test for both edges.
+        let iy = oy * SH + ky - PAD_TOP;
+        for (var kx = 0u; kx < KW; kx++) {
+            let ix = ox * SW + kx - PAD_LEFT;
+            if iy < IH && ix < IW {
+                for (var ic = 0u; ic < IC; ic++) {
+                    sum += a[((n * IH + iy) * IW + ix) * IC + ic] * b[((ky * KW + kx) * IC + ic) * OC + oc];
+                }
+            }
+        }
+    }
+    if HAS_BIAS == 1u {
+        sum += c[oc];
+    }
+    out[i] = activate(ACTIVATION, sum);
+}
+
+// a = dy, b = w, c = through, out = dx
+@compute @workgroup_size(WORKGROUP)
+fn conv2d_backward_input(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = flat_index(workgroup, local);
+    if i >= BATCH * IH * IW * IC {
+        return;
+    }
+    let ic = i % IC;
+    let ix = (i / IC) % IW;
+    let iy = (i / (IC * IW)) % IH;
+    let n = i / (IC * IW * IH);
+    var sum = 0.0;
+    for (var ky = 0u; ky < KH; ky++) {
+        let ty = iy + PAD_TOP - ky;
+        for (var kx = 0u; kx < KW; kx++) {
+            let tx = ix + PAD_LEFT - kx;
+            // A negative difference wraps and its quotient is past the last output.
+            if ty % SH == 0u && tx % SW == 0u && ty / SH < OH && tx / SW < OW {
+                for (var oc = 0u; oc < OC; oc++) {
+                    sum += a[((n * OH + ty / SH) * OW + tx / SW) * OC + oc]
+                        * b[((ky * KW + kx) * IC + ic) * OC + oc];
+                }
+            }
+        }
+    }
+    if HAS_THROUGH == 1u {
+        sum *= derivative(ACTIVATION, c[i]);
+    }
+    out[i] = sum;
+}
+
+// a = x, b = dy, out = dw
+@compute @workgroup_size(WORKGROUP)
+fn conv2d_backward_weight(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = flat_index(workgroup, local);
+    if i >= KH * KW * IC * OC {
+        return;
+    }
+    let oc = i % OC;
+    let ic = (i / OC) % IC;
+    let kx = (i / (OC * IC)) % KW;
+    let ky = i / (OC * IC * KW);
+    var sum = 0.0;
+    for (var n = 0u; n < BATCH; n++) {
+        // A sum of its own per sample keeps the rounding error of long batches small.
+        var sample = 0.0;
+        for (var oy = 0u; oy < OH; oy++) {
+            let iy = oy * SH + ky - PAD_TOP;
+            for (var ox = 0u; ox < OW; ox++) {
+                let ix = ox * SW + kx - PAD_LEFT;
+                if iy < IH && ix < IW {
+                    sample += a[((n * IH + iy) * IW + ix) * IC + ic] * b[((n * OH + oy) * OW + ox) * OC + oc];
+                }
+            }
+        }
+        sum += sample;
+    }
+    out[i] = sum;
+}
+
+// b = dy, out = dbias; a and c are not read.
+@compute @workgroup_size(WORKGROUP)
+fn conv2d_backward_bias(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let oc = flat_index(workgroup, local);
+    if oc >= OC {
+        return;
+    }
+    var sum = 0.0;
+    for (var n = 0u; n < BATCH; n++) {
+        var sample = 0.0;
+        for (var p = 0u; p < OH * OW; p++) {
+            sample += b[(n * OH * OW + p) * OC + oc];
+        }
+        sum += sample;
+    }
+    out[oc] = sum;
+}

@@ -1,0 +1,240 @@
+//! Downloading: mirrors in turn, time-outs, a limit on the size, and no half file under a good name.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::mnist::{MnistFile, packed_limit};
+use super::{DataError, Event};
+
+/// The environment variable that overrides the mirrors.
+const VARIABLE: &str = "CNN_GPU_MIRRORS";
+/// How many bytes are written, and reported, at a time.
+const CHUNK: usize = 64 * 1024;
+
+/// Where to download from, and how long to wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirrors {
+    /// Base addresses, tried in order; `NAME.gz` is appended.
+    pub urls: Vec<String>,
+    /// The longest wait for a host's address.
+    pub resolve_timeout: Duration,
+    /// The longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// The longest silence of a server.
+    pub idle_timeout: Duration,
+    /// The longest time for one file, however steadily it trickles.
+    pub file_timeout: Duration,
+    /// Whether the proxy named by the environment (`HTTPS_PROXY` and the like) is used.
+    pub use_proxy: bool,
+}
+
+impl Default for Mirrors {
+    fn default() -> Self {
+        Self {
+            urls: vec![
+                "https://ossci-datasets.s3.amazonaws.com/mnist/".into(),
+                "https://storage.googleapis.com/cvdf-datasets/mnist/".into(),
+            ],
+            resolve_timeout: Duration::from_secs(3),
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(10),
+            file_timeout: Duration::from_secs(30 * 60),
+            use_proxy: true,
+        }
+    }
+}
+
+impl Mirrors {
+    /// The mirrors in `CNN_GPU_MIRRORS` (base addresses separated by spaces), else the known ones.
+    pub fn from_env() -> Self {
+        let mirrors = Self::default();
+        match env::var(VARIABLE) {
+            Ok(text) => Self {
+                urls: text.split_whitespace().map(String::from).collect(),
+                ..mirrors
+            },
+            Err(_) => mirrors,
+        }
+    }
+
+    fn agent(&self) -> ureq::Agent {
+        let config = ureq::Agent::config_builder()
+            .user_agent(concat!("cnn-gpu/", env!("CARGO_PKG_VERSION")))
+            .timeout_resolve(Some(self.resolve_timeout))
+            .timeout_connect(Some(self.connect_timeout))
+            .timeout_recv_response(Some(self.idle_timeout))
+            .timeout_per_read(Some(self.idle_timeout))
+            .timeout_per_write(Some(self.idle_timeout))
+            .timeout_global(Some(self.file_timeout));
+        match self.use_proxy {
+            true => config.build().into(),
+            false => config.proxy(None).build().into(),
+        }
+    }
+}
+
+/// A file that was downloaded, checked and kept.
+pub(super) struct Download {
+    /// The elements of its array.
+    pub(super) elements: Vec<u8>,
+    /// The base address it came from.
+    pub(super) mirror: String,
+}
+
+/// Why a mirror did not give a file.
+enum Failure {
+    /// It does not talk to us, and would not for another file.
+    Unreachable(String),
+    /// It has no such file, or a wrong one.
+    Refused(String),
+    /// The trouble is on our side.
+    Local(DataError),
+}
+
+/// Downloads files, and remembers which mirrors are not worth another try.
+pub(super) struct Downloader {
+    agent: ureq::Agent,
+    /// The mirrors that answer.
+    mirrors: Vec<String>,
+    failures: Vec<String>,
+}
+
+impl Downloader {
+    pub(super) fn new(mirrors: &Mirrors) -> Self {
+        Self {
+            agent: mirrors.agent(),
+            mirrors: mirrors.urls.clone(),
+            failures: Vec::new(),
+        }
+    }
+
+    /// Every address that failed, with the reason.
+    pub(super) fn into_failures(self) -> Vec<String> {
+        self.failures
+    }
+
+    /// Downloads a file into a folder from the first mirror that gives it; nothing if none does.
+    ///
+    /// # Errors
+    /// [`DataError::Write`] if the file cannot be kept.
+    pub(super) fn fetch(
+        &mut self,
+        file: &MnistFile,
+        folder: &Path,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<Option<Download>, DataError> {
+        for mirror in self.mirrors.clone() {
+            let url = address(&mirror, file);
+            let reason = match self.try_mirror(&url, file, folder, on_event) {
+                Ok(elements) => return Ok(Some(Download { elements, mirror })),
+                Err(Failure::Local(error)) => return Err(error),
+                Err(Failure::Refused(reason)) => reason,
+                Err(Failure::Unreachable(reason)) => {
+                    self.mirrors.retain(|other| *other != mirror);
+                    reason
+                }
+            };
+            self.failures.push(format!("{url}: {reason}"));
+            on_event(&Event::MirrorFailed { url, reason });
+        }
+        Ok(None)
+    }
+
+    /// Downloads beside the final name, checks, and only then takes that name.
+    fn try_mirror(
+        &self,
+        url: &str,
+        file: &MnistFile,
+        folder: &Path,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<Vec<u8>, Failure> {
+        let path = folder.join(format!("{}.gz", file.name));
+        let partial = Partial(folder.join(format!("{}.gz.partial", file.name)));
+        on_event(&Event::Downloading {
+            url: url.into(),
+            file: path.clone(),
+        });
+        let body = self.request(url)?;
+        // The folder is made this late so that a machine without a network is left as it was.
+        fs::create_dir_all(folder).map_err(|source| local(folder, source))?;
+        receive(body, file, &partial.0, &mut |received, total| {
+            on_event(&Event::Progress {
+                file: path.clone(),
+                received,
+                total,
+            });
+        })?;
+        let elements = file
+            .read(&partial.0)
+            .map_err(|error| Failure::Refused(error.to_string()))?;
+        fs::rename(&partial.0, &path).map_err(|source| local(&path, source))?;
+        on_event(&Event::Downloaded { file: path });
+        Ok(elements)
+    }
+
+    fn request(&self, url: &str) -> Result<ureq::Body, Failure> {
+        match self.agent.get(url).call() {
+            Ok(response) => Ok(response.into_body()),
+            Err(error @ ureq::Error::StatusCode(_)) => Err(Failure::Refused(error.to_string())),
+            Err(error) => Err(Failure::Unreachable(error.to_string())),
+        }
+    }
+}
+
+/// A file on its way, removed when it is done with; after a rename there is nothing to remove.
+struct Partial(PathBuf);
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // A file that cannot be removed does no harm: the next download writes over it.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn address(mirror: &str, file: &MnistFile) -> String {
+    format!("{}/{}.gz", mirror.trim_end_matches('/'), file.name)
+}
+
+fn local(path: &Path, source: std::io::Error) -> Failure {
+    Failure::Local(DataError::Write {
+        path: path.into(),
+        source,
+    })
+}
+
+/// Writes a response's body to a file, as far as the file's size allows.
+fn receive(
+    mut body: ureq::Body,
+    file: &MnistFile,
+    path: &Path,
+    on_progress: &mut dyn FnMut(u64, Option<u64>),
+) -> Result<(), Failure> {
+    let limit = packed_limit(file.bytes());
+    let total = body.content_length();
+    let mut reader = body.as_reader();
+    let mut output = File::create(path).map_err(|source| local(path, source))?;
+    let mut chunk = vec![0; CHUNK];
+    let mut received = 0;
+    loop {
+        let count = reader
+            .read(&mut chunk)
+            .map_err(|error| Failure::Unreachable(error.to_string()))?;
+        if count == 0 {
+            break;
+        }
+        received += count as u64;
+        if received > limit {
+            let reason = format!("it sends more than {limit} bytes, the most the file can take");
+            return Err(Failure::Refused(reason));
+        }
+        output
+            .write_all(&chunk[..count])
+            .map_err(|source| local(path, source))?;
+        on_progress(received, total);
+    }
+    // A rename may reach the disk before the bytes do, unless they are sent there first.
+    output.sync_all().map_err(|source| local(path, source))
+}

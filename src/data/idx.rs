@@ -1,0 +1,219 @@
+//! IDX, the format of MNIST's files: a magic number, the dimensions, the bytes.
+//!
+//! The magic number is two zero bytes, a byte for the element's type (0x08 is an unsigned byte) and
+//! a byte for the number of dimensions. Each dimension is a big-endian 32-bit number. The elements
+//! follow in row-major order, and nothing after them.
+
+/// An array of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Idx<'a> {
+    dims: [usize; MAX_DIMS],
+    rank: usize,
+    /// The elements in row-major order.
+    pub data: &'a [u8],
+}
+
+/// The most dimensions that are read.
+const MAX_DIMS: usize = 4;
+/// The type of elements that is read: unsigned bytes.
+const UNSIGNED_BYTE: u8 = 0x08;
+
+impl Idx<'_> {
+    /// The size along each dimension, outermost first.
+    pub fn dims(&self) -> &[usize] {
+        &self.dims[..self.rank]
+    }
+}
+
+/// Why bytes are not an IDX array.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdxError {
+    /// The header is cut off.
+    #[error("found {found} bytes, expected a header of {expected}")]
+    Header {
+        /// The bytes a header takes.
+        expected: usize,
+        /// The bytes there are.
+        found: usize,
+    },
+    /// The magic number is another one.
+    #[error("it begins with {found:02x?}, expected two zero bytes")]
+    Magic {
+        /// The first two bytes.
+        found: [u8; 2],
+    },
+    /// The elements are not unsigned bytes.
+    #[error("its elements are of type {found:#04x}, expected 0x08, unsigned bytes")]
+    ElementType {
+        /// The type's code.
+        found: u8,
+    },
+    /// The number of dimensions is not supported.
+    #[error("it has {found} dimensions, expected 1 to 4")]
+    Rank {
+        /// The number of dimensions.
+        found: u8,
+    },
+    /// The dimensions multiply to more than memory can address.
+    #[error("its dimensions {dims:?} are larger than any memory, expected a real size")]
+    Overflow {
+        /// The dimensions.
+        dims: Vec<usize>,
+    },
+    /// The number of elements is not what the header says.
+    #[error("its header promises {expected} elements, found {found}")]
+    Length {
+        /// The elements the header promises.
+        expected: usize,
+        /// The elements there are.
+        found: usize,
+    },
+}
+
+/// Reads an array of unsigned bytes; no memory is taken, whatever the header says.
+///
+/// # Errors
+/// [`IdxError`], for any bytes that are not exactly one array.
+///
+/// ```
+/// use cnn_gpu::data::idx;
+/// let array = idx::parse(&[0, 0, 8, 1, 0, 0, 0, 2, 5, 7])?;
+/// assert_eq!((array.dims(), array.data), (&[2][..], &[5, 7][..]));
+/// # Ok::<(), idx::IdxError>(())
+/// ```
+pub fn parse(bytes: &[u8]) -> Result<Idx<'_>, IdxError> {
+    let Some((&[zero0, zero1, element, rank], rest)) = bytes.split_first_chunk() else {
+        return Err(short(4, bytes));
+    };
+    if [zero0, zero1] != [0, 0] {
+        let found = [zero0, zero1];
+        return Err(IdxError::Magic { found });
+    }
+    if element != UNSIGNED_BYTE {
+        return Err(IdxError::ElementType { found: element });
+    }
+    if !(1..=MAX_DIMS).contains(&usize::from(rank)) {
+        return Err(IdxError::Rank { found: rank });
+    }
+    let rank = usize::from(rank);
+    let Some((sizes, data)) = rest.split_at_checked(4 * rank) else {
+        return Err(short(4 + 4 * rank, bytes));
+    };
+    let mut dims = [0; MAX_DIMS];
+    for (dim, size) in dims.iter_mut().zip(sizes.as_chunks().0) {
+        *dim = usize::try_from(u32::from_be_bytes(*size)).unwrap_or(usize::MAX);
+    }
+    check_length(&dims[..rank], data.len())?;
+    Ok(Idx { dims, rank, data })
+}
+
+fn short(expected: usize, bytes: &[u8]) -> IdxError {
+    IdxError::Header {
+        expected,
+        found: bytes.len(),
+    }
+}
+
+fn check_length(dims: &[usize], found: usize) -> Result<(), IdxError> {
+    let product = dims
+        .iter()
+        .try_fold(1_usize, |product, &dim| product.checked_mul(dim));
+    match product {
+        Some(expected) if expected == found => Ok(()),
+        Some(expected) => Err(IdxError::Length { expected, found }),
+        None => Err(IdxError::Overflow { dims: dims.into() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::{Key, Stream};
+
+    /// A 2x3x1 array.
+    const SMALL: [u8; 22] = [
+        0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6,
+    ];
+
+    #[test]
+    fn reads_an_array() {
+        let array = parse(&SMALL).unwrap();
+        assert_eq!(array.dims(), [2, 3, 1]);
+        assert_eq!(array.data, [1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn refuses_every_truncation() {
+        for length in 0..SMALL.len() {
+            let result = parse(&SMALL[..length]);
+            match length {
+                0..16 => assert!(
+                    matches!(result, Err(IdxError::Header { .. })),
+                    "{length}: {result:?}"
+                ),
+                _ => assert_eq!(
+                    result,
+                    Err(IdxError::Length {
+                        expected: 6,
+                        found: length - 16
+                    })
+                ),
+            }
+        }
+    }
+
+    #[test]
+    fn refuses_trailing_bytes() {
+        let longer = [&SMALL[..], &[0]].concat();
+        assert_eq!(
+            parse(&longer),
+            Err(IdxError::Length {
+                expected: 6,
+                found: 7
+            })
+        );
+    }
+
+    #[test]
+    fn names_what_is_wrong_in_the_header() {
+        let with = |at: usize, byte| {
+            let mut bytes = SMALL;
+            bytes[at] = byte;
+            parse(&bytes).map(|_| ()).unwrap_err()
+        };
+        assert_eq!(with(1, 9), IdxError::Magic { found: [0, 9] });
+        assert_eq!(with(2, 13), IdxError::ElementType { found: 13 });
+        assert_eq!(with(3, 0), IdxError::Rank { found: 0 });
+        assert_eq!(with(3, 5), IdxError::Rank { found: 5 });
+    }
+
+    #[test]
+    fn refuses_sizes_that_overflow() {
+        let mut bytes = vec![0, 0, 8, 4];
+        bytes.extend([0xff; 16]);
+        assert!(matches!(parse(&bytes), Err(IdxError::Overflow { .. })));
+        // A product that overflows stays an error even where another dimension is zero.
+        bytes[16..20].fill(0);
+        assert!(parse(&bytes).is_err());
+    }
+
+    #[test]
+    fn survives_arbitrary_bytes() {
+        for case in 0..20_000 {
+            let key = Key::new(1).stream(Stream::Check, case);
+            let mut bytes: Vec<u8> = (1..=key.bits(0) % 40).map(|i| key.bits(i) as u8).collect();
+            // Half of them with a good beginning, so that the sizes are reached.
+            if case % 2 == 0 {
+                for (byte, good) in bytes
+                    .iter_mut()
+                    .zip([0, 0, 8, (case / 2 % 5) as u8, 0, 0, 0])
+                {
+                    *byte = good;
+                }
+            }
+            if let Ok(array) = parse(&bytes) {
+                assert_eq!(array.dims().iter().product::<usize>(), array.data.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Adapters: what there is, and which one is taken.
+
+use std::fmt::{self, Display, Formatter};
+use std::sync::OnceLock;
+
+use serde::Serialize;
+use wgpu::{Adapter, Backends, DeviceType, Instance, InstanceDescriptor, InstanceFlags};
+
+use crate::error::{Error, Result};
+use crate::exec::Backend;
+
+/// One adapter, in words.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AdapterInfo {
+    /// Its place in the list of [`adapters`].
+    pub index: usize,
+    /// The name that the driver gives.
+    pub name: String,
+    /// `vulkan`, `metal`, `dx12` or `gl`.
+    pub backend: String,
+    /// `discrete`, `integrated`, `virtual`, `software` or `other`.
+    pub device_type: String,
+    /// The driver and its version.
+    pub driver: String,
+    /// True if the adapter computes on the CPU.
+    pub software: bool,
+}
+
+impl Display for AdapterInfo {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} ({}, {}, {})",
+            self.index, self.name, self.backend, self.device_type, self.driver
+        )
+    }
+}
+
+impl AdapterInfo {
+    pub(super) fn new(index: usize, info: &wgpu::AdapterInfo) -> Self {
+        let driver = format!("{} {}", info.driver, info.driver_info);
+        Self {
+            index,
+            name: info.name.clone(),
+            backend: backend_name(info.backend).into(),
+            device_type: device_type(info.device_type).into(),
+            driver: driver.trim().into(),
+            software: info.device_type == DeviceType::Cpu,
+        }
+    }
+}
+
+fn backend_name(backend: wgpu::Backend) -> &'static str {
+    match backend {
+        wgpu::Backend::Vulkan => "vulkan",
+        wgpu::Backend::Metal => "metal",
+        wgpu::Backend::Dx12 => "dx12",
+        wgpu::Backend::Gl => "gl",
+        wgpu::Backend::BrowserWebGpu => "webgpu",
+        wgpu::Backend::Noop => "noop",
+    }
+}
+
+fn device_type(device_type: DeviceType) -> &'static str {
+    match device_type {
+        DeviceType::DiscreteGpu => "discrete",
+        DeviceType::IntegratedGpu => "integrated",
+        DeviceType::VirtualGpu => "virtual",
+        DeviceType::Cpu => "software",
+        DeviceType::Other => "other",
+    }
+}
+
+/// Everything but OpenGL.
+const NATIVE: Backends = Backends::VULKAN
+    .union(Backends::METAL)
+    .union(Backends::DX12);
+
+/// One instance per process and family. OpenGL has its own, opened when it is asked for: opening it
+/// makes some drivers write to the terminal.
+fn instance(backends: Backends) -> &'static Instance {
+    static NATIVE_INSTANCE: OnceLock<Instance> = OnceLock::new();
+    static GL_INSTANCE: OnceLock<Instance> = OnceLock::new();
+    let (cell, backends) = if backends.contains(Backends::GL) {
+        (&GL_INSTANCE, Backends::GL)
+    } else {
+        (&NATIVE_INSTANCE, NATIVE)
+    };
+    cell.get_or_init(|| {
+        let mut descriptor = InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = backends;
+        descriptor.flags = InstanceFlags::empty();
+        Instance::new(descriptor)
+    })
+}
+
+fn wanted(backend: Backend) -> Backends {
+    match backend {
+        Backend::Auto => NATIVE,
+        Backend::Vulkan => Backends::VULKAN,
+        Backend::Metal => Backends::METAL,
+        Backend::Dx12 => Backends::DX12,
+        Backend::Gl => Backends::GL,
+        Backend::Cpu => Backends::empty(),
+    }
+}
+
+/// Adapters that can run compute shaders, best kind first; in one kind as the driver lists them.
+pub(super) fn enumerate(backend: Backend) -> Vec<Adapter> {
+    let backends = wanted(backend);
+    let found = pollster::block_on(instance(backends).enumerate_adapters(backends));
+    let mut adapters: Vec<Adapter> = found
+        .into_iter()
+        .filter(|a| a.limits().max_compute_invocations_per_workgroup >= 64)
+        .collect();
+    adapters.sort_by_key(|a| match a.get_info().device_type {
+        DeviceType::DiscreteGpu => 0,
+        DeviceType::IntegratedGpu => 1,
+        DeviceType::VirtualGpu => 2,
+        DeviceType::Other => 3,
+        DeviceType::Cpu => 4,
+    });
+    adapters
+}
+
+/// The adapters of a backend; of all but OpenGL for `auto`.
+pub fn adapters(backend: Backend) -> Vec<AdapterInfo> {
+    described(&enumerate(backend))
+}
+
+/// The adapter that the user means.
+pub(super) fn find(backend: Backend, wish: Option<&str>) -> Result<Adapter> {
+    let mut list = enumerate(backend);
+    let names = described(&list);
+    let chosen = match wish {
+        None => (!list.is_empty()).then_some(0),
+        Some(wish) => match wish.parse::<usize>() {
+            Ok(index) => (index < list.len()).then_some(index),
+            Err(_) => {
+                let wish = wish.to_lowercase();
+                names
+                    .iter()
+                    .position(|a| a.name.to_lowercase().contains(&wish))
+            }
+        },
+    };
+    match chosen {
+        Some(i) => Ok(list.swap_remove(i)),
+        None => Err(Error::Device(missing(backend, wish, &names))),
+    }
+}
+
+fn described(list: &[Adapter]) -> Vec<AdapterInfo> {
+    let infos = list.iter().enumerate();
+    infos
+        .map(|(i, a)| AdapterInfo::new(i, &a.get_info()))
+        .collect()
+}
+
+fn missing(backend: Backend, wish: Option<&str>, names: &[AdapterInfo]) -> String {
+    let what = match wish {
+        Some(wish) => format!("no {backend} adapter matches `{wish}`"),
+        None => format!("no {backend} adapter was found"),
+    };
+    if names.is_empty() {
+        let hint = "install a driver (on Debian or Ubuntu `mesa-vulkan-drivers` and `libvulkan1` bring a software one), or use --backend cpu";
+        return format!("{what}; {hint}");
+    }
+    let list: Vec<String> = names.iter().map(ToString::to_string).collect();
+    format!("{what}; there is: {}", list.join("; "))
+}

@@ -1,0 +1,208 @@
+//! A GPU that is open: device and queue, what it can do, and what went wrong on it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use wgpu::{
+    Device, DeviceDescriptor, ExperimentalFeatures, Features, Limits, MemoryHints, PollType, Queue,
+    SubmissionIndex, Trace,
+};
+
+use super::adapter::{self, AdapterInfo};
+use super::kernel::Pipeline;
+use super::tuning::Tuning;
+use crate::error::{Error, Result};
+use crate::exec::{Backend, Description};
+
+/// A submission that takes longer than this is taken for hung.
+const HUNG: Duration = Duration::from_secs(120);
+
+/// An open GPU, shared by the executors on it.
+pub struct GpuDevice {
+    pub(super) device: Device,
+    pub(super) queue: Queue,
+    pub(super) limits: Limits,
+    /// Kernels made so far, by their text.
+    pub(super) pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    info: wgpu::AdapterInfo,
+    tuning: Tuning,
+    fault: Arc<Mutex<Option<Error>>>,
+}
+
+impl GpuDevice {
+    /// The best hardware GPU, if there is one.
+    ///
+    /// # Errors
+    /// There is one, but it cannot be opened.
+    pub fn best_hardware() -> Result<Option<Self>> {
+        let best = adapter::enumerate(Backend::Auto).into_iter().next();
+        match best {
+            Some(a) if a.get_info().device_type != wgpu::DeviceType::Cpu => {
+                Self::open(&a).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The adapter of `backend` with this index or this part of its name; the first without a wish.
+    ///
+    /// # Errors
+    /// None matches, or it cannot be opened.
+    pub fn find(backend: Backend, wish: Option<&str>) -> Result<Self> {
+        Self::open(&adapter::find(backend, wish)?)
+    }
+
+    fn open(adapter: &wgpu::Adapter) -> Result<Self> {
+        let info = adapter.get_info();
+        let features = adapter.features() & (Features::SUBGROUP | Features::TIMESTAMP_QUERY);
+        let limits = adapter.limits();
+        let request = adapter.request_device(&DeviceDescriptor {
+            label: Some("cnn-gpu"),
+            required_features: features,
+            required_limits: limits.clone(),
+            experimental_features: ExperimentalFeatures::disabled(),
+            memory_hints: MemoryHints::Performance,
+            trace: Trace::Off,
+        });
+        let (device, queue) = pollster::block_on(request)
+            .map_err(|e| Error::Device(format!("cannot open {}: {e}", info.name)))?;
+        let fault = Arc::new(Mutex::new(None));
+        watch(&device, &fault);
+        Ok(Self {
+            tuning: Tuning::choose(&info, features),
+            pipelines: Mutex::default(),
+            device,
+            queue,
+            limits,
+            info,
+            fault,
+        })
+    }
+
+    /// The same device with other kernels: every variant must agree, and this is how checks run
+    /// each of them on any adapter that can.
+    pub fn with_tuning(mut self, tuning: Tuning) -> Self {
+        self.tuning = tuning;
+        self
+    }
+
+    /// Which kernels run.
+    pub fn tuning(&self) -> Tuning {
+        self.tuning
+    }
+
+    /// What runs.
+    pub fn describe(&self) -> Description {
+        let info = AdapterInfo::new(0, &self.info);
+        Description {
+            backend: info.backend,
+            adapter: info.name,
+            driver: info.driver,
+            software: info.software,
+        }
+    }
+
+    /// What a bug report should tell of the device: names and values.
+    pub fn report(&self) -> Vec<(String, String)> {
+        let info = AdapterInfo::new(0, &self.info);
+        let l = &self.limits;
+        let subgroups = (self.info.subgroup_min_size, self.info.subgroup_max_size);
+        let rows = [
+            ("adapter", info.name),
+            ("backend", info.backend),
+            ("type", info.device_type),
+            ("driver", info.driver),
+            ("vendor", format!("{:#06x}", self.info.vendor)),
+            ("device", format!("{:#06x}", self.info.device)),
+            ("features", format!("{:?}", self.device.features())),
+            ("subgroup size", format!("{} to {}", subgroups.0, subgroups.1)),
+            (
+                "largest binding",
+                format!("{} MiB", l.max_storage_buffer_binding_size >> 20),
+            ),
+            ("largest buffer", format!("{} MiB", l.max_buffer_size >> 20)),
+            (
+                "storage buffers per stage",
+                l.max_storage_buffers_per_shader_stage.to_string(),
+            ),
+            (
+                "workgroup memory",
+                format!("{} KiB", l.max_compute_workgroup_storage_size >> 10),
+            ),
+            (
+                "workgroup invocations",
+                l.max_compute_invocations_per_workgroup.to_string(),
+            ),
+            (
+                "workgroups per axis",
+                l.max_compute_workgroups_per_dimension.to_string(),
+            ),
+            ("kernels", format!("{:?}", self.tuning)),
+        ];
+        rows.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    /// The first error since the last call.
+    pub(super) fn check(&self) -> Result<()> {
+        match lock(&self.fault).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets finished work call back, without waiting.
+    pub(super) fn poll(&self) -> Result<()> {
+        // Nothing to report but a lost device, which has its own callback.
+        let _ = self.device.poll(PollType::Poll);
+        self.check()
+    }
+
+    /// Waits for one submission, or for all of them.
+    pub(super) fn wait(&self, submission: Option<SubmissionIndex>) -> Result<()> {
+        let outcome = self.device.poll(PollType::Wait {
+            submission_index: submission,
+            timeout: Some(HUNG),
+        });
+        self.check()?;
+        match outcome {
+            Ok(_) => Ok(()),
+            Err(e) => Err(Error::DeviceLost(format!(
+                "no answer in {} s ({e})",
+                HUNG.as_secs()
+            ))),
+        }
+    }
+}
+
+/// Errors and loss of the device are kept for the next call that can return them; wgpu would
+/// otherwise panic.
+fn watch(device: &Device, fault: &Arc<Mutex<Option<Error>>>) {
+    let keep = Arc::clone(fault);
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        let error = match error {
+            wgpu::Error::OutOfMemory { source } => Error::OutOfMemory(source.to_string()),
+            wgpu::Error::Validation { description, .. }
+            | wgpu::Error::Internal { description, .. } => {
+                Error::Device(format!("the driver refused: {}", one_line(&description)))
+            }
+        };
+        lock(&keep).get_or_insert(error);
+    }));
+    let keep = Arc::clone(fault);
+    device.set_device_lost_callback(move |reason, message| {
+        // Dropping the device is reported here as well.
+        if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
+            lock(&keep).get_or_insert(Error::DeviceLost(one_line(&message)));
+        }
+    });
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A panic in another thread leaves the data of these locks whole.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

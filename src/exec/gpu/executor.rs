@@ -1,0 +1,583 @@
+//! Runs steps: many dispatches to a step, many steps to a submission, no waiting in between.
+//!
+//! What changes from step to step travels in one small uniform with a slot per step; loss and
+//! correct counts come back the same way, copied at the end of a submission and read when the copy
+//! is there. Submissions under way are bounded, and their length is adapted so that each takes some
+//! 25 ms: short enough for Ctrl-C and for any driver's watchdog, long enough to cost nothing.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use wgpu::{
+    BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor,
+    BindGroupLayoutEntry, BindingType, Buffer, BufferBinding, BufferBindingType, BufferDescriptor,
+    BufferUsages, CommandEncoder, ComputePassDescriptor, MapMode, ShaderStages, SubmissionIndex,
+};
+
+use super::device::GpuDevice;
+use super::kernel::Dispatch;
+use super::program::GpuProgram;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::exec::{DataId, Description, Executor, Program, Step, StepMetrics, Values};
+use crate::plan::{BufferId, Plan};
+use crate::state::{Layout, State};
+
+/// Slots for steps under way.
+const SLOTS: usize = 256;
+/// Most steps in a submission.
+const MOST_STEPS: usize = 64;
+/// Most submissions under way: with `MOST_STEPS` they never come round to a slot in use.
+const MOST_UNDER_WAY: usize = 3;
+/// How long a submission should take.
+const AIM: Duration = Duration::from_millis(25);
+/// Uniform offsets are multiples of this on every adapter.
+const SLOT_BYTES: usize = 256;
+/// Bytes of a slot of metrics.
+const METRICS_BYTES: u64 = 8;
+
+/// What changes from step to step: the twin of `Step` in `shaders/common.wgsl`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct StepParams {
+    /// Place of the batch's first row in the data set's order.
+    pub offset: u32,
+    /// Valid rows of the batch.
+    pub rows: u32,
+    /// Where this step's loss and correct count go.
+    pub slot: u32,
+    /// The rate that the optimizer multiplies with.
+    pub rate: f32,
+}
+
+/// The slots on the device.
+pub struct Steps {
+    pub layout: BindGroupLayout,
+    bind_group: BindGroup,
+    params: Buffer,
+    pub metrics: Buffer,
+}
+
+/// The flat arrays of parameters, gradients and moments.
+pub struct Arenas {
+    pub params: Buffer,
+    pub gradients: Buffer,
+    pub moment_1: Buffer,
+    pub moment_2: Buffer,
+}
+
+/// A data set on the device.
+pub struct GpuData {
+    pub images: Buffer,
+    pub labels: Buffer,
+    pub order: Buffer,
+    len: usize,
+}
+
+/// A submission whose metrics are not read yet.
+struct UnderWay {
+    submission: SubmissionIndex,
+    staging: Buffer,
+    mapped: Arc<AtomicBool>,
+    rows: Vec<u32>,
+    submitted: Instant,
+}
+
+/// An executor on a GPU.
+pub struct GpuExecutor {
+    gpu: Arc<GpuDevice>,
+    layout: Arc<Layout>,
+    steps: Steps,
+    arenas: Option<Arenas>,
+    programs: Vec<GpuProgram>,
+    data: Vec<GpuData>,
+    /// Steps not yet submitted.
+    queued: Vec<Step>,
+    next_slot: usize,
+    steps_per_submission: usize,
+    under_way: VecDeque<UnderWay>,
+    idle_staging: Vec<Buffer>,
+    last_completion: Option<Instant>,
+    metrics: Vec<StepMetrics>,
+}
+
+impl GpuExecutor {
+    /// An executor for models with this layout, with all parameters zero.
+    pub fn new(gpu: Arc<GpuDevice>, layout: Arc<Layout>) -> Self {
+        Self {
+            steps: gpu.steps(),
+            gpu,
+            layout,
+            arenas: None,
+            programs: Vec::new(),
+            data: Vec::new(),
+            queued: Vec::new(),
+            next_slot: 0,
+            steps_per_submission: 1,
+            under_way: VecDeque::new(),
+            idle_staging: Vec::new(),
+            last_completion: None,
+            metrics: Vec::new(),
+        }
+    }
+
+    /// Dispatches in one step of a program.
+    pub fn dispatches_per_step(&self, program: Program, data: DataId) -> usize {
+        let program = &self.programs[program.0];
+        let ops = 0..program.plan.ops.len();
+        program.dispatches(ops, data, false).count()
+    }
+
+    fn arenas(&mut self) -> Result<&Arenas> {
+        if self.arenas.is_none() {
+            let bytes = 4 * self.layout.len as u64;
+            self.arenas = Some(Arenas {
+                params: self.gpu.storage("parameters", bytes)?,
+                gradients: self.gpu.storage("gradients", bytes)?,
+                moment_1: self.gpu.storage("first moments", bytes)?,
+                moment_2: self.gpu.storage("second moments", bytes)?,
+            });
+        }
+        self.arenas
+            .as_ref()
+            .ok_or_else(|| Error::Device("the arenas were not made".into()))
+    }
+
+    /// Binds the step's data set to its program, unless that was done before.
+    fn bind_data(&mut self, step: &Step) -> Result<()> {
+        let data = self
+            .data
+            .get(step.data.0)
+            .ok_or_else(|| Error::Argument("the step's data set is not loaded".into()))?;
+        if step.offset + step.rows > data.len {
+            return Err(Error::Argument(format!(
+                "rows {} to {} lie outside the data set's {}",
+                step.offset,
+                step.offset + step.rows,
+                data.len
+            )));
+        }
+        let Some(arenas) = &self.arenas else {
+            return Err(Error::Argument("the plan is not compiled".into()));
+        };
+        let program = &mut self.programs[step.program.0];
+        program.bind_data(&self.gpu, &self.steps, arenas, (step.data, data))
+    }
+
+    /// Submits what is queued.
+    fn flush(&mut self) -> Result<()> {
+        if self.queued.is_empty() {
+            return Ok(());
+        }
+        while self.under_way.len() >= MOST_UNDER_WAY {
+            self.reap(true)?;
+        }
+        if self.next_slot + self.queued.len() > SLOTS {
+            self.next_slot = 0;
+        }
+        let first = self.next_slot;
+        self.next_slot += self.queued.len();
+        self.gpu.write_steps(&self.steps, first, &self.queued);
+        let staging = self.staging();
+        let submission = self.submit(first, &staging);
+        self.watch(submission, staging);
+        self.gpu.check()
+    }
+
+    fn submit(&self, first: usize, staging: &Buffer) -> SubmissionIndex {
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor {
+            label: Some("steps"),
+            timestamp_writes: None,
+        });
+        for (i, step) in self.queued.iter().enumerate() {
+            let program = &self.programs[step.program.0];
+            let ops = 0..program.plan.ops.len();
+            self.steps.select(&mut pass, first + i);
+            for dispatch in program.dispatches(ops, step.data, false) {
+                dispatch.encode(&mut pass);
+            }
+        }
+        drop(pass);
+        copy_metrics(&mut encoder, &self.steps, first, self.queued.len(), staging);
+        self.gpu.queue.submit([encoder.finish()])
+    }
+
+    fn watch(&mut self, submission: SubmissionIndex, staging: Buffer) {
+        let mapped = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&mapped);
+        staging.map_async(MapMode::Read, .., move |outcome| {
+            // A failure is a lost device, which is told elsewhere.
+            flag.store(outcome.is_ok(), Ordering::Release);
+        });
+        self.under_way.push_back(UnderWay {
+            submission,
+            staging,
+            mapped,
+            rows: self.queued.drain(..).map(|s| s.rows as u32).collect(),
+            submitted: Instant::now(),
+        });
+    }
+
+    fn staging(&mut self) -> Buffer {
+        self.idle_staging.pop().unwrap_or_else(|| {
+            self.gpu.device.create_buffer(&BufferDescriptor {
+                label: Some("metrics read back"),
+                size: MOST_STEPS as u64 * METRICS_BYTES,
+                usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        })
+    }
+
+    /// Takes in the metrics of the oldest submission, if it has finished or if `wait`.
+    fn reap(&mut self, wait: bool) -> Result<bool> {
+        let Some(oldest) = self.under_way.front() else {
+            return Ok(false);
+        };
+        if wait {
+            self.gpu.wait(Some(oldest.submission.clone()))?;
+        }
+        if !oldest.mapped.load(Ordering::Acquire) {
+            return match wait {
+                true => Err(Error::DeviceLost("a finished copy cannot be read".into())),
+                false => Ok(false),
+            };
+        }
+        if let Some(done) = self.under_way.pop_front() {
+            self.take_metrics(&done)?;
+            self.adapt(&done);
+            done.staging.unmap();
+            self.idle_staging.push(done.staging);
+        }
+        Ok(true)
+    }
+
+    fn take_metrics(&mut self, done: &UnderWay) -> Result<()> {
+        let view = done
+            .staging
+            .get_mapped_range(..)
+            .map_err(|e| Error::DeviceLost(e.to_string()))?;
+        let words: &[[u32; 2]] = bytemuck::cast_slice(&view);
+        for (&rows, &[loss, correct]) in done.rows.iter().zip(words) {
+            self.metrics.push(StepMetrics {
+                loss_sum: f32::from_bits(loss),
+                correct,
+                rows,
+            });
+        }
+        Ok(())
+    }
+
+    /// Longer submissions while they take less than they should, shorter ones while more. The
+    /// first of a series are not counted: drivers compile then.
+    fn adapt(&mut self, done: &UnderWay) {
+        let now = Instant::now();
+        let started = match self.last_completion {
+            Some(last) => last.max(done.submitted),
+            None => done.submitted,
+        };
+        self.last_completion = Some(now);
+        let took = now - started;
+        if took < AIM / 2 {
+            self.steps_per_submission = (self.steps_per_submission * 2).min(MOST_STEPS);
+        } else if took > AIM * 2 {
+            self.steps_per_submission = (self.steps_per_submission / 2).max(1);
+        }
+    }
+}
+
+impl Executor for GpuExecutor {
+    fn describe(&self) -> Description {
+        self.gpu.describe()
+    }
+
+    fn compile(&mut self, plan: &Plan) -> Result<Program> {
+        crate::exec::check_layout(&self.layout, plan)?;
+        self.arenas()?;
+        let Some(arenas) = &self.arenas else {
+            return Err(Error::Device("the arenas were not made".into()));
+        };
+        let program = GpuProgram::new(&self.gpu, &self.steps, arenas, plan)?;
+        self.programs.push(program);
+        Ok(Program(self.programs.len() - 1))
+    }
+
+    fn upload(&mut self, state: &State) -> Result<()> {
+        self.flush()?;
+        let gpu = Arc::clone(&self.gpu);
+        let arenas = self.arenas()?;
+        for (buffer, values) in [
+            (&arenas.params, &state.params),
+            (&arenas.moment_1, &state.m),
+            (&arenas.moment_2, &state.v),
+        ] {
+            gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(values));
+        }
+        gpu.check()
+    }
+
+    fn download(&mut self, state: &mut State) -> Result<()> {
+        self.flush()?;
+        let gpu = Arc::clone(&self.gpu);
+        let bytes = 4 * self.layout.len as u64;
+        let arenas = self.arenas()?;
+        for (buffer, values) in [
+            (&arenas.params, &mut state.params),
+            (&arenas.moment_1, &mut state.m),
+            (&arenas.moment_2, &mut state.v),
+        ] {
+            *values = bytemuck::pod_collect_to_vec(&gpu.read_back(buffer, 0, bytes)?);
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, data: &Dataset) -> Result<DataId> {
+        let gpu = &self.gpu;
+        let order: Vec<u32> = (0..data.len() as u32).collect();
+        let loaded = GpuData {
+            images: gpu.storage_with("data set images", &data.images)?,
+            labels: gpu.storage_with("data set labels", &data.labels)?,
+            order: gpu.storage_with("data set order", bytemuck::cast_slice(&order))?,
+            len: data.len(),
+        };
+        self.data.push(loaded);
+        Ok(DataId(self.data.len() - 1))
+    }
+
+    fn order(&mut self, data: DataId, order: &[u32]) -> Result<()> {
+        self.flush()?;
+        let loaded = &mut self.data[data.0];
+        let bytes = bytemuck::cast_slice(order);
+        if bytes.len() as u64 > loaded.order.size() {
+            return Err(Error::Argument(format!(
+                "an order of {} does not fit a data set of {}",
+                order.len(),
+                loaded.len
+            )));
+        }
+        loaded.len = order.len();
+        self.gpu.queue.write_buffer(&loaded.order, 0, bytes);
+        self.gpu.check()
+    }
+
+    fn enqueue(&mut self, step: &Step) -> Result<()> {
+        self.bind_data(step)?;
+        self.queued.push(*step);
+        match self.queued.len() >= self.steps_per_submission {
+            true => self.flush(),
+            false => Ok(()),
+        }
+    }
+
+    fn completed(&mut self, wait: bool) -> Result<Vec<StepMetrics>> {
+        if wait {
+            self.flush()?;
+            while self.reap(true)? {}
+            // What follows is another series; the pause before it is nobody's work.
+            self.last_completion = None;
+        } else {
+            self.gpu.poll()?;
+            while self.reap(false)? {}
+        }
+        Ok(std::mem::take(&mut self.metrics))
+    }
+
+    fn run(&mut self, ops: Range<usize>, step: &Step) -> Result<()> {
+        self.flush()?;
+        while self.reap(true)? {}
+        let gathers = self.programs[step.program.0].plan.ops[ops.clone()]
+            .iter()
+            .any(|op| matches!(op, crate::plan::Op::Gather { .. }));
+        if gathers {
+            self.bind_data(step)?;
+        }
+        self.gpu.write_steps(&self.steps, 0, std::slice::from_ref(step));
+        let program = &self.programs[step.program.0];
+        let dispatches = program.dispatches(ops, step.data, true);
+        self.gpu.submit_now(&self.steps, 0, dispatches);
+        let bytes = self.gpu.read_back(&self.steps.metrics, 0, METRICS_BYTES)?;
+        let words: Vec<u32> = bytemuck::pod_collect_to_vec(&bytes);
+        self.metrics.push(StepMetrics {
+            loss_sum: f32::from_bits(words[0]),
+            correct: words[1],
+            rows: step.rows as u32,
+        });
+        Ok(())
+    }
+
+    fn write(&mut self, program: Program, id: BufferId, values: &Values) -> Result<()> {
+        self.flush()?;
+        let Some(arenas) = &self.arenas else {
+            return Err(Error::Argument("the plan is not compiled".into()));
+        };
+        let program = &self.programs[program.0];
+        crate::exec::check_values(program.plan.buffer(id), values)?;
+        let (buffer, range) = program.location(arenas, id);
+        let bytes: &[u8] = match values {
+            Values::F32(v) => bytemuck::cast_slice(v),
+            Values::U32(v) => bytemuck::cast_slice(v),
+        };
+        self.gpu.queue.write_buffer(buffer, range.start, bytes);
+        self.gpu.check()
+    }
+
+    fn read(&mut self, program: Program, id: BufferId) -> Result<Values> {
+        self.flush()?;
+        let Some(arenas) = &self.arenas else {
+            return Err(Error::Argument("the plan is not compiled".into()));
+        };
+        let program = &self.programs[program.0];
+        let (buffer, range) = program.location(arenas, id);
+        let bytes = self
+            .gpu
+            .read_back(buffer, range.start, range.end - range.start)?;
+        Ok(program.plan.buffer(id).element.values(&bytes))
+    }
+}
+
+impl Steps {
+    /// Makes slot `i` the one that the following dispatches see.
+    fn select(&self, pass: &mut wgpu::ComputePass<'_>, i: usize) {
+        pass.set_bind_group(0, &self.bind_group, &[(i * SLOT_BYTES) as u32]);
+    }
+}
+
+fn copy_metrics(
+    encoder: &mut CommandEncoder,
+    steps: &Steps,
+    first: usize,
+    count: usize,
+    staging: &Buffer,
+) {
+    encoder.copy_buffer_to_buffer(
+        &steps.metrics,
+        first as u64 * METRICS_BYTES,
+        staging,
+        0,
+        count as u64 * METRICS_BYTES,
+    );
+}
+
+impl GpuDevice {
+    /// The slots of an executor.
+    pub(super) fn steps(&self) -> Steps {
+        let layout = self
+            .device
+            .create_bind_group_layout(&BindGroupLayoutDescriptor {
+                label: Some("step"),
+                entries: &[BindGroupLayoutEntry {
+                    binding: 0,
+                    visibility: ShaderStages::COMPUTE,
+                    ty: BindingType::Buffer {
+                        ty: BufferBindingType::Uniform,
+                        has_dynamic_offset: true,
+                        min_binding_size: None,
+                    },
+                    count: None,
+                }],
+            });
+        let params = self.device.create_buffer(&BufferDescriptor {
+            label: Some("steps"),
+            size: (SLOTS * SLOT_BYTES) as u64,
+            usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let metrics = self.device.create_buffer(&BufferDescriptor {
+            label: Some("metrics"),
+            size: SLOTS as u64 * METRICS_BYTES,
+            usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC,
+            mapped_at_creation: false,
+        });
+        let bind_group = self.device.create_bind_group(&BindGroupDescriptor {
+            label: Some("step"),
+            layout: &layout,
+            entries: &[BindGroupEntry {
+                binding: 0,
+                resource: wgpu::BindingResource::Buffer(BufferBinding {
+                    buffer: &params,
+                    offset: 0,
+                    size: std::num::NonZeroU64::new(size_of::<StepParams>() as u64),
+                }),
+            }],
+        });
+        Steps {
+            layout,
+            bind_group,
+            params,
+            metrics,
+        }
+    }
+
+    /// Writes the values of steps into the slots from `first` on.
+    fn write_steps(&self, steps: &Steps, first: usize, list: &[Step]) {
+        let mut bytes = vec![0u8; list.len() * SLOT_BYTES];
+        for (i, step) in list.iter().enumerate() {
+            let params = StepParams {
+                offset: step.offset as u32,
+                rows: step.rows as u32,
+                slot: (first + i) as u32,
+                rate: step.rate,
+            };
+            bytes[i * SLOT_BYTES..][..size_of::<StepParams>()]
+                .copy_from_slice(bytemuck::bytes_of(&params));
+        }
+        self.queue
+            .write_buffer(&steps.params, (first * SLOT_BYTES) as u64, &bytes);
+    }
+
+    /// Submits some dispatches with the values of one slot.
+    pub(super) fn submit_now<'a>(
+        &self,
+        steps: &Steps,
+        slot: usize,
+        dispatches: impl Iterator<Item = &'a Dispatch>,
+    ) {
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
+        steps.select(&mut pass, slot);
+        for dispatch in dispatches {
+            dispatch.encode(&mut pass);
+        }
+        drop(pass);
+        self.queue.submit([encoder.finish()]);
+    }
+
+    /// A part of a buffer, after everything submitted so far.
+    pub(super) fn read_back(&self, buffer: &Buffer, offset: u64, bytes: u64) -> Result<Vec<u8>> {
+        let size = bytes.max(4);
+        let staging = self.device.create_buffer(&BufferDescriptor {
+            label: Some("read back"),
+            size,
+            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, size);
+        let submission = self.queue.submit([encoder.finish()]);
+        staging.map_async(MapMode::Read, .., |_| {});
+        self.wait(Some(submission))?;
+        let view = staging
+            .get_mapped_range(..)
+            .map_err(|e| Error::DeviceLost(e.to_string()))?;
+        Ok(view[..bytes as usize].to_vec())
+    }
+
+    /// A storage buffer with these bytes.
+    fn storage_with(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
+        let buffer = self.storage(label, bytes.len() as u64)?;
+        let whole = bytes.len() / 4 * 4;
+        self.queue.write_buffer(&buffer, 0, &bytes[..whole]);
+        if whole < bytes.len() {
+            // Copies are made of whole words.
+            let mut last = [0u8; 4];
+            last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+            self.queue.write_buffer(&buffer, whole as u64, &last);
+        }
+        self.check()?;
+        Ok(buffer)
+    }
+}

@@ -1,0 +1,276 @@
+//! From a call (text, constants, buffers, grid) to something that can be dispatched.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use wgpu::{
+    BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType,
+    Buffer, BufferBinding, BufferBindingType, ComputePipeline, ComputePipelineDescriptor,
+    PipelineCompilationOptions, PipelineLayoutDescriptor, ShaderModuleDescriptor,
+    ShaderRuntimeChecks, ShaderSource, ShaderStages,
+};
+
+use super::device::{GpuDevice, lock};
+use crate::error::{Error, Result};
+
+/// What runs on the device in one dispatch, before buffers are known by more than `B`.
+#[derive(Clone, Debug)]
+pub struct Call<B> {
+    /// The kernel's name, which is its entry point.
+    pub entry: &'static str,
+    /// The WGSL that holds it, without the common part.
+    text: String,
+    /// `const` and `alias` lines.
+    header: String,
+    /// Invocations per workgroup.
+    workgroup: usize,
+    /// Invocations wanted.
+    invocations: usize,
+    /// Buffers, in the order of their bindings.
+    pub bindings: Vec<(B, Access)>,
+}
+
+/// What a kernel does with a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `var<storage, read>`
+    Read,
+    /// `var<storage, read_write>`
+    Write,
+}
+
+impl<B> Call<B> {
+    /// A call of `entry` in `text`, for cells of one float.
+    pub fn new(entry: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            entry,
+            text: text.into(),
+            header: String::new(),
+            workgroup: 64,
+            invocations: 0,
+            bindings: Vec::new(),
+        }
+        .cells(1)
+    }
+
+    /// Handles `width` (1 or 4) floats at a time.
+    pub fn cells(mut self, width: usize) -> Self {
+        let names = match width {
+            4 => ["vec4<f32>", "vec4<u32>", "vec4<bool>"],
+            _ => ["f32", "u32", "bool"],
+        };
+        self.header.clear();
+        for (alias, name) in ["Cell", "Words", "Bools"].iter().zip(names) {
+            let _ = writeln!(self.header, "alias {alias} = {name};");
+        }
+        self
+    }
+
+    /// Adds unsigned constants.
+    pub fn sizes(mut self, sizes: &[(&str, usize)]) -> Self {
+        for (name, value) in sizes {
+            let _ = writeln!(self.header, "const {name} = {value}u;");
+        }
+        self
+    }
+
+    /// Adds float constants. The shortest text that reads back as the same f32 is used.
+    pub fn numbers(mut self, numbers: &[(&str, f32)]) -> Self {
+        for (name, value) in numbers {
+            let _ = writeln!(self.header, "const {name} = f32({value:?});");
+        }
+        self
+    }
+
+    /// Sets the invocations per workgroup; 64 otherwise.
+    pub fn workgroup(mut self, size: usize) -> Self {
+        self.workgroup = size;
+        self
+    }
+
+    /// Sets how many invocations are needed at least.
+    pub fn invocations(mut self, n: usize) -> Self {
+        self.invocations = n;
+        self
+    }
+
+    /// Binds the next buffer, to be read.
+    pub fn read(mut self, buffer: B) -> Self {
+        self.bindings.push((buffer, Access::Read));
+        self
+    }
+
+    /// Binds the next buffer, to be written.
+    pub fn write(mut self, buffer: B) -> Self {
+        self.bindings.push((buffer, Access::Write));
+        self
+    }
+
+    /// The grid, folded where it passes what one axis can hold.
+    fn grid(&self, per_axis: usize) -> [usize; 2] {
+        let groups = self.invocations.div_ceil(self.workgroup).max(1);
+        let y = groups.div_ceil(per_axis);
+        [groups.div_ceil(y), y]
+    }
+
+    /// The whole WGSL text.
+    pub fn source(&self, per_axis: usize) -> String {
+        let [x, _] = self.grid(per_axis);
+        format!(
+            "{}const WORKGROUP = {}u;\nconst GRID = {x}u;\n{}\n{}",
+            self.header,
+            self.workgroup,
+            include_str!("../../../shaders/common.wgsl"),
+            self.text
+        )
+    }
+}
+
+/// A compiled kernel.
+pub struct Pipeline {
+    pipeline: ComputePipeline,
+    layout: BindGroupLayout,
+}
+
+/// A call whose pipeline, buffers and grid are all set.
+pub struct Dispatch {
+    pipeline: Arc<Pipeline>,
+    bind_group: wgpu::BindGroup,
+    grid: [u32; 2],
+}
+
+impl Dispatch {
+    /// Adds the dispatch to a pass whose group 0 is set.
+    pub fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(1, &self.bind_group, &[]);
+        pass.dispatch_workgroups(self.grid[0], self.grid[1], 1);
+    }
+}
+
+/// A part of a buffer on the device.
+pub struct Place<'a> {
+    /// The buffer.
+    pub buffer: &'a Buffer,
+    /// Where it starts and how long it is, in bytes; the whole buffer if `None`.
+    pub range: Option<(u64, u64)>,
+}
+
+impl GpuDevice {
+    /// Compiles the call's kernel, unless that was done before, and binds its buffers.
+    pub(super) fn prepare<'a, B: Copy>(
+        &self,
+        call: &Call<B>,
+        step_layout: &BindGroupLayout,
+        place: impl Fn(B) -> Place<'a>,
+    ) -> Result<Dispatch> {
+        let per_axis = self.limits.max_compute_workgroups_per_dimension as usize;
+        let grid = call.grid(per_axis);
+        if grid[1] > per_axis {
+            return Err(Error::Device(format!(
+                "{} needs {} invocations, more than the adapter's grid holds; use a smaller batch",
+                call.entry, call.invocations
+            )));
+        }
+        let pipeline = self.pipeline(call, step_layout, per_axis)?;
+        let entries: Vec<BindGroupEntry<'_>> = (call.bindings.iter().enumerate())
+            .map(|(i, &(buffer, _))| {
+                let Place { buffer, range } = place(buffer);
+                let binding = match range {
+                    None => buffer.as_entire_buffer_binding(),
+                    Some((offset, size)) => BufferBinding {
+                        buffer,
+                        offset,
+                        size: std::num::NonZeroU64::new(size),
+                    },
+                };
+                BindGroupEntry {
+                    binding: i as u32,
+                    resource: wgpu::BindingResource::Buffer(binding),
+                }
+            })
+            .collect();
+        let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(call.entry),
+            layout: &pipeline.layout,
+            entries: &entries,
+        });
+        self.check()?;
+        Ok(Dispatch {
+            pipeline,
+            bind_group,
+            grid: grid.map(|n| n as u32),
+        })
+    }
+
+    fn pipeline<B>(
+        &self,
+        call: &Call<B>,
+        step_layout: &BindGroupLayout,
+        per_axis: usize,
+    ) -> Result<Arc<Pipeline>> {
+        let source = call.source(per_axis);
+        let key = format!("{}\n{source}", call.entry);
+        if let Some(known) = lock(&self.pipelines).get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let layout = self.binding_layout(call);
+        let module = self.module(call.entry, source);
+        let pipeline_layout = self.device.create_pipeline_layout(&PipelineLayoutDescriptor {
+            label: Some(call.entry),
+            bind_group_layouts: &[Some(step_layout), Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = self.device.create_compute_pipeline(&ComputePipelineDescriptor {
+            label: Some(call.entry),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(call.entry),
+            compilation_options: PipelineCompilationOptions {
+                // Every kernel writes its workgroup memory before it reads it.
+                zero_initialize_workgroup_memory: false,
+                ..PipelineCompilationOptions::default()
+            },
+            cache: None,
+        });
+        self.check()?;
+        let pipeline = Arc::new(Pipeline { pipeline, layout });
+        lock(&self.pipelines).insert(key, Arc::clone(&pipeline));
+        Ok(pipeline)
+    }
+
+    fn module(&self, label: &str, source: String) -> wgpu::ShaderModule {
+        let descriptor = ShaderModuleDescriptor {
+            label: Some(label),
+            source: ShaderSource::Wgsl(source.into()),
+        };
+        let mut checks = ShaderRuntimeChecks::checked();
+        checks.force_loop_bounding = false;
+        // SAFETY: bounds checks stay on; only the guard against endless loops goes, which keeps
+        // drivers from unrolling. Every loop of our kernels counts up to a constant, a uniform or
+        // a host-made table's entry.
+        unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
+    }
+
+    fn binding_layout<B>(&self, call: &Call<B>) -> BindGroupLayout {
+        let entries: Vec<BindGroupLayoutEntry> = (call.bindings.iter().enumerate())
+            .map(|(i, (_, access))| BindGroupLayoutEntry {
+                binding: i as u32,
+                visibility: ShaderStages::COMPUTE,
+                ty: BindingType::Buffer {
+                    ty: BufferBindingType::Storage {
+                        read_only: *access == Access::Read,
+                    },
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
+                count: None,
+            })
+            .collect();
+        self.device
+            .create_bind_group_layout(&BindGroupLayoutDescriptor {
+                label: Some(call.entry),
+                entries: &entries,
+            })
+    }
+}

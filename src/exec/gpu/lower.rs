@@ -1,0 +1,632 @@
+//! From operations to kernel calls: the table that names, for each operation, what runs.
+
+use super::kernel::Call;
+use super::tile::{Correlation, WeightGradient, cell_width};
+use super::tuning::Tuning;
+use crate::model::{Activation, PoolKind};
+use crate::optimizer::Optimizer;
+use crate::plan::{BufferId, ConvShape, Op, Plan, PoolShape, Through};
+use crate::shape::Window;
+
+/// A buffer of a call, before there is a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Slot {
+    /// A buffer of the plan; parameters and gradients lie in their arenas.
+    Buffer(BufferId),
+    /// The whole arena of parameters.
+    Params,
+    /// The whole arena of gradients.
+    Gradients,
+    /// First moments.
+    Moment1,
+    /// Second moments.
+    Moment2,
+    /// Partial gradients, from this float on.
+    Partials(usize),
+    /// The list of blocks that `reduce` sums.
+    Blocks,
+    /// Loss and correct count of each step under way.
+    Metrics,
+    /// Stands where a kernel may write a buffer and here does not.
+    Nothing,
+    /// The data set's images.
+    Images,
+    /// The data set's labels.
+    DataLabels,
+    /// The data set's order.
+    Order,
+}
+
+/// A block of 64 floats of a gradient that is the sum of partials. The twin of `Block` in
+/// `shaders/reduce.wgsl`; places are in vec4s.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Block {
+    /// Where the sum goes.
+    pub to: u32,
+    /// Where the first partial lies.
+    pub first: u32,
+    /// From one partial to the next.
+    pub stride: u32,
+    /// How many there are.
+    pub splits: u32,
+}
+
+/// All calls of a plan, operation by operation, and what they need beside the plan's buffers.
+#[derive(Debug, Default)]
+pub struct Lowered {
+    /// For each operation its calls.
+    pub ops: Vec<Vec<Call<Slot>>>,
+    /// For each operation the blocks that `reduce` still has to sum, as a range of `blocks`.
+    pub pending: Vec<std::ops::Range<usize>>,
+    /// The blocks.
+    pub blocks: Vec<Block>,
+    /// Floats of partial gradients.
+    pub partials: usize,
+}
+
+/// Floats to a block.
+const BLOCK: usize = 64;
+
+impl Lowered {
+    /// The calls of `plan` for an adapter with this tuning.
+    pub fn new(plan: &Plan, tuning: &Tuning) -> Self {
+        let mut lowered = Self::default();
+        for op in &plan.ops {
+            let before = lowered.blocks.len();
+            let calls = lowered.lower(plan, tuning, op);
+            lowered.ops.push(calls);
+            lowered.pending.push(before..lowered.blocks.len());
+        }
+        lowered
+    }
+
+    /// The call that sums some blocks.
+    pub fn reduce(range: std::ops::Range<usize>) -> Call<Slot> {
+        Call::new("reduce", include_str!("../../../shaders/reduce.wgsl"))
+            .cells(4)
+            .sizes(&[("BLOCKS", range.len()), ("FIRST", range.start)])
+            .invocations(range.len() * BLOCK / 4)
+            .read(Slot::Blocks)
+            .read(Slot::Partials(0))
+            .write(Slot::Gradients)
+    }
+
+    fn lower(&mut self, plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
+        let b = plan.batch;
+        match op {
+            Op::Gather { x, labels } => vec![gather(plan, *x, *labels)],
+            Op::Conv2dForward {
+                shape,
+                x,
+                w,
+                bias,
+                y,
+                activation,
+            } => vec![conv2d_forward(
+                "conv2d_forward",
+                tuning,
+                (b, *shape),
+                (*bias, *activation),
+                [*x, *w, *y],
+            )],
+            Op::Conv2dBackwardInput {
+                shape,
+                dy,
+                w,
+                dx,
+                through,
+            } => vec![conv2d_backward_input(
+                "conv2d_backward_input",
+                tuning,
+                (b, *shape),
+                *through,
+                [*dy, *w, *dx],
+            )],
+            Op::Conv2dBackwardWeight {
+                shape,
+                x,
+                dy,
+                dw,
+                dbias,
+            } => self.conv2d_backward_weight(plan, tuning, (b, *shape), [*x, *dy, *dw], *dbias),
+            Op::Pool2dForward {
+                shape,
+                x,
+                y,
+                argmax,
+            } => vec![pool2d_forward(b, shape, [*x, *y], *argmax)],
+            Op::Pool2dBackward {
+                shape,
+                dy,
+                argmax,
+                dx,
+                through,
+            } => vec![pool2d_backward(b, shape, [*dy, *dx], *argmax, *through)],
+            Op::DenseForward {
+                inputs,
+                outputs,
+                x,
+                w,
+                bias,
+                y,
+                activation,
+            } => vec![conv2d_forward(
+                "dense_forward",
+                tuning,
+                dense(b, *inputs, *outputs),
+                (*bias, *activation),
+                [*x, *w, *y],
+            )],
+            Op::DenseBackwardInput {
+                inputs,
+                outputs,
+                dy,
+                w,
+                dx,
+                through,
+            } => vec![conv2d_backward_input(
+                "dense_backward_input",
+                tuning,
+                dense(b, *inputs, *outputs),
+                *through,
+                [*dy, *w, *dx],
+            )],
+            Op::DenseBackwardWeight {
+                inputs,
+                outputs,
+                x,
+                dy,
+                dw,
+                dbias,
+            } => self.conv2d_backward_weight(
+                plan,
+                tuning,
+                dense(b, *inputs, *outputs),
+                [*x, *dy, *dw],
+                *dbias,
+            ),
+            Op::ActivationForward { activation, x, y } => {
+                vec![activation_call(plan, "activation_forward", *activation, [*x, *x, *y])]
+            }
+            Op::ActivationBackward { through, dy, dx } => vec![activation_call(
+                plan,
+                "activation_backward",
+                through.activation,
+                [through.y, *dy, *dx],
+            )],
+            Op::SoftmaxForward { width, x, y } => {
+                vec![softmax(plan, "softmax_forward", *width, [*x, *x, *y], None)]
+            }
+            Op::SoftmaxBackward {
+                width,
+                dy,
+                y,
+                dx,
+                through,
+            } => vec![softmax(plan, "softmax_backward", *width, [*dy, *y, *dx], *through)],
+            Op::SoftmaxCrossEntropy {
+                classes,
+                logits,
+                labels,
+                probabilities,
+                dlogits,
+            } => vec![softmax_cross_entropy(
+                b,
+                *classes,
+                [*logits, *labels, *probabilities],
+                *dlogits,
+            )],
+            Op::Update { optimizer, .. } => {
+                // All partial gradients of the step are summed in one dispatch, here.
+                let reduce = (!self.blocks.is_empty()).then(|| Self::reduce(0..self.blocks.len()));
+                reduce.into_iter().chain([update(plan, optimizer)]).collect()
+            }
+        }
+    }
+
+    fn conv2d_backward_weight(
+        &mut self,
+        plan: &Plan,
+        tuning: &Tuning,
+        (batch, shape): (usize, ConvShape),
+        [x, dy, dw]: [BufferId; 3],
+        dbias: Option<BufferId>,
+    ) -> Vec<Call<Slot>> {
+        let gradient = WeightGradient {
+            batch,
+            window: shape.window,
+            ic: shape.ic,
+            oc: shape.oc,
+            bias: dbias.is_some(),
+        };
+        let tile = gradient.tile(tuning).filter(|_| !tuning.naive);
+        let Some(tile) = tile else {
+            return naive_backward_weight((batch, shape), [x, dy, dw], dbias);
+        };
+        let weights = plan.buffer(dw).len().next_multiple_of(BLOCK);
+        let biases = match dbias {
+            Some(_) => shape.oc.next_multiple_of(BLOCK),
+            None => 0,
+        };
+        let stride = weights + biases;
+        let first = self.partials;
+        self.partials += stride * tile.splits;
+        self.sum_later(plan, dw, (first, stride), tile.splits);
+        if let Some(dbias) = dbias {
+            self.sum_later(plan, dbias, (first + weights, stride), tile.splits);
+        }
+        let buffers = [Slot::Buffer(x), Slot::Buffer(dy), Slot::Partials(first)];
+        vec![gradient.call(&tile, tuning, (stride, weights), buffers)]
+    }
+
+    /// Notes that a gradient is the sum of partials.
+    fn sum_later(
+        &mut self,
+        plan: &Plan,
+        gradient: BufferId,
+        (first, stride): (usize, usize),
+        splits: usize,
+    ) {
+        let crate::plan::Role::Gradient(i) = plan.buffer(gradient).role else {
+            return;
+        };
+        let parameter = &plan.layout.parameters[i];
+        for block in 0..parameter.len().div_ceil(BLOCK) {
+            self.blocks.push(Block {
+                to: ((parameter.offset + block * BLOCK) / 4) as u32,
+                first: ((first + block * BLOCK) / 4) as u32,
+                stride: (stride / 4) as u32,
+                splits: splits as u32,
+            });
+        }
+    }
+}
+
+/// A dense layer is a 1x1 convolution over a column of `batch` pixels.
+fn dense(batch: usize, inputs: usize, outputs: usize) -> (usize, ConvShape) {
+    let window = Window {
+        ih: batch,
+        iw: 1,
+        kh: 1,
+        kw: 1,
+        sh: 1,
+        sw: 1,
+        pad_top: 0,
+        pad_left: 0,
+        oh: batch,
+        ow: 1,
+    };
+    let shape = ConvShape {
+        window,
+        ic: inputs,
+        oc: outputs,
+    };
+    (1, shape)
+}
+
+fn activation_number(activation: Activation) -> usize {
+    match activation {
+        // Softmax is never applied cell by cell.
+        Activation::Linear | Activation::Softmax => 0,
+        Activation::Relu => 1,
+        Activation::Sigmoid => 2,
+        Activation::Tanh => 3,
+    }
+}
+
+/// Constants and buffer of a `through`, with a stand-in where there is none.
+fn through_parts(through: Option<Through>, stand_in: BufferId) -> ([(&'static str, usize); 2], Slot) {
+    match through {
+        Some(Through { y, activation }) => (
+            [
+                ("ACTIVATION", activation_number(activation)),
+                ("HAS_THROUGH", 1),
+            ],
+            Slot::Buffer(y),
+        ),
+        None => (
+            [("ACTIVATION", 0), ("HAS_THROUGH", 0)],
+            Slot::Buffer(stand_in),
+        ),
+    }
+}
+
+fn window_sizes(w: &Window) -> [(&'static str, usize); 10] {
+    [
+        ("IH", w.ih),
+        ("IW", w.iw),
+        ("KH", w.kh),
+        ("KW", w.kw),
+        ("SH", w.sh),
+        ("SW", w.sw),
+        ("PAD_TOP", w.pad_top),
+        ("PAD_LEFT", w.pad_left),
+        ("OH", w.oh),
+        ("OW", w.ow),
+    ]
+}
+
+fn gather(plan: &Plan, x: BufferId, labels: BufferId) -> Call<Slot> {
+    let size: usize = plan.input_shape.iter().product();
+    Call::new("gather", include_str!("../../../shaders/gather.wgsl"))
+        .sizes(&[("BATCH", plan.batch), ("SIZE", size)])
+        .invocations(plan.batch * size)
+        .read(Slot::Images)
+        .read(Slot::DataLabels)
+        .read(Slot::Order)
+        .write(Slot::Buffer(x))
+        .write(Slot::Buffer(labels))
+}
+
+const CONV2D: &str = include_str!("../../../shaders/conv2d.wgsl");
+
+fn naive_conv2d(entry: &'static str, (batch, shape): (usize, ConvShape)) -> Call<Slot> {
+    Call::new(entry, CONV2D)
+        .sizes(&window_sizes(&shape.window))
+        .sizes(&[("BATCH", batch), ("IC", shape.ic), ("OC", shape.oc)])
+}
+
+fn conv2d_forward(
+    entry: &'static str,
+    tuning: &Tuning,
+    (batch, shape): (usize, ConvShape),
+    (bias, activation): (Option<BufferId>, Activation),
+    [x, w, y]: [BufferId; 3],
+) -> Call<Slot> {
+    let window = shape.window;
+    let sizes = [
+        ("HAS_BIAS", usize::from(bias.is_some())),
+        ("HAS_THROUGH", 0),
+        ("ACTIVATION", activation_number(activation)),
+    ];
+    let buffers = [x, w, bias.unwrap_or(w), y].map(Slot::Buffer);
+    if tuning.naive {
+        let [x, w, bias, y] = buffers;
+        return naive_conv2d("conv2d_forward", (batch, shape))
+            .sizes(&sizes)
+            .invocations(batch * window.oh * window.ow * shape.oc)
+            .read(x)
+            .read(w)
+            .read(bias)
+            .write(y);
+    }
+    let correlation = Correlation {
+        batch,
+        window,
+        rc: shape.ic,
+        kc: shape.oc,
+        flipped: false,
+    };
+    let epilogue = match bias {
+        Some(_) => "v = activate(ACTIVATION, v + extra[cell]);",
+        None => "v = activate(ACTIVATION, v);",
+    };
+    correlation
+        .call(entry, tuning, epilogue, buffers)
+        .sizes(&sizes)
+}
+
+fn conv2d_backward_input(
+    entry: &'static str,
+    tuning: &Tuning,
+    (batch, shape): (usize, ConvShape),
+    through: Option<Through>,
+    [dy, w, dx]: [BufferId; 3],
+) -> Call<Slot> {
+    let window = shape.window;
+    let (sizes, extra) = through_parts(through, dy);
+    let buffers = [Slot::Buffer(dy), Slot::Buffer(w), extra, Slot::Buffer(dx)];
+    let full = (
+        (window.kh - 1).checked_sub(window.pad_top),
+        (window.kw - 1).checked_sub(window.pad_left),
+    );
+    // At larger strides the gradient is no correlation: most taps meet nothing.
+    let (1, 1, (Some(pad_top), Some(pad_left)), false) =
+        (window.sh, window.sw, full, tuning.naive)
+    else {
+        let [dy, w, extra, dx] = buffers;
+        return naive_conv2d("conv2d_backward_input", (batch, shape))
+            .sizes(&sizes)
+            .sizes(&[("HAS_BIAS", 0)])
+            .invocations(batch * window.ih * window.iw * shape.ic)
+            .read(dy)
+            .read(w)
+            .read(extra)
+            .write(dx);
+    };
+    let correlation = Correlation {
+        batch,
+        window: Window {
+            ih: window.oh,
+            iw: window.ow,
+            oh: window.ih,
+            ow: window.iw,
+            pad_top,
+            pad_left,
+            ..window
+        },
+        rc: shape.oc,
+        kc: shape.ic,
+        flipped: true,
+    };
+    let epilogue = match through {
+        Some(_) => "v *= derivative(ACTIVATION, extra[at]);",
+        None => "",
+    };
+    correlation
+        .call(entry, tuning, epilogue, buffers)
+        .sizes(&sizes)
+}
+
+fn naive_backward_weight(
+    (batch, shape): (usize, ConvShape),
+    [x, dy, dw]: [BufferId; 3],
+    dbias: Option<BufferId>,
+) -> Vec<Call<Slot>> {
+    let sizes = [("HAS_BIAS", 0), ("HAS_THROUGH", 0), ("ACTIVATION", 0)];
+    let call = |entry, invocations, out| {
+        naive_conv2d(entry, (batch, shape))
+            .sizes(&sizes)
+            .invocations(invocations)
+            .read(Slot::Buffer(x))
+            .read(Slot::Buffer(dy))
+            .read(Slot::Buffer(dy))
+            .write(Slot::Buffer(out))
+    };
+    let weights = shape.window.taps() * shape.ic * shape.oc;
+    let bias = dbias.map(|dbias| call("conv2d_backward_bias", shape.oc, dbias));
+    [call("conv2d_backward_weight", weights, dw)]
+        .into_iter()
+        .chain(bias)
+        .collect()
+}
+
+fn pool_call(entry: &'static str, text: &str, batch: usize, shape: &PoolShape) -> Call<Slot> {
+    let width = cell_width(shape.c);
+    let kind = match shape.kind {
+        PoolKind::Max => 0,
+        PoolKind::Average => 1,
+        PoolKind::Sum => 2,
+    };
+    let common = include_str!("../../../shaders/pool2d.wgsl");
+    Call::new(entry, format!("{common}\n{text}"))
+        .cells(width)
+        .sizes(&window_sizes(&shape.window))
+        .sizes(&[("BATCH", batch), ("C", shape.c / width), ("KIND", kind)])
+}
+
+fn pool2d_forward(
+    batch: usize,
+    shape: &PoolShape,
+    [x, y]: [BufferId; 2],
+    argmax: Option<BufferId>,
+) -> Call<Slot> {
+    let text = include_str!("../../../shaders/pool2d_forward.wgsl");
+    let w = &shape.window;
+    pool_call("pool2d_forward", text, batch, shape)
+        .sizes(&[("HAS_ARGMAX", usize::from(argmax.is_some()))])
+        .invocations(batch * w.oh * w.ow * shape.c / cell_width(shape.c))
+        .read(Slot::Buffer(x))
+        .write(Slot::Buffer(y))
+        .write(argmax.map_or(Slot::Nothing, Slot::Buffer))
+}
+
+fn pool2d_backward(
+    batch: usize,
+    shape: &PoolShape,
+    [dy, dx]: [BufferId; 2],
+    argmax: Option<BufferId>,
+    through: Option<Through>,
+) -> Call<Slot> {
+    let text = include_str!("../../../shaders/pool2d_backward.wgsl");
+    let w = &shape.window;
+    let (sizes, extra) = through_parts(through, dy);
+    pool_call("pool2d_backward", text, batch, shape)
+        .sizes(&sizes)
+        .invocations(batch * w.ih * w.iw * shape.c / cell_width(shape.c))
+        .read(Slot::Buffer(dy))
+        .write(Slot::Buffer(dx))
+        .read(Slot::Buffer(argmax.unwrap_or(dy)))
+        .read(extra)
+}
+
+fn activation_call(
+    plan: &Plan,
+    entry: &'static str,
+    activation: Activation,
+    [a, b, out]: [BufferId; 3],
+) -> Call<Slot> {
+    let len = plan.buffer(out).len();
+    let width = cell_width(len);
+    Call::new(entry, include_str!("../../../shaders/activation.wgsl"))
+        .cells(width)
+        .sizes(&[
+            ("LEN", len / width),
+            ("ACTIVATION", activation_number(activation)),
+        ])
+        .invocations(len / width)
+        .read(Slot::Buffer(a))
+        .read(Slot::Buffer(b))
+        .write(Slot::Buffer(out))
+}
+
+fn softmax(
+    plan: &Plan,
+    entry: &'static str,
+    width: usize,
+    [a, b, out]: [BufferId; 3],
+    through: Option<Through>,
+) -> Call<Slot> {
+    let rows = plan.buffer(out).len() / width;
+    let (sizes, extra) = through_parts(through, a);
+    Call::new(entry, include_str!("../../../shaders/softmax.wgsl"))
+        .sizes(&[("ROWS", rows), ("WIDTH", width)])
+        .sizes(&sizes)
+        .invocations(rows)
+        .read(Slot::Buffer(a))
+        .read(Slot::Buffer(b))
+        .read(extra)
+        .write(Slot::Buffer(out))
+}
+
+fn softmax_cross_entropy(
+    batch: usize,
+    classes: usize,
+    [logits, labels, probabilities]: [BufferId; 3],
+    dlogits: Option<BufferId>,
+) -> Call<Slot> {
+    let text = include_str!("../../../shaders/softmax_cross_entropy.wgsl");
+    Call::new("softmax_cross_entropy", text)
+        .sizes(&[
+            ("BATCH", batch),
+            ("CLASSES", classes),
+            ("HAS_DLOGITS", usize::from(dlogits.is_some())),
+        ])
+        .invocations(1)
+        .read(Slot::Buffer(logits))
+        .read(Slot::Buffer(labels))
+        .write(Slot::Buffer(probabilities))
+        .write(Slot::Metrics)
+        .write(dlogits.map_or(Slot::Nothing, Slot::Buffer))
+}
+
+fn update(plan: &Plan, optimizer: &Optimizer) -> Call<Slot> {
+    let all = |momentum: f64, rho: f64, beta_1: f64, beta_2: f64, epsilon: f64| {
+        [
+            ("MOMENTUM", momentum),
+            ("RHO", rho),
+            ("ONE_MINUS_RHO", 1.0 - rho),
+            ("ONE_MINUS_BETA_1", 1.0 - beta_1),
+            ("ONE_MINUS_BETA_2", 1.0 - beta_2),
+            ("EPSILON", epsilon),
+        ]
+    };
+    let (entry, numbers) = match *optimizer {
+        Optimizer::Sgd { momentum, .. } => ("sgd_update", all(momentum, 0.0, 0.0, 0.0, 0.0)),
+        Optimizer::RmsProp {
+            rho,
+            momentum,
+            epsilon,
+            ..
+        } => ("rmsprop_update", all(momentum, rho, 0.0, 0.0, epsilon)),
+        Optimizer::Adam {
+            beta_1,
+            beta_2,
+            epsilon,
+            ..
+        } => ("adam_update", all(0.0, 0.0, beta_1, beta_2, epsilon)),
+    };
+    let nesterov = matches!(optimizer, Optimizer::Sgd { nesterov: true, .. });
+    let numbers = numbers.map(|(name, value)| (name, value as f32));
+    let cells = plan.layout.len / 4;
+    Call::new(entry, include_str!("../../../shaders/update.wgsl"))
+        .cells(4)
+        .numbers(&numbers)
+        .sizes(&[("LEN", cells), ("NESTEROV", usize::from(nesterov))])
+        .invocations(cells)
+        .read(Slot::Gradients)
+        .write(Slot::Params)
+        .write(Slot::Moment1)
+        .write(Slot::Moment2)
+}

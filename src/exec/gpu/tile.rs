@@ -1,0 +1,844 @@
+//! The text of tiled kernels: one index map for convolutions, dense layers and their gradients.
+//!
+//! An invocation owns some output channels and a patch of pixels, holds one accumulator for each in
+//! registers, and loops over input channels with the kernel's cells ("taps") unrolled. Sizes are
+//! literal, so that the driver sees straight-line code; written by hand this would be a thousand
+//! lines per shape, so it is written here. `shaders/conv2d.wgsl` says in twenty lines what these
+//! kernels compute, and the checks hold them to it.
+//!
+//! Two ways lead the shared pixels to the invocations; see [`Fetch`].
+
+use std::fmt::{self, Display, Formatter, Write as _};
+
+use super::kernel::Call;
+use super::tuning::{Fetch, Tuning};
+use crate::shape::Window;
+
+/// A correlation: what a convolution's forward pass and, with the kernel flipped and transposed, the
+/// gradient of its input (at stride 1) both are.
+#[derive(Clone, Copy, Debug)]
+pub struct Correlation {
+    /// Samples.
+    pub batch: usize,
+    /// Sizes and strides; `ih`, `iw` are those of the tensor read.
+    pub window: Window,
+    /// Channels read and summed over.
+    pub rc: usize,
+    /// Channels written.
+    pub kc: usize,
+    /// True if the weights are those of the forward pass, to be flipped and transposed.
+    pub flipped: bool,
+}
+
+/// Channels handled at once: 4 if their number allows it.
+pub fn cell_width(channels: usize) -> usize {
+    if channels.is_multiple_of(4) { 4 } else { 1 }
+}
+
+/// Input channels per turn of the loop: a vec4, or as many single floats.
+fn block(channels: usize) -> usize {
+    match channels {
+        c if c.is_multiple_of(4) => 4,
+        c if c.is_multiple_of(3) => 3,
+        c if c.is_multiple_of(2) => 2,
+        _ => 1,
+    }
+}
+
+/// The tile of one invocation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Tile {
+    /// Samples, rows and columns of the patch.
+    ns: usize,
+    ph: usize,
+    pw: usize,
+    /// Cells of output channels.
+    q: usize,
+}
+
+impl Tile {
+    fn pixels(&self) -> usize {
+        self.ns * self.ph * self.pw
+    }
+}
+
+/// Rows and columns of input under a patch.
+fn covered(window: &Window, ph: usize, pw: usize) -> (usize, usize) {
+    (
+        (ph - 1) * window.sh + window.kh,
+        (pw - 1) * window.sw + window.kw,
+    )
+}
+
+/// Cycles that a software adapter spends on a load, and on the arithmetic of one Cell. On hardware
+/// the same ratio stands for the pressure on its caches.
+const LOAD: usize = 70;
+const BROADCAST: usize = 2;
+const MULTIPLY_ADD: usize = 4;
+
+/// Terms in one kernel's text. Longer ones take seconds to compile.
+const LONGEST: usize = 2600;
+
+impl Correlation {
+    fn lanes(&self, fetch: Fetch, q: usize) -> usize {
+        match fetch {
+            Fetch::Direct => 1,
+            Fetch::Subgroup => 8 * q,
+        }
+    }
+
+    /// The way to fetch: lanes can only hand pixels round if eight of them share a patch.
+    fn fetch(&self, tuning: &Tuning) -> Fetch {
+        let cells = self.kc / cell_width(self.kc);
+        match tuning.fetch {
+            Fetch::Subgroup if cells.is_multiple_of(8) => Fetch::Subgroup,
+            Fetch::Subgroup | Fetch::Direct => Fetch::Direct,
+        }
+    }
+
+    /// The tile with the least estimated work that still keeps the adapter busy.
+    fn tile(&self, tuning: &Tuning) -> Tile {
+        let cells = self.kc / cell_width(self.kc);
+        let fetch = self.fetch(tuning);
+        let mut best: Option<(f64, Tile)> = None;
+        for q in [1, 2] {
+            for ns in [1, 2, 4] {
+                for ph in 1..=self.window.oh.min(16) {
+                    for pw in 1..=self.window.ow.min(16) {
+                        let tile = Tile { ns, ph, pw, q };
+                        let fits = tile.pixels() * q <= tuning.accumulators
+                            && self.terms(&tile) <= LONGEST
+                            && cells.is_multiple_of(self.lanes(fetch, q))
+                            && cells.is_multiple_of(q)
+                            && self.batch.is_multiple_of(ns);
+                        if !fits {
+                            continue;
+                        }
+                        let cost = self.cost(&tile, fetch, tuning);
+                        if best.is_none_or(|(least, _)| cost < least) {
+                            best = Some((cost, tile));
+                        }
+                    }
+                }
+            }
+        }
+        let smallest = Tile {
+            ns: 1,
+            ph: 1,
+            pw: 1,
+            q: 1,
+        };
+        best.map_or(smallest, |(_, tile)| tile)
+    }
+
+    /// Products in the text.
+    fn terms(&self, tile: &Tile) -> usize {
+        let written_out = if self.loops() { 1 } else { block(self.rc) };
+        tile.pixels() * tile.q * self.window.taps() * written_out
+    }
+
+    /// Whether the four channels of a block are looped over, which keeps the text short. Few taps
+    /// make short sums, which are better made long by all channels in one expression; and flipped
+    /// weights are transposed in registers, which takes literal indices.
+    fn loops(&self) -> bool {
+        self.window.taps() >= 4 && block(self.rc) == 4 && !self.flipped
+    }
+
+    fn patches(&self, tile: &Tile) -> (usize, usize) {
+        let w = &self.window;
+        (w.oh.div_ceil(tile.ph), w.ow.div_ceil(tile.pw))
+    }
+
+    fn invocations(&self, tile: &Tile) -> usize {
+        let (down, across) = self.patches(tile);
+        let cells = self.kc / cell_width(self.kc);
+        cells / tile.q * down * across * (self.batch / tile.ns)
+    }
+
+    fn cost(&self, tile: &Tile, fetch: Fetch, tuning: &Tuning) -> f64 {
+        let (th, tw) = covered(&self.window, tile.ph, tile.pw);
+        let rb = block(self.rc);
+        let vectors = if rb == 4 { 1 } else { rb };
+        let pixels = tile.ns * th * tw;
+        let fetching = match fetch {
+            Fetch::Direct => pixels * vectors * LOAD,
+            Fetch::Subgroup => pixels.div_ceil(8) * vectors * LOAD + pixels * rb * BROADCAST,
+        };
+        let weights = self.window.taps() * rb * tile.q * LOAD;
+        let arithmetic = tile.pixels() * tile.q * self.window.taps() * rb * MULTIPLY_ADD;
+        let invocations = self.invocations(tile);
+        // Too few invocations leave a part of the adapter idle.
+        let idle = (tuning.busy as f64 / invocations as f64).max(1.0);
+        (fetching + weights + arithmetic) as f64 * invocations as f64 * idle
+    }
+
+    /// The kernel: `entry` names it, `epilogue` is the text that turns `v` (one accumulator) into
+    /// what is stored at cell `at` of channel cell `cell`; it may use a third buffer `extra`.
+    pub fn call<B>(
+        &self,
+        entry: &'static str,
+        tuning: &Tuning,
+        epilogue: &str,
+        [x, w, extra, out]: [B; 4],
+    ) -> Call<B> {
+        let tile = self.tile(tuning);
+        let fetch = self.fetch(tuning);
+        let text = self.text(entry, &tile, fetch, epilogue);
+        let call = Call::new(entry, text).cells(cell_width(self.kc));
+        let call = match fetch {
+            Fetch::Direct => call.workgroup(64),
+            Fetch::Subgroup => call.workgroup(8),
+        };
+        call.invocations(self.invocations(&tile))
+            .read(x)
+            .read(w)
+            .read(extra)
+            .write(out)
+    }
+
+    fn text(&self, entry: &str, tile: &Tile, fetch: Fetch, epilogue: &str) -> String {
+        let rb = block(self.rc);
+        let pixel = if rb == 4 { "vec4<f32>" } else { "f32" };
+        let weight = match (self.flipped, rb) {
+            (false, _) => "Cell",
+            (true, 4) => "vec4<f32>",
+            (true, _) => "f32",
+        };
+        let mut s = format!(
+            "@group(1) @binding(0) var<storage, read> x: array<{pixel}>;
+@group(1) @binding(1) var<storage, read> w: array<{weight}>;
+@group(1) @binding(2) var<storage, read> extra: array<Cell>;
+@group(1) @binding(3) var<storage, read_write> y: array<Cell>;
+"
+        );
+        s += &head(entry);
+        self.coordinates(&mut s, tile, fetch);
+        self.pixels(&mut s, tile, fetch, rb);
+        self.accumulate(&mut s, tile, fetch);
+        self.store(&mut s, tile, epilogue);
+        s += "}\n";
+        s
+    }
+
+    /// Which samples `n0`, patch corner `oy`, `ox` and channel cells from `cell0` are ours.
+    fn coordinates(&self, s: &mut String, tile: &Tile, fetch: Fetch) {
+        let groups = self.kc / cell_width(self.kc) / tile.q;
+        let (down, across) = self.patches(tile);
+        let patches = down * across;
+        let tasks = patches * self.batch / tile.ns;
+        let Tile { ns, ph, pw, q } = *tile;
+        match fetch {
+            Fetch::Direct => {
+                let _ = writeln!(
+                    s,
+                    "let i = flat_index(workgroup, local);
+let task = i / {groups}u;
+if task >= {tasks}u {{ return; }}
+let cell0 = (i % {groups}u) * {q}u;"
+                );
+            }
+            Fetch::Subgroup => {
+                let groups = groups / 8;
+                let _ = writeln!(
+                    s,
+                    "let i = workgroup.y * GRID + workgroup.x;
+let task = i / {groups}u;
+if task >= {tasks}u {{ return; }}
+let cell0 = ((i % {groups}u) * 8u + local) * {q}u;"
+                );
+            }
+        }
+        let _ = writeln!(
+            s,
+            "let n0 = task / {patches}u * {ns}u;
+let place = task % {patches}u;
+let oy = place / {across}u * {ph}u;
+let ox = place % {across}u * {pw}u;"
+        );
+    }
+
+    /// True if some pixel under some patch may lie outside the input.
+    fn guarded(&self, tile: &Tile) -> bool {
+        let w = &self.window;
+        let (down, across) = self.patches(tile);
+        let (th, tw) = covered(w, tile.ph, tile.pw);
+        w.pad_top > 0
+            || w.pad_left > 0
+            || (down - 1) * tile.ph * w.sh + th > w.ih
+            || (across - 1) * tile.pw * w.sw + tw > w.iw
+    }
+
+    /// The address `a` of each pixel under the patch, and whether it is real (`k`).
+    fn pixels(&self, s: &mut String, tile: &Tile, fetch: Fetch, rb: usize) {
+        let w = &self.window;
+        let (th, tw) = covered(w, tile.ph, tile.pw);
+        let count = tile.ns * th * tw;
+        let per_pixel = self.rc / if rb == 4 { 4 } else { 1 };
+        let guarded = self.guarded(tile);
+        let _ = writeln!(
+            s,
+            "let iy = oy * {}u - {}u;\nlet ix = ox * {}u - {}u;",
+            w.sh, w.pad_top, w.sw, w.pad_left
+        );
+        for i in 0..count_of(count, fetch) {
+            let (sample, row, column) = match fetch {
+                Fetch::Direct => (
+                    format!("{}u", i / (th * tw)),
+                    format!("{}u", i / tw % th),
+                    format!("{}u", i % tw),
+                ),
+                Fetch::Subgroup => {
+                    let _ = writeln!(s, "let p{i} = min({}u + local, {}u);", i * 8, count - 1);
+                    (
+                        format!("p{i} / {}u", th * tw),
+                        format!("p{i} / {tw}u % {th}u"),
+                        format!("p{i} % {tw}u"),
+                    )
+                }
+            };
+            let _ = writeln!(s, "let y{i} = iy + {row};\nlet x{i} = ix + {column};");
+            let (y, x) = if guarded {
+                let _ = writeln!(s, "let k{i} = y{i} < {}u && x{i} < {}u;", w.ih, w.iw);
+                // A pixel outside is loaded from the nearest address that exists, and dropped.
+                (
+                    format!("min(y{i}, {}u)", w.ih - 1),
+                    format!("min(x{i}, {}u)", w.iw - 1),
+                )
+            } else {
+                (format!("y{i}"), format!("x{i}"))
+            };
+            let _ = writeln!(
+                s,
+                "let a{i} = (((n0 + {sample}) * {}u + {y}) * {}u + {x}) * {per_pixel}u;",
+                w.ih, w.iw
+            );
+        }
+    }
+
+    fn accumulate(&self, s: &mut String, tile: &Tile, fetch: Fetch) {
+        let rb = block(self.rc);
+        for p in 0..tile.pixels() {
+            for r in 0..tile.q {
+                let _ = writeln!(s, "var c{p}_{r} = Cell(0.0);");
+            }
+        }
+        let turns = self.rc / rb;
+        let _ = writeln!(s, "for (var turn = 0u; turn < {turns}u; turn++) {{");
+        let guarded = self.guarded(tile);
+        let (th, tw) = covered(&self.window, tile.ph, tile.pw);
+        load_pixels(s, tile.ns * th * tw, rb, fetch, guarded);
+        if self.flipped && rb == 4 {
+            self.load_flipped_rows(s, tile);
+        }
+        let pixels = tile.ns * th * tw;
+        if self.loops() {
+            s.push_str("for (var j = 0u; j < 4u; j++) {\n");
+            self.load_weights(s, tile, Channel::Loop, "");
+            broadcast(s, pixels, rb, Channel::Loop, "", fetch);
+            self.sum(s, tile, &["".into()]);
+            s.push_str("}\n");
+        } else if self.window.taps() >= 4 {
+            for j in (0..rb).map(Channel::Literal) {
+                s.push_str("{\n");
+                self.load_weights(s, tile, j, "");
+                broadcast(s, pixels, rb, j, "", fetch);
+                self.sum(s, tile, &["".into()]);
+                s.push_str("}\n");
+            }
+        } else {
+            let suffixes: Vec<String> = (0..rb).map(|j| format!("_{j}")).collect();
+            for (j, suffix) in suffixes.iter().enumerate() {
+                self.load_weights(s, tile, Channel::Literal(j), suffix);
+                broadcast(s, pixels, rb, Channel::Literal(j), suffix, fetch);
+            }
+            self.sum(s, tile, &suffixes);
+        }
+        s.push_str("}\n");
+    }
+
+    /// `w{tap}_{r}{suffix}`: the weights of channel `j` of the block to our channel cells.
+    fn load_weights(&self, s: &mut String, tile: &Tile, j: Channel, suffix: &str) {
+        for tap in 0..self.window.taps() {
+            for r in 0..tile.q {
+                let value = self.weight(tap, r, j);
+                let _ = writeln!(s, "let w{tap}_{r}{suffix} = {value};");
+            }
+        }
+    }
+
+    fn weight(&self, tap: usize, r: usize, j: Channel) -> String {
+        let rb = block(self.rc);
+        let width = cell_width(self.kc);
+        if !self.flipped {
+            let first = tap * self.rc;
+            let cells = self.kc / width;
+            return format!("w[({first}u + turn * {rb}u + {j}) * {cells}u + cell0 + {r}u]");
+        }
+        let first = self.flip(tap) * self.kc;
+        let rows = (0..width).map(|row| match rb {
+            4 => format!("t{tap}_{r}_{row}[{j}]"),
+            _ => format!(
+                "w[({first}u + (cell0 + {r}u) * {width}u + {row}u) * {}u + turn * {rb}u + {j}]",
+                self.rc
+            ),
+        });
+        format!("Cell({})", rows.collect::<Vec<_>>().join(", "))
+    }
+
+    fn flip(&self, tap: usize) -> usize {
+        self.window.taps() - 1 - tap
+    }
+
+    /// Rows of the transposed weights: four summed channels at a time.
+    fn load_flipped_rows(&self, s: &mut String, tile: &Tile) {
+        let width = cell_width(self.kc);
+        for tap in 0..self.window.taps() {
+            for r in 0..tile.q {
+                for row in 0..width {
+                    let _ = writeln!(
+                        s,
+                        "let t{tap}_{r}_{row} = w[({}u + (cell0 + {r}u) * {width}u + {row}u) * {}u + turn];",
+                        self.flip(tap) * self.kc,
+                        self.rc / 4
+                    );
+                }
+            }
+        }
+    }
+
+    /// One expression per accumulator, over all taps.
+    fn sum(&self, s: &mut String, tile: &Tile, suffixes: &[String]) {
+        let w = &self.window;
+        let (th, tw) = covered(w, tile.ph, tile.pw);
+        for p in 0..tile.pixels() {
+            let (sample, py, px) = (
+                p / (tile.ph * tile.pw),
+                p / tile.pw % tile.ph,
+                p % tile.pw,
+            );
+            for r in 0..tile.q {
+                let _ = write!(s, "c{p}_{r} = c{p}_{r}");
+                for suffix in suffixes {
+                    for tap in 0..w.taps() {
+                        let row = py * w.sh + tap / w.kw;
+                        let column = px * w.sw + tap % w.kw;
+                        let pixel = (sample * th + row) * tw + column;
+                        let _ = write!(s, " + s{pixel}{suffix} * w{tap}_{r}{suffix}");
+                    }
+                }
+                s.push_str(";\n");
+            }
+        }
+    }
+
+    fn store(&self, s: &mut String, tile: &Tile, epilogue: &str) {
+        let w = &self.window;
+        let cells = self.kc / cell_width(self.kc);
+        let overhang = !w.oh.is_multiple_of(tile.ph) || !w.ow.is_multiple_of(tile.pw);
+        for p in 0..tile.pixels() {
+            let (sample, py, px) = (
+                p / (tile.ph * tile.pw),
+                p / tile.pw % tile.ph,
+                p % tile.pw,
+            );
+            if overhang {
+                let _ = write!(
+                    s,
+                    "if oy + {py}u < {}u && ox + {px}u < {}u ",
+                    w.oh, w.ow
+                );
+            }
+            s.push_str("{\n");
+            for r in 0..tile.q {
+                let _ = writeln!(
+                    s,
+                    "{{ let cell = cell0 + {r}u; let at = (((n0 + {sample}u) * {}u + oy + {py}u) * {}u + ox + {px}u) * {cells}u + cell;
+var v = c{p}_{r}; {epilogue} y[at] = v; }}",
+                    w.oh, w.ow
+                );
+            }
+            s.push_str("}\n");
+        }
+    }
+}
+
+/// The gradient of a convolution's kernel and bias.
+#[derive(Clone, Copy, Debug)]
+pub struct WeightGradient {
+    /// Samples.
+    pub batch: usize,
+    /// The forward pass's sizes.
+    pub window: Window,
+    /// Input channels.
+    pub ic: usize,
+    /// Output channels.
+    pub oc: usize,
+    /// Whether there is a bias.
+    pub bias: bool,
+}
+
+/// How a weight gradient is cut up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WeightTile {
+    /// Rows and columns of output pixels per turn.
+    ph: usize,
+    pw: usize,
+    /// Input channels and cells of output channels per invocation.
+    rb: usize,
+    q: usize,
+    /// Parts of the batch, each summed on its own.
+    pub splits: usize,
+}
+
+impl WeightGradient {
+    /// The tile, or `None` where the kernel has too many cells for registers.
+    pub fn tile(&self, tuning: &Tuning) -> Option<WeightTile> {
+        let taps = self.window.taps();
+        let cells = self.oc / cell_width(self.oc);
+        let fetch = self.fetch(tuning);
+        let fits = |rb: usize, q: usize| {
+            taps * rb * q <= tuning.weight_accumulators
+                && cells.is_multiple_of(match fetch {
+                    Fetch::Direct => q,
+                    Fetch::Subgroup => 8 * q,
+                })
+        };
+        let rb = block(self.ic);
+        let (rb, q) = [(rb, 2), (rb, 1), (1, 2), (1, 1)]
+            .into_iter()
+            .find(|&(rb, q)| fits(rb, q))?;
+        let (ph, pw) = self.patch(taps * rb * q);
+        let units = self.units(ph, pw);
+        let invocations = self.ic / rb * cells / q;
+        let splits = tuning.busy.div_ceil(invocations).min(units).min(64);
+        Some(WeightTile {
+            ph,
+            pw,
+            rb,
+            q,
+            splits,
+        })
+    }
+
+    fn fetch(&self, tuning: &Tuning) -> Fetch {
+        let cells = self.oc / cell_width(self.oc);
+        match tuning.fetch {
+            Fetch::Subgroup if cells.is_multiple_of(8) => Fetch::Subgroup,
+            Fetch::Subgroup | Fetch::Direct => Fetch::Direct,
+        }
+    }
+
+    /// The patch that loads least per multiply-add, among those whose text is short enough.
+    fn patch(&self, accumulators: usize) -> (usize, usize) {
+        let w = &self.window;
+        let mut best = (f64::INFINITY, (1, 1));
+        for ph in 1..=w.oh.min(8) {
+            for pw in 1..=w.ow.min(16) {
+                if ph * pw > 26 || ph * pw * accumulators > LONGEST / 2 {
+                    continue;
+                }
+                let (th, tw) = covered(w, ph, pw);
+                let patches = w.oh.div_ceil(ph) * w.ow.div_ceil(pw);
+                let loads = (th * tw + ph * pw) * patches;
+                let work = ph * pw * accumulators * patches;
+                let cost = (loads * LOAD + work * MULTIPLY_ADD) as f64;
+                if cost < best.0 {
+                    best = (cost, (ph, pw));
+                }
+            }
+        }
+        best.1
+    }
+
+    /// Patches of all samples.
+    fn units(&self, ph: usize, pw: usize) -> usize {
+        self.batch * self.window.oh.div_ceil(ph) * self.window.ow.div_ceil(pw)
+    }
+
+    /// The kernel. It writes split `s` of the kernel's gradient at `s * stride` floats into the
+    /// output and the bias's behind it, at `bias_at`.
+    pub fn call<B>(
+        &self,
+        tile: &WeightTile,
+        tuning: &Tuning,
+        (stride, bias_at): (usize, usize),
+        [x, dy, out]: [B; 3],
+    ) -> Call<B> {
+        let fetch = self.fetch(tuning);
+        let text = self.text(tile, fetch, stride, bias_at);
+        let call = Call::new("conv2d_backward_weight", text).cells(cell_width(self.oc));
+        let call = match fetch {
+            Fetch::Direct => call.workgroup(64),
+            Fetch::Subgroup => call.workgroup(8),
+        };
+        let cells = self.oc / cell_width(self.oc);
+        call.invocations(self.ic / tile.rb * cells / tile.q * tile.splits)
+            .read(x)
+            .read(dy)
+            .write(out)
+    }
+
+    fn text(&self, tile: &WeightTile, fetch: Fetch, stride: usize, bias_at: usize) -> String {
+        let pixel = if tile.rb == 4 { "vec4<f32>" } else { "f32" };
+        let mut s = format!(
+            "@group(1) @binding(0) var<storage, read> x: array<{pixel}>;
+@group(1) @binding(1) var<storage, read> dy: array<Cell>;
+@group(1) @binding(2) var<storage, read_write> dw: array<Cell>;
+"
+        );
+        s += &head("conv2d_backward_weight");
+        self.coordinates(&mut s, tile, fetch);
+        for c in 0..self.window.taps() * tile.rb {
+            for r in 0..tile.q {
+                let _ = writeln!(s, "var c{c}_{r} = Cell(0.0);");
+            }
+        }
+        for r in 0..tile.q {
+            let _ = writeln!(s, "var b_{r} = Cell(0.0);");
+        }
+        self.walk(&mut s, tile, fetch);
+        self.store(&mut s, tile, stride, bias_at);
+        s += "}\n";
+        s
+    }
+
+    /// Which split, block of input channels and channel cells are ours.
+    fn coordinates(&self, s: &mut String, tile: &WeightTile, fetch: Fetch) {
+        let groups = self.oc / cell_width(self.oc) / tile.q;
+        let blocks = self.ic / tile.rb;
+        let q = tile.q;
+        match fetch {
+            Fetch::Direct => {
+                let _ = writeln!(
+                    s,
+                    "let i = flat_index(workgroup, local);
+let task = i / {groups}u;
+let cell0 = (i % {groups}u) * {q}u;"
+                );
+            }
+            Fetch::Subgroup => {
+                let groups = groups / 8;
+                let _ = writeln!(
+                    s,
+                    "let i = workgroup.y * GRID + workgroup.x;
+let task = i / {groups}u;
+let cell0 = ((i % {groups}u) * 8u + local) * {q}u;"
+                );
+            }
+        }
+        let _ = writeln!(
+            s,
+            "let split = task / {blocks}u;\nlet turn = task % {blocks}u;\nif split >= {}u {{ return; }}",
+            tile.splits
+        );
+    }
+
+    /// The loop over our share of the patches.
+    fn walk(&self, s: &mut String, tile: &WeightTile, fetch: Fetch) {
+        let w = &self.window;
+        let (down, across) = (w.oh.div_ceil(tile.ph), w.ow.div_ceil(tile.pw));
+        let units = self.units(tile.ph, tile.pw);
+        let share = units.div_ceil(tile.splits);
+        let _ = writeln!(
+            s,
+            "for (var u = split * {share}u; u < min((split + 1u) * {share}u, {units}u); u++) {{
+let n0 = u / {}u;
+let place = u % {}u;
+let oy = place / {across}u * {}u;
+let ox = place % {across}u * {}u;",
+            down * across,
+            down * across,
+            tile.ph,
+            tile.pw
+        );
+        let as_correlation = Correlation {
+            batch: self.batch,
+            window: *w,
+            rc: self.ic,
+            kc: self.oc,
+            flipped: false,
+        };
+        let patch = Tile {
+            ns: 1,
+            ph: tile.ph,
+            pw: tile.pw,
+            q: tile.q,
+        };
+        as_correlation.pixels(s, &patch, fetch, tile.rb);
+        let (th, tw) = covered(w, tile.ph, tile.pw);
+        let guarded = as_correlation.guarded(&patch);
+        load_pixels(s, th * tw, tile.rb, fetch, guarded);
+        self.load_dy(s, tile);
+        for j in 0..tile.rb {
+            s.push_str("{\n");
+            broadcast(s, th * tw, tile.rb, Channel::Literal(j), "", fetch);
+            self.sum(s, tile, j);
+            s.push_str("}\n");
+        }
+        for r in 0..tile.q {
+            let terms: Vec<String> = (0..tile.ph * tile.pw).map(|p| format!("d{p}_{r}")).collect();
+            let _ = writeln!(s, "b_{r} = b_{r} + {};", terms.join(" + "));
+        }
+        s.push_str("}\n");
+    }
+
+    fn load_dy(&self, s: &mut String, tile: &WeightTile) {
+        let w = &self.window;
+        let cells = self.oc / cell_width(self.oc);
+        let overhang = !w.oh.is_multiple_of(tile.ph) || !w.ow.is_multiple_of(tile.pw);
+        for p in 0..tile.ph * tile.pw {
+            let (py, px) = (p / tile.pw, p % tile.pw);
+            for r in 0..tile.q {
+                let at = |y: &str, x: &str| {
+                    format!(
+                        "dy[((n0 * {}u + {y}) * {}u + {x}) * {cells}u + cell0 + {r}u]",
+                        w.oh, w.ow
+                    )
+                };
+                let (y, x) = (format!("oy + {py}u"), format!("ox + {px}u"));
+                let value = if overhang {
+                    let (my, mx) = (
+                        format!("min({y}, {}u)", w.oh - 1),
+                        format!("min({x}, {}u)", w.ow - 1),
+                    );
+                    format!(
+                        "select(Cell(0.0), {}, {y} < {}u && {x} < {}u)",
+                        at(&my, &mx),
+                        w.oh,
+                        w.ow
+                    )
+                } else {
+                    at(&y, &x)
+                };
+                let _ = writeln!(s, "let d{p}_{r} = {value};");
+            }
+        }
+    }
+
+    fn sum(&self, s: &mut String, tile: &WeightTile, j: usize) {
+        let w = &self.window;
+        let (_, tw) = covered(w, tile.ph, tile.pw);
+        for tap in 0..w.taps() {
+            for r in 0..tile.q {
+                let c = tap * tile.rb + j;
+                let _ = write!(s, "c{c}_{r} = c{c}_{r}");
+                for p in 0..tile.ph * tile.pw {
+                    let row = p / tile.pw * w.sh + tap / w.kw;
+                    let column = p % tile.pw * w.sw + tap % w.kw;
+                    let _ = write!(s, " + s{} * d{p}_{r}", row * tw + column);
+                }
+                s.push_str(";\n");
+            }
+        }
+    }
+
+    fn store(&self, s: &mut String, tile: &WeightTile, stride: usize, bias_at: usize) {
+        let width = cell_width(self.oc);
+        let cells = self.oc / width;
+        let _ = writeln!(s, "let base = split * {}u + cell0;", stride / width);
+        for tap in 0..self.window.taps() {
+            for j in 0..tile.rb {
+                for r in 0..tile.q {
+                    let _ = writeln!(
+                        s,
+                        "dw[base + ({}u + turn * {}u + {j}u) * {cells}u + {r}u] = c{}_{r};",
+                        tap * self.ic,
+                        tile.rb,
+                        tap * tile.rb + j
+                    );
+                }
+            }
+        }
+        if self.bias {
+            for r in 0..tile.q {
+                let _ = writeln!(
+                    s,
+                    "if turn == 0u {{ dw[base + {}u + {r}u] = b_{r}; }}",
+                    bias_at / width
+                );
+            }
+        }
+    }
+}
+
+fn head(entry: &str) -> String {
+    format!(
+        "@compute @workgroup_size(WORKGROUP)
+fn {entry}(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {{
+"
+    )
+}
+
+/// Addresses that one invocation computes.
+fn count_of(pixels: usize, fetch: Fetch) -> usize {
+    match fetch {
+        Fetch::Direct => pixels,
+        Fetch::Subgroup => pixels.div_ceil(8),
+    }
+}
+
+/// A channel of a block, in the text: a literal, or the loop's `j`.
+#[derive(Clone, Copy)]
+enum Channel {
+    Literal(usize),
+    Loop,
+}
+
+impl Display for Channel {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal(j) => write!(f, "{j}u"),
+            Self::Loop => f.write_str("j"),
+        }
+    }
+}
+
+/// `v{i}`: a vec4 of each pixel, or `v{i}_{j}`: its single channels.
+fn load_pixels(s: &mut String, pixels: usize, rb: usize, fetch: Fetch, guarded: bool) {
+    for i in 0..count_of(pixels, fetch) {
+        let mut load = |name: String, at: String, zero: &str| {
+            let value = match guarded {
+                true => format!("select({zero}, x[{at}], k{i})"),
+                false => format!("x[{at}]"),
+            };
+            let _ = writeln!(s, "let {name} = {value};");
+        };
+        if rb == 4 {
+            load(format!("v{i}"), format!("a{i} + turn"), "vec4<f32>()");
+            continue;
+        }
+        for j in 0..rb {
+            let at = format!("a{i} + turn * {rb}u + {j}u");
+            load(format!("v{i}_{j}"), at, "0.0");
+        }
+    }
+}
+
+/// `s{i}{suffix}`: channel `j` of each pixel, for all invocations that share it.
+fn broadcast(s: &mut String, pixels: usize, rb: usize, j: Channel, suffix: &str, fetch: Fetch) {
+    let channel = |i: usize| match (rb, j) {
+        (4, _) => format!("v{i}[{j}]"),
+        (_, Channel::Literal(j)) => format!("v{i}_{j}"),
+        (_, Channel::Loop) => format!("v{i}_0"),
+    };
+    match fetch {
+        Fetch::Direct => {
+            for i in 0..pixels {
+                let _ = writeln!(s, "let s{i}{suffix} = {};", channel(i));
+            }
+        }
+        Fetch::Subgroup => {
+            for i in 0..pixels.div_ceil(8) {
+                let _ = writeln!(s, "let e{i}{suffix} = {};", channel(i));
+            }
+            for i in 0..pixels {
+                let _ = writeln!(
+                    s,
+                    "let s{i}{suffix} = subgroupBroadcast(e{}{suffix}, {}u);",
+                    i / 8,
+                    i % 8
+                );
+            }
+        }
+    }
+}

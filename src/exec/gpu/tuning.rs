@@ -1,0 +1,78 @@
+//! The one place where kernels are chosen, by what the adapter reports and never by its name.
+
+use wgpu::{AdapterInfo, DeviceType, Features};
+
+/// How the invocations of a tiled kernel get at the pixels they share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fetch {
+    /// Each loads every pixel itself: neighbours load the same address, which hardware merges.
+    Direct,
+    /// Eight lanes load one pixel each and hand them round by `subgroupBroadcast`. Pays on software
+    /// adapters, where a load costs some fifty times a multiply-add; needs subgroups of exactly 8.
+    Subgroup,
+}
+
+/// Which kernels run, and how large their tiles are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tuning {
+    /// Run the kernels of `shaders/conv2d.wgsl`, one invocation per result, instead of tiled ones.
+    pub naive: bool,
+    /// How pixels are fetched.
+    pub fetch: Fetch,
+    /// Accumulators (Cells) that an invocation may hold in a forward or input-gradient kernel.
+    pub accumulators: usize,
+    /// The same for weight gradients.
+    pub weight_accumulators: usize,
+    /// Invocations that keep the adapter busy: gradients of weights are split until there are so
+    /// many, and tiles stay small enough for it.
+    pub busy: usize,
+}
+
+impl Tuning {
+    /// For software adapters without subgroups of 8.
+    pub const SOFTWARE: Self = Self {
+        naive: false,
+        fetch: Fetch::Direct,
+        accumulators: 40,
+        weight_accumulators: 40,
+        busy: 16 * 8,
+    };
+
+    /// For software adapters with subgroups of 8 lanes (lavapipe).
+    pub const SOFTWARE_SUBGROUP: Self = Self {
+        fetch: Fetch::Subgroup,
+        accumulators: 40,
+        weight_accumulators: 72,
+        ..Self::SOFTWARE
+    };
+
+    /// For GPUs: small tiles, many invocations.
+    pub const HARDWARE: Self = Self {
+        naive: false,
+        fetch: Fetch::Direct,
+        accumulators: 8,
+        weight_accumulators: 36,
+        busy: 64 * 1024,
+    };
+
+    /// The plain kernels, for checks.
+    pub const NAIVE: Self = Self {
+        naive: true,
+        ..Self::HARDWARE
+    };
+
+    /// The choice for an adapter.
+    pub fn choose(info: &AdapterInfo, features: Features) -> Self {
+        let eight = (info.subgroup_min_size, info.subgroup_max_size) == (8, 8);
+        match info.device_type {
+            DeviceType::Cpu if eight && features.contains(Features::SUBGROUP) => {
+                Self::SOFTWARE_SUBGROUP
+            }
+            DeviceType::Cpu => Self::SOFTWARE,
+            DeviceType::Other
+            | DeviceType::IntegratedGpu
+            | DeviceType::DiscreteGpu
+            | DeviceType::VirtualGpu => Self::HARDWARE,
+        }
+    }
+}
