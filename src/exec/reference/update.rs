@@ -11,107 +11,47 @@ pub(super) fn step(
     moments: &mut Moments,
     gradient: &[f32],
 ) {
-    let rule = Rule::new(optimizer, f64::from(rate));
     for (i, w) in weights.iter_mut().enumerate() {
         let before = [*w, moments.m[i], moments.v[i], gradient[i]].map(f64::from);
-        let after = rule.apply(before);
+        let after = apply(optimizer, f64::from(rate), before);
         [*w, moments.m[i], moments.v[i]] = after.map(|x| x as f32);
     }
 }
 
-/// An optimizer with its numbers as f64.
-enum Rule {
-    Sgd {
-        rate: f64,
-        momentum: f64,
-        nesterov: bool,
-    },
-    RmsProp {
-        rate: f64,
-        rho: f64,
-        momentum: f64,
-        epsilon: f64,
-    },
-    Adam {
-        rate: f64,
-        beta_1: f64,
-        beta_2: f64,
-        epsilon: f64,
-    },
-}
-
-impl Rule {
-    fn new(optimizer: &Optimizer, rate: f64) -> Self {
-        match *optimizer {
-            Optimizer::Sgd {
-                momentum, nesterov, ..
-            } => Self::Sgd {
-                rate,
-                momentum: momentum.into(),
-                nesterov,
-            },
-            Optimizer::RmsProp {
-                rho,
-                momentum,
-                epsilon,
-                ..
-            } => Self::RmsProp {
-                rate,
-                rho: rho.into(),
-                momentum: momentum.into(),
-                epsilon: epsilon.into(),
-            },
-            Optimizer::Adam {
-                beta_1,
-                beta_2,
-                epsilon,
-                ..
-            } => Self::Adam {
-                rate,
-                beta_1: beta_1.into(),
-                beta_2: beta_2.into(),
-                epsilon: epsilon.into(),
-            },
+/// The new `[w, m, v]` of one element.
+fn apply(optimizer: &Optimizer, rate: f64, [w, m, v, g]: [f64; 4]) -> [f64; 3] {
+    match *optimizer {
+        Optimizer::Sgd { momentum: 0.0, .. } => [w - rate * g, m, v],
+        Optimizer::Sgd {
+            momentum, nesterov, ..
+        } => {
+            let m = momentum * m - rate * g;
+            let change = if nesterov { momentum * m - rate * g } else { m };
+            [w + change, m, v]
         }
-    }
-
-    /// The new `[w, m, v]`.
-    fn apply(&self, [w, m, v, g]: [f64; 4]) -> [f64; 3] {
-        match *self {
-            Self::Sgd { rate, momentum, .. } if momentum == 0.0 => [w - rate * g, m, v],
-            Self::Sgd {
-                rate,
-                momentum,
-                nesterov,
-            } => {
-                let m = momentum * m - rate * g;
-                let change = if nesterov { momentum * m - rate * g } else { m };
-                [w + change, m, v]
+        Optimizer::RmsProp {
+            rho,
+            momentum,
+            epsilon,
+            ..
+        } => {
+            let v = rho * v + (1.0 - rho) * g * g;
+            let u = rate * g / (v + epsilon).sqrt();
+            if momentum == 0.0 {
+                return [w - u, m, v];
             }
-            Self::RmsProp {
-                rate,
-                rho,
-                momentum,
-                epsilon,
-            } => {
-                let v = rho * v + (1.0 - rho) * g * g;
-                let u = rate * g / (v + epsilon).sqrt();
-                if momentum == 0.0 {
-                    return [w - u, m, v];
-                }
-                let m = momentum * m + u;
-                [w - m, m, v]
-            }
-            Self::Adam {
-                rate,
-                beta_1,
-                beta_2,
-                epsilon,
-            } => {
-                let m = m + (1.0 - beta_1) * (g - m);
-                let v = v + (1.0 - beta_2) * (g * g - v);
-                [w - rate * m / (v.sqrt() + epsilon), m, v]
-            }
+            let m = momentum * m + u;
+            [w - m, m, v]
+        }
+        Optimizer::Adam {
+            beta_1,
+            beta_2,
+            epsilon,
+            ..
+        } => {
+            let m = m + (1.0 - beta_1) * (g - m);
+            let v = v + (1.0 - beta_2) * (g * g - v);
+            [w - rate * m / (v.sqrt() + epsilon), m, v]
         }
     }
 }
