@@ -403,10 +403,20 @@ impl Group<'_> {
                     Some(argmax) => {
                         own.write_words(argmax, block, |own, argmax| {
                             let x = own.floats(stage, x, block);
-                            pool2d::forward(arch, &shape, x, y, Some(argmax));
+                            arch.dispatch(pool2d::Forward {
+                                shape: &shape,
+                                x,
+                                y,
+                                argmax: Some(argmax),
+                            });
                         });
                     }
-                    None => pool2d::forward(arch, &shape, own.floats(stage, x, block), y, None),
+                    None => arch.dispatch(pool2d::Forward {
+                        shape: &shape,
+                        x: own.floats(stage, x, block),
+                        y,
+                        argmax: None,
+                    }),
                 });
             }
             Op::Pool2dBackward {
@@ -419,7 +429,12 @@ impl Group<'_> {
                 self.write(dx, block, |own, dx| {
                     let argmax = argmax.map(|id| own.words(stage, id, block));
                     let dy = own.floats(stage, dy, block);
-                    pool2d::backward(arch, &shape, dy, argmax, dx);
+                    arch.dispatch(pool2d::Backward {
+                        shape: &shape,
+                        dy,
+                        argmax,
+                        dx: &mut *dx,
+                    });
                     own.through(stage, through, block, dx);
                 });
             }

@@ -171,10 +171,20 @@ fn pools_agree_with_plain_loops() {
             for arch in architectures() {
                 let mut taken = (kind == PoolKind::Max).then(|| vec![0; dy.len()]);
                 let mut found = vec![f32::NAN; dy.len()];
-                pool2d::forward(arch, &shape, &x, &mut found, taken.as_deref_mut());
+                arch.dispatch(pool2d::Forward {
+                    shape: &shape,
+                    x: &x,
+                    y: &mut found,
+                    argmax: taken.as_deref_mut(),
+                });
                 assert_close(&found, &y, &("y", shape));
                 let mut found = vec![f32::NAN; x.len()];
-                pool2d::backward(arch, &shape, &dy, taken.as_deref(), &mut found);
+                arch.dispatch(pool2d::Backward {
+                    shape: &shape,
+                    dy: &dy,
+                    argmax: taken.as_deref(),
+                    dx: &mut found,
+                });
                 assert_close(&found, &dx, &("dx", shape));
             }
         }
@@ -190,23 +200,19 @@ fn nan_survives_relu_and_wins_a_max_pool() {
         c: 1,
         kind: PoolKind::Max,
     };
-    let (mut y, mut argmax) = ([0.0], [9]);
-    pool2d::forward(
-        arch,
-        &shape,
-        &[1.0, f32::NAN, 2.0],
-        &mut y,
-        Some(&mut argmax),
-    );
-    assert!(y[0].is_nan() && argmax == [1], "{y:?} {argmax:?}");
-    pool2d::forward(
-        arch,
-        &shape,
-        &[f32::NEG_INFINITY; 3],
-        &mut y,
-        Some(&mut argmax),
-    );
-    assert_eq!((y, argmax), ([f32::NEG_INFINITY], [0]));
+    let pool = |x: [f32; 3]| {
+        let (mut y, mut argmax) = ([0.0], [9]);
+        arch.dispatch(pool2d::Forward {
+            shape: &shape,
+            x: &x,
+            y: &mut y,
+            argmax: Some(&mut argmax),
+        });
+        (y[0], argmax[0])
+    };
+    let (y, argmax) = pool([1.0, f32::NAN, 2.0]);
+    assert!(y.is_nan() && argmax == 1, "{y} {argmax}");
+    assert_eq!(pool([f32::NEG_INFINITY; 3]), (f32::NEG_INFINITY, 0));
 
     let shape = super::dense::shape(1, 1);
     let mut packed = Vec::new();

@@ -1,6 +1,6 @@
 //! Optimizer steps; see [`Optimizer`] for the formulas.
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::optimizer::Optimizer;
@@ -23,11 +23,39 @@ pub(super) fn update(
         .zip(g.par_chunks(CHUNK))
         .zip(moments);
     chunks.for_each(|((w, g), (m, v))| {
-        arch.dispatch(|| {
-            let cells = w.iter_mut().zip(g).zip(m.iter_mut().zip(v));
-            step(optimizer, rate, cells.map(|((w, g), (m, v))| (w, *g, m, v)));
+        arch.dispatch(Chunk {
+            optimizer,
+            rate,
+            w,
+            g,
+            m,
+            v,
         });
     });
+}
+
+struct Chunk<'a> {
+    optimizer: &'a Optimizer,
+    rate: f32,
+    w: &'a mut [f32],
+    g: &'a [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+}
+
+impl WithSimd for Chunk<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let cells = self
+            .w
+            .iter_mut()
+            .zip(self.g)
+            .zip(self.m.iter_mut().zip(self.v));
+        let cells = cells.map(|((w, g), (m, v))| (w, *g, m, v));
+        step(self.optimizer, self.rate, cells);
+    }
 }
 
 #[inline(always)]
