@@ -7,9 +7,11 @@
 //! 3. [`plan`]: what one step does, as a list of operations over named buffers.
 //! 4. [`exec`]: who does it: the GPU, the CPU, or the reference that checks both.
 //! 5. [`state`]: what training changes; [`optimizer`]: how.
+//! 6. [`check`]: whether a device's arithmetic is right.
 //!
 //! Random numbers come from [`rng`], sizes of windows from [`shape`].
 
+pub mod check;
 pub mod data;
 pub mod error;
 pub mod exec;
