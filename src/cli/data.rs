@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use cnn_gpu::data::{self, Choice, Event, Splits};
+use cnn_gpu::data::{self, Choice, Dataset, Event, Splits};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{count, say};
@@ -25,19 +25,20 @@ pub fn load(choice: Choice, folder: Option<&Path>, quiet: bool) -> anyhow::Resul
         bar: None,
     };
     let splits = data::load(choice, folder, &mut |event| teller.tell(event))?;
-    if !quiet {
-        say(&format!(
-            "data: {} from {}, {} images to train on and {} to test on",
-            splits.train.name,
-            splits.train.source,
-            count(splits.train.len()),
-            count(splits.test.len())
-        ));
-    }
     Ok(Loaded {
         splits,
         fell_back: teller.fell_back,
     })
+}
+
+/// What will be used, for people: `digits (built in), 60,000 images`.
+pub fn described(data: &Dataset) -> String {
+    format!(
+        "{} ({}), {} images",
+        data.name,
+        data.source,
+        count(data.len())
+    )
 }
 
 struct Teller {

@@ -9,6 +9,7 @@ use cnn_gpu::state::State;
 use cnn_gpu::train::{Evaluation, Options, Trainer};
 use serde::Serialize;
 
+use super::data::{self, described};
 use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
 use super::output::{self, Format, count, say};
@@ -72,9 +73,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let choice = args
         .dataset
         .unwrap_or_else(|| default_choice(config.as_ref()));
-    let test = super::data::load(choice, args.data_dir.as_deref(), false)?
+    let test = data::load(choice, args.data_dir.as_deref(), false)?
         .splits
         .test;
+    say(&format!("data: {}", described(&test)));
     if let Some(config) = &config {
         compare(config, &test);
     }

@@ -50,13 +50,23 @@ pub struct Args {
           value_parser = clap::builder::PossibleValuesParser::new(Optimizer::NAMES))]
     optimizer: String,
 
-    /// [default: 0.001, for sgd 0.01]
-    #[arg(long, value_name = "RATE", help_heading = "Training")]
+    /// How far a step goes [default: 0.001, for sgd 0.01]
+    #[arg(
+        long,
+        value_name = "RATE",
+        help_heading = "Training",
+        allow_negative_numbers = true
+    )]
     learning_rate: Option<f32>,
 
     /// For sgd and rmsprop, from 0 to less than 1 [default: 0]
-    #[arg(long, value_name = "M", help_heading = "Training")]
-    momentum: Option<f32>,
+    #[arg(
+        long,
+        value_name = "M",
+        help_heading = "Training",
+        allow_negative_numbers = true
+    )]
+    momentum: Option<f64>,
 
     /// Nesterov's correction of the momentum, for sgd
     #[arg(long, help_heading = "Training")]
@@ -170,7 +180,9 @@ fn optimizer(args: &Args) -> Result<Optimizer> {
 
 /// `runs/2026-03-01_14-05-09`, and when that is taken `runs/2026-03-01_14-05-09_2`.
 fn default_folder() -> PathBuf {
-    let name = jiff::ZonedDateTime::now().strftime("%Y-%m-%d_%H-%M-%S").to_string();
+    let name = jiff::ZonedDateTime::now()
+        .strftime("%Y-%m-%d_%H-%M-%S")
+        .to_string();
     let runs = PathBuf::from("runs");
     let numbered = (2..).map(|n| runs.join(format!("{name}_{n}")));
     std::iter::once(runs.join(&name))

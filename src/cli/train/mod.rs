@@ -11,10 +11,11 @@ use cnn_gpu::train::{Callback, Ending, History, Trainer};
 
 pub use args::Args;
 
+use super::data::{self, described};
 use super::device::announce;
 use super::exit::Exit;
 use super::interrupt::Handler;
-use super::output::{self, Format, Results, say};
+use super::output::{self, Format, Results, count, say};
 use super::progress::{self, Verbosity};
 use args::Settings;
 use report::Report;
@@ -24,11 +25,11 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let settings = Settings::try_from(args)?;
     RunFolder::check_free(&settings.out)?;
     let handler = Handler::install()?;
-    let (splits, data) = load(&settings)?;
+    let (splits, record) = load(&settings)?;
     let (mut trainer, device) = prepare(&settings)?;
     trainer.set_interrupt(handler.interrupt.clone());
     let folder = RunFolder::create(&settings.out)?;
-    let config = config(&settings, &trainer, data, device);
+    let config = config(&settings, &trainer, record, device);
     folder.write_config(&config)?;
     introduce(&settings, &trainer, &config.device)?;
 
@@ -54,9 +55,14 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 
 fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
     let quiet = settings.verbosity == Verbosity::Silent;
-    let mut loaded = super::data::load(settings.dataset, settings.data_dir.as_deref(), quiet)?;
+    let mut loaded = data::load(settings.dataset, settings.data_dir.as_deref(), quiet)?;
     if let Some(limit) = settings.limit {
         loaded.splits.train = loaded.splits.train.take(limit);
+    }
+    if !quiet {
+        let test = count(loaded.splits.test.len());
+        let train = described(&loaded.splits.train);
+        say(&format!("data: {train} to train on, {test} to test on"));
     }
     let choice = settings.dataset.name();
     let record = DataRecord::new(choice, loaded.fell_back, &loaded.splits);
