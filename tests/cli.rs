@@ -364,6 +364,7 @@ fn devices_lists_the_cpu_and_what_auto_takes() {
     assert!(list.contains("\nauto takes "), "{list}");
     let devices = &json_lines(&run(folder.path(), &["devices", "--format", "json"]).stdout)[0];
     assert_eq!(devices["cpu"]["backend"], "cpu");
+    assert_eq!(text(&output.stderr), "", "something foreign was written");
     assert!(devices["adapters"].is_array() && devices["auto"]["adapter"].is_string());
 }
 
