@@ -132,7 +132,12 @@ impl Kernels for Cpu {
     fn describe(&self) -> Description {
         Description {
             backend: "cpu".into(),
-            adapter: format!("{} threads, {:?}", self.threads(), self.arch),
+            adapter: format!(
+                "{}, {} threads, vectors of {}",
+                std::env::consts::ARCH,
+                self.threads(),
+                tile::lanes(self.arch)
+            ),
             driver: String::new(),
             software: false,
         }

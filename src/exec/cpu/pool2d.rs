@@ -136,9 +136,18 @@ fn max<S: Simd>(
                 taken = simd.select_u32s(takes, tap, taken);
             }
         }
-        simd.partial_store_f32s(&mut y[channels.clone()], best);
+        // Whole vectors are stored plainly: masked stores are slow on some processors.
+        let y = &mut y[channels.clone()];
+        match S::as_mut_simd_f32s(y).0 {
+            [whole] => *whole = best,
+            _ => simd.partial_store_f32s(y, best),
+        }
         if let Some(argmax) = argmax.as_deref_mut() {
-            simd.partial_store_u32s(&mut argmax[channels], taken);
+            let argmax = &mut argmax[channels];
+            match S::as_mut_simd_u32s(argmax).0 {
+                [whole] => *whole = taken,
+                _ => simd.partial_store_u32s(argmax, taken),
+            }
         }
     }
 }

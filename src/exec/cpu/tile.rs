@@ -81,8 +81,8 @@ pub(super) struct Bias<'a> {
 
 impl Finish for Bias<'_> {
     #[inline(always)]
-    fn start<S: Simd>(self, simd: S, column: usize) -> S::f32s {
-        simd.partial_load_f32s(&self.bias[column..column + S::F32_LANES])
+    fn start<S: Simd>(self, _simd: S, column: usize) -> S::f32s {
+        S::as_simd_f32s(&self.bias[column..column + S::F32_LANES]).0[0]
     }
 
     #[inline(always)]
