@@ -1,6 +1,6 @@
 //! Every case of every operation, on every executor, against the reference.
 //!
-//! A failure prints the case; its words select it: `cnn-gpu selfcheck --filter 'dense_forward n=3'`.
+//! A failure prints the case; its words select it: `cnn-gpu selfcheck --op 'dense_forward n=3'`.
 //! Tests of the GPU fail where there is none; `CNN_GPU_TEST_BACKEND` chooses another backend than
 //! Vulkan.
 

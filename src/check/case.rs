@@ -46,10 +46,11 @@ impl Case {
         &self.plan.ops[0]
     }
 
-    /// True if every word of `filter` occurs in [`Case::vars`].
+    /// True if every word of `filter` is one of [`Case::vars`] or begins the operation's name.
     pub fn matches(&self, filter: &str) -> bool {
         let words: Vec<&str> = self.vars.split_whitespace().collect();
-        (filter.split_whitespace()).all(|word| words.contains(&word))
+        let begins = |word| self.op().name().starts_with(word);
+        (filter.split_whitespace()).all(|word| words.contains(&word) || begins(word))
     }
 }
 

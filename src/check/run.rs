@@ -31,7 +31,7 @@ pub struct OutputResult {
     /// The buffer.
     pub name: String,
     /// `max |a - b| / max |b|`; infinite where one is NaN, infinite or another word and the other
-    /// is not.
+    /// is not, and then null in JSON.
     pub error: f64,
     /// The largest error allowed.
     pub tolerance: f64,
