@@ -67,14 +67,15 @@ fn step<'a>(
     match *optimizer {
         Optimizer::Sgd {
             momentum, nesterov, ..
-        } => cells.for_each(|(w, g, m, _)| sgd(rate, momentum, nesterov, w, g, m)),
+        } => cells.for_each(|(w, g, m, _)| sgd(rate, momentum as f32, nesterov, w, g, m)),
         Optimizer::RmsProp {
             rho,
             momentum,
             epsilon,
             ..
         } => cells.for_each(|(w, g, m, v)| {
-            *v = rho * *v + (1.0 - rho) * g * g;
+            let (momentum, epsilon) = (momentum as f32, epsilon as f32);
+            *v = rho as f32 * *v + (1.0 - rho) as f32 * g * g;
             let u = rate * g / (*v + epsilon).sqrt();
             if momentum == 0.0 {
                 *w -= u;
@@ -89,9 +90,9 @@ fn step<'a>(
             epsilon,
             ..
         } => cells.for_each(|(w, g, m, v)| {
-            *m += (1.0 - beta_1) * (g - *m);
-            *v += (1.0 - beta_2) * (g * g - *v);
-            *w -= rate * *m / (v.sqrt() + epsilon);
+            *m += (1.0 - beta_1) as f32 * (g - *m);
+            *v += (1.0 - beta_2) as f32 * (g * g - *v);
+            *w -= rate * *m / (v.sqrt() + epsilon as f32);
         }),
     }
 }
