@@ -8,7 +8,7 @@ use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequentia
 use cnn_gpu::train::{Options, Trainer};
 
 fn main() -> cnn_gpu::Result<()> {
-    let data = digits::splits()?;
+    let data = digits::splits();
     let model = Sequential::new([28, 28, 1])
         .add(Conv2D::new(16, 3).activation(Activation::Relu))
         .add(MaxPooling2D::new(2))

@@ -10,8 +10,8 @@
 //! use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequential};
 //! use cnn_gpu::train::{Options, Trainer};
 //!
-//! let train = digits::generate(2_000, 1, 0)?;
-//! let test = digits::generate(200, 1, 2_000)?;
+//! let train = digits::generate(2_000, 1, 0);
+//! let test = digits::generate(200, 1, 2_000);
 //! let model = Sequential::new([28, 28, 1])
 //!     .add(Conv2D::new(8, 5).strides(2).activation(Activation::Relu))
 //!     .add(MaxPooling2D::new(2))

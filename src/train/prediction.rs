@@ -28,7 +28,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// use cnn_gpu::model::preset;
     /// use cnn_gpu::train::{Options, Trainer};
     /// # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
-    /// let data = digits::generate(3, 1, 0)?;
+    /// let data = digits::generate(3, 1, 0);
     /// let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
     /// let mut trainer = Trainer::new(model, &device, Options::default())?;
     /// let predictions = trainer.predict(&data.images)?;
