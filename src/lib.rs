@@ -7,9 +7,13 @@
 //! 3. [`plan`]: what one step does, as a list of operations over named buffers.
 //! 4. [`exec`]: who does it: the GPU, the CPU, or the reference that checks both.
 //! 5. [`state`]: what training changes; [`optimizer`]: how.
+//! 6. [`train`]: the only training loop.
+//! 7. [`run`]: what a run leaves on disk.
+//! 8. [`check`]: whether a device's arithmetic is right.
 //!
 //! Random numbers come from [`rng`], sizes of windows from [`shape`].
 
+pub mod check;
 pub mod data;
 pub mod error;
 pub mod exec;
@@ -17,7 +21,9 @@ pub mod model;
 pub mod optimizer;
 pub mod plan;
 pub mod rng;
+pub mod run;
 pub mod shape;
 pub mod state;
+pub mod train;
 
 pub use error::{Error, Result};

@@ -1,15 +1,19 @@
 //! The command line of `cnn-gpu`.
-fn main() {
-    println!(
-        "{}",
-        cnn_gpu::model::preset("mnist-cnn")
-            .map(|m| m.summary().unwrap_or_default())
-            .unwrap_or_default()
-    );
-    let m = cnn_gpu::model::preset("mnist-cnn").unwrap();
-    println!(
-        "{}",
-        cnn_gpu::plan::Plan::new(&m, cnn_gpu::plan::Purpose::Training(Default::default()), 64)
-            .unwrap()
-    );
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    keep_wayland_quiet();
+    cli::main()
+}
+
+/// Without a desktop session Mesa's Vulkan layer still asks for Wayland, and libwayland then
+/// writes to the terminal that there is no `XDG_RUNTIME_DIR`. With one where nothing is, it finds
+/// no Wayland and says nothing.
+fn keep_wayland_quiet() {
+    const NAME: &str = "XDG_RUNTIME_DIR";
+    if cfg!(target_os = "linux") && std::env::var_os(NAME).is_none() {
+        // SAFETY: `main` has just begun, and no other thread reads the environment.
+        unsafe { std::env::set_var(NAME, "/nonexistent") };
+    }
 }

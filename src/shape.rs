@@ -80,6 +80,16 @@ pub struct Window {
     pub ow: usize,
 }
 
+/// One cell under a window: its place in the kernel and its place in the input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "kernel and input, row and column")]
+pub struct Cell {
+    pub ky: usize,
+    pub kx: usize,
+    pub iy: usize,
+    pub ix: usize,
+}
+
 impl Window {
     /// Places `kernel` over `input` (height, width).
     ///
@@ -137,6 +147,16 @@ impl Window {
         (ox * self.sw + kx)
             .checked_sub(self.pad_left)
             .filter(|&ix| ix < self.iw)
+    }
+
+    /// The cells that output cell `(oy, ox)` reads, in row-major order, without padding.
+    pub fn cells(&self, oy: usize, ox: usize) -> impl Iterator<Item = Cell> + use<> {
+        let window = *self;
+        (0..self.taps()).filter_map(move |tap| {
+            let (ky, kx) = (tap / window.kw, tap % window.kw);
+            let (iy, ix) = (window.row(oy, ky)?, window.column(ox, kx)?);
+            Some(Cell { ky, kx, iy, ix })
+        })
     }
 
     /// Number of kernel cells.

@@ -19,6 +19,14 @@ pub trait Kernels {
 
     /// Runs one operation.
     fn run(&mut self, op: &Op, memory: &mut Memory<'_>);
+
+    /// Runs operations in order. One that can do better than one after the other, say by keeping a
+    /// few rows in cache from the first operation to the last, overrides this.
+    fn run_all(&mut self, ops: &[Op], memory: &mut Memory<'_>) {
+        for op in ops {
+            self.run(op, memory);
+        }
+    }
 }
 
 /// An executor whose tensors lie in main memory.
@@ -88,6 +96,21 @@ impl Memory<'_> {
             let i = i as usize;
             (&self.images[i * size..][..size], self.labels[i])
         })
+    }
+
+    /// The bytes and the label of one valid row.
+    pub fn sample(&self, row: usize) -> (&[u8], u8) {
+        let size: usize = self.plan.input_shape.iter().product();
+        let i = self.order[row] as usize;
+        (&self.images[i * size..][..size], self.labels[i])
+    }
+
+    /// The number in the layout, and in [`Memory::moments`], of a parameter's buffer.
+    pub fn parameter(&self, id: BufferId) -> Option<usize> {
+        match self.plan.buffer(id).role {
+            Role::Parameter(i) => Some(i),
+            Role::Gradient(_) | Role::Input | Role::Intermediate => None,
+        }
     }
 
     /// A float buffer.
@@ -193,9 +216,7 @@ impl<K: Kernels> HostExecutor<K> {
             floats: &mut program.floats,
             words: &mut program.words,
         };
-        for op in &program.plan.ops[ops] {
-            self.kernels.run(op, &mut memory);
-        }
+        self.kernels.run_all(&program.plan.ops[ops], &mut memory);
         Ok(metrics)
     }
 }

@@ -35,6 +35,29 @@ impl Activation {
         }
     }
 
+    /// `f(x)` of one cell, NaN for NaN. Softmax needs a whole row: here it stands for linear.
+    pub fn apply(self, x: f64) -> f64 {
+        match self {
+            Self::Linear | Self::Softmax => x,
+            // Not `max`, which would hide NaN.
+            Self::Relu if x <= 0.0 => 0.0,
+            Self::Relu => x,
+            Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Self::Tanh => x.tanh(),
+        }
+    }
+
+    /// `f'(x)` of one cell as a function of `y = f(x)`. Softmax: as [`Activation::apply`].
+    pub fn derivative(self, y: f64) -> f64 {
+        match self {
+            Self::Linear | Self::Softmax => 1.0,
+            Self::Relu if y > 0.0 => 1.0,
+            Self::Relu => 0.0,
+            Self::Sigmoid => y * (1.0 - y),
+            Self::Tanh => 1.0 - y * y,
+        }
+    }
+
     /// The activation that can be applied cell by cell where `self` is wanted: softmax needs the
     /// whole row and becomes an operation of its own.
     pub(crate) fn pointwise(self) -> Self {

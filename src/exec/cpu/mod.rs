@@ -1,26 +1,157 @@
 //! The fast CPU path.
+//!
+//! [`Cpu`] does not run one operation over the whole batch and then the next. It cuts the batch into
+//! groups of rows, and each task takes its group through all operations of the step, so that what
+//! one operation writes is still in cache when the next one reads it; see `rows`. Large weight
+//! gradients are cut by their own elements instead; see `weights`.
+//!
+//! How the work is cut depends on shapes alone, and what several tasks add up is added in a fixed
+//! order: any number of threads gives the same bytes.
+
+mod activation;
+mod conv2d;
+mod dense;
+mod gather;
+mod pool2d;
+mod rows;
+mod scratch;
+mod softmax;
+mod tile;
+mod update;
+mod weights;
+
+#[cfg(test)]
+mod tests;
+
+use pulp::Arch;
+use rayon::ThreadPool;
+
 use super::Description;
 use super::host::{HostExecutor, Kernels, Memory};
-use crate::plan::Op;
+use crate::error::{Error, Result};
+use crate::optimizer::Optimizer;
+use crate::plan::{BufferId, Op};
 
 /// An executor on the CPU.
 pub type CpuExecutor = HostExecutor<Cpu>;
 
-/// Fast arithmetic.
-pub struct Cpu {}
+/// Fast arithmetic on all cores.
+pub struct Cpu {
+    /// The processor's vector instructions.
+    arch: Arch,
+    /// `None` is rayon's global pool.
+    pool: Option<ThreadPool>,
+    workspace: rows::Workspace,
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Cpu {
     /// On all cores.
     pub fn new() -> Self {
-        Self {}
+        Self {
+            arch: Arch::new(),
+            pool: None,
+            workspace: rows::Workspace::default(),
+        }
+    }
+
+    /// On this many threads. The results do not depend on it.
+    ///
+    /// # Errors
+    /// The system cannot start the threads.
+    pub fn with_threads(threads: usize) -> Result<Self> {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool =
+            pool.map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
+        Ok(Self {
+            pool: Some(pool),
+            ..Self::new()
+        })
+    }
+
+    fn threads(&self) -> usize {
+        let pool = self.pool.as_ref();
+        pool.map_or_else(rayon::current_num_threads, ThreadPool::current_num_threads)
+    }
+}
+
+/// Runs each stretch of operations that work on rows, and the updates between them.
+fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut Memory<'_>) {
+    for ops in ops.split_inclusive(|op| matches!(op, Op::Update { .. })) {
+        let (update, by_rows) = match ops.split_last() {
+            Some((
+                Op::Update {
+                    optimizer,
+                    params,
+                    gradients,
+                },
+                before,
+            )) => (Some((optimizer, params, gradients)), before),
+            _ => (None, ops),
+        };
+        rows::run(arch, workspace, by_rows, memory);
+        weights::run(arch, workspace, by_rows, memory);
+        if let Some((optimizer, params, gradients)) = update {
+            run_update(arch, optimizer, params, gradients, memory);
+        }
+    }
+}
+
+fn run_update(
+    arch: Arch,
+    optimizer: &Optimizer,
+    params: &[BufferId],
+    gradients: &[BufferId],
+    memory: &mut Memory<'_>,
+) {
+    for (&param, &gradient) in params.iter().zip(gradients) {
+        let Some(number) = memory.parameter(param) else {
+            continue;
+        };
+        let mut w = memory.take(param);
+        let mut moments = std::mem::take(&mut memory.moments[number]);
+        update::update(
+            arch,
+            optimizer,
+            memory.rate,
+            &mut w,
+            memory.floats(gradient),
+            (&mut moments.m, &mut moments.v),
+        );
+        memory.moments[number] = moments;
+        memory.put(param, w);
     }
 }
 
 impl Kernels for Cpu {
     fn describe(&self) -> Description {
-        unimplemented!()
+        Description {
+            backend: "cpu".into(),
+            adapter: format!(
+                "{}, {} threads, vectors of {}",
+                std::env::consts::ARCH,
+                self.threads(),
+                tile::lanes(self.arch)
+            ),
+            driver: String::new(),
+            software: false,
+        }
     }
-    fn run(&mut self, _op: &Op, _memory: &mut Memory<'_>) {
-        unimplemented!()
+
+    fn run(&mut self, op: &Op, memory: &mut Memory<'_>) {
+        self.run_all(std::slice::from_ref(op), memory);
+    }
+
+    fn run_all(&mut self, ops: &[Op], memory: &mut Memory<'_>) {
+        let (arch, workspace) = (self.arch, &mut self.workspace);
+        match &self.pool {
+            Some(pool) => pool.install(|| run_all(arch, workspace, ops, memory)),
+            None => run_all(arch, workspace, ops, memory),
+        }
     }
 }

@@ -116,7 +116,10 @@ impl GpuDevice {
             ("vendor", format!("{:#06x}", self.info.vendor)),
             ("device", format!("{:#06x}", self.info.device)),
             ("features", format!("{:?}", self.device.features())),
-            ("subgroup size", format!("{} to {}", subgroups.0, subgroups.1)),
+            (
+                "subgroup size",
+                format!("{} to {}", subgroups.0, subgroups.1),
+            ),
             (
                 "largest binding",
                 format!("{} MiB", l.max_storage_buffer_binding_size >> 20),

@@ -315,7 +315,8 @@ impl Executor for GpuExecutor {
             (&arenas.moment_1, &state.m),
             (&arenas.moment_2, &state.v),
         ] {
-            gpu.queue.write_buffer(buffer, 0, bytemuck::cast_slice(values));
+            gpu.queue
+                .write_buffer(buffer, 0, bytemuck::cast_slice(values));
         }
         gpu.check()
     }
@@ -395,7 +396,8 @@ impl Executor for GpuExecutor {
         if gathers {
             self.bind_data(step)?;
         }
-        self.gpu.write_steps(&self.steps, 0, std::slice::from_ref(step));
+        self.gpu
+            .write_steps(&self.steps, 0, std::slice::from_ref(step));
         let program = &self.programs[step.program.0];
         let dispatches = program.dispatches(ops, step.data, true);
         self.gpu.submit_now(&self.steps, 0, dispatches);

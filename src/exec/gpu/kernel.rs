@@ -216,23 +216,27 @@ impl GpuDevice {
         }
         let layout = self.binding_layout(call);
         let module = self.module(call.entry, source);
-        let pipeline_layout = self.device.create_pipeline_layout(&PipelineLayoutDescriptor {
-            label: Some(call.entry),
-            bind_group_layouts: &[Some(step_layout), Some(&layout)],
-            immediate_size: 0,
-        });
-        let pipeline = self.device.create_compute_pipeline(&ComputePipelineDescriptor {
-            label: Some(call.entry),
-            layout: Some(&pipeline_layout),
-            module: &module,
-            entry_point: Some(call.entry),
-            compilation_options: PipelineCompilationOptions {
-                // Every kernel writes its workgroup memory before it reads it.
-                zero_initialize_workgroup_memory: false,
-                ..PipelineCompilationOptions::default()
-            },
-            cache: None,
-        });
+        let pipeline_layout = self
+            .device
+            .create_pipeline_layout(&PipelineLayoutDescriptor {
+                label: Some(call.entry),
+                bind_group_layouts: &[Some(step_layout), Some(&layout)],
+                immediate_size: 0,
+            });
+        let pipeline = self
+            .device
+            .create_compute_pipeline(&ComputePipelineDescriptor {
+                label: Some(call.entry),
+                layout: Some(&pipeline_layout),
+                module: &module,
+                entry_point: Some(call.entry),
+                compilation_options: PipelineCompilationOptions {
+                    // Every kernel writes its workgroup memory before it reads it.
+                    zero_initialize_workgroup_memory: false,
+                    ..PipelineCompilationOptions::default()
+                },
+                cache: None,
+            });
         self.check()?;
         let pipeline = Arc::new(Pipeline { pipeline, layout });
         lock(&self.pipelines).insert(key, Arc::clone(&pipeline));

@@ -187,7 +187,12 @@ impl Lowered {
                 *dbias,
             ),
             Op::ActivationForward { activation, x, y } => {
-                vec![activation_call(plan, "activation_forward", *activation, [*x, *x, *y])]
+                vec![activation_call(
+                    plan,
+                    "activation_forward",
+                    *activation,
+                    [*x, *x, *y],
+                )]
             }
             Op::ActivationBackward { through, dy, dx } => vec![activation_call(
                 plan,
@@ -204,7 +209,13 @@ impl Lowered {
                 y,
                 dx,
                 through,
-            } => vec![softmax(plan, "softmax_backward", *width, [*dy, *y, *dx], *through)],
+            } => vec![softmax(
+                plan,
+                "softmax_backward",
+                *width,
+                [*dy, *y, *dx],
+                *through,
+            )],
             Op::SoftmaxCrossEntropy {
                 classes,
                 logits,
@@ -220,7 +231,10 @@ impl Lowered {
             Op::Update { optimizer, .. } => {
                 // All partial gradients of the step are summed in one dispatch, here.
                 let reduce = (!self.blocks.is_empty()).then(|| Self::reduce(0..self.blocks.len()));
-                reduce.into_iter().chain([update(plan, optimizer)]).collect()
+                reduce
+                    .into_iter()
+                    .chain([update(plan, optimizer)])
+                    .collect()
             }
         }
     }
@@ -316,7 +330,10 @@ fn activation_number(activation: Activation) -> usize {
 }
 
 /// Constants and buffer of a `through`, with a stand-in where there is none.
-fn through_parts(through: Option<Through>, stand_in: BufferId) -> ([(&'static str, usize); 2], Slot) {
+fn through_parts(
+    through: Option<Through>,
+    stand_in: BufferId,
+) -> ([(&'static str, usize); 2], Slot) {
     match through {
         Some(Through { y, activation }) => (
             [
@@ -422,8 +439,7 @@ fn conv2d_backward_input(
         (window.kw - 1).checked_sub(window.pad_left),
     );
     // At larger strides the gradient is no correlation: most taps meet nothing.
-    let (1, 1, (Some(pad_top), Some(pad_left)), false) =
-        (window.sh, window.sw, full, tuning.naive)
+    let (1, 1, (Some(pad_top), Some(pad_left)), false) = (window.sh, window.sw, full, tuning.naive)
     else {
         let [dy, w, extra, dx] = buffers;
         return naive_conv2d("conv2d_backward_input", (batch, shape))

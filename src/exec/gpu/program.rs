@@ -133,9 +133,7 @@ impl GpuProgram {
         let (buffer, first) = match self.plan.buffer(id).role {
             Role::Parameter(i) => (&arenas.params, self.offset(i)),
             Role::Gradient(i) => (&arenas.gradients, self.offset(i)),
-            Role::Input | Role::Intermediate => {
-                (self.buffers.get(&id).unwrap_or(&self.nothing), 0)
-            }
+            Role::Input | Role::Intermediate => (self.buffers.get(&id).unwrap_or(&self.nothing), 0),
         };
         (buffer, first..first + bytes)
     }

@@ -411,11 +411,7 @@ let ox = place % {across}u * {pw}u;"
         let w = &self.window;
         let (th, tw) = covered(w, tile.ph, tile.pw);
         for p in 0..tile.pixels() {
-            let (sample, py, px) = (
-                p / (tile.ph * tile.pw),
-                p / tile.pw % tile.ph,
-                p % tile.pw,
-            );
+            let (sample, py, px) = (p / (tile.ph * tile.pw), p / tile.pw % tile.ph, p % tile.pw);
             for r in 0..tile.q {
                 let _ = write!(s, "c{p}_{r} = c{p}_{r}");
                 for suffix in suffixes {
@@ -436,17 +432,9 @@ let ox = place % {across}u * {pw}u;"
         let cells = self.kc / cell_width(self.kc);
         let overhang = !w.oh.is_multiple_of(tile.ph) || !w.ow.is_multiple_of(tile.pw);
         for p in 0..tile.pixels() {
-            let (sample, py, px) = (
-                p / (tile.ph * tile.pw),
-                p / tile.pw % tile.ph,
-                p % tile.pw,
-            );
+            let (sample, py, px) = (p / (tile.ph * tile.pw), p / tile.pw % tile.ph, p % tile.pw);
             if overhang {
-                let _ = write!(
-                    s,
-                    "if oy + {py}u < {}u && ox + {px}u < {}u ",
-                    w.oh, w.ow
-                );
+                let _ = write!(s, "if oy + {py}u < {}u && ox + {px}u < {}u ", w.oh, w.ow);
             }
             s.push_str("{\n");
             for r in 0..tile.q {
@@ -676,7 +664,9 @@ let ox = place % {across}u * {}u;",
             s.push_str("}\n");
         }
         for r in 0..tile.q {
-            let terms: Vec<String> = (0..tile.ph * tile.pw).map(|p| format!("d{p}_{r}")).collect();
+            let terms: Vec<String> = (0..tile.ph * tile.pw)
+                .map(|p| format!("d{p}_{r}"))
+                .collect();
             let _ = writeln!(s, "b_{r} = b_{r} + {};", terms.join(" + "));
         }
         s.push_str("}\n");

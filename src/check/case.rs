@@ -1,0 +1,205 @@
+//! One operation with its inputs.
+
+use std::sync::Arc;
+
+use crate::data::Dataset;
+use crate::exec::Values;
+use crate::model::Initializer;
+use crate::plan::{Buffer, BufferId, Element, Op, Plan, Role};
+use crate::rng::{Key, Stream};
+use crate::state::{Layout, State};
+
+/// A plan of one operation and everything that it reads.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The operation and its sizes: `dense_forward n=3 in=7 ...`. A failing test prints it, and a
+    /// part of it selects the case again.
+    pub vars: String,
+    /// The operation and its buffers.
+    pub plan: Plan,
+    /// The buffers that it reads, but for parameters, which are in `state`.
+    pub inputs: Vec<(BufferId, Values)>,
+    /// Parameters and moments before the operation.
+    pub state: State,
+    /// Where a gather reads.
+    pub source: Option<Source>,
+    /// Valid rows.
+    pub rows: usize,
+    /// The step's rate.
+    pub rate: f32,
+}
+
+/// A data set and a place in its order.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The samples.
+    pub data: Dataset,
+    /// The order in which they are walked through.
+    pub order: Vec<u32>,
+    /// The batch's first place in the order.
+    pub offset: usize,
+}
+
+impl Case {
+    /// The operation.
+    pub fn op(&self) -> &Op {
+        &self.plan.ops[0]
+    }
+
+    /// True if every word of `filter` is one of [`Case::vars`] or begins the operation's name.
+    pub fn matches(&self, filter: &str) -> bool {
+        let words: Vec<&str> = self.vars.split_whitespace().collect();
+        let begins = |word| self.op().name().starts_with(word);
+        (filter.split_whitespace()).all(|word| words.contains(&word) || begins(word))
+    }
+}
+
+/// Draws inputs and puts a [`Case`] together. Parameters come first, as in every plan.
+pub(super) struct CaseBuilder {
+    batch: usize,
+    layout: Layout,
+    parameters: Vec<Vec<f32>>,
+    buffers: Vec<Buffer>,
+    inputs: Vec<(BufferId, Values)>,
+    input_shape: [usize; 3],
+    classes: usize,
+    rows: usize,
+    rate: f32,
+    source: Option<Source>,
+}
+
+impl CaseBuilder {
+    pub(super) fn new(batch: usize) -> Self {
+        Self {
+            batch,
+            layout: Layout::default(),
+            parameters: Vec::new(),
+            buffers: Vec::new(),
+            inputs: Vec::new(),
+            input_shape: [1, 1, 1],
+            classes: 2,
+            rows: batch,
+            rate: 0.01,
+            source: None,
+        }
+    }
+
+    pub(super) fn rows(mut self, rows: usize) -> Self {
+        self.rows = rows;
+        self
+    }
+
+    pub(super) fn rate(mut self, rate: f32) -> Self {
+        self.rate = rate;
+        self
+    }
+
+    pub(super) fn classes(mut self, classes: usize) -> Self {
+        self.classes = classes;
+        self
+    }
+
+    pub(super) fn source(mut self, source: Source) -> Self {
+        self.input_shape = source.data.shape;
+        self.source = Some(source);
+        self
+    }
+
+    /// Random numbers in [-1, 1), others for each buffer.
+    pub(super) fn uniform(&self, n: usize) -> Vec<f32> {
+        let key = self.key();
+        (0..n as u32).map(|i| 2.0 * key.uniform(i) - 1.0).collect()
+    }
+
+    /// The key of the next buffer's numbers.
+    pub(super) fn key(&self) -> Key {
+        Key::new(1).stream(Stream::Check, self.buffers.len() as u32)
+    }
+
+    /// A parameter of the layer `layer`, drawn from [-1, 1).
+    pub(super) fn parameter(&mut self, name: &str, shape: &[usize]) -> BufferId {
+        let name = format!("layer/{name}");
+        self.parameters.push(self.uniform(shape.iter().product()));
+        let zeros = Initializer::Zeros;
+        let number = self.layout.push(name.clone(), shape.to_vec(), zeros);
+        self.buffer(&name, shape, Element::F32, Role::Parameter(number))
+    }
+
+    /// The gradient of a parameter, not filled.
+    pub(super) fn gradient(&mut self, parameter: BufferId) -> BufferId {
+        let Buffer { name, shape, .. } = self.buffers[parameter.0].clone();
+        // Parameters are the first buffers, so the numbers agree.
+        let role = Role::Gradient(parameter.0);
+        self.buffer(&format!("d {name}"), &shape, Element::F32, role)
+    }
+
+    /// An input drawn from [-1, 1).
+    pub(super) fn input(&mut self, name: &str, shape: &[usize]) -> BufferId {
+        let values = self.uniform(shape.iter().product());
+        self.input_of(name, shape, values)
+    }
+
+    pub(super) fn input_of(&mut self, name: &str, shape: &[usize], values: Vec<f32>) -> BufferId {
+        let id = self.buffer(name, shape, Element::F32, Role::Intermediate);
+        self.fill(id, Values::F32(values));
+        id
+    }
+
+    pub(super) fn words(&mut self, name: &str, shape: &[usize], values: Vec<u32>) -> BufferId {
+        let id = self.buffer(name, shape, Element::U32, Role::Intermediate);
+        self.fill(id, Values::U32(values));
+        id
+    }
+
+    pub(super) fn fill(&mut self, id: BufferId, values: Values) {
+        self.inputs.push((id, values));
+    }
+
+    pub(super) fn output(&mut self, name: &str, shape: &[usize]) -> BufferId {
+        self.buffer(name, shape, Element::F32, Role::Intermediate)
+    }
+
+    pub(super) fn output_words(&mut self, name: &str, shape: &[usize]) -> BufferId {
+        self.buffer(name, shape, Element::U32, Role::Intermediate)
+    }
+
+    pub(super) fn batch_input(&mut self, name: &str, shape: &[usize], e: Element) -> BufferId {
+        self.buffer(name, shape, e, Role::Input)
+    }
+
+    fn buffer(&mut self, name: &str, shape: &[usize], element: Element, role: Role) -> BufferId {
+        self.buffers.push(Buffer {
+            name: name.into(),
+            shape: shape.to_vec(),
+            element,
+            role,
+        });
+        BufferId(self.buffers.len() - 1)
+    }
+
+    /// `vars` without the operation's name.
+    pub(super) fn finish(self, op: Op, vars: &str) -> Case {
+        let layout = Arc::new(self.layout);
+        let mut state = State::new(Arc::clone(&layout), 0);
+        for (parameter, values) in layout.parameters.iter().zip(&self.parameters) {
+            state.params[parameter.range()].copy_from_slice(values);
+        }
+        Case {
+            vars: format!("{} {vars}", op.name()),
+            plan: Plan {
+                name: op.name().into(),
+                batch: self.batch,
+                input_shape: self.input_shape,
+                classes: self.classes,
+                layout,
+                buffers: self.buffers,
+                ops: vec![op],
+            },
+            inputs: self.inputs,
+            state,
+            source: self.source,
+            rows: self.rows,
+            rate: self.rate,
+        }
+    }
+}

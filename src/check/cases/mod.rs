@@ -1,0 +1,103 @@
+//! The table of cases: for every operation, sizes that are awkward for some way of computing it.
+//!
+//! Primes, a batch of one, either side of a workgroup, strides, windows over the edge, one channel
+//! and many, and the very shapes of `mnist-cnn`. All are small, so that the whole table runs in
+//! seconds. Inputs are drawn from the counter-based generator; NaN, infinities and ties are cases
+//! of their own, by name.
+
+mod activation;
+mod conv2d;
+mod dense;
+mod gather;
+mod pool2d;
+mod softmax;
+mod update;
+
+use super::Case;
+use super::case::CaseBuilder;
+use crate::model::Activation;
+use crate::plan::Through;
+
+/// Every case of every operation, in the order of [`crate::plan::Op::NAMES`].
+pub fn all() -> Vec<Case> {
+    let families = [
+        gather::cases(),
+        conv2d::cases(),
+        pool2d::cases(),
+        dense::cases(),
+        activation::cases(),
+        softmax::cases(),
+        update::cases(),
+    ];
+    families.into_iter().flatten().collect()
+}
+
+/// The cases of one operation.
+pub fn of(op: &str) -> Vec<Case> {
+    let mut cases = all();
+    cases.retain(|case| case.op().name() == op);
+    cases
+}
+
+/// The activations that work cell by cell and do something.
+const POINTWISE: [Activation; 3] = [Activation::Relu, Activation::Sigmoid, Activation::Tanh];
+
+/// `None`, and each activation that a gradient can go on through.
+fn each_through() -> impl Iterator<Item = Option<Activation>> {
+    std::iter::once(None).chain(POINTWISE.map(Some))
+}
+
+/// An activation's output of this shape, as a gradient's way to go on through it. One cell in
+/// eight of a ReLU's is exactly zero.
+fn through(b: &mut CaseBuilder, shape: &[usize], f: Option<Activation>) -> Option<Through> {
+    let activation = f?;
+    let inputs = b.uniform(shape.iter().product());
+    let values = inputs.into_iter().enumerate().map(|(i, x)| match i % 8 {
+        7 => activation.apply(0.0) as f32,
+        _ => activation.apply(f64::from(2.0 * x)) as f32,
+    });
+    let values = values.collect();
+    let y = b.input_of("through", shape, values);
+    Some(Through { y, activation })
+}
+
+fn through_name(f: Option<Activation>) -> &'static str {
+    f.map_or("none", Activation::name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Op;
+
+    #[test]
+    fn every_operation_has_cases_and_every_case_its_own_name() {
+        let cases = all();
+        for name in Op::NAMES {
+            assert!(cases.iter().any(|c| c.op().name() == *name), "{name}");
+        }
+        let mut vars: Vec<&str> = cases.iter().map(|c| c.vars.as_str()).collect();
+        vars.sort_unstable();
+        for pair in vars.windows(2) {
+            assert_ne!(pair[0], pair[1]);
+        }
+    }
+
+    #[test]
+    fn every_case_fills_what_its_operation_reads() {
+        for case in all() {
+            for id in case.op().reads() {
+                let filled = case.inputs.iter().find(|(input, _)| *input == id);
+                let len = filled.map(|(_, values)| values.len());
+                let buffer = case.plan.buffer(id);
+                let parameter = matches!(buffer.role, crate::plan::Role::Parameter(_));
+                assert!(
+                    parameter || len == Some(buffer.len()),
+                    "{}: {}",
+                    case.vars,
+                    buffer.name
+                );
+            }
+        }
+    }
+}

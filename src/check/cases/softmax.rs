@@ -1,0 +1,138 @@
+//! Softmax, forward and backward, and with the loss in one.
+
+use super::super::case::{Case, CaseBuilder};
+use super::{each_through, through, through_name};
+use crate::model::Activation;
+use crate::plan::Op;
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for &(rows, width) in TABLE {
+        cases.push(forward(rows, width, "random"));
+    }
+    cases.extend(["large", "equal", "nan"].map(|input| forward(5, 11, input)));
+    for (i, &(rows, width)) in TABLE.iter().enumerate() {
+        let f = (i % 2 == 1).then_some(Activation::Relu);
+        cases.push(backward(rows, width, f));
+    }
+    cases.extend(each_through().map(|f| backward(5, 13, f)));
+    for &loss in LOSSES {
+        cases.extend([false, true].map(|training| cross_entropy(loss, training, "random")));
+    }
+    for input in ["large", "ties", "large-ties", "equal", "nan"] {
+        cases.push(cross_entropy([7, 6, 10], true, input));
+    }
+    cases
+}
+
+/// Rows and width.
+const TABLE: &[(usize, usize)] = &[
+    (1, 1),
+    (1, 2),
+    (3, 10),
+    (64, 10),
+    (65, 7),
+    (5, 63),
+    (5, 64),
+    (5, 65),
+    (2, 255),
+    (2, 256),
+    (2, 257),
+    (257, 3),
+];
+
+/// Batch, rows, classes.
+const LOSSES: &[[usize; 3]] = &[
+    [1, 1, 2],
+    [1, 1, 10],
+    [3, 3, 10],
+    [5, 4, 10],
+    [64, 64, 10],
+    [64, 32, 10],
+    [64, 1, 10],
+    [65, 65, 7],
+    [63, 62, 2],
+    [257, 255, 3],
+    [2, 2, 257],
+    [7, 5, 257],
+    [3, 3, 64],
+    [3, 3, 65],
+];
+
+/// Rows of numbers by the name of what they try.
+fn logits(mut random: Vec<f32>, width: usize, input: &str) -> Vec<f32> {
+    for (i, x) in random.iter_mut().enumerate() {
+        *x = match (input, i % 3) {
+            // Overflows where the largest is not subtracted first.
+            ("large", 0) => 1e4,
+            ("large", 1) => -1e4,
+            // The loss is then ln(a few), which f32 loses beside 1e4 if it is added too early.
+            ("large-ties", 0) => 1e4,
+            ("large-ties", _) => -1e4,
+            ("ties", _) => (*x * 2.0).round(),
+            ("equal", _) => 0.25,
+            ("nan", _) if i == width + 1 => f32::NAN,
+            _ => *x * 3.0,
+        };
+    }
+    random
+}
+
+fn forward(rows: usize, width: usize, input: &str) -> Case {
+    let mut b = CaseBuilder::new(rows);
+    let x = logits(b.uniform(rows * width), width, input);
+    let op = Op::SoftmaxForward {
+        width,
+        x: b.input_of("x", &[rows, width], x),
+        y: b.output("y", &[rows, width]),
+    };
+    b.finish(op, &format!("n={rows} width={width} input={input}"))
+}
+
+fn backward(rows: usize, width: usize, f: Option<Activation>) -> Case {
+    let mut b = CaseBuilder::new(rows);
+    let shape = [rows, width];
+    let probabilities = softmax(&b.uniform(rows * width), width);
+    let op = Op::SoftmaxBackward {
+        width,
+        y: b.input_of("y", &shape, probabilities),
+        dy: b.input("dy", &shape),
+        through: through(&mut b, &shape, f),
+        dx: b.output("dx", &shape),
+    };
+    let through = through_name(f);
+    b.finish(op, &format!("n={rows} width={width} through={through}"))
+}
+
+/// Rows that sum to one.
+fn softmax(x: &[f32], width: usize) -> Vec<f32> {
+    let rows = x.chunks_exact(width).flat_map(|row| {
+        let sum: f32 = row.iter().map(|x| x.exp()).sum();
+        row.iter().map(move |x| x.exp() / sum)
+    });
+    rows.collect()
+}
+
+fn cross_entropy([batch, rows, classes]: [usize; 3], training: bool, input: &str) -> Case {
+    let mut b = CaseBuilder::new(batch).rows(rows).classes(classes);
+    let shape = [batch, classes];
+    let x = logits(b.uniform(batch * classes), classes, input);
+    let logits = b.input_of("logits", &shape, x);
+    let key = b.key();
+    // Rows past the valid ones have label 0, as the gather leaves them.
+    let label = |r: usize| match (input, r) {
+        (_, r) if r >= rows => 0,
+        // Not the largest beside the NaN, where executors may count differently.
+        ("nan", 1) => 0,
+        _ => key.bits(r as u32) % classes as u32,
+    };
+    let op = Op::SoftmaxCrossEntropy {
+        classes,
+        logits,
+        labels: b.words("labels", &[batch], (0..batch).map(label).collect()),
+        probabilities: b.output("probabilities", &shape),
+        dlogits: training.then(|| b.output("dlogits", &shape)),
+    };
+    let vars = format!("n={batch} rows={rows} classes={classes} training={training}");
+    b.finish(op, &format!("{vars} input={input}"))
+}

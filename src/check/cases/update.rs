@@ -1,0 +1,133 @@
+//! Optimizer steps.
+
+use super::super::case::{Case, CaseBuilder};
+use crate::exec::Values;
+use crate::optimizer::Optimizer;
+use crate::plan::Op;
+use crate::rng::{Key, Stream};
+use crate::shape::dims;
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (optimizer, variant) in optimizers() {
+        for shapes in LAYOUTS {
+            cases.push(update(optimizer, variant, shapes, 1, Gradient::Random));
+        }
+        cases.push(update(
+            optimizer,
+            variant,
+            LAYOUTS[2],
+            1000,
+            Gradient::Random,
+        ));
+        if !matches!(optimizer, Optimizer::Sgd { .. }) {
+            cases.push(update(optimizer, variant, LAYOUTS[2], 1, Gradient::Small));
+        }
+        let others = [Gradient::Zero, Gradient::Large, Gradient::Nan];
+        cases.extend(others.map(|g| update(optimizer, variant, LAYOUTS[2], 7, g)));
+    }
+    // In the order of the operations' names.
+    cases.sort_by_key(|case| Op::NAMES.iter().position(|n| *n == case.op().name()));
+    cases
+}
+
+/// Parameters side by side in the arenas, with and without gaps between them.
+const LAYOUTS: [&[&[usize]]; 4] = [
+    &[&[1]],
+    &[&[64], &[256], &[128]],
+    &[&[3, 3, 1, 4], &[4], &[63], &[65], &[255], &[257]],
+    &[&[576, 64], &[64], &[64, 10], &[10]],
+];
+
+fn optimizers() -> [(Optimizer, &'static str); 6] {
+    let sgd = |nesterov| Optimizer::Sgd {
+        learning_rate: 0.01,
+        momentum: 0.9,
+        nesterov,
+    };
+    let rmsprop = Optimizer::RmsProp {
+        learning_rate: 0.001,
+        rho: 0.9,
+        momentum: 0.5,
+        epsilon: 1e-7,
+    };
+    [
+        (Optimizer::sgd(), "plain"),
+        (sgd(false), "momentum"),
+        (sgd(true), "nesterov"),
+        (Optimizer::rmsprop(), "plain"),
+        (rmsprop, "momentum"),
+        (Optimizer::adam(), "plain"),
+    ]
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Gradient {
+    Random,
+    Zero,
+    /// About epsilon, so that its place matters.
+    Small,
+    Large,
+    /// One NaN, which must not spread to its neighbours.
+    Nan,
+}
+
+impl Gradient {
+    fn values(self, mut random: Vec<f32>) -> Vec<f32> {
+        let middle = random.len() / 2;
+        match self {
+            Self::Random => {}
+            Self::Zero => random.fill(0.0),
+            Self::Small => random.iter_mut().for_each(|g| *g *= 1e-6),
+            Self::Large => random.iter_mut().for_each(|g| *g *= 1e4),
+            Self::Nan => random[middle] = f32::NAN,
+        }
+        random
+    }
+}
+
+/// The step number `t`; at the first the moments are zero.
+fn update(
+    optimizer: Optimizer,
+    variant: &str,
+    shapes: &[&[usize]],
+    t: u64,
+    gradient: Gradient,
+) -> Case {
+    let mut b = CaseBuilder::new(1).rate(optimizer.rate(t));
+    let numbered = shapes.iter().enumerate();
+    let params: Vec<_> = numbered
+        .map(|(i, shape)| b.parameter(&format!("p{i}"), shape))
+        .collect();
+    let mut gradients = Vec::new();
+    for (&w, shape) in params.iter().zip(shapes) {
+        let values = gradient.values(b.uniform(shape.iter().product()));
+        let g = b.gradient(w);
+        b.fill(g, Values::F32(values));
+        gradients.push(g);
+    }
+    let op = Op::Update {
+        optimizer,
+        params,
+        gradients,
+    };
+    let shapes: Vec<String> = shapes.iter().map(|shape| dims(shape)).collect();
+    let (shapes, gradient) = (shapes.join(","), format!("{gradient:?}").to_lowercase());
+    let vars = format!("variant={variant} params={shapes} t={t} gradient={gradient}");
+    let mut case = b.finish(op, &vars);
+    // As small as a step, whose error would else be lost beside them.
+    case.state.params.iter_mut().for_each(|w| *w *= 0.01);
+    if t > 1 {
+        fill_moments(&mut case);
+    }
+    case
+}
+
+fn fill_moments(case: &mut Case) {
+    let key = Key::new(3).stream(Stream::Check, 0);
+    let parameters = &case.plan.layout.parameters;
+    for i in parameters.iter().flat_map(|p| p.range()) {
+        case.state.m[i] = key.uniform(2 * i as u32) - 0.5;
+        case.state.v[i] = key.uniform(2 * i as u32 + 1);
+    }
+}

@@ -1,0 +1,653 @@
+//! Whole models against numbers that another program computed for them.
+//!
+//! A fixture is a model file `NAME.toml` and, beside it, `NAME.safetensors` with
+//!
+//! | tensor | shape | |
+//! |---|---|---|
+//! | `input` | n, h, w, c | f32, as the first layer takes it |
+//! | `labels` | n | i32 |
+//! | `param/LAYER/kernel`, `param/LAYER/bias` | the parameter's | f32, every one |
+//! | `logits`, `probabilities` | n, classes | expected |
+//! | `loss` | 1 | expected, the mean over the batch |
+//! | `grad/LAYER/kernel`, `grad/LAYER/bias`, `grad/input` | the tensor's | expected |
+//! | `after/OPTIMIZER/STEPS/LAYER/kernel`, ... | the parameter's | expected |
+//!
+//! where `OPTIMIZER` is `adam`, `rmsprop`, `sgd` or `sgd_momentum` (0.9), else with Keras's
+//! defaults, and all `STEPS` are taken on this batch. At least one expected tensor must be there.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use safetensors::{Dtype, SafeTensors};
+use serde::Serialize;
+
+use super::Factory;
+use crate::error::{Error, Result};
+use crate::exec::{DataId, Executor, Program, Step, Values};
+use crate::model::Sequential;
+use crate::optimizer::Optimizer;
+use crate::plan::{BufferId, Op, Plan, Purpose, Role};
+use crate::shape::dims;
+use crate::state::State;
+
+/// A model, a batch, and what should come of it.
+#[derive(Clone, Debug)]
+pub struct Fixture {
+    model: Sequential,
+    plan: Plan,
+    input: Vec<f32>,
+    labels: Vec<u32>,
+    state: State,
+    expected: Vec<Expected>,
+}
+
+/// How far one tensor is from the expected one.
+#[derive(Clone, Debug, Serialize)]
+pub struct FixtureRow {
+    /// The tensor's name in the fixture.
+    pub tensor: String,
+    /// `||a - b|| / ||b||` over the whole tensor; null in JSON if it is not a number.
+    pub error: f64,
+    /// The largest error allowed.
+    pub tolerance: f64,
+    /// The error is allowed; never so where it is not a number.
+    pub pass: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Expected {
+    name: String,
+    target: Target,
+    values: Vec<f32>,
+}
+
+/// What an expected tensor is compared with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Target {
+    Logits,
+    Probabilities,
+    Loss,
+    InputGradient,
+    /// Of the parameter of this number.
+    Gradient(usize),
+    /// The parameter of this number after some steps of a rule.
+    After {
+        rule: Rule,
+        steps: u32,
+        parameter: usize,
+    },
+}
+
+/// The optimizers that fixtures name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rule {
+    Adam,
+    RmsProp,
+    Sgd,
+    SgdMomentum,
+}
+
+impl Rule {
+    const ALL: [Self; 4] = [Self::Adam, Self::RmsProp, Self::Sgd, Self::SgdMomentum];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Adam => "adam",
+            Self::RmsProp => "rmsprop",
+            Self::Sgd => "sgd",
+            Self::SgdMomentum => "sgd_momentum",
+        }
+    }
+
+    fn optimizer(self) -> Optimizer {
+        match self {
+            Self::Adam => Optimizer::adam(),
+            Self::RmsProp => Optimizer::rmsprop(),
+            Self::Sgd => Optimizer::sgd(),
+            Self::SgdMomentum => Optimizer::Sgd {
+                learning_rate: 0.01,
+                momentum: 0.9,
+                nesterov: false,
+            },
+        }
+    }
+}
+
+impl Fixture {
+    /// Reads a fixture: the model's file, and the file of its tensors.
+    ///
+    /// # Errors
+    /// A file cannot be read, or a tensor is missing, unknown or not as the model needs it.
+    pub fn load(model: &Path, tensors: &Path) -> Result<Self> {
+        let model = Sequential::from_file(model)?;
+        let bytes = std::fs::read(tensors)
+            .map_err(|e| Error::file(tensors, format!("cannot read the fixture: {e}")))?;
+        let file = SafeTensors::deserialize(&bytes)
+            .map_err(|e| Error::file(tensors, format!("not a whole safetensors file: {e}")))?;
+        Reader {
+            path: tensors.to_owned(),
+            file,
+        }
+        .fixture(model)
+    }
+
+    /// Runs the model on an executor and compares every expected tensor, in their names' order.
+    ///
+    /// # Errors
+    /// The executor failed.
+    pub fn check(&self, factory: Factory<'_>, tolerance: f64) -> Result<Vec<FixtureRow>> {
+        let used = |rule| move |e: &Expected| e.target.steps_of(rule) > 0;
+        let mut rules = Rule::ALL.to_vec();
+        rules.retain(|&rule| self.expected.iter().any(used(rule)));
+        if rules.is_empty() {
+            rules.push(Rule::Sgd);
+        }
+        let mut errors = vec![f64::NAN; self.expected.len()];
+        for (i, rule) in rules.into_iter().enumerate() {
+            self.run(factory, rule, i == 0, &mut errors)?;
+        }
+        let rows = self.expected.iter().zip(errors);
+        Ok(rows
+            .map(|(expected, error)| FixtureRow {
+                tensor: expected.name.clone(),
+                error,
+                tolerance,
+                pass: error <= tolerance,
+            })
+            .collect())
+    }
+
+    /// Takes all the steps that a rule is expected for, and sets the errors of what they give; of
+    /// what every rule gives alike, if this is the `first`.
+    fn run(&self, factory: Factory<'_>, rule: Rule, first: bool, errors: &mut [f64]) -> Result<()> {
+        let optimizer = rule.optimizer();
+        let purpose = Purpose::Gradients(optimizer);
+        let plan = Plan::new(&self.model, purpose, self.plan.batch)?;
+        let mut executor = factory(Arc::clone(&plan.layout));
+        let program = executor.compile(&plan)?;
+        executor.upload(&self.state)?;
+        let mut run = Run {
+            executor: &mut *executor,
+            plan: &plan,
+            program,
+        };
+        let steps = self.expected.iter().map(|e| e.target.steps_of(rule));
+        for t in 1..=steps.fold(1, u32::max) {
+            let loss = run.step(&self.input, &self.labels, optimizer.rate(t.into()))?;
+            for (expected, error) in self.expected.iter().zip(&mut *errors) {
+                let due = match expected.target {
+                    Target::After { steps, .. } => expected.target.is_of(rule) && steps == t,
+                    _ => first && t == 1,
+                };
+                if due {
+                    let found = run.found(expected.target, loss)?;
+                    *error = relative_error(&found, &expected.values);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Target {
+    fn is_of(&self, wanted: Rule) -> bool {
+        matches!(self, Self::After { rule, .. } if *rule == wanted)
+    }
+
+    fn steps_of(&self, wanted: Rule) -> u32 {
+        match self {
+            Self::After { rule, steps, .. } if *rule == wanted => *steps,
+            _ => 0,
+        }
+    }
+}
+
+/// A plan on an executor.
+struct Run<'a> {
+    executor: &'a mut dyn Executor,
+    plan: &'a Plan,
+    program: Program,
+}
+
+impl Run<'_> {
+    /// Everything but the gather, whose outputs are written by hand; returns the mean loss.
+    fn step(&mut self, input: &[f32], labels: &[u32], rate: f32) -> Result<f32> {
+        let Some(Op::Gather { x, labels: place }) = self.plan.ops.first() else {
+            return Err(self.fault("does not start with its input"));
+        };
+        let (program, rows) = (self.program, self.plan.batch);
+        self.executor
+            .write(program, *x, &Values::F32(input.to_vec()))?;
+        self.executor
+            .write(program, *place, &Values::U32(labels.to_vec()))?;
+        let step = Step {
+            program,
+            data: DataId(0),
+            offset: 0,
+            rows,
+            rate,
+        };
+        self.executor.run(1..self.plan.ops.len(), &step)?;
+        let metrics = self.executor.completed(true)?.pop();
+        Ok(metrics.map_or(f32::NAN, |m| m.loss_sum) / rows as f32)
+    }
+
+    /// The executor's values of an expected tensor.
+    fn found(&mut self, target: Target, loss: f32) -> Result<Vec<f32>> {
+        let buffer = match target {
+            Target::Loss => return Ok(vec![loss]),
+            Target::Logits => self.loss_op()?.0,
+            Target::Probabilities => self.loss_op()?.1,
+            Target::InputGradient => self.input_gradient()?,
+            Target::Gradient(i) => self.buffer_of(Role::Gradient(i))?,
+            Target::After { parameter, .. } => self.buffer_of(Role::Parameter(parameter))?,
+        };
+        let values = self.executor.read(self.program, buffer)?;
+        Ok(values.into_f32())
+    }
+
+    fn loss_op(&self) -> Result<(BufferId, BufferId)> {
+        let buffers = self.plan.ops.iter().find_map(|op| match op {
+            Op::SoftmaxCrossEntropy {
+                logits,
+                probabilities,
+                ..
+            } => Some((*logits, *probabilities)),
+            _ => None,
+        });
+        buffers.ok_or_else(|| self.fault("has no loss"))
+    }
+
+    /// A layer may be named `input` as well: the input's own gradient is the last.
+    fn input_gradient(&self) -> Result<BufferId> {
+        let found = self.plan.buffers.iter().rposition(|b| b.name == "d input");
+        found
+            .map(BufferId)
+            .ok_or_else(|| self.fault("makes no gradient of the input"))
+    }
+
+    fn buffer_of(&self, role: Role) -> Result<BufferId> {
+        let found = self.plan.buffers.iter().position(|b| b.role == role);
+        found
+            .map(BufferId)
+            .ok_or_else(|| self.fault("makes no gradient of a parameter"))
+    }
+
+    fn fault(&self, what: &str) -> Error {
+        Error::Device(format!("plan `{}` {what}", self.plan.name))
+    }
+}
+
+/// `||a - b|| / ||b||`, and `||a||` where `b` is zero; NaN where either holds one.
+fn relative_error(a: &[f32], b: &[f32]) -> f64 {
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
+    let pairs = a.iter().zip(b);
+    let distance = norm(&mut pairs.map(|(&a, &b)| f64::from(a) - f64::from(b)));
+    let size = norm(&mut b.iter().map(|&b| f64::from(b)));
+    match a.len() == b.len() {
+        true if size == 0.0 => distance,
+        true => distance / size,
+        false => f64::INFINITY,
+    }
+}
+
+/// A file of tensors on its way to a fixture.
+struct Reader<'a> {
+    path: PathBuf,
+    file: SafeTensors<'a>,
+}
+
+impl Reader<'_> {
+    fn fixture(self, model: Sequential) -> Result<Fixture> {
+        let [h, w, c] = model.input_shape;
+        let batch = self.batch(&model)?;
+        let purpose = Purpose::Gradients(Optimizer::sgd());
+        let plan =
+            Plan::new(&model, purpose, batch).map_err(|error| self.error(error.to_string()))?;
+        let mut state = State::new(Arc::clone(&plan.layout), 0);
+        for parameter in &plan.layout.parameters {
+            let name = format!("param/{}", parameter.name);
+            state.set_parameter(&parameter.name, &self.floats(&name, &parameter.shape)?)?;
+        }
+        Ok(Fixture {
+            input: self.floats("input", &[batch, h, w, c])?,
+            labels: self.labels(&plan)?,
+            expected: self.expected(&plan)?,
+            model,
+            plan,
+            state,
+        })
+    }
+
+    fn batch(&self, model: &Sequential) -> Result<usize> {
+        let shape = self.tensor("input")?.shape().to_vec();
+        match shape.as_slice() {
+            [n, rest @ ..] if *n > 0 && *rest == model.input_shape => Ok(*n),
+            _ => Err(self.error(format!(
+                "tensor `input` has shape {}, expected n x {} with n of at least 1",
+                dims(&shape),
+                dims(&model.input_shape)
+            ))),
+        }
+    }
+
+    fn labels(&self, plan: &Plan) -> Result<Vec<u32>> {
+        let bytes = self.data("labels", Dtype::I32, &[plan.batch])?;
+        let labels = words(bytes).map(i32::from_le_bytes);
+        labels
+            .map(|label| {
+                let valid = u32::try_from(label).ok();
+                let valid = valid.filter(|&label| (label as usize) < plan.classes);
+                valid.ok_or_else(|| {
+                    self.error(format!(
+                        "tensor `labels` holds {label}, expected 0 to {}",
+                        plan.classes - 1
+                    ))
+                })
+            })
+            .collect()
+    }
+
+    fn expected(&self, plan: &Plan) -> Result<Vec<Expected>> {
+        let mut names = self.file.names();
+        names.sort_unstable();
+        let mut expected = Vec::new();
+        for name in names {
+            if self.is_given(name, plan) {
+                continue;
+            }
+            let (target, shape) = self.target(name, plan)?;
+            expected.push(Expected {
+                name: name.to_owned(),
+                target,
+                values: self.floats(name, &shape)?,
+            });
+        }
+        if expected.is_empty() {
+            return Err(self.error(
+                "has no expected tensor: at least one of `logits`, `probabilities`, `loss`, `grad/...` and `after/...` must be there".into(),
+            ));
+        }
+        Ok(expected)
+    }
+
+    fn is_given(&self, name: &str, plan: &Plan) -> bool {
+        let parameter = name.strip_prefix("param/");
+        ["input", "labels"].contains(&name)
+            || parameter.is_some_and(|name| plan.layout.find(name).is_some())
+    }
+
+    /// What an expected tensor is, and its shape.
+    fn target(&self, name: &str, plan: &Plan) -> Result<(Target, Vec<usize>)> {
+        let per_class = || vec![plan.batch, plan.classes];
+        let parameter = |parameter: &str| match plan.layout.find(parameter) {
+            Some(i) => Ok((i, plan.layout.parameters[i].shape.clone())),
+            None => Err(self.error(format!(
+                "tensor `{name}`: the model has no parameter `{parameter}`"
+            ))),
+        };
+        match name {
+            "logits" => Ok((Target::Logits, per_class())),
+            "probabilities" => Ok((Target::Probabilities, per_class())),
+            "loss" => Ok((Target::Loss, vec![1])),
+            "grad/input" => {
+                let shape = [&[plan.batch], &plan.input_shape[..]].concat();
+                Ok((Target::InputGradient, shape))
+            }
+            _ => match *name.splitn(4, '/').collect::<Vec<_>>() {
+                ["grad", layer, kind] => {
+                    let (i, shape) = parameter(&format!("{layer}/{kind}"))?;
+                    Ok((Target::Gradient(i), shape))
+                }
+                ["after", rule, steps, of] => {
+                    let (rule, steps) = self.rule(name, rule, steps)?;
+                    let (parameter, shape) = parameter(of)?;
+                    let target = Target::After {
+                        rule,
+                        steps,
+                        parameter,
+                    };
+                    Ok((target, shape))
+                }
+                _ => Err(self.error(format!("unknown tensor `{name}`"))),
+            },
+        }
+    }
+
+    fn rule(&self, tensor: &str, name: &str, steps: &str) -> Result<(Rule, u32)> {
+        let rule = Rule::ALL.into_iter().find(|rule| rule.name() == name);
+        let rule = rule.ok_or_else(|| {
+            let names = Rule::ALL.map(Rule::name).join(", ");
+            self.error(format!(
+                "tensor `{tensor}`: no optimizer `{name}`, expected one of {names}"
+            ))
+        })?;
+        match steps.parse() {
+            Ok(steps @ 1..) => Ok((rule, steps)),
+            _ => Err(self.error(format!(
+                "tensor `{tensor}`: `{steps}` is not a number of steps"
+            ))),
+        }
+    }
+
+    fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let bytes = self.data(name, Dtype::F32, shape)?;
+        Ok(words(bytes).map(f32::from_le_bytes).collect())
+    }
+
+    fn data(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<&[u8]> {
+        let tensor = self.tensor(name)?;
+        if tensor.dtype() != dtype || tensor.shape() != shape {
+            return Err(self.error(format!(
+                "tensor `{name}` is {:?} of {}, expected {dtype:?} of {}",
+                tensor.dtype(),
+                dims(tensor.shape()),
+                dims(shape)
+            )));
+        }
+        Ok(tensor.data())
+    }
+
+    fn tensor(&self, name: &str) -> Result<safetensors::tensor::TensorView<'_>> {
+        let tensor = self.file.tensor(name);
+        tensor.map_err(|_| self.error(format!("tensor `{name}` is missing")))
+    }
+
+    fn error(&self, message: String) -> Error {
+        Error::file(&self.path, message)
+    }
+}
+
+/// Four bytes at a time.
+fn words(bytes: &[u8]) -> impl Iterator<Item = [u8; 4]> {
+    bytes
+        .chunks_exact(4)
+        .map(|word| [word[0], word[1], word[2], word[3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use safetensors::tensor::TensorView;
+
+    use super::*;
+    use crate::exec::reference::ReferenceExecutor;
+
+    const MODEL: &str = "input_shape = [1, 2, 1]\n[[layers]]\ntype = \"Flatten\"\n[[layers]]\ntype = \"Dense\"\nunits = 2\nactivation = \"softmax\"\n";
+
+    type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+    fn floats(values: &[f32], shape: &[usize]) -> (Dtype, Vec<usize>, Vec<u8>) {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        (Dtype::F32, shape.to_vec(), bytes)
+    }
+
+    fn labels(values: &[i32]) -> (Dtype, Vec<usize>, Vec<u8>) {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        (Dtype::I32, vec![values.len()], bytes)
+    }
+
+    /// One sample `[1, 2]`, whose logits are equal.
+    fn tensors() -> Tensors {
+        [
+            ("input", floats(&[1.0, 2.0], &[1, 1, 2, 1])),
+            ("labels", labels(&[0])),
+            ("param/dense/kernel", floats(&[1.0, 0.0, 0.0, 0.5], &[2, 2])),
+            ("param/dense/bias", floats(&[0.0, 0.0], &[2])),
+            ("logits", floats(&[1.0, 1.0], &[1, 2])),
+            ("probabilities", floats(&[0.5, 0.5], &[1, 2])),
+            ("loss", floats(&[2f32.ln()], &[1])),
+            ("grad/dense/bias", floats(&[-0.5, 0.5], &[2])),
+            (
+                "grad/dense/kernel",
+                floats(&[-0.5, 0.5, -1.0, 1.0], &[2, 2]),
+            ),
+            ("grad/input", floats(&[-0.5, 0.25], &[1, 1, 2, 1])),
+            ("after/sgd/1/dense/bias", floats(&[0.005, -0.005], &[2])),
+        ]
+        .map(|(name, tensor)| (name.to_owned(), tensor))
+        .into()
+    }
+
+    fn write(tensors: &Tensors) -> Vec<u8> {
+        let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
+            let view = TensorView::new(*dtype, shape.clone(), bytes).unwrap();
+            (name.clone(), view)
+        });
+        safetensors::serialize(views, None).unwrap()
+    }
+
+    fn load_bytes(bytes: &[u8]) -> Result<Fixture> {
+        let folder = tempfile::tempdir().unwrap();
+        let (model, file) = (folder.path().join("m.toml"), folder.path().join("t"));
+        std::fs::write(&model, MODEL).unwrap();
+        std::fs::write(&file, bytes).unwrap();
+        Fixture::load(&model, &file)
+    }
+
+    fn check(tensors: &Tensors) -> Vec<FixtureRow> {
+        let fixture = load_bytes(&write(tensors)).unwrap();
+        fixture
+            .check(
+                &|layout| Box::new(ReferenceExecutor::reference(layout)),
+                1e-5,
+            )
+            .unwrap()
+    }
+
+    #[test]
+    fn compares_every_expected_tensor() {
+        let rows = check(&tensors());
+        assert_eq!(rows.len(), 7);
+        for row in rows {
+            assert!(row.pass, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_and_nan_fail() {
+        for wrong in [f32::NAN, 0.51] {
+            let mut tensors = tensors();
+            tensors.insert("probabilities".into(), floats(&[0.5, wrong], &[1, 2]));
+            let failed: Vec<_> = check(&tensors).into_iter().filter(|r| !r.pass).collect();
+            assert_eq!(failed.len(), 1);
+            assert_eq!(failed[0].tensor, "probabilities");
+        }
+        let mut tensors = tensors();
+        tensors.insert("input".into(), floats(&[1.0, f32::NAN], &[1, 1, 2, 1]));
+        assert!(check(&tensors).iter().any(|row| !row.pass));
+    }
+
+    /// The one line that is said of a fixture with this tensor put in, or taken out.
+    fn message(name: &str, tensor: Option<(Dtype, Vec<usize>, Vec<u8>)>) -> String {
+        let mut tensors = tensors();
+        match tensor {
+            Some(tensor) => tensors.insert(name.into(), tensor),
+            None => tensors.remove(name),
+        };
+        let message = load_bytes(&write(&tensors)).unwrap_err().to_string();
+        assert!(!message.contains('\n'), "{message}");
+        message
+    }
+
+    #[track_caller]
+    fn assert_says(message: String, part: &str) {
+        assert!(message.contains(part), "{message}");
+    }
+
+    #[test]
+    fn missing_tensors_are_named() {
+        for name in ["input", "labels", "param/dense/kernel", "param/dense/bias"] {
+            assert_says(message(name, None), &format!("`{name}` is missing"));
+        }
+    }
+
+    #[test]
+    fn wrong_types_and_shapes_are_named() {
+        let one = || floats(&[1.0], &[1]);
+        assert_says(message("input", Some(one())), "expected n x 1x2x1");
+        assert_says(message("labels", Some(one())), "expected I32 of 1");
+        assert_says(message("param/dense/bias", Some(one())), "F32 of 2");
+        assert_says(message("logits", Some(one())), "F32 of 1x2");
+        assert_says(message("loss", Some(labels(&[1]))), "is I32 of 1");
+        let none = floats(&[], &[0, 1, 2, 1]);
+        assert_says(message("input", Some(none)), "at least 1");
+    }
+
+    #[test]
+    fn labels_outside_the_classes_are_refused() {
+        assert_says(message("labels", Some(labels(&[2]))), "holds 2");
+        assert_says(message("labels", Some(labels(&[-1]))), "holds -1");
+    }
+
+    #[test]
+    fn unknown_names_are_refused() {
+        let bias = || Some(floats(&[0.0, 0.0], &[2]));
+        assert_says(message("gradient", bias()), "unknown tensor `gradient`");
+        assert_says(message("after/adam", bias()), "unknown tensor");
+        assert_says(message("param/dens/bias", bias()), "unknown tensor");
+        assert_says(
+            message("grad/dens/bias", bias()),
+            "no parameter `dens/bias`",
+        );
+        assert_says(
+            message("after/adam/1/dense/x", bias()),
+            "no parameter `dense/x`",
+        );
+        assert_says(
+            message("after/lion/1/dense/bias", bias()),
+            "no optimizer `lion`",
+        );
+        assert_says(
+            message("after/adam/0/dense/bias", bias()),
+            "number of steps",
+        );
+        assert_says(
+            message("after/adam/x/dense/bias", bias()),
+            "number of steps",
+        );
+    }
+
+    #[test]
+    fn a_fixture_must_expect_something() {
+        let mut tensors = tensors();
+        tensors.retain(|name, _| ["input", "labels"].contains(&&**name) || name.starts_with('p'));
+        tensors.remove("probabilities");
+        let message = load_bytes(&write(&tensors)).unwrap_err().to_string();
+        assert_says(message, "has no expected tensor");
+    }
+
+    #[test]
+    fn broken_files_are_errors() {
+        let whole = write(&tensors());
+        for length in [0, 7, 8, 100, whole.len() - 1] {
+            let message = load_bytes(&whole[..length]).unwrap_err().to_string();
+            assert_says(message, "not a whole safetensors file");
+        }
+        let mut huge = whole;
+        huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(load_bytes(&huge).is_err());
+        assert!(Fixture::load(Path::new("nothing.toml"), Path::new("nothing")).is_err());
+    }
+}

@@ -1,0 +1,26 @@
+//! Is this device's arithmetic right? One table of cases for the tests, `selfcheck` and the benches.
+//!
+//! - [`cases`]: for every operation, small problems with awkward sizes: [`Case`].
+//! - [`check_case`]: runs one on any executor and compares it with the reference.
+//! - [`fixture`]: whole models with the numbers that Keras computed for them.
+//! - [`Report`]: what `selfcheck` prints.
+
+mod case;
+pub mod cases;
+pub mod fixture;
+mod report;
+mod run;
+
+use std::sync::Arc;
+
+pub use case::{Case, Source};
+pub use fixture::Fixture;
+pub use report::{OpRow, Report, check_ops};
+pub(crate) use run::difference;
+pub use run::{CaseResult, OutputResult, check_case};
+
+use crate::exec::Executor;
+use crate::state::Layout;
+
+/// Makes the executor under test: a new one for each case, whose parameters are its own.
+pub type Factory<'a> = &'a dyn Fn(Arc<Layout>) -> Box<dyn Executor>;

@@ -1,0 +1,319 @@
+//! Runs a case on an executor and on the reference, and measures how far they are apart.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{Case, Factory};
+use crate::error::Result;
+use crate::exec::reference::ReferenceExecutor;
+use crate::exec::{DataId, Executor, Program, Step, Values};
+use crate::model::{Activation, PoolKind};
+use crate::plan::{Element, Op, Role};
+use crate::state::State;
+
+/// How far an executor's outputs are from the reference's in one case.
+#[derive(Clone, Debug, Serialize)]
+pub struct CaseResult {
+    /// The operation.
+    pub op: String,
+    /// The case; see [`Case::vars`].
+    pub vars: String,
+    /// Each tensor that the operation made.
+    pub outputs: Vec<OutputResult>,
+    /// Why there are no outputs, if the executor failed.
+    pub failure: Option<String>,
+}
+
+/// How far one tensor is from the reference's.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutputResult {
+    /// The buffer.
+    pub name: String,
+    /// `max |a - b| / max |b|`; infinite where one is NaN, infinite or another word and the other
+    /// is not, and then null in JSON.
+    pub error: f64,
+    /// The largest error allowed.
+    pub tolerance: f64,
+    /// The worst element, if it is too far off.
+    pub difference: Option<String>,
+}
+
+impl OutputResult {
+    /// The error is allowed.
+    pub fn passes(&self) -> bool {
+        self.error <= self.tolerance
+    }
+}
+
+impl CaseResult {
+    /// Every output is near enough.
+    pub fn passes(&self) -> bool {
+        self.failure.is_none() && self.outputs.iter().all(OutputResult::passes)
+    }
+
+    /// The largest error of all outputs; infinite if there are none.
+    pub fn worst(&self) -> f64 {
+        match self.failure {
+            Some(_) => f64::INFINITY,
+            None => self.outputs.iter().map(|o| o.error).fold(0.0, f64::max),
+        }
+    }
+
+    /// What went wrong, with the case to paste as a filter; empty if nothing did.
+    pub fn message(&self) -> String {
+        let problem = |o: &OutputResult| {
+            let difference = o.difference.as_deref().unwrap_or_default();
+            format!(
+                "`{}` is off by {:.1e}, allowed {:.1e}: {difference}",
+                o.name, o.error, o.tolerance
+            )
+        };
+        let failed = self.outputs.iter().filter(|o| !o.passes());
+        let mut problems: Vec<String> = failed.map(problem).collect();
+        problems.extend(self.failure.clone());
+        match problems.is_empty() {
+            true => String::new(),
+            false => format!("{}\n    {}", self.vars, problems.join("\n    ")),
+        }
+    }
+}
+
+/// Runs `case` on a new executor and compares every output with the reference's.
+pub fn check_case(factory: Factory<'_>, case: &Case) -> CaseResult {
+    let mut reference = ReferenceExecutor::reference(Arc::clone(&case.plan.layout));
+    let mut executor = factory(Arc::clone(&case.plan.layout));
+    let outputs =
+        outputs(&mut *executor, case).and_then(|found| Ok((found, outputs(&mut reference, case)?)));
+    let (outputs, failure) = match outputs {
+        Ok((found, expected)) => (compare(case.op(), found, expected), None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    CaseResult {
+        op: case.op().name().into(),
+        vars: case.vars.clone(),
+        outputs,
+        failure,
+    }
+}
+
+type Named = (String, Values);
+
+/// Runs the operation and reads everything that it made.
+fn outputs(executor: &mut dyn Executor, case: &Case) -> Result<Vec<Named>> {
+    let program = executor.compile(&case.plan)?;
+    executor.upload(&case.state)?;
+    let step = Step {
+        program,
+        data: load(executor, case)?,
+        offset: case.source.as_ref().map_or(0, |source| source.offset),
+        rows: case.rows,
+        rate: case.rate,
+    };
+    for (id, values) in &case.inputs {
+        executor.write(program, *id, values)?;
+    }
+    poison(executor, program, case)?;
+    executor.run(0..1, &step)?;
+    let mut outputs = Vec::new();
+    for id in case.op().writes() {
+        let name = case.plan.buffer(id).name.clone();
+        outputs.push((name, executor.read(program, id)?));
+    }
+    match case.op() {
+        Op::SoftmaxCrossEntropy { .. } => outputs.extend(metrics(executor)?),
+        Op::Update { .. } => outputs.extend(moments(executor, case)?),
+        _ => {}
+    }
+    Ok(outputs)
+}
+
+fn load(executor: &mut dyn Executor, case: &Case) -> Result<DataId> {
+    let Some(source) = &case.source else {
+        // Only a gather reads a data set.
+        return Ok(DataId(0));
+    };
+    let data = executor.load(&source.data)?;
+    executor.order(data, &source.order)?;
+    Ok(data)
+}
+
+/// Fills the outputs with NaN, so that an element which the operation forgets is found.
+fn poison(executor: &mut dyn Executor, program: Program, case: &Case) -> Result<()> {
+    for id in case.op().writes() {
+        let buffer = case.plan.buffer(id);
+        let values = match (buffer.role, buffer.element) {
+            // An update's weights are its input as well.
+            (Role::Parameter(_), _) => continue,
+            (_, Element::F32) => Values::F32(vec![f32::from_bits(u32::MAX); buffer.len()]),
+            (_, Element::U32) => Values::U32(vec![u32::MAX; buffer.len()]),
+        };
+        executor.write(program, id, &values)?;
+    }
+    Ok(())
+}
+
+fn metrics(executor: &mut dyn Executor) -> Result<Vec<Named>> {
+    let metrics = executor.completed(true)?.pop().unwrap_or_default();
+    Ok(vec![
+        ("loss sum".into(), Values::F32(vec![metrics.loss_sum])),
+        ("correct".into(), Values::U32(vec![metrics.correct])),
+        ("rows".into(), Values::U32(vec![metrics.rows])),
+    ])
+}
+
+fn moments(executor: &mut dyn Executor, case: &Case) -> Result<Vec<Named>> {
+    let mut state = State::new(Arc::clone(&case.plan.layout), 0);
+    executor.download(&mut state)?;
+    let mut moments = Vec::new();
+    for p in &case.plan.layout.parameters {
+        for (moment, arena) in [("m", &state.m), ("v", &state.v)] {
+            let values = arena[p.range()].to_vec();
+            moments.push((format!("{moment} {}", p.name), Values::F32(values)));
+        }
+    }
+    Ok(moments)
+}
+
+fn compare(op: &Op, found: Vec<Named>, expected: Vec<Named>) -> Vec<OutputResult> {
+    let pairs = found.into_iter().zip(expected);
+    pairs
+        .map(|((name, found), (_, expected))| {
+            let tolerance = match expected {
+                Values::F32(_) => tolerance(op),
+                Values::U32(_) => 0.0,
+            };
+            let (error, place) = difference(&found, &expected);
+            let text = || {
+                let (a, b) = (found.to_f64(), expected.to_f64());
+                let found = a.get(place).copied().unwrap_or(f64::NAN);
+                let expected = b.get(place).copied().unwrap_or(f64::NAN);
+                format!(
+                    "element {place} of {} is {found}, expected {expected}",
+                    b.len()
+                )
+            };
+            OutputResult {
+                difference: (error > tolerance).then(text),
+                name,
+                error,
+                tolerance,
+            }
+        })
+        .collect()
+}
+
+/// `max |a - b| / max |b|` and the place of the worst element.
+pub(crate) fn difference(found: &Values, expected: &Values) -> (f64, usize) {
+    let (a, b) = (found.to_f64(), expected.to_f64());
+    if a.len() != b.len() {
+        return (f64::INFINITY, a.len().min(b.len()));
+    }
+    let finite = b.iter().copied().filter(|b| b.is_finite());
+    let scale = finite
+        .map(f64::abs)
+        .fold(f64::from(f32::MIN_POSITIVE), f64::max);
+    let words = matches!(expected, Values::U32(_));
+    let error = |(a, b): (f64, f64)| match (a - b).abs() {
+        _ if a == b || (a.is_nan() && b.is_nan()) => 0.0,
+        distance if distance.is_finite() && !words => distance / scale,
+        _ => f64::INFINITY,
+    };
+    let errors = a.into_iter().zip(b).map(error).enumerate();
+    errors.fold(
+        (0.0, 0),
+        |worst, (i, error)| {
+            if error > worst.0 { (error, i) } else { worst }
+        },
+    )
+}
+
+/// The largest relative error that an operation may have in f32.
+fn tolerance(op: &Op) -> f64 {
+    /// Sums of up to some thousand terms, in any order, each rounded by 6e-8.
+    const SUM: f64 = 1e-5;
+    /// Exponentials: WGSL allows `exp` some units in the last place, and `tanh` an absolute 1e-5.
+    const EXPONENTIAL: f64 = 2e-5;
+    /// A handful of roundings.
+    const FEW: f64 = 1e-6;
+    /// Adam's and RMSprop's quotients: WGSL allows a division 2.5 units in the last place and
+    /// leaves a root to `1 / inverseSqrt`, within another 2.
+    const QUOTIENT: f64 = 2e-6;
+    let activated = |f: Activation| match f {
+        Activation::Linear | Activation::Relu => SUM,
+        Activation::Sigmoid | Activation::Tanh | Activation::Softmax => EXPONENTIAL,
+    };
+    match op {
+        Op::Gather { .. } => FEW,
+        Op::Conv2dForward { activation, .. } | Op::DenseForward { activation, .. } => {
+            activated(*activation)
+        }
+        Op::Conv2dBackwardInput { .. }
+        | Op::Conv2dBackwardWeight { .. }
+        | Op::DenseBackwardInput { .. }
+        | Op::DenseBackwardWeight { .. } => SUM,
+        Op::Pool2dForward { shape, .. } => match shape.kind {
+            // Nothing is computed.
+            PoolKind::Max => 0.0,
+            PoolKind::Average | PoolKind::Sum => FEW,
+        },
+        Op::Pool2dBackward { .. } | Op::ActivationBackward { .. } => FEW,
+        Op::ActivationForward { .. }
+        | Op::SoftmaxForward { .. }
+        | Op::SoftmaxCrossEntropy { .. } => EXPONENTIAL,
+        Op::SoftmaxBackward { .. } => SUM,
+        Op::Update { .. } => QUOTIENT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::cases;
+    use crate::exec::Description;
+    use crate::exec::host::{HostExecutor, Kernels, Memory};
+    use crate::exec::reference::Reference;
+
+    /// Computes nothing.
+    struct Idle;
+
+    impl Kernels for Idle {
+        fn describe(&self) -> Description {
+            Reference.describe()
+        }
+
+        fn run(&mut self, _op: &Op, _memory: &mut Memory<'_>) {}
+    }
+
+    #[test]
+    fn every_case_runs_on_the_reference_and_fails_where_nothing_is_computed() {
+        for case in cases::all() {
+            let result = check_case(
+                &|layout| Box::new(ReferenceExecutor::reference(layout)),
+                &case,
+            );
+            assert!(result.passes(), "{}", result.message());
+            let result = check_case(&|layout| Box::new(HostExecutor::new(Idle, layout)), &case);
+            let same =
+                matches!(case.op(), Op::Update { .. }) && case.vars.contains("gradient=zero");
+            assert!(same || !result.passes(), "{} passes", case.vars);
+        }
+    }
+
+    #[test]
+    fn differences_by_hand() {
+        let f = |v: &[f32]| Values::F32(v.to_vec());
+        let nan = f32::NAN;
+        assert_eq!(difference(&f(&[1.0, nan]), &f(&[1.0, nan])), (0.0, 0));
+        assert_eq!(difference(&f(&[1.0, 3.0]), &f(&[1.0, 4.0])), (0.25, 1));
+        assert_eq!(difference(&f(&[nan]), &f(&[1.0])), (f64::INFINITY, 0));
+        let infinite = f(&[f32::INFINITY, 1.0]);
+        assert_eq!(difference(&infinite, &infinite), (0.0, 0));
+        assert_eq!(difference(&f(&[1.0, 1.0]), &infinite), (f64::INFINITY, 0));
+        let words = |v: &[u32]| Values::U32(v.to_vec());
+        assert_eq!(
+            difference(&words(&[1, 1000]), &words(&[1, 1001])),
+            (f64::INFINITY, 1)
+        );
+    }
+}

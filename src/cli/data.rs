@@ -1,0 +1,92 @@
+//! Choosing a data set on the command line, and telling how it is come by.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use cnn_gpu::data::{self, Choice, Dataset, Event, Splits};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output::{count, say};
+
+/// What was loaded.
+pub struct Loaded {
+    /// The two sets.
+    pub splits: Splits,
+    /// Whether the built-in digits stand in for MNIST.
+    pub fell_back: bool,
+}
+
+/// Loads a data set, and says on standard error what happens; whatever is worth a warning is said
+/// even if `quiet`.
+pub fn load(choice: Choice, folder: Option<&Path>, quiet: bool) -> anyhow::Result<Loaded> {
+    let mut teller = Teller {
+        quiet,
+        fell_back: false,
+        bar: None,
+    };
+    let splits = data::load(choice, folder, &mut |event| teller.tell(event))?;
+    Ok(Loaded {
+        splits,
+        fell_back: teller.fell_back,
+    })
+}
+
+/// What will be used, for people: `digits (built in), 60,000 images`.
+pub fn described(data: &Dataset) -> String {
+    format!(
+        "{} ({}), {} images",
+        data.name,
+        data.source,
+        count(data.len())
+    )
+}
+
+struct Teller {
+    quiet: bool,
+    fell_back: bool,
+    bar: Option<(PathBuf, ProgressBar)>,
+}
+
+impl Teller {
+    fn tell(&mut self, event: &Event) {
+        match event {
+            Event::Progress {
+                file,
+                received,
+                total,
+            } => return self.progress(file, *received, *total),
+            Event::FellBack { .. } => {
+                self.fell_back = true;
+                say(&format!("warning: {event}"));
+            }
+            _ if self.quiet => {}
+            _ => say(&format!("data: {event}")),
+        }
+        self.bar = None;
+    }
+
+    fn progress(&mut self, file: &Path, received: u64, total: Option<u64>) {
+        if self.quiet || !std::io::stderr().is_terminal() {
+            return;
+        }
+        if self.bar.as_ref().is_none_or(|(of, _)| of != file) {
+            self.bar = Some((file.to_owned(), bytes_bar(total)));
+        }
+        if let Some((_, bar)) = &self.bar {
+            bar.set_position(received);
+        }
+    }
+}
+
+fn bytes_bar(total: Option<u64>) -> ProgressBar {
+    let template = match total {
+        Some(_) => "  {bar:20} {bytes} of {total_bytes}, {bytes_per_sec}",
+        None => "  {spinner} {bytes}, {bytes_per_sec}",
+    };
+    let bar = total.map_or_else(ProgressBar::no_length, ProgressBar::new);
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style.progress_chars("━╸─")),
+        Err(_) => bar,
+    }
+    .with_finish(indicatif::ProgressFinish::AndClear)
+}

@@ -1,0 +1,68 @@
+//! Choosing a device on the command line.
+
+use anyhow::Context;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use cnn_gpu::exec::{self, Backend, Description, Opened, Selection};
+
+use super::output::say;
+
+/// Where to run.
+#[derive(clap::Args, Debug)]
+#[command(next_help_heading = "Device")]
+pub struct DeviceArgs {
+    /// The interface to the device; `auto` takes a hardware GPU if there is one, else the CPU
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = backends())]
+    backend: Backend,
+
+    /// An adapter's index in `cnn-gpu devices`, or a part of its name
+    #[arg(long, value_name = "INDEX-OR-NAME")]
+    adapter: Option<String>,
+
+    /// Threads that work on the processor [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+}
+
+fn backends() -> impl TypedValueParser<Value = Backend> {
+    let names = Backend::ALL.map(Backend::name);
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Backend>())
+}
+
+impl DeviceArgs {
+    /// What was asked for.
+    pub fn selection(&self) -> Selection {
+        Selection {
+            backend: self.backend,
+            adapter: self.adapter.clone(),
+        }
+    }
+
+    /// Opens the device.
+    pub fn open(&self) -> anyhow::Result<Opened> {
+        if let Some(threads) = self.threads {
+            rayon::ThreadPoolBuilder::new()
+                .num_threads(threads.into())
+                .build_global()
+                .context("cannot start the threads")?;
+        }
+        Ok(exec::open(&self.selection())?)
+    }
+}
+
+/// Says what runs, why, and what to mind.
+pub fn announce(device: &Description, reason: &str) {
+    let driver = match device.driver.as_str() {
+        "" => String::new(),
+        driver => format!(", driver {driver}"),
+    };
+    let Description {
+        adapter, backend, ..
+    } = device;
+    say(&format!("device: {adapter} ({backend}{driver}), {reason}"));
+    if device.software {
+        say(
+            "warning: a software adapter has the processor do a GPU's work; \
+             `--backend cpu` is likely faster",
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! `cnn-gpu devices`.
+
+use std::sync::Arc;
+
+use cnn_gpu::exec::gpu::{self, AdapterInfo};
+use cnn_gpu::exec::{Backend, Description, Opened, Selection, open};
+use cnn_gpu::state::Layout;
+use serde::Serialize;
+
+use super::exit::Exit;
+use super::output::{self, Format};
+
+/// Lists the devices that can train, and says which one `--backend auto` takes
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Lists the OpenGL adapters, which some drivers cannot open without noise
+    #[arg(long)]
+    gl: bool,
+
+    /// How to write the list
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cnn-gpu devices
+  cnn-gpu train --adapter 1        take an adapter by its index
+  cnn-gpu train --adapter radeon   or by a part of its name";
+
+#[derive(Serialize)]
+struct Devices {
+    adapters: Vec<AdapterInfo>,
+    cpu: Description,
+    /// What `--backend auto` takes.
+    auto: Description,
+    /// Why.
+    reason: String,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<Exit> {
+    let backend = if args.gl { Backend::Gl } else { Backend::Auto };
+    let cpu = Selection {
+        backend: Backend::Cpu,
+        adapter: None,
+    };
+    let auto = open(&Selection::default())?;
+    let devices = Devices {
+        adapters: gpu::adapters(backend),
+        cpu: describe(&open(&cpu)?),
+        auto: describe(&auto),
+        reason: auto.reason,
+    };
+    match args.format {
+        Format::Text => output::print(&text(&devices, args.gl))?,
+        Format::Json => output::print_json(&devices)?,
+    }
+    Ok(Exit::Success)
+}
+
+/// What a device is, without making it ready for a model.
+fn describe(device: &Opened) -> Description {
+    match device.gpu() {
+        Some(gpu) => gpu.describe(),
+        None => device.executor(Arc::new(Layout::default())).describe(),
+    }
+}
+
+fn text(devices: &Devices, gl: bool) -> String {
+    let mut out = String::new();
+    for adapter in &devices.adapters {
+        out += &format!("{adapter}\n");
+    }
+    if devices.adapters.is_empty() {
+        let hint = if gl {
+            ""
+        } else {
+            " (`--gl` looks for OpenGL's)"
+        };
+        out += &format!("no adapter was found{hint}\n");
+    }
+    out += &format!("cpu: {}\n", devices.cpu.adapter);
+    out += &format!(
+        "auto takes {} ({}): {}\n",
+        devices.auto.adapter, devices.auto.backend, devices.reason
+    );
+    out
+}

@@ -1,0 +1,149 @@
+//! `cnn-gpu evaluate`.
+
+use std::path::{Path, PathBuf};
+
+use cnn_gpu::data::{Choice, Dataset};
+use cnn_gpu::model::Sequential;
+use cnn_gpu::run::{Config, RunFolder, weights};
+use cnn_gpu::state::State;
+use cnn_gpu::train::{Evaluation, Options, Trainer};
+use serde::Serialize;
+
+use super::data::{self, described};
+use super::device::{DeviceArgs, announce};
+use super::exit::Exit;
+use super::output::{self, Format, count, say};
+
+/// Measures loss and accuracy of trained weights on a test set
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The folder of a run, or a model.safetensors file
+    #[arg(value_name = "RUN")]
+    path: PathBuf,
+
+    /// The data set whose test images are taken [default: the run's; for a file, auto]
+    #[arg(long, value_enum)]
+    dataset: Option<Choice>,
+
+    /// A folder that holds MNIST's four files
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// How to write the result
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cnn-gpu evaluate runs/first
+  cnn-gpu evaluate runs/first --dataset digits   on other images than its own
+  cnn-gpu evaluate model.safetensors --backend cpu --format json";
+
+/// What is evaluated.
+struct Subject {
+    model: Sequential,
+    state: State,
+    /// The run's settings, where there is a run.
+    config: Option<Config>,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    #[serde(flatten)]
+    scores: Evaluation,
+    dataset: &'a str,
+    dataset_source: &'a str,
+    backend: String,
+    adapter: String,
+    weights_hash: String,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<Exit> {
+    let Subject {
+        model,
+        state,
+        config,
+    } = subject(&args.path)?;
+    let choice = args
+        .dataset
+        .unwrap_or_else(|| default_choice(config.as_ref()));
+    let test = data::load(choice, args.data_dir.as_deref(), false)?
+        .splits
+        .test;
+    say(&format!("data: {}", described(&test)));
+    if let Some(config) = &config {
+        compare(config, &test);
+    }
+    let device = args.device.open()?;
+    let mut trainer = Trainer::new(model, &device, Options::default())?;
+    trainer.set_state(state)?;
+    announce(&trainer.describe(), &device.reason);
+    let scores = trainer.evaluate(&test)?;
+    match args.format {
+        Format::Text => output::print(&text(&scores))?,
+        Format::Json => output::print_json(&record(&trainer, &test, scores))?,
+    }
+    Ok(Exit::Success)
+}
+
+fn subject(path: &Path) -> anyhow::Result<Subject> {
+    if !path.is_dir() {
+        let (model, state) = weights::load(path)?;
+        return Ok(Subject {
+            model,
+            state,
+            config: None,
+        });
+    }
+    let folder = RunFolder::open(path)?;
+    let (model, state) = folder.weights()?;
+    Ok(Subject {
+        model,
+        state,
+        config: Some(folder.config()?),
+    })
+}
+
+/// The data set that the run took, without its fallback: MNIST's scores must be MNIST's.
+fn default_choice(config: Option<&Config>) -> Choice {
+    config
+        .and_then(|config| config.dataset.name.parse().ok())
+        .unwrap_or_default()
+}
+
+fn compare(config: &Config, test: &Dataset) {
+    if config.dataset.test_fingerprint != test.fingerprint() {
+        say(&format!(
+            "note: the run was tested on other images ({})",
+            config.dataset.name
+        ));
+    }
+}
+
+fn text(scores: &Evaluation) -> String {
+    format!(
+        "loss      {:.4}\naccuracy  {:.4} ({} of {})\n",
+        scores.loss,
+        scores.accuracy,
+        count(scores.correct),
+        count(scores.images)
+    )
+}
+
+fn record<'a>(trainer: &Trainer, test: &'a Dataset, scores: Evaluation) -> Record<'a> {
+    let device = trainer.describe();
+    Record {
+        scores,
+        dataset: &test.name,
+        dataset_source: &test.source,
+        backend: device.backend,
+        adapter: device.adapter,
+        weights_hash: trainer.state().weights_hash(),
+    }
+}

@@ -1,0 +1,47 @@
+//! How the program ends.
+
+use std::process::ExitCode;
+
+use cnn_gpu::Error;
+
+/// The exit codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All went well.
+    Success = 0,
+    /// Something went wrong, or a check failed.
+    Failure = 1,
+    /// The command line makes no sense.
+    Usage = 2,
+    /// Stopped by Ctrl-C or a signal: 128 + SIGINT, as shells have it.
+    Interrupted = 130,
+}
+
+impl Exit {
+    /// The code for an error: an argument out of range is a matter of usage.
+    pub fn of(error: &anyhow::Error) -> Self {
+        let is_usage = error.chain().any(|cause| {
+            let cause = cause.downcast_ref::<Error>();
+            matches!(cause, Some(Error::Argument(_)))
+        });
+        if is_usage { Self::Usage } else { Self::Failure }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_argument_out_of_range_is_a_matter_of_usage() {
+        let error = anyhow::Error::new(Error::Argument("batch size 0".into()));
+        assert_eq!(Exit::of(&error.context("train")), Exit::Usage);
+        assert_eq!(Exit::of(&anyhow::anyhow!("no")), Exit::Failure);
+    }
+}

@@ -1,0 +1,47 @@
+//! Ctrl-C: the first one lets training finish its step, any other stops at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use cnn_gpu::train::Interrupt;
+
+use super::exit::Exit;
+use super::output::say;
+
+/// What Ctrl-C, SIGTERM and SIGHUP do.
+pub struct Handler {
+    /// Raised by the first signal while training.
+    pub interrupt: Interrupt,
+    /// Whether there is something to finish.
+    training: Arc<AtomicBool>,
+}
+
+impl Handler {
+    /// Installs the handler.
+    pub fn install() -> anyhow::Result<Self> {
+        let interrupt = Interrupt::new();
+        let training = Arc::new(AtomicBool::new(false));
+        let handler = Self {
+            interrupt: interrupt.clone(),
+            training: Arc::clone(&training),
+        };
+        ctrlc::set_handler(move || {
+            if !training.load(Ordering::Relaxed) || interrupt.is_raised() {
+                std::process::exit(Exit::Interrupted as i32);
+            }
+            interrupt.raise();
+            say("\ninterrupted: saving the weights; once more stops at once");
+        })
+        .context("cannot watch for Ctrl-C")?;
+        Ok(handler)
+    }
+
+    /// Runs `training`, which the interrupt can end.
+    pub fn while_training<T>(&self, training: impl FnOnce() -> T) -> T {
+        self.training.store(true, Ordering::Relaxed);
+        let result = training();
+        self.training.store(false, Ordering::Relaxed);
+        result
+    }
+}

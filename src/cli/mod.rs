@@ -1,0 +1,89 @@
+//! One subcommand per file. Each takes what was typed, makes a validated configuration of it, and
+//! works with the public library only.
+//!
+//! Results go to standard output, everything else to standard error.
+
+mod data;
+mod device;
+mod devices;
+mod evaluate;
+mod exit;
+mod interrupt;
+mod output;
+mod plan;
+mod progress;
+mod selfcheck;
+mod summary;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use exit::Exit;
+
+/// Trains convolutional networks with compute shaders, on any GPU and on the CPU.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cnn-gpu train                        get MNIST, train the lab's network on the best device
+  cnn-gpu train --backend cpu          the same on the processor
+  cnn-gpu evaluate runs/first          how well does it do on the test set?
+  cnn-gpu devices                      which adapters are there?
+  cnn-gpu selfcheck --backend vulkan   does this adapter compute what it should?
+
+`cnn-gpu COMMAND --help` tells more.";
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::Args),
+    Evaluate(evaluate::Args),
+    Summary(summary::Args),
+    Plan(plan::Args),
+    Devices(devices::Args),
+    Selfcheck(selfcheck::Args),
+}
+
+/// Parses, runs, and prints the error if there is one.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => {
+            // Nobody is left to be told if this fails.
+            let _ = message.print();
+            let failed = message.use_stderr();
+            return if failed { Exit::Usage } else { Exit::Success }.into();
+        }
+    };
+    let exit = cli.command.run().unwrap_or_else(|error| {
+        output::say(&format!("error: {}", one_line(&error)));
+        Exit::of(&error)
+    });
+    exit.into()
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<Exit> {
+        match self {
+            Self::Train(args) => train::run(args),
+            Self::Evaluate(args) => evaluate::run(args),
+            Self::Summary(args) => summary::run(args),
+            Self::Plan(args) => plan::run(args),
+            Self::Devices(args) => devices::run(args),
+            Self::Selfcheck(args) => selfcheck::run(args),
+        }
+    }
+}
+
+/// An error and what caused it, as one line.
+fn one_line(error: &anyhow::Error) -> String {
+    let text = format!("{error:#}");
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    lines.join(" ")
+}

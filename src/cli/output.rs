@@ -1,0 +1,70 @@
+//! Where words go: results to standard output, the rest to standard error.
+
+use std::io::{self, ErrorKind, Write};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs: one JSON object per line.
+    Json,
+}
+
+/// Standard output. When its reader has gone (`| head -1`) it takes everything in silence, so
+/// that a run is not lost to a closed pipe.
+#[derive(Default)]
+pub struct Results {
+    closed: bool,
+}
+
+impl Write for Results {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.closed {
+            return Ok(bytes.len());
+        }
+        match io::stdout().lock().write(bytes) {
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(bytes.len())
+            }
+            result => result,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match io::stdout().lock().flush() {
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            result => result,
+        }
+    }
+}
+
+/// Writes a result for people, as it is.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = Results::default();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// Writes a result for programs, as one line of JSON.
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&format!("{}\n", serde_json::to_string(value)?))
+}
+
+/// Says something beside the results. Nothing can be done if nobody listens.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// `93322` -> `93,322`.
+pub fn count(n: impl TryInto<u64>) -> String {
+    indicatif::HumanCount(n.try_into().unwrap_or(u64::MAX)).to_string()
+}

@@ -1,0 +1,192 @@
+//! What is typed after `cnn-gpu train`, and the settings made of it.
+
+use std::path::PathBuf;
+
+use cnn_gpu::data::Choice;
+use cnn_gpu::model::Sequential;
+use cnn_gpu::optimizer::Optimizer;
+use cnn_gpu::train::Options;
+use cnn_gpu::{Error, Result};
+
+use crate::cli::device::DeviceArgs;
+use crate::cli::output::Format;
+use crate::cli::progress::Verbosity;
+
+/// Trains a network, evaluates it, and leaves a folder with weights, history and settings
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
+pub struct Args {
+    /// What to train on; `auto` takes MNIST, or says so and takes the built-in digits
+    #[arg(long, value_enum, default_value_t, help_heading = "Data")]
+    dataset: Choice,
+
+    /// A folder that holds MNIST's four files, as they are or as .gz
+    #[arg(long, value_name = "DIR", help_heading = "Data")]
+    data_dir: Option<PathBuf>,
+
+    /// Trains on the first N images only
+    #[arg(long, value_name = "N", help_heading = "Data")]
+    limit: Option<usize>,
+
+    /// A preset (mnist-cnn, mnist-mlp) or the path of a TOML file
+    #[arg(long, default_value = "mnist-cnn", help_heading = "Training")]
+    model: String,
+
+    /// How often to go through the images
+    #[arg(long, value_name = "N", default_value_t = 5, help_heading = "Training")]
+    epochs: usize,
+
+    /// Images in a step
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64,
+        help_heading = "Training"
+    )]
+    batch_size: usize,
+
+    /// How a step changes the weights, with Keras's defaults
+    #[arg(long, value_name = "NAME", default_value = "adam", help_heading = "Training",
+          value_parser = clap::builder::PossibleValuesParser::new(Optimizer::NAMES))]
+    optimizer: String,
+
+    /// How far a step goes [default: 0.001, for sgd 0.01]
+    #[arg(
+        long,
+        value_name = "RATE",
+        help_heading = "Training",
+        allow_negative_numbers = true
+    )]
+    learning_rate: Option<f32>,
+
+    /// For sgd and rmsprop, from 0 to less than 1 [default: 0]
+    #[arg(
+        long,
+        value_name = "M",
+        help_heading = "Training",
+        allow_negative_numbers = true
+    )]
+    momentum: Option<f64>,
+
+    /// Nesterov's correction of the momentum, for sgd
+    #[arg(long, help_heading = "Training")]
+    nesterov: bool,
+
+    /// Decides the first weights and every shuffle; same seed, same adapter: same result
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 42,
+        help_heading = "Training"
+    )]
+    seed: u64,
+
+    /// The folder for the run, new or empty [default: runs/DATE_TIME]
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    out: Option<PathBuf>,
+
+    /// 0: results only; 1: a progress bar, or without a terminal as 2; 2: a line per epoch
+    #[arg(long, value_name = "LEVEL", default_value_t = 1, help_heading = "Output",
+          value_parser = clap::value_parser!(u8).range(0..=2))]
+    verbose: u8,
+
+    /// How to write the results
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    format: Format,
+
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cnn-gpu train
+  cnn-gpu train --model mnist-mlp --optimizer sgd --learning-rate 0.1 --momentum 0.9
+  cnn-gpu train --backend vulkan --adapter radeon --out runs/radeon
+  cnn-gpu train --dataset digits --limit 2000 --epochs 1 --backend cpu   a quick look
+
+Ctrl-C ends the run after the step it is at and saves the weights; the exit code is then 130.";
+
+/// What `train` does, checked.
+pub struct Settings {
+    pub dataset: Choice,
+    pub data_dir: Option<PathBuf>,
+    pub limit: Option<usize>,
+    pub model: Sequential,
+    pub options: Options,
+    pub out: PathBuf,
+    pub verbosity: Verbosity,
+    pub format: Format,
+    pub device: DeviceArgs,
+}
+
+impl TryFrom<Args> for Settings {
+    type Error = Error;
+
+    fn try_from(args: Args) -> Result<Self> {
+        if args.limit == Some(0) {
+            return Err(Error::Argument(
+                "--limit must be at least 1, received 0".into(),
+            ));
+        }
+        let options = Options::default()
+            .epochs(args.epochs)
+            .batch_size(args.batch_size)
+            .seed(args.seed)
+            .optimizer(optimizer(&args)?);
+        options.check()?;
+        Ok(Self {
+            model: Sequential::load(&args.model)?,
+            options,
+            out: args.out.unwrap_or_else(default_folder),
+            verbosity: args.verbose.into(),
+            dataset: args.dataset,
+            data_dir: args.data_dir,
+            limit: args.limit,
+            format: args.format,
+            device: args.device,
+        })
+    }
+}
+
+fn optimizer(args: &Args) -> Result<Optimizer> {
+    let mut chosen = Optimizer::by_name(&args.optimizer)?;
+    match (&mut chosen, args.momentum, args.nesterov) {
+        (_, None, false) => {}
+        (
+            Optimizer::Sgd {
+                momentum, nesterov, ..
+            },
+            given,
+            wanted,
+        ) => {
+            *nesterov = wanted;
+            *momentum = given.unwrap_or(*momentum);
+        }
+        (Optimizer::RmsProp { momentum, .. }, Some(given), false) => *momentum = given,
+        (other, _, nesterov) => {
+            let flag = if nesterov { "--nesterov" } else { "--momentum" };
+            return Err(Error::Argument(format!(
+                "{flag} is not for the optimizer {}",
+                other.name()
+            )));
+        }
+    }
+    Ok(match args.learning_rate {
+        Some(rate) => chosen.with_learning_rate(rate),
+        None => chosen,
+    })
+}
+
+/// `runs/2026-03-01_14-05-09`, and when that is taken `runs/2026-03-01_14-05-09_2`.
+fn default_folder() -> PathBuf {
+    let name = jiff::ZonedDateTime::now()
+        .strftime("%Y-%m-%d_%H-%M-%S")
+        .to_string();
+    let runs = PathBuf::from("runs");
+    let numbered = (2..).map(|n| runs.join(format!("{name}_{n}")));
+    std::iter::once(runs.join(&name))
+        .chain(numbered)
+        .find(|path| !path.exists())
+        .unwrap_or(runs)
+}

@@ -1,0 +1,128 @@
+//! What a run comes to, for people and for programs.
+
+use cnn_gpu::run::{Config, RunFolder};
+use cnn_gpu::train::{Evaluation, History, Trainer};
+use serde::Serialize;
+
+use crate::cli::output::count;
+use crate::cli::progress::time;
+
+/// The last words of `train`; also kept in the run folder, as `result.json`.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Absent if the run was interrupted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test_loss: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    test_accuracy: Option<f64>,
+    #[serde(skip)]
+    scores: Option<Evaluation>,
+    interrupted: bool,
+    epochs: usize,
+    steps: u64,
+    epoch_seconds: Vec<f64>,
+    images_per_second: f64,
+    weights_hash: String,
+    backend: String,
+    adapter: String,
+    driver: String,
+    software: bool,
+    model: String,
+    parameters: usize,
+    dataset: String,
+    dataset_source: String,
+    dataset_fell_back: bool,
+    train_images: usize,
+    batch_size: usize,
+    optimizer: String,
+    seed: u64,
+    version: String,
+    run: String,
+}
+
+impl Report {
+    /// Gathers what is known at the end; no scores if the run was interrupted.
+    pub fn new(
+        config: &Config,
+        trainer: &Trainer,
+        history: &History,
+        scores: Option<Evaluation>,
+        folder: &RunFolder,
+    ) -> Self {
+        let parameters = &trainer.state().layout.parameters;
+        let (device, data) = (config.device.clone(), config.dataset.clone());
+        Self {
+            test_loss: scores.map(|s| s.loss),
+            test_accuracy: scores.map(|s| s.accuracy),
+            interrupted: scores.is_none(),
+            scores,
+            epochs: history.epochs.len(),
+            steps: trainer.state().step,
+            epoch_seconds: history.epoch_seconds(),
+            images_per_second: history.images_per_second(),
+            weights_hash: trainer.state().weights_hash(),
+            backend: device.backend,
+            adapter: device.adapter,
+            driver: device.driver,
+            software: device.software,
+            model: config.model.name.clone(),
+            parameters: parameters.iter().map(|p| p.len()).sum(),
+            dataset: data.name,
+            dataset_source: data.source,
+            dataset_fell_back: data.fell_back,
+            train_images: data.train_images,
+            batch_size: config.training.batch_size,
+            optimizer: config.training.optimizer.name().into(),
+            seed: config.training.seed,
+            version: config.version.clone(),
+            run: folder.path().display().to_string(),
+        }
+    }
+
+    /// The report as a few lines.
+    pub fn text(&self) -> String {
+        let rows = [
+            ("test loss", self.scores.map(|s| format!("{:.4}", s.loss))),
+            ("test accuracy", self.scores.map(accuracy)),
+            ("interrupted", self.interrupted.then(|| self.earned())),
+            ("time per epoch", self.times()),
+            ("weights hash", Some(self.weights_hash.clone())),
+            ("run folder", Some(self.run.clone())),
+        ];
+        let mut out = String::new();
+        for (name, value) in rows {
+            if let Some(value) = value {
+                out += &format!("{name:<15} {value}\n");
+            }
+        }
+        out
+    }
+
+    fn earned(&self) -> String {
+        format!("after {} steps, whose weights are saved", count(self.steps))
+    }
+
+    fn times(&self) -> Option<String> {
+        let seconds = self.epoch_seconds.iter().copied();
+        let (shortest, longest) = (
+            seconds.clone().reduce(f64::min)?,
+            seconds.clone().reduce(f64::max)?,
+        );
+        let mean = seconds.sum::<f64>() / self.epochs as f64;
+        let spread = match self.epochs {
+            1 => String::new(),
+            _ => format!(" ({} to {})", time(shortest), time(longest)),
+        };
+        let speed = count(self.images_per_second.round() as u64);
+        Some(format!("{}{spread}, {speed} images/s", time(mean)))
+    }
+}
+
+fn accuracy(scores: Evaluation) -> String {
+    format!(
+        "{:.4} ({} of {})",
+        scores.accuracy,
+        count(scores.correct),
+        count(scores.images)
+    )
+}

@@ -1,0 +1,412 @@
+//! Convolutions; a dense layer is one too, see [`dense`](super::dense).
+//!
+//! All three products go through [`tile`](super::tile) and read the images where they lie:
+//! - forward: rows are output cells, columns output channels, terms the window's cells;
+//! - by the input: for each kernel cell, rows are output cells, columns input channels, terms output
+//!   channels; each sum is added to the input cell under that kernel cell;
+//! - by the weights: rows are `(ky, kx, ic)`, columns output channels, terms output cells.
+
+use std::ops::Range;
+
+use pulp::Arch;
+
+use super::activation;
+use super::scratch;
+use super::tile::{Add, Bias, Columns, Product, Row, Walk, lanes};
+use crate::model::Activation;
+use crate::plan::ConvShape;
+use crate::shape::Window;
+
+/// The image with its padding: what all windows together see.
+#[derive(Clone, Copy)]
+pub(super) struct Frame {
+    h: usize,
+    w: usize,
+    padded: bool,
+}
+
+impl Frame {
+    fn new(window: &Window) -> Self {
+        let h = (window.oh - 1) * window.sh + window.kh;
+        let w = (window.ow - 1) * window.sw + window.kw;
+        if window.pad_top + window.pad_left > 0 || h > window.ih || w > window.iw {
+            return Self { h, w, padded: true };
+        }
+        Self {
+            h: window.ih,
+            w: window.iw,
+            padded: false,
+        }
+    }
+}
+
+/// Floats that [`framed`] needs for `samples` images: none if there is no padding.
+pub(super) fn framed_len(shape: &ConvShape, samples: usize) -> usize {
+    let frame = Frame::new(&shape.window);
+    if frame.padded {
+        samples * frame.h * frame.w * shape.ic
+    } else {
+        0
+    }
+}
+
+/// The images with zeros around them, in `copy`; the images themselves if they need none.
+pub(super) fn framed<'a>(shape: &ConvShape, x: &'a [f32], copy: &'a mut [f32]) -> &'a [f32] {
+    let (window, frame) = (&shape.window, Frame::new(&shape.window));
+    if !frame.padded {
+        return x;
+    }
+    let rows = window.ih.min(frame.h - window.pad_top);
+    let width = window.iw.min(frame.w - window.pad_left) * shape.ic;
+    copy.fill(0.0);
+    let images = x.chunks_exact(window.ih * window.iw * shape.ic);
+    for (x, copy) in images.zip(copy.chunks_exact_mut(frame.h * frame.w * shape.ic)) {
+        for iy in 0..rows {
+            let to = ((iy + window.pad_top) * frame.w + window.pad_left) * shape.ic;
+            copy[to..][..width].copy_from_slice(&x[iy * window.iw * shape.ic..][..width]);
+        }
+    }
+    copy
+}
+
+/// Walks over the windows' corners in a frame; `c` goes over the output cells.
+#[derive(Clone)]
+struct Corners {
+    /// Output columns and rows.
+    size: [usize; 2],
+    /// From one output column, row and sample to the next, in `a`.
+    steps: [usize; 3],
+    oc: usize,
+    x: usize,
+    y: usize,
+    row: Row,
+    row_start: usize,
+    sample_start: usize,
+}
+
+impl Corners {
+    fn new(shape: &ConvShape) -> Self {
+        let (window, frame) = (&shape.window, Frame::new(&shape.window));
+        Self {
+            size: [window.ow, window.oh],
+            steps: [window.sw, window.sh * frame.w, frame.h * frame.w].map(|s| s * shape.ic),
+            oc: shape.oc,
+            x: 0,
+            y: 0,
+            row: Row { a: 0, c: Some(0) },
+            row_start: 0,
+            sample_start: 0,
+        }
+    }
+}
+
+impl Iterator for Corners {
+    type Item = Row;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Row> {
+        let row = self.row;
+        self.row.c = row.c.map(|c| c + self.oc);
+        self.row.a += self.steps[0];
+        self.x += 1;
+        if self.x == self.size[0] {
+            self.x = 0;
+            self.row_start += self.steps[1];
+            self.y += 1;
+            if self.y == self.size[1] {
+                self.y = 0;
+                self.sample_start += self.steps[2];
+                self.row_start = self.sample_start;
+            }
+            self.row.a = self.row_start;
+        }
+        Some(row)
+    }
+}
+
+/// Packs the kernel for [`forward`]: for each pair of vectors of output channels the terms one
+/// after the other, then the bias; all padded with zeros.
+pub(super) fn pack_forward(
+    arch: Arch,
+    shape: &ConvShape,
+    w: &[f32],
+    bias: Option<&[f32]>,
+    packed: &mut Vec<f32>,
+) {
+    let width = 2 * lanes(arch);
+    let terms = shape.window.taps() * shape.ic;
+    let columns = shape.oc.next_multiple_of(width);
+    let packed = scratch::resize(packed, (terms + 1) * columns);
+    let (kernel, padded_bias) = packed.split_at_mut(terms * columns);
+    for (panel, kernel) in kernel.chunks_exact_mut(terms * width).enumerate() {
+        let first = panel * width;
+        let count = width.min(shape.oc - first);
+        for (packed, w) in kernel.chunks_exact_mut(width).zip(w.chunks_exact(shape.oc)) {
+            packed[..count].copy_from_slice(&w[first..][..count]);
+            packed[count..].fill(0.0);
+        }
+    }
+    padded_bias.fill(0.0);
+    if let Some(bias) = bias {
+        padded_bias[..shape.oc].copy_from_slice(bias);
+    }
+}
+
+/// `y = f(x ⋆ w + bias)` for some samples.
+pub(super) fn forward(
+    arch: Arch,
+    shape: &ConvShape,
+    x: &[f32],
+    packed: &[f32],
+    activation: Activation,
+    y: &mut [f32],
+) {
+    let window = &shape.window;
+    let count = y.len() / shape.oc;
+    let samples = count / (window.oh * window.ow);
+    let width = 2 * lanes(arch);
+    let terms = window.taps() * shape.ic;
+    let (kernel, bias) = packed.split_at(terms * shape.oc.next_multiple_of(width));
+    let line = window.kw * shape.ic;
+    scratch::with(framed_len(shape, samples), |copy| {
+        arch.dispatch(Product {
+            a: framed(shape, x, copy),
+            b: Columns {
+                data: kernel,
+                panel: terms * width,
+                count: shape.oc,
+            },
+            c: &mut *y,
+            walk: Walk {
+                counts: [1, window.kh, line],
+                a: [0, Frame::new(window).w * shape.ic, 1],
+                b: [0, line * width, width],
+            },
+            rows: Corners::new(shape),
+            count,
+            finish: Bias {
+                bias,
+                relu: activation == Activation::Relu,
+            },
+        });
+    });
+    match activation {
+        Activation::Linear | Activation::Relu => {}
+        Activation::Sigmoid | Activation::Tanh | Activation::Softmax => {
+            activation::apply(activation, y);
+        }
+    }
+}
+
+/// Packs the kernel for [`backward_input`]: for each kernel cell and pair of vectors of input
+/// channels the output channels one after the other, padded with zeros.
+pub(super) fn pack_backward(arch: Arch, shape: &ConvShape, w: &[f32], packed: &mut Vec<f32>) {
+    let width = 2 * lanes(arch);
+    let (ic, oc) = (shape.ic, shape.oc);
+    let panels = ic.div_ceil(width);
+    let packed = scratch::resize(packed, shape.window.taps() * panels * oc * width);
+    for (i, packed) in packed.chunks_exact_mut(oc * width).enumerate() {
+        let (tap, first) = (i / panels, i % panels * width);
+        let count = width.min(ic - first);
+        let w = &w[(tap * ic + first) * oc..][..count * oc];
+        for (o, packed) in packed.chunks_exact_mut(width).enumerate() {
+            for (i, packed) in packed.iter_mut().enumerate() {
+                *packed = if i < count { w[i * oc + o] } else { 0.0 };
+            }
+        }
+    }
+}
+
+/// Walks over the output cells; `c` is the input cell under one kernel cell.
+#[derive(Clone)]
+struct UnderTap<'a> {
+    shape: &'a ConvShape,
+    ky: usize,
+    kx: usize,
+    n: usize,
+    y: usize,
+    x: usize,
+    a: usize,
+}
+
+impl Iterator for UnderTap<'_> {
+    type Item = Row;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Row> {
+        let window = &self.shape.window;
+        let (iy, ix) = (window.row(self.y, self.ky), window.column(self.x, self.kx));
+        let cell = iy
+            .zip(ix)
+            .map(|(iy, ix)| ((self.n * window.ih + iy) * window.iw + ix) * self.shape.ic);
+        let row = Row { a: self.a, c: cell };
+        self.a += self.shape.oc;
+        self.x += 1;
+        if self.x == window.ow {
+            self.x = 0;
+            self.y += 1;
+            if self.y == window.oh {
+                self.y = 0;
+                self.n += 1;
+            }
+        }
+        Some(row)
+    }
+}
+
+/// `dx` for some samples, before any activation.
+pub(super) fn backward_input(
+    arch: Arch,
+    shape: &ConvShape,
+    dy: &[f32],
+    packed: &[f32],
+    dx: &mut [f32],
+) {
+    let width = 2 * lanes(arch);
+    let tap_len = shape.ic.div_ceil(width) * shape.oc * width;
+    dx.fill(0.0);
+    for (tap, kernel) in packed.chunks_exact(tap_len).enumerate() {
+        arch.dispatch(Product {
+            a: dy,
+            b: Columns {
+                data: kernel,
+                panel: shape.oc * width,
+                count: shape.ic,
+            },
+            c: &mut *dx,
+            walk: Walk {
+                counts: [1, 1, shape.oc],
+                a: [0, 0, 1],
+                b: [0, 0, width],
+            },
+            rows: UnderTap {
+                shape,
+                ky: tap / shape.window.kw,
+                kx: tap % shape.window.kw,
+                n: 0,
+                y: 0,
+                x: 0,
+                a: 0,
+            },
+            count: dy.len() / shape.oc,
+            finish: Add,
+        });
+    }
+}
+
+/// Floats that [`whole_vectors`] needs: none if the channels fill whole vectors.
+pub(super) fn whole_vectors_len(arch: Arch, shape: &ConvShape, dy: usize) -> usize {
+    let padded = shape.oc.next_multiple_of(lanes(arch));
+    if padded == shape.oc {
+        0
+    } else {
+        dy / shape.oc * padded
+    }
+}
+
+/// `dy` with its channels padded to whole vectors, in `copy`; `dy` itself if they are whole.
+pub(super) fn whole_vectors<'a>(
+    arch: Arch,
+    shape: &ConvShape,
+    dy: &'a [f32],
+    copy: &'a mut [f32],
+) -> &'a [f32] {
+    let padded = shape.oc.next_multiple_of(lanes(arch));
+    if padded == shape.oc {
+        return dy;
+    }
+    for (dy, copy) in dy.chunks_exact(shape.oc).zip(copy.chunks_exact_mut(padded)) {
+        copy[..shape.oc].copy_from_slice(dy);
+        copy[shape.oc..].fill(0.0);
+    }
+    copy
+}
+
+/// Walks over some of the kernel's rows `(ky, kx, ic)`.
+#[derive(Clone)]
+struct KernelRows {
+    line: usize,
+    /// From the end of one line of the window to the next.
+    skip: usize,
+    oc: usize,
+    place: usize,
+    row: Row,
+}
+
+impl KernelRows {
+    fn new(shape: &ConvShape, first: usize) -> Self {
+        let line = shape.window.kw * shape.ic;
+        let frame_line = Frame::new(&shape.window).w * shape.ic;
+        Self {
+            line,
+            skip: frame_line - line,
+            oc: shape.oc,
+            place: first % line,
+            row: Row {
+                a: first / line * frame_line + first % line,
+                c: Some(0),
+            },
+        }
+    }
+}
+
+impl Iterator for KernelRows {
+    type Item = Row;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Row> {
+        let row = self.row;
+        self.row.a += 1;
+        self.row.c = row.c.map(|c| c + self.oc);
+        self.place += 1;
+        if self.place == self.line {
+            self.place = 0;
+            self.row.a += self.skip;
+        }
+        Some(row)
+    }
+}
+
+/// Adds to `dw`, the kernel's rows `rows`, what some samples give. `x` is [`framed`], the channels
+/// of `dy` are [`whole_vectors`].
+pub(super) fn backward_weight(
+    arch: Arch,
+    shape: &ConvShape,
+    x: &[f32],
+    dy: &[f32],
+    rows: Range<usize>,
+    dw: &mut [f32],
+) {
+    let (window, frame) = (&shape.window, Frame::new(&shape.window));
+    let width = lanes(arch);
+    let oc = shape.oc.next_multiple_of(width);
+    let cells = window.oh * window.ow;
+    arch.dispatch(Product {
+        a: x,
+        b: Columns {
+            data: dy,
+            panel: 2 * width,
+            count: shape.oc,
+        },
+        c: dw,
+        walk: Walk {
+            counts: [dy.len() / (cells * oc), window.oh, window.ow],
+            a: [frame.h * frame.w, window.sh * frame.w, window.sw].map(|s| s * shape.ic),
+            b: [cells, window.ow, 1].map(|s| s * oc),
+        },
+        rows: KernelRows::new(shape, rows.start),
+        count: rows.len(),
+        finish: Add,
+    });
+}
+
+/// Adds the sums of `dy` over all cells to `dbias`.
+pub(super) fn backward_bias(arch: Arch, dy: &[f32], dbias: &mut [f32]) {
+    arch.dispatch(|| {
+        for dy in dy.chunks_exact(dbias.len()) {
+            for (dbias, dy) in dbias.iter_mut().zip(dy) {
+                *dbias += dy;
+            }
+        }
+    });
+}

@@ -1,0 +1,226 @@
+//! Max, average and sum pooling: the innermost loop runs over channels, which lie side by side.
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use crate::model::PoolKind;
+use crate::plan::PoolShape;
+
+/// One output cell of one sample: which window cells are real, and where the first one lies.
+struct Cell {
+    ky: Range<usize>,
+    kx: Range<usize>,
+    /// Input row and column that the window's cell (0, 0) would lie on, padding included.
+    top: usize,
+    left: usize,
+}
+
+impl Cell {
+    fn new(shape: &PoolShape, oy: usize, ox: usize) -> Self {
+        let w = &shape.window;
+        let (top, left) = (oy * w.sh, ox * w.sw);
+        let real = |start: usize, pad: usize, size: usize, kernel: usize| {
+            pad.saturating_sub(start)..(size + pad).saturating_sub(start).min(kernel)
+        };
+        Self {
+            ky: real(top, w.pad_top, w.ih, w.kh),
+            kx: real(left, w.pad_left, w.iw, w.kw),
+            top,
+            left,
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.ky.len() * self.kx.len()
+    }
+
+    /// Calls `f` with the number and the input's place of each real window cell, row by row.
+    #[inline(always)]
+    fn taps(&self, shape: &PoolShape, mut f: impl FnMut(u32, usize)) {
+        let w = &shape.window;
+        for ky in self.ky.clone() {
+            let line = (self.top + ky - w.pad_top) * w.iw;
+            for kx in self.kx.clone() {
+                let ix = self.left + kx - w.pad_left;
+                f((ky * w.kw + kx) as u32, (line + ix) * shape.c);
+            }
+        }
+    }
+}
+
+/// Calls `f` with each output cell and its place in `y`.
+#[inline(always)]
+fn cells(shape: &PoolShape, mut f: impl FnMut(Cell, usize)) {
+    let w = &shape.window;
+    for oy in 0..w.oh {
+        for ox in 0..w.ow {
+            f(Cell::new(shape, oy, ox), (oy * w.ow + ox) * shape.c);
+        }
+    }
+}
+
+/// `y = pool(x)` for some samples; a max pool also notes which cell it took.
+pub(super) struct Forward<'a> {
+    pub shape: &'a PoolShape,
+    pub x: &'a [f32],
+    pub y: &'a mut [f32],
+    pub argmax: Option<&'a mut [u32]>,
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { shape, x, y, .. } = self;
+        let (w, c) = (&shape.window, shape.c);
+        let (inputs, outputs) = (w.ih * w.iw * c, w.oh * w.ow * c);
+        let mut argmax = self.argmax.map(|a| a.chunks_exact_mut(outputs));
+        for (x, y) in x.chunks_exact(inputs).zip(y.chunks_exact_mut(outputs)) {
+            let mut argmax = argmax.as_mut().and_then(Iterator::next);
+            cells(shape, |cell, at| {
+                let y = &mut y[at..][..c];
+                match shape.kind {
+                    PoolKind::Max => {
+                        let argmax = argmax.as_deref_mut().map(|a| &mut a[at..][..c]);
+                        max(simd, shape, &cell, x, y, argmax);
+                    }
+                    PoolKind::Average => sum(shape, &cell, x, y, cell.count() as f32),
+                    PoolKind::Sum => sum(shape, &cell, x, y, 1.0),
+                }
+            });
+        }
+    }
+}
+
+#[inline(always)]
+fn sum(shape: &PoolShape, cell: &Cell, x: &[f32], y: &mut [f32], divisor: f32) {
+    y.fill(0.0);
+    cell.taps(shape, |_, from| {
+        for (y, x) in y.iter_mut().zip(&x[from..][..shape.c]) {
+            *y += x;
+        }
+    });
+    y.iter_mut().for_each(|y| *y /= divisor);
+}
+
+/// The largest cell of each channel, and its number. Written with vectors by hand: four times as
+/// fast as what the compiler makes of arrays.
+#[inline(always)]
+fn max<S: Simd>(
+    simd: S,
+    shape: &PoolShape,
+    cell: &Cell,
+    x: &[f32],
+    y: &mut [f32],
+    mut argmax: Option<&mut [u32]>,
+) {
+    let w = &shape.window;
+    for c in (0..shape.c).step_by(S::F32_LANES) {
+        let channels = c..shape.c.min(c + S::F32_LANES);
+        // Below everything; the first real cell is taken even so, unless another is larger.
+        let mut best = simd.splat_f32s(f32::NEG_INFINITY);
+        let mut taken = simd.splat_u32s((cell.ky.start * w.kw + cell.kx.start) as u32);
+        for ky in cell.ky.clone() {
+            let line = (cell.top + ky - w.pad_top) * w.iw;
+            for kx in cell.kx.clone() {
+                let from = (line + cell.left + kx - w.pad_left) * shape.c;
+                let x = load(simd, &x[from + channels.start..from + channels.end]);
+                let tap = simd.splat_u32s((ky * w.kw + kx) as u32);
+                // A larger one, or the first NaN: neither `x <= best` nor is `best` NaN.
+                let number = simd.equal_f32s(best, best);
+                let no_more = simd.less_than_or_equal_f32s(x, best);
+                let takes = simd.and_m32s(number, simd.not_m32s(no_more));
+                best = simd.select_f32s(takes, x, best);
+                taken = simd.select_u32s(takes, tap, taken);
+            }
+        }
+        // Whole vectors are stored plainly: masked stores are slow on some processors.
+        let y = &mut y[channels.clone()];
+        match S::as_mut_simd_f32s(y).0 {
+            [whole] => *whole = best,
+            _ => simd.partial_store_f32s(y, best),
+        }
+        if let Some(argmax) = argmax.as_deref_mut() {
+            let argmax = &mut argmax[channels];
+            match S::as_mut_simd_u32s(argmax).0 {
+                [whole] => *whole = taken,
+                _ => simd.partial_store_u32s(argmax, taken),
+            }
+        }
+    }
+}
+
+/// A vector of channels; a plain load where it is whole.
+#[inline(always)]
+fn load<S: Simd>(simd: S, x: &[f32]) -> S::f32s {
+    match S::as_simd_f32s(x).0 {
+        [whole] => *whole,
+        _ => simd.partial_load_f32s(x),
+    }
+}
+
+/// `dx` for some samples, before any activation.
+pub(super) struct Backward<'a> {
+    pub shape: &'a PoolShape,
+    pub dy: &'a [f32],
+    pub argmax: Option<&'a [u32]>,
+    pub dx: &'a mut [f32],
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self {
+            shape,
+            dy,
+            argmax,
+            dx,
+        } = self;
+        let (w, c) = (&shape.window, shape.c);
+        let (inputs, outputs) = (w.ih * w.iw * c, w.oh * w.ow * c);
+        dx.fill(0.0);
+        for (n, dx) in dx.chunks_exact_mut(inputs).enumerate() {
+            let dy = &dy[n * outputs..][..outputs];
+            let argmax = argmax.map(|a| &a[n * outputs..][..outputs]);
+            cells(shape, |cell, at| {
+                let dy = &dy[at..][..c];
+                match (shape.kind, argmax) {
+                    (PoolKind::Max, Some(argmax)) => {
+                        give_to_largest(shape, &cell, dy, &argmax[at..][..c], dx);
+                    }
+                    // A max pool in training always has an argmax.
+                    (PoolKind::Max, None) => {}
+                    (PoolKind::Average, _) => {
+                        give_to_all(shape, &cell, dy, 1.0 / cell.count() as f32, dx);
+                    }
+                    (PoolKind::Sum, _) => give_to_all(shape, &cell, dy, 1.0, dx),
+                }
+            });
+        }
+    }
+}
+
+#[inline(always)]
+fn give_to_all(shape: &PoolShape, cell: &Cell, dy: &[f32], share: f32, dx: &mut [f32]) {
+    cell.taps(shape, |_, to| {
+        for (dx, dy) in dx[to..][..shape.c].iter_mut().zip(dy) {
+            *dx += dy * share;
+        }
+    });
+}
+
+#[inline(always)]
+fn give_to_largest(shape: &PoolShape, cell: &Cell, dy: &[f32], argmax: &[u32], dx: &mut [f32]) {
+    cell.taps(shape, |tap, to| {
+        let cells = dx[to..][..shape.c].iter_mut().zip(dy).zip(argmax);
+        for ((dx, dy), taken) in cells {
+            // Without a branch, so that the loop runs on vectors; a NaN goes to its own cell only.
+            let mask = u32::from(*taken == tap).wrapping_neg();
+            *dx += f32::from_bits(dy.to_bits() & mask);
+        }
+    });
+}

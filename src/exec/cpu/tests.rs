@@ -1,0 +1,293 @@
+use std::sync::Arc;
+
+use super::{Cpu, CpuExecutor, conv2d, pool2d, softmax, tile};
+use crate::data::Dataset;
+use crate::exec::{Executor, Step};
+use crate::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, PoolKind, Sequential};
+use crate::optimizer::Optimizer;
+use crate::plan::{ConvShape, Plan, PoolShape, Purpose};
+use crate::rng::{Key, Stream};
+use crate::shape::{Padding, Window};
+use crate::state::{Layout, State};
+
+fn random(len: usize, coordinate: u32) -> Vec<f32> {
+    let key = Key::new(11).stream(Stream::Check, coordinate);
+    (0..len as u32).map(|i| key.normal(i)).collect()
+}
+
+/// A window's sizes: input, kernel, strides, padding.
+type Sizes = ([usize; 2], [usize; 2], [usize; 2], Padding);
+
+const SIZES: &[Sizes] = &[
+    ([5, 7], [3, 3], [1, 1], Padding::Valid),
+    ([5, 7], [3, 3], [1, 1], Padding::Same),
+    ([7, 11], [2, 5], [1, 1], Padding::Same),
+    ([8, 9], [3, 2], [2, 3], Padding::Valid),
+    ([8, 9], [3, 2], [2, 3], Padding::Same),
+    ([7, 5], [1, 1], [3, 2], Padding::Same),
+    ([4, 4], [4, 4], [1, 1], Padding::Valid),
+    ([3, 2], [5, 5], [1, 1], Padding::Same),
+    ([1, 1], [1, 1], [1, 1], Padding::Valid),
+];
+
+fn windows() -> impl Iterator<Item = Window> {
+    SIZES
+        .iter()
+        .map(|&(i, k, s, p)| Window::new(i, k.into(), s.into(), p).unwrap())
+}
+
+fn conv_shapes() -> Vec<ConvShape> {
+    let channels = [(1, 1), (3, 5), (1, 32), (8, 16), (5, 17), (16, 24), (33, 7)];
+    windows()
+        .flat_map(|window| channels.map(|(ic, oc)| ConvShape { window, ic, oc }))
+        .collect()
+}
+
+/// Calls `f` with the places in `x`, `w` and `y` of each product of a convolution.
+fn products(s: &ConvShape, samples: usize, mut f: impl FnMut(usize, usize, usize)) {
+    let w = &s.window;
+    for (n, oy, ox) in cells(w, samples) {
+        for (ky, kx) in (0..w.kh).flat_map(|ky| (0..w.kw).map(move |kx| (ky, kx))) {
+            let (Some(iy), Some(ix)) = (w.row(oy, ky), w.column(ox, kx)) else {
+                continue;
+            };
+            for (i, o) in (0..s.ic).flat_map(|i| (0..s.oc).map(move |o| (i, o))) {
+                f(
+                    ((n * w.ih + iy) * w.iw + ix) * s.ic + i,
+                    ((ky * w.kw + kx) * s.ic + i) * s.oc + o,
+                    ((n * w.oh + oy) * w.ow + ox) * s.oc + o,
+                );
+            }
+        }
+    }
+}
+
+fn cells(w: &Window, samples: usize) -> Vec<(usize, usize, usize)> {
+    let mut cells = Vec::new();
+    for n in 0..samples {
+        for oy in 0..w.oh {
+            cells.extend((0..w.ow).map(|ox| (n, oy, ox)));
+        }
+    }
+    cells
+}
+
+#[track_caller]
+fn assert_close(found: &[f32], expected: &[f64], what: &dyn std::fmt::Debug) {
+    assert_eq!(found.len(), expected.len());
+    for (i, (f, e)) in found.iter().zip(expected).enumerate() {
+        let close = (f64::from(*f) - e).abs() <= 2e-5 * (1.0 + e.abs());
+        assert!(close, "{what:?}: [{i}] is {f}, expected {e}");
+    }
+}
+
+fn architectures() -> [pulp::Arch; 2] {
+    [pulp::Arch::new(), pulp::Arch::Scalar]
+}
+
+#[test]
+fn convolutions_agree_with_plain_loops() {
+    for shape in conv_shapes() {
+        for (arch, samples) in architectures().into_iter().zip([3, 1]) {
+            let window = &shape.window;
+            let x = &random(samples * window.ih * window.iw * shape.ic, 1);
+            let w = &random(window.taps() * shape.ic * shape.oc, 2);
+            let dy = &random(samples * window.oh * window.ow * shape.oc, 3);
+            let bias = random(shape.oc, 4);
+            let cells = dy.len() / shape.oc;
+            let mut y = bias
+                .repeat(cells)
+                .iter()
+                .map(|&b| b.into())
+                .collect::<Vec<f64>>();
+            let (mut dx, mut dw) = (vec![0.0; x.len()], vec![0.0; w.len()]);
+            products(&shape, samples, |i, k, o| {
+                y[o] += f64::from(x[i]) * f64::from(w[k]);
+                dx[i] += f64::from(dy[o]) * f64::from(w[k]);
+                dw[k] += f64::from(dy[o]) * f64::from(x[i]);
+            });
+            let mut packed = Vec::new();
+            let mut found = vec![f32::NAN; dy.len()];
+            conv2d::pack_forward(arch, &shape, w, Some(&bias), &mut packed);
+            conv2d::forward(arch, &shape, x, &packed, Activation::Linear, &mut found);
+            assert_close(&found, &y, &("y", shape));
+            let mut found = vec![f32::NAN; x.len()];
+            conv2d::pack_backward(arch, &shape, w, &mut packed);
+            conv2d::backward_input(arch, &shape, dy, &packed, &mut found);
+            assert_close(&found, &dx, &("dx", shape));
+            let mut frames = vec![0.0; conv2d::framed_len(&shape, samples)];
+            let mut vectors = vec![0.0; conv2d::whole_vectors_len(arch, &shape, dy.len())];
+            let x = conv2d::framed(&shape, x, &mut frames);
+            let dy = conv2d::whole_vectors(arch, &shape, dy, &mut vectors);
+            let mut found = vec![0.0; w.len()];
+            let rows = w.len() / shape.oc;
+            let (first, second) = found.split_at_mut(rows / 2 * shape.oc);
+            conv2d::backward_weight(arch, &shape, x, dy, 0..rows / 2, first);
+            conv2d::backward_weight(arch, &shape, x, dy, rows / 2..rows, second);
+            assert_close(&found, &dw, &("dw", shape));
+        }
+    }
+}
+
+#[test]
+fn pools_agree_with_plain_loops() {
+    for (window, c) in windows().flat_map(|w| [1, 8, 19].map(|c| (w, c))) {
+        for kind in [PoolKind::Max, PoolKind::Average, PoolKind::Sum] {
+            let shape = PoolShape { window, c, kind };
+            let x = random(2 * window.ih * window.iw * c, 5);
+            let dy = random(2 * window.oh * window.ow * c, 6);
+            let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
+            for (n, oy, ox) in cells(&window, 2) {
+                let taps: Vec<usize> = (0..window.kh)
+                    .flat_map(|ky| (0..window.kw).map(move |kx| (ky, kx)))
+                    .filter_map(|(ky, kx)| window.row(oy, ky).zip(window.column(ox, kx)))
+                    .map(|(iy, ix)| ((n * window.ih + iy) * window.iw + ix) * c)
+                    .collect();
+                for i in 0..c {
+                    let o = ((n * window.oh + oy) * window.ow + ox) * c + i;
+                    let values = taps.iter().map(|t| f64::from(x[t + i]));
+                    let sum: f64 = values.clone().sum();
+                    let largest = values.fold(f64::NEG_INFINITY, f64::max);
+                    let taken = taps
+                        .iter()
+                        .find(|&t| f64::from(x[t + i]) == largest)
+                        .unwrap();
+                    let (result, share) = match kind {
+                        PoolKind::Max => (largest, 0.0),
+                        PoolKind::Average => (sum / taps.len() as f64, 1.0 / taps.len() as f64),
+                        PoolKind::Sum => (sum, 1.0),
+                    };
+                    y[o] = result;
+                    for t in &taps {
+                        let share = if kind == PoolKind::Max && t == taken {
+                            1.0
+                        } else {
+                            share
+                        };
+                        dx[t + i] += share * f64::from(dy[o]);
+                    }
+                }
+            }
+            for arch in architectures() {
+                let mut taken = (kind == PoolKind::Max).then(|| vec![0; dy.len()]);
+                let mut found = vec![f32::NAN; dy.len()];
+                arch.dispatch(pool2d::Forward {
+                    shape: &shape,
+                    x: &x,
+                    y: &mut found,
+                    argmax: taken.as_deref_mut(),
+                });
+                assert_close(&found, &y, &("y", shape));
+                let mut found = vec![f32::NAN; x.len()];
+                arch.dispatch(pool2d::Backward {
+                    shape: &shape,
+                    dy: &dy,
+                    argmax: taken.as_deref(),
+                    dx: &mut found,
+                });
+                assert_close(&found, &dx, &("dx", shape));
+            }
+        }
+    }
+}
+
+#[test]
+fn nan_survives_relu_and_wins_a_max_pool() {
+    let arch = pulp::Arch::new();
+    let window = Window::new([1, 3], [1, 3].into(), 1.into(), Padding::Valid).unwrap();
+    let shape = PoolShape {
+        window,
+        c: 1,
+        kind: PoolKind::Max,
+    };
+    let pool = |x: [f32; 3]| {
+        let (mut y, mut argmax) = ([0.0], [9]);
+        arch.dispatch(pool2d::Forward {
+            shape: &shape,
+            x: &x,
+            y: &mut y,
+            argmax: Some(&mut argmax),
+        });
+        (y[0], argmax[0])
+    };
+    let (y, argmax) = pool([1.0, f32::NAN, 2.0]);
+    assert!(y.is_nan() && argmax == 1, "{y} {argmax}");
+    assert_eq!(pool([f32::NEG_INFINITY; 3]), (f32::NEG_INFINITY, 0));
+
+    let shape = super::dense::shape(1, 1);
+    let mut packed = Vec::new();
+    conv2d::pack_forward(arch, &shape, &[1.0], None, &mut packed);
+    let mut y = [0.0; 3];
+    let x = [f32::NAN, -1.0, 2.0];
+    conv2d::forward(arch, &shape, &x, &packed, Activation::Relu, &mut y);
+    assert!(y[0].is_nan() && y[1..] == [0.0, 2.0], "{y:?}");
+}
+
+#[test]
+fn loss_counts_valid_rows_and_is_exact_for_large_logits() {
+    let logits = [0.0, 100.0, 3.0, 3.0, 7.0, 7.0];
+    let mut p = [0.0; 6];
+    let loss = softmax::cross_entropy(2, &logits, &[0, 0, 1], 2, &mut p);
+    assert!((loss.sum - 100.0 - 2f64.ln()).abs() < 1e-12, "{loss:?}");
+    assert_eq!(loss.correct, 1);
+    let mut d = [9.0; 6];
+    softmax::cross_entropy_backward(2, &p, &[0, 0, 1], (2, 2), &mut d);
+    assert_eq!(d[2..], [-0.25, 0.25, 0.0, 0.0]);
+}
+
+/// A network with every kind of split: kernels small and large, channels that fill no vector,
+/// padding, strides, a batch that no group size divides, and a short last batch.
+fn trained_hash(threads: usize) -> String {
+    let model = Sequential::new([12, 12, 3])
+        .add(
+            Conv2D::new(20, 3)
+                .padding(Padding::Same)
+                .activation(Activation::Relu),
+        )
+        .add(MaxPooling2D::new(2))
+        .add(Conv2D::new(140, 3).strides(2).activation(Activation::Tanh))
+        .add(Flatten::new())
+        .add(Dense::new(70).activation(Activation::Relu))
+        .add(Dense::new(10).activation(Activation::Softmax));
+    let layout = Layout::new(&model).unwrap();
+    let optimizer = Optimizer::adam();
+    let plan = Plan::new(&model, Purpose::Training(optimizer), 37).unwrap();
+    let size = 12 * 12 * 3;
+    let key = Key::new(3).stream(Stream::Check, 9);
+    let images = (0..60 * size as u32).map(|i| key.bits(i) as u8).collect();
+    let labels = (0..60).map(|i| i % 10).collect();
+    let data = Dataset::new("random", "built in", [12, 12, 3], 10, images, labels).unwrap();
+    let mut executor = CpuExecutor::new(Cpu::with_threads(threads).unwrap(), Arc::clone(&layout));
+    let program = executor.compile(&plan).unwrap();
+    let data = executor.load(&data).unwrap();
+    let mut state = State::new(layout, 1);
+    executor.upload(&state).unwrap();
+    for t in 0..4 {
+        let step = Step {
+            program,
+            data,
+            offset: t % 2 * 37,
+            rows: [37, 23][t % 2],
+            rate: optimizer.rate(t as u64 + 1),
+        };
+        executor.enqueue(&step).unwrap();
+    }
+    executor.download(&mut state).unwrap();
+    assert!(state.params.iter().all(|p| p.is_finite()));
+    state.weights_hash()
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bytes() {
+    let expected = trained_hash(1);
+    for threads in [2, 3, 5] {
+        assert_eq!(trained_hash(threads), expected, "{threads} threads");
+    }
+}
+
+#[test]
+fn vectors_are_powers_of_two_long() {
+    for arch in architectures() {
+        assert!(tile::lanes(arch).is_power_of_two());
+    }
+}

@@ -1,0 +1,167 @@
+//! Gradients of large kernels, cut by the kernel's rows.
+//!
+//! A sum over the batch cut by samples needs one copy of the gradient per task and a pass that adds
+//! them up. For a large kernel it is cheaper to let each task make some rows of the gradient over
+//! the whole batch.
+
+use std::ops::Range;
+
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::rows::Workspace;
+use super::{conv2d, dense, scratch};
+use crate::exec::host::Memory;
+use crate::plan::{BufferId, ConvShape, Op};
+
+/// A gradient by weights: of a convolution, or of a dense layer seen as one.
+#[derive(Clone, Copy)]
+pub(super) struct WeightGradient {
+    pub shape: ConvShape,
+    pub x: BufferId,
+    pub dy: BufferId,
+    pub dw: BufferId,
+    pub dbias: Option<BufferId>,
+}
+
+/// Kernels with more elements are cut by their rows, others by samples.
+const SMALL: usize = 24 * 1024;
+
+/// Kernel rows that one task makes: eight tiles.
+const ROWS: usize = 48;
+
+/// Samples after which a task takes its next rows: few enough to stay in cache.
+const SAMPLES: usize = 8;
+
+impl WeightGradient {
+    /// What `op` is, if it is such a gradient.
+    pub fn of(op: &Op) -> Option<Self> {
+        match *op {
+            Op::Conv2dBackwardWeight {
+                shape,
+                x,
+                dy,
+                dw,
+                dbias,
+            } => Some(Self {
+                shape,
+                x,
+                dy,
+                dw,
+                dbias,
+            }),
+            Op::DenseBackwardWeight {
+                inputs,
+                outputs,
+                x,
+                dy,
+                dw,
+                dbias,
+            } => Some(Self {
+                shape: dense::shape(inputs, outputs),
+                x,
+                dy,
+                dw,
+                dbias,
+            }),
+            Op::Gather { .. }
+            | Op::Conv2dForward { .. }
+            | Op::Conv2dBackwardInput { .. }
+            | Op::Pool2dForward { .. }
+            | Op::Pool2dBackward { .. }
+            | Op::DenseForward { .. }
+            | Op::DenseBackwardInput { .. }
+            | Op::ActivationForward { .. }
+            | Op::ActivationBackward { .. }
+            | Op::SoftmaxForward { .. }
+            | Op::SoftmaxBackward { .. }
+            | Op::SoftmaxCrossEntropy { .. }
+            | Op::Update { .. } => None,
+        }
+    }
+
+    /// Elements of the kernel.
+    pub fn len(&self) -> usize {
+        self.shape.window.taps() * self.shape.ic * self.shape.oc
+    }
+
+    /// Whether it is cut by samples.
+    pub fn by_samples(&self) -> bool {
+        self.len() <= SMALL
+    }
+
+    /// Kernel and bias, one after the other.
+    pub fn len_with_bias(&self) -> usize {
+        self.len() + self.dbias.map_or(0, |_| self.shape.oc)
+    }
+
+    /// Adds what some samples give to `sums`: the kernel, and after it the bias.
+    pub fn add(&self, arch: Arch, x: &[f32], dy: &[f32], sums: &mut [f32]) {
+        let shape = &self.shape;
+        let samples = x.len() / (shape.window.ih * shape.window.iw * shape.ic);
+        let frames = conv2d::framed_len(shape, samples);
+        let vectors = conv2d::whole_vectors_len(arch, shape, dy.len());
+        let (dw, dbias) = sums.split_at_mut(self.len());
+        scratch::with(frames + vectors, |copy| {
+            let (frames, vectors) = copy.split_at_mut(frames);
+            let x = conv2d::framed(shape, x, frames);
+            let dy = conv2d::whole_vectors(arch, shape, dy, vectors);
+            let rows = 0..self.len() / shape.oc;
+            conv2d::backward_weight(arch, shape, x, dy, rows, dw);
+        });
+        if !dbias.is_empty() {
+            conv2d::backward_bias(arch, dy, dbias);
+        }
+    }
+
+    /// Sets the gradient from the whole batch.
+    fn run(&self, arch: Arch, workspace: &mut Workspace, memory: &mut Memory<'_>) {
+        let mut dw = memory.take(self.dw);
+        let mut dbias = self.dbias.map(|id| memory.take(id));
+        let (x, dy) = (memory.floats(self.x), memory.floats(self.dy));
+        if let Some(dbias) = &mut dbias {
+            dbias.fill(0.0);
+            conv2d::backward_bias(arch, dy, dbias);
+        }
+        let shape = &self.shape;
+        let frames = conv2d::framed_len(shape, memory.batch);
+        let vectors = conv2d::whole_vectors_len(arch, shape, dy.len());
+        let x = conv2d::framed(shape, x, scratch::resize(&mut workspace.frames, frames));
+        let copy = scratch::resize(&mut workspace.vectors, vectors);
+        let dy = conv2d::whole_vectors(arch, shape, dy, copy);
+        let parts = dw.par_chunks_mut(ROWS * shape.oc).enumerate();
+        parts.for_each(|(i, dw)| {
+            let rows = i * ROWS..i * ROWS + dw.len() / shape.oc;
+            self.kernel_rows(arch, (x, dy), memory.batch, rows, dw);
+        });
+        memory.put(self.dw, dw);
+        if let (Some(id), Some(dbias)) = (self.dbias, dbias) {
+            memory.put(id, dbias);
+        }
+    }
+
+    /// Sets some rows of the kernel's gradient.
+    fn kernel_rows(
+        &self,
+        arch: Arch,
+        (x, dy): (&[f32], &[f32]),
+        batch: usize,
+        rows: Range<usize>,
+        dw: &mut [f32],
+    ) {
+        dw.fill(0.0);
+        let (x_len, dy_len) = (x.len() / batch, dy.len() / batch);
+        let blocks = x.chunks(SAMPLES * x_len).zip(dy.chunks(SAMPLES * dy_len));
+        for (x, dy) in blocks {
+            conv2d::backward_weight(arch, &self.shape, x, dy, rows.clone(), dw);
+        }
+    }
+}
+
+/// Makes the gradients among `ops` that are cut by the kernel's rows.
+pub(super) fn run(arch: Arch, workspace: &mut Workspace, ops: &[Op], memory: &mut Memory<'_>) {
+    let gradients = ops.iter().filter_map(WeightGradient::of);
+    for gradient in gradients.filter(|g| !g.by_samples()) {
+        gradient.run(arch, workspace, memory);
+    }
+}

@@ -1,0 +1,118 @@
+//! Optimizer steps; the formulas stand at [`Optimizer`].
+
+use crate::exec::host::Moments;
+use crate::optimizer::Optimizer;
+
+/// One step of one parameter; `rate` is [`Optimizer::rate`] of the step.
+pub(super) fn step(
+    optimizer: &Optimizer,
+    rate: f32,
+    weights: &mut [f32],
+    moments: &mut Moments,
+    gradient: &[f32],
+) {
+    for (i, w) in weights.iter_mut().enumerate() {
+        let before = [*w, moments.m[i], moments.v[i], gradient[i]].map(f64::from);
+        let after = apply(optimizer, f64::from(rate), before);
+        [*w, moments.m[i], moments.v[i]] = after.map(|x| x as f32);
+    }
+}
+
+/// The new `[w, m, v]` of one element.
+fn apply(optimizer: &Optimizer, rate: f64, [w, m, v, g]: [f64; 4]) -> [f64; 3] {
+    match *optimizer {
+        Optimizer::Sgd { momentum: 0.0, .. } => [w - rate * g, m, v],
+        Optimizer::Sgd {
+            momentum, nesterov, ..
+        } => {
+            let m = momentum * m - rate * g;
+            let change = if nesterov { momentum * m - rate * g } else { m };
+            [w + change, m, v]
+        }
+        Optimizer::RmsProp {
+            rho,
+            momentum,
+            epsilon,
+            ..
+        } => {
+            let v = rho * v + (1.0 - rho) * g * g;
+            let u = rate * g / (v + epsilon).sqrt();
+            if momentum == 0.0 {
+                return [w - u, m, v];
+            }
+            let m = momentum * m + u;
+            [w - m, m, v]
+        }
+        Optimizer::Adam {
+            beta_1,
+            beta_2,
+            epsilon,
+            ..
+        } => {
+            let m = m + (1.0 - beta_1) * (g - m);
+            let v = v + (1.0 - beta_2) * (g * g - v);
+            [w - rate * m / (v.sqrt() + epsilon), m, v]
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `w = 1`, `m = 0.5`, `v = 0.25`, `g = 2` after one step at rate 0.125.
+    fn after(optimizer: Optimizer) -> [f32; 3] {
+        let mut w = [1.0];
+        let mut moments = Moments {
+            m: vec![0.5],
+            v: vec![0.25],
+        };
+        step(&optimizer, 0.125, &mut w, &mut moments, &[2.0]);
+        [w[0], moments.m[0], moments.v[0]]
+    }
+
+    fn close(a: [f32; 3], b: [f32; 3]) {
+        let near = a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
+        assert!(near, "{a:?} is not {b:?}");
+    }
+
+    #[test]
+    fn sgd_by_hand() {
+        let sgd = |momentum, nesterov| Optimizer::Sgd {
+            learning_rate: 9.0,
+            momentum,
+            nesterov,
+        };
+        close(after(sgd(0.0, false)), [0.75, 0.5, 0.25]);
+        close(after(sgd(0.5, false)), [1.0, 0.0, 0.25]);
+        // m = 0.9 * 0.5 - 0.25 = 0.2, w = 1 + 0.9 * 0.2 - 0.25
+        close(after(sgd(0.9, true)), [0.93, 0.2, 0.25]);
+    }
+
+    #[test]
+    fn rmsprop_by_hand() {
+        let rmsprop = |momentum| Optimizer::RmsProp {
+            learning_rate: 9.0,
+            rho: 0.5,
+            momentum,
+            epsilon: 0.125,
+        };
+        // v = 0.125 + 0.5 * 4 = 2.125, u = 0.25 / sqrt(2.25) = 1 / 6
+        close(after(rmsprop(0.0)), [1.0 - 1.0 / 6.0, 0.5, 2.125]);
+        let m = 0.25 + 1.0 / 6.0;
+        close(after(rmsprop(0.5)), [1.0 - m, m, 2.125]);
+    }
+
+    #[test]
+    fn adam_by_hand() {
+        let adam = Optimizer::Adam {
+            learning_rate: 9.0,
+            beta_1: 0.5,
+            beta_2: 0.5,
+            epsilon: 0.5,
+        };
+        // m = 1.25, v = 2.125, w = 1 - 0.125 * 1.25 / (sqrt(2.125) + 0.5)
+        let w = 1.0 - 0.156_25 / (2.125f32.sqrt() + 0.5);
+        close(after(adam), [w, 1.25, 2.125]);
+    }
+}

@@ -1,0 +1,97 @@
+//! `config.toml`: everything that is needed to run a run again.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::Splits;
+use crate::exec::Description;
+use crate::model::Sequential;
+use crate::train::Options;
+
+/// A run's settings and surroundings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Config {
+    /// The version of `cnn-gpu`.
+    pub version: String,
+    /// When the run began, with its time zone.
+    pub started: String,
+    /// How it trained.
+    pub training: Options,
+    /// On what it trained.
+    pub dataset: DataRecord,
+    /// Where it ran.
+    pub device: DeviceRecord,
+    /// What it trained.
+    pub model: Sequential,
+}
+
+/// The data sets of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataRecord {
+    /// What was asked for: `auto`, `mnist` or `digits`.
+    pub choice: String,
+    /// What was taken: `mnist` or `digits`.
+    pub name: String,
+    /// Where it came from.
+    pub source: String,
+    /// True if the built-in digits stood in for MNIST.
+    pub fell_back: bool,
+    /// Images to train on.
+    pub train_images: usize,
+    /// Images to test on.
+    pub test_images: usize,
+    /// SHA-256 of the images and labels to train on.
+    pub train_fingerprint: String,
+    /// SHA-256 of the images and labels to test on.
+    pub test_fingerprint: String,
+}
+
+impl DataRecord {
+    /// What `choice` led to.
+    pub fn new(choice: &str, fell_back: bool, splits: &Splits) -> Self {
+        Self {
+            choice: choice.into(),
+            name: splits.train.name.clone(),
+            source: splits.train.source.clone(),
+            fell_back,
+            train_images: splits.train.len(),
+            test_images: splits.test.len(),
+            train_fingerprint: splits.train.fingerprint(),
+            test_fingerprint: splits.test.fingerprint(),
+        }
+    }
+}
+
+/// The device of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeviceRecord {
+    /// What was asked for.
+    pub requested_backend: String,
+    /// What was asked for, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_adapter: Option<String>,
+    /// What ran.
+    pub backend: String,
+    /// What ran.
+    pub adapter: String,
+    /// Its driver.
+    pub driver: String,
+    /// True for a software adapter.
+    pub software: bool,
+    /// Why it was chosen.
+    pub reason: String,
+}
+
+impl DeviceRecord {
+    /// What `selection` led to.
+    pub fn new(selection: &crate::exec::Selection, reason: &str, ran: &Description) -> Self {
+        Self {
+            requested_backend: selection.backend.to_string(),
+            requested_adapter: selection.adapter.clone(),
+            backend: ran.backend.clone(),
+            adapter: ran.adapter.clone(),
+            driver: ran.driver.clone(),
+            software: ran.software,
+            reason: reason.into(),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! The folder and its files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Config, weights};
+use crate::error::{Error, Result};
+use crate::model::Sequential;
+use crate::state::State;
+use crate::train::callbacks::{CsvLogger, JsonlLogger, WeightsSaver};
+
+/// The folder of a run.
+///
+/// ```
+/// use cnn_gpu::run::RunFolder;
+/// # let temporary = tempfile::tempdir()?;
+/// # let path = temporary.path().join("first");
+/// let folder = RunFolder::create(&path)?;
+/// std::fs::write(folder.config_path(), "")?;
+/// assert!(RunFolder::create(&path).is_err()); // never overwritten
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes the folder, and those above it.
+    ///
+    /// # Errors
+    /// It holds something already, or cannot be made.
+    pub fn create(path: &Path) -> Result<Self> {
+        Self::check_free(path)?;
+        fs::create_dir_all(path)
+            .map_err(|e| Error::file(path, format!("cannot make the run folder: {e}")))?;
+        Ok(Self {
+            path: path.to_owned(),
+        })
+    }
+
+    /// Checks that there is nothing at `path`, or an empty folder.
+    ///
+    /// # Errors
+    /// There is something.
+    pub fn check_free(path: &Path) -> Result<()> {
+        let message = match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => return Ok(()),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Ok(false) => {
+                "the folder is not empty, and no run is overwritten; name another with --out"
+            }
+            Err(_) => "not a folder that can be read; name another with --out",
+        };
+        Err(Error::file(path, message))
+    }
+
+    /// The folder of an earlier run.
+    ///
+    /// # Errors
+    /// There is no folder.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.is_dir() {
+            return Err(Error::file(path, "expected the folder of a run"));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+        })
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the settings are.
+    pub fn config_path(&self) -> PathBuf {
+        self.path.join("config.toml")
+    }
+
+    /// Where model and weights are.
+    pub fn weights_path(&self) -> PathBuf {
+        self.path.join("model.safetensors")
+    }
+
+    /// Writes the settings.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_config(&self, config: &Config) -> Result<()> {
+        let path = self.config_path();
+        let text = toml::to_string(config).map_err(|e| Error::file(&path, e))?;
+        fs::write(&path, text).map_err(|e| Error::file(&path, e))
+    }
+
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// The file is missing, or does not hold them.
+    pub fn config(&self) -> Result<Config> {
+        let path = self.config_path();
+        let text = fs::read_to_string(&path)
+            .map_err(|e| Error::file(&path, format!("cannot read the run's settings: {e}")))?;
+        toml::from_str(&text).map_err(|e: toml::de::Error| {
+            let message = e.message().replace('\n', "; ");
+            Error::file(&path, format!("not the settings of a run: {message}"))
+        })
+    }
+
+    /// Writes what the run came to, as `result.json`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write_result(&self, result: &impl serde::Serialize) -> Result<()> {
+        let path = self.path.join("result.json");
+        let text = serde_json::to_string_pretty(result).map_err(|e| Error::file(&path, e))?;
+        fs::write(&path, text + "\n").map_err(|e| Error::file(&path, e))
+    }
+
+    /// Reads model and weights.
+    ///
+    /// # Errors
+    /// As [`weights::load`].
+    pub fn weights(&self) -> Result<(Sequential, State)> {
+        weights::load(&self.weights_path())
+    }
+
+    /// A callback that writes `history.csv`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn csv_logger(&self) -> Result<CsvLogger> {
+        CsvLogger::create(&self.path.join("history.csv"))
+    }
+
+    /// A callback that writes `history.jsonl`.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn jsonl_logger(&self) -> Result<JsonlLogger<fs::File>> {
+        JsonlLogger::create(&self.path.join("history.jsonl"))
+    }
+
+    /// A callback that keeps the weights up to date.
+    pub fn weights_saver(&self, model: Sequential) -> WeightsSaver {
+        WeightsSaver::new(&self.weights_path(), model)
+    }
+}

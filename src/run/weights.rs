@@ -1,0 +1,229 @@
+//! `model.safetensors`: a model and its weights in one file.
+//!
+//! The tensors are the parameters, `LAYER/kernel` and `LAYER/bias`, as little-endian f32 in their
+//! shapes, so that any program can read them. The metadata holds one entry, `cnn_gpu`, a TOML text
+//! with the model, the number of optimizer steps and the weights' hash. The same weights give the
+//! same bytes.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::model::Sequential;
+use crate::shape::dims;
+use crate::state::{Layout, Parameter, State};
+
+/// The metadata's key.
+const KEY: &str = "cnn_gpu";
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: String,
+    step: u64,
+    /// See [`State::weights_hash`].
+    weights_hash: String,
+    model: Sequential,
+}
+
+/// Writes model and weights: to a file beside `path`, which then takes its place, so that there
+/// never is half a file.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn save(path: &Path, model: &Sequential, state: &State) -> Result<()> {
+    let bytes = to_bytes(model, state).map_err(|message| Error::file(path, message))?;
+    replace(path, &bytes).map_err(|e| Error::file(path, format!("cannot write the weights: {e}")))
+}
+
+/// Reads model and weights. The optimizer's moments are zero: they are not in the file.
+///
+/// # Errors
+/// One line that says why: no file, not a safetensors file, not one of ours, tensors that do not
+/// fit the model, or bytes that changed since it was written.
+pub fn load(path: &Path) -> Result<(Sequential, State)> {
+    let bytes =
+        fs::read(path).map_err(|e| Error::file(path, format!("cannot read the weights: {e}")))?;
+    from_bytes(&bytes).map_err(|message| Error::file(path, message))
+}
+
+fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
+    let header = Header {
+        version: env!("CARGO_PKG_VERSION").into(),
+        step: state.step,
+        weights_hash: state.weights_hash(),
+        model: model.clone(),
+    };
+    let header = toml::to_string(&header).map_err(|e| e.to_string())?;
+    let parameters = &state.layout.parameters;
+    let data: Vec<Vec<u8>> = parameters.iter().map(|p| le_bytes(state, p)).collect();
+    let tensors: Result<Vec<_>, _> = (parameters.iter().zip(&data))
+        .map(|(p, data)| {
+            let view = TensorView::new(Dtype::F32, p.shape.clone(), data)?;
+            Ok((p.name.as_str(), view))
+        })
+        .collect();
+    tensors
+        .and_then(|t| safetensors::serialize(t, Some([(KEY.to_owned(), header)].into())))
+        .map_err(|e| e.to_string())
+}
+
+fn le_bytes(state: &State, parameter: &Parameter) -> Vec<u8> {
+    let values = &state.params[parameter.range()];
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    let partial = path.with_file_name(name);
+    let mut file = File::create(&partial)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    drop(file);
+    fs::rename(&partial, path)
+}
+
+fn from_bytes(bytes: &[u8]) -> Result<(Sequential, State), String> {
+    let broken = |e| format!("not a whole safetensors file: {e}");
+    let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    let header = (metadata.metadata().as_ref())
+        .and_then(|m| m.get(KEY))
+        .ok_or_else(|| format!("holds no model: expected the metadata `{KEY}`"))?;
+    let header: Header = toml::from_str(header).map_err(|e| {
+        let message = e.message().replace('\n', "; ");
+        format!("its metadata `{KEY}` cannot be understood: {message}")
+    })?;
+    let layout = Layout::new(&header.model).map_err(|e| e.to_string())?;
+    check(&tensors, &layout)?;
+    let state = fill(&tensors, layout, header.step)?;
+    if state.weights_hash() != header.weights_hash {
+        return Err("the weights changed since they were written: their hash differs".into());
+    }
+    Ok((header.model, state))
+}
+
+/// Before anything is allocated: the file holds the model's parameters, and nothing else.
+fn check(tensors: &SafeTensors<'_>, layout: &Layout) -> Result<(), String> {
+    for p in &layout.parameters {
+        let tensor = (tensors.tensor(&p.name))
+            .map_err(|_| format!("lacks the weights `{}`, which its model has", p.name))?;
+        if tensor.shape() != p.shape || tensor.dtype() != Dtype::F32 {
+            return Err(format!(
+                "weights `{}`: expected F32 {}, found {:?} {}",
+                p.name,
+                dims(&p.shape),
+                tensor.dtype(),
+                dims(tensor.shape())
+            ));
+        }
+    }
+    if tensors.len() != layout.parameters.len() {
+        return Err(format!(
+            "expected the {} tensors of its model, found {}",
+            layout.parameters.len(),
+            tensors.len()
+        ));
+    }
+    Ok(())
+}
+
+fn fill(tensors: &SafeTensors<'_>, layout: Arc<Layout>, step: u64) -> Result<State, String> {
+    let zeros = vec![0.0f32; layout.len];
+    let mut params = zeros.clone();
+    for p in &layout.parameters {
+        let tensor = tensors.tensor(&p.name).map_err(|e| e.to_string())?;
+        let bytes = tensor.data().chunks_exact(4);
+        for (value, bytes) in params[p.range()].iter_mut().zip(bytes) {
+            *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+        }
+    }
+    Ok(State {
+        m: zeros.clone(),
+        v: zeros,
+        params,
+        step,
+        layout,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Dense, Flatten};
+
+    fn model() -> Sequential {
+        Sequential::new([2, 2, 1])
+            .add(Flatten::new())
+            .add(Dense::new(3).name("head"))
+    }
+
+    fn state(model: &Sequential) -> State {
+        let mut state = State::new(Layout::new(model).unwrap(), 1);
+        state.step = 7;
+        state
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        let (model, state) = (model(), state(&model()));
+        save(&path, &model, &state).unwrap();
+        let (loaded, weights) = load(&path).unwrap();
+        assert_eq!(loaded, model);
+        assert_eq!(weights.step, 7);
+        assert_eq!(weights.weights_hash(), state.weights_hash());
+        let files = fs::read_dir(folder.path()).unwrap().count();
+        assert_eq!(files, 1, "a partial file was left");
+    }
+
+    #[test]
+    fn every_truncation_is_refused_in_one_line() {
+        let bytes = to_bytes(&model(), &state(&model())).unwrap();
+        for length in 0..bytes.len() {
+            let message = from_bytes(&bytes[..length]).map(|_| ()).unwrap_err();
+            assert!(!message.contains('\n'), "{length}: {message}");
+        }
+    }
+
+    #[test]
+    fn every_flipped_byte_of_the_weights_is_noticed() {
+        let bytes = to_bytes(&model(), &state(&model())).unwrap();
+        for i in bytes.len() - 60..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[i] ^= 0x40;
+            assert!(from_bytes(&flipped).is_err(), "byte {i}");
+        }
+    }
+
+    #[test]
+    fn flipped_bytes_of_the_header_never_panic() {
+        let bytes = to_bytes(&model(), &state(&model())).unwrap();
+        for i in 0..bytes.len() - 60 {
+            for bit in [0x01, 0x20, 0x80] {
+                let mut flipped = bytes.clone();
+                flipped[i] ^= bit;
+                let _ = from_bytes(&flipped);
+            }
+        }
+    }
+
+    #[test]
+    fn a_tensor_of_another_shape_is_named() {
+        let other = Sequential::new([2, 3, 1])
+            .add(Flatten::new())
+            .add(Dense::new(3).name("head"));
+        let bytes = to_bytes(&other, &state(&model())).unwrap();
+        let message = from_bytes(&bytes).map(|_| ()).unwrap_err();
+        assert_eq!(
+            message,
+            "weights `head/kernel`: expected F32 6x3, found F32 4x3"
+        );
+    }
+}

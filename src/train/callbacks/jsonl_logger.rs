@@ -1,0 +1,48 @@
+//! Epochs as JSON objects, one per line.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::{CONTINUE, Callback, Verdict};
+use crate::error::{Error, Result};
+use crate::state::State;
+use crate::train::EpochLogs;
+
+/// Writes one JSON object per epoch and line, and flushes it.
+pub struct JsonlLogger<W> {
+    /// For errors.
+    path: PathBuf,
+    writer: W,
+}
+
+impl JsonlLogger<File> {
+    /// A logger that writes a new file.
+    ///
+    /// # Errors
+    /// The file cannot be written, or exists.
+    pub fn create(path: &Path) -> Result<Self> {
+        let file = File::create_new(path).map_err(|e| Error::file(path, e))?;
+        Ok(Self::new(path, file))
+    }
+}
+
+impl<W: Write> JsonlLogger<W> {
+    /// A logger that writes to `writer`, which errors call `name`.
+    pub fn new(name: impl Into<PathBuf>, writer: W) -> Self {
+        Self {
+            path: name.into(),
+            writer,
+        }
+    }
+}
+
+impl<W: Write> Callback for JsonlLogger<W> {
+    fn on_epoch_end(&mut self, logs: &EpochLogs, _state: &State) -> Verdict {
+        let line = serde_json::to_string(logs).map_err(|e| Error::file(&self.path, e))?;
+        writeln!(self.writer, "{line}")
+            .and_then(|()| self.writer.flush())
+            .map_err(|e| Error::file(&self.path, e))?;
+        CONTINUE
+    }
+}

@@ -1,0 +1,45 @@
+//! Means over many steps.
+
+use crate::exec::StepMetrics;
+
+/// A running mean of loss and accuracy, over the valid rows of the steps added to it.
+///
+/// ```
+/// use cnn_gpu::exec::StepMetrics;
+/// use cnn_gpu::train::Mean;
+/// let mut mean = Mean::default();
+/// mean.add(&StepMetrics { loss_sum: 3.0, correct: 1, rows: 3 });
+/// mean.add(&StepMetrics { loss_sum: 5.0, correct: 1, rows: 1 });
+/// assert_eq!((mean.loss(), mean.accuracy()), (2.0, 0.5));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Mean {
+    /// Sum of the rows' losses.
+    pub loss_sum: f64,
+    /// Rows that were classified correctly.
+    pub correct: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Steps.
+    pub steps: usize,
+}
+
+impl Mean {
+    /// Takes one step in.
+    pub fn add(&mut self, step: &StepMetrics) {
+        self.loss_sum += f64::from(step.loss_sum);
+        self.correct += u64::from(step.correct);
+        self.rows += u64::from(step.rows);
+        self.steps += 1;
+    }
+
+    /// The mean loss per row; 0 before the first.
+    pub fn loss(&self) -> f64 {
+        self.loss_sum / self.rows.max(1) as f64
+    }
+
+    /// The share of rows classified correctly; 0 before the first.
+    pub fn accuracy(&self) -> f64 {
+        self.correct as f64 / self.rows.max(1) as f64
+    }
+}

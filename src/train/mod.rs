@@ -1,0 +1,48 @@
+//! The only training loop, and what goes with it: evaluation, prediction, history and callbacks.
+//!
+//! A [`Trainer`] puts a model, its state and an executor together. It never waits inside an epoch:
+//! it enqueues steps, looks now and then at the metrics of those that have finished, and waits at
+//! the epoch's end.
+//!
+//! ```
+//! use cnn_gpu::data::digits;
+//! use cnn_gpu::exec::{self, Backend, Selection};
+//! use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequential};
+//! use cnn_gpu::train::{Options, Trainer};
+//!
+//! let train = digits::generate(2_000, 1, 0);
+//! let test = digits::generate(200, 1, 2_000);
+//! let model = Sequential::new([28, 28, 1])
+//!     .add(Conv2D::new(8, 5).strides(2).activation(Activation::Relu))
+//!     .add(MaxPooling2D::new(2))
+//!     .add(Flatten::new())
+//!     .add(Dense::new(10).activation(Activation::Softmax));
+//!
+//! let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
+//! let mut trainer = Trainer::new(model, &device, Options::default().epochs(2))?;
+//! let history = trainer.fit(&train)?;
+//! let scores = trainer.evaluate(&test)?;
+//! println!("{scores}");
+//! assert!(history.epochs[1].loss < history.epochs[0].loss);
+//! assert!(scores.accuracy > 0.5);
+//! # Ok::<(), cnn_gpu::Error>(())
+//! ```
+
+pub mod callbacks;
+mod epoch;
+mod evaluation;
+mod history;
+mod interrupt;
+mod metrics;
+mod options;
+mod prediction;
+mod trainer;
+
+pub use callbacks::{Callback, Verdict};
+pub use evaluation::Evaluation;
+pub use history::{Ending, EpochLogs, History, Progress};
+pub use interrupt::Interrupt;
+pub use metrics::Mean;
+pub use options::Options;
+pub use prediction::Prediction;
+pub use trainer::Trainer;

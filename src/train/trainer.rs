@@ -1,0 +1,187 @@
+//! A model, its state and an executor, put together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Interrupt, Options};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::exec::{DataId, Description, Executor, Opened, Program};
+use crate::model::Sequential;
+use crate::plan::{Plan, Purpose};
+use crate::shape::dims;
+use crate::state::{Layout, State};
+
+/// Rows in a step of evaluation and prediction.
+const INFERENCE_BATCH: usize = 256;
+
+/// Trains, evaluates and applies one model on one executor; see the [module](super) for an example.
+pub struct Trainer<E: Executor + ?Sized = dyn Executor> {
+    pub(super) model: Sequential,
+    pub(super) options: Options,
+    pub(super) state: State,
+    pub(super) interrupt: Interrupt,
+    /// Whole epochs behind the state.
+    pub(super) epochs_done: usize,
+    training: Plan,
+    inference: Plan,
+    programs: HashMap<Pass, Program>,
+    /// The data sets that the executor holds, by fingerprint.
+    data: HashMap<String, DataId>,
+    pub(super) executor: Box<E>,
+}
+
+/// Which of the trainer's plans.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Pass {
+    /// Forward, backward and update.
+    Training,
+    /// Forward only.
+    Inference,
+}
+
+impl Trainer {
+    /// A trainer on this device, with freshly initialised weights.
+    ///
+    /// # Errors
+    /// Options out of range, a model that makes no sense, or a device that fails.
+    pub fn new(model: Sequential, device: &Opened, options: Options) -> Result<Self> {
+        options.check()?;
+        let executor = device.executor(Layout::new(&model)?);
+        Self::with_executor(model, executor, options)
+    }
+}
+
+impl<E: Executor + ?Sized> Trainer<E> {
+    /// A trainer on an executor of one's own.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn with_executor(model: Sequential, executor: Box<E>, options: Options) -> Result<Self> {
+        options.check()?;
+        let training = Plan::new(
+            &model,
+            Purpose::Training(options.optimizer),
+            options.batch_size,
+        )?;
+        let inference = Plan::new(&model, Purpose::Inference, INFERENCE_BATCH)
+            .or_else(|_| Plan::new(&model, Purpose::Inference, options.batch_size))?;
+        let state = State::new(Arc::clone(&training.layout), options.seed);
+        let mut trainer = Self {
+            model,
+            options,
+            interrupt: Interrupt::new(),
+            epochs_done: 0,
+            training,
+            inference,
+            programs: HashMap::new(),
+            data: HashMap::new(),
+            executor,
+            state,
+        };
+        trainer.executor.upload(&trainer.state)?;
+        Ok(trainer)
+    }
+
+    /// What runs.
+    pub fn describe(&self) -> Description {
+        self.executor.describe()
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Sequential {
+        &self.model
+    }
+
+    /// The weights and all else that training changes.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The executor.
+    pub fn executor(&self) -> &E {
+        &self.executor
+    }
+
+    /// Goes on from another state: weights from a file, for instance.
+    ///
+    /// # Errors
+    /// It is the state of another model, or the device failed.
+    pub fn set_state(&mut self, state: State) -> Result<()> {
+        if *state.layout != *self.state.layout {
+            return Err(self.error("the weights are those of another model".into()));
+        }
+        self.executor.upload(&state)?;
+        self.state = state;
+        Ok(())
+    }
+
+    /// Lets `interrupt` stop [`Trainer::fit`] between two steps.
+    pub fn set_interrupt(&mut self, interrupt: Interrupt) {
+        self.interrupt = interrupt;
+    }
+
+    pub(super) fn plan(&self, pass: Pass) -> &Plan {
+        match pass {
+            Pass::Training => &self.training,
+            Pass::Inference => &self.inference,
+        }
+    }
+
+    /// The plan as the executor knows it, compiled when it is first needed.
+    pub(super) fn program(&mut self, pass: Pass) -> Result<Program> {
+        if let Some(program) = self.programs.get(&pass) {
+            return Ok(*program);
+        }
+        let plan = match pass {
+            Pass::Training => &self.training,
+            Pass::Inference => &self.inference,
+        };
+        let program = self.executor.compile(plan)?;
+        self.programs.insert(pass, program);
+        Ok(program)
+    }
+
+    /// The data set as the executor knows it, checked, and loaded when it is first seen.
+    pub(super) fn load(&mut self, data: &Dataset) -> Result<DataId> {
+        self.check(data)?;
+        let fingerprint = data.fingerprint();
+        if let Some(id) = self.data.get(&fingerprint) {
+            return Ok(*id);
+        }
+        let id = self.executor.load(data)?;
+        self.data.insert(fingerprint, id);
+        Ok(id)
+    }
+
+    fn check(&self, data: &Dataset) -> Result<()> {
+        if data.is_empty() {
+            return Err(self.error(format!("data set `{}` holds no image", data.name)));
+        }
+        if data.shape != self.model.input_shape {
+            return Err(self.error(format!(
+                "expected images of {}, received data set `{}` with images of {}",
+                dims(&self.model.input_shape),
+                data.name,
+                dims(&data.shape)
+            )));
+        }
+        let classes = self.training.classes;
+        let label = data.labels.iter().max().map_or(0, |&l| usize::from(l));
+        if label >= classes {
+            return Err(self.error(format!(
+                "expected labels below {classes}, the width of the last layer, received data set \
+                 `{}` with label {label}",
+                data.name
+            )));
+        }
+        Ok(())
+    }
+
+    fn error(&self, message: String) -> Error {
+        Error::Model {
+            model: self.model.name.clone(),
+            message,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! The executors that tests run on.
+
+#![allow(dead_code, reason = "no test needs all of them")]
+
+use std::sync::{Arc, OnceLock};
+
+use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
+use cnn_gpu::exec::reference::ReferenceExecutor;
+use cnn_gpu::exec::{Backend, Executor, Opened, Selection, open};
+use cnn_gpu::state::Layout;
+
+/// Plain loops.
+pub fn reference(layout: Arc<Layout>) -> Box<dyn Executor> {
+    Box::new(ReferenceExecutor::reference(layout))
+}
+
+/// The processor.
+pub fn cpu(layout: Arc<Layout>) -> Box<dyn Executor> {
+    Box::new(CpuExecutor::new(Cpu::new(), layout))
+}
+
+/// The backend of `CNN_GPU_TEST_BACKEND`, else Vulkan.
+///
+/// # Panics
+/// It has no adapter: a test that silently tests nothing would be worse.
+pub fn gpu(layout: Arc<Layout>) -> Box<dyn Executor> {
+    static OPENED: OnceLock<Result<Opened, String>> = OnceLock::new();
+    match OPENED.get_or_init(open_gpu) {
+        Ok(opened) => opened.executor(layout),
+        Err(message) => panic!("the tests of the GPU need one, if only in software: {message}"),
+    }
+}
+
+fn open_gpu() -> Result<Opened, String> {
+    let name = std::env::var("CNN_GPU_TEST_BACKEND").unwrap_or_else(|_| "vulkan".into());
+    let backend: Backend = name.parse().map_err(|e| format!("{e}"))?;
+    let selection = Selection {
+        backend,
+        adapter: None,
+    };
+    open(&selection).map_err(|e| e.to_string())
+}

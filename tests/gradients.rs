@@ -1,0 +1,300 @@
+//! Gradients of every kind of layer against central finite differences, on the reference.
+//!
+//! `(loss(x + h) - loss(x - h)) / 2h` is computed from the logits in f64. Logits are stored as f32,
+//! 6e-8 off at worst, which a step of 2^-8 turns into 8e-6; the step's own error is h²/6 of the
+//! third derivative, about 3e-6. Gradients here are 0.01 to 1, so 2e-3 of a tensor's norm leaves
+//! room for both and finds every wrong index or factor. The inputs are drawn from a seed that
+//! leaves no kink of ReLU or of a max pool within a step.
+
+mod common;
+
+use std::sync::Arc;
+
+use cnn_gpu::exec::{DataId, Executor, Program, Step, Values};
+use cnn_gpu::model::{
+    Activation, ActivationLayer, AveragePooling2D, Conv2D, Dense, Flatten, MaxPooling2D,
+    Sequential, SumPooling2D,
+};
+use cnn_gpu::optimizer::Optimizer;
+use cnn_gpu::plan::{BufferId, Op, Plan, Purpose, Role};
+use cnn_gpu::rng::{Key, Stream};
+use cnn_gpu::shape::Padding;
+use cnn_gpu::state::State;
+
+const BATCH: usize = 2;
+const SEED: u64 = 2;
+const STEP: f32 = 1.0 / 256.0;
+const TOLERANCE: f64 = 2e-3;
+const POINTWISE: [Activation; 4] = [
+    Activation::Linear,
+    Activation::Relu,
+    Activation::Sigmoid,
+    Activation::Tanh,
+];
+
+/// A plan with a batch and weights in it, on the reference.
+struct Net {
+    executor: Box<dyn Executor>,
+    plan: Plan,
+    program: Program,
+    labels: Vec<u32>,
+}
+
+impl Net {
+    fn new(model: &Sequential, seed: u64) -> Self {
+        let purpose = Purpose::Gradients(Optimizer::sgd());
+        let plan = Plan::new(model, purpose, BATCH).expect("the model can be planned");
+        let mut executor = common::reference(Arc::clone(&plan.layout));
+        let program = executor.compile(&plan).expect("the plan compiles");
+        let mut state = State::new(Arc::clone(&plan.layout), seed);
+        let key = Key::new(seed).stream(Stream::Check, 0);
+        // Biases as well, which start at zero.
+        for (i, w) in state.params.iter_mut().enumerate() {
+            *w += 0.2 * key.normal(i as u32);
+        }
+        executor.upload(&state).expect("the state fits");
+        let labels: Vec<u32> = (0..BATCH).map(|r| (r % plan.classes) as u32).collect();
+        let mut net = Self {
+            executor,
+            plan,
+            program,
+            labels: labels.clone(),
+        };
+        let key = Key::new(seed).stream(Stream::Check, 1);
+        let (input, place) = net.inputs();
+        let n = net.plan.buffer(input).len() as u32;
+        net.write(input, Values::F32((0..n).map(|i| key.normal(i)).collect()));
+        net.write(place, Values::U32(labels));
+        net
+    }
+
+    fn inputs(&self) -> (BufferId, BufferId) {
+        match self.plan.ops[0] {
+            Op::Gather { x, labels } => (x, labels),
+            _ => panic!("a plan starts with its input"),
+        }
+    }
+
+    fn write(&mut self, id: BufferId, values: Values) {
+        let written = self.executor.write(self.program, id, &values);
+        written.expect("the values fit");
+    }
+
+    fn read(&mut self, id: BufferId) -> Vec<f32> {
+        let values = self.executor.read(self.program, id);
+        values.expect("the buffer can be read").into_f32()
+    }
+
+    /// Forward and backward, without the update.
+    fn run(&mut self) {
+        let step = Step {
+            program: self.program,
+            data: DataId(0),
+            offset: 0,
+            rows: BATCH,
+            rate: 0.0,
+        };
+        let end = self.plan.ops.len() - 1;
+        assert!(matches!(self.plan.ops[end], Op::Update { .. }));
+        self.executor.run(1..end, &step).expect("the plan runs");
+    }
+
+    /// The mean loss in f64, from the logits.
+    fn loss(&mut self) -> f64 {
+        self.run();
+        let loss_op = self.plan.ops.iter().find_map(|op| match op {
+            Op::SoftmaxCrossEntropy { logits, .. } => Some(*logits),
+            _ => None,
+        });
+        let logits = self.read(loss_op.expect("the plan has a loss"));
+        let rows = logits.chunks_exact(self.plan.classes).zip(&self.labels);
+        let losses = rows.map(|(row, &label)| {
+            let exponentials = row.iter().map(|&x| f64::from(x).exp());
+            exponentials.sum::<f64>().ln() - f64::from(row[label as usize])
+        });
+        losses.sum::<f64>() / BATCH as f64
+    }
+
+    /// The derivatives of the loss by every element of a buffer.
+    fn differences(&mut self, id: BufferId) -> Vec<f64> {
+        let values = self.read(id);
+        let mut differences = Vec::new();
+        for i in 0..values.len() {
+            let mut at = |x: f32| {
+                let mut moved = values.clone();
+                moved[i] = x;
+                self.write(id, Values::F32(moved));
+                self.loss()
+            };
+            let (above, below) = (values[i] + STEP, values[i] - STEP);
+            // The steps as f32 has them.
+            let distance = f64::from(above) - f64::from(below);
+            differences.push((at(above) - at(below)) / distance);
+        }
+        self.write(id, Values::F32(values));
+        differences
+    }
+
+    /// The tensors that have a gradient, with it.
+    fn gradients(&self) -> Vec<(BufferId, BufferId)> {
+        let buffers = &self.plan.buffers;
+        let of = |i| buffers.iter().position(|b| b.role == Role::Gradient(i));
+        let parameters = 0..self.plan.layout.parameters.len();
+        let parameters = parameters.map(|i| (BufferId(i), BufferId(of(i).expect("a gradient"))));
+        let input = buffers.iter().rposition(|b| b.name == "d input");
+        let input = (
+            self.inputs().0,
+            BufferId(input.expect("the input's gradient")),
+        );
+        parameters.chain([input]).collect()
+    }
+}
+
+fn norm(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|x| x * x).sum::<f64>().sqrt()
+}
+
+#[track_caller]
+fn assert_gradients(what: &str, model: &Sequential) {
+    let mut net = Net::new(model, SEED);
+    for (tensor, gradient) in net.gradients() {
+        net.run();
+        let exact = net.read(gradient);
+        let differences = net.differences(tensor);
+        let pairs = exact.iter().zip(&differences);
+        let distance = norm(pairs.map(|(&g, d)| f64::from(g) - d));
+        let error = distance / norm(differences.iter().copied());
+        let name = &net.plan.buffer(tensor).name;
+        assert!(error < TOLERANCE, "{what}: d {name} is off by {error:.1e}");
+    }
+}
+
+/// `layers` with a small classifier after them.
+fn with_head(model: Sequential) -> Sequential {
+    model
+        .add(Flatten::new())
+        .add(Dense::new(3).activation(Activation::Softmax))
+}
+
+fn conv(layer: Conv2D) -> Sequential {
+    // A second one, so that the first one's input gradient goes on through its activation.
+    with_head(
+        Sequential::new([6, 5, 2])
+            .add(layer)
+            .add(Conv2D::new(2, (2, 1)).padding(Padding::Same)),
+    )
+}
+
+#[test]
+fn of_convolutions_with_every_activation() {
+    for activation in POINTWISE {
+        let layer = Conv2D::new(3, 3).activation(activation);
+        assert_gradients(&format!("{activation:?}"), &conv(layer));
+    }
+}
+
+#[test]
+fn of_convolutions_with_every_stride_and_padding() {
+    for padding in [Padding::Valid, Padding::Same] {
+        for strides in [(1, 1), (2, 1), (2, 2), (3, 3)] {
+            for kernel in [(3, 3), (2, 3), (1, 1), (2, 2)] {
+                let layer = Conv2D::new(2, kernel)
+                    .strides(strides)
+                    .padding(padding)
+                    .activation(Activation::Tanh);
+                let what = format!("{padding:?} strides {strides:?} kernel {kernel:?}");
+                assert_gradients(&what, &conv(layer));
+            }
+        }
+    }
+}
+
+#[test]
+fn of_convolutions_without_bias() {
+    assert_gradients("no bias", &conv(Conv2D::new(2, 2).use_bias(false)));
+}
+
+#[test]
+fn of_pools_of_every_kind() {
+    for padding in [Padding::Valid, Padding::Same] {
+        for (size, strides) in [
+            ((2, 2), (2, 2)),
+            ((3, 3), (1, 1)),
+            ((3, 2), (2, 3)),
+            ((1, 2), (2, 3)),
+        ] {
+            let what = format!("{padding:?} pool {size:?} strides {strides:?}");
+            for activation in [Activation::Linear, Activation::Tanh] {
+                let before = || {
+                    let layer = Conv2D::new(2, 1).activation(activation);
+                    Sequential::new([5, 6, 1]).add(layer)
+                };
+                let max = MaxPooling2D::new(size).strides(strides).padding(padding);
+                assert_gradients(&format!("max {what}"), &with_head(before().add(max)));
+                let average = AveragePooling2D::new(size)
+                    .strides(strides)
+                    .padding(padding);
+                assert_gradients(
+                    &format!("average {what}"),
+                    &with_head(before().add(average)),
+                );
+                let sum = SumPooling2D::new(size).strides(strides).padding(padding);
+                assert_gradients(&format!("sum {what}"), &with_head(before().add(sum)));
+            }
+        }
+    }
+}
+
+#[test]
+fn of_pools_over_relu() {
+    let model = Sequential::new([6, 6, 1])
+        .add(Conv2D::new(3, 3).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2));
+    assert_gradients("max pool over relu", &with_head(model));
+}
+
+#[test]
+fn of_dense_layers_with_every_activation() {
+    for activation in POINTWISE {
+        for use_bias in [false, true] {
+            let layer = Dense::new(5).activation(activation).use_bias(use_bias);
+            let model = Sequential::new([2, 3, 1]).add(Flatten::new()).add(layer);
+            assert_gradients(
+                &format!("{activation:?} bias {use_bias}"),
+                &with_head(model),
+            );
+        }
+    }
+}
+
+#[test]
+fn of_activation_layers() {
+    for activation in [POINTWISE.as_slice(), &[Activation::Softmax]].concat() {
+        let layer = ActivationLayer::new(activation);
+        let what = format!("{activation:?}");
+        let after_conv = Sequential::new([3, 3, 2])
+            .add(Conv2D::new(3, 2).activation(Activation::Tanh))
+            .add(layer.clone());
+        assert_gradients(&what, &with_head(after_conv));
+        let first = Sequential::new([3, 3, 2]).add(layer);
+        assert_gradients(&format!("{what} first"), &with_head(first));
+    }
+}
+
+#[test]
+fn of_softmax_inside_a_network() {
+    let model = Sequential::new([2, 3, 1])
+        .add(Flatten::new())
+        .add(Dense::new(4).activation(Activation::Softmax))
+        .add(Dense::new(5).activation(Activation::Sigmoid));
+    assert_gradients("softmax inside", &with_head(model));
+}
+
+#[test]
+fn of_an_activation_before_the_last_softmax() {
+    let model = Sequential::new([2, 3, 1])
+        .add(Flatten::new())
+        .add(Dense::new(4).activation(Activation::Tanh))
+        .add(ActivationLayer::new(Activation::Softmax));
+    assert_gradients("tanh, then softmax", &model);
+}
