@@ -95,7 +95,9 @@ fn backend(c: &mut Criterion, backend: Backend) {
     let about = bench.executor.describe();
     eprintln!("{backend}: {} {}", about.adapter, about.driver);
     let mut group = c.benchmark_group(backend.name());
-    group.sample_size(20).measurement_time(Duration::from_secs(2));
+    group
+        .sample_size(20)
+        .measurement_time(Duration::from_secs(2));
     for i in 0..bench.plan.ops.len() {
         let op = &bench.plan.ops[i];
         group.throughput(Throughput::Elements(bench.plan.flops(op)));

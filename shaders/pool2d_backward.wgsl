@@ -39,3 +39,54 @@ fn pool2d_backward(
     }
     out[i] = sum;
 }
+
+// The same where windows do not overlap and nothing is padded: one invocation writes the SH x SW
+// cells of dx from one window's corner on, of which each takes its share of one dy or nothing.
+// Host constants: BH = ceil(IH / SH) and BW = ceil(IW / SW), the number of such blocks;
+// THROUGH_POOLED if `through` is the max pool's own output [BATCH, OH, OW, C], which is what its
+// largest cells are.
+@compute @workgroup_size(WORKGROUP)
+fn pool2d_backward_disjoint(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = flat_index(workgroup, local);
+    if i >= BATCH * BH * BW * C {
+        return;
+    }
+    let c = i % C;
+    let ox = (i / C) % BW;
+    let oy = (i / (C * BW)) % BH;
+    let n = i / (C * BW * BH);
+    var share = Cell(0.0);
+    var taken = Words(0u);
+    if oy < OH && ox < OW {
+        let o = ((n * OH + oy) * OW + ox) * C + c;
+        share = a[o];
+        if KIND == MAX {
+            taken = argmax[o];
+        } else if KIND == AVERAGE {
+            share /= f32(KH * KW);
+        }
+        if THROUGH_POOLED == 1u {
+            share *= derivative(ACTIVATION, through[o]);
+        }
+    }
+    for (var ky = 0u; ky < SH; ky++) {
+        for (var kx = 0u; kx < SW; kx++) {
+            let iy = oy * SH + ky;
+            let ix = ox * SW + kx;
+            if iy < IH && ix < IW {
+                let at = ((n * IH + iy) * IW + ix) * C + c;
+                var dx = select(Cell(0.0), share, Bools(ky < KH && kx < KW));
+                if KIND == MAX {
+                    dx = select(Cell(0.0), dx, taken == Words(ky * KW + kx));
+                }
+                if HAS_THROUGH == 1u && THROUGH_POOLED == 0u {
+                    dx *= derivative(ACTIVATION, through[at]);
+                }
+                out[at] = dx;
+            }
+        }
+    }
+}

@@ -126,9 +126,30 @@ impl GpuExecutor {
 
     /// Dispatches in one step of a program.
     pub fn dispatches_per_step(&self, program: Program, data: DataId) -> usize {
-        let program = &self.programs[program.0];
-        let ops = 0..program.plan.ops.len();
-        program.dispatches(ops, data, false).count()
+        self.programs[program.0].step(data).count()
+    }
+
+    /// Seconds that each dispatch of a step takes by itself, by wall clock: each is submitted
+    /// `repeats` times at once and waited for. The step's data must be loaded; its weights change.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn profile(&mut self, step: &Step, repeats: usize) -> Result<Vec<(&'static str, f64)>> {
+        self.bind_data(step)?;
+        while self.reap(true)? {}
+        self.gpu
+            .write_steps(&self.steps, 0, std::slice::from_ref(step));
+        let program = &self.programs[step.program.0];
+        let mut times = Vec::new();
+        for dispatch in program.step(step.data) {
+            let started = Instant::now();
+            let again = std::iter::repeat_n(dispatch, repeats);
+            self.gpu.submit_now(&self.steps, 0, again);
+            self.gpu.wait(None)?;
+            let seconds = started.elapsed().as_secs_f64() / repeats as f64;
+            times.push((dispatch.entry, seconds));
+        }
+        Ok(times)
     }
 
     fn arenas(&mut self) -> Result<&Arenas> {
@@ -195,9 +216,8 @@ impl GpuExecutor {
         });
         for (i, step) in self.queued.iter().enumerate() {
             let program = &self.programs[step.program.0];
-            let ops = 0..program.plan.ops.len();
             self.steps.select(&mut pass, first + i);
-            for dispatch in program.dispatches(ops, step.data, false) {
+            for dispatch in program.step(step.data) {
                 dispatch.encode(&mut pass);
             }
         }
@@ -398,8 +418,12 @@ impl Executor for GpuExecutor {
         }
         self.gpu
             .write_steps(&self.steps, 0, std::slice::from_ref(step));
-        let program = &self.programs[step.program.0];
-        let dispatches = program.dispatches(ops, step.data, true);
+        let Some(arenas) = &self.arenas else {
+            return Err(Error::Argument("the plan is not compiled".into()));
+        };
+        let program = &mut self.programs[step.program.0];
+        program.prepare_alone(&self.gpu, &self.steps, arenas)?;
+        let dispatches = program.alone(ops, step.data);
         self.gpu.submit_now(&self.steps, 0, dispatches);
         let bytes = self.gpu.read_back(&self.steps.metrics, 0, METRICS_BYTES)?;
         let words: Vec<u32> = bytemuck::pod_collect_to_vec(&bytes);

@@ -134,6 +134,8 @@ pub struct Pipeline {
 
 /// A call whose pipeline, buffers and grid are all set.
 pub struct Dispatch {
+    /// The kernel's name.
+    pub entry: &'static str,
     pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
     grid: [u32; 2],
@@ -197,6 +199,7 @@ impl GpuDevice {
         });
         self.check()?;
         Ok(Dispatch {
+            entry: call.entry,
             pipeline,
             bind_group,
             grid: grid.map(|n| n as u32),

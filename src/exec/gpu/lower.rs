@@ -1,7 +1,7 @@
 //! From operations to kernel calls: the table that names, for each operation, what runs.
 
 use super::kernel::Call;
-use super::tile::{Correlation, WeightGradient, cell_width};
+use super::tile::{Correlation, Pool, WeightGradient, cell_width};
 use super::tuning::Tuning;
 use crate::model::{Activation, PoolKind};
 use crate::optimizer::Optimizer;
@@ -52,6 +52,15 @@ pub struct Block {
     pub splits: u32,
 }
 
+/// Whether operations run one by one, or as a step in which neighbours are fused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Each operation writes what the plan says. For tests, fixtures and comparison.
+    Alone,
+    /// A convolution and the max pool behind it are one call; what lies between is not written.
+    Step,
+}
+
 /// All calls of a plan, operation by operation, and what they need beside the plan's buffers.
 #[derive(Debug, Default)]
 pub struct Lowered {
@@ -63,6 +72,26 @@ pub struct Lowered {
     pub blocks: Vec<Block>,
     /// Floats of partial gradients.
     pub partials: usize,
+    /// The pools that are fused with the convolution before them.
+    fused: Vec<FusedPool>,
+}
+
+/// A max pool that runs in the call of the convolution before it.
+#[derive(Clone, Copy, Debug)]
+struct FusedPool {
+    /// What the convolution would have written.
+    between: BufferId,
+    y: BufferId,
+    argmax: Option<BufferId>,
+    size: (usize, usize),
+    /// Rows and columns that windows hold; beyond, the gradient of `between` is zero.
+    live: (usize, usize),
+    /// In training, the gradients of `y` and of `between`.
+    gradients: Option<(BufferId, BufferId)>,
+    /// Whether only the kernel's gradient is wanted of the convolution: then the pool's backward
+    /// pass runs in that call too.
+    last: bool,
+    through: Option<Activation>,
 }
 
 /// Floats to a block.
@@ -70,8 +99,11 @@ const BLOCK: usize = 64;
 
 impl Lowered {
     /// The calls of `plan` for an adapter with this tuning.
-    pub fn new(plan: &Plan, tuning: &Tuning) -> Self {
+    pub fn new(plan: &Plan, tuning: &Tuning, mode: Mode) -> Self {
         let mut lowered = Self::default();
+        if mode == Mode::Step && !tuning.naive {
+            lowered.fused = fused_pools(plan, tuning);
+        }
         for op in &plan.ops {
             let before = lowered.blocks.len();
             let calls = lowered.lower(plan, tuning, op);
@@ -79,6 +111,13 @@ impl Lowered {
             lowered.pending.push(before..lowered.blocks.len());
         }
         lowered
+    }
+
+    /// Takes out the gather, whose buffers are known only when a data set is.
+    pub fn take_gather(&mut self, plan: &Plan) -> Option<Call<Slot>> {
+        let is_gather = |op: &Op| matches!(op, Op::Gather { .. });
+        let place = plan.ops.iter().position(is_gather)?;
+        self.ops[place].pop()
     }
 
     /// The call that sums some blocks.
@@ -108,7 +147,7 @@ impl Lowered {
                 tuning,
                 (b, *shape),
                 (*bias, *activation),
-                [*x, *w, *y],
+                ([*x, *w, *y], self.fused.iter().find(|f| f.between == *y)),
             )],
             Op::Conv2dBackwardInput {
                 shape,
@@ -121,7 +160,7 @@ impl Lowered {
                 tuning,
                 (b, *shape),
                 *through,
-                [*dy, *w, *dx],
+                ([*dy, *w, *dx], self.pool_behind(*dy).map(|f| f.live)),
             )],
             Op::Conv2dBackwardWeight {
                 shape,
@@ -135,14 +174,28 @@ impl Lowered {
                 x,
                 y,
                 argmax,
-            } => vec![pool2d_forward(b, shape, [*x, *y], *argmax)],
+            } => match self.fused.iter().any(|f| f.y == *y) {
+                true => vec![],
+                false => vec![pool2d_forward(b, shape, [*x, *y], *argmax)],
+            },
             Op::Pool2dBackward {
                 shape,
                 dy,
                 argmax,
                 dx,
                 through,
-            } => vec![pool2d_backward(b, shape, [*dy, *dx], *argmax, *through)],
+            } => {
+                // The largest cell is the pool's own output, so that is what the activation made.
+                let fused = self.fused.iter().find(|f| f.argmax == *argmax);
+                if fused.is_some_and(|f| f.last) {
+                    return vec![];
+                }
+                let through = through.map(|t| match fused {
+                    Some(fused) => (Through { y: fused.y, ..t }, 1),
+                    None => (t, 0),
+                });
+                vec![pool2d_backward(b, shape, [*dy, *dx], *argmax, through)]
+            }
             Op::DenseForward {
                 inputs,
                 outputs,
@@ -156,7 +209,7 @@ impl Lowered {
                 tuning,
                 dense(b, *inputs, *outputs),
                 (*bias, *activation),
-                [*x, *w, *y],
+                ([*x, *w, *y], None),
             )],
             Op::DenseBackwardInput {
                 inputs,
@@ -170,7 +223,7 @@ impl Lowered {
                 tuning,
                 dense(b, *inputs, *outputs),
                 *through,
-                [*dy, *w, *dx],
+                ([*dy, *w, *dx], None),
             )],
             Op::DenseBackwardWeight {
                 inputs,
@@ -247,13 +300,24 @@ impl Lowered {
         [x, dy, dw]: [BufferId; 3],
         dbias: Option<BufferId>,
     ) -> Vec<Call<Slot>> {
-        let gradient = WeightGradient {
+        let pool = self.pool_behind(dy).copied();
+        let mut gradient = WeightGradient {
             batch,
             window: shape.window,
             ic: shape.ic,
             oc: shape.oc,
             bias: dbias.is_some(),
+            dy: (shape.window.oh, shape.window.ow),
+            pool: None,
         };
+        if let Some(FusedPool { live, .. }) = pool {
+            (gradient.window.oh, gradient.window.ow) = live;
+        }
+        let last = pool.filter(|f| f.last);
+        if let Some(FusedPool { live, size, .. }) = last {
+            gradient.dy = (live.0 / size.0, live.1 / size.1);
+            gradient.pool = Some(size);
+        }
         let tile = gradient.tile(tuning).filter(|_| !tuning.naive);
         let Some(tile) = tile else {
             return naive_backward_weight((batch, shape), [x, dy, dw], dbias);
@@ -270,8 +334,21 @@ impl Lowered {
         if let Some(dbias) = dbias {
             self.sum_later(plan, dbias, (first + weights, stride), tile.splits);
         }
-        let buffers = [Slot::Buffer(x), Slot::Buffer(dy), Slot::Partials(first)];
-        vec![gradient.call(&tile, tuning, (stride, weights), buffers)]
+        let (dy, argmax, through) = match last {
+            Some(f) => (f.gradients.map_or(dy, |g| g.0), f.argmax.unwrap_or(dy), f.y),
+            None => (dy, dy, dy),
+        };
+        let [x, dy, argmax, through] = [x, dy, argmax, through].map(Slot::Buffer);
+        let activation = last.and_then(|f| f.through).unwrap_or_default();
+        let buffers = [x, dy, Slot::Partials(first), argmax, through];
+        let call = gradient.call(&tile, tuning, (stride, weights), buffers);
+        vec![call.sizes(&[("ACTIVATION", activation_number(activation))])]
+    }
+
+    /// The fused pool whose backward pass makes `dy`.
+    fn pool_behind(&self, dy: BufferId) -> Option<&FusedPool> {
+        let behind = |f: &&FusedPool| f.gradients.is_some_and(|(_, gradient)| gradient == dy);
+        self.fused.iter().find(behind)
     }
 
     /// Notes that a gradient is the sum of partials.
@@ -389,9 +466,9 @@ fn conv2d_forward(
     tuning: &Tuning,
     (batch, shape): (usize, ConvShape),
     (bias, activation): (Option<BufferId>, Activation),
-    [x, w, y]: [BufferId; 3],
+    ([x, w, y], fused): ([BufferId; 3], Option<&FusedPool>),
 ) -> Call<Slot> {
-    let window = shape.window;
+    let mut window = shape.window;
     let sizes = [
         ("HAS_BIAS", usize::from(bias.is_some())),
         ("HAS_THROUGH", 0),
@@ -408,20 +485,107 @@ fn conv2d_forward(
             .read(bias)
             .write(y);
     }
+    if let Some(pool) = fused {
+        // What no window of the pool holds is not computed.
+        window.oh = window.oh / pool.size.0 * pool.size.0;
+        window.ow = window.ow / pool.size.1 * pool.size.1;
+    }
     let correlation = Correlation {
         batch,
         window,
         rc: shape.ic,
         kc: shape.oc,
         flipped: false,
+        live: (window.ih, window.iw),
+        pool: fused.map(|pool| Pool {
+            size: pool.size,
+            argmax: pool.argmax.is_some(),
+        }),
     };
+    let [x, w, bias_or_w, y] = buffers;
+    let y = fused.map_or(y, |pool| Slot::Buffer(pool.y));
+    let argmax = fused.and_then(|pool| pool.argmax);
+    let argmax = argmax.map_or(Slot::Nothing, Slot::Buffer);
     let epilogue = match bias {
         Some(_) => "v = activate(ACTIVATION, v + extra[cell]);",
         None => "v = activate(ACTIVATION, v);",
     };
     correlation
-        .call(entry, tuning, epilogue, buffers)
+        .call(entry, tuning, epilogue, [x, w, bias_or_w, y, argmax])
         .sizes(&sizes)
+}
+
+/// Convolutions whose result goes into a max pool of disjoint, unpadded windows, and is else read
+/// by nobody but that pool's own backward pass.
+fn fused_pools(plan: &Plan, tuning: &Tuning) -> Vec<FusedPool> {
+    let pairs = plan.ops.iter().zip(plan.ops.iter().skip(1));
+    let fused = pairs.filter_map(|pair| match pair {
+        (
+            Op::Conv2dForward { y: between, .. },
+            Op::Pool2dForward {
+                shape,
+                x,
+                y,
+                argmax,
+            },
+        ) if between == x && shape.kind == PoolKind::Max && tiles(&shape.window) => {
+            let others = plan.ops.iter().filter(|op| op.reads().contains(between));
+            let only_this_pool = others.clone().all(|op| match op {
+                Op::Pool2dForward { y: other, .. } => other == y,
+                Op::Pool2dBackward { argmax: other, .. } => other == argmax,
+                _ => false,
+            });
+            only_this_pool.then(|| fused_pool(plan, tuning, shape, [*between, *y], *argmax))
+        }
+        _ => None,
+    });
+    fused.collect()
+}
+
+fn fused_pool(
+    plan: &Plan,
+    tuning: &Tuning,
+    shape: &PoolShape,
+    [between, y]: [BufferId; 2],
+    argmax: Option<BufferId>,
+) -> FusedPool {
+    let w = &shape.window;
+    let backward = plan.ops.iter().find_map(|op| match op {
+        Op::Pool2dBackward {
+            argmax: other,
+            dy,
+            dx,
+            through,
+            ..
+        } if argmax.is_some() && *other == argmax => Some((*dy, *dx, *through)),
+        _ => None,
+    });
+    let last = backward.is_some_and(|(_, dx, _)| {
+        let readers = plan.ops.iter().filter(|op| op.reads().contains(&dx));
+        // Only the tiled kernel can take the pool's backward pass in.
+        let weights = |op: &Op| match op {
+            Op::Conv2dBackwardWeight { shape, .. } => {
+                shape.window.taps() <= tuning.weight_accumulators
+            }
+            _ => false,
+        };
+        readers.clone().count() == 1 && readers.clone().all(weights) && w.taps() <= 16
+    });
+    FusedPool {
+        between,
+        y,
+        argmax,
+        size: (w.kh, w.kw),
+        live: (w.oh * w.kh, w.ow * w.kw),
+        gradients: backward.map(|(dy, dx, _)| (dy, dx)),
+        last,
+        through: backward.and_then(|(_, _, through)| through.map(|t| t.activation)),
+    }
+}
+
+/// Whether windows lie side by side without gaps, overlap or padding.
+fn tiles(w: &Window) -> bool {
+    (w.kh, w.kw) == (w.sh, w.sw) && (w.pad_top, w.pad_left) == (0, 0) && fits(w)
 }
 
 fn conv2d_backward_input(
@@ -429,7 +593,7 @@ fn conv2d_backward_input(
     tuning: &Tuning,
     (batch, shape): (usize, ConvShape),
     through: Option<Through>,
-    [dy, w, dx]: [BufferId; 3],
+    ([dy, w, dx], live): ([BufferId; 3], Option<(usize, usize)>),
 ) -> Call<Slot> {
     let window = shape.window;
     let (sizes, extra) = through_parts(through, dy);
@@ -465,13 +629,16 @@ fn conv2d_backward_input(
         rc: shape.oc,
         kc: shape.ic,
         flipped: true,
+        live: live.unwrap_or((window.oh, window.ow)),
+        pool: None,
     };
     let epilogue = match through {
         Some(_) => "v *= derivative(ACTIVATION, extra[at]);",
         None => "",
     };
+    let [dy, w, extra, dx] = buffers;
     correlation
-        .call(entry, tuning, epilogue, buffers)
+        .call(entry, tuning, epilogue, [dy, w, extra, dx, Slot::Nothing])
         .sizes(&sizes)
 }
 
@@ -528,19 +695,32 @@ fn pool2d_forward(
         .write(argmax.map_or(Slot::Nothing, Slot::Buffer))
 }
 
+/// Whether every window lies wholly inside the input.
+fn fits(w: &Window) -> bool {
+    (w.oh - 1) * w.sh + w.kh <= w.ih && (w.ow - 1) * w.sw + w.kw <= w.iw
+}
+
 fn pool2d_backward(
     batch: usize,
     shape: &PoolShape,
     [dy, dx]: [BufferId; 2],
     argmax: Option<BufferId>,
-    through: Option<Through>,
+    through: Option<(Through, usize)>,
 ) -> Call<Slot> {
     let text = include_str!("../../../shaders/pool2d_backward.wgsl");
     let w = &shape.window;
-    let (sizes, extra) = through_parts(through, dy);
-    pool_call("pool2d_backward", text, batch, shape)
+    let (sizes, extra) = through_parts(through.map(|(t, _)| t), dy);
+    let disjoint = w.kh <= w.sh && w.kw <= w.sw && (w.pad_top, w.pad_left) == (0, 0) && fits(w);
+    let (bh, bw) = (w.ih.div_ceil(w.sh), w.iw.div_ceil(w.sw));
+    let (entry, pixels) = match disjoint {
+        true => ("pool2d_backward_disjoint", bh * bw),
+        false => ("pool2d_backward", w.ih * w.iw),
+    };
+    pool_call(entry, text, batch, shape)
         .sizes(&sizes)
-        .invocations(batch * w.ih * w.iw * shape.c / cell_width(shape.c))
+        .sizes(&[("BH", bh), ("BW", bw)])
+        .sizes(&[("THROUGH_POOLED", through.map_or(0, |(_, pooled)| pooled))])
+        .invocations(batch * pixels * shape.c / cell_width(shape.c))
         .read(Slot::Buffer(dy))
         .write(Slot::Buffer(dx))
         .read(Slot::Buffer(argmax.unwrap_or(dy)))

@@ -12,9 +12,9 @@ mod kernel;
 mod lower;
 mod program;
 mod random;
-mod tile;
 #[cfg(test)]
 mod tests;
+mod tile;
 pub mod tuning;
 
 pub use adapter::{AdapterInfo, adapters};

@@ -8,7 +8,7 @@ use wgpu::{Buffer, BufferDescriptor, BufferUsages};
 use super::device::GpuDevice;
 use super::executor::{Arenas, GpuData, Steps};
 use super::kernel::{Call, Dispatch, Place};
-use super::lower::{Lowered, Slot};
+use super::lower::{Lowered, Mode, Slot};
 use crate::error::{Error, Result};
 use crate::exec::DataId;
 use crate::plan::{BufferId, Element, Op, Plan, Role};
@@ -17,22 +17,32 @@ use crate::plan::{BufferId, Element, Op, Plan, Role};
 pub struct GpuProgram {
     pub plan: Plan,
     buffers: HashMap<BufferId, Buffer>,
-    partials: Buffer,
-    blocks: Buffer,
     nothing: Buffer,
     /// The gather's call; its dispatch depends on the data set.
     gather: Option<Call<Slot>>,
     gathers: HashMap<DataId, Dispatch>,
-    /// For each operation its dispatches; empty for a gather.
+    /// What a step runs.
+    step: Listing,
+    /// What single operations run, made when first asked for.
+    alone: Option<Listing>,
+}
+
+/// The dispatches of a plan in one mode.
+#[derive(Default)]
+struct Listing {
+    /// For each operation its dispatches; none for a gather or for what is fused with another.
     ops: Vec<Vec<Dispatch>>,
-    /// For each operation the reduction that completes it when it runs alone.
-    alone: Vec<Option<Dispatch>>,
+}
+
+/// Scratch that a listing's dispatches share.
+struct Scratch {
+    partials: Buffer,
+    blocks: Buffer,
 }
 
 impl GpuProgram {
     /// Makes buffers, pipelines and bind groups.
     pub fn new(gpu: &GpuDevice, steps: &Steps, arenas: &Arenas, plan: &Plan) -> Result<Self> {
-        let lowered = Lowered::new(plan, &gpu.tuning());
         let mut buffers = HashMap::new();
         for (i, buffer) in plan.buffers.iter().enumerate() {
             if matches!(buffer.role, Role::Input | Role::Intermediate) {
@@ -41,53 +51,60 @@ impl GpuProgram {
                 buffers.insert(BufferId(i), made);
             }
         }
-        let blocks: &[u8] = bytemuck::cast_slice(&lowered.blocks);
         let mut program = Self {
             plan: plan.clone(),
             buffers,
-            partials: gpu.storage("partial gradients", 4 * lowered.partials as u64)?,
-            blocks: gpu.storage("blocks", blocks.len() as u64)?,
             nothing: gpu.storage("nothing", 16)?,
             gather: None,
             gathers: HashMap::new(),
-            ops: Vec::new(),
-            alone: Vec::new(),
+            step: Listing::default(),
+            alone: None,
         };
-        gpu.queue.write_buffer(&program.blocks, 0, blocks);
-        program.prepare(gpu, steps, arenas, lowered)?;
+        let mut lowered = Lowered::new(plan, &gpu.tuning(), Mode::Step);
+        program.gather = lowered.take_gather(plan);
+        program.step = program.listing(gpu, steps, arenas, lowered, Mode::Step)?;
         Ok(program)
     }
 
-    fn prepare(
-        &mut self,
+    /// Prepares single operations, unless that was done before.
+    pub fn prepare_alone(&mut self, gpu: &GpuDevice, steps: &Steps, arenas: &Arenas) -> Result<()> {
+        if self.alone.is_none() {
+            let mut lowered = Lowered::new(&self.plan, &gpu.tuning(), Mode::Alone);
+            lowered.take_gather(&self.plan);
+            self.alone = Some(self.listing(gpu, steps, arenas, lowered, Mode::Alone)?);
+        }
+        Ok(())
+    }
+
+    fn listing(
+        &self,
         gpu: &GpuDevice,
         steps: &Steps,
         arenas: &Arenas,
         lowered: Lowered,
-    ) -> Result<()> {
-        let Lowered { ops, pending, .. } = lowered;
-        for (i, (calls, range)) in ops.into_iter().zip(pending).enumerate() {
-            let is_gather = matches!(self.plan.ops[i], Op::Gather { .. });
-            let mut dispatches = Vec::new();
-            for call in calls {
-                if is_gather {
-                    self.gather = Some(call);
-                } else {
-                    dispatches.push(gpu.prepare(&call, &steps.layout, |slot| {
-                        self.place(arenas, steps, None, slot)
-                    })?);
-                }
+        mode: Mode,
+    ) -> Result<Listing> {
+        let blocks: &[u8] = bytemuck::cast_slice(&lowered.blocks);
+        let scratch = Scratch {
+            partials: gpu.storage("partial gradients", 4 * lowered.partials as u64)?,
+            blocks: gpu.storage("blocks", blocks.len() as u64)?,
+        };
+        gpu.queue.write_buffer(&scratch.blocks, 0, blocks);
+        let prepare = |call: &Call<Slot>| {
+            gpu.prepare(call, &steps.layout, |slot| {
+                self.place(arenas, steps, Source::Scratch(&scratch), slot)
+            })
+        };
+        let mut listing = Listing::default();
+        for (calls, pending) in lowered.ops.iter().zip(lowered.pending) {
+            let mut dispatches = calls.iter().map(prepare).collect::<Result<Vec<_>>>()?;
+            // In a step the update sums all partial gradients at once.
+            if mode == Mode::Alone && !pending.is_empty() {
+                dispatches.push(prepare(&Lowered::reduce(pending))?);
             }
-            let alone = match range.is_empty() {
-                true => None,
-                false => Some(gpu.prepare(&Lowered::reduce(range), &steps.layout, |slot| {
-                    self.place(arenas, steps, None, slot)
-                })?),
-            };
-            self.ops.push(dispatches);
-            self.alone.push(alone);
+            listing.ops.push(dispatches);
         }
-        Ok(())
+        Ok(listing)
     }
 
     /// Binds a data set to the gather, once.
@@ -103,27 +120,36 @@ impl GpuProgram {
         }
         if let Some(call) = &self.gather {
             let dispatch = gpu.prepare(call, &steps.layout, |slot| {
-                self.place(arenas, steps, Some(data), slot)
+                self.place(arenas, steps, Source::Data(data), slot)
             })?;
             self.gathers.insert(id, dispatch);
         }
         Ok(())
     }
 
-    /// The dispatches of some operations; with the reductions that complete each if `alone`.
-    pub fn dispatches(
-        &self,
+    /// The dispatches of a whole step.
+    pub fn step(&self, data: DataId) -> impl Iterator<Item = &Dispatch> {
+        self.list(&self.step, 0..self.plan.ops.len(), data)
+    }
+
+    /// The dispatches of some operations by themselves; see [`GpuProgram::prepare_alone`].
+    pub fn alone(&self, ops: Range<usize>, data: DataId) -> impl Iterator<Item = &Dispatch> {
+        let listing = self.alone.iter();
+        listing.flat_map(move |listing| self.list(listing, ops.clone(), data))
+    }
+
+    fn list<'a>(
+        &'a self,
+        listing: &'a Listing,
         ops: Range<usize>,
         data: DataId,
-        alone: bool,
-    ) -> impl Iterator<Item = &Dispatch> {
+    ) -> impl Iterator<Item = &'a Dispatch> {
         ops.flat_map(move |i| {
             let gather = match self.plan.ops[i] {
                 Op::Gather { .. } => self.gathers.get(&data),
                 _ => None,
             };
-            let completion = self.alone[i].as_ref().filter(|_| alone);
-            gather.into_iter().chain(&self.ops[i]).chain(completion)
+            gather.into_iter().chain(&listing.ops[i])
         })
     }
 
@@ -147,9 +173,14 @@ impl GpuProgram {
         &'a self,
         arenas: &'a Arenas,
         steps: &'a Steps,
-        data: Option<&'a GpuData>,
+        source: Source<'a>,
         slot: Slot,
     ) -> Place<'a> {
+        let (data, scratch) = match source {
+            Source::Data(data) => (Some(data), None),
+            Source::Scratch(scratch) => (None, Some(scratch)),
+        };
+        let partials = scratch.map_or(&self.nothing, |s| &s.partials);
         let whole = |buffer| Place {
             buffer,
             range: None,
@@ -170,11 +201,11 @@ impl GpuProgram {
             Slot::Partials(first) => {
                 let first = 4 * first as u64;
                 Place {
-                    buffer: &self.partials,
-                    range: Some((first, self.partials.size() - first)),
+                    buffer: partials,
+                    range: Some((first, partials.size() - first)),
                 }
             }
-            Slot::Blocks => whole(&self.blocks),
+            Slot::Blocks => whole(scratch.map_or(&self.nothing, |s| &s.blocks)),
             Slot::Metrics => whole(&steps.metrics),
             Slot::Nothing => whole(&self.nothing),
             Slot::Images => whole(data.map_or(&self.nothing, |d| &d.images)),
@@ -182,6 +213,13 @@ impl GpuProgram {
             Slot::Order => whole(data.map_or(&self.nothing, |d| &d.order)),
         }
     }
+}
+
+/// What a call may bind beside the plan's buffers.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Data(&'a GpuData),
+    Scratch(&'a Scratch),
 }
 
 impl GpuDevice {

@@ -28,6 +28,20 @@ pub struct Correlation {
     pub kc: usize,
     /// True if the weights are those of the forward pass, to be flipped and transposed.
     pub flipped: bool,
+    /// Rows and columns of the tensor read that can be other than zero; the rest is passed over.
+    pub live: (usize, usize),
+    /// A max pool that takes the result before it reaches memory; the window then ends where the
+    /// last pool does.
+    pub pool: Option<Pool>,
+}
+
+/// A max pool of windows that do not overlap.
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    /// Height and width.
+    pub size: (usize, usize),
+    /// Whether to note which cell was taken.
+    pub argmax: bool,
 }
 
 /// Channels handled at once: 4 if their number allows it.
@@ -60,6 +74,36 @@ impl Tile {
     fn pixels(&self) -> usize {
         self.ns * self.ph * self.pw
     }
+
+    /// Sample, row and column of output pixel `p`.
+    fn split(&self, p: usize) -> (usize, usize, usize) {
+        let (row, column) = (p / self.pw % self.ph, p % self.pw);
+        (p / (self.ph * self.pw), row, column)
+    }
+}
+
+/// The rectangle of pixels that is loaded for a patch, from this row and column under it on.
+#[derive(Clone, Copy, Debug)]
+struct Footprint {
+    row: usize,
+    column: usize,
+    rows: usize,
+    columns: usize,
+}
+
+impl Footprint {
+    fn len(&self) -> usize {
+        self.rows * self.columns
+    }
+
+    /// The number of a pixel under the patch, if it is loaded.
+    fn number(&self, sample: usize, row: usize, column: usize) -> Option<usize> {
+        let r = row.checked_sub(self.row).filter(|&r| r < self.rows)?;
+        let c = column
+            .checked_sub(self.column)
+            .filter(|&c| c < self.columns)?;
+        Some(sample * self.len() + r * self.columns + c)
+    }
 }
 
 /// Rows and columns of input under a patch.
@@ -76,8 +120,10 @@ const LOAD: usize = 70;
 const BROADCAST: usize = 2;
 const MULTIPLY_ADD: usize = 4;
 
-/// Terms in one kernel's text. Longer ones take seconds to compile.
-const LONGEST: usize = 2600;
+/// Most products in one kernel's text. Longer ones take seconds to compile.
+const LONGEST: usize = 1600;
+/// So many products have to save half the work of few.
+const PATIENCE: f64 = 20000.0;
 
 impl Correlation {
     fn lanes(&self, fetch: Fetch, q: usize) -> usize {
@@ -110,6 +156,7 @@ impl Correlation {
                             && self.terms(&tile) <= LONGEST
                             && cells.is_multiple_of(self.lanes(fetch, q))
                             && cells.is_multiple_of(q)
+                            && self.pools_whole(&tile)
                             && self.batch.is_multiple_of(ns);
                         if !fits {
                             continue;
@@ -122,13 +169,20 @@ impl Correlation {
                 }
             }
         }
+        let (ph, pw) = self.pool.map_or((1, 1), |pool| pool.size);
         let smallest = Tile {
             ns: 1,
-            ph: 1,
-            pw: 1,
+            ph,
+            pw,
             q: 1,
         };
         best.map_or(smallest, |(_, tile)| tile)
+    }
+
+    /// Whether a patch holds whole windows of the pool behind.
+    fn pools_whole(&self, tile: &Tile) -> bool {
+        let (kh, kw) = self.pool.map_or((1, 1), |pool| pool.size);
+        tile.ph.is_multiple_of(kh) && tile.pw.is_multiple_of(kw)
     }
 
     /// Products in the text.
@@ -138,10 +192,9 @@ impl Correlation {
     }
 
     /// Whether the four channels of a block are looped over, which keeps the text short. Few taps
-    /// make short sums, which are better made long by all channels in one expression; and flipped
-    /// weights are transposed in registers, which takes literal indices.
+    /// make short sums, which are better made long by all channels in one expression.
     fn loops(&self) -> bool {
-        self.window.taps() >= 4 && block(self.rc) == 4 && !self.flipped
+        self.window.taps() >= 4 && block(self.rc) == 4
     }
 
     fn patches(&self, tile: &Tile) -> (usize, usize) {
@@ -156,10 +209,9 @@ impl Correlation {
     }
 
     fn cost(&self, tile: &Tile, fetch: Fetch, tuning: &Tuning) -> f64 {
-        let (th, tw) = covered(&self.window, tile.ph, tile.pw);
         let rb = block(self.rc);
         let vectors = if rb == 4 { 1 } else { rb };
-        let pixels = tile.ns * th * tw;
+        let pixels = tile.ns * self.footprint(tile).len();
         let fetching = match fetch {
             Fetch::Direct => pixels * vectors * LOAD,
             Fetch::Subgroup => pixels.div_ceil(8) * vectors * LOAD + pixels * rb * BROADCAST,
@@ -169,7 +221,9 @@ impl Correlation {
         let invocations = self.invocations(tile);
         // Too few invocations leave a part of the adapter idle.
         let idle = (tuning.busy as f64 / invocations as f64).max(1.0);
-        (fetching + weights + arithmetic) as f64 * invocations as f64 * idle
+        // A long text is slow to compile, and has to be worth it.
+        let patience = 1.0 + self.terms(tile) as f64 / PATIENCE;
+        (fetching + weights + arithmetic) as f64 * invocations as f64 * idle * patience
     }
 
     /// The kernel: `entry` names it, `epilogue` is the text that turns `v` (one accumulator) into
@@ -179,7 +233,7 @@ impl Correlation {
         entry: &'static str,
         tuning: &Tuning,
         epilogue: &str,
-        [x, w, extra, out]: [B; 4],
+        [x, w, extra, out, argmax]: [B; 5],
     ) -> Call<B> {
         let tile = self.tile(tuning);
         let fetch = self.fetch(tuning);
@@ -194,6 +248,7 @@ impl Correlation {
             .read(w)
             .read(extra)
             .write(out)
+            .write(argmax)
     }
 
     fn text(&self, entry: &str, tile: &Tile, fetch: Fetch, epilogue: &str) -> String {
@@ -209,13 +264,17 @@ impl Correlation {
 @group(1) @binding(1) var<storage, read> w: array<{weight}>;
 @group(1) @binding(2) var<storage, read> extra: array<Cell>;
 @group(1) @binding(3) var<storage, read_write> y: array<Cell>;
+@group(1) @binding(4) var<storage, read_write> argmax: array<Words>;
 "
         );
         s += &head(entry);
         self.coordinates(&mut s, tile, fetch);
         self.pixels(&mut s, tile, fetch, rb);
         self.accumulate(&mut s, tile, fetch);
-        self.store(&mut s, tile, epilogue);
+        match self.pool {
+            None => self.store(&mut s, tile, epilogue),
+            Some(pool) => self.store_pooled(&mut s, tile, epilogue, pool),
+        }
         s += "}\n";
         s
     }
@@ -257,28 +316,58 @@ let ox = place % {across}u * {pw}u;"
         );
     }
 
-    /// True if some pixel under some patch may lie outside the input.
+    /// Whether one patch covers the whole output, so that each pixel's place is known here.
+    fn whole(&self, tile: &Tile) -> bool {
+        self.patches(tile) == (1, 1)
+    }
+
+    /// The pixels that a patch reads. Where it covers the whole output, those outside the input are
+    /// known here and left out; elsewhere the kernel finds out.
+    fn footprint(&self, tile: &Tile) -> Footprint {
+        let w = &self.window;
+        let (rows, columns) = covered(w, tile.ph, tile.pw);
+        if !self.whole(tile) {
+            return Footprint {
+                row: 0,
+                column: 0,
+                rows,
+                columns,
+            };
+        }
+        Footprint {
+            row: w.pad_top,
+            column: w.pad_left,
+            rows: self.live.0.min(rows - w.pad_top),
+            columns: self.live.1.min(columns - w.pad_left),
+        }
+    }
+
+    /// True if some pixel under some patch may lie outside the input and nobody knows before.
     fn guarded(&self, tile: &Tile) -> bool {
+        if self.whole(tile) {
+            return false;
+        }
         let w = &self.window;
         let (down, across) = self.patches(tile);
         let (th, tw) = covered(w, tile.ph, tile.pw);
         w.pad_top > 0
             || w.pad_left > 0
-            || (down - 1) * tile.ph * w.sh + th > w.ih
-            || (across - 1) * tile.pw * w.sw + tw > w.iw
+            || (down - 1) * tile.ph * w.sh + th > self.live.0
+            || (across - 1) * tile.pw * w.sw + tw > self.live.1
     }
 
     /// The address `a` of each pixel under the patch, and whether it is real (`k`).
     fn pixels(&self, s: &mut String, tile: &Tile, fetch: Fetch, rb: usize) {
         let w = &self.window;
-        let (th, tw) = covered(w, tile.ph, tile.pw);
-        let count = tile.ns * th * tw;
-        let per_pixel = self.rc / if rb == 4 { 4 } else { 1 };
+        let foot = self.footprint(tile);
+        let (th, tw) = (foot.rows, foot.columns);
+        let count = tile.ns * foot.len();
+        let per_pixel = self.rc / if rb.is_multiple_of(4) { 4 } else { 1 };
         let guarded = self.guarded(tile);
         let _ = writeln!(
             s,
-            "let iy = oy * {}u - {}u;\nlet ix = ox * {}u - {}u;",
-            w.sh, w.pad_top, w.sw, w.pad_left
+            "let iy = oy * {}u + {}u - {}u;\nlet ix = ox * {}u + {}u - {}u;",
+            w.sh, foot.row, w.pad_top, w.sw, foot.column, w.pad_left
         );
         for i in 0..count_of(count, fetch) {
             let (sample, row, column) = match fetch {
@@ -298,11 +387,12 @@ let ox = place % {across}u * {pw}u;"
             };
             let _ = writeln!(s, "let y{i} = iy + {row};\nlet x{i} = ix + {column};");
             let (y, x) = if guarded {
-                let _ = writeln!(s, "let k{i} = y{i} < {}u && x{i} < {}u;", w.ih, w.iw);
+                let (rows, columns) = self.live;
+                let _ = writeln!(s, "let k{i} = y{i} < {rows}u && x{i} < {columns}u;");
                 // A pixel outside is loaded from the nearest address that exists, and dropped.
                 (
-                    format!("min(y{i}, {}u)", w.ih - 1),
-                    format!("min(x{i}, {}u)", w.iw - 1),
+                    format!("min(y{i}, {}u)", rows - 1),
+                    format!("min(x{i}, {}u)", columns - 1),
                 )
             } else {
                 (format!("y{i}"), format!("x{i}"))
@@ -325,12 +415,11 @@ let ox = place % {across}u * {pw}u;"
         let turns = self.rc / rb;
         let _ = writeln!(s, "for (var turn = 0u; turn < {turns}u; turn++) {{");
         let guarded = self.guarded(tile);
-        let (th, tw) = covered(&self.window, tile.ph, tile.pw);
-        load_pixels(s, tile.ns * th * tw, rb, fetch, guarded);
+        let pixels = tile.ns * self.footprint(tile).len();
+        load_pixels(s, pixels, rb, fetch, guarded);
         if self.flipped && rb == 4 {
             self.load_flipped_rows(s, tile);
         }
-        let pixels = tile.ns * th * tw;
         if self.loops() {
             s.push_str("for (var j = 0u; j < 4u; j++) {\n");
             self.load_weights(s, tile, Channel::Loop, "");
@@ -409,17 +498,17 @@ let ox = place % {across}u * {pw}u;"
     /// One expression per accumulator, over all taps.
     fn sum(&self, s: &mut String, tile: &Tile, suffixes: &[String]) {
         let w = &self.window;
-        let (th, tw) = covered(w, tile.ph, tile.pw);
+        let foot = self.footprint(tile);
         for p in 0..tile.pixels() {
-            let (sample, py, px) = (p / (tile.ph * tile.pw), p / tile.pw % tile.ph, p % tile.pw);
+            let (sample, py, px) = tile.split(p);
             for r in 0..tile.q {
                 let _ = write!(s, "c{p}_{r} = c{p}_{r}");
                 for suffix in suffixes {
                     for tap in 0..w.taps() {
-                        let row = py * w.sh + tap / w.kw;
-                        let column = px * w.sw + tap % w.kw;
-                        let pixel = (sample * th + row) * tw + column;
-                        let _ = write!(s, " + s{pixel}{suffix} * w{tap}_{r}{suffix}");
+                        let (row, column) = (py * w.sh + tap / w.kw, px * w.sw + tap % w.kw);
+                        if let Some(pixel) = foot.number(sample, row, column) {
+                            let _ = write!(s, " + s{pixel}{suffix} * w{tap}_{r}{suffix}");
+                        }
                     }
                 }
                 s.push_str(";\n");
@@ -450,6 +539,53 @@ var v = c{p}_{r}; {epilogue} y[at] = v; }}",
     }
 }
 
+impl Correlation {
+    /// The first largest of each window of the pool, as `pool2d_forward` takes it.
+    fn store_pooled(&self, s: &mut String, tile: &Tile, epilogue: &str, pool: Pool) {
+        let w = &self.window;
+        let (kh, kw) = pool.size;
+        let cells = self.kc / cell_width(self.kc);
+        let overhang = !w.oh.is_multiple_of(tile.ph) || !w.ow.is_multiple_of(tile.pw);
+        let corners = (0..tile.pixels()).filter(|&p| {
+            let (_, py, px) = tile.split(p);
+            py % kh == 0 && px % kw == 0
+        });
+        for corner in corners {
+            let (sample, py, px) = tile.split(corner);
+            if overhang {
+                let _ = write!(s, "if oy + {py}u < {}u && ox + {px}u < {}u ", w.oh, w.ow);
+            }
+            s.push_str("{\n");
+            for r in 0..tile.q {
+                let _ = writeln!(
+                    s,
+                    "{{ let cell = cell0 + {r}u; let at = (((n0 + {sample}u) * {}u + (oy + {py}u) / {kh}u) * {}u + (ox + {px}u) / {kw}u) * {cells}u + cell;
+var best = Cell(0.0); var taken = Words(0u);",
+                    w.oh / kh,
+                    w.ow / kw
+                );
+                for tap in 0..kh * kw {
+                    let p = corner + tap / kw * tile.pw + tap % kw;
+                    let better = match tap {
+                        0 => "Bools(true)",
+                        _ => "(v > best) | is_nan(v)",
+                    };
+                    let _ = writeln!(
+                        s,
+                        "{{ var v = c{p}_{r}; {epilogue} let better = {better}; best = select(best, v, better); taken = select(taken, Words({tap}u), better); }}"
+                    );
+                }
+                s.push_str("y[at] = best;");
+                if pool.argmax {
+                    s.push_str(" argmax[at] = taken;");
+                }
+                s.push_str(" }\n");
+            }
+            s.push_str("}\n");
+        }
+    }
+}
+
 /// The gradient of a convolution's kernel and bias.
 #[derive(Clone, Copy, Debug)]
 pub struct WeightGradient {
@@ -463,6 +599,12 @@ pub struct WeightGradient {
     pub oc: usize,
     /// Whether there is a bias.
     pub bias: bool,
+    /// Rows and columns of the tensor `dy`; the window's output size may be smaller, where the
+    /// rest of `dy` is known to be zero.
+    pub dy: (usize, usize),
+    /// Height and width of a max pool behind the convolution, where `dy` is the gradient of the
+    /// pool's output and the pool's backward pass happens here.
+    pub pool: Option<(usize, usize)>,
 }
 
 /// How a weight gradient is cut up.
@@ -491,10 +633,10 @@ impl WeightGradient {
                     Fetch::Subgroup => 8 * q,
                 })
         };
-        let rb = block(self.ic);
-        let (rb, q) = [(rb, 2), (rb, 1), (1, 2), (1, 1)]
-            .into_iter()
-            .find(|&(rb, q)| fits(rb, q))?;
+        let blocks = [16, 8, block(self.ic), 1];
+        let blocks = blocks.into_iter().filter(|&rb| self.ic.is_multiple_of(rb));
+        let choices = blocks.flat_map(|rb| [(rb, 2), (rb, 1)]);
+        let (rb, q) = choices.into_iter().find(|&(rb, q)| fits(rb, q))?;
         let (ph, pw) = self.patch(taps * rb * q);
         let units = self.units(ph, pw);
         let invocations = self.ic / rb * cells / q;
@@ -519,10 +661,11 @@ impl WeightGradient {
     /// The patch that loads least per multiply-add, among those whose text is short enough.
     fn patch(&self, accumulators: usize) -> (usize, usize) {
         let w = &self.window;
-        let mut best = (f64::INFINITY, (1, 1));
-        for ph in 1..=w.oh.min(8) {
-            for pw in 1..=w.ow.min(16) {
-                if ph * pw > 26 || ph * pw * accumulators > LONGEST / 2 {
+        let (kh, kw) = self.pool.unwrap_or((1, 1));
+        let mut best = (f64::INFINITY, (kh, kw));
+        for ph in (kh..=w.oh.min(8)).step_by(kh) {
+            for pw in (kw..=w.ow.min(16)).step_by(kw) {
+                if ph * pw > 32 || ph * pw * accumulators > LONGEST * 5 / 9 {
                     continue;
                 }
                 let (th, tw) = covered(w, ph, pw);
@@ -550,7 +693,7 @@ impl WeightGradient {
         tile: &WeightTile,
         tuning: &Tuning,
         (stride, bias_at): (usize, usize),
-        [x, dy, out]: [B; 3],
+        [x, dy, out, argmax, through]: [B; 5],
     ) -> Call<B> {
         let fetch = self.fetch(tuning);
         let text = self.text(tile, fetch, stride, bias_at);
@@ -564,14 +707,21 @@ impl WeightGradient {
             .read(x)
             .read(dy)
             .write(out)
+            .read(argmax)
+            .read(through)
     }
 
     fn text(&self, tile: &WeightTile, fetch: Fetch, stride: usize, bias_at: usize) -> String {
-        let pixel = if tile.rb == 4 { "vec4<f32>" } else { "f32" };
+        let pixel = match tile.rb.is_multiple_of(4) {
+            true => "vec4<f32>",
+            false => "f32",
+        };
         let mut s = format!(
             "@group(1) @binding(0) var<storage, read> x: array<{pixel}>;
 @group(1) @binding(1) var<storage, read> dy: array<Cell>;
 @group(1) @binding(2) var<storage, read_write> dw: array<Cell>;
+@group(1) @binding(3) var<storage, read> argmax: array<Words>;
+@group(1) @binding(4) var<storage, read> through: array<Cell>;
 "
         );
         s += &head("conv2d_backward_weight");
@@ -645,6 +795,8 @@ let ox = place % {across}u * {}u;",
             rc: self.ic,
             kc: self.oc,
             flipped: false,
+            live: (w.ih, w.iw),
+            pool: None,
         };
         let patch = Tile {
             ns: 1,
@@ -653,14 +805,17 @@ let ox = place % {across}u * {}u;",
             q: tile.q,
         };
         as_correlation.pixels(s, &patch, fetch, tile.rb);
-        let (th, tw) = covered(w, tile.ph, tile.pw);
+        let foot = as_correlation.footprint(&patch);
         let guarded = as_correlation.guarded(&patch);
-        load_pixels(s, th * tw, tile.rb, fetch, guarded);
-        self.load_dy(s, tile);
+        load_pixels(s, foot.len(), tile.rb, fetch, guarded);
+        match self.pool {
+            None => self.load_dy(s, tile),
+            Some(size) => self.load_pooled_dy(s, tile, size),
+        }
         for j in 0..tile.rb {
             s.push_str("{\n");
-            broadcast(s, th * tw, tile.rb, Channel::Literal(j), "", fetch);
-            self.sum(s, tile, j);
+            broadcast(s, foot.len(), tile.rb, Channel::Literal(j), "", fetch);
+            self.sum(s, tile, &foot, j);
             s.push_str("}\n");
         }
         for r in 0..tile.q {
@@ -672,42 +827,75 @@ let ox = place % {across}u * {}u;",
         s.push_str("}\n");
     }
 
+    /// `d{p}_{r}`: the gradient of each output pixel of the patch.
     fn load_dy(&self, s: &mut String, tile: &WeightTile) {
-        let w = &self.window;
-        let cells = self.oc / cell_width(self.oc);
-        let overhang = !w.oh.is_multiple_of(tile.ph) || !w.ow.is_multiple_of(tile.pw);
         for p in 0..tile.ph * tile.pw {
-            let (py, px) = (p / tile.pw, p % tile.pw);
+            let place = self.place(tile, (p / tile.pw, p % tile.pw), (1, 1));
             for r in 0..tile.q {
-                let at = |y: &str, x: &str| {
-                    format!(
-                        "dy[((n0 * {}u + {y}) * {}u + {x}) * {cells}u + cell0 + {r}u]",
-                        w.oh, w.ow
-                    )
-                };
-                let (y, x) = (format!("oy + {py}u"), format!("ox + {px}u"));
-                let value = if overhang {
-                    let (my, mx) = (
-                        format!("min({y}, {}u)", w.oh - 1),
-                        format!("min({x}, {}u)", w.ow - 1),
-                    );
-                    format!(
-                        "select(Cell(0.0), {}, {y} < {}u && {x} < {}u)",
-                        at(&my, &mx),
-                        w.oh,
-                        w.ow
-                    )
-                } else {
-                    at(&y, &x)
-                };
+                let value = place.guarded(&format!("dy[{} + {r}u]", place.at));
                 let _ = writeln!(s, "let d{p}_{r} = {value};");
             }
         }
     }
 
-    fn sum(&self, s: &mut String, tile: &WeightTile, j: usize) {
+    /// The same from the gradient of the max pool's output: the cell taken has all of it, times the
+    /// derivative of the activation, which made the pool's output too.
+    fn load_pooled_dy(&self, s: &mut String, tile: &WeightTile, (kh, kw): (usize, usize)) {
+        for corner in 0..tile.ph * tile.pw {
+            let (py, px) = (corner / tile.pw, corner % tile.pw);
+            if py % kh != 0 || px % kw != 0 {
+                continue;
+            }
+            let place = self.place(tile, (py, px), (kh, kw));
+            for r in 0..tile.q {
+                let at = format!("{} + {r}u", place.at);
+                let share = format!("dy[{at}] * derivative(ACTIVATION, through[{at}])");
+                let _ = writeln!(
+                    s,
+                    "let g{corner}_{r} = {};\nlet t{corner}_{r} = argmax[{at}];",
+                    place.guarded(&share)
+                );
+                for tap in 0..kh * kw {
+                    let p = (py + tap / kw) * tile.pw + px + tap % kw;
+                    let _ = writeln!(
+                        s,
+                        "let d{p}_{r} = select(Cell(0.0), g{corner}_{r}, t{corner}_{r} == Words({tap}u));"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Where the gradient of an output pixel lies, or of the window of a pool that starts there.
+    fn place(
+        &self,
+        tile: &WeightTile,
+        (py, px): (usize, usize),
+        (kh, kw): (usize, usize),
+    ) -> Place {
         let w = &self.window;
-        let (_, tw) = covered(w, tile.ph, tile.pw);
+        let cells = self.oc / cell_width(self.oc);
+        let (y, x) = (format!("(oy + {py}u)"), format!("(ox + {px}u)"));
+        let overhang = !w.oh.is_multiple_of(tile.ph) || !w.ow.is_multiple_of(tile.pw);
+        let exists = overhang.then(|| format!("{y} < {}u && {x} < {}u", w.oh, w.ow));
+        let (y, x) = match overhang {
+            true => (
+                format!("min({y}, {}u)", w.oh - 1),
+                format!("min({x}, {}u)", w.ow - 1),
+            ),
+            false => (y, x),
+        };
+        let (rows, columns) = self.dy;
+        Place {
+            at: format!(
+                "((n0 * {rows}u + {y} / {kh}u) * {columns}u + {x} / {kw}u) * {cells}u + cell0"
+            ),
+            exists,
+        }
+    }
+
+    fn sum(&self, s: &mut String, tile: &WeightTile, foot: &Footprint, j: usize) {
+        let w = &self.window;
         for tap in 0..w.taps() {
             for r in 0..tile.q {
                 let c = tap * tile.rb + j;
@@ -715,7 +903,9 @@ let ox = place % {across}u * {}u;",
                 for p in 0..tile.ph * tile.pw {
                     let row = p / tile.pw * w.sh + tap / w.kw;
                     let column = p % tile.pw * w.sw + tap % w.kw;
-                    let _ = write!(s, " + s{} * d{p}_{r}", row * tw + column);
+                    if let Some(pixel) = foot.number(0, row, column) {
+                        let _ = write!(s, " + s{pixel} * d{p}_{r}");
+                    }
                 }
                 s.push_str(";\n");
             }
@@ -747,6 +937,21 @@ let ox = place % {across}u * {}u;",
                     bias_at / width
                 );
             }
+        }
+    }
+}
+
+/// An address in the text, and when there is something at it.
+struct Place {
+    at: String,
+    exists: Option<String>,
+}
+
+impl Place {
+    fn guarded(&self, value: &str) -> String {
+        match &self.exists {
+            Some(exists) => format!("select(Cell(0.0), {value}, {exists})"),
+            None => value.to_owned(),
         }
     }
 }
@@ -783,7 +988,7 @@ impl Display for Channel {
     }
 }
 
-/// `v{i}`: a vec4 of each pixel, or `v{i}_{j}`: its single channels.
+/// `v{i}_{h}`: the vec4s of each pixel's block of channels, or its single channels.
 fn load_pixels(s: &mut String, pixels: usize, rb: usize, fetch: Fetch, guarded: bool) {
     for i in 0..count_of(pixels, fetch) {
         let mut load = |name: String, at: String, zero: &str| {
@@ -793,8 +998,12 @@ fn load_pixels(s: &mut String, pixels: usize, rb: usize, fetch: Fetch, guarded: 
             };
             let _ = writeln!(s, "let {name} = {value};");
         };
-        if rb == 4 {
-            load(format!("v{i}"), format!("a{i} + turn"), "vec4<f32>()");
+        if rb.is_multiple_of(4) {
+            let vectors = rb / 4;
+            for h in 0..vectors {
+                let at = format!("a{i} + turn * {vectors}u + {h}u");
+                load(format!("v{i}_{h}"), at, "vec4<f32>()");
+            }
             continue;
         }
         for j in 0..rb {
@@ -807,9 +1016,10 @@ fn load_pixels(s: &mut String, pixels: usize, rb: usize, fetch: Fetch, guarded: 
 /// `s{i}{suffix}`: channel `j` of each pixel, for all invocations that share it.
 fn broadcast(s: &mut String, pixels: usize, rb: usize, j: Channel, suffix: &str, fetch: Fetch) {
     let channel = |i: usize| match (rb, j) {
-        (4, _) => format!("v{i}[{j}]"),
+        (rb, Channel::Literal(j)) if rb.is_multiple_of(4) => format!("v{i}_{}[{}]", j / 4, j % 4),
         (_, Channel::Literal(j)) => format!("v{i}_{j}"),
-        (_, Channel::Loop) => format!("v{i}_0"),
+        // Only a single vec4 is looped over.
+        (_, Channel::Loop) => format!("v{i}_0[j]"),
     };
     match fetch {
         Fetch::Direct => {

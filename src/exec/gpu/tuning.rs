@@ -33,16 +33,16 @@ impl Tuning {
     pub const SOFTWARE: Self = Self {
         naive: false,
         fetch: Fetch::Direct,
-        accumulators: 40,
-        weight_accumulators: 40,
+        accumulators: 100,
+        weight_accumulators: 80,
         busy: 16 * 8,
     };
 
     /// For software adapters with subgroups of 8 lanes (lavapipe).
     pub const SOFTWARE_SUBGROUP: Self = Self {
         fetch: Fetch::Subgroup,
-        accumulators: 40,
-        weight_accumulators: 72,
+        accumulators: 176,
+        weight_accumulators: 144,
         ..Self::SOFTWARE
     };
 

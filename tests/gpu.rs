@@ -1,0 +1,199 @@
+//! What is particular to the GPU: kernel variants, fused steps, random bits, equal bytes.
+
+mod common;
+
+use std::sync::Arc;
+
+use cnn_gpu::check::{cases, check_case};
+use cnn_gpu::data::{Dataset, digits};
+use cnn_gpu::exec::gpu::tuning::{Fetch, Tuning};
+use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
+use cnn_gpu::exec::{Backend, Executor, Step};
+use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequential};
+use cnn_gpu::optimizer::Optimizer;
+use cnn_gpu::plan::{Plan, Purpose};
+use cnn_gpu::rng::{Key, Stream};
+use cnn_gpu::shape::Padding;
+use cnn_gpu::state::{Layout, State};
+
+fn device() -> GpuDevice {
+    let name = std::env::var("CNN_GPU_TEST_BACKEND").unwrap_or_else(|_| "vulkan".into());
+    let backend: Backend = name.parse().unwrap_or_else(|e| panic!("{e}"));
+    GpuDevice::find(backend, None)
+        .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"))
+}
+
+/// The variants that are not this adapter's own choice, but can run on it.
+fn other_variants() -> Vec<Tuning> {
+    let own = device().tuning();
+    let all = [
+        Tuning::NAIVE,
+        Tuning::HARDWARE,
+        Tuning::SOFTWARE,
+        Tuning::SOFTWARE_SUBGROUP,
+    ];
+    // Handing pixels round needs subgroups of 8, which only an adapter that chose it surely has.
+    let can = |t: &Tuning| t.fetch == Fetch::Direct || own.fetch == Fetch::Subgroup;
+    all.into_iter().filter(|t| *t != own && can(t)).collect()
+}
+
+/// Every fourth case of the tiled operations; the adapter's own choice runs all of them in
+/// `tests/ops.rs`.
+#[test]
+fn every_kernel_variant_agrees_with_the_reference() {
+    for tuning in other_variants() {
+        let gpu = Arc::new(device().with_tuning(tuning));
+        let factory = |layout: Arc<Layout>| -> Box<dyn Executor> {
+            Box::new(GpuExecutor::new(Arc::clone(&gpu), layout))
+        };
+        for op in [
+            "conv2d_forward",
+            "conv2d_backward_input",
+            "conv2d_backward_weight",
+        ] {
+            for case in cases::of(op).iter().step_by(4) {
+                let result = check_case(&factory, case);
+                assert!(result.passes(), "{tuning:?}: {}", result.message());
+            }
+        }
+    }
+}
+
+/// A network in which a step fuses what single operations do not: pools behind convolutions, one of
+/// which overlaps and so stays by itself.
+fn network() -> Sequential {
+    Sequential::new([13, 12, 3])
+        .add(Conv2D::new(8, 3).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2))
+        .add(
+            Conv2D::new(32, 2)
+                .padding(Padding::Same)
+                .activation(Activation::Tanh),
+        )
+        .add(MaxPooling2D::new([2, 3]))
+        .add(
+            Conv2D::new(5, 2)
+                .padding(Padding::Same)
+                .activation(Activation::Sigmoid),
+        )
+        .add(MaxPooling2D::new(2).strides(1))
+        .add(Flatten::new())
+        .add(Dense::new(7).activation(Activation::Relu))
+        .add(Dense::new(10).activation(Activation::Softmax))
+}
+
+fn noise(model: &Sequential, n: usize) -> Dataset {
+    let size: usize = model.input_shape.iter().product();
+    let key = Key::new(7).stream(Stream::Check, 0);
+    let images = (0..(n * size) as u32).map(|i| key.bits(i) as u8).collect();
+    let labels = (0..n).map(|i| (i * 7 % 10) as u8).collect();
+    Dataset::new("noise", "test", model.input_shape, 10, images, labels)
+        .unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// Trains a few steps, the last one short, and returns the weights.
+fn trained(mut executor: Box<dyn Executor>, model: &Sequential, batch: usize) -> State {
+    let optimizer = Optimizer::adam();
+    let run = || -> cnn_gpu::Result<State> {
+        let data = noise(model, 2 * batch + 3);
+        let mut state = State::new(Layout::new(model)?, 11);
+        let plan = Plan::new(model, Purpose::Training(optimizer), batch)?;
+        let program = executor.compile(&plan)?;
+        let id = executor.load(&data)?;
+        executor.upload(&state)?;
+        for (t, offset) in (0..data.len()).step_by(batch).enumerate() {
+            executor.enqueue(&Step {
+                program,
+                data: id,
+                offset,
+                rows: batch.min(data.len() - offset),
+                rate: optimizer.rate(t as u64 + 1),
+            })?;
+        }
+        executor.completed(true)?;
+        executor.download(&mut state)?;
+        Ok(state)
+    };
+    let mut run = run;
+    run().unwrap_or_else(|e| panic!("{e}"))
+}
+
+#[test]
+fn fused_steps_agree_with_the_reference_in_every_variant() {
+    let model = network();
+    let layout = Layout::new(&model).unwrap_or_else(|e| panic!("{e}"));
+    let expected = trained(common::reference(Arc::clone(&layout)), &model, 8);
+    let tunings = other_variants().into_iter().chain([device().tuning()]);
+    for tuning in tunings {
+        let gpu = Arc::new(device().with_tuning(tuning));
+        let executor = Box::new(GpuExecutor::new(gpu, Arc::clone(&layout)));
+        let got = trained(executor, &model, 8);
+        for p in &layout.parameters {
+            let pairs = got.params[p.range()]
+                .iter()
+                .zip(&expected.params[p.range()]);
+            let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0f32, f32::max);
+            // Adam moves each weight by 0.001 a step; a hundredth of that is a wrong gradient.
+            assert!(worst < 3e-5, "{tuning:?}: {} is off by {worst:e}", p.name);
+        }
+    }
+}
+
+#[test]
+fn two_runs_on_one_adapter_give_the_same_bytes() {
+    let model = network();
+    let layout = Layout::new(&model).unwrap_or_else(|e| panic!("{e}"));
+    let hashes: Vec<String> = (0..3)
+        .map(|_| trained(common::gpu(Arc::clone(&layout)), &model, 16).weights_hash())
+        .collect();
+    assert_eq!(hashes[0], hashes[1]);
+    assert_eq!(hashes[0], hashes[2]);
+}
+
+#[test]
+fn random_bits_are_those_of_the_host() {
+    let gpu = device();
+    for seed in [0, 42, u64::MAX] {
+        let key = Key::new(seed).stream(Stream::Check, 5);
+        let bits = gpu.random_bits(key, 1000).unwrap_or_else(|e| panic!("{e}"));
+        let expected: Vec<u32> = (0..1000).map(|i| key.bits(i)).collect();
+        assert_eq!(bits, expected);
+    }
+}
+
+#[test]
+fn a_data_set_that_does_not_fit_is_refused_in_words() {
+    let gpu = Arc::new(device());
+    let model = network();
+    let layout = Layout::new(&model).unwrap_or_else(|e| panic!("{e}"));
+    let mut executor = GpuExecutor::new(gpu, Arc::clone(&layout));
+    let plan = Plan::new(&model, Purpose::Inference, 2_000_000).unwrap_or_else(|e| panic!("{e}"));
+    let message = match executor.compile(&plan) {
+        Ok(_) => return, // an adapter of that size exists
+        Err(e) => e.to_string(),
+    };
+    assert!(
+        message.contains("MiB") && message.contains("smaller"),
+        "{message}"
+    );
+}
+
+#[test]
+fn digits_are_learnt() {
+    let data = digits::generate(512, 1, 0);
+    let model = Sequential::new([28, 28, 1])
+        .add(Conv2D::new(8, 3).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2))
+        .add(Flatten::new())
+        .add(Dense::new(10).activation(Activation::Softmax));
+    let run = || -> cnn_gpu::Result<f64> {
+        let layout = Layout::new(&model)?;
+        let options = cnn_gpu::train::Options::default().epochs(4).batch_size(32);
+        let executor = common::gpu(layout);
+        let mut trainer = cnn_gpu::train::Trainer::with_executor(model.clone(), executor, options)?;
+        trainer.fit(&data)?;
+        Ok(trainer.evaluate(&data)?.accuracy)
+    };
+    let accuracy = run().unwrap_or_else(|e| panic!("{e}"));
+    assert!(accuracy > 0.8, "{accuracy}");
+}
