@@ -161,28 +161,36 @@ impl Optimizer {
                 "learning rate {rate} is not a positive number"
             )));
         }
-        let (coefficients, epsilon): (&[f64], f64) = match self {
-            Self::Sgd { momentum, .. } => (&[*momentum], 0.0),
+        let coefficients = self.coefficients();
+        let wrong = coefficients
+            .iter()
+            .find(|(_, value)| !(0.0..1.0).contains(value));
+        match wrong {
+            Some((what, value)) => Err(Error::Argument(format!(
+                "{}: {what} {value} must lie in [0, 1)",
+                self.name()
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Everything but the learning rate, by name.
+    fn coefficients(&self) -> Vec<(&'static str, f64)> {
+        match *self {
+            Self::Sgd { momentum, .. } => vec![("momentum", momentum)],
             Self::RmsProp {
                 rho,
                 momentum,
                 epsilon,
                 ..
-            } => (&[*rho, *momentum], *epsilon),
+            } => vec![("rho", rho), ("momentum", momentum), ("epsilon", epsilon)],
             Self::Adam {
                 beta_1,
                 beta_2,
                 epsilon,
                 ..
-            } => (&[*beta_1, *beta_2], *epsilon),
-        };
-        if coefficients.iter().any(|c| !(0.0..1.0).contains(c)) || !(0.0..1.0).contains(&epsilon) {
-            return Err(Error::Argument(format!(
-                "{}: momentum, rho, betas and epsilon must lie in [0, 1), received {self:?}",
-                self.name()
-            )));
+            } => vec![("beta_1", beta_1), ("beta_2", beta_2), ("epsilon", epsilon)],
         }
-        Ok(())
     }
 }
 
@@ -204,5 +212,16 @@ mod tests {
             assert!(Optimizer::adam().with_learning_rate(rate).check().is_err());
         }
         assert!(Optimizer::sgd().check().is_ok());
+    }
+
+    #[test]
+    fn names_the_coefficient_out_of_range() {
+        let wrong = Optimizer::Sgd {
+            learning_rate: 0.01,
+            momentum: 1.0,
+            nesterov: false,
+        };
+        let message = wrong.check().unwrap_err().to_string();
+        assert_eq!(message, "sgd: momentum 1 must lie in [0, 1)");
     }
 }

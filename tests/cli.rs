@@ -46,6 +46,14 @@ fn fails(output: &Output, code: i32, words: &[&str]) {
     assert!(!message.contains("panicked"), "{message}");
 }
 
+/// As [`fails`], and nothing else is written.
+#[track_caller]
+fn only_says(output: &Output, code: i32, word: &str) {
+    fails(output, code, &[word]);
+    assert_eq!(text(&output.stderr).lines().count(), 1);
+    assert!(output.stdout.is_empty());
+}
+
 fn json_lines(bytes: &[u8]) -> Vec<Value> {
     let parse = |line: &str| serde_json::from_str(line).unwrap();
     text(bytes).lines().map(parse).collect()
@@ -216,7 +224,18 @@ fn arguments_out_of_range_are_usage_errors() {
         (&["--momentum", "-1"], "momentum"),
         (&["--learning-rate=-1"], "learning rate"),
         (&["--learning-rate", "nan"], "learning rate"),
+        (&["--learning-rate", "1e-50"], "'1e-50'"),
+        (&["--learning-rate", "1e40"], "'1e40'"),
+        (&["--momentum", "-1"], "'-1'"),
+        (&["--epochs", "-1"], "'-1'"),
+        (&["--batch-size", "-1"], "'-1'"),
+        (&["--limit", "-1"], "'-1'"),
+        (&["--seed", "-1"], "'-1'"),
+        (&["--threads", "-1"], "'-1'"),
+        (&["--adapter", ""], "--adapter"),
+        (&["--optimizer", "sgd", "--nesterov"], "--momentum"),
         (&["--momentum", "0.9"], "adam"),
+        (&["--nesterov"], "adam"),
         (&["--optimizer", "rmsprop", "--nesterov"], "rmsprop"),
         (&["--optimizer", "sgd", "--momentum", "1.5"], "momentum"),
         (&["--model", "resnet"], "mnist-cnn"),
@@ -227,16 +246,22 @@ fn arguments_out_of_range_are_usage_errors() {
         (&["--verbose", "3"], "verbose"),
         (&["--threads", "0"], "threads"),
         (&["--frobnicate"], "frobnicate"),
+        (&["--epoch", "1"], "similar argument exists: '--epochs'"),
     ];
     for (args, word) in cases {
         let args = [&["train", "--dataset", "digits"], *args].concat();
-        let output = run(folder.path(), &args);
-        let message = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
-        assert!(message.contains(word), "{args:?}: {message}");
+        only_says(&run(folder.path(), &args), 2, word);
     }
     assert_eq!(run(folder.path(), &[]).status.code(), Some(2));
-    assert_eq!(run(folder.path(), &["fly"]).status.code(), Some(2));
+    only_says(&run(folder.path(), &["fly"]), 2, "fly");
+    only_says(&run(folder.path(), &["evaluate"]), 2, "<RUN>");
+    let args = ["plan", "--batch-size", "-1"];
+    only_says(&run(folder.path(), &args), 2, "'-1'");
+    for tolerance in ["0", "-1", "nan", "inf"] {
+        let fixture = ["selfcheck", "--model", "mnist-cnn", "--fixture", "f"];
+        let args = [&fixture[..], &["--tolerance", tolerance]].concat();
+        only_says(&run(folder.path(), &args), 2, "above 0");
+    }
     assert_eq!(
         fs::read_dir(folder.path()).unwrap().count(),
         0,
@@ -272,8 +297,65 @@ fn a_model_for_other_images_is_refused_with_both_shapes() {
     let folder = TempDir::new().unwrap();
     let model = "input_shape = [32, 32, 3]\n[[layers]]\ntype = \"Flatten\"\n[[layers]]\ntype = \"Dense\"\nunits = 10\nactivation = \"softmax\"\n";
     fs::write(folder.path().join("cifar.toml"), model).unwrap();
-    let output = quick(folder.path(), &["--model", "cifar.toml"]);
+    let output = quick(folder.path(), &["--model", "cifar.toml", "--out", "r"]);
     fails(&output, 1, &["32x32x3", "28x28x1"]);
+    assert!(text(&output.stderr).contains("error: model"));
+    assert!(!folder.path().join("r").exists());
+}
+
+#[test]
+fn what_was_typed_is_checked_before_data_are_sought() {
+    let folder = TempDir::new().unwrap();
+    let model = "input_shape = [28, 28, 1]\n[[layers]]\ntype = \"Flatten\"\n[[layers]]\ntype = \"Dense\"\nunits = 10\n";
+    fs::write(folder.path().join("bare.toml"), model).unwrap();
+    let train = |more: &[&str]| {
+        let args = ["train", "--dataset", "mnist", "--backend", "cpu"];
+        run(folder.path(), &[&args, more].concat())
+    };
+    only_says(&train(&["--adapter", "0"]), 2, "--adapter");
+    let batch = ["--batch-size", "9999999999"];
+    only_says(&train(&batch), 2, "batch size");
+    only_says(&train(&["--model", "bare.toml"]), 1, "softmax");
+}
+
+#[test]
+fn threads_can_be_limited_with_built_in_digits() {
+    let folder = TempDir::new().unwrap();
+    let args = ["--epochs", "1", "--threads", "1", "--out", "r"];
+    let output = quick(folder.path(), &args);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let device = ["--backend", "cpu", "--dataset", "digits", "--threads", "1"];
+    let output = run(folder.path(), &[&["evaluate", "r"], &device[..]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn the_cause_of_a_data_error_is_told_once() {
+    let folder = TempDir::new().unwrap();
+    for part in ["train", "t10k"] {
+        for content in ["images-idx3", "labels-idx1"] {
+            let name = format!("odd/{part}-{content}-ubyte");
+            fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+    }
+    for (data, what) in [(".", "lacks"), ("odd", "cannot read")] {
+        let args = ["train", "--dataset", "mnist", "--backend", "cpu"];
+        let output = run(folder.path(), &[&args, &["--data-dir", data][..]].concat());
+        only_says(&output, 1, what);
+        let message = text(&output.stderr);
+        assert_eq!(message.matches("expected").count(), 1, "{message}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_of_standard_output() {
+    let output = std::process::Command::new(PROGRAM)
+        .arg("summary")
+        .stdout(fs::File::create("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    fails(&output, 1, &["standard output: No space left on device"]);
 }
 
 #[test]

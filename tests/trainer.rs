@@ -322,6 +322,8 @@ fn data_that_does_not_fit_the_model_is_refused_with_both_shapes() {
 
     let none = Dataset::new("none", "nowhere", SHAPE, 3, vec![], vec![]).unwrap();
     assert!(trainer.fit(&none).is_err());
+    assert!(trainer.check(&none).is_err() && trainer.check(&many).is_err());
+    assert!(trainer.check(&images(3)).is_ok());
 }
 
 #[test]

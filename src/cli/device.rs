@@ -15,17 +15,26 @@ pub struct DeviceArgs {
     backend: Backend,
 
     /// An adapter's index in `cnn-gpu devices`, or a part of its name
-    #[arg(long, value_name = "INDEX-OR-NAME")]
+    #[arg(long, value_name = "INDEX-OR-NAME", value_parser = adapter)]
     adapter: Option<String>,
 
     /// Threads that work on the processor [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
 }
 
 fn backends() -> impl TypedValueParser<Value = Backend> {
     let names = Backend::ALL.map(Backend::name);
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Backend>())
+}
+
+/// An adapter as it was typed, if it says anything.
+pub fn adapter(typed: &str) -> Result<String, &'static str> {
+    match typed.trim() {
+        "" => Err("expected an index in `cnn-gpu devices`, or a part of a name"),
+        _ => Ok(typed.to_owned()),
+    }
 }
 
 impl DeviceArgs {
@@ -37,7 +46,7 @@ impl DeviceArgs {
         }
     }
 
-    /// Opens the device.
+    /// Opens the device, and limits the threads: before anything else makes use of them.
     pub fn open(&self) -> anyhow::Result<Opened> {
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new()

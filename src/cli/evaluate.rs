@@ -65,11 +65,14 @@ struct Record<'a> {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
+    let device = args.device.open()?;
     let Subject {
         model,
         state,
         config,
     } = subject(&args.path)?;
+    let mut trainer = Trainer::new(model, &device, Options::default())?;
+    trainer.set_state(state)?;
     let choice = args
         .dataset
         .unwrap_or_else(|| default_choice(config.as_ref()));
@@ -80,9 +83,6 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     if let Some(config) = &config {
         compare(config, &test);
     }
-    let device = args.device.open()?;
-    let mut trainer = Trainer::new(model, &device, Options::default())?;
-    trainer.set_state(state)?;
     announce(&trainer.describe(), &device.reason);
     let scores = trainer.evaluate(&test)?;
     match args.format {

@@ -15,6 +15,7 @@ mod progress;
 mod selfcheck;
 mod summary;
 mod train;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -54,12 +55,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(message) => {
-            // Nobody is left to be told if this fails.
-            let _ = message.print();
-            let failed = message.use_stderr();
-            return if failed { Exit::Usage } else { Exit::Success }.into();
-        }
+        Err(message) => return usage::tell(&message).into(),
     };
     let exit = cli.command.run().unwrap_or_else(|error| {
         output::say(&format!("error: {}", one_line(&error)));

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Write};
 
+use anyhow::Context;
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -50,8 +51,9 @@ impl Write for Results {
 /// Writes a result for people, as it is.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut out = Results::default();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context("standard output")
 }
 
 /// Writes a result for programs, as one line of JSON.

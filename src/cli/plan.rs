@@ -16,7 +16,12 @@ pub struct Args {
     model: String,
 
     /// Images in a step
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64,
+        allow_negative_numbers = true
+    )]
     batch_size: usize,
 
     /// The forward pass only, instead of a training step

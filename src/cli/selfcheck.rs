@@ -10,10 +10,12 @@ use cnn_gpu::check::fixture::FixtureRow;
 use cnn_gpu::check::{self, Fixture};
 use cnn_gpu::exec::reference::ReferenceExecutor;
 use cnn_gpu::exec::{Backend, Executor, Opened, Selection, open};
+use cnn_gpu::model::Sequential;
 use cnn_gpu::state::Layout;
 use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::device::adapter;
 use super::exit::Exit;
 use super::output::{self, Format};
 
@@ -28,23 +30,24 @@ pub struct Args {
     backend: Target,
 
     /// An adapter's index in `cnn-gpu devices`, or a part of its name
-    #[arg(long, value_name = "INDEX-OR-NAME")]
+    #[arg(long, value_name = "INDEX-OR-NAME", value_parser = adapter)]
     adapter: Option<String>,
 
     /// Only the cases with these words: an operation, sizes (`conv2d_forward n=3`)
     #[arg(long, value_name = "FILTER")]
     op: Option<String>,
 
-    /// Checks a whole model instead: its TOML file
-    #[arg(long, value_name = "FILE", requires = "fixture", conflicts_with = "op")]
-    model: Option<PathBuf>,
+    /// Checks a whole model instead: a preset (mnist-cnn, mnist-mlp) or the path of a TOML file
+    #[arg(long, requires = "fixture", conflicts_with = "op")]
+    model: Option<String>,
 
     /// With --model: a safetensors file of inputs and of what Keras made of them
     #[arg(long, value_name = "FILE", requires = "model")]
     fixture: Option<PathBuf>,
 
     /// With --fixture: the relative error to allow
-    #[arg(long, value_name = "E", default_value_t = 1e-4, requires = "fixture")]
+    #[arg(long, value_name = "E", default_value_t = 1e-4, requires = "fixture",
+          allow_negative_numbers = true, value_parser = tolerance)]
     tolerance: f64,
 
     /// How to write the report
@@ -73,6 +76,13 @@ fn targets() -> impl TypedValueParser<Value = Target> {
     })
 }
 
+fn tolerance(typed: &str) -> Result<f64, &'static str> {
+    match typed.parse::<f64>() {
+        Ok(error) if error > 0.0 && error.is_finite() => Ok(error),
+        _ => Err("expected a number above 0, such as 1e-4"),
+    }
+}
+
 /// Makes executors of the thing that is checked.
 enum Subject {
     Device(Opened),
@@ -97,7 +107,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let subject = Subject::open(&args)?;
     let (operations, fixture) = match (&args.model, &args.fixture) {
         (Some(model), Some(tensors)) => {
-            let fixture = Fixture::load(model, tensors)?;
+            let fixture = Fixture::of_model(Sequential::load(model)?, tensors)?;
             let rows = fixture.check(&|layout| subject.executor(layout), args.tolerance)?;
             (None, Some(rows))
         }

@@ -1,4 +1,7 @@
 //! What can go wrong with data: each message says what was wrong, what was expected, what to do.
+//!
+//! A message tells its cause as well. So that a chain of errors does not print it once more, it is
+//! written `r#source`: an ordinary field to thiserror, and none for `source()`.
 
 use std::io;
 use std::path::PathBuf;
@@ -22,7 +25,7 @@ pub enum DataError {
         /// The argument or environment variable that named the folder.
         given_by: &'static str,
         /// What is wrong with it.
-        source: Box<DataError>,
+        r#source: Box<DataError>,
     },
 
     /// A folder lacks one of MNIST's files.
@@ -47,7 +50,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        r#source: io::Error,
     },
 
     /// A file or folder cannot be written.
@@ -59,7 +62,7 @@ pub enum DataError {
         /// The file or folder.
         path: PathBuf,
         /// The system's reason.
-        source: io::Error,
+        r#source: io::Error,
     },
 
     /// A file is not what gzip makes.
@@ -111,7 +114,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        source: IdxError,
+        r#source: IdxError,
     },
 
     /// An IDX file holds an array of another shape.

@@ -154,7 +154,11 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(id)
     }
 
-    fn check(&self, data: &Dataset) -> Result<()> {
+    /// Checks that a data set fits the model, as [`Trainer::fit`] and [`Trainer::evaluate`] do.
+    ///
+    /// # Errors
+    /// It holds no image, images of another shape, or a label that the last layer has no place for.
+    pub fn check(&self, data: &Dataset) -> Result<()> {
         if data.is_empty() {
             return Err(self.error(format!("data set `{}` holds no image", data.name)));
         }

@@ -25,7 +25,12 @@ pub struct Args {
     data_dir: Option<PathBuf>,
 
     /// Trains on the first N images only
-    #[arg(long, value_name = "N", help_heading = "Data")]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Data",
+        allow_negative_numbers = true
+    )]
     limit: Option<usize>,
 
     /// A preset (mnist-cnn, mnist-mlp) or the path of a TOML file
@@ -33,7 +38,13 @@ pub struct Args {
     model: String,
 
     /// How often to go through the images
-    #[arg(long, value_name = "N", default_value_t = 5, help_heading = "Training")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 5,
+        help_heading = "Training",
+        allow_negative_numbers = true
+    )]
     epochs: usize,
 
     /// Images in a step
@@ -41,7 +52,8 @@ pub struct Args {
         long,
         value_name = "N",
         default_value_t = 64,
-        help_heading = "Training"
+        help_heading = "Training",
+        allow_negative_numbers = true
     )]
     batch_size: usize,
 
@@ -55,7 +67,8 @@ pub struct Args {
         long,
         value_name = "RATE",
         help_heading = "Training",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = learning_rate
     )]
     learning_rate: Option<f32>,
 
@@ -64,11 +77,12 @@ pub struct Args {
         long,
         value_name = "M",
         help_heading = "Training",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = momentum
     )]
     momentum: Option<f64>,
 
-    /// Nesterov's correction of the momentum, for sgd
+    /// Nesterov's correction of the momentum, for sgd with --momentum
     #[arg(long, help_heading = "Training")]
     nesterov: bool,
 
@@ -77,7 +91,8 @@ pub struct Args {
         long,
         value_name = "N",
         default_value_t = 42,
-        help_heading = "Training"
+        help_heading = "Training",
+        allow_negative_numbers = true
     )]
     seed: u64,
 
@@ -87,6 +102,7 @@ pub struct Args {
 
     /// 0: results only; 1: a progress bar, or without a terminal as 2; 2: a line per epoch
     #[arg(long, value_name = "LEVEL", default_value_t = 1, help_heading = "Output",
+          allow_negative_numbers = true,
           value_parser = clap::value_parser!(u8).range(0..=2))]
     verbose: u8,
 
@@ -149,6 +165,24 @@ impl TryFrom<Args> for Settings {
     }
 }
 
+/// A learning rate as it was typed; one below the range is zero to many a GPU.
+fn learning_rate(typed: &str) -> Result<f32, String> {
+    let (least, most) = (f32::MIN_POSITIVE, f32::MAX);
+    match typed.parse() {
+        Ok(rate) if (least..=most).contains(&rate) => Ok(rate),
+        _ => Err(format!(
+            "expected a learning rate from {least:.1e} to {most:.1e}"
+        )),
+    }
+}
+
+fn momentum(typed: &str) -> Result<f64, &'static str> {
+    match typed.parse() {
+        Ok(momentum) if (0.0..1.0).contains(&momentum) => Ok(momentum),
+        _ => Err("expected a momentum from 0 to less than 1"),
+    }
+}
+
 fn optimizer(args: &Args) -> Result<Optimizer> {
     let mut chosen = Optimizer::by_name(&args.optimizer)?;
     match (&mut chosen, args.momentum, args.nesterov) {
@@ -162,6 +196,11 @@ fn optimizer(args: &Args) -> Result<Optimizer> {
         ) => {
             *nesterov = wanted;
             *momentum = given.unwrap_or(*momentum);
+            if wanted && *momentum == 0.0 {
+                return Err(Error::Argument(
+                    "--nesterov corrects the momentum: expected --momentum above 0 with it".into(),
+                ));
+            }
         }
         (Optimizer::RmsProp { momentum, .. }, Some(given), false) => *momentum = given,
         (other, _, nesterov) => {

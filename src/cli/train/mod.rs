@@ -25,9 +25,12 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let settings = Settings::try_from(args)?;
     RunFolder::check_free(&settings.out)?;
     let handler = Handler::install()?;
-    let (splits, record) = load(&settings)?;
+    // First, as it needs no data: what was typed may not fit the device or the model.
     let (mut trainer, device) = prepare(&settings)?;
     trainer.set_interrupt(handler.interrupt.clone());
+    let (splits, record) = load(&settings)?;
+    trainer.check(&splits.train)?;
+    trainer.check(&splits.test)?;
     let folder = RunFolder::create(&settings.out)?;
     let config = config(&settings, &trainer, record, device);
     folder.write_config(&config)?;

@@ -10,10 +10,9 @@ use crate::cli::progress::time;
 /// The last words of `train`; also kept in the run folder, as `result.json`.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Absent if the run was interrupted.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Null if the run was interrupted.
     test_loss: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// As `test_loss`.
     test_accuracy: Option<f64>,
     #[serde(skip)]
     scores: Option<Evaluation>,
