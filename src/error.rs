@@ -46,9 +46,9 @@ pub enum Error {
         "device lost: {0}; the driver or the system took it away, so run again, with smaller batches if it repeats"
     )]
     DeviceLost(String),
-    /// The device has no memory left.
+    /// The device has no memory left, or could never have so much.
     #[error(
-        "the device is out of memory: {0}; use a smaller batch (--batch-size) or another adapter (--adapter)"
+        "out of memory: {0}; use a smaller model or batch (--batch-size), or another device (--adapter)"
     )]
     OutOfMemory(String),
     /// The loss is NaN or infinite.

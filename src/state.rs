@@ -71,6 +71,8 @@ impl Layout {
         if layout.len >= 1 << 31 {
             return Err(model.error("has more than 2^31 parameters".into()));
         }
+        // Parameters, gradients and two moments.
+        check_memory("parameters and moments", 4 * layout.len)?;
         Ok(Arc::new(layout))
     }
 
@@ -171,6 +173,19 @@ impl State {
         }
         hex(&hasher.finalize())
     }
+}
+
+/// Whether memory for so many floats can be had at all: asked before much of it is taken piece by
+/// piece, where a failure would end the process.
+pub(crate) fn check_memory(what: &str, floats: usize) -> Result<()> {
+    let mut probe = Vec::<f32>::new();
+    let reserved = probe.try_reserve_exact(floats);
+    // Or the compiler would drop an allocation that nobody uses.
+    std::hint::black_box(&probe);
+    reserved.map_err(|_| {
+        let gib = floats as f64 * 4.0 / f64::from(1 << 30);
+        Error::OutOfMemory(format!("{what} take {gib:.1} GiB"))
+    })
 }
 
 /// Bytes as lower-case hexadecimal digits.

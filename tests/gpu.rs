@@ -62,7 +62,7 @@ fn every_kernel_variant_agrees_with_the_reference() {
 /// A network in which a step fuses what single operations do not: pools behind convolutions, one of
 /// which overlaps and so stays by itself.
 fn network() -> Sequential {
-    Sequential::new([13, 12, 3])
+    Sequential::new([17, 16, 3])
         .add(Conv2D::new(8, 3).activation(Activation::Relu))
         .add(MaxPooling2D::new(2))
         .add(
@@ -162,12 +162,12 @@ fn random_bits_are_those_of_the_host() {
 }
 
 #[test]
-fn a_data_set_that_does_not_fit_is_refused_in_words() {
+fn a_batch_that_does_not_fit_is_refused_in_words() {
     let gpu = Arc::new(device());
     let model = network();
     let layout = Layout::new(&model).unwrap_or_else(|e| panic!("{e}"));
     let mut executor = GpuExecutor::new(gpu, Arc::clone(&layout));
-    let plan = Plan::new(&model, Purpose::Inference, 2_000_000).unwrap_or_else(|e| panic!("{e}"));
+    let plan = Plan::new(&model, Purpose::Inference, 1_000_000).unwrap_or_else(|e| panic!("{e}"));
     let message = match executor.compile(&plan) {
         Ok(_) => return, // an adapter of that size exists
         Err(e) => e.to_string(),
@@ -188,7 +188,7 @@ fn digits_are_learnt() {
         .add(Dense::new(10).activation(Activation::Softmax));
     let run = || -> cnn_gpu::Result<f64> {
         let layout = Layout::new(&model)?;
-        let options = cnn_gpu::train::Options::default().epochs(4).batch_size(32);
+        let options = cnn_gpu::train::Options::default().epochs(8).batch_size(32);
         let executor = common::gpu(layout);
         let mut trainer = cnn_gpu::train::Trainer::with_executor(model.clone(), executor, options)?;
         trainer.fit(&data)?;

@@ -119,7 +119,14 @@ impl Fixture {
     /// # Errors
     /// A file cannot be read, or a tensor is missing, unknown or not as the model needs it.
     pub fn load(model: &Path, tensors: &Path) -> Result<Self> {
-        let model = Sequential::from_file(model)?;
+        Self::of_model(Sequential::from_file(model)?, tensors)
+    }
+
+    /// Reads the tensors of a fixture whose model is at hand.
+    ///
+    /// # Errors
+    /// As [`Fixture::load`].
+    pub fn of_model(model: Sequential, tensors: &Path) -> Result<Self> {
         let bytes = std::fs::read(tensors)
             .map_err(|e| Error::file(tensors, format!("cannot read the fixture: {e}")))?;
         let file = SafeTensors::deserialize(&bytes)

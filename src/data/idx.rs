@@ -4,6 +4,8 @@
 //! a byte for the number of dimensions. Each dimension is a big-endian 32-bit number. The elements
 //! follow in row-major order, and nothing after them.
 
+use byteorder::{BigEndian, ByteOrder};
+
 /// An array of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Idx<'a> {
@@ -100,8 +102,8 @@ pub fn parse(bytes: &[u8]) -> Result<Idx<'_>, IdxError> {
         return Err(short(4 + 4 * rank, bytes));
     };
     let mut dims = [0; MAX_DIMS];
-    for (dim, size) in dims.iter_mut().zip(sizes.as_chunks().0) {
-        *dim = usize::try_from(u32::from_be_bytes(*size)).unwrap_or(usize::MAX);
+    for (dim, size) in dims.iter_mut().zip(sizes.chunks_exact(4)) {
+        *dim = usize::try_from(BigEndian::read_u32(size)).unwrap_or(usize::MAX);
     }
     check_length(&dims[..rank], data.len())?;
     Ok(Idx { dims, rank, data })

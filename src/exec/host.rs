@@ -228,6 +228,8 @@ impl<K: Kernels> Executor for HostExecutor<K> {
 
     fn compile(&mut self, plan: &Plan) -> Result<Program> {
         super::check_layout(&self.layout, plan)?;
+        let floats = plan.buffers.iter().map(crate::plan::Buffer::len).sum();
+        crate::state::check_memory("the tensors of a batch", floats)?;
         let (mut floats, mut words) = (HashMap::new(), HashMap::new());
         for (i, buffer) in plan.buffers.iter().enumerate() {
             match (buffer.role, buffer.element) {

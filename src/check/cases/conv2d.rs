@@ -113,6 +113,10 @@ fn table() -> Vec<Conv> {
         // Even kernels: the odd padding cell stands at the end.
         conv(1, [8, 8], [4, 8], [4, 4]).same(),
         conv(1, [8, 8], [4, 8], [2, 2]).strides([2, 2]).same(),
+        // Too large to be written out.
+        conv(2, [13, 13], [3, 4], [11, 11]),
+        conv(1, [9, 9], [1, 3], [17, 17]).same(),
+        conv(2, [28, 28], [1, 8], [28, 28]),
         // Channels, few and many, in and out.
         conv(2, [7, 7], [32, 32], [1, 1]),
         conv(1, [5, 5], [64, 3], [3, 3]),

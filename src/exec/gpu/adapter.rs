@@ -158,13 +158,22 @@ fn described(list: &[Adapter]) -> Vec<AdapterInfo> {
 }
 
 fn missing(backend: Backend, wish: Option<&str>, names: &[AdapterInfo]) -> String {
+    let kind = match backend {
+        Backend::Auto => String::new(),
+        named => format!("{named} "),
+    };
     let what = match wish {
-        Some(wish) => format!("no {backend} adapter matches `{wish}`"),
-        None => format!("no {backend} adapter was found"),
+        Some(wish) => format!("no {kind}adapter matches `{wish}`"),
+        None => format!("no {kind}adapter was found"),
     };
     if names.is_empty() {
-        let hint = "install a driver (on Debian or Ubuntu `mesa-vulkan-drivers` and `libvulkan1` bring a software one), or use --backend cpu";
-        return format!("{what}; {hint}");
+        let driver = match backend {
+            Backend::Vulkan | Backend::Auto => {
+                "install a driver (on Debian or Ubuntu `mesa-vulkan-drivers` and `libvulkan1` bring a software one), or "
+            }
+            _ => "",
+        };
+        return format!("{what}; {driver}use --backend cpu");
     }
     let list: Vec<String> = names.iter().map(ToString::to_string).collect();
     format!("{what}; there is: {}", list.join("; "))

@@ -171,7 +171,7 @@ impl GpuDevice {
         match outcome {
             Ok(_) => Ok(()),
             Err(e) => Err(Error::DeviceLost(format!(
-                "no answer in {} s ({e})",
+                "no answer in {} s ({e}), from hung work or a driver that is still compiling it",
                 HUNG.as_secs()
             ))),
         }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_intrusive::channel::shared::oneshot_channel;
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor,
     BindGroupLayoutEntry, BindingType, Buffer, BufferBinding, BufferBindingType, BufferDescriptor,
@@ -292,8 +293,7 @@ impl GpuExecutor {
         Ok(())
     }
 
-    /// Longer submissions while they take less than they should, shorter ones while more. The
-    /// first of a series are not counted: drivers compile then.
+    /// Longer submissions while they take less than they should, shorter ones while more.
     fn adapt(&mut self, done: &UnderWay) {
         let now = Instant::now();
         let started = match self.last_completion {
@@ -584,8 +584,16 @@ impl GpuDevice {
         let mut encoder = self.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, size);
         let submission = self.queue.submit([encoder.finish()]);
-        staging.map_async(MapMode::Read, .., |_| {});
+        let (sender, receiver) = oneshot_channel();
+        staging.map_async(MapMode::Read, .., move |outcome| {
+            // The receiver waits below; without one there is nobody to tell.
+            let _ = sender.send(outcome);
+        });
         self.wait(Some(submission))?;
+        // The wait has run the callback, or dropped it with the device.
+        if !matches!(pollster::block_on(receiver.receive()), Some(Ok(()))) {
+            return Err(Error::DeviceLost("a finished copy cannot be read".into()));
+        }
         let view = staging
             .get_mapped_range(..)
             .map_err(|e| Error::DeviceLost(e.to_string()))?;

@@ -186,7 +186,8 @@ impl Lowered {
                 through,
             } => {
                 // The largest cell is the pool's own output, so that is what the activation made.
-                let fused = self.fused.iter().find(|f| f.argmax == *argmax);
+                let mut pools = self.fused.iter();
+                let fused = pools.find(|f| f.argmax.is_some() && f.argmax == *argmax);
                 if fused.is_some_and(|f| f.last) {
                     return vec![];
                 }
@@ -468,51 +469,53 @@ fn conv2d_forward(
     (bias, activation): (Option<BufferId>, Activation),
     ([x, w, y], fused): ([BufferId; 3], Option<&FusedPool>),
 ) -> Call<Slot> {
-    let mut window = shape.window;
     let sizes = [
         ("HAS_BIAS", usize::from(bias.is_some())),
         ("HAS_THROUGH", 0),
         ("ACTIVATION", activation_number(activation)),
     ];
-    let buffers = [x, w, bias.unwrap_or(w), y].map(Slot::Buffer);
-    if tuning.naive {
-        let [x, w, bias, y] = buffers;
-        return naive_conv2d("conv2d_forward", (batch, shape))
-            .sizes(&sizes)
-            .invocations(batch * window.oh * window.ow * shape.oc)
-            .read(x)
-            .read(w)
-            .read(bias)
-            .write(y);
+    let epilogue = match bias {
+        Some(_) => "v = activate(ACTIVATION, v + extra[cell]);",
+        None => "v = activate(ACTIVATION, v);",
+    };
+    let out = Slot::Buffer(fused.map_or(y, |pool| pool.y));
+    let argmax = fused.and_then(|pool| pool.argmax);
+    let argmax = argmax.map_or(Slot::Nothing, Slot::Buffer);
+    let [x, w, bias] = [x, w, bias.unwrap_or(w)].map(Slot::Buffer);
+    let size = fused.map(|pool| (pool.size, pool.argmax.is_some()));
+    let tiled =
+        forward(batch, &shape, size).call(entry, tuning, epilogue, [x, w, bias, out, argmax]);
+    if let Some(tiled) = tiled.filter(|_| !tuning.naive) {
+        return tiled.sizes(&sizes);
     }
-    if let Some(pool) = fused {
+    let window = shape.window;
+    naive_conv2d("conv2d_forward", (batch, shape))
+        .sizes(&sizes)
+        .invocations(batch * window.oh * window.ow * shape.oc)
+        .read(x)
+        .read(w)
+        .read(bias)
+        .write(Slot::Buffer(y))
+}
+
+/// The correlation of a forward pass, with the size of the max pool behind and whether that notes
+/// the cells it takes.
+fn forward(batch: usize, shape: &ConvShape, pool: Option<((usize, usize), bool)>) -> Correlation {
+    let mut window = shape.window;
+    if let Some(((kh, kw), _)) = pool {
         // What no window of the pool holds is not computed.
-        window.oh = window.oh / pool.size.0 * pool.size.0;
-        window.ow = window.ow / pool.size.1 * pool.size.1;
+        window.oh = window.oh / kh * kh;
+        window.ow = window.ow / kw * kw;
     }
-    let correlation = Correlation {
+    Correlation {
         batch,
         window,
         rc: shape.ic,
         kc: shape.oc,
         flipped: false,
         live: (window.ih, window.iw),
-        pool: fused.map(|pool| Pool {
-            size: pool.size,
-            argmax: pool.argmax.is_some(),
-        }),
-    };
-    let [x, w, bias_or_w, y] = buffers;
-    let y = fused.map_or(y, |pool| Slot::Buffer(pool.y));
-    let argmax = fused.and_then(|pool| pool.argmax);
-    let argmax = argmax.map_or(Slot::Nothing, Slot::Buffer);
-    let epilogue = match bias {
-        Some(_) => "v = activate(ACTIVATION, v + extra[cell]);",
-        None => "v = activate(ACTIVATION, v);",
-    };
-    correlation
-        .call(entry, tuning, epilogue, [x, w, bias_or_w, y, argmax])
-        .sizes(&sizes)
+        pool: pool.map(|(size, argmax)| Pool { size, argmax }),
+    }
 }
 
 /// Convolutions whose result goes into a max pool of disjoint, unpadded windows, and is else read
@@ -521,7 +524,11 @@ fn fused_pools(plan: &Plan, tuning: &Tuning) -> Vec<FusedPool> {
     let pairs = plan.ops.iter().zip(plan.ops.iter().skip(1));
     let fused = pairs.filter_map(|pair| match pair {
         (
-            Op::Conv2dForward { y: between, .. },
+            Op::Conv2dForward {
+                y: between,
+                shape: conv,
+                ..
+            },
             Op::Pool2dForward {
                 shape,
                 x,
@@ -529,6 +536,10 @@ fn fused_pools(plan: &Plan, tuning: &Tuning) -> Vec<FusedPool> {
                 argmax,
             },
         ) if between == x && shape.kind == PoolKind::Max && tiles(&shape.window) => {
+            let size = (shape.window.kh, shape.window.kw);
+            if !forward(plan.batch, conv, Some((size, true))).is_possible(tuning) {
+                return None;
+            }
             let others = plan.ops.iter().filter(|op| op.reads().contains(between));
             let only_this_pool = others.clone().all(|op| match op {
                 Op::Pool2dForward { y: other, .. } => other == y,
@@ -602,44 +613,44 @@ fn conv2d_backward_input(
         (window.kh - 1).checked_sub(window.pad_top),
         (window.kw - 1).checked_sub(window.pad_left),
     );
-    // At larger strides the gradient is no correlation: most taps meet nothing.
-    let (1, 1, (Some(pad_top), Some(pad_left)), false) = (window.sh, window.sw, full, tuning.naive)
-    else {
-        let [dy, w, extra, dx] = buffers;
-        return naive_conv2d("conv2d_backward_input", (batch, shape))
-            .sizes(&sizes)
-            .sizes(&[("HAS_BIAS", 0)])
-            .invocations(batch * window.ih * window.iw * shape.ic)
-            .read(dy)
-            .read(w)
-            .read(extra)
-            .write(dx);
-    };
-    let correlation = Correlation {
-        batch,
-        window: Window {
-            ih: window.oh,
-            iw: window.ow,
-            oh: window.ih,
-            ow: window.iw,
-            pad_top,
-            pad_left,
-            ..window
-        },
-        rc: shape.oc,
-        kc: shape.ic,
-        flipped: true,
-        live: live.unwrap_or((window.oh, window.ow)),
-        pool: None,
-    };
     let epilogue = match through {
         Some(_) => "v *= derivative(ACTIVATION, extra[at]);",
         None => "",
     };
     let [dy, w, extra, dx] = buffers;
-    correlation
-        .call(entry, tuning, epilogue, [dy, w, extra, dx, Slot::Nothing])
+    // At larger strides the gradient is no correlation: most taps meet nothing.
+    let tiled = match ((window.sh, window.sw), full, tuning.naive) {
+        ((1, 1), (Some(pad_top), Some(pad_left)), false) => Correlation {
+            batch,
+            window: Window {
+                ih: window.oh,
+                iw: window.ow,
+                oh: window.ih,
+                ow: window.iw,
+                pad_top,
+                pad_left,
+                ..window
+            },
+            rc: shape.oc,
+            kc: shape.ic,
+            flipped: true,
+            live: live.unwrap_or((window.oh, window.ow)),
+            pool: None,
+        }
+        .call(entry, tuning, epilogue, [dy, w, extra, dx, Slot::Nothing]),
+        _ => None,
+    };
+    if let Some(tiled) = tiled {
+        return tiled.sizes(&sizes);
+    }
+    naive_conv2d("conv2d_backward_input", (batch, shape))
         .sizes(&sizes)
+        .sizes(&[("HAS_BIAS", 0)])
+        .invocations(batch * window.ih * window.iw * shape.ic)
+        .read(dy)
+        .read(w)
+        .read(extra)
+        .write(dx)
 }
 
 fn naive_backward_weight(

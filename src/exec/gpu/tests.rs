@@ -179,3 +179,44 @@ fn a_training_step_of_the_lab_network_stays_within_its_dispatches() {
         assert!(dispatches <= 20, "{dispatches} dispatches with {tuning:?}");
     }
 }
+
+/// Kernels and pools too large to be written out fall back on the plain kernels: a driver would
+/// compile the long text for minutes.
+#[test]
+fn large_kernels_and_pools_do_not_make_long_texts() {
+    let head = |model: Sequential| {
+        model
+            .add(Flatten::new())
+            .add(Dense::new(10).activation(Activation::Softmax))
+    };
+    let image = || Sequential::new([28, 28, 1]);
+    let models = [
+        head(image().add(Conv2D::new(8, 28))),
+        head(image().add(Conv2D::new(4, 55).padding(Padding::Same))),
+        head(image().add(Conv2D::new(16, 11))),
+        head(
+            image()
+                .add(Conv2D::new(32, 3).activation(Activation::Relu))
+                .add(MaxPooling2D::new(26)),
+        ),
+    ];
+    for model in models {
+        let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 64).unwrap();
+        for tuning in TUNINGS {
+            for call in Lowered::new(&plan, &tuning, Mode::Step)
+                .ops
+                .into_iter()
+                .flatten()
+            {
+                let source = call.source(65_535);
+                assert!(
+                    source.len() < 300_000,
+                    "{}: {} bytes",
+                    call.entry,
+                    source.len()
+                );
+                parse(&source);
+            }
+        }
+    }
+}

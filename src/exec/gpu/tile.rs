@@ -122,6 +122,8 @@ const MULTIPLY_ADD: usize = 4;
 
 /// Most products in one kernel's text. Longer ones take seconds to compile.
 const LONGEST: usize = 1600;
+/// Most pixels loaded for one patch, for the same reason.
+const MOST_PIXELS: usize = 300;
 /// So many products have to save half the work of few.
 const PATIENCE: f64 = 20000.0;
 
@@ -142,8 +144,9 @@ impl Correlation {
         }
     }
 
-    /// The tile with the least estimated work that still keeps the adapter busy.
-    fn tile(&self, tuning: &Tuning) -> Tile {
+    /// The tile with the least estimated work that still keeps the adapter busy; none where the
+    /// kernel or the pool is too large to be written out.
+    fn tile(&self, tuning: &Tuning) -> Option<Tile> {
         let cells = self.kc / cell_width(self.kc);
         let fetch = self.fetch(tuning);
         let mut best: Option<(f64, Tile)> = None;
@@ -154,6 +157,7 @@ impl Correlation {
                         let tile = Tile { ns, ph, pw, q };
                         let fits = tile.pixels() * q <= tuning.accumulators
                             && self.terms(&tile) <= LONGEST
+                            && ns * self.footprint(&tile).len() <= MOST_PIXELS
                             && cells.is_multiple_of(self.lanes(fetch, q))
                             && cells.is_multiple_of(q)
                             && self.pools_whole(&tile)
@@ -169,14 +173,7 @@ impl Correlation {
                 }
             }
         }
-        let (ph, pw) = self.pool.map_or((1, 1), |pool| pool.size);
-        let smallest = Tile {
-            ns: 1,
-            ph,
-            pw,
-            q: 1,
-        };
-        best.map_or(smallest, |(_, tile)| tile)
+        best.map(|(_, tile)| tile)
     }
 
     /// Whether a patch holds whole windows of the pool behind.
@@ -234,8 +231,8 @@ impl Correlation {
         tuning: &Tuning,
         epilogue: &str,
         [x, w, extra, out, argmax]: [B; 5],
-    ) -> Call<B> {
-        let tile = self.tile(tuning);
+    ) -> Option<Call<B>> {
+        let tile = self.tile(tuning)?;
         let fetch = self.fetch(tuning);
         let text = self.text(entry, &tile, fetch, epilogue);
         let call = Call::new(entry, text).cells(cell_width(self.kc));
@@ -243,12 +240,14 @@ impl Correlation {
             Fetch::Direct => call.workgroup(64),
             Fetch::Subgroup => call.workgroup(8),
         };
-        call.invocations(self.invocations(&tile))
-            .read(x)
-            .read(w)
-            .read(extra)
-            .write(out)
-            .write(argmax)
+        let call = call.invocations(self.invocations(&tile));
+        let bound = call.read(x).read(w).read(extra).write(out).write(argmax);
+        Some(bound)
+    }
+
+    /// Whether the kernel can be written out.
+    pub fn is_possible(&self, tuning: &Tuning) -> bool {
+        self.tile(tuning).is_some()
     }
 
     fn text(&self, entry: &str, tile: &Tile, fetch: Fetch, epilogue: &str) -> String {
@@ -638,6 +637,10 @@ impl WeightGradient {
         let choices = blocks.flat_map(|rb| [(rb, 2), (rb, 1)]);
         let (rb, q) = choices.into_iter().find(|&(rb, q)| fits(rb, q))?;
         let (ph, pw) = self.patch(taps * rb * q);
+        let (rows, columns) = covered(&self.window, ph, pw);
+        if rows * columns > MOST_PIXELS {
+            return None;
+        }
         let units = self.units(ph, pw);
         let invocations = self.ic / rb * cells / q;
         let splits = tuning.busy.div_ceil(invocations).min(units).min(64);
@@ -669,6 +672,9 @@ impl WeightGradient {
                     continue;
                 }
                 let (th, tw) = covered(w, ph, pw);
+                if th * tw > MOST_PIXELS {
+                    continue;
+                }
                 let patches = w.oh.div_ceil(ph) * w.ow.div_ceil(pw);
                 let loads = (th * tw + ph * pw) * patches;
                 let work = ph * pw * accumulators * patches;

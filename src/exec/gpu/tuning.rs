@@ -33,8 +33,8 @@ impl Tuning {
     pub const SOFTWARE: Self = Self {
         naive: false,
         fetch: Fetch::Direct,
-        accumulators: 100,
-        weight_accumulators: 80,
+        accumulators: 32,
+        weight_accumulators: 36,
         busy: 16 * 8,
     };
 
