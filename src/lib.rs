@@ -27,3 +27,8 @@ pub mod state;
 pub mod train;
 
 pub use error::{Error, Result};
+
+/// The README's example, so that it stays true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
