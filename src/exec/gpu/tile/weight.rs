@@ -1,0 +1,389 @@
+//! The gradient of a convolution's kernel and bias, tiled: an invocation owns all taps of some input
+//! and output channels, and walks over patches of pixels.
+
+use std::fmt::Write as _;
+
+use super::super::kernel::Call;
+use super::super::tuning::{Fetch, Tuning};
+use super::{
+    Channel, Correlation, Footprint, LOAD, LONGEST, MOST_PIXELS, MULTIPLY_ADD, Tile, block,
+    broadcast, cell_width, covered, head, load_pixels,
+};
+use crate::shape::Window;
+
+/// The gradient of a convolution's kernel and bias.
+#[derive(Clone, Copy, Debug)]
+pub struct WeightGradient {
+    /// Samples.
+    pub batch: usize,
+    /// The forward pass's sizes.
+    pub window: Window,
+    /// Input channels.
+    pub ic: usize,
+    /// Output channels.
+    pub oc: usize,
+    /// Whether there is a bias.
+    pub bias: bool,
+    /// Rows and columns of the tensor `dy`; the window's output size may be smaller, where the
+    /// rest of `dy` is known to be zero.
+    pub dy: (usize, usize),
+    /// Height and width of a max pool behind the convolution, where `dy` is the gradient of the
+    /// pool's output and the pool's backward pass happens here.
+    pub pool: Option<(usize, usize)>,
+}
+
+/// How a weight gradient is cut up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WeightTile {
+    /// Rows and columns of output pixels per turn.
+    ph: usize,
+    pw: usize,
+    /// Input channels and cells of output channels per invocation.
+    rb: usize,
+    q: usize,
+    /// Parts of the batch, each summed on its own.
+    pub splits: usize,
+}
+
+impl WeightGradient {
+    /// The tile, or `None` where the kernel has too many cells for registers.
+    pub fn tile(&self, tuning: &Tuning) -> Option<WeightTile> {
+        let taps = self.window.taps();
+        let cells = self.oc / cell_width(self.oc);
+        let fetch = self.fetch(tuning);
+        let fits = |rb: usize, q: usize| {
+            taps * rb * q <= tuning.weight_accumulators
+                && cells.is_multiple_of(match fetch {
+                    Fetch::Direct => q,
+                    Fetch::Subgroup => 8 * q,
+                })
+        };
+        let blocks = [16, 8, block(self.ic), 1];
+        let blocks = blocks.into_iter().filter(|&rb| self.ic.is_multiple_of(rb));
+        let choices = blocks.flat_map(|rb| [(rb, 2), (rb, 1)]);
+        let (rb, q) = choices.into_iter().find(|&(rb, q)| fits(rb, q))?;
+        let (ph, pw) = self.patch(taps * rb * q);
+        let (rows, columns) = covered(&self.window, ph, pw);
+        if rows * columns > MOST_PIXELS {
+            return None;
+        }
+        let units = self.units(ph, pw);
+        let invocations = self.ic / rb * cells / q;
+        let splits = tuning.busy.div_ceil(invocations).min(units).min(64);
+        Some(WeightTile {
+            ph,
+            pw,
+            rb,
+            q,
+            splits,
+        })
+    }
+
+    fn fetch(&self, tuning: &Tuning) -> Fetch {
+        let cells = self.oc / cell_width(self.oc);
+        match tuning.fetch {
+            Fetch::Subgroup if cells.is_multiple_of(8) => Fetch::Subgroup,
+            Fetch::Subgroup | Fetch::Direct => Fetch::Direct,
+        }
+    }
+
+    /// The patch that loads least per multiply-add, among those whose text is short enough.
+    fn patch(&self, accumulators: usize) -> (usize, usize) {
+        let w = &self.window;
+        let (kh, kw) = self.pool.unwrap_or((1, 1));
+        let mut best = (f64::INFINITY, (kh, kw));
+        for ph in (kh..=w.oh.min(8)).step_by(kh) {
+            for pw in (kw..=w.ow.min(16)).step_by(kw) {
+                if ph * pw > 32 || ph * pw * accumulators > LONGEST * 5 / 9 {
+                    continue;
+                }
+                let (th, tw) = covered(w, ph, pw);
+                if th * tw > MOST_PIXELS {
+                    continue;
+                }
+                let patches = w.oh.div_ceil(ph) * w.ow.div_ceil(pw);
+                let loads = (th * tw + ph * pw) * patches;
+                let work = ph * pw * accumulators * patches;
+                let cost = (loads * LOAD + work * MULTIPLY_ADD) as f64;
+                if cost < best.0 {
+                    best = (cost, (ph, pw));
+                }
+            }
+        }
+        best.1
+    }
+
+    /// Patches of all samples.
+    fn units(&self, ph: usize, pw: usize) -> usize {
+        self.batch * self.window.oh.div_ceil(ph) * self.window.ow.div_ceil(pw)
+    }
+
+    /// The kernel. It writes split `s` of the kernel's gradient at `s * stride` floats into the
+    /// output and the bias's behind it, at `bias_at`.
+    pub fn call<B>(
+        &self,
+        tile: &WeightTile,
+        tuning: &Tuning,
+        (stride, bias_at): (usize, usize),
+        [x, dy, out, argmax, through]: [B; 5],
+    ) -> Call<B> {
+        let fetch = self.fetch(tuning);
+        let text = self.text(tile, fetch, stride, bias_at);
+        let call = Call::new("conv2d_backward_weight", text).cells(cell_width(self.oc));
+        let call = match fetch {
+            Fetch::Direct => call.workgroup(64),
+            Fetch::Subgroup => call.workgroup(8),
+        };
+        let cells = self.oc / cell_width(self.oc);
+        call.invocations(self.ic / tile.rb * cells / tile.q * tile.splits)
+            .read(x)
+            .read(dy)
+            .write(out)
+            .read(argmax)
+            .read(through)
+    }
+
+    fn text(&self, tile: &WeightTile, fetch: Fetch, stride: usize, bias_at: usize) -> String {
+        let pixel = match tile.rb.is_multiple_of(4) {
+            true => "vec4<f32>",
+            false => "f32",
+        };
+        let mut s = format!(
+            "@group(1) @binding(0) var<storage, read> x: array<{pixel}>;
+@group(1) @binding(1) var<storage, read> dy: array<Cell>;
+@group(1) @binding(2) var<storage, read_write> dw: array<Cell>;
+@group(1) @binding(3) var<storage, read> argmax: array<Words>;
+@group(1) @binding(4) var<storage, read> through: array<Cell>;
+"
+        );
+        s += &head("conv2d_backward_weight");
+        self.coordinates(&mut s, tile, fetch);
+        for c in 0..self.window.taps() * tile.rb {
+            for r in 0..tile.q {
+                let _ = writeln!(s, "var c{c}_{r} = Cell(0.0);");
+            }
+        }
+        for r in 0..tile.q {
+            let _ = writeln!(s, "var b_{r} = Cell(0.0);");
+        }
+        self.walk(&mut s, tile, fetch);
+        self.store(&mut s, tile, stride, bias_at);
+        s += "}\n";
+        s
+    }
+
+    /// Which split, block of input channels and channel cells are ours.
+    fn coordinates(&self, s: &mut String, tile: &WeightTile, fetch: Fetch) {
+        let groups = self.oc / cell_width(self.oc) / tile.q;
+        let blocks = self.ic / tile.rb;
+        let q = tile.q;
+        match fetch {
+            Fetch::Direct => {
+                let _ = writeln!(
+                    s,
+                    "let i = flat_index(workgroup, local);
+let task = i / {groups}u;
+let cell0 = (i % {groups}u) * {q}u;"
+                );
+            }
+            Fetch::Subgroup => {
+                let groups = groups / 8;
+                let _ = writeln!(
+                    s,
+                    "let i = workgroup.y * GRID + workgroup.x;
+let task = i / {groups}u;
+let cell0 = ((i % {groups}u) * 8u + local) * {q}u;"
+                );
+            }
+        }
+        let _ = writeln!(
+            s,
+            "let split = task / {blocks}u;\nlet turn = task % {blocks}u;\nif split >= {}u {{ return; }}",
+            tile.splits
+        );
+    }
+
+    /// The loop over our share of the patches.
+    fn walk(&self, s: &mut String, tile: &WeightTile, fetch: Fetch) {
+        let w = &self.window;
+        let (down, across) = (w.oh.div_ceil(tile.ph), w.ow.div_ceil(tile.pw));
+        let units = self.units(tile.ph, tile.pw);
+        let share = units.div_ceil(tile.splits);
+        let _ = writeln!(
+            s,
+            "for (var u = split * {share}u; u < min((split + 1u) * {share}u, {units}u); u++) {{
+let n0 = u / {}u;
+let place = u % {}u;
+let oy = place / {across}u * {}u;
+let ox = place % {across}u * {}u;",
+            down * across,
+            down * across,
+            tile.ph,
+            tile.pw
+        );
+        let as_correlation = Correlation {
+            batch: self.batch,
+            window: *w,
+            rc: self.ic,
+            kc: self.oc,
+            flipped: false,
+            live: (w.ih, w.iw),
+            pool: None,
+        };
+        let patch = Tile {
+            ns: 1,
+            ph: tile.ph,
+            pw: tile.pw,
+            q: tile.q,
+        };
+        as_correlation.pixels(s, &patch, fetch, tile.rb);
+        let foot = as_correlation.footprint(&patch);
+        let guarded = as_correlation.guarded(&patch);
+        load_pixels(s, foot.len(), tile.rb, fetch, guarded);
+        match self.pool {
+            None => self.load_dy(s, tile),
+            Some(size) => self.load_pooled_dy(s, tile, size),
+        }
+        for j in 0..tile.rb {
+            s.push_str("{\n");
+            broadcast(s, foot.len(), tile.rb, Channel::Literal(j), "", fetch);
+            self.sum(s, tile, &foot, j);
+            s.push_str("}\n");
+        }
+        for r in 0..tile.q {
+            let terms: Vec<String> = (0..tile.ph * tile.pw)
+                .map(|p| format!("d{p}_{r}"))
+                .collect();
+            let _ = writeln!(s, "b_{r} = b_{r} + {};", terms.join(" + "));
+        }
+        s.push_str("}\n");
+    }
+
+    /// `d{p}_{r}`: the gradient of each output pixel of the patch.
+    fn load_dy(&self, s: &mut String, tile: &WeightTile) {
+        for p in 0..tile.ph * tile.pw {
+            let place = self.place(tile, (p / tile.pw, p % tile.pw), (1, 1));
+            for r in 0..tile.q {
+                let value = place.guarded(&format!("dy[{} + {r}u]", place.at));
+                let _ = writeln!(s, "let d{p}_{r} = {value};");
+            }
+        }
+    }
+
+    /// The same from the gradient of the max pool's output: the cell taken has all of it, times the
+    /// derivative of the activation, which made the pool's output too.
+    fn load_pooled_dy(&self, s: &mut String, tile: &WeightTile, (kh, kw): (usize, usize)) {
+        for corner in 0..tile.ph * tile.pw {
+            let (py, px) = (corner / tile.pw, corner % tile.pw);
+            if py % kh != 0 || px % kw != 0 {
+                continue;
+            }
+            let place = self.place(tile, (py, px), (kh, kw));
+            for r in 0..tile.q {
+                let at = format!("{} + {r}u", place.at);
+                let share = format!("dy[{at}] * derivative(ACTIVATION, through[{at}])");
+                let _ = writeln!(
+                    s,
+                    "let g{corner}_{r} = {};\nlet t{corner}_{r} = argmax[{at}];",
+                    place.guarded(&share)
+                );
+                for tap in 0..kh * kw {
+                    let p = (py + tap / kw) * tile.pw + px + tap % kw;
+                    let _ = writeln!(
+                        s,
+                        "let d{p}_{r} = select(Cell(0.0), g{corner}_{r}, t{corner}_{r} == Words({tap}u));"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Where the gradient of an output pixel lies, or of the window of a pool that starts there.
+    fn place(
+        &self,
+        tile: &WeightTile,
+        (py, px): (usize, usize),
+        (kh, kw): (usize, usize),
+    ) -> Place {
+        let w = &self.window;
+        let cells = self.oc / cell_width(self.oc);
+        let (y, x) = (format!("(oy + {py}u)"), format!("(ox + {px}u)"));
+        let overhang = !w.oh.is_multiple_of(tile.ph) || !w.ow.is_multiple_of(tile.pw);
+        let exists = overhang.then(|| format!("{y} < {}u && {x} < {}u", w.oh, w.ow));
+        let (y, x) = match overhang {
+            true => (
+                format!("min({y}, {}u)", w.oh - 1),
+                format!("min({x}, {}u)", w.ow - 1),
+            ),
+            false => (y, x),
+        };
+        let (rows, columns) = self.dy;
+        Place {
+            at: format!(
+                "((n0 * {rows}u + {y} / {kh}u) * {columns}u + {x} / {kw}u) * {cells}u + cell0"
+            ),
+            exists,
+        }
+    }
+
+    fn sum(&self, s: &mut String, tile: &WeightTile, foot: &Footprint, j: usize) {
+        let w = &self.window;
+        for tap in 0..w.taps() {
+            for r in 0..tile.q {
+                let c = tap * tile.rb + j;
+                let _ = write!(s, "c{c}_{r} = c{c}_{r}");
+                for p in 0..tile.ph * tile.pw {
+                    let row = p / tile.pw * w.sh + tap / w.kw;
+                    let column = p % tile.pw * w.sw + tap % w.kw;
+                    if let Some(pixel) = foot.number(0, row, column) {
+                        let _ = write!(s, " + s{pixel} * d{p}_{r}");
+                    }
+                }
+                s.push_str(";\n");
+            }
+        }
+    }
+
+    fn store(&self, s: &mut String, tile: &WeightTile, stride: usize, bias_at: usize) {
+        let width = cell_width(self.oc);
+        let cells = self.oc / width;
+        let _ = writeln!(s, "let base = split * {}u + cell0;", stride / width);
+        for tap in 0..self.window.taps() {
+            for j in 0..tile.rb {
+                for r in 0..tile.q {
+                    let _ = writeln!(
+                        s,
+                        "dw[base + ({}u + turn * {}u + {j}u) * {cells}u + {r}u] = c{}_{r};",
+                        tap * self.ic,
+                        tile.rb,
+                        tap * tile.rb + j
+                    );
+                }
+            }
+        }
+        if self.bias {
+            for r in 0..tile.q {
+                let _ = writeln!(
+                    s,
+                    "if turn == 0u {{ dw[base + {}u + {r}u] = b_{r}; }}",
+                    bias_at / width
+                );
+            }
+        }
+    }
+}
+
+/// An address in the text, and when there is something at it.
+struct Place {
+    at: String,
+    exists: Option<String>,
+}
+
+impl Place {
+    fn guarded(&self, value: &str) -> String {
+        match &self.exists {
+            Some(exists) => format!("select(Cell(0.0), {value}, {exists})"),
+            None => value.to_owned(),
+        }
+    }
+}
