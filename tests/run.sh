@@ -29,6 +29,9 @@ if [ "$(uname)" = Linux ] && ! has_vulkan; then
   fi
 fi
 
+# Without a desktop session libwayland would fill the output with complaints about it.
+export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/nonexistent}"
+
 step cargo fmt --all --check
 step cargo clippy --release --locked --all-targets -- -D warnings
 step cargo test --release --locked

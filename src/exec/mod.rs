@@ -4,7 +4,7 @@
 //! compiled, and runs steps. Each of them matches on [`Op`](crate::plan::Op) without a wildcard, so
 //! that the compiler names every place that a new operation needs.
 //!
-//! - [`reference`]: plain loops with f64 accumulation, written to be read; the oracle for the others.
+//! - [`mod@reference`]: plain loops with f64 accumulation, written to be read; the oracle for the others.
 //! - [`cpu`]: fast, on all cores.
 //! - [`gpu`]: WGSL compute shaders through wgpu.
 //! - [`null`]: scripted metrics and no arithmetic, for tests of what stands above.
