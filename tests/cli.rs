@@ -20,6 +20,8 @@ fn run(folder: &Path, args: &[&str]) -> Output {
         .env("CNN_GPU_MIRRORS", "")
         .env("CNN_GPU_DATA_DIR", "")
         .env("XDG_CACHE_HOME", folder)
+        // As on a machine without a desktop session, where libwayland would complain.
+        .env_remove("XDG_RUNTIME_DIR")
         .env("HOME", folder)
         .args(args)
         .output()
