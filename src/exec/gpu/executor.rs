@@ -125,11 +125,6 @@ impl GpuExecutor {
         }
     }
 
-    /// Dispatches in one step of a program.
-    pub fn dispatches_per_step(&self, program: Program, data: DataId) -> usize {
-        self.programs[program.0].step(data).count()
-    }
-
     /// Seconds that each dispatch of a step takes by itself, by wall clock: each is submitted
     /// `repeats` times at once and waited for. The step's data must be loaded; its weights change.
     ///
