@@ -39,7 +39,7 @@ pub enum Role {
 }
 
 /// What a buffer's elements are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Element {
     /// 32-bit floating point.
     F32,

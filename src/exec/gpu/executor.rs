@@ -15,12 +15,13 @@ use futures_intrusive::channel::shared::oneshot_channel;
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor,
     BindGroupLayoutEntry, BindingType, Buffer, BufferBinding, BufferBindingType, BufferDescriptor,
-    BufferUsages, CommandEncoder, ComputePassDescriptor, MapMode, ShaderStages, SubmissionIndex,
+    BufferUsages, CommandEncoder, MapMode, ShaderStages, SubmissionIndex,
 };
 
 use super::device::GpuDevice;
 use super::kernel::Dispatch;
 use super::program::GpuProgram;
+use super::recorder::Recorder;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Description, Executor, Program, Step, StepMetrics, Values};
@@ -205,21 +206,19 @@ impl GpuExecutor {
     }
 
     fn submit(&self, first: usize, staging: &Buffer) -> SubmissionIndex {
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor {
-            label: Some("steps"),
-            timestamp_writes: None,
-        });
+        let mut recorder = Recorder::new(&self.gpu, &self.steps, first);
         for (i, step) in self.queued.iter().enumerate() {
             let program = &self.programs[step.program.0];
-            self.steps.select(&mut pass, first + i);
+            recorder.select(first + i);
             for dispatch in program.step(step.data) {
-                dispatch.encode(&mut pass);
+                recorder.dispatch(dispatch);
             }
         }
-        drop(pass);
-        copy_metrics(&mut encoder, &self.steps, first, self.queued.len(), staging);
-        self.gpu.queue.submit([encoder.finish()])
+        let count = self.queued.len();
+        let commands = recorder.finish(|encoder| {
+            copy_metrics(encoder, &self.steps, first, count, staging);
+        });
+        self.gpu.queue.submit([commands])
     }
 
     fn watch(&mut self, submission: SubmissionIndex, staging: Buffer) {
@@ -462,7 +461,7 @@ impl Executor for GpuExecutor {
 
 impl Steps {
     /// Makes slot `i` the one that the following dispatches see.
-    fn select(&self, pass: &mut wgpu::ComputePass<'_>, i: usize) {
+    pub fn select(&self, pass: &mut wgpu::ComputePass<'_>, i: usize) {
         pass.set_bind_group(0, &self.bind_group, &[(i * SLOT_BYTES) as u32]);
     }
 }
@@ -557,14 +556,11 @@ impl GpuDevice {
         slot: usize,
         dispatches: impl Iterator<Item = &'a Dispatch>,
     ) {
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&ComputePassDescriptor::default());
-        steps.select(&mut pass, slot);
+        let mut recorder = Recorder::new(self, steps, slot);
         for dispatch in dispatches {
-            dispatch.encode(&mut pass);
+            recorder.dispatch(dispatch);
         }
-        drop(pass);
-        self.queue.submit([encoder.finish()]);
+        self.queue.submit([recorder.finish(|_| {})]);
     }
 
     /// A part of a buffer, after everything submitted so far.

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use wgpu::{
-    BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType,
-    Buffer, BufferBinding, BufferBindingType, ComputePipeline, ComputePipelineDescriptor,
-    PipelineCompilationOptions, PipelineLayoutDescriptor, ShaderModuleDescriptor,
-    ShaderRuntimeChecks, ShaderSource, ShaderStages,
+    BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry,
+    BindingResource, BindingType, Buffer, BufferBinding, BufferBindingType, ComputePipeline,
+    ComputePipelineDescriptor, PipelineCompilationOptions, PipelineLayoutDescriptor,
+    ShaderModuleDescriptor, ShaderRuntimeChecks, ShaderSource, ShaderStages, TextureViewDimension,
 };
 
 use super::device::{GpuDevice, lock};
+use super::texels::{ROW, Texel, Texels};
 use crate::error::{Error, Result};
 
 /// What runs on the device in one dispatch, before buffers are known by more than `B`.
@@ -22,6 +23,8 @@ pub struct Call<B> {
     text: String,
     /// `const` and `alias` lines.
     header: String,
+    /// Tensors that the text reads through functions.
+    declarations: String,
     /// Invocations per workgroup.
     workgroup: usize,
     /// Invocations wanted.
@@ -37,6 +40,8 @@ pub enum Access {
     Read,
     /// `var<storage, read_write>`
     Write,
+    /// A copy in a texture, of this kind of texel.
+    Texels(Texel),
 }
 
 impl<B> Call<B> {
@@ -46,6 +51,7 @@ impl<B> Call<B> {
             entry,
             text: text.into(),
             header: String::new(),
+            declarations: String::new(),
             workgroup: 64,
             invocations: 0,
             bindings: Vec::new(),
@@ -106,6 +112,32 @@ impl<B> Call<B> {
         self
     }
 
+    /// Binds the next buffer, to be read by `load_NAME(i)`, which gives its `i`th `texel`; out of
+    /// a copy in a texture if `texels`.
+    pub fn load(mut self, name: &str, buffer: B, texel: Texel, texels: bool) -> Self {
+        let at = self.bindings.len();
+        let (wgsl, scalar) = (texel.wgsl(), texel.scalar());
+        let _ = match texels {
+            true => writeln!(
+                self.declarations,
+                "@group(1) @binding({at}) var {name}: texture_2d<{scalar}>;
+fn load_{name}(i: u32) -> {wgsl} {{ return textureLoad({name}, vec2<u32>(i % {ROW}u, i / {ROW}u), 0){}; }}",
+                texel.swizzle(),
+            ),
+            false => writeln!(
+                self.declarations,
+                "@group(1) @binding({at}) var<storage, read> {name}: array<{wgsl}>;
+fn load_{name}(i: u32) -> {wgsl} {{ return {name}[i]; }}"
+            ),
+        };
+        let access = match texels {
+            true => Access::Texels(texel),
+            false => Access::Read,
+        };
+        self.bindings.push((buffer, access));
+        self
+    }
+
     /// The grid, folded where it passes what one axis can hold.
     fn grid(&self, per_axis: usize) -> [usize; 2] {
         let groups = self.invocations.div_ceil(self.workgroup).max(1);
@@ -117,10 +149,11 @@ impl<B> Call<B> {
     pub fn source(&self, per_axis: usize) -> String {
         let [x, _] = self.grid(per_axis);
         format!(
-            "{}const WORKGROUP = {}u;\nconst GRID = {x}u;\n{}\n{}",
+            "{}const WORKGROUP = {}u;\nconst GRID = {x}u;\n{}\n{}{}",
             self.header,
             self.workgroup,
             include_str!("../../../shaders/common.wgsl"),
+            self.declarations,
             self.text
         )
     }
@@ -139,10 +172,12 @@ pub struct Dispatch {
     pipeline: Arc<Pipeline>,
     bind_group: wgpu::BindGroup,
     grid: [u32; 2],
+    /// Copies that have to be made before it.
+    pub copies: Vec<Arc<Texels>>,
 }
 
 impl Dispatch {
-    /// Adds the dispatch to a pass whose group 0 is set.
+    /// Adds the dispatch to a pass whose group 0 is set, after its copies.
     pub fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
         pass.set_pipeline(&self.pipeline.pipeline);
         pass.set_bind_group(1, &self.bind_group, &[]);
@@ -150,12 +185,26 @@ impl Dispatch {
     }
 }
 
-/// A part of a buffer on the device.
-pub struct Place<'a> {
-    /// The buffer.
-    pub buffer: &'a Buffer,
-    /// Where it starts and how long it is, in bytes; the whole buffer if `None`.
-    pub range: Option<(u64, u64)>,
+/// What a binding is bound to.
+pub enum Place<'a> {
+    /// A buffer, and where the part bound starts and how long it is, in bytes; all if `None`.
+    Buffer(&'a Buffer, Option<(u64, u64)>),
+    /// A copy in a texture, and whether it is out of date when the call runs.
+    Texels(Arc<Texels>, bool),
+}
+
+impl Place<'_> {
+    fn resource(&self) -> BindingResource<'_> {
+        match self {
+            Self::Buffer(buffer, None) => buffer.as_entire_binding(),
+            Self::Buffer(buffer, Some((offset, size))) => BindingResource::Buffer(BufferBinding {
+                buffer,
+                offset: *offset,
+                size: std::num::NonZeroU64::new(*size),
+            }),
+            Self::Texels(texels, _) => BindingResource::TextureView(&texels.view),
+        }
+    }
 }
 
 impl GpuDevice {
@@ -164,7 +213,7 @@ impl GpuDevice {
         &self,
         call: &Call<B>,
         step_layout: &BindGroupLayout,
-        place: impl Fn(B) -> Place<'a>,
+        mut place: impl FnMut(B, Access) -> Result<Place<'a>>,
     ) -> Result<Dispatch> {
         let per_axis = self.limits.max_compute_workgroups_per_dimension as usize;
         let grid = call.grid(per_axis);
@@ -175,21 +224,13 @@ impl GpuDevice {
             )));
         }
         let pipeline = self.pipeline(call, step_layout, per_axis)?;
-        let entries: Vec<BindGroupEntry<'_>> = (call.bindings.iter().enumerate())
-            .map(|(i, &(buffer, _))| {
-                let Place { buffer, range } = place(buffer);
-                let binding = match range {
-                    None => buffer.as_entire_buffer_binding(),
-                    Some((offset, size)) => BufferBinding {
-                        buffer,
-                        offset,
-                        size: std::num::NonZeroU64::new(size),
-                    },
-                };
-                BindGroupEntry {
-                    binding: i as u32,
-                    resource: wgpu::BindingResource::Buffer(binding),
-                }
+        let places = call.bindings.iter();
+        let places = places.map(|&(buffer, access)| place(buffer, access));
+        let places = places.collect::<Result<Vec<_>>>()?;
+        let entries: Vec<BindGroupEntry<'_>> = (places.iter().enumerate())
+            .map(|(i, place)| BindGroupEntry {
+                binding: i as u32,
+                resource: place.resource(),
             })
             .collect();
         let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
@@ -198,9 +239,14 @@ impl GpuDevice {
             entries: &entries,
         });
         self.check()?;
+        let stale = places.iter().filter_map(|place| match place {
+            Place::Texels(texels, true) => Some(Arc::clone(texels)),
+            Place::Texels(_, false) | Place::Buffer(..) => None,
+        });
         Ok(Dispatch {
             entry: call.entry,
             pipeline,
+            copies: stale.collect(),
             bind_group,
             grid: grid.map(|n| n as u32),
         })
@@ -264,12 +310,19 @@ impl GpuDevice {
             .map(|(i, (_, access))| BindGroupLayoutEntry {
                 binding: i as u32,
                 visibility: ShaderStages::COMPUTE,
-                ty: BindingType::Buffer {
-                    ty: BufferBindingType::Storage {
-                        read_only: *access == Access::Read,
+                ty: match access {
+                    Access::Read | Access::Write => BindingType::Buffer {
+                        ty: BufferBindingType::Storage {
+                            read_only: *access == Access::Read,
+                        },
+                        has_dynamic_offset: false,
+                        min_binding_size: None,
                     },
-                    has_dynamic_offset: false,
-                    min_binding_size: None,
+                    Access::Texels(texel) => BindingType::Texture {
+                        sample_type: texel.sample_type(),
+                        view_dimension: TextureViewDimension::D2,
+                        multisampled: false,
+                    },
                 },
                 count: None,
             })

@@ -335,14 +335,17 @@ impl Lowered {
         if let Some(dbias) = dbias {
             self.sum_later(plan, dbias, (first + weights, stride), tile.splits);
         }
-        let (dy, argmax, through) = match last {
-            Some(f) => (f.gradients.map_or(dy, |g| g.0), f.argmax.unwrap_or(dy), f.y),
-            None => (dy, dy, dy),
+        let (dy, pooled) = match last {
+            Some(f) => (
+                f.gradients.map_or(dy, |(dy, _)| dy),
+                Some([f.argmax.unwrap_or(dy), f.y].map(Slot::Buffer)),
+            ),
+            None => (dy, None),
         };
-        let [x, dy, argmax, through] = [x, dy, argmax, through].map(Slot::Buffer);
+        let [x, dy] = [x, dy].map(Slot::Buffer);
         let activation = last.and_then(|f| f.through).unwrap_or_default();
-        let buffers = [x, dy, Slot::Partials(first), argmax, through];
-        let call = gradient.call(&tile, tuning, (stride, weights), buffers);
+        let buffers = [x, dy, Slot::Partials(first)];
+        let call = gradient.call(&tile, tuning, (stride, weights), buffers, pooled);
         vec![call.sizes(&[("ACTIVATION", activation_number(activation))])]
     }
 
@@ -475,16 +478,17 @@ fn conv2d_forward(
         ("ACTIVATION", activation_number(activation)),
     ];
     let epilogue = match bias {
-        Some(_) => "v = activate(ACTIVATION, v + extra[cell]);",
+        Some(_) => "v = activate(ACTIVATION, v + load_extra(cell));",
         None => "v = activate(ACTIVATION, v);",
     };
     let out = Slot::Buffer(fused.map_or(y, |pool| pool.y));
     let argmax = fused.and_then(|pool| pool.argmax);
     let argmax = argmax.map_or(Slot::Nothing, Slot::Buffer);
-    let [x, w, bias] = [x, w, bias.unwrap_or(w)].map(Slot::Buffer);
+    let [x, w] = [x, w].map(Slot::Buffer);
+    let bias = bias.map(Slot::Buffer);
     let size = fused.map(|pool| (pool.size, pool.argmax.is_some()));
-    let tiled =
-        forward(batch, &shape, size).call(entry, tuning, epilogue, [x, w, bias, out, argmax]);
+    let buffers = ([x, w, out, argmax], bias);
+    let tiled = forward(batch, &shape, size).call(entry, tuning, epilogue, buffers);
     if let Some(tiled) = tiled.filter(|_| !tuning.naive) {
         return tiled.sizes(&sizes);
     }
@@ -494,7 +498,7 @@ fn conv2d_forward(
         .invocations(batch * window.oh * window.ow * shape.oc)
         .read(x)
         .read(w)
-        .read(bias)
+        .read(bias.unwrap_or(w))
         .write(Slot::Buffer(y))
 }
 
@@ -608,16 +612,16 @@ fn conv2d_backward_input(
 ) -> Call<Slot> {
     let window = shape.window;
     let (sizes, extra) = through_parts(through, dy);
-    let buffers = [Slot::Buffer(dy), Slot::Buffer(w), extra, Slot::Buffer(dx)];
+    let [dy, w, dx] = [dy, w, dx].map(Slot::Buffer);
     let full = (
         (window.kh - 1).checked_sub(window.pad_top),
         (window.kw - 1).checked_sub(window.pad_left),
     );
     let epilogue = match through {
-        Some(_) => "v *= derivative(ACTIVATION, extra[at]);",
+        Some(_) => "v *= derivative(ACTIVATION, load_extra(at));",
         None => "",
     };
-    let [dy, w, extra, dx] = buffers;
+    let buffers = ([dy, w, dx, Slot::Nothing], through.map(|_| extra));
     // At larger strides the gradient is no correlation: most taps meet nothing.
     let tiled = match ((window.sh, window.sw), full, tuning.naive) {
         ((1, 1), (Some(pad_top), Some(pad_left)), false) => Correlation {
@@ -637,7 +641,7 @@ fn conv2d_backward_input(
             live: live.unwrap_or((window.oh, window.ow)),
             pool: None,
         }
-        .call(entry, tuning, epilogue, [dy, w, extra, dx, Slot::Nothing]),
+        .call(entry, tuning, epilogue, buffers),
         _ => None,
     };
     if let Some(tiled) = tiled {

@@ -2,8 +2,8 @@
 //!
 //! Read in this order: [`tuning`] chooses kernels by what the adapter reports, `lower` turns each
 //! operation into kernel calls, `kernel` compiles and binds them, `program` keeps a plan's buffers
-//! and dispatches, `executor` runs steps, many to a submission, and `tile` writes the text of the
-//! tiled convolutions.
+//! and dispatches, `executor` runs steps, many to a submission, `tile` writes the text of the tiled
+//! convolutions, and `texels` keeps copies of tensors for adapters that read textures faster.
 
 mod adapter;
 mod device;
@@ -12,8 +12,10 @@ mod kernel;
 mod lower;
 mod program;
 mod random;
+mod recorder;
 #[cfg(test)]
 mod tests;
+mod texels;
 mod tile;
 pub mod tuning;
 

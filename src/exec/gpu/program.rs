@@ -1,14 +1,16 @@
 //! A plan on the device: its buffers and its dispatches, all made before the first step.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::Arc;
 
 use wgpu::{Buffer, BufferDescriptor, BufferUsages};
 
 use super::device::GpuDevice;
 use super::executor::{Arenas, GpuData, Steps};
-use super::kernel::{Call, Dispatch, Place};
+use super::kernel::{Access, Call, Dispatch, Place};
 use super::lower::{Lowered, Mode, Slot};
+use super::texels::{Texel, Texels};
 use crate::error::{Error, Result};
 use crate::exec::DataId;
 use crate::plan::{BufferId, Element, Op, Plan, Role};
@@ -90,14 +92,29 @@ impl GpuProgram {
             blocks: gpu.storage("blocks", blocks.len() as u64)?,
         };
         gpu.queue.write_buffer(&scratch.blocks, 0, blocks);
-        let prepare = |call: &Call<Slot>| {
-            gpu.prepare(call, &steps.layout, |slot| {
-                self.place(arenas, steps, Source::Scratch(&scratch), slot)
-            })
+        let mut twins = Twins::default();
+        let mut prepare = |call: &Call<Slot>| {
+            let dispatch = gpu.prepare(call, &steps.layout, |slot, access| {
+                let place = self.place(arenas, steps, Source::Scratch(&scratch), slot);
+                match access {
+                    Access::Read | Access::Write => Ok(place),
+                    Access::Texels(texel) => twins.get(gpu, (slot, texel), &place),
+                }
+            });
+            for (slot, access) in &call.bindings {
+                if *access == Access::Write {
+                    twins.written(*slot);
+                }
+            }
+            if mode == Mode::Alone {
+                // Anybody may write anything before the next operation runs.
+                twins.fresh.clear();
+            }
+            dispatch
         };
         let mut listing = Listing::default();
         for (calls, pending) in lowered.ops.iter().zip(lowered.pending) {
-            let mut dispatches = calls.iter().map(prepare).collect::<Result<Vec<_>>>()?;
+            let mut dispatches = calls.iter().map(&mut prepare).collect::<Result<Vec<_>>>()?;
             // In a step the update sums all partial gradients at once.
             if mode == Mode::Alone && !pending.is_empty() {
                 dispatches.push(prepare(&Lowered::reduce(pending))?);
@@ -119,8 +136,8 @@ impl GpuProgram {
             return Ok(());
         }
         if let Some(call) = &self.gather {
-            let dispatch = gpu.prepare(call, &steps.layout, |slot| {
-                self.place(arenas, steps, Source::Data(data), slot)
+            let dispatch = gpu.prepare(call, &steps.layout, |slot, _| {
+                Ok(self.place(arenas, steps, Source::Data(data), slot))
             })?;
             self.gathers.insert(id, dispatch);
         }
@@ -181,18 +198,12 @@ impl GpuProgram {
             Source::Scratch(scratch) => (None, Some(scratch)),
         };
         let partials = scratch.map_or(&self.nothing, |s| &s.partials);
-        let whole = |buffer| Place {
-            buffer,
-            range: None,
-        };
+        let whole = |buffer| Place::Buffer(buffer, None);
         match slot {
             Slot::Buffer(id) => {
                 let (buffer, range) = self.location(arenas, id);
                 let bytes = (range.end - range.start).next_multiple_of(16);
-                Place {
-                    buffer,
-                    range: Some((range.start, bytes)),
-                }
+                Place::Buffer(buffer, Some((range.start, bytes)))
             }
             Slot::Params => whole(&arenas.params),
             Slot::Gradients => whole(&arenas.gradients),
@@ -200,10 +211,7 @@ impl GpuProgram {
             Slot::Moment2 => whole(&arenas.moment_2),
             Slot::Partials(first) => {
                 let first = 4 * first as u64;
-                Place {
-                    buffer: partials,
-                    range: Some((first, partials.size() - first)),
-                }
+                Place::Buffer(partials, Some((first, partials.size() - first)))
             }
             Slot::Blocks => whole(scratch.map_or(&self.nothing, |s| &s.blocks)),
             Slot::Metrics => whole(&steps.metrics),
@@ -211,6 +219,45 @@ impl GpuProgram {
             Slot::Images => whole(data.map_or(&self.nothing, |d| &d.images)),
             Slot::DataLabels => whole(data.map_or(&self.nothing, |d| &d.labels)),
             Slot::Order => whole(data.map_or(&self.nothing, |d| &d.order)),
+        }
+    }
+}
+
+/// The copies in textures that a listing's dispatches read.
+#[derive(Default)]
+struct Twins {
+    made: HashMap<(Slot, Texel), Arc<Texels>>,
+    /// Those that hold what the buffer holds at this point of the listing.
+    fresh: HashSet<(Slot, Texel)>,
+}
+
+impl Twins {
+    /// The copy of what lies at `place`, and whether it has to be made anew.
+    fn get<'a>(
+        &mut self,
+        gpu: &GpuDevice,
+        key: (Slot, Texel),
+        place: &Place<'a>,
+    ) -> Result<Place<'a>> {
+        let (buffer, offset, bytes) = match place {
+            Place::Buffer(buffer, Some((offset, bytes))) => (*buffer, *offset, *bytes),
+            Place::Buffer(buffer, None) => (*buffer, 0, buffer.size()),
+            Place::Texels(texels, stale) => return Ok(Place::Texels(Arc::clone(texels), *stale)),
+        };
+        let texels = match self.made.get(&key) {
+            Some(texels) => Arc::clone(texels),
+            None => Texels::new(gpu, "copy of a tensor", (buffer, offset, bytes), key.1)?,
+        };
+        self.made.insert(key, Arc::clone(&texels));
+        Ok(Place::Texels(texels, self.fresh.insert(key)))
+    }
+
+    /// What is copied of this slot is out of date.
+    fn written(&mut self, slot: Slot) {
+        match slot {
+            // Parameters are bound one by one where they are read.
+            Slot::Params => self.fresh.clear(),
+            _ => self.fresh.retain(|(other, _)| *other != slot),
         }
     }
 }

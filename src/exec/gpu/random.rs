@@ -25,10 +25,7 @@ impl GpuDevice {
             .invocations(n)
             .write(());
         let steps = self.steps();
-        let dispatch = self.prepare(&call, &steps.layout, |()| Place {
-            buffer: &out,
-            range: None,
-        })?;
+        let dispatch = self.prepare(&call, &steps.layout, |(), _| Ok(Place::Buffer(&out, None)))?;
         self.submit_now(&steps, 0, std::iter::once(&dispatch));
         let bytes = self.read_back(&out, 0, (n * 4) as u64)?;
         Ok(bytemuck::pod_collect_to_vec(&bytes))

@@ -15,6 +15,7 @@ use std::fmt::{self, Display, Formatter, Write as _};
 pub use weight::WeightGradient;
 
 use super::kernel::Call;
+use super::texels::Texel;
 use super::tuning::{Fetch, Tuning};
 use crate::shape::Window;
 
@@ -72,6 +73,9 @@ struct Tile {
     pw: usize,
     /// Cells of output channels.
     q: usize,
+    /// Whether the four channels of a block are looped over. That keeps the text short, and costs
+    /// a pass over the accumulators per channel.
+    looped: bool,
 }
 
 impl Tile {
@@ -118,11 +122,14 @@ fn covered(window: &Window, ph: usize, pw: usize) -> (usize, usize) {
     )
 }
 
-/// Cycles that a software adapter spends on a load, and on the arithmetic of one Cell. On hardware
-/// the same ratio stands for the pressure on its caches.
-const LOAD: usize = 70;
-const BROADCAST: usize = 2;
-const MULTIPLY_ADD: usize = 4;
+/// Cycles that a software adapter spends on a load from a texture, on handing a value round, on the
+/// arithmetic of one Cell, and on keeping a Cell from one turn of a loop to the next: fitted to
+/// lavapipe's times for eight shapes of one kernel. On hardware the same ratios stand for the
+/// pressure on its caches.
+const LOAD: usize = 95;
+const BROADCAST: usize = 4;
+const MULTIPLY_ADD: usize = 8;
+const KEEP: usize = 24;
 
 /// Most products in one kernel's text. Longer ones take seconds to compile.
 const LONGEST: usize = 1600;
@@ -157,8 +164,14 @@ impl Correlation {
         for q in [1, 2] {
             for ns in [1, 2, 4] {
                 for ph in 1..=self.window.oh.min(16) {
-                    for pw in 1..=self.window.ow.min(16) {
-                        let tile = Tile { ns, ph, pw, q };
+                    for (pw, looped) in self.widths() {
+                        let tile = Tile {
+                            ns,
+                            ph,
+                            pw,
+                            q,
+                            looped,
+                        };
                         let fits = tile.pixels() * q <= tuning.accumulators
                             && self.terms(&tile) <= LONGEST
                             && ns * self.footprint(&tile).len() <= MOST_PIXELS
@@ -188,14 +201,16 @@ impl Correlation {
 
     /// Products in the text.
     fn terms(&self, tile: &Tile) -> usize {
-        let written_out = if self.loops() { 1 } else { block(self.rc) };
+        let written_out = if tile.looped { 1 } else { block(self.rc) };
         tile.pixels() * tile.q * self.window.taps() * written_out
     }
 
-    /// Whether the four channels of a block are looped over, which keeps the text short. Few taps
+    /// The widths of patches to try, with and without a loop over the channels of a block. Few taps
     /// make short sums, which are better made long by all channels in one expression.
-    fn loops(&self) -> bool {
-        self.window.taps() >= 4 && block(self.rc) == 4
+    fn widths(&self) -> impl Iterator<Item = (usize, bool)> {
+        let can_loop = self.window.taps() >= 4 && block(self.rc) == 4;
+        let loops = [false, true].into_iter().filter(move |l| !l || can_loop);
+        (1..=self.window.ow.min(16)).flat_map(move |pw| loops.clone().map(move |l| (pw, l)))
     }
 
     fn patches(&self, tile: &Tile) -> (usize, usize) {
@@ -219,34 +234,46 @@ impl Correlation {
         };
         let weights = self.window.taps() * rb * tile.q * LOAD;
         let arithmetic = tile.pixels() * tile.q * self.window.taps() * rb * MULTIPLY_ADD;
+        let turns = if tile.looped { rb + 1 } else { 1 };
+        let keeping = tile.pixels() * tile.q * turns * KEEP;
         let invocations = self.invocations(tile);
         // Too few invocations leave a part of the adapter idle.
         let idle = (tuning.busy as f64 / invocations as f64).max(1.0);
         // A long text is slow to compile, and has to be worth it.
         let patience = 1.0 + self.terms(tile) as f64 / PATIENCE;
-        (fetching + weights + arithmetic) as f64 * invocations as f64 * idle * patience
+        (fetching + weights + arithmetic + keeping) as f64 * invocations as f64 * idle * patience
     }
 
     /// The kernel: `entry` names it, `epilogue` is the text that turns `v` (one accumulator) into
-    /// what is stored at cell `at` of channel cell `cell`; it may use a third buffer `extra`.
+    /// what is stored at cell `at` of channel cell `cell`; it may use `load_extra`.
     pub fn call<B>(
         &self,
         entry: &'static str,
         tuning: &Tuning,
         epilogue: &str,
-        [x, w, extra, out, argmax]: [B; 5],
+        ([x, w, out, argmax], extra): ([B; 4], Option<B>),
     ) -> Option<Call<B>> {
         let tile = self.tile(tuning)?;
         let fetch = self.fetch(tuning);
-        let text = self.text(entry, &tile, fetch, epilogue);
-        let call = Call::new(entry, text).cells(cell_width(self.kc));
-        let call = match fetch {
-            Fetch::Direct => call.workgroup(64),
-            Fetch::Subgroup => call.workgroup(8),
+        let pixel = cell_width(self.rc);
+        let weight = match self.flipped {
+            true => pixel,
+            false => cell_width(self.kc),
         };
-        let call = call.invocations(self.invocations(&tile));
-        let bound = call.read(x).read(w).read(extra).write(out).write(argmax);
-        Some(bound)
+        let text = self.text(entry, &tile, fetch, epilogue);
+        let mut call = Call::new(entry, text)
+            .cells(cell_width(self.kc))
+            .workgroup(workgroup(fetch))
+            .invocations(self.invocations(&tile))
+            .write(out)
+            .write(argmax)
+            .load("x", x, Texel::floats(pixel), tuning.texels)
+            .load("w", w, Texel::floats(weight), tuning.texels);
+        if let Some(extra) = extra {
+            let texel = Texel::floats(cell_width(self.kc));
+            call = call.load("extra", extra, texel, tuning.texels);
+        }
+        Some(call)
     }
 
     /// Whether the kernel can be written out.
@@ -256,20 +283,10 @@ impl Correlation {
 
     fn text(&self, entry: &str, tile: &Tile, fetch: Fetch, epilogue: &str) -> String {
         let rb = block(self.rc);
-        let pixel = if rb == 4 { "vec4<f32>" } else { "f32" };
-        let weight = match (self.flipped, rb) {
-            (false, _) => "Cell",
-            (true, 4) => "vec4<f32>",
-            (true, _) => "f32",
-        };
-        let mut s = format!(
-            "@group(1) @binding(0) var<storage, read> x: array<{pixel}>;
-@group(1) @binding(1) var<storage, read> w: array<{weight}>;
-@group(1) @binding(2) var<storage, read> extra: array<Cell>;
-@group(1) @binding(3) var<storage, read_write> y: array<Cell>;
-@group(1) @binding(4) var<storage, read_write> argmax: array<Words>;
+        let mut s = "@group(1) @binding(0) var<storage, read_write> y: array<Cell>;
+@group(1) @binding(1) var<storage, read_write> argmax: array<Words>;
 "
-        );
+        .to_owned();
         s += &head(entry);
         self.coordinates(&mut s, tile, fetch);
         self.pixels(&mut s, tile, fetch, rb);
@@ -288,7 +305,7 @@ impl Correlation {
         let (down, across) = self.patches(tile);
         let patches = down * across;
         let tasks = patches * self.batch / tile.ns;
-        let Tile { ns, ph, pw, q } = *tile;
+        let Tile { ns, ph, pw, q, .. } = *tile;
         match fetch {
             Fetch::Direct => {
                 let _ = writeln!(
@@ -423,7 +440,7 @@ let ox = place % {across}u * {pw}u;"
         if self.flipped && rb == 4 {
             self.load_flipped_rows(s, tile);
         }
-        if self.loops() {
+        if tile.looped {
             s.push_str("for (var j = 0u; j < 4u; j++) {\n");
             self.load_weights(s, tile, Channel::Loop, "");
             broadcast(s, pixels, rb, Channel::Loop, "", fetch);
@@ -464,13 +481,13 @@ let ox = place % {across}u * {pw}u;"
         if !self.flipped {
             let first = tap * self.rc;
             let cells = self.kc / width;
-            return format!("w[({first}u + turn * {rb}u + {j}) * {cells}u + cell0 + {r}u]");
+            return format!("load_w(({first}u + turn * {rb}u + {j}) * {cells}u + cell0 + {r}u)");
         }
         let first = self.flip(tap) * self.kc;
         let rows = (0..width).map(|row| match rb {
             4 => format!("t{tap}_{r}_{row}[{j}]"),
             _ => format!(
-                "w[({first}u + (cell0 + {r}u) * {width}u + {row}u) * {}u + turn * {rb}u + {j}]",
+                "load_w(({first}u + (cell0 + {r}u) * {width}u + {row}u) * {}u + turn * {rb}u + {j})",
                 self.rc
             ),
         });
@@ -489,7 +506,7 @@ let ox = place % {across}u * {pw}u;"
                 for row in 0..width {
                     let _ = writeln!(
                         s,
-                        "let t{tap}_{r}_{row} = w[({}u + (cell0 + {r}u) * {width}u + {row}u) * {}u + turn];",
+                        "let t{tap}_{r}_{row} = load_w(({}u + (cell0 + {r}u) * {width}u + {row}u) * {}u + turn);",
                         self.flip(tap) * self.kc,
                         self.rc / 4
                     );
@@ -589,6 +606,14 @@ var best = Cell(0.0); var taken = Words(0u);",
     }
 }
 
+/// Invocations to a workgroup.
+fn workgroup(fetch: Fetch) -> usize {
+    match fetch {
+        Fetch::Direct => 64,
+        Fetch::Subgroup => 8,
+    }
+}
+
 fn head(entry: &str) -> String {
     format!(
         "@compute @workgroup_size(WORKGROUP)
@@ -626,8 +651,8 @@ fn load_pixels(s: &mut String, pixels: usize, rb: usize, fetch: Fetch, guarded: 
     for i in 0..count_of(pixels, fetch) {
         let mut load = |name: String, at: String, zero: &str| {
             let value = match guarded {
-                true => format!("select({zero}, x[{at}], k{i})"),
-                false => format!("x[{at}]"),
+                true => format!("select({zero}, load_x({at}), k{i})"),
+                false => format!("load_x({at})"),
             };
             let _ = writeln!(s, "let {name} = {value};");
         };

@@ -19,6 +19,8 @@ pub struct Tuning {
     pub naive: bool,
     /// How pixels are fetched.
     pub fetch: Fetch,
+    /// Whether tensors are read out of copies in textures; see [`super::texels`].
+    pub texels: bool,
     /// Accumulators (Cells) that an invocation may hold in a forward or input-gradient kernel.
     pub accumulators: usize,
     /// The same for weight gradients.
@@ -33,6 +35,7 @@ impl Tuning {
     pub const SOFTWARE: Self = Self {
         naive: false,
         fetch: Fetch::Direct,
+        texels: true,
         accumulators: 32,
         weight_accumulators: 36,
         busy: 16 * 8,
@@ -41,8 +44,8 @@ impl Tuning {
     /// For software adapters with subgroups of 8 lanes (lavapipe).
     pub const SOFTWARE_SUBGROUP: Self = Self {
         fetch: Fetch::Subgroup,
-        accumulators: 176,
-        weight_accumulators: 144,
+        accumulators: 64,
+        weight_accumulators: 72,
         ..Self::SOFTWARE
     };
 
@@ -50,6 +53,7 @@ impl Tuning {
     pub const HARDWARE: Self = Self {
         naive: false,
         fetch: Fetch::Direct,
+        texels: false,
         accumulators: 8,
         weight_accumulators: 36,
         busy: 64 * 1024,

@@ -4,10 +4,11 @@
 use std::fmt::Write as _;
 
 use super::super::kernel::Call;
+use super::super::texels::Texel;
 use super::super::tuning::{Fetch, Tuning};
 use super::{
     Channel, Correlation, Footprint, LOAD, LONGEST, MOST_PIXELS, MULTIPLY_ADD, Tile, block,
-    broadcast, cell_width, covered, head, load_pixels,
+    broadcast, cell_width, covered, head, load_pixels, workgroup,
 };
 use crate::shape::Window;
 
@@ -119,43 +120,38 @@ impl WeightGradient {
     }
 
     /// The kernel. It writes split `s` of the kernel's gradient at `s * stride` floats into the
-    /// output and the bias's behind it, at `bias_at`.
+    /// output and the bias's behind it, at `bias_at`. Behind a pool it also reads the cells that the
+    /// pool took and what it made (`pooled`).
     pub fn call<B>(
         &self,
         tile: &WeightTile,
         tuning: &Tuning,
         (stride, bias_at): (usize, usize),
-        [x, dy, out, argmax, through]: [B; 5],
+        [x, dy, out]: [B; 3],
+        pooled: Option<[B; 2]>,
     ) -> Call<B> {
         let fetch = self.fetch(tuning);
         let text = self.text(tile, fetch, stride, bias_at);
-        let call = Call::new("conv2d_backward_weight", text).cells(cell_width(self.oc));
-        let call = match fetch {
-            Fetch::Direct => call.workgroup(64),
-            Fetch::Subgroup => call.workgroup(8),
-        };
-        let cells = self.oc / cell_width(self.oc);
-        call.invocations(self.ic / tile.rb * cells / tile.q * tile.splits)
-            .read(x)
-            .read(dy)
+        let width = cell_width(self.oc);
+        let cells = self.oc / width;
+        let (pixel, cell) = (Texel::floats(cell_width(tile.rb)), Texel::floats(width));
+        let mut call = Call::new("conv2d_backward_weight", text)
+            .cells(width)
+            .workgroup(workgroup(fetch))
+            .invocations(self.ic / tile.rb * cells / tile.q * tile.splits)
             .write(out)
-            .read(argmax)
-            .read(through)
+            .load("x", x, pixel, tuning.texels)
+            .load("dy", dy, cell, tuning.texels);
+        if let Some([argmax, through]) = pooled {
+            call = call
+                .load("argmax", argmax, Texel::words(width), tuning.texels)
+                .load("through", through, cell, tuning.texels);
+        }
+        call
     }
 
     fn text(&self, tile: &WeightTile, fetch: Fetch, stride: usize, bias_at: usize) -> String {
-        let pixel = match tile.rb.is_multiple_of(4) {
-            true => "vec4<f32>",
-            false => "f32",
-        };
-        let mut s = format!(
-            "@group(1) @binding(0) var<storage, read> x: array<{pixel}>;
-@group(1) @binding(1) var<storage, read> dy: array<Cell>;
-@group(1) @binding(2) var<storage, read_write> dw: array<Cell>;
-@group(1) @binding(3) var<storage, read> argmax: array<Words>;
-@group(1) @binding(4) var<storage, read> through: array<Cell>;
-"
-        );
+        let mut s = "@group(1) @binding(0) var<storage, read_write> dw: array<Cell>;\n".to_owned();
         s += &head("conv2d_backward_weight");
         self.coordinates(&mut s, tile, fetch);
         for c in 0..self.window.taps() * tile.rb {
@@ -235,6 +231,7 @@ let ox = place % {across}u * {}u;",
             ph: tile.ph,
             pw: tile.pw,
             q: tile.q,
+            looped: false,
         };
         as_correlation.pixels(s, &patch, fetch, tile.rb);
         let foot = as_correlation.footprint(&patch);
@@ -264,7 +261,7 @@ let ox = place % {across}u * {}u;",
         for p in 0..tile.ph * tile.pw {
             let place = self.place(tile, (p / tile.pw, p % tile.pw), (1, 1));
             for r in 0..tile.q {
-                let value = place.guarded(&format!("dy[{} + {r}u]", place.at));
+                let value = place.guarded(&format!("load_dy({} + {r}u)", place.at));
                 let _ = writeln!(s, "let d{p}_{r} = {value};");
             }
         }
@@ -281,10 +278,10 @@ let ox = place % {across}u * {}u;",
             let place = self.place(tile, (py, px), (kh, kw));
             for r in 0..tile.q {
                 let at = format!("{} + {r}u", place.at);
-                let share = format!("dy[{at}] * derivative(ACTIVATION, through[{at}])");
+                let share = format!("load_dy({at}) * derivative(ACTIVATION, load_through({at}))");
                 let _ = writeln!(
                     s,
-                    "let g{corner}_{r} = {};\nlet t{corner}_{r} = argmax[{at}];",
+                    "let g{corner}_{r} = {};\nlet t{corner}_{r} = load_argmax({at});",
                     place.guarded(&share)
                 );
                 for tap in 0..kh * kw {

@@ -1,0 +1,69 @@
+//! Dispatches and the copies before them, in a row.
+
+use wgpu::{CommandBuffer, CommandEncoder, ComputePass, ComputePassDescriptor};
+
+use super::device::GpuDevice;
+use super::executor::Steps;
+use super::kernel::Dispatch;
+
+/// Records dispatches. They share a pass for as long as no copy has to come between.
+pub struct Recorder<'a> {
+    steps: &'a Steps,
+    slot: usize,
+    // Declared before the encoder, so that it is dropped, and with that ended, first.
+    pass: Option<ComputePass<'static>>,
+    encoder: CommandEncoder,
+}
+
+impl<'a> Recorder<'a> {
+    /// Starts with the values of slot `slot`.
+    pub fn new(gpu: &GpuDevice, steps: &'a Steps, slot: usize) -> Self {
+        Self {
+            steps,
+            slot,
+            pass: None,
+            encoder: gpu.device.create_command_encoder(&Default::default()),
+        }
+    }
+
+    /// Makes slot `slot` the one that the following dispatches see.
+    pub fn select(&mut self, slot: usize) {
+        self.slot = slot;
+        if let Some(pass) = &mut self.pass {
+            self.steps.select(pass, slot);
+        }
+    }
+
+    /// Adds a dispatch, after its copies.
+    pub fn dispatch(&mut self, dispatch: &Dispatch) {
+        if !dispatch.copies.is_empty() {
+            self.pass = None;
+            for copy in &dispatch.copies {
+                copy.copy(&mut self.encoder);
+            }
+        }
+        let Self {
+            steps,
+            slot,
+            pass,
+            encoder,
+        } = self;
+        let pass = pass.get_or_insert_with(|| {
+            let descriptor = ComputePassDescriptor {
+                label: Some("steps"),
+                timestamp_writes: None,
+            };
+            let mut pass = encoder.begin_compute_pass(&descriptor).forget_lifetime();
+            steps.select(&mut pass, *slot);
+            pass
+        });
+        dispatch.encode(pass);
+    }
+
+    /// What was recorded, after `last`.
+    pub fn finish(mut self, last: impl FnOnce(&mut CommandEncoder)) -> CommandBuffer {
+        self.pass = None;
+        last(&mut self.encoder);
+        self.encoder.finish()
+    }
+}
