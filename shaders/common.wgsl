@@ -4,6 +4,7 @@
 // and the aliases
 //   Cell, Words, Bools  f32, u32, bool or vec4 of them: channels are handled four at a time where
 //                       their number allows it. The number of cells is then a quarter.
+//   LANES               the number of each value in its Cell.
 
 // What changes from step to step. Its Rust twin is `StepParams`.
 struct Step {

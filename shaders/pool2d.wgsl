@@ -9,13 +9,12 @@
 //
 // One invocation makes one Cell. Host constants: BATCH; IH, IW, OH, OW; C in Cells; KH, KW; SH, SW;
 // PAD_TOP, PAD_LEFT; KIND; ACTIVATION and HAS_THROUGH; HAS_ARGMAX. Where a buffer is not used,
-// another is bound in its place.
+// another is bound in its place. The host declares load_NAME(i) for each tensor that is read.
 
 const MAX = 0u;
 const AVERAGE = 1u;
 
-@group(1) @binding(0) var<storage, read> a: array<Cell>;
-@group(1) @binding(1) var<storage, read_write> out: array<Cell>;
+@group(1) @binding(0) var<storage, read_write> out: array<Cell>;
 
 // The real cells under the window of output (oy, ox).
 fn real_cells(oy: u32, ox: u32) -> f32 {

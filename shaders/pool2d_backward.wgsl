@@ -1,6 +1,4 @@
-// a = dy [BATCH, OH, OW, C], out = dx [BATCH, IH, IW, C]
-@group(1) @binding(2) var<storage, read> argmax: array<Words>; // [BATCH, OH, OW, C]
-@group(1) @binding(3) var<storage, read> through: array<Cell>; // [BATCH, IH, IW, C]
+// dy and argmax [BATCH, OH, OW, C], through and out = dx [BATCH, IH, IW, C]
 
 @compute @workgroup_size(WORKGROUP)
 fn pool2d_backward(
@@ -26,16 +24,16 @@ fn pool2d_backward(
             let o = ((n * OH + oy) * OW + ox) * C + c;
             let here = (ty - oy * SH) * KW + (tx - ox * SW);
             if KIND == MAX {
-                sum += select(Cell(0.0), a[o], argmax[o] == Words(here));
+                sum += select(Cell(0.0), load_dy(o), load_argmax(o) == Words(here));
             } else if KIND == AVERAGE {
-                sum += a[o] / real_cells(oy, ox);
+                sum += load_dy(o) / real_cells(oy, ox);
             } else {
-                sum += a[o];
+                sum += load_dy(o);
             }
         }
     }
     if HAS_THROUGH == 1u {
-        sum *= derivative(ACTIVATION, through[i]);
+        sum *= derivative(ACTIVATION, load_through(i));
     }
     out[i] = sum;
 }
@@ -62,14 +60,14 @@ fn pool2d_backward_disjoint(
     var taken = Words(0u);
     if oy < OH && ox < OW {
         let o = ((n * OH + oy) * OW + ox) * C + c;
-        share = a[o];
+        share = load_dy(o);
         if KIND == MAX {
-            taken = argmax[o];
+            taken = load_argmax(o);
         } else if KIND == AVERAGE {
             share /= f32(KH * KW);
         }
         if THROUGH_POOLED == 1u {
-            share *= derivative(ACTIVATION, through[o]);
+            share *= derivative(ACTIVATION, load_through(o));
         }
     }
     for (var ky = 0u; ky < SH; ky++) {
@@ -83,7 +81,7 @@ fn pool2d_backward_disjoint(
                     dx = select(Cell(0.0), dx, taken == Words(ky * KW + kx));
                 }
                 if HAS_THROUGH == 1u && THROUGH_POOLED == 0u {
-                    dx *= derivative(ACTIVATION, through[at]);
+                    dx *= derivative(ACTIVATION, load_through(at));
                 }
                 out[at] = dx;
             }

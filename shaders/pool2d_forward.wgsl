@@ -1,5 +1,5 @@
-// a = x [BATCH, IH, IW, C], out = y [BATCH, OH, OW, C]
-@group(1) @binding(2) var<storage, read_write> argmax: array<Words>; // [BATCH, OH, OW, C]
+// x [BATCH, IH, IW, C], out = y [BATCH, OH, OW, C]
+@group(1) @binding(1) var<storage, read_write> argmax: array<Words>; // [BATCH, OH, OW, C]
 
 @compute @workgroup_size(WORKGROUP)
 fn pool2d_forward(
@@ -23,7 +23,7 @@ fn pool2d_forward(
         for (var kx = 0u; kx < KW; kx++) {
             let ix = ox * SW + kx - PAD_LEFT;
             if iy < IH && ix < IW {
-                let v = a[((n * IH + iy) * IW + ix) * C + c];
+                let v = load_x(((n * IH + iy) * IW + ix) * C + c);
                 let better = (v > best) | is_nan(v) | Bools(first);
                 best = select(best, v, better);
                 taken = select(taken, Words(ky * KW + kx), better);

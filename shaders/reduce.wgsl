@@ -4,7 +4,7 @@
 //
 // Parameters are padded to whole blocks of 64 floats; the host lists the blocks to be summed, and
 // one invocation makes one Cell (a vec4) of a block. Host constants: BLOCKS, their
-// number, and FIRST, where they start in the list.
+// number, and FIRST, where they start in the list. The host declares load_partials(i).
 
 struct Block {
     // Where the sum goes, in Cells.
@@ -18,8 +18,7 @@ struct Block {
 }
 
 @group(1) @binding(0) var<storage, read> blocks: array<Block>;
-@group(1) @binding(1) var<storage, read> partials: array<Cell>;
-@group(1) @binding(2) var<storage, read_write> gradients: array<Cell>;
+@group(1) @binding(1) var<storage, read_write> gradients: array<Cell>;
 
 const CELLS = 16u;
 
@@ -34,9 +33,9 @@ fn reduce(
     }
     let block = blocks[FIRST + i / CELLS];
     let cell = i % CELLS;
-    var sum = partials[block.first + cell];
+    var sum = load_partials(block.first + cell);
     for (var s = 1u; s < block.splits; s++) {
-        sum += partials[block.first + s * block.stride + cell];
+        sum += load_partials(block.first + s * block.stride + cell);
     }
     gradients[block.to + cell] = sum;
 }

@@ -9,12 +9,8 @@
 //            w -= rate * m / (sqrt(v) + EPSILON), the bias correction being in the rate
 //
 // One invocation handles one Cell (a vec4). Host constants: LEN in Cells, NESTEROV, and the numbers
-// above with their complements, which the host takes from 1 in f64.
-
-@group(1) @binding(0) var<storage, read> gradients: array<Cell>;
-@group(1) @binding(1) var<storage, read_write> params: array<Cell>;
-@group(1) @binding(2) var<storage, read_write> moment_1: array<Cell>;
-@group(1) @binding(3) var<storage, read_write> moment_2: array<Cell>;
+// above with their complements, which the host takes from 1 in f64. The host declares the arrays
+// params, moment_1 and moment_2, load_NAME_before(i) for each of them, and load_gradients(i).
 
 @compute @workgroup_size(WORKGROUP)
 fn sgd_update(
@@ -25,17 +21,17 @@ fn sgd_update(
     if i >= LEN {
         return;
     }
-    let change = step.rate * gradients[i];
+    let change = step.rate * load_gradients(i);
     if MOMENTUM == 0.0 {
-        params[i] -= change;
+        params[i] = load_params_before(i) - change;
         return;
     }
-    let m = MOMENTUM * moment_1[i] - change;
+    let m = MOMENTUM * load_moment_1_before(i) - change;
     moment_1[i] = m;
     if NESTEROV == 1u {
-        params[i] += MOMENTUM * m - change;
+        params[i] = load_params_before(i) + (MOMENTUM * m - change);
     } else {
-        params[i] += m;
+        params[i] = load_params_before(i) + m;
     }
 }
 
@@ -48,17 +44,17 @@ fn rmsprop_update(
     if i >= LEN {
         return;
     }
-    let g = gradients[i];
-    let v = RHO * moment_2[i] + ONE_MINUS_RHO * g * g;
+    let g = load_gradients(i);
+    let v = RHO * load_moment_2_before(i) + ONE_MINUS_RHO * g * g;
     moment_2[i] = v;
     let change = step.rate * g / sqrt(v + Cell(EPSILON));
     if MOMENTUM == 0.0 {
-        params[i] -= change;
+        params[i] = load_params_before(i) - change;
         return;
     }
-    let m = MOMENTUM * moment_1[i] + change;
+    let m = MOMENTUM * load_moment_1_before(i) + change;
     moment_1[i] = m;
-    params[i] -= m;
+    params[i] = load_params_before(i) - m;
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -70,10 +66,12 @@ fn adam_update(
     if i >= LEN {
         return;
     }
-    let g = gradients[i];
-    let m = moment_1[i] + (g - moment_1[i]) * ONE_MINUS_BETA_1;
-    let v = moment_2[i] + (g * g - moment_2[i]) * ONE_MINUS_BETA_2;
+    let g = load_gradients(i);
+    let m_before = load_moment_1_before(i);
+    let v_before = load_moment_2_before(i);
+    let m = m_before + (g - m_before) * ONE_MINUS_BETA_1;
+    let v = v_before + (g * g - v_before) * ONE_MINUS_BETA_2;
     moment_1[i] = m;
     moment_2[i] = v;
-    params[i] -= step.rate * m / (sqrt(v) + Cell(EPSILON));
+    params[i] = load_params_before(i) - step.rate * m / (sqrt(v) + Cell(EPSILON));
 }

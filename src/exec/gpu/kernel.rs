@@ -69,6 +69,10 @@ impl<B> Call<B> {
         for (alias, name) in ["Cell", "Words", "Bools"].iter().zip(names) {
             let _ = writeln!(self.header, "alias {alias} = {name};");
         }
+        self.header += match width {
+            4 => "const LANES = Words(0u, 1u, 2u, 3u);\n",
+            _ => "const LANES = 0u;\n",
+        };
         self
     }
 
@@ -135,6 +139,28 @@ fn load_{name}(i: u32) -> {wgsl} {{ return {name}[i]; }}"
             false => Access::Read,
         };
         self.bindings.push((buffer, access));
+        self
+    }
+
+    /// Binds the next buffer, to be read by `load_NAME(i)` and written at `NAME[i]`, in Cells of four
+    /// floats. An invocation only reads what it writes itself later.
+    pub fn update(mut self, name: &str, buffer: B, texels: bool) -> Self
+    where
+        B: Copy,
+    {
+        let at = self.bindings.len();
+        let _ = writeln!(
+            self.declarations,
+            "@group(1) @binding({at}) var<storage, read_write> {name}: array<vec4<f32>>;"
+        );
+        self.bindings.push((buffer, Access::Write));
+        if texels {
+            return self.load(&format!("{name}_before"), buffer, Texel::floats(4), true);
+        }
+        let _ = writeln!(
+            self.declarations,
+            "fn load_{name}_before(i: u32) -> vec4<f32> {{ return {name}[i]; }}"
+        );
         self
     }
 

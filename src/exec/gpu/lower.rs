@@ -1,6 +1,7 @@
 //! From operations to kernel calls: the table that names, for each operation, what runs.
 
 use super::kernel::Call;
+use super::texels::Texel;
 use super::tile::{Correlation, Pool, WeightGradient, cell_width};
 use super::tuning::Tuning;
 use crate::model::{Activation, PoolKind};
@@ -121,14 +122,19 @@ impl Lowered {
     }
 
     /// The call that sums some blocks.
-    pub fn reduce(range: std::ops::Range<usize>) -> Call<Slot> {
+    pub fn reduce(tuning: &Tuning, range: std::ops::Range<usize>) -> Call<Slot> {
         Call::new("reduce", include_str!("../../../shaders/reduce.wgsl"))
             .cells(4)
             .sizes(&[("BLOCKS", range.len()), ("FIRST", range.start)])
             .invocations(range.len() * BLOCK / 4)
             .read(Slot::Blocks)
-            .read(Slot::Partials(0))
             .write(Slot::Gradients)
+            .load(
+                "partials",
+                Slot::Partials(0),
+                Texel::floats(4),
+                tuning.texels,
+            )
     }
 
     fn lower(&mut self, plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
@@ -176,7 +182,7 @@ impl Lowered {
                 argmax,
             } => match self.fused.iter().any(|f| f.y == *y) {
                 true => vec![],
-                false => vec![pool2d_forward(b, shape, [*x, *y], *argmax)],
+                false => vec![pool2d_forward(tuning, (b, shape), [*x, *y], *argmax)],
             },
             Op::Pool2dBackward {
                 shape,
@@ -195,7 +201,13 @@ impl Lowered {
                     Some(fused) => (Through { y: fused.y, ..t }, 1),
                     None => (t, 0),
                 });
-                vec![pool2d_backward(b, shape, [*dy, *dx], *argmax, through)]
+                vec![pool2d_backward(
+                    tuning,
+                    (b, shape),
+                    [*dy, *dx],
+                    *argmax,
+                    through,
+                )]
             }
             Op::DenseForward {
                 inputs,
@@ -284,10 +296,11 @@ impl Lowered {
             )],
             Op::Update { optimizer, .. } => {
                 // All partial gradients of the step are summed in one dispatch, here.
-                let reduce = (!self.blocks.is_empty()).then(|| Self::reduce(0..self.blocks.len()));
+                let reduce =
+                    (!self.blocks.is_empty()).then(|| Self::reduce(tuning, 0..self.blocks.len()));
                 reduce
                     .into_iter()
-                    .chain([update(plan, optimizer)])
+                    .chain([update(plan, tuning, optimizer)])
                     .collect()
             }
         }
@@ -447,9 +460,11 @@ fn window_sizes(w: &Window) -> [(&'static str, usize); 10] {
 
 fn gather(plan: &Plan, x: BufferId, labels: BufferId) -> Call<Slot> {
     let size: usize = plan.input_shape.iter().product();
+    let width = cell_width(size);
     Call::new("gather", include_str!("../../../shaders/gather.wgsl"))
-        .sizes(&[("BATCH", plan.batch), ("SIZE", size)])
-        .invocations(plan.batch * size)
+        .cells(width)
+        .sizes(&[("BATCH", plan.batch), ("SIZE", size), ("WIDTH", width)])
+        .invocations(plan.batch * size / width)
         .read(Slot::Images)
         .read(Slot::DataLabels)
         .read(Slot::Order)
@@ -695,8 +710,8 @@ fn pool_call(entry: &'static str, text: &str, batch: usize, shape: &PoolShape) -
 }
 
 fn pool2d_forward(
-    batch: usize,
-    shape: &PoolShape,
+    tuning: &Tuning,
+    (batch, shape): (usize, &PoolShape),
     [x, y]: [BufferId; 2],
     argmax: Option<BufferId>,
 ) -> Call<Slot> {
@@ -705,9 +720,14 @@ fn pool2d_forward(
     pool_call("pool2d_forward", text, batch, shape)
         .sizes(&[("HAS_ARGMAX", usize::from(argmax.is_some()))])
         .invocations(batch * w.oh * w.ow * shape.c / cell_width(shape.c))
-        .read(Slot::Buffer(x))
         .write(Slot::Buffer(y))
         .write(argmax.map_or(Slot::Nothing, Slot::Buffer))
+        .load(
+            "x",
+            Slot::Buffer(x),
+            Texel::floats(cell_width(shape.c)),
+            tuning.texels,
+        )
 }
 
 /// Whether every window lies wholly inside the input.
@@ -716,8 +736,8 @@ fn fits(w: &Window) -> bool {
 }
 
 fn pool2d_backward(
-    batch: usize,
-    shape: &PoolShape,
+    tuning: &Tuning,
+    (batch, shape): (usize, &PoolShape),
     [dy, dx]: [BufferId; 2],
     argmax: Option<BufferId>,
     through: Option<(Through, usize)>,
@@ -725,6 +745,8 @@ fn pool2d_backward(
     let text = include_str!("../../../shaders/pool2d_backward.wgsl");
     let w = &shape.window;
     let (sizes, extra) = through_parts(through.map(|(t, _)| t), dy);
+    let cell = Texel::floats(cell_width(shape.c));
+    let taken = Slot::Buffer(argmax.unwrap_or(dy));
     let disjoint = w.kh <= w.sh && w.kw <= w.sw && (w.pad_top, w.pad_left) == (0, 0) && fits(w);
     let (bh, bw) = (w.ih.div_ceil(w.sh), w.iw.div_ceil(w.sw));
     let (entry, pixels) = match disjoint {
@@ -736,10 +758,10 @@ fn pool2d_backward(
         .sizes(&[("BH", bh), ("BW", bw)])
         .sizes(&[("THROUGH_POOLED", through.map_or(0, |(_, pooled)| pooled))])
         .invocations(batch * pixels * shape.c / cell_width(shape.c))
-        .read(Slot::Buffer(dy))
         .write(Slot::Buffer(dx))
-        .read(Slot::Buffer(argmax.unwrap_or(dy)))
-        .read(extra)
+        .load("dy", Slot::Buffer(dy), cell, tuning.texels)
+        .load("argmax", taken, Texel::words(cell.width), tuning.texels)
+        .load("through", extra, cell, tuning.texels)
 }
 
 fn activation_call(
@@ -802,7 +824,7 @@ fn softmax_cross_entropy(
         .write(dlogits.map_or(Slot::Nothing, Slot::Buffer))
 }
 
-fn update(plan: &Plan, optimizer: &Optimizer) -> Call<Slot> {
+fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Slot> {
     let all = |momentum: f64, rho: f64, beta_1: f64, beta_2: f64, epsilon: f64| {
         [
             ("MOMENTUM", momentum),
@@ -836,8 +858,13 @@ fn update(plan: &Plan, optimizer: &Optimizer) -> Call<Slot> {
         .numbers(&numbers)
         .sizes(&[("LEN", cells), ("NESTEROV", usize::from(nesterov))])
         .invocations(cells)
-        .read(Slot::Gradients)
-        .write(Slot::Params)
-        .write(Slot::Moment1)
-        .write(Slot::Moment2)
+        .load(
+            "gradients",
+            Slot::Gradients,
+            Texel::floats(4),
+            tuning.texels,
+        )
+        .update("params", Slot::Params, tuning.texels)
+        .update("moment_1", Slot::Moment1, tuning.texels)
+        .update("moment_2", Slot::Moment2, tuning.texels)
 }

@@ -117,7 +117,7 @@ impl GpuProgram {
             let mut dispatches = calls.iter().map(&mut prepare).collect::<Result<Vec<_>>>()?;
             // In a step the update sums all partial gradients at once.
             if mode == Mode::Alone && !pending.is_empty() {
-                dispatches.push(prepare(&Lowered::reduce(pending))?);
+                dispatches.push(prepare(&Lowered::reduce(&gpu.tuning(), pending))?);
             }
             listing.ops.push(dispatches);
         }
@@ -255,8 +255,12 @@ impl Twins {
     /// What is copied of this slot is out of date.
     fn written(&mut self, slot: Slot) {
         match slot {
-            // Parameters are bound one by one where they are read.
-            Slot::Params => self.fresh.clear(),
+            // Arenas are bound whole and in parts.
+            Slot::Params | Slot::Gradients => self.fresh.clear(),
+            Slot::Partials(_) => {
+                let partials = |other: &Slot| matches!(other, Slot::Partials(_));
+                self.fresh.retain(|(other, _)| !partials(other));
+            }
             _ => self.fresh.retain(|(other, _)| *other != slot),
         }
     }

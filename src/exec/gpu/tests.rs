@@ -151,7 +151,7 @@ fn the_structs_of_shaders_match_their_rust_twins() {
         members(&gather, "Step"),
         expected.map(|(n, o)| (n.into(), o))
     );
-    let reduce = parse(&Lowered::reduce(0..1).source(65_535));
+    let reduce = parse(&Lowered::reduce(&Tuning::HARDWARE, 0..1).source(65_535));
     let expected = [
         ("to", offset_of!(Block, to)),
         ("first", offset_of!(Block, first)),

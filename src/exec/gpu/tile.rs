@@ -202,7 +202,22 @@ impl Correlation {
     /// Products in the text.
     fn terms(&self, tile: &Tile) -> usize {
         let written_out = if tile.looped { 1 } else { block(self.rc) };
-        tile.pixels() * tile.q * self.window.taps() * written_out
+        self.products(tile) * written_out
+    }
+
+    /// Products of one channel: those of each pixel with each tap that meets a loaded pixel.
+    fn products(&self, tile: &Tile) -> usize {
+        let w = &self.window;
+        let foot = self.footprint(tile);
+        let meet = |patch: usize, stride: usize, taps: usize, first: usize, count: usize| {
+            let places = (0..patch).flat_map(|p| (0..taps).map(move |tap| p * stride + tap));
+            places
+                .filter(|at| (first..first + count).contains(at))
+                .count()
+        };
+        let down = meet(tile.ph, w.sh, w.kh, foot.row, foot.rows);
+        let across = meet(tile.pw, w.sw, w.kw, foot.column, foot.columns);
+        tile.ns * tile.q * down * across
     }
 
     /// The widths of patches to try, with and without a loop over the channels of a block. Few taps
@@ -233,15 +248,19 @@ impl Correlation {
             Fetch::Subgroup => pixels.div_ceil(8) * vectors * LOAD + pixels * rb * BROADCAST,
         };
         let weights = self.window.taps() * rb * tile.q * LOAD;
-        let arithmetic = tile.pixels() * tile.q * self.window.taps() * rb * MULTIPLY_ADD;
+        let arithmetic = self.products(tile) * rb * MULTIPLY_ADD;
         let turns = if tile.looped { rb + 1 } else { 1 };
         let keeping = tile.pixels() * tile.q * turns * KEEP;
+        // Patches that only meet zeros cost nothing.
+        let (down, _) = self.patches(tile);
+        let live = self.reach().0.div_ceil(tile.ph) as f64 / down as f64;
         let invocations = self.invocations(tile);
         // Too few invocations leave a part of the adapter idle.
         let idle = (tuning.busy as f64 / invocations as f64).max(1.0);
         // A long text is slow to compile, and has to be worth it.
         let patience = 1.0 + self.terms(tile) as f64 / PATIENCE;
-        (fetching + weights + arithmetic + keeping) as f64 * invocations as f64 * idle * patience
+        let work = (fetching + weights + arithmetic + keeping) as f64;
+        work * invocations as f64 * live * idle * patience
     }
 
     /// The kernel: `entry` names it, `epilogue` is the text that turns `v` (one accumulator) into
@@ -336,44 +355,39 @@ let ox = place % {across}u * {pw}u;"
         );
     }
 
-    /// Whether one patch covers the whole output, so that each pixel's place is known here.
-    fn whole(&self, tile: &Tile) -> bool {
-        self.patches(tile) == (1, 1)
-    }
-
-    /// The pixels that a patch reads. Where it covers the whole output, those outside the input are
-    /// known here and left out; elsewhere the kernel finds out.
+    /// The pixels that a patch reads. Along an axis where it covers the whole output, those outside
+    /// the input are known here and left out; elsewhere the kernel finds out.
     fn footprint(&self, tile: &Tile) -> Footprint {
         let w = &self.window;
+        let (down, across) = self.patches(tile);
         let (rows, columns) = covered(w, tile.ph, tile.pw);
-        if !self.whole(tile) {
-            return Footprint {
-                row: 0,
-                column: 0,
-                rows,
-                columns,
-            };
-        }
+        let known = |patches, pad, live: usize, all| match patches {
+            1 => (pad, live.min(all - pad)),
+            _ => (0, all),
+        };
+        let (row, rows) = known(down, w.pad_top, self.live.0, rows);
+        let (column, columns) = known(across, w.pad_left, self.live.1, columns);
         Footprint {
-            row: w.pad_top,
-            column: w.pad_left,
-            rows: self.live.0.min(rows - w.pad_top),
-            columns: self.live.1.min(columns - w.pad_left),
+            row,
+            column,
+            rows,
+            columns,
         }
     }
 
-    /// True if some pixel under some patch may lie outside the input and nobody knows before.
-    fn guarded(&self, tile: &Tile) -> bool {
-        if self.whole(tile) {
-            return false;
-        }
+    /// For rows and for columns, whether some pixel under some patch may lie outside the input and
+    /// nobody knows before.
+    fn guarded(&self, tile: &Tile) -> (bool, bool) {
         let w = &self.window;
         let (down, across) = self.patches(tile);
         let (th, tw) = covered(w, tile.ph, tile.pw);
-        w.pad_top > 0
-            || w.pad_left > 0
-            || (down - 1) * tile.ph * w.sh + th > self.live.0
-            || (across - 1) * tile.pw * w.sw + tw > self.live.1
+        let guarded = |patches: usize, pad, step: usize, covered, live| {
+            patches > 1 && (pad > 0 || (patches - 1) * step + covered > live)
+        };
+        (
+            guarded(down, w.pad_top, tile.ph * w.sh, th, self.live.0),
+            guarded(across, w.pad_left, tile.pw * w.sw, tw, self.live.1),
+        )
     }
 
     /// The address `a` of each pixel under the patch, and whether it is real (`k`).
@@ -406,17 +420,18 @@ let ox = place % {across}u * {pw}u;"
                 }
             };
             let _ = writeln!(s, "let y{i} = iy + {row};\nlet x{i} = ix + {column};");
-            let (y, x) = if guarded {
-                let (rows, columns) = self.live;
-                let _ = writeln!(s, "let k{i} = y{i} < {rows}u && x{i} < {columns}u;");
-                // A pixel outside is loaded from the nearest address that exists, and dropped.
-                (
-                    format!("min(y{i}, {}u)", rows - 1),
-                    format!("min(x{i}, {}u)", columns - 1),
-                )
-            } else {
-                (format!("y{i}"), format!("x{i}"))
-            };
+            let axes = [('y', guarded.0, self.live.0), ('x', guarded.1, self.live.1)];
+            let inside: Vec<String> = (axes.iter().filter(|(_, guarded, _)| *guarded))
+                .map(|(name, _, live)| format!("{name}{i} < {live}u"))
+                .collect();
+            if !inside.is_empty() {
+                let _ = writeln!(s, "let k{i} = {};", inside.join(" && "));
+            }
+            // A pixel outside is loaded from the nearest address that exists, and dropped.
+            let [y, x] = axes.map(|(name, guarded, live)| match guarded {
+                true => format!("min({name}{i}, {}u)", live - 1),
+                false => format!("{name}{i}"),
+            });
             let _ = writeln!(
                 s,
                 "let a{i} = (((n0 + {sample}) * {}u + {y}) * {}u + {x}) * {per_pixel}u;",
@@ -432,9 +447,10 @@ let ox = place % {across}u * {pw}u;"
                 let _ = writeln!(s, "var c{p}_{r} = Cell(0.0);");
             }
         }
-        let turns = self.rc / rb;
-        let _ = writeln!(s, "for (var turn = 0u; turn < {turns}u; turn++) {{");
+        let turns = self.turns(tile, self.rc / rb);
+        let _ = writeln!(s, "for (var turn = 0u; turn < {turns}; turn++) {{");
         let guarded = self.guarded(tile);
+        let guarded = guarded.0 || guarded.1;
         let pixels = tile.ns * self.footprint(tile).len();
         load_pixels(s, pixels, rb, fetch, guarded);
         if self.flipped && rb == 4 {
@@ -463,6 +479,24 @@ let ox = place % {across}u * {pw}u;"
             self.sum(s, tile, &suffixes);
         }
         s.push_str("}\n");
+    }
+
+    /// Turns of the loop: none for a patch that only meets pixels known to be zero.
+    fn turns(&self, tile: &Tile, turns: usize) -> String {
+        let (reach, _) = self.reach();
+        match self.patches(tile).0 * tile.ph - reach >= tile.ph {
+            true => format!("select(0u, {turns}u, oy < {reach}u)"),
+            false => format!("{turns}u"),
+        }
+    }
+
+    /// Rows and columns of output that can be other than zero.
+    fn reach(&self) -> (usize, usize) {
+        let w = &self.window;
+        (
+            (self.live.0 + w.pad_top).div_ceil(w.sh).min(w.oh),
+            (self.live.1 + w.pad_left).div_ceil(w.sw).min(w.ow),
+        )
     }
 
     /// `w{tap}_{r}{suffix}`: the weights of channel `j` of the block to our channel cells.

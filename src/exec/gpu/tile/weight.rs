@@ -235,7 +235,8 @@ let ox = place % {across}u * {}u;",
         };
         as_correlation.pixels(s, &patch, fetch, tile.rb);
         let foot = as_correlation.footprint(&patch);
-        let guarded = as_correlation.guarded(&patch);
+        let (rows, columns) = as_correlation.guarded(&patch);
+        let guarded = rows || columns;
         load_pixels(s, foot.len(), tile.rb, fetch, guarded);
         match self.pool {
             None => self.load_dy(s, tile),
