@@ -92,6 +92,20 @@ impl<B> Call<B> {
         self
     }
 
+    /// Adds a table of floats as the function `name`: one that gives `values[i]` for `i`, and 1
+    /// beyond them. It costs nothing where all are 1.
+    pub fn table(mut self, name: &str, values: &[f32]) -> Self {
+        let cases: String = (values.iter().enumerate())
+            .filter(|(_, value)| **value != 1.0)
+            .map(|(i, value)| format!("case {i}u: {{ return f32({value:?}); }} "))
+            .collect();
+        let _ = writeln!(
+            self.declarations,
+            "fn {name}(i: u32) -> f32 {{ switch i {{ {cases}default: {{ return 1.0; }} }} }}"
+        );
+        self
+    }
+
     /// Sets the invocations per workgroup; 64 otherwise.
     pub fn workgroup(mut self, size: usize) -> Self {
         self.workgroup = size;

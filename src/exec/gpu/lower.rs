@@ -288,12 +288,11 @@ impl Lowered {
                 labels,
                 probabilities,
                 dlogits,
-            } => vec![softmax_cross_entropy(
-                b,
-                *classes,
-                [*logits, *labels, *probabilities],
-                *dlogits,
-            )],
+                class_weights,
+            } => vec![
+                softmax_cross_entropy(b, *classes, [*logits, *labels, *probabilities], *dlogits)
+                    .table("class_weight", class_weights.as_deref().unwrap_or_default()),
+            ],
             Op::Update { optimizer, .. } => {
                 // All partial gradients of the step are summed in one dispatch, here.
                 let reduce =
