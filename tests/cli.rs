@@ -110,7 +110,10 @@ fn a_run_leaves_results_on_stdout_and_all_its_files() {
 
     let first = folder.path().join("first");
     let csv = fs::read_to_string(first.join("history.csv")).unwrap();
-    assert!(csv.starts_with("epoch,loss,accuracy,seconds,images_per_second\n1,"));
+    assert!(
+        csv.starts_with("epoch,loss,accuracy,learning_rate,seconds,images_per_second\n1,"),
+        "{csv}"
+    );
     assert_eq!(csv.lines().count(), 3);
     let jsonl = fs::read(first.join("history.jsonl")).unwrap();
     assert_eq!(json_lines(&jsonl), lines[..2]);
@@ -470,4 +473,181 @@ fn a_reader_that_leaves_is_no_failure() {
         .unwrap();
     assert!(child.wait().unwrap().success(), "{message}");
     assert_eq!(message, "");
+}
+
+#[test]
+fn early_stopping_leaves_the_best_epochs_weights_and_says_so() {
+    let folder = TempDir::new().unwrap();
+    // A rate that makes things worse after the first epochs.
+    let output = quick(
+        folder.path(),
+        &[
+            "--out",
+            "run",
+            "--format",
+            "json",
+            "--epochs",
+            "30",
+            "--learning-rate",
+            "0.05",
+            "--validation-split",
+            "0.25",
+            "--early-stopping",
+            "1",
+            "--restore-best-weights",
+            "--checkpoint-best",
+            "--class-weight",
+            "3=2,5=0.5",
+        ],
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = json_lines(&output.stdout);
+    let (report, epochs) = lines.split_last().unwrap();
+    let losses: Vec<f64> = epochs
+        .iter()
+        .map(|e| e["val_loss"].as_f64().unwrap())
+        .collect();
+    let best = (1..=losses.len())
+        .min_by(|a, b| losses[a - 1].total_cmp(&losses[b - 1]))
+        .unwrap();
+    assert_eq!(report["restored_epoch"], best);
+    let stopped = epochs.len() < 30;
+    assert_eq!(
+        report["ending"],
+        if stopped { "stopped" } else { "finished" }
+    );
+    let message = text(&output.stderr);
+    let restored = format!("the weights of epoch {best}, the best, are put back");
+    assert!(message.contains(&restored), "{message}");
+    assert_eq!(message.contains("early stopping after epoch"), stopped);
+
+    let run = folder.path().join("run");
+    let [last, best] = ["model.safetensors", "best.safetensors"].map(|name| {
+        let path = run.join(name);
+        cnn_gpu::run::weights::load(&path).unwrap().1.weights_hash()
+    });
+    assert_eq!(
+        (&last, report["weights_hash"].as_str().unwrap()),
+        (&best, &*last)
+    );
+    let csv = fs::read_to_string(run.join("history.csv")).unwrap();
+    assert!(
+        csv.starts_with("epoch,loss,accuracy,val_loss,val_accuracy,"),
+        "{csv}"
+    );
+    let config = cnn_gpu::run::RunFolder::open(&run)
+        .unwrap()
+        .config()
+        .unwrap();
+    assert!(
+        config
+            .callbacks
+            .early_stopping
+            .is_some_and(|e| e.restores())
+    );
+    assert_eq!(config.training.class_weight[&3], 2.0);
+}
+
+#[test]
+fn evaluate_tells_more_when_asked() {
+    let folder = TempDir::new().unwrap();
+    assert!(quick(folder.path(), &["--out", "run"]).status.success());
+    let evaluate = |more: &[&str]| {
+        let device = ["evaluate", "run", "--backend", "cpu", "--metrics"];
+        run(folder.path(), &[&device[..], more].concat())
+    };
+    let output = evaluate(&["--format", "json", "--top-k", "2", "--worst", "4"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let found = &json_lines(&output.stdout)[0];
+    let confusion = found["confusion"].as_array().unwrap();
+    let count = |row: &Value| -> u64 {
+        (row.as_array().unwrap().iter())
+            .filter_map(Value::as_u64)
+            .sum()
+    };
+    assert_eq!(confusion.iter().map(count).sum::<u64>(), 10_000);
+    let right: u64 = (0..10).filter_map(|i| confusion[i][i].as_u64()).sum();
+    assert_eq!(found["correct"], right);
+    assert!(found["top_k_accuracy"].as_f64() > found["accuracy"].as_f64());
+    assert_eq!(found["classes"].as_array().unwrap().len(), 10);
+    let worst = found["worst"].as_array().unwrap();
+    assert_eq!(worst.len(), 4);
+    assert_ne!(worst[0]["label"], worst[0]["predicted"]);
+
+    let tables = text(&evaluate(&[]).stdout);
+    for words in ["top-3 accuracy", "precision", "taken as", "worst mistakes"] {
+        assert!(tables.contains(words), "{tables}");
+    }
+    fails(&evaluate(&["--top-k", "11"]), 2, &["from 1 to 10"]);
+}
+
+#[test]
+fn a_schedule_and_steps_per_epoch_reach_the_history() {
+    let folder = TempDir::new().unwrap();
+    let more = [
+        "--out",
+        "run",
+        "--lr-schedule",
+        "step:1:0.5",
+        "--steps-per-epoch",
+        "3",
+    ];
+    let output = quick(folder.path(), &more);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = json_lines(&fs::read(folder.path().join("run/history.jsonl")).unwrap());
+    let rates: Vec<f64> = lines
+        .iter()
+        .map(|e| e["learning_rate"].as_f64().unwrap())
+        .collect();
+    assert_eq!(rates, [0.001, 0.0005]);
+    let result = fs::read_to_string(folder.path().join("run/result.json")).unwrap();
+    let result: Value = serde_json::from_str(&result).unwrap();
+    assert_eq!(result["steps"], 6);
+}
+
+#[test]
+fn terminate_on_nan_makes_an_explosion_an_ending() {
+    let folder = TempDir::new().unwrap();
+    let more = [
+        "--optimizer",
+        "sgd",
+        "--learning-rate",
+        "1e30",
+        "--out",
+        "run",
+        "--terminate-on-nan",
+    ];
+    let output = quick(folder.path(), &more);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("stopped         the loss became"));
+}
+
+#[test]
+fn what_fit_cannot_do_is_refused_before_data_are_sought() {
+    let folder = TempDir::new().unwrap();
+    let refused = |more: &[&str], word: &str| only_says(&quick(folder.path(), more), 2, word);
+    refused(&["--early-stopping", "2"], "--validation-split");
+    refused(&["--checkpoint-best"], "--monitor loss");
+    refused(&["--restore-best-weights"], "--early-stopping");
+    refused(&["--validation-split", "1"], "validation split 1");
+    refused(&["--validation-freq", "0"], "at least 1");
+    refused(&["--steps-per-epoch", "-1"], "--steps-per-epoch");
+    refused(&["--initial-epoch", "2"], "no epoch");
+    refused(&["--class-weight", "3"], "3=2");
+    refused(&["--class-weight", "12=2"], "class 12");
+    refused(&["--class-weight", "1=-2"], "from 0 on");
+    refused(&["--lr-schedule", "linear"], "one-cycle");
+    refused(&["--monitor", "val_los"], "val_loss");
+    refused(
+        &[
+            "--reduce-lr-on-plateau",
+            "1",
+            "--monitor",
+            "loss",
+            "--lr-factor",
+            "1",
+        ],
+        "--lr-factor",
+    );
+    refused(&["--validation-data", "train"], "test");
 }

@@ -11,7 +11,6 @@ mod exit;
 mod interrupt;
 mod output;
 mod plan;
-mod progress;
 mod selfcheck;
 mod summary;
 mod train;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::CallbackRecord;
 use crate::data::Splits;
 use crate::exec::Description;
 use crate::model::Sequential;
@@ -16,6 +17,9 @@ pub struct Config {
     pub started: String,
     /// How it trained.
     pub training: Options,
+    /// What took part in it.
+    #[serde(default)]
+    pub callbacks: CallbackRecord,
     /// On what it trained.
     pub dataset: DataRecord,
     /// Where it ran.
@@ -39,6 +43,9 @@ pub struct DataRecord {
     pub train_images: usize,
     /// Images to test on.
     pub test_images: usize,
+    /// `test` if it was validated on the test images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<String>,
     /// SHA-256 of the images and labels to train on.
     pub train_fingerprint: String,
     /// SHA-256 of the images and labels to test on.
@@ -55,6 +62,7 @@ impl DataRecord {
             fell_back,
             train_images: splits.train.len(),
             test_images: splits.test.len(),
+            validation: None,
             train_fingerprint: splits.train.fingerprint(),
             test_fingerprint: splits.test.fingerprint(),
         }

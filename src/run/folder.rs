@@ -83,6 +83,11 @@ impl RunFolder {
         self.path.join("model.safetensors")
     }
 
+    /// Where the weights of the best epoch are, if they were asked for.
+    pub fn best_path(&self) -> PathBuf {
+        self.path.join("best.safetensors")
+    }
+
     /// Writes the settings.
     ///
     /// # Errors

@@ -4,11 +4,14 @@
 //! - `config.toml`: [`Config`], the model included.
 //! - `history.csv` and `history.jsonl`: one line per epoch, written as it ends.
 //! - `model.safetensors`: model and weights, see [`weights`]; replaced after every epoch.
+//! - `best.safetensors`: those of its best epoch, where that was asked for.
 //! - `result.json`: what the run came to, written at its end.
 
+mod callbacks;
 mod config;
 mod folder;
 pub mod weights;
 
+pub use callbacks::CallbackRecord;
 pub use config::{Config, DataRecord, DeviceRecord};
 pub use folder::RunFolder;

@@ -59,11 +59,14 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// As [`Trainer::new`].
     pub fn with_executor(model: Sequential, executor: Box<E>, options: Options) -> Result<Self> {
         options.check()?;
-        let training = Plan::new(
+        let mut training = Plan::new(
             &model,
             Purpose::Training(options.optimizer),
             options.batch_size,
         )?;
+        if let Some(weights) = options.class_weights(training.classes)? {
+            training.weigh_classes(&weights)?;
+        }
         let inference = Plan::new(&model, Purpose::Inference, INFERENCE_BATCH)
             .or_else(|_| Plan::new(&model, Purpose::Inference, options.batch_size))?;
         let state = State::new(Arc::clone(&training.layout), options.seed);

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use cnn_gpu::data::Choice;
 use cnn_gpu::model::Sequential;
 use cnn_gpu::optimizer::Optimizer;
+use cnn_gpu::run::CallbackRecord;
 use cnn_gpu::train::Options;
 use cnn_gpu::{Error, Result};
 
+use super::callback_args::CallbackArgs;
+use super::fit_args::FitArgs;
 use crate::cli::device::DeviceArgs;
 use crate::cli::output::Format;
-use crate::cli::progress::Verbosity;
 
 /// Trains a network, evaluates it, and leaves a folder with weights, history and settings
 #[derive(clap::Args, Debug)]
@@ -96,6 +98,12 @@ pub struct Args {
     )]
     seed: u64,
 
+    #[command(flatten)]
+    fit: FitArgs,
+
+    #[command(flatten)]
+    callbacks: CallbackArgs,
+
     /// The folder for the run, new or empty [default: runs/DATE_TIME]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
@@ -119,6 +127,8 @@ Examples:
   cnn-gpu train
   cnn-gpu train --model mnist-mlp --optimizer sgd --learning-rate 0.1 --momentum 0.9
   cnn-gpu train --backend vulkan --adapter radeon --out runs/radeon
+  cnn-gpu train --epochs 50 --validation-split 0.1 --early-stopping 3 --restore-best-weights
+  cnn-gpu train --epochs 10 --lr-schedule cosine:1
   cnn-gpu train --dataset digits --limit 2000 --epochs 1 --backend cpu   a quick look
 
 Ctrl-C ends the run after the step it is at and saves the weights; the exit code is then 130.";
@@ -130,8 +140,10 @@ pub struct Settings {
     pub limit: Option<usize>,
     pub model: Sequential,
     pub options: Options,
+    pub callbacks: CallbackRecord,
+    /// Whether to validate on the test images.
+    pub validation_data: Option<String>,
     pub out: PathBuf,
-    pub verbosity: Verbosity,
     pub format: Format,
     pub device: DeviceArgs,
 }
@@ -149,13 +161,17 @@ impl TryFrom<Args> for Settings {
             .epochs(args.epochs)
             .batch_size(args.batch_size)
             .seed(args.seed)
+            .verbose(args.verbose)
             .optimizer(optimizer(&args)?);
+        let options = args.fit.set(options);
         options.check()?;
+        let validates = options.validation_split > 0.0 || args.fit.validation_data.is_some();
         Ok(Self {
             model: Sequential::load(&args.model)?,
             options,
+            callbacks: args.callbacks.record(validates)?,
+            validation_data: args.fit.validation_data,
             out: args.out.unwrap_or_else(default_folder),
-            verbosity: args.verbose.into(),
             dataset: args.dataset,
             data_dir: args.data_dir,
             limit: args.limit,

@@ -1,13 +1,15 @@
 //! `cnn-gpu train`: finds the data and the device, trains, evaluates, and reports.
 
 mod args;
+mod callback_args;
+mod fit_args;
 mod report;
 
 use cnn_gpu::Error;
 use cnn_gpu::data::Splits;
 use cnn_gpu::run::{Config, DataRecord, DeviceRecord, RunFolder};
-use cnn_gpu::train::callbacks::JsonlLogger;
-use cnn_gpu::train::{Callback, Ending, History, Trainer};
+use cnn_gpu::train::callbacks::{EarlyStopping, JsonlLogger};
+use cnn_gpu::train::{Callback, Ending, History, Trainer, TrainingData, Verbose};
 
 pub use args::Args;
 
@@ -16,7 +18,6 @@ use super::device::announce;
 use super::exit::Exit;
 use super::interrupt::Handler;
 use super::output::{self, Format, Results, count, say};
-use super::progress::{self, Verbosity};
 use args::Settings;
 use report::Report;
 
@@ -37,7 +38,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     introduce(&settings, &trainer, &config.device)?;
 
     let fitted = handler.while_training(|| fit(&settings, &mut trainer, &splits, &folder));
-    let history = fitted.map_err(|error| explain(error, &folder))?;
+    let history = fitted.map_err(|error| explain(error, &settings, &folder))?;
     let interrupted = history.ending == Ending::Interrupted || handler.interrupt.is_raised();
     let scores = match interrupted {
         false => Some(trainer.evaluate(&splits.test)?),
@@ -57,7 +58,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
-    let quiet = settings.verbosity == Verbosity::Silent;
+    let quiet = settings.options.verbose == Verbose::Silent;
     let mut loaded = data::load(settings.dataset, settings.data_dir.as_deref(), quiet)?;
     if let Some(limit) = settings.limit {
         loaded.splits.train = loaded.splits.train.take(limit);
@@ -68,7 +69,8 @@ fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
         say(&format!("data: {train} to train on, {test} to test on"));
     }
     let choice = settings.dataset.name();
-    let record = DataRecord::new(choice, loaded.fell_back, &loaded.splits);
+    let mut record = DataRecord::new(choice, loaded.fell_back, &loaded.splits);
+    record.validation.clone_from(&settings.validation_data);
     Ok((loaded.splits, record))
 }
 
@@ -92,6 +94,7 @@ fn config(
             .strftime("%Y-%m-%d %H:%M:%S %:z")
             .to_string(),
         training: settings.options.clone(),
+        callbacks: settings.callbacks.clone(),
         dataset,
         device,
         model: trainer.model().clone(),
@@ -100,7 +103,7 @@ fn config(
 
 /// Says what will be trained, and where.
 fn introduce(settings: &Settings, trainer: &Trainer, device: &DeviceRecord) -> anyhow::Result<()> {
-    if settings.verbosity != Verbosity::Silent {
+    if settings.options.verbose != Verbose::Silent {
         announce(&trainer.describe(), &device.reason);
         say(trainer.model().summary()?.trim_end());
     }
@@ -113,26 +116,36 @@ fn fit(
     splits: &Splits,
     folder: &RunFolder,
 ) -> cnn_gpu::Result<History> {
-    let mut progress = progress::callback(settings.verbosity);
+    let mut chosen = settings.callbacks.callbacks(folder, trainer.model())?;
     let mut csv = folder.csv_logger()?;
     let mut jsonl = folder.jsonl_logger()?;
     let mut saver = folder.weights_saver(trainer.model().clone());
     let mut stdout = JsonlLogger::new("standard output", Results::default());
     // Saved first: what is reported is on disk.
-    let mut callbacks: Vec<&mut dyn Callback> =
-        vec![&mut saver, &mut csv, &mut jsonl, progress.as_mut()];
+    let mut callbacks: Vec<&mut dyn Callback> = vec![&mut saver, &mut csv, &mut jsonl];
+    callbacks.extend(chosen.iter_mut().map(|callback| callback.as_mut() as _));
     if settings.format == Format::Json {
         callbacks.push(&mut stdout);
     }
-    trainer.fit_with(&splits.train, &mut callbacks)
+    let validation = settings.validation_data.as_ref().map(|_| &splits.test);
+    let data = TrainingData {
+        training: &splits.train,
+        validation,
+    };
+    trainer.fit_with(data, &mut callbacks)
 }
 
 /// An error of the training run, and what is left of the run.
-fn explain(error: Error, folder: &RunFolder) -> anyhow::Error {
+fn explain(error: Error, settings: &Settings, folder: &RunFolder) -> anyhow::Error {
     let error = anyhow::Error::new(error);
+    let stopping = settings.callbacks.early_stopping.as_ref();
+    let which = match stopping.is_some_and(EarlyStopping::restores) {
+        true => "best",
+        false => "last whole",
+    };
     match folder.weights_path().exists() {
         true => error.context(format!(
-            "training stopped, and the weights of the last whole epoch are in {}",
+            "training stopped, and the weights of the {which} epoch are in {}",
             folder.path().display()
         )),
         false => error.context("training stopped in its first epoch"),
