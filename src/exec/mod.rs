@@ -180,6 +180,15 @@ pub trait Executor {
     /// # Errors
     /// The device failed.
     fn read(&mut self, program: Program, buffer: BufferId) -> Result<Values>;
+
+    /// Whether everything that ran kept to the buffers of its plan. Rust's own checks see to that
+    /// where it runs in Rust.
+    ///
+    /// # Errors
+    /// Something was written outside; or the device failed.
+    fn intact(&mut self, _program: Program) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// All plans of an executor must be of one model.

@@ -445,6 +445,14 @@ impl Executor for GpuExecutor {
         self.gpu.check()
     }
 
+    fn intact(&mut self, program: Program) -> Result<()> {
+        self.flush()?;
+        match &self.arenas {
+            Some(arenas) => self.programs[program.0].intact(&self.gpu, arenas),
+            None => Ok(()),
+        }
+    }
+
     fn read(&mut self, program: Program, id: BufferId) -> Result<Values> {
         self.flush()?;
         let Some(arenas) = &self.arenas else {

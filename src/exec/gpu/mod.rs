@@ -10,6 +10,8 @@ mod device;
 mod executor;
 mod kernel;
 mod lower;
+#[cfg(test)]
+mod mutants;
 mod program;
 mod random;
 mod recorder;

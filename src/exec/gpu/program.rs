@@ -20,6 +20,8 @@ pub struct GpuProgram {
     pub plan: Plan,
     buffers: HashMap<BufferId, Buffer>,
     nothing: Buffer,
+    /// Bytes behind each of them that are bound with it; see [`GpuDevice::guarded`].
+    guard: u64,
     /// The gather's call; its dispatch depends on the data set.
     gather: Option<Call<Slot>>,
     gathers: HashMap<DataId, Dispatch>,
@@ -58,6 +60,7 @@ impl GpuProgram {
             plan: plan.clone(),
             buffers,
             nothing: gpu.storage("nothing", 16)?,
+            guard: gpu.guard,
             gather: None,
             gathers: HashMap::new(),
             step: Listing::default(),
@@ -175,6 +178,29 @@ impl GpuProgram {
         })
     }
 
+    /// Whether the kernels kept to their buffers, on a guarded device.
+    ///
+    /// # Errors
+    /// They did not, or the device failed.
+    pub fn intact(&self, gpu: &GpuDevice, arenas: &Arenas) -> Result<()> {
+        let own = self.buffers.iter();
+        let own = own.map(|(&id, buffer)| (self.plan.buffer(id).name.as_str(), buffer));
+        let shared = [
+            ("parameters", &arenas.params),
+            ("gradients", &arenas.gradients),
+            ("first moments", &arenas.moment_1),
+            ("second moments", &arenas.moment_2),
+        ];
+        for (name, buffer) in own.chain(shared) {
+            if !gpu.is_intact(buffer)? {
+                return Err(Error::Device(format!(
+                    "a kernel wrote past the end of `{name}`"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Where a buffer of the plan lies, and its bytes.
     pub fn location<'a>(&'a self, arenas: &'a Arenas, id: BufferId) -> (&'a Buffer, Range<u64>) {
         let bytes = 4 * self.plan.buffer(id).len() as u64;
@@ -208,7 +234,11 @@ impl GpuProgram {
             Slot::Buffer(id) => {
                 let (buffer, range) = self.location(arenas, id);
                 let bytes = (range.end - range.start).next_multiple_of(16);
-                Place::Buffer(buffer, Some((range.start, bytes)))
+                let guard = match self.buffers.contains_key(&id) {
+                    true => self.guard,
+                    false => 0,
+                };
+                Place::Buffer(buffer, Some((range.start, bytes + guard)))
             }
             Slot::Params => whole(&arenas.params),
             Slot::Gradients => whole(&arenas.gradients),
@@ -293,12 +323,14 @@ impl GpuDevice {
                 limit >> 20
             )));
         }
+        let size = bytes.max(16).next_multiple_of(16);
         let buffer = self.device.create_buffer(&BufferDescriptor {
             label: Some(label),
-            size: bytes.max(16).next_multiple_of(16),
+            size: size + self.guard,
             usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
+        self.set_guard(&buffer, size);
         self.check()?;
         Ok(buffer)
     }

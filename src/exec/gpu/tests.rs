@@ -16,12 +16,9 @@ use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
 use crate::shape::Padding;
 
-const TUNINGS: [Tuning; 4] = [
-    Tuning::NAIVE,
-    Tuning::HARDWARE,
-    Tuning::SOFTWARE,
-    Tuning::SOFTWARE_SUBGROUP,
-];
+fn tunings() -> [Tuning; 4] {
+    Tuning::VARIANTS.map(|(_, tuning)| tuning)
+}
 
 /// Strides, padding, odd channels, and every activation and pool.
 fn awkward() -> Sequential {
@@ -76,11 +73,11 @@ fn parse(source: &str) -> naga::Module {
 fn every_kernel_of_every_variant_is_valid_wgsl() {
     let mut seen = std::collections::HashSet::new();
     for plan in plans() {
-        for (tuning, mode) in TUNINGS
-            .iter()
+        for (tuning, mode) in tunings()
+            .into_iter()
             .flat_map(|t| [(t, Mode::Alone), (t, Mode::Step)])
         {
-            let calls = Lowered::new(&plan, tuning, mode).ops.into_iter().flatten();
+            let calls = Lowered::new(&plan, &tuning, mode).ops.into_iter().flatten();
             for call in calls {
                 let source = call.source(65_535);
                 if !seen.insert(source.clone()) {
@@ -206,7 +203,7 @@ fn large_kernels_and_pools_do_not_make_long_texts() {
     ];
     for model in models {
         let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 64).unwrap();
-        for tuning in TUNINGS {
+        for tuning in tunings() {
             for call in Lowered::new(&plan, &tuning, Mode::Step)
                 .ops
                 .into_iter()
