@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use wgpu::{Buffer, BufferDescriptor, BufferUsages};
 
+use super::carriers::carriers;
 use super::device::GpuDevice;
 use super::executor::{Arenas, GpuData, Steps};
 use super::kernel::{Access, Call, Dispatch, Place};
@@ -27,6 +28,8 @@ pub struct GpuProgram {
     gathers: HashMap<DataId, Dispatch>,
     /// What a step runs.
     step: Listing,
+    /// For each operation the one in whose dispatches of a step it is done.
+    pub carriers: Vec<Option<usize>>,
     /// What single operations run, made when first asked for.
     alone: Option<Listing>,
 }
@@ -64,9 +67,11 @@ impl GpuProgram {
             gather: None,
             gathers: HashMap::new(),
             step: Listing::default(),
+            carriers: Vec::new(),
             alone: None,
         };
         let mut lowered = Lowered::new(plan, &gpu.tuning(), Mode::Step);
+        program.carriers = carriers(plan, &lowered.ops);
         program.gather = lowered.take_gather(plan);
         program.step = program.listing(gpu, steps, arenas, lowered, Mode::Step)?;
         Ok(program)
@@ -154,13 +159,19 @@ impl GpuProgram {
 
     /// The dispatches of a whole step.
     pub fn step(&self, data: DataId) -> impl Iterator<Item = &Dispatch> {
+        self.step_by_op(data).map(|(_, dispatch)| dispatch)
+    }
+
+    /// The dispatches of a whole step, each with the operation in whose list it stands.
+    pub fn step_by_op(&self, data: DataId) -> impl Iterator<Item = (usize, &Dispatch)> {
         self.list(&self.step, 0..self.plan.ops.len(), data)
     }
 
     /// The dispatches of some operations by themselves; see [`GpuProgram::prepare_alone`].
     pub fn alone(&self, ops: Range<usize>, data: DataId) -> impl Iterator<Item = &Dispatch> {
         let listing = self.alone.iter();
-        listing.flat_map(move |listing| self.list(listing, ops.clone(), data))
+        let listed = listing.flat_map(move |listing| self.list(listing, ops.clone(), data));
+        listed.map(|(_, dispatch)| dispatch)
     }
 
     fn list<'a>(
@@ -168,13 +179,14 @@ impl GpuProgram {
         listing: &'a Listing,
         ops: Range<usize>,
         data: DataId,
-    ) -> impl Iterator<Item = &'a Dispatch> {
+    ) -> impl Iterator<Item = (usize, &'a Dispatch)> {
         ops.flat_map(move |i| {
             let gather = match self.plan.ops[i] {
                 Op::Gather { .. } => self.gathers.get(&data),
                 _ => None,
             };
-            gather.into_iter().chain(&listing.ops[i])
+            let dispatches = gather.into_iter().chain(&listing.ops[i]);
+            dispatches.map(move |dispatch| (i, dispatch))
         })
     }
 
