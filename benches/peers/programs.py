@@ -176,8 +176,8 @@ def find_ours(binary):
         return programs, {"cnn-gpu on a GPU": "no adapter was found: install a Vulkan driver"}
     best = min(adapters, key=lambda adapter: adapter["software"])
     device = [f"--backend={best['backend']}", f"--adapter={best['index']}"]
-    name = f"cnn-gpu {best['backend']}"
-    return programs + [Program(name, [binary, *device], "gpu", ours=True, slow=best["software"])], {}
+    name, slow = f"cnn-gpu {best['backend']}", best["software"]
+    return [*programs, Program(name, [binary, *device], "gpu", ours=True, slow=slow)], {}
 
 
 def find_python(python):
