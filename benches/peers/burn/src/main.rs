@@ -58,6 +58,7 @@ enum Variant {
     #[default]
     Flex,
     /// The adapter that burn's wgpu backend picks
+    #[cfg(feature = "wgpu")]
     Wgpu,
 }
 
@@ -65,6 +66,7 @@ impl Variant {
     fn name(self) -> &'static str {
         match self {
             Self::Flex => "flex",
+            #[cfg(feature = "wgpu")]
             Self::Wgpu => "wgpu",
         }
     }
@@ -72,7 +74,20 @@ impl Variant {
     fn device(self) -> Device {
         match self {
             Self::Flex => Device::flex(),
+            #[cfg(feature = "wgpu")]
             Self::Wgpu => Device::wgpu(Default::default()),
+        }
+    }
+
+    /// The device as a person would name it.
+    fn describe(self) -> String {
+        match self {
+            Self::Flex => "cpu".into(),
+            #[cfg(feature = "wgpu")]
+            Self::Wgpu => match self.device().identity() {
+                Some(identity) => identity.name,
+                None => "unknown".into(),
+            },
         }
     }
 }
@@ -110,7 +125,7 @@ fn run(args: &Args, started: Instant) -> Result<()> {
     let result = json!({
         "program": format!("burn {}", args.variant.name()),
         "version": version(),
-        "device": device.identity().map_or("cpu".into(), |identity| identity.name),
+        "device": args.variant.describe(),
         "batch_size": args.batch_size,
         "train_images": train.len(),
         "warm_up_seconds": warm_up.as_secs_f64(),
