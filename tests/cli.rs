@@ -484,7 +484,6 @@ fn bench(args: &[&str]) -> Value {
     let common = ["bench", "--model", "mnist-mlp", "--format", "json"];
     let output = run(folder.path(), &[&common, args].concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     let lines = json_lines(&output.stdout);
     assert_eq!(lines.len(), 1);
     lines[0].clone()
@@ -597,6 +596,8 @@ fn bench_prints_tables() {
     let folder = TempDir::new().unwrap();
     let args = ["bench", "--backend", "cpu", "--model", "mnist-mlp"];
     let output = run(folder.path(), &args);
+    // A GPU's driver may keep compiled kernels there; the program itself writes nothing.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     let table = text(&output.stdout);
     for word in [
         "peak ",

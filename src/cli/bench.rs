@@ -228,12 +228,13 @@ fn operations_table(out: &mut String, operations: &Roofline) {
         };
         let _ = writeln!(
             out,
-            "{:<44} {:>11} {:>9} {:>8} {:>7} %",
+            "{:<44} {:>11} {:>9} {:>8} {:>9}",
             title(row),
             milliseconds(row.seconds),
             number(row.gflops, 1),
             number(row.gbytes_per_second, 1),
-            number(row.share.map(|share| 100.0 * share), 0),
+            row.share
+                .map_or("-".into(), |share| format!("{:.0} %", 100.0 * share)),
         );
     }
     let sum = operations.rows.iter().map(|row| row.seconds).sum();

@@ -35,8 +35,9 @@ impl Peak {
     }
 }
 
-/// How long a measurement takes at least, and how often it is taken.
-const SAMPLE: (Duration, usize) = (Duration::from_millis(20), 5);
+/// How long a measurement takes at least, and how often it is taken: short and often, so that some
+/// find the device free of other work.
+const SAMPLE: (Duration, usize) = (Duration::from_millis(5), 20);
 
 /// The most that `run` does in a second: it is given how often to do its work, and is called with
 /// more and more until a call takes long enough to be measured.
