@@ -3,6 +3,7 @@
 //!
 //! Results go to standard output, everything else to standard error.
 
+mod bench;
 mod data;
 mod device;
 mod devices;
@@ -37,6 +38,7 @@ Examples:
   cnn-gpu evaluate runs/first          how well does it do on the test set?
   cnn-gpu devices                      which adapters are there?
   cnn-gpu selfcheck --backend vulkan   does this adapter compute what it should?
+  cnn-gpu bench --backend vulkan       how fast is it, and where does the time go?
 
 `cnn-gpu COMMAND --help` tells more.";
 
@@ -48,6 +50,7 @@ enum Command {
     Plan(plan::Args),
     Devices(devices::Args),
     Selfcheck(selfcheck::Args),
+    Bench(bench::Args),
 }
 
 /// Parses, runs, and prints the error if there is one.
@@ -72,6 +75,7 @@ impl Command {
             Self::Plan(args) => plan::run(args),
             Self::Devices(args) => devices::run(args),
             Self::Selfcheck(args) => selfcheck::run(args),
+            Self::Bench(args) => bench::run(args),
         }
     }
 }

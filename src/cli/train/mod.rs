@@ -7,6 +7,7 @@ mod report;
 
 use cnn_gpu::Error;
 use cnn_gpu::data::Splits;
+use cnn_gpu::exec::Opened;
 use cnn_gpu::run::{Config, DataRecord, DeviceRecord, RunFolder};
 use cnn_gpu::train::callbacks::{EarlyStopping, JsonlLogger};
 use cnn_gpu::train::{Callback, Ending, History, Trainer, TrainingData, Verbose};
@@ -14,7 +15,7 @@ use cnn_gpu::train::{Callback, Ending, History, Trainer, TrainingData, Verbose};
 pub use args::Args;
 
 use super::data::{self, described};
-use super::device::announce;
+use super::device::{announce, compare_with_cpu};
 use super::exit::Exit;
 use super::interrupt::Handler;
 use super::output::{self, Format, Results, count, say};
@@ -27,7 +28,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     RunFolder::check_free(&settings.out)?;
     let handler = Handler::install()?;
     // First, as it needs no data: what was typed may not fit the device or the model.
-    let (mut trainer, device) = prepare(&settings)?;
+    let opened = settings.device.open()?;
+    let (mut trainer, device) = prepare(&settings, &opened)?;
     trainer.set_interrupt(handler.interrupt.clone());
     let (splits, record) = load(&settings)?;
     trainer.check(&splits.train)?;
@@ -36,6 +38,14 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let config = config(&settings, &trainer, record, device);
     folder.write_config(&config)?;
     introduce(&settings, &trainer, &config.device)?;
+    if settings.verbosity != Verbosity::Silent {
+        compare_with_cpu(
+            &settings.device,
+            &opened,
+            &settings.model,
+            &settings.options,
+        )?;
+    }
 
     let fitted = handler.while_training(|| fit(&settings, &mut trainer, &splits, &folder));
     let history = fitted.map_err(|error| explain(error, &settings, &folder))?;
@@ -74,9 +84,8 @@ fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
     Ok((loaded.splits, record))
 }
 
-fn prepare(settings: &Settings) -> anyhow::Result<(Trainer, DeviceRecord)> {
-    let device = settings.device.open()?;
-    let trainer = Trainer::new(settings.model.clone(), &device, settings.options.clone())?;
+fn prepare(settings: &Settings, device: &Opened) -> anyhow::Result<(Trainer, DeviceRecord)> {
+    let trainer = Trainer::new(settings.model.clone(), device, settings.options.clone())?;
     let selection = settings.device.selection();
     let record = DeviceRecord::new(&selection, &device.reason, &trainer.describe());
     Ok((trainer, record))

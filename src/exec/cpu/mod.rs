@@ -12,6 +12,7 @@ mod activation;
 mod conv2d;
 mod dense;
 mod gather;
+mod peak;
 mod pool2d;
 mod rows;
 mod scratch;

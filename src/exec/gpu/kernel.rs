@@ -299,6 +299,11 @@ impl GpuDevice {
         per_axis: usize,
     ) -> Result<Arc<Pipeline>> {
         let source = call.source(per_axis);
+        #[cfg(test)]
+        let source = match &self.mutation {
+            Some(mutation) => mutation.apply(call.entry, source),
+            None => source,
+        };
         let key = format!("{}\n{source}", call.entry);
         if let Some(known) = lock(&self.pipelines).get(&key) {
             return Ok(Arc::clone(known));
