@@ -15,7 +15,7 @@ use super::device::{DeviceArgs, announce};
 use super::devices::describe;
 use super::exit::Exit;
 use super::output::{self, Format, count};
-use super::progress::time;
+use cnn_gpu::train::callbacks::short_time as time;
 
 /// Measures this device: its peaks, each operation of a training step, and the step
 ///

@@ -3,11 +3,12 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::callbacks::{All, ProgbarLogger};
+use super::callbacks::{All, ProgbarLogger, memories, restore};
 use super::feed::Feed;
 use super::trainer::Pass;
 use super::{
-    Callback, Ending, EpochLogs, History, Mean, Position, Progress, Trainer, Training, TrainingData,
+    Callback, Ending, EpochLogs, History, Mean, Position, Progress, Snapshot, Trainer, Training,
+    TrainingData, UnderWay,
 };
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Program, Step};
@@ -37,6 +38,8 @@ struct Epoch {
     enqueued: usize,
     /// Of the step enqueued last.
     learning_rate: f32,
+    /// Whether the executor has the order of the pass.
+    ordered: bool,
     finished: Mean,
     started: Instant,
     looked: Instant,
@@ -64,12 +67,16 @@ impl<E: Executor + ?Sized> Trainer<E> {
         data: impl Into<TrainingData<'a>>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
-        let fit = self.prepare(data.into())?;
+        let resumed = self.resumed.take();
+        let fit = self.prepare(data.into(), resumed.as_ref())?;
         let mut progress = ProgbarLogger::new(self.options.verbose);
         let mut callbacks: Vec<&mut dyn Callback> =
             callbacks.iter_mut().map(|c| &mut **c as _).collect();
         // Last: what it tells has been done.
         callbacks.push(&mut progress);
+        if let Some(snapshot) = &resumed {
+            restore(&mut callbacks, &snapshot.memories)?;
+        }
         let mut callbacks = All(&mut callbacks);
         callbacks.on_train_begin(&Training {
             initial_epoch: self.epochs_done,
@@ -77,21 +84,25 @@ impl<E: Executor + ?Sized> Trainer<E> {
             steps: fit.steps,
             validation: fit.validation.is_some(),
         })?;
-        let mut history = History::default();
-        let trained = self.epochs(&fit, &mut callbacks, &mut history);
+        let (mut history, under_way) = match resumed {
+            Some(snapshot) => (snapshot.past(), snapshot.under_way),
+            None => (History::default(), None),
+        };
+        let trained = self.epochs(&fit, under_way, &mut callbacks, &mut history);
         self.end(trained, &mut callbacks, &mut history)?;
         Ok(history)
     }
 
-    fn prepare(&mut self, data: TrainingData<'_>) -> Result<Fit> {
+    fn prepare(&mut self, data: TrainingData<'_>, resumed: Option<&Snapshot>) -> Result<Fit> {
         let batches = [Pass::Training, Pass::Inference].map(|pass| self.plan(pass).batch);
         let (feed, validation) = self.feeds(data, batches)?;
-        if let Some(epoch) = self.options.initial_epoch {
-            self.epochs_done = epoch;
-        }
-        let epochs = match self.options.initial_epoch {
-            Some(_) => self.options.epochs,
-            None => self.epochs_done + self.options.epochs,
+        let epochs = match (resumed, self.options.initial_epoch) {
+            (Some(snapshot), _) => snapshot.last_epoch,
+            (None, Some(epoch)) => {
+                self.epochs_done = epoch;
+                self.options.epochs
+            }
+            (None, None) => self.epochs_done + self.options.epochs,
         };
         Ok(Fit {
             program: self.program(Pass::Training)?,
@@ -147,20 +158,24 @@ impl<E: Executor + ?Sized> Trainer<E> {
     fn epochs(
         &mut self,
         fit: &Fit,
+        mut under_way: Option<UnderWay>,
         callbacks: &mut All<'_, '_>,
         history: &mut History,
     ) -> Result<()> {
         while history.ending == Ending::Finished && self.epochs_done < fit.epochs {
-            let mut epoch = self.begin(fit);
+            let mut epoch = self.begin(fit, under_way.take().unwrap_or_default());
             history.ending = match callbacks.on_epoch_begin(&epoch.progress())? {
-                ControlFlow::Continue(()) => self.steps(fit, &mut epoch, callbacks)?,
+                ControlFlow::Continue(()) => self.steps(fit, &mut epoch, callbacks, history)?,
                 ControlFlow::Break(()) => Ending::Stopped,
             };
             self.collect(true, &mut epoch)?;
             let mut logs = epoch.logs();
             self.executor.download(&mut self.state)?;
-            self.state.step += epoch.enqueued as u64;
+            self.state.step = epoch.steps_before + epoch.enqueued as u64;
             if epoch.enqueued < epoch.steps {
+                if history.ending == Ending::Interrupted {
+                    self.keep(fit, Some(&epoch), callbacks, history)?;
+                }
                 break;
             }
             self.epochs_done += 1;
@@ -170,22 +185,72 @@ impl<E: Executor + ?Sized> Trainer<E> {
             if verdict.is_break() && history.ending == Ending::Finished {
                 history.ending = Ending::Stopped;
             }
+            self.keep(fit, None, callbacks, history)?;
         }
         Ok(())
     }
 
-    fn begin(&self, fit: &Fit) -> Epoch {
-        let started = Instant::now();
+    /// Hands a snapshot to the keeper, if there is one. What was enqueued has finished, and the
+    /// state is downloaded.
+    fn keep(
+        &mut self,
+        fit: &Fit,
+        epoch: Option<&Epoch>,
+        callbacks: &All<'_, '_>,
+        history: &History,
+    ) -> Result<()> {
+        let Some(keeper) = &mut self.keeper else {
+            return Ok(());
+        };
+        keeper.keep(&Snapshot {
+            state: self.state.clone(),
+            epochs_done: self.epochs_done,
+            under_way: epoch.map(Epoch::under_way),
+            last_epoch: fit.epochs,
+            stopped: history.ending == Ending::Stopped,
+            history: history.epochs.clone(),
+            memories: memories(callbacks.0),
+        })
+    }
+
+    /// A snapshot in the middle of an epoch, if it is time for one.
+    fn keep_if_due(
+        &mut self,
+        fit: &Fit,
+        epoch: &mut Epoch,
+        callbacks: &All<'_, '_>,
+        history: &History,
+    ) -> Result<()> {
+        let position = epoch.position();
+        let keeper = self.keeper.as_mut();
+        if epoch.enqueued == epoch.steps || !keeper.is_some_and(|k| k.is_due(&position)) {
+            return Ok(());
+        }
+        self.collect(true, epoch)?;
+        // After an error training goes back to the last whole epoch, which stays in `state`.
+        let whole_epoch = self.state.clone();
+        self.executor.download(&mut self.state)?;
+        self.state.step = epoch.steps_before + epoch.enqueued as u64;
+        let kept = self.keep(fit, Some(epoch), callbacks, history);
+        self.state = whole_epoch;
+        kept
+    }
+
+    fn begin(&self, fit: &Fit, under_way: UnderWay) -> Epoch {
+        let now = Instant::now();
+        let before = Duration::try_from_secs_f64(under_way.seconds).unwrap_or_default();
+        let started = now.checked_sub(before).unwrap_or(now);
         Epoch {
             number: self.epochs_done + 1,
             epochs: fit.epochs,
-            steps_before: self.state.step,
+            steps_before: self.state.step - under_way.steps as u64,
             steps: fit.steps,
-            enqueued: 0,
+            enqueued: under_way.steps,
             learning_rate: self.options.optimizer.learning_rate(),
-            finished: Mean::default(),
+            ordered: false,
+            finished: under_way.mean,
             started,
-            looked: started,
+            looked: now,
         }
     }
 
@@ -194,12 +259,14 @@ impl<E: Executor + ?Sized> Trainer<E> {
         fit: &Fit,
         epoch: &mut Epoch,
         callbacks: &mut All<'_, '_>,
+        history: &History,
     ) -> Result<Ending> {
         while epoch.enqueued < epoch.steps {
             if self.interrupt.is_raised() {
                 return Ok(Ending::Interrupted);
             }
             self.step(fit, epoch, callbacks)?;
+            self.keep_if_due(fit, epoch, callbacks, history)?;
             if epoch.wants_a_look() {
                 self.collect(false, epoch)?;
                 if callbacks.on_batch_end(&epoch.progress())?.is_break() {
@@ -219,9 +286,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
             position.steps_before() / batches,
             position.steps_before() % batches,
         );
-        if batch == 0 || epoch.enqueued == 0 {
+        if batch == 0 || !epoch.ordered {
             let order = fit.feed.order(&self.options, pass);
             self.executor.order(fit.feed.data, &order)?;
+            epoch.ordered = true;
         }
         let optimizer = self.options.optimizer;
         epoch.learning_rate = callbacks.learning_rate(&position, optimizer.learning_rate())?;
@@ -285,6 +353,14 @@ impl Epoch {
             epochs: self.epochs,
             step: self.enqueued,
             steps: self.steps,
+        }
+    }
+
+    fn under_way(&self) -> UnderWay {
+        UnderWay {
+            steps: self.enqueued,
+            mean: self.finished,
+            seconds: self.started.elapsed().as_secs_f64(),
         }
     }
 

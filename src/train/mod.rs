@@ -39,6 +39,7 @@ mod metric;
 mod metrics;
 mod options;
 mod prediction;
+mod snapshot;
 mod trainer;
 
 pub use callbacks::{Callback, Verdict};
@@ -51,4 +52,5 @@ pub use metric::{Metric, Mode};
 pub use metrics::Mean;
 pub use options::{Options, Verbose};
 pub use prediction::Prediction;
+pub use snapshot::{Keeper, Snapshot, UnderWay};
 pub use trainer::Trainer;

@@ -38,7 +38,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let config = config(&settings, &trainer, record, device);
     folder.write_config(&config)?;
     introduce(&settings, &trainer, &config.device)?;
-    if settings.verbosity != Verbosity::Silent {
+    if settings.options.verbose != Verbose::Silent {
         compare_with_cpu(
             &settings.device,
             &opened,

@@ -38,29 +38,29 @@ impl Memory {
     }
 }
 
-/// The memories of callbacks, each with its callback's name.
+/// The memories of callbacks, each with its callback's name; none of those that remember nothing.
 pub fn memories(callbacks: &[&mut dyn Callback]) -> Vec<(String, Memory)> {
-    let memory = |c: &&mut dyn Callback| (c.name().to_owned(), c.state());
-    callbacks.iter().map(memory).collect()
+    let memories = callbacks.iter().map(|c| (c.name().to_owned(), c.state()));
+    memories
+        .filter(|(_, memory)| *memory != Memory::default())
+        .collect()
 }
 
-/// Gives callbacks their memories back, before `fit`.
+/// Gives callbacks their memories back, before `fit`. Others may stand between them.
 ///
 /// # Errors
 /// The callbacks are not those that the memories were taken from, in the same order.
 pub fn restore(callbacks: &mut [&mut dyn Callback], memories: &[(String, Memory)]) -> Result<()> {
-    let names = callbacks.iter().map(|c| c.name());
-    if !names.eq(memories.iter().map(|(name, _)| name.as_str())) {
-        let expected: Vec<&str> = memories.iter().map(|(name, _)| name.as_str()).collect();
-        let received: Vec<&str> = callbacks.iter().map(|c| c.name()).collect();
-        return Err(Error::Argument(format!(
-            "expected the callbacks {}, received {}",
-            expected.join(", "),
-            received.join(", ")
-        )));
+    let mut rest = callbacks.iter_mut();
+    for (name, memory) in memories {
+        let callback = rest.find(|c| c.name() == name).ok_or_else(|| {
+            Error::Argument(format!(
+                "the run had the callback {name}, which is missing or in another place now"
+            ))
+        })?;
+        callback.restore(memory)?;
     }
-    let mut pairs = callbacks.iter_mut().zip(memories);
-    pairs.try_for_each(|(callback, (_, memory))| callback.restore(memory))
+    Ok(())
 }
 
 /// Values that begin anew with every run, unless they were restored for it.
