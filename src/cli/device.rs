@@ -6,12 +6,13 @@ use cnn_gpu::Error;
 use cnn_gpu::bench::{Race, cpu_is_faster};
 use cnn_gpu::exec::{self, Backend, Description, Opened, Selection};
 use cnn_gpu::model::Sequential;
+use cnn_gpu::run::DeviceRecord;
 use cnn_gpu::train::Options;
 
 use super::output::say;
 
 /// Where to run.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Device")]
 pub struct DeviceArgs {
     /// The interface to the device; `auto` takes a hardware GPU if there is one, else the CPU
@@ -48,6 +49,18 @@ impl DeviceArgs {
             backend: self.backend,
             adapter: self.adapter.clone(),
         }
+    }
+
+    /// The device that a run asked for, with the threads that were typed.
+    ///
+    /// # Errors
+    /// The run's settings name a backend that does not exist.
+    pub fn or(self, run: &DeviceRecord) -> cnn_gpu::Result<Self> {
+        Ok(Self {
+            backend: run.requested_backend.parse()?,
+            adapter: run.requested_adapter.clone(),
+            ..self
+        })
     }
 
     /// Opens the device, and limits the threads: before anything else makes use of them.

@@ -17,9 +17,10 @@ mod summary;
 mod train;
 mod usage;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use exit::Exit;
 
@@ -78,6 +79,19 @@ impl Command {
             Self::Bench(args) => bench::run(args),
         }
     }
+}
+
+/// The flags of the subcommand that were typed, by the names of their fields.
+fn typed() -> BTreeSet<String> {
+    let matches = Cli::command().get_matches_from(std::env::args_os());
+    let Some((_, matches)) = matches.subcommand() else {
+        return BTreeSet::new();
+    };
+    let typed = |id: &&clap::Id| {
+        matches.value_source(id.as_str()) == Some(clap::parser::ValueSource::CommandLine)
+    };
+    let ids = matches.ids().filter(typed);
+    ids.map(|id| id.as_str().to_owned()).collect()
 }
 
 /// An error and what caused it, as one line.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::CallbackRecord;
-use crate::data::Splits;
+use crate::data::{Choice, Splits};
+use crate::error::{Error, Result};
 use crate::exec::Description;
 use crate::model::Sequential;
 use crate::train::Options;
@@ -53,6 +54,20 @@ pub struct DataRecord {
 }
 
 impl DataRecord {
+    /// What to ask for to get the same data again: not the built-in digits' stand-in for MNIST, but
+    /// the digits themselves.
+    ///
+    /// # Errors
+    /// The name of no data set.
+    pub fn choice(&self) -> Result<Choice> {
+        let name = if self.fell_back {
+            &self.name
+        } else {
+            &self.choice
+        };
+        (name.parse()).map_err(|e| Error::Argument(format!("the run's data set: {e}")))
+    }
+
     /// What `choice` led to.
     pub fn new(choice: &str, fell_back: bool, splits: &Splits) -> Self {
         Self {

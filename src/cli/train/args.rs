@@ -1,11 +1,13 @@
 //! What is typed after `cnn-gpu train`, and the settings made of it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cnn_gpu::data::Choice;
 use cnn_gpu::model::Sequential;
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::run::CallbackRecord;
+use cnn_gpu::run::checkpoint::Schedule;
 use cnn_gpu::train::Options;
 use cnn_gpu::{Error, Result};
 
@@ -104,6 +106,20 @@ pub struct Args {
     #[command(flatten)]
     callbacks: CallbackArgs,
 
+    /// Goes on with the run in this folder where its last checkpoint was taken, with its settings
+    #[arg(long, value_name = "RUN", help_heading = "Checkpoints")]
+    pub resume: Option<PathBuf>,
+
+    /// Takes a checkpoint every N steps, beside those after each epoch
+    #[arg(long, value_name = "N", help_heading = "Checkpoints", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    checkpoint_steps: Option<u32>,
+
+    /// Takes a checkpoint every M minutes; 0: none but those after each epoch
+    #[arg(long, value_name = "M", default_value_t = 1.0, help_heading = "Checkpoints",
+          allow_negative_numbers = true, value_parser = minutes)]
+    checkpoint_minutes: f64,
+
     /// The folder for the run, new or empty [default: runs/DATE_TIME]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
@@ -131,7 +147,8 @@ Examples:
   cnn-gpu train --epochs 10 --lr-schedule cosine:1 --tensorboard logs/cosine
   cnn-gpu train --dataset digits --limit 2000 --epochs 1 --backend cpu   a quick look
 
-Ctrl-C ends the run after the step it is at and saves the weights; the exit code is then 130.";
+Ctrl-C ends the run after the step it is at, takes a checkpoint and saves the weights; the exit code
+is then 130, and --resume goes on.";
 
 /// What `train` does, checked.
 pub struct Settings {
@@ -145,6 +162,8 @@ pub struct Settings {
     pub validation_data: Option<String>,
     pub out: PathBuf,
     pub format: Format,
+    /// When checkpoints are taken.
+    pub schedule: Schedule,
     pub device: DeviceArgs,
 }
 
@@ -176,6 +195,11 @@ impl TryFrom<Args> for Settings {
             data_dir: args.data_dir,
             limit: args.limit,
             format: args.format,
+            schedule: Schedule {
+                steps: args.checkpoint_steps.map(|steps| steps as usize),
+                every: (args.checkpoint_minutes > 0.0)
+                    .then(|| Duration::from_secs_f64(args.checkpoint_minutes * 60.0)),
+            },
             device: args.device,
         })
     }
@@ -189,6 +213,13 @@ fn learning_rate(typed: &str) -> Result<f32, String> {
         _ => Err(format!(
             "expected a learning rate from {least:.1e} to {most:.1e}"
         )),
+    }
+}
+
+fn minutes(typed: &str) -> Result<f64, &'static str> {
+    match typed.parse() {
+        Ok(minutes) if (0.0..=1e6).contains(&minutes) => Ok(minutes),
+        _ => Err("expected a number of minutes, from 0 to 1000000"),
     }
 }
 

@@ -4,10 +4,13 @@ mod args;
 mod callback_args;
 mod fit_args;
 mod report;
+mod resume;
 
 use cnn_gpu::Error;
 use cnn_gpu::data::Splits;
+use cnn_gpu::exec::Description;
 use cnn_gpu::exec::Opened;
+use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, Subject};
 use cnn_gpu::run::{Config, DataRecord, DeviceRecord, RunFolder};
 use cnn_gpu::train::callbacks::{EarlyStopping, JsonlLogger};
 use cnn_gpu::train::{Callback, Ending, History, Trainer, TrainingData, Verbose};
@@ -24,8 +27,16 @@ use report::Report;
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let settings = Settings::try_from(args)?;
-    RunFolder::check_free(&settings.out)?;
+    let (settings, checkpoint) = match args.resume.clone() {
+        None => (Settings::try_from(args)?, None),
+        Some(run) => {
+            let (settings, checkpoint) = resume::settings(args, &run, &super::typed())?;
+            (settings, Some(checkpoint))
+        }
+    };
+    if checkpoint.is_none() {
+        RunFolder::check_free(&settings.out)?;
+    }
     let handler = Handler::install()?;
     // First, as it needs no data: what was typed may not fit the device or the model.
     let opened = settings.device.open()?;
@@ -34,9 +45,30 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let (splits, record) = load(&settings)?;
     trainer.check(&splits.train)?;
     trainer.check(&splits.test)?;
-    let folder = RunFolder::create(&settings.out)?;
-    let config = config(&settings, &trainer, record, device);
-    folder.write_config(&config)?;
+    let subject = subject(&settings, &trainer, &splits);
+    let (folder, config) = match checkpoint {
+        None => {
+            let folder = RunFolder::create(&settings.out)?;
+            let config = config(&settings, &trainer, record, device);
+            folder.write_config(&config)?;
+            (folder, config)
+        }
+        Some(checkpoint) => {
+            let folder = RunFolder::open(&settings.out)?.locked()?;
+            let config = Config {
+                device,
+                ..folder.config()?
+            };
+            go_on(&mut trainer, &folder, checkpoint, &subject)?;
+            (folder, config)
+        }
+    };
+    trainer.set_keeper(Box::new(Checkpointer::new(
+        &folder.checkpoint_path(),
+        subject,
+        &in_words(&trainer.describe()),
+        settings.schedule,
+    )));
     introduce(&settings, &trainer, &config.device)?;
     if settings.options.verbose != Verbose::Silent {
         compare_with_cpu(
@@ -65,6 +97,52 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     } else {
         Exit::Success
     })
+}
+
+/// What the run is about.
+fn subject(settings: &Settings, trainer: &Trainer, splits: &Splits) -> Subject {
+    let validation = settings.validation_data.as_ref();
+    Subject {
+        model: trainer.model().clone(),
+        options: settings.options.clone(),
+        train_fingerprint: splits.train.fingerprint(),
+        validation_fingerprint: validation.map(|_| splits.test.fingerprint()),
+    }
+}
+
+fn in_words(device: &Description) -> String {
+    format!("{} ({} {})", device.adapter, device.backend, device.driver)
+}
+
+/// Puts the trainer where the checkpoint was taken, and says so.
+fn go_on(
+    trainer: &mut Trainer,
+    folder: &RunFolder,
+    checkpoint: Checkpoint,
+    subject: &Subject,
+) -> anyhow::Result<()> {
+    if let Some(what) = checkpoint.subject.difference(subject) {
+        return Err(Error::Argument(format!(
+            "a run goes on as it began, and this differs: {what}"
+        ))
+        .into());
+    }
+    let (here, there) = (in_words(&trainer.describe()), &checkpoint.device);
+    if here != *there {
+        say(&format!(
+            "note: the run began on {there} and goes on on {here}; its weights will not be those of \
+             one device to the last bit"
+        ));
+    }
+    let snapshot = checkpoint.snapshot;
+    folder.cut_histories(snapshot.history.len())?;
+    say(&format!(
+        "goes on after {} steps, {} whole epochs of {}",
+        count(snapshot.state.step as usize),
+        snapshot.epochs_done,
+        snapshot.last_epoch
+    ));
+    Ok(trainer.resume(snapshot)?)
 }
 
 fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
