@@ -9,13 +9,13 @@ use std::ops::ControlFlow;
 use cnn_gpu::data::{Dataset, digits};
 use cnn_gpu::exec::Executor;
 use cnn_gpu::exec::null::NullExecutor;
-use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
+use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Sequential};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::run::weights;
 use cnn_gpu::state::{Layout, State};
 use cnn_gpu::train::callbacks::{
     self, CONTINUE, CsvLogger, EarlyStopping, LearningRateScheduler, ModelCheckpoint,
-    ReduceLROnPlateau, STOP, Schedule, TerminateOnNaN, Verdict,
+    ReduceLROnPlateau, STOP, Schedule, TensorBoard, TerminateOnNaN, Verdict,
 };
 use cnn_gpu::train::{
     Callback, Ending, EpochLogs, Interrupt, Metric, Mode, Options, Trainer, Training,
@@ -436,4 +436,74 @@ fn the_memories_of_other_callbacks_are_refused() {
     assert_eq!(error.to_string(), expected);
     assert!(other.restore(&memories[0].1).is_err());
     assert_eq!(CONTINUE.unwrap(), ControlFlow::Continue(()));
+}
+
+/// The records of the only event file below `folder`.
+fn records(folder: &std::path::Path) -> Vec<Vec<u8>> {
+    let files: Vec<_> = folder
+        .read_dir()
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .collect();
+    assert_eq!(files.len(), 1);
+    let bytes = std::fs::read(&files[0]).unwrap();
+    let (mut rest, mut records) = (&bytes[..], Vec::new());
+    while !rest.is_empty() {
+        let length = u64::from_le_bytes(rest[..8].try_into().unwrap()) as usize;
+        records.push(rest[12..12 + length].to_vec());
+        rest = &rest[16 + length..];
+    }
+    records
+}
+
+fn holds(record: &[u8], text: &[u8]) -> bool {
+    record.windows(text.len()).any(|window| window == text)
+}
+
+#[test]
+fn tensorboard_gets_a_record_per_epoch_in_keras_s_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut board = TensorBoard::create(folder.path())
+        .unwrap()
+        .histogram_freq(2);
+    let model = Sequential::new([4, 4, 1])
+        .add(Conv2D::new(3, 2))
+        .add(Flatten::new())
+        .add(Dense::new(3).activation(Activation::Softmax));
+    let state = State::new(Layout::new(&model).unwrap(), 1);
+    let without = EpochLogs {
+        val_loss: None,
+        ..logs(2, 0.0)
+    };
+    let with = EpochLogs {
+        val_accuracy: Some(0.5),
+        ..logs(1, 0.25)
+    };
+    for logs in [&with, &without] {
+        assert!(board.on_epoch_end(logs, &state).unwrap().is_continue());
+    }
+    let train = records(&folder.path().join("train"));
+    assert_eq!(train.len(), 3);
+    assert!(holds(&train[0], b"brain.Event:2"));
+    for tag in ["epoch_loss", "epoch_accuracy", "epoch_learning_rate"] {
+        assert!(train[1..].iter().all(|r| holds(r, tag.as_bytes())), "{tag}");
+    }
+    for weights in [
+        &b"conv2d/kernel/histogram"[..],
+        b"dense/bias/histogram",
+        b"conv2d/kernel/image",
+        b"\x89PNG",
+    ] {
+        assert!(holds(&train[1], weights) && !holds(&train[2], weights));
+    }
+    let validation = records(&folder.path().join("validation"));
+    assert_eq!(validation.len(), 2);
+    // The tag, its length first, and 0.25 as the second field.
+    assert!(holds(
+        &validation[1],
+        b"\x0a\x0aepoch_loss\x15\x00\x00\x80\x3e"
+    ));
+    // A second run has a file of its own.
+    drop(TensorBoard::create(folder.path()).unwrap());
+    assert_eq!(folder.path().join("train").read_dir().unwrap().count(), 2);
 }

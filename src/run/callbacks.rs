@@ -8,7 +8,7 @@ use crate::model::Sequential;
 use crate::train::Metric;
 use crate::train::callbacks::{
     Callback, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau, Schedule,
-    TerminateOnNaN,
+    TensorBoard, TerminateOnNaN,
 };
 
 /// The callbacks of a run that may change how it goes or what it leaves; none by default.
@@ -20,6 +20,9 @@ pub struct CallbackRecord {
     /// The metric that decided what `best.safetensors` holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_best: Option<Metric>,
+    /// The folder of its event files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tensorboard: Option<std::path::PathBuf>,
     /// What its learning rate followed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate_schedule: Option<Schedule>,
@@ -54,6 +57,9 @@ impl CallbackRecord {
         if let Some(metric) = self.checkpoint_best {
             let best = ModelCheckpoint::new(&folder.best_path(), model.clone());
             callbacks.push(Box::new(best.monitor(metric).save_best_only(true)));
+        }
+        if let Some(path) = &self.tensorboard {
+            callbacks.push(Box::new(TensorBoard::create(path)?));
         }
         if let Some(stopping) = &self.early_stopping {
             callbacks.push(Box::new(stopping.clone()));

@@ -128,7 +128,7 @@ Examples:
   cnn-gpu train --model mnist-mlp --optimizer sgd --learning-rate 0.1 --momentum 0.9
   cnn-gpu train --backend vulkan --adapter radeon --out runs/radeon
   cnn-gpu train --epochs 50 --validation-split 0.1 --early-stopping 3 --restore-best-weights
-  cnn-gpu train --epochs 10 --lr-schedule cosine:1
+  cnn-gpu train --epochs 10 --lr-schedule cosine:1 --tensorboard logs/cosine
   cnn-gpu train --dataset digits --limit 2000 --epochs 1 --backend cpu   a quick look
 
 Ctrl-C ends the run after the step it is at and saves the weights; the exit code is then 130.";

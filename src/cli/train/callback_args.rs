@@ -1,5 +1,7 @@
 //! The flags of `cnn-gpu train` that add callbacks.
 
+use std::path::PathBuf;
+
 use cnn_gpu::run::CallbackRecord;
 use cnn_gpu::train::Metric;
 use cnn_gpu::train::callbacks::{EarlyStopping, ReduceLROnPlateau, Schedule};
@@ -63,6 +65,10 @@ pub struct CallbackArgs {
     /// Ends the run in order, with the last whole epoch's weights, when the loss is not a number
     #[arg(long)]
     terminate_on_nan: bool,
+
+    /// Writes event files for TensorBoard: metrics, histograms of weights, pictures of filters
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
 }
 
 impl CallbackArgs {
@@ -86,6 +92,7 @@ impl CallbackArgs {
         Ok(CallbackRecord {
             terminate_on_nan: self.terminate_on_nan,
             checkpoint_best: self.checkpoint_best.then_some(self.monitor),
+            tensorboard: self.tensorboard.clone(),
             learning_rate_schedule: self.lr_schedule,
             reduce_lr_on_plateau: self.plateau(),
             early_stopping: self.stopping(),

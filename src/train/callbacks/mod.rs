@@ -15,6 +15,7 @@ mod model_checkpoint;
 mod progbar_logger;
 mod reduce_lr_on_plateau;
 mod schedule;
+mod tensorboard;
 mod terminate_on_nan;
 mod weights_saver;
 
@@ -29,6 +30,7 @@ pub use model_checkpoint::ModelCheckpoint;
 pub use progbar_logger::{ProgbarLogger, short_time};
 pub use reduce_lr_on_plateau::ReduceLROnPlateau;
 pub use schedule::Schedule;
+pub use tensorboard::TensorBoard;
 pub use terminate_on_nan::TerminateOnNaN;
 pub use weights_saver::WeightsSaver;
 
