@@ -93,15 +93,16 @@ impl<B> Call<B> {
     }
 
     /// Adds a table of floats as the function `name`: one that gives `values[i]` for `i`, and 1
-    /// beyond them. It costs nothing where all are 1.
+    /// beyond them. It costs nothing where all are 1. Not a `switch`: on lavapipe one of some two
+    /// hundred cases took another in place of its default.
     pub fn table(mut self, name: &str, values: &[f32]) -> Self {
         let cases: String = (values.iter().enumerate())
             .filter(|(_, value)| **value != 1.0)
-            .map(|(i, value)| format!("case {i}u: {{ return f32({value:?}); }} "))
+            .map(|(i, value)| format!("value = select(value, f32({value:?}), i == {i}u); "))
             .collect();
         let _ = writeln!(
             self.declarations,
-            "fn {name}(i: u32) -> f32 {{ switch i {{ {cases}default: {{ return 1.0; }} }} }}"
+            "fn {name}(i: u32) -> f32 {{ var value = 1.0; {cases}return value; }}"
         );
         self
     }
