@@ -3,6 +3,7 @@
 //!
 //! Results go to standard output, everything else to standard error.
 
+mod blocks;
 mod data;
 mod device;
 mod devices;
@@ -11,8 +12,11 @@ mod exit;
 mod interrupt;
 mod output;
 mod plan;
+mod predict;
 mod progress;
 mod selfcheck;
+mod show;
+mod subject;
 mod summary;
 mod train;
 mod usage;
@@ -36,6 +40,8 @@ Examples:
   cnn-gpu train                        get MNIST, train the lab's network on the best device
   cnn-gpu train --backend cpu          the same on the processor
   cnn-gpu evaluate runs/first          how well does it do on the test set?
+  cnn-gpu predict runs/first digit.png what is on this picture?
+  cnn-gpu show --dataset digits        what do the images look like?
   cnn-gpu devices                      which adapters are there?
   cnn-gpu selfcheck --backend vulkan   does this adapter compute what it should?
 
@@ -45,6 +51,8 @@ Examples:
 enum Command {
     Train(train::Args),
     Evaluate(evaluate::Args),
+    Predict(predict::Args),
+    Show(show::Args),
     Summary(summary::Args),
     Plan(plan::Args),
     Devices(devices::Args),
@@ -69,6 +77,8 @@ impl Command {
         match self {
             Self::Train(args) => train::run(args),
             Self::Evaluate(args) => evaluate::run(args),
+            Self::Predict(args) => predict::run(args),
+            Self::Show(args) => show::run(args),
             Self::Summary(args) => summary::run(args),
             Self::Plan(args) => plan::run(args),
             Self::Devices(args) => devices::run(args),

@@ -27,9 +27,9 @@ pub struct Config {
 /// The data sets of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataRecord {
-    /// What was asked for: `auto`, `mnist` or `digits`.
+    /// What was asked for: `auto`, `mnist`, `folder:/home/me/pets` or another.
     pub choice: String,
-    /// What was taken: `mnist` or `digits`.
+    /// What was taken: `mnist`, `digits`, `folder` or another.
     pub name: String,
     /// Where it came from.
     pub source: String,
@@ -39,6 +39,9 @@ pub struct DataRecord {
     pub train_images: usize,
     /// Images to test on.
     pub test_images: usize,
+    /// What the classes are called, where they have names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// SHA-256 of the images and labels to train on.
     pub train_fingerprint: String,
     /// SHA-256 of the images and labels to test on.
@@ -55,6 +58,7 @@ impl DataRecord {
             fell_back,
             train_images: splits.train.len(),
             test_images: splits.test.len(),
+            class_names: splits.train.class_names.clone(),
             train_fingerprint: splits.train.fingerprint(),
             test_fingerprint: splits.test.fingerprint(),
         }

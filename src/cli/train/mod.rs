@@ -58,7 +58,12 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 
 fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
     let quiet = settings.verbosity == Verbosity::Silent;
-    let mut loaded = data::load(settings.dataset, settings.data_dir.as_deref(), quiet)?;
+    let mut loaded = data::load(
+        &settings.dataset,
+        settings.data_dir.as_deref(),
+        Some(settings.model.input_shape),
+        quiet,
+    )?;
     if let Some(limit) = settings.limit {
         loaded.splits.train = loaded.splits.train.take(limit);
     }
@@ -67,8 +72,8 @@ fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
         let train = described(&loaded.splits.train);
         say(&format!("data: {train} to train on, {test} to test on"));
     }
-    let choice = settings.dataset.name();
-    let record = DataRecord::new(choice, loaded.fell_back, &loaded.splits);
+    let choice = settings.dataset.to_string();
+    let record = DataRecord::new(&choice, loaded.fell_back, &loaded.splits);
     Ok((loaded.splits, record))
 }
 
