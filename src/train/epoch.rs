@@ -4,21 +4,20 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::callbacks::All;
+use super::feed::{Feed, Resident, Rows};
 use super::trainer::Pass;
 use super::{Callback, Ending, EpochLogs, History, Mean, Progress, Trainer};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::exec::{DataId, Executor, Program, Step};
-use crate::rng::{Key, Stream};
+use crate::exec::{Executor, Program, Step};
 
 /// Finished steps are looked for after this many steps, or after this time if it comes first.
 const LOOK_EVERY: (usize, Duration) = (16, Duration::from_millis(100));
 
 /// What stays the same over a call of `fit`.
-struct Fit {
+struct Fit<'a, E: ?Sized> {
     program: Program,
-    data: DataId,
-    images: usize,
+    feed: &'a mut dyn Feed<E>,
     /// The last epoch's number.
     epochs: usize,
 }
@@ -28,8 +27,6 @@ struct Epoch {
     /// Counted from 1.
     number: usize,
     epochs: usize,
-    images: usize,
-    batch: usize,
     /// Optimizer steps before this epoch.
     steps_before: u64,
     steps: usize,
@@ -58,15 +55,27 @@ impl<E: Executor + ?Sized> Trainer<E> {
         data: &Dataset,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
-        let fit = Fit {
+        let mut feed = Resident {
             data: self.load(data)?,
-            program: self.program(Pass::Training)?,
             images: data.len(),
+            batch: self.plan(Pass::Training).batch,
+        };
+        self.fit_feed(&mut feed, &mut All(callbacks))
+    }
+
+    /// Trains on what `feed` hands out.
+    pub(super) fn fit_feed(
+        &mut self,
+        feed: &mut dyn Feed<E>,
+        callbacks: &mut All<'_, '_>,
+    ) -> Result<History> {
+        let mut fit = Fit {
+            program: self.program(Pass::Training)?,
+            feed,
             epochs: self.epochs_done + self.options.epochs,
         };
-        let mut callbacks = All(callbacks);
         callbacks.on_train_begin()?;
-        let history = match self.epochs(&fit, &mut callbacks) {
+        let history = match self.epochs(&mut fit, callbacks) {
             Ok(history) => history,
             Err(error) => {
                 self.go_back();
@@ -77,7 +86,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(history)
     }
 
-    fn epochs(&mut self, fit: &Fit, callbacks: &mut All<'_, '_>) -> Result<History> {
+    fn epochs(&mut self, fit: &mut Fit<'_, E>, callbacks: &mut All<'_, '_>) -> Result<History> {
         let mut history = History::default();
         while history.ending == Ending::Finished && self.epochs_done < fit.epochs {
             let mut epoch = self.begin(fit)?;
@@ -102,24 +111,15 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(history)
     }
 
-    fn begin(&mut self, fit: &Fit) -> Result<Epoch> {
+    fn begin(&mut self, fit: &mut Fit<'_, E>) -> Result<Epoch> {
         let started = Instant::now();
         let number = self.epochs_done + 1;
-        let order = if self.options.shuffle {
-            let key = Key::new(self.options.seed).stream(Stream::Shuffle, number as u32);
-            key.permutation(fit.images)
-        } else {
-            (0..fit.images as u32).collect()
-        };
-        self.executor.order(fit.data, &order)?;
-        let batch = self.plan(Pass::Training).batch;
+        fit.feed.begin(&mut self.executor, number, &self.options)?;
         Ok(Epoch {
             number,
             epochs: fit.epochs,
-            images: fit.images,
-            batch,
             steps_before: self.state.step,
-            steps: fit.images.div_ceil(batch),
+            steps: fit.feed.steps(),
             enqueued: 0,
             finished: Mean::default(),
             started,
@@ -129,7 +129,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
 
     fn steps(
         &mut self,
-        fit: &Fit,
+        fit: &mut Fit<'_, E>,
         epoch: &mut Epoch,
         callbacks: &mut All<'_, '_>,
     ) -> Result<Ending> {
@@ -138,7 +138,14 @@ impl<E: Executor + ?Sized> Trainer<E> {
                 return Ok(Ending::Interrupted);
             }
             let rate = self.options.optimizer.rate(epoch.next_step());
-            self.executor.enqueue(&epoch.step(fit, rate))?;
+            let Rows { data, offset, rows } = fit.feed.rows(&mut self.executor, epoch.enqueued)?;
+            self.executor.enqueue(&Step {
+                program: fit.program,
+                data,
+                offset,
+                rows,
+                rate,
+            })?;
             epoch.enqueued += 1;
             if epoch.wants_a_look() {
                 self.collect(false, epoch)?;
@@ -179,17 +186,6 @@ impl Epoch {
     /// The step to enqueue next, counted from 1 over the whole run.
     fn next_step(&self) -> u64 {
         self.steps_before + self.enqueued as u64 + 1
-    }
-
-    fn step(&self, fit: &Fit, rate: f32) -> Step {
-        let offset = self.enqueued * self.batch;
-        Step {
-            program: fit.program,
-            data: fit.data,
-            offset,
-            rows: self.batch.min(self.images - offset),
-            rate,
-        }
     }
 
     fn wants_a_look(&self) -> bool {

@@ -31,11 +31,14 @@
 pub mod callbacks;
 mod epoch;
 mod evaluation;
+mod feed;
 mod history;
 mod interrupt;
 mod metrics;
 mod options;
 mod prediction;
+mod prefetch;
+mod stream;
 mod trainer;
 
 pub use callbacks::{Callback, Verdict};
