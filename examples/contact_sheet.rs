@@ -1,27 +1,21 @@
-//! Writes a sheet of built-in digits to standard output, as a PGM picture: ten rows, one per class.
+//! Writes a sheet of built-in digits as a PNG picture: ten rows, one per class.
 //!
-//! `cargo run --release --example contact_sheet > digits.pgm`
+//! `cargo run --release --example contact_sheet digits.png`
 
-use std::io::Write;
+use std::path::PathBuf;
 
-use cnn_gpu::data::digits;
+use cnn_gpu::data::{digits, sheet};
 
 const COLUMNS: usize = 24;
-const SIDE: usize = 28;
 
-fn main() -> std::io::Result<()> {
+fn main() -> cnn_gpu::Result<()> {
     let data = digits::generate(4000, 0, 0);
-    let mut sheet = vec![0u8; 10 * SIDE * COLUMNS * SIDE];
+    let mut indices = Vec::new();
     for class in 0..10 {
-        let of_class = (0..data.len()).filter(|&i| usize::from(data.labels[i]) == class);
-        for (column, i) in of_class.take(COLUMNS).enumerate() {
-            for (y, row) in data.image(i).chunks_exact(SIDE).enumerate() {
-                let at = ((class * SIDE + y) * COLUMNS + column) * SIDE;
-                sheet[at..at + SIDE].copy_from_slice(row);
-            }
-        }
+        let of_class = (0..data.len()).filter(|&i| data.labels[i] == class);
+        indices.extend(of_class.take(COLUMNS));
     }
-    let mut out = std::io::stdout().lock();
-    write!(out, "P5\n{} {}\n255\n", COLUMNS * SIDE, 10 * SIDE)?;
-    out.write_all(&sheet)
+    let path = std::env::args_os().nth(1).unwrap_or("digits.png".into());
+    sheet::sheet(&data, &indices, COLUMNS, 1).save(&PathBuf::from(path))?;
+    Ok(())
 }

@@ -13,7 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cnn_gpu::data::{
-    Choice, Content, DataError, Event, Mirrors, MnistFile, Sources, Splits, load_from,
+    Choice, Content, DataError, Event, Hashed, Mirrors, MnistFile, Published, Sources, Splits,
+    load_from,
 };
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
@@ -171,6 +172,7 @@ fn sha256(bytes: &[u8]) -> String {
 /// Sources without folders given by the user: a cache folder and mirrors.
 fn sources(cache: &Path, urls: &[&str]) -> Sources {
     Sources {
+        which: Published::Mnist,
         argument: None,
         variable: None,
         cache: Some(cache.into()),
@@ -185,7 +187,9 @@ fn sources(cache: &Path, urls: &[&str]) -> Sources {
             content,
             samples,
             sha256: sha256(&contents(name)),
+            hashed: Hashed::Unpacked,
         }),
+        image_shape: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use cnn_gpu::data::{self, Choice, Dataset, Event, Splits};
+use cnn_gpu::data::{self, Choice, Dataset, Event, Published, Sources, Splits};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{count, say};
@@ -16,15 +16,38 @@ pub struct Loaded {
     pub fell_back: bool,
 }
 
-/// Loads a data set, and says on standard error what happens; whatever is worth a warning is said
+/// A data set as it was typed; a path is made one that holds from any folder.
+pub fn choice(typed: &str) -> Result<Choice, String> {
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    Ok(
+        match typed.parse().map_err(|e: data::DataError| e.to_string())? {
+            Choice::Folder(path) => Choice::Folder(absolute(path)),
+            Choice::Idx(path) => Choice::Idx(absolute(path)),
+            Choice::Cifar10(path) => Choice::Cifar10(absolute(path)),
+            Choice::Npz(path) => Choice::Npz(absolute(path)),
+            named => named,
+        },
+    )
+}
+
+/// Loads a data set, pictures in the given height, width and channels, and says on standard error what happens; whatever is worth a warning is said
 /// even if `quiet`.
-pub fn load(choice: Choice, folder: Option<&Path>, quiet: bool) -> anyhow::Result<Loaded> {
+pub fn load(
+    choice: &Choice,
+    folder: Option<&Path>,
+    image_shape: Option<[usize; 3]>,
+    quiet: bool,
+) -> anyhow::Result<Loaded> {
     let mut teller = Teller {
         quiet,
         fell_back: false,
         bar: None,
     };
-    let splits = data::load(choice, folder, &mut |event| teller.tell(event))?;
+    let sources = Sources {
+        image_shape,
+        ..Sources::of(choice.published().unwrap_or(Published::Mnist), folder)
+    };
+    let splits = data::load_from(choice.clone(), &sources, &mut |event| teller.tell(event))?;
     Ok(Loaded {
         splits,
         fell_back: teller.fell_back,

@@ -1,18 +1,17 @@
 //! `cnn-gpu evaluate`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cnn_gpu::data::{Choice, Dataset};
-use cnn_gpu::model::Sequential;
-use cnn_gpu::run::{Config, RunFolder, weights};
-use cnn_gpu::state::State;
+use cnn_gpu::run::Config;
 use cnn_gpu::train::{Classification, Evaluation, Options, Trainer};
 use serde::Serialize;
 
-use super::data::{self, described};
+use super::data::{self, choice, described};
 use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
 use super::output::{self, Format, count, say};
+use super::subject::Subject;
 
 /// Measures loss and accuracy of trained weights on a test set
 #[derive(clap::Args, Debug)]
@@ -23,10 +22,10 @@ pub struct Args {
     path: PathBuf,
 
     /// The data set whose test images are taken [default: the run's; for a file, auto]
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "NAME", value_parser = choice)]
     dataset: Option<Choice>,
 
-    /// A folder that holds MNIST's four files
+    /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
@@ -70,14 +69,6 @@ Examples:
   cnn-gpu evaluate runs/first --dataset digits   on other images than its own
   cnn-gpu evaluate model.safetensors --backend cpu --format json";
 
-/// What is evaluated.
-struct Subject {
-    model: Sequential,
-    state: State,
-    /// The run's settings, where there is a run.
-    config: Option<Config>,
-}
-
 /// What was asked for.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -100,21 +91,16 @@ struct Record<'a> {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let device = args.device.open()?;
-    let Subject {
-        model,
-        state,
-        config,
-    } = subject(&args.path)?;
-    let mut trainer = Trainer::new(model, &device, Options::default())?;
-    trainer.set_state(state)?;
-    let choice = args
-        .dataset
-        .unwrap_or_else(|| default_choice(config.as_ref()));
-    let test = data::load(choice, args.data_dir.as_deref(), false)?
+    let subject = Subject::open(&args.path)?;
+    let choice = args.dataset.unwrap_or_else(|| subject.data());
+    let shape = Some(subject.model.input_shape);
+    let mut trainer = Trainer::new(subject.model, &device, Options::default())?;
+    trainer.set_state(subject.state)?;
+    let test = data::load(&choice, args.data_dir.as_deref(), shape, false)?
         .splits
         .test;
     say(&format!("data: {}", described(&test)));
-    if let Some(config) = &config {
+    if let Some(config) = &subject.config {
         compare(config, &test);
     }
     announce(&trainer.describe(), &device.reason);
@@ -127,31 +113,6 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Format::Json => output::print_json(&record(&trainer, &test, scores))?,
     }
     Ok(Exit::Success)
-}
-
-fn subject(path: &Path) -> anyhow::Result<Subject> {
-    if !path.is_dir() {
-        let (model, state) = weights::load(path)?;
-        return Ok(Subject {
-            model,
-            state,
-            config: None,
-        });
-    }
-    let folder = RunFolder::open(path)?;
-    let (model, state) = folder.weights()?;
-    Ok(Subject {
-        model,
-        state,
-        config: Some(folder.config()?),
-    })
-}
-
-/// The data set that the run took, without its fallback: MNIST's scores must be MNIST's.
-fn default_choice(config: Option<&Config>) -> Choice {
-    config
-        .and_then(|config| config.dataset.name.parse().ok())
-        .unwrap_or_default()
 }
 
 fn compare(config: &Config, test: &Dataset) {

@@ -4,6 +4,7 @@
 //! Results go to standard output, everything else to standard error.
 
 mod bench;
+mod blocks;
 mod data;
 mod device;
 mod devices;
@@ -12,7 +13,10 @@ mod exit;
 mod interrupt;
 mod output;
 mod plan;
+mod predict;
 mod selfcheck;
+mod show;
+mod subject;
 mod summary;
 mod train;
 mod usage;
@@ -37,6 +41,8 @@ Examples:
   cnn-gpu train                        get MNIST, train the lab's network on the best device
   cnn-gpu train --backend cpu          the same on the processor
   cnn-gpu evaluate runs/first          how well does it do on the test set?
+  cnn-gpu predict runs/first digit.png what is on this picture?
+  cnn-gpu show --dataset digits        what do the images look like?
   cnn-gpu devices                      which adapters are there?
   cnn-gpu selfcheck --backend vulkan   does this adapter compute what it should?
   cnn-gpu bench --backend vulkan       how fast is it, and where does the time go?
@@ -47,6 +53,8 @@ Examples:
 enum Command {
     Train(train::Args),
     Evaluate(evaluate::Args),
+    Predict(predict::Args),
+    Show(show::Args),
     Summary(summary::Args),
     Plan(plan::Args),
     Devices(devices::Args),
@@ -72,6 +80,8 @@ impl Command {
         match self {
             Self::Train(args) => train::run(args),
             Self::Evaluate(args) => evaluate::run(args),
+            Self::Predict(args) => predict::run(args),
+            Self::Show(args) => show::run(args),
             Self::Summary(args) => summary::run(args),
             Self::Plan(args) => plan::run(args),
             Self::Devices(args) => devices::run(args),

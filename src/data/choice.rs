@@ -1,36 +1,70 @@
 //! Which data set to load.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::DataError;
+use super::{DataError, Published};
 
-/// Which data set to load.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+/// Which data set to load, by name or as `KIND:PATH`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Choice {
-    /// MNIST if it can be found or downloaded, else the built-in digits.
+    /// `auto`: MNIST if it can be found or downloaded, else the built-in digits.
     #[default]
     Auto,
-    /// MNIST, or an error.
+    /// `mnist`, or an error.
     Mnist,
-    /// The built-in digits.
+    /// `fashion-mnist`: ten kinds of clothing, in MNIST's form, or an error.
+    FashionMnist,
+    /// `kmnist`: ten cursive Japanese characters, in MNIST's form, or an error.
+    Kmnist,
+    /// `digits`: the built-in digits.
     Digits,
+    /// `folder:PATH`: pictures, one sub-folder per class; see [`folder`](super::folder).
+    Folder(PathBuf),
+    /// `idx:PATH`: a folder with images and labels in IDX format; see [`idx`](super::idx).
+    Idx(PathBuf),
+    /// `cifar10:PATH`: the folder of CIFAR-10's binary version; see [`cifar10`](super::cifar10).
+    Cifar10(PathBuf),
+    /// `npz:PATH`: a file as `keras.datasets` keeps them; see [`npz`](super::npz).
+    Npz(PathBuf),
 }
 
 impl Choice {
-    /// The choice as it is written on the command line.
-    pub fn name(self) -> &'static str {
+    /// The choices that are a name without a path.
+    pub const NAMED: [Self; 5] = [
+        Self::Auto,
+        Self::Mnist,
+        Self::FashionMnist,
+        Self::Kmnist,
+        Self::Digits,
+    ];
+
+    /// The published data set that is looked for, if it is one.
+    pub fn published(&self) -> Option<Published> {
         match self {
-            Self::Auto => "auto",
-            Self::Mnist => "mnist",
-            Self::Digits => "digits",
+            Self::Auto | Self::Mnist => Some(Published::Mnist),
+            Self::FashionMnist => Some(Published::FashionMnist),
+            Self::Kmnist => Some(Published::Kmnist),
+            Self::Digits | Self::Folder(_) | Self::Idx(_) | Self::Cifar10(_) | Self::Npz(_) => None,
         }
     }
 }
 
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        let (kind, path) = match self {
+            Self::Auto => return f.write_str("auto"),
+            Self::Mnist => return f.write_str("mnist"),
+            Self::FashionMnist => return f.write_str("fashion-mnist"),
+            Self::Kmnist => return f.write_str("kmnist"),
+            Self::Digits => return f.write_str("digits"),
+            Self::Folder(path) => ("folder", path),
+            Self::Idx(path) => ("idx", path),
+            Self::Cifar10(path) => ("cifar10", path),
+            Self::Npz(path) => ("npz", path),
+        };
+        write!(f, "{kind}:{}", path.display())
     }
 }
 
@@ -38,34 +72,56 @@ impl FromStr for Choice {
     type Err = DataError;
 
     fn from_str(text: &str) -> Result<Self, DataError> {
-        [Self::Auto, Self::Mnist, Self::Digits]
-            .into_iter()
-            .find(|choice| choice.name() == text)
-            .ok_or_else(|| DataError::UnknownChoice { given: text.into() })
+        let unknown = || DataError::UnknownChoice { given: text.into() };
+        let Some((kind, path)) = text.split_once(':') else {
+            return Self::NAMED
+                .into_iter()
+                .find(|choice| choice.to_string() == text)
+                .ok_or_else(unknown);
+        };
+        let make = match kind {
+            "folder" => Self::Folder,
+            "idx" => Self::Idx,
+            "cifar10" => Self::Cifar10,
+            "npz" => Self::Npz,
+            _ => return Err(unknown()),
+        };
+        match path {
+            "" => Err(unknown()),
+            path => Ok(make(path.into())),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::ValueEnum;
-
     use super::*;
 
     #[test]
     fn is_read_as_it_is_written() {
-        for choice in Choice::value_variants() {
-            assert_eq!(choice.to_string().parse::<Choice>().unwrap(), *choice);
-            let on_the_command_line = choice.to_possible_value().unwrap();
-            assert_eq!(on_the_command_line.get_name(), choice.name());
+        let with_path = ["folder:a b", "idx:/x", "cifar10:c:d", "npz:mnist.npz"];
+        let with_path = with_path.map(|text| text.parse::<Choice>().unwrap());
+        for choice in Choice::NAMED.into_iter().chain(with_path) {
+            assert_eq!(choice.to_string().parse::<Choice>().unwrap(), choice);
         }
+        let path = PathBuf::from("c:d");
+        assert_eq!(
+            "cifar10:c:d".parse::<Choice>().unwrap(),
+            Choice::Cifar10(path)
+        );
     }
 
     #[test]
     fn says_what_is_known_when_it_is_not() {
-        let message = "cifar".parse::<Choice>().unwrap_err().to_string();
-        assert_eq!(
-            message,
-            "unknown data set \"cifar\": expected auto, mnist or digits"
-        );
+        for given in ["cifar", "folder:", "zip:x", "mnist:x"] {
+            let message = given.parse::<Choice>().unwrap_err().to_string();
+            assert_eq!(
+                message,
+                format!(
+                    "unknown data set {given:?}: expected auto, mnist, fashion-mnist, kmnist, digits, \
+                     folder:PATH, idx:PATH, cifar10:PATH or npz:PATH"
+                )
+            );
+        }
     }
 }

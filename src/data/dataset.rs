@@ -7,7 +7,7 @@ use super::{DataError, sha256};
 /// Labelled images, as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// What the data set is called: `mnist` or `digits`.
+    /// What the data set is called: `mnist`, `digits` or the kind of files it is read from.
     pub name: String,
     /// Where it came from: a folder, an address, or `built in`.
     pub source: String,
@@ -15,6 +15,8 @@ pub struct Dataset {
     pub shape: [usize; 3],
     /// The number of classes; labels are smaller.
     pub classes: usize,
+    /// What the classes are called; empty where they are called by their numbers.
+    pub class_names: Vec<String>,
     /// The pixels: `[n, h, w, c]`.
     pub images: Vec<u8>,
     /// The class of each image: `[n]`.
@@ -51,9 +53,25 @@ impl Dataset {
             source,
             shape,
             classes,
+            class_names: Vec::new(),
             images,
             labels,
         })
+    }
+
+    /// Names the classes.
+    #[must_use]
+    pub fn with_class_names(mut self, names: Vec<String>) -> Self {
+        self.class_names = names;
+        self
+    }
+
+    /// What a class is called: its name, or its number where it has none.
+    pub fn class_name(&self, class: usize) -> String {
+        match self.class_names.get(class) {
+            Some(name) => name.clone(),
+            None => class.to_string(),
+        }
     }
 
     /// The number of samples.
@@ -89,6 +107,7 @@ impl Dataset {
             labels: self.labels[..n].to_vec(),
             name: self.name.clone(),
             source: self.source.clone(),
+            class_names: self.class_names.clone(),
             ..*self
         }
     }

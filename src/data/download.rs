@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::mnist::{MnistFile, packed_limit};
+use super::mnist::{MnistFile, Published, packed_limit};
 use super::{DataError, Event};
 
 /// The environment variable that overrides the mirrors.
@@ -34,10 +34,7 @@ pub struct Mirrors {
 impl Default for Mirrors {
     fn default() -> Self {
         Self {
-            urls: vec![
-                "https://ossci-datasets.s3.amazonaws.com/mnist/".into(),
-                "https://storage.googleapis.com/cvdf-datasets/mnist/".into(),
-            ],
+            urls: Published::Mnist.mirrors(),
             resolve_timeout: Duration::from_secs(3),
             connect_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(10),
@@ -48,9 +45,13 @@ impl Default for Mirrors {
 }
 
 impl Mirrors {
-    /// The mirrors in `CNN_GPU_MIRRORS` (base addresses separated by spaces), else the known ones.
-    pub fn from_env() -> Self {
-        let mirrors = Self::default();
+    /// The mirrors in `CNN_GPU_MIRRORS` (base addresses separated by spaces), else those known for
+    /// the data set.
+    pub fn from_env(which: Published) -> Self {
+        let mirrors = Self {
+            urls: which.mirrors(),
+            ..Self::default()
+        };
         match env::var(VARIABLE) {
             Ok(text) => Self {
                 urls: text.split_whitespace().map(String::from).collect(),

@@ -4,7 +4,7 @@
 //! written `r#source`: an ordinary field to thiserror, and none for `source()`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::idx::IdxError;
 
@@ -13,7 +13,10 @@ use super::idx::IdxError;
 #[non_exhaustive]
 pub enum DataError {
     /// A choice of data set that does not exist.
-    #[error("unknown data set {given:?}: expected auto, mnist or digits")]
+    #[error(
+        "unknown data set {given:?}: expected auto, mnist, fashion-mnist, kmnist, digits, \
+         folder:PATH, idx:PATH, cifar10:PATH or npz:PATH"
+    )]
     UnknownChoice {
         /// What was given.
         given: String,
@@ -28,9 +31,9 @@ pub enum DataError {
         r#source: Box<DataError>,
     },
 
-    /// A folder lacks one of MNIST's files.
+    /// A folder lacks one of a published data set's files.
     #[error(
-        "{folder} lacks {file} (or {file}.gz): expected MNIST's four files there; \
+        "{folder} lacks {file} (or {file}.gz): expected the data set's four files there; \
          put them there or name the folder that holds them",
         folder = folder.display()
     )]
@@ -108,6 +111,42 @@ pub enum DataError {
         found_bytes: u64,
     },
 
+    /// A packed file is not the published one.
+    #[error(
+        "{path} is not the published file: expected {file}.gz, as it is downloaded, with SHA-256 \
+         {expected}, found {found}; get it again",
+        path = path.display()
+    )]
+    PackedHash {
+        /// The file.
+        path: PathBuf,
+        /// The name of the file, unpacked.
+        file: String,
+        /// The published hash, in hexadecimal.
+        expected: String,
+        /// The hash found.
+        found: String,
+    },
+
+    /// A file's contents are not what they should be.
+    #[error("{path}: {problem}", path = path.display())]
+    Contents {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, what was expected, and what to do.
+        problem: String,
+    },
+
+    /// A model takes images of a number of channels that pictures do not have.
+    #[error(
+        "pictures cannot be read with {channels} channels: expected a model whose input has 1 (grey) \
+         or 3 (red, green and blue)"
+    )]
+    Channels {
+        /// The number of channels.
+        channels: usize,
+    },
+
     /// A file is not in IDX format.
     #[error("{path} is not a good IDX file: {source}; get it again", path = path.display())]
     Idx {
@@ -175,15 +214,17 @@ pub enum DataError {
         found: usize,
     },
 
-    /// MNIST was found nowhere.
+    /// A published data set was found nowhere.
     #[error(
-        "MNIST was found nowhere, tried {tried}; put {files} (unpacked or .gz) into {folder}, or \
+        "{title} was found nowhere, tried {tried}; put {files} (unpacked or .gz) into {folder}, or \
          name the folder that holds them with --data-dir or CNN_GPU_DATA_DIR, or use the built-in \
          digits (--dataset digits)",
         tried = tried.join("; "),
         files = files.join(", ")
     )]
     Unavailable {
+        /// What the data set is called.
+        title: &'static str,
         /// Every place tried, with what was wrong there.
         tried: Vec<String>,
         /// The files that are needed.
@@ -191,4 +232,14 @@ pub enum DataError {
         /// Where they would be found.
         folder: String,
     },
+}
+
+impl DataError {
+    /// An error about the contents of a file or a folder.
+    pub(super) fn contents(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Contents {
+            path: path.into(),
+            problem: problem.into(),
+        }
+    }
 }

@@ -1,4 +1,9 @@
-//! MNIST: its four files found, checked and put together.
+//! MNIST, and the data sets published in its form: four files found, checked and put together.
+//!
+//! MNIST's files are checked by the SHA-256 of their unpacked bytes, so that a re-packed copy is as
+//! good as the original. Of Fashion-MNIST and KMNIST only the checksums of the packed files are
+//! published, so that these are taken as `.gz` only, byte for byte. The names of the files are the
+//! same for all, and only the checksums keep one from being taken for another.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -31,8 +36,30 @@ pub struct MnistFile {
     pub content: Content,
     /// How many images or labels.
     pub samples: usize,
-    /// The SHA-256 of its unpacked bytes in hexadecimal.
+    /// The SHA-256 of its bytes in hexadecimal.
     pub sha256: String,
+    /// Which bytes that is the hash of.
+    pub hashed: Hashed,
+}
+
+/// Which bytes of a file a published hash is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hashed {
+    /// The unpacked bytes: any packing will do.
+    Unpacked,
+    /// The packed bytes: the file as it is downloaded.
+    Packed,
+}
+
+/// A data set published in MNIST's form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Handwritten digits.
+    Mnist,
+    /// Ten kinds of clothing (Xiao, Rasul and Vollgraf, 2017).
+    FashionMnist,
+    /// Ten cursive Japanese characters (Clanuwat and others, 2018).
+    Kmnist,
 }
 
 impl MnistFile {
@@ -94,21 +121,45 @@ impl MnistFile {
 
     /// Reads and checks the file: the elements of its array.
     pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>, DataError> {
-        let bytes = unpack(path, self.bytes())?;
-        self.check(path, &bytes)
+        let bytes = read_packed(path, self.bytes())?;
+        if self.hashed == Hashed::Packed {
+            self.check_packed(path, &bytes)?;
+        }
+        let bytes = unpack(path, bytes, self.bytes())?;
+        if self.hashed == Hashed::Unpacked {
+            self.check_unpacked(path, &bytes)?;
+        }
+        self.elements(path, &bytes)
     }
 
-    fn check(&self, path: &Path, bytes: &[u8]) -> Result<Vec<u8>, DataError> {
+    fn check_packed(&self, path: &Path, bytes: &[u8]) -> Result<(), DataError> {
         let found = sha256::of(bytes);
-        if !found.eq_ignore_ascii_case(&self.sha256) {
-            return Err(DataError::Hash {
-                path: path.into(),
-                expected: self.sha256.clone(),
-                expected_bytes: self.bytes(),
-                found,
-                found_bytes: bytes.len() as u64,
-            });
+        if found.eq_ignore_ascii_case(&self.sha256) {
+            return Ok(());
         }
+        Err(DataError::PackedHash {
+            path: path.into(),
+            file: self.name.clone(),
+            expected: self.sha256.clone(),
+            found,
+        })
+    }
+
+    fn check_unpacked(&self, path: &Path, bytes: &[u8]) -> Result<(), DataError> {
+        let found = sha256::of(bytes);
+        if found.eq_ignore_ascii_case(&self.sha256) {
+            return Ok(());
+        }
+        Err(DataError::Hash {
+            path: path.into(),
+            expected: self.sha256.clone(),
+            expected_bytes: self.bytes(),
+            found,
+            found_bytes: bytes.len() as u64,
+        })
+    }
+
+    fn elements(&self, path: &Path, bytes: &[u8]) -> Result<Vec<u8>, DataError> {
         let array = idx::parse(bytes).map_err(|source| DataError::Idx {
             path: path.into(),
             source,
@@ -127,43 +178,116 @@ impl MnistFile {
     }
 }
 
-/// The four files as they were published.
-pub fn published() -> [MnistFile; 4] {
-    let file = |name: &str, content, samples, sha256: &str| MnistFile {
-        name: name.into(),
-        content,
-        samples,
-        sha256: sha256.into(),
-    };
-    [
-        file(
-            "train-images-idx3-ubyte",
-            Content::Images,
-            60_000,
-            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        ),
-        file(
-            "train-labels-idx1-ubyte",
-            Content::Labels,
-            60_000,
-            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        ),
-        file(
-            "t10k-images-idx3-ubyte",
-            Content::Images,
-            10_000,
-            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        ),
-        file(
-            "t10k-labels-idx1-ubyte",
-            Content::Labels,
-            10_000,
-            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        ),
-    ]
+impl Published {
+    /// The name on the command line, and of the folder that holds the files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mnist => "mnist",
+            Self::FashionMnist => "fashion-mnist",
+            Self::Kmnist => "kmnist",
+        }
+    }
+
+    /// What it is called in a sentence.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Mnist => "MNIST",
+            Self::FashionMnist => "Fashion-MNIST",
+            Self::Kmnist => "KMNIST",
+        }
+    }
+
+    /// What the classes are called; none for digits, which are called by their numbers.
+    pub fn class_names(self) -> Vec<String> {
+        let names: &[&str] = match self {
+            Self::Mnist => &[],
+            Self::FashionMnist => &[
+                "T-shirt/top",
+                "Trouser",
+                "Pullover",
+                "Dress",
+                "Coat",
+                "Sandal",
+                "Shirt",
+                "Sneaker",
+                "Bag",
+                "Ankle boot",
+            ],
+            Self::Kmnist => &["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
+        };
+        names.iter().map(|&name| name.into()).collect()
+    }
+
+    /// The base addresses that the files were published at, and good copies.
+    pub(super) fn mirrors(self) -> Vec<String> {
+        let urls: &[&str] = match self {
+            Self::Mnist => &[
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            ],
+            Self::FashionMnist => &[
+                "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+                "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+                "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            ],
+            Self::Kmnist => &[
+                "https://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+                "http://codh.rois.ac.jp/kmnist/dataset/kmnist/",
+            ],
+        };
+        urls.iter().map(|&url| url.into()).collect()
+    }
+
+    /// Training images and labels, test images and labels, as they were published.
+    pub fn files(self) -> [MnistFile; 4] {
+        let (hashed, hashes) = match self {
+            Self::Mnist => (
+                Hashed::Unpacked,
+                [
+                    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                ],
+            ),
+            Self::FashionMnist => (
+                Hashed::Packed,
+                [
+                    "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                    "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                    "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                    "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+                ],
+            ),
+            Self::Kmnist => (
+                Hashed::Packed,
+                [
+                    "51467d22d8cc72929e2a028a0428f2086b092bb31cfb79c69cc0a90ce135fde4",
+                    "e38f9ebcd0f3ebcdec7fc8eabdcdaef93bb0df8ea12bee65224341c8183d8e17",
+                    "edd7a857845ad6bb1d0ba43fe7e794d164fe2dce499a1694695a792adfac43c5",
+                    "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
+                ],
+            ),
+        };
+        let file = |name: &str, content, samples, sha256: &str| MnistFile {
+            name: name.into(),
+            content,
+            samples,
+            sha256: sha256.into(),
+            hashed,
+        };
+        let [train_images, train_labels, test_images, test_labels] = hashes;
+        let (images, labels) = (Content::Images, Content::Labels);
+        [
+            file("train-images-idx3-ubyte", images, 60_000, train_images),
+            file("train-labels-idx1-ubyte", labels, 60_000, train_labels),
+            file("t10k-images-idx3-ubyte", images, 10_000, test_images),
+            file("t10k-labels-idx1-ubyte", labels, 10_000, test_labels),
+        ]
+    }
 }
 
-/// Looks for MNIST in all sources. When `strict`, a folder named by the user must hold it.
+/// Looks for the data set in all sources. When `strict`, a folder named by the user must hold it.
 pub(super) fn find(
     sources: &Sources,
     strict: bool,
@@ -171,7 +295,7 @@ pub(super) fn find(
 ) -> Result<Splits, DataError> {
     let mut tried = Vec::new();
     for (given_by, folder) in sources.given() {
-        match read_folder(&sources.files, folder) {
+        match read_folder(sources, &subfolder(folder, sources.which)) {
             Ok(splits) => return Ok(splits),
             Err(source) => {
                 let source = Box::new(source);
@@ -190,8 +314,15 @@ pub(super) fn find(
     cached_or_downloaded(sources, tried, on_event)
 }
 
+/// The sub-folder of the data set's name if there is one: one folder can then hold several sets.
+fn subfolder(folder: &Path, which: Published) -> PathBuf {
+    let inner = folder.join(which.name());
+    if inner.is_dir() { inner } else { folder.into() }
+}
+
 /// Reads all four files from a folder.
-fn read_folder(files: &[MnistFile; 4], folder: &Path) -> Result<Splits, DataError> {
+fn read_folder(sources: &Sources, folder: &Path) -> Result<Splits, DataError> {
+    let files = &sources.files;
     // All are looked for before the first is read, which takes longer.
     for file in files {
         if file.candidates(folder).next().is_none() {
@@ -202,7 +333,7 @@ fn read_folder(files: &[MnistFile; 4], folder: &Path) -> Result<Splits, DataErro
     for (part, file) in parts.iter_mut().zip(files) {
         *part = file.read_in(folder)?;
     }
-    assemble(parts, &folder.display().to_string())
+    assemble(sources.which, parts, &folder.display().to_string())
 }
 
 /// Reads each file from the cache folder, or downloads it there.
@@ -230,7 +361,7 @@ fn cached_or_downloaded(
             return Err(unavailable(sources, tried));
         }
     }
-    assemble(parts, &origin)
+    assemble(sources.which, parts, &origin)
 }
 
 /// The error when every place was tried.
@@ -239,6 +370,7 @@ fn unavailable(sources: &Sources, mut tried: Vec<String>) -> DataError {
         tried.push("downloading: there is no mirror, CNN_GPU_MIRRORS is empty".into());
     }
     DataError::Unavailable {
+        title: sources.which.title(),
         tried,
         files: sources.files.iter().map(|file| file.name.clone()).collect(),
         folder: match &sources.cache {
@@ -262,9 +394,12 @@ fn cached(file: &MnistFile, cache: &Path, on_event: &mut dyn FnMut(&Event)) -> O
     }
 }
 
-fn assemble(parts: [Vec<u8>; 4], origin: &str) -> Result<Splits, DataError> {
-    let split =
-        |images, labels| Dataset::new("mnist", origin, [SIDE, SIDE, 1], CLASSES, images, labels);
+fn assemble(which: Published, parts: [Vec<u8>; 4], origin: &str) -> Result<Splits, DataError> {
+    let shape = [SIDE, SIDE, 1];
+    let split = |images, labels| {
+        Dataset::new(which.name(), origin, shape, CLASSES, images, labels)
+            .map(|data| data.with_class_names(which.class_names()))
+    };
     let [train_images, train_labels, test_images, test_labels] = parts;
     Ok(Splits {
         train: split(train_images, train_labels)?,
@@ -272,22 +407,22 @@ fn assemble(parts: [Vec<u8>; 4], origin: &str) -> Result<Splits, DataError> {
     })
 }
 
-/// The bytes of a file, unpacked if it is packed; never much more than `expected` are read.
-///
-/// What gzip packs begins with 1f 8b, IDX with zeros: the contents tell, not the name, because some
-/// servers unpack on the way.
-fn unpack(path: &Path, expected: u64) -> Result<Vec<u8>, DataError> {
-    let too_long = || DataError::TooLong {
-        path: path.into(),
-        expected,
-    };
+/// The bytes of a file as they lie on disk; never much more than `expected` are read.
+fn read_packed(path: &Path, expected: u64) -> Result<Vec<u8>, DataError> {
     let read = |source| DataError::Read {
         path: path.into(),
         source,
     };
     let file = File::open(path).map_err(read)?;
     let bytes = read_bounded(file, packed_limit(expected)).map_err(read)?;
-    let bytes = bytes.ok_or_else(too_long)?;
+    bytes.ok_or_else(|| too_long(path, expected))
+}
+
+/// Unpacks what is packed, and leaves the rest as it is; never more than `expected` are made.
+///
+/// What gzip packs begins with 1f 8b, IDX with zeros: the contents tell, not the name, because some
+/// servers unpack on the way.
+pub(super) fn unpack(path: &Path, bytes: Vec<u8>, expected: u64) -> Result<Vec<u8>, DataError> {
     if !bytes.starts_with(&[0x1f, 0x8b]) {
         return Ok(bytes);
     }
@@ -297,7 +432,14 @@ fn unpack(path: &Path, expected: u64) -> Result<Vec<u8>, DataError> {
             reason: error.to_string(),
         }
     })?;
-    unpacked.ok_or_else(too_long)
+    unpacked.ok_or_else(|| too_long(path, expected))
+}
+
+fn too_long(path: &Path, expected: u64) -> DataError {
+    DataError::TooLong {
+        path: path.into(),
+        expected,
+    }
 }
 
 /// The most bytes a file of `unpacked` bytes may take when packed: gzip adds a little to noise.
@@ -306,7 +448,7 @@ pub(super) fn packed_limit(unpacked: u64) -> u64 {
 }
 
 /// Everything a reader gives, or nothing if that is more than `limit` bytes.
-fn read_bounded(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+pub(super) fn read_bounded(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let read = reader
         .take(limit.saturating_add(1))

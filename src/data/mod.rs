@@ -1,22 +1,36 @@
-//! Where the images come from: MNIST found, downloaded or, without it, digits drawn by the program.
+//! Where the images come from: published data sets found or downloaded, files and folders of one's
+//! own, or digits drawn by the program.
 //!
-//! [`load`] looks in this order: the folder given as argument; the folder in `CNN_GPU_DATA_DIR`; the
-//! user's cache folder; the mirrors (`CNN_GPU_MIRRORS`, base addresses separated by spaces, overrides
-//! them; an empty value turns downloads off). With [`Choice::Auto`] it ends at the built-in digits,
-//! which it announces by [`Event::FellBack`]; with [`Choice::Mnist`] it ends with an error. This module
-//! prints nothing: what happens is told to the caller as [`Event`]s.
+//! [`load`] looks for a published data set in this order: the folder given as argument; the folder in
+//! `CNN_GPU_DATA_DIR` (or its sub-folder of the data set's name); the user's cache folder; the mirrors
+//! (`CNN_GPU_MIRRORS`, base addresses separated by spaces, overrides them; an empty value turns
+//! downloads off). With [`Choice::Auto`] it ends at the built-in digits, which it announces by
+//! [`Event::FellBack`]; with [`Choice::Mnist`] it ends with an error. This module prints nothing: what
+//! happens is told to the caller as [`Event`]s.
 //!
-//! Read `dataset` first, then `mnist` (find and check), `download`, `idx`, and `digits`.
+//! What does not fit into memory, or has no end, is a [`Generator`] of batches.
+//!
+//! Read `dataset` first, then `mnist` (find and check), `download`, `idx`, and `digits`; then the
+//! files of one's own: `folder` with `picture`, `idx_folder`, `cifar10` and `npz`. `prepare` makes
+//! MNIST's digits of pictures, and `sheet` pictures of samples.
 
 mod choice;
+pub mod cifar10;
 mod dataset;
 pub mod digits;
 mod download;
 mod error;
 mod event;
+pub mod folder;
+mod generator;
 pub mod idx;
+pub mod idx_folder;
 mod mnist;
+pub mod npz;
+pub mod picture;
+pub mod prepare;
 mod sha256;
+pub mod sheet;
 mod sources;
 
 use std::path::Path;
@@ -26,13 +40,16 @@ pub use dataset::{Dataset, Splits};
 pub use download::Mirrors;
 pub use error::DataError;
 pub use event::Event;
-pub use mnist::{Content, MnistFile, published};
+pub use folder::ImageFolder;
+pub use generator::{Batch, FromIter, Generator};
+pub use mnist::{Content, Hashed, MnistFile, Published};
+pub use picture::Picture;
 pub use sources::Sources;
 
 /// Loads a data set from the places named by `data_dir` and the environment.
 ///
 /// # Errors
-/// [`DataError`] if MNIST was asked for and cannot be had, or if a folder named by the user cannot be
+/// [`DataError`] if what was asked for cannot be had, or if a folder named by the user cannot be
 /// used. With [`Choice::Auto`] these are events, and the built-in digits are the last resort.
 ///
 /// ```no_run
@@ -46,7 +63,8 @@ pub fn load(
     data_dir: Option<&Path>,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Splits, DataError> {
-    load_from(choice, &Sources::from_env(data_dir), on_event)
+    let which = choice.published().unwrap_or(Published::Mnist);
+    load_from(choice, &Sources::of(which, data_dir), on_event)
 }
 
 /// Loads a data set from given places: what [`load`] does after reading the environment.
@@ -60,7 +78,13 @@ pub fn load_from(
 ) -> Result<Splits, DataError> {
     match choice {
         Choice::Digits => Ok(digits::splits()),
-        Choice::Mnist => mnist::find(sources, true, on_event),
+        Choice::Folder(path) => folder::splits(&path, sources.image_shape),
+        Choice::Idx(path) => idx_folder::splits(&path),
+        Choice::Cifar10(path) => cifar10::splits(&path),
+        Choice::Npz(path) => npz::splits(&path),
+        Choice::Mnist | Choice::FashionMnist | Choice::Kmnist => {
+            mnist::find(sources, true, on_event)
+        }
         Choice::Auto => mnist::find(sources, false, on_event).or_else(|error| {
             on_event(&Event::FellBack {
                 reason: error.to_string(),

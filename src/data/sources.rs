@@ -1,4 +1,4 @@
-//! The places where MNIST is looked for.
+//! The places where a published data set is looked for.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use etcetera::BaseStrategy;
 
 use super::download::Mirrors;
-use super::mnist::{MnistFile, published};
+use super::mnist::{MnistFile, Published};
 
 /// The argument that names the folder of the data.
 const ARGUMENT: &str = "--data-dir";
 /// The environment variable that names the folder of the data.
 const VARIABLE: &str = "CNN_GPU_DATA_DIR";
 
-/// The places where MNIST is looked for, in the order of the fields.
+/// The places where a published data set is looked for, in the order of the fields.
 #[derive(Clone, Debug)]
 pub struct Sources {
+    /// Which data set.
+    pub which: Published,
     /// The folder given as argument.
     pub argument: Option<PathBuf>,
     /// The folder given by `CNN_GPU_DATA_DIR`.
@@ -26,19 +28,28 @@ pub struct Sources {
     pub mirrors: Mirrors,
     /// What the four files are: training images and labels, test images and labels.
     pub files: [MnistFile; 4],
+    /// Height, width and channels that the pictures of a folder get; without it, those of the first.
+    pub image_shape: Option<[usize; 3]>,
 }
 
 impl Sources {
-    /// The folder given as argument, and what the environment names.
+    /// MNIST's: the folder given as argument, and what the environment names.
     pub fn from_env(data_dir: Option<&Path>) -> Self {
+        Self::of(Published::Mnist, data_dir)
+    }
+
+    /// As [`Sources::from_env`], for any published data set.
+    pub fn of(which: Published, data_dir: Option<&Path>) -> Self {
         Self {
+            which,
             argument: data_dir.map(Path::to_path_buf),
             variable: env::var_os(VARIABLE)
                 .filter(|folder| !folder.is_empty())
                 .map(PathBuf::from),
-            cache: cache_folder(),
-            mirrors: Mirrors::from_env(),
-            files: published(),
+            cache: cache_folder(which.name()),
+            mirrors: Mirrors::from_env(which),
+            files: which.files(),
+            image_shape: None,
         }
     }
 
@@ -50,8 +61,8 @@ impl Sources {
     }
 }
 
-/// `cnn-gpu/mnist` in the user's cache folder, if the user has a home.
-fn cache_folder() -> Option<PathBuf> {
+/// `cnn-gpu/NAME` in the user's cache folder, if the user has a home.
+fn cache_folder(name: &str) -> Option<PathBuf> {
     let strategy = etcetera::base_strategy::choose_native_strategy().ok()?;
-    Some(strategy.cache_dir().join("cnn-gpu").join("mnist"))
+    Some(strategy.cache_dir().join("cnn-gpu").join(name))
 }

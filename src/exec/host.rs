@@ -58,6 +58,8 @@ struct HostProgram {
 }
 
 struct HostData {
+    /// Bytes of images, and labels, that were loaded first.
+    room: [usize; 2],
     images: Vec<u8>,
     labels: Vec<u8>,
     order: Vec<u32>,
@@ -270,11 +272,22 @@ impl<K: Kernels> Executor for HostExecutor<K> {
 
     fn load(&mut self, data: &Dataset) -> Result<DataId> {
         self.data.push(HostData {
+            room: [data.images.len(), data.len()],
             images: data.images.clone(),
             labels: data.labels.clone(),
             order: (0..data.len() as u32).collect(),
         });
         Ok(DataId(self.data.len() - 1))
+    }
+
+    fn reload(&mut self, data: DataId, samples: &Dataset) -> Result<()> {
+        // Every step enqueued before has run.
+        let loaded = &mut self.data[data.0];
+        super::check_reload(loaded.room, samples)?;
+        loaded.images.clone_from(&samples.images);
+        loaded.labels.clone_from(&samples.labels);
+        loaded.order = (0..samples.len() as u32).collect();
+        Ok(())
     }
 
     fn order(&mut self, data: DataId, order: &[u32]) -> Result<()> {

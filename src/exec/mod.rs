@@ -149,6 +149,14 @@ pub trait Executor {
     /// It does not fit the device.
     fn load(&mut self, data: &Dataset) -> Result<DataId>;
 
+    /// Puts other samples, in their own order, where a data set was loaded: no more of them, and of
+    /// the same shape. Steps enqueued before still see the samples before, and those enqueued after
+    /// see the new ones; nobody has to wait for that.
+    ///
+    /// # Errors
+    /// There are more samples than were loaded, or the device failed.
+    fn reload(&mut self, data: DataId, samples: &Dataset) -> Result<()>;
+
     /// Sets the order in which steps walk through a data set.
     ///
     /// # Errors
@@ -160,6 +168,15 @@ pub trait Executor {
     /// # Errors
     /// The device failed, now or in an earlier step.
     fn enqueue(&mut self, step: &Step) -> Result<()>;
+
+    /// Starts whatever is enqueued and waits to be joined by more: for a caller who is about to wait
+    /// for something else. Default nothing, for a device that starts every step at once.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn start(&mut self) -> Result<()> {
+        Ok(())
+    }
 
     /// The metrics of steps that have finished since the last call, in order; of all steps
     /// enqueued if `wait`.
@@ -213,6 +230,18 @@ fn check_layout(layout: &crate::state::Layout, plan: &Plan) -> Result<()> {
     Err(crate::Error::Device(format!(
         "plan `{}` has other parameters than the executor's model",
         plan.name
+    )))
+}
+
+/// Samples must fit where others were loaded.
+fn check_reload(room: [usize; 2], samples: &Dataset) -> Result<()> {
+    let given = [samples.images.len(), samples.len()];
+    if given[0] <= room[0] && given[1] <= room[1] {
+        return Ok(());
+    }
+    Err(crate::Error::Argument(format!(
+        "{} samples of {} bytes do not fit where {} of {} bytes were loaded",
+        given[1], given[0], room[1], room[0]
     )))
 }
 

@@ -18,9 +18,12 @@ pub struct NullExecutor {
     pub steps: Vec<Step>,
     /// The orders that were set.
     pub orders: Vec<Vec<u32>>,
+    /// The samples that took the place of others, and where.
+    pub reloads: Vec<(DataId, Dataset)>,
     plans: Vec<Plan>,
     metrics: Vec<StepMetrics>,
-    datasets: usize,
+    /// Bytes of images, and labels, of each data set.
+    rooms: Vec<[usize; 2]>,
 }
 
 impl NullExecutor {
@@ -56,9 +59,15 @@ impl Executor for NullExecutor {
         Ok(())
     }
 
-    fn load(&mut self, _data: &Dataset) -> Result<DataId> {
-        self.datasets += 1;
-        Ok(DataId(self.datasets - 1))
+    fn load(&mut self, data: &Dataset) -> Result<DataId> {
+        self.rooms.push([data.images.len(), data.len()]);
+        Ok(DataId(self.rooms.len() - 1))
+    }
+
+    fn reload(&mut self, data: DataId, samples: &Dataset) -> Result<()> {
+        super::check_reload(self.rooms[data.0], samples)?;
+        self.reloads.push((data, samples.clone()));
+        Ok(())
     }
 
     fn order(&mut self, _data: DataId, order: &[u32]) -> Result<()> {

@@ -32,9 +32,9 @@ pub struct Config {
 /// The data sets of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataRecord {
-    /// What was asked for: `auto`, `mnist` or `digits`.
+    /// What was asked for: `auto`, `mnist`, `folder:/home/me/pets` or another.
     pub choice: String,
-    /// What was taken: `mnist` or `digits`.
+    /// What was taken: `mnist`, `digits`, `folder` or another.
     pub name: String,
     /// Where it came from.
     pub source: String,
@@ -47,6 +47,9 @@ pub struct DataRecord {
     /// `test` if it was validated on the test images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<String>,
+    /// What the classes are called, where they have names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// SHA-256 of the images and labels to train on.
     pub train_fingerprint: String,
     /// SHA-256 of the images and labels to test on.
@@ -78,6 +81,7 @@ impl DataRecord {
             train_images: splits.train.len(),
             test_images: splits.test.len(),
             validation: None,
+            class_names: splits.train.class_names.clone(),
             train_fingerprint: splits.train.fingerprint(),
             test_fingerprint: splits.test.fingerprint(),
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::callbacks::{All, ProgbarLogger, memories, restore};
 use super::feed::Feed;
+use super::source::{Resident, Rows, Source};
 use super::trainer::Pass;
 use super::{
     Callback, Ending, EpochLogs, History, Mean, Position, Progress, Snapshot, Trainer, Training,
@@ -17,14 +18,12 @@ use crate::exec::{Executor, Program, Step};
 const LOOK_EVERY: (usize, Duration) = (16, Duration::from_millis(100));
 
 /// What stays the same over a call of `fit`.
-struct Fit {
+struct Fit<'a, E: ?Sized> {
     program: Program,
-    feed: Feed,
+    source: &'a mut dyn Source<E>,
     validation: Option<Feed>,
     /// The last epoch's number.
     epochs: usize,
-    /// Steps of an epoch.
-    steps: usize,
 }
 
 /// An epoch under way.
@@ -38,8 +37,8 @@ struct Epoch {
     enqueued: usize,
     /// Of the step enqueued last.
     learning_rate: f32,
-    /// Whether the executor has the order of the pass.
-    ordered: bool,
+    /// Whether a step was taken in this epoch by this process.
+    follows: bool,
     finished: Mean,
     started: Instant,
     looked: Instant,
@@ -67,8 +66,26 @@ impl<E: Executor + ?Sized> Trainer<E> {
         data: impl Into<TrainingData<'a>>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
+        let batches = [Pass::Training, Pass::Inference].map(|pass| self.plan(pass).batch);
+        let (feed, validation) = self.feeds(data.into(), batches)?;
+        let steps = self.options.steps_per_epoch.unwrap_or(feed.batches());
+        self.fit_source(&mut Resident { feed, steps }, validation, callbacks)
+    }
+
+    /// Trains on what `source` hands out.
+    pub(super) fn fit_source(
+        &mut self,
+        source: &mut dyn Source<E>,
+        validation: Option<Feed>,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<History> {
         let resumed = self.resumed.take();
-        let fit = self.prepare(data.into(), resumed.as_ref())?;
+        let mut fit = Fit {
+            program: self.program(Pass::Training)?,
+            source,
+            validation,
+            epochs: self.last_epoch(resumed.as_ref()),
+        };
         let mut progress = ProgbarLogger::new(self.options.verbose);
         let mut callbacks: Vec<&mut dyn Callback> =
             callbacks.iter_mut().map(|c| &mut **c as _).collect();
@@ -81,36 +98,28 @@ impl<E: Executor + ?Sized> Trainer<E> {
         callbacks.on_train_begin(&Training {
             initial_epoch: self.epochs_done,
             epochs: fit.epochs,
-            steps: fit.steps,
+            steps: fit.source.steps(),
             validation: fit.validation.is_some(),
         })?;
         let (mut history, under_way) = match resumed {
             Some(snapshot) => (snapshot.past(), snapshot.under_way),
             None => (History::default(), None),
         };
-        let trained = self.epochs(&fit, under_way, &mut callbacks, &mut history);
+        let trained = self.epochs(&mut fit, under_way, &mut callbacks, &mut history);
         self.end(trained, &mut callbacks, &mut history)?;
         Ok(history)
     }
 
-    fn prepare(&mut self, data: TrainingData<'_>, resumed: Option<&Snapshot>) -> Result<Fit> {
-        let batches = [Pass::Training, Pass::Inference].map(|pass| self.plan(pass).batch);
-        let (feed, validation) = self.feeds(data, batches)?;
-        let epochs = match (resumed, self.options.initial_epoch) {
+    /// The number of the last epoch of a call of `fit`.
+    fn last_epoch(&mut self, resumed: Option<&Snapshot>) -> usize {
+        match (resumed, self.options.initial_epoch) {
             (Some(snapshot), _) => snapshot.last_epoch,
             (None, Some(epoch)) => {
                 self.epochs_done = epoch;
                 self.options.epochs
             }
             (None, None) => self.epochs_done + self.options.epochs,
-        };
-        Ok(Fit {
-            program: self.program(Pass::Training)?,
-            steps: self.options.steps_per_epoch.unwrap_or(feed.batches()),
-            feed,
-            validation,
-            epochs,
-        })
+        }
     }
 
     /// What is left to do when training has ended, well or not.
@@ -157,7 +166,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
 
     fn epochs(
         &mut self,
-        fit: &Fit,
+        fit: &mut Fit<'_, E>,
         mut under_way: Option<UnderWay>,
         callbacks: &mut All<'_, '_>,
         history: &mut History,
@@ -194,7 +203,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// state is downloaded.
     fn keep(
         &mut self,
-        fit: &Fit,
+        fit: &Fit<'_, E>,
         epoch: Option<&Epoch>,
         callbacks: &All<'_, '_>,
         history: &History,
@@ -216,7 +225,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// A snapshot in the middle of an epoch, if it is time for one.
     fn keep_if_due(
         &mut self,
-        fit: &Fit,
+        fit: &Fit<'_, E>,
         epoch: &mut Epoch,
         callbacks: &All<'_, '_>,
         history: &History,
@@ -236,7 +245,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         kept
     }
 
-    fn begin(&self, fit: &Fit, under_way: UnderWay) -> Epoch {
+    fn begin(&self, fit: &Fit<'_, E>, under_way: UnderWay) -> Epoch {
         let now = Instant::now();
         let before = Duration::try_from_secs_f64(under_way.seconds).unwrap_or_default();
         let started = now.checked_sub(before).unwrap_or(now);
@@ -244,10 +253,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
             number: self.epochs_done + 1,
             epochs: fit.epochs,
             steps_before: self.state.step - under_way.steps as u64,
-            steps: fit.steps,
+            steps: fit.source.steps(),
             enqueued: under_way.steps,
             learning_rate: self.options.optimizer.learning_rate(),
-            ordered: false,
+            follows: false,
             finished: under_way.mean,
             started,
             looked: now,
@@ -256,7 +265,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
 
     fn steps(
         &mut self,
-        fit: &Fit,
+        fit: &mut Fit<'_, E>,
         epoch: &mut Epoch,
         callbacks: &mut All<'_, '_>,
         history: &History,
@@ -277,32 +286,29 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(Ending::Finished)
     }
 
-    /// Enqueues the next step. Its rows follow from the epoch's number, so that a run goes on in
-    /// another process as it would have in this one.
-    fn step(&mut self, fit: &Fit, epoch: &mut Epoch, callbacks: &mut All<'_, '_>) -> Result<()> {
+    /// Enqueues the next step.
+    fn step(
+        &mut self,
+        fit: &mut Fit<'_, E>,
+        epoch: &mut Epoch,
+        callbacks: &mut All<'_, '_>,
+    ) -> Result<()> {
         let position = epoch.position();
-        let batches = fit.feed.batches();
-        let (pass, batch) = (
-            position.steps_before() / batches,
-            position.steps_before() % batches,
-        );
-        if batch == 0 || !epoch.ordered {
-            let order = fit.feed.order(&self.options, pass);
-            self.executor.order(fit.feed.data, &order)?;
-            epoch.ordered = true;
-        }
+        let source = &mut fit.source;
+        let Rows { data, offset, rows } =
+            source.rows(&mut self.executor, &self.options, &position)?;
         let optimizer = self.options.optimizer;
         epoch.learning_rate = callbacks.learning_rate(&position, optimizer.learning_rate())?;
         let optimizer = optimizer.with_learning_rate(epoch.learning_rate);
-        let (offset, rows) = fit.feed.batch(batch);
         self.executor.enqueue(&Step {
             program: fit.program,
-            data: fit.feed.data,
+            data,
             offset,
             rows,
             rate: optimizer.rate(epoch.steps_before + epoch.enqueued as u64 + 1),
         })?;
         epoch.enqueued += 1;
+        epoch.follows = true;
         Ok(())
     }
 
@@ -325,7 +331,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
 
     /// Measures on the validation images if it is this epoch's turn. An interrupt cuts it short,
     /// and then there is no measurement.
-    fn validate(&mut self, fit: &Fit, logs: &mut EpochLogs) -> Result<()> {
+    fn validate(&mut self, fit: &Fit<'_, E>, logs: &mut EpochLogs) -> Result<()> {
         let Some(feed) = &fit.validation else {
             return Ok(());
         };
@@ -353,6 +359,7 @@ impl Epoch {
             epochs: self.epochs,
             step: self.enqueued,
             steps: self.steps,
+            follows: self.follows,
         }
     }
 

@@ -28,6 +28,8 @@ pub struct Position {
     pub step: usize,
     /// Steps of an epoch.
     pub steps: usize,
+    /// Whether the step before it was taken just before, and not in another epoch or process.
+    pub follows: bool,
 }
 
 impl Position {

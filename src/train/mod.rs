@@ -39,7 +39,10 @@ mod metric;
 mod metrics;
 mod options;
 mod prediction;
+mod prefetch;
 mod snapshot;
+mod source;
+mod stream;
 mod trainer;
 
 pub use callbacks::{Callback, Verdict};

@@ -30,7 +30,9 @@ pub struct Trainer<E: Executor + ?Sized = dyn Executor> {
     inference: Plan,
     programs: HashMap<Pass, Program>,
     /// The data sets that the executor holds, by fingerprint.
-    data: HashMap<String, DataId>,
+    pub(super) data: HashMap<String, DataId>,
+    /// Threads that make the batches of generators, if that was said.
+    pub(super) generator_threads: Option<usize>,
     pub(super) executor: Box<E>,
 }
 
@@ -84,6 +86,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             inference,
             programs: HashMap::new(),
             data: HashMap::new(),
+            generator_threads: None,
             executor,
             state,
         };
@@ -189,14 +192,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
         if data.is_empty() {
             return Err(self.error(format!("data set `{}` holds no image", data.name)));
         }
-        if data.shape != self.model.input_shape {
-            return Err(self.error(format!(
-                "expected images of {}, received data set `{}` with images of {}",
-                dims(&self.model.input_shape),
-                data.name,
-                dims(&data.shape)
-            )));
-        }
+        let what = format!("data set `{}`", data.name);
+        self.check_images(&what, data.shape, &data.class_names)?;
         let classes = self.training.classes;
         let label = data.labels.iter().max().map_or(0, |&l| usize::from(l));
         if label >= classes {
@@ -209,10 +206,47 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(())
     }
 
+    /// Checks the shape of images, and the number of their classes where these have names.
+    pub(super) fn check_images(
+        &self,
+        what: &str,
+        shape: [usize; 3],
+        class_names: &[String],
+    ) -> Result<()> {
+        if shape != self.model.input_shape {
+            return Err(self.error(format!(
+                "expected images of {}, received {what} with images of {}",
+                dims(&self.model.input_shape),
+                dims(&shape)
+            )));
+        }
+        let (known, given) = (self.classes(), class_names.len());
+        if given != 0 && given != known {
+            return Err(self.error(format!(
+                "expected {known} classes, the width of the last layer, received {what} with {given} \
+                 ({}); give the last layer {given} units",
+                abridged(class_names)
+            )));
+        }
+        Ok(())
+    }
+
+    /// The number of classes that the model tells apart.
+    pub(super) fn classes(&self) -> usize {
+        self.training.classes
+    }
+
     fn error(&self, message: String) -> Error {
         Error::Model {
             model: self.model.name.clone(),
             message,
         }
     }
+}
+
+/// The first names of a list that may be long.
+fn abridged(names: &[String]) -> String {
+    const MOST: usize = 4;
+    let more = if names.len() > MOST { ", ..." } else { "" };
+    names[..names.len().min(MOST)].join(", ") + more
 }

@@ -67,6 +67,7 @@ fn data(shape: [usize; 3], classes: usize) -> Dataset {
         source: "built in".into(),
         shape,
         classes,
+        class_names: Vec::new(),
         images: (0..bytes as u32).map(byte).collect(),
         labels: (0..SAMPLES as u32)
             .map(|i| (key(1).bits(i) as usize % classes.min(256)) as u8)

@@ -13,6 +13,7 @@ use cnn_gpu::{Error, Result};
 
 use super::callback_args::CallbackArgs;
 use super::fit_args::FitArgs;
+use crate::cli::data::choice;
 use crate::cli::device::DeviceArgs;
 use crate::cli::output::Format;
 
@@ -20,11 +21,13 @@ use crate::cli::output::Format;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct Args {
-    /// What to train on; `auto` takes MNIST, or says so and takes the built-in digits
-    #[arg(long, value_enum, default_value_t, help_heading = "Data")]
+    /// What to train on: auto (MNIST, or the built-in digits, and says so), mnist, fashion-mnist,
+    /// kmnist, digits, folder:PATH (pictures, a sub-folder per class), idx:PATH, cifar10:PATH or
+    /// npz:PATH
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = choice, help_heading = "Data")]
     dataset: Choice,
 
-    /// A folder that holds MNIST's four files, as they are or as .gz
+    /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     data_dir: Option<PathBuf>,
 

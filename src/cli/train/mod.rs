@@ -147,7 +147,12 @@ fn go_on(
 
 fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
     let quiet = settings.options.verbose == Verbose::Silent;
-    let mut loaded = data::load(settings.dataset, settings.data_dir.as_deref(), quiet)?;
+    let mut loaded = data::load(
+        &settings.dataset,
+        settings.data_dir.as_deref(),
+        Some(settings.model.input_shape),
+        quiet,
+    )?;
     if let Some(limit) = settings.limit {
         loaded.splits.train = loaded.splits.train.take(limit);
     }
@@ -156,8 +161,8 @@ fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
         let train = described(&loaded.splits.train);
         say(&format!("data: {train} to train on, {test} to test on"));
     }
-    let choice = settings.dataset.name();
-    let mut record = DataRecord::new(choice, loaded.fell_back, &loaded.splits);
+    let choice = settings.dataset.to_string();
+    let mut record = DataRecord::new(&choice, loaded.fell_back, &loaded.splits);
     record.validation.clone_from(&settings.validation_data);
     Ok((loaded.splits, record))
 }

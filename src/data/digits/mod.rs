@@ -11,8 +11,11 @@ mod distort;
 mod draws;
 mod render;
 mod skeletons;
+mod stream;
 
 use rayon::prelude::*;
+
+pub use stream::DigitStream;
 
 use super::{Dataset, Splits};
 use crate::rng::{Key, Stream};
@@ -64,6 +67,7 @@ pub fn generate(n: usize, seed: u64, offset: u32) -> Dataset {
         source: "built in".into(),
         shape: [SIDE, SIDE, 1],
         classes: STYLES.len(),
+        class_names: Vec::new(),
         images,
         labels,
     }

@@ -77,6 +77,8 @@ pub struct GpuData {
     pub images: Buffer,
     pub labels: Buffer,
     pub order: Buffer,
+    /// Bytes of images, and labels, that were loaded first.
+    room: [usize; 2],
     len: usize,
 }
 
@@ -335,10 +337,27 @@ impl Executor for GpuExecutor {
             images: gpu.storage_with("data set images", &data.images)?,
             labels: gpu.storage_with("data set labels", &data.labels)?,
             order: gpu.storage_with("data set order", bytemuck::cast_slice(&order))?,
+            room: [data.images.len(), data.len()],
             len: data.len(),
         };
         self.data.push(loaded);
         Ok(DataId(self.data.len() - 1))
+    }
+
+    fn reload(&mut self, data: DataId, samples: &Dataset) -> Result<()> {
+        // Writes take place before what is submitted next, so that only steps still queued could see
+        // them too soon.
+        if self.queued.iter().any(|step| step.data == data) {
+            self.flush()?;
+        }
+        let loaded = &mut self.data[data.0];
+        crate::exec::check_reload(loaded.room, samples)?;
+        loaded.len = samples.len();
+        let order: Vec<u32> = (0..samples.len() as u32).collect();
+        self.gpu.write_bytes(&loaded.images, &samples.images);
+        self.gpu.write_bytes(&loaded.labels, &samples.labels);
+        (self.gpu).write_bytes(&loaded.order, bytemuck::cast_slice(&order));
+        self.gpu.check()
     }
 
     fn order(&mut self, data: DataId, order: &[u32]) -> Result<()> {
@@ -364,6 +383,10 @@ impl Executor for GpuExecutor {
             true => self.flush(),
             false => Ok(()),
         }
+    }
+
+    fn start(&mut self) -> Result<()> {
+        self.flush()
     }
 
     fn completed(&mut self, wait: bool) -> Result<Vec<StepMetrics>> {
@@ -590,15 +613,20 @@ impl GpuDevice {
     /// A storage buffer with these bytes.
     pub(super) fn storage_with(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
         let buffer = self.storage(label, bytes.len() as u64)?;
+        self.write_bytes(&buffer, bytes);
+        self.check()?;
+        Ok(buffer)
+    }
+
+    /// Writes a buffer from its beginning on.
+    fn write_bytes(&self, buffer: &Buffer, bytes: &[u8]) {
         let whole = bytes.len() / 4 * 4;
-        self.queue.write_buffer(&buffer, 0, &bytes[..whole]);
+        self.queue.write_buffer(buffer, 0, &bytes[..whole]);
         if whole < bytes.len() {
             // Copies are made of whole words.
             let mut last = [0u8; 4];
             last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
-            self.queue.write_buffer(&buffer, whole as u64, &last);
+            self.queue.write_buffer(buffer, whole as u64, &last);
         }
-        self.check()?;
-        Ok(buffer)
     }
 }

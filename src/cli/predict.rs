@@ -1,0 +1,277 @@
+//! `cnn-gpu predict`.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use cnn_gpu::Error;
+use cnn_gpu::data::idx_folder::{self, IdxFile};
+use cnn_gpu::data::{Picture, prepare};
+use cnn_gpu::shape::dims;
+use cnn_gpu::train::{Options, Prediction, Trainer};
+use serde::Serialize;
+
+use super::device::{DeviceArgs, announce};
+use super::exit::Exit;
+use super::output::{self, Results, count, say};
+use super::subject::Subject;
+
+/// Says what is on pictures: label and probabilities
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The folder of a run, or a model.safetensors file
+    #[arg(value_name = "RUN")]
+    path: PathBuf,
+
+    /// PNG or JPEG pictures of any size, or images in IDX format
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// How pictures become the model's input; images in IDX format are taken as they are
+    #[arg(long, value_enum, default_value_t)]
+    prepare: Preparation,
+
+    /// How to write the result
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cnn-gpu predict runs/first seven.png photo.jpg
+  cnn-gpu predict runs/first t10k-images-idx3-ubyte --format csv > labels.csv
+  cnn-gpu predict runs/pets cat.jpg --format json";
+
+/// How pictures become the model's input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Preparation {
+    /// `mnist` for a model of digits, else `resize`
+    #[default]
+    Auto,
+    /// As MNIST was: for pictures of single digits
+    Mnist,
+    /// Stretched to the model's input
+    Resize,
+}
+
+/// How predictions are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For spreadsheets: a column per class
+    Csv,
+    /// For programs: one JSON object per image
+    Json,
+}
+
+/// Where an image comes from: a file, and for IDX the image's place in it.
+struct Origin {
+    file: String,
+    index: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    file: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+    label: usize,
+    class: String,
+    probability: f32,
+    probabilities: &'a [f32],
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<Exit> {
+    let subject = Subject::open(&args.path)?;
+    let shape = subject.model.input_shape;
+    let as_mnist = as_mnist(&args, &subject)?;
+    let names = subject.class_names();
+    let (mut origins, mut images, mut pictures) = (Vec::new(), Vec::new(), 0);
+    for path in &args.files {
+        let (bytes, is_picture) = read(path, shape, as_mnist)?;
+        let size: usize = shape.iter().product();
+        pictures += usize::from(is_picture);
+        origins.extend((0..bytes.len() / size).map(|i| Origin {
+            file: path.display().to_string(),
+            index: (!is_picture).then_some(i),
+        }));
+        images.extend(bytes);
+    }
+    let device = args.device.open()?;
+    let mut trainer = Trainer::new(subject.model, &device, Options::default())?;
+    trainer.set_state(subject.state)?;
+    announce(&trainer.describe(), &device.reason);
+    if pictures > 0 {
+        let how = match as_mnist {
+            true => prepare::WORDS.to_owned(),
+            false => format!("by stretching to {}", dims(&shape)),
+        };
+        let plural = if pictures == 1 { "" } else { "s" };
+        say(&format!(
+            "prepared {} picture{plural} {how}",
+            count(pictures)
+        ));
+    }
+    let predictions = trainer.predict(&images)?;
+    write(args.format, &origins, &predictions, &names)?;
+    Ok(Exit::Success)
+}
+
+/// Whether pictures are prepared as MNIST was.
+fn as_mnist(args: &Args, subject: &Subject) -> anyhow::Result<bool> {
+    let fits = subject.model.input_shape == [prepare::SIDE, prepare::SIDE, 1];
+    match args.prepare {
+        Preparation::Resize => Ok(false),
+        Preparation::Mnist if fits => Ok(true),
+        Preparation::Mnist => Err(Error::Argument(format!(
+            "--prepare mnist makes images of 28x28x1: expected such a model, received one for {}",
+            dims(&subject.model.input_shape)
+        ))
+        .into()),
+        Preparation::Auto => Ok(fits && subject.knows_digits()),
+    }
+}
+
+/// The images of a file, and whether it is a picture.
+fn read(path: &Path, shape: [usize; 3], as_mnist: bool) -> anyhow::Result<(Vec<u8>, bool)> {
+    if idx_folder::is_idx(path) {
+        return Ok((idx_images(path, shape)?, false));
+    }
+    let picture = Picture::read(path)?;
+    let bytes = match as_mnist {
+        false => picture.resized(shape)?,
+        true => prepare::digit(&picture).ok_or_else(|| {
+            Error::file(
+                path,
+                "no digit is to be seen: expected ink that differs from the ground",
+            )
+        })?,
+    };
+    Ok((bytes, true))
+}
+
+fn idx_images(path: &Path, shape: [usize; 3]) -> anyhow::Result<Vec<u8>> {
+    let IdxFile { dims: found, data } = idx_folder::read_file(path)?;
+    let [h, w, c] = shape;
+    let fits = match found[..] {
+        [_, height, width] => [height, width, 1] == shape,
+        [_, height, width, channels] => [height, width, channels] == shape,
+        _ => false,
+    };
+    if fits {
+        return Ok(data);
+    }
+    let expected = if c == 1 {
+        format!("[n, {h}, {w}]")
+    } else {
+        format!("[n, {h}, {w}, {c}]")
+    };
+    let message =
+        format!("holds an array of shape {found:?}: expected {expected}, the model's input");
+    Err(Error::file(path, message).into())
+}
+
+fn write(
+    format: Format,
+    origins: &[Origin],
+    predictions: &[Prediction],
+    names: &[String],
+) -> anyhow::Result<()> {
+    let pairs = origins.iter().zip(predictions);
+    match format {
+        Format::Table => output::print(&table(origins, predictions, names)),
+        Format::Csv => csv(pairs, names),
+        Format::Json => pairs.into_iter().try_for_each(|(origin, prediction)| {
+            output::print_json(&Record {
+                file: &origin.file,
+                index: origin.index,
+                label: prediction.class,
+                class: name(names, prediction.class),
+                probability: prediction.probabilities[prediction.class],
+                probabilities: &prediction.probabilities,
+            })
+        }),
+    }
+}
+
+fn name(names: &[String], class: usize) -> String {
+    names
+        .get(class)
+        .cloned()
+        .unwrap_or_else(|| class.to_string())
+}
+
+/// Image, class and probability, and the runner-up.
+fn table(origins: &[Origin], predictions: &[Prediction], names: &[String]) -> String {
+    let mut rows = vec![["image", "label", "probability", "next", ""].map(String::from)];
+    for (origin, prediction) in origins.iter().zip(predictions) {
+        let percent = |class: usize| format!("{:.2} %", 100.0 * prediction.probabilities[class]);
+        let (first, second) = (prediction.class, runner_up(prediction));
+        rows.push([
+            match origin.index {
+                Some(index) => format!("{} [{index}]", origin.file),
+                None => origin.file.clone(),
+            },
+            name(names, first),
+            percent(first),
+            name(names, second),
+            percent(second),
+        ]);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths = [0, 1, 2, 3, 4].map(|column| width(column).unwrap_or(0));
+    let mut out = String::new();
+    for [image, label, probability, next, other] in &rows {
+        let [w0, w1, w2, w3, w4] = widths;
+        let line =
+            format!("{image:<w0$}  {label:<w1$}  {probability:>w2$}  {next:<w3$}  {other:>w4$}");
+        out += line.trim_end();
+        out.push('\n');
+    }
+    out
+}
+
+/// The second most probable class; of a model with one class that one.
+fn runner_up(prediction: &Prediction) -> usize {
+    let p = &prediction.probabilities;
+    let others = (0..p.len()).filter(|&class| class != prediction.class);
+    others
+        .max_by(|&a, &b| p[a].total_cmp(&p[b]).then(b.cmp(&a)))
+        .unwrap_or(prediction.class)
+}
+
+fn csv<'a>(
+    pairs: impl Iterator<Item = (&'a Origin, &'a Prediction)>,
+    names: &[String],
+) -> anyhow::Result<()> {
+    let mut writer = csv::Writer::from_writer(Results::default());
+    for (i, (origin, prediction)) in pairs.enumerate() {
+        let classes = 0..prediction.probabilities.len();
+        if i == 0 {
+            let header = ["file", "index", "label", "class", "probability"].map(String::from);
+            let columns = classes.map(|class| name(names, class));
+            writer.write_record(header.into_iter().chain(columns))?;
+        }
+        let class = prediction.class;
+        let fields = [
+            origin.file.clone(),
+            origin
+                .index
+                .map(|index| index.to_string())
+                .unwrap_or_default(),
+            class.to_string(),
+            name(names, class),
+            prediction.probabilities[class].to_string(),
+        ];
+        let columns = prediction.probabilities.iter().map(f32::to_string);
+        writer.write_record(fields.into_iter().chain(columns))?;
+    }
+    writer.flush()?;
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! `cnn-gpu show`.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use cnn_gpu::Error;
+use cnn_gpu::data::sheet::sheet;
+use cnn_gpu::data::{Choice, Dataset};
+
+use super::blocks::{Colours, columns_that_fit, draw};
+use super::data::{self, choice, described};
+use super::exit::Exit;
+use super::output::{self, say};
+
+/// Shows samples of a data set, first the one that the Keras lab shows
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The data set: auto, mnist, fashion-mnist, kmnist, digits, folder:PATH, idx:PATH,
+    /// cifar10:PATH or npz:PATH
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = choice)]
+    dataset: Choice,
+
+    /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Samples to test on instead of those to train on
+    #[arg(long)]
+    test: bool,
+
+    /// The first sample, counted from 0; 4, the fifth, is the lab's `train_images[4]`
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 4,
+        allow_negative_numbers = true
+    )]
+    index: usize,
+
+    /// How many samples
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    count: u16,
+
+    /// Writes the samples to a PNG file instead of the terminal
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// In a PNG file: each pixel becomes a square of so many
+    #[arg(long, value_name = "N", default_value_t = 8, allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    scale: u16,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cnn-gpu show                                   the fifth training image, as the lab
+  cnn-gpu show --dataset digits --index 0 --count 8
+  cnn-gpu show --dataset folder:pets --count 40 --out pets.png
+
+Grey images are shown as the lab shows them, dark on light.";
+
+/// Samples side by side in a PNG file.
+const SHEET_COLUMNS: usize = 10;
+/// Most pixels along one side of a PNG file.
+const MOST_SIDE: usize = 32_768;
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<Exit> {
+    let splits = data::load(&args.dataset, args.data_dir.as_deref(), None, false)?.splits;
+    let set = if args.test { splits.test } else { splits.train };
+    say(&format!("data: {}", described(&set)));
+    let indices = indices(&args, &set)?;
+    match &args.out {
+        Some(path) => {
+            let scale = fitting_scale(&set, indices.len(), args.scale.into());
+            sheet(&set, &indices, SHEET_COLUMNS, scale).save(path)?;
+            for index in &indices {
+                output::print(&format!("{}\n", title(&set, *index)))?;
+            }
+        }
+        None => output::print(&drawing(&set, &indices))?,
+    }
+    Ok(Exit::Success)
+}
+
+fn indices(args: &Args, set: &Dataset) -> cnn_gpu::Result<Vec<usize>> {
+    let samples = set.len();
+    if args.index >= samples {
+        return Err(Error::Argument(format!(
+            "--index must be below {samples}, the number of samples, received {}",
+            args.index
+        )));
+    }
+    let last = args.index.saturating_add(args.count.into());
+    Ok((args.index..last.min(samples)).collect())
+}
+
+/// The scale that was asked for, or a smaller one where the sheet would be too large.
+fn fitting_scale(set: &Dataset, samples: usize, scale: usize) -> usize {
+    let [height, width, _] = set.shape;
+    let rows = samples.div_ceil(SHEET_COLUMNS);
+    let side = (width * SHEET_COLUMNS.min(samples)).max(height * rows);
+    scale.min(MOST_SIDE / side.max(1)).max(1)
+}
+
+fn title(set: &Dataset, index: usize) -> String {
+    let class = usize::from(set.labels[index]);
+    format!("[{index}] {}", set.class_name(class))
+}
+
+/// The samples in half blocks, as many side by side as the terminal has room for.
+fn drawing(set: &Dataset, indices: &[usize]) -> String {
+    let colours = match std::io::stdout().is_terminal() {
+        true => Colours::from_env(),
+        false => Colours::None,
+    };
+    let columns = columns_that_fit(set.shape[1]);
+    let mut out = String::new();
+    for row in indices.chunks(columns) {
+        let titles: Vec<String> = row.iter().map(|&index| title(set, index)).collect();
+        out += &draw(set, row, &titles, colours);
+    }
+    out
+}

@@ -1,0 +1,143 @@
+//! CIFAR-10 in its binary version: `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`.
+//!
+//! Each file holds 10,000 records of 3,073 bytes: a label, then 1,024 bytes each of red, green and
+//! blue, row by row. The program holds images as `[h, w, c]`.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::dataset::check_labels;
+use super::mnist::read_bounded;
+use super::{DataError, Dataset, Splits};
+
+const SHAPE: [usize; 3] = [32, 32, 3];
+const PLANE: usize = 32 * 32;
+const RECORD: usize = 1 + 3 * PLANE;
+const RECORDS: usize = 10_000;
+/// What the classes are called, in the order of their labels.
+const CLASSES: [&str; 10] = [
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+];
+
+/// Reads CIFAR-10 from the folder that holds the six files, or from the folder around it, as the
+/// archive unpacks.
+///
+/// # Errors
+/// [`DataError`] that names the file that is missing or not what it should be.
+pub fn splits(folder: &Path) -> Result<Splits, DataError> {
+    let inner = folder.join("cifar-10-batches-bin");
+    let folder = if inner.is_dir() { &inner } else { folder };
+    let train: Vec<String> = (1..=5).map(|i| format!("data_batch_{i}.bin")).collect();
+    Ok(Splits {
+        train: read(folder, &train)?,
+        test: read(folder, &["test_batch.bin".into()])?,
+    })
+}
+
+fn read(folder: &Path, names: &[String]) -> Result<Dataset, DataError> {
+    let (mut images, mut labels) = (Vec::new(), Vec::new());
+    for name in names {
+        let path = folder.join(name);
+        for record in records(&path)?.chunks_exact(RECORD) {
+            labels.push(record[0]);
+            let planes = &record[1..];
+            images.extend((0..3 * PLANE).map(|i| planes[i % 3 * PLANE + i / 3]));
+        }
+        check_labels(&path.display().to_string(), CLASSES.len(), &labels)?;
+    }
+    let source = folder.display().to_string();
+    Dataset::new("cifar10", source, SHAPE, CLASSES.len(), images, labels)
+        .map(|data| data.with_class_names(CLASSES.map(String::from).to_vec()))
+}
+
+/// The bytes of a file, which has one size only.
+fn records(path: &Path) -> Result<Vec<u8>, DataError> {
+    let unreadable = |source| DataError::Read {
+        path: path.into(),
+        source,
+    };
+    let expected = RECORD * RECORDS;
+    let file = File::open(path).map_err(unreadable)?;
+    let found = file.metadata().map_err(unreadable)?.len();
+    let bytes = read_bounded(file, expected as u64).map_err(unreadable)?;
+    match bytes {
+        Some(bytes) if bytes.len() == expected => Ok(bytes),
+        _ => {
+            let problem = format!(
+                "found {found} bytes, expected {expected}, 10,000 records of {RECORD}: a file of \
+                 CIFAR-10's binary version, unpacked"
+            );
+            Err(DataError::contents(path, problem))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A file whose record `r` has label `r % 10` and the bytes `r`, `r + 1` and `r + 2` in its planes.
+    fn file() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for r in 0..RECORDS {
+            bytes.push((r % 10) as u8);
+            for plane in 0..3 {
+                bytes.extend([(r + plane) as u8; PLANE]);
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn reads_planes_as_channels_and_names_what_is_wrong() {
+        let folder = TempDir::new().unwrap();
+        let inner = folder.path().join("cifar-10-batches-bin");
+        fs::create_dir(&inner).unwrap();
+        let good = file();
+        for i in 1..=5 {
+            fs::write(inner.join(format!("data_batch_{i}.bin")), &good).unwrap();
+        }
+        let missing = splits(folder.path()).unwrap_err().to_string();
+        assert!(missing.contains("test_batch.bin"), "{missing}");
+
+        let test = inner.join("test_batch.bin");
+        fs::write(&test, &good).unwrap();
+        let data = splits(folder.path()).unwrap();
+        assert_eq!((data.train.len(), data.test.len()), (50_000, 10_000));
+        assert_eq!(data.test.image(7)[..6], [7, 8, 9, 7, 8, 9]);
+        assert_eq!(
+            data.test.class_name(usize::from(data.test.labels[9])),
+            "truck"
+        );
+
+        for length in [0, 1, good.len() - 1, good.len() + 1] {
+            let mut bytes = good.clone();
+            bytes.resize(length, 0);
+            fs::write(&test, bytes).unwrap();
+            let message = splits(folder.path()).unwrap_err().to_string();
+            let found = format!("test_batch.bin: found {length} bytes, expected 30730000");
+            assert!(message.contains(&found), "{message}");
+        }
+        let mut bytes = good;
+        bytes[RECORD] = 10;
+        fs::write(&test, bytes).unwrap();
+        let message = splits(folder.path()).unwrap_err().to_string();
+        assert!(
+            message.contains("test_batch.bin: label 1 is 10"),
+            "{message}"
+        );
+    }
+}

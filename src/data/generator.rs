@@ -1,0 +1,173 @@
+//! Batches made on the fly: for data larger than memory, and for data without end.
+//!
+//! A [`Generator`] makes batches by number, so that any number of threads can make them in any order
+//! and the bytes are the same; [`Trainer::fit_generator`](crate::train::Trainer::fit_generator)
+//! trains on them. Batch numbers count on from epoch to epoch. [`FromIter`] makes a generator of an
+//! iterator, whose batches can only be made one after the other.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::Result;
+
+/// Labelled images, as bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The pixels: `[n, h, w, c]`.
+    pub images: Vec<u8>,
+    /// The class of each image: `[n]`.
+    pub labels: Vec<u8>,
+}
+
+/// Makes batches of labelled images, each a pure function of its number.
+///
+/// ```
+/// use cnn_gpu::data::{Batch, Generator};
+///
+/// /// Stripes: across for class 0, along for class 1.
+/// struct Stripes;
+///
+/// impl Generator for Stripes {
+///     fn shape(&self) -> [usize; 3] {
+///         [8, 8, 1]
+///     }
+///     fn batch(&self, number: u64) -> cnn_gpu::Result<Option<Batch>> {
+///         let mut batch = Batch::default();
+///         for row in 0..32 {
+///             let class = (number + row) % 2;
+///             let dark = |i: u64| (if class == 0 { i / 8 } else { i % 8 } + row / 2) % 2 == 0;
+///             batch.images.extend((0..64).map(|i| if dark(i) { 0 } else { 255 }));
+///             batch.labels.push(class as u8);
+///         }
+///         Ok(Some(batch))
+///     }
+/// }
+/// assert_eq!(Stripes.batch(3)?.unwrap_or_default().labels.len(), 32);
+/// # Ok::<(), cnn_gpu::Error>(())
+/// ```
+pub trait Generator: Sync {
+    /// What it is called in messages. Default `generator`.
+    fn name(&self) -> String {
+        "generator".into()
+    }
+
+    /// Height, width and channels of an image.
+    fn shape(&self) -> [usize; 3];
+
+    /// What the classes are called; if there are names, the model must have as many classes.
+    /// Default none.
+    fn class_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Batches in an epoch, unless `steps_per_epoch` says so. Default unknown.
+    fn steps(&self) -> Option<usize> {
+        None
+    }
+
+    /// Told once before a run which batch is the first. Default nothing.
+    fn begin(&self, _first: u64) {}
+
+    /// Batch `number`, counted from 0 and on from epoch to epoch; nothing where there is none any
+    /// more. It holds at least one image and at most `batch_size`.
+    ///
+    /// # Errors
+    /// What keeps the batch from being made; it ends the run.
+    fn batch(&self, number: u64) -> Result<Option<Batch>>;
+}
+
+/// A [`Generator`] that takes its batches from an iterator, in order, whoever asks first.
+///
+/// ```
+/// use cnn_gpu::data::{Batch, FromIter, Generator};
+/// let batches = (0..3).map(|i| Batch { images: vec![i; 4], labels: vec![i] });
+/// let generator = FromIter::new([2, 2, 1], batches);
+/// assert_eq!(generator.batch(0)?.unwrap_or_default().labels, [0]);
+/// # Ok::<(), cnn_gpu::Error>(())
+/// ```
+pub struct FromIter<I> {
+    shape: [usize; 3],
+    turn: Mutex<Turn<I>>,
+    passed: Condvar,
+}
+
+struct Turn<I> {
+    next: u64,
+    batches: I,
+}
+
+impl<I: Iterator<Item = Batch> + Send> FromIter<I> {
+    /// A generator of images of this height, width and number of channels.
+    pub fn new(shape: [usize; 3], batches: I) -> Self {
+        Self {
+            shape,
+            turn: Mutex::new(Turn { next: 0, batches }),
+            passed: Condvar::new(),
+        }
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn<I>> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes those who wait, also when the iterator panics.
+struct Wake<'a>(&'a Condvar);
+
+impl Drop for Wake<'_> {
+    fn drop(&mut self) {
+        self.0.notify_all();
+    }
+}
+
+impl<I: Iterator<Item = Batch> + Send> Generator for FromIter<I> {
+    fn name(&self) -> String {
+        "iterator".into()
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    fn begin(&self, first: u64) {
+        self.turn().next = first;
+    }
+
+    fn batch(&self, number: u64) -> Result<Option<Batch>> {
+        let _wake = Wake(&self.passed);
+        let mut turn = self.turn();
+        while turn.next < number {
+            let waited = self.passed.wait(turn);
+            turn = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        // Before the iterator is asked, so that nobody waits for one that panics.
+        turn.next = number + 1;
+        Ok(turn.batches.next())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_iterators_batches_come_in_order_on_any_number_of_threads() {
+        let batch = |i: u8| Batch {
+            images: vec![i; 4],
+            labels: vec![i],
+        };
+        let generator = FromIter::new([2, 2, 1], (0..40).map(batch));
+        generator.begin(100);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let generator = &generator;
+                scope.spawn(move || {
+                    for i in (thread..40).step_by(4) {
+                        let made = generator.batch(100 + u64::from(i)).unwrap();
+                        assert_eq!(made, Some(batch(i)));
+                    }
+                });
+            }
+        });
+        assert_eq!(generator.batch(140).unwrap(), None);
+    }
+}

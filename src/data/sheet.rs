@@ -1,0 +1,42 @@
+//! Samples as a picture.
+
+use image::{Rgb, RgbImage};
+
+use super::{Dataset, Picture};
+
+/// Pixels between two samples.
+const GAP: usize = 2;
+
+/// One sample as red, green and blue: colours as they are, and grey as the Keras lab shows it
+/// (matplotlib's `cm.binary`), 0 white and 255 black.
+pub fn rgb(data: &Dataset, index: usize) -> Vec<[u8; 3]> {
+    let pixels = data.image(index);
+    match data.shape[2] {
+        3 => pixels.chunks_exact(3).map(|p| [p[0], p[1], p[2]]).collect(),
+        channels => (pixels.chunks_exact(channels))
+            .map(|p| [255 - p[0]; 3])
+            .collect(),
+    }
+}
+
+/// Some samples side by side, `columns` to a row, each pixel as a square of `scale` pixels.
+pub fn sheet(data: &Dataset, indices: &[usize], columns: usize, scale: usize) -> Picture {
+    let [height, width, _] = data.shape;
+    let columns = columns.clamp(1, indices.len().max(1));
+    let rows = indices.len().div_ceil(columns);
+    let size = |count: usize, side: usize| (count * (side + GAP) + GAP) * scale;
+    let (full_width, full_height) = (size(columns, width), size(rows, height));
+    let mut sheet = RgbImage::from_pixel(full_width as u32, full_height as u32, Rgb([224; 3]));
+    for (place, &index) in indices.iter().enumerate() {
+        let left = size(place % columns, width);
+        let top = size(place / columns, height);
+        for (at, &pixel) in rgb(data, index).iter().enumerate() {
+            let (x, y) = (left + at % width * scale, top + at / width * scale);
+            for square in 0..scale * scale {
+                let (dx, dy) = (square % scale, square / scale);
+                sheet.put_pixel((x + dx) as u32, (y + dy) as u32, Rgb(pixel));
+            }
+        }
+    }
+    Picture(sheet)
+}

@@ -1,0 +1,207 @@
+//! Where the rows of each step come from: a data set that lies on the device whole, or chunks of
+//! batches that pass through it.
+
+use crate::data::{Batch, Dataset, Generator};
+use crate::error::{Error, Result};
+use crate::exec::{DataId, Executor};
+use crate::shape::dims;
+
+use super::feed::Feed;
+use super::prefetch::Prefetch;
+use super::{Options, Position};
+
+/// Bytes of images that a chunk holds, unless one batch is larger.
+const CHUNK_BYTES: usize = 4 << 20;
+/// Most batches in a chunk.
+const CHUNK_BATCHES: usize = 32;
+
+/// The rows of one step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rows {
+    pub(super) data: DataId,
+    pub(super) offset: usize,
+    pub(super) rows: usize,
+}
+
+/// Hands out the rows of step after step.
+pub(super) trait Source<E: Executor + ?Sized> {
+    /// Steps in an epoch.
+    fn steps(&self) -> usize;
+
+    /// The rows of the step at `position`; steps are asked for in order, from wherever a run begins.
+    fn rows(&mut self, executor: &mut E, options: &Options, position: &Position) -> Result<Rows>;
+}
+
+/// A part of a data set on the device, walked through in an order of its own in each pass.
+pub(super) struct Resident {
+    pub(super) feed: Feed,
+    pub(super) steps: usize,
+}
+
+impl<E: Executor + ?Sized> Source<E> for Resident {
+    fn steps(&self) -> usize {
+        self.steps
+    }
+
+    /// They follow from the epoch's number, so that a run goes on in another process as it would
+    /// have in this one.
+    fn rows(&mut self, executor: &mut E, options: &Options, position: &Position) -> Result<Rows> {
+        let (before, batches) = (position.steps_before(), self.feed.batches());
+        let (pass, batch) = (before / batches, before % batches);
+        if batch == 0 || !position.follows {
+            executor.order(self.feed.data, &self.feed.order(options, pass))?;
+        }
+        let (offset, rows) = self.feed.batch(batch);
+        Ok(Rows {
+            data: self.feed.data,
+            offset,
+            rows,
+        })
+    }
+}
+
+/// The batches of a generator. Two chunks of them lie on the device: one is filled again while the
+/// steps of the other run.
+pub(super) struct Streamed<'a> {
+    prefetch: &'a Prefetch<'a>,
+    generator: &'a dyn Generator,
+    steps: usize,
+    batch: usize,
+    classes: usize,
+    chunks: [DataId; 2],
+    current: usize,
+    /// Offset and rows of the current chunk's batches that are not handed out yet, last first.
+    left: Vec<(usize, usize)>,
+    /// Batches handed out or on the device, and all there will be.
+    taken: usize,
+    total: usize,
+}
+
+impl<'a> Streamed<'a> {
+    /// Batches for `total` steps, `steps` of them in an epoch.
+    pub(super) fn new(
+        generator: &'a dyn Generator,
+        prefetch: &'a Prefetch<'a>,
+        chunks: [DataId; 2],
+        (steps, total): (usize, usize),
+        (batch, classes): (usize, usize),
+    ) -> Self {
+        Self {
+            prefetch,
+            generator,
+            steps,
+            batch,
+            classes,
+            chunks,
+            current: 0,
+            left: Vec::new(),
+            taken: 0,
+            total,
+        }
+    }
+
+    /// Fills the other chunk: waits for one batch, and takes those that are made already.
+    fn refill(&mut self, executor: &mut (impl Executor + ?Sized)) -> Result<()> {
+        if !self.prefetch.is_ready() {
+            // The device need not wait for the generator as well.
+            executor.start()?;
+        }
+        let shape = self.generator.shape();
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        while self.left.len() < batches_in_chunk(self.batch, shape)
+            && self.taken < self.total
+            && (self.left.is_empty() || self.prefetch.is_ready())
+        {
+            let batch = self.next()?;
+            self.left.push((labels.len(), batch.labels.len()));
+            images.extend_from_slice(&batch.images);
+            labels.extend_from_slice(&batch.labels);
+        }
+        self.left.reverse();
+        self.current = 1 - self.current;
+        let name = self.generator.name();
+        let chunk = Dataset::new(name, "made on the fly", shape, self.classes, images, labels)?;
+        executor.reload(self.chunks[self.current], &chunk)
+    }
+
+    /// The next batch, checked.
+    fn next(&mut self) -> Result<Batch> {
+        let Some(batch) = self.prefetch.take()? else {
+            return Err(Error::Argument(format!(
+                "generator `{}` ran dry after {} of {} batches; expected {} for each epoch: lower \
+                 steps_per_epoch or the epochs, or have it go on",
+                self.generator.name(),
+                self.taken,
+                self.total,
+                self.steps
+            )));
+        };
+        self.check(&batch)?;
+        self.taken += 1;
+        Ok(batch)
+    }
+
+    fn check(&self, batch: &Batch) -> Result<()> {
+        let shape = self.generator.shape();
+        let (rows, bytes) = (batch.labels.len(), batch.images.len());
+        let problem = if rows == 0 || rows > self.batch {
+            format!(
+                "expected 1 to {} images in a batch, received {rows}",
+                self.batch
+            )
+        } else if bytes != rows * shape.iter().product::<usize>() {
+            format!(
+                "expected {rows} images of {}, one for each label, received {bytes} bytes",
+                dims(&shape)
+            )
+        } else if let Some(label) = batch
+            .labels
+            .iter()
+            .find(|l| usize::from(**l) >= self.classes)
+        {
+            format!(
+                "expected labels below {}, the width of the last layer, received {label}",
+                self.classes
+            )
+        } else {
+            return Ok(());
+        };
+        let (name, taken) = (self.generator.name(), self.taken);
+        Err(Error::Argument(format!(
+            "generator `{name}`, batch {taken}: {problem}"
+        )))
+    }
+}
+
+impl<E: Executor + ?Sized> Source<E> for Streamed<'_> {
+    fn steps(&self) -> usize {
+        self.steps
+    }
+
+    fn rows(&mut self, executor: &mut E, _options: &Options, _position: &Position) -> Result<Rows> {
+        self.next_rows(executor)
+    }
+}
+
+impl Streamed<'_> {
+    /// The rows of the next batch.
+    pub(super) fn next_rows(&mut self, executor: &mut (impl Executor + ?Sized)) -> Result<Rows> {
+        if self.left.is_empty() {
+            self.refill(executor)?;
+        }
+        let Some((offset, rows)) = self.left.pop() else {
+            return Err(Error::Argument("more steps than batches".into()));
+        };
+        Ok(Rows {
+            data: self.chunks[self.current],
+            offset,
+            rows,
+        })
+    }
+}
+
+/// Batches in a chunk: so many that the device is busy while the next chunk is filled.
+pub(super) fn batches_in_chunk(batch: usize, shape: [usize; 3]) -> usize {
+    let bytes = batch * shape.iter().product::<usize>();
+    (CHUNK_BYTES / bytes.max(1)).clamp(1, CHUNK_BATCHES)
+}

@@ -1,0 +1,147 @@
+//! Training and evaluation on batches made on the fly.
+
+use std::time::Instant;
+
+use super::prefetch::{default_threads, with_prefetch};
+use super::source::{Rows, Streamed, batches_in_chunk};
+use super::trainer::Pass;
+use super::{Callback, Evaluation, History, Mean, Trainer};
+use crate::data::{Dataset, Generator};
+use crate::error::{Error, Result};
+use crate::exec::{DataId, Executor, Step};
+
+impl<E: Executor + ?Sized> Trainer<E> {
+    /// Trains on the batches of a generator for [`Options::epochs`](super::Options::epochs) more
+    /// epochs of `steps_per_epoch` batches each; by default as many as [`Generator::steps`] says.
+    ///
+    /// Threads make batches ahead while the device works, and the result does not depend on their
+    /// number. Batches keep the order that the generator gives them.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit`]; a generator whose number of steps nobody knows, that runs dry before the
+    /// end, or whose batches do not fit the model.
+    ///
+    /// ```
+    /// use cnn_gpu::data::digits::DigitStream;
+    /// use cnn_gpu::exec::{self, Backend, Selection};
+    /// use cnn_gpu::model::preset;
+    /// use cnn_gpu::train::{Options, Trainer};
+    /// # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
+    /// let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
+    /// let mut trainer = Trainer::new(model, &device, Options::default().epochs(2))?;
+    /// // Digits that were never seen before, without end.
+    /// let history = trainer.fit_generator(&DigitStream::new(64, 7), Some(20), &mut [])?;
+    /// assert!(history.epochs[1].loss < history.epochs[0].loss);
+    /// # Ok::<(), cnn_gpu::Error>(())
+    /// ```
+    pub fn fit_generator(
+        &mut self,
+        generator: &dyn Generator,
+        steps_per_epoch: Option<usize>,
+        callbacks: &mut [&mut dyn Callback],
+    ) -> Result<History> {
+        self.check_generator(generator)?;
+        let steps = steps(generator, steps_per_epoch)?;
+        let sizes = (self.options.batch_size, self.classes());
+        let chunks = self.chunks(generator, sizes.0)?;
+        let total = steps.saturating_mul(self.options.epochs);
+        let first = (self.epochs_done * steps) as u64;
+        let numbers = first..first.saturating_add(total as u64);
+        let threads = self.generator_threads.unwrap_or_else(default_threads);
+        with_prefetch(generator, numbers, threads, |prefetch| {
+            let mut feed = Streamed::new(generator, prefetch, chunks, (steps, total), sizes);
+            self.fit_source(&mut feed, None, callbacks)
+        })
+    }
+
+    /// Loss and accuracy on `number` batches of a generator, with the weights as they are; by default
+    /// as many as [`Generator::steps`] says.
+    ///
+    /// # Errors
+    /// As [`Trainer::fit_generator`].
+    pub fn evaluate_generator(
+        &mut self,
+        generator: &dyn Generator,
+        number: Option<usize>,
+    ) -> Result<Evaluation> {
+        let started = Instant::now();
+        self.check_generator(generator)?;
+        let total = steps(generator, number)?;
+        let batch = self.plan(Pass::Inference).batch;
+        let program = self.program(Pass::Inference)?;
+        let sizes = (batch, self.classes());
+        let chunks = self.chunks(generator, batch)?;
+        let threads = self.generator_threads.unwrap_or_else(default_threads);
+        let mut mean = Mean::default();
+        with_prefetch(generator, 0..total as u64, threads, |prefetch| {
+            let mut feed = Streamed::new(generator, prefetch, chunks, (total, total), sizes);
+            for i in 0..total {
+                let Rows { data, offset, rows } = feed.next_rows(&mut *self.executor)?;
+                self.executor.enqueue(&Step {
+                    program,
+                    data,
+                    offset,
+                    rows,
+                    rate: 0.0,
+                })?;
+                let last = i + 1 == total;
+                for metrics in self.executor.completed(last)? {
+                    mean.add(&metrics);
+                }
+            }
+            Ok::<(), Error>(())
+        })?;
+        Ok(Evaluation {
+            loss: mean.loss(),
+            accuracy: mean.accuracy(),
+            correct: mean.correct,
+            images: mean.rows,
+            seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Sets how many threads make the batches of generators. Default all, up to 16.
+    pub fn set_generator_threads(&mut self, threads: usize) {
+        self.generator_threads = Some(threads.max(1));
+    }
+
+    fn check_generator(&self, generator: &dyn Generator) -> Result<()> {
+        let (name, names) = (generator.name(), generator.class_names());
+        self.check_images(&format!("generator `{name}`"), generator.shape(), &names)
+    }
+
+    /// Room on the device for two chunks of batches, made when it is first needed.
+    fn chunks(&mut self, generator: &dyn Generator, batch: usize) -> Result<[DataId; 2]> {
+        let shape = generator.shape();
+        let rows = batch * batches_in_chunk(batch, shape);
+        let bytes = shape.iter().product::<usize>() * rows;
+        let mut ids = [DataId(0); 2];
+        for (i, id) in ids.iter_mut().enumerate() {
+            let key = format!("chunk {i} of {rows} images of {shape:?}");
+            *id = match self.data.get(&key) {
+                Some(id) => *id,
+                None => {
+                    let (images, labels) = (vec![0; bytes], vec![0; rows]);
+                    let empty = Dataset::new("chunk", "nowhere", shape, 1, images, labels)?;
+                    let id = self.executor.load(&empty)?;
+                    self.data.insert(key, id);
+                    id
+                }
+            };
+        }
+        Ok(ids)
+    }
+}
+
+fn steps(generator: &dyn Generator, given: Option<usize>) -> Result<usize> {
+    match given.or_else(|| generator.steps()) {
+        Some(0) => Err(Error::Argument(
+            "steps_per_epoch must be at least 1, received 0".into(),
+        )),
+        Some(steps) => Ok(steps),
+        None => Err(Error::Argument(format!(
+            "generator `{}` does not say how many batches it has: expected steps_per_epoch",
+            generator.name()
+        ))),
+    }
+}

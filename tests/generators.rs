@@ -1,0 +1,261 @@
+//! Training on batches made on the fly.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use cnn_gpu::Error;
+use cnn_gpu::data::digits::{self, DigitStream};
+use cnn_gpu::data::{Batch, Dataset, FromIter, Generator, ImageFolder};
+use cnn_gpu::exec::Executor;
+use cnn_gpu::exec::null::NullExecutor;
+use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Sequential};
+use cnn_gpu::state::Layout;
+use cnn_gpu::train::{Options, Trainer};
+use tempfile::TempDir;
+
+const SHAPE: [usize; 3] = [2, 2, 1];
+
+fn small() -> Sequential {
+    Sequential::new(SHAPE)
+        .add(Flatten::new())
+        .add(Dense::new(3).activation(Activation::Softmax))
+}
+
+fn scripted(options: Options) -> Trainer<NullExecutor> {
+    let executor = NullExecutor::new([(1.0, 0.5)]);
+    Trainer::with_executor(small(), Box::new(executor), options).unwrap()
+}
+
+/// `n` batches of one row each, whose pixels and label tell the number.
+fn batches(n: u8) -> impl Iterator<Item = Batch> + Send {
+    (0..n).map(|i| Batch {
+        images: vec![i; 4],
+        labels: vec![i % 3],
+    })
+}
+
+fn message(generator: &dyn Generator, steps: Option<usize>) -> String {
+    let options = Options::default().epochs(2).batch_size(2);
+    let error = scripted(options).fit_generator(generator, steps, &mut []);
+    let error = error.unwrap_err();
+    assert!(!error.to_string().contains('\n'));
+    error.to_string()
+}
+
+#[test]
+fn steps_go_through_the_batches_in_order_and_epochs_go_on_where_the_last_ended() {
+    let mut trainer = scripted(Options::default().epochs(3).batch_size(2));
+    let generator = FromIter::new(SHAPE, batches(30));
+    let history = trainer
+        .fit_generator(&generator, Some(10), &mut [])
+        .unwrap();
+    assert_eq!((history.epochs.len(), trainer.state().step), (3, 30));
+    let executor = trainer.executor();
+    assert_eq!(executor.steps.len(), 30);
+    let pixels: Vec<u8> = (executor.reloads.iter())
+        .flat_map(|(_, chunk)| chunk.images.chunks(4).map(|image| image[0]))
+        .collect();
+    assert_eq!(pixels, (0..30).collect::<Vec<u8>>());
+    // The chunk that is filled is never the one whose steps were enqueued last.
+    for pair in executor.reloads.windows(2) {
+        assert_ne!(pair[0].0, pair[1].0);
+    }
+}
+
+#[test]
+fn a_dry_or_short_generator_says_how_many_batches_there_were() {
+    let message = message(&FromIter::new(SHAPE, batches(13)), Some(10));
+    for part in [
+        "`iterator` ran dry after 13 of 20 batches",
+        "steps_per_epoch",
+    ] {
+        assert!(message.contains(part), "{message} lacks {part}");
+    }
+}
+
+#[test]
+fn batches_that_make_no_sense_are_told_with_their_number() {
+    let with_last = |last: Batch| {
+        let all = batches(5).chain(std::iter::once(last));
+        message(&FromIter::new(SHAPE, all), Some(3))
+    };
+    let batch = |images: usize, labels: &[u8]| Batch {
+        images: vec![0; images],
+        labels: labels.into(),
+    };
+    for (last, expected) in [
+        (
+            batch(0, &[]),
+            "batch 5: expected 1 to 2 images in a batch, received 0",
+        ),
+        (
+            batch(12, &[0, 1, 2]),
+            "batch 5: expected 1 to 2 images in a batch, received 3",
+        ),
+        (batch(7, &[0, 1]), "batch 5: expected 2 images of 2x2x1"),
+        (batch(8, &[0, 3]), "batch 5: expected labels below 3"),
+    ] {
+        let message = with_last(last);
+        assert!(message.contains(expected), "{message} lacks {expected}");
+    }
+}
+
+#[test]
+fn the_number_of_steps_must_be_known() {
+    assert!(
+        message(&DigitStream::new(2, 1), None).contains("2x2x1"),
+        "its images are larger"
+    );
+    let unknown = message(&FromIter::new(SHAPE, batches(9)), None);
+    assert!(unknown.contains("expected steps_per_epoch"), "{unknown}");
+    let none = message(&FromIter::new(SHAPE, batches(9)), Some(0));
+    assert!(none.contains("at least 1"), "{none}");
+}
+
+/// Fails at one batch.
+struct Failing;
+
+impl Generator for Failing {
+    fn shape(&self) -> [usize; 3] {
+        SHAPE
+    }
+
+    fn class_names(&self) -> Vec<String> {
+        ["a", "b", "c"].map(String::from).to_vec()
+    }
+
+    fn batch(&self, number: u64) -> cnn_gpu::Result<Option<Batch>> {
+        match number {
+            7 => Err(Error::Argument("seven".into())),
+            _ => Ok(batches(1).next()),
+        }
+    }
+}
+
+#[test]
+fn a_generator_that_fails_ends_the_run_with_its_error() {
+    assert_eq!(message(&Failing, Some(5)), "seven");
+}
+
+#[test]
+fn names_of_classes_that_the_model_does_not_have_are_refused() {
+    let model = Sequential::new(SHAPE)
+        .add(Flatten::new())
+        .add(Dense::new(10).activation(Activation::Softmax));
+    let executor = Box::new(NullExecutor::default());
+    let mut trainer = Trainer::with_executor(model, executor, Options::default()).unwrap();
+    let error = trainer.fit_generator(&Failing, Some(1), &mut []);
+    let message = error.unwrap_err().to_string();
+    let expected = "expected 10 classes, the width of the last layer, received generator \
+                    `generator` with 3 (a, b, c); give the last layer 3 units";
+    assert!(message.contains(expected), "{message}");
+}
+
+/// A data set as a generator, always in its own order.
+struct Slices<'a>(&'a Dataset, usize);
+
+impl Generator for Slices<'_> {
+    fn shape(&self) -> [usize; 3] {
+        self.0.shape
+    }
+
+    fn steps(&self) -> Option<usize> {
+        Some(self.0.len().div_ceil(self.1))
+    }
+
+    fn batch(&self, number: u64) -> cnn_gpu::Result<Option<Batch>> {
+        let Self(data, size) = *self;
+        let first = number as usize % data.len().div_ceil(size) * size;
+        let rows = first..(first + size).min(data.len());
+        let bytes = data.image_bytes();
+        Ok(Some(Batch {
+            images: data.images[rows.start * bytes..rows.end * bytes].to_vec(),
+            labels: data.labels[rows].to_vec(),
+        }))
+    }
+}
+
+/// On every executor, with any number of threads: the bytes of the same data at rest. The chunks are
+/// refilled several times while their steps are under way.
+#[test]
+fn data_on_the_fly_give_the_bytes_of_the_same_data_at_rest() {
+    type Factory = fn(Arc<Layout>) -> Box<dyn Executor>;
+    let model = Sequential::new([28, 28, 1])
+        .add(Conv2D::new(2, 5).strides(3).activation(Activation::Relu))
+        .add(Flatten::new())
+        .add(Dense::new(10).activation(Activation::Softmax));
+    let data = digits::generate(1030, 1, 0);
+    let options = Options::default().epochs(2).batch_size(10).shuffle(false);
+    for (name, factory) in [
+        ("cpu", common::cpu as Factory),
+        ("reference", common::reference),
+        ("gpu", common::gpu),
+    ] {
+        let trainer = || {
+            let executor = factory(Layout::new(&model).unwrap());
+            Trainer::with_executor(model.clone(), executor, options.clone()).unwrap()
+        };
+        let mut at_rest = trainer();
+        let expected = at_rest.fit(&data).unwrap();
+        let scores = at_rest.evaluate(&data).unwrap();
+        for threads in [1, 2, 5] {
+            let mut on_the_fly = trainer();
+            on_the_fly.set_generator_threads(threads);
+            let generator = Slices(&data, 10);
+            let history = on_the_fly.fit_generator(&generator, None, &mut []).unwrap();
+            assert_eq!(
+                on_the_fly.state().weights_hash(),
+                at_rest.state().weights_hash(),
+                "{name}, {threads} threads"
+            );
+            assert_eq!(history.epochs[1].loss, expected.epochs[1].loss);
+            let again = on_the_fly.evaluate_generator(&generator, None).unwrap();
+            assert_eq!(
+                (again.correct, again.images),
+                (scores.correct, scores.images)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_folders_stream_gives_every_picture_once_in_a_pass_in_orders_of_their_own() {
+    let folder = TempDir::new().unwrap();
+    for i in 0..11_u8 {
+        let class = folder.path().join(["even", "odd"][usize::from(i % 2)]);
+        std::fs::create_dir_all(&class).unwrap();
+        let path = class.join(format!("{i:02}.png"));
+        image::GrayImage::from_pixel(3, 3, image::Luma([i]))
+            .save(path)
+            .unwrap();
+    }
+    let stream = || {
+        let opened = ImageFolder::open(folder.path(), Some([2, 2, 1])).unwrap();
+        opened.stream(4, 9).unwrap()
+    };
+    let (first, again) = (stream(), stream());
+    assert_eq!(first.steps(), Some(3));
+    let pass = |pass: u64| {
+        let numbers = (3 * pass..3 * pass + 3).rev();
+        let mut made: Vec<Batch> = numbers.map(|n| first.batch(n).unwrap().unwrap()).collect();
+        made.reverse();
+        let pixels: Vec<u8> = made
+            .iter()
+            .flat_map(|b| b.images.chunks(4).map(|p| p[0]))
+            .collect();
+        let labels: Vec<u8> = made.iter().flat_map(|b| b.labels.clone()).collect();
+        let expected: Vec<u8> = pixels.iter().map(|i| i % 2).collect();
+        assert_eq!(labels, expected);
+        pixels
+    };
+    let passes = [0, 1, 2].map(pass);
+    for pixels in &passes {
+        assert_eq!(pixels.iter().collect::<HashSet<_>>().len(), 11);
+    }
+    assert!(passes[0] != passes[1] && passes[1] != passes[2]);
+    assert_eq!(first.batch(4).unwrap(), again.batch(4).unwrap());
+}
