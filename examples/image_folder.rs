@@ -23,6 +23,7 @@ const FRUIT: [Fruit; 3] = [
 ];
 const PICTURES: u32 = 80;
 
+/// Trains, and tells how well.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::temp_dir().join(format!("fruit-{}", std::process::id()));
     let outcome = paint_all(&path).and_then(|()| train(&path));

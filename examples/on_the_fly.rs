@@ -54,11 +54,12 @@ fn draw(key: Key, class: u32) -> impl Iterator<Item = u8> {
             1 => x.max(y) < radius * 0.85,
             _ => x.min(y) < radius * 0.3 && x.max(y) < radius,
         };
-        let noise = key.bits(10 + i) % 100;
+        let noise = key.bits(10 + i) % 60;
         noise as u8 + if inside { 120 } else { 0 }
     })
 }
 
+/// Trains, and tells how well.
 pub fn main() -> cnn_gpu::Result<()> {
     let model = Sequential::new([SIDE as usize, SIDE as usize, 1])
         .add(Conv2D::new(8, 3).activation(Activation::Relu))
@@ -67,8 +68,8 @@ pub fn main() -> cnn_gpu::Result<()> {
         .add(Dense::new(3).activation(Activation::Softmax));
 
     let device = exec::open(&Selection::default())?;
-    let mut trainer = Trainer::new(model, &device, Options::default().epochs(3))?;
-    let history = trainer.fit_generator(&Shapes { seed: 1 }, Some(150), &mut [])?;
+    let mut trainer = Trainer::new(model, &device, Options::default().epochs(5))?;
+    let history = trainer.fit_generator(&Shapes { seed: 1 }, Some(300), &mut [])?;
     for epoch in &history.epochs {
         println!("epoch {}: accuracy {:.4}", epoch.epoch, epoch.accuracy);
     }

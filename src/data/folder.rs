@@ -94,7 +94,10 @@ impl ImageFolder {
         let folders = entries(path)?.into_iter().filter(|path| path.is_dir());
         let (mut classes, mut files) = (Vec::new(), Vec::new());
         for folder in folders {
-            let pictures: Vec<_> = entries(&folder)?.into_iter().filter(is_picture).collect();
+            let pictures: Vec<_> = entries(&folder)?
+                .into_iter()
+                .filter(|path| is_picture(path))
+                .collect();
             if pictures.is_empty() {
                 let problem = "a class without a picture: expected PNG or JPEG files in it";
                 return Err(DataError::contents(&folder, problem));
@@ -313,7 +316,7 @@ fn name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn is_picture(path: &PathBuf) -> bool {
+fn is_picture(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     EXTENSIONS.contains(&extension.to_lowercase().as_str())
 }

@@ -187,6 +187,7 @@ mod tests {
 
     fn factors(schedule: Schedule, steps: [usize; 7], epochs: usize, per_epoch: usize) -> Vec<f64> {
         let at = |s| Position {
+            follows: true,
             epoch: s / per_epoch + 1,
             epochs,
             step: s % per_epoch,
