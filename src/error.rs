@@ -53,7 +53,8 @@ pub enum Error {
     OutOfMemory(String),
     /// The loss is NaN or infinite.
     #[error(
-        "the loss became {loss} at step {step} (epoch {epoch}, learning rate {learning_rate}); try a smaller learning rate"
+        "the loss became {loss} at step {step} (epoch {epoch}, learning rate {learning_rate}){}; try a smaller learning rate",
+        origin.as_ref().map(|o| format!(", and the first that was not a finite number is {o}")).unwrap_or_default()
     )]
     NonFiniteLoss {
         /// The first such mean loss.
@@ -64,6 +65,8 @@ pub enum Error {
         epoch: usize,
         /// The rate in force.
         learning_rate: f32,
+        /// The first buffer of the step that was not finite, and the operation that met it.
+        origin: Option<String>,
     },
 }
 

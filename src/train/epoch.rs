@@ -18,21 +18,21 @@ use crate::exec::{Executor, Program, Step};
 const LOOK_EVERY: (usize, Duration) = (16, Duration::from_millis(100));
 
 /// What stays the same over a call of `fit`.
-struct Fit<'a, E: ?Sized> {
+pub(super) struct Fit<'a, E: ?Sized> {
     program: Program,
-    source: &'a mut dyn Source<E>,
+    pub(super) source: &'a mut dyn Source<E>,
     validation: Option<Feed>,
     /// The last epoch's number.
     epochs: usize,
 }
 
 /// An epoch under way.
-struct Epoch {
+pub(super) struct Epoch {
     /// Counted from 1.
     number: usize,
     epochs: usize,
     /// Optimizer steps before this epoch.
-    steps_before: u64,
+    pub(super) steps_before: u64,
     steps: usize,
     enqueued: usize,
     /// Of the step enqueued last.
@@ -174,10 +174,12 @@ impl<E: Executor + ?Sized> Trainer<E> {
         while history.ending == Ending::Finished && self.epochs_done < fit.epochs {
             let mut epoch = self.begin(fit, under_way.take().unwrap_or_default());
             history.ending = match callbacks.on_epoch_begin(&epoch.progress())? {
-                ControlFlow::Continue(()) => self.steps(fit, &mut epoch, callbacks, history)?,
+                ControlFlow::Continue(()) => {
+                    let taken = self.steps(fit, &mut epoch, callbacks, history);
+                    taken.map_err(|error| self.locate(error, fit, &epoch, callbacks))?
+                }
                 ControlFlow::Break(()) => Ending::Stopped,
             };
-            self.collect(true, &mut epoch)?;
             let mut logs = epoch.logs();
             self.executor.download(&mut self.state)?;
             self.state.step = epoch.steps_before + epoch.enqueued as u64;
@@ -240,6 +242,11 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let whole_epoch = self.state.clone();
         self.executor.download(&mut self.state)?;
         self.state.step = epoch.steps_before + epoch.enqueued as u64;
+        if !self.state.params.iter().all(|w| w.is_finite()) {
+            // The next loss will tell; the checkpoint before is the last good one.
+            self.state = whole_epoch;
+            return Ok(());
+        }
         let kept = self.keep(fit, Some(epoch), callbacks, history);
         self.state = whole_epoch;
         kept
@@ -272,6 +279,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     ) -> Result<Ending> {
         while epoch.enqueued < epoch.steps {
             if self.interrupt.is_raised() {
+                self.collect(true, epoch)?;
                 return Ok(Ending::Interrupted);
             }
             self.step(fit, epoch, callbacks)?;
@@ -279,10 +287,12 @@ impl<E: Executor + ?Sized> Trainer<E> {
             if epoch.wants_a_look() {
                 self.collect(false, epoch)?;
                 if callbacks.on_batch_end(&epoch.progress())?.is_break() {
+                    self.collect(true, epoch)?;
                     return Ok(Ending::Stopped);
                 }
             }
         }
+        self.collect(true, epoch)?;
         Ok(Ending::Finished)
     }
 
@@ -294,22 +304,36 @@ impl<E: Executor + ?Sized> Trainer<E> {
         callbacks: &mut All<'_, '_>,
     ) -> Result<()> {
         let position = epoch.position();
+        let (step, rate) = self.make_step(fit, epoch.steps_before, &position, callbacks)?;
+        self.executor.enqueue(&step)?;
+        epoch.learning_rate = rate;
+        epoch.enqueued += 1;
+        epoch.follows = true;
+        Ok(())
+    }
+
+    /// The step at `position`, and its learning rate.
+    pub(super) fn make_step(
+        &mut self,
+        fit: &mut Fit<'_, E>,
+        steps_before: u64,
+        position: &Position,
+        callbacks: &mut All<'_, '_>,
+    ) -> Result<(Step, f32)> {
         let source = &mut fit.source;
         let Rows { data, offset, rows } =
-            source.rows(&mut self.executor, &self.options, &position)?;
+            source.rows(&mut self.executor, &self.options, position)?;
         let optimizer = self.options.optimizer;
-        epoch.learning_rate = callbacks.learning_rate(&position, optimizer.learning_rate())?;
-        let optimizer = optimizer.with_learning_rate(epoch.learning_rate);
-        self.executor.enqueue(&Step {
+        let rate = callbacks.learning_rate(position, optimizer.learning_rate())?;
+        let optimizer = optimizer.with_learning_rate(rate);
+        let step = Step {
             program: fit.program,
             data,
             offset,
             rows,
-            rate: optimizer.rate(epoch.steps_before + epoch.enqueued as u64 + 1),
-        })?;
-        epoch.enqueued += 1;
-        epoch.follows = true;
-        Ok(())
+            rate: optimizer.rate(steps_before + position.step as u64 + 1),
+        };
+        Ok((step, rate))
     }
 
     /// Takes in the metrics of steps that have finished.
@@ -322,6 +346,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
                     step: epoch.steps_before + epoch.finished.steps as u64,
                     epoch: epoch.number,
                     learning_rate: epoch.learning_rate,
+                    origin: None,
                 });
             }
         }
@@ -353,7 +378,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
 }
 
 impl Epoch {
-    fn position(&self) -> Position {
+    pub(super) fn position(&self) -> Position {
         Position {
             epoch: self.number,
             epochs: self.epochs,

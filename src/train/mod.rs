@@ -35,6 +35,7 @@ mod evaluation;
 mod feed;
 mod history;
 mod interrupt;
+mod locate;
 mod metric;
 mod metrics;
 mod options;

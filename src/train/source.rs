@@ -28,6 +28,9 @@ pub(super) trait Source<E: Executor + ?Sized> {
     /// Steps in an epoch.
     fn steps(&self) -> usize;
 
+    /// Whether steps can be asked for again.
+    fn can_repeat(&self) -> bool;
+
     /// The rows of the step at `position`; steps are asked for in order, from wherever a run begins.
     fn rows(&mut self, executor: &mut E, options: &Options, position: &Position) -> Result<Rows>;
 }
@@ -41,6 +44,10 @@ pub(super) struct Resident {
 impl<E: Executor + ?Sized> Source<E> for Resident {
     fn steps(&self) -> usize {
         self.steps
+    }
+
+    fn can_repeat(&self) -> bool {
+        true
     }
 
     /// They follow from the epoch's number, so that a run goes on in another process as it would
@@ -176,6 +183,10 @@ impl<'a> Streamed<'a> {
 impl<E: Executor + ?Sized> Source<E> for Streamed<'_> {
     fn steps(&self) -> usize {
         self.steps
+    }
+
+    fn can_repeat(&self) -> bool {
+        false
     }
 
     fn rows(&mut self, executor: &mut E, _options: &Options, _position: &Position) -> Result<Rows> {

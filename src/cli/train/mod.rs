@@ -27,14 +27,12 @@ use report::Report;
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let (settings, checkpoint) = match args.resume.clone() {
+    let resumes = args.resume.clone();
+    let (settings, checkpoint) = match &resumes {
         None => (Settings::try_from(args)?, None),
-        Some(run) => {
-            let (settings, checkpoint) = resume::settings(args, &run, &super::typed())?;
-            (settings, Some(checkpoint))
-        }
+        Some(run) => resume::settings(args, run, &super::typed())?,
     };
-    if checkpoint.is_none() {
+    if resumes.is_none() {
         RunFolder::check_free(&settings.out)?;
     }
     let handler = Handler::install()?;
@@ -46,20 +44,26 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     trainer.check(&splits.train)?;
     trainer.check(&splits.test)?;
     let subject = subject(&settings, &trainer, &splits);
-    let (folder, config) = match checkpoint {
+    let (folder, config) = match resumes {
         None => {
             let folder = RunFolder::create(&settings.out)?;
             let config = config(&settings, &trainer, record, device);
             folder.write_config(&config)?;
             (folder, config)
         }
-        Some(checkpoint) => {
+        Some(_) => {
             let folder = RunFolder::open(&settings.out)?.locked()?;
             let config = Config {
                 device,
                 ..folder.config()?
             };
-            go_on(&mut trainer, &folder, checkpoint, &subject)?;
+            match checkpoint {
+                Some(checkpoint) => go_on(&mut trainer, &folder, checkpoint, &subject)?,
+                None => {
+                    folder.cut_histories(0)?;
+                    say("the run has no checkpoint yet, and begins anew");
+                }
+            }
             (folder, config)
         }
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use cnn_gpu::model::Sequential;
 use cnn_gpu::run::RunFolder;
 use cnn_gpu::run::checkpoint::{Checkpoint, Subject};
 use cnn_gpu::train::Options;
@@ -23,18 +24,23 @@ const FREE: &[&str] = &[
     "checkpoint_minutes",
 ];
 
-/// The settings of the run in `folder`, with what was typed of those that are free.
+/// The settings of the run in `folder`, with what was typed of those that are free, and its last
+/// checkpoint; none if it ended before the first.
 ///
 /// # Errors
-/// There is no such run or no checkpoint in it, or something was typed that differs from the run.
+/// There is no such run, its checkpoint is broken, or something was typed that differs from the run.
 pub fn settings(
     args: Args,
     folder: &Path,
     typed: &BTreeSet<String>,
-) -> Result<(Settings, Checkpoint)> {
+) -> Result<(Settings, Option<Checkpoint>)> {
     let run = RunFolder::open(folder)?;
     let config = run.config()?;
-    let checkpoint = Checkpoint::load(&run.checkpoint_path())?;
+    let path = run.checkpoint_path();
+    let checkpoint = match path.exists() {
+        true => Some(Checkpoint::load(&path)?),
+        false => None,
+    };
     let typed: Vec<&str> = (typed.iter().map(String::as_str))
         .filter(|name| !FREE.contains(name))
         .collect();
@@ -58,7 +64,7 @@ pub fn settings(
             false => given.device.clone().or(&config.device)?,
         },
     };
-    refuse_changes(&settings, &given, &typed, &checkpoint.subject)?;
+    refuse_changes(&settings, &given, &typed)?;
     Ok((settings, checkpoint))
 }
 
@@ -67,12 +73,7 @@ fn typed_device(given: &Settings) -> bool {
 }
 
 /// What was typed must be what the run has.
-fn refuse_changes(
-    run: &Settings,
-    given: &Settings,
-    typed: &[&str],
-    subject: &Subject,
-) -> Result<()> {
+fn refuse_changes(run: &Settings, given: &Settings, typed: &[&str]) -> Result<()> {
     let table = |options: &Options| toml::Table::try_from(options).unwrap_or_default();
     let (theirs, mut options) = (table(&given.options), table(&run.options));
     let mut other = None;
@@ -101,18 +102,21 @@ fn refuse_changes(
             other = Some(format!("--{}", name.replace('_', "-")));
         }
     }
+    let subject = |model: &Sequential, options| Subject {
+        model: model.clone(),
+        options,
+        train_fingerprint: String::new(),
+        validation_fingerprint: None,
+    };
     let model = match typed.contains(&"model") {
         true => &given.model,
         false => &run.model,
     };
-    let given = Subject {
-        model: model.clone(),
-        options: options
-            .try_into()
-            .map_err(|e| Error::Argument(format!("{e}")))?,
-        ..subject.clone()
-    };
-    match subject.difference(&given).or(other) {
+    let options = options.try_into();
+    let options = options.map_err(|e| Error::Argument(format!("{e}")))?;
+    let given = subject(model, options);
+    let run = subject(&run.model, run.options.clone());
+    match run.difference(&given).or(other) {
         Some(what) => Err(Error::Argument(format!(
             "a run goes on as it began, and {what} would change it; leave it out, or begin a new run \
              with --out"

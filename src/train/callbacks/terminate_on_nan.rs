@@ -11,7 +11,7 @@ use crate::error::Error;
 /// use cnn_gpu::train::callbacks::{Callback, TerminateOnNaN};
 /// let mut terminate = TerminateOnNaN::default();
 /// let error = cnn_gpu::Error::NonFiniteLoss {
-///     loss: f32::NAN, step: 8, epoch: 2, learning_rate: 0.1,
+///     loss: f32::NAN, step: 8, epoch: 2, learning_rate: 0.1, origin: None,
 /// };
 /// assert!(terminate.ends_quietly(&error));
 /// assert!(terminate.reason().is_some_and(|reason| reason.contains("step 8")));

@@ -1,0 +1,91 @@
+//! Where a loss that is not a number came from.
+
+use super::callbacks::All;
+use super::epoch::{Epoch, Fit};
+use super::trainer::Pass;
+use super::{Position, Trainer};
+use crate::error::{Error, Result};
+use crate::exec::{Executor, Step, Values};
+
+impl<E: Executor + ?Sized> Trainer<E> {
+    /// Adds to a loss that is not finite what was not finite first: takes the steps from the last
+    /// whole epoch on once more, and the step in question operation by operation.
+    pub(super) fn locate(
+        &mut self,
+        error: Error,
+        fit: &mut Fit<'_, E>,
+        epoch: &Epoch,
+        callbacks: &mut All<'_, '_>,
+    ) -> Error {
+        match error {
+            Error::NonFiniteLoss {
+                loss,
+                step,
+                epoch: number,
+                learning_rate,
+                origin: None,
+            } => Error::NonFiniteLoss {
+                loss,
+                step,
+                epoch: number,
+                learning_rate,
+                // The error that led here is the one to report.
+                origin: self.origin(step, fit, epoch, callbacks).unwrap_or_default(),
+            },
+            other => other,
+        }
+    }
+
+    fn origin(
+        &mut self,
+        step: u64,
+        fit: &mut Fit<'_, E>,
+        epoch: &Epoch,
+        callbacks: &mut All<'_, '_>,
+    ) -> Result<Option<String>> {
+        if !fit.source.can_repeat() {
+            return Ok(None);
+        }
+        self.executor.completed(true)?;
+        self.executor.upload(&self.state)?;
+        let first = (self.state.step - epoch.steps_before) as usize;
+        let last = (step - 1 - epoch.steps_before) as usize;
+        for taken in first..=last {
+            let position = Position {
+                step: taken,
+                follows: taken > first,
+                ..epoch.position()
+            };
+            let (step, _) = self.make_step(fit, epoch.steps_before, &position, callbacks)?;
+            match taken == last {
+                false => self.executor.enqueue(&step)?,
+                true => return self.first_not_finite(&step),
+            }
+            // Or they would pile up.
+            self.executor.completed(false)?;
+        }
+        Ok(None)
+    }
+
+    /// The first buffer of a training step that holds something else than numbers.
+    fn first_not_finite(&mut self, step: &Step) -> Result<Option<String>> {
+        self.executor.completed(true)?;
+        let plan = self.plan(Pass::Training).clone();
+        for (i, op) in plan.ops.iter().enumerate() {
+            self.executor.run(i..i + 1, step)?;
+            self.executor.completed(true)?;
+            for id in op.reads().into_iter().chain(op.writes()) {
+                let values = self.executor.read(step.program, id)?;
+                let finite = match &values {
+                    Values::F32(values) => values.iter().all(|v| v.is_finite()),
+                    Values::U32(_) => true,
+                };
+                if !finite {
+                    let name = &plan.buffer(id).name;
+                    return Ok(Some(format!("`{name}`, at {}", op.name())));
+                }
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,299 @@
+//! A run that was stopped, in whatever way, comes to the same bytes as one that never was.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod program;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use cnn_gpu::rng::{Key, Stream};
+use program::{PROGRAM, fails, json_lines, run, text};
+use serde_json::Value;
+use tempfile::TempDir;
+
+const ON_THE_CPU: &[&str] = &["--backend", "cpu"];
+
+/// A run that takes a few seconds, with callbacks that remember something.
+const RUN: &[&str] = &[
+    "train",
+    "--dataset",
+    "digits",
+    "--limit",
+    "1500",
+    "--batch-size",
+    "20",
+    "--epochs",
+    "3",
+    "--validation-split",
+    "0.1",
+    "--early-stopping",
+    "2",
+    "--restore-best-weights",
+    "--reduce-lr-on-plateau",
+    "1",
+    "--format",
+    "json",
+    "--verbose",
+    "0",
+];
+
+/// The lines of standard output without what depends on the clock or on the folder.
+fn essence(stdout: &[u8]) -> Vec<Value> {
+    let mut lines = json_lines(stdout);
+    for line in &mut lines {
+        let line = line.as_object_mut().unwrap();
+        for key in ["seconds", "images_per_second", "epoch_seconds", "run"] {
+            line.remove(key);
+        }
+    }
+    lines
+}
+
+fn whole_run(folder: &Path, device: &[&str]) -> Vec<Value> {
+    let output = run(folder, &[RUN, device, &["--out", "whole"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    essence(&output.stdout)
+}
+
+fn start(folder: &Path, args: &[&str]) -> Child {
+    Command::new(PROGRAM)
+        .current_dir(folder)
+        .env("CNN_GPU_MIRRORS", "")
+        .env("CNN_GPU_DATA_DIR", "")
+        .env("XDG_CACHE_HOME", folder)
+        .env("HOME", folder)
+        .args(args)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// How often a run is killed: `CNN_GPU_TEST_KILLS`, or a few times.
+fn kills() -> u32 {
+    let given = std::env::var("CNN_GPU_TEST_KILLS").ok();
+    given.and_then(|n| n.parse().ok()).unwrap_or(4)
+}
+
+/// Kills the run at random moments until it was killed often enough, and then lets it finish.
+fn killed_run_agrees(device: &[&str], most_seconds: f32) {
+    let folder = TempDir::new().unwrap();
+    let whole = whole_run(folder.path(), device);
+    let key = Key::new(5).stream(Stream::Check, 0);
+    let begin = [RUN, device, &["--out", "killed", "--checkpoint-steps", "3"]].concat();
+    let resume = ["train", "--resume", "killed", "--checkpoint-steps", "3"];
+    let resume = [&resume[..], &["--format", "json", "--verbose", "0"]].concat();
+    let mut unfinished = 0;
+    for i in 0..kills() {
+        let begun = folder.path().join("killed/config.toml").exists();
+        let mut child = start(folder.path(), if begun { &resume } else { &begin });
+        std::thread::sleep(Duration::from_secs_f32(key.uniform(i) * most_seconds));
+        unfinished += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // A kill before the settings were written leaves nothing to go on with.
+        if !folder.path().join("killed/config.toml").exists() {
+            let _ = fs::remove_dir_all(folder.path().join("killed"));
+        }
+    }
+    assert!(unfinished > 0, "no run was killed before its end");
+    let begun = folder.path().join("killed/config.toml").exists();
+    let output = run(folder.path(), if begun { &resume } else { &begin });
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let resumed = essence(&output.stdout);
+    assert_eq!(resumed.last(), whole.last());
+    assert_eq!(
+        history(folder.path(), "killed"),
+        history(folder.path(), "whole")
+    );
+}
+
+/// The epochs in `history.jsonl`.
+fn history(folder: &Path, run: &str) -> Vec<Value> {
+    essence(&fs::read(folder.join(run).join("history.jsonl")).unwrap())
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_bytes_on_the_cpu() {
+    killed_run_agrees(ON_THE_CPU, 6.0);
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_bytes_on_the_gpu() {
+    killed_run_agrees(&["--backend", "vulkan"], 12.0);
+}
+
+/// Waits until the run has taken a checkpoint.
+fn wait_for_checkpoint(folder: &Path, child: &mut Child) {
+    while !folder.join("checkpoint.safetensors").exists() {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "the run ended too early"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_goes_on_to_the_same_bytes() {
+    let folder = TempDir::new().unwrap();
+    let whole = whole_run(folder.path(), ON_THE_CPU);
+    let begin = [
+        RUN,
+        ON_THE_CPU,
+        &["--out", "part", "--checkpoint-steps", "5"],
+    ]
+    .concat();
+    let mut child = start(folder.path(), &begin);
+    wait_for_checkpoint(&folder.path().join("part"), &mut child);
+    let kill = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let resume = [
+        "train",
+        "--resume",
+        "part",
+        "--format",
+        "json",
+        "--verbose",
+        "0",
+    ];
+    let output = run(folder.path(), &resume);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(essence(&output.stdout).last(), whole.last());
+    assert_eq!(
+        history(folder.path(), "part"),
+        history(folder.path(), "whole")
+    );
+}
+
+/// A run that is done; its checkpoint is that of its last epoch.
+fn finished() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let args = [
+        "--limit",
+        "60",
+        "--epochs",
+        "1",
+        "--verbose",
+        "0",
+        "--backend",
+        "cpu",
+    ];
+    let args = [
+        &["train", "--dataset", "digits", "--out", "done"][..],
+        &args,
+    ]
+    .concat();
+    assert!(run(folder.path(), &args).status.success());
+    folder
+}
+
+#[test]
+fn what_would_change_the_run_is_refused_by_name() {
+    let folder = finished();
+    let resume = |more: &[&str]| {
+        run(
+            folder.path(),
+            &[&["train", "--resume", "done"], more].concat(),
+        )
+    };
+    for (flag, value, name) in [
+        ("--batch-size", "8", "batch_size (8 instead of 64)"),
+        ("--seed", "1", "seed (1 instead of 42)"),
+        ("--optimizer", "sgd", "optimizer"),
+        ("--model", "mnist-mlp", "the model"),
+        ("--limit", "50", "--limit"),
+        ("--epochs", "7", "epochs (7 instead of 1)"),
+        ("--early-stopping", "3", "--early-stopping"),
+    ] {
+        fails(&resume(&[flag, value]), 2, &[name]);
+    }
+    // What is as it was may be said again.
+    assert!(
+        resume(&["--batch-size", "64", "--epochs", "1"])
+            .status
+            .success()
+    );
+}
+
+#[test]
+fn a_broken_checkpoint_is_refused_in_one_line() {
+    let folder = finished();
+    let path = folder.path().join("done/checkpoint.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let mut changed = bytes.clone();
+    changed[bytes.len() - 9] ^= 1;
+    fs::write(&path, changed).unwrap();
+    fails(
+        &run(folder.path(), &["train", "--resume", "done"]),
+        1,
+        &["its digest differs"],
+    );
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    fails(
+        &run(folder.path(), &["train", "--resume", "done"]),
+        1,
+        &["not a whole safetensors file"],
+    );
+    fails(
+        &run(folder.path(), &["train", "--resume", "none"]),
+        1,
+        &["none"],
+    );
+}
+
+#[test]
+fn two_processes_do_not_train_into_one_folder() {
+    let folder = TempDir::new().unwrap();
+    let begin = [
+        RUN,
+        ON_THE_CPU,
+        &["--out", "one", "--checkpoint-steps", "2"],
+    ]
+    .concat();
+    let mut child = start(folder.path(), &begin);
+    wait_for_checkpoint(&folder.path().join("one"), &mut child);
+    let second = run(
+        folder.path(),
+        &["train", "--resume", "one", "--verbose", "0"],
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    fails(&second, 1, &["another process trains into this folder"]);
+}
+
+#[test]
+fn a_folder_that_vanishes_ends_the_run_in_words() {
+    let folder = TempDir::new().unwrap();
+    let begin = [
+        RUN,
+        ON_THE_CPU,
+        &["--out", "gone", "--checkpoint-steps", "2"],
+    ]
+    .concat();
+    let mut child = Command::new(PROGRAM)
+        .current_dir(folder.path())
+        .env("CNN_GPU_DATA_DIR", "")
+        .env("CNN_GPU_MIRRORS", "")
+        .args(&begin)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for_checkpoint(&folder.path().join("gone"), &mut child);
+    fs::rename(folder.path().join("gone"), folder.path().join("elsewhere")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    fails(&output, 1, &["cannot write the checkpoint"]);
+    // The checkpoint before is whole.
+    let kept = cnn_gpu::run::checkpoint::Checkpoint::load(
+        &folder.path().join("elsewhere/checkpoint.safetensors"),
+    );
+    assert!(kept.unwrap().snapshot.state.step >= 2);
+}
