@@ -25,12 +25,7 @@ const BATCH: usize = 2;
 const SEED: u64 = 2;
 const STEP: f32 = 1.0 / 256.0;
 const TOLERANCE: f64 = 2e-3;
-const POINTWISE: [Activation; 4] = [
-    Activation::Linear,
-    Activation::Relu,
-    Activation::Sigmoid,
-    Activation::Tanh,
-];
+const POINTWISE: [Activation; 9] = Activation::POINTWISE;
 
 /// A plan with a batch and weights in it, on the reference.
 struct Net {

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::exec::reference::ReferenceExecutor;
 use crate::exec::{DataId, Executor, Program, Step, Values};
 use crate::model::{Activation, PoolKind};
-use crate::plan::{Element, Op, Role};
+use crate::plan::{Element, Op, Role, Through};
 use crate::state::State;
 
 /// How far an executor's outputs are from the reference's in one case.
@@ -240,8 +240,13 @@ fn tolerance(op: &Op) -> f64 {
     /// leaves a root to `1 / inverseSqrt`, within another 2.
     const QUOTIENT: f64 = 2e-6;
     let activated = |f: Activation| match f {
-        Activation::Linear | Activation::Relu => SUM,
-        Activation::Sigmoid | Activation::Tanh | Activation::Softmax => EXPONENTIAL,
+        Activation::Linear | Activation::Relu | Activation::LeakyRelu => SUM,
+        _ => EXPONENTIAL,
+    };
+    // Derivatives with an exponential in them.
+    let few = |through: &Option<Through>| match through.map(|t| t.activation) {
+        Some(Activation::Gelu | Activation::Silu | Activation::Softplus) => EXPONENTIAL,
+        _ => FEW,
     };
     match op {
         Op::Gather { .. } => FEW,
@@ -257,7 +262,8 @@ fn tolerance(op: &Op) -> f64 {
             PoolKind::Max => 0.0,
             PoolKind::Average | PoolKind::Sum => FEW,
         },
-        Op::Pool2dBackward { .. } | Op::ActivationBackward { .. } => FEW,
+        Op::Pool2dBackward { through, .. } => few(through),
+        Op::ActivationBackward { through, .. } => few(&Some(*through)),
         Op::ActivationForward { .. }
         | Op::SoftmaxForward { .. }
         | Op::SoftmaxCrossEntropy { .. } => EXPONENTIAL,

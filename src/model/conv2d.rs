@@ -159,14 +159,6 @@ impl LayerSpec for Conv2D {
         let window = self.window(&x.shape)?;
         let kernel = b.parameter("kernel")?;
         let bias = self.use_bias.then(|| b.parameter("bias")).transpose()?;
-        let y = b.conv2d(
-            x,
-            kernel,
-            bias,
-            window,
-            self.filters,
-            self.activation.pointwise(),
-        );
-        Ok(b.softmax_if_wanted(y, self.activation))
+        Ok(b.conv2d(x, kernel, bias, window, self.filters, self.activation))
     }
 }

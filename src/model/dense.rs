@@ -120,7 +120,6 @@ impl LayerSpec for Dense {
     fn lower(&self, b: &mut Builder, x: Value) -> Result<Value, String> {
         let kernel = b.parameter("kernel")?;
         let bias = self.use_bias.then(|| b.parameter("bias")).transpose()?;
-        let y = b.dense(x, kernel, bias, self.units, self.activation.pointwise());
-        Ok(b.softmax_if_wanted(y, self.activation))
+        Ok(b.dense(x, kernel, bias, self.units, self.activation))
     }
 }

@@ -22,6 +22,9 @@ pub struct Value {
     pub shape: Vec<usize>,
     /// The pointwise activation that made it.
     activation: Activation,
+    /// What that activation's derivative is a function of: the tensor itself, or what it was made
+    /// from where [`Activation::keeps_input`].
+    kept: BufferId,
 }
 
 impl Value {
@@ -35,7 +38,7 @@ impl Value {
         match self.activation {
             Activation::Linear => None,
             activation => Some(Through {
-                y: self.buffer,
+                y: self.kept,
                 activation,
             }),
         }
@@ -168,17 +171,18 @@ impl Builder {
             ic: x.shape.last().copied().unwrap_or(0),
             oc: filters,
         };
-        let y = self.value(vec![window.oh, window.ow, filters], activation);
+        let fused = self.fused(activation);
+        let y = self.value(vec![window.oh, window.ow, filters], fused);
         self.plan.ops.push(Op::Conv2dForward {
             shape,
             x: x.buffer,
             w,
             bias,
             y: y.buffer,
-            activation,
+            activation: fused,
         });
         self.tape.push(Tape::Conv2d { shape, x, w, bias });
-        y
+        self.unfused(y, activation, fused)
     }
 
     fn conv2d_backward(
@@ -260,7 +264,8 @@ impl Builder {
         units: usize,
         activation: Activation,
     ) -> Value {
-        let y = self.value(vec![units], activation);
+        let fused = self.fused(activation);
+        let y = self.value(vec![units], fused);
         self.plan.ops.push(Op::DenseForward {
             inputs: x.shape.iter().product(),
             outputs: units,
@@ -268,7 +273,7 @@ impl Builder {
             w,
             bias,
             y: y.buffer,
-            activation,
+            activation: fused,
         });
         self.tape.push(Tape::Dense {
             x,
@@ -276,7 +281,7 @@ impl Builder {
             bias,
             outputs: units,
         });
-        y
+        self.unfused(y, activation, fused)
     }
 
     fn dense_backward(
@@ -318,15 +323,46 @@ impl Builder {
         match activation {
             Activation::Linear => x,
             Activation::Softmax => self.softmax(x),
-            Activation::Relu | Activation::Sigmoid | Activation::Tanh => {
-                let y = self.value(x.shape.clone(), activation);
-                self.plan.ops.push(Op::ActivationForward {
-                    activation,
-                    x: x.buffer,
-                    y: y.buffer,
-                });
-                self.tape.push(Tape::Activation { x });
-                y
+            _ => {
+                let name = self.layer.clone();
+                self.pointwise(name, x, activation)
+            }
+        }
+    }
+
+    fn pointwise(&mut self, name: String, x: Value, activation: Activation) -> Value {
+        let mut y = self.value_named(name, x.shape.clone(), activation);
+        if activation.keeps_input() {
+            y.kept = x.buffer;
+        }
+        self.plan.ops.push(Op::ActivationForward {
+            activation,
+            x: x.buffer,
+            y: y.buffer,
+        });
+        self.tape.push(Tape::Activation { x });
+        y
+    }
+
+    /// What of an activation can be applied where its argument is made: not a softmax, which needs
+    /// a whole row, and in training none that [`Activation::keeps_input`].
+    fn fused(&self, activation: Activation) -> Activation {
+        let training = self.optimizer.is_some();
+        match activation {
+            Activation::Softmax => Activation::Linear,
+            other if training && other.keeps_input() => Activation::Linear,
+            other => other,
+        }
+    }
+
+    /// Applies the activation unless it was `fused`.
+    fn unfused(&mut self, y: Value, activation: Activation, fused: Activation) -> Value {
+        match activation {
+            _ if activation == fused => y,
+            Activation::Softmax => self.softmax(y),
+            _ => {
+                let name = format!("{} {}", self.layer, activation.name());
+                self.pointwise(name, y, activation)
             }
         }
     }
@@ -342,14 +378,6 @@ impl Builder {
             .ops
             .push(Op::ActivationBackward { through, dy, dx });
         dx
-    }
-
-    /// `softmax(x)` if that is the activation, else `x`, which has had its activation already.
-    pub fn softmax_if_wanted(&mut self, x: Value, activation: Activation) -> Value {
-        match activation {
-            Activation::Softmax => self.softmax(x),
-            Activation::Linear | Activation::Relu | Activation::Sigmoid | Activation::Tanh => x,
-        }
     }
 
     fn softmax(&mut self, x: Value) -> Value {
@@ -489,6 +517,7 @@ impl Builder {
             buffer,
             shape: shape.to_vec(),
             activation: Activation::Linear,
+            kept: buffer,
         }
     }
 
@@ -503,10 +532,12 @@ impl Builder {
 
     fn value_named(&mut self, name: String, shape: Vec<usize>, activation: Activation) -> Value {
         let batched = self.batched(&shape);
+        let buffer = self.buffer(name, batched, Element::F32, Role::Intermediate);
         Value {
-            buffer: self.buffer(name, batched, Element::F32, Role::Intermediate),
+            buffer,
             shape,
             activation,
+            kept: buffer,
         }
     }
 

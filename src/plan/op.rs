@@ -31,12 +31,13 @@ pub struct PoolShape {
     pub kind: PoolKind,
 }
 
-/// A gradient that goes on through the activation that made `y`: the result is multiplied by the
-/// activation's derivative, which is a function of `y`. It is fused into the operation that makes
-/// the gradient, so that a layer's backward pass starts at its own pre-activation.
+/// A gradient that goes on through an activation: the result is multiplied by the activation's
+/// derivative, a function of `y`. It is fused into the operation that makes the gradient, so that a
+/// layer's backward pass starts at its own pre-activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Through {
-    /// The activation's output, of the gradient's shape.
+    /// Of the gradient's shape: the activation's output, or its input where
+    /// [`Activation::keeps_input`].
     pub y: BufferId,
     /// A pointwise activation other than linear.
     pub activation: Activation,

@@ -420,6 +420,12 @@ fn activation_number(activation: Activation) -> usize {
         Activation::Relu => 1,
         Activation::Sigmoid => 2,
         Activation::Tanh => 3,
+        Activation::LeakyRelu => 4,
+        Activation::Elu => 5,
+        Activation::Selu => 6,
+        Activation::Gelu => 7,
+        Activation::Silu => 8,
+        Activation::Softplus => 9,
     }
 }
 
