@@ -16,6 +16,8 @@ struct Step {
     slot: u32,
     // The rate that the optimizer multiplies with.
     rate: f32,
+    // The key of the step's draws.
+    key: vec2<u32>,
 }
 
 @group(0) @binding(0) var<uniform> step: Step;

@@ -135,6 +135,27 @@ impl Window {
         }
     }
 
+    /// Windows of one cell over an image in a frame: those over the frame (so many rows above and
+    /// below, so many columns left and right) hold no cell of the image.
+    pub fn framing(
+        [ih, iw]: [usize; 2],
+        [top, bottom]: [usize; 2],
+        [left, right]: [usize; 2],
+    ) -> Self {
+        Self {
+            ih,
+            iw,
+            kh: 1,
+            kw: 1,
+            sh: 1,
+            sw: 1,
+            pad_top: top,
+            pad_left: left,
+            oh: top + ih + bottom,
+            ow: left + iw + right,
+        }
+    }
+
     /// The input row that output row `oy` reads at kernel row `ky`, if it is not padding.
     pub fn row(&self, oy: usize, ky: usize) -> Option<usize> {
         (oy * self.sh + ky)

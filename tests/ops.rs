@@ -71,6 +71,12 @@ operations! {
     softmax_forward
     softmax_backward
     softmax_cross_entropy
+    dropout
+    rescale
+    batch_norm_statistics
+    batch_norm_forward
+    batch_norm_backward_weight
+    batch_norm_backward_input
     sgd_update
     rmsprop_update
     adam_update

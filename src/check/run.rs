@@ -10,6 +10,7 @@ use crate::exec::reference::ReferenceExecutor;
 use crate::exec::{DataId, Executor, Program, Step, Values};
 use crate::model::{Activation, PoolKind};
 use crate::plan::{Element, Op, Role, Through};
+use crate::rng::Key;
 use crate::state::State;
 
 /// How far an executor's outputs are from the reference's in one case.
@@ -109,6 +110,7 @@ fn outputs(executor: &mut dyn Executor, case: &Case) -> Result<Vec<Named>> {
         offset: case.source.as_ref().map_or(0, |source| source.offset),
         rows: case.rows,
         rate: case.rate,
+        key: Key::of_step(0, 1),
     };
     for (id, values) in &case.inputs {
         executor.write(program, *id, values)?;
@@ -268,6 +270,11 @@ fn tolerance(op: &Op) -> f64 {
         | Op::SoftmaxForward { .. }
         | Op::SoftmaxCrossEntropy { .. } => EXPONENTIAL,
         Op::SoftmaxBackward { .. } => SUM,
+        Op::Dropout { through, .. } | Op::Rescale { through, .. } => few(through),
+        Op::BatchNormStatistics { .. }
+        | Op::BatchNormForward { .. }
+        | Op::BatchNormBackwardWeight { .. }
+        | Op::BatchNormBackwardInput { .. } => SUM,
         Op::Update { .. } => QUOTIENT,
     }
 }

@@ -140,16 +140,12 @@ impl LayerSpec for Conv2D {
     fn parameters(&self, input: &[usize]) -> Vec<ParameterSpec> {
         let Pair([kh, kw]) = self.kernel_size;
         let channels = input.last().copied().unwrap_or(0);
-        let kernel = ParameterSpec {
-            name: "kernel",
-            shape: vec![kh, kw, channels, self.filters],
-            initializer: self.kernel_initializer,
-        };
-        let bias = ParameterSpec {
-            name: "bias",
-            shape: vec![self.filters],
-            initializer: self.bias_initializer,
-        };
+        let kernel = ParameterSpec::new(
+            "kernel",
+            vec![kh, kw, channels, self.filters],
+            self.kernel_initializer,
+        );
+        let bias = ParameterSpec::new("bias", vec![self.filters], self.bias_initializer);
         std::iter::once(kernel)
             .chain(self.use_bias.then_some(bias))
             .collect()

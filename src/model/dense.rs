@@ -102,16 +102,12 @@ impl LayerSpec for Dense {
     }
 
     fn parameters(&self, input: &[usize]) -> Vec<ParameterSpec> {
-        let kernel = ParameterSpec {
-            name: "kernel",
-            shape: vec![input.iter().product(), self.units],
-            initializer: self.kernel_initializer,
-        };
-        let bias = ParameterSpec {
-            name: "bias",
-            shape: vec![self.units],
-            initializer: self.bias_initializer,
-        };
+        let kernel = ParameterSpec::new(
+            "kernel",
+            vec![input.iter().product(), self.units],
+            self.kernel_initializer,
+        );
+        let bias = ParameterSpec::new("bias", vec![self.units], self.bias_initializer);
         std::iter::once(kernel)
             .chain(self.use_bias.then_some(bias))
             .collect()

@@ -3,20 +3,43 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActivationLayer, AveragePooling2D, Conv2D, Dense, Flatten, Initializer, MaxPooling2D,
-    SumPooling2D,
+    ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout, Flatten,
+    GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, MaxPooling2D, Rescaling,
+    SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use crate::plan::{Builder, Value};
 
 /// A parameter that a layer asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterSpec {
-    /// `kernel` or `bias`.
+    /// `kernel`, `bias`, `gamma`, ...
     pub name: &'static str,
     /// Kernels of convolutions are `[kh, kw, in, out]`, of dense layers `[in, out]`.
     pub shape: Vec<usize>,
     /// How it starts.
     pub initializer: Initializer,
+    /// Whether the optimizer changes it.
+    pub trainable: bool,
+}
+
+impl ParameterSpec {
+    /// A trainable parameter.
+    pub fn new(name: &'static str, shape: Vec<usize>, initializer: Initializer) -> Self {
+        Self {
+            name,
+            shape,
+            initializer,
+            trainable: true,
+        }
+    }
+
+    /// The same, but not for the optimizer to change.
+    pub fn not_trainable(self) -> Self {
+        Self {
+            trainable: false,
+            ..self
+        }
+    }
 }
 
 /// The behaviour common to all layers. Shapes are those of one sample: `[h, w, c]` or `[features]`.
@@ -55,6 +78,13 @@ pub enum Layer {
     Flatten(Flatten),
     Dense(Dense),
     Activation(ActivationLayer),
+    GlobalAveragePooling2D(GlobalAveragePooling2D),
+    GlobalMaxPooling2D(GlobalMaxPooling2D),
+    ZeroPadding2D(ZeroPadding2D),
+    Rescaling(Rescaling),
+    Dropout(Dropout),
+    SpatialDropout2D(SpatialDropout2D),
+    BatchNormalization(BatchNormalization),
 }
 
 impl Layer {
@@ -68,6 +98,13 @@ impl Layer {
             Self::Flatten(l) => l,
             Self::Dense(l) => l,
             Self::Activation(l) => l,
+            Self::GlobalAveragePooling2D(l) => l,
+            Self::GlobalMaxPooling2D(l) => l,
+            Self::ZeroPadding2D(l) => l,
+            Self::Rescaling(l) => l,
+            Self::Dropout(l) => l,
+            Self::SpatialDropout2D(l) => l,
+            Self::BatchNormalization(l) => l,
         }
     }
 }
@@ -89,7 +126,14 @@ into_layer!(
     SumPooling2D(SumPooling2D),
     Flatten(Flatten),
     Dense(Dense),
-    Activation(ActivationLayer)
+    Activation(ActivationLayer),
+    GlobalAveragePooling2D(GlobalAveragePooling2D),
+    GlobalMaxPooling2D(GlobalMaxPooling2D),
+    ZeroPadding2D(ZeroPadding2D),
+    Rescaling(Rescaling),
+    Dropout(Dropout),
+    SpatialDropout2D(SpatialDropout2D),
+    BatchNormalization(BatchNormalization)
 );
 
 /// The three sizes of an image-shaped input.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Layer, PRESETS, preset};
+use super::{Layer, PRESETS, ParameterSpec, preset};
 use crate::error::{Error, Result};
 use crate::shape::dims;
 
@@ -172,7 +172,7 @@ impl Sequential {
         Ok(last.map(|layer| layer.output).unwrap_or_default())
     }
 
-    /// Number of trainable parameters.
+    /// Number of parameters, trainable or not.
     ///
     /// # Errors
     /// As [`Sequential::resolve`].
@@ -190,13 +190,20 @@ impl Sequential {
 }
 
 impl ResolvedLayer<'_> {
-    /// Number of trainable parameters of this layer.
+    /// Number of parameters of this layer, trainable or not.
     pub fn parameter_count(&self) -> usize {
+        self.count(|_| true)
+    }
+
+    /// Number of parameters of this layer that the optimizer changes.
+    pub fn trainable_count(&self) -> usize {
+        self.count(|p| p.trainable)
+    }
+
+    fn count(&self, counts: impl Fn(&ParameterSpec) -> bool) -> usize {
         let parameters = self.layer.spec().parameters(&self.input);
-        parameters
-            .iter()
-            .map(|p| p.shape.iter().product::<usize>())
-            .sum()
+        let counted = parameters.iter().filter(|p| counts(p));
+        counted.map(|p| p.shape.iter().product::<usize>()).sum()
     }
 }
 

@@ -37,8 +37,15 @@ impl Sequential {
         }
         out += &rule('└', '─', '┴', '┘');
         let total = self.parameter_count()?;
-        let kib = total as f64 * 4.0 / 1024.0;
-        let _ = writeln!(out, " Total params: {} ({kib:.2} KB)", thousands(total));
+        let trainable = layers.iter().map(|l| l.trainable_count()).sum();
+        for (what, count) in [
+            ("Total", total),
+            ("Trainable", trainable),
+            ("Non-trainable", total - trainable),
+        ] {
+            let kib = count as f64 * 4.0 / 1024.0;
+            let _ = writeln!(out, " {what} params: {} ({kib:.2} KB)", thousands(count));
+        }
         let _ = writeln!(out, " Input: {}", crate::shape::dims(&self.input_shape));
         Ok(out)
     }

@@ -7,7 +7,10 @@
 
 use std::sync::Arc;
 
-use super::{Buffer, BufferId, ConvShape, Element, Op, Plan, PoolShape, Purpose, Role, Through};
+use super::{
+    BatchNorm, Buffer, BufferId, ConvShape, Dropout, Element, Op, Plan, PoolShape, Purpose, Role,
+    Through,
+};
 use crate::error::{Error, Result};
 use crate::model::{Activation, PoolKind, Sequential};
 use crate::optimizer::Optimizer;
@@ -72,6 +75,25 @@ enum Tape {
         y: BufferId,
         width: usize,
     },
+    Dropout {
+        dropout: Dropout,
+        x: Value,
+    },
+    Rescale {
+        scale: f32,
+        x: Value,
+    },
+    BatchNorm(Box<NormTape>),
+}
+
+/// What the backward pass has to know of a batch normalization.
+struct NormTape {
+    norm: BatchNorm,
+    x: Value,
+    mean: BufferId,
+    variance: BufferId,
+    gamma: Option<BufferId>,
+    beta: Option<BufferId>,
 }
 
 /// Makes a [`Plan`], operation by operation.
@@ -81,6 +103,8 @@ pub struct Builder {
     input_gradient: bool,
     layer: String,
     tape: Vec<Tape>,
+    /// Dropouts so far.
+    dropouts: u32,
 }
 
 impl Builder {
@@ -117,6 +141,7 @@ impl Builder {
             input_gradient,
             layer: String::new(),
             tape: Vec::new(),
+            dropouts: 0,
         }
     }
 
@@ -416,6 +441,165 @@ impl Builder {
         dx
     }
 
+    // Layers that act in training only, or differently.
+
+    /// Drops cells in training; `width` draws serve a sample. Nothing in inference.
+    pub fn dropout(&mut self, x: Value, rate: f64, width: usize) -> Value {
+        if self.optimizer.is_none() || rate == 0.0 {
+            return x;
+        }
+        let dropout = Dropout {
+            rate,
+            number: self.dropouts,
+            size: x.shape.iter().product(),
+            width,
+        };
+        self.dropouts += 1;
+        let y = self.value(x.shape.clone(), Activation::Linear);
+        self.plan.ops.push(Op::Dropout {
+            dropout,
+            x: x.buffer,
+            y: y.buffer,
+            through: None,
+        });
+        self.tape.push(Tape::Dropout { dropout, x });
+        y
+    }
+
+    fn dropout_backward(&mut self, dy: BufferId, dropout: Dropout, x: &Value) -> BufferId {
+        let dx = self.gradient_of(x);
+        self.plan.ops.push(Op::Dropout {
+            dropout,
+            x: dy,
+            y: dx,
+            through: x.through(),
+        });
+        dx
+    }
+
+    /// `scale * x + offset`.
+    pub fn rescale(&mut self, x: Value, scale: f32, offset: f32) -> Value {
+        let y = self.value(x.shape.clone(), Activation::Linear);
+        self.plan.ops.push(Op::Rescale {
+            scale,
+            offset,
+            x: x.buffer,
+            y: y.buffer,
+            through: None,
+        });
+        self.tape.push(Tape::Rescale { scale, x });
+        y
+    }
+
+    fn rescale_backward(&mut self, dy: BufferId, scale: f32, x: &Value) -> BufferId {
+        let dx = self.gradient_of(x);
+        self.plan.ops.push(Op::Rescale {
+            scale,
+            offset: 0.0,
+            x: dy,
+            y: dx,
+            through: x.through(),
+        });
+        dx
+    }
+
+    /// Batch normalization: by the batch's own statistics in training, which also move the `moving`
+    /// ones by `momentum`, and by the moving ones in inference.
+    pub fn batch_norm(
+        &mut self,
+        x: Value,
+        norm: BatchNorm,
+        (gamma, beta): (Option<BufferId>, Option<BufferId>),
+        (moving, momentum): ([BufferId; 2], f64),
+    ) -> Value {
+        let mut statistics = moving;
+        if self.optimizer.is_some() {
+            statistics = ["mean", "variance"].map(|what| self.per_channel(what, norm.c));
+            self.plan.ops.push(Op::BatchNormStatistics {
+                norm,
+                x: x.buffer,
+                mean: statistics[0],
+                variance: statistics[1],
+                moving,
+                momentum,
+            });
+        }
+        let [mean, variance] = statistics;
+        let y = self.value(x.shape.clone(), Activation::Linear);
+        self.plan.ops.push(Op::BatchNormForward {
+            norm,
+            x: x.buffer,
+            mean,
+            variance,
+            gamma,
+            beta,
+            y: y.buffer,
+        });
+        self.tape.push(Tape::BatchNorm(Box::new(NormTape {
+            norm,
+            x,
+            mean,
+            variance,
+            gamma,
+            beta,
+        })));
+        y
+    }
+
+    fn batch_norm_backward(&mut self, dy: BufferId, tape: NormTape, wants_dx: bool) -> BufferId {
+        let NormTape {
+            norm,
+            x,
+            mean,
+            variance,
+            gamma,
+            beta,
+        } = tape;
+        // The input's gradient needs the sums, whether or not there are parameters to learn.
+        let mut sums = |parameter: Option<BufferId>, what| match parameter {
+            Some(parameter) => self.gradient(parameter),
+            None => self.per_channel(what, norm.c),
+        };
+        let (dgamma, dbeta) = (sums(gamma, "d gamma"), sums(beta, "d beta"));
+        self.plan.ops.push(Op::BatchNormBackwardWeight {
+            norm,
+            x: x.buffer,
+            dy,
+            mean,
+            variance,
+            dgamma,
+            dbeta,
+        });
+        if !wants_dx {
+            return dy;
+        }
+        let name = format!("d {} normalized", self.plan.buffer(x.buffer).name);
+        let dx = match x.through() {
+            Some(_) => {
+                let shape = self.batched(&x.shape);
+                self.buffer(name, shape, Element::F32, Role::Intermediate)
+            }
+            None => self.gradient_of(&x),
+        };
+        self.plan.ops.push(Op::BatchNormBackwardInput {
+            norm,
+            x: x.buffer,
+            dy,
+            mean,
+            variance,
+            gamma,
+            dgamma,
+            dbeta,
+            dx,
+        });
+        self.activation_backward(dx, &x)
+    }
+
+    fn per_channel(&mut self, what: &str, c: usize) -> BufferId {
+        let name = format!("{} {what}", self.layer);
+        self.buffer(name, vec![c], Element::F32, Role::Intermediate)
+    }
+
     // Loss and update.
 
     /// The last softmax is taken back and fused with the loss, which is then computed from the
@@ -481,6 +665,9 @@ impl Builder {
                 } => self.dense_backward(dy, (x, w, bias, outputs), wants_dx),
                 Tape::Activation { x } => self.activation_backward(dy, &x),
                 Tape::Softmax { x, y, width } => self.softmax_backward(dy, (x, y, width)),
+                Tape::Dropout { dropout, x } => self.dropout_backward(dy, dropout, &x),
+                Tape::Rescale { scale, x } => self.rescale_backward(dy, scale, &x),
+                Tape::BatchNorm(tape) => self.batch_norm_backward(dy, *tape, wants_dx),
             };
         }
         if self.input_gradient {
@@ -490,8 +677,10 @@ impl Builder {
     }
 
     fn update(&mut self, optimizer: Optimizer) {
-        let params: Vec<BufferId> = (0..self.plan.layout.parameters.len())
-            .map(BufferId)
+        let numbered = self.plan.layout.parameters.iter().enumerate();
+        let params: Vec<BufferId> = numbered
+            .filter(|(_, p)| p.trainable)
+            .map(|(i, _)| BufferId(i))
             .collect();
         if params.is_empty() {
             return;
@@ -584,7 +773,12 @@ impl Tape {
     fn has_parameters(&self) -> bool {
         match self {
             Self::Conv2d { .. } | Self::Dense { .. } => true,
-            Self::Pool2d { .. } | Self::Activation { .. } | Self::Softmax { .. } => false,
+            Self::BatchNorm(tape) => tape.gamma.is_some() || tape.beta.is_some(),
+            Self::Pool2d { .. }
+            | Self::Activation { .. }
+            | Self::Softmax { .. }
+            | Self::Dropout { .. }
+            | Self::Rescale { .. } => false,
         }
     }
 }

@@ -32,6 +32,12 @@ impl Plan {
             Op::SoftmaxForward { y, .. } => 4 * len(*y),
             Op::SoftmaxBackward { dx, .. } => 4 * len(*dx),
             Op::SoftmaxCrossEntropy { logits, .. } => 6 * len(*logits),
+            Op::Dropout { y, .. } => len(*y),
+            Op::Rescale { y, .. } => 2 * len(*y),
+            Op::BatchNormStatistics { x, .. } => 4 * len(*x),
+            Op::BatchNormForward { y, .. } => 2 * len(*y),
+            Op::BatchNormBackwardWeight { x, .. } => 5 * len(*x),
+            Op::BatchNormBackwardInput { x, .. } => 6 * len(*x),
             Op::Update { params, .. } => params.iter().map(|&p| 10 * len(p)).sum(),
         }
     }

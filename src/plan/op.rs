@@ -7,6 +7,7 @@
 use super::BufferId;
 use crate::model::{Activation, PoolKind};
 use crate::optimizer::Optimizer;
+use crate::rng::Key;
 use crate::shape::Window;
 
 /// The sizes of a convolution.
@@ -29,6 +30,48 @@ pub struct PoolShape {
     pub c: usize,
     /// What it makes of the cells.
     pub kind: PoolKind,
+}
+
+/// What a dropout draws: one number for each of `width` places of a sample, which repeat until all
+/// its `size` cells have one. Cell `i` of the batch is kept where
+/// `key.bits_of(i / size * width + i % width, number) >= rate * 2^32`, under the step's key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// The share to drop, from 0 to less than 1.
+    pub rate: f64,
+    /// The dropout's number in its plan, so that no two draw the same.
+    pub number: u32,
+    /// Cells of a sample.
+    pub size: usize,
+    /// Draws for a sample: `size`, or one for each channel.
+    pub width: usize,
+}
+
+impl Dropout {
+    /// Draws below it are dropped.
+    pub fn threshold(&self) -> u32 {
+        (self.rate * f64::from(1 << 16) * f64::from(1 << 16)) as u32
+    }
+
+    /// What is kept is multiplied with this.
+    pub fn scale(&self) -> f64 {
+        1.0 / (1.0 - self.rate)
+    }
+
+    /// Whether cell `i` of the batch is kept.
+    pub fn keeps(&self, key: Key, i: usize) -> bool {
+        let draw = i / self.size * self.width + i % self.width;
+        key.bits_of(draw as u32, self.number) >= self.threshold()
+    }
+}
+
+/// The sizes of a batch normalization.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// Channels, the last axis.
+    pub c: usize,
+    /// What is added to the variance.
+    pub epsilon: f64,
 }
 
 /// A gradient that goes on through an activation: the result is multiplied by the activation's
@@ -160,6 +203,68 @@ pub enum Op {
         probabilities: BufferId,
         dlogits: Option<BufferId>,
     },
+    /// `y = x / (1 - rate)` where a draw keeps the cell, else 0; see [`Dropout`]. The backward pass
+    /// is the same of the gradient, with the same draws: `dx = f'(through) * dropout(dy)`.
+    Dropout {
+        dropout: Dropout,
+        x: BufferId,
+        y: BufferId,
+        through: Option<Through>,
+    },
+    /// `y = f'(through) * (scale * x + offset)`; the backward pass is the same of the gradient, without
+    /// the offset.
+    Rescale {
+        scale: f32,
+        offset: f32,
+        x: BufferId,
+        y: BufferId,
+        through: Option<Through>,
+    },
+    /// Over the `m` cells of the valid rows, channel by channel: `mean = Σ x / m`,
+    /// `variance = Σ (x - mean)² / m`, and
+    /// `moving = momentum * moving + (1 - momentum) * (mean, variance)`.
+    BatchNormStatistics {
+        norm: BatchNorm,
+        x: BufferId,
+        mean: BufferId,
+        variance: BufferId,
+        moving: [BufferId; 2],
+        momentum: f64,
+    },
+    /// `y = gamma * x̂ + beta` with `x̂ = (x - mean) / sqrt(variance + epsilon)`, channel by channel;
+    /// without gamma and beta 1 and 0 stand for them.
+    BatchNormForward {
+        norm: BatchNorm,
+        x: BufferId,
+        mean: BufferId,
+        variance: BufferId,
+        gamma: Option<BufferId>,
+        beta: Option<BufferId>,
+        y: BufferId,
+    },
+    /// Over the cells of the valid rows: `dgamma = Σ dy * x̂`, `dbeta = Σ dy`.
+    BatchNormBackwardWeight {
+        norm: BatchNorm,
+        x: BufferId,
+        dy: BufferId,
+        mean: BufferId,
+        variance: BufferId,
+        dgamma: BufferId,
+        dbeta: BufferId,
+    },
+    /// `dx = gamma / sqrt(variance + epsilon) * (dy - dbeta / m - x̂ * dgamma / m)` in the `m` cells of
+    /// the valid rows, 0 in the others.
+    BatchNormBackwardInput {
+        norm: BatchNorm,
+        x: BufferId,
+        dy: BufferId,
+        mean: BufferId,
+        variance: BufferId,
+        gamma: Option<BufferId>,
+        dgamma: BufferId,
+        dbeta: BufferId,
+        dx: BufferId,
+    },
     /// One optimizer step over all parameters; see [`Optimizer`] for the formulas.
     Update {
         optimizer: Optimizer,
@@ -186,6 +291,12 @@ impl Op {
             Self::SoftmaxForward { .. } => "softmax_forward",
             Self::SoftmaxBackward { .. } => "softmax_backward",
             Self::SoftmaxCrossEntropy { .. } => "softmax_cross_entropy",
+            Self::Dropout { .. } => "dropout",
+            Self::Rescale { .. } => "rescale",
+            Self::BatchNormStatistics { .. } => "batch_norm_statistics",
+            Self::BatchNormForward { .. } => "batch_norm_forward",
+            Self::BatchNormBackwardWeight { .. } => "batch_norm_backward_weight",
+            Self::BatchNormBackwardInput { .. } => "batch_norm_backward_input",
             Self::Update { optimizer, .. } => match optimizer {
                 Optimizer::Sgd { .. } => "sgd_update",
                 Optimizer::RmsProp { .. } => "rmsprop_update",
@@ -210,6 +321,12 @@ impl Op {
         "softmax_forward",
         "softmax_backward",
         "softmax_cross_entropy",
+        "dropout",
+        "rescale",
+        "batch_norm_statistics",
+        "batch_norm_forward",
+        "batch_norm_backward_weight",
+        "batch_norm_backward_input",
         "sgd_update",
         "rmsprop_update",
         "adam_update",
@@ -244,6 +361,41 @@ impl Op {
                 dy, y: p, through, ..
             } => [*dy, *p].into_iter().chain(y(through)).collect(),
             Self::SoftmaxCrossEntropy { logits, labels, .. } => vec![*logits, *labels],
+            Self::Dropout { x, through, .. } | Self::Rescale { x, through, .. } => {
+                [*x].into_iter().chain(y(through)).collect()
+            }
+            Self::BatchNormStatistics { x, moving, .. } => vec![*x, moving[0], moving[1]],
+            Self::BatchNormForward {
+                x,
+                mean,
+                variance,
+                gamma,
+                beta,
+                ..
+            } => {
+                let learnt = gamma.iter().chain(beta).copied();
+                [*x, *mean, *variance].into_iter().chain(learnt).collect()
+            }
+            Self::BatchNormBackwardWeight {
+                x,
+                dy,
+                mean,
+                variance,
+                ..
+            } => vec![*x, *dy, *mean, *variance],
+            Self::BatchNormBackwardInput {
+                x,
+                dy,
+                mean,
+                variance,
+                gamma,
+                dgamma,
+                dbeta,
+                ..
+            } => {
+                let all = [*x, *dy, *mean, *variance, *dgamma, *dbeta];
+                all.into_iter().chain(*gamma).collect()
+            }
             Self::Update {
                 params, gradients, ..
             } => params.iter().chain(gradients).copied().collect(),
@@ -273,6 +425,19 @@ impl Op {
                 dlogits,
                 ..
             } => [*probabilities].into_iter().chain(*dlogits).collect(),
+            Self::Dropout { y, .. }
+            | Self::Rescale { y, .. }
+            | Self::BatchNormForward { y, .. } => {
+                vec![*y]
+            }
+            Self::BatchNormStatistics {
+                mean,
+                variance,
+                moving,
+                ..
+            } => vec![*mean, *variance, moving[0], moving[1]],
+            Self::BatchNormBackwardWeight { dgamma, dbeta, .. } => vec![*dgamma, *dbeta],
+            Self::BatchNormBackwardInput { dx, .. } => vec![*dx],
             Self::Update { params, .. } => params.clone(),
         }
     }

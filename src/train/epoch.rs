@@ -138,7 +138,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
                 return Ok(Ending::Interrupted);
             }
             let rate = self.options.optimizer.rate(epoch.next_step());
-            self.executor.enqueue(&epoch.step(fit, rate))?;
+            let key = Key::of_step(self.options.seed, epoch.next_step());
+            self.executor.enqueue(&epoch.step(fit, rate, key))?;
             epoch.enqueued += 1;
             if epoch.wants_a_look() {
                 self.collect(false, epoch)?;
@@ -181,7 +182,7 @@ impl Epoch {
         self.steps_before + self.enqueued as u64 + 1
     }
 
-    fn step(&self, fit: &Fit, rate: f32) -> Step {
+    fn step(&self, fit: &Fit, rate: f32, key: Key) -> Step {
         let offset = self.enqueued * self.batch;
         Step {
             program: fit.program,
@@ -189,6 +190,7 @@ impl Epoch {
             offset,
             rows: self.batch.min(self.images - offset),
             rate,
+            key,
         }
     }
 

@@ -10,6 +10,7 @@ use super::{Mean, Trainer};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::exec::{Executor, Step};
+use crate::rng::Key;
 
 /// Metrics are fetched after this many steps.
 const FETCH_EVERY: usize = 16;
@@ -55,6 +56,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
                 offset,
                 rows: batch.min(data.len() - offset),
                 rate: 0.0,
+                key: Key::of_step(0, 1),
             })?;
             if i % FETCH_EVERY == FETCH_EVERY - 1 {
                 self.take_in(false, &mut mean)?;

@@ -6,8 +6,10 @@
 //! of their own, by name.
 
 mod activation;
+mod batch_norm;
 mod conv2d;
 mod dense;
+mod dropout;
 mod gather;
 mod pool2d;
 mod softmax;
@@ -27,6 +29,8 @@ pub fn all() -> Vec<Case> {
         dense::cases(),
         activation::cases(),
         softmax::cases(),
+        dropout::cases(),
+        batch_norm::cases(),
         update::cases(),
     ];
     families.into_iter().flatten().collect()

@@ -9,8 +9,10 @@
 //! order: any number of threads gives the same bytes.
 
 mod activation;
+mod batch_norm;
 mod conv2d;
 mod dense;
+mod dropout;
 mod gather;
 mod pool2d;
 mod rows;
@@ -80,26 +82,34 @@ impl Cpu {
     }
 }
 
-/// Runs each stretch of operations that work on rows, and the updates between them.
+/// Runs each stretch of operations that work on rows, and those between them that need the whole
+/// batch.
 fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut Memory<'_>) {
-    for ops in ops.split_inclusive(|op| matches!(op, Op::Update { .. })) {
-        let (update, by_rows) = match ops.split_last() {
-            Some((
-                Op::Update {
-                    optimizer,
-                    params,
-                    gradients,
-                },
-                before,
-            )) => (Some((optimizer, params, gradients)), before),
+    for ops in ops.split_inclusive(needs_all_rows) {
+        let (whole, by_rows) = match ops.split_last() {
+            Some((op, before)) if needs_all_rows(op) => (Some(op), before),
             _ => (None, ops),
         };
         rows::run(arch, workspace, by_rows, memory);
         weights::run(arch, workspace, by_rows, memory);
-        if let Some((optimizer, params, gradients)) = update {
-            run_update(arch, optimizer, params, gradients, memory);
+        match whole {
+            Some(Op::Update {
+                optimizer,
+                params,
+                gradients,
+            }) => run_update(arch, optimizer, params, gradients, memory),
+            Some(op) => batch_norm::run(op, memory),
+            None => {}
         }
     }
+}
+
+/// Whether an operation needs what was made of every row before it.
+fn needs_all_rows(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Update { .. } | Op::BatchNormStatistics { .. } | Op::BatchNormBackwardWeight { .. }
+    )
 }
 
 fn run_update(

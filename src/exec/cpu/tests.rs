@@ -269,6 +269,7 @@ fn trained_hash(threads: usize) -> String {
             offset: t % 2 * 37,
             rows: [37, 23][t % 2],
             rate: optimizer.rate(t as u64 + 1),
+            key: Key::of_step(3, t as u64 + 1),
         };
         executor.enqueue(&step).unwrap();
     }

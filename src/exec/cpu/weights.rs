@@ -76,6 +76,12 @@ impl WeightGradient {
             | Op::SoftmaxForward { .. }
             | Op::SoftmaxBackward { .. }
             | Op::SoftmaxCrossEntropy { .. }
+            | Op::Dropout { .. }
+            | Op::Rescale { .. }
+            | Op::BatchNormStatistics { .. }
+            | Op::BatchNormForward { .. }
+            | Op::BatchNormBackwardWeight { .. }
+            | Op::BatchNormBackwardInput { .. }
             | Op::Update { .. } => None,
         }
     }

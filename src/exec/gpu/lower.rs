@@ -1,6 +1,7 @@
 //! From operations to kernel calls: the table that names, for each operation, what runs.
 
 use super::kernel::Call;
+use super::lower_layers;
 use super::texels::Texel;
 use super::tile::{Correlation, Pool, WeightGradient, cell_width};
 use super::tuning::Tuning;
@@ -294,6 +295,12 @@ impl Lowered {
                 [*logits, *labels, *probabilities],
                 *dlogits,
             )],
+            Op::Dropout { .. }
+            | Op::Rescale { .. }
+            | Op::BatchNormStatistics { .. }
+            | Op::BatchNormForward { .. }
+            | Op::BatchNormBackwardWeight { .. }
+            | Op::BatchNormBackwardInput { .. } => lower_layers::calls(plan, tuning, op),
             Op::Update { optimizer, .. } => {
                 // All partial gradients of the step are summed in one dispatch, here.
                 let reduce =
@@ -430,7 +437,7 @@ fn activation_number(activation: Activation) -> usize {
 }
 
 /// Constants and buffer of a `through`, with a stand-in where there is none.
-fn through_parts(
+pub(super) fn through_parts(
     through: Option<Through>,
     stand_in: BufferId,
 ) -> ([(&'static str, usize); 2], Slot) {
@@ -858,7 +865,7 @@ fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Slot> {
     };
     let nesterov = matches!(optimizer, Optimizer::Sgd { nesterov: true, .. });
     let numbers = numbers.map(|(name, value)| (name, value as f32));
-    let cells = plan.layout.len / 4;
+    let cells = plan.layout.trainable / 4;
     Call::new(entry, include_str!("../../../shaders/update.wgsl"))
         .cells(4)
         .numbers(&numbers)

@@ -1,7 +1,7 @@
 //! WGSL compute shaders through wgpu.
 //!
-//! Read in this order: [`tuning`] chooses kernels by what the adapter reports, `lower` turns each
-//! operation into kernel calls, `kernel` compiles and binds them, `program` keeps a plan's buffers
+//! Read in this order: [`tuning`] chooses kernels by what the adapter reports, `lower` (with
+//! `lower_layers`) turns each operation into kernel calls, `kernel` compiles and binds them, `program` keeps a plan's buffers
 //! and dispatches, `executor` runs steps, many to a submission, `tile` writes the text of the tiled
 //! convolutions, and `texels` keeps copies of tensors for adapters that read textures faster.
 
@@ -10,6 +10,7 @@ mod device;
 mod executor;
 mod kernel;
 mod lower;
+mod lower_layers;
 mod program;
 mod random;
 mod recorder;

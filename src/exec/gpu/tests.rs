@@ -8,8 +8,9 @@ use super::executor::StepParams;
 use super::lower::{Block, Lowered, Mode};
 use super::tuning::Tuning;
 use crate::model::{
-    Activation, AveragePooling2D, Conv2D, Dense, Flatten, MaxPooling2D, Sequential, SumPooling2D,
-    preset,
+    Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout, Flatten,
+    GlobalAveragePooling2D, MaxPooling2D, Rescaling, Sequential, SpatialDropout2D, SumPooling2D,
+    ZeroPadding2D, preset,
 };
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
@@ -40,8 +41,15 @@ fn awkward() -> Sequential {
         .add(MaxPooling2D::new(3).strides(2).padding(Padding::Same))
         .add(Conv2D::new(5, 1).activation(Activation::Softmax))
         .add(SumPooling2D::new(2))
-        .add(Flatten::new())
+        .add(BatchNormalization::new())
+        .add(ZeroPadding2D::new([[1, 0], [2, 3]]))
+        .add(Rescaling::new(2.0).offset(-1.0))
+        .add(Conv2D::new(8, 2).activation(Activation::Gelu))
+        .add(BatchNormalization::new().scale(false).center(false))
+        .add(SpatialDropout2D::new(0.25))
+        .add(GlobalAveragePooling2D::new())
         .add(Dense::new(7).activation(Activation::Relu))
+        .add(Dropout::new(0.5))
         .add(Dense::new(10).activation(Activation::Softmax))
 }
 
@@ -146,6 +154,7 @@ fn the_structs_of_shaders_match_their_rust_twins() {
         ("rows", offset_of!(StepParams, rows)),
         ("slot", offset_of!(StepParams, slot)),
         ("rate", offset_of!(StepParams, rate)),
+        ("key", offset_of!(StepParams, key)),
     ];
     assert_eq!(
         members(&gather, "Step"),
