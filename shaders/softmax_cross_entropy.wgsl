@@ -7,7 +7,8 @@
 //
 // One workgroup for the whole batch: invocation k takes rows k, k + WORKGROUP, ..., and the sums
 // meet in a tree of fixed shape, so that their order never changes. Host constants: BATCH, CLASSES,
-// HAS_DLOGITS. A Cell is one f32.
+// HAS_DLOGITS. A Cell is one f32. What follows a row is `behind(r)`, which is nothing, or
+// dense_behind.wgsl.
 
 struct Metrics {
     loss: f32,
@@ -51,6 +52,7 @@ fn softmax_cross_entropy(@builtin(local_invocation_index) local: u32) {
                 dlogits[row + i] = select(0.0, d, r < step.rows);
             }
         }
+        behind(r);
         if r < step.rows {
             loss += log(sum) - (logits[row + label] - largest);
             correct += select(0u, 1u, best == label);

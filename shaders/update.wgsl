@@ -12,6 +12,15 @@
 // above with their complements, which the host takes from 1 in f64. The host declares the arrays
 // params, moment_1 and moment_2, load_NAME_before(i) for each of them, and load_gradients(i).
 
+// The gradient, whole or in parts (partials.wgsl).
+fn gradient(i: u32) -> Cell {
+    let b = block(i / CELLS);
+    if b.splits == 0u {
+        return load_gradients(i);
+    }
+    return sum_of_partials(b, i % CELLS);
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn sgd_update(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -21,7 +30,7 @@ fn sgd_update(
     if i >= LEN {
         return;
     }
-    let change = step.rate * load_gradients(i);
+    let change = step.rate * gradient(i);
     if MOMENTUM == 0.0 {
         params[i] = load_params_before(i) - change;
         return;
@@ -44,7 +53,7 @@ fn rmsprop_update(
     if i >= LEN {
         return;
     }
-    let g = load_gradients(i);
+    let g = gradient(i);
     let v = RHO * load_moment_2_before(i) + ONE_MINUS_RHO * g * g;
     moment_2[i] = v;
     let change = step.rate * g / sqrt(v + Cell(EPSILON));
@@ -66,7 +75,7 @@ fn adam_update(
     if i >= LEN {
         return;
     }
-    let g = load_gradients(i);
+    let g = gradient(i);
     let m_before = load_moment_1_before(i);
     let v_before = load_moment_2_before(i);
     let m = m_before + (g - m_before) * ONE_MINUS_BETA_1;

@@ -595,7 +595,7 @@ impl GpuDevice {
     }
 
     /// A storage buffer with these bytes.
-    fn storage_with(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
+    pub(super) fn storage_with(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
         let buffer = self.storage(label, bytes.len() as u64)?;
         let whole = bytes.len() / 4 * 4;
         self.queue.write_buffer(&buffer, 0, &bytes[..whole]);

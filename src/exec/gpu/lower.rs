@@ -3,7 +3,7 @@
 use super::kernel::Call;
 use super::lower_layers;
 use super::texels::Texel;
-use super::tile::{Correlation, Pool, WeightGradient, cell_width};
+use super::tile::{Beside, Correlation, Pool, Unpool, WeightGradient, cell_width};
 use super::tuning::Tuning;
 use crate::model::{Activation, PoolKind};
 use crate::optimizer::Optimizer;
@@ -27,6 +27,8 @@ pub enum Slot {
     Partials(usize),
     /// The list of blocks that `reduce` sums.
     Blocks,
+    /// All blocks of the arena, for the optimizer.
+    Arena,
     /// Loss and correct count of each step under way.
     Metrics,
     /// Stands where a kernel may write a buffer and here does not.
@@ -39,18 +41,18 @@ pub enum Slot {
     Order,
 }
 
-/// A block of 64 floats of a gradient that is the sum of partials. The twin of `Block` in
-/// `shaders/reduce.wgsl`; places are in vec4s.
+/// A block of 64 floats of a gradient. The twin of `Block` in `shaders/partials.wgsl`; places are in
+/// vec4s.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Block {
-    /// Where the sum goes.
+    /// Where the sum belongs.
     pub to: u32,
     /// Where the first partial lies.
     pub first: u32,
     /// From one partial to the next.
     pub stride: u32,
-    /// How many there are.
+    /// How many there are; none if the gradient is there as a whole.
     pub splits: u32,
 }
 
@@ -68,15 +70,29 @@ pub enum Mode {
 pub struct Lowered {
     /// For each operation its calls.
     pub ops: Vec<Vec<Call<Slot>>>,
-    /// For each operation the blocks that `reduce` still has to sum, as a range of `blocks`.
+    /// For each operation the blocks that are still to be summed, as a range of `blocks`.
     pub pending: Vec<std::ops::Range<usize>>,
-    /// The blocks.
+    /// The blocks that are sums of partials.
     pub blocks: Vec<Block>,
     /// Floats of partial gradients.
     pub partials: usize,
     /// The pools that are fused with the convolution before them.
     fused: Vec<FusedPool>,
+    /// The dense layer whose input's gradient the loss's call makes.
+    dense_behind: Option<DenseBehind>,
 }
+
+/// A small dense layer that made the logits.
+#[derive(Clone, Copy, Debug)]
+struct DenseBehind {
+    inputs: usize,
+    w: BufferId,
+    dx: BufferId,
+    through: Option<Through>,
+}
+
+/// Most products per row of a dense layer whose backward pass runs with the loss, in one workgroup.
+const MOST_BEHIND: usize = 2048;
 
 /// A max pool that runs in the call of the convolution before it.
 #[derive(Clone, Copy, Debug)]
@@ -90,9 +106,8 @@ struct FusedPool {
     live: (usize, usize),
     /// In training, the gradients of `y` and of `between`.
     gradients: Option<(BufferId, BufferId)>,
-    /// Whether only the kernel's gradient is wanted of the convolution: then the pool's backward
-    /// pass runs in that call too.
-    last: bool,
+    /// Whether the pool's backward pass runs in the calls of the convolution's.
+    absorbed: bool,
     through: Option<Activation>,
 }
 
@@ -105,6 +120,7 @@ impl Lowered {
         let mut lowered = Self::default();
         if mode == Mode::Step && !tuning.naive {
             lowered.fused = fused_pools(plan, tuning);
+            lowered.dense_behind = dense_behind(plan);
         }
         for op in &plan.ops {
             let before = lowered.blocks.len();
@@ -113,6 +129,16 @@ impl Lowered {
             lowered.pending.push(before..lowered.blocks.len());
         }
         lowered
+    }
+
+    /// All blocks of the arena in their order, for the optimizer of a step: it sums the partials on
+    /// the way.
+    pub fn arena(&self, plan: &Plan) -> Vec<Block> {
+        let mut arena = vec![Block::default(); plan.layout.len.div_ceil(BLOCK)];
+        for block in &self.blocks {
+            arena[block.to as usize * 4 / BLOCK] = *block;
+        }
+        arena
     }
 
     /// Takes out the gather, whose buffers are known only when a data set is.
@@ -124,12 +150,16 @@ impl Lowered {
 
     /// The call that sums some blocks.
     pub fn reduce(tuning: &Tuning, range: std::ops::Range<usize>) -> Call<Slot> {
-        Call::new("reduce", include_str!("../../../shaders/reduce.wgsl"))
+        let text = concat!(
+            include_str!("../../../shaders/partials.wgsl"),
+            include_str!("../../../shaders/reduce.wgsl")
+        );
+        Call::new("reduce", text)
             .cells(4)
             .sizes(&[("BLOCKS", range.len()), ("FIRST", range.start)])
             .invocations(range.len() * BLOCK / 4)
-            .read(Slot::Blocks)
             .write(Slot::Gradients)
+            .load("blocks", Slot::Blocks, Texel::words(4), tuning.texels)
             .load(
                 "partials",
                 Slot::Partials(0),
@@ -167,7 +197,7 @@ impl Lowered {
                 tuning,
                 (b, *shape),
                 *through,
-                ([*dy, *w, *dx], self.pool_behind(*dy).map(|f| f.live)),
+                ([*dy, *w, *dx], self.pool_behind(*dy)),
             )],
             Op::Conv2dBackwardWeight {
                 shape,
@@ -195,7 +225,7 @@ impl Lowered {
                 // The largest cell is the pool's own output, so that is what the activation made.
                 let mut pools = self.fused.iter();
                 let fused = pools.find(|f| f.argmax.is_some() && f.argmax == *argmax);
-                if fused.is_some_and(|f| f.last) {
+                if fused.is_some_and(|f| f.absorbed) {
                     return vec![];
                 }
                 let through = through.map(|t| match fused {
@@ -232,13 +262,17 @@ impl Lowered {
                 w,
                 dx,
                 through,
-            } => vec![conv2d_backward_input(
-                "dense_backward_input",
-                tuning,
-                dense(b, *inputs, *outputs),
-                *through,
-                ([*dy, *w, *dx], None),
-            )],
+            } if self.dense_behind.as_ref().is_none_or(|d| d.dx != *dx) => {
+                vec![conv2d_backward_input(
+                    "dense_backward_input",
+                    tuning,
+                    dense(b, *inputs, *outputs),
+                    *through,
+                    ([*dy, *w, *dx], None),
+                )]
+            }
+            // The loss's call has made it.
+            Op::DenseBackwardInput { .. } => vec![],
             Op::DenseBackwardWeight {
                 inputs,
                 outputs,
@@ -290,10 +324,10 @@ impl Lowered {
                 probabilities,
                 dlogits,
             } => vec![softmax_cross_entropy(
-                b,
-                *classes,
+                tuning,
+                (b, *classes),
                 [*logits, *labels, *probabilities],
-                *dlogits,
+                (*dlogits, self.dense_behind.as_ref()),
             )],
             Op::Dropout { .. }
             | Op::Rescale { .. }
@@ -301,15 +335,7 @@ impl Lowered {
             | Op::BatchNormForward { .. }
             | Op::BatchNormBackwardWeight { .. }
             | Op::BatchNormBackwardInput { .. } => lower_layers::calls(plan, tuning, op),
-            Op::Update { optimizer, .. } => {
-                // All partial gradients of the step are summed in one dispatch, here.
-                let reduce =
-                    (!self.blocks.is_empty()).then(|| Self::reduce(tuning, 0..self.blocks.len()));
-                reduce
-                    .into_iter()
-                    .chain([update(plan, tuning, optimizer)])
-                    .collect()
-            }
+            Op::Update { optimizer, .. } => vec![update(plan, tuning, optimizer)],
         }
     }
 
@@ -334,8 +360,8 @@ impl Lowered {
         if let Some(FusedPool { live, .. }) = pool {
             (gradient.window.oh, gradient.window.ow) = live;
         }
-        let last = pool.filter(|f| f.last);
-        if let Some(FusedPool { live, size, .. }) = last {
+        let absorbed = pool.filter(|f| f.absorbed);
+        if let Some(FusedPool { live, size, .. }) = absorbed {
             gradient.dy = (live.0 / size.0, live.1 / size.1);
             gradient.pool = Some(size);
         }
@@ -355,7 +381,7 @@ impl Lowered {
         if let Some(dbias) = dbias {
             self.sum_later(plan, dbias, (first + weights, stride), tile.splits);
         }
-        let (dy, pooled) = match last {
+        let (dy, pooled) = match absorbed {
             Some(f) => (
                 f.gradients.map_or(dy, |(dy, _)| dy),
                 Some([f.argmax.unwrap_or(dy), f.y].map(Slot::Buffer)),
@@ -363,7 +389,7 @@ impl Lowered {
             None => (dy, None),
         };
         let [x, dy] = [x, dy].map(Slot::Buffer);
-        let activation = last.and_then(|f| f.through).unwrap_or_default();
+        let activation = absorbed.and_then(|f| f.through).unwrap_or_default();
         let buffers = [x, dy, Slot::Partials(first)];
         let call = gradient.call(&tile, tuning, (stride, weights), buffers, pooled);
         vec![call.sizes(&[("ACTIVATION", activation_number(activation))])]
@@ -510,12 +536,16 @@ fn conv2d_forward(
         None => "v = activate(ACTIVATION, v);",
     };
     let out = Slot::Buffer(fused.map_or(y, |pool| pool.y));
-    let argmax = fused.and_then(|pool| pool.argmax);
-    let argmax = argmax.map_or(Slot::Nothing, Slot::Buffer);
+    let argmax = fused.and_then(|pool| pool.argmax).map(Slot::Buffer);
     let [x, w] = [x, w].map(Slot::Buffer);
     let bias = bias.map(Slot::Buffer);
     let size = fused.map(|pool| (pool.size, pool.argmax.is_some()));
-    let buffers = ([x, w, out, argmax], bias);
+    let beside = Beside {
+        extra: bias,
+        argmax,
+        unpool: None,
+    };
+    let buffers = ([x, w, out], beside);
     let tiled = forward(batch, &shape, size).call(entry, tuning, epilogue, buffers);
     if let Some(tiled) = tiled.filter(|_| !tuning.naive) {
         return tiled.sizes(&sizes);
@@ -547,6 +577,7 @@ fn forward(batch: usize, shape: &ConvShape, pool: Option<((usize, usize), bool)>
         flipped: false,
         live: (window.ih, window.iw),
         pool: pool.map(|(size, argmax)| Pool { size, argmax }),
+        unpool: None,
     }
 }
 
@@ -603,25 +634,35 @@ fn fused_pool(
         } if argmax.is_some() && *other == argmax => Some((*dy, *dx, *through)),
         _ => None,
     });
-    let last = backward.is_some_and(|(_, dx, _)| {
-        let readers = plan.ops.iter().filter(|op| op.reads().contains(&dx));
-        // Only the tiled kernel can take the pool's backward pass in.
-        let weights = |op: &Op| match op {
+    let live = (w.oh * w.kh, w.ow * w.kw);
+    let unpool = Unpool {
+        size: (w.kh, w.kw),
+        windows: (w.oh, w.ow),
+    };
+    let absorbed = backward.is_some_and(|(_, dx, _)| {
+        let mut readers = plan.ops.iter().filter(|op| op.reads().contains(&dx));
+        // Only tiled kernels can take the pool's backward pass in.
+        let takes_it_in = |op: &Op| match op {
             Op::Conv2dBackwardWeight { shape, .. } => {
                 shape.window.taps() <= tuning.weight_accumulators
             }
+            Op::Conv2dBackwardInput { shape, .. } => {
+                cell_width(shape.ic) == cell_width(shape.oc)
+                    && backward_input(plan.batch, shape, live, Some(unpool))
+                        .is_some_and(|c| c.is_possible(tuning))
+            }
             _ => false,
         };
-        readers.clone().count() == 1 && readers.clone().all(weights) && w.taps() <= 16
+        readers.all(takes_it_in) && w.taps() <= 16
     });
     FusedPool {
         between,
         y,
         argmax,
         size: (w.kh, w.kw),
-        live: (w.oh * w.kh, w.ow * w.kw),
+        live,
         gradients: backward.map(|(dy, dx, _)| (dy, dx)),
-        last,
+        absorbed,
         through: backward.and_then(|(_, _, through)| through.map(|t| t.activation)),
     }
 }
@@ -631,55 +672,79 @@ fn tiles(w: &Window) -> bool {
     (w.kh, w.kw) == (w.sh, w.sw) && (w.pad_top, w.pad_left) == (0, 0) && fits(w)
 }
 
+/// The correlation that the gradient of a convolution's input is; none at larger strides, where most
+/// taps meet nothing, and where padding is wider than the kernel.
+fn backward_input(
+    batch: usize,
+    shape: &ConvShape,
+    live: (usize, usize),
+    unpool: Option<Unpool>,
+) -> Option<Correlation> {
+    let window = shape.window;
+    if (window.sh, window.sw) != (1, 1) {
+        return None;
+    }
+    Some(Correlation {
+        batch,
+        window: Window {
+            ih: window.oh,
+            iw: window.ow,
+            oh: window.ih,
+            ow: window.iw,
+            pad_top: (window.kh - 1).checked_sub(window.pad_top)?,
+            pad_left: (window.kw - 1).checked_sub(window.pad_left)?,
+            ..window
+        },
+        rc: shape.oc,
+        kc: shape.ic,
+        flipped: true,
+        live,
+        pool: None,
+        unpool,
+    })
+}
+
 fn conv2d_backward_input(
     entry: &'static str,
     tuning: &Tuning,
     (batch, shape): (usize, ConvShape),
     through: Option<Through>,
-    ([dy, w, dx], live): ([BufferId; 3], Option<(usize, usize)>),
+    ([dy, w, dx], behind): ([BufferId; 3], Option<&FusedPool>),
 ) -> Call<Slot> {
     let window = shape.window;
     let (sizes, extra) = through_parts(through, dy);
-    let [dy, w, dx] = [dy, w, dx].map(Slot::Buffer);
-    let full = (
-        (window.kh - 1).checked_sub(window.pad_top),
-        (window.kw - 1).checked_sub(window.pad_left),
-    );
+    let live = behind.map_or((window.oh, window.ow), |f| f.live);
+    let absorbed = behind.filter(|f| f.absorbed);
+    let unpool = absorbed.map(|f| Unpool {
+        size: f.size,
+        windows: (f.live.0 / f.size.0, f.live.1 / f.size.1),
+    });
     let epilogue = match through {
-        Some(_) => "v *= derivative(ACTIVATION, load_extra(at));",
+        Some(_) => "v *= derivative(THROUGH, load_extra(at));",
         None => "",
     };
-    let buffers = ([dy, w, dx, Slot::Nothing], through.map(|_| extra));
-    // At larger strides the gradient is no correlation: most taps meet nothing.
-    let tiled = match ((window.sh, window.sw), full, tuning.naive) {
-        ((1, 1), (Some(pad_top), Some(pad_left)), false) => Correlation {
-            batch,
-            window: Window {
-                ih: window.oh,
-                iw: window.ow,
-                oh: window.ih,
-                ow: window.iw,
-                pad_top,
-                pad_left,
-                ..window
-            },
-            rc: shape.oc,
-            kc: shape.ic,
-            flipped: true,
-            live: live.unwrap_or((window.oh, window.ow)),
-            pool: None,
-        }
-        .call(entry, tuning, epilogue, buffers),
-        _ => None,
+    let beside = Beside {
+        extra: through.map(|_| extra),
+        argmax: None,
+        unpool: absorbed.and_then(|f| Some([f.argmax?, f.y].map(Slot::Buffer))),
     };
+    let pooled = absorbed.and_then(|f| f.gradients).map(|(pooled, _)| pooled);
+    let activation = absorbed.and_then(|f| f.through).unwrap_or_default();
+    let [from, w, dx] = [pooled.unwrap_or(dy), w, dx].map(Slot::Buffer);
+    let tiled = backward_input(batch, &shape, live, unpool).filter(|_| !tuning.naive);
+    let tiled = tiled.and_then(|c| c.call(entry, tuning, epilogue, ([from, w, dx], beside)));
     if let Some(tiled) = tiled {
-        return tiled.sizes(&sizes);
+        let through = through.map_or(Activation::Linear, |t| t.activation);
+        return tiled.sizes(&[
+            ("THROUGH", activation_number(through)),
+            ("ACTIVATION", activation_number(activation)),
+        ]);
     }
     naive_conv2d("conv2d_backward_input", (batch, shape))
         .sizes(&sizes)
         .sizes(&[("HAS_BIAS", 0)])
         .invocations(batch * window.ih * window.iw * shape.ic)
-        .read(dy)
+        .read(Slot::Buffer(dy))
         .read(w)
         .read(extra)
         .write(dx)
@@ -816,14 +881,42 @@ fn softmax(
         .write(Slot::Buffer(out))
 }
 
+/// The dense layer behind the loss, if it is small.
+fn dense_behind(plan: &Plan) -> Option<DenseBehind> {
+    let dlogits = plan.ops.iter().find_map(|op| match op {
+        Op::SoftmaxCrossEntropy { dlogits, .. } => *dlogits,
+        _ => None,
+    })?;
+    plan.ops.iter().find_map(|op| match *op {
+        Op::DenseBackwardInput {
+            inputs,
+            outputs,
+            dy,
+            w,
+            dx,
+            through,
+        } if dy == dlogits && inputs * outputs <= MOST_BEHIND => Some(DenseBehind {
+            inputs,
+            w,
+            dx,
+            through,
+        }),
+        _ => None,
+    })
+}
+
 fn softmax_cross_entropy(
-    batch: usize,
-    classes: usize,
+    tuning: &Tuning,
+    (batch, classes): (usize, usize),
     [logits, labels, probabilities]: [BufferId; 3],
-    dlogits: Option<BufferId>,
+    (dlogits, behind): (Option<BufferId>, Option<&DenseBehind>),
 ) -> Call<Slot> {
     let text = include_str!("../../../shaders/softmax_cross_entropy.wgsl");
-    Call::new("softmax_cross_entropy", text)
+    let then = match behind {
+        Some(_) => include_str!("../../../shaders/dense_behind.wgsl"),
+        None => "fn behind(r: u32) {}\n",
+    };
+    let call = Call::new("softmax_cross_entropy", format!("{text}\n{then}"))
         .sizes(&[
             ("BATCH", batch),
             ("CLASSES", classes),
@@ -834,7 +927,22 @@ fn softmax_cross_entropy(
         .read(Slot::Buffer(labels))
         .write(Slot::Buffer(probabilities))
         .write(Slot::Metrics)
-        .write(dlogits.map_or(Slot::Nothing, Slot::Buffer))
+        .write(dlogits.map_or(Slot::Nothing, Slot::Buffer));
+    let Some(&DenseBehind {
+        inputs,
+        w,
+        dx,
+        through,
+    }) = behind
+    else {
+        return call;
+    };
+    let (sizes, extra) = through_parts(through, w);
+    call.sizes(&[("INPUTS", inputs)])
+        .sizes(&sizes)
+        .write(Slot::Buffer(dx))
+        .load("w", Slot::Buffer(w), Texel::floats(1), tuning.texels)
+        .load("through", extra, Texel::floats(1), tuning.texels)
 }
 
 fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Slot> {
@@ -866,14 +974,25 @@ fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Slot> {
     let nesterov = matches!(optimizer, Optimizer::Sgd { nesterov: true, .. });
     let numbers = numbers.map(|(name, value)| (name, value as f32));
     let cells = plan.layout.trainable / 4;
-    Call::new(entry, include_str!("../../../shaders/update.wgsl"))
+    let text = concat!(
+        include_str!("../../../shaders/partials.wgsl"),
+        include_str!("../../../shaders/update.wgsl")
+    );
+    Call::new(entry, text)
         .cells(4)
         .numbers(&numbers)
         .sizes(&[("LEN", cells), ("NESTEROV", usize::from(nesterov))])
         .invocations(cells)
+        .load("blocks", Slot::Arena, Texel::words(4), tuning.texels)
         .load(
             "gradients",
             Slot::Gradients,
+            Texel::floats(4),
+            tuning.texels,
+        )
+        .load(
+            "partials",
+            Slot::Partials(0),
             Texel::floats(4),
             tuning.texels,
         )

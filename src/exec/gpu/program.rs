@@ -9,7 +9,7 @@ use wgpu::{Buffer, BufferDescriptor, BufferUsages};
 use super::device::GpuDevice;
 use super::executor::{Arenas, GpuData, Steps};
 use super::kernel::{Access, Call, Dispatch, Place};
-use super::lower::{Lowered, Mode, Slot};
+use super::lower::{Block, Lowered, Mode, Slot};
 use super::texels::{Texel, Texels};
 use crate::error::{Error, Result};
 use crate::exec::DataId;
@@ -40,6 +40,7 @@ struct Listing {
 struct Scratch {
     partials: Buffer,
     blocks: Buffer,
+    arena: Buffer,
 }
 
 impl GpuProgram {
@@ -86,12 +87,16 @@ impl GpuProgram {
         lowered: Lowered,
         mode: Mode,
     ) -> Result<Listing> {
-        let blocks: &[u8] = bytemuck::cast_slice(&lowered.blocks);
+        // By itself an update takes the gradients as they are.
+        let arena = match mode {
+            Mode::Alone => vec![Block::default(); lowered.arena(&self.plan).len()],
+            Mode::Step => lowered.arena(&self.plan),
+        };
         let scratch = Scratch {
             partials: gpu.storage("partial gradients", 4 * lowered.partials as u64)?,
-            blocks: gpu.storage("blocks", blocks.len() as u64)?,
+            blocks: gpu.storage_with("blocks", bytemuck::cast_slice(&lowered.blocks))?,
+            arena: gpu.storage_with("blocks of the arena", bytemuck::cast_slice(&arena))?,
         };
-        gpu.queue.write_buffer(&scratch.blocks, 0, blocks);
         let mut twins = Twins::default();
         let mut prepare = |call: &Call<Slot>| {
             let dispatch = gpu.prepare(call, &steps.layout, |slot, access| {
@@ -115,7 +120,7 @@ impl GpuProgram {
         let mut listing = Listing::default();
         for (calls, pending) in lowered.ops.iter().zip(lowered.pending) {
             let mut dispatches = calls.iter().map(&mut prepare).collect::<Result<Vec<_>>>()?;
-            // In a step the update sums all partial gradients at once.
+            // In a step the update sums all partial gradients.
             if mode == Mode::Alone && !pending.is_empty() {
                 dispatches.push(prepare(&Lowered::reduce(&gpu.tuning(), pending))?);
             }
@@ -214,6 +219,7 @@ impl GpuProgram {
                 Place::Buffer(partials, Some((first, partials.size() - first)))
             }
             Slot::Blocks => whole(scratch.map_or(&self.nothing, |s| &s.blocks)),
+            Slot::Arena => whole(scratch.map_or(&self.nothing, |s| &s.arena)),
             Slot::Metrics => whole(&steps.metrics),
             Slot::Nothing => whole(&self.nothing),
             Slot::Images => whole(data.map_or(&self.nothing, |d| &d.images)),

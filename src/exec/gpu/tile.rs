@@ -38,6 +38,9 @@ pub struct Correlation {
     /// A max pool that takes the result before it reaches memory; the window then ends where the
     /// last pool does.
     pub pool: Option<Pool>,
+    /// Set where the tensor read is the gradient of a max pool's input, made on the way out of the
+    /// gradient of its output.
+    pub unpool: Option<Unpool>,
 }
 
 /// A max pool of windows that do not overlap.
@@ -47,6 +50,16 @@ pub struct Pool {
     pub size: (usize, usize),
     /// Whether to note which cell was taken.
     pub argmax: bool,
+}
+
+/// The backward pass of a max pool whose windows do not overlap: a cell has the gradient of its
+/// window, times the derivative of the activation that made it, if the pool took it.
+#[derive(Clone, Copy, Debug)]
+pub struct Unpool {
+    /// Height and width of a window.
+    pub size: (usize, usize),
+    /// Rows and columns of windows.
+    pub windows: (usize, usize),
 }
 
 /// Channels handled at once: 4 if their number allows it.
@@ -241,7 +254,8 @@ impl Correlation {
 
     fn cost(&self, tile: &Tile, fetch: Fetch, tuning: &Tuning) -> f64 {
         let rb = block(self.rc);
-        let vectors = if rb == 4 { 1 } else { rb };
+        let loads = if self.unpool.is_some() { 3 } else { 1 };
+        let vectors = if rb == 4 { loads } else { rb * loads };
         let pixels = tile.ns * self.footprint(tile).len();
         let fetching = match fetch {
             Fetch::Direct => pixels * vectors * LOAD,
@@ -265,12 +279,12 @@ impl Correlation {
 
     /// The kernel: `entry` names it, `epilogue` is the text that turns `v` (one accumulator) into
     /// what is stored at cell `at` of channel cell `cell`; it may use `load_extra`.
-    pub fn call<B>(
+    pub fn call<B: Clone>(
         &self,
         entry: &'static str,
         tuning: &Tuning,
         epilogue: &str,
-        ([x, w, out, argmax], extra): ([B; 4], Option<B>),
+        ([x, w, out], beside): ([B; 3], Beside<B>),
     ) -> Option<Call<B>> {
         let tile = self.tile(tuning)?;
         let fetch = self.fetch(tuning);
@@ -284,13 +298,22 @@ impl Correlation {
             .cells(cell_width(self.kc))
             .workgroup(workgroup(fetch))
             .invocations(self.invocations(&tile))
-            .write(out)
-            .write(argmax)
-            .load("x", x, Texel::floats(pixel), tuning.texels)
-            .load("w", w, Texel::floats(weight), tuning.texels);
-        if let Some(extra) = extra {
-            let texel = Texel::floats(cell_width(self.kc));
-            call = call.load("extra", extra, texel, tuning.texels);
+            .write(out);
+        if self.pool.is_some_and(|pool| pool.argmax) {
+            call = call.write(beside.argmax?);
+        }
+        let mut load = |name, buffer, texel| {
+            call = call.clone().load(name, buffer, texel, tuning.texels);
+        };
+        load("x", x, Texel::floats(pixel));
+        load("w", w, Texel::floats(weight));
+        if let Some(extra) = beside.extra {
+            load("extra", extra, Texel::floats(cell_width(self.kc)));
+        }
+        if self.unpool.is_some() {
+            let [taken, made] = beside.unpool?;
+            load("taken", taken, Texel::words(pixel));
+            load("made", made, Texel::floats(pixel));
         }
         Some(call)
     }
@@ -302,10 +325,10 @@ impl Correlation {
 
     fn text(&self, entry: &str, tile: &Tile, fetch: Fetch, epilogue: &str) -> String {
         let rb = block(self.rc);
-        let mut s = "@group(1) @binding(0) var<storage, read_write> y: array<Cell>;
-@group(1) @binding(1) var<storage, read_write> argmax: array<Words>;
-"
-        .to_owned();
+        let mut s = "@group(1) @binding(0) var<storage, read_write> y: array<Cell>;\n".to_owned();
+        if self.pool.is_some_and(|pool| pool.argmax) {
+            s += "@group(1) @binding(1) var<storage, read_write> argmax: array<Words>;\n";
+        }
         s += &head(entry);
         self.coordinates(&mut s, tile, fetch);
         self.pixels(&mut s, tile, fetch, rb);
@@ -432,10 +455,24 @@ let ox = place % {across}u * {pw}u;"
                 true => format!("min({name}{i}, {}u)", live - 1),
                 false => format!("{name}{i}"),
             });
+            let (y, x, rows, columns) = match self.unpool {
+                None => (y, x, w.ih, w.iw),
+                Some(Unpool {
+                    size: (kh, kw),
+                    windows: (rows, columns),
+                }) => {
+                    let _ = writeln!(s, "let u{i} = {y} % {kh}u * {kw}u + {x} % {kw}u;");
+                    (
+                        format!("{y} / {kh}u"),
+                        format!("{x} / {kw}u"),
+                        rows,
+                        columns,
+                    )
+                }
+            };
             let _ = writeln!(
                 s,
-                "let a{i} = (((n0 + {sample}) * {}u + {y}) * {}u + {x}) * {per_pixel}u;",
-                w.ih, w.iw
+                "let a{i} = (((n0 + {sample}) * {rows}u + {y}) * {columns}u + {x}) * {per_pixel}u;"
             );
         }
     }
@@ -452,7 +489,7 @@ let ox = place % {across}u * {pw}u;"
         let guarded = self.guarded(tile);
         let guarded = guarded.0 || guarded.1;
         let pixels = tile.ns * self.footprint(tile).len();
-        load_pixels(s, pixels, rb, fetch, guarded);
+        load_pixels(s, pixels, rb, fetch, guarded, self.unpool.is_some());
         if self.flipped && rb == 4 {
             self.load_flipped_rows(s, tile);
         }
@@ -640,6 +677,17 @@ var best = Cell(0.0); var taken = Words(0u);",
     }
 }
 
+/// What a correlation may bind beside its operands.
+#[derive(Clone, Copy, Debug)]
+pub struct Beside<B> {
+    /// What the epilogue reads.
+    pub extra: Option<B>,
+    /// Where a pool notes the cells it takes.
+    pub argmax: Option<B>,
+    /// For the way back through a pool, the cells that it took and what it made.
+    pub unpool: Option<[B; 2]>,
+}
+
 /// Invocations to a workgroup.
 fn workgroup(fetch: Fetch) -> usize {
     match fetch {
@@ -681,13 +729,25 @@ impl Display for Channel {
 }
 
 /// `v{i}_{h}`: the vec4s of each pixel's block of channels, or its single channels.
-fn load_pixels(s: &mut String, pixels: usize, rb: usize, fetch: Fetch, guarded: bool) {
+fn load_pixels(
+    s: &mut String,
+    pixels: usize,
+    rb: usize,
+    fetch: Fetch,
+    guarded: bool,
+    unpool: bool,
+) {
     for i in 0..count_of(pixels, fetch) {
         let mut load = |name: String, at: String, zero: &str| {
-            let value = match guarded {
-                true => format!("select({zero}, load_x({at}), k{i})"),
-                false => format!("load_x({at})"),
-            };
+            let mut value = format!("load_x({at})");
+            if unpool {
+                value = format!(
+                    "select(Cell(0.0), {value} * derivative(ACTIVATION, load_made({at})), load_taken({at}) == Words(u{i}))"
+                );
+            }
+            if guarded {
+                value = format!("select({zero}, {value}, k{i})");
+            }
             let _ = writeln!(s, "let {name} = {value};");
         };
         if rb.is_multiple_of(4) {

@@ -225,6 +225,7 @@ let ox = place % {across}u * {}u;",
             flipped: false,
             live: (w.ih, w.iw),
             pool: None,
+            unpool: None,
         };
         let patch = Tile {
             ns: 1,
@@ -237,7 +238,7 @@ let ox = place % {across}u * {}u;",
         let foot = as_correlation.footprint(&patch);
         let (rows, columns) = as_correlation.guarded(&patch);
         let guarded = rows || columns;
-        load_pixels(s, foot.len(), tile.rb, fetch, guarded);
+        load_pixels(s, foot.len(), tile.rb, fetch, guarded, false);
         match self.pool {
             None => self.load_dy(s, tile),
             Some(size) => self.load_pooled_dy(s, tile, size),
