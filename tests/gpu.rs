@@ -9,7 +9,11 @@ use cnn_gpu::data::{Dataset, digits};
 use cnn_gpu::exec::gpu::tuning::{Fetch, Tuning};
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::{Backend, Executor, Step};
-use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequential};
+use cnn_gpu::model::{
+    Activation, ActivationLayer, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
+    Flatten, GlobalMaxPooling2D, MaxPooling2D, Rescaling, Sequential, SpatialDropout2D,
+    ZeroPadding2D,
+};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
 use cnn_gpu::rng::{Key, Stream};
@@ -82,6 +86,35 @@ fn network() -> Sequential {
         .add(Dense::new(10).activation(Activation::Softmax))
 }
 
+/// A network of the layers that a step runs as they are, between convolutions that it fuses.
+fn layers() -> Sequential {
+    Sequential::new([12, 11, 3])
+        .add(Rescaling::new(2.0).offset(-1.0))
+        .add(Conv2D::new(8, 3).activation(Activation::Gelu))
+        .add(MaxPooling2D::new(2))
+        .add(ZeroPadding2D::new(1))
+        .add(Conv2D::new(8, 3).use_bias(false))
+        .add(BatchNormalization::new())
+        .add(ActivationLayer::new(Activation::Silu))
+        .add(SpatialDropout2D::new(0.25))
+        .add(
+            DepthwiseConv2D::new(3)
+                .padding(Padding::Same)
+                .activation(Activation::Selu),
+        )
+        .add(
+            Conv2D::new(16, 2)
+                .dilation_rate(2)
+                .groups(2)
+                .activation(Activation::Relu),
+        )
+        .add(GlobalMaxPooling2D::new())
+        .add(Dense::new(12).activation(Activation::Elu))
+        .add(BatchNormalization::new().momentum(0.5))
+        .add(Dropout::new(0.5))
+        .add(Dense::new(10).activation(Activation::Softmax))
+}
+
 fn noise(model: &Sequential, n: usize) -> Dataset {
     let size: usize = model.input_shape.iter().product();
     let key = Key::new(7).stream(Stream::Check, 0);
@@ -121,14 +154,22 @@ fn trained(mut executor: Box<dyn Executor>, model: &Sequential, batch: usize) ->
 
 #[test]
 fn fused_steps_agree_with_the_reference_in_every_variant() {
-    let model = network();
-    let layout = Layout::new(&model).unwrap_or_else(|e| panic!("{e}"));
-    let expected = trained(common::reference(Arc::clone(&layout)), &model, 8);
+    assert_steps_agree(&network());
+}
+
+#[test]
+fn steps_of_every_layer_agree_with_the_reference_in_every_variant() {
+    assert_steps_agree(&layers());
+}
+
+fn assert_steps_agree(model: &Sequential) {
+    let layout = Layout::new(model).unwrap_or_else(|e| panic!("{e}"));
+    let expected = trained(common::reference(Arc::clone(&layout)), model, 8);
     let tunings = other_variants().into_iter().chain([device().tuning()]);
     for tuning in tunings {
         let gpu = Arc::new(device().with_tuning(tuning));
         let executor = Box::new(GpuExecutor::new(gpu, Arc::clone(&layout)));
-        let got = trained(executor, &model, 8);
+        let got = trained(executor, model, 8);
         for p in &layout.parameters {
             let pairs = got.params[p.range()]
                 .iter()

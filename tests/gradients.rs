@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use cnn_gpu::exec::{DataId, Executor, Program, Step, Values};
 use cnn_gpu::model::{
-    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout,
-    Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D, Rescaling, Sequential,
-    SpatialDropout2D, SumPooling2D, ZeroPadding2D,
+    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
+    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D,
+    Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{BufferId, Op, Plan, Purpose, Role};
@@ -344,5 +344,25 @@ fn of_rescaling_padding_and_global_pools() {
         assert_gradients("global average", &with_head(model));
         let model = image(activation).add(GlobalMaxPooling2D::new().keepdims(true));
         assert_gradients("global max", &with_head(model));
+    }
+}
+
+#[test]
+fn of_dilated_grouped_and_depthwise_convolutions() {
+    for padding in [Padding::Valid, Padding::Same] {
+        let layer = Conv2D::new(4, 2)
+            .padding(padding)
+            .activation(Activation::Tanh);
+        let dilated = layer.clone().dilation_rate((2, 1));
+        assert_gradients("dilated", &conv(dilated));
+        assert_gradients("groups", &conv(layer.groups(2)));
+        let depthwise = DepthwiseConv2D::new((2, 3))
+            .depth_multiplier(2)
+            .padding(padding)
+            .activation(Activation::Gelu);
+        let model = Sequential::new([4, 5, 2])
+            .add(Conv2D::new(2, 1).activation(Activation::Tanh))
+            .add(depthwise);
+        assert_gradients("depthwise", &with_head(model));
     }
 }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout, Flatten,
-    GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, MaxPooling2D, Rescaling,
+    ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
+    Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, MaxPooling2D, Rescaling,
     SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use crate::plan::{Builder, Value};
@@ -85,6 +85,7 @@ pub enum Layer {
     Dropout(Dropout),
     SpatialDropout2D(SpatialDropout2D),
     BatchNormalization(BatchNormalization),
+    DepthwiseConv2D(DepthwiseConv2D),
 }
 
 impl Layer {
@@ -105,6 +106,7 @@ impl Layer {
             Self::Dropout(l) => l,
             Self::SpatialDropout2D(l) => l,
             Self::BatchNormalization(l) => l,
+            Self::DepthwiseConv2D(l) => l,
         }
     }
 }
@@ -133,7 +135,8 @@ into_layer!(
     Rescaling(Rescaling),
     Dropout(Dropout),
     SpatialDropout2D(SpatialDropout2D),
-    BatchNormalization(BatchNormalization)
+    BatchNormalization(BatchNormalization),
+    DepthwiseConv2D(DepthwiseConv2D)
 );
 
 /// The three sizes of an image-shaped input.

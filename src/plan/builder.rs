@@ -187,17 +187,12 @@ impl Builder {
         x: Value,
         w: BufferId,
         bias: Option<BufferId>,
-        window: Window,
-        filters: usize,
+        shape: ConvShape,
         activation: Activation,
     ) -> Value {
-        let shape = ConvShape {
-            window,
-            ic: x.shape.last().copied().unwrap_or(0),
-            oc: filters,
-        };
         let fused = self.fused(activation);
-        let y = self.value(vec![window.oh, window.ow, filters], fused);
+        let window = &shape.window;
+        let y = self.value(vec![window.oh, window.ow, shape.oc], fused);
         self.plan.ops.push(Op::Conv2dForward {
             shape,
             x: x.buffer,

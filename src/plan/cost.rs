@@ -10,11 +10,11 @@ impl Plan {
         match op {
             Op::Gather { x, .. } => len(*x),
             Op::Conv2dForward { shape, y, .. } => {
-                2 * len(*y) * (shape.window.taps() * shape.ic) as u64
+                2 * len(*y) * (shape.window.taps() * shape.group()[0]) as u64
             }
             Op::Conv2dBackwardInput { shape, dy, .. }
             | Op::Conv2dBackwardWeight { shape, dy, .. } => {
-                2 * len(*dy) * (shape.window.taps() * shape.ic) as u64
+                2 * len(*dy) * (shape.window.taps() * shape.group()[0]) as u64
             }
             Op::Pool2dForward { shape, y, .. } => len(*y) * shape.window.taps() as u64,
             Op::Pool2dBackward { shape, dy, .. } => len(*dy) * shape.window.taps() as u64,

@@ -19,6 +19,36 @@ pub struct ConvShape {
     pub ic: usize,
     /// Output channels.
     pub oc: usize,
+    /// Groups of channels: the outputs of one see only its own inputs. The kernel then holds
+    /// `ic / groups` input channels.
+    pub groups: usize,
+}
+
+impl ConvShape {
+    /// A convolution of one group.
+    pub fn new(window: Window, ic: usize, oc: usize) -> Self {
+        Self {
+            window,
+            ic,
+            oc,
+            groups: 1,
+        }
+    }
+
+    /// Input and output channels of a group.
+    pub fn group(&self) -> [usize; 2] {
+        [self.ic / self.groups, self.oc / self.groups]
+    }
+
+    /// Elements of the kernel.
+    pub fn kernel_len(&self) -> usize {
+        self.window.taps() * self.group()[0] * self.oc
+    }
+
+    /// One group, and a window without gaps.
+    pub fn is_plain(&self) -> bool {
+        self.groups == 1 && (self.window.dh, self.window.dw) == (1, 1)
+    }
 }
 
 /// The sizes of a pool.
@@ -93,7 +123,7 @@ pub enum Op {
     /// `x[r, ..] = image[order[offset + r], ..] / 255`, `labels[r] = label[order[offset + r]]` for
     /// the valid rows `r`; zeros in the others.
     Gather { x: BufferId, labels: BufferId },
-    /// `y = f(x ⋆ w + bias)`.
+    /// `y = f(x ⋆ w + bias)`; see [`ConvShape`] for groups. A window's cells lie `dh`, `dw` apart.
     Conv2dForward {
         shape: ConvShape,
         x: BufferId,

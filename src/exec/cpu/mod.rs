@@ -11,6 +11,7 @@
 mod activation;
 mod batch_norm;
 mod conv2d;
+mod conv2d_grouped;
 mod dense;
 mod dropout;
 mod gather;

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::batch_norm::Channels;
 use super::softmax::Loss;
 use super::weights::WeightGradient;
-use super::{activation, conv2d, dense, dropout, gather, pool2d, scratch, softmax};
+use super::{activation, conv2d, conv2d_grouped, dense, dropout, gather, pool2d, scratch, softmax};
 use crate::exec::host::Memory;
 use crate::plan::{BufferId, Op, Through};
 
@@ -180,6 +180,8 @@ fn pack(arch: Arch, ops: &[Op], packed: &mut Vec<Vec<f32>>, memory: &Memory<'_>)
         .par_iter_mut()
         .zip(ops)
         .for_each(|(packed, op)| match *op {
+            Op::Conv2dForward { shape, .. } | Op::Conv2dBackwardInput { shape, .. }
+                if !shape.is_plain() => {}
             Op::Conv2dForward { shape, w, bias, .. } => {
                 conv2d::pack_forward(arch, &shape, floats(w), bias.map(floats), packed);
             }
@@ -349,6 +351,35 @@ impl Group<'_> {
         let packed = &stage.packed[number];
         match *op {
             Op::Gather { x, labels } => self.gather(stage, x, labels, block),
+            Op::Conv2dForward {
+                shape,
+                x,
+                w,
+                bias,
+                y,
+                activation,
+            } if !shape.is_plain() => {
+                let all = |id| stage.memory.floats(id);
+                self.write(y, block, |own, y| {
+                    let x = own.floats(stage, x, block);
+                    let kernel = (all(w), bias.map(all));
+                    arch.dispatch(|| conv2d_grouped::forward(&shape, x, kernel, activation, y));
+                });
+            }
+            Op::Conv2dBackwardInput {
+                shape,
+                dy,
+                w,
+                dx,
+                through,
+            } if !shape.is_plain() => {
+                let w = stage.memory.floats(w);
+                self.write(dx, block, |own, dx| {
+                    let dy = own.floats(stage, dy, block);
+                    arch.dispatch(|| conv2d_grouped::backward_input(&shape, dy, w, dx));
+                    own.through(stage, through, block, dx);
+                });
+            }
             Op::Conv2dForward {
                 shape,
                 x,

@@ -365,7 +365,8 @@ impl Lowered {
             gradient.dy = (live.0 / size.0, live.1 / size.1);
             gradient.pool = Some(size);
         }
-        let tile = gradient.tile(tuning).filter(|_| !tuning.naive);
+        let is_tiled = !tuning.naive && shape.is_plain();
+        let tile = is_tiled.then(|| gradient.tile(tuning)).flatten();
         let Some(tile) = tile else {
             return naive_backward_weight((batch, shape), [x, dy, dw], dbias);
         };
@@ -433,6 +434,8 @@ fn dense(batch: usize, inputs: usize, outputs: usize) -> (usize, ConvShape) {
         kw: 1,
         sh: 1,
         sw: 1,
+        dh: 1,
+        dw: 1,
         pad_top: 0,
         pad_left: 0,
         oh: batch,
@@ -442,6 +445,7 @@ fn dense(batch: usize, inputs: usize, outputs: usize) -> (usize, ConvShape) {
         window,
         ic: inputs,
         oc: outputs,
+        groups: 1,
     };
     (1, shape)
 }
@@ -482,7 +486,7 @@ pub(super) fn through_parts(
     }
 }
 
-fn window_sizes(w: &Window) -> [(&'static str, usize); 10] {
+fn window_sizes(w: &Window) -> [(&'static str, usize); 12] {
     [
         ("IH", w.ih),
         ("IW", w.iw),
@@ -490,6 +494,8 @@ fn window_sizes(w: &Window) -> [(&'static str, usize); 10] {
         ("KW", w.kw),
         ("SH", w.sh),
         ("SW", w.sw),
+        ("DH", w.dh),
+        ("DW", w.dw),
         ("PAD_TOP", w.pad_top),
         ("PAD_LEFT", w.pad_left),
         ("OH", w.oh),
@@ -517,6 +523,7 @@ fn naive_conv2d(entry: &'static str, (batch, shape): (usize, ConvShape)) -> Call
     Call::new(entry, CONV2D)
         .sizes(&window_sizes(&shape.window))
         .sizes(&[("BATCH", batch), ("IC", shape.ic), ("OC", shape.oc)])
+        .sizes(&[("GROUPS", shape.groups)])
 }
 
 fn conv2d_forward(
@@ -546,8 +553,11 @@ fn conv2d_forward(
         unpool: None,
     };
     let buffers = ([x, w, out], beside);
-    let tiled = forward(batch, &shape, size).call(entry, tuning, epilogue, buffers);
-    if let Some(tiled) = tiled.filter(|_| !tuning.naive) {
+    let tiled = match tuning.naive || !shape.is_plain() {
+        true => None,
+        false => forward(batch, &shape, size).call(entry, tuning, epilogue, buffers),
+    };
+    if let Some(tiled) = tiled {
         return tiled.sizes(&sizes);
     }
     let window = shape.window;
@@ -600,7 +610,9 @@ fn fused_pools(plan: &Plan, tuning: &Tuning) -> Vec<FusedPool> {
             },
         ) if between == x && shape.kind == PoolKind::Max && tiles(&shape.window) => {
             let size = (shape.window.kh, shape.window.kw);
-            if !forward(plan.batch, conv, Some((size, true))).is_possible(tuning) {
+            if !conv.is_plain()
+                || !forward(plan.batch, conv, Some((size, true))).is_possible(tuning)
+            {
                 return None;
             }
             let others = plan.ops.iter().filter(|op| op.reads().contains(between));
@@ -644,7 +656,7 @@ fn fused_pool(
         // Only tiled kernels can take the pool's backward pass in.
         let takes_it_in = |op: &Op| match op {
             Op::Conv2dBackwardWeight { shape, .. } => {
-                shape.window.taps() <= tuning.weight_accumulators
+                shape.is_plain() && shape.window.taps() <= tuning.weight_accumulators
             }
             Op::Conv2dBackwardInput { shape, .. } => {
                 cell_width(shape.ic) == cell_width(shape.oc)
@@ -673,7 +685,7 @@ fn tiles(w: &Window) -> bool {
 }
 
 /// The correlation that the gradient of a convolution's input is; none at larger strides, where most
-/// taps meet nothing, and where padding is wider than the kernel.
+/// taps meet nothing, where padding is wider than the kernel, and with groups or gaps.
 fn backward_input(
     batch: usize,
     shape: &ConvShape,
@@ -681,7 +693,7 @@ fn backward_input(
     unpool: Option<Unpool>,
 ) -> Option<Correlation> {
     let window = shape.window;
-    if (window.sh, window.sw) != (1, 1) {
+    if (window.sh, window.sw) != (1, 1) || !shape.is_plain() {
         return None;
     }
     Some(Correlation {
@@ -765,7 +777,7 @@ fn naive_backward_weight(
             .read(Slot::Buffer(dy))
             .write(Slot::Buffer(out))
     };
-    let weights = shape.window.taps() * shape.ic * shape.oc;
+    let weights = shape.kernel_len();
     let bias = dbias.map(|dbias| call("conv2d_backward_bias", shape.oc, dbias));
     [call("conv2d_backward_weight", weights, dw)]
         .into_iter()

@@ -9,9 +9,9 @@ use super::kernel::Access;
 use super::lower::{Block, Lowered, Mode};
 use super::tuning::Tuning;
 use crate::model::{
-    Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout, Flatten,
-    GlobalAveragePooling2D, MaxPooling2D, Rescaling, Sequential, SpatialDropout2D, SumPooling2D,
-    ZeroPadding2D, preset,
+    Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
+    Flatten, GlobalAveragePooling2D, MaxPooling2D, Rescaling, Sequential, SpatialDropout2D,
+    SumPooling2D, ZeroPadding2D, preset,
 };
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
@@ -46,6 +46,13 @@ fn awkward() -> Sequential {
         .add(ZeroPadding2D::new([[1, 0], [2, 3]]))
         .add(Rescaling::new(2.0).offset(-1.0))
         .add(Conv2D::new(8, 2).activation(Activation::Gelu))
+        .add(
+            Conv2D::new(8, 2)
+                .padding(Padding::Same)
+                .dilation_rate(2)
+                .groups(2),
+        )
+        .add(DepthwiseConv2D::new(3).padding(Padding::Same))
         .add(BatchNormalization::new().scale(false).center(false))
         .add(SpatialDropout2D::new(0.25))
         .add(GlobalAveragePooling2D::new())
