@@ -11,8 +11,8 @@ use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::{Backend, Executor, Step};
 use cnn_gpu::model::{
     Activation, ActivationLayer, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
-    Flatten, GlobalMaxPooling2D, MaxPooling2D, Rescaling, Sequential, SpatialDropout2D,
-    ZeroPadding2D,
+    Flatten, GlobalMaxPooling2D, MaxPooling2D, Regularizer, Rescaling, Sequential,
+    SpatialDropout2D, ZeroPadding2D,
 };
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
@@ -93,7 +93,11 @@ fn layers() -> Sequential {
         .add(Conv2D::new(8, 3).activation(Activation::Gelu))
         .add(MaxPooling2D::new(2))
         .add(ZeroPadding2D::new(1))
-        .add(Conv2D::new(8, 3).use_bias(false))
+        .add(
+            Conv2D::new(8, 3)
+                .use_bias(false)
+                .kernel_regularizer(Regularizer::l2(0.01)),
+        )
         .add(BatchNormalization::new())
         .add(ActivationLayer::new(Activation::Silu))
         .add(SpatialDropout2D::new(0.25))
@@ -109,7 +113,8 @@ fn layers() -> Sequential {
                 .activation(Activation::Relu),
         )
         .add(GlobalMaxPooling2D::new())
-        .add(Dense::new(12).activation(Activation::Elu))
+        // A bias before a normalization has next to no gradient, of which Adam makes a whole step.
+        .add(Dense::new(12).use_bias(false).activation(Activation::Elu))
         .add(BatchNormalization::new().momentum(0.5))
         .add(Dropout::new(0.5))
         .add(Dense::new(10).activation(Activation::Softmax))

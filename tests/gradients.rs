@@ -14,7 +14,7 @@ use cnn_gpu::exec::{DataId, Executor, Program, Step, Values};
 use cnn_gpu::model::{
     Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
     DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D,
-    Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
+    Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{BufferId, Op, Plan, Purpose, Role};
@@ -109,7 +109,20 @@ impl Net {
             let exponentials = row.iter().map(|&x| f64::from(x).exp());
             exponentials.sum::<f64>().ln() - f64::from(row[label as usize])
         });
-        losses.sum::<f64>() / BATCH as f64
+        losses.sum::<f64>() / BATCH as f64 + self.penalties()
+    }
+
+    fn penalties(&mut self) -> f64 {
+        let ops = self.plan.ops.clone();
+        let penalties = ops.iter().flat_map(|op| match op {
+            Op::Regularize { penalties } => penalties.as_slice(),
+            _ => &[],
+        });
+        let costs = penalties.map(|p| {
+            let values = self.read(p.w).into_iter().map(f64::from);
+            p.regularizer.penalty(values)
+        });
+        costs.sum()
     }
 
     /// The derivatives of the loss by every element of a buffer.
@@ -366,4 +379,15 @@ fn of_dilated_grouped_and_depthwise_convolutions() {
             .add(depthwise);
         assert_gradients("depthwise", &with_head(model));
     }
+}
+
+#[test]
+fn of_penalties() {
+    let layer = Conv2D::new(3, 2)
+        .kernel_regularizer(Regularizer { l1: 0.01, l2: 0.05 })
+        .bias_regularizer(Regularizer::l2(0.1));
+    assert_gradients(
+        "penalties",
+        &with_head(Sequential::new([4, 5, 2]).add(layer)),
+    );
 }

@@ -77,6 +77,7 @@ operations! {
     batch_norm_forward
     batch_norm_backward_weight
     batch_norm_backward_input
+    regularize
     sgd_update
     rmsprop_update
     adam_update

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::exec::reference::ReferenceExecutor;
 use crate::exec::{DataId, Executor, Program, Step, Values};
 use crate::model::{Activation, PoolKind};
-use crate::plan::{Element, Op, Role, Through};
+use crate::plan::{Element, Op, Through};
 use crate::rng::Key;
 use crate::state::State;
 
@@ -123,7 +123,9 @@ fn outputs(executor: &mut dyn Executor, case: &Case) -> Result<Vec<Named>> {
         outputs.push((name, executor.read(program, id)?));
     }
     match case.op() {
-        Op::SoftmaxCrossEntropy { .. } => outputs.extend(metrics(executor)?),
+        Op::SoftmaxCrossEntropy { .. } | Op::Regularize { .. } => {
+            outputs.extend(metrics(executor)?);
+        }
         Op::Update { .. } => outputs.extend(moments(executor, case)?),
         _ => {}
     }
@@ -142,13 +144,14 @@ fn load(executor: &mut dyn Executor, case: &Case) -> Result<DataId> {
 
 /// Fills the outputs with NaN, so that an element which the operation forgets is found.
 fn poison(executor: &mut dyn Executor, program: Program, case: &Case) -> Result<()> {
+    let reads = case.op().reads();
     for id in case.op().writes() {
         let buffer = case.plan.buffer(id);
-        let values = match (buffer.role, buffer.element) {
-            // An update's weights are its input as well.
-            (Role::Parameter(_), _) => continue,
-            (_, Element::F32) => Values::F32(vec![f32::from_bits(u32::MAX); buffer.len()]),
-            (_, Element::U32) => Values::U32(vec![u32::MAX; buffer.len()]),
+        let values = match buffer.element {
+            // Weights that are updated and gradients that are penalized are inputs as well.
+            _ if reads.contains(&id) => continue,
+            Element::F32 => Values::F32(vec![f32::from_bits(u32::MAX); buffer.len()]),
+            Element::U32 => Values::U32(vec![u32::MAX; buffer.len()]),
         };
         executor.write(program, id, &values)?;
     }
@@ -274,7 +277,8 @@ fn tolerance(op: &Op) -> f64 {
         Op::BatchNormStatistics { .. }
         | Op::BatchNormForward { .. }
         | Op::BatchNormBackwardWeight { .. }
-        | Op::BatchNormBackwardInput { .. } => SUM,
+        | Op::BatchNormBackwardInput { .. }
+        | Op::Regularize { .. } => SUM,
         Op::Update { .. } => QUOTIENT,
     }
 }

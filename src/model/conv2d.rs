@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::layer::{LayerSpec, ParameterSpec, image, yes};
-use super::{Activation, Initializer};
+use super::{Activation, Initializer, Regularizer};
 use crate::plan::{Builder, ConvShape, Value};
 use crate::shape::{Padding, Pair, Window};
 
@@ -63,6 +63,12 @@ pub struct Conv2D {
     /// Default `zeros`.
     #[serde(default = "zeros")]
     pub bias_initializer: Initializer,
+    /// The kernel's penalty. Default none.
+    #[serde(default, skip_serializing_if = "Regularizer::is_none")]
+    pub kernel_regularizer: Regularizer,
+    /// The bias's penalty. Default none.
+    #[serde(default, skip_serializing_if = "Regularizer::is_none")]
+    pub bias_regularizer: Regularizer,
 }
 
 pub(super) fn one() -> Pair {
@@ -92,6 +98,8 @@ impl Conv2D {
             use_bias: true,
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
+            kernel_regularizer: Regularizer::default(),
+            bias_regularizer: Regularizer::default(),
         }
     }
 
@@ -140,6 +148,18 @@ impl Conv2D {
     /// Sets how the kernel starts.
     pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
         self.kernel_initializer = initializer;
+        self
+    }
+
+    /// Sets the kernel's penalty.
+    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.kernel_regularizer = regularizer;
+        self
+    }
+
+    /// Sets the bias's penalty.
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.bias_regularizer = regularizer;
         self
     }
 
@@ -208,6 +228,8 @@ impl LayerSpec for Conv2D {
             self.kernel_initializer,
         );
         let bias = ParameterSpec::new("bias", vec![self.filters], self.bias_initializer);
+        let kernel = kernel.regularized(self.kernel_regularizer);
+        let bias = bias.regularized(self.bias_regularizer);
         std::iter::once(kernel)
             .chain(self.use_bias.then_some(bias))
             .collect()

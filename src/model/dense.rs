@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conv2d::zeros;
 use super::layer::{LayerSpec, ParameterSpec, yes};
-use super::{Activation, Initializer};
+use super::{Activation, Initializer, Regularizer};
 use crate::plan::{Builder, Value};
 use crate::shape::dims;
 
@@ -41,6 +41,12 @@ pub struct Dense {
     /// Default `zeros`.
     #[serde(default = "zeros")]
     pub bias_initializer: Initializer,
+    /// The kernel's penalty. Default none.
+    #[serde(default, skip_serializing_if = "Regularizer::is_none")]
+    pub kernel_regularizer: Regularizer,
+    /// The bias's penalty. Default none.
+    #[serde(default, skip_serializing_if = "Regularizer::is_none")]
+    pub bias_regularizer: Regularizer,
 }
 
 impl Dense {
@@ -53,6 +59,8 @@ impl Dense {
             use_bias: true,
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
+            kernel_regularizer: Regularizer::default(),
+            bias_regularizer: Regularizer::default(),
         }
     }
 
@@ -77,6 +85,18 @@ impl Dense {
     /// Sets how the kernel starts.
     pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
         self.kernel_initializer = initializer;
+        self
+    }
+
+    /// Sets the kernel's penalty.
+    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.kernel_regularizer = regularizer;
+        self
+    }
+
+    /// Sets the bias's penalty.
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.bias_regularizer = regularizer;
         self
     }
 }
@@ -108,6 +128,8 @@ impl LayerSpec for Dense {
             self.kernel_initializer,
         );
         let bias = ParameterSpec::new("bias", vec![self.units], self.bias_initializer);
+        let kernel = kernel.regularized(self.kernel_regularizer);
+        let bias = bias.regularized(self.bias_regularizer);
         std::iter::once(kernel)
             .chain(self.use_bias.then_some(bias))
             .collect()

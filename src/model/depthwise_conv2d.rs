@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conv2d::{one, window, zeros};
 use super::layer::{LayerSpec, ParameterSpec, image, yes};
-use super::{Activation, Initializer};
+use super::{Activation, Initializer, Regularizer};
 use crate::plan::{Builder, ConvShape, Value};
 use crate::shape::{Padding, Pair};
 
@@ -58,6 +58,12 @@ pub struct DepthwiseConv2D {
     /// Default `zeros`.
     #[serde(default = "zeros")]
     pub bias_initializer: Initializer,
+    /// The kernel's penalty. Default none.
+    #[serde(default, skip_serializing_if = "Regularizer::is_none")]
+    pub depthwise_regularizer: Regularizer,
+    /// The bias's penalty. Default none.
+    #[serde(default, skip_serializing_if = "Regularizer::is_none")]
+    pub bias_regularizer: Regularizer,
 }
 
 fn one_kernel() -> usize {
@@ -78,6 +84,8 @@ impl DepthwiseConv2D {
             use_bias: true,
             depthwise_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
+            depthwise_regularizer: Regularizer::default(),
+            bias_regularizer: Regularizer::default(),
         }
     }
 
@@ -129,6 +137,18 @@ impl DepthwiseConv2D {
         self
     }
 
+    /// Sets the kernel's penalty.
+    pub fn depthwise_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.depthwise_regularizer = regularizer;
+        self
+    }
+
+    /// Sets the bias's penalty.
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.bias_regularizer = regularizer;
+        self
+    }
+
     fn shape(&self, input: &[usize]) -> Result<ConvShape, String> {
         let [ih, iw, channels] = image(input)?;
         if self.depth_multiplier == 0 {
@@ -171,6 +191,8 @@ impl LayerSpec for DepthwiseConv2D {
         let kernel = ParameterSpec::new("kernel", kernel, self.depthwise_initializer);
         let bias = vec![channels.saturating_mul(multiplier)];
         let bias = ParameterSpec::new("bias", bias, self.bias_initializer);
+        let kernel = kernel.regularized(self.depthwise_regularizer);
+        let bias = bias.regularized(self.bias_regularizer);
         std::iter::once(kernel)
             .chain(self.use_bias.then_some(bias))
             .collect()

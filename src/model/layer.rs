@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
-    Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, MaxPooling2D, Rescaling,
-    SpatialDropout2D, SumPooling2D, ZeroPadding2D,
+    Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, MaxPooling2D, Regularizer,
+    Rescaling, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use crate::plan::{Builder, Value};
 
@@ -20,6 +20,8 @@ pub struct ParameterSpec {
     pub initializer: Initializer,
     /// Whether the optimizer changes it.
     pub trainable: bool,
+    /// What it adds to the loss.
+    pub regularizer: Regularizer,
 }
 
 impl ParameterSpec {
@@ -30,6 +32,15 @@ impl ParameterSpec {
             shape,
             initializer,
             trainable: true,
+            regularizer: Regularizer::default(),
+        }
+    }
+
+    /// The same with a penalty.
+    pub fn regularized(self, regularizer: Regularizer) -> Self {
+        Self {
+            regularizer,
+            ..self
         }
     }
 

@@ -8,8 +8,8 @@
 use std::sync::Arc;
 
 use super::{
-    BatchNorm, Buffer, BufferId, ConvShape, Dropout, Element, Op, Plan, PoolShape, Purpose, Role,
-    Through,
+    BatchNorm, Buffer, BufferId, ConvShape, Dropout, Element, Op, Penalty, Plan, PoolShape,
+    Purpose, Role, Through,
 };
 use crate::error::{Error, Result};
 use crate::model::{Activation, PoolKind, Sequential};
@@ -159,8 +159,11 @@ impl Builder {
         }
         let dlogits = self.softmax_cross_entropy(&value, labels);
         let dlogits = dlogits.map_err(|message| Error::layer(&self.layer, message))?;
-        if let (Some(dlogits), Some(optimizer)) = (dlogits, self.optimizer) {
+        if let Some(dlogits) = dlogits {
             self.backward(dlogits);
+        }
+        self.regularize(model)?;
+        if let Some(optimizer) = self.optimizer {
             self.update(optimizer);
         }
         Ok(self.plan)
@@ -669,6 +672,28 @@ impl Builder {
             // Without a layer that makes one of its own, the input's gradient is the last one.
             self.plan.buffers[dy.0].name = "d input".into();
         }
+    }
+
+    fn regularize(&mut self, model: &Sequential) -> Result<()> {
+        let mut penalties = Vec::new();
+        for layer in model.resolve()? {
+            for spec in layer.layer.spec().parameters(&layer.input) {
+                let name = format!("{}/{}", layer.name, spec.name);
+                let number = self.plan.layout.find(&name);
+                let penalized = number.filter(|_| !spec.regularizer.is_none());
+                if let Some(w) = penalized.map(BufferId) {
+                    penalties.push(Penalty {
+                        w,
+                        gradient: self.optimizer.map(|_| self.gradient(w)),
+                        regularizer: spec.regularizer,
+                    });
+                }
+            }
+        }
+        if !penalties.is_empty() {
+            self.plan.ops.push(Op::Regularize { penalties });
+        }
+        Ok(())
     }
 
     fn update(&mut self, optimizer: Optimizer) {

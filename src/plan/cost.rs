@@ -38,6 +38,7 @@ impl Plan {
             Op::BatchNormForward { y, .. } => 2 * len(*y),
             Op::BatchNormBackwardWeight { x, .. } => 5 * len(*x),
             Op::BatchNormBackwardInput { x, .. } => 6 * len(*x),
+            Op::Regularize { penalties } => penalties.iter().map(|p| 6 * len(p.w)).sum(),
             Op::Update { params, .. } => params.iter().map(|&p| 10 * len(p)).sum(),
         }
     }

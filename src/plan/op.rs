@@ -5,7 +5,7 @@
 //! get a zero gradient from the loss, so no other operation has to know about short batches.
 
 use super::BufferId;
-use crate::model::{Activation, PoolKind};
+use crate::model::{Activation, PoolKind, Regularizer};
 use crate::optimizer::Optimizer;
 use crate::rng::Key;
 use crate::shape::Window;
@@ -60,6 +60,17 @@ pub struct PoolShape {
     pub c: usize,
     /// What it makes of the cells.
     pub kind: PoolKind,
+}
+
+/// The penalty on one parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Penalty {
+    /// The parameter.
+    pub w: BufferId,
+    /// Its gradient, in training.
+    pub gradient: Option<BufferId>,
+    /// How much it costs.
+    pub regularizer: Regularizer,
 }
 
 /// What a dropout draws: one number for each of `width` places of a sample, which repeat until all
@@ -295,6 +306,10 @@ pub enum Op {
         dbeta: BufferId,
         dx: BufferId,
     },
+    /// For each penalty: the step's loss grows by `rows * (l1 * Σ |w| + l2 * Σ w²)`, so that the mean
+    /// over the rows grows by the penalty, and in training the gradient by
+    /// `l1 * sign(w) + 2 * l2 * w`.
+    Regularize { penalties: Vec<Penalty> },
     /// One optimizer step over all parameters; see [`Optimizer`] for the formulas.
     Update {
         optimizer: Optimizer,
@@ -327,6 +342,7 @@ impl Op {
             Self::BatchNormForward { .. } => "batch_norm_forward",
             Self::BatchNormBackwardWeight { .. } => "batch_norm_backward_weight",
             Self::BatchNormBackwardInput { .. } => "batch_norm_backward_input",
+            Self::Regularize { .. } => "regularize",
             Self::Update { optimizer, .. } => match optimizer {
                 Optimizer::Sgd { .. } => "sgd_update",
                 Optimizer::RmsProp { .. } => "rmsprop_update",
@@ -357,6 +373,7 @@ impl Op {
         "batch_norm_forward",
         "batch_norm_backward_weight",
         "batch_norm_backward_input",
+        "regularize",
         "sgd_update",
         "rmsprop_update",
         "adam_update",
@@ -426,6 +443,10 @@ impl Op {
                 let all = [*x, *dy, *mean, *variance, *dgamma, *dbeta];
                 all.into_iter().chain(*gamma).collect()
             }
+            Self::Regularize { penalties } => {
+                let weights = penalties.iter().map(|p| p.w);
+                weights.chain(self.writes()).collect()
+            }
             Self::Update {
                 params, gradients, ..
             } => params.iter().chain(gradients).copied().collect(),
@@ -468,6 +489,7 @@ impl Op {
             } => vec![*mean, *variance, moving[0], moving[1]],
             Self::BatchNormBackwardWeight { dgamma, dbeta, .. } => vec![*dgamma, *dbeta],
             Self::BatchNormBackwardInput { dx, .. } => vec![*dx],
+            Self::Regularize { penalties } => penalties.iter().filter_map(|p| p.gradient).collect(),
             Self::Update { params, .. } => params.clone(),
         }
     }

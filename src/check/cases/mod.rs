@@ -12,6 +12,7 @@ mod dense;
 mod dropout;
 mod gather;
 mod pool2d;
+mod regularize;
 mod softmax;
 mod update;
 
@@ -31,6 +32,7 @@ pub fn all() -> Vec<Case> {
         softmax::cases(),
         dropout::cases(),
         batch_norm::cases(),
+        regularize::cases(),
         update::cases(),
     ];
     families.into_iter().flatten().collect()

@@ -33,7 +33,7 @@ use super::Description;
 use super::host::{HostExecutor, Kernels, Memory};
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
-use crate::plan::{BufferId, Op};
+use crate::plan::{BufferId, Op, Penalty};
 
 /// An executor on the CPU.
 pub type CpuExecutor = HostExecutor<Cpu>;
@@ -99,6 +99,7 @@ fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut
                 params,
                 gradients,
             }) => run_update(arch, optimizer, params, gradients, memory),
+            Some(Op::Regularize { penalties }) => regularize(penalties, memory),
             Some(op) => batch_norm::run(op, memory),
             None => {}
         }
@@ -109,8 +110,27 @@ fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut
 fn needs_all_rows(op: &Op) -> bool {
     matches!(
         op,
-        Op::Update { .. } | Op::BatchNormStatistics { .. } | Op::BatchNormBackwardWeight { .. }
+        Op::Update { .. }
+            | Op::Regularize { .. }
+            | Op::BatchNormStatistics { .. }
+            | Op::BatchNormBackwardWeight { .. }
     )
+}
+
+fn regularize(penalties: &[Penalty], memory: &mut Memory<'_>) {
+    for penalty in penalties {
+        let rule = penalty.regularizer;
+        let w = memory.floats(penalty.w);
+        let cost = rule.penalty(w.iter().map(|&w| w.into()));
+        memory.metrics.loss_sum += (memory.rows as f64 * cost) as f32;
+        if let Some(id) = penalty.gradient {
+            let mut gradient = memory.take(id);
+            for (g, &w) in gradient.iter_mut().zip(memory.floats(penalty.w)) {
+                *g += rule.gradient(w.into()) as f32;
+            }
+            memory.put(id, gradient);
+        }
+    }
 }
 
 fn run_update(

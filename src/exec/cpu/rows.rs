@@ -168,6 +168,7 @@ fn written_rows(op: &Op) -> ([Option<BufferId>; 2], Option<BufferId>) {
         | Op::DenseBackwardWeight { .. }
         | Op::BatchNormStatistics { .. }
         | Op::BatchNormBackwardWeight { .. }
+        | Op::Regularize { .. }
         | Op::Update { .. } => ([None, None], None),
     }
 }
@@ -217,6 +218,7 @@ fn pack(arch: Arch, ops: &[Op], packed: &mut Vec<Vec<f32>>, memory: &Memory<'_>)
             | Op::BatchNormForward { .. }
             | Op::BatchNormBackwardWeight { .. }
             | Op::BatchNormBackwardInput { .. }
+            | Op::Regularize { .. }
             | Op::Update { .. } => {}
         });
 }
@@ -567,6 +569,7 @@ impl Group<'_> {
             // Not operations on rows; they stand between the stretches of those that are.
             Op::BatchNormStatistics { .. }
             | Op::BatchNormBackwardWeight { .. }
+            | Op::Regularize { .. }
             | Op::Update { .. } => {}
         }
     }

@@ -82,6 +82,7 @@ impl WeightGradient {
             | Op::BatchNormForward { .. }
             | Op::BatchNormBackwardWeight { .. }
             | Op::BatchNormBackwardInput { .. }
+            | Op::Regularize { .. }
             | Op::Update { .. } => None,
         }
     }

@@ -57,9 +57,10 @@ pub struct Block {
 }
 
 /// Whether operations run one by one, or as a step in which neighbours are fused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Each operation writes what the plan says. For tests, fixtures and comparison.
+    #[default]
     Alone,
     /// A convolution and the max pool behind it are one call; what lies between is not written.
     Step,
@@ -74,6 +75,9 @@ pub struct Lowered {
     pub pending: Vec<std::ops::Range<usize>>,
     /// The blocks that are sums of partials.
     pub blocks: Vec<Block>,
+    /// How many of those a call before the optimizer's has summed.
+    summed: usize,
+    mode: Mode,
     /// Floats of partial gradients.
     pub partials: usize,
     /// The pools that are fused with the convolution before them.
@@ -117,7 +121,10 @@ const BLOCK: usize = 64;
 impl Lowered {
     /// The calls of `plan` for an adapter with this tuning.
     pub fn new(plan: &Plan, tuning: &Tuning, mode: Mode) -> Self {
-        let mut lowered = Self::default();
+        let mut lowered = Self {
+            mode,
+            ..Self::default()
+        };
         if mode == Mode::Step && !tuning.naive {
             lowered.fused = fused_pools(plan, tuning);
             lowered.dense_behind = dense_behind(plan);
@@ -131,11 +138,22 @@ impl Lowered {
         lowered
     }
 
+    /// The call that sums what partials there are, for operations of a step that need whole gradients
+    /// before the optimizer does.
+    fn sum_now(&mut self, tuning: &Tuning) -> Option<Call<Slot>> {
+        let rest = self.summed..self.blocks.len();
+        if self.mode == Mode::Alone || rest.is_empty() {
+            return None;
+        }
+        self.summed = rest.end;
+        Some(Self::reduce(tuning, rest))
+    }
+
     /// All blocks of the arena in their order, for the optimizer of a step: it sums the partials on
     /// the way.
     pub fn arena(&self, plan: &Plan) -> Vec<Block> {
         let mut arena = vec![Block::default(); plan.layout.len.div_ceil(BLOCK)];
-        for block in &self.blocks {
+        for block in &self.blocks[self.summed..] {
             arena[block.to as usize * 4 / BLOCK] = *block;
         }
         arena
@@ -335,6 +353,13 @@ impl Lowered {
             | Op::BatchNormForward { .. }
             | Op::BatchNormBackwardWeight { .. }
             | Op::BatchNormBackwardInput { .. } => lower_layers::calls(plan, tuning, op),
+            Op::Regularize { penalties } => {
+                let sum = self.sum_now(tuning);
+                let calls = penalties
+                    .iter()
+                    .map(|p| lower_layers::regularize(plan, tuning, p));
+                sum.into_iter().chain(calls).collect()
+            }
             Op::Update { optimizer, .. } => vec![update(plan, tuning, optimizer)],
         }
     }

@@ -1,11 +1,11 @@
-//! The calls of dropout, rescaling and batch normalization.
+//! The calls of dropout, rescaling, batch normalization and penalties.
 
 use super::kernel::Call;
 use super::lower::{Slot, through_parts};
 use super::texels::Texel;
 use super::tile::cell_width;
 use super::tuning::Tuning;
-use crate::plan::{BatchNorm, BufferId, Dropout, Op, Plan, Through};
+use crate::plan::{BatchNorm, BufferId, Dropout, Op, Penalty, Plan, Through};
 
 /// The calls of one of these operations; none of another.
 pub(super) fn calls(plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
@@ -125,9 +125,33 @@ pub(super) fn calls(plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
         | Op::SoftmaxForward { .. }
         | Op::SoftmaxBackward { .. }
         | Op::SoftmaxCrossEntropy { .. }
+        | Op::Regularize { .. }
         | Op::Update { .. } => return vec![],
     };
     vec![call]
+}
+
+/// The call of one penalty, after all gradients are summed.
+pub(super) fn regularize(plan: &Plan, tuning: &Tuning, penalty: &Penalty) -> Call<Slot> {
+    let Penalty {
+        w,
+        gradient,
+        regularizer,
+    } = *penalty;
+    Call::new(
+        "regularize",
+        include_str!("../../../shaders/regularize.wgsl"),
+    )
+    .workgroup(SUMMING)
+    .sizes(&[
+        ("LEN", plan.buffer(w).len()),
+        ("HAS_GRADIENT", usize::from(gradient.is_some())),
+    ])
+    .numbers(&[("L1", regularizer.l1 as f32), ("L2", regularizer.l2 as f32)])
+    .invocations(1)
+    .write(Slot::Metrics)
+    .write(gradient.map_or(Slot::Nothing, Slot::Buffer))
+    .load("w", Slot::Buffer(w), Texel::floats(1), tuning.texels)
 }
 
 /// Binds buffers to be read, `width` floats at a time.

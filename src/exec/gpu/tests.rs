@@ -10,8 +10,8 @@ use super::lower::{Block, Lowered, Mode};
 use super::tuning::Tuning;
 use crate::model::{
     Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
-    Flatten, GlobalAveragePooling2D, MaxPooling2D, Rescaling, Sequential, SpatialDropout2D,
-    SumPooling2D, ZeroPadding2D, preset,
+    Flatten, GlobalAveragePooling2D, MaxPooling2D, Regularizer, Rescaling, Sequential,
+    SpatialDropout2D, SumPooling2D, ZeroPadding2D, preset,
 };
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
@@ -52,7 +52,11 @@ fn awkward() -> Sequential {
                 .dilation_rate(2)
                 .groups(2),
         )
-        .add(DepthwiseConv2D::new(3).padding(Padding::Same))
+        .add(
+            DepthwiseConv2D::new(3)
+                .padding(Padding::Same)
+                .depthwise_regularizer(Regularizer::l2(0.01)),
+        )
         .add(BatchNormalization::new().scale(false).center(false))
         .add(SpatialDropout2D::new(0.25))
         .add(GlobalAveragePooling2D::new())
