@@ -2,7 +2,8 @@
 //!
 //! `n` is the batch, images are `[n, h, w, c]`, kernels `[kh, kw, ic, oc]` or `[in, out]`; `dx` is
 //! the gradient of the loss by `x`. Rows of the batch past the valid ones hold zeros on entry and
-//! get a zero gradient from the loss, so no other operation has to know about short batches.
+//! get a zero gradient from the loss, so that of the others only batch normalization, whose
+//! statistics are the valid rows', and the penalties have to know about short batches.
 
 use super::BufferId;
 use crate::model::{Activation, PoolKind, Regularizer};
