@@ -1,14 +1,15 @@
 // softmax_cross_entropy: probabilities, loss, correct count and the logits' gradient in one.
 //
 //   p[r, i] = softmax(logits[r])[i]
-//   loss[r] = ln Σ_j exp(logits[r, j] - m) - (logits[r, label] - m),  m = max_j logits[r, j]
-//   dlogits[r, i] = (p[r, i] - (i == label)) / rows for the valid rows, 0 for the others
+//   loss[r] = weight * (ln Σ_j exp(logits[r, j] - m) - (logits[r, label] - m)),
+//             m = max_j logits[r, j],  weight = class_weight(label)
+//   dlogits[r, i] = weight * (p[r, i] - (i == label)) / rows for the valid rows, 0 for the others
 //   metrics[slot] = (Σ_r loss[r], number of valid rows whose first largest logit is the label's)
 //
 // One workgroup for the whole batch: invocation k takes rows k, k + WORKGROUP, ..., and the sums
 // meet in a tree of fixed shape, so that their order never changes. Host constants: BATCH, CLASSES,
-// HAS_DLOGITS. A Cell is one f32. What follows a row is `behind(r)`, which is nothing, or
-// dense_behind.wgsl.
+// HAS_DLOGITS, and the function class_weight. A Cell is one f32. What follows a row is `behind(r)`,
+// which is nothing, or dense_behind.wgsl.
 
 struct Metrics {
     loss: f32,
@@ -44,17 +45,18 @@ fn softmax_cross_entropy(@builtin(local_invocation_index) local: u32) {
             sum += exp(logits[row + i] - largest);
         }
         let label = labels[r];
+        let weight = class_weight(label);
         for (var i = 0u; i < CLASSES; i++) {
             let p = exp(logits[row + i] - largest) / sum;
             probabilities[row + i] = p;
             if HAS_DLOGITS == 1u {
-                let d = (p - select(0.0, 1.0, i == label)) / f32(step.rows);
+                let d = weight * (p - select(0.0, 1.0, i == label)) / f32(step.rows);
                 dlogits[row + i] = select(0.0, d, r < step.rows);
             }
         }
         behind(r);
         if r < step.rows {
-            loss += log(sum) - (logits[row + label] - largest);
+            loss += weight * (log(sum) - (logits[row + label] - largest));
             correct += select(0u, 1u, best == label);
         }
     }

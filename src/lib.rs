@@ -9,10 +9,11 @@
 //! 5. [`state`]: what training changes; [`optimizer`]: how.
 //! 6. [`train`]: the only training loop.
 //! 7. [`run`]: what a run leaves on disk.
-//! 8. [`check`]: whether a device's arithmetic is right.
+//! 8. [`check`]: whether a device's arithmetic is right; [`bench`]: how fast it is.
 //!
 //! Random numbers come from [`rng`], sizes of windows from [`shape`].
 
+pub mod bench;
 pub mod check;
 pub mod data;
 pub mod error;

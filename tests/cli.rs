@@ -110,7 +110,10 @@ fn a_run_leaves_results_on_stdout_and_all_its_files() {
 
     let first = folder.path().join("first");
     let csv = fs::read_to_string(first.join("history.csv")).unwrap();
-    assert!(csv.starts_with("epoch,loss,accuracy,seconds,images_per_second\n1,"));
+    assert!(
+        csv.starts_with("epoch,loss,accuracy,learning_rate,seconds,images_per_second\n1,"),
+        "{csv}"
+    );
     assert_eq!(csv.lines().count(), 3);
     let jsonl = fs::read(first.join("history.jsonl")).unwrap();
     assert_eq!(json_lines(&jsonl), lines[..2]);
@@ -257,8 +260,21 @@ fn arguments_out_of_range_are_usage_errors() {
     assert_eq!(run(folder.path(), &[]).status.code(), Some(2));
     only_says(&run(folder.path(), &["fly"]), 2, "fly");
     only_says(&run(folder.path(), &["evaluate"]), 2, "<RUN>");
-    let args = ["plan", "--batch-size", "-1"];
-    only_says(&run(folder.path(), &args), 2, "'-1'");
+    for command in ["plan", "bench"] {
+        let args = [command, "--batch-size", "-1"];
+        only_says(&run(folder.path(), &args), 2, "'-1'");
+    }
+    let cases: &[(&[&str], &str)] = &[
+        (&["--batch-size", "0"], "batch size"),
+        (&["--batch-size", "8", "--scaling"], "--scaling"),
+        (&["--model", "resnet"], "mnist-cnn"),
+        (&["--backend", "cpu", "--adapter", "0"], "--adapter"),
+        (&["--threads", "0"], "threads"),
+    ];
+    for (args, word) in cases {
+        let args = [&["bench"], *args].concat();
+        only_says(&run(folder.path(), &args), 2, word);
+    }
     for tolerance in ["0", "-1", "nan", "inf"] {
         let fixture = ["selfcheck", "--model", "mnist-cnn", "--fixture", "f"];
         let args = [&fixture[..], &["--tolerance", tolerance]].concat();
@@ -427,6 +443,7 @@ fn every_command_has_help_with_examples() {
         "plan",
         "devices",
         "selfcheck",
+        "bench",
     ] {
         let output = run(folder.path(), &[command, "--help"]);
         assert!(output.status.success());
@@ -452,6 +469,151 @@ fn devices_lists_the_cpu_and_what_auto_takes() {
     assert!(devices["adapters"].is_array() && devices["auto"]["adapter"].is_string());
 }
 
+/// A number above zero that is not absurd.
+#[track_caller]
+fn positive(value: &Value) -> f64 {
+    let number = value.as_f64().unwrap_or_else(|| panic!("{value}"));
+    assert!(number > 0.0 && number < 1e15, "{number}");
+    number
+}
+
+#[track_caller]
+fn near(a: f64, b: f64) {
+    assert!((a - b).abs() <= 1e-6 * b.abs(), "{a} is not {b}");
+}
+
+fn bench(args: &[&str]) -> Value {
+    let folder = TempDir::new().unwrap();
+    let common = ["bench", "--model", "mnist-mlp", "--format", "json"];
+    let output = run(folder.path(), &[&common, args].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = json_lines(&output.stdout);
+    assert_eq!(lines.len(), 1);
+    lines[0].clone()
+}
+
+/// What holds on every device; returns the names of all operations.
+fn bench_is_plausible(report: &Value, batch: f64) -> Vec<String> {
+    assert_eq!(report["model"], "mnist-mlp");
+    assert_eq!(report["batch_size"], batch);
+    let peak = &report["peak"];
+    let (gflops, gbytes) = (
+        positive(&peak["gflops"]),
+        positive(&peak["gbytes_per_second"]),
+    );
+    let step = positive(&report["step"]["seconds"]);
+    near(positive(&report["step"]["images_per_second"]), batch / step);
+    near(
+        positive(&report["gflops"]),
+        positive(&report["flops"]) / step / 1e9,
+    );
+    assert_eq!(report["epoch_images"], 60_000);
+    let steps = (60_000.0 / batch).ceil();
+    near(positive(&report["epoch_seconds"]), steps * step);
+
+    let mut names = Vec::new();
+    let mut flops = 0.0;
+    for row in report["operations"]["rows"].as_array().unwrap() {
+        let of_row = row["operations"].as_array().unwrap();
+        names.extend(of_row.iter().map(|name| name.as_str().unwrap().to_owned()));
+        flops += row["flops"].as_f64().unwrap();
+        let seconds = row["seconds"].as_f64().unwrap();
+        if of_row.is_empty() || seconds == 0.0 {
+            continue;
+        }
+        near(
+            positive(&row["gflops"]),
+            row["flops"].as_f64().unwrap() / seconds / 1e9,
+        );
+        let at_best =
+            (row["flops"].as_f64().unwrap() / gflops).max(row["bytes"].as_f64().unwrap() / gbytes);
+        near(positive(&row["share"]), at_best / 1e9 / seconds);
+    }
+    near(flops, positive(&report["flops"]));
+    names.sort();
+    names
+}
+
+const MLP_OPERATIONS: [&str; 8] = [
+    "adam_update",
+    "dense_backward_input",
+    "dense_backward_weight",
+    "dense_backward_weight",
+    "dense_forward",
+    "dense_forward",
+    "gather",
+    "softmax_cross_entropy",
+];
+
+#[test]
+fn bench_measures_the_cpu() {
+    let report = bench(&["--backend", "cpu", "--batch-size", "7"]);
+    assert_eq!(bench_is_plausible(&report, 7.0), MLP_OPERATIONS);
+    assert_eq!(report["device"]["backend"], "cpu");
+    assert_eq!(report["operations"]["clock"], "operations_alone");
+    assert!(report["dispatches"].is_null());
+}
+
+/// Fails where there is no adapter, as every test of the GPU does.
+#[test]
+fn bench_measures_a_gpu() {
+    let backend = std::env::var("CNN_GPU_TEST_BACKEND").unwrap_or_else(|_| "vulkan".into());
+    let report = bench(&["--backend", &backend]);
+    assert_eq!(bench_is_plausible(&report, 64.0), MLP_OPERATIONS);
+    assert_eq!(report["device"]["backend"], backend.as_str());
+    let rows = report["operations"]["rows"].as_array().unwrap().len();
+    assert_eq!(report["dispatches"], rows);
+    let clock = report["operations"]["clock"].as_str().unwrap();
+    assert!(
+        ["timestamps", "dispatches_alone"].contains(&clock),
+        "{clock}"
+    );
+}
+
+#[test]
+fn bench_scales_over_batches_and_sides() {
+    let report = bench(&["--backend", "cpu", "--scaling"]);
+    let sizes = |table: &str, size: &dyn Fn(&Value) -> u64| -> Vec<u64> {
+        let rows = report[table].as_array().unwrap();
+        for row in rows {
+            if row["skipped"].is_null() {
+                let step = positive(&row["seconds"]);
+                let batch = positive(&row["batch_size"]);
+                near(positive(&row["images_per_second"]), batch / step);
+                positive(&row["ns_per_mac"]);
+            } else {
+                assert!(!row["skipped"].as_str().unwrap().is_empty());
+                assert!(row["seconds"].is_null());
+            }
+        }
+        rows.iter().map(size).collect()
+    };
+    let batches = sizes("batches", &|row| row["batch_size"].as_u64().unwrap());
+    assert_eq!(batches, [1, 4, 16, 64, 256, 1024, 4096]);
+    let sides = sizes("sides", &|row| row["image"][0].as_u64().unwrap());
+    assert_eq!(sides, [28, 56, 112, 224]);
+}
+
+#[test]
+fn bench_prints_tables() {
+    let folder = TempDir::new().unwrap();
+    let args = ["bench", "--backend", "cpu", "--model", "mnist-mlp"];
+    let output = run(folder.path(), &args);
+    // A GPU's driver may keep compiled kernels there; the program itself writes nothing.
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    let table = text(&output.stdout);
+    for word in [
+        "peak ",
+        "dense_forward ",
+        "wall clock",
+        "step ",
+        "epoch ",
+        "images/s",
+    ] {
+        assert!(table.contains(word), "no `{word}` in: {table}");
+    }
+}
+
 #[test]
 fn a_reader_that_leaves_is_no_failure() {
     let mut child = std::process::Command::new(PROGRAM)
@@ -470,4 +632,181 @@ fn a_reader_that_leaves_is_no_failure() {
         .unwrap();
     assert!(child.wait().unwrap().success(), "{message}");
     assert_eq!(message, "");
+}
+
+#[test]
+fn early_stopping_leaves_the_best_epochs_weights_and_says_so() {
+    let folder = TempDir::new().unwrap();
+    // A rate that makes things worse after the first epochs.
+    let output = quick(
+        folder.path(),
+        &[
+            "--out",
+            "run",
+            "--format",
+            "json",
+            "--epochs",
+            "30",
+            "--learning-rate",
+            "0.05",
+            "--validation-split",
+            "0.25",
+            "--early-stopping",
+            "1",
+            "--restore-best-weights",
+            "--checkpoint-best",
+            "--class-weight",
+            "3=2,5=0.5",
+        ],
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = json_lines(&output.stdout);
+    let (report, epochs) = lines.split_last().unwrap();
+    let losses: Vec<f64> = epochs
+        .iter()
+        .map(|e| e["val_loss"].as_f64().unwrap())
+        .collect();
+    let best = (1..=losses.len())
+        .min_by(|a, b| losses[a - 1].total_cmp(&losses[b - 1]))
+        .unwrap();
+    assert_eq!(report["restored_epoch"], best);
+    let stopped = epochs.len() < 30;
+    assert_eq!(
+        report["ending"],
+        if stopped { "stopped" } else { "finished" }
+    );
+    let message = text(&output.stderr);
+    let restored = format!("the weights of epoch {best}, the best, are put back");
+    assert!(message.contains(&restored), "{message}");
+    assert_eq!(message.contains("early stopping after epoch"), stopped);
+
+    let run = folder.path().join("run");
+    let [last, best] = ["model.safetensors", "best.safetensors"].map(|name| {
+        let path = run.join(name);
+        cnn_gpu::run::weights::load(&path).unwrap().1.weights_hash()
+    });
+    assert_eq!(
+        (&last, report["weights_hash"].as_str().unwrap()),
+        (&best, &*last)
+    );
+    let csv = fs::read_to_string(run.join("history.csv")).unwrap();
+    assert!(
+        csv.starts_with("epoch,loss,accuracy,val_loss,val_accuracy,"),
+        "{csv}"
+    );
+    let config = cnn_gpu::run::RunFolder::open(&run)
+        .unwrap()
+        .config()
+        .unwrap();
+    assert!(
+        config
+            .callbacks
+            .early_stopping
+            .is_some_and(|e| e.restores())
+    );
+    assert_eq!(config.training.class_weight[&3], 2.0);
+}
+
+#[test]
+fn evaluate_tells_more_when_asked() {
+    let folder = TempDir::new().unwrap();
+    assert!(quick(folder.path(), &["--out", "run"]).status.success());
+    let evaluate = |more: &[&str]| {
+        let device = ["evaluate", "run", "--backend", "cpu", "--metrics"];
+        run(folder.path(), &[&device[..], more].concat())
+    };
+    let output = evaluate(&["--format", "json", "--top-k", "2", "--worst", "4"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let found = &json_lines(&output.stdout)[0];
+    let confusion = found["confusion"].as_array().unwrap();
+    let count = |row: &Value| -> u64 {
+        (row.as_array().unwrap().iter())
+            .filter_map(Value::as_u64)
+            .sum()
+    };
+    assert_eq!(confusion.iter().map(count).sum::<u64>(), 10_000);
+    let right: u64 = (0..10).filter_map(|i| confusion[i][i].as_u64()).sum();
+    assert_eq!(found["correct"], right);
+    assert!(found["top_k_accuracy"].as_f64() > found["accuracy"].as_f64());
+    assert_eq!(found["classes"].as_array().unwrap().len(), 10);
+    let worst = found["worst"].as_array().unwrap();
+    assert_eq!(worst.len(), 4);
+    assert_ne!(worst[0]["label"], worst[0]["predicted"]);
+
+    let tables = text(&evaluate(&[]).stdout);
+    for words in ["top-3 accuracy", "precision", "taken as", "worst mistakes"] {
+        assert!(tables.contains(words), "{tables}");
+    }
+    fails(&evaluate(&["--top-k", "11"]), 2, &["from 1 to 10"]);
+}
+
+#[test]
+fn a_schedule_and_steps_per_epoch_reach_the_history() {
+    let folder = TempDir::new().unwrap();
+    let more = [
+        "--out",
+        "run",
+        "--lr-schedule",
+        "step:1:0.5",
+        "--steps-per-epoch",
+        "3",
+    ];
+    let output = quick(folder.path(), &more);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = json_lines(&fs::read(folder.path().join("run/history.jsonl")).unwrap());
+    let rates: Vec<f64> = lines
+        .iter()
+        .map(|e| e["learning_rate"].as_f64().unwrap())
+        .collect();
+    assert_eq!(rates, [0.001, 0.0005]);
+    let result = fs::read_to_string(folder.path().join("run/result.json")).unwrap();
+    let result: Value = serde_json::from_str(&result).unwrap();
+    assert_eq!(result["steps"], 6);
+}
+
+#[test]
+fn terminate_on_nan_makes_an_explosion_an_ending() {
+    let folder = TempDir::new().unwrap();
+    let more = [
+        "--optimizer",
+        "sgd",
+        "--learning-rate",
+        "1e30",
+        "--out",
+        "run",
+        "--terminate-on-nan",
+    ];
+    let output = quick(folder.path(), &more);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).contains("stopped         the loss became"));
+}
+
+#[test]
+fn what_fit_cannot_do_is_refused_before_data_are_sought() {
+    let folder = TempDir::new().unwrap();
+    let refused = |more: &[&str], word: &str| only_says(&quick(folder.path(), more), 2, word);
+    refused(&["--early-stopping", "2"], "--validation-split");
+    refused(&["--checkpoint-best"], "--monitor loss");
+    refused(&["--restore-best-weights"], "--early-stopping");
+    refused(&["--validation-split", "1"], "validation split 1");
+    refused(&["--validation-freq", "0"], "at least 1");
+    refused(&["--steps-per-epoch", "-1"], "--steps-per-epoch");
+    refused(&["--initial-epoch", "2"], "no epoch");
+    refused(&["--class-weight", "3"], "3=2");
+    refused(&["--class-weight", "12=2"], "class 12");
+    refused(&["--class-weight", "1=-2"], "from 0 on");
+    refused(&["--lr-schedule", "linear"], "one-cycle");
+    refused(&["--monitor", "val_los"], "val_loss");
+    refused(
+        &[
+            "--reduce-lr-on-plateau",
+            "1",
+            "--monitor",
+            "loss",
+            "--lr-factor",
+            "1",
+        ],
+        "--lr-factor",
+    );
+    refused(&["--validation-data", "train"], "test");
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use cnn_gpu::check::{cases, check_case};
 use cnn_gpu::data::{Dataset, digits};
-use cnn_gpu::exec::gpu::tuning::{Fetch, Tuning};
+use cnn_gpu::exec::gpu::tuning::Tuning;
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::{Backend, Executor, Step};
 use cnn_gpu::model::{
@@ -29,16 +29,8 @@ fn device() -> GpuDevice {
 
 /// The variants that are not this adapter's own choice, but can run on it.
 fn other_variants() -> Vec<Tuning> {
-    let own = device().tuning();
-    let all = [
-        Tuning::NAIVE,
-        Tuning::HARDWARE,
-        Tuning::SOFTWARE,
-        Tuning::SOFTWARE_SUBGROUP,
-    ];
-    // Handing pixels round needs subgroups of 8, which only an adapter that chose it surely has.
-    let can = |t: &Tuning| t.fetch == Fetch::Direct || own.fetch == Fetch::Subgroup;
-    all.into_iter().filter(|t| *t != own && can(t)).collect()
+    let others = device().variants().into_iter().skip(1);
+    others.map(|(_, tuning)| tuning).collect()
 }
 
 /// Every fourth case of the tiled operations; the adapter's own choice runs all of them in

@@ -11,7 +11,9 @@ use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::state::State;
 use cnn_gpu::train::callbacks::{CONTINUE, STOP, Verdict};
-use cnn_gpu::train::{Callback, Ending, EpochLogs, History, Interrupt, Options, Progress, Trainer};
+use cnn_gpu::train::{
+    Callback, Ending, EpochLogs, History, Interrupt, Options, Progress, Trainer, Training,
+};
 
 const SHAPE: [usize; 3] = [2, 2, 1];
 
@@ -41,7 +43,7 @@ struct Recorder {
 }
 
 impl Callback for Recorder {
-    fn on_train_begin(&mut self) -> cnn_gpu::Result<()> {
+    fn on_train_begin(&mut self, _training: &Training) -> cnn_gpu::Result<()> {
         self.heard.push("train".into());
         Ok(())
     }

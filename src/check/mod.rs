@@ -3,6 +3,7 @@
 //! - [`cases`]: for every operation, small problems with awkward sizes: [`Case`].
 //! - [`check_case`]: runs one on any executor and compares it with the reference.
 //! - [`fixture`]: whole models with the numbers that Keras computed for them.
+//! - [`trajectory`]: a short training run against the CPU's.
 //! - [`Report`]: what `selfcheck` prints.
 
 mod case;
@@ -10,6 +11,7 @@ pub mod cases;
 pub mod fixture;
 mod report;
 mod run;
+mod trajectory;
 
 use std::sync::Arc;
 
@@ -18,6 +20,7 @@ pub use fixture::Fixture;
 pub use report::{OpRow, Report, check_ops};
 pub(crate) use run::difference;
 pub use run::{CaseResult, OutputResult, check_case};
+pub use trajectory::{Trajectory, trajectory};
 
 use crate::exec::Executor;
 use crate::state::Layout;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::{Case, Factory};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exec::reference::ReferenceExecutor;
 use crate::exec::{DataId, Executor, Program, Step, Values};
 use crate::model::{Activation, PoolKind};
@@ -84,8 +84,8 @@ impl CaseResult {
 pub fn check_case(factory: Factory<'_>, case: &Case) -> CaseResult {
     let mut reference = ReferenceExecutor::reference(Arc::clone(&case.plan.layout));
     let mut executor = factory(Arc::clone(&case.plan.layout));
-    let outputs =
-        outputs(&mut *executor, case).and_then(|found| Ok((found, outputs(&mut reference, case)?)));
+    let outputs = outputs(&mut *executor, case, RUNS)
+        .and_then(|found| Ok((found, outputs(&mut reference, case, 1)?)));
     let (outputs, failure) = match outputs {
         Ok((found, expected)) => (compare(case.op(), found, expected), None),
         Err(error) => (Vec::new(), Some(error.to_string())),
@@ -100,10 +100,13 @@ pub fn check_case(factory: Factory<'_>, case: &Case) -> CaseResult {
 
 type Named = (String, Values);
 
-/// Runs the operation and reads everything that it made.
-fn outputs(executor: &mut dyn Executor, case: &Case) -> Result<Vec<Named>> {
+/// Runs of one case: invocations that race give other bytes sooner or later.
+const RUNS: usize = 3;
+
+/// Runs the operation some times, and reads everything that it made, which has to be the same to
+/// the byte each time.
+fn outputs(executor: &mut dyn Executor, case: &Case, runs: usize) -> Result<Vec<Named>> {
     let program = executor.compile(&case.plan)?;
-    executor.upload(&case.state)?;
     let step = Step {
         program,
         data: load(executor, case)?,
@@ -112,11 +115,39 @@ fn outputs(executor: &mut dyn Executor, case: &Case) -> Result<Vec<Named>> {
         rate: case.rate,
         key: Key::of_step(0, 1),
     };
+    let first = outputs_once(executor, case, &step)?;
+    for run in 2..=runs {
+        let again = outputs_once(executor, case, &step)?;
+        let other = first
+            .iter()
+            .zip(&again)
+            .find(|(a, b)| !same_bits(&a.1, &b.1));
+        if let Some(((name, _), _)) = other {
+            return Err(Error::Device(format!(
+                "run {run} of the same operation made other bytes of `{name}`: its invocations race"
+            )));
+        }
+    }
+    Ok(first)
+}
+
+fn same_bits(a: &Values, b: &Values) -> bool {
+    let bits = |v: &Values| match v {
+        Values::F32(v) => v.iter().map(|x| x.to_bits()).collect(),
+        Values::U32(v) => v.clone(),
+    };
+    bits(a) == bits(b)
+}
+
+fn outputs_once(executor: &mut dyn Executor, case: &Case, step: &Step) -> Result<Vec<Named>> {
+    let program = step.program;
+    executor.upload(&case.state)?;
     for (id, values) in &case.inputs {
         executor.write(program, *id, values)?;
     }
     poison(executor, program, case)?;
-    executor.run(0..1, &step)?;
+    executor.run(0..1, step)?;
+    executor.intact(program)?;
     let mut outputs = Vec::new();
     for id in case.op().writes() {
         let name = case.plan.buffer(id).name.clone();

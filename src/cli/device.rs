@@ -2,12 +2,17 @@
 
 use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
+use cnn_gpu::Error;
+use cnn_gpu::bench::{Race, cpu_is_faster};
 use cnn_gpu::exec::{self, Backend, Description, Opened, Selection};
+use cnn_gpu::model::Sequential;
+use cnn_gpu::run::DeviceRecord;
+use cnn_gpu::train::Options;
 
 use super::output::say;
 
 /// Where to run.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Device")]
 pub struct DeviceArgs {
     /// The interface to the device; `auto` takes a hardware GPU if there is one, else the CPU
@@ -46,6 +51,18 @@ impl DeviceArgs {
         }
     }
 
+    /// The device that a run asked for, with the threads that were typed.
+    ///
+    /// # Errors
+    /// The run's settings name a backend that does not exist.
+    pub fn or(self, run: &DeviceRecord) -> cnn_gpu::Result<Self> {
+        Ok(Self {
+            backend: run.requested_backend.parse()?,
+            adapter: run.requested_adapter.clone(),
+            ..self
+        })
+    }
+
     /// Opens the device, and limits the threads: before anything else makes use of them.
     pub fn open(&self) -> anyhow::Result<Opened> {
         if let Some(threads) = self.threads {
@@ -70,8 +87,53 @@ pub fn announce(device: &Description, reason: &str) {
     say(&format!("device: {adapter} ({backend}{driver}), {reason}"));
     if device.software {
         say(
-            "warning: a software adapter has the processor do a GPU's work; \
-             `--backend cpu` is likely faster",
+            "warning: a software adapter has the processor do a GPU's work; `cnn-gpu bench` with \
+             this device, and with `--backend cpu`, tells which trains faster here",
         );
+    }
+}
+
+/// Says so if the CPU trains the model faster than the hardware GPU that nobody asked for by name.
+pub fn compare_with_cpu(
+    args: &DeviceArgs,
+    device: &Opened,
+    model: &Sequential,
+    options: &Options,
+) -> cnn_gpu::Result<()> {
+    let by_itself = args.backend == Backend::Auto && args.adapter.is_none();
+    if !by_itself || device.gpu().is_none() {
+        return Ok(());
+    }
+    match Race::run(device, model, options.optimizer, options.batch_size) {
+        Ok(race) => {
+            if let Some(advice) = advice(&race) {
+                say(&advice);
+            }
+            Ok(())
+        }
+        Err(lost @ Error::DeviceLost(_)) => Err(lost),
+        // What cannot be compared, for want of memory say, may still be trained.
+        Err(_) => Ok(()),
+    }
+}
+
+/// What there is to say of a race.
+fn advice(race: &Race) -> Option<String> {
+    let factor = cpu_is_faster(race)?;
+    Some(format!(
+        "note: the CPU trains this model {factor:.1} times as fast as this GPU: try `--backend cpu`"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_recommended_only_where_it_is_faster() {
+        let advice = |gpu, cpu| advice(&Race { gpu, cpu });
+        let text = advice(0.03, 0.01).unwrap_or_default();
+        assert!(text.contains("3.0 times") && text.contains("--backend cpu"));
+        assert_eq!(advice(0.01, 0.03), None);
     }
 }

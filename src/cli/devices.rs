@@ -61,7 +61,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 /// What a device is, without making it ready for a model.
-fn describe(device: &Opened) -> Description {
+pub fn describe(device: &Opened) -> Description {
     match device.gpu() {
         Some(gpu) => gpu.describe(),
         None => device.executor(Arc::new(Layout::default())).describe(),

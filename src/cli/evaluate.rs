@@ -6,7 +6,7 @@ use cnn_gpu::data::{Choice, Dataset};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::{Config, RunFolder, weights};
 use cnn_gpu::state::State;
-use cnn_gpu::train::{Evaluation, Options, Trainer};
+use cnn_gpu::train::{Classification, Evaluation, Options, Trainer};
 use serde::Serialize;
 
 use super::data::{self, described};
@@ -30,6 +30,31 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
+    /// Also top-k accuracy, precision, recall and F1 of each class, the confusion matrix and the
+    /// worst mistakes
+    #[arg(long)]
+    metrics: bool,
+
+    /// Among how many of the most probable classes the label has to be
+    #[arg(
+        long,
+        value_name = "K",
+        default_value_t = 3,
+        requires = "metrics",
+        allow_negative_numbers = true
+    )]
+    top_k: usize,
+
+    /// How many of the worst mistakes are listed
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 10,
+        requires = "metrics",
+        allow_negative_numbers = true
+    )]
+    worst: usize,
+
     /// How to write the result
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -41,6 +66,7 @@ pub struct Args {
 const EXAMPLES: &str = "\
 Examples:
   cnn-gpu evaluate runs/first
+  cnn-gpu evaluate runs/first --metrics          which digits are taken for which?
   cnn-gpu evaluate runs/first --dataset digits   on other images than its own
   cnn-gpu evaluate model.safetensors --backend cpu --format json";
 
@@ -52,10 +78,18 @@ struct Subject {
     config: Option<Config>,
 }
 
+/// What was asked for.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Scores {
+    Few(Evaluation),
+    All(Classification),
+}
+
 #[derive(Serialize)]
 struct Record<'a> {
     #[serde(flatten)]
-    scores: Evaluation,
+    scores: Scores,
     dataset: &'a str,
     dataset_source: &'a str,
     backend: String,
@@ -84,7 +118,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         compare(config, &test);
     }
     announce(&trainer.describe(), &device.reason);
-    let scores = trainer.evaluate(&test)?;
+    let scores = match args.metrics {
+        true => Scores::All(trainer.classify(&test, args.top_k, args.worst)?),
+        false => Scores::Few(trainer.evaluate(&test)?),
+    };
     match args.format {
         Format::Text => output::print(&text(&scores))?,
         Format::Json => output::print_json(&record(&trainer, &test, scores))?,
@@ -126,17 +163,21 @@ fn compare(config: &Config, test: &Dataset) {
     }
 }
 
-fn text(scores: &Evaluation) -> String {
+fn text(scores: &Scores) -> String {
+    let (few, more) = match scores {
+        Scores::Few(few) => (few, String::new()),
+        Scores::All(all) => (&all.scores, all.to_string()),
+    };
     format!(
-        "loss      {:.4}\naccuracy  {:.4} ({} of {})\n",
-        scores.loss,
-        scores.accuracy,
-        count(scores.correct),
-        count(scores.images)
+        "loss      {:.4}\naccuracy  {:.4} ({} of {})\n{more}",
+        few.loss,
+        few.accuracy,
+        count(few.correct),
+        count(few.images)
     )
 }
 
-fn record<'a>(trainer: &Trainer, test: &'a Dataset, scores: Evaluation) -> Record<'a> {
+fn record<'a>(trainer: &Trainer, test: &'a Dataset, scores: Scores) -> Record<'a> {
     let device = trainer.describe();
     Record {
         scores,

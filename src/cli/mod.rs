@@ -3,6 +3,7 @@
 //!
 //! Results go to standard output, everything else to standard error.
 
+mod bench;
 mod data;
 mod device;
 mod devices;
@@ -11,15 +12,15 @@ mod exit;
 mod interrupt;
 mod output;
 mod plan;
-mod progress;
 mod selfcheck;
 mod summary;
 mod train;
 mod usage;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use exit::Exit;
 
@@ -38,6 +39,7 @@ Examples:
   cnn-gpu evaluate runs/first          how well does it do on the test set?
   cnn-gpu devices                      which adapters are there?
   cnn-gpu selfcheck --backend vulkan   does this adapter compute what it should?
+  cnn-gpu bench --backend vulkan       how fast is it, and where does the time go?
 
 `cnn-gpu COMMAND --help` tells more.";
 
@@ -49,6 +51,7 @@ enum Command {
     Plan(plan::Args),
     Devices(devices::Args),
     Selfcheck(selfcheck::Args),
+    Bench(bench::Args),
 }
 
 /// Parses, runs, and prints the error if there is one.
@@ -73,8 +76,22 @@ impl Command {
             Self::Plan(args) => plan::run(args),
             Self::Devices(args) => devices::run(args),
             Self::Selfcheck(args) => selfcheck::run(args),
+            Self::Bench(args) => bench::run(args),
         }
     }
+}
+
+/// The flags of the subcommand that were typed, by the names of their fields.
+fn typed() -> BTreeSet<String> {
+    let matches = Cli::command().get_matches_from(std::env::args_os());
+    let Some((_, matches)) = matches.subcommand() else {
+        return BTreeSet::new();
+    };
+    let typed = |id: &&clap::Id| {
+        matches.value_source(id.as_str()) == Some(clap::parser::ValueSource::CommandLine)
+    };
+    let ids = matches.ids().filter(typed);
+    ids.map(|id| id.as_str().to_owned()).collect()
 }
 
 /// An error and what caused it, as one line.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cnn_gpu::Error;
 use cnn_gpu::check::fixture::FixtureRow;
-use cnn_gpu::check::{self, Fixture};
+use cnn_gpu::check::{self, Factory, Fixture, Trajectory, trajectory};
+use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
+use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::reference::ReferenceExecutor;
 use cnn_gpu::exec::{Backend, Executor, Opened, Selection, open};
 use cnn_gpu::model::Sequential;
@@ -21,7 +23,10 @@ use super::output::{self, Format};
 
 /// Compares a device's arithmetic with the reference, operation by operation
 ///
-/// The report can be pasted into a bug report as it is. The exit code is 1 if anything differs.
+/// On a GPU every kernel variant that the adapter can run is checked, several times over, with memory
+/// behind each buffer that no kernel may touch; then a short training run is compared with the
+/// CPU's. The report can be pasted into a bug report as it is. The exit code is 1 if anything
+/// differs.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -36,6 +41,10 @@ pub struct Args {
     /// Only the cases with these words: an operation, sizes (`conv2d_forward n=3`)
     #[arg(long, value_name = "FILTER")]
     op: Option<String>,
+
+    /// Only the kernels that this adapter takes by itself
+    #[arg(long)]
+    own: bool,
 
     /// Checks a whole model instead: a preset (mnist-cnn, mnist-mlp) or the path of a TOML file
     #[arg(long, requires = "fixture", conflicts_with = "op")]
@@ -93,46 +102,100 @@ enum Subject {
 struct Report {
     /// Names and values, for whoever reads the bug report.
     about: Vec<(String, String)>,
-    /// The operations, unless a fixture was given.
+    /// The operations, unless a fixture was given; on a GPU with the adapter's own choice of kernels.
     #[serde(skip_serializing_if = "Option::is_none")]
     operations: Option<check::Report>,
+    /// The same with the other kernels that the adapter can run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    variants: Vec<Variant>,
+    /// A short training run against the CPU's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    training: Option<Trajectory>,
     /// The fixture's tensors.
     #[serde(skip_serializing_if = "Option::is_none")]
     fixture: Option<Vec<FixtureRow>>,
     passed: bool,
 }
 
+/// The operations with one variant of the kernels.
+#[derive(Serialize)]
+struct Variant {
+    kernels: &'static str,
+    operations: check::Report,
+}
+
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let subject = Subject::open(&args)?;
-    let (operations, fixture) = match (&args.model, &args.fixture) {
+    let report = match (&args.model, &args.fixture) {
         (Some(model), Some(tensors)) => {
             let fixture = Fixture::of_model(Sequential::load(model)?, tensors)?;
             let rows = fixture.check(&|layout| subject.executor(layout), args.tolerance)?;
-            (None, Some(rows))
+            Report {
+                fixture: Some(rows),
+                ..Report::about(&subject)
+            }
         }
-        _ => (Some(check_operations(&subject, args.op.as_deref())?), None),
+        _ => check_operations(&subject, &args)?,
     };
-    let passed = operations.as_ref().is_none_or(check::Report::passes)
-        && fixture.iter().flatten().all(|row| row.pass);
     let report = Report {
-        about: subject.about(),
-        operations,
-        fixture,
-        passed,
+        passed: report.agrees(),
+        ..report
     };
     match args.format {
         Format::Text => output::print(&report.text())?,
         Format::Json => output::print_json(&report)?,
     }
-    Ok(if passed { Exit::Success } else { Exit::Failure })
+    Ok(match report.passed {
+        true => Exit::Success,
+        false => Exit::Failure,
+    })
 }
 
-fn check_operations(subject: &Subject, filter: Option<&str>) -> cnn_gpu::Result<check::Report> {
+fn check_operations(subject: &Subject, args: &Args) -> cnn_gpu::Result<Report> {
+    let filter = args.op.as_deref();
+    let mut report = Report::about(subject);
+    let Some(gpu) = subject.gpu() else {
+        report.operations = Some(check_all(&|layout| subject.executor(layout), filter, "")?);
+        return Ok(report);
+    };
+    for (i, (kernels, tuning)) in gpu.variants().into_iter().enumerate() {
+        let gpu = Arc::new(gpu.with_tuning(tuning).guarded());
+        let factory =
+            |layout| -> Box<dyn Executor> { Box::new(GpuExecutor::new(Arc::clone(&gpu), layout)) };
+        let operations = check_all(&factory, filter, kernels)?;
+        if i == 0 {
+            report.operations = Some(operations);
+            // A filter is a question about an operation.
+            if filter.is_none() {
+                report.training = Some(trajectory(&factory, &cpu)?);
+            }
+            if args.own {
+                break;
+            }
+        } else {
+            report.variants.push(Variant {
+                kernels,
+                operations,
+            });
+        }
+    }
+    Ok(report)
+}
+
+fn cpu(layout: Arc<Layout>) -> Box<dyn Executor> {
+    Box::new(CpuExecutor::new(Cpu::new(), layout))
+}
+
+fn check_all(
+    factory: Factory<'_>,
+    filter: Option<&str>,
+    kernels: &str,
+) -> cnn_gpu::Result<check::Report> {
     // Drawn on a terminal only.
     let spinner = ProgressBar::new_spinner();
-    let report = check::check_ops(&|layout| subject.executor(layout), filter, &mut |result| {
-        spinner.set_message(format!("{} {}", result.op, result.vars));
+    let report = check::check_ops(factory, filter, &mut |result| {
+        spinner.set_message(format!("{kernels} {} {}", result.op, result.vars));
         spinner.tick();
     });
     spinner.finish_and_clear();
@@ -160,6 +223,13 @@ impl Subject {
         }
     }
 
+    fn gpu(&self) -> Option<&Arc<GpuDevice>> {
+        match self {
+            Self::Device(device) => device.gpu(),
+            Self::Reference => None,
+        }
+    }
+
     /// What a bug report should tell.
     fn about(&self) -> Vec<(String, String)> {
         let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
@@ -182,6 +252,26 @@ impl Subject {
 }
 
 impl Report {
+    /// A report that says what is checked, and nothing yet of how it is.
+    fn about(subject: &Subject) -> Self {
+        Self {
+            about: subject.about(),
+            operations: None,
+            variants: Vec::new(),
+            training: None,
+            fixture: None,
+            passed: false,
+        }
+    }
+
+    fn agrees(&self) -> bool {
+        let variants = self.variants.iter().map(|v| &v.operations);
+        let mut operations = self.operations.iter().chain(variants);
+        operations.all(check::Report::passes)
+            && self.training.as_ref().is_none_or(Trajectory::passes)
+            && self.fixture.iter().flatten().all(|row| row.pass)
+    }
+
     fn text(&self) -> String {
         let mut out = String::new();
         // Writing to a string cannot fail.
@@ -191,6 +281,21 @@ impl Report {
         out.push('\n');
         if let Some(operations) = &self.operations {
             let _ = write!(out, "{operations}");
+        }
+        for Variant {
+            kernels,
+            operations,
+        } in &self.variants
+        {
+            let _ = write!(out, "\nkernels: {kernels}\n{operations}");
+        }
+        if let Some(training) = &self.training {
+            let verdict = if training.passes() { "pass" } else { "FAIL" };
+            let _ = writeln!(
+                out,
+                "\ntraining: {} steps against the CPU's: losses within {:.1e}, weights within {:.1e}, allowed {:.0e}  {verdict}",
+                training.steps, training.loss_error, training.weights_error, training.tolerance
+            );
         }
         if let Some(rows) = &self.fixture {
             fixture_table(&mut out, rows);

@@ -17,11 +17,16 @@ pub mod gpu;
 pub mod host;
 pub mod null;
 mod open;
+mod peak;
+mod profile;
 pub mod reference;
 
 use std::ops::Range;
 
 pub use open::{Backend, Opened, Selection, open};
+pub use peak::Peak;
+pub(crate) use profile::median;
+pub use profile::{Clock, Part, Profile};
 
 use crate::data::Dataset;
 use crate::error::Result;
@@ -172,6 +177,15 @@ pub trait Executor {
     /// The device failed.
     fn run(&mut self, ops: Range<usize>, step: &Step) -> Result<()>;
 
+    /// Times the parts of a step of `plan`, each the median of `repeats`; it trains meanwhile.
+    /// Unless an executor can do better, the parts are the operations, each run by itself.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn profile(&mut self, plan: &Plan, step: &Step, repeats: usize) -> Result<Profile> {
+        Profile::of_operations(self, plan, step, repeats)
+    }
+
     /// Sets a buffer.
     ///
     /// # Errors
@@ -183,6 +197,15 @@ pub trait Executor {
     /// # Errors
     /// The device failed.
     fn read(&mut self, program: Program, buffer: BufferId) -> Result<Values>;
+
+    /// Whether everything that ran kept to the buffers of its plan. Rust's own checks see to that
+    /// where it runs in Rust.
+    ///
+    /// # Errors
+    /// Something was written outside; or the device failed.
+    fn intact(&mut self, _program: Program) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// All plans of an executor must be of one model.

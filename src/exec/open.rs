@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::cpu::CpuExecutor;
 use super::gpu::{GpuDevice, GpuExecutor};
-use super::{Executor, cpu};
+use super::{Executor, Peak, cpu};
 use crate::error::{Error, Result};
 use crate::state::Layout;
 
@@ -97,6 +97,17 @@ impl Opened {
         match &self.device {
             Device::Cpu => Box::new(CpuExecutor::new(cpu::Cpu::new(), layout)),
             Device::Gpu(device) => Box::new(GpuExecutor::new(Arc::clone(device), layout)),
+        }
+    }
+
+    /// Measures what the device can do at most, in about half a second.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn peak(&self) -> Result<Peak> {
+        match &self.device {
+            Device::Cpu => cpu::Cpu::new().peak(),
+            Device::Gpu(device) => device.peak(),
         }
     }
 

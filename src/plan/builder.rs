@@ -635,6 +635,7 @@ impl Builder {
             labels,
             probabilities: y.buffer,
             dlogits,
+            class_weights: None,
         });
         Ok(match (dlogits, last) {
             (Some(d), Some(Tape::Softmax { x, .. })) => Some(self.activation_backward(d, &x)),

@@ -43,6 +43,23 @@ impl Plan {
         }
     }
 
+    /// Bytes that operations must at least move when they run as one: what passes from one of them
+    /// to another need not move.
+    pub fn fused_bytes(&self, ops: &[&Op]) -> u64 {
+        let mut saved = 0;
+        for (i, maker) in ops.iter().enumerate() {
+            let others = || (ops.iter().enumerate()).filter(|(j, _)| *j != i);
+            for id in maker.writes() {
+                let readers = others().filter(|(_, op)| op.reads().contains(&id)).count();
+                if readers > 0 {
+                    saved += 4 * ((1 + readers) * self.buffer(id).len()) as u64;
+                }
+            }
+        }
+        let all: u64 = ops.iter().map(|op| self.bytes(op)).sum();
+        all - saved
+    }
+
     /// Bytes that one operation must at least move: each buffer once.
     pub fn bytes(&self, op: &Op) -> u64 {
         let moved = |ids: Vec<super::BufferId>| -> u64 {

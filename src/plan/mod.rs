@@ -123,6 +123,33 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Weighs each sample's loss and its gradient by the weight of its class, a constant of the
+    /// plan.
+    ///
+    /// # Errors
+    /// Not one weight per class, or one that is negative or not a number.
+    pub fn weigh_classes(&mut self, weights: &[f32]) -> Result<()> {
+        if weights.len() != self.classes {
+            return Err(Error::Argument(format!(
+                "expected {} class weights, one per class, received {}",
+                self.classes,
+                weights.len()
+            )));
+        }
+        if let Some(class) = weights.iter().position(|w| !(0.0..=f32::MAX).contains(w)) {
+            return Err(Error::Argument(format!(
+                "class weights must be numbers from 0 on, received {} for class {class}",
+                weights[class]
+            )));
+        }
+        for op in &mut self.ops {
+            if let Op::SoftmaxCrossEntropy { class_weights, .. } = op {
+                *class_weights = Some(weights.to_vec());
+            }
+        }
+        Ok(())
+    }
+
     /// The buffer of this number.
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.0]

@@ -234,16 +234,18 @@ pub enum Op {
         through: Option<Through>,
     },
     /// Softmax and categorical cross-entropy in one, from the logits:
-    /// `p = softmax(logits)`, `loss[r] = -ln p[r, label[r]]`, and in training
-    /// `dlogits[r, i] = (p[r, i] - (i == label[r])) / rows`. Over the valid rows the losses and the
-    /// rows whose largest logit is the label's (the first of equal ones) are summed into the
-    /// step's slot.
+    /// `p = softmax(logits)`, `loss[r] = -weight * ln p[r, label[r]]`, and in training
+    /// `dlogits[r, i] = weight * (p[r, i] - (i == label[r])) / rows`, where the weight is
+    /// `class_weights[label[r]]`, or 1 without them. Over the valid rows the losses and the rows
+    /// whose largest logit is the label's (the first of equal ones) are summed into the step's
+    /// slot.
     SoftmaxCrossEntropy {
         classes: usize,
         logits: BufferId,
         labels: BufferId,
         probabilities: BufferId,
         dlogits: Option<BufferId>,
+        class_weights: Option<Vec<f32>>,
     },
     /// `y = x / (1 - rate)` where a draw keeps the cell, else 0; see [`Dropout`]. The backward pass
     /// is the same of the gradient, with the same draws: `dx = f'(through) * dropout(dy)`.

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::Splits;
+use super::CallbackRecord;
+use crate::data::{Choice, Splits};
+use crate::error::{Error, Result};
 use crate::exec::Description;
 use crate::model::Sequential;
 use crate::train::Options;
@@ -16,6 +18,9 @@ pub struct Config {
     pub started: String,
     /// How it trained.
     pub training: Options,
+    /// What took part in it.
+    #[serde(default)]
+    pub callbacks: CallbackRecord,
     /// On what it trained.
     pub dataset: DataRecord,
     /// Where it ran.
@@ -39,6 +44,9 @@ pub struct DataRecord {
     pub train_images: usize,
     /// Images to test on.
     pub test_images: usize,
+    /// `test` if it was validated on the test images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<String>,
     /// SHA-256 of the images and labels to train on.
     pub train_fingerprint: String,
     /// SHA-256 of the images and labels to test on.
@@ -46,6 +54,20 @@ pub struct DataRecord {
 }
 
 impl DataRecord {
+    /// What to ask for to get the same data again: not the built-in digits' stand-in for MNIST, but
+    /// the digits themselves.
+    ///
+    /// # Errors
+    /// The name of no data set.
+    pub fn choice(&self) -> Result<Choice> {
+        let name = if self.fell_back {
+            &self.name
+        } else {
+            &self.choice
+        };
+        (name.parse()).map_err(|e| Error::Argument(format!("the run's data set: {e}")))
+    }
+
     /// What `choice` led to.
     pub fn new(choice: &str, fell_back: bool, splits: &Splits) -> Self {
         Self {
@@ -55,6 +77,7 @@ impl DataRecord {
             fell_back,
             train_images: splits.train.len(),
             test_images: splits.test.len(),
+            validation: None,
             train_fingerprint: splits.train.fingerprint(),
             test_fingerprint: splits.test.fingerprint(),
         }

@@ -1,13 +1,17 @@
 //! The folder and its files.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::{Config, weights};
+use super::{Config, atomic, weights};
 use crate::error::{Error, Result};
 use crate::model::Sequential;
 use crate::state::State;
 use crate::train::callbacks::{CsvLogger, JsonlLogger, WeightsSaver};
+
+/// The file that a process which trains into the folder has locked.
+const LOCK: &str = ".lock";
 
 /// The folder of a run.
 ///
@@ -20,9 +24,11 @@ use crate::train::callbacks::{CsvLogger, JsonlLogger, WeightsSaver};
 /// assert!(RunFolder::create(&path).is_err()); // never overwritten
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Held while a process trains into the folder.
+    lock: Option<Arc<File>>,
 }
 
 impl RunFolder {
@@ -34,9 +40,30 @@ impl RunFolder {
         Self::check_free(path)?;
         fs::create_dir_all(path)
             .map_err(|e| Error::file(path, format!("cannot make the run folder: {e}")))?;
-        Ok(Self {
-            path: path.to_owned(),
-        })
+        Self::open(path)?.locked()
+    }
+
+    /// The same folder, for this process to train into: no other may do so until it is dropped.
+    ///
+    /// # Errors
+    /// Another process does, or the folder cannot be written to.
+    pub fn locked(mut self) -> Result<Self> {
+        let path = self.path.join(LOCK);
+        let file = File::create(&path)
+            .map_err(|e| Error::file(&path, format!("cannot write into the run folder: {e}")))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::file(
+                    &self.path,
+                    "another process trains into this folder; wait for it, or name another with --out",
+                ));
+            }
+            // Some file systems have no locks.
+            Err(TryLockError::Error(_)) => {}
+        }
+        self.lock = Some(Arc::new(file));
+        Ok(self)
     }
 
     /// Checks that there is nothing at `path`, or an empty folder.
@@ -65,6 +92,7 @@ impl RunFolder {
         }
         Ok(Self {
             path: path.to_owned(),
+            lock: None,
         })
     }
 
@@ -78,9 +106,38 @@ impl RunFolder {
         self.path.join("config.toml")
     }
 
+    /// Where the run can go on.
+    pub fn checkpoint_path(&self) -> PathBuf {
+        self.path.join("checkpoint.safetensors")
+    }
+
+    /// Takes out of the histories what lies behind a checkpoint that has seen `epochs` epochs: a run
+    /// that goes on makes it again.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub fn cut_histories(&self, epochs: usize) -> Result<()> {
+        for (name, heading) in [("history.csv", 1), ("history.jsonl", 0)] {
+            let path = self.path.join(name);
+            let text = match fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(e) => return Err(Error::file(&path, e)),
+            };
+            let kept: String = text.split_inclusive('\n').take(heading + epochs).collect();
+            atomic::replace(&path, kept.as_bytes()).map_err(|e| Error::file(&path, e))?;
+        }
+        Ok(())
+    }
+
     /// Where model and weights are.
     pub fn weights_path(&self) -> PathBuf {
         self.path.join("model.safetensors")
+    }
+
+    /// Where the weights of the best epoch are, if they were asked for.
+    pub fn best_path(&self) -> PathBuf {
+        self.path.join("best.safetensors")
     }
 
     /// Writes the settings.
@@ -90,7 +147,7 @@ impl RunFolder {
     pub fn write_config(&self, config: &Config) -> Result<()> {
         let path = self.config_path();
         let text = toml::to_string(config).map_err(|e| Error::file(&path, e))?;
-        fs::write(&path, text).map_err(|e| Error::file(&path, e))
+        atomic::replace(&path, text.as_bytes()).map_err(|e| Error::file(&path, e))
     }
 
     /// Reads the settings.
@@ -114,7 +171,7 @@ impl RunFolder {
     pub fn write_result(&self, result: &impl serde::Serialize) -> Result<()> {
         let path = self.path.join("result.json");
         let text = serde_json::to_string_pretty(result).map_err(|e| Error::file(&path, e))?;
-        fs::write(&path, text + "\n").map_err(|e| Error::file(&path, e))
+        atomic::replace(&path, (text + "\n").as_bytes()).map_err(|e| Error::file(&path, e))
     }
 
     /// Reads model and weights.
@@ -130,15 +187,15 @@ impl RunFolder {
     /// # Errors
     /// The file cannot be written.
     pub fn csv_logger(&self) -> Result<CsvLogger> {
-        CsvLogger::create(&self.path.join("history.csv"))
+        CsvLogger::append(&self.path.join("history.csv"))
     }
 
     /// A callback that writes `history.jsonl`.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn jsonl_logger(&self) -> Result<JsonlLogger<fs::File>> {
-        JsonlLogger::create(&self.path.join("history.jsonl"))
+    pub fn jsonl_logger(&self) -> Result<JsonlLogger<File>> {
+        JsonlLogger::append(&self.path.join("history.jsonl"))
     }
 
     /// A callback that keeps the weights up to date.

@@ -3,12 +3,19 @@
 //!
 //! - `config.toml`: [`Config`], the model included.
 //! - `history.csv` and `history.jsonl`: one line per epoch, written as it ends.
+//! - `checkpoint.safetensors`: where the run is, see [`checkpoint`]; replaced after every epoch, every
+//!   minute, and when the run is interrupted.
 //! - `model.safetensors`: model and weights, see [`weights`]; replaced after every epoch.
+//! - `best.safetensors`: those of its best epoch, where that was asked for.
 //! - `result.json`: what the run came to, written at its end.
 
+mod atomic;
+mod callbacks;
+pub mod checkpoint;
 mod config;
 mod folder;
 pub mod weights;
 
+pub use callbacks::CallbackRecord;
 pub use config::{Config, DataRecord, DeviceRecord};
 pub use folder::RunFolder;

@@ -5,14 +5,14 @@
 //! with the model, the number of optimizer steps and the weights' hash. The same weights give the
 //! same bytes.
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
+use super::atomic;
 use crate::error::{Error, Result};
 use crate::model::Sequential;
 use crate::shape::dims;
@@ -37,7 +37,8 @@ struct Header {
 /// The file cannot be written.
 pub fn save(path: &Path, model: &Sequential, state: &State) -> Result<()> {
     let bytes = to_bytes(model, state).map_err(|message| Error::file(path, message))?;
-    replace(path, &bytes).map_err(|e| Error::file(path, format!("cannot write the weights: {e}")))
+    atomic::replace(path, &bytes)
+        .map_err(|e| Error::file(path, format!("cannot write the weights: {e}")))
 }
 
 /// Reads model and weights. The optimizer's moments are zero: they are not in the file.
@@ -75,17 +76,6 @@ fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
 fn le_bytes(state: &State, parameter: &Parameter) -> Vec<u8> {
     let values = &state.params[parameter.range()];
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    let partial = path.with_file_name(name);
-    let mut file = File::create(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&partial, path)
 }
 
 fn from_bytes(bytes: &[u8]) -> Result<(Sequential, State), String> {

@@ -3,13 +3,16 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::callbacks::All;
+use super::callbacks::{All, ProgbarLogger, memories, restore};
+use super::feed::Feed;
 use super::trainer::Pass;
-use super::{Callback, Ending, EpochLogs, History, Mean, Progress, Trainer};
-use crate::data::Dataset;
+use super::{
+    Callback, Ending, EpochLogs, History, Mean, Position, Progress, Snapshot, Trainer, Training,
+    TrainingData, UnderWay,
+};
 use crate::error::{Error, Result};
-use crate::exec::{DataId, Executor, Program, Step};
-use crate::rng::{Key, Stream};
+use crate::exec::{Executor, Program, Step};
+use crate::rng::Key;
 
 /// Finished steps are looked for after this many steps, or after this time if it comes first.
 const LOOK_EVERY: (usize, Duration) = (16, Duration::from_millis(100));
@@ -17,10 +20,12 @@ const LOOK_EVERY: (usize, Duration) = (16, Duration::from_millis(100));
 /// What stays the same over a call of `fit`.
 struct Fit {
     program: Program,
-    data: DataId,
-    images: usize,
+    feed: Feed,
+    validation: Option<Feed>,
     /// The last epoch's number.
     epochs: usize,
+    /// Steps of an epoch.
+    steps: usize,
 }
 
 /// An epoch under way.
@@ -28,24 +33,29 @@ struct Epoch {
     /// Counted from 1.
     number: usize,
     epochs: usize,
-    images: usize,
-    batch: usize,
     /// Optimizer steps before this epoch.
     steps_before: u64,
     steps: usize,
     enqueued: usize,
+    /// Of the step enqueued last.
+    learning_rate: f32,
+    /// Whether the executor has the order of the pass.
+    ordered: bool,
     finished: Mean,
     started: Instant,
     looked: Instant,
 }
 
 impl<E: Executor + ?Sized> Trainer<E> {
-    /// Trains for [`Options::epochs`](super::Options::epochs) more epochs.
+    /// Trains for [`Options::epochs`](super::Options::epochs) more epochs, or up to that epoch if
+    /// [`Options::initial_epoch`](super::Options::initial_epoch) is set. `data` is `&train`, or
+    /// `(&train, &validation)`.
     ///
     /// # Errors
-    /// A data set that does not fit the model, [`Error::NonFiniteLoss`], or a device that failed.
-    /// The trainer then holds the weights of the last whole epoch.
-    pub fn fit(&mut self, data: &Dataset) -> Result<History> {
+    /// A data set that does not fit the model, a validation split that leaves nothing,
+    /// [`Error::NonFiniteLoss`], or a device that failed. The trainer then holds the weights of the
+    /// last whole epoch.
+    pub fn fit<'a>(&mut self, data: impl Into<TrainingData<'a>>) -> Result<History> {
         self.fit_with(data, &mut [])
     }
 
@@ -53,78 +63,196 @@ impl<E: Executor + ?Sized> Trainer<E> {
     ///
     /// # Errors
     /// As [`Trainer::fit`], and what a callback could not do.
-    pub fn fit_with(
+    pub fn fit_with<'a>(
         &mut self,
-        data: &Dataset,
+        data: impl Into<TrainingData<'a>>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
-        let fit = Fit {
-            data: self.load(data)?,
-            program: self.program(Pass::Training)?,
-            images: data.len(),
-            epochs: self.epochs_done + self.options.epochs,
+        let resumed = self.resumed.take();
+        let fit = self.prepare(data.into(), resumed.as_ref())?;
+        let mut progress = ProgbarLogger::new(self.options.verbose);
+        let mut callbacks: Vec<&mut dyn Callback> =
+            callbacks.iter_mut().map(|c| &mut **c as _).collect();
+        // Last: what it tells has been done.
+        callbacks.push(&mut progress);
+        if let Some(snapshot) = &resumed {
+            restore(&mut callbacks, &snapshot.memories)?;
+        }
+        let mut callbacks = All(&mut callbacks);
+        callbacks.on_train_begin(&Training {
+            initial_epoch: self.epochs_done,
+            epochs: fit.epochs,
+            steps: fit.steps,
+            validation: fit.validation.is_some(),
+        })?;
+        let (mut history, under_way) = match resumed {
+            Some(snapshot) => (snapshot.past(), snapshot.under_way),
+            None => (History::default(), None),
         };
-        let mut callbacks = All(callbacks);
-        callbacks.on_train_begin()?;
-        let history = match self.epochs(&fit, &mut callbacks) {
-            Ok(history) => history,
-            Err(error) => {
-                self.go_back();
-                return Err(error);
-            }
-        };
-        callbacks.on_train_end(&history, &self.state)?;
+        let trained = self.epochs(&fit, under_way, &mut callbacks, &mut history);
+        self.end(trained, &mut callbacks, &mut history)?;
         Ok(history)
     }
 
-    fn epochs(&mut self, fit: &Fit, callbacks: &mut All<'_, '_>) -> Result<History> {
-        let mut history = History::default();
+    fn prepare(&mut self, data: TrainingData<'_>, resumed: Option<&Snapshot>) -> Result<Fit> {
+        let batches = [Pass::Training, Pass::Inference].map(|pass| self.plan(pass).batch);
+        let (feed, validation) = self.feeds(data, batches)?;
+        let epochs = match (resumed, self.options.initial_epoch) {
+            (Some(snapshot), _) => snapshot.last_epoch,
+            (None, Some(epoch)) => {
+                self.epochs_done = epoch;
+                self.options.epochs
+            }
+            (None, None) => self.epochs_done + self.options.epochs,
+        };
+        Ok(Fit {
+            program: self.program(Pass::Training)?,
+            steps: self.options.steps_per_epoch.unwrap_or(feed.batches()),
+            feed,
+            validation,
+            epochs,
+        })
+    }
+
+    /// What is left to do when training has ended, well or not.
+    fn end(
+        &mut self,
+        trained: Result<()>,
+        callbacks: &mut All<'_, '_>,
+        history: &mut History,
+    ) -> Result<()> {
+        if let Err(error) = trained {
+            self.go_back();
+            if !callbacks.ends_quietly(&error) {
+                history.ending = Ending::Failed;
+                // The first error is the one to report.
+                let _ = self.restore(callbacks, history);
+                let _ = callbacks.on_train_end(history, &self.state);
+                return Err(error);
+            }
+            history.ending = Ending::Stopped;
+        }
+        if history.ending == Ending::Stopped {
+            history.reason = callbacks.reason();
+        }
+        self.restore(callbacks, history)?;
+        callbacks.on_train_end(history, &self.state)
+    }
+
+    /// Puts back the weights that a callback wants the run to end with.
+    fn restore(&mut self, callbacks: &All<'_, '_>, history: &mut History) -> Result<()> {
+        if let Some((epoch, params)) = callbacks.final_weights() {
+            if params.len() != self.state.params.len() {
+                return Err(Error::Argument(format!(
+                    "a callback wants to end with {} parameters: expected {}, as State::params",
+                    params.len(),
+                    self.state.params.len()
+                )));
+            }
+            self.state.params.copy_from_slice(params);
+            history.restored_epoch = Some(epoch);
+            self.executor.upload(&self.state)?;
+        }
+        Ok(())
+    }
+
+    fn epochs(
+        &mut self,
+        fit: &Fit,
+        mut under_way: Option<UnderWay>,
+        callbacks: &mut All<'_, '_>,
+        history: &mut History,
+    ) -> Result<()> {
         while history.ending == Ending::Finished && self.epochs_done < fit.epochs {
-            let mut epoch = self.begin(fit)?;
+            let mut epoch = self.begin(fit, under_way.take().unwrap_or_default());
             history.ending = match callbacks.on_epoch_begin(&epoch.progress())? {
-                ControlFlow::Continue(()) => self.steps(fit, &mut epoch, callbacks)?,
+                ControlFlow::Continue(()) => self.steps(fit, &mut epoch, callbacks, history)?,
                 ControlFlow::Break(()) => Ending::Stopped,
             };
             self.collect(true, &mut epoch)?;
-            let logs = epoch.logs();
+            let mut logs = epoch.logs();
             self.executor.download(&mut self.state)?;
-            self.state.step += epoch.enqueued as u64;
+            self.state.step = epoch.steps_before + epoch.enqueued as u64;
             if epoch.enqueued < epoch.steps {
+                if history.ending == Ending::Interrupted {
+                    self.keep(fit, Some(&epoch), callbacks, history)?;
+                }
                 break;
             }
             self.epochs_done += 1;
+            self.validate(fit, &mut logs)?;
             let verdict = callbacks.on_epoch_end(&logs, &self.state)?;
             history.epochs.push(logs);
             if verdict.is_break() && history.ending == Ending::Finished {
                 history.ending = Ending::Stopped;
             }
+            self.keep(fit, None, callbacks, history)?;
         }
-        Ok(history)
+        Ok(())
     }
 
-    fn begin(&mut self, fit: &Fit) -> Result<Epoch> {
-        let started = Instant::now();
-        let number = self.epochs_done + 1;
-        let order = if self.options.shuffle {
-            let key = Key::new(self.options.seed).stream(Stream::Shuffle, number as u32);
-            key.permutation(fit.images)
-        } else {
-            (0..fit.images as u32).collect()
+    /// Hands a snapshot to the keeper, if there is one. What was enqueued has finished, and the
+    /// state is downloaded.
+    fn keep(
+        &mut self,
+        fit: &Fit,
+        epoch: Option<&Epoch>,
+        callbacks: &All<'_, '_>,
+        history: &History,
+    ) -> Result<()> {
+        let Some(keeper) = &mut self.keeper else {
+            return Ok(());
         };
-        self.executor.order(fit.data, &order)?;
-        let batch = self.plan(Pass::Training).batch;
-        Ok(Epoch {
-            number,
-            epochs: fit.epochs,
-            images: fit.images,
-            batch,
-            steps_before: self.state.step,
-            steps: fit.images.div_ceil(batch),
-            enqueued: 0,
-            finished: Mean::default(),
-            started,
-            looked: started,
+        keeper.keep(&Snapshot {
+            state: self.state.clone(),
+            epochs_done: self.epochs_done,
+            under_way: epoch.map(Epoch::under_way),
+            last_epoch: fit.epochs,
+            stopped: history.ending == Ending::Stopped,
+            history: history.epochs.clone(),
+            memories: memories(callbacks.0),
         })
+    }
+
+    /// A snapshot in the middle of an epoch, if it is time for one.
+    fn keep_if_due(
+        &mut self,
+        fit: &Fit,
+        epoch: &mut Epoch,
+        callbacks: &All<'_, '_>,
+        history: &History,
+    ) -> Result<()> {
+        let position = epoch.position();
+        let keeper = self.keeper.as_mut();
+        if epoch.enqueued == epoch.steps || !keeper.is_some_and(|k| k.is_due(&position)) {
+            return Ok(());
+        }
+        self.collect(true, epoch)?;
+        // After an error training goes back to the last whole epoch, which stays in `state`.
+        let whole_epoch = self.state.clone();
+        self.executor.download(&mut self.state)?;
+        self.state.step = epoch.steps_before + epoch.enqueued as u64;
+        let kept = self.keep(fit, Some(epoch), callbacks, history);
+        self.state = whole_epoch;
+        kept
+    }
+
+    fn begin(&self, fit: &Fit, under_way: UnderWay) -> Epoch {
+        let now = Instant::now();
+        let before = Duration::try_from_secs_f64(under_way.seconds).unwrap_or_default();
+        let started = now.checked_sub(before).unwrap_or(now);
+        Epoch {
+            number: self.epochs_done + 1,
+            epochs: fit.epochs,
+            steps_before: self.state.step - under_way.steps as u64,
+            steps: fit.steps,
+            enqueued: under_way.steps,
+            learning_rate: self.options.optimizer.learning_rate(),
+            ordered: false,
+            finished: under_way.mean,
+            started,
+            looked: now,
+        }
     }
 
     fn steps(
@@ -132,15 +260,14 @@ impl<E: Executor + ?Sized> Trainer<E> {
         fit: &Fit,
         epoch: &mut Epoch,
         callbacks: &mut All<'_, '_>,
+        history: &History,
     ) -> Result<Ending> {
         while epoch.enqueued < epoch.steps {
             if self.interrupt.is_raised() {
                 return Ok(Ending::Interrupted);
             }
-            let rate = self.options.optimizer.rate(epoch.next_step());
-            let key = Key::of_step(self.options.seed, epoch.next_step());
-            self.executor.enqueue(&epoch.step(fit, rate, key))?;
-            epoch.enqueued += 1;
+            self.step(fit, epoch, callbacks)?;
+            self.keep_if_due(fit, epoch, callbacks, history)?;
             if epoch.wants_a_look() {
                 self.collect(false, epoch)?;
                 if callbacks.on_batch_end(&epoch.progress())?.is_break() {
@@ -149,6 +276,39 @@ impl<E: Executor + ?Sized> Trainer<E> {
             }
         }
         Ok(Ending::Finished)
+    }
+
+    /// Enqueues the next step. Its rows follow from the epoch's number, so that a run goes on in
+    /// another process as it would have in this one.
+    fn step(&mut self, fit: &Fit, epoch: &mut Epoch, callbacks: &mut All<'_, '_>) -> Result<()> {
+        let position = epoch.position();
+        let batches = fit.feed.batches();
+        let (pass, batch) = (
+            position.steps_before() / batches,
+            position.steps_before() % batches,
+        );
+        if batch == 0 || !epoch.ordered {
+            let order = fit.feed.order(&self.options, pass);
+            self.executor.order(fit.feed.data, &order)?;
+            epoch.ordered = true;
+        }
+        let optimizer = self.options.optimizer;
+        epoch.learning_rate = callbacks.learning_rate(&position, optimizer.learning_rate())?;
+        let optimizer = optimizer.with_learning_rate(epoch.learning_rate);
+        let (offset, rows) = fit.feed.batch(batch);
+        self.executor.enqueue(&Step {
+            program: fit.program,
+            data: fit.feed.data,
+            offset,
+            rows,
+            rate: optimizer.rate(epoch.steps_before + epoch.enqueued as u64 + 1),
+            key: Key::of_step(
+                self.options.seed,
+                epoch.steps_before + epoch.enqueued as u64 + 1,
+            ),
+        })?;
+        epoch.enqueued += 1;
+        Ok(())
     }
 
     /// Takes in the metrics of steps that have finished.
@@ -160,11 +320,26 @@ impl<E: Executor + ?Sized> Trainer<E> {
                     loss: metrics.loss_sum / metrics.rows.max(1) as f32,
                     step: epoch.steps_before + epoch.finished.steps as u64,
                     epoch: epoch.number,
-                    learning_rate: self.options.optimizer.learning_rate(),
+                    learning_rate: epoch.learning_rate,
                 });
             }
         }
         epoch.looked = Instant::now();
+        Ok(())
+    }
+
+    /// Measures on the validation images if it is this epoch's turn. An interrupt cuts it short,
+    /// and then there is no measurement.
+    fn validate(&mut self, fit: &Fit, logs: &mut EpochLogs) -> Result<()> {
+        let Some(feed) = &fit.validation else {
+            return Ok(());
+        };
+        if logs.epoch.is_multiple_of(self.options.validation_freq) {
+            let interrupt = self.interrupt.clone();
+            let mean = self.measure(feed, || interrupt.is_raised())?;
+            logs.val_loss = mean.map(|m| m.loss());
+            logs.val_accuracy = mean.map(|m| m.accuracy());
+        }
         Ok(())
     }
 
@@ -177,20 +352,20 @@ impl<E: Executor + ?Sized> Trainer<E> {
 }
 
 impl Epoch {
-    /// The step to enqueue next, counted from 1 over the whole run.
-    fn next_step(&self) -> u64 {
-        self.steps_before + self.enqueued as u64 + 1
+    fn position(&self) -> Position {
+        Position {
+            epoch: self.number,
+            epochs: self.epochs,
+            step: self.enqueued,
+            steps: self.steps,
+        }
     }
 
-    fn step(&self, fit: &Fit, rate: f32, key: Key) -> Step {
-        let offset = self.enqueued * self.batch;
-        Step {
-            program: fit.program,
-            data: fit.data,
-            offset,
-            rows: self.batch.min(self.images - offset),
-            rate,
-            key,
+    fn under_way(&self) -> UnderWay {
+        UnderWay {
+            steps: self.enqueued,
+            mean: self.finished,
+            seconds: self.started.elapsed().as_secs_f64(),
         }
     }
 
@@ -218,6 +393,9 @@ impl Epoch {
             epoch: self.number,
             loss: self.finished.loss(),
             accuracy: self.finished.accuracy(),
+            val_loss: None,
+            val_accuracy: None,
+            learning_rate: self.learning_rate,
             seconds,
             images_per_second: self.finished.rows as f64 / seconds.max(f64::MIN_POSITIVE),
         }

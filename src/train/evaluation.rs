@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::feed::Feed;
 use super::trainer::Pass;
 use super::{Mean, Trainer};
 use crate::data::Dataset;
@@ -30,6 +31,18 @@ pub struct Evaluation {
     pub seconds: f64,
 }
 
+impl Evaluation {
+    pub(super) fn new(mean: &Mean, started: Instant) -> Self {
+        Self {
+            loss: mean.loss(),
+            accuracy: mean.accuracy(),
+            correct: mean.correct,
+            images: mean.rows,
+            seconds: started.elapsed().as_secs_f64(),
+        }
+    }
+}
+
 impl Display for Evaluation {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "loss {:.4}, accuracy {:.4}", self.loss, self.accuracy)
@@ -43,36 +56,53 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// A data set that does not fit the model, or a device that failed.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
         let started = Instant::now();
-        let id = self.load(data)?;
-        let program = self.program(Pass::Inference)?;
-        let batch = self.plan(Pass::Inference).batch;
-        let order: Vec<u32> = (0..data.len() as u32).collect();
-        self.executor.order(id, &order)?;
-        let mut mean = Mean::default();
-        for (i, offset) in (0..data.len()).step_by(batch).enumerate() {
-            self.executor.enqueue(&Step {
-                program,
-                data: id,
-                offset,
-                rows: batch.min(data.len() - offset),
-                rate: 0.0,
-                key: Key::of_step(0, 1),
-            })?;
-            if i % FETCH_EVERY == FETCH_EVERY - 1 {
+        let feed = self.whole(data)?;
+        let mean = self.measure(&feed, || false)?.unwrap_or_default();
+        Ok(Evaluation::new(&mean, started))
+    }
+
+    /// All of a data set, in batches for inference.
+    pub(super) fn whole(&mut self, data: &Dataset) -> Result<Feed> {
+        Ok(Feed {
+            data: self.load(data)?,
+            rows: 0..data.len(),
+            batch: self.plan(Pass::Inference).batch,
+        })
+    }
+
+    /// Mean loss and accuracy over `feed`; none if `stop` said to stop on the way.
+    pub(super) fn measure(&mut self, feed: &Feed, stop: impl Fn() -> bool) -> Result<Option<Mean>> {
+        self.executor.order(feed.data, &feed.in_order())?;
+        let (mut mean, mut stopped) = (Mean::default(), false);
+        for number in 0..feed.batches() {
+            stopped = stop();
+            if stopped {
+                break;
+            }
+            let step = self.inference(feed, number)?;
+            self.executor.enqueue(&step)?;
+            if number % FETCH_EVERY == FETCH_EVERY - 1 {
                 self.take_in(false, &mut mean)?;
             }
         }
         self.take_in(true, &mut mean)?;
-        Ok(Evaluation {
-            loss: mean.loss(),
-            accuracy: mean.accuracy(),
-            correct: mean.correct,
-            images: mean.rows,
-            seconds: started.elapsed().as_secs_f64(),
+        Ok((!stopped).then_some(mean))
+    }
+
+    /// The step that measures one batch of `feed`.
+    pub(super) fn inference(&mut self, feed: &Feed, number: usize) -> Result<Step> {
+        let (offset, rows) = feed.batch(number);
+        Ok(Step {
+            program: self.program(Pass::Inference)?,
+            data: feed.data,
+            offset,
+            rows,
+            rate: 0.0,
+            key: Key::of_step(0, 1),
         })
     }
 
-    fn take_in(&mut self, wait: bool, mean: &mut Mean) -> Result<()> {
+    pub(super) fn take_in(&mut self, wait: bool, mean: &mut Mean) -> Result<()> {
         let finished = self.executor.completed(wait)?;
         finished.iter().for_each(|metrics| mean.add(metrics));
         Ok(())

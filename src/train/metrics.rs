@@ -1,5 +1,7 @@
 //! Means over many steps.
 
+use serde::{Deserialize, Serialize};
+
 use crate::exec::StepMetrics;
 
 /// A running mean of loss and accuracy, over the valid rows of the steps added to it.
@@ -12,7 +14,7 @@ use crate::exec::StepMetrics;
 /// mean.add(&StepMetrics { loss_sum: 5.0, correct: 1, rows: 1 });
 /// assert_eq!((mean.loss(), mean.accuracy()), (2.0, 0.5));
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Mean {
     /// Sum of the rows' losses.
     pub loss_sum: f64,

@@ -29,20 +29,28 @@
 //! ```
 
 pub mod callbacks;
+mod classification;
 mod epoch;
 mod evaluation;
+mod feed;
 mod history;
 mod interrupt;
+mod metric;
 mod metrics;
 mod options;
 mod prediction;
+mod snapshot;
 mod trainer;
 
 pub use callbacks::{Callback, Verdict};
+pub use classification::{ClassScores, Classification, Mistake};
 pub use evaluation::Evaluation;
-pub use history::{Ending, EpochLogs, History, Progress};
+pub use feed::TrainingData;
+pub use history::{Ending, EpochLogs, History, Position, Progress, Training};
 pub use interrupt::Interrupt;
+pub use metric::{Metric, Mode};
 pub use metrics::Mean;
-pub use options::Options;
+pub use options::{Options, Verbose};
 pub use prediction::Prediction;
+pub use snapshot::{Keeper, Snapshot, UnderWay};
 pub use trainer::Trainer;

@@ -1,11 +1,13 @@
 //! How to train.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 
-/// How to train: Keras's defaults where it has them.
+/// How to train: Keras's names, and its defaults where it has them.
 ///
 /// ```
 /// use cnn_gpu::optimizer::Optimizer;
@@ -15,9 +17,10 @@ use crate::optimizer::Optimizer;
 /// assert!(options.batch_size(0).check().is_err());
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// How often to go through the training set. Default 5.
+    /// How often to go through the training set; with `initial_epoch`, the last epoch's number.
+    /// Default 5.
     pub epochs: usize,
     /// Rows in a step; the last step of an epoch takes what is left. Default 64.
     pub batch_size: usize,
@@ -25,8 +28,50 @@ pub struct Options {
     pub seed: u64,
     /// Whether each epoch has an order of its own. Default true.
     pub shuffle: bool,
+    /// The share of the training set, its last images before any shuffle, that is kept apart to
+    /// validate on; images given to validate on take its place. Default 0.
+    pub validation_split: f64,
+    /// Validates after every so many epochs. Default 1.
+    pub validation_freq: usize,
+    /// Validates on the first so many batches. Default: all.
+    pub validation_steps: Option<usize>,
+    /// Steps that make an epoch. The next epoch goes on with the batch after, and a set that is
+    /// used up begins again in a new order, so it is never too short. Default: once through the
+    /// set.
+    pub steps_per_epoch: Option<usize>,
+    /// How many epochs count as done, whatever the trainer has done so far. Default: those that it
+    /// has done, and `epochs` more are trained.
+    pub initial_epoch: Option<usize>,
+    /// What the loss of a class's samples is multiplied by in training, 1 for classes that are not
+    /// named. The sum is still divided by the number of samples. Default: none.
+    pub class_weight: BTreeMap<usize, f32>,
     /// Default Adam.
     pub optimizer: Optimizer,
+    /// What is told on standard error. Default: nothing.
+    #[serde(skip)]
+    pub verbose: Verbose,
+}
+
+/// How much of a training run is told on standard error, with Keras's numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verbose {
+    /// 0: nothing.
+    #[default]
+    Silent,
+    /// 1: a bar that fills up once per epoch, where standard error is a terminal; else as 2.
+    Bar,
+    /// 2: a line per epoch.
+    Lines,
+}
+
+impl From<u8> for Verbose {
+    fn from(verbose: u8) -> Self {
+        match verbose {
+            0 => Self::Silent,
+            1 => Self::Bar,
+            _ => Self::Lines,
+        }
+    }
 }
 
 impl Default for Options {
@@ -36,7 +81,14 @@ impl Default for Options {
             batch_size: 64,
             seed: 42,
             shuffle: true,
+            validation_split: 0.0,
+            validation_freq: 1,
+            validation_steps: None,
+            steps_per_epoch: None,
+            initial_epoch: None,
+            class_weight: BTreeMap::new(),
             optimizer: Optimizer::default(),
+            verbose: Verbose::default(),
         }
     }
 }
@@ -66,24 +118,128 @@ impl Options {
         self
     }
 
+    /// Keeps the last images apart to validate on: a share from 0 to less than 1.
+    pub fn validation_split(mut self, share: f64) -> Self {
+        self.validation_split = share;
+        self
+    }
+
+    /// Validates after every so many epochs.
+    pub fn validation_freq(mut self, epochs: usize) -> Self {
+        self.validation_freq = epochs;
+        self
+    }
+
+    /// Validates on the first so many batches.
+    pub fn validation_steps(mut self, steps: usize) -> Self {
+        self.validation_steps = Some(steps);
+        self
+    }
+
+    /// Sets the number of steps that make an epoch.
+    pub fn steps_per_epoch(mut self, steps: usize) -> Self {
+        self.steps_per_epoch = Some(steps);
+        self
+    }
+
+    /// Sets how many epochs count as done.
+    pub fn initial_epoch(mut self, epoch: usize) -> Self {
+        self.initial_epoch = Some(epoch);
+        self
+    }
+
+    /// Sets the weight of each class named: `class_weight([(3, 2.0), (5, 0.5)])`.
+    pub fn class_weight(mut self, weights: impl IntoIterator<Item = (usize, f32)>) -> Self {
+        self.class_weight = weights.into_iter().collect();
+        self
+    }
+
     /// Sets the optimizer.
     pub fn optimizer(mut self, optimizer: Optimizer) -> Self {
         self.optimizer = optimizer;
         self
     }
 
+    /// Sets what is told on standard error.
+    pub fn verbose(mut self, verbose: impl Into<Verbose>) -> Self {
+        self.verbose = verbose.into();
+        self
+    }
+
     /// Checks the numbers.
     ///
     /// # Errors
-    /// No epochs, no rows in a step, or an optimizer that cannot train.
+    /// A count of zero, a share outside `[0, 1)`, no epoch left after `initial_epoch`, a class
+    /// weight that is negative or not a number, or an optimizer that cannot train.
     pub fn check(&self) -> Result<()> {
-        for (what, value) in [("epochs", self.epochs), ("batch size", self.batch_size)] {
-            if value == 0 {
-                return Err(Error::Argument(format!(
-                    "{what} must be at least 1, received 0"
-                )));
-            }
+        let counts = [
+            ("epochs", Some(self.epochs)),
+            ("batch size", Some(self.batch_size)),
+            ("validation frequency", Some(self.validation_freq)),
+            ("validation steps", self.validation_steps),
+            ("steps per epoch", self.steps_per_epoch),
+        ];
+        if let Some((what, _)) = counts.iter().find(|(_, count)| *count == Some(0)) {
+            return Err(Error::Argument(format!(
+                "{what} must be at least 1, received 0"
+            )));
+        }
+        if !(0.0..1.0).contains(&self.validation_split) {
+            return Err(Error::Argument(format!(
+                "validation split {} must lie in [0, 1)",
+                self.validation_split
+            )));
+        }
+        if let Some(initial) = self.initial_epoch.filter(|i| *i >= self.epochs) {
+            return Err(Error::Argument(format!(
+                "initial epoch {initial} leaves no epoch to train: expected less than the {} epochs",
+                self.epochs
+            )));
+        }
+        let wrong = |(_, weight): &(&usize, &f32)| !(0.0..=f32::MAX).contains(*weight);
+        if let Some((class, weight)) = self.class_weight.iter().find(wrong) {
+            return Err(Error::Argument(format!(
+                "class weights must be numbers from 0 on, received {weight} for class {class}"
+            )));
         }
         self.optimizer.check()
+    }
+
+    /// The weights of `classes` classes; none if all are 1.
+    pub(super) fn class_weights(&self, classes: usize) -> Result<Option<Vec<f32>>> {
+        let mut weights = vec![1.0; classes];
+        for (&class, &weight) in &self.class_weight {
+            let Some(place) = weights.get_mut(class) else {
+                return Err(Error::Argument(format!(
+                    "class weight for class {class}: the model has the classes 0 to {}",
+                    classes - 1
+                )));
+            };
+            *place = weight;
+        }
+        Ok(weights.iter().any(|w| *w != 1.0).then_some(weights))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_survive_a_settings_file_and_old_files_are_read() {
+        let options = Options::default()
+            .class_weight([(3, 0.1), (10, 2.0)])
+            .validation_split(0.1)
+            .steps_per_epoch(7);
+        let text = toml::to_string(&options).unwrap();
+        assert_eq!(toml::from_str::<Options>(&text).unwrap(), options);
+        let old = "epochs = 2\nbatch_size = 8\nseed = 1\nshuffle = true\n[optimizer]\nname = \"sgd\"\n\
+                   learning_rate = 0.1\nmomentum = 0.0\nnesterov = false\n";
+        let expected = Options::default()
+            .epochs(2)
+            .batch_size(8)
+            .seed(1)
+            .optimizer(Optimizer::sgd().with_learning_rate(0.1));
+        assert_eq!(toml::from_str::<Options>(old).unwrap(), expected);
     }
 }

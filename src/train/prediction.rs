@@ -1,9 +1,10 @@
 //! What the model says of images.
 
 use super::Trainer;
+use super::classification::most_probable;
 use super::trainer::Pass;
 use crate::error::{Error, Result};
-use crate::exec::{DataId, Executor, Step, Values};
+use crate::exec::{DataId, Executor, Program, Step, Values};
 use crate::plan::{BufferId, Op, Plan};
 use crate::rng::Key;
 use crate::shape::dims;
@@ -61,7 +62,6 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let plan = self.plan(Pass::Inference);
         let (ops, classes) = (1..plan.ops.len(), plan.classes);
         let (input, labels) = (plan.find("input")?, plan.find("labels")?);
-        let probabilities = probabilities(plan)?;
         let mut pixels: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 255.0).collect();
         pixels.resize(plan.buffer(input).len(), 0.0);
         let zeros = vec![0; plan.batch];
@@ -79,8 +79,14 @@ impl<E: Executor + ?Sized> Trainer<E> {
         self.executor.run(ops, &step)?;
         // What it measured against the labels of zero is of no interest.
         self.executor.completed(true)?;
-        let values = self.executor.read(program, probabilities)?.into_f32();
+        let values = self.probabilities(program)?;
         Ok(values.chunks(classes).take(rows).map(prediction).collect())
+    }
+
+    /// What the inference plan made of its last batch, `[batch, classes]`.
+    pub(super) fn probabilities(&mut self, program: Program) -> Result<Vec<f32>> {
+        let buffer = probabilities(self.plan(Pass::Inference))?;
+        Ok(self.executor.read(program, buffer)?.into_f32())
     }
 }
 
@@ -94,14 +100,8 @@ fn probabilities(plan: &Plan) -> Result<BufferId> {
 }
 
 fn prediction(probabilities: &[f32]) -> Prediction {
-    let mut class = 0;
-    for (i, p) in probabilities.iter().enumerate() {
-        if *p > probabilities[class] {
-            class = i;
-        }
-    }
     Prediction {
-        class,
+        class: most_probable(probabilities),
         probabilities: probabilities.to_vec(),
     }
 }

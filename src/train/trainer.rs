@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Interrupt, Options};
+use super::{Interrupt, Keeper, Options, Snapshot};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Description, Executor, Opened, Program};
@@ -21,6 +21,9 @@ pub struct Trainer<E: Executor + ?Sized = dyn Executor> {
     pub(super) options: Options,
     pub(super) state: State,
     pub(super) interrupt: Interrupt,
+    pub(super) keeper: Option<Box<dyn Keeper>>,
+    /// Where the next `fit` goes on.
+    pub(super) resumed: Option<Snapshot>,
     /// Whole epochs behind the state.
     pub(super) epochs_done: usize,
     training: Plan,
@@ -59,11 +62,14 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// As [`Trainer::new`].
     pub fn with_executor(model: Sequential, executor: Box<E>, options: Options) -> Result<Self> {
         options.check()?;
-        let training = Plan::new(
+        let mut training = Plan::new(
             &model,
             Purpose::Training(options.optimizer),
             options.batch_size,
         )?;
+        if let Some(weights) = options.class_weights(training.classes)? {
+            training.weigh_classes(&weights)?;
+        }
         let inference = Plan::new(&model, Purpose::Inference, INFERENCE_BATCH)
             .or_else(|_| Plan::new(&model, Purpose::Inference, options.batch_size))?;
         let state = State::new(Arc::clone(&training.layout), options.seed);
@@ -71,6 +77,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
             model,
             options,
             interrupt: Interrupt::new(),
+            keeper: None,
+            resumed: None,
             epochs_done: 0,
             training,
             inference,
@@ -119,6 +127,25 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// Lets `interrupt` stop [`Trainer::fit`] between two steps.
     pub fn set_interrupt(&mut self, interrupt: Interrupt) {
         self.interrupt = interrupt;
+    }
+
+    /// Lets `keeper` keep snapshots of [`Trainer::fit`]: when it says so, after each epoch, and when
+    /// the run is interrupted.
+    pub fn set_keeper(&mut self, keeper: Box<dyn Keeper>) {
+        self.keeper = Some(keeper);
+    }
+
+    /// The next [`Trainer::fit`] goes on where `snapshot` was taken, and ends with the epoch that it
+    /// would have ended with. With the same data, options and callbacks on the same device it comes
+    /// to the same bytes as a run that was never stopped.
+    ///
+    /// # Errors
+    /// It is the snapshot of another model, or the device failed.
+    pub fn resume(&mut self, snapshot: Snapshot) -> Result<()> {
+        self.set_state(snapshot.state.clone())?;
+        self.epochs_done = snapshot.epochs_done;
+        self.resumed = Some(snapshot);
+        Ok(())
     }
 
     pub(super) fn plan(&self, pass: Pass) -> &Plan {

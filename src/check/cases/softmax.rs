@@ -19,6 +19,9 @@ pub(super) fn cases() -> Vec<Case> {
     for &loss in LOSSES {
         cases.extend([false, true].map(|training| cross_entropy(loss, training, "random")));
     }
+    for loss in [[1, 1, 2], [64, 32, 10], [7, 5, 257]] {
+        cases.extend([false, true].map(|training| cross_entropy(loss, training, "weights")));
+    }
     for input in ["large", "ties", "large-ties", "equal", "nan"] {
         cases.push(cross_entropy([7, 6, 10], true, input));
     }
@@ -113,6 +116,12 @@ fn softmax(x: &[f32], width: usize) -> Vec<f32> {
     rows.collect()
 }
 
+/// Weights that differ, with a zero, ones and a number that decimals only come near to.
+fn class_weights(classes: usize) -> Vec<f32> {
+    let weights = [0.1, 0.0, 1.0, 2.5, 1.0, 1e-4];
+    weights.into_iter().cycle().take(classes).collect()
+}
+
 fn cross_entropy([batch, rows, classes]: [usize; 3], training: bool, input: &str) -> Case {
     let mut b = CaseBuilder::new(batch).rows(rows).classes(classes);
     let shape = [batch, classes];
@@ -132,6 +141,7 @@ fn cross_entropy([batch, rows, classes]: [usize; 3], training: bool, input: &str
         labels: b.words("labels", &[batch], (0..batch).map(label).collect()),
         probabilities: b.output("probabilities", &shape),
         dlogits: training.then(|| b.output("dlogits", &shape)),
+        class_weights: (input == "weights").then(|| class_weights(classes)),
     };
     let vars = format!("n={batch} rows={rows} classes={classes} training={training}");
     b.finish(op, &format!("{vars} input={input}"))

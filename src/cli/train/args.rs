@@ -1,16 +1,20 @@
 //! What is typed after `cnn-gpu train`, and the settings made of it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cnn_gpu::data::Choice;
 use cnn_gpu::model::Sequential;
 use cnn_gpu::optimizer::Optimizer;
+use cnn_gpu::run::CallbackRecord;
+use cnn_gpu::run::checkpoint::Schedule;
 use cnn_gpu::train::Options;
 use cnn_gpu::{Error, Result};
 
+use super::callback_args::CallbackArgs;
+use super::fit_args::FitArgs;
 use crate::cli::device::DeviceArgs;
 use crate::cli::output::Format;
-use crate::cli::progress::Verbosity;
 
 /// Trains a network, evaluates it, and leaves a folder with weights, history and settings
 #[derive(clap::Args, Debug)]
@@ -96,6 +100,26 @@ pub struct Args {
     )]
     seed: u64,
 
+    #[command(flatten)]
+    fit: FitArgs,
+
+    #[command(flatten)]
+    callbacks: CallbackArgs,
+
+    /// Goes on with the run in this folder where its last checkpoint was taken, with its settings
+    #[arg(long, value_name = "RUN", help_heading = "Checkpoints")]
+    pub resume: Option<PathBuf>,
+
+    /// Takes a checkpoint every N steps, beside those after each epoch
+    #[arg(long, value_name = "N", help_heading = "Checkpoints", allow_negative_numbers = true,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    checkpoint_steps: Option<u32>,
+
+    /// Takes a checkpoint every M minutes; 0: none but those after each epoch
+    #[arg(long, value_name = "M", default_value_t = 1.0, help_heading = "Checkpoints",
+          allow_negative_numbers = true, value_parser = minutes)]
+    checkpoint_minutes: f64,
+
     /// The folder for the run, new or empty [default: runs/DATE_TIME]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
@@ -119,9 +143,12 @@ Examples:
   cnn-gpu train
   cnn-gpu train --model mnist-mlp --optimizer sgd --learning-rate 0.1 --momentum 0.9
   cnn-gpu train --backend vulkan --adapter radeon --out runs/radeon
+  cnn-gpu train --epochs 50 --validation-split 0.1 --early-stopping 3 --restore-best-weights
+  cnn-gpu train --epochs 10 --lr-schedule cosine:1 --tensorboard logs/cosine
   cnn-gpu train --dataset digits --limit 2000 --epochs 1 --backend cpu   a quick look
 
-Ctrl-C ends the run after the step it is at and saves the weights; the exit code is then 130.";
+Ctrl-C ends the run after the step it is at, takes a checkpoint and saves the weights; the exit code
+is then 130, and --resume goes on.";
 
 /// What `train` does, checked.
 pub struct Settings {
@@ -130,9 +157,13 @@ pub struct Settings {
     pub limit: Option<usize>,
     pub model: Sequential,
     pub options: Options,
+    pub callbacks: CallbackRecord,
+    /// Whether to validate on the test images.
+    pub validation_data: Option<String>,
     pub out: PathBuf,
-    pub verbosity: Verbosity,
     pub format: Format,
+    /// When checkpoints are taken.
+    pub schedule: Schedule,
     pub device: DeviceArgs,
 }
 
@@ -149,17 +180,26 @@ impl TryFrom<Args> for Settings {
             .epochs(args.epochs)
             .batch_size(args.batch_size)
             .seed(args.seed)
+            .verbose(args.verbose)
             .optimizer(optimizer(&args)?);
+        let options = args.fit.set(options);
         options.check()?;
+        let validates = options.validation_split > 0.0 || args.fit.validation_data.is_some();
         Ok(Self {
             model: Sequential::load(&args.model)?,
             options,
+            callbacks: args.callbacks.record(validates)?,
+            validation_data: args.fit.validation_data,
             out: args.out.unwrap_or_else(default_folder),
-            verbosity: args.verbose.into(),
             dataset: args.dataset,
             data_dir: args.data_dir,
             limit: args.limit,
             format: args.format,
+            schedule: Schedule {
+                steps: args.checkpoint_steps.map(|steps| steps as usize),
+                every: (args.checkpoint_minutes > 0.0)
+                    .then(|| Duration::from_secs_f64(args.checkpoint_minutes * 60.0)),
+            },
             device: args.device,
         })
     }
@@ -173,6 +213,13 @@ fn learning_rate(typed: &str) -> Result<f32, String> {
         _ => Err(format!(
             "expected a learning rate from {least:.1e} to {most:.1e}"
         )),
+    }
+}
+
+fn minutes(typed: &str) -> Result<f64, &'static str> {
+    match typed.parse() {
+        Ok(minutes) if (0.0..=1e6).contains(&minutes) => Ok(minutes),
+        _ => Err("expected a number of minutes, from 0 to 1000000"),
     }
 }
 

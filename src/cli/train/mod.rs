@@ -1,43 +1,86 @@
 //! `cnn-gpu train`: finds the data and the device, trains, evaluates, and reports.
 
 mod args;
+mod callback_args;
+mod fit_args;
 mod report;
+mod resume;
 
 use cnn_gpu::Error;
 use cnn_gpu::data::Splits;
+use cnn_gpu::exec::Description;
+use cnn_gpu::exec::Opened;
+use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, Subject};
 use cnn_gpu::run::{Config, DataRecord, DeviceRecord, RunFolder};
-use cnn_gpu::train::callbacks::JsonlLogger;
-use cnn_gpu::train::{Callback, Ending, History, Trainer};
+use cnn_gpu::train::callbacks::{EarlyStopping, JsonlLogger};
+use cnn_gpu::train::{Callback, Ending, History, Trainer, TrainingData, Verbose};
 
 pub use args::Args;
 
 use super::data::{self, described};
-use super::device::announce;
+use super::device::{announce, compare_with_cpu};
 use super::exit::Exit;
 use super::interrupt::Handler;
 use super::output::{self, Format, Results, count, say};
-use super::progress::{self, Verbosity};
 use args::Settings;
 use report::Report;
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let settings = Settings::try_from(args)?;
-    RunFolder::check_free(&settings.out)?;
+    let (settings, checkpoint) = match args.resume.clone() {
+        None => (Settings::try_from(args)?, None),
+        Some(run) => {
+            let (settings, checkpoint) = resume::settings(args, &run, &super::typed())?;
+            (settings, Some(checkpoint))
+        }
+    };
+    if checkpoint.is_none() {
+        RunFolder::check_free(&settings.out)?;
+    }
     let handler = Handler::install()?;
     // First, as it needs no data: what was typed may not fit the device or the model.
-    let (mut trainer, device) = prepare(&settings)?;
+    let opened = settings.device.open()?;
+    let (mut trainer, device) = prepare(&settings, &opened)?;
     trainer.set_interrupt(handler.interrupt.clone());
     let (splits, record) = load(&settings)?;
     trainer.check(&splits.train)?;
     trainer.check(&splits.test)?;
-    let folder = RunFolder::create(&settings.out)?;
-    let config = config(&settings, &trainer, record, device);
-    folder.write_config(&config)?;
+    let subject = subject(&settings, &trainer, &splits);
+    let (folder, config) = match checkpoint {
+        None => {
+            let folder = RunFolder::create(&settings.out)?;
+            let config = config(&settings, &trainer, record, device);
+            folder.write_config(&config)?;
+            (folder, config)
+        }
+        Some(checkpoint) => {
+            let folder = RunFolder::open(&settings.out)?.locked()?;
+            let config = Config {
+                device,
+                ..folder.config()?
+            };
+            go_on(&mut trainer, &folder, checkpoint, &subject)?;
+            (folder, config)
+        }
+    };
+    trainer.set_keeper(Box::new(Checkpointer::new(
+        &folder.checkpoint_path(),
+        subject,
+        &in_words(&trainer.describe()),
+        settings.schedule,
+    )));
     introduce(&settings, &trainer, &config.device)?;
+    if settings.options.verbose != Verbose::Silent {
+        compare_with_cpu(
+            &settings.device,
+            &opened,
+            &settings.model,
+            &settings.options,
+        )?;
+    }
 
     let fitted = handler.while_training(|| fit(&settings, &mut trainer, &splits, &folder));
-    let history = fitted.map_err(|error| explain(error, &folder))?;
+    let history = fitted.map_err(|error| explain(error, &settings, &folder))?;
     let interrupted = history.ending == Ending::Interrupted || handler.interrupt.is_raised();
     let scores = match interrupted {
         false => Some(trainer.evaluate(&splits.test)?),
@@ -56,8 +99,54 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     })
 }
 
+/// What the run is about.
+fn subject(settings: &Settings, trainer: &Trainer, splits: &Splits) -> Subject {
+    let validation = settings.validation_data.as_ref();
+    Subject {
+        model: trainer.model().clone(),
+        options: settings.options.clone(),
+        train_fingerprint: splits.train.fingerprint(),
+        validation_fingerprint: validation.map(|_| splits.test.fingerprint()),
+    }
+}
+
+fn in_words(device: &Description) -> String {
+    format!("{} ({} {})", device.adapter, device.backend, device.driver)
+}
+
+/// Puts the trainer where the checkpoint was taken, and says so.
+fn go_on(
+    trainer: &mut Trainer,
+    folder: &RunFolder,
+    checkpoint: Checkpoint,
+    subject: &Subject,
+) -> anyhow::Result<()> {
+    if let Some(what) = checkpoint.subject.difference(subject) {
+        return Err(Error::Argument(format!(
+            "a run goes on as it began, and this differs: {what}"
+        ))
+        .into());
+    }
+    let (here, there) = (in_words(&trainer.describe()), &checkpoint.device);
+    if here != *there {
+        say(&format!(
+            "note: the run began on {there} and goes on on {here}; its weights will not be those of \
+             one device to the last bit"
+        ));
+    }
+    let snapshot = checkpoint.snapshot;
+    folder.cut_histories(snapshot.history.len())?;
+    say(&format!(
+        "goes on after {} steps, {} whole epochs of {}",
+        count(snapshot.state.step as usize),
+        snapshot.epochs_done,
+        snapshot.last_epoch
+    ));
+    Ok(trainer.resume(snapshot)?)
+}
+
 fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
-    let quiet = settings.verbosity == Verbosity::Silent;
+    let quiet = settings.options.verbose == Verbose::Silent;
     let mut loaded = data::load(settings.dataset, settings.data_dir.as_deref(), quiet)?;
     if let Some(limit) = settings.limit {
         loaded.splits.train = loaded.splits.train.take(limit);
@@ -68,13 +157,13 @@ fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
         say(&format!("data: {train} to train on, {test} to test on"));
     }
     let choice = settings.dataset.name();
-    let record = DataRecord::new(choice, loaded.fell_back, &loaded.splits);
+    let mut record = DataRecord::new(choice, loaded.fell_back, &loaded.splits);
+    record.validation.clone_from(&settings.validation_data);
     Ok((loaded.splits, record))
 }
 
-fn prepare(settings: &Settings) -> anyhow::Result<(Trainer, DeviceRecord)> {
-    let device = settings.device.open()?;
-    let trainer = Trainer::new(settings.model.clone(), &device, settings.options.clone())?;
+fn prepare(settings: &Settings, device: &Opened) -> anyhow::Result<(Trainer, DeviceRecord)> {
+    let trainer = Trainer::new(settings.model.clone(), device, settings.options.clone())?;
     let selection = settings.device.selection();
     let record = DeviceRecord::new(&selection, &device.reason, &trainer.describe());
     Ok((trainer, record))
@@ -92,6 +181,7 @@ fn config(
             .strftime("%Y-%m-%d %H:%M:%S %:z")
             .to_string(),
         training: settings.options.clone(),
+        callbacks: settings.callbacks.clone(),
         dataset,
         device,
         model: trainer.model().clone(),
@@ -100,7 +190,7 @@ fn config(
 
 /// Says what will be trained, and where.
 fn introduce(settings: &Settings, trainer: &Trainer, device: &DeviceRecord) -> anyhow::Result<()> {
-    if settings.verbosity != Verbosity::Silent {
+    if settings.options.verbose != Verbose::Silent {
         announce(&trainer.describe(), &device.reason);
         say(trainer.model().summary()?.trim_end());
     }
@@ -113,26 +203,36 @@ fn fit(
     splits: &Splits,
     folder: &RunFolder,
 ) -> cnn_gpu::Result<History> {
-    let mut progress = progress::callback(settings.verbosity);
+    let mut chosen = settings.callbacks.callbacks(folder, trainer.model())?;
     let mut csv = folder.csv_logger()?;
     let mut jsonl = folder.jsonl_logger()?;
     let mut saver = folder.weights_saver(trainer.model().clone());
     let mut stdout = JsonlLogger::new("standard output", Results::default());
     // Saved first: what is reported is on disk.
-    let mut callbacks: Vec<&mut dyn Callback> =
-        vec![&mut saver, &mut csv, &mut jsonl, progress.as_mut()];
+    let mut callbacks: Vec<&mut dyn Callback> = vec![&mut saver, &mut csv, &mut jsonl];
+    callbacks.extend(chosen.iter_mut().map(|callback| callback.as_mut() as _));
     if settings.format == Format::Json {
         callbacks.push(&mut stdout);
     }
-    trainer.fit_with(&splits.train, &mut callbacks)
+    let validation = settings.validation_data.as_ref().map(|_| &splits.test);
+    let data = TrainingData {
+        training: &splits.train,
+        validation,
+    };
+    trainer.fit_with(data, &mut callbacks)
 }
 
 /// An error of the training run, and what is left of the run.
-fn explain(error: Error, folder: &RunFolder) -> anyhow::Error {
+fn explain(error: Error, settings: &Settings, folder: &RunFolder) -> anyhow::Error {
     let error = anyhow::Error::new(error);
+    let stopping = settings.callbacks.early_stopping.as_ref();
+    let which = match stopping.is_some_and(EarlyStopping::restores) {
+        true => "best",
+        false => "last whole",
+    };
     match folder.weights_path().exists() {
         true => error.context(format!(
-            "training stopped, and the weights of the last whole epoch are in {}",
+            "training stopped, and the weights of the {which} epoch are in {}",
             folder.path().display()
         )),
         false => error.context("training stopped in its first epoch"),

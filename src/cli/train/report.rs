@@ -1,11 +1,11 @@
 //! What a run comes to, for people and for programs.
 
 use cnn_gpu::run::{Config, RunFolder};
-use cnn_gpu::train::{Evaluation, History, Trainer};
+use cnn_gpu::train::callbacks::short_time as time;
+use cnn_gpu::train::{Ending, Evaluation, History, Trainer};
 use serde::Serialize;
 
 use crate::cli::output::count;
-use crate::cli::progress::time;
 
 /// The last words of `train`; also kept in the run folder, as `result.json`.
 #[derive(Debug, Serialize)]
@@ -17,6 +17,11 @@ pub struct Report {
     #[serde(skip)]
     scores: Option<Evaluation>,
     interrupted: bool,
+    ending: Ending,
+    /// Why a callback stopped the run, if one did.
+    stop_reason: Option<String>,
+    /// The epoch whose weights were put back, if any were.
+    restored_epoch: Option<usize>,
     epochs: usize,
     steps: u64,
     epoch_seconds: Vec<f64>,
@@ -55,6 +60,9 @@ impl Report {
             test_accuracy: scores.map(|s| s.accuracy),
             interrupted: scores.is_none(),
             scores,
+            ending: history.ending,
+            stop_reason: history.reason.clone(),
+            restored_epoch: history.restored_epoch,
             epochs: history.epochs.len(),
             steps: trainer.state().step,
             epoch_seconds: history.epoch_seconds(),
@@ -84,6 +92,8 @@ impl Report {
             ("test loss", self.scores.map(|s| format!("{:.4}", s.loss))),
             ("test accuracy", self.scores.map(accuracy)),
             ("interrupted", self.interrupted.then(|| self.earned())),
+            ("stopped", self.stop_reason.clone()),
+            ("restored", self.restored()),
             ("time per epoch", self.times()),
             ("weights hash", Some(self.weights_hash.clone())),
             ("run folder", Some(self.run.clone())),
@@ -99,6 +109,11 @@ impl Report {
 
     fn earned(&self) -> String {
         format!("after {} steps, whose weights are saved", count(self.steps))
+    }
+
+    fn restored(&self) -> Option<String> {
+        let epoch = self.restored_epoch?;
+        Some(format!("the weights of epoch {epoch}"))
     }
 
     fn times(&self) -> Option<String> {

@@ -15,6 +15,7 @@ mod conv2d_grouped;
 mod dense;
 mod dropout;
 mod gather;
+mod peak;
 mod pool2d;
 mod rows;
 mod scratch;

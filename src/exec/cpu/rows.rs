@@ -519,12 +519,14 @@ impl Group<'_> {
                 labels,
                 probabilities,
                 dlogits,
+                ref class_weights,
             } => {
+                let weights = softmax::Weights(class_weights.as_deref());
                 let loss = self.write(probabilities, block, |own, p| {
                     let logits = own.floats(stage, logits, block);
                     let labels = own.words(stage, labels, block);
                     let valid = stage.memory.rows.saturating_sub(block.start);
-                    softmax::cross_entropy(classes, logits, labels, valid, p)
+                    softmax::cross_entropy(classes, (logits, labels), weights, valid, p)
                 });
                 self.loss.add(loss.unwrap_or_default());
                 if let Some(dlogits) = dlogits {
@@ -532,8 +534,9 @@ impl Group<'_> {
                         let p = own.floats(stage, probabilities, block);
                         let labels = own.words(stage, labels, block);
                         let rows = stage.memory.rows;
-                        let valid = rows.saturating_sub(block.start);
-                        softmax::cross_entropy_backward(classes, p, labels, (valid, rows), dlogits);
+                        let valid = (rows.saturating_sub(block.start), rows);
+                        let p = (p, labels);
+                        softmax::cross_entropy_backward(classes, p, weights, valid, dlogits);
                     });
                 }
             }

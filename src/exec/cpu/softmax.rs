@@ -44,18 +44,30 @@ impl Loss {
     }
 }
 
+/// The weight of each class; 1 without them.
+#[derive(Clone, Copy)]
+pub(super) struct Weights<'a>(pub Option<&'a [f32]>);
+
+impl Weights<'_> {
+    fn of(self, label: u32) -> f32 {
+        self.0.map_or(1.0, |weights| weights[label as usize])
+    }
+}
+
 /// Probabilities, and the loss of the first `valid` rows.
 pub(super) fn cross_entropy(
     classes: usize,
-    logits: &[f32],
-    labels: &[u32],
+    (logits, labels): (&[f32], &[u32]),
+    weights: Weights<'_>,
     valid: usize,
     p: &mut [f32],
 ) -> Loss {
     forward(classes, logits, p);
     let mut loss = Loss::default();
     for (logits, &label) in logits.chunks_exact(classes).zip(labels).take(valid) {
-        loss.add(row_loss(logits, label));
+        let Loss { sum, correct } = row_loss(logits, label);
+        let sum = f64::from(weights.of(label)) * sum;
+        loss.add(Loss { sum, correct });
     }
     loss
 }
@@ -71,12 +83,12 @@ fn row_loss(logits: &[f32], label: u32) -> Loss {
     }
 }
 
-/// `dlogits = (p - 1[label]) / rows` for the first `valid` rows, 0 for the others; `rows` are the
-/// batch's valid ones.
+/// `dlogits = weight * (p - 1[label]) / rows` for the first `valid` rows, 0 for the others; `rows`
+/// are the batch's valid ones.
 pub(super) fn cross_entropy_backward(
     classes: usize,
-    p: &[f32],
-    labels: &[u32],
+    (p, labels): (&[f32], &[u32]),
+    weights: Weights<'_>,
     (valid, rows): (usize, usize),
     dlogits: &mut [f32],
 ) {
@@ -86,9 +98,10 @@ pub(super) fn cross_entropy_backward(
             dlogits.fill(0.0);
             continue;
         }
+        let weight = weights.of(label);
         for (i, (d, p)) in dlogits.iter_mut().zip(p).enumerate() {
             let target = if i == label as usize { 1.0 } else { 0.0 };
-            *d = (p - target) / rows as f32;
+            *d = weight * (p - target) / rows as f32;
         }
     }
 }

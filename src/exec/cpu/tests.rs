@@ -230,11 +230,11 @@ fn nan_survives_relu_and_wins_a_max_pool() {
 fn loss_counts_valid_rows_and_is_exact_for_large_logits() {
     let logits = [0.0, 100.0, 3.0, 3.0, 7.0, 7.0];
     let mut p = [0.0; 6];
-    let loss = softmax::cross_entropy(2, &logits, &[0, 0, 1], 2, &mut p);
+    let loss = softmax::cross_entropy(2, (&logits, &[0, 0, 1]), softmax::Weights(None), 2, &mut p);
     assert!((loss.sum - 100.0 - 2f64.ln()).abs() < 1e-12, "{loss:?}");
     assert_eq!(loss.correct, 1);
     let mut d = [9.0; 6];
-    softmax::cross_entropy_backward(2, &p, &[0, 0, 1], (2, 2), &mut d);
+    softmax::cross_entropy_backward(2, (&p, &[0, 0, 1]), softmax::Weights(None), (2, 2), &mut d);
     assert_eq!(d[2..], [-0.25, 0.25, 0.0, 0.0]);
 }
 

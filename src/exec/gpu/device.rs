@@ -11,20 +11,29 @@ use wgpu::{
 
 use super::adapter::{self, AdapterInfo};
 use super::kernel::Pipeline;
-use super::tuning::Tuning;
+use super::tuning::{Fetch, Tuning};
 use crate::error::{Error, Result};
 use crate::exec::{Backend, Description};
 
 /// A submission that takes longer than this is taken for hung.
 const HUNG: Duration = Duration::from_secs(120);
 
-/// An open GPU, shared by the executors on it.
+/// What lies behind every buffer of a guarded device, and must stay there: a NaN, so that a kernel
+/// which reads it is found out too.
+const GUARD: [u32; 64] = [0x7fc0_5afe; 64];
+
+/// An open GPU, shared by the executors on it. A clone is the same device.
+#[derive(Clone)]
 pub struct GpuDevice {
     pub(super) device: Device,
     pub(super) queue: Queue,
     pub(super) limits: Limits,
     /// Kernels made so far, by their text.
-    pub(super) pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
+    pub(super) pipelines: Arc<Mutex<HashMap<String, Arc<Pipeline>>>>,
+    /// Bytes behind every buffer that nobody may write; see [`GpuDevice::guarded`].
+    pub(super) guard: u64,
+    #[cfg(test)]
+    pub(super) mutation: Option<super::mutants::Mutation>,
     info: wgpu::AdapterInfo,
     tuning: Tuning,
     fault: Arc<Mutex<Option<Error>>>,
@@ -71,7 +80,10 @@ impl GpuDevice {
         watch(&device, &fault);
         Ok(Self {
             tuning: Tuning::choose(&info, features),
-            pipelines: Mutex::default(),
+            pipelines: Arc::default(),
+            guard: 0,
+            #[cfg(test)]
+            mutation: None,
             device,
             queue,
             limits,
@@ -82,9 +94,48 @@ impl GpuDevice {
 
     /// The same device with other kernels: every variant must agree, and this is how checks run
     /// each of them on any adapter that can.
-    pub fn with_tuning(mut self, tuning: Tuning) -> Self {
-        self.tuning = tuning;
-        self
+    pub fn with_tuning(&self, tuning: Tuning) -> Self {
+        Self {
+            tuning,
+            ..self.clone()
+        }
+    }
+
+    /// The same device for checks: behind every buffer lie some bytes, bound with it, that no kernel
+    /// may touch. [`Executor::intact`](crate::exec::Executor::intact) tells.
+    pub fn guarded(&self) -> Self {
+        Self {
+            guard: size_of_val(&GUARD) as u64,
+            ..self.clone()
+        }
+    }
+
+    /// The kernel variants that this adapter can run, by name; its own choice comes first.
+    pub fn variants(&self) -> Vec<(&'static str, Tuning)> {
+        let own = self.tuning;
+        // Handing pixels round needs subgroups of 8, which only an adapter that chose it surely has.
+        let can = |t: &Tuning| t.fetch == Fetch::Direct || own.fetch == Fetch::Subgroup;
+        let mut variants = Tuning::VARIANTS.to_vec();
+        variants.retain(|(_, tuning)| can(tuning));
+        variants.sort_by_key(|(_, tuning)| *tuning != own);
+        variants
+    }
+
+    /// Writes the guard behind a new buffer of `bytes` bytes.
+    pub(super) fn set_guard(&self, buffer: &wgpu::Buffer, bytes: u64) {
+        if self.guard > 0 {
+            let guard = bytemuck::bytes_of(&GUARD);
+            self.queue.write_buffer(buffer, bytes, guard);
+        }
+    }
+
+    /// Whether the guard behind a buffer is as it was written.
+    pub(super) fn is_intact(&self, buffer: &wgpu::Buffer) -> Result<bool> {
+        if self.guard == 0 {
+            return Ok(true);
+        }
+        let bytes = self.read_back(buffer, buffer.size() - self.guard, self.guard)?;
+        Ok(bytes == bytemuck::bytes_of(&GUARD))
     }
 
     /// Which kernels run.

@@ -20,11 +20,12 @@ use wgpu::{
 
 use super::device::GpuDevice;
 use super::kernel::Dispatch;
+use super::profile;
 use super::program::GpuProgram;
 use super::recorder::Recorder;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::exec::{DataId, Description, Executor, Program, Step, StepMetrics, Values};
+use crate::exec::{DataId, Description, Executor, Profile, Program, Step, StepMetrics, Values};
 use crate::plan::{BufferId, Plan};
 use crate::state::{Layout, State};
 
@@ -126,29 +127,6 @@ impl GpuExecutor {
             last_completion: None,
             metrics: Vec::new(),
         }
-    }
-
-    /// Seconds that each dispatch of a step takes by itself, by wall clock: each is submitted
-    /// `repeats` times at once and waited for. The step's data must be loaded; its weights change.
-    ///
-    /// # Errors
-    /// The device failed.
-    pub fn profile(&mut self, step: &Step, repeats: usize) -> Result<Vec<(&'static str, f64)>> {
-        self.bind_data(step)?;
-        while self.reap(true)? {}
-        self.gpu
-            .write_steps(&self.steps, 0, std::slice::from_ref(step));
-        let program = &self.programs[step.program.0];
-        let mut times = Vec::new();
-        for dispatch in program.step(step.data) {
-            let started = Instant::now();
-            let again = std::iter::repeat_n(dispatch, repeats);
-            self.gpu.submit_now(&self.steps, 0, again);
-            self.gpu.wait(None)?;
-            let seconds = started.elapsed().as_secs_f64() / repeats as f64;
-            times.push((dispatch.entry, seconds));
-        }
-        Ok(times)
     }
 
     fn arenas(&mut self) -> Result<&Arenas> {
@@ -431,6 +409,16 @@ impl Executor for GpuExecutor {
         Ok(())
     }
 
+    fn profile(&mut self, _plan: &Plan, step: &Step, repeats: usize) -> Result<Profile> {
+        self.bind_data(step)?;
+        self.flush()?;
+        while self.reap(true)? {}
+        self.gpu
+            .write_steps(&self.steps, 0, std::slice::from_ref(step));
+        let program = &self.programs[step.program.0];
+        profile::measure(&self.gpu, &self.steps, (program, step.data), repeats)
+    }
+
     fn write(&mut self, program: Program, id: BufferId, values: &Values) -> Result<()> {
         self.flush()?;
         let Some(arenas) = &self.arenas else {
@@ -445,6 +433,14 @@ impl Executor for GpuExecutor {
         };
         self.gpu.queue.write_buffer(buffer, range.start, bytes);
         self.gpu.check()
+    }
+
+    fn intact(&mut self, program: Program) -> Result<()> {
+        self.flush()?;
+        match &self.arenas {
+            Some(arenas) => self.programs[program.0].intact(&self.gpu, arenas),
+            None => Ok(()),
+        }
     }
 
     fn read(&mut self, program: Program, id: BufferId) -> Result<Values> {

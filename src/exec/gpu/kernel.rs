@@ -92,6 +92,21 @@ impl<B> Call<B> {
         self
     }
 
+    /// Adds a table of floats as the function `name`: one that gives `values[i]` for `i`, and 1
+    /// beyond them. It costs nothing where all are 1. Not a `switch`: on lavapipe one of some two
+    /// hundred cases took another in place of its default.
+    pub fn table(mut self, name: &str, values: &[f32]) -> Self {
+        let cases: String = (values.iter().enumerate())
+            .filter(|(_, value)| **value != 1.0)
+            .map(|(i, value)| format!("value = select(value, f32({value:?}), i == {i}u); "))
+            .collect();
+        let _ = writeln!(
+            self.declarations,
+            "fn {name}(i: u32) -> f32 {{ var value = 1.0; {cases}return value; }}"
+        );
+        self
+    }
+
     /// Sets the invocations per workgroup; 64 otherwise.
     pub fn workgroup(mut self, size: usize) -> Self {
         self.workgroup = size;
@@ -285,6 +300,11 @@ impl GpuDevice {
         per_axis: usize,
     ) -> Result<Arc<Pipeline>> {
         let source = call.source(per_axis);
+        #[cfg(test)]
+        let source = match &self.mutation {
+            Some(mutation) => mutation.apply(call.entry, source),
+            None => source,
+        };
         let key = format!("{}\n{source}", call.entry);
         if let Some(known) = lock(&self.pipelines).get(&key) {
             return Ok(Arc::clone(known));

@@ -341,12 +341,16 @@ impl Lowered {
                 labels,
                 probabilities,
                 dlogits,
-            } => vec![softmax_cross_entropy(
-                tuning,
-                (b, *classes),
-                [*logits, *labels, *probabilities],
-                (*dlogits, self.dense_behind.as_ref()),
-            )],
+                class_weights,
+            } => vec![
+                softmax_cross_entropy(
+                    tuning,
+                    (b, *classes),
+                    [*logits, *labels, *probabilities],
+                    (*dlogits, self.dense_behind.as_ref()),
+                )
+                .table("class_weight", class_weights.as_deref().unwrap_or_default()),
+            ],
             Op::Dropout { .. }
             | Op::Rescale { .. }
             | Op::BatchNormStatistics { .. }

@@ -1,16 +1,23 @@
 //! WGSL compute shaders through wgpu.
 //!
 //! Read in this order: [`tuning`] chooses kernels by what the adapter reports, `lower` (with
-//! `lower_layers`) turns each operation into kernel calls, `kernel` compiles and binds them, `program` keeps a plan's buffers
-//! and dispatches, `executor` runs steps, many to a submission, `tile` writes the text of the tiled
-//! convolutions, and `texels` keeps copies of tensors for adapters that read textures faster.
+//! `lower_layers`) turns each operation into kernel calls, `kernel` compiles and binds them,
+//! `program` keeps a plan's buffers and dispatches, `executor` runs steps, many to a submission,
+//! `tile` writes the text of the tiled convolutions, and `texels` keeps copies of tensors for
+//! adapters that read textures faster. For `bench`, `peak` measures the adapter, `profile` a step's
+//! dispatches, by the adapter's clock through `timer`, and `carriers` tells which of them does what.
 
 mod adapter;
+mod carriers;
 mod device;
 mod executor;
 mod kernel;
 mod lower;
 mod lower_layers;
+#[cfg(test)]
+mod mutants;
+mod peak;
+mod profile;
 mod program;
 mod random;
 mod recorder;
@@ -18,6 +25,7 @@ mod recorder;
 mod tests;
 mod texels;
 mod tile;
+mod timer;
 pub mod tuning;
 
 pub use adapter::{AdapterInfo, adapters};

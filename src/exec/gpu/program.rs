@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use wgpu::{Buffer, BufferDescriptor, BufferUsages};
 
+use super::carriers::carriers;
 use super::device::GpuDevice;
 use super::executor::{Arenas, GpuData, Steps};
 use super::kernel::{Access, Call, Dispatch, Place};
@@ -20,11 +21,15 @@ pub struct GpuProgram {
     pub plan: Plan,
     buffers: HashMap<BufferId, Buffer>,
     nothing: Buffer,
+    /// Bytes behind each of them that are bound with it; see [`GpuDevice::guarded`].
+    guard: u64,
     /// The gather's call; its dispatch depends on the data set.
     gather: Option<Call<Slot>>,
     gathers: HashMap<DataId, Dispatch>,
     /// What a step runs.
     step: Listing,
+    /// For each operation the one in whose dispatches of a step it is done.
+    pub carriers: Vec<Option<usize>>,
     /// What single operations run, made when first asked for.
     alone: Option<Listing>,
 }
@@ -58,12 +63,15 @@ impl GpuProgram {
             plan: plan.clone(),
             buffers,
             nothing: gpu.storage("nothing", 16)?,
+            guard: gpu.guard,
             gather: None,
             gathers: HashMap::new(),
             step: Listing::default(),
+            carriers: Vec::new(),
             alone: None,
         };
         let mut lowered = Lowered::new(plan, &gpu.tuning(), Mode::Step);
+        program.carriers = carriers(plan, &lowered.ops);
         program.gather = lowered.take_gather(plan);
         program.step = program.listing(gpu, steps, arenas, lowered, Mode::Step)?;
         Ok(program)
@@ -151,13 +159,19 @@ impl GpuProgram {
 
     /// The dispatches of a whole step.
     pub fn step(&self, data: DataId) -> impl Iterator<Item = &Dispatch> {
+        self.step_by_op(data).map(|(_, dispatch)| dispatch)
+    }
+
+    /// The dispatches of a whole step, each with the operation in whose list it stands.
+    pub fn step_by_op(&self, data: DataId) -> impl Iterator<Item = (usize, &Dispatch)> {
         self.list(&self.step, 0..self.plan.ops.len(), data)
     }
 
     /// The dispatches of some operations by themselves; see [`GpuProgram::prepare_alone`].
     pub fn alone(&self, ops: Range<usize>, data: DataId) -> impl Iterator<Item = &Dispatch> {
         let listing = self.alone.iter();
-        listing.flat_map(move |listing| self.list(listing, ops.clone(), data))
+        let listed = listing.flat_map(move |listing| self.list(listing, ops.clone(), data));
+        listed.map(|(_, dispatch)| dispatch)
     }
 
     fn list<'a>(
@@ -165,14 +179,38 @@ impl GpuProgram {
         listing: &'a Listing,
         ops: Range<usize>,
         data: DataId,
-    ) -> impl Iterator<Item = &'a Dispatch> {
+    ) -> impl Iterator<Item = (usize, &'a Dispatch)> {
         ops.flat_map(move |i| {
             let gather = match self.plan.ops[i] {
                 Op::Gather { .. } => self.gathers.get(&data),
                 _ => None,
             };
-            gather.into_iter().chain(&listing.ops[i])
+            let dispatches = gather.into_iter().chain(&listing.ops[i]);
+            dispatches.map(move |dispatch| (i, dispatch))
         })
+    }
+
+    /// Whether the kernels kept to their buffers, on a guarded device.
+    ///
+    /// # Errors
+    /// They did not, or the device failed.
+    pub fn intact(&self, gpu: &GpuDevice, arenas: &Arenas) -> Result<()> {
+        let own = self.buffers.iter();
+        let own = own.map(|(&id, buffer)| (self.plan.buffer(id).name.as_str(), buffer));
+        let shared = [
+            ("parameters", &arenas.params),
+            ("gradients", &arenas.gradients),
+            ("first moments", &arenas.moment_1),
+            ("second moments", &arenas.moment_2),
+        ];
+        for (name, buffer) in own.chain(shared) {
+            if !gpu.is_intact(buffer)? {
+                return Err(Error::Device(format!(
+                    "a kernel wrote past the end of `{name}`"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Where a buffer of the plan lies, and its bytes.
@@ -208,7 +246,11 @@ impl GpuProgram {
             Slot::Buffer(id) => {
                 let (buffer, range) = self.location(arenas, id);
                 let bytes = (range.end - range.start).next_multiple_of(16);
-                Place::Buffer(buffer, Some((range.start, bytes)))
+                let guard = match self.buffers.contains_key(&id) {
+                    true => self.guard,
+                    false => 0,
+                };
+                Place::Buffer(buffer, Some((range.start, bytes + guard)))
             }
             Slot::Params => whole(&arenas.params),
             Slot::Gradients => whole(&arenas.gradients),
@@ -293,12 +335,14 @@ impl GpuDevice {
                 limit >> 20
             )));
         }
+        let size = bytes.max(16).next_multiple_of(16);
         let buffer = self.device.create_buffer(&BufferDescriptor {
             label: Some(label),
-            size: bytes.max(16).next_multiple_of(16),
+            size: size + self.guard,
             usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
+        self.set_guard(&buffer, size);
         self.check()?;
         Ok(buffer)
     }

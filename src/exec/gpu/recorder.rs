@@ -1,10 +1,13 @@
 //! Dispatches and the copies before them, in a row.
 
-use wgpu::{CommandBuffer, CommandEncoder, ComputePass, ComputePassDescriptor};
+use wgpu::{
+    CommandBuffer, CommandEncoder, ComputePass, ComputePassDescriptor, ComputePassTimestampWrites,
+};
 
 use super::device::GpuDevice;
 use super::executor::Steps;
 use super::kernel::Dispatch;
+use super::timer::Timer;
 
 /// Records dispatches. They share a pass for as long as no copy has to come between.
 pub struct Recorder<'a> {
@@ -36,28 +39,53 @@ impl<'a> Recorder<'a> {
 
     /// Adds a dispatch, after its copies.
     pub fn dispatch(&mut self, dispatch: &Dispatch) {
+        self.copy(dispatch);
+        dispatch.encode(self.pass(None));
+    }
+
+    /// Adds a dispatch as interval `i` of a timer, with its copies.
+    pub fn timed(&mut self, dispatch: &Dispatch, timer: &Timer, i: usize) {
+        self.pass = None;
+        // Copies have no timestamps of their own: an empty pass stands before them.
+        let copies = !dispatch.copies.is_empty();
+        if copies {
+            self.pass(Some(timer.writes(i, true, false)));
+        }
+        self.copy(dispatch);
+        dispatch.encode(self.pass(Some(timer.writes(i, !copies, true))));
+        self.pass = None;
+    }
+
+    /// The copies before a dispatch, outside of any pass.
+    fn copy(&mut self, dispatch: &Dispatch) {
         if !dispatch.copies.is_empty() {
             self.pass = None;
             for copy in &dispatch.copies {
                 copy.copy(&mut self.encoder);
             }
         }
+    }
+
+    /// The pass under way, or a new one.
+    fn pass(
+        &mut self,
+        timestamp_writes: Option<ComputePassTimestampWrites<'_>>,
+    ) -> &mut ComputePass<'static> {
         let Self {
             steps,
             slot,
             pass,
             encoder,
         } = self;
-        let pass = pass.get_or_insert_with(|| {
+        pass.get_or_insert_with(|| {
             let descriptor = ComputePassDescriptor {
                 label: Some("steps"),
-                timestamp_writes: None,
+                timestamp_writes,
             };
             let mut pass = encoder.begin_compute_pass(&descriptor).forget_lifetime();
             steps.select(&mut pass, *slot);
             pass
-        });
-        dispatch.encode(pass);
+        })
     }
 
     /// What was recorded, after `last`.

@@ -4,6 +4,7 @@ use std::mem::offset_of;
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
+use super::carriers::carriers;
 use super::executor::StepParams;
 use super::kernel::Access;
 use super::lower::{Block, Lowered, Mode};
@@ -17,12 +18,9 @@ use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
 use crate::shape::Padding;
 
-const TUNINGS: [Tuning; 4] = [
-    Tuning::NAIVE,
-    Tuning::HARDWARE,
-    Tuning::SOFTWARE,
-    Tuning::SOFTWARE_SUBGROUP,
-];
+fn tunings() -> [Tuning; 4] {
+    Tuning::VARIANTS.map(|(_, tuning)| tuning)
+}
 
 /// Strides, padding, odd channels, and every activation and pool.
 fn awkward() -> Sequential {
@@ -95,11 +93,11 @@ fn parse(source: &str) -> naga::Module {
 fn every_kernel_of_every_variant_is_valid_wgsl() {
     let mut seen = std::collections::HashSet::new();
     for plan in plans() {
-        for (tuning, mode) in TUNINGS
-            .iter()
+        for (tuning, mode) in tunings()
+            .into_iter()
             .flat_map(|t| [(t, Mode::Alone), (t, Mode::Step)])
         {
-            let calls = Lowered::new(&plan, tuning, mode).ops.into_iter().flatten();
+            let calls = Lowered::new(&plan, &tuning, mode).ops.into_iter().flatten();
             for call in calls {
                 let source = call.source(65_535);
                 if !seen.insert(source.clone()) {
@@ -226,7 +224,7 @@ fn large_kernels_and_pools_do_not_make_long_texts() {
     ];
     for model in models {
         let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 64).unwrap();
-        for tuning in TUNINGS {
+        for tuning in tunings() {
             for call in Lowered::new(&plan, &tuning, Mode::Step)
                 .ops
                 .into_iter()
@@ -243,4 +241,35 @@ fn large_kernels_and_pools_do_not_make_long_texts() {
             }
         }
     }
+}
+
+/// What is fused is done by somebody, so that a profile can name it.
+#[test]
+fn every_operation_of_a_step_is_carried_by_a_kernel() {
+    for plan in plans() {
+        for tuning in &tunings() {
+            let lowered = Lowered::new(&plan, tuning, Mode::Step);
+            for (i, carrier) in carriers(&plan, &lowered.ops).into_iter().enumerate() {
+                let carrier = carrier.unwrap_or_else(|| panic!("{}", plan.ops[i].name()));
+                assert!(!lowered.ops[carrier].is_empty());
+                assert!(lowered.ops[i].is_empty() || carrier == i);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fused_pool_is_carried_by_its_convolution() {
+    let model = preset("mnist-cnn").unwrap();
+    let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 4).unwrap();
+    let lowered = Lowered::new(&plan, &Tuning::HARDWARE, Mode::Step);
+    let carriers = carriers(&plan, &lowered.ops);
+    let names = |i: usize| [i, carriers[i].unwrap()].map(|i| plan.ops[i].name());
+    let fused = (0..plan.ops.len()).filter(|&i| carriers[i] != Some(i));
+    let expected = [
+        ["pool2d_forward", "conv2d_forward"],
+        ["pool2d_forward", "conv2d_forward"],
+        ["pool2d_backward", "conv2d_backward_weight"],
+    ];
+    assert_eq!(fused.map(names).collect::<Vec<_>>(), expected);
 }

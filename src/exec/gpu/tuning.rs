@@ -65,6 +65,14 @@ impl Tuning {
         ..Self::HARDWARE
     };
 
+    /// Every variant, by name.
+    pub const VARIANTS: [(&'static str, Self); 4] = [
+        ("hardware", Self::HARDWARE),
+        ("software", Self::SOFTWARE),
+        ("software with subgroups", Self::SOFTWARE_SUBGROUP),
+        ("plain", Self::NAIVE),
+    ];
+
     /// The choice for an adapter.
     pub fn choose(info: &AdapterInfo, features: Features) -> Self {
         let eight = (info.subgroup_min_size, info.subgroup_max_size) == (8, 8);

@@ -176,9 +176,11 @@ impl Kernels for Reference {
                 labels,
                 probabilities,
                 dlogits,
+                class_weights,
             } => {
                 let (x, labels) = (m.floats(*logits), m.words(*labels));
-                let loss = softmax::cross_entropy(*classes, m.rows, x, labels);
+                let weights = class_weights.as_deref();
+                let loss = softmax::cross_entropy(*classes, m.rows, x, labels, weights);
                 m.metrics.loss_sum = loss.sum;
                 m.metrics.correct = loss.correct;
                 m.put(*probabilities, loss.probabilities);

@@ -33,9 +33,15 @@ pub(super) struct Loss {
     pub(super) dlogits: Vec<f32>,
 }
 
-/// `loss[r] = -ln softmax(logits)[r, label[r]]`,
-/// `dlogits[r, i] = (softmax(logits)[r, i] - (i == label[r])) / rows`.
-pub(super) fn cross_entropy(classes: usize, rows: usize, logits: &[f32], labels: &[u32]) -> Loss {
+/// `loss[r] = -weight * ln softmax(logits)[r, label[r]]`,
+/// `dlogits[r, i] = weight * (softmax(logits)[r, i] - (i == label[r])) / rows`.
+pub(super) fn cross_entropy(
+    classes: usize,
+    rows: usize,
+    logits: &[f32],
+    labels: &[u32],
+    class_weights: Option<&[f32]>,
+) -> Loss {
     let (mut sum, mut correct) = (0.0, 0);
     let (mut p, mut dlogits) = (Vec::new(), Vec::new());
     for (r, logits) in logits.chunks_exact(classes).enumerate() {
@@ -43,10 +49,12 @@ pub(super) fn cross_entropy(classes: usize, rows: usize, logits: &[f32], labels:
         let (row, log_sum) = probabilities(logits);
         if r < rows {
             let logit = logits.get(label).map_or(f64::NAN, |&x| f64::from(x));
-            sum += log_sum - logit;
+            let weight = class_weights.map_or(1.0, |weights| f64::from(weights[label]));
+            sum += weight * (log_sum - logit);
             correct += u32::from(is_first_largest(logits, label));
             let hit = |i: usize| f64::from(u8::from(i == label));
-            dlogits.extend((row.iter().enumerate()).map(|(i, p)| (p - hit(i)) / rows as f64));
+            let scale = weight / rows as f64;
+            dlogits.extend((row.iter().enumerate()).map(|(i, p)| scale * (p - hit(i))));
         } else {
             dlogits.extend(vec![0.0; classes]);
         }
@@ -101,7 +109,7 @@ mod tests {
     #[test]
     fn cross_entropy_by_hand() {
         let ln3 = 3f32.ln();
-        let loss = cross_entropy(2, 2, &[0.0, ln3, 5.0, 5.0, 9.0, 0.0], &[1, 1, 0]);
+        let loss = cross_entropy(2, 2, &[0.0, ln3, 5.0, 5.0, 9.0, 0.0], &[1, 1, 0], None);
         // -ln 0.75 - ln 0.5; the tie goes to class 0, and the third row is not valid.
         assert!(close(loss.sum, (8.0f64 / 3.0).ln()), "{}", loss.sum);
         assert_eq!(loss.correct, 1);
@@ -112,14 +120,23 @@ mod tests {
     }
 
     #[test]
+    fn class_weights_scale_the_loss_and_its_gradient_but_not_the_count() {
+        let logits = [0.0, 3f32.ln(), 5.0, 5.0];
+        let loss = cross_entropy(2, 2, &logits, &[1, 0], Some(&[0.0, 4.0]));
+        assert!(close(loss.sum, 4.0 * (4.0f64 / 3.0).ln()), "{}", loss.sum);
+        assert!(close(loss.dlogits[0], 0.5) && close(loss.dlogits[1], -0.5));
+        assert_eq!((&loss.dlogits[2..], loss.correct), (&[0.0, 0.0][..], 2));
+    }
+
+    #[test]
     fn the_loss_of_large_logits_is_exact() {
-        let loss = cross_entropy(2, 2, &[1e4, -1e4, 1e4, 1e4], &[1, 1]);
+        let loss = cross_entropy(2, 2, &[1e4, -1e4, 1e4, 1e4], &[1, 1], None);
         assert!(close(loss.sum, 2e4 + 2f64.ln()), "{}", loss.sum);
     }
 
     #[test]
     fn nan_is_never_hidden() {
-        let loss = cross_entropy(2, 1, &[f32::NAN, 0.0], &[0]);
+        let loss = cross_entropy(2, 1, &[f32::NAN, 0.0], &[0], None);
         assert!(loss.sum.is_nan() && loss.dlogits.iter().all(|d| d.is_nan()));
         assert_eq!(loss.correct, 0);
     }

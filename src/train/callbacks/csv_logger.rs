@@ -1,17 +1,23 @@
 //! Epochs as lines of a CSV file.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{CONTINUE, Callback, Verdict};
 use crate::error::{Error, Result};
 use crate::state::State;
-use crate::train::EpochLogs;
+use crate::train::{EpochLogs, Training};
 
-/// Writes one line per epoch, below a line of names, and flushes it.
+/// Writes one line per epoch and flushes it, below a line with the names of [`EpochLogs`]'s fields.
+/// `val_loss` and `val_accuracy` are there if there are images to validate on, and empty in epochs
+/// in which they were not measured.
 pub struct CsvLogger {
     path: PathBuf,
     writer: csv::Writer<File>,
+    /// A file that is gone on with has its names already.
+    named: bool,
+    validation: bool,
 }
 
 impl CsvLogger {
@@ -21,17 +27,88 @@ impl CsvLogger {
     /// The file cannot be written, or exists.
     pub fn create(path: &Path) -> Result<Self> {
         let file = File::create_new(path).map_err(|e| Error::file(path, e))?;
-        Ok(Self {
+        Ok(Self::new(path, file, false))
+    }
+
+    /// A logger that goes on with a file and its columns, or begins it: Keras's `append=True`.
+    ///
+    /// # Errors
+    /// The file cannot be written, or has other columns.
+    pub fn append(path: &Path) -> Result<Self> {
+        let mut options = OpenOptions::new();
+        let file = options.create(true).append(true).read(true).open(path);
+        let mut file = file.map_err(|e| Error::file(path, e))?;
+        let mut text = String::new();
+        (file.read_to_string(&mut text)).map_err(|e| Error::file(path, e))?;
+        let mut logger = Self::new(path, file, !text.is_empty());
+        let found = text.lines().next().unwrap_or_default();
+        logger.validation = found == names(true).join(",");
+        if logger.named && !logger.validation && found != names(false).join(",") {
+            return Err(Error::file(
+                path,
+                format!("expected the columns {}", names(true).join(",")),
+            ));
+        }
+        Ok(logger)
+    }
+
+    fn new(path: &Path, file: File, named: bool) -> Self {
+        Self {
             path: path.to_owned(),
             writer: csv::Writer::from_writer(file),
-        })
+            named,
+            validation: false,
+        }
+    }
+
+    fn write(&mut self, cells: impl Iterator<Item = String>) -> Result<()> {
+        let written = self.writer.write_record(cells);
+        written.map_err(|e| Error::file(&self.path, e))?;
+        self.writer.flush().map_err(|e| Error::file(&self.path, e))
     }
 }
 
+/// Names and values; without the validation's if there is none.
+fn cells(
+    logs: &EpochLogs,
+    validation: bool,
+) -> impl Iterator<Item = (&'static str, String)> + use<> {
+    let optional = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
+    let cells = [
+        ("epoch", logs.epoch.to_string()),
+        ("loss", logs.loss.to_string()),
+        ("accuracy", logs.accuracy.to_string()),
+        ("val_loss", optional(logs.val_loss)),
+        ("val_accuracy", optional(logs.val_accuracy)),
+        ("learning_rate", logs.learning_rate.to_string()),
+        ("seconds", logs.seconds.to_string()),
+        ("images_per_second", logs.images_per_second.to_string()),
+    ];
+    (cells.into_iter()).filter(move |(name, _)| validation || !name.starts_with("val_"))
+}
+
+fn names(validation: bool) -> Vec<&'static str> {
+    let cells = cells(&EpochLogs::default(), validation);
+    cells.map(|(name, _)| name).collect()
+}
+
 impl Callback for CsvLogger {
+    fn name(&self) -> &'static str {
+        "CsvLogger"
+    }
+
+    fn on_train_begin(&mut self, training: &Training) -> Result<()> {
+        if !self.named {
+            self.validation = training.validation;
+        }
+        Ok(())
+    }
+
     fn on_epoch_end(&mut self, logs: &EpochLogs, _state: &State) -> Verdict {
-        (self.writer.serialize(logs)).map_err(|e| Error::file(&self.path, e))?;
-        (self.writer.flush()).map_err(|e| Error::file(&self.path, e))?;
+        if !std::mem::replace(&mut self.named, true) {
+            self.write(names(self.validation).into_iter().map(String::from))?;
+        }
+        self.write(cells(logs, self.validation).map(|(_, value)| value))?;
         CONTINUE
     }
 }

@@ -25,6 +25,16 @@ impl JsonlLogger<File> {
         let file = File::create_new(path).map_err(|e| Error::file(path, e))?;
         Ok(Self::new(path, file))
     }
+
+    /// A logger that goes on with a file, or begins it.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn append(path: &Path) -> Result<Self> {
+        let mut options = File::options();
+        let file = options.create(true).append(true).open(path);
+        Ok(Self::new(path, file.map_err(|e| Error::file(path, e))?))
+    }
 }
 
 impl<W: Write> JsonlLogger<W> {

@@ -1,20 +1,41 @@
 //! Callbacks are told what happened and answer whether to go on; they do not reach into the
 //! trainer.
 //!
-//! One per file. A progress bar is the command line's own.
+//! One per file, named as in Keras where Keras has them. What they say beyond that is asked of them:
+//! the [learning rate](Callback::learning_rate) of a step, the
+//! [weights](Callback::final_weights) to end with, [why](Callback::reason) they stopped the run,
+//! and [what they remember](Callback::state), which a checkpoint keeps.
 
 mod csv_logger;
+mod early_stopping;
 mod jsonl_logger;
+mod learning_rate_scheduler;
+mod memory;
+mod model_checkpoint;
+mod progbar_logger;
+mod reduce_lr_on_plateau;
+mod schedule;
+mod tensorboard;
+mod terminate_on_nan;
 mod weights_saver;
 
 use std::ops::ControlFlow;
 
 pub use csv_logger::CsvLogger;
+pub use early_stopping::EarlyStopping;
 pub use jsonl_logger::JsonlLogger;
+pub use learning_rate_scheduler::LearningRateScheduler;
+pub use memory::{Memory, memories, restore};
+pub use model_checkpoint::ModelCheckpoint;
+pub use progbar_logger::{ProgbarLogger, short_time};
+pub use reduce_lr_on_plateau::ReduceLROnPlateau;
+pub use schedule::Schedule;
+pub use tensorboard::TensorBoard;
+pub use terminate_on_nan::TerminateOnNaN;
 pub use weights_saver::WeightsSaver;
 
-use super::{EpochLogs, History, Progress};
-use crate::error::Result;
+use super::{EpochLogs, History, Metric, Position, Progress, Training};
+use crate::error::{Error, Result};
 use crate::state::State;
 
 /// A callback's answer: go on, stop, or what went wrong (which stops as well).
@@ -43,12 +64,26 @@ pub const STOP: Verdict = Ok(ControlFlow::Break(()));
 /// }
 /// ```
 pub trait Callback {
+    /// What it is called where its state is kept.
+    fn name(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
+
     /// Training begins.
     ///
     /// # Errors
     /// What the callback could not do; training does not begin.
-    fn on_train_begin(&mut self) -> Result<()> {
+    fn on_train_begin(&mut self, _training: &Training) -> Result<()> {
         Ok(())
+    }
+
+    /// The learning rate of the step at `position`. `rate` is the optimizer's, or what the callback
+    /// before this one made of it.
+    ///
+    /// # Errors
+    /// What the callback could not do.
+    fn learning_rate(&mut self, _position: &Position, rate: f32) -> Result<f32> {
+        Ok(rate)
     }
 
     /// An epoch begins. `progress` holds the numbers of epochs and steps.
@@ -75,13 +110,56 @@ pub trait Callback {
         CONTINUE
     }
 
-    /// Training has ended, and `state` is what it led to. Not called after an error.
+    /// Whether an error that stopped training is an end like another: then it is not returned, and
+    /// the run ends with the weights of its last whole epoch.
+    fn ends_quietly(&mut self, _error: &Error) -> bool {
+        false
+    }
+
+    /// Why it asked to stop, if it did.
+    fn reason(&self) -> Option<String> {
+        None
+    }
+
+    /// The epoch and the parameters (see [`State::params`]) that the run should end with, whatever
+    /// ended it. The first callback that names some decides.
+    fn final_weights(&self) -> Option<(usize, &[f32])> {
+        None
+    }
+
+    /// What it has to remember to go on in another process as it would in this one.
+    fn state(&self) -> Memory {
+        Memory::default()
+    }
+
+    /// Takes back what [`Callback::state`] gave; the run that begins next goes on from there.
+    ///
+    /// # Errors
+    /// It is the state of another callback.
+    fn restore(&mut self, _memory: &Memory) -> Result<()> {
+        Ok(())
+    }
+
+    /// Training has ended, after an error too, and `state` is what it led to: the weights to end
+    /// with are in place.
     ///
     /// # Errors
     /// What the callback could not do.
     fn on_train_end(&mut self, _history: &History, _state: &State) -> Result<()> {
         Ok(())
     }
+}
+
+/// A metric that will never be measured cannot be watched.
+fn check_monitor(name: &str, metric: Metric, training: &Training) -> Result<()> {
+    if training.validation || !metric.needs_validation() {
+        return Ok(());
+    }
+    Err(Error::Argument(format!(
+        "{name} watches {}, and there are no images to validate on: give some, or a validation split \
+         (--validation-split), or watch loss or accuracy (--monitor)",
+        metric.name()
+    )))
 }
 
 /// Several callbacks as one: all are asked, and one that wants to stop is enough.
@@ -100,8 +178,12 @@ impl All<'_, '_> {
 }
 
 impl Callback for All<'_, '_> {
-    fn on_train_begin(&mut self) -> Result<()> {
-        self.0.iter_mut().try_for_each(|c| c.on_train_begin())
+    fn on_train_begin(&mut self, training: &Training) -> Result<()> {
+        (self.0.iter_mut()).try_for_each(|c| c.on_train_begin(training))
+    }
+
+    fn learning_rate(&mut self, position: &Position, rate: f32) -> Result<f32> {
+        (self.0.iter_mut()).try_fold(rate, |rate, c| c.learning_rate(position, rate))
     }
 
     fn on_epoch_begin(&mut self, progress: &Progress) -> Verdict {
@@ -114,6 +196,19 @@ impl Callback for All<'_, '_> {
 
     fn on_epoch_end(&mut self, logs: &EpochLogs, state: &State) -> Verdict {
         self.ask(|c| c.on_epoch_end(logs, state))
+    }
+
+    fn ends_quietly(&mut self, error: &Error) -> bool {
+        // All are asked, as each may note it.
+        (self.0.iter_mut()).fold(false, |quiet, c| c.ends_quietly(error) || quiet)
+    }
+
+    fn reason(&self) -> Option<String> {
+        self.0.iter().find_map(|c| c.reason())
+    }
+
+    fn final_weights(&self) -> Option<(usize, &[f32])> {
+        self.0.iter().find_map(|c| c.final_weights())
     }
 
     fn on_train_end(&mut self, history: &History, state: &State) -> Result<()> {

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::model::Sequential;
 use crate::run::weights;
 use crate::state::State;
-use crate::train::{EpochLogs, History};
+use crate::train::{Ending, EpochLogs, History};
 
 /// Saves the weights after every epoch and at the end, an interruption included, so that nothing
 /// earned is lost. The file is replaced in one go: it is always whole.
@@ -33,10 +33,13 @@ impl Callback for WeightsSaver {
     }
 
     fn on_train_end(&mut self, history: &History, state: &State) -> Result<()> {
-        // After a finished epoch they are saved already.
-        match history.ending {
-            crate::train::Ending::Finished => Ok(()),
-            _ => weights::save(&self.path, &self.model, state),
+        // After a finished epoch they are saved already; in place of those of a failed first epoch
+        // there is nothing to save.
+        let saved = history.ending == Ending::Finished && history.restored_epoch.is_none();
+        let earned = history.ending != Ending::Failed || !history.epochs.is_empty();
+        match !saved && earned {
+            true => weights::save(&self.path, &self.model, state),
+            false => Ok(()),
         }
     }
 }

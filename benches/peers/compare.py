@@ -1,0 +1,241 @@
+#!/usr/bin/env python3
+"""Runs cnn-gpu and every installed peer on the same job, in turn, and prints the ratios.
+
+    cargo build --release
+    python3 benches/peers/compare.py
+
+The job is the lab's network on MNIST with Adam. README.md, beside this file, tells how to install
+the peers and what cannot be compared. Nothing but Python's standard library is needed here.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+import tempfile
+from statistics import median
+
+import programs
+from programs import Failed, Work
+
+FIGURES = ["images_per_second", "evaluate_images_per_second", "warm_up_seconds", "test_accuracy"]
+
+
+def main():
+    args = arguments()
+    found, missing = programs.find_all(args.program, args.python)
+    chosen = [p for p in found if any(word in p.name for word in args.only or [""])]
+    if not found:
+        sys.exit(f"error: nothing can be run here. {listed(missing)}")
+    if not chosen:
+        sys.exit(f"error: --only fits none of: {', '.join(program.name for program in found)}")
+    with tempfile.TemporaryDirectory(prefix="cnn-gpu-peers-") as folder:
+        work = Work(
+            data_dir=args.data_dir,
+            epochs=args.epochs,
+            batch_size=args.batch_size,
+            limit=args.limit,
+            slow_limit=min(args.slow_limit, args.limit),
+            timeout=args.timeout,
+            folder=pathlib.Path(folder),
+        )
+        find_data(work, found)
+        rounds, failed = run_rounds(chosen, args.rounds, work)
+    if not any(rounds.values()):
+        sys.exit(f"error: every program failed. {listed(failed)}")
+    report = {
+        "batch_size": args.batch_size,
+        "epochs": args.epochs,
+        "rounds": args.rounds,
+        "programs": [summary(p, rounds[p.name]) for p in chosen if rounds[p.name]],
+        "ratios": ratios(chosen, rounds),
+        "failed": failed,
+        "missing": missing,
+    }
+    print(json.dumps(report) if args.format == "json" else text(report))
+
+
+def arguments():
+    """What was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], epilog="Peers and their setup: benches/peers/README.md"
+    )
+    add = parser.add_argument
+    add("--rounds", type=positive, default=3, help="how often each program runs [%(default)s]")
+    add("--epochs", type=positive, default=2, help="the last one counts [%(default)s]")
+    add("--batch-size", type=positive, default=64, help="[%(default)s]")
+    add("--limit", type=positive, default=60_000, help="training images [%(default)s]")
+    add(
+        "--slow-limit",
+        type=positive,
+        default=2_560,
+        help="training images of burn, and of cnn-gpu on a software adapter [%(default)s]",
+    )
+    add("--data-dir", type=folder, default=os.environ.get("CNN_GPU_DATA_DIR"))
+    add("--only", action="append", metavar="WORD", help="only programs named so; repeatable")
+    add("--program", metavar="PATH", help="cnn-gpu [target/release/cnn-gpu, else PATH's]")
+    add("--python", metavar="PATH", help="the Python of the Python peers [this one]")
+    add("--timeout", type=positive, default=900, help="seconds for one run [%(default)s]")
+    add("--format", choices=["text", "json"], default="text")
+    return parser.parse_args()
+
+
+def positive(text):
+    """A whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
+    return number
+
+
+def folder(text):
+    """A folder, whole, because the programs run in another one."""
+    if not os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text} is no folder")
+    return os.path.abspath(text)
+
+
+def listed(reasons):
+    """Names and their reasons in one line."""
+    return "; ".join(f"{name}: {why}" for name, why in reasons.items())
+
+
+def find_data(work, found):
+    """Asks cnn-gpu where MNIST is, where nobody said."""
+    if work.data_dir is None:
+        if not (found and found[0].ours):
+            sys.exit("error: no data: give --data-dir DIR or set CNN_GPU_DATA_DIR")
+        try:
+            work.data_dir = programs.mnist_folder(found[0], work)
+        except Failed as error:
+            sys.exit(str(error))
+
+
+def run_rounds(chosen, count, work):
+    """Every program once a round, the even rounds backwards. A program that failed is left out."""
+    rounds, failed = {p.name: {} for p in chosen}, {}
+    for round in range(count):
+        for program in chosen if round % 2 == 0 else reversed(chosen):
+            if program.name in failed:
+                continue
+            try:
+                result = program.run(work)
+            except Failed as error:
+                failed[program.name] = str(error)
+                say(f"round {round + 1}/{count}  {program.name}: failed: {error}")
+                continue
+            rounds[program.name][round] = result
+            speed = result["images_per_second"]
+            say(f"round {round + 1}/{count}  {program.name}: {speed:,.0f} images/s")
+    return rounds, failed
+
+
+def say(line):
+    """Progress, beside the results."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def summary(program, runs):
+    """A program's medians. The first round's caches are cold, the others' are warm."""
+    first, *later = runs.values()
+    same = {key: first[key] for key in ("program", "version", "device", "train_images")}
+    return {
+        **same,
+        **{key: median(run[key] for run in runs.values()) for key in FIGURES},
+        "warm_up_seconds": median(run["warm_up_seconds"] for run in later) if later else None,
+        "cold_warm_up_seconds": first["warm_up_seconds"],
+        "path": program.path,
+    }
+
+
+def ratios(chosen, rounds):
+    """cnn-gpu against every peer on the same path: the median of the ratios within a round."""
+    pairs = [
+        (ours, peer)
+        for ours in chosen
+        for peer in chosen
+        if ours.ours and not peer.ours and ours.path == peer.path
+    ]
+    return [found for ours, peer in pairs if (found := ratio(ours, peer, rounds))]
+
+
+def ratio(ours, peer, rounds):
+    """One pair, above 1 where cnn-gpu is faster; `None` where they share no round."""
+    both = [(run, rounds[peer.name].get(i)) for i, run in rounds[ours.name].items()]
+    both = [(run, other) for run, other in both if other]
+    if not both:
+        return None
+    run, other = both[0]
+    return {
+        "cnn_gpu": ours.name,
+        "peer": peer.name,
+        "training": median(a["images_per_second"] / b["images_per_second"] for a, b in both),
+        "evaluation": median(
+            a["evaluate_images_per_second"] / b["evaluate_images_per_second"] for a, b in both
+        ),
+        "warm_up": median(b["warm_up_seconds"] / a["warm_up_seconds"] for a, b in both),
+        # A ratio between two adapters compares the adapters too.
+        "same_device": ours.path == "cpu" or run["device"] == other["device"],
+    }
+
+
+def text(report):
+    """The report for people."""
+    lines = [
+        f"batch {report['batch_size']}, {report['epochs']} epochs, of which the last counts;"
+        f" medians of {report['rounds']} rounds",
+        "",
+        *table(
+            ["program", "images", "images/s", "evaluation/s", "first step cold", "warm", "device"],
+            [program_row(program) for program in report["programs"]],
+        ),
+    ]
+    if report["ratios"]:
+        lines += ["", "cnn-gpu against its peers (above 1: cnn-gpu is faster)", ""]
+        header = ["cnn-gpu", "peer", "training", "evaluation", "first step", ""]
+        lines += table(header, [ratio_row(ratio) for ratio in report["ratios"]])
+    lines += [""] * bool(report["failed"] or report["missing"])
+    lines += [f"failed: {name}: {why}" for name, why in report["failed"].items()]
+    lines += [f"not installed: {name}: {why}" for name, why in report["missing"].items()]
+    return "\n".join(lines)
+
+
+def program_row(program):
+    """A line of the first table."""
+    warm = program["warm_up_seconds"]
+    return [
+        f"{program['program']} {program['version']}",
+        f"{program['train_images']:,}",
+        f"{program['images_per_second']:,.0f}",
+        f"{program['evaluate_images_per_second']:,.0f}",
+        f"{program['cold_warm_up_seconds']:.1f} s",
+        "-" if warm is None else f"{warm:.1f} s",
+        program["device"],
+    ]
+
+
+def ratio_row(ratio):
+    """A line of the second table."""
+    figures = [f"{ratio[key]:.2f}" for key in ("training", "evaluation", "warm_up")]
+    note = "" if ratio["same_device"] else "on different devices"
+    return [ratio["cnn_gpu"], ratio["peer"], *figures, note]
+
+
+def table(header, rows):
+    """Columns as wide as their widest cell; numbers to the right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+
+    def line(row):
+        cells = [
+            cell.rjust(width) if numeric else cell.ljust(width)
+            for cell, width, numeric in zip(row, widths, right)
+        ]
+        return "  ".join(cells).rstrip()
+
+    right = [all(row[i][:1].isdigit() or row[i] == "-" for row in rows) for i in range(len(header))]
+    return [line(header), *map(line, rows)]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What the Python peers share: the arguments, the data, and the one line that each prints.
+
+A peer is a program that `compare.py` can run. `--list` prints its version and the variants that
+this machine can run; without it one variant trains and one JSON line comes out.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import pathlib
+import sys
+from dataclasses import dataclass
+
+EVALUATE_BATCH = 256  # rows in a step of evaluation, as in `cnn-gpu evaluate`
+LEARNING_RATE = 0.001
+EPSILON = 1e-7  # Keras's; PyTorch's own default is 1e-8
+
+
+@dataclass
+class Split:
+    """Images as [n, 28, 28] f32 from 0 to 1, labels as int64 classes."""
+
+    images: "numpy.ndarray"
+    labels: "numpy.ndarray"
+
+
+def arguments(description, variants):
+    """The arguments of a peer; ends the program after `--list`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--variant", choices=variants, default=variants[0])
+    parser.add_argument("--epochs", type=positive, default=2)
+    parser.add_argument("--batch-size", type=positive, default=64)
+    parser.add_argument("--limit", type=positive, help="train on the first N images only")
+    parser.add_argument(
+        "--data-dir",
+        type=pathlib.Path,
+        default=os.environ.get("CNN_GPU_DATA_DIR"),
+        help="the folder of MNIST's four files, as they are or as .gz [env: CNN_GPU_DATA_DIR]",
+    )
+    parser.add_argument("--list", action="store_true", help="print version and variants, and end")
+    return parser.parse_args()
+
+
+def positive(text):
+    """A whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"expected 1 or more, got {text}")
+    return number
+
+
+def print_list(version, variants):
+    """Answers `--list`."""
+    print(json.dumps({"version": version, "variants": variants}))
+
+
+def load(args):
+    """The training images, at most `--limit` of them, and the test images."""
+    if args.data_dir is None:
+        fail("no data: give --data-dir DIR or set CNN_GPU_DATA_DIR")
+    train = read_split(pathlib.Path(args.data_dir), "train", args.limit)
+    return train, read_split(pathlib.Path(args.data_dir), "t10k", None)
+
+
+def read_split(folder, name, limit):
+    """One half of MNIST."""
+    import numpy as np  # Here, so that a peer without it can say how to install both.
+
+    images = np.frombuffer(read_idx(folder / f"{name}-images-idx3-ubyte"), np.uint8, offset=16)
+    labels = np.frombuffer(read_idx(folder / f"{name}-labels-idx1-ubyte"), np.uint8, offset=8)
+    images = images.reshape(-1, 28, 28)[:limit].astype(np.float32) / 255
+    return Split(images, labels[:limit].astype(np.int64))
+
+
+def read_idx(path):
+    """The bytes of an IDX file, unpacked."""
+    packed = path.with_name(path.name + ".gz")
+    try:
+        return path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
+    except (OSError, EOFError) as error:
+        fail(f"cannot read {path} or its .gz: {error}")
+
+def print_result(args, result):
+    """The line that `compare.py` reads; `result` brings what only the peer knows."""
+    images = result["train_images"]
+    line = result | {
+        "batch_size": args.batch_size,
+        "images_per_second": images / result["epoch_seconds"][-1],
+    }
+    print(json.dumps(line))
+
+
+def fail(message):
+    """Ends the program with one line."""
+    sys.exit(f"error: {message}")

@@ -1,0 +1,231 @@
+"""What `compare.py` can run: cnn-gpu and its peers, each as a `Program`.
+
+Running one gives a dictionary: program, version, device, train_images, warm_up_seconds,
+epoch_seconds, images_per_second, evaluate_images_per_second, test_accuracy.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+BURN = HERE / "burn" / "target" / "release" / ("burn-cnn" + ".exe" * (os.name == "nt"))
+PYTHON_PEERS = {"keras": HERE / "keras_cnn.py", "pytorch": HERE / "pytorch_cnn.py"}
+BUILD_BURN = "cargo build --release --manifest-path benches/peers/burn/Cargo.toml"
+
+
+class Failed(Exception):
+    """A program that ended without a result; the message is one line."""
+
+
+@dataclass
+class Work:
+    """What every program has to do, and where it may leave files."""
+
+    data_dir: str
+    epochs: int
+    batch_size: int
+    limit: int
+    slow_limit: int
+    timeout: float
+    folder: pathlib.Path
+
+    def environment(self):
+        """Caches of drivers and tuners start empty and are shared between the rounds."""
+        caches = {"XDG_CACHE_HOME": str(self.folder), "MESA_SHADER_CACHE_DIR": str(self.folder)}
+        return os.environ | caches | {"__GL_SHADER_DISK_CACHE_PATH": str(self.folder)}
+
+
+@dataclass
+class Program:
+    """One way to train the network."""
+
+    name: str
+    command: list
+    # Whom a peer is set beside: "cpu" or "gpu".
+    path: str
+    ours: bool = False
+    # Trains on --slow-limit images.
+    slow: bool = False
+
+    def run(self, work):
+        """Trains and evaluates once."""
+        if self.ours:
+            return run_ours(self, work)
+        return last_json(self.command + flags(self, work), work)
+
+
+def flags(program, work):
+    """The arguments that all programs share."""
+    limit = work.slow_limit if program.slow else work.limit
+    return [
+        *("--data-dir", work.data_dir, "--limit", str(limit)),
+        *("--epochs", str(work.epochs), "--batch-size", str(work.batch_size)),
+    ]
+
+
+def run_ours(program, work):
+    """Three calls: one step from a standing start, the epochs, the evaluation."""
+    warm_up = first_line_seconds(one_step(program, work), work)
+    trained = last_json(train(program, work, "run", *flags(program, work)), work)
+    run = work.folder / "run"
+    scores = last_json(ours(program, "evaluate", run, "--data-dir", work.data_dir), work)
+    return {
+        "program": program.name,
+        "version": trained["version"],
+        "device": trained["adapter"],
+        "batch_size": trained["batch_size"],
+        "train_images": trained["train_images"],
+        "warm_up_seconds": warm_up,
+        "epoch_seconds": trained["epoch_seconds"],
+        "images_per_second": trained["train_images"] / trained["epoch_seconds"][-1],
+        "evaluate_images_per_second": scores["images"] / scores["seconds"],
+        "test_accuracy": trained["test_accuracy"],
+    }
+
+
+def ours(program, verb, *arguments):
+    """A call of cnn-gpu."""
+    binary, *device = program.command
+    return [binary, verb, *map(str, arguments), *device, "--format", "json"]
+
+
+def train(program, work, name, *arguments):
+    """A call of `cnn-gpu train` into a new folder."""
+    out = work.folder / name
+    shutil.rmtree(out, ignore_errors=True)
+    return ours(program, "train", "--dataset", "mnist", "--out", out, *arguments)
+
+
+def one_step(program, work):
+    """A call of `cnn-gpu train` whose only epoch is one step."""
+    batch = str(work.batch_size)
+    folder = ["--data-dir", work.data_dir] if work.data_dir else []
+    steps = ["--epochs", "1", "--limit", batch, "--batch-size", batch]
+    return train(program, work, "step", *steps, *folder)
+
+
+def first_line_seconds(command, work):
+    """From the start of `command` to its first line, which reports its first epoch."""
+    started = time.perf_counter()
+    with start(command, work, subprocess.DEVNULL) as process:
+        watchdog = threading.Timer(work.timeout, process.kill)
+        watchdog.start()
+        process.stdout.readline()
+        seconds = time.perf_counter() - started
+        process.communicate()
+        watchdog.cancel()
+    if process.returncode != 0:
+        raise Failed(f"training a single step ended with {process.returncode}")
+    return seconds
+
+
+def last_json(command, work, environment=None):
+    """Runs `command`; the last line of its output, which must be JSON."""
+    with start(command, work, subprocess.PIPE, environment) as process:
+        try:
+            output, errors = process.communicate(timeout=work.timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise Failed(f"took more than {work.timeout:.0f} s (--timeout)") from None
+    if process.returncode != 0:
+        raise Failed(last_line(errors) or f"ended with {process.returncode}")
+    try:
+        return json.loads(last_line(output))
+    except ValueError:
+        raise Failed(f"printed no JSON line but: {last_line(output)!r}") from None
+
+
+def start(command, work, errors, environment=None):
+    """Starts `command` in the folder for this comparison."""
+    return subprocess.Popen(
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        text=True,
+        cwd=work.folder,
+        env=environment or work.environment(),
+    )
+
+
+def last_line(text):
+    """The last line that is not empty."""
+    return next((line for line in reversed(text.splitlines()) if line.strip()), "")
+
+
+def find_ours(binary):
+    """cnn-gpu's CPU path, and its GPU path where there is an adapter; or why there is none."""
+    built = ROOT / "target" / "release" / ("cnn-gpu" + ".exe" * (os.name == "nt"))
+    binary = binary or (str(built) if built.exists() else shutil.which("cnn-gpu"))
+    command = [binary or str(built), "devices", "--format", "json"]
+    try:
+        listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        return [], {"cnn-gpu": f"{error}; build it with: cargo build --release, or give --program"}
+    binary = str(pathlib.Path(binary).resolve())
+    programs = [Program("cnn-gpu cpu", [binary, "--backend", "cpu"], "cpu", ours=True)]
+    adapters = json.loads(listed.stdout)["adapters"]
+    if not adapters:
+        return programs, {"cnn-gpu on a GPU": "no adapter was found: install a Vulkan driver"}
+    best = min(adapters, key=lambda adapter: adapter["software"])
+    device = [f"--backend={best['backend']}", f"--adapter={best['index']}"]
+    name, slow = f"cnn-gpu {best['backend']}", best["software"]
+    return [*programs, Program(name, [binary, *device], "gpu", ours=True, slow=slow)], {}
+
+
+def find_python(python):
+    """Keras and PyTorch, as far as `python` has them."""
+    programs, missing = [], {}
+    for name, script in PYTHON_PEERS.items():
+        variants, reason = list_variants([python, str(script)])
+        if reason:
+            missing[name] = f"{reason}, or give --python"
+        for variant in variants:
+            path = "gpu" if variant.startswith("cuda") else "cpu"
+            command = [python, str(script), "--variant", variant]
+            programs.append(Program(f"{name} {variant}", command, path))
+    return programs, missing
+
+
+def find_burn():
+    """burn, where its program was built."""
+    if not BURN.exists():
+        return [], {"burn": f"not built; build it with: {BUILD_BURN}"}
+    variants, reason = list_variants([str(BURN)])
+    programs = []
+    for variant in variants:
+        path = "gpu" if variant == "wgpu" else "cpu"
+        command = [str(BURN), "--variant", variant]
+        programs.append(Program(f"burn {variant}", command, path, slow=True))
+    return programs, {"burn": reason} if reason else {}
+
+
+def list_variants(command):
+    """What a peer answers to `--list`: its variants, or why there are none."""
+    try:
+        listed = subprocess.run([*command, "--list"], capture_output=True, text=True)
+        if listed.returncode == 0:
+            return json.loads(last_line(listed.stdout))["variants"], None
+        return [], last_line(listed.stderr).removeprefix("error: ")
+    except (OSError, ValueError, KeyError) as error:
+        return [], str(error)
+
+
+def find_all(binary, python):
+    """Everything that can be run here, cnn-gpu first, and what cannot, each with its reason."""
+    found = [find_ours(binary), find_python(python or sys.executable), find_burn()]
+    programs = [program for some, _ in found for program in some]
+    return programs, {name: why for _, missing in found for name, why in missing.items()}
+
+
+def mnist_folder(program, work):
+    """Where cnn-gpu finds MNIST, which it downloads if need be."""
+    # The data set may lie in the user's cache, which the comparison otherwise leaves alone.
+    return last_json(one_step(program, work), work, os.environ)["dataset_source"]

@@ -1,0 +1,81 @@
+//! Whether the CPU would train faster than the GPU that was chosen.
+
+use std::time::Duration;
+
+use super::Workload;
+use crate::error::Result;
+use crate::exec::{Backend, Opened, Selection, open};
+use crate::model::Sequential;
+use crate::optimizer::Optimizer;
+
+/// Time for each of the two.
+const BUDGET: Duration = Duration::from_millis(250);
+/// A difference below this is noise.
+const CLEAR: f64 = 1.1;
+
+/// The same training step on a GPU and on the CPU.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Race {
+    /// Seconds of a step on the GPU.
+    pub gpu: f64,
+    /// Seconds of a step on the CPU.
+    pub cpu: f64,
+}
+
+impl Race {
+    /// Trains on both for a quarter of a second, or for a step if that takes longer, with executors,
+    /// weights and data of their own: no training under way is touched. What the GPU's driver has
+    /// compiled it keeps for whoever trains on `gpu` next.
+    ///
+    /// # Errors
+    /// One of them cannot run the model, or failed.
+    pub fn run(
+        gpu: &Opened,
+        model: &Sequential,
+        optimizer: Optimizer,
+        batch: usize,
+    ) -> Result<Self> {
+        let cpu = open(&Selection {
+            backend: Backend::Cpu,
+            adapter: None,
+        })?;
+        let mut on_gpu = Workload::with_optimizer(gpu, model, optimizer, batch)?;
+        let gpu = on_gpu.step(BUDGET)?.seconds;
+        let mut on_cpu = Workload::with_optimizer(&cpu, model, optimizer, batch)?;
+        // A first step is not much slower than the others, and nothing is compiled.
+        let first = on_cpu.run(1)?;
+        let cpu = match first < BUDGET.as_secs_f64() {
+            true => on_cpu.step(BUDGET)?.seconds,
+            false => first,
+        };
+        Ok(Self { gpu, cpu })
+    }
+}
+
+/// How many times as fast as the GPU the CPU is, if it clearly is.
+///
+/// ```
+/// use cnn_gpu::bench::{Race, cpu_is_faster};
+/// assert_eq!(cpu_is_faster(&Race { gpu: 3.0, cpu: 1.5 }), Some(2.0));
+/// assert_eq!(cpu_is_faster(&Race { gpu: 1.0, cpu: 1.5 }), None);
+/// ```
+pub fn cpu_is_faster(race: &Race) -> Option<f64> {
+    let factor = race.gpu / race.cpu;
+    (factor.is_finite() && factor >= CLEAR).then_some(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_lead_of_the_cpu_is_told() {
+        let factor = |gpu, cpu| cpu_is_faster(&Race { gpu, cpu });
+        assert_eq!(factor(4.0, 1.0), Some(4.0));
+        assert_eq!(factor(1.05, 1.0), None);
+        assert_eq!(factor(1.0, 1.0), None);
+        assert_eq!(factor(0.1, 1.0), None);
+        assert_eq!(factor(1.0, 0.0), None);
+        assert_eq!(factor(f64::NAN, 1.0), None);
+    }
+}

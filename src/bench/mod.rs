@@ -1,0 +1,26 @@
+//! How fast a device trains a model: its peaks, a step's parts, the step, and how that scales.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use cnn_gpu::bench::Workload;
+//! use cnn_gpu::exec::{self, Backend, Selection};
+//! use cnn_gpu::model::preset;
+//!
+//! let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
+//! let model = preset("mnist-mlp").expect("a preset");
+//! let mut workload = Workload::new(&device, &model, 16)?;
+//! let step = workload.step(Duration::from_millis(20))?;
+//! assert!(step.images_per_second > 0.0);
+//! # Ok::<(), cnn_gpu::Error>(())
+//! ```
+
+mod choice;
+mod roofline;
+mod scaling;
+mod workload;
+
+pub use choice::{Race, cpu_is_faster};
+pub use roofline::{Roofline, RooflineRow};
+pub use scaling::{Measured, Scaling, ScalingRow};
+pub use workload::{StepTime, Workload};

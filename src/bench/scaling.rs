@@ -1,0 +1,141 @@
+//! How the time of a step changes with the batch and with the size of the images.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Workload;
+use crate::error::{Error, Result};
+use crate::exec::Opened;
+use crate::model::Sequential;
+use crate::optimizer::Optimizer;
+use crate::plan::{Plan, Purpose};
+
+/// Batches at the model's own image size.
+const BATCHES: [usize; 7] = [1, 4, 16, 64, 256, 1024, 4096];
+/// Image sides, as multiples of the model's own.
+const SIDES: [usize; 4] = [1, 2, 4, 8];
+/// The batch for larger images, where it fits.
+const SIDE_BATCH: usize = 64;
+/// Bytes of tensors that a step with larger images may take.
+const ROOM: usize = 1 << 30;
+/// Time for a row.
+const BUDGET: Duration = Duration::from_millis(500);
+
+/// Two tables: over batches, and over image sides.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Scaling {
+    /// Batches of 1 to 4096 images of the model's own size.
+    pub batches: Vec<ScalingRow>,
+    /// Images of 1 to 8 times the model's own sides, through the same layers, in batches of 64 or
+    /// of as many as fit.
+    pub sides: Vec<ScalingRow>,
+}
+
+/// One size.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ScalingRow {
+    /// Height and width of an image.
+    pub image: [usize; 2],
+    /// Images in a step.
+    pub batch_size: usize,
+    /// What was measured, unless it was skipped.
+    #[serde(flatten)]
+    pub measured: Option<Measured>,
+    /// Why it was skipped.
+    pub skipped: Option<String>,
+}
+
+/// What a step of one size takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Measured {
+    /// Median time of a step.
+    pub seconds: f64,
+    /// Images in a step by its time.
+    pub images_per_second: f64,
+    /// Nanoseconds of a step by half of its floating-point operations.
+    pub ns_per_mac: f64,
+}
+
+impl Scaling {
+    /// Measures both tables for training `model`, and tells `progress` of each row. A size that
+    /// the device cannot hold is skipped with the reason.
+    ///
+    /// # Errors
+    /// The device was lost, or the model makes no sense.
+    pub fn measure(
+        device: &Opened,
+        model: &Sequential,
+        progress: &mut dyn FnMut(&ScalingRow),
+    ) -> Result<Self> {
+        let mut scaling = Self::default();
+        for batch in BATCHES {
+            let row = row(device, model, batch)?;
+            progress(&row);
+            scaling.batches.push(row);
+        }
+        for factor in SIDES {
+            let row = largest(device, &enlarged(model, factor))?;
+            progress(&row);
+            scaling.sides.push(row);
+        }
+        Ok(scaling)
+    }
+}
+
+/// The same layers for larger images.
+fn enlarged(model: &Sequential, factor: usize) -> Sequential {
+    let [height, width, channels] = model.input_shape;
+    Sequential {
+        input_shape: [height * factor, width * factor, channels],
+        ..model.clone()
+    }
+}
+
+/// The row of the largest batch up to [`SIDE_BATCH`] that fits.
+fn largest(device: &Opened, model: &Sequential) -> Result<ScalingRow> {
+    let mut batch = SIDE_BATCH;
+    while batch > 1 && bytes(model, batch)? > ROOM {
+        batch /= 2;
+    }
+    loop {
+        let row = row(device, model, batch)?;
+        if row.measured.is_some() || batch == 1 {
+            return Ok(row);
+        }
+        batch /= 2;
+    }
+}
+
+/// Bytes of all tensors of a training step.
+fn bytes(model: &Sequential, batch: usize) -> Result<usize> {
+    let plan = Plan::new(model, Purpose::Training(Optimizer::default()), batch)?;
+    Ok(plan.buffers.iter().map(|buffer| 4 * buffer.len()).sum())
+}
+
+fn row(device: &Opened, model: &Sequential, batch: usize) -> Result<ScalingRow> {
+    let [height, width, _] = model.input_shape;
+    let (measured, skipped) = match measure(device, model, batch) {
+        Ok(measured) => (Some(measured), None),
+        Err(error @ (Error::Device(_) | Error::OutOfMemory(_) | Error::Argument(_))) => {
+            (None, Some(error.to_string()))
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(ScalingRow {
+        image: [height, width],
+        batch_size: batch,
+        measured,
+        skipped,
+    })
+}
+
+fn measure(device: &Opened, model: &Sequential, batch: usize) -> Result<Measured> {
+    let mut workload = Workload::new(device, model, batch)?;
+    let time = workload.step(BUDGET)?;
+    Ok(Measured {
+        seconds: time.seconds,
+        images_per_second: time.images_per_second,
+        ns_per_mac: time.seconds * 1e9 / (workload.flops() as f64 / 2.0),
+    })
+}

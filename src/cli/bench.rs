@@ -1,0 +1,294 @@
+//! `cnn-gpu bench`: how fast is this device, and where does a step's time go?
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use cnn_gpu::bench::{Roofline, RooflineRow, Scaling, ScalingRow, StepTime, Workload};
+use cnn_gpu::exec::{Clock, Description, Opened, Peak};
+use cnn_gpu::model::Sequential;
+use cnn_gpu::optimizer::Optimizer;
+use cnn_gpu::plan::{Plan, Purpose};
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use super::device::{DeviceArgs, announce};
+use super::devices::describe;
+use super::exit::Exit;
+use super::output::{self, Format, count};
+use cnn_gpu::train::callbacks::short_time as time;
+
+/// Measures this device: its peaks, each operation of a training step, and the step
+///
+/// Trains on noise; nothing is read and nothing is written.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// A preset (mnist-cnn, mnist-mlp) or the path of a TOML file
+    #[arg(long, default_value = "mnist-cnn")]
+    model: String,
+
+    /// Images in a step
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64,
+        allow_negative_numbers = true
+    )]
+    batch_size: usize,
+
+    /// Measures steps of 1 to 4096 images, and of images with up to 8 times the sides
+    #[arg(long, conflicts_with = "batch_size")]
+    scaling: bool,
+
+    /// How to write the results
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+
+    #[command(flatten)]
+    device: DeviceArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cnn-gpu bench
+  cnn-gpu bench --backend cpu --batch-size 256
+  cnn-gpu bench --backend vulkan --scaling --format json";
+
+/// Time for the step as a whole.
+const BUDGET: Duration = Duration::from_secs(3);
+/// MNIST's training set.
+const EPOCH: usize = 60_000;
+
+/// What was measured, for programs.
+#[derive(Serialize)]
+struct Report {
+    version: &'static str,
+    device: Description,
+    model: String,
+    #[serde(flatten)]
+    results: Results,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Results {
+    Step(Box<StepReport>),
+    Scaling(Scaling),
+}
+
+#[derive(Serialize)]
+struct StepReport {
+    batch_size: usize,
+    peak: Peak,
+    operations: Roofline,
+    step: StepTime,
+    /// Floating-point operations of a step.
+    flops: u64,
+    /// Those of a step per second, in 1e9.
+    gflops: f64,
+    /// Dispatches of a step; null on the CPU, which has none.
+    dispatches: Option<usize>,
+    epoch_images: usize,
+    /// Steps of an epoch by the time of one.
+    epoch_seconds: f64,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<Exit> {
+    let model = Sequential::load(&args.model)?;
+    // First, as it needs no device: what was typed may make no sense.
+    Plan::new(
+        &model,
+        Purpose::Training(Optimizer::default()),
+        args.batch_size,
+    )?;
+    let device = args.device.open()?;
+    let description = describe(&device);
+    announce(&description, &device.reason);
+    // Drawn on a terminal only.
+    let spinner = ProgressBar::new_spinner();
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    let results = match args.scaling {
+        true => Results::Scaling(scaling(&device, &model, &spinner)?),
+        false => Results::Step(Box::new(step(&device, &model, args.batch_size, &spinner)?)),
+    };
+    spinner.finish_and_clear();
+    let report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        device: description,
+        model: model.name,
+        results,
+    };
+    match args.format {
+        Format::Text => output::print(&report.text())?,
+        Format::Json => output::print_json(&report)?,
+    }
+    Ok(Exit::Success)
+}
+
+fn step(
+    device: &Opened,
+    model: &Sequential,
+    batch_size: usize,
+    spinner: &ProgressBar,
+) -> cnn_gpu::Result<StepReport> {
+    spinner.set_message("the step");
+    let mut workload = Workload::new(device, model, batch_size)?;
+    let step = workload.step(BUDGET)?;
+    spinner.set_message("the device's peaks");
+    let peak = device.peak()?;
+    spinner.set_message("the operations");
+    let operations = workload.roofline(&peak)?;
+    let flops = workload.flops();
+    Ok(StepReport {
+        batch_size,
+        peak,
+        flops,
+        gflops: flops as f64 / step.seconds / 1e9,
+        dispatches: operations.dispatches,
+        operations,
+        epoch_images: EPOCH,
+        epoch_seconds: EPOCH.div_ceil(batch_size) as f64 * step.seconds,
+        step,
+    })
+}
+
+fn scaling(device: &Opened, model: &Sequential, spinner: &ProgressBar) -> cnn_gpu::Result<Scaling> {
+    Scaling::measure(device, model, &mut |row| {
+        let [height, width] = row.image;
+        let batch = row.batch_size;
+        spinner.set_message(format!("after {batch} images of {height}x{width}"));
+    })
+}
+
+impl Report {
+    fn text(&self) -> String {
+        match &self.results {
+            Results::Step(report) => report.text(),
+            Results::Scaling(scaling) => [&scaling.batches, &scaling.sides]
+                .map(|rows| scaling_table(rows))
+                .join("\n"),
+        }
+    }
+}
+
+impl StepReport {
+    fn text(&self) -> String {
+        let peak = &self.peak;
+        let mut out = String::new();
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            out,
+            "peak        {:.1} GFLOP/s (multiply-adds), {:.1} GB/s (copy)\n",
+            peak.gflops, peak.gbytes_per_second
+        );
+        operations_table(&mut out, &self.operations);
+        let StepTime {
+            seconds,
+            images_per_second,
+            samples,
+            steps_per_sample,
+        } = self.step;
+        let _ = writeln!(
+            out,
+            "\nstep        {}, {} images/s, {:.1} GFLOP/s, {:.0} % of the peak; median of {samples} x {steps_per_sample}",
+            milliseconds(seconds),
+            count(images_per_second.round() as u64),
+            self.gflops,
+            100.0 * self.gflops / peak.gflops,
+        );
+        let _ = writeln!(
+            out,
+            "epoch       {} ({} images in steps of {})",
+            time(self.epoch_seconds),
+            count(self.epoch_images as u64),
+            self.batch_size
+        );
+        if let Some(dispatches) = self.dispatches {
+            let _ = writeln!(out, "dispatches  {dispatches} per step");
+        }
+        out
+    }
+}
+
+fn operations_table(out: &mut String, operations: &Roofline) {
+    let what = match operations.clock {
+        Clock::OperationsAlone => "operation",
+        Clock::Timestamps | Clock::DispatchesAlone => "dispatch",
+    };
+    let _ = writeln!(
+        out,
+        "{what:<44} {:>11} {:>9} {:>8} {:>9}",
+        "time", "GFLOP/s", "GB/s", "roofline"
+    );
+    for row in &operations.rows {
+        let number = |value: Option<f64>, digits: usize| match value {
+            Some(value) => format!("{value:.digits$}"),
+            None => "-".into(),
+        };
+        let _ = writeln!(
+            out,
+            "{:<44} {:>11} {:>9} {:>8} {:>9}",
+            title(row),
+            milliseconds(row.seconds),
+            number(row.gflops, 1),
+            number(row.gbytes_per_second, 1),
+            row.share
+                .map_or("-".into(), |share| format!("{:.0} %", 100.0 * share)),
+        );
+    }
+    let sum = operations.rows.iter().map(|row| row.seconds).sum();
+    let _ = writeln!(out, "{:<44} {:>11}", "sum", milliseconds(sum));
+    let how = match operations.clock {
+        Clock::Timestamps => {
+            "Each dispatch in its place in whole steps, by the adapter's timestamps."
+        }
+        Clock::DispatchesAlone => {
+            "Each dispatch repeated by itself, by wall clock: the adapter gives no timestamps."
+        }
+        Clock::OperationsAlone => {
+            "Each operation by itself, by wall clock. A step takes a few images through all of \
+             them, while\nthey are in cache, and so takes less than the sum."
+        }
+    };
+    let _ = writeln!(
+        out,
+        "{how}\nroofline: the larger of arithmetic and traffic at the peaks, over the time; above \
+         100 % in caches."
+    );
+}
+
+/// The operations that are done, or the helper's name.
+fn title(row: &RooflineRow) -> String {
+    match row.operations.is_empty() {
+        true => format!("({})", row.name),
+        false => row.operations.join(" + "),
+    }
+}
+
+fn scaling_table(rows: &[ScalingRow]) -> String {
+    let mut out = format!(
+        "{:>9} {:>6} {:>12} {:>10} {:>9}\n",
+        "image", "batch", "step", "images/s", "ns/MAC"
+    );
+    for row in rows {
+        let [height, width] = row.image;
+        let size = format!("{height}x{width}");
+        let _ = write!(out, "{size:>9} {:>6} ", row.batch_size);
+        let _ = match (&row.measured, &row.skipped) {
+            (Some(measured), _) => writeln!(
+                out,
+                "{:>12} {:>10} {:>9.4}",
+                milliseconds(measured.seconds),
+                count(measured.images_per_second.round() as u64),
+                measured.ns_per_mac
+            ),
+            (None, why) => writeln!(out, "skipped: {}", why.as_deref().unwrap_or("unknown")),
+        };
+    }
+    out
+}
+
+fn milliseconds(seconds: f64) -> String {
+    format!("{:.3} ms", 1e3 * seconds)
+}

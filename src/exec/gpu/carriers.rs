@@ -1,0 +1,35 @@
+//! Which operation's kernel calls do the work of an operation that has none of its own.
+
+use super::kernel::{Access, Call};
+use super::lower::Slot;
+use crate::plan::{BufferId, Plan};
+
+/// For each operation of `plan` the one whose calls do it, given the calls of each: its own if it
+/// has any; else those that write what it writes; else those of whoever reads what it would have
+/// written. `None` if nobody does it.
+pub fn carriers(plan: &Plan, calls: &[Vec<Call<Slot>>]) -> Vec<Option<usize>> {
+    (0..plan.ops.len())
+        .map(|i| carrier(plan, calls, i))
+        .collect()
+}
+
+fn carrier(plan: &Plan, calls: &[Vec<Call<Slot>>], i: usize) -> Option<usize> {
+    if !calls[i].is_empty() {
+        return Some(i);
+    }
+    let results = plan.ops[i].writes();
+    let writer = calls.iter().position(|calls| writes(calls, &results));
+    writer.or_else(|| {
+        let reads = |j: &usize| plan.ops[*j].reads().iter().any(|id| results.contains(id));
+        let reader = (i + 1..plan.ops.len()).find(reads)?;
+        carrier(plan, calls, reader)
+    })
+}
+
+fn writes(calls: &[Call<Slot>], results: &[BufferId]) -> bool {
+    let mut bindings = calls.iter().flat_map(|call| &call.bindings);
+    bindings.any(|(slot, access)| match slot {
+        Slot::Buffer(id) => *access == Access::Write && results.contains(id),
+        _ => false,
+    })
+}

@@ -1,0 +1,110 @@
+//! Kernels broken on purpose. Each must be caught by the cases behind `selfcheck`; one that is not
+//! shows what the cases do not look at. That whole kernels pass is what `tests/ops.rs` shows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::tuning::Tuning;
+use super::{GpuDevice, GpuExecutor};
+use crate::check::check_ops;
+use crate::exec::{Backend, Executor};
+use crate::state::Layout;
+
+/// A change of a kernel's text.
+#[derive(Clone)]
+pub struct Mutation {
+    entry: &'static str,
+    from: &'static str,
+    to: &'static str,
+    applied: Arc<AtomicUsize>,
+}
+
+impl Mutation {
+    /// The text, broken if it is the kernel in question.
+    pub fn apply(&self, entry: &str, source: String) -> String {
+        if entry != self.entry || !source.contains(self.from) {
+            return source;
+        }
+        self.applied.fetch_add(1, Ordering::Relaxed);
+        source.replace(self.from, self.to)
+    }
+}
+
+fn device() -> GpuDevice {
+    GpuDevice::find(Backend::Vulkan, None)
+        .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"))
+}
+
+/// Cases of `op` that fail with the mutation.
+fn failures(gpu: &GpuDevice, op: &str, mutation: Mutation) -> usize {
+    let mut gpu = gpu.guarded();
+    gpu.mutation = Some(mutation);
+    let gpu = Arc::new(gpu);
+    let factory = |layout: Arc<Layout>| -> Box<dyn Executor> {
+        Box::new(GpuExecutor::new(Arc::clone(&gpu), layout))
+    };
+    let report = check_ops(&factory, Some(op), &mut |_| {}).unwrap_or_else(|e| panic!("{e}"));
+    report.failures.len()
+}
+
+fn is_caught(
+    tuning: Tuning,
+    filter: &str,
+    entry: &'static str,
+    from: &'static str,
+    to: &'static str,
+) {
+    let applied = Arc::new(AtomicUsize::new(0));
+    let mutation = Mutation {
+        entry,
+        from,
+        to,
+        applied: Arc::clone(&applied),
+    };
+    let gpu = device().with_tuning(tuning);
+    let failed = failures(&gpu, filter, mutation);
+    assert!(
+        applied.load(Ordering::Relaxed) > 0,
+        "`{from}` is not in any kernel `{entry}`"
+    );
+    assert!(failed > 0, "`{entry}` with `{to}` for `{from}` passes");
+}
+
+/// `name: variant, filter of the cases, entry, text, broken text`
+macro_rules! mutants {
+    ($($name:ident: $tuning:ident, $filter:literal, $entry:literal, $from:literal => $to:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            is_caught(Tuning::$tuning, $filter, $entry, $from, $to);
+        })*
+    };
+}
+
+mutants! {
+    a_missing_bounds_check_writes_past_the_end: NAIVE, "gather", "gather",
+        "if i >= BATCH * (SIZE / WIDTH) {" => "if i >= BATCH * (SIZE / WIDTH) + 1000u {";
+    a_missing_barrier: HARDWARE, "softmax_cross_entropy", "softmax_cross_entropy",
+        "workgroupBarrier();" => "";
+    a_wrong_label: HARDWARE, "softmax_cross_entropy", "softmax_cross_entropy",
+        "i == label" => "i + 1u == label";
+    a_wrong_weight: HARDWARE, "conv2d_forward n=1", "conv2d_forward",
+        "load_w((0u +" => "load_w((1u +";
+    a_product_left_out: HARDWARE, "conv2d_backward_input n=1", "conv2d_backward_input",
+        " + s0 * w0_0" => "";
+    the_last_patch_left_out: HARDWARE, "conv2d_backward_weight n=1", "conv2d_backward_weight",
+        "u < min((split + 1u)" => "u + 1u < min((split + 1u)";
+    the_last_of_equal_cells: HARDWARE, "pool2d_forward", "pool2d_forward",
+        "(v > best)" => "(v >= best)";
+    padding_counted: HARDWARE, "pool2d_forward", "pool2d_forward",
+        "return f32(rows * columns);" => "return f32(KH * KW);";
+    a_window_too_many: HARDWARE, "pool2d_backward", "pool2d_backward",
+        "oy <= min(ty / SH, OH - 1u)" => "oy <= ty / SH";
+    the_last_partial_left_out: HARDWARE, "conv2d_backward_weight n=2", "reduce",
+        "s < b.splits" => "s + 1u < b.splits";
+    epsilon_inside_the_root: HARDWARE, "adam_update", "adam_update",
+        "(sqrt(v) + Cell(EPSILON))" => "sqrt(v + Cell(EPSILON))";
+    a_derivative_of_one_at_zero: HARDWARE, "activation_backward", "activation_backward",
+        "y > Cell(0.0)" => "y >= Cell(0.0)";
+    rows_that_are_not_there: HARDWARE, "softmax_cross_entropy", "softmax_cross_entropy",
+        "select(0.0, d, r < step.rows)" => "d";
+}

@@ -1,0 +1,62 @@
+//! What a device can do at most, measured: the two sides of a roofline.
+
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+
+/// A device's measured limits.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Peak {
+    /// Floating-point operations per second, in 1e9, of independent multiply-adds in registers; a
+    /// multiply-add is two.
+    pub gflops: f64,
+    /// Bytes per second, in 1e9, of a copy in memory; each byte is counted as read and as written.
+    pub gbytes_per_second: f64,
+}
+
+impl Peak {
+    /// Bytes of the array that is copied: more than caches hold.
+    pub(super) const COPIED: usize = 128 << 20;
+
+    /// The share of the roofline that some work reached: the larger of its arithmetic and its
+    /// traffic at the device's limits, over its time. `None` without a time or without work.
+    ///
+    /// ```
+    /// use cnn_gpu::exec::Peak;
+    /// let peak = Peak { gflops: 100.0, gbytes_per_second: 10.0 };
+    /// assert_eq!(peak.share(50e9, 1e9, 1.0), Some(0.5));
+    /// assert_eq!(peak.share(50e9, 8e9, 1.0), Some(0.8));
+    /// assert_eq!(peak.share(0.0, 0.0, 1.0), None);
+    /// ```
+    pub fn share(&self, flops: f64, bytes: f64, seconds: f64) -> Option<f64> {
+        let at_best = (flops / self.gflops).max(bytes / self.gbytes_per_second) / 1e9;
+        let share = at_best / seconds;
+        (share.is_finite() && share > 0.0).then_some(share)
+    }
+}
+
+/// How long a measurement takes at least, and how often it is taken: short and often, so that some
+/// find the device free of other work.
+const SAMPLE: (Duration, usize) = (Duration::from_millis(5), 20);
+
+/// The most that `run` does in a second: it is given how often to do its work, and is called with
+/// more and more until a call takes long enough to be measured.
+pub(super) fn best_rate(mut run: impl FnMut(usize) -> Result<()>) -> Result<f64> {
+    let (least, samples) = SAMPLE;
+    let mut timed = |n| -> Result<f64> {
+        let started = Instant::now();
+        run(n)?;
+        Ok(started.elapsed().as_secs_f64())
+    };
+    // The first call makes pipelines and touches memory.
+    timed(1)?;
+    let mut n = 1;
+    while timed(n)? < least.as_secs_f64() {
+        n *= 2;
+    }
+    let mut best = 0f64;
+    for _ in 0..samples {
+        best = best.max(n as f64 / timed(n)?);
+    }
+    Ok(best)
+}

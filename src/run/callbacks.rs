@@ -1,0 +1,69 @@
+//! The callbacks of a run, as its settings name them.
+
+use serde::{Deserialize, Serialize};
+
+use super::RunFolder;
+use crate::error::Result;
+use crate::model::Sequential;
+use crate::train::Metric;
+use crate::train::callbacks::{
+    Callback, EarlyStopping, LearningRateScheduler, ModelCheckpoint, ReduceLROnPlateau, Schedule,
+    TensorBoard, TerminateOnNaN,
+};
+
+/// The callbacks of a run that may change how it goes or what it leaves; none by default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallbackRecord {
+    /// Whether it ended in order when the loss was not a number.
+    pub terminate_on_nan: bool,
+    /// The metric that decided what `best.safetensors` holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_best: Option<Metric>,
+    /// The folder of its event files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tensorboard: Option<std::path::PathBuf>,
+    /// What its learning rate followed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate_schedule: Option<Schedule>,
+    /// What reduced its learning rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reduce_lr_on_plateau: Option<ReduceLROnPlateau>,
+    /// What stopped it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
+}
+
+impl CallbackRecord {
+    /// The callbacks themselves, at their beginning, always in the same order.
+    ///
+    /// # Errors
+    /// A file or folder that cannot be written.
+    pub fn callbacks(
+        &self,
+        folder: &RunFolder,
+        model: &Sequential,
+    ) -> Result<Vec<Box<dyn Callback>>> {
+        let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
+        if let Some(schedule) = self.learning_rate_schedule {
+            callbacks.push(Box::new(LearningRateScheduler::new(schedule)));
+        }
+        if let Some(reduce) = &self.reduce_lr_on_plateau {
+            callbacks.push(Box::new(reduce.clone()));
+        }
+        if self.terminate_on_nan {
+            callbacks.push(Box::new(TerminateOnNaN::default()));
+        }
+        if let Some(metric) = self.checkpoint_best {
+            let best = ModelCheckpoint::new(&folder.best_path(), model.clone());
+            callbacks.push(Box::new(best.monitor(metric).save_best_only(true)));
+        }
+        if let Some(path) = &self.tensorboard {
+            callbacks.push(Box::new(TensorBoard::create(path)?));
+        }
+        if let Some(stopping) = &self.early_stopping {
+            callbacks.push(Box::new(stopping.clone()));
+        }
+        Ok(callbacks)
+    }
+}

@@ -1,0 +1,347 @@
+//! `checkpoint.safetensors`: a training run at one step, in one file.
+//!
+//! Tensors: `params`, `m` and `v`, the flat arrays of [`State`], and `memory/N/NAME`, the arrays that
+//! callback `N` remembers. The metadata holds `checkpoint`, a JSON object with everything else, and
+//! `sha256`, a digest of that object's text and of the tensors' bytes. The file is replaced in one
+//! go, so that the last good one survives whatever happens while the next is written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::atomic;
+use crate::error::{Error, Result};
+use crate::model::Sequential;
+use crate::state::{Layout, State, hex};
+use crate::train::callbacks::Memory;
+use crate::train::{EpochLogs, Keeper, Options, Position, Snapshot, UnderWay};
+
+/// The version of the file's format; another one is refused.
+const FORMAT: u32 = 1;
+
+/// What a run is about: it must be the same when it goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Subject {
+    /// What is trained.
+    pub model: Sequential,
+    /// How.
+    pub options: Options,
+    /// SHA-256 of the images and labels to train on.
+    pub train_fingerprint: String,
+    /// The same of those to validate on, if they are another set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_fingerprint: Option<String>,
+}
+
+impl Subject {
+    /// What differs between this subject, of a checkpoint, and that of a run which wants to go on
+    /// from it.
+    pub fn difference(&self, other: &Self) -> Option<String> {
+        let table = |options: &Options| toml::Table::try_from(options).unwrap_or_default();
+        let (ours, theirs) = (table(&self.options), table(&other.options));
+        let names = ours
+            .keys()
+            .chain(theirs.keys().filter(|k| !ours.contains_key(*k)));
+        let mut options = names.filter(|name| ours.get(*name) != theirs.get(*name));
+        if self.model != other.model {
+            return Some("the model".into());
+        }
+        if self.train_fingerprint != other.train_fingerprint {
+            return Some("the images to train on".into());
+        }
+        if self.validation_fingerprint != other.validation_fingerprint {
+            return Some("the images to validate on".into());
+        }
+        let text = |value: Option<&toml::Value>| value.map_or("unset".into(), |v| v.to_string());
+        options.next().map(|name| {
+            let (ours, theirs) = (text(ours.get(name)), text(theirs.get(name)));
+            format!("{name} ({theirs} instead of {ours})")
+        })
+    }
+}
+
+/// A run's subject, and where it is.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// What the run is about.
+    pub subject: Subject,
+    /// Where it ran, in words; to go on elsewhere is allowed, and no longer the same to the byte.
+    pub device: String,
+    /// Where it is.
+    pub snapshot: Snapshot,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    version: String,
+    subject: Subject,
+    device: String,
+    step: u64,
+    epochs_done: usize,
+    under_way: Option<UnderWay>,
+    last_epoch: usize,
+    stopped: bool,
+    history: Vec<EpochLogs>,
+    memories: Vec<(String, serde_json::Value)>,
+}
+
+impl Checkpoint {
+    /// Writes the file, in one go.
+    ///
+    /// # Errors
+    /// It cannot be written; the one before it is still there.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        let bytes = self
+            .to_bytes()
+            .map_err(|message| Error::file(path, message))?;
+        atomic::replace(path, &bytes)
+            .map_err(|e| Error::file(path, format!("cannot write the checkpoint: {e}")))
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// One line that says why: no file, not a checkpoint, another format, bytes that changed since it
+    /// was written, or tensors that do not fit the model.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path)
+            .map_err(|e| Error::file(path, format!("cannot read the checkpoint: {e}")))?;
+        Self::from_bytes(&bytes).map_err(|message| Error::file(path, message))
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, String> {
+        let snapshot = &self.snapshot;
+        let memories = snapshot.memories.iter();
+        let header = Header {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").into(),
+            subject: self.subject.clone(),
+            device: self.device.clone(),
+            step: snapshot.state.step,
+            epochs_done: snapshot.epochs_done,
+            under_way: snapshot.under_way,
+            last_epoch: snapshot.last_epoch,
+            stopped: snapshot.stopped,
+            history: snapshot.history.clone(),
+            memories: memories
+                .map(|(n, m)| (n.clone(), m.values.clone()))
+                .collect(),
+        };
+        let header = serde_json::to_string(&header).map_err(|e| e.to_string())?;
+        let tensors = self.tensors();
+        let digest = digest(
+            &header,
+            tensors
+                .iter()
+                .map(|(name, data)| (name.as_str(), &data[..])),
+        );
+        let views: Result<Vec<_>, _> = (tensors.iter())
+            .map(|(name, data)| {
+                let view = TensorView::new(Dtype::F32, vec![data.len() / 4], data)?;
+                Ok((name.as_str(), view))
+            })
+            .collect();
+        let metadata = [
+            ("checkpoint".to_owned(), header),
+            ("sha256".to_owned(), digest),
+        ];
+        views
+            .and_then(|views| safetensors::serialize(views, Some(metadata.into())))
+            .map_err(|e| e.to_string())
+    }
+
+    /// Each array by name, in the order of names.
+    fn tensors(&self) -> Vec<(String, Vec<u8>)> {
+        let state = &self.snapshot.state;
+        let mut tensors = vec![
+            ("params".to_owned(), le_bytes(&state.params)),
+            ("m".to_owned(), le_bytes(&state.m)),
+            ("v".to_owned(), le_bytes(&state.v)),
+        ];
+        for (i, (_, memory)) in self.snapshot.memories.iter().enumerate() {
+            for (name, values) in &memory.arrays {
+                tensors.push((format!("memory/{i}/{name}"), le_bytes(values)));
+            }
+        }
+        tensors.sort();
+        tensors
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let broken = |e| format!("not a whole safetensors file: {e}");
+        let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+        let metadata = metadata.metadata().clone().unwrap_or_default();
+        let entry = |key: &str| {
+            metadata
+                .get(key)
+                .ok_or("not a checkpoint: it lacks its metadata")
+        };
+        let (header, sha256) = (entry("checkpoint")?, entry("sha256")?);
+        let mut data: Vec<(String, &[u8])> = (tensors.iter())
+            .map(|(name, view)| (name.to_owned(), view.data()))
+            .collect();
+        data.sort();
+        if digest(
+            header,
+            data.iter().map(|(name, data)| (name.as_str(), *data)),
+        ) != *sha256
+        {
+            return Err("the checkpoint changed since it was written: its digest differs".into());
+        }
+        let format = serde_json::from_str::<serde_json::Value>(header)
+            .ok()
+            .and_then(|value| value.get("format").cloned());
+        if format != Some(FORMAT.into()) {
+            return Err(format!(
+                "a checkpoint of another format: expected {FORMAT}, found {}",
+                format.unwrap_or_default()
+            ));
+        }
+        let header: Header = serde_json::from_str(header)
+            .map_err(|e| format!("its metadata cannot be understood: {e}"))?;
+        header.into_checkpoint(&tensors)
+    }
+}
+
+impl Header {
+    fn into_checkpoint(self, tensors: &SafeTensors<'_>) -> Result<Checkpoint, String> {
+        let layout = Layout::new(&self.subject.model).map_err(|e| e.to_string())?;
+        let mut memories = Vec::new();
+        for (i, (name, values)) in self.memories.into_iter().enumerate() {
+            let prefix = format!("memory/{i}/");
+            let arrays = (tensors.names().into_iter())
+                .filter_map(|tensor| Some((tensor.strip_prefix(&prefix)?, tensor)))
+                .map(|(array, tensor)| Ok((array.to_owned(), floats(tensors, tensor)?)))
+                .collect::<Result<_, String>>()?;
+            memories.push((name, Memory { values, arrays }));
+        }
+        let arena = |name| {
+            let values = floats(tensors, name)?;
+            match values.len() == layout.len {
+                true => Ok(values),
+                false => Err(format!(
+                    "`{name}` has {} values, and the model needs {}",
+                    values.len(),
+                    layout.len
+                )),
+            }
+        };
+        let state = State {
+            params: arena("params")?,
+            m: arena("m")?,
+            v: arena("v")?,
+            step: self.step,
+            layout: Arc::clone(&layout),
+        };
+        Ok(Checkpoint {
+            subject: self.subject,
+            device: self.device,
+            snapshot: Snapshot {
+                state,
+                epochs_done: self.epochs_done,
+                under_way: self.under_way,
+                last_epoch: self.last_epoch,
+                stopped: self.stopped,
+                history: self.history,
+                memories,
+            },
+        })
+    }
+}
+
+fn le_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+fn floats(tensors: &SafeTensors<'_>, name: &str) -> Result<Vec<f32>, String> {
+    let tensor = tensors
+        .tensor(name)
+        .map_err(|_| format!("lacks the tensor `{name}`"))?;
+    if tensor.dtype() != Dtype::F32 {
+        return Err(format!(
+            "`{name}`: expected F32, found {:?}",
+            tensor.dtype()
+        ));
+    }
+    let bytes = tensor.data().chunks_exact(4);
+    Ok(bytes
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect())
+}
+
+fn digest<'a>(header: &str, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(header);
+    for (name, data) in tensors {
+        hasher.update(name);
+        hasher.update(data);
+    }
+    hex(&hasher.finalize())
+}
+
+/// When checkpoints are written beside those at the end of each epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Schedule {
+    /// After so many steps.
+    pub steps: Option<usize>,
+    /// After so long.
+    pub every: Option<Duration>,
+}
+
+impl Default for Schedule {
+    /// Every minute.
+    fn default() -> Self {
+        Self {
+            steps: None,
+            every: Some(Duration::from_secs(60)),
+        }
+    }
+}
+
+/// Keeps a run's checkpoint up to date.
+pub struct Checkpointer {
+    path: PathBuf,
+    subject: Subject,
+    device: String,
+    schedule: Schedule,
+    kept: Instant,
+}
+
+impl Checkpointer {
+    /// A checkpointer that writes to `path`.
+    pub fn new(path: &Path, subject: Subject, device: &str, schedule: Schedule) -> Self {
+        Self {
+            path: path.to_owned(),
+            subject,
+            device: device.into(),
+            schedule,
+            kept: Instant::now(),
+        }
+    }
+}
+
+impl Keeper for Checkpointer {
+    fn is_due(&mut self, position: &Position) -> bool {
+        let Schedule { steps, every } = self.schedule;
+        steps.is_some_and(|steps| position.step.is_multiple_of(steps))
+            || every.is_some_and(|every| self.kept.elapsed() >= every)
+    }
+
+    fn keep(&mut self, snapshot: &Snapshot) -> Result<()> {
+        let checkpoint = Checkpoint {
+            subject: self.subject.clone(),
+            device: self.device.clone(),
+            snapshot: snapshot.clone(),
+        };
+        checkpoint.save(&self.path)?;
+        self.kept = Instant::now();
+        Ok(())
+    }
+}

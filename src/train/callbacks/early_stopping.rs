@@ -1,0 +1,226 @@
+//! Stopping when nothing improves any more.
+
+use serde::{Deserialize, Serialize};
+
+use super::memory::{Kept, Memory};
+use super::{CONTINUE, Callback, STOP, Verdict, check_monitor};
+use crate::error::Result;
+use crate::state::State;
+use crate::train::{EpochLogs, Metric, Mode, Training};
+
+/// Stops training when a metric has stopped improving.
+///
+/// An epoch improves if its metric is better than the best so far by more than `min_delta`. After
+/// `patience` epochs in a row that did not improve, training stops. With a `baseline`, epochs that
+/// improve count only once the metric is better than that. Epochs in which the metric was not
+/// measured are passed over.
+///
+/// With `restore_best_weights`, the run ends with the weights of its best epoch, whatever ended
+/// it: patience, the last epoch, another callback, an interrupt or an error.
+/// [`History::restored_epoch`](crate::train::History::restored_epoch) names it. The optimizer's
+/// moments stay as they are.
+///
+/// Defaults: `val_loss`, patience 0, min_delta 0, no baseline, start_from_epoch 0, and the last
+/// weights stay.
+///
+/// # Errors
+/// [`Trainer::fit_with`](crate::train::Trainer::fit_with) refuses a metric on validation images
+/// where there are none.
+///
+/// ```
+/// use cnn_gpu::data::digits;
+/// use cnn_gpu::exec::{self, Backend, Selection};
+/// use cnn_gpu::model::preset;
+/// use cnn_gpu::train::callbacks::EarlyStopping;
+/// use cnn_gpu::train::{Metric, Options, Trainer};
+/// # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
+/// let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
+/// let options = Options::default().epochs(20).validation_split(0.2);
+/// let mut trainer = Trainer::new(model, &device, options)?;
+/// let mut stopping = EarlyStopping::new(Metric::ValAccuracy)
+///     .patience(1)
+///     .restore_best_weights(true);
+/// let history = trainer.fit_with(&digits::generate(300, 1, 0), &mut [&mut stopping])?;
+/// assert_eq!(history.restored_epoch, stopping.best_epoch());
+/// # Ok::<(), cnn_gpu::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EarlyStopping {
+    monitor: Metric,
+    mode: Mode,
+    min_delta: f64,
+    patience: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    baseline: Option<f64>,
+    restore_best_weights: bool,
+    start_from_epoch: usize,
+    #[serde(skip)]
+    seen: Kept<Seen>,
+    /// The weights of `Seen::best_epoch`.
+    #[serde(skip)]
+    best_weights: Option<Vec<f32>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Seen {
+    best: Option<f64>,
+    best_epoch: Option<usize>,
+    /// Epochs in a row that did not improve.
+    wait: usize,
+    stopped_epoch: Option<usize>,
+}
+
+impl EarlyStopping {
+    /// Watches `monitor`.
+    pub fn new(monitor: Metric) -> Self {
+        Self {
+            monitor,
+            ..Self::default()
+        }
+    }
+
+    /// Says which values are better, if that does not follow from the metric.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets how much better is better; smaller differences do not count.
+    pub fn min_delta(mut self, min_delta: f64) -> Self {
+        self.min_delta = min_delta;
+        self
+    }
+
+    /// Sets how many epochs without improvement end training.
+    pub fn patience(mut self, epochs: usize) -> Self {
+        self.patience = epochs;
+        self
+    }
+
+    /// Sets what the metric has to be better than.
+    pub fn baseline(mut self, baseline: f64) -> Self {
+        self.baseline = Some(baseline);
+        self
+    }
+
+    /// Ends the run with the weights of its best epoch.
+    pub fn restore_best_weights(mut self, restore: bool) -> Self {
+        self.restore_best_weights = restore;
+        self
+    }
+
+    /// Passes over the first epochs.
+    pub fn start_from_epoch(mut self, epochs: usize) -> Self {
+        self.start_from_epoch = epochs;
+        self
+    }
+
+    /// Whether the run ends with the weights of its best epoch.
+    pub fn restores(&self) -> bool {
+        self.restore_best_weights
+    }
+
+    /// The best value so far.
+    pub fn best(&self) -> Option<f64> {
+        self.seen.now.best
+    }
+
+    /// The epoch of the best value, counted from 1.
+    pub fn best_epoch(&self) -> Option<usize> {
+        self.seen.now.best_epoch
+    }
+
+    /// The epoch after which it stopped the run, counted from 1; none if it did not.
+    pub fn stopped_epoch(&self) -> Option<usize> {
+        self.seen.now.stopped_epoch
+    }
+
+    fn improves(&self, value: f64, than: Option<f64>) -> bool {
+        (self.mode).improves(self.monitor, value, than, self.min_delta)
+    }
+
+    fn keep(&mut self, epoch: usize, state: &State) {
+        self.seen.now.best_epoch = Some(epoch);
+        if self.restore_best_weights {
+            self.best_weights = Some(state.params.clone());
+        }
+    }
+}
+
+impl Callback for EarlyStopping {
+    fn name(&self) -> &'static str {
+        "EarlyStopping"
+    }
+
+    fn on_train_begin(&mut self, training: &Training) -> Result<()> {
+        check_monitor(self.name(), self.monitor, training)?;
+        if self.seen.begin() {
+            self.best_weights = None;
+        }
+        Ok(())
+    }
+
+    fn on_epoch_end(&mut self, logs: &EpochLogs, state: &State) -> Verdict {
+        let Some(value) = self.monitor.of(logs) else {
+            return CONTINUE;
+        };
+        if logs.epoch <= self.start_from_epoch {
+            return CONTINUE;
+        }
+        if self.seen.now.best_epoch.is_none() {
+            // Better some epoch's weights than none, even if its metric is not a number.
+            self.keep(logs.epoch, state);
+        }
+        self.seen.now.wait += 1;
+        if self.improves(value, self.seen.now.best) {
+            self.seen.now.best = Some(value);
+            self.keep(logs.epoch, state);
+            if self.baseline.is_none() || self.improves(value, self.baseline) {
+                self.seen.now.wait = 0;
+            }
+        }
+        // Keras never stops after an epoch that improved, not even below the baseline, although its
+        // documentation says that it does.
+        let wait = self.seen.now.wait;
+        if wait > 0 && wait >= self.patience {
+            self.seen.now.stopped_epoch = Some(logs.epoch);
+            return STOP;
+        }
+        CONTINUE
+    }
+
+    fn reason(&self) -> Option<String> {
+        let Seen {
+            best, best_epoch, ..
+        } = self.seen.now;
+        let epoch = self.seen.now.stopped_epoch?;
+        let best = match (best, best_epoch) {
+            (Some(best), Some(epoch)) => format!("; its best, {best:.4}, was in epoch {epoch}"),
+            _ => String::new(),
+        };
+        let name = self.monitor.name();
+        Some(format!(
+            "early stopping after epoch {epoch}, as {name} stopped improving{best}"
+        ))
+    }
+
+    fn final_weights(&self) -> Option<(usize, &[f32])> {
+        let weights = self.best_weights.as_deref()?;
+        Some((self.seen.now.best_epoch?, weights))
+    }
+
+    fn state(&self) -> Memory {
+        let mut memory = Memory::new(&self.seen.now);
+        if let Some(weights) = &self.best_weights {
+            memory.arrays.insert("best_weights".into(), weights.clone());
+        }
+        memory
+    }
+
+    fn restore(&mut self, memory: &Memory) -> Result<()> {
+        self.seen.restore(memory.read(self.name())?);
+        self.best_weights = memory.arrays.get("best_weights").cloned();
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! A smaller learning rate when nothing improves any more.
+
+use serde::{Deserialize, Serialize};
+
+use super::memory::{Kept, Memory};
+use super::{CONTINUE, Callback, Verdict, check_monitor};
+use crate::error::{Error, Result};
+use crate::state::State;
+use crate::train::{EpochLogs, Metric, Mode, Position, Training};
+
+/// Multiplies the learning rate by `factor` when a metric has not improved for `patience` epochs,
+/// down to `min_lr`; then waits `cooldown` epochs before it counts again.
+///
+/// Defaults: `val_loss`, factor 0.1, patience 10, min_delta 1e-4, cooldown 0, min_lr 0. The reduced
+/// rate stays when the same callback takes part in another run. It takes the place of the rate of
+/// callbacks before it.
+///
+/// # Errors
+/// [`Trainer::fit_with`](crate::train::Trainer::fit_with) refuses a factor outside `[0, 1)`, and a
+/// metric on validation images where there are none.
+///
+/// ```
+/// use cnn_gpu::train::Metric;
+/// use cnn_gpu::train::callbacks::ReduceLROnPlateau;
+/// let reduce = ReduceLROnPlateau::new(Metric::Loss).factor(0.5).patience(2).min_lr(1e-5);
+/// # let _ = reduce;
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ReduceLROnPlateau {
+    monitor: Metric,
+    mode: Mode,
+    factor: f64,
+    patience: usize,
+    min_delta: f64,
+    cooldown: usize,
+    min_lr: f64,
+    #[serde(skip)]
+    seen: Kept<Seen>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Seen {
+    best: Option<f64>,
+    wait: usize,
+    /// Epochs of cooldown left.
+    cooldown: usize,
+    /// The reduced rate.
+    rate: Option<f32>,
+}
+
+impl Default for ReduceLROnPlateau {
+    fn default() -> Self {
+        Self {
+            monitor: Metric::default(),
+            mode: Mode::default(),
+            factor: 0.1,
+            patience: 10,
+            min_delta: 1e-4,
+            cooldown: 0,
+            min_lr: 0.0,
+            seen: Kept::default(),
+        }
+    }
+}
+
+impl ReduceLROnPlateau {
+    /// Watches `monitor`.
+    pub fn new(monitor: Metric) -> Self {
+        Self {
+            monitor,
+            ..Self::default()
+        }
+    }
+
+    /// Says which values are better, if that does not follow from the metric.
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Sets what the rate is multiplied by.
+    pub fn factor(mut self, factor: f64) -> Self {
+        self.factor = factor;
+        self
+    }
+
+    /// Sets how many epochs without improvement reduce the rate.
+    pub fn patience(mut self, epochs: usize) -> Self {
+        self.patience = epochs;
+        self
+    }
+
+    /// Sets how much better is better; smaller differences do not count.
+    pub fn min_delta(mut self, min_delta: f64) -> Self {
+        self.min_delta = min_delta;
+        self
+    }
+
+    /// Sets how many epochs to wait after a reduction.
+    pub fn cooldown(mut self, epochs: usize) -> Self {
+        self.cooldown = epochs;
+        self
+    }
+
+    /// Sets the smallest rate.
+    pub fn min_lr(mut self, rate: f64) -> Self {
+        self.min_lr = rate;
+        self
+    }
+}
+
+impl Callback for ReduceLROnPlateau {
+    fn name(&self) -> &'static str {
+        "ReduceLROnPlateau"
+    }
+
+    fn on_train_begin(&mut self, training: &Training) -> Result<()> {
+        check_monitor(self.name(), self.monitor, training)?;
+        if !(0.0..1.0).contains(&self.factor) {
+            return Err(Error::Argument(format!(
+                "ReduceLROnPlateau: factor {} must lie in [0, 1)",
+                self.factor
+            )));
+        }
+        let rate = self.seen.now.rate;
+        if self.seen.begin() {
+            self.seen.now.rate = rate;
+        }
+        Ok(())
+    }
+
+    fn learning_rate(&mut self, _position: &Position, rate: f32) -> Result<f32> {
+        Ok(self.seen.now.rate.unwrap_or(rate))
+    }
+
+    fn on_epoch_end(&mut self, logs: &EpochLogs, _state: &State) -> Verdict {
+        let Some(value) = self.monitor.of(logs) else {
+            return CONTINUE;
+        };
+        let seen = &mut self.seen.now;
+        if seen.cooldown > 0 {
+            seen.cooldown -= 1;
+            seen.wait = 0;
+        }
+        if (self.mode).improves(self.monitor, value, seen.best, self.min_delta) {
+            seen.best = Some(value);
+            seen.wait = 0;
+        } else if seen.cooldown == 0 {
+            seen.wait += 1;
+            if seen.wait >= self.patience && logs.learning_rate > self.min_lr as f32 {
+                let rate = f64::from(logs.learning_rate) * self.factor;
+                seen.rate = Some(rate.max(self.min_lr) as f32);
+                seen.cooldown = self.cooldown;
+                seen.wait = 0;
+            }
+        }
+        CONTINUE
+    }
+
+    fn state(&self) -> Memory {
+        Memory::new(&self.seen.now)
+    }
+
+    fn restore(&mut self, memory: &Memory) -> Result<()> {
+        self.seen.restore(memory.read(self.name())?);
+        Ok(())
+    }
+}

@@ -1,0 +1,282 @@
+//! Learning rates that follow a plan made beforehand.
+
+use std::f64::consts::PI;
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::train::Position;
+
+/// How the learning rate changes over a run, as multiples of the optimizer's rate. `s` is the
+/// number of steps before this one and `S` that of the whole run, both from the first epoch on.
+///
+/// On the command line `constant`, `step:EPOCHS[:FACTOR]`, `exponential:RATE`,
+/// `cosine[:WARMUP_EPOCHS[:ALPHA]]` and `one-cycle[:WARMUP_SHARE]`.
+///
+/// ```
+/// use cnn_gpu::train::Position;
+/// use cnn_gpu::train::callbacks::Schedule;
+/// let schedule: Schedule = "step:2:0.5".parse()?;
+/// let epoch = |epoch| Position { epoch, epochs: 6, step: 0, steps: 10 };
+/// let rates = [1, 2, 3, 5].map(|e| schedule.factor(&epoch(e)));
+/// assert_eq!(rates, [1.0, 1.0, 0.5, 0.25]);
+/// # Ok::<(), cnn_gpu::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Schedule {
+    /// Always 1.
+    Constant,
+    /// `factor^k` after `k` times `epochs` epochs; by epoch.
+    Step {
+        /// Epochs from one change to the next.
+        epochs: usize,
+        /// Default 0.1.
+        factor: f64,
+    },
+    /// `decay_rate^(epochs so far)`, by step, so that the rate falls evenly within an epoch too:
+    /// Keras's `ExponentialDecay` with `decay_steps` of one epoch.
+    Exponential {
+        /// What an epoch multiplies the rate by.
+        decay_rate: f64,
+    },
+    /// Keras's `CosineDecay`, by step. `s / W` during the `W` steps of the warm-up, then
+    /// `(1 - alpha) (1 + cos(π (s - W) / (S - W))) / 2 + alpha`.
+    Cosine {
+        /// Epochs of the warm-up, which need not be whole. Default 0.
+        warmup_epochs: f64,
+        /// Where it ends. Default 0.
+        alpha: f64,
+    },
+    /// Smith's one-cycle policy as PyTorch has it, by step: with half cosines from 1/25 up to 1
+    /// during the share `pct_start` of the run, and from there down to 1/250,000.
+    OneCycle {
+        /// Default 0.3.
+        pct_start: f64,
+    },
+}
+
+impl Schedule {
+    /// What the optimizer's rate is multiplied by.
+    pub fn factor(&self, at: &Position) -> f64 {
+        let (step, all) = (at.steps_before() as f64, at.all_steps() as f64);
+        match *self {
+            Self::Constant => 1.0,
+            Self::Step { epochs, factor } => factor.powf(((at.epoch - 1) / epochs) as f64),
+            Self::Exponential { decay_rate } => decay_rate.powf(step / at.steps as f64),
+            Self::Cosine {
+                warmup_epochs,
+                alpha,
+            } => {
+                let warmup = (warmup_epochs * at.steps as f64).round();
+                if step < warmup {
+                    return step / warmup;
+                }
+                let done = ((step - warmup) / (all - warmup).max(1.0)).min(1.0);
+                between(1.0, alpha, done)
+            }
+            Self::OneCycle { pct_start } => {
+                let (first, last) = (1.0 / 25.0, 1.0 / 25.0 / 1e4);
+                let top = (pct_start * all - 1.0).max(0.0);
+                match step <= top && top > 0.0 {
+                    true => between(first, 1.0, step / top),
+                    false => between(1.0, last, (step - top) / (all - 1.0 - top).max(1.0)),
+                }
+            }
+        }
+    }
+
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// One that makes no sense, by name.
+    pub fn check(&self) -> Result<()> {
+        let positive = |x: f64| x > 0.0 && x.is_finite();
+        let wrong = match *self {
+            Self::Step { epochs: 0, .. } => Some("epochs must be at least 1".to_owned()),
+            Self::Step { factor, .. } if !positive(factor) => {
+                Some(format!("factor {factor} must be above 0"))
+            }
+            Self::Exponential { decay_rate } if !positive(decay_rate) => {
+                Some(format!("rate {decay_rate} must be above 0"))
+            }
+            Self::Cosine { warmup_epochs, .. } if !(0.0..=1e6).contains(&warmup_epochs) => {
+                Some(format!("warm-up {warmup_epochs} must be epochs from 0 on"))
+            }
+            Self::Cosine { alpha, .. } if !(0.0..=1.0).contains(&alpha) => {
+                Some(format!("alpha {alpha} must lie in [0, 1]"))
+            }
+            Self::OneCycle { pct_start } if !(0.0..1.0).contains(&pct_start) => {
+                Some(format!("warm-up share {pct_start} must lie in [0, 1)"))
+            }
+            _ => None,
+        };
+        match wrong {
+            Some(wrong) => Err(Error::Argument(format!(
+                "learning-rate schedule `{self}`: {wrong}"
+            ))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// From `a` to `b` along half a cosine.
+fn between(a: f64, b: f64, done: f64) -> f64 {
+    b + (a - b) * 0.5 * (1.0 + (PI * done).cos())
+}
+
+impl Display for Schedule {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Constant => write!(f, "constant"),
+            Self::Step { epochs, factor } => write!(f, "step:{epochs}:{factor}"),
+            Self::Exponential { decay_rate } => write!(f, "exponential:{decay_rate}"),
+            Self::Cosine {
+                warmup_epochs,
+                alpha,
+            } => write!(f, "cosine:{warmup_epochs}:{alpha}"),
+            Self::OneCycle { pct_start } => write!(f, "one-cycle:{pct_start}"),
+        }
+    }
+}
+
+impl FromStr for Schedule {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parts: Vec<&str> = text.split(':').collect();
+        let number = |i: usize, default: Option<f64>| match parts.get(i) {
+            Some(part) => part.parse().ok().filter(|x: &f64| x.is_finite()),
+            None => default,
+        };
+        let most = |n: usize| (parts.len() <= n).then_some(());
+        let read = || match parts[0] {
+            "constant" => most(1).map(|()| Self::Constant),
+            "step" => most(3).and(Some(Self::Step {
+                epochs: parts.get(1)?.parse().ok()?,
+                factor: number(2, Some(0.1))?,
+            })),
+            "exponential" => most(2).and(Some(Self::Exponential {
+                decay_rate: number(1, None)?,
+            })),
+            "cosine" => most(3).and(Some(Self::Cosine {
+                warmup_epochs: number(1, Some(0.0))?,
+                alpha: number(2, Some(0.0))?,
+            })),
+            "one-cycle" => most(2).and(Some(Self::OneCycle {
+                pct_start: number(1, Some(0.3))?,
+            })),
+            _ => None,
+        };
+        let schedule = read().ok_or_else(|| {
+            Error::Argument(format!(
+                "no learning-rate schedule `{text}`: expected constant, step:EPOCHS[:FACTOR], exponential:RATE, \
+                 cosine[:WARMUP_EPOCHS[:ALPHA]] or one-cycle[:WARMUP_SHARE]"
+            ))
+        })?;
+        schedule.check()?;
+        Ok(schedule)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn factors(schedule: Schedule, steps: [usize; 7], epochs: usize, per_epoch: usize) -> Vec<f64> {
+        let at = |s| Position {
+            epoch: s / per_epoch + 1,
+            epochs,
+            step: s % per_epoch,
+            steps: per_epoch,
+        };
+        steps.map(|s| schedule.factor(&at(s)) * 0.01).to_vec()
+    }
+
+    fn close(found: &[f64], expected: &[f64]) {
+        let off = |(a, b): (&f64, &f64)| (a - b).abs() > 1e-8;
+        assert!(!found.iter().zip(expected).any(off), "{found:?}");
+    }
+
+    /// What Keras 3.15 computes for a rate of 0.01 at these steps.
+    const STEPS: [usize; 7] = [0, 1, 4, 5, 7, 13, 19];
+
+    #[test]
+    fn exponential_decay_is_keras_s() {
+        let found = factors(Schedule::Exponential { decay_rate: 0.5 }, STEPS, 2, 10);
+        #[rustfmt::skip]
+        close(&found, &[0.01, 0.00933033, 0.00757858, 0.00707107, 0.00615572, 0.00406126, 0.00267943]);
+        let found = factors(
+            Schedule::Step {
+                epochs: 1,
+                factor: 0.5,
+            },
+            STEPS,
+            2,
+            10,
+        );
+        close(&found, &[0.01, 0.01, 0.01, 0.01, 0.01, 0.005, 0.005]);
+    }
+
+    #[test]
+    fn cosine_decay_and_its_warm_up_are_keras_s() {
+        let plain = "cosine".parse().unwrap();
+        #[rustfmt::skip]
+        close(
+            &factors(plain, STEPS, 2, 10),
+            &[0.01, 0.00993844, 0.00904508, 0.00853553, 0.00726995, 0.00273005, 0.0000615582],
+        );
+        let warm = "cosine:0.5:0.1".parse().unwrap();
+        #[rustfmt::skip]
+        close(
+            &factors(warm, STEPS, 2, 10),
+            &[0.0, 0.002, 0.008, 0.01, 0.00961095, 0.00502962, 0.00109834],
+        );
+    }
+
+    #[test]
+    fn one_cycle_goes_up_to_the_rate_and_down_below_its_start() {
+        let found = factors("one-cycle".parse().unwrap(), STEPS, 2, 10);
+        assert!((found[0] - 0.0004).abs() < 1e-9 && (found[3] - 0.01).abs() < 1e-9);
+        assert!(found[1] < found[2] && found[4] > found[5]);
+        assert!((found[6] - 4e-8).abs() < 1e-12, "{found:?}");
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_in_one_line() {
+        let wrong = [
+            "",
+            "linear",
+            "step",
+            "step:0",
+            "step:x",
+            "step:2:-1",
+            "exponential",
+            "exponential:0",
+            "cosine:-1",
+            "cosine:1:2",
+            "cosine:nan",
+            "one-cycle:1",
+            "constant:1",
+            "step:1:0.5:2",
+        ];
+        for text in wrong {
+            let message = text.parse::<Schedule>().unwrap_err().to_string();
+            assert!(
+                message.contains(text) && !message.contains('\n'),
+                "{message}"
+            );
+        }
+        for text in [
+            "constant",
+            "step:2:0.5",
+            "exponential:0.9",
+            "cosine:1:0.1",
+            "one-cycle:0.25",
+        ] {
+            assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
+        }
+    }
+}

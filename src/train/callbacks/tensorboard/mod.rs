@@ -1,0 +1,123 @@
+//! Event files for TensorBoard.
+
+mod event;
+mod filters;
+mod record;
+mod wire;
+
+use std::path::{Path, PathBuf};
+
+use super::{CONTINUE, Callback, Verdict};
+use crate::error::Result;
+use crate::state::State;
+use crate::train::EpochLogs;
+use event::{Histogram, Kind, Value};
+use record::EventFile;
+
+/// Writes event files that TensorBoard reads, with Keras's folders, names and steps: `train` has
+/// `epoch_loss`, `epoch_accuracy`, `epoch_learning_rate`, a histogram of every parameter
+/// (`conv2d/kernel/histogram`) and a picture of the first convolution's filters
+/// (`conv2d/kernel/image`); `validation` has `epoch_loss` and `epoch_accuracy`. The first epoch is
+/// step 0. Look at them with `tensorboard --logdir DIR`.
+///
+/// # Errors
+/// A file that cannot be written ends training with that error.
+///
+/// ```
+/// use cnn_gpu::train::callbacks::TensorBoard;
+/// # let folder = tempfile::tempdir()?;
+/// # let logs = folder.path().join("logs");
+/// let mut board = TensorBoard::create(&logs)?.histogram_freq(5).write_images(false);
+/// # let _ = board;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct TensorBoard {
+    folder: PathBuf,
+    train: EventFile,
+    /// Begun when there is something to write.
+    validation: Option<EventFile>,
+    histogram_freq: usize,
+    write_images: bool,
+}
+
+impl TensorBoard {
+    /// Writes new files below `folder`, beside those of earlier runs. Histograms and pictures are
+    /// written after every epoch.
+    ///
+    /// # Errors
+    /// The folder or the file cannot be made.
+    pub fn create(folder: &Path) -> Result<Self> {
+        Ok(Self {
+            folder: folder.to_owned(),
+            train: EventFile::create(&folder.join("train"))?,
+            validation: None,
+            histogram_freq: 1,
+            write_images: true,
+        })
+    }
+
+    /// Writes histograms and pictures after every so many epochs only; with 0, never.
+    pub fn histogram_freq(mut self, epochs: usize) -> Self {
+        self.histogram_freq = epochs;
+        self
+    }
+
+    /// Whether the first convolution's filters are drawn.
+    pub fn write_images(mut self, write: bool) -> Self {
+        self.write_images = write;
+        self
+    }
+
+    fn weights(&self, state: &State) -> Vec<Value> {
+        let parameters = state.layout.parameters.iter().filter_map(|p| {
+            let histogram = Histogram::new(&state.params[p.range()])?;
+            let tag = format!("{}/histogram", p.name);
+            Some(value(tag, Kind::Histo(histogram)))
+        });
+        let picture = (self.write_images.then(|| filters::picture(state)).flatten())
+            .map(|(name, image)| value(format!("{name}/image"), Kind::Image(image)));
+        parameters.chain(picture).collect()
+    }
+}
+
+fn value(tag: impl Into<String>, kind: Kind) -> Value {
+    Value {
+        tag: tag.into(),
+        kind,
+    }
+}
+
+fn scalar(tag: &str, number: f64) -> Value {
+    value(tag, Kind::SimpleValue(number as f32))
+}
+
+impl Callback for TensorBoard {
+    fn name(&self) -> &'static str {
+        "TensorBoard"
+    }
+
+    fn on_epoch_end(&mut self, logs: &EpochLogs, state: &State) -> Verdict {
+        let step = logs.epoch as i64 - 1;
+        let mut values = vec![
+            scalar("epoch_loss", logs.loss),
+            scalar("epoch_accuracy", logs.accuracy),
+            scalar("epoch_learning_rate", logs.learning_rate.into()),
+        ];
+        if self.histogram_freq > 0 && (step as usize).is_multiple_of(self.histogram_freq) {
+            values.extend(self.weights(state));
+        }
+        self.train.write(step, values)?;
+        if let (Some(loss), Some(accuracy)) = (logs.val_loss, logs.val_accuracy) {
+            let file = match &mut self.validation {
+                Some(file) => file,
+                none => none.insert(EventFile::create(&self.folder.join("validation"))?),
+            };
+            let values = vec![
+                scalar("epoch_loss", loss),
+                scalar("epoch_accuracy", accuracy),
+            ];
+            file.write(step, values)?;
+        }
+        CONTINUE
+    }
+}

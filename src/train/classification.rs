@@ -1,0 +1,345 @@
+//! How well each class is told from the others.
+
+use std::fmt::{self, Display, Formatter};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::feed::Feed;
+use super::trainer::Pass;
+use super::{Evaluation, Mean, Trainer};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::exec::Executor;
+
+/// What [`Trainer::classify`] measured, from the probabilities of every image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Classification {
+    /// Loss and accuracy.
+    #[serde(flatten)]
+    pub scores: Evaluation,
+    /// The `k` of `top_k_accuracy`.
+    pub k: usize,
+    /// The share of images whose label is among the `k` most probable classes. A label that is as
+    /// probable as the last of them counts, as in Keras.
+    pub top_k_accuracy: f64,
+    /// The means of the classes' precision, recall and F1.
+    pub macro_average: ClassScores,
+    /// Each class by its number.
+    pub classes: Vec<ClassScores>,
+    /// `confusion[label][class]`: how many images of `label` were taken for `class`.
+    pub confusion: Vec<Vec<u64>>,
+    /// The images that were classified wrongly with the highest probability, worst first.
+    pub worst: Vec<Mistake>,
+}
+
+/// How well one class is told from the others. A share of nothing is 0, as in Keras.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClassScores {
+    /// The share of images taken for this class that are of it.
+    pub precision: f64,
+    /// The share of this class's images that were taken for it.
+    pub recall: f64,
+    /// `2 precision recall / (precision + recall)`.
+    pub f1: f64,
+    /// Images of this class.
+    pub images: u64,
+}
+
+/// An image that was classified wrongly.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Mistake {
+    /// The image's place in the data set.
+    pub index: usize,
+    /// What it is.
+    pub label: usize,
+    /// What it was taken for.
+    pub predicted: usize,
+    /// The probability of what it was taken for.
+    pub probability: f32,
+    /// The probability of what it is.
+    pub label_probability: f32,
+}
+
+/// What is counted on the way.
+struct Counts {
+    k: usize,
+    in_top_k: u64,
+    confusion: Vec<Vec<u64>>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Counts {
+    fn new(classes: usize, k: usize) -> Self {
+        Self {
+            k,
+            in_top_k: 0,
+            confusion: vec![vec![0; classes]; classes],
+            mistakes: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, index: usize, label: usize, probabilities: &[f32]) {
+        let own = probabilities[label];
+        // A NaN is not among the most probable, and nothing is more probable than it.
+        let above = probabilities.iter().filter(|p| !(**p <= own)).count();
+        self.in_top_k += u64::from(above < self.k);
+        let predicted = most_probable(probabilities);
+        self.confusion[label][predicted] += 1;
+        if predicted != label {
+            self.mistakes.push(Mistake {
+                index,
+                label,
+                predicted,
+                probability: probabilities[predicted],
+                label_probability: own,
+            });
+        }
+    }
+
+    fn classes(&self) -> Vec<ClassScores> {
+        let share = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
+        let scores = |class: usize| {
+            let hits = self.confusion[class][class];
+            let images = self.confusion[class].iter().sum();
+            let taken = self.confusion.iter().map(|row| row[class]).sum();
+            ClassScores {
+                precision: share(hits, taken),
+                recall: share(hits, images),
+                // The same as of precision and recall, and never 0 / 0.
+                f1: share(2 * hits, images + taken),
+                images,
+            }
+        };
+        (0..self.confusion.len()).map(scores).collect()
+    }
+
+    fn worst(mut self, count: usize) -> Vec<Mistake> {
+        let by = |a: &Mistake, b: &Mistake| b.probability.total_cmp(&a.probability);
+        self.mistakes.sort_by(by);
+        self.mistakes.truncate(count);
+        self.mistakes
+    }
+}
+
+/// The class of the largest probability, the first of equal ones.
+pub(super) fn most_probable(probabilities: &[f32]) -> usize {
+    let mut class = 0;
+    for (i, p) in probabilities.iter().enumerate() {
+        if *p > probabilities[class] {
+            class = i;
+        }
+    }
+    class
+}
+
+impl<E: Executor + ?Sized> Trainer<E> {
+    /// What [`Trainer::evaluate`] measures, and with the weights as they are: the accuracy of the
+    /// `k` most probable classes, precision, recall and F1 of each class, which classes are taken
+    /// for which, and the `worst` mistakes.
+    ///
+    /// # Errors
+    /// As [`Trainer::evaluate`]; or a `k` that is not from 1 to the number of classes.
+    ///
+    /// ```
+    /// use cnn_gpu::data::digits;
+    /// use cnn_gpu::exec::{self, Backend, Selection};
+    /// use cnn_gpu::model::preset;
+    /// use cnn_gpu::train::{Options, Trainer};
+    /// # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
+    /// let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
+    /// let mut trainer = Trainer::new(model, &device, Options::default().epochs(1))?;
+    /// let test = digits::generate(100, 1, 0);
+    /// let found = trainer.classify(&test, 3, 5)?;
+    /// assert!(found.top_k_accuracy >= found.scores.accuracy);
+    /// println!("{found}");
+    /// # Ok::<(), cnn_gpu::Error>(())
+    /// ```
+    pub fn classify(&mut self, data: &Dataset, k: usize, worst: usize) -> Result<Classification> {
+        let started = Instant::now();
+        let classes = self.plan(Pass::Inference).classes;
+        if !(1..=classes).contains(&k) {
+            return Err(Error::Argument(format!(
+                "top-k accuracy: expected a k from 1 to {classes}, the number of classes, received {k}"
+            )));
+        }
+        let feed = self.whole(data)?;
+        self.executor.order(feed.data, &feed.in_order())?;
+        let (mut mean, mut counts) = (Mean::default(), Counts::new(classes, k));
+        for number in 0..feed.batches() {
+            self.classify_batch(&feed, number, (&data.labels, &mut counts), &mut mean)?;
+        }
+        let classes = counts.classes();
+        Ok(Classification {
+            scores: Evaluation::new(&mean, started),
+            k,
+            top_k_accuracy: counts.in_top_k as f64 / mean.rows.max(1) as f64,
+            macro_average: ClassScores::mean(&classes),
+            classes,
+            confusion: counts.confusion.clone(),
+            worst: counts.worst(worst),
+        })
+    }
+
+    fn classify_batch(
+        &mut self,
+        feed: &Feed,
+        number: usize,
+        (labels, counts): (&[u8], &mut Counts),
+        mean: &mut Mean,
+    ) -> Result<()> {
+        let step = self.inference(feed, number)?;
+        self.executor.enqueue(&step)?;
+        self.take_in(true, mean)?;
+        let probabilities = self.probabilities(step.program)?;
+        let classes = counts.confusion.len();
+        let rows = probabilities.chunks_exact(classes).zip(step.offset..);
+        for (row, index) in rows.take(step.rows) {
+            counts.add(index, labels[index].into(), row);
+        }
+        Ok(())
+    }
+}
+
+impl ClassScores {
+    fn mean(classes: &[Self]) -> Self {
+        let n = classes.len().max(1) as f64;
+        let mean = |of: fn(&Self) -> f64| classes.iter().map(of).sum::<f64>() / n;
+        Self {
+            precision: mean(|c| c.precision),
+            recall: mean(|c| c.recall),
+            f1: mean(|c| c.f1),
+            images: classes.iter().map(|c| c.images).sum(),
+        }
+    }
+}
+
+impl Display for ClassScores {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self {
+            precision,
+            recall,
+            f1,
+            images,
+        } = self;
+        write!(f, "{precision:>9.4} {recall:>9.4} {f1:>9.4} {images:>9}")
+    }
+}
+
+/// Tables for people.
+impl Display for Classification {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self { k, worst, .. } = self;
+        writeln!(f, "top-{k} accuracy  {:.4}\n", self.top_k_accuracy)?;
+        writeln!(f, "class    precision    recall        F1    images")?;
+        for (class, scores) in self.classes.iter().enumerate() {
+            writeln!(f, "{class:<8} {scores}")?;
+        }
+        writeln!(f, "{:<8} {}\n", "mean", self.macro_average)?;
+        let digits = self.scores.images.to_string().len().max(4);
+        write!(f, "{:<8}", "taken as")?;
+        for class in 0..self.confusion.len() {
+            write!(f, " {class:>digits$}")?;
+        }
+        for (label, row) in self.confusion.iter().enumerate() {
+            write!(f, "\nlabel {label:<2}")?;
+            for count in row {
+                write!(f, " {count:>digits$}")?;
+            }
+        }
+        if !worst.is_empty() {
+            write!(
+                f,
+                "\n\nworst mistakes: image, label, taken as, probability of either"
+            )?;
+        }
+        for m in worst {
+            let Mistake {
+                index,
+                label,
+                predicted,
+                ..
+            } = m;
+            let (wrong, right) = (m.probability, m.label_probability);
+            write!(
+                f,
+                "\n{index:>8} {label:>6} {predicted:>9} {wrong:>11.4} {right:.4}"
+            )?;
+        }
+        writeln!(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Labels and probabilities of five images of three classes.
+    const ROWS: [(usize, [f32; 3]); 5] = [
+        (0, [0.7, 0.2, 0.1]),
+        (0, [0.1, 0.6, 0.3]),
+        (1, [0.3, 0.4, 0.3]),
+        (1, [0.05, 0.05, 0.9]),
+        (2, [0.5, 0.25, 0.25]),
+    ];
+
+    fn counts(k: usize) -> Counts {
+        let mut counts = Counts::new(3, k);
+        for (index, (label, row)) in ROWS.iter().enumerate() {
+            counts.add(index, *label, row);
+        }
+        counts
+    }
+
+    #[test]
+    fn the_confusion_matrix_has_labels_as_rows() {
+        assert_eq!(
+            counts(1).confusion,
+            [[1, 1, 0], [0, 1, 1], [1, 0, 0]].map(Vec::from)
+        );
+    }
+
+    #[test]
+    fn precision_recall_and_f1_by_hand() {
+        let classes = counts(1).classes();
+        let scores = classes.iter().map(|c| (c.precision, c.recall, c.f1));
+        let expected = [(0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.0, 0.0, 0.0)];
+        assert_eq!(scores.collect::<Vec<_>>(), expected);
+        assert_eq!(
+            classes.iter().map(|c| c.images).collect::<Vec<_>>(),
+            [2, 2, 1]
+        );
+        assert!((ClassScores::mean(&classes).f1 - 1.0 / 3.0).abs() < 1e-12);
+        // Of three images taken for a class of two, one is right.
+        let mut counts = Counts::new(2, 1);
+        for (i, label) in [0, 0, 1, 1].into_iter().enumerate() {
+            counts.add(i, label, if i == 1 { &[0.1, 0.9] } else { &[0.9, 0.1] });
+        }
+        let first = counts.classes()[0];
+        assert_eq!((first.precision, first.recall), (1.0 / 3.0, 0.5));
+        assert!((first.f1 - 0.4).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_label_as_probable_as_the_last_of_k_is_among_them() {
+        // What keras.metrics.sparse_top_k_categorical_accuracy gives: 2, 4 and 5 of 5.
+        assert_eq!([1, 2, 3].map(|k| counts(k).in_top_k), [2, 4, 5]);
+        let mut nan = Counts::new(2, 1);
+        nan.add(0, 0, &[f32::NAN, f32::NAN]);
+        assert_eq!(nan.in_top_k, 0);
+    }
+
+    #[test]
+    fn the_most_confident_mistakes_come_first() {
+        let worst = counts(1).worst(2);
+        let expected = Mistake {
+            index: 3,
+            label: 1,
+            predicted: 2,
+            probability: 0.9,
+            label_probability: 0.05,
+        };
+        assert_eq!(worst[0], expected);
+        assert_eq!((worst.len(), worst[1].index), (2, 1));
+    }
+}

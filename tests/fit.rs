@@ -1,0 +1,197 @@
+//! `fit` in full, against an executor that does no arithmetic and answers from a script.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use cnn_gpu::Error;
+use cnn_gpu::data::Dataset;
+use cnn_gpu::exec::null::NullExecutor;
+use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
+use cnn_gpu::optimizer::Optimizer;
+use cnn_gpu::state::{Layout, State};
+use cnn_gpu::train::{Metric, Options, Trainer};
+
+const SHAPE: [usize; 3] = [2, 2, 1];
+
+fn model() -> Sequential {
+    Sequential::new(SHAPE)
+        .add(Flatten::new())
+        .add(Dense::new(3).activation(Activation::Softmax))
+}
+
+fn images(n: usize) -> Dataset {
+    let labels = (0..n).map(|i| (i % 3) as u8).collect();
+    Dataset::new("test", "nowhere", SHAPE, 3, vec![7; n * 4], labels).unwrap()
+}
+
+fn scripted(options: Options, script: &[(f32, f32)]) -> Trainer<NullExecutor> {
+    let executor = NullExecutor::new(script.iter().copied());
+    Trainer::with_executor(model(), Box::new(executor), options).unwrap()
+}
+
+fn refused(options: Options, images: &Dataset) -> String {
+    let mut trainer = scripted(options, &[(1.0, 0.5)]);
+    trainer.fit(images).unwrap_err().to_string()
+}
+
+#[test]
+fn a_validation_split_takes_the_last_images_before_any_shuffle() {
+    // Keras keeps floor(10 * (1 - 0.25)) = 7 to train on.
+    let options = Options::default()
+        .epochs(2)
+        .batch_size(4)
+        .validation_split(0.25);
+    let script = [(1.0, 0.5), (1.0, 0.5), (8.0, 1.0), (1.0, 0.5)];
+    let mut trainer = scripted(options, &script);
+    let history = trainer.fit(&images(10)).unwrap();
+    let executor = trainer.executor();
+    let rows: Vec<usize> = executor.steps.iter().map(|s| s.rows).collect();
+    assert_eq!(rows, [4, 3, 3, 4, 3, 3]);
+    assert_eq!(executor.orders.len(), 4);
+    let mut trained = executor.orders[0].clone();
+    trained.sort_unstable();
+    assert_eq!(trained, (0..7).collect::<Vec<u32>>());
+    assert_eq!(executor.orders[1], [7, 8, 9]);
+    assert_eq!(executor.orders[3], [7, 8, 9]);
+    assert_eq!(history.metric(Metric::ValLoss), [8.0, 1.0]);
+    assert_eq!(history.epochs[0].val_accuracy, Some(1.0));
+    assert_eq!(history.epochs[0].loss, 1.0, "validation is not training");
+    assert_eq!(trainer.state().step, 4);
+}
+
+#[test]
+fn images_to_validate_on_take_the_place_of_a_split() {
+    let options = Options::default().epochs(1).validation_split(0.5);
+    let mut trainer = scripted(options, &[(1.0, 0.5)]);
+    let history = trainer.fit((&images(10), &images(6))).unwrap();
+    let rows: Vec<usize> = trainer.executor().steps.iter().map(|s| s.rows).collect();
+    assert_eq!(rows, [10, 6]);
+    assert_eq!(history.metric(Metric::ValAccuracy), [0.5]);
+}
+
+#[test]
+fn validation_comes_after_every_so_many_epochs_on_the_first_batches() {
+    let options = Options::default()
+        .epochs(5)
+        .batch_size(3)
+        .validation_freq(2)
+        .validation_steps(2);
+    let mut trainer = scripted(options, &[(1.0, 0.5)]);
+    let history = trainer.fit((&images(3), &images(50))).unwrap();
+    let measured: Vec<bool> = history
+        .epochs
+        .iter()
+        .map(|e| e.val_loss.is_some())
+        .collect();
+    assert_eq!(measured, [false, true, false, true, false]);
+    let validated = trainer.executor().steps.iter().filter(|s| s.rate == 0.0);
+    assert_eq!(validated.map(|s| s.rows).collect::<Vec<_>>(), [6, 6]);
+}
+
+#[test]
+fn an_epoch_of_some_steps_goes_on_where_the_last_one_stopped() {
+    let options = Options::default()
+        .epochs(3)
+        .batch_size(4)
+        .steps_per_epoch(2);
+    let mut trainer = scripted(options.clone(), &[(1.0, 0.5)]);
+    let history = trainer.fit(&images(10)).unwrap();
+    let executor = trainer.executor();
+    let steps: Vec<_> = executor.steps.iter().map(|s| (s.offset, s.rows)).collect();
+    assert_eq!(steps, [(0, 4), (4, 4), (8, 2), (0, 4), (4, 4), (8, 2)]);
+    // The second epoch begins within the first pass and ends in the second.
+    let orders = &executor.orders;
+    assert_eq!((orders.len(), &orders[1]), (4, &orders[0]));
+    assert_eq!(orders[3], orders[2]);
+    assert_ne!(orders[2], orders[0]);
+    assert_eq!(history.epochs.len(), 3);
+
+    // Later epochs by themselves are the same.
+    let mut late = scripted(options.initial_epoch(1), &[(1.0, 0.5)]);
+    let history = late.fit(&images(10)).unwrap();
+    assert_eq!(history.epochs[0].epoch, 2);
+    assert_eq!(late.executor().orders, orders[1..]);
+}
+
+#[test]
+fn the_initial_epoch_counts_as_done() {
+    let options = Options::default().epochs(5).initial_epoch(3);
+    let mut trainer = scripted(options.clone(), &[(1.0, 0.5)]);
+    let history = trainer.fit(&images(10)).unwrap();
+    let epochs: Vec<usize> = history.epochs.iter().map(|e| e.epoch).collect();
+    assert_eq!(epochs, [4, 5]);
+    let message = options.initial_epoch(5).check().unwrap_err().to_string();
+    assert!(message.contains("less than the 5 epochs"), "{message}");
+}
+
+#[test]
+fn what_leaves_nothing_to_do_is_refused() {
+    let message = refused(Options::default().validation_split(1e-17), &images(10));
+    assert!(message.contains("0 to validate on"), "{message}");
+    let message = refused(Options::default().validation_split(0.99), &images(10));
+    assert!(message.contains("0 to train on"), "{message}");
+    let impossible = [
+        Options::default().validation_split(1.0),
+        Options::default().validation_split(f64::NAN),
+        Options::default().validation_freq(0),
+        Options::default().validation_steps(0),
+        Options::default().steps_per_epoch(0),
+        Options::default().class_weight([(0, -1.0)]),
+        Options::default().class_weight([(0, f32::NAN)]),
+        Options::default().class_weight([(3, 1.0)]),
+    ];
+    for options in impossible {
+        let executor = Box::new(NullExecutor::default());
+        let error = Trainer::with_executor(model(), executor, options.clone()).err();
+        assert!(matches!(error, Some(Error::Argument(_))), "{options:?}");
+    }
+}
+
+/// Two epochs of Keras 3.15: five samples, batches of 3 and 2, SGD with rate 0.5, class weights
+/// {0: 2, 2: 0.25}, the same samples to validate on.
+#[test]
+fn class_weights_do_what_keras_does() {
+    let model = Sequential::new([1, 2, 1])
+        .add(Flatten::new())
+        .add(Dense::new(3).activation(Activation::Softmax));
+    let pixels = vec![0, 51, 255, 102, 153, 255, 51, 204, 255, 255];
+    let data = Dataset::new("test", "nowhere", [1, 2, 1], 3, pixels, vec![0, 1, 2, 1, 0]).unwrap();
+    let options = Options::default()
+        .epochs(2)
+        .batch_size(3)
+        .shuffle(false)
+        .optimizer(Optimizer::sgd().with_learning_rate(0.5))
+        .class_weight([(0, 2.0), (2, 0.25)]);
+    let layout = Layout::new(&model).unwrap();
+    for open in [common::reference, common::cpu, common::gpu] {
+        let executor = open(layout.clone());
+        let name = executor.describe().backend;
+        let mut trainer = Trainer::with_executor(model.clone(), executor, options.clone()).unwrap();
+        let mut state = State::new(layout.clone(), 0);
+        let kernel = [0.5, -0.25, 0.125, 0.75, 0.5, -1.0];
+        state.set_parameter("dense/kernel", &kernel).unwrap();
+        state
+            .set_parameter("dense/bias", &[0.1, 0.0, -0.1])
+            .unwrap();
+        trainer.set_state(state).unwrap();
+        let history = trainer.fit((&data, &data)).unwrap();
+        let close = |found: &[f64], expected: &[f64]| {
+            let off = found
+                .iter()
+                .zip(expected)
+                .any(|(a, b)| (a - b).abs() > 1e-6);
+            assert!(!off, "{name}: {found:?}");
+        };
+        close(&history.metric(Metric::Loss), &[1.151_475_4, 1.128_441_1]);
+        close(&history.metric(Metric::Accuracy), &[0.4, 0.4]);
+        // Validation knows no class weights.
+        close(
+            &history.metric(Metric::ValLoss),
+            &[1.320_718_1, 1.345_311_9],
+        );
+        let bias = trainer.state().parameter("dense/bias").unwrap();
+        let bias: Vec<f64> = bias.iter().map(|b| f64::from(*b)).collect();
+        close(&bias, &[0.263_386_9, 0.055_567_2, -0.318_954_1]);
+    }
+}
