@@ -13,6 +13,7 @@ use cnn_gpu::exec::{Backend, DataId, Executor, Program, Selection, Step, open};
 use cnn_gpu::model::{Sequential, preset};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
+use cnn_gpu::rng::Key;
 use cnn_gpu::state::{Layout, State};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -59,6 +60,7 @@ impl Bench {
             offset: 0,
             rows: BATCH,
             rate: 1e-6,
+            key: Key::of_step(0, 1),
         }
     }
 

@@ -16,6 +16,8 @@ struct Step {
     slot: u32,
     // The rate that the optimizer multiplies with.
     rate: f32,
+    // The key of the step's draws.
+    key: vec2<u32>,
 }
 
 @group(0) @binding(0) var<uniform> step: Step;
@@ -35,23 +37,73 @@ const RELU = 1u;
 const SIGMOID = 2u;
 const TANH = 3u;
 
+const LEAKY_RELU = 4u;
+const ELU = 5u;
+const SELU = 6u;
+const GELU = 7u;
+const SILU = 8u;
+const SOFTPLUS = 9u;
+
+const LEAK = 0.2;
+const SELU_SCALE = 1.0507009873554805;
+// SELU_SCALE times selu's alpha.
+const SELU_FLOOR = 1.7580993408473766;
+
+// exp(x) - 1, whose difference would lose the digits of a small x.
+fn exp_m1(x: Cell) -> Cell {
+    let series = x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x / 24.0)));
+    return select(exp(x) - 1.0, series, abs(x) < Cell(0.03));
+}
+
+fn sigmoid(x: Cell) -> Cell {
+    return 1.0 / (1.0 + exp(-x));
+}
+
+// The share of a standard normal distribution that lies below x: (1 + erf(x / sqrt(2))) / 2, with
+// erf within 1.5e-7 (Abramowitz and Stegun, 7.1.26).
+fn normal_share(x: Cell) -> Cell {
+    let z = abs(x) * 0.7071067811865476;
+    let t = 1.0 / (1.0 + 0.3275911 * z);
+    let p = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
+    let above = 0.5 * p * exp(-z * z);
+    return select(1.0 - above, above, x < Cell(0.0));
+}
+
 // y = f(x). A NaN stays a NaN.
 fn activate(activation: u32, x: Cell) -> Cell {
+    let negative = x < Cell(0.0);
     switch activation {
-        case RELU: { return select(x, Cell(0.0), x < Cell(0.0)); }
-        case SIGMOID: { return Cell(1.0) / (Cell(1.0) + exp(-x)); }
+        case RELU: { return select(x, Cell(0.0), negative); }
+        case SIGMOID: { return sigmoid(x); }
         // tanh overflows in some drivers beyond 44; it is 1 to the last bit from 10 on.
         case TANH: { return select(tanh(clamp(x, Cell(-15.0), Cell(15.0))), x, is_nan(x)); }
+        case LEAKY_RELU: { return select(x, LEAK * x, negative); }
+        case ELU: { return select(x, exp_m1(x), negative); }
+        case SELU: { return select(SELU_SCALE * x, SELU_FLOOR * exp_m1(x), negative); }
+        case GELU: { return x * normal_share(x); }
+        case SILU: { return x * sigmoid(x); }
+        case SOFTPLUS: { return select(max(x, Cell(0.0)) + log(1.0 + exp(-abs(x))), x, is_nan(x)); }
         default: { return x; }
     }
 }
 
-// f'(x) from y = f(x).
+// f'(x) from what training keeps: y = f(x), and for GELU and SILU x itself.
 fn derivative(activation: u32, y: Cell) -> Cell {
+    let negative = y < Cell(0.0);
+    let positive = y > Cell(0.0);
     switch activation {
-        case RELU: { return select(Cell(0.0), Cell(1.0), y > Cell(0.0)); }
-        case SIGMOID: { return y * (Cell(1.0) - y); }
-        case TANH: { return Cell(1.0) - y * y; }
+        case RELU: { return select(Cell(0.0), Cell(1.0), positive); }
+        case SIGMOID: { return y * (1.0 - y); }
+        case TANH: { return 1.0 - y * y; }
+        case LEAKY_RELU: { return select(Cell(LEAK), Cell(1.0), positive); }
+        case ELU: { return select(Cell(1.0), y + 1.0, negative); }
+        case SELU: { return select(Cell(SELU_SCALE), y + SELU_FLOOR, negative); }
+        case GELU: { return normal_share(y) + y * exp(-0.5 * y * y) * 0.3989422804014327; }
+        case SILU: {
+            let s = sigmoid(y);
+            return s * (1.0 + y * (1.0 - s));
+        }
+        case SOFTPLUS: { return -exp_m1(-y); }
         default: { return Cell(1.0); }
     }
 }

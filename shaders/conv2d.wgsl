@@ -7,9 +7,11 @@
 //   backward_weight  dw[ky, kx, ic, oc] = Σ_{n, oy, ox} x[n, iy, ix, ic] * dy[n, oy, ox, oc]
 //                    dbias[oc] = Σ_{n, oy, ox} dy[n, oy, ox, oc]
 //
-//   with iy = oy * SH + ky - PAD_TOP and ix = ox * SW + kx - PAD_LEFT, where these lie inside.
+//   with iy = oy * SH + ky * DH - PAD_TOP and ix = ox * SW + kx * DW - PAD_LEFT, where these lie inside.
+//   Channels fall into GROUPS; an output channel sees the inputs of its own group, and the ic of the
+//   kernel counts these only.
 //
-// Host constants: BATCH; IH, IW, IC; OH, OW, OC; KH, KW; SH, SW; PAD_TOP, PAD_LEFT; ACTIVATION (of
+// Host constants: BATCH; IH, IW, IC; OH, OW, OC; KH, KW; SH, SW; DH, DW; GROUPS; PAD_TOP, PAD_LEFT; ACTIVATION (of
 // the output, or of `through`), HAS_BIAS (0 or 1; without a bias any buffer is bound in its place),
 // HAS_THROUGH likewise. Here a Cell is one f32.
 
@@ -17,6 +19,10 @@
 @group(1) @binding(1) var<storage, read> b: array<f32>;
 @group(1) @binding(2) var<storage, read> c: array<f32>;
 @group(1) @binding(3) var<storage, read_write> out: array<f32>;
+
+// Input and output channels of a group.
+const GROUP_IC = IC / GROUPS;
+const GROUP_OC = OC / GROUPS;
 
 // a = x, b = w, c = bias, out = y
 @compute @workgroup_size(WORKGROUP)
@@ -35,12 +41,13 @@ fn conv2d_forward(
     var sum = 0.0;
     for (var ky = 0u; ky < KH; ky++) {
         // Below the top edge the difference wraps to a huge number: one test for both edges.
-        let iy = oy * SH + ky - PAD_TOP;
+        let iy = oy * SH + ky * DH - PAD_TOP;
         for (var kx = 0u; kx < KW; kx++) {
-            let ix = ox * SW + kx - PAD_LEFT;
+            let ix = ox * SW + kx * DW - PAD_LEFT;
             if iy < IH && ix < IW {
-                for (var ic = 0u; ic < IC; ic++) {
-                    sum += a[((n * IH + iy) * IW + ix) * IC + ic] * b[((ky * KW + kx) * IC + ic) * OC + oc];
+                let first = ((n * IH + iy) * IW + ix) * IC + oc / GROUP_OC * GROUP_IC;
+                for (var ic = 0u; ic < GROUP_IC; ic++) {
+                    sum += a[first + ic] * b[((ky * KW + kx) * GROUP_IC + ic) * OC + oc];
                 }
             }
         }
@@ -67,14 +74,15 @@ fn conv2d_backward_input(
     let n = i / (IC * IW * IH);
     var sum = 0.0;
     for (var ky = 0u; ky < KH; ky++) {
-        let ty = iy + PAD_TOP - ky;
+        let ty = iy + PAD_TOP - ky * DH;
         for (var kx = 0u; kx < KW; kx++) {
-            let tx = ix + PAD_LEFT - kx;
+            let tx = ix + PAD_LEFT - kx * DW;
             // A negative difference wraps and its quotient is past the last output.
             if ty % SH == 0u && tx % SW == 0u && ty / SH < OH && tx / SW < OW {
-                for (var oc = 0u; oc < OC; oc++) {
+                let first = ic / GROUP_IC * GROUP_OC;
+                for (var oc = first; oc < first + GROUP_OC; oc++) {
                     sum += a[((n * OH + ty / SH) * OW + tx / SW) * OC + oc]
-                        * b[((ky * KW + kx) * IC + ic) * OC + oc];
+                        * b[((ky * KW + kx) * GROUP_IC + ic % GROUP_IC) * OC + oc];
                 }
             }
         }
@@ -92,21 +100,21 @@ fn conv2d_backward_weight(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = flat_index(workgroup, local);
-    if i >= KH * KW * IC * OC {
+    if i >= KH * KW * GROUP_IC * OC {
         return;
     }
     let oc = i % OC;
-    let ic = (i / OC) % IC;
-    let kx = (i / (OC * IC)) % KW;
-    let ky = i / (OC * IC * KW);
+    let ic = (i / OC) % GROUP_IC + oc / GROUP_OC * GROUP_IC;
+    let kx = (i / (OC * GROUP_IC)) % KW;
+    let ky = i / (OC * GROUP_IC * KW);
     var sum = 0.0;
     for (var n = 0u; n < BATCH; n++) {
         // A sum of its own per sample keeps the rounding error of long batches small.
         var sample = 0.0;
         for (var oy = 0u; oy < OH; oy++) {
-            let iy = oy * SH + ky - PAD_TOP;
+            let iy = oy * SH + ky * DH - PAD_TOP;
             for (var ox = 0u; ox < OW; ox++) {
-                let ix = ox * SW + kx - PAD_LEFT;
+                let ix = ox * SW + kx * DW - PAD_LEFT;
                 if iy < IH && ix < IW {
                     sample += a[((n * IH + iy) * IW + ix) * IC + ic] * b[((n * OH + oy) * OW + ox) * OC + oc];
                 }

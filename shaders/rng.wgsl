@@ -1,46 +1,36 @@
-// rng: counter-based random bits, the twin of src/rng.rs (Threefry-2x32-20).
-//
-//   out[i] = threefry2x32(KEY, (i, 0)).x
-//
-// Host constants: LEN, KEY_0, KEY_1.
+// rng: counter-based random bits, the twin of src/rng.rs (Threefry-2x32-20). The host puts this
+// before what draws. Words are u32 or vec4 of them: one draw for each lane.
 
-@group(1) @binding(0) var<storage, read_write> out: array<u32>;
-
-fn rotate_left(x: u32, n: u32) -> u32 {
-    return (x << n) | (x >> (32u - n));
+fn rotate_left(x: Words, n: u32) -> Words {
+    return (x << Words(n)) | (x >> Words(32u - n));
 }
 
-fn four_rounds(v: vec2<u32>, r: vec4<u32>) -> vec2<u32> {
-    var x = v.x;
-    var y = v.y;
+fn four_rounds(a: ptr<function, Words>, b: ptr<function, Words>, r: vec4<u32>) {
     for (var i = 0u; i < 4u; i++) {
-        x += y;
-        y = rotate_left(y, r[i]) ^ x;
+        *a += *b;
+        *b = rotate_left(*b, r[i]) ^ *a;
     }
-    return vec2<u32>(x, y);
 }
 
-fn threefry2x32(key: vec2<u32>, counter: vec2<u32>) -> vec2<u32> {
+// The first word of threefry2x32(key, (x, y)).
+fn random_words(key: vec2<u32>, x: Words, y: u32) -> Words {
     let even = vec4<u32>(13u, 15u, 26u, 6u);
     let odd = vec4<u32>(17u, 29u, 16u, 24u);
     let third = 0x1BD11BDAu ^ key.x ^ key.y;
-    var v = counter + key;
-    v = four_rounds(v, even) + vec2<u32>(key.y, third + 1u);
-    v = four_rounds(v, odd) + vec2<u32>(third, key.x + 2u);
-    v = four_rounds(v, even) + vec2<u32>(key.x, key.y + 3u);
-    v = four_rounds(v, odd) + vec2<u32>(key.y, third + 4u);
-    v = four_rounds(v, even) + vec2<u32>(third, key.x + 5u);
-    return v;
-}
-
-@compute @workgroup_size(WORKGROUP)
-fn random_bits(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = flat_index(workgroup, local);
-    if i >= LEN {
-        return;
-    }
-    out[i] = threefry2x32(vec2<u32>(KEY_0, KEY_1), vec2<u32>(i, 0u)).x;
+    var a = x + key.x;
+    var b = Words(y + key.y);
+    four_rounds(&a, &b, even);
+    a += key.y;
+    b += third + 1u;
+    four_rounds(&a, &b, odd);
+    a += third;
+    b += key.x + 2u;
+    four_rounds(&a, &b, even);
+    a += key.x;
+    b += key.y + 3u;
+    four_rounds(&a, &b, odd);
+    a += key.y;
+    b += third + 4u;
+    four_rounds(&a, &b, even);
+    return a + third;
 }

@@ -25,6 +25,8 @@ pub enum Stream {
     Digits = 3,
     /// Inputs made by tests, `selfcheck` and `bench`; the second coordinate is free.
     Check = 4,
+    /// What a step draws, that is dropout; the second coordinate is the step.
+    Step = 5,
 }
 
 /// The key of a sequence of draws, made from a seed, a stream and a coordinate in it.
@@ -42,6 +44,11 @@ impl Key {
         Self(threefry2x32(self.0, [stream as u32, coordinate]))
     }
 
+    /// The key of what step number `t` of a run draws, counted from 1.
+    pub fn of_step(seed: u64, t: u64) -> Self {
+        Self::new(seed).stream(Stream::Step, t as u32)
+    }
+
     /// The key's two words, as the shaders take them.
     pub fn words(self) -> [u32; 2] {
         self.0
@@ -55,6 +62,12 @@ impl Key {
     /// 32 random bits for `element`.
     pub fn bits(self, element: u32) -> u32 {
         self.pair(element)[0]
+    }
+
+    /// 32 random bits for `element` of the draws number `series` under this key.
+    #[inline]
+    pub fn bits_of(self, element: u32, series: u32) -> u32 {
+        threefry2x32(self.0, [element, series])[0]
     }
 
     /// A number in [0, 1) for `element`: 24 bits, so that `f32` holds each value exactly.
@@ -86,6 +99,7 @@ impl Key {
 }
 
 /// Threefry-2x32-20: 64 random bits from a 64-bit key and a 64-bit counter.
+#[inline]
 pub fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
     let keys = [key[0], key[1], 0x1BD1_1BDA ^ key[0] ^ key[1]];

@@ -64,7 +64,7 @@ impl From<(usize, usize)> for Pair {
 
 /// A `kh` x `kw` window that moves over an `ih` x `iw` image in strides of `sh`, `sw` and stops at
 /// `oh` x `ow` places. The window of output cell `(oy, ox)` starts at input cell
-/// `(oy * sh - pad_top, ox * sw - pad_left)`.
+/// `(oy * sh - pad_top, ox * sw - pad_left)`; its own cells lie `dh`, `dw` apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the letters are explained above")]
 pub struct Window {
@@ -74,6 +74,8 @@ pub struct Window {
     pub kw: usize,
     pub sh: usize,
     pub sw: usize,
+    pub dh: usize,
+    pub dw: usize,
     pub pad_top: usize,
     pub pad_left: usize,
     pub oh: usize,
@@ -101,22 +103,42 @@ impl Window {
         strides: Pair,
         padding: Padding,
     ) -> Result<Self, String> {
+        Self::dilated(input, (kernel, 1.into()), strides, padding)
+    }
+
+    /// Places `kernel`, whose cells lie `dilation` apart, over `input` (height, width).
+    ///
+    /// # Errors
+    /// As [`Window::new`].
+    pub fn dilated(
+        input: [usize; 2],
+        (kernel, dilation): (Pair, Pair),
+        strides: Pair,
+        padding: Padding,
+    ) -> Result<Self, String> {
         let (Pair([kh, kw]), Pair([sh, sw])) = (kernel, strides);
+        let Pair([dh, dw]) = dilation;
+        if dh == 0 || dw == 0 {
+            return Err(format!("dilation {dh}x{dw} must be at least 1"));
+        }
         if kh == 0 || kw == 0 || sh == 0 || sw == 0 {
             return Err(format!(
                 "kernel or pool size {kh}x{kw} and strides {sh}x{sw} must be at least 1"
             ));
         }
+        let reach = |k: usize, d: usize| (k - 1).saturating_mul(d).saturating_add(1);
+        let (reach_h, reach_w) = (reach(kh, dh), reach(kw, dw));
         let fit = |i: usize, k: usize, s: usize| match padding {
             Padding::Valid if k > i => None,
             Padding::Valid => Some(((i - k) / s + 1, 0)),
             Padding::Same => {
                 let out = i.div_ceil(s);
-                Some((out, ((out - 1) * s + k).saturating_sub(i) / 2))
+                let needed = ((out - 1) * s).saturating_add(k);
+                Some((out, needed.saturating_sub(i) / 2))
             }
         };
         let [ih, iw] = input;
-        match (fit(ih, kh, sh), fit(iw, kw, sw)) {
+        match (fit(ih, reach_h, sh), fit(iw, reach_w, sw)) {
             (Some((oh, pad_top)), Some((ow, pad_left))) => Ok(Self {
                 ih,
                 iw,
@@ -124,27 +146,52 @@ impl Window {
                 kw,
                 sh,
                 sw,
+                dh,
+                dw,
                 pad_top,
                 pad_left,
                 oh,
                 ow,
             }),
             _ => Err(format!(
-                "the window of {kh}x{kw} is larger than its input of {ih}x{iw}; use padding = \"same\" or a smaller window"
+                "the window of {reach_h}x{reach_w} is larger than its input of {ih}x{iw}; use padding = \"same\" or a smaller window"
             )),
+        }
+    }
+
+    /// Windows of one cell over an image in a frame: those over the frame (so many rows above and
+    /// below, so many columns left and right) hold no cell of the image.
+    pub fn framing(
+        [ih, iw]: [usize; 2],
+        [top, bottom]: [usize; 2],
+        [left, right]: [usize; 2],
+    ) -> Self {
+        Self {
+            ih,
+            iw,
+            kh: 1,
+            kw: 1,
+            sh: 1,
+            sw: 1,
+            dh: 1,
+            dw: 1,
+            pad_top: top,
+            pad_left: left,
+            oh: top + ih + bottom,
+            ow: left + iw + right,
         }
     }
 
     /// The input row that output row `oy` reads at kernel row `ky`, if it is not padding.
     pub fn row(&self, oy: usize, ky: usize) -> Option<usize> {
-        (oy * self.sh + ky)
+        (oy * self.sh + ky * self.dh)
             .checked_sub(self.pad_top)
             .filter(|&iy| iy < self.ih)
     }
 
     /// The input column that output column `ox` reads at kernel column `kx`, if it is not padding.
     pub fn column(&self, ox: usize, kx: usize) -> Option<usize> {
-        (ox * self.sw + kx)
+        (ox * self.sw + kx * self.dw)
             .checked_sub(self.pad_left)
             .filter(|&ix| ix < self.iw)
     }
@@ -182,6 +229,22 @@ mod tests {
         assert_eq!(w.row(13, 2), None);
         let w = Window::new([7, 7], [2, 5].into(), 1.into(), Padding::Same).unwrap();
         assert_eq!((w.oh, w.ow, w.pad_top, w.pad_left), (7, 7, 0, 2));
+    }
+
+    #[test]
+    fn dilated_cells_lie_apart() {
+        let dilated =
+            |padding| Window::dilated([7, 9], (3.into(), [2, 3].into()), 1.into(), padding);
+        let w = dilated(Padding::Valid).unwrap();
+        assert_eq!(
+            (w.oh, w.ow, w.row(2, 2), w.column(0, 2)),
+            (3, 3, Some(6), Some(6))
+        );
+        let w = dilated(Padding::Same).unwrap();
+        assert_eq!((w.oh, w.ow, w.pad_top, w.pad_left), (7, 9, 2, 3));
+        let e =
+            Window::dilated([4, 9], (3.into(), 2.into()), 1.into(), Padding::Valid).unwrap_err();
+        assert!(e.contains("5x5"), "{e}");
     }
 
     #[test]

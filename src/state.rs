@@ -27,6 +27,8 @@ pub struct Parameter {
     pub offset: usize,
     /// How it starts.
     pub initializer: Initializer,
+    /// Whether the optimizer changes it. Moving statistics change otherwise.
+    pub trainable: bool,
 }
 
 impl Parameter {
@@ -51,6 +53,8 @@ impl Parameter {
 pub struct Layout {
     /// In the order of the layers, kernel before bias.
     pub parameters: Vec<Parameter>,
+    /// Floats of trainable parameters, gaps included: they come first in an arena.
+    pub trainable: usize,
     /// Floats in an arena, gaps included.
     pub len: usize,
 }
@@ -65,9 +69,10 @@ impl Layout {
         for layer in model.resolve()? {
             for spec in layer.layer.spec().parameters(&layer.input) {
                 let name = format!("{}/{}", layer.name, spec.name);
-                layout.push(name, spec.shape, spec.initializer);
+                layout.add(name, spec.shape, spec.initializer, spec.trainable);
             }
         }
+        layout.place();
         if layout.len >= 1 << 31 {
             return Err(model.error("has more than 2^31 parameters".into()));
         }
@@ -76,17 +81,37 @@ impl Layout {
         Ok(Arc::new(layout))
     }
 
-    /// Appends a parameter; returns its number.
+    /// Appends a trainable parameter; returns its number.
     pub fn push(&mut self, name: String, shape: Vec<usize>, initializer: Initializer) -> usize {
-        let parameter = Parameter {
+        self.add(name, shape, initializer, true);
+        self.place();
+        self.parameters.len() - 1
+    }
+
+    fn add(&mut self, name: String, shape: Vec<usize>, initializer: Initializer, trainable: bool) {
+        self.parameters.push(Parameter {
             name,
             shape,
-            offset: self.len,
+            offset: 0,
             initializer,
-        };
-        self.len += parameter.len().next_multiple_of(ALIGNMENT);
-        self.parameters.push(parameter);
-        self.parameters.len() - 1
+            trainable,
+        });
+    }
+
+    /// Gives each parameter its offset, trainable ones first.
+    fn place(&mut self) {
+        self.len = 0;
+        for trainable in [true, false] {
+            for p in &mut self.parameters {
+                if p.trainable == trainable {
+                    p.offset = self.len;
+                    self.len += p.len().next_multiple_of(ALIGNMENT);
+                }
+            }
+            if trainable {
+                self.trainable = self.len;
+            }
+        }
     }
 
     /// The number of the parameter of this name.

@@ -15,6 +15,7 @@ use cnn_gpu::exec::{Backend, Clock, Executor, Opened, Peak, Profile, Selection, 
 use cnn_gpu::model::{Sequential, preset};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
+use cnn_gpu::rng::Key;
 use cnn_gpu::state::State;
 use cnn_gpu::train::{Options, Trainer};
 
@@ -47,6 +48,7 @@ fn profile(mut executor: Box<dyn Executor>, plan: &Plan) -> Profile {
         offset: 0,
         rows: plan.batch,
         rate: 1e-6,
+        key: Key::of_step(0, 1),
     };
     let profile = executor.profile(plan, &step, 2).unwrap();
     // The metrics of the steps meanwhile are nobody's.

@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use cnn_gpu::exec::{DataId, Executor, Program, Step, Values};
 use cnn_gpu::model::{
-    Activation, ActivationLayer, AveragePooling2D, Conv2D, Dense, Flatten, MaxPooling2D,
-    Sequential, SumPooling2D,
+    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
+    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D,
+    Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{BufferId, Op, Plan, Purpose, Role};
@@ -25,12 +26,7 @@ const BATCH: usize = 2;
 const SEED: u64 = 2;
 const STEP: f32 = 1.0 / 256.0;
 const TOLERANCE: f64 = 2e-3;
-const POINTWISE: [Activation; 4] = [
-    Activation::Linear,
-    Activation::Relu,
-    Activation::Sigmoid,
-    Activation::Tanh,
-];
+const POINTWISE: [Activation; 9] = Activation::POINTWISE;
 
 /// A plan with a batch and weights in it, on the reference.
 struct Net {
@@ -93,6 +89,7 @@ impl Net {
             offset: 0,
             rows: BATCH,
             rate: 0.0,
+            key: Key::of_step(0, 1),
         };
         let end = self.plan.ops.len() - 1;
         assert!(matches!(self.plan.ops[end], Op::Update { .. }));
@@ -112,7 +109,20 @@ impl Net {
             let exponentials = row.iter().map(|&x| f64::from(x).exp());
             exponentials.sum::<f64>().ln() - f64::from(row[label as usize])
         });
-        losses.sum::<f64>() / BATCH as f64
+        losses.sum::<f64>() / BATCH as f64 + self.penalties()
+    }
+
+    fn penalties(&mut self) -> f64 {
+        let ops = self.plan.ops.clone();
+        let penalties = ops.iter().flat_map(|op| match op {
+            Op::Regularize { penalties } => penalties.as_slice(),
+            _ => &[],
+        });
+        let costs = penalties.map(|p| {
+            let values = self.read(p.w).into_iter().map(f64::from);
+            p.regularizer.penalty(values)
+        });
+        costs.sum()
     }
 
     /// The derivatives of the loss by every element of a buffer.
@@ -139,7 +149,8 @@ impl Net {
     fn gradients(&self) -> Vec<(BufferId, BufferId)> {
         let buffers = &self.plan.buffers;
         let of = |i| buffers.iter().position(|b| b.role == Role::Gradient(i));
-        let parameters = 0..self.plan.layout.parameters.len();
+        let layout = &self.plan.layout;
+        let parameters = (0..layout.parameters.len()).filter(|&i| layout.parameters[i].trainable);
         let parameters = parameters.map(|i| (BufferId(i), BufferId(of(i).expect("a gradient"))));
         let input = buffers.iter().rposition(|b| b.name == "d input");
         let input = (
@@ -297,4 +308,86 @@ fn of_an_activation_before_the_last_softmax() {
         .add(Dense::new(4).activation(Activation::Tanh))
         .add(ActivationLayer::new(Activation::Softmax));
     assert_gradients("tanh, then softmax", &model);
+}
+
+fn image(activation: Activation) -> Sequential {
+    let layer = Conv2D::new(3, 2).activation(activation);
+    Sequential::new([4, 5, 2]).add(layer)
+}
+
+#[test]
+fn of_batch_normalization_with_and_without_its_parameters() {
+    for (scale, center) in [(true, true), (true, false), (false, true), (false, false)] {
+        for activation in [Activation::Linear, Activation::Tanh] {
+            let layer = BatchNormalization::new().scale(scale).center(center);
+            let what = format!("scale {scale} center {center} {activation:?}");
+            // Normalization takes a bias before it away: its gradient is zero.
+            let before = Conv2D::new(3, 2).use_bias(false).activation(activation);
+            let image = Sequential::new([4, 5, 2]).add(before);
+            assert_gradients(&what, &with_head(image.add(layer.clone())));
+            let first = Sequential::new([2, 3, 2]).add(layer);
+            assert_gradients(&format!("{what} first"), &with_head(first));
+        }
+    }
+    let dense = Sequential::new([2, 3, 1])
+        .add(Flatten::new())
+        .add(Dense::new(4).use_bias(false))
+        // Of two rows hardly more than the signs are left where epsilon is small.
+        .add(BatchNormalization::new().epsilon(1.0));
+    assert_gradients("after a dense layer", &with_head(dense));
+}
+
+#[test]
+fn of_dropout() {
+    for activation in [Activation::Linear, Activation::Tanh] {
+        let cells = image(activation).add(Dropout::new(0.3));
+        assert_gradients("dropout", &with_head(cells));
+        let maps = image(activation).add(SpatialDropout2D::new(0.1));
+        assert_gradients("spatial dropout", &with_head(maps));
+    }
+}
+
+#[test]
+fn of_rescaling_padding_and_global_pools() {
+    for activation in [Activation::Linear, Activation::Tanh] {
+        let model = image(activation).add(Rescaling::new(-1.5).offset(0.5));
+        assert_gradients("rescaling", &with_head(model));
+        let model = image(activation).add(ZeroPadding2D::new([[1, 0], [2, 3]]));
+        assert_gradients("padding", &with_head(model));
+        let model = image(activation).add(GlobalAveragePooling2D::new());
+        assert_gradients("global average", &with_head(model));
+        let model = image(activation).add(GlobalMaxPooling2D::new().keepdims(true));
+        assert_gradients("global max", &with_head(model));
+    }
+}
+
+#[test]
+fn of_dilated_grouped_and_depthwise_convolutions() {
+    for padding in [Padding::Valid, Padding::Same] {
+        let layer = Conv2D::new(4, 2)
+            .padding(padding)
+            .activation(Activation::Tanh);
+        let dilated = layer.clone().dilation_rate((2, 1));
+        assert_gradients("dilated", &conv(dilated));
+        assert_gradients("groups", &conv(layer.groups(2)));
+        let depthwise = DepthwiseConv2D::new((2, 3))
+            .depth_multiplier(2)
+            .padding(padding)
+            .activation(Activation::Gelu);
+        let model = Sequential::new([4, 5, 2])
+            .add(Conv2D::new(2, 1).activation(Activation::Tanh))
+            .add(depthwise);
+        assert_gradients("depthwise", &with_head(model));
+    }
+}
+
+#[test]
+fn of_penalties() {
+    let layer = Conv2D::new(3, 2)
+        .kernel_regularizer(Regularizer { l1: 0.01, l2: 0.05 })
+        .bias_regularizer(Regularizer::l2(0.1));
+    assert_gradients(
+        "penalties",
+        &with_head(Sequential::new([4, 5, 2]).add(layer)),
+    );
 }

@@ -71,6 +71,13 @@ operations! {
     softmax_forward
     softmax_backward
     softmax_cross_entropy
+    dropout
+    rescale
+    batch_norm_statistics
+    batch_norm_forward
+    batch_norm_backward_weight
+    batch_norm_backward_input
+    regularize
     sgd_update
     rmsprop_update
     adam_update

@@ -70,6 +70,7 @@ impl Workload {
             offset: 0,
             rows: batch,
             rate: RATE,
+            key: Key::of_step(0, 1),
         };
         Ok(Self {
             executor,

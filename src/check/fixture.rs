@@ -11,9 +11,12 @@
 //! | `loss` | 1 | expected, the mean over the batch |
 //! | `grad/LAYER/kernel`, `grad/LAYER/bias`, `grad/input` | the tensor's | expected |
 //! | `after/OPTIMIZER/STEPS/LAYER/kernel`, ... | the parameter's | expected |
+//! | `inference/probabilities` | n, classes | expected of the parameters as they are at the start |
+//! | `inference/loss` | 1 | likewise |
 //!
 //! where `OPTIMIZER` is `adam`, `rmsprop`, `sgd` or `sgd_momentum` (0.9), else with Keras's
-//! defaults, and all `STEPS` are taken on this batch. At least one expected tensor must be there.
+//! defaults, and all `STEPS` are taken on this batch. Parameters are `kernel`, `bias`, `gamma`, ...;
+//! what no optimizer changes has no `grad/`. Step `t` draws dropout under `Key::of_step(0, t)`. At least one expected tensor must be there.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use crate::exec::{DataId, Executor, Program, Step, Values};
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
 use crate::plan::{BufferId, Op, Plan, Purpose, Role};
+use crate::rng::Key;
 use crate::shape::dims;
 use crate::state::State;
 
@@ -68,6 +72,8 @@ enum Target {
     Probabilities,
     Loss,
     InputGradient,
+    InferenceProbabilities,
+    InferenceLoss,
     /// Of the parameter of this number.
     Gradient(usize),
     /// The parameter of this number after some steps of a rule.
@@ -153,6 +159,9 @@ impl Fixture {
         for (i, rule) in rules.into_iter().enumerate() {
             self.run(factory, rule, i == 0, &mut errors)?;
         }
+        if self.expected.iter().any(|e| e.target.is_inference()) {
+            self.infer(factory, &mut errors)?;
+        }
         let rows = self.expected.iter().zip(errors);
         Ok(rows
             .map(|(expected, error)| FixtureRow {
@@ -162,6 +171,27 @@ impl Fixture {
                 pass: error <= tolerance,
             })
             .collect())
+    }
+
+    /// Sets the errors of what inference gives.
+    fn infer(&self, factory: Factory<'_>, errors: &mut [f64]) -> Result<()> {
+        let plan = Plan::new(&self.model, Purpose::Inference, self.plan.batch)?;
+        let mut executor = factory(Arc::clone(&plan.layout));
+        let program = executor.compile(&plan)?;
+        executor.upload(&self.state)?;
+        let mut run = Run {
+            executor: &mut *executor,
+            plan: &plan,
+            program,
+        };
+        let loss = run.step(&self.input, &self.labels, (1, 0.0))?;
+        for (expected, error) in self.expected.iter().zip(errors) {
+            if expected.target.is_inference() {
+                let found = run.found(expected.target, loss)?;
+                *error = relative_error(&found, &expected.values);
+            }
+        }
+        Ok(())
     }
 
     /// Takes all the steps that a rule is expected for, and sets the errors of what they give; of
@@ -180,11 +210,15 @@ impl Fixture {
         };
         let steps = self.expected.iter().map(|e| e.target.steps_of(rule));
         for t in 1..=steps.fold(1, u32::max) {
-            let loss = run.step(&self.input, &self.labels, optimizer.rate(t.into()))?;
+            let loss = run.step(
+                &self.input,
+                &self.labels,
+                (t.into(), optimizer.rate(t.into())),
+            )?;
             for (expected, error) in self.expected.iter().zip(&mut *errors) {
                 let due = match expected.target {
                     Target::After { steps, .. } => expected.target.is_of(rule) && steps == t,
-                    _ => first && t == 1,
+                    other => first && t == 1 && !other.is_inference(),
                 };
                 if due {
                     let found = run.found(expected.target, loss)?;
@@ -199,6 +233,10 @@ impl Fixture {
 impl Target {
     fn is_of(&self, wanted: Rule) -> bool {
         matches!(self, Self::After { rule, .. } if *rule == wanted)
+    }
+
+    fn is_inference(&self) -> bool {
+        matches!(self, Self::InferenceProbabilities | Self::InferenceLoss)
     }
 
     fn steps_of(&self, wanted: Rule) -> u32 {
@@ -218,7 +256,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Everything but the gather, whose outputs are written by hand; returns the mean loss.
-    fn step(&mut self, input: &[f32], labels: &[u32], rate: f32) -> Result<f32> {
+    fn step(&mut self, input: &[f32], labels: &[u32], (t, rate): (u64, f32)) -> Result<f32> {
         let Some(Op::Gather { x, labels: place }) = self.plan.ops.first() else {
             return Err(self.fault("does not start with its input"));
         };
@@ -233,6 +271,7 @@ impl Run<'_> {
             offset: 0,
             rows,
             rate,
+            key: Key::of_step(0, t),
         };
         self.executor.run(1..self.plan.ops.len(), &step)?;
         let metrics = self.executor.completed(true)?.pop();
@@ -242,9 +281,9 @@ impl Run<'_> {
     /// The executor's values of an expected tensor.
     fn found(&mut self, target: Target, loss: f32) -> Result<Vec<f32>> {
         let buffer = match target {
-            Target::Loss => return Ok(vec![loss]),
+            Target::Loss | Target::InferenceLoss => return Ok(vec![loss]),
             Target::Logits => self.loss_op()?.0,
-            Target::Probabilities => self.loss_op()?.1,
+            Target::Probabilities | Target::InferenceProbabilities => self.loss_op()?.1,
             Target::InputGradient => self.input_gradient()?,
             Target::Gradient(i) => self.buffer_of(Role::Gradient(i))?,
             Target::After { parameter, .. } => self.buffer_of(Role::Parameter(parameter))?,
@@ -397,6 +436,8 @@ impl Reader<'_> {
             "logits" => Ok((Target::Logits, per_class())),
             "probabilities" => Ok((Target::Probabilities, per_class())),
             "loss" => Ok((Target::Loss, vec![1])),
+            "inference/probabilities" => Ok((Target::InferenceProbabilities, per_class())),
+            "inference/loss" => Ok((Target::InferenceLoss, vec![1])),
             "grad/input" => {
                 let shape = [&[plan.batch], &plan.input_shape[..]].concat();
                 Ok((Target::InputGradient, shape))

@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 use crate::exec::reference::ReferenceExecutor;
 use crate::exec::{DataId, Executor, Program, Step, Values};
 use crate::model::{Activation, PoolKind};
-use crate::plan::{Element, Op, Role};
+use crate::plan::{Element, Op, Through};
+use crate::rng::Key;
 use crate::state::State;
 
 /// How far an executor's outputs are from the reference's in one case.
@@ -112,6 +113,7 @@ fn outputs(executor: &mut dyn Executor, case: &Case, runs: usize) -> Result<Vec<
         offset: case.source.as_ref().map_or(0, |source| source.offset),
         rows: case.rows,
         rate: case.rate,
+        key: Key::of_step(0, 1),
     };
     let first = outputs_once(executor, case, &step)?;
     for run in 2..=runs {
@@ -152,7 +154,9 @@ fn outputs_once(executor: &mut dyn Executor, case: &Case, step: &Step) -> Result
         outputs.push((name, executor.read(program, id)?));
     }
     match case.op() {
-        Op::SoftmaxCrossEntropy { .. } => outputs.extend(metrics(executor)?),
+        Op::SoftmaxCrossEntropy { .. } | Op::Regularize { .. } => {
+            outputs.extend(metrics(executor)?);
+        }
         Op::Update { .. } => outputs.extend(moments(executor, case)?),
         _ => {}
     }
@@ -171,13 +175,14 @@ fn load(executor: &mut dyn Executor, case: &Case) -> Result<DataId> {
 
 /// Fills the outputs with NaN, so that an element which the operation forgets is found.
 fn poison(executor: &mut dyn Executor, program: Program, case: &Case) -> Result<()> {
+    let reads = case.op().reads();
     for id in case.op().writes() {
         let buffer = case.plan.buffer(id);
-        let values = match (buffer.role, buffer.element) {
-            // An update's weights are its input as well.
-            (Role::Parameter(_), _) => continue,
-            (_, Element::F32) => Values::F32(vec![f32::from_bits(u32::MAX); buffer.len()]),
-            (_, Element::U32) => Values::U32(vec![u32::MAX; buffer.len()]),
+        let values = match buffer.element {
+            // Weights that are updated and gradients that are penalized are inputs as well.
+            _ if reads.contains(&id) => continue,
+            Element::F32 => Values::F32(vec![f32::from_bits(u32::MAX); buffer.len()]),
+            Element::U32 => Values::U32(vec![u32::MAX; buffer.len()]),
         };
         executor.write(program, id, &values)?;
     }
@@ -271,8 +276,13 @@ fn tolerance(op: &Op) -> f64 {
     /// leaves a root to `1 / inverseSqrt`, within another 2.
     const QUOTIENT: f64 = 2e-6;
     let activated = |f: Activation| match f {
-        Activation::Linear | Activation::Relu => SUM,
-        Activation::Sigmoid | Activation::Tanh | Activation::Softmax => EXPONENTIAL,
+        Activation::Linear | Activation::Relu | Activation::LeakyRelu => SUM,
+        _ => EXPONENTIAL,
+    };
+    // Derivatives with an exponential in them.
+    let few = |through: &Option<Through>| match through.map(|t| t.activation) {
+        Some(Activation::Gelu | Activation::Silu | Activation::Softplus) => EXPONENTIAL,
+        _ => FEW,
     };
     match op {
         Op::Gather { .. } => FEW,
@@ -288,11 +298,18 @@ fn tolerance(op: &Op) -> f64 {
             PoolKind::Max => 0.0,
             PoolKind::Average | PoolKind::Sum => FEW,
         },
-        Op::Pool2dBackward { .. } | Op::ActivationBackward { .. } => FEW,
+        Op::Pool2dBackward { through, .. } => few(through),
+        Op::ActivationBackward { through, .. } => few(&Some(*through)),
         Op::ActivationForward { .. }
         | Op::SoftmaxForward { .. }
         | Op::SoftmaxCrossEntropy { .. } => EXPONENTIAL,
         Op::SoftmaxBackward { .. } => SUM,
+        Op::Dropout { through, .. } | Op::Rescale { through, .. } => few(through),
+        Op::BatchNormStatistics { .. }
+        | Op::BatchNormForward { .. }
+        | Op::BatchNormBackwardWeight { .. }
+        | Op::BatchNormBackwardInput { .. }
+        | Op::Regularize { .. } => SUM,
         Op::Update { .. } => QUOTIENT,
     }
 }

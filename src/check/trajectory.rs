@@ -10,6 +10,7 @@ use crate::exec::{Step, StepMetrics};
 use crate::model::preset;
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
+use crate::rng::Key;
 use crate::state::{Layout, State};
 
 /// Steps of the run; the last batch is a short one.
@@ -92,6 +93,7 @@ fn run(factory: Factory<'_>) -> Result<(Vec<StepMetrics>, State)> {
             offset,
             rows: BATCH.min(images - offset),
             rate: optimizer.rate(t as u64 + 1),
+            key: Key::of_step(1, t as u64 + 1),
         })?;
     }
     let metrics = executor.completed(true)?;

@@ -10,6 +10,7 @@ use crate::check::difference;
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::plan::{Op, Plan};
+use crate::rng::Key;
 use crate::shape::dims;
 use crate::state::State;
 
@@ -110,6 +111,7 @@ fn prepare(executor: &mut dyn Executor, problem: &Problem<'_>) -> Result<Step> {
         offset: 0,
         rows: problem.rows,
         rate: problem.rate,
+        key: Key::of_step(0, 1),
     };
     executor.upload(problem.state)?;
     Ok(step)

@@ -10,6 +10,7 @@ use super::{DataId, Description, Executor, Program, Step, StepMetrics, Values};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::plan::{BufferId, Element, Op, Plan, Role};
+use crate::rng::Key;
 use crate::state::{Layout, State};
 
 /// The arithmetic of a host executor.
@@ -76,6 +77,8 @@ pub struct Memory<'a> {
     pub rows: usize,
     /// The step's rate.
     pub rate: f32,
+    /// The key of the step's draws.
+    pub key: Key,
     /// What the step measures.
     pub metrics: &'a mut StepMetrics,
     /// The optimizer's moments, by parameter.
@@ -207,6 +210,7 @@ impl<K: Kernels> HostExecutor<K> {
             batch: program.plan.batch,
             rows: step.rows,
             rate: step.rate,
+            key: step.key,
             metrics: &mut metrics,
             moments: &mut self.moments,
             order,

@@ -31,6 +31,7 @@ pub use profile::{Clock, Part, Profile};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::plan::{BufferId, Plan};
+use crate::rng::Key;
 use crate::state::State;
 
 /// What runs, in words.
@@ -67,6 +68,8 @@ pub struct Step {
     pub rows: usize,
     /// The rate that the optimizer multiplies with; see [`crate::optimizer::Optimizer::rate`].
     pub rate: f32,
+    /// The key of the step's draws; see [`Key::of_step`].
+    pub key: Key,
 }
 
 /// What a step measured.

@@ -5,33 +5,93 @@ use serde::{Deserialize, Serialize};
 use super::layer::{LayerSpec, ParameterSpec};
 use crate::plan::{Builder, Value};
 
-/// An activation function. Its derivative is a function of its *output* alone, so training keeps
-/// one tensor per layer, not two.
+/// An activation function, with Keras's defaults. Most derivatives are functions of the *output*
+/// alone, so that training keeps one tensor per layer, not two; see [`Activation::keeps_input`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// `y = x`
     #[default]
     Linear,
     /// `y = max(x, 0)`; `dx = dy` where `y > 0`, else 0.
     Relu,
-    /// `y = 1 / (1 + exp(-x))`; `dx = dy * y * (1 - y)`.
+    /// `y = x` where `x > 0`, else `0.2 x`; `dx = dy` where `y > 0`, else `0.2 dy`.
+    LeakyRelu,
+    /// `y = x` where `x > 0`, else `exp(x) - 1`; `dx = dy` where `y >= 0`, else `dy (y + 1)`.
+    Elu,
+    /// `y = s x` where `x > 0`, else `s a (exp(x) - 1)`, with `s = 1.0507009873554805` and
+    /// `a = 1.6732632423543772` (Klambauer et al., 2017); `dx = s dy` where `y >= 0`, else
+    /// `dy (y + s a)`.
+    Selu,
+    /// `y = x Φ(x)` with `Φ(x) = (1 + erf(x / √2)) / 2`, not the approximation by `tanh`;
+    /// `dx = dy (Φ(x) + x φ(x))` with `φ(x) = exp(-x² / 2) / √(2π)`.
+    Gelu,
+    /// `y = x σ(x)` with `σ(x) = 1 / (1 + exp(-x))`, also known as swish;
+    /// `dx = dy σ(x) (1 + x (1 - σ(x)))`.
+    #[serde(alias = "swish")]
+    Silu,
+    /// `y = ln(1 + exp(x))`; `dx = dy (1 - exp(-y))`.
+    Softplus,
+    /// `y = 1 / (1 + exp(-x))`; `dx = dy y (1 - y)`.
     Sigmoid,
-    /// `y = tanh(x)`; `dx = dy * (1 - y²)`.
+    /// `y = tanh(x)`; `dx = dy (1 - y²)`.
     Tanh,
-    /// `y_i = exp(x_i) / Σ_j exp(x_j)` over the last axis; `dx = y * (dy - Σ_j dy_j y_j)`.
+    /// `y_i = exp(x_i) / Σ_j exp(x_j)` over the last axis; `dx = y (dy - Σ_j dy_j y_j)`.
     Softmax,
 }
 
+/// The slope of [`Activation::LeakyRelu`] below zero.
+const LEAK: f64 = 0.2;
+/// The slope of [`Activation::Selu`] above zero.
+const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
+/// What [`Activation::Selu`] falls to, before its scale.
+const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
+
 impl Activation {
+    /// Those that work cell by cell and do something.
+    pub const POINTWISE: [Self; 9] = [
+        Self::Relu,
+        Self::LeakyRelu,
+        Self::Elu,
+        Self::Selu,
+        Self::Gelu,
+        Self::Silu,
+        Self::Softplus,
+        Self::Sigmoid,
+        Self::Tanh,
+    ];
+
     /// The name as Keras and model files write it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Linear => "linear",
             Self::Relu => "relu",
+            Self::LeakyRelu => "leaky_relu",
+            Self::Elu => "elu",
+            Self::Selu => "selu",
+            Self::Gelu => "gelu",
+            Self::Silu => "silu",
+            Self::Softplus => "softplus",
             Self::Sigmoid => "sigmoid",
             Self::Tanh => "tanh",
             Self::Softmax => "softmax",
+        }
+    }
+
+    /// Whether the derivative is a function of the input: gelu and silu take most values twice, so
+    /// their output does not tell the slope. Training then keeps the input as well.
+    pub fn keeps_input(self) -> bool {
+        match self {
+            Self::Gelu | Self::Silu => true,
+            Self::Linear
+            | Self::Relu
+            | Self::LeakyRelu
+            | Self::Elu
+            | Self::Selu
+            | Self::Softplus
+            | Self::Sigmoid
+            | Self::Tanh
+            | Self::Softmax => false,
         }
     }
 
@@ -41,31 +101,53 @@ impl Activation {
             Self::Linear | Self::Softmax => x,
             // Not `max`, which would hide NaN.
             Self::Relu if x <= 0.0 => 0.0,
-            Self::Relu => x,
-            Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Self::LeakyRelu if x <= 0.0 => LEAK * x,
+            Self::Elu if x <= 0.0 => x.exp_m1(),
+            Self::Relu | Self::LeakyRelu | Self::Elu => x,
+            Self::Selu if x <= 0.0 => SELU_SCALE * SELU_ALPHA * x.exp_m1(),
+            Self::Selu => SELU_SCALE * x,
+            Self::Gelu => x * normal_share(x),
+            Self::Silu => x * sigmoid(x),
+            Self::Softplus => x.max(0.0) + (-x.abs()).exp().ln_1p(),
+            Self::Sigmoid => sigmoid(x),
             Self::Tanh => x.tanh(),
         }
     }
 
-    /// `f'(x)` of one cell as a function of `y = f(x)`. Softmax: as [`Activation::apply`].
-    pub fn derivative(self, y: f64) -> f64 {
+    /// `f'(x)` of one cell as a function of what training keeps: `y = f(x)`, or `x` where
+    /// [`Activation::keeps_input`]. Softmax: as [`Activation::apply`].
+    pub fn derivative(self, kept: f64) -> f64 {
         match self {
             Self::Linear | Self::Softmax => 1.0,
-            Self::Relu if y > 0.0 => 1.0,
+            Self::Relu | Self::LeakyRelu if kept > 0.0 => 1.0,
             Self::Relu => 0.0,
-            Self::Sigmoid => y * (1.0 - y),
-            Self::Tanh => 1.0 - y * y,
+            Self::LeakyRelu => LEAK,
+            Self::Elu if kept < 0.0 => kept + 1.0,
+            Self::Elu => 1.0,
+            Self::Selu if kept < 0.0 => kept + SELU_SCALE * SELU_ALPHA,
+            Self::Selu => SELU_SCALE,
+            Self::Gelu => {
+                let density = (-0.5 * kept * kept).exp() / std::f64::consts::TAU.sqrt();
+                normal_share(kept) + kept * density
+            }
+            Self::Silu => {
+                let s = sigmoid(kept);
+                s * (1.0 + kept * (1.0 - s))
+            }
+            Self::Softplus => -(-kept).exp_m1(),
+            Self::Sigmoid => kept * (1.0 - kept),
+            Self::Tanh => 1.0 - kept * kept,
         }
     }
+}
 
-    /// The activation that can be applied cell by cell where `self` is wanted: softmax needs the
-    /// whole row and becomes an operation of its own.
-    pub(crate) fn pointwise(self) -> Self {
-        match self {
-            Self::Softmax => Self::Linear,
-            other => other,
-        }
-    }
+fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// The share of a standard normal distribution that lies below `x`.
+fn normal_share(x: f64) -> f64 {
+    0.5 * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))
 }
 
 /// Applies an activation: `y = f(x)`. Output shape: the input's. No parameters.

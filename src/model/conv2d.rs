@@ -3,18 +3,22 @@
 use serde::{Deserialize, Serialize};
 
 use super::layer::{LayerSpec, ParameterSpec, image, yes};
-use super::{Activation, Initializer};
-use crate::plan::{Builder, Value};
+use super::{Activation, Initializer, Regularizer};
+use crate::plan::{Builder, ConvShape, Value};
 use crate::shape::{Padding, Pair, Window};
 
 /// 2-D convolution (cross-correlation, as in every framework):
 ///
 /// ```text
-/// y[n, oy, ox, oc] = f( bias[oc] + Σ_{ky, kx, ic} x[n, oy*sh + ky - pad, ox*sw + kx - pad, ic]
+/// y[n, oy, ox, oc] = f( bias[oc] + Σ_{ky, kx, ic} x[n, oy*sh + ky*dh - pad, ox*sw + kx*dw - pad, ic]
 ///                                               * kernel[ky, kx, ic, oc] )
 /// ```
 ///
-/// Input `[h, w, c]`, output `[oh, ow, filters]`, kernel `[kh, kw, c, filters]`, bias `[filters]`.
+/// Input `[h, w, c]`, output `[oh, ow, filters]`, kernel `[kh, kw, c / groups, filters]`, bias
+/// `[filters]`. With groups, output channels `g * filters / groups` and on see the input channels
+/// `g * c / groups` and on, as many as a group has. Errors: an input that is no image or smaller than
+/// a `valid` window, groups that do not divide both numbers of channels, strides together with a
+/// dilation rate.
 ///
 /// ```
 /// use cnn_gpu::model::{Activation, Conv2D, Sequential};
@@ -40,6 +44,13 @@ pub struct Conv2D {
     /// Default `valid`.
     #[serde(default)]
     pub padding: Padding,
+    /// How far apart the kernel's cells lie. Default 1; more than 1 needs strides of 1.
+    #[serde(default = "one")]
+    pub dilation_rate: Pair,
+    /// Groups of channels, each convolved by itself; both numbers of channels must be multiples.
+    /// Default 1.
+    #[serde(default = "one_group")]
+    pub groups: usize,
     /// Default `linear`.
     #[serde(default)]
     pub activation: Activation,
@@ -52,10 +63,20 @@ pub struct Conv2D {
     /// Default `zeros`.
     #[serde(default = "zeros")]
     pub bias_initializer: Initializer,
+    /// The kernel's penalty. Default none.
+    #[serde(default, skip_serializing_if = "Regularizer::is_none")]
+    pub kernel_regularizer: Regularizer,
+    /// The bias's penalty. Default none.
+    #[serde(default, skip_serializing_if = "Regularizer::is_none")]
+    pub bias_regularizer: Regularizer,
 }
 
-fn one() -> Pair {
+pub(super) fn one() -> Pair {
     1.into()
+}
+
+fn one_group() -> usize {
+    1
 }
 
 pub(super) fn zeros() -> Initializer {
@@ -71,10 +92,14 @@ impl Conv2D {
             kernel_size: kernel_size.into(),
             strides: one(),
             padding: Padding::Valid,
+            dilation_rate: one(),
+            groups: 1,
             activation: Activation::Linear,
             use_bias: true,
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
+            kernel_regularizer: Regularizer::default(),
+            bias_regularizer: Regularizer::default(),
         }
     }
 
@@ -96,6 +121,18 @@ impl Conv2D {
         self
     }
 
+    /// Sets how far apart the kernel's cells lie.
+    pub fn dilation_rate(mut self, dilation_rate: impl Into<Pair>) -> Self {
+        self.dilation_rate = dilation_rate.into();
+        self
+    }
+
+    /// Sets the number of groups.
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+
     /// Sets the activation.
     pub fn activation(mut self, activation: Activation) -> Self {
         self.activation = activation;
@@ -114,13 +151,58 @@ impl Conv2D {
         self
     }
 
-    fn window(&self, input: &[usize]) -> Result<Window, String> {
-        let [ih, iw, _] = image(input)?;
-        if self.filters == 0 {
+    /// Sets the kernel's penalty.
+    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.kernel_regularizer = regularizer;
+        self
+    }
+
+    /// Sets the bias's penalty.
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.bias_regularizer = regularizer;
+        self
+    }
+
+    fn shape(&self, input: &[usize]) -> Result<ConvShape, String> {
+        let [ih, iw, channels] = image(input)?;
+        let (filters, groups) = (self.filters, self.groups);
+        if filters == 0 {
             return Err("filters must be at least 1".into());
         }
-        Window::new([ih, iw], self.kernel_size, self.strides, self.padding)
+        if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
+            return Err(format!(
+                "{channels} input channels and {filters} filters do not fall into {groups} groups: expected a divisor of both"
+            ));
+        }
+        let window = window(
+            [ih, iw],
+            self.kernel_size,
+            self.strides,
+            self.dilation_rate,
+            self.padding,
+        )?;
+        Ok(ConvShape {
+            groups,
+            ..ConvShape::new(window, channels, filters)
+        })
     }
+}
+
+/// The window of a convolution.
+pub(super) fn window(
+    input: [usize; 2],
+    kernel_size: Pair,
+    strides: Pair,
+    dilation_rate: Pair,
+    padding: Padding,
+) -> Result<Window, String> {
+    if strides != one() && dilation_rate != one() {
+        let (Pair([sh, sw]), Pair([dh, dw])) = (strides, dilation_rate);
+        return Err(format!(
+            "strides of {sh}x{sw} and a dilation_rate of {dh}x{dw} do not go together: expected 1 for one of them"
+        ));
+    }
+    Window::dilated(input, (kernel_size, dilation_rate), strides, padding)
 }
 
 impl LayerSpec for Conv2D {
@@ -133,40 +215,30 @@ impl LayerSpec for Conv2D {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-        let window = self.window(input)?;
+        let window = self.shape(input)?.window;
         Ok(vec![window.oh, window.ow, self.filters])
     }
 
     fn parameters(&self, input: &[usize]) -> Vec<ParameterSpec> {
         let Pair([kh, kw]) = self.kernel_size;
         let channels = input.last().copied().unwrap_or(0);
-        let kernel = ParameterSpec {
-            name: "kernel",
-            shape: vec![kh, kw, channels, self.filters],
-            initializer: self.kernel_initializer,
-        };
-        let bias = ParameterSpec {
-            name: "bias",
-            shape: vec![self.filters],
-            initializer: self.bias_initializer,
-        };
+        let kernel = ParameterSpec::new(
+            "kernel",
+            vec![kh, kw, channels / self.groups.max(1), self.filters],
+            self.kernel_initializer,
+        );
+        let bias = ParameterSpec::new("bias", vec![self.filters], self.bias_initializer);
+        let kernel = kernel.regularized(self.kernel_regularizer);
+        let bias = bias.regularized(self.bias_regularizer);
         std::iter::once(kernel)
             .chain(self.use_bias.then_some(bias))
             .collect()
     }
 
     fn lower(&self, b: &mut Builder, x: Value) -> Result<Value, String> {
-        let window = self.window(&x.shape)?;
+        let shape = self.shape(&x.shape)?;
         let kernel = b.parameter("kernel")?;
         let bias = self.use_bias.then(|| b.parameter("bias")).transpose()?;
-        let y = b.conv2d(
-            x,
-            kernel,
-            bias,
-            window,
-            self.filters,
-            self.activation.pointwise(),
-        );
-        Ok(b.softmax_if_wanted(y, self.activation))
+        Ok(b.conv2d(x, kernel, bias, shape, self.activation))
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::conv2d::zeros;
 use super::layer::{LayerSpec, ParameterSpec, yes};
-use super::{Activation, Initializer};
+use super::{Activation, Initializer, Regularizer};
 use crate::plan::{Builder, Value};
 use crate::shape::dims;
 
@@ -41,6 +41,12 @@ pub struct Dense {
     /// Default `zeros`.
     #[serde(default = "zeros")]
     pub bias_initializer: Initializer,
+    /// The kernel's penalty. Default none.
+    #[serde(default, skip_serializing_if = "Regularizer::is_none")]
+    pub kernel_regularizer: Regularizer,
+    /// The bias's penalty. Default none.
+    #[serde(default, skip_serializing_if = "Regularizer::is_none")]
+    pub bias_regularizer: Regularizer,
 }
 
 impl Dense {
@@ -53,6 +59,8 @@ impl Dense {
             use_bias: true,
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
+            kernel_regularizer: Regularizer::default(),
+            bias_regularizer: Regularizer::default(),
         }
     }
 
@@ -79,6 +87,18 @@ impl Dense {
         self.kernel_initializer = initializer;
         self
     }
+
+    /// Sets the kernel's penalty.
+    pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.kernel_regularizer = regularizer;
+        self
+    }
+
+    /// Sets the bias's penalty.
+    pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.bias_regularizer = regularizer;
+        self
+    }
 }
 
 impl LayerSpec for Dense {
@@ -102,16 +122,14 @@ impl LayerSpec for Dense {
     }
 
     fn parameters(&self, input: &[usize]) -> Vec<ParameterSpec> {
-        let kernel = ParameterSpec {
-            name: "kernel",
-            shape: vec![input.iter().product(), self.units],
-            initializer: self.kernel_initializer,
-        };
-        let bias = ParameterSpec {
-            name: "bias",
-            shape: vec![self.units],
-            initializer: self.bias_initializer,
-        };
+        let kernel = ParameterSpec::new(
+            "kernel",
+            vec![input.iter().product(), self.units],
+            self.kernel_initializer,
+        );
+        let bias = ParameterSpec::new("bias", vec![self.units], self.bias_initializer);
+        let kernel = kernel.regularized(self.kernel_regularizer);
+        let bias = bias.regularized(self.bias_regularizer);
         std::iter::once(kernel)
             .chain(self.use_bias.then_some(bias))
             .collect()
@@ -120,7 +138,6 @@ impl LayerSpec for Dense {
     fn lower(&self, b: &mut Builder, x: Value) -> Result<Value, String> {
         let kernel = b.parameter("kernel")?;
         let bias = self.use_bias.then(|| b.parameter("bias")).transpose()?;
-        let y = b.dense(x, kernel, bias, self.units, self.activation.pointwise());
-        Ok(b.softmax_if_wanted(y, self.activation))
+        Ok(b.dense(x, kernel, bias, self.units, self.activation))
     }
 }

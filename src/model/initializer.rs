@@ -8,7 +8,9 @@ use crate::rng::Key;
 /// `fan_in = kh * kw * in` and `fan_out = kh * kw * out`; for a dense kernel `[in, out]` they are
 /// `in` and `out`. Uniform draws lie in `[-limit, limit)`; normal ones are, as in Keras, cut off at
 /// two standard deviations and widened so that the stated deviation holds after the cut.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// In a model file: `kernel_initializer = "he_normal"`, `bias_initializer = { constant = 0.1 }`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Initializer {
     /// `limit = sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio, 2010); the default for kernels.
@@ -24,6 +26,18 @@ pub enum Initializer {
     LecunUniform,
     /// `stddev = sqrt(1 / fan_in)` (LeCun et al., 1998).
     LecunNormal,
+    /// A kernel, seen as a matrix of `fan_in` rows or, for convolutions, `kh * kw * in` rows by
+    /// `out` columns, whose columns (or rows, if there are fewer) are orthogonal and of length one:
+    /// the Q of a matrix of normal draws, the diagonal of its R positive (Saxe et al., 2014).
+    Orthogonal,
+    /// Normal with `stddev = 0.05`, not cut off.
+    RandomNormal,
+    /// `limit = 0.05`.
+    RandomUniform,
+    /// `stddev = 0.05` before the cut at two of them, as in Keras.
+    TruncatedNormal,
+    /// All the same number.
+    Constant(f32),
     /// All zero; the default for biases.
     Zeros,
     /// All one.
@@ -45,6 +59,11 @@ impl Initializer {
             Self::HeNormal => cut_normal(n, (2.0 / fan_in).sqrt(), key),
             Self::LecunUniform => uniform(n, (3.0 / fan_in).sqrt(), key),
             Self::LecunNormal => cut_normal(n, (1.0 / fan_in).sqrt(), key),
+            Self::Orthogonal => orthogonal(shape, key),
+            Self::RandomNormal => (0..n as u32).map(|i| 0.05 * key.normal(i)).collect(),
+            Self::RandomUniform => uniform(n, 0.05, key),
+            Self::TruncatedNormal => cut_normal(n, 0.05 * CUT_DEVIATION, key),
+            Self::Constant(value) => vec![value; n],
             Self::Zeros => vec![0.0; n],
             Self::Ones => vec![1.0; n],
         }
@@ -78,6 +97,37 @@ fn cut_normal(n: usize, deviation: f64, key: Key) -> Vec<f32> {
             .unwrap_or(0.0)
     };
     (0..n).map(|i| draw(i) * scale).collect()
+}
+
+fn orthogonal(shape: &[usize], key: Key) -> Vec<f32> {
+    let columns = shape.last().copied().unwrap_or(1);
+    let rows = shape.iter().product::<usize>() / columns.max(1);
+    // As many vectors as the shorter side has, each as long as the longer one.
+    let (count, length) = (rows.min(columns), rows.max(columns));
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(count);
+    for v in 0..count {
+        let mut draws: Vec<f64> = (0..length)
+            .map(|i| f64::from(key.normal((v * length + i) as u32)))
+            .collect();
+        // Gram and Schmidt's way, twice: once leaves what rounding made of nearly parallel vectors.
+        for _ in 0..2 {
+            for other in &basis {
+                let dot: f64 = draws.iter().zip(other).map(|(a, b)| a * b).sum();
+                let terms = draws.iter_mut().zip(other);
+                terms.for_each(|(a, b)| *a -= dot * b);
+            }
+        }
+        let norm = draws.iter().map(|a| a * a).sum::<f64>().sqrt();
+        draws.iter_mut().for_each(|a| *a /= norm);
+        basis.push(draws);
+    }
+    let cells = (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c)));
+    cells
+        .map(|(r, c)| match rows < columns {
+            true => basis[r][c] as f32,
+            false => basis[c][r] as f32,
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -117,5 +167,38 @@ mod tests {
             "{deviation} {wanted}"
         );
         assert!(largest <= 2.0 * wanted / CUT_DEVIATION);
+    }
+
+    #[test]
+    fn orthogonal_has_orthogonal_columns_or_rows() {
+        let key = Key::new(3).stream(Stream::Init, 2);
+        for shape in [vec![3, 3, 2, 7], vec![40, 40], vec![5, 12], vec![1, 1]] {
+            let columns = shape[shape.len() - 1];
+            let values = Initializer::Orthogonal.fill(&shape, key);
+            let rows = values.len() / columns;
+            let at = |v: usize, i: usize| match rows < columns {
+                true => f64::from(values[v * columns + i]),
+                false => f64::from(values[i * columns + v]),
+            };
+            let (count, length) = (rows.min(columns), rows.max(columns));
+            for (a, b) in (0..count).flat_map(|a| (0..count).map(move |b| (a, b))) {
+                let dot: f64 = (0..length).map(|i| at(a, i) * at(b, i)).sum();
+                let expected = if a == b { 1.0 } else { 0.0 };
+                assert!((dot - expected).abs() < 1e-6, "{shape:?} {a} {b}: {dot}");
+            }
+        }
+    }
+
+    #[test]
+    fn plain_draws_have_keras_spread() {
+        let key = Key::new(3).stream(Stream::Init, 3);
+        let of = |i: Initializer| moments(&i.fill(&[100, 200], key));
+        let (_, deviation, largest) = of(Initializer::RandomNormal);
+        assert!((deviation / 0.05 - 1.0).abs() < 0.02 && largest > 0.15);
+        let (_, deviation, largest) = of(Initializer::TruncatedNormal);
+        assert!((deviation / (0.05 * CUT_DEVIATION) - 1.0).abs() < 0.02 && largest <= 0.1);
+        let (_, _, largest) = of(Initializer::RandomUniform);
+        assert!(largest <= 0.05 && largest > 0.049);
+        assert_eq!(Initializer::Constant(0.25).fill(&[2], key), [0.25, 0.25]);
     }
 }

@@ -3,20 +3,54 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActivationLayer, AveragePooling2D, Conv2D, Dense, Flatten, Initializer, MaxPooling2D,
-    SumPooling2D,
+    ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
+    Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, MaxPooling2D, Regularizer,
+    Rescaling, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use crate::plan::{Builder, Value};
 
 /// A parameter that a layer asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterSpec {
-    /// `kernel` or `bias`.
+    /// `kernel`, `bias`, `gamma`, ...
     pub name: &'static str,
     /// Kernels of convolutions are `[kh, kw, in, out]`, of dense layers `[in, out]`.
     pub shape: Vec<usize>,
     /// How it starts.
     pub initializer: Initializer,
+    /// Whether the optimizer changes it.
+    pub trainable: bool,
+    /// What it adds to the loss.
+    pub regularizer: Regularizer,
+}
+
+impl ParameterSpec {
+    /// A trainable parameter.
+    pub fn new(name: &'static str, shape: Vec<usize>, initializer: Initializer) -> Self {
+        Self {
+            name,
+            shape,
+            initializer,
+            trainable: true,
+            regularizer: Regularizer::default(),
+        }
+    }
+
+    /// The same with a penalty.
+    pub fn regularized(self, regularizer: Regularizer) -> Self {
+        Self {
+            regularizer,
+            ..self
+        }
+    }
+
+    /// The same, but not for the optimizer to change.
+    pub fn not_trainable(self) -> Self {
+        Self {
+            trainable: false,
+            ..self
+        }
+    }
 }
 
 /// The behaviour common to all layers. Shapes are those of one sample: `[h, w, c]` or `[features]`.
@@ -55,6 +89,14 @@ pub enum Layer {
     Flatten(Flatten),
     Dense(Dense),
     Activation(ActivationLayer),
+    GlobalAveragePooling2D(GlobalAveragePooling2D),
+    GlobalMaxPooling2D(GlobalMaxPooling2D),
+    ZeroPadding2D(ZeroPadding2D),
+    Rescaling(Rescaling),
+    Dropout(Dropout),
+    SpatialDropout2D(SpatialDropout2D),
+    BatchNormalization(BatchNormalization),
+    DepthwiseConv2D(DepthwiseConv2D),
 }
 
 impl Layer {
@@ -68,6 +110,14 @@ impl Layer {
             Self::Flatten(l) => l,
             Self::Dense(l) => l,
             Self::Activation(l) => l,
+            Self::GlobalAveragePooling2D(l) => l,
+            Self::GlobalMaxPooling2D(l) => l,
+            Self::ZeroPadding2D(l) => l,
+            Self::Rescaling(l) => l,
+            Self::Dropout(l) => l,
+            Self::SpatialDropout2D(l) => l,
+            Self::BatchNormalization(l) => l,
+            Self::DepthwiseConv2D(l) => l,
         }
     }
 }
@@ -89,7 +139,15 @@ into_layer!(
     SumPooling2D(SumPooling2D),
     Flatten(Flatten),
     Dense(Dense),
-    Activation(ActivationLayer)
+    Activation(ActivationLayer),
+    GlobalAveragePooling2D(GlobalAveragePooling2D),
+    GlobalMaxPooling2D(GlobalMaxPooling2D),
+    ZeroPadding2D(ZeroPadding2D),
+    Rescaling(Rescaling),
+    Dropout(Dropout),
+    SpatialDropout2D(SpatialDropout2D),
+    BatchNormalization(BatchNormalization),
+    DepthwiseConv2D(DepthwiseConv2D)
 );
 
 /// The three sizes of an image-shaped input.

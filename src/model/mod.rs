@@ -6,22 +6,36 @@
 //! changes.
 
 mod activation;
+mod batch_normalization;
 mod conv2d;
 mod dense;
+mod depthwise_conv2d;
+mod dropout;
 mod flatten;
+mod global_pooling2d;
 mod initializer;
 mod layer;
 mod pooling2d;
 mod presets;
+mod regularizer;
+mod rescaling;
 mod sequential;
 mod summary;
+mod zero_padding2d;
 
 pub use activation::{Activation, ActivationLayer};
+pub use batch_normalization::BatchNormalization;
 pub use conv2d::Conv2D;
 pub use dense::Dense;
+pub use depthwise_conv2d::DepthwiseConv2D;
+pub use dropout::{Dropout, SpatialDropout2D};
 pub use flatten::Flatten;
+pub use global_pooling2d::{GlobalAveragePooling2D, GlobalMaxPooling2D, GlobalPooling2D};
 pub use initializer::Initializer;
 pub use layer::{Layer, LayerSpec, ParameterSpec};
 pub use pooling2d::{AveragePooling2D, MaxPooling2D, PoolKind, Pooling2D, SumPooling2D};
 pub use presets::{PRESETS, preset};
+pub use regularizer::Regularizer;
+pub use rescaling::Rescaling;
 pub use sequential::{ResolvedLayer, Sequential};
+pub use zero_padding2d::{Margins, ZeroPadding2D};

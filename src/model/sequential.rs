@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Layer, PRESETS, preset};
+use super::{Layer, PRESETS, ParameterSpec, preset};
 use crate::error::{Error, Result};
 use crate::shape::dims;
 
@@ -150,6 +150,8 @@ impl Sequential {
                 .map_err(|message| Error::layer(&name, message))?;
             check_size(&output).map_err(|message| Error::layer(&name, message))?;
             for parameter in spec.parameters(&shape) {
+                let regularizer = parameter.regularizer.check();
+                regularizer.map_err(|message| Error::layer(&name, message))?;
                 check_size(&parameter.shape).map_err(|message| Error::layer(&name, message))?;
             }
             let input = std::mem::replace(&mut shape, output.clone());
@@ -172,7 +174,7 @@ impl Sequential {
         Ok(last.map(|layer| layer.output).unwrap_or_default())
     }
 
-    /// Number of trainable parameters.
+    /// Number of parameters, trainable or not.
     ///
     /// # Errors
     /// As [`Sequential::resolve`].
@@ -190,13 +192,20 @@ impl Sequential {
 }
 
 impl ResolvedLayer<'_> {
-    /// Number of trainable parameters of this layer.
+    /// Number of parameters of this layer, trainable or not.
     pub fn parameter_count(&self) -> usize {
+        self.count(|_| true)
+    }
+
+    /// Number of parameters of this layer that the optimizer changes.
+    pub fn trainable_count(&self) -> usize {
+        self.count(|p| p.trainable)
+    }
+
+    fn count(&self, counts: impl Fn(&ParameterSpec) -> bool) -> usize {
         let parameters = self.layer.spec().parameters(&self.input);
-        parameters
-            .iter()
-            .map(|p| p.shape.iter().product::<usize>())
-            .sum()
+        let counted = parameters.iter().filter(|p| counts(p));
+        counted.map(|p| p.shape.iter().product::<usize>()).sum()
     }
 }
 
@@ -277,7 +286,11 @@ fn one_line(error: &toml::de::Error, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Conv2D, Dense, Flatten, MaxPooling2D};
+    use crate::model::{
+        Activation, ActivationLayer, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
+        Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, MaxPooling2D,
+        Regularizer, Rescaling, SpatialDropout2D, ZeroPadding2D,
+    };
 
     #[test]
     fn names_follow_keras() {
@@ -341,5 +354,63 @@ mod tests {
             .add(Flatten::new().name("a"))
             .add(Dense::new(1).name("a"));
         assert!(twice.resolve().unwrap_err().to_string().contains("`a`"));
+    }
+
+    #[test]
+    fn every_layer_survives_a_model_file() {
+        let model = Sequential::new([12, 12, 2])
+            .add(Rescaling::new(2.0).offset(-1.0))
+            .add(ZeroPadding2D::new([[1, 0], [2, 3]]))
+            .add(
+                Conv2D::new(4, 3)
+                    .dilation_rate((2, 1))
+                    .groups(2)
+                    .kernel_initializer(Initializer::Constant(0.5))
+                    .kernel_regularizer(Regularizer { l1: 0.5, l2: 0.25 }),
+            )
+            .add(BatchNormalization::new().momentum(0.5).scale(false))
+            .add(SpatialDropout2D::new(0.25))
+            .add(DepthwiseConv2D::new(2).depth_multiplier(2))
+            .add(ActivationLayer::new(Activation::LeakyRelu))
+            .add(GlobalMaxPooling2D::new().keepdims(true))
+            .add(GlobalAveragePooling2D::new())
+            .add(Dropout::new(0.5))
+            .add(Dense::new(3).activation(Activation::Softmax));
+        assert_eq!(Sequential::from_toml(&model.to_toml()).unwrap(), model);
+        let text = "input_shape = [4, 4, 1]\n[[layers]]\ntype = \"ZeroPadding2D\"\npadding = 2\n";
+        let shape = Sequential::from_toml(text).unwrap().output_shape();
+        assert_eq!(shape.unwrap(), [8, 8, 1]);
+    }
+
+    #[track_caller]
+    fn assert_refused(layer: impl Into<Layer>, part: &str) {
+        let model = Sequential::new([8, 8, 3]).add(layer);
+        let message = model.resolve().unwrap_err().to_string();
+        assert!(
+            message.contains(part) && !message.contains('\n'),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn arguments_that_make_no_sense_are_refused_in_one_line() {
+        assert_refused(Dropout::new(1.0), "rate 1 must");
+        assert_refused(SpatialDropout2D::new(-0.5), "rate -0.5 must");
+        assert_refused(
+            Conv2D::new(4, 3).groups(2),
+            "3 input channels and 4 filters",
+        );
+        assert_refused(Conv2D::new(6, 3).groups(0), "0 groups");
+        assert_refused(Conv2D::new(4, 3).strides(2).dilation_rate(2), "2x2");
+        assert_refused(Conv2D::new(4, 3).dilation_rate(0), "0x0");
+        assert_refused(Conv2D::new(4, 3).dilation_rate(4), "9x9");
+        assert_refused(DepthwiseConv2D::new(3).depth_multiplier(0), "at least 1");
+        assert_refused(BatchNormalization::new().momentum(1.5), "momentum 1.5");
+        assert_refused(BatchNormalization::new().epsilon(0.0), "epsilon 0");
+        assert_refused(Rescaling::new(f32::NAN), "finite");
+        let negative = Conv2D::new(4, 3).kernel_regularizer(Regularizer::l2(-1.0));
+        assert_refused(negative, "l2 = -1");
+        let huge = ZeroPadding2D::new([usize::MAX, 0]);
+        assert_refused(huge, "2^31");
     }
 }

@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::Sequential;
+use super::{ResolvedLayer, Sequential};
 use crate::error::Result;
 
+/// The columns' least widths; the first grows with the longest name.
 const WIDTHS: [usize; 3] = [33, 26, 16];
 
 impl Sequential {
@@ -14,13 +15,19 @@ impl Sequential {
     /// As [`Sequential::resolve`].
     pub fn summary(&self) -> Result<String> {
         let mut out = format!("Model: \"{}\"\n", self.name);
+        let layers = self.resolve()?;
+        let title = |l: &ResolvedLayer<'_>| format!("{} ({})", l.name, l.layer.spec().kind());
+        let longest = layers.iter().map(|l| title(l).chars().count() + 2);
+        let mut widths = WIDTHS;
+        widths[0] = longest.fold(widths[0], usize::max);
+        let rule = |left, line, joint, right| rule(widths, [left, line, joint, right]);
+        let row = |bar, cells| row(widths, bar, cells);
         out += &rule('┏', '━', '┳', '┓');
         out += &row(
             '┃',
             ["Layer (type)", "Output Shape", "Param #"].map(String::from),
         );
         out += &rule('┡', '━', '╇', '┩');
-        let layers = self.resolve()?;
         for (i, layer) in layers.iter().enumerate() {
             if i > 0 {
                 out += &rule('├', '─', '┼', '┤');
@@ -29,7 +36,7 @@ impl Sequential {
             out += &row(
                 '│',
                 [
-                    format!("{} ({})", layer.name, layer.layer.spec().kind()),
+                    title(layer),
                     format!("(None, {})", shape.join(", ")),
                     thousands(layer.parameter_count()),
                 ],
@@ -37,20 +44,27 @@ impl Sequential {
         }
         out += &rule('└', '─', '┴', '┘');
         let total = self.parameter_count()?;
-        let kib = total as f64 * 4.0 / 1024.0;
-        let _ = writeln!(out, " Total params: {} ({kib:.2} KB)", thousands(total));
+        let trainable = layers.iter().map(|l| l.trainable_count()).sum();
+        for (what, count) in [
+            ("Total", total),
+            ("Trainable", trainable),
+            ("Non-trainable", total - trainable),
+        ] {
+            let kib = count as f64 * 4.0 / 1024.0;
+            let _ = writeln!(out, " {what} params: {} ({kib:.2} KB)", thousands(count));
+        }
         let _ = writeln!(out, " Input: {}", crate::shape::dims(&self.input_shape));
         Ok(out)
     }
 }
 
-fn rule(left: char, line: char, joint: char, right: char) -> String {
-    let parts = WIDTHS.map(|w| line.to_string().repeat(w));
+fn rule(widths: [usize; 3], [left, line, joint, right]: [char; 4]) -> String {
+    let parts = widths.map(|w| line.to_string().repeat(w));
     format!("{left}{}{right}\n", parts.join(&joint.to_string()))
 }
 
-fn row(bar: char, [name, shape, params]: [String; 3]) -> String {
-    let [a, b, c] = WIDTHS.map(|w| w - 2);
+fn row(widths: [usize; 3], bar: char, [name, shape, params]: [String; 3]) -> String {
+    let [a, b, c] = widths.map(|w| w - 2);
     format!("{bar} {name:<a$} {bar} {shape:<b$} {bar} {params:>c$} {bar}\n")
 }
 
@@ -74,5 +88,16 @@ mod tests {
         assert_eq!(super::thousands(93_322), "93,322");
         assert_eq!(super::thousands(100), "100");
         assert_eq!(super::thousands(1_000_000), "1,000,000");
+    }
+
+    #[test]
+    fn long_names_widen_their_column() {
+        use crate::model::{BatchNormalization, Sequential};
+        let model = Sequential::new([2, 2, 3]).add(BatchNormalization::new());
+        let text = model.summary().unwrap();
+        let table = text.lines().filter(|line| !line.starts_with([' ', 'M']));
+        let widths: Vec<usize> = table.map(|line| line.chars().count()).collect();
+        assert!(widths.iter().all(|&w| w == widths[0]), "{text}");
+        assert!(text.contains(" Non-trainable params: 6 "), "{text}");
     }
 }

@@ -7,7 +7,10 @@
 
 use std::sync::Arc;
 
-use super::{Buffer, BufferId, ConvShape, Element, Op, Plan, PoolShape, Purpose, Role, Through};
+use super::{
+    BatchNorm, Buffer, BufferId, ConvShape, Dropout, Element, Op, Penalty, Plan, PoolShape,
+    Purpose, Role, Through,
+};
 use crate::error::{Error, Result};
 use crate::model::{Activation, PoolKind, Sequential};
 use crate::optimizer::Optimizer;
@@ -22,6 +25,9 @@ pub struct Value {
     pub shape: Vec<usize>,
     /// The pointwise activation that made it.
     activation: Activation,
+    /// What that activation's derivative is a function of: the tensor itself, or what it was made
+    /// from where [`Activation::keeps_input`].
+    kept: BufferId,
 }
 
 impl Value {
@@ -35,7 +41,7 @@ impl Value {
         match self.activation {
             Activation::Linear => None,
             activation => Some(Through {
-                y: self.buffer,
+                y: self.kept,
                 activation,
             }),
         }
@@ -69,6 +75,25 @@ enum Tape {
         y: BufferId,
         width: usize,
     },
+    Dropout {
+        dropout: Dropout,
+        x: Value,
+    },
+    Rescale {
+        scale: f32,
+        x: Value,
+    },
+    BatchNorm(Box<NormTape>),
+}
+
+/// What the backward pass has to know of a batch normalization.
+struct NormTape {
+    norm: BatchNorm,
+    x: Value,
+    mean: BufferId,
+    variance: BufferId,
+    gamma: Option<BufferId>,
+    beta: Option<BufferId>,
 }
 
 /// Makes a [`Plan`], operation by operation.
@@ -78,6 +103,8 @@ pub struct Builder {
     input_gradient: bool,
     layer: String,
     tape: Vec<Tape>,
+    /// Dropouts so far.
+    dropouts: u32,
 }
 
 impl Builder {
@@ -114,6 +141,7 @@ impl Builder {
             input_gradient,
             layer: String::new(),
             tape: Vec::new(),
+            dropouts: 0,
         }
     }
 
@@ -131,8 +159,11 @@ impl Builder {
         }
         let dlogits = self.softmax_cross_entropy(&value, labels);
         let dlogits = dlogits.map_err(|message| Error::layer(&self.layer, message))?;
-        if let (Some(dlogits), Some(optimizer)) = (dlogits, self.optimizer) {
+        if let Some(dlogits) = dlogits {
             self.backward(dlogits);
+        }
+        self.regularize(model)?;
+        if let Some(optimizer) = self.optimizer {
             self.update(optimizer);
         }
         Ok(self.plan)
@@ -159,26 +190,22 @@ impl Builder {
         x: Value,
         w: BufferId,
         bias: Option<BufferId>,
-        window: Window,
-        filters: usize,
+        shape: ConvShape,
         activation: Activation,
     ) -> Value {
-        let shape = ConvShape {
-            window,
-            ic: x.shape.last().copied().unwrap_or(0),
-            oc: filters,
-        };
-        let y = self.value(vec![window.oh, window.ow, filters], activation);
+        let fused = self.fused(activation);
+        let window = &shape.window;
+        let y = self.value(vec![window.oh, window.ow, shape.oc], fused);
         self.plan.ops.push(Op::Conv2dForward {
             shape,
             x: x.buffer,
             w,
             bias,
             y: y.buffer,
-            activation,
+            activation: fused,
         });
         self.tape.push(Tape::Conv2d { shape, x, w, bias });
-        y
+        self.unfused(y, activation, fused)
     }
 
     fn conv2d_backward(
@@ -260,7 +287,8 @@ impl Builder {
         units: usize,
         activation: Activation,
     ) -> Value {
-        let y = self.value(vec![units], activation);
+        let fused = self.fused(activation);
+        let y = self.value(vec![units], fused);
         self.plan.ops.push(Op::DenseForward {
             inputs: x.shape.iter().product(),
             outputs: units,
@@ -268,7 +296,7 @@ impl Builder {
             w,
             bias,
             y: y.buffer,
-            activation,
+            activation: fused,
         });
         self.tape.push(Tape::Dense {
             x,
@@ -276,7 +304,7 @@ impl Builder {
             bias,
             outputs: units,
         });
-        y
+        self.unfused(y, activation, fused)
     }
 
     fn dense_backward(
@@ -318,15 +346,46 @@ impl Builder {
         match activation {
             Activation::Linear => x,
             Activation::Softmax => self.softmax(x),
-            Activation::Relu | Activation::Sigmoid | Activation::Tanh => {
-                let y = self.value(x.shape.clone(), activation);
-                self.plan.ops.push(Op::ActivationForward {
-                    activation,
-                    x: x.buffer,
-                    y: y.buffer,
-                });
-                self.tape.push(Tape::Activation { x });
-                y
+            _ => {
+                let name = self.layer.clone();
+                self.pointwise(name, x, activation)
+            }
+        }
+    }
+
+    fn pointwise(&mut self, name: String, x: Value, activation: Activation) -> Value {
+        let mut y = self.value_named(name, x.shape.clone(), activation);
+        if activation.keeps_input() {
+            y.kept = x.buffer;
+        }
+        self.plan.ops.push(Op::ActivationForward {
+            activation,
+            x: x.buffer,
+            y: y.buffer,
+        });
+        self.tape.push(Tape::Activation { x });
+        y
+    }
+
+    /// What of an activation can be applied where its argument is made: not a softmax, which needs
+    /// a whole row, and in training none that [`Activation::keeps_input`].
+    fn fused(&self, activation: Activation) -> Activation {
+        let training = self.optimizer.is_some();
+        match activation {
+            Activation::Softmax => Activation::Linear,
+            other if training && other.keeps_input() => Activation::Linear,
+            other => other,
+        }
+    }
+
+    /// Applies the activation unless it was `fused`.
+    fn unfused(&mut self, y: Value, activation: Activation, fused: Activation) -> Value {
+        match activation {
+            _ if activation == fused => y,
+            Activation::Softmax => self.softmax(y),
+            _ => {
+                let name = format!("{} {}", self.layer, activation.name());
+                self.pointwise(name, y, activation)
             }
         }
     }
@@ -342,14 +401,6 @@ impl Builder {
             .ops
             .push(Op::ActivationBackward { through, dy, dx });
         dx
-    }
-
-    /// `softmax(x)` if that is the activation, else `x`, which has had its activation already.
-    pub fn softmax_if_wanted(&mut self, x: Value, activation: Activation) -> Value {
-        match activation {
-            Activation::Softmax => self.softmax(x),
-            Activation::Linear | Activation::Relu | Activation::Sigmoid | Activation::Tanh => x,
-        }
     }
 
     fn softmax(&mut self, x: Value) -> Value {
@@ -386,6 +437,165 @@ impl Builder {
             through: x.through(),
         });
         dx
+    }
+
+    // Layers that act in training only, or differently.
+
+    /// Drops cells in training; `width` draws serve a sample. Nothing in inference.
+    pub fn dropout(&mut self, x: Value, rate: f64, width: usize) -> Value {
+        if self.optimizer.is_none() || rate == 0.0 {
+            return x;
+        }
+        let dropout = Dropout {
+            rate,
+            number: self.dropouts,
+            size: x.shape.iter().product(),
+            width,
+        };
+        self.dropouts += 1;
+        let y = self.value(x.shape.clone(), Activation::Linear);
+        self.plan.ops.push(Op::Dropout {
+            dropout,
+            x: x.buffer,
+            y: y.buffer,
+            through: None,
+        });
+        self.tape.push(Tape::Dropout { dropout, x });
+        y
+    }
+
+    fn dropout_backward(&mut self, dy: BufferId, dropout: Dropout, x: &Value) -> BufferId {
+        let dx = self.gradient_of(x);
+        self.plan.ops.push(Op::Dropout {
+            dropout,
+            x: dy,
+            y: dx,
+            through: x.through(),
+        });
+        dx
+    }
+
+    /// `scale * x + offset`.
+    pub fn rescale(&mut self, x: Value, scale: f32, offset: f32) -> Value {
+        let y = self.value(x.shape.clone(), Activation::Linear);
+        self.plan.ops.push(Op::Rescale {
+            scale,
+            offset,
+            x: x.buffer,
+            y: y.buffer,
+            through: None,
+        });
+        self.tape.push(Tape::Rescale { scale, x });
+        y
+    }
+
+    fn rescale_backward(&mut self, dy: BufferId, scale: f32, x: &Value) -> BufferId {
+        let dx = self.gradient_of(x);
+        self.plan.ops.push(Op::Rescale {
+            scale,
+            offset: 0.0,
+            x: dy,
+            y: dx,
+            through: x.through(),
+        });
+        dx
+    }
+
+    /// Batch normalization: by the batch's own statistics in training, which also move the `moving`
+    /// ones by `momentum`, and by the moving ones in inference.
+    pub fn batch_norm(
+        &mut self,
+        x: Value,
+        norm: BatchNorm,
+        (gamma, beta): (Option<BufferId>, Option<BufferId>),
+        (moving, momentum): ([BufferId; 2], f64),
+    ) -> Value {
+        let mut statistics = moving;
+        if self.optimizer.is_some() {
+            statistics = ["mean", "variance"].map(|what| self.per_channel(what, norm.c));
+            self.plan.ops.push(Op::BatchNormStatistics {
+                norm,
+                x: x.buffer,
+                mean: statistics[0],
+                variance: statistics[1],
+                moving,
+                momentum,
+            });
+        }
+        let [mean, variance] = statistics;
+        let y = self.value(x.shape.clone(), Activation::Linear);
+        self.plan.ops.push(Op::BatchNormForward {
+            norm,
+            x: x.buffer,
+            mean,
+            variance,
+            gamma,
+            beta,
+            y: y.buffer,
+        });
+        self.tape.push(Tape::BatchNorm(Box::new(NormTape {
+            norm,
+            x,
+            mean,
+            variance,
+            gamma,
+            beta,
+        })));
+        y
+    }
+
+    fn batch_norm_backward(&mut self, dy: BufferId, tape: NormTape, wants_dx: bool) -> BufferId {
+        let NormTape {
+            norm,
+            x,
+            mean,
+            variance,
+            gamma,
+            beta,
+        } = tape;
+        // The input's gradient needs the sums, whether or not there are parameters to learn.
+        let mut sums = |parameter: Option<BufferId>, what| match parameter {
+            Some(parameter) => self.gradient(parameter),
+            None => self.per_channel(what, norm.c),
+        };
+        let (dgamma, dbeta) = (sums(gamma, "d gamma"), sums(beta, "d beta"));
+        self.plan.ops.push(Op::BatchNormBackwardWeight {
+            norm,
+            x: x.buffer,
+            dy,
+            mean,
+            variance,
+            dgamma,
+            dbeta,
+        });
+        if !wants_dx {
+            return dy;
+        }
+        let name = format!("d {} normalized", self.plan.buffer(x.buffer).name);
+        let dx = match x.through() {
+            Some(_) => {
+                let shape = self.batched(&x.shape);
+                self.buffer(name, shape, Element::F32, Role::Intermediate)
+            }
+            None => self.gradient_of(&x),
+        };
+        self.plan.ops.push(Op::BatchNormBackwardInput {
+            norm,
+            x: x.buffer,
+            dy,
+            mean,
+            variance,
+            gamma,
+            dgamma,
+            dbeta,
+            dx,
+        });
+        self.activation_backward(dx, &x)
+    }
+
+    fn per_channel(&mut self, what: &str, c: usize) -> BufferId {
+        let name = format!("{} {what}", self.layer);
+        self.buffer(name, vec![c], Element::F32, Role::Intermediate)
     }
 
     // Loss and update.
@@ -454,6 +664,9 @@ impl Builder {
                 } => self.dense_backward(dy, (x, w, bias, outputs), wants_dx),
                 Tape::Activation { x } => self.activation_backward(dy, &x),
                 Tape::Softmax { x, y, width } => self.softmax_backward(dy, (x, y, width)),
+                Tape::Dropout { dropout, x } => self.dropout_backward(dy, dropout, &x),
+                Tape::Rescale { scale, x } => self.rescale_backward(dy, scale, &x),
+                Tape::BatchNorm(tape) => self.batch_norm_backward(dy, *tape, wants_dx),
             };
         }
         if self.input_gradient {
@@ -462,9 +675,33 @@ impl Builder {
         }
     }
 
+    fn regularize(&mut self, model: &Sequential) -> Result<()> {
+        let mut penalties = Vec::new();
+        for layer in model.resolve()? {
+            for spec in layer.layer.spec().parameters(&layer.input) {
+                let name = format!("{}/{}", layer.name, spec.name);
+                let number = self.plan.layout.find(&name);
+                let penalized = number.filter(|_| !spec.regularizer.is_none());
+                if let Some(w) = penalized.map(BufferId) {
+                    penalties.push(Penalty {
+                        w,
+                        gradient: self.optimizer.map(|_| self.gradient(w)),
+                        regularizer: spec.regularizer,
+                    });
+                }
+            }
+        }
+        if !penalties.is_empty() {
+            self.plan.ops.push(Op::Regularize { penalties });
+        }
+        Ok(())
+    }
+
     fn update(&mut self, optimizer: Optimizer) {
-        let params: Vec<BufferId> = (0..self.plan.layout.parameters.len())
-            .map(BufferId)
+        let numbered = self.plan.layout.parameters.iter().enumerate();
+        let params: Vec<BufferId> = numbered
+            .filter(|(_, p)| p.trainable)
+            .map(|(i, _)| BufferId(i))
             .collect();
         if params.is_empty() {
             return;
@@ -490,6 +727,7 @@ impl Builder {
             buffer,
             shape: shape.to_vec(),
             activation: Activation::Linear,
+            kept: buffer,
         }
     }
 
@@ -504,10 +742,12 @@ impl Builder {
 
     fn value_named(&mut self, name: String, shape: Vec<usize>, activation: Activation) -> Value {
         let batched = self.batched(&shape);
+        let buffer = self.buffer(name, batched, Element::F32, Role::Intermediate);
         Value {
-            buffer: self.buffer(name, batched, Element::F32, Role::Intermediate),
+            buffer,
             shape,
             activation,
+            kept: buffer,
         }
     }
 
@@ -554,7 +794,12 @@ impl Tape {
     fn has_parameters(&self) -> bool {
         match self {
             Self::Conv2d { .. } | Self::Dense { .. } => true,
-            Self::Pool2d { .. } | Self::Activation { .. } | Self::Softmax { .. } => false,
+            Self::BatchNorm(tape) => tape.gamma.is_some() || tape.beta.is_some(),
+            Self::Pool2d { .. }
+            | Self::Activation { .. }
+            | Self::Softmax { .. }
+            | Self::Dropout { .. }
+            | Self::Rescale { .. } => false,
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::{Plan, Role};
+use super::{Op, Plan, Role};
 use crate::error::{Error, Result};
 
 impl Plan {
     /// Every buffer is written before it is read, each intermediate one once, and no operation
-    /// writes what it reads (but the update, whose purpose that is).
+    /// writes what it reads (but updates and penalties, whose purpose that is).
     ///
     /// # Errors
     /// The operation and the buffer at fault: a mistake in a layer's lowering, not in its use.
@@ -30,11 +30,12 @@ impl Plan {
                 }
             }
             for write in op.writes() {
-                let is_parameter = matches!(self.buffer(write).role, Role::Parameter(_));
-                if !is_parameter && reads.contains(&write) {
+                let is_revised = matches!(self.buffer(write).role, Role::Parameter(_))
+                    || matches!(op, Op::Regularize { .. });
+                if !is_revised && reads.contains(&write) {
                     return fault(i, write.0, "reads and writes");
                 }
-                if !is_parameter && !written.insert(write) {
+                if !is_revised && !written.insert(write) {
                     return fault(i, write.0, "writes twice the");
                 }
             }

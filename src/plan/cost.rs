@@ -10,11 +10,11 @@ impl Plan {
         match op {
             Op::Gather { x, .. } => len(*x),
             Op::Conv2dForward { shape, y, .. } => {
-                2 * len(*y) * (shape.window.taps() * shape.ic) as u64
+                2 * len(*y) * (shape.window.taps() * shape.group()[0]) as u64
             }
             Op::Conv2dBackwardInput { shape, dy, .. }
             | Op::Conv2dBackwardWeight { shape, dy, .. } => {
-                2 * len(*dy) * (shape.window.taps() * shape.ic) as u64
+                2 * len(*dy) * (shape.window.taps() * shape.group()[0]) as u64
             }
             Op::Pool2dForward { shape, y, .. } => len(*y) * shape.window.taps() as u64,
             Op::Pool2dBackward { shape, dy, .. } => len(*dy) * shape.window.taps() as u64,
@@ -32,6 +32,13 @@ impl Plan {
             Op::SoftmaxForward { y, .. } => 4 * len(*y),
             Op::SoftmaxBackward { dx, .. } => 4 * len(*dx),
             Op::SoftmaxCrossEntropy { logits, .. } => 6 * len(*logits),
+            Op::Dropout { y, .. } => len(*y),
+            Op::Rescale { y, .. } => 2 * len(*y),
+            Op::BatchNormStatistics { x, .. } => 4 * len(*x),
+            Op::BatchNormForward { y, .. } => 2 * len(*y),
+            Op::BatchNormBackwardWeight { x, .. } => 5 * len(*x),
+            Op::BatchNormBackwardInput { x, .. } => 6 * len(*x),
+            Op::Regularize { penalties } => penalties.iter().map(|p| 6 * len(p.w)).sum(),
             Op::Update { params, .. } => params.iter().map(|&p| 10 * len(p)).sum(),
         }
     }

@@ -14,7 +14,7 @@ mod print;
 use std::sync::Arc;
 
 pub use builder::{Builder, Value};
-pub use op::{ConvShape, Op, PoolShape, Through};
+pub use op::{BatchNorm, ConvShape, Dropout, Op, Penalty, PoolShape, Through};
 
 use crate::error::{Error, Result};
 use crate::model::Sequential;

@@ -2,11 +2,13 @@
 //!
 //! `n` is the batch, images are `[n, h, w, c]`, kernels `[kh, kw, ic, oc]` or `[in, out]`; `dx` is
 //! the gradient of the loss by `x`. Rows of the batch past the valid ones hold zeros on entry and
-//! get a zero gradient from the loss, so no other operation has to know about short batches.
+//! get a zero gradient from the loss, so that of the others only batch normalization, whose
+//! statistics are the valid rows', and the penalties have to know about short batches.
 
 use super::BufferId;
-use crate::model::{Activation, PoolKind};
+use crate::model::{Activation, PoolKind, Regularizer};
 use crate::optimizer::Optimizer;
+use crate::rng::Key;
 use crate::shape::Window;
 
 /// The sizes of a convolution.
@@ -18,6 +20,36 @@ pub struct ConvShape {
     pub ic: usize,
     /// Output channels.
     pub oc: usize,
+    /// Groups of channels: the outputs of one see only its own inputs. The kernel then holds
+    /// `ic / groups` input channels.
+    pub groups: usize,
+}
+
+impl ConvShape {
+    /// A convolution of one group.
+    pub fn new(window: Window, ic: usize, oc: usize) -> Self {
+        Self {
+            window,
+            ic,
+            oc,
+            groups: 1,
+        }
+    }
+
+    /// Input and output channels of a group.
+    pub fn group(&self) -> [usize; 2] {
+        [self.ic / self.groups, self.oc / self.groups]
+    }
+
+    /// Elements of the kernel.
+    pub fn kernel_len(&self) -> usize {
+        self.window.taps() * self.group()[0] * self.oc
+    }
+
+    /// One group, and a window without gaps.
+    pub fn is_plain(&self) -> bool {
+        self.groups == 1 && (self.window.dh, self.window.dw) == (1, 1)
+    }
 }
 
 /// The sizes of a pool.
@@ -31,12 +63,66 @@ pub struct PoolShape {
     pub kind: PoolKind,
 }
 
-/// A gradient that goes on through the activation that made `y`: the result is multiplied by the
-/// activation's derivative, which is a function of `y`. It is fused into the operation that makes
-/// the gradient, so that a layer's backward pass starts at its own pre-activation.
+/// The penalty on one parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Penalty {
+    /// The parameter.
+    pub w: BufferId,
+    /// Its gradient, in training.
+    pub gradient: Option<BufferId>,
+    /// How much it costs.
+    pub regularizer: Regularizer,
+}
+
+/// What a dropout draws: one number for each of `width` places of a sample, which repeat until all
+/// its `size` cells have one. Cell `i` of the batch is kept where
+/// `key.bits_of(i / size * width + i % width, number) >= rate * 2^32`, under the step's key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// The share to drop, from 0 to less than 1.
+    pub rate: f64,
+    /// The dropout's number in its plan, so that no two draw the same.
+    pub number: u32,
+    /// Cells of a sample.
+    pub size: usize,
+    /// Draws for a sample: `size`, or one for each channel.
+    pub width: usize,
+}
+
+impl Dropout {
+    /// Draws below it are dropped.
+    pub fn threshold(&self) -> u32 {
+        (self.rate * f64::from(1 << 16) * f64::from(1 << 16)) as u32
+    }
+
+    /// What is kept is multiplied with this.
+    pub fn scale(&self) -> f64 {
+        1.0 / (1.0 - self.rate)
+    }
+
+    /// Whether cell `i` of the batch is kept.
+    pub fn keeps(&self, key: Key, i: usize) -> bool {
+        let draw = i / self.size * self.width + i % self.width;
+        key.bits_of(draw as u32, self.number) >= self.threshold()
+    }
+}
+
+/// The sizes of a batch normalization.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// Channels, the last axis.
+    pub c: usize,
+    /// What is added to the variance.
+    pub epsilon: f64,
+}
+
+/// A gradient that goes on through an activation: the result is multiplied by the activation's
+/// derivative, a function of `y`. It is fused into the operation that makes the gradient, so that a
+/// layer's backward pass starts at its own pre-activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Through {
-    /// The activation's output, of the gradient's shape.
+    /// Of the gradient's shape: the activation's output, or its input where
+    /// [`Activation::keeps_input`].
     pub y: BufferId,
     /// A pointwise activation other than linear.
     pub activation: Activation,
@@ -49,7 +135,7 @@ pub enum Op {
     /// `x[r, ..] = image[order[offset + r], ..] / 255`, `labels[r] = label[order[offset + r]]` for
     /// the valid rows `r`; zeros in the others.
     Gather { x: BufferId, labels: BufferId },
-    /// `y = f(x ⋆ w + bias)`.
+    /// `y = f(x ⋆ w + bias)`; see [`ConvShape`] for groups. A window's cells lie `dh`, `dw` apart.
     Conv2dForward {
         shape: ConvShape,
         x: BufferId,
@@ -161,6 +247,72 @@ pub enum Op {
         dlogits: Option<BufferId>,
         class_weights: Option<Vec<f32>>,
     },
+    /// `y = x / (1 - rate)` where a draw keeps the cell, else 0; see [`Dropout`]. The backward pass
+    /// is the same of the gradient, with the same draws: `dx = f'(through) * dropout(dy)`.
+    Dropout {
+        dropout: Dropout,
+        x: BufferId,
+        y: BufferId,
+        through: Option<Through>,
+    },
+    /// `y = f'(through) * (scale * x + offset)`; the backward pass is the same of the gradient, without
+    /// the offset.
+    Rescale {
+        scale: f32,
+        offset: f32,
+        x: BufferId,
+        y: BufferId,
+        through: Option<Through>,
+    },
+    /// Over the `m` cells of the valid rows, channel by channel: `mean = Σ x / m`,
+    /// `variance = Σ (x - mean)² / m`, and
+    /// `moving = momentum * moving + (1 - momentum) * (mean, variance)`.
+    BatchNormStatistics {
+        norm: BatchNorm,
+        x: BufferId,
+        mean: BufferId,
+        variance: BufferId,
+        moving: [BufferId; 2],
+        momentum: f64,
+    },
+    /// `y = gamma * x̂ + beta` with `x̂ = (x - mean) / sqrt(variance + epsilon)`, channel by channel;
+    /// without gamma and beta 1 and 0 stand for them.
+    BatchNormForward {
+        norm: BatchNorm,
+        x: BufferId,
+        mean: BufferId,
+        variance: BufferId,
+        gamma: Option<BufferId>,
+        beta: Option<BufferId>,
+        y: BufferId,
+    },
+    /// Over the cells of the valid rows: `dgamma = Σ dy * x̂`, `dbeta = Σ dy`.
+    BatchNormBackwardWeight {
+        norm: BatchNorm,
+        x: BufferId,
+        dy: BufferId,
+        mean: BufferId,
+        variance: BufferId,
+        dgamma: BufferId,
+        dbeta: BufferId,
+    },
+    /// `dx = gamma / sqrt(variance + epsilon) * (dy - dbeta / m - x̂ * dgamma / m)` in the `m` cells of
+    /// the valid rows, 0 in the others.
+    BatchNormBackwardInput {
+        norm: BatchNorm,
+        x: BufferId,
+        dy: BufferId,
+        mean: BufferId,
+        variance: BufferId,
+        gamma: Option<BufferId>,
+        dgamma: BufferId,
+        dbeta: BufferId,
+        dx: BufferId,
+    },
+    /// For each penalty: the step's loss grows by `rows * (l1 * Σ |w| + l2 * Σ w²)`, so that the mean
+    /// over the rows grows by the penalty, and in training the gradient by
+    /// `l1 * sign(w) + 2 * l2 * w`.
+    Regularize { penalties: Vec<Penalty> },
     /// One optimizer step over all parameters; see [`Optimizer`] for the formulas.
     Update {
         optimizer: Optimizer,
@@ -187,6 +339,13 @@ impl Op {
             Self::SoftmaxForward { .. } => "softmax_forward",
             Self::SoftmaxBackward { .. } => "softmax_backward",
             Self::SoftmaxCrossEntropy { .. } => "softmax_cross_entropy",
+            Self::Dropout { .. } => "dropout",
+            Self::Rescale { .. } => "rescale",
+            Self::BatchNormStatistics { .. } => "batch_norm_statistics",
+            Self::BatchNormForward { .. } => "batch_norm_forward",
+            Self::BatchNormBackwardWeight { .. } => "batch_norm_backward_weight",
+            Self::BatchNormBackwardInput { .. } => "batch_norm_backward_input",
+            Self::Regularize { .. } => "regularize",
             Self::Update { optimizer, .. } => match optimizer {
                 Optimizer::Sgd { .. } => "sgd_update",
                 Optimizer::RmsProp { .. } => "rmsprop_update",
@@ -211,6 +370,13 @@ impl Op {
         "softmax_forward",
         "softmax_backward",
         "softmax_cross_entropy",
+        "dropout",
+        "rescale",
+        "batch_norm_statistics",
+        "batch_norm_forward",
+        "batch_norm_backward_weight",
+        "batch_norm_backward_input",
+        "regularize",
         "sgd_update",
         "rmsprop_update",
         "adam_update",
@@ -245,6 +411,45 @@ impl Op {
                 dy, y: p, through, ..
             } => [*dy, *p].into_iter().chain(y(through)).collect(),
             Self::SoftmaxCrossEntropy { logits, labels, .. } => vec![*logits, *labels],
+            Self::Dropout { x, through, .. } | Self::Rescale { x, through, .. } => {
+                [*x].into_iter().chain(y(through)).collect()
+            }
+            Self::BatchNormStatistics { x, moving, .. } => vec![*x, moving[0], moving[1]],
+            Self::BatchNormForward {
+                x,
+                mean,
+                variance,
+                gamma,
+                beta,
+                ..
+            } => {
+                let learnt = gamma.iter().chain(beta).copied();
+                [*x, *mean, *variance].into_iter().chain(learnt).collect()
+            }
+            Self::BatchNormBackwardWeight {
+                x,
+                dy,
+                mean,
+                variance,
+                ..
+            } => vec![*x, *dy, *mean, *variance],
+            Self::BatchNormBackwardInput {
+                x,
+                dy,
+                mean,
+                variance,
+                gamma,
+                dgamma,
+                dbeta,
+                ..
+            } => {
+                let all = [*x, *dy, *mean, *variance, *dgamma, *dbeta];
+                all.into_iter().chain(*gamma).collect()
+            }
+            Self::Regularize { penalties } => {
+                let weights = penalties.iter().map(|p| p.w);
+                weights.chain(self.writes()).collect()
+            }
             Self::Update {
                 params, gradients, ..
             } => params.iter().chain(gradients).copied().collect(),
@@ -274,6 +479,20 @@ impl Op {
                 dlogits,
                 ..
             } => [*probabilities].into_iter().chain(*dlogits).collect(),
+            Self::Dropout { y, .. }
+            | Self::Rescale { y, .. }
+            | Self::BatchNormForward { y, .. } => {
+                vec![*y]
+            }
+            Self::BatchNormStatistics {
+                mean,
+                variance,
+                moving,
+                ..
+            } => vec![*mean, *variance, moving[0], moving[1]],
+            Self::BatchNormBackwardWeight { dgamma, dbeta, .. } => vec![*dgamma, *dbeta],
+            Self::BatchNormBackwardInput { dx, .. } => vec![*dx],
+            Self::Regularize { penalties } => penalties.iter().filter_map(|p| p.gradient).collect(),
             Self::Update { params, .. } => params.clone(),
         }
     }

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Program, Step};
+use crate::rng::Key;
 
 /// Finished steps are looked for after this many steps, or after this time if it comes first.
 const LOOK_EVERY: (usize, Duration) = (16, Duration::from_millis(100));
@@ -326,12 +327,14 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let optimizer = self.options.optimizer;
         let rate = callbacks.learning_rate(position, optimizer.learning_rate())?;
         let optimizer = optimizer.with_learning_rate(rate);
+        let number = steps_before + position.step as u64 + 1;
         let step = Step {
             program: fit.program,
             data,
             offset,
             rows,
-            rate: optimizer.rate(steps_before + position.step as u64 + 1),
+            rate: optimizer.rate(number),
+            key: Key::of_step(self.options.seed, number),
         };
         Ok((step, rate))
     }

@@ -11,6 +11,7 @@ use super::{Mean, Trainer};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::exec::{Executor, Step};
+use crate::rng::Key;
 
 /// Metrics are fetched after this many steps.
 const FETCH_EVERY: usize = 16;
@@ -97,6 +98,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             offset,
             rows,
             rate: 0.0,
+            key: Key::of_step(0, 1),
         })
     }
 

@@ -6,6 +6,7 @@ use super::trainer::Pass;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor, Program, Step, Values};
 use crate::plan::{BufferId, Op, Plan};
+use crate::rng::Key;
 use crate::shape::dims;
 
 /// What the model says of one image.
@@ -73,6 +74,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             offset: 0,
             rows,
             rate: 0.0,
+            key: Key::of_step(0, 1),
         };
         self.executor.run(ops, &step)?;
         // What it measured against the labels of zero is of no interest.

@@ -9,6 +9,7 @@ use super::{Callback, Evaluation, History, Mean, Trainer};
 use crate::data::{Dataset, Generator};
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor, Step};
+use crate::rng::Key;
 
 impl<E: Executor + ?Sized> Trainer<E> {
     /// Trains on the batches of a generator for [`Options::epochs`](super::Options::epochs) more
@@ -83,6 +84,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
                     offset,
                     rows,
                     rate: 0.0,
+                    key: Key::of_step(0, 1),
                 })?;
                 let last = i + 1 == total;
                 for metrics in self.executor.completed(last)? {

@@ -15,6 +15,8 @@ struct Conv {
     kernel: [usize; 2],
     strides: [usize; 2],
     padding: Padding,
+    dilation: [usize; 2],
+    groups: usize,
 }
 
 /// A convolution with strides of one and `valid` padding.
@@ -27,12 +29,22 @@ fn conv(n: usize, input: [usize; 2], [ic, oc]: [usize; 2], kernel: [usize; 2]) -
         kernel,
         strides: [1, 1],
         padding: Padding::Valid,
+        dilation: [1, 1],
+        groups: 1,
     }
 }
 
 impl Conv {
     fn strides(self, strides: [usize; 2]) -> Self {
         Self { strides, ..self }
+    }
+
+    fn dilation(self, dilation: [usize; 2]) -> Self {
+        Self { dilation, ..self }
+    }
+
+    fn groups(self, groups: usize) -> Self {
+        Self { groups, ..self }
     }
 
     fn same(self) -> Self {
@@ -43,9 +55,9 @@ impl Conv {
     }
 
     fn shape(&self) -> ConvShape {
-        let window = Window::new(
+        let window = Window::dilated(
             self.input,
-            self.kernel.into(),
+            (self.kernel.into(), self.dilation.into()),
             self.strides.into(),
             self.padding,
         );
@@ -53,16 +65,22 @@ impl Conv {
             window: window.expect("every window of the table fits"),
             ic: self.ic,
             oc: self.oc,
+            groups: self.groups,
         }
     }
 
     fn vars(&self) -> String {
         let ([ih, iw], [kh, kw], [sh, sw]) = (self.input, self.kernel, self.strides);
         let padding = format!("{:?}", self.padding).to_lowercase();
-        format!(
+        let mut vars = format!(
             "n={} in={ih}x{iw}x{} oc={} kernel={kh}x{kw} strides={sh}x{sw} padding={padding}",
             self.n, self.ic, self.oc
-        )
+        );
+        if !self.shape().is_plain() {
+            let [dh, dw] = self.dilation;
+            vars += &format!(" dilation={dh}x{dw} groups={}", self.groups);
+        }
+        vars
     }
 
     fn x_shape(&self) -> [usize; 4] {
@@ -75,7 +93,12 @@ impl Conv {
     }
 
     fn w_shape(&self) -> [usize; 4] {
-        [self.kernel[0], self.kernel[1], self.ic, self.oc]
+        [
+            self.kernel[0],
+            self.kernel[1],
+            self.ic / self.groups,
+            self.oc,
+        ]
     }
 }
 
@@ -126,6 +149,25 @@ fn table() -> Vec<Conv> {
         conv(1, [5, 5], [65, 33], [3, 3]),
         conv(1, [7, 7], [32, 64], [3, 3]).strides([2, 2]).same(),
         conv(1, [12, 12], [16, 16], [3, 3]),
+        // Gaps in the window.
+        conv(2, [11, 9], [3, 5], [3, 3]).dilation([2, 2]),
+        conv(2, [11, 9], [3, 5], [3, 3]).dilation([2, 3]).same(),
+        conv(1, [7, 13], [4, 8], [2, 5]).dilation([3, 1]).same(),
+        conv(1, [5, 5], [2, 4], [3, 3]).dilation([4, 4]).same(),
+        // Groups of channels, and each channel by itself.
+        conv(2, [7, 7], [4, 6], [3, 3]).groups(2),
+        conv(2, [7, 5], [6, 3], [3, 2]).groups(3).same(),
+        conv(1, [9, 9], [8, 8], [3, 3])
+            .groups(4)
+            .strides([2, 2])
+            .same(),
+        conv(2, [7, 7], [5, 5], [3, 3]).groups(5),
+        conv(2, [8, 7], [3, 6], [3, 3]).groups(3).same(),
+        conv(1, [9, 7], [4, 8], [2, 3])
+            .groups(4)
+            .dilation([2, 1])
+            .same(),
+        conv(3, [5, 5], [32, 32], [3, 3]).groups(32).strides([2, 1]),
         // A batch past a workgroup.
         conv(65, [3, 3], [1, 2], [3, 3]),
         conv(17, [4, 4], [2, 8], [3, 3]).same(),

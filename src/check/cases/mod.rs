@@ -6,10 +6,13 @@
 //! of their own, by name.
 
 mod activation;
+mod batch_norm;
 mod conv2d;
 mod dense;
+mod dropout;
 mod gather;
 mod pool2d;
+mod regularize;
 mod softmax;
 mod update;
 
@@ -27,6 +30,9 @@ pub fn all() -> Vec<Case> {
         dense::cases(),
         activation::cases(),
         softmax::cases(),
+        dropout::cases(),
+        batch_norm::cases(),
+        regularize::cases(),
         update::cases(),
     ];
     families.into_iter().flatten().collect()
@@ -39,22 +45,24 @@ pub fn of(op: &str) -> Vec<Case> {
     cases
 }
 
-/// The activations that work cell by cell and do something.
-const POINTWISE: [Activation; 3] = [Activation::Relu, Activation::Sigmoid, Activation::Tanh];
+const POINTWISE: [Activation; 9] = Activation::POINTWISE;
 
 /// `None`, and each activation that a gradient can go on through.
 fn each_through() -> impl Iterator<Item = Option<Activation>> {
     std::iter::once(None).chain(POINTWISE.map(Some))
 }
 
-/// An activation's output of this shape, as a gradient's way to go on through it. One cell in
+/// What an activation keeps, of this shape, as a gradient's way to go on through it. One cell in
 /// eight of a ReLU's is exactly zero.
 fn through(b: &mut CaseBuilder, shape: &[usize], f: Option<Activation>) -> Option<Through> {
     let activation = f?;
     let inputs = b.uniform(shape.iter().product());
-    let values = inputs.into_iter().enumerate().map(|(i, x)| match i % 8 {
-        7 => activation.apply(0.0) as f32,
-        _ => activation.apply(f64::from(2.0 * x)) as f32,
+    let values = inputs.into_iter().enumerate().map(|(i, x)| {
+        let x = if i % 8 == 7 { 0.0 } else { 2.0 * x };
+        match activation.keeps_input() {
+            true => x,
+            false => activation.apply(x.into()) as f32,
+        }
     });
     let values = values.collect();
     let y = b.input_of("through", shape, values);

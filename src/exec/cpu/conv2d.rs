@@ -190,11 +190,8 @@ pub(super) fn forward(
             },
         });
     });
-    match activation {
-        Activation::Linear | Activation::Relu => {}
-        Activation::Sigmoid | Activation::Tanh | Activation::Softmax => {
-            activation::apply(activation, y);
-        }
+    if activation != Activation::Relu {
+        activation::apply(activation, y);
     }
 }
 

@@ -9,8 +9,11 @@
 //! order: any number of threads gives the same bytes.
 
 mod activation;
+mod batch_norm;
 mod conv2d;
+mod conv2d_grouped;
 mod dense;
+mod dropout;
 mod gather;
 mod peak;
 mod pool2d;
@@ -31,7 +34,7 @@ use super::Description;
 use super::host::{HostExecutor, Kernels, Memory};
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
-use crate::plan::{BufferId, Op};
+use crate::plan::{BufferId, Op, Penalty};
 
 /// An executor on the CPU.
 pub type CpuExecutor = HostExecutor<Cpu>;
@@ -81,24 +84,52 @@ impl Cpu {
     }
 }
 
-/// Runs each stretch of operations that work on rows, and the updates between them.
+/// Runs each stretch of operations that work on rows, and those between them that need the whole
+/// batch.
 fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut Memory<'_>) {
-    for ops in ops.split_inclusive(|op| matches!(op, Op::Update { .. })) {
-        let (update, by_rows) = match ops.split_last() {
-            Some((
-                Op::Update {
-                    optimizer,
-                    params,
-                    gradients,
-                },
-                before,
-            )) => (Some((optimizer, params, gradients)), before),
+    for ops in ops.split_inclusive(needs_all_rows) {
+        let (whole, by_rows) = match ops.split_last() {
+            Some((op, before)) if needs_all_rows(op) => (Some(op), before),
             _ => (None, ops),
         };
         rows::run(arch, workspace, by_rows, memory);
         weights::run(arch, workspace, by_rows, memory);
-        if let Some((optimizer, params, gradients)) = update {
-            run_update(arch, optimizer, params, gradients, memory);
+        match whole {
+            Some(Op::Update {
+                optimizer,
+                params,
+                gradients,
+            }) => run_update(arch, optimizer, params, gradients, memory),
+            Some(Op::Regularize { penalties }) => regularize(penalties, memory),
+            Some(op) => batch_norm::run(op, memory),
+            None => {}
+        }
+    }
+}
+
+/// Whether an operation needs what was made of every row before it.
+fn needs_all_rows(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Update { .. }
+            | Op::Regularize { .. }
+            | Op::BatchNormStatistics { .. }
+            | Op::BatchNormBackwardWeight { .. }
+    )
+}
+
+fn regularize(penalties: &[Penalty], memory: &mut Memory<'_>) {
+    for penalty in penalties {
+        let rule = penalty.regularizer;
+        let w = memory.floats(penalty.w);
+        let cost = rule.penalty(w.iter().map(|&w| w.into()));
+        memory.metrics.loss_sum += (memory.rows as f64 * cost) as f32;
+        if let Some(id) = penalty.gradient {
+            let mut gradient = memory.take(id);
+            for (g, &w) in gradient.iter_mut().zip(memory.floats(penalty.w)) {
+                *g += rule.gradient(w.into()) as f32;
+            }
+            memory.put(id, gradient);
         }
     }
 }

@@ -10,9 +10,10 @@ use std::ops::Range;
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::batch_norm::Channels;
 use super::softmax::Loss;
 use super::weights::WeightGradient;
-use super::{activation, conv2d, dense, gather, pool2d, scratch, softmax};
+use super::{activation, conv2d, conv2d_grouped, dense, dropout, gather, pool2d, scratch, softmax};
 use crate::exec::host::Memory;
 use crate::plan::{BufferId, Op, Through};
 
@@ -159,9 +160,16 @@ fn written_rows(op: &Op) -> ([Option<BufferId>; 2], Option<BufferId>) {
             dlogits,
             ..
         } => ([Some(probabilities), dlogits], None),
-        Op::Conv2dBackwardWeight { .. } | Op::DenseBackwardWeight { .. } | Op::Update { .. } => {
-            ([None, None], None)
+        Op::Dropout { y, .. } | Op::Rescale { y, .. } | Op::BatchNormForward { y, .. } => {
+            ([Some(y), None], None)
         }
+        Op::BatchNormBackwardInput { dx, .. } => ([Some(dx), None], None),
+        Op::Conv2dBackwardWeight { .. }
+        | Op::DenseBackwardWeight { .. }
+        | Op::BatchNormStatistics { .. }
+        | Op::BatchNormBackwardWeight { .. }
+        | Op::Regularize { .. }
+        | Op::Update { .. } => ([None, None], None),
     }
 }
 
@@ -173,6 +181,8 @@ fn pack(arch: Arch, ops: &[Op], packed: &mut Vec<Vec<f32>>, memory: &Memory<'_>)
         .par_iter_mut()
         .zip(ops)
         .for_each(|(packed, op)| match *op {
+            Op::Conv2dForward { shape, .. } | Op::Conv2dBackwardInput { shape, .. }
+                if !shape.is_plain() => {}
             Op::Conv2dForward { shape, w, bias, .. } => {
                 conv2d::pack_forward(arch, &shape, floats(w), bias.map(floats), packed);
             }
@@ -202,6 +212,13 @@ fn pack(arch: Arch, ops: &[Op], packed: &mut Vec<Vec<f32>>, memory: &Memory<'_>)
             | Op::SoftmaxForward { .. }
             | Op::SoftmaxBackward { .. }
             | Op::SoftmaxCrossEntropy { .. }
+            | Op::Dropout { .. }
+            | Op::Rescale { .. }
+            | Op::BatchNormStatistics { .. }
+            | Op::BatchNormForward { .. }
+            | Op::BatchNormBackwardWeight { .. }
+            | Op::BatchNormBackwardInput { .. }
+            | Op::Regularize { .. }
             | Op::Update { .. } => {}
         });
 }
@@ -336,6 +353,35 @@ impl Group<'_> {
         let packed = &stage.packed[number];
         match *op {
             Op::Gather { x, labels } => self.gather(stage, x, labels, block),
+            Op::Conv2dForward {
+                shape,
+                x,
+                w,
+                bias,
+                y,
+                activation,
+            } if !shape.is_plain() => {
+                let all = |id| stage.memory.floats(id);
+                self.write(y, block, |own, y| {
+                    let x = own.floats(stage, x, block);
+                    let kernel = (all(w), bias.map(all));
+                    arch.dispatch(|| conv2d_grouped::forward(&shape, x, kernel, activation, y));
+                });
+            }
+            Op::Conv2dBackwardInput {
+                shape,
+                dy,
+                w,
+                dx,
+                through,
+            } if !shape.is_plain() => {
+                let w = stage.memory.floats(w);
+                self.write(dx, block, |own, dx| {
+                    let dy = own.floats(stage, dy, block);
+                    arch.dispatch(|| conv2d_grouped::backward_input(&shape, dy, w, dx));
+                    own.through(stage, through, block, dx);
+                });
+            }
             Op::Conv2dForward {
                 shape,
                 x,
@@ -494,8 +540,97 @@ impl Group<'_> {
                     });
                 }
             }
-            // Not an operation on rows; it stands between the stretches of those that are.
-            Op::Update { .. } => {}
+            Op::Dropout {
+                dropout,
+                x,
+                y,
+                through,
+            } => {
+                let draws = (stage.memory.key, block.start);
+                self.write(y, block, |own, y| {
+                    dropout::apply(arch, &dropout, draws, own.floats(stage, x, block), y);
+                    own.through(stage, through, block, y);
+                });
+            }
+            Op::Rescale {
+                scale,
+                offset,
+                x,
+                y,
+                through,
+            } => {
+                self.write(y, block, |own, y| {
+                    for (x, y) in own.floats(stage, x, block).iter().zip(&mut *y) {
+                        *y = scale * x + offset;
+                    }
+                    own.through(stage, through, block, y);
+                });
+            }
+            Op::BatchNormForward { .. } | Op::BatchNormBackwardInput { .. } => {
+                self.batch_norm(stage, op, block);
+            }
+            // Not operations on rows; they stand between the stretches of those that are.
+            Op::BatchNormStatistics { .. }
+            | Op::BatchNormBackwardWeight { .. }
+            | Op::Regularize { .. }
+            | Op::Update { .. } => {}
+        }
+    }
+
+    fn batch_norm(&mut self, stage: &Stage<'_>, op: &Op, block: &Range<usize>) {
+        let all = |id: BufferId| stage.memory.floats(id);
+        match *op {
+            Op::BatchNormForward {
+                norm,
+                x,
+                mean,
+                variance,
+                gamma,
+                beta,
+                y,
+            } => {
+                let channels = Channels {
+                    norm,
+                    mean: all(mean),
+                    variance: all(variance),
+                    gamma: gamma.map(all),
+                };
+                self.write(y, block, |own, y| {
+                    let x = own.floats(stage, x, block);
+                    channels.forward(stage.arch, x, beta.map(all), y);
+                });
+            }
+            Op::BatchNormBackwardInput {
+                norm,
+                x,
+                dy,
+                mean,
+                variance,
+                gamma,
+                dgamma,
+                dbeta,
+                dx,
+            } => {
+                let channels = Channels {
+                    norm,
+                    mean: all(mean),
+                    variance: all(variance),
+                    gamma: gamma.map(all),
+                };
+                self.write(dx, block, |own, dx| {
+                    let (x, dy) = (own.floats(stage, x, block), own.floats(stage, dy, block));
+                    let row = dx.len() / block.len();
+                    let rows = stage.memory.rows;
+                    let valid = rows.saturating_sub(block.start).min(block.len()) * row;
+                    let (now, rest) = dx.split_at_mut(valid);
+                    let sums = [dgamma, dbeta].map(all);
+                    let cells = rows * row / norm.c;
+                    let inputs = (&x[..valid], &dy[..valid]);
+                    channels.backward_input(stage.arch, inputs, sums, cells, now);
+                    rest.fill(0.0);
+                });
+            }
+            _ => {}
         }
     }
 

@@ -3,7 +3,10 @@ use std::sync::Arc;
 use super::{Cpu, CpuExecutor, conv2d, pool2d, softmax, tile};
 use crate::data::Dataset;
 use crate::exec::{Executor, Step};
-use crate::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, PoolKind, Sequential};
+use crate::model::{
+    Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, PoolKind,
+    Sequential,
+};
 use crate::optimizer::Optimizer;
 use crate::plan::{ConvShape, Plan, PoolShape, Purpose};
 use crate::rng::{Key, Stream};
@@ -39,7 +42,7 @@ fn windows() -> impl Iterator<Item = Window> {
 fn conv_shapes() -> Vec<ConvShape> {
     let channels = [(1, 1), (3, 5), (1, 32), (8, 16), (5, 17), (16, 24), (33, 7)];
     windows()
-        .flat_map(|window| channels.map(|(ic, oc)| ConvShape { window, ic, oc }))
+        .flat_map(|window| channels.map(|(ic, oc)| ConvShape::new(window, ic, oc)))
         .collect()
 }
 
@@ -245,6 +248,9 @@ fn trained_hash(threads: usize) -> String {
                 .activation(Activation::Relu),
         )
         .add(MaxPooling2D::new(2))
+        .add(BatchNormalization::new())
+        .add(Dropout::new(0.25))
+        .add(Conv2D::new(20, 3).padding(Padding::Same).groups(4))
         .add(Conv2D::new(140, 3).strides(2).activation(Activation::Tanh))
         .add(Flatten::new())
         .add(Dense::new(70).activation(Activation::Relu))
@@ -269,6 +275,7 @@ fn trained_hash(threads: usize) -> String {
             offset: t % 2 * 37,
             rows: [37, 23][t % 2],
             rate: optimizer.rate(t as u64 + 1),
+            key: Key::of_step(3, t as u64 + 1),
         };
         executor.enqueue(&step).unwrap();
     }

@@ -10,7 +10,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::rows::Workspace;
-use super::{conv2d, dense, scratch};
+use super::{conv2d, conv2d_grouped, dense, scratch};
 use crate::exec::host::Memory;
 use crate::plan::{BufferId, ConvShape, Op};
 
@@ -76,18 +76,25 @@ impl WeightGradient {
             | Op::SoftmaxForward { .. }
             | Op::SoftmaxBackward { .. }
             | Op::SoftmaxCrossEntropy { .. }
+            | Op::Dropout { .. }
+            | Op::Rescale { .. }
+            | Op::BatchNormStatistics { .. }
+            | Op::BatchNormForward { .. }
+            | Op::BatchNormBackwardWeight { .. }
+            | Op::BatchNormBackwardInput { .. }
+            | Op::Regularize { .. }
             | Op::Update { .. } => None,
         }
     }
 
     /// Elements of the kernel.
     pub fn len(&self) -> usize {
-        self.shape.window.taps() * self.shape.ic * self.shape.oc
+        self.shape.kernel_len()
     }
 
     /// Whether it is cut by samples.
     pub fn by_samples(&self) -> bool {
-        self.len() <= SMALL
+        self.len() <= SMALL || !self.shape.is_plain()
     }
 
     /// Kernel and bias, one after the other.
@@ -102,6 +109,12 @@ impl WeightGradient {
         let frames = conv2d::framed_len(shape, samples);
         let vectors = conv2d::whole_vectors_len(arch, shape, dy.len());
         let (dw, dbias) = sums.split_at_mut(self.len());
+        if !dbias.is_empty() {
+            conv2d::backward_bias(arch, dy, dbias);
+        }
+        if !shape.is_plain() {
+            return arch.dispatch(|| conv2d_grouped::backward_weight(shape, x, dy, dw));
+        }
         scratch::with(frames + vectors, |copy| {
             let (frames, vectors) = copy.split_at_mut(frames);
             let x = conv2d::framed(shape, x, frames);
@@ -109,9 +122,6 @@ impl WeightGradient {
             let rows = 0..self.len() / shape.oc;
             conv2d::backward_weight(arch, shape, x, dy, rows, dw);
         });
-        if !dbias.is_empty() {
-            conv2d::backward_bias(arch, dy, dbias);
-        }
     }
 
     /// Sets the gradient from the whole batch.

@@ -54,6 +54,8 @@ pub struct StepParams {
     pub slot: u32,
     /// The rate that the optimizer multiplies with.
     pub rate: f32,
+    /// The key of the step's draws.
+    pub key: [u32; 2],
 }
 
 /// The slots on the device.
@@ -560,6 +562,7 @@ impl GpuDevice {
                 rows: step.rows as u32,
                 slot: (first + i) as u32,
                 rate: step.rate,
+                key: step.key.words(),
             };
             bytes[i * SLOT_BYTES..][..size_of::<StepParams>()]
                 .copy_from_slice(bytemuck::bytes_of(&params));

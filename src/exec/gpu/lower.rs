@@ -1,6 +1,7 @@
 //! From operations to kernel calls: the table that names, for each operation, what runs.
 
 use super::kernel::Call;
+use super::lower_layers;
 use super::texels::Texel;
 use super::tile::{Beside, Correlation, Pool, Unpool, WeightGradient, cell_width};
 use super::tuning::Tuning;
@@ -56,9 +57,10 @@ pub struct Block {
 }
 
 /// Whether operations run one by one, or as a step in which neighbours are fused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
     /// Each operation writes what the plan says. For tests, fixtures and comparison.
+    #[default]
     Alone,
     /// A convolution and the max pool behind it are one call; what lies between is not written.
     Step,
@@ -73,6 +75,9 @@ pub struct Lowered {
     pub pending: Vec<std::ops::Range<usize>>,
     /// The blocks that are sums of partials.
     pub blocks: Vec<Block>,
+    /// How many of those a call before the optimizer's has summed.
+    summed: usize,
+    mode: Mode,
     /// Floats of partial gradients.
     pub partials: usize,
     /// The pools that are fused with the convolution before them.
@@ -116,7 +121,10 @@ const BLOCK: usize = 64;
 impl Lowered {
     /// The calls of `plan` for an adapter with this tuning.
     pub fn new(plan: &Plan, tuning: &Tuning, mode: Mode) -> Self {
-        let mut lowered = Self::default();
+        let mut lowered = Self {
+            mode,
+            ..Self::default()
+        };
         if mode == Mode::Step && !tuning.naive {
             lowered.fused = fused_pools(plan, tuning);
             lowered.dense_behind = dense_behind(plan);
@@ -130,11 +138,22 @@ impl Lowered {
         lowered
     }
 
+    /// The call that sums what partials there are, for operations of a step that need whole gradients
+    /// before the optimizer does.
+    fn sum_now(&mut self, tuning: &Tuning) -> Option<Call<Slot>> {
+        let rest = self.summed..self.blocks.len();
+        if self.mode == Mode::Alone || rest.is_empty() {
+            return None;
+        }
+        self.summed = rest.end;
+        Some(Self::reduce(tuning, rest))
+    }
+
     /// All blocks of the arena in their order, for the optimizer of a step: it sums the partials on
     /// the way.
     pub fn arena(&self, plan: &Plan) -> Vec<Block> {
         let mut arena = vec![Block::default(); plan.layout.len.div_ceil(BLOCK)];
-        for block in &self.blocks {
+        for block in &self.blocks[self.summed..] {
             arena[block.to as usize * 4 / BLOCK] = *block;
         }
         arena
@@ -332,6 +351,19 @@ impl Lowered {
                 )
                 .table("class_weight", class_weights.as_deref().unwrap_or_default()),
             ],
+            Op::Dropout { .. }
+            | Op::Rescale { .. }
+            | Op::BatchNormStatistics { .. }
+            | Op::BatchNormForward { .. }
+            | Op::BatchNormBackwardWeight { .. }
+            | Op::BatchNormBackwardInput { .. } => lower_layers::calls(plan, tuning, op),
+            Op::Regularize { penalties } => {
+                let sum = self.sum_now(tuning);
+                let calls = penalties
+                    .iter()
+                    .map(|p| lower_layers::regularize(plan, tuning, p));
+                sum.into_iter().chain(calls).collect()
+            }
             Op::Update { optimizer, .. } => vec![update(plan, tuning, optimizer)],
         }
     }
@@ -362,7 +394,8 @@ impl Lowered {
             gradient.dy = (live.0 / size.0, live.1 / size.1);
             gradient.pool = Some(size);
         }
-        let tile = gradient.tile(tuning).filter(|_| !tuning.naive);
+        let is_tiled = !tuning.naive && shape.is_plain();
+        let tile = is_tiled.then(|| gradient.tile(tuning)).flatten();
         let Some(tile) = tile else {
             return naive_backward_weight((batch, shape), [x, dy, dw], dbias);
         };
@@ -430,6 +463,8 @@ fn dense(batch: usize, inputs: usize, outputs: usize) -> (usize, ConvShape) {
         kw: 1,
         sh: 1,
         sw: 1,
+        dh: 1,
+        dw: 1,
         pad_top: 0,
         pad_left: 0,
         oh: batch,
@@ -439,6 +474,7 @@ fn dense(batch: usize, inputs: usize, outputs: usize) -> (usize, ConvShape) {
         window,
         ic: inputs,
         oc: outputs,
+        groups: 1,
     };
     (1, shape)
 }
@@ -450,11 +486,17 @@ fn activation_number(activation: Activation) -> usize {
         Activation::Relu => 1,
         Activation::Sigmoid => 2,
         Activation::Tanh => 3,
+        Activation::LeakyRelu => 4,
+        Activation::Elu => 5,
+        Activation::Selu => 6,
+        Activation::Gelu => 7,
+        Activation::Silu => 8,
+        Activation::Softplus => 9,
     }
 }
 
 /// Constants and buffer of a `through`, with a stand-in where there is none.
-fn through_parts(
+pub(super) fn through_parts(
     through: Option<Through>,
     stand_in: BufferId,
 ) -> ([(&'static str, usize); 2], Slot) {
@@ -473,7 +515,7 @@ fn through_parts(
     }
 }
 
-fn window_sizes(w: &Window) -> [(&'static str, usize); 10] {
+fn window_sizes(w: &Window) -> [(&'static str, usize); 12] {
     [
         ("IH", w.ih),
         ("IW", w.iw),
@@ -481,6 +523,8 @@ fn window_sizes(w: &Window) -> [(&'static str, usize); 10] {
         ("KW", w.kw),
         ("SH", w.sh),
         ("SW", w.sw),
+        ("DH", w.dh),
+        ("DW", w.dw),
         ("PAD_TOP", w.pad_top),
         ("PAD_LEFT", w.pad_left),
         ("OH", w.oh),
@@ -508,6 +552,7 @@ fn naive_conv2d(entry: &'static str, (batch, shape): (usize, ConvShape)) -> Call
     Call::new(entry, CONV2D)
         .sizes(&window_sizes(&shape.window))
         .sizes(&[("BATCH", batch), ("IC", shape.ic), ("OC", shape.oc)])
+        .sizes(&[("GROUPS", shape.groups)])
 }
 
 fn conv2d_forward(
@@ -537,8 +582,11 @@ fn conv2d_forward(
         unpool: None,
     };
     let buffers = ([x, w, out], beside);
-    let tiled = forward(batch, &shape, size).call(entry, tuning, epilogue, buffers);
-    if let Some(tiled) = tiled.filter(|_| !tuning.naive) {
+    let tiled = match tuning.naive || !shape.is_plain() {
+        true => None,
+        false => forward(batch, &shape, size).call(entry, tuning, epilogue, buffers),
+    };
+    if let Some(tiled) = tiled {
         return tiled.sizes(&sizes);
     }
     let window = shape.window;
@@ -591,7 +639,9 @@ fn fused_pools(plan: &Plan, tuning: &Tuning) -> Vec<FusedPool> {
             },
         ) if between == x && shape.kind == PoolKind::Max && tiles(&shape.window) => {
             let size = (shape.window.kh, shape.window.kw);
-            if !forward(plan.batch, conv, Some((size, true))).is_possible(tuning) {
+            if !conv.is_plain()
+                || !forward(plan.batch, conv, Some((size, true))).is_possible(tuning)
+            {
                 return None;
             }
             let others = plan.ops.iter().filter(|op| op.reads().contains(between));
@@ -635,7 +685,7 @@ fn fused_pool(
         // Only tiled kernels can take the pool's backward pass in.
         let takes_it_in = |op: &Op| match op {
             Op::Conv2dBackwardWeight { shape, .. } => {
-                shape.window.taps() <= tuning.weight_accumulators
+                shape.is_plain() && shape.window.taps() <= tuning.weight_accumulators
             }
             Op::Conv2dBackwardInput { shape, .. } => {
                 cell_width(shape.ic) == cell_width(shape.oc)
@@ -664,7 +714,7 @@ fn tiles(w: &Window) -> bool {
 }
 
 /// The correlation that the gradient of a convolution's input is; none at larger strides, where most
-/// taps meet nothing, and where padding is wider than the kernel.
+/// taps meet nothing, where padding is wider than the kernel, and with groups or gaps.
 fn backward_input(
     batch: usize,
     shape: &ConvShape,
@@ -672,7 +722,7 @@ fn backward_input(
     unpool: Option<Unpool>,
 ) -> Option<Correlation> {
     let window = shape.window;
-    if (window.sh, window.sw) != (1, 1) {
+    if (window.sh, window.sw) != (1, 1) || !shape.is_plain() {
         return None;
     }
     Some(Correlation {
@@ -756,7 +806,7 @@ fn naive_backward_weight(
             .read(Slot::Buffer(dy))
             .write(Slot::Buffer(out))
     };
-    let weights = shape.window.taps() * shape.ic * shape.oc;
+    let weights = shape.kernel_len();
     let bias = dbias.map(|dbias| call("conv2d_backward_bias", shape.oc, dbias));
     [call("conv2d_backward_weight", weights, dw)]
         .into_iter()
@@ -964,7 +1014,7 @@ fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Slot> {
     };
     let nesterov = matches!(optimizer, Optimizer::Sgd { nesterov: true, .. });
     let numbers = numbers.map(|(name, value)| (name, value as f32));
-    let cells = plan.layout.len / 4;
+    let cells = plan.layout.trainable / 4;
     let text = concat!(
         include_str!("../../../shaders/partials.wgsl"),
         include_str!("../../../shaders/update.wgsl")

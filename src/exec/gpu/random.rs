@@ -20,7 +20,11 @@ impl GpuDevice {
             usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC,
             mapped_at_creation: false,
         });
-        let call = Call::new("random_bits", include_str!("../../../shaders/rng.wgsl"))
+        let text = concat!(
+            include_str!("../../../shaders/rng.wgsl"),
+            include_str!("../../../shaders/random_bits.wgsl")
+        );
+        let call = Call::new("random_bits", text)
             .sizes(&[("LEN", n), ("KEY_0", key_0), ("KEY_1", key_1)])
             .invocations(n)
             .write(());

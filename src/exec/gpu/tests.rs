@@ -10,8 +10,9 @@ use super::kernel::Access;
 use super::lower::{Block, Lowered, Mode};
 use super::tuning::Tuning;
 use crate::model::{
-    Activation, AveragePooling2D, Conv2D, Dense, Flatten, MaxPooling2D, Sequential, SumPooling2D,
-    preset,
+    Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
+    Flatten, GlobalAveragePooling2D, MaxPooling2D, Regularizer, Rescaling, Sequential,
+    SpatialDropout2D, SumPooling2D, ZeroPadding2D, preset,
 };
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
@@ -39,8 +40,26 @@ fn awkward() -> Sequential {
         .add(MaxPooling2D::new(3).strides(2).padding(Padding::Same))
         .add(Conv2D::new(5, 1).activation(Activation::Softmax))
         .add(SumPooling2D::new(2))
-        .add(Flatten::new())
+        .add(BatchNormalization::new())
+        .add(ZeroPadding2D::new([[1, 0], [2, 3]]))
+        .add(Rescaling::new(2.0).offset(-1.0))
+        .add(Conv2D::new(8, 2).activation(Activation::Gelu))
+        .add(
+            Conv2D::new(8, 2)
+                .padding(Padding::Same)
+                .dilation_rate(2)
+                .groups(2),
+        )
+        .add(
+            DepthwiseConv2D::new(3)
+                .padding(Padding::Same)
+                .depthwise_regularizer(Regularizer::l2(0.01)),
+        )
+        .add(BatchNormalization::new().scale(false).center(false))
+        .add(SpatialDropout2D::new(0.25))
+        .add(GlobalAveragePooling2D::new())
         .add(Dense::new(7).activation(Activation::Relu))
+        .add(Dropout::new(0.5))
         .add(Dense::new(10).activation(Activation::Softmax))
 }
 
@@ -148,6 +167,7 @@ fn the_structs_of_shaders_match_their_rust_twins() {
         ("rows", offset_of!(StepParams, rows)),
         ("slot", offset_of!(StepParams, slot)),
         ("rate", offset_of!(StepParams, rate)),
+        ("key", offset_of!(StepParams, key)),
     ];
     assert_eq!(
         members(&gather, "Step"),
@@ -239,7 +259,7 @@ fn every_operation_of_a_step_is_carried_by_a_kernel() {
 }
 
 #[test]
-fn a_fused_pool_is_carried_by_its_convolution() {
+fn what_is_fused_is_carried_by_its_neighbour() {
     let model = preset("mnist-cnn").unwrap();
     let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 4).unwrap();
     let lowered = Lowered::new(&plan, &Tuning::HARDWARE, Mode::Step);
@@ -249,6 +269,8 @@ fn a_fused_pool_is_carried_by_its_convolution() {
     let expected = [
         ["pool2d_forward", "conv2d_forward"],
         ["pool2d_forward", "conv2d_forward"],
+        ["dense_backward_input", "softmax_cross_entropy"],
+        ["pool2d_backward", "conv2d_backward_weight"],
         ["pool2d_backward", "conv2d_backward_weight"],
     ];
     assert_eq!(fused.map(names).collect::<Vec<_>>(), expected);

@@ -36,7 +36,7 @@ pub(super) fn backward_input(batch: usize, shape: &ConvShape, dy: &[f32], w: &[f
 
 /// `dw[ky, kx, ic, oc] = Σ_{n, oy, ox} x[n, iy, ix, ic] * dy[n, oy, ox, oc]`.
 pub(super) fn backward_weight(batch: usize, shape: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f64> {
-    let mut dw = vec![0.0; shape.window.taps() * shape.ic * shape.oc];
+    let mut dw = vec![0.0; shape.kernel_len()];
     for_each_product(batch, shape, |x_at, w_at, y_at| {
         dw[w_at] += f64::from(x[x_at]) * f64::from(dy[y_at]);
     });
@@ -47,9 +47,10 @@ pub(super) fn backward_weight(batch: usize, shape: &ConvShape, x: &[f32], dy: &[
 /// it is a term of. Forward and both backward passes are sums over the same triples: each of the
 /// three tensors gathers the products of the other two.
 fn for_each_product(batch: usize, shape: &ConvShape, mut product: impl FnMut(usize, usize, usize)) {
-    let ConvShape { window, ic, oc } = *shape;
+    let ConvShape { window, ic, oc, .. } = *shape;
+    let [group_ic, group_oc] = shape.group();
     let x_shape = [batch, window.ih, window.iw, ic];
-    let w_shape = [window.kh, window.kw, ic, oc];
+    let w_shape = [window.kh, window.kw, group_ic, oc];
     let y_shape = [batch, window.oh, window.ow, oc];
     for n in 0..batch {
         for oy in 0..window.oh {
@@ -57,8 +58,9 @@ fn for_each_product(batch: usize, shape: &ConvShape, mut product: impl FnMut(usi
                 for cell in window.cells(oy, ox) {
                     for i in 0..ic {
                         let x_at = at(x_shape, [n, cell.iy, cell.ix, i]);
-                        for o in 0..oc {
-                            let w_at = at(w_shape, [cell.ky, cell.kx, i, o]);
+                        // The outputs of the group that input `i` belongs to.
+                        for o in (0..group_oc).map(|o| i / group_ic * group_oc + o) {
+                            let w_at = at(w_shape, [cell.ky, cell.kx, i % group_ic, o]);
                             product(x_at, w_at, at(y_shape, [n, oy, ox, o]));
                         }
                     }
@@ -75,7 +77,7 @@ mod tests {
 
     fn shape(input: [usize; 2], padding: Padding, ic: usize, oc: usize) -> ConvShape {
         let window = Window::new(input, 2.into(), 1.into(), padding).unwrap();
-        ConvShape { window, ic, oc }
+        ConvShape::new(window, ic, oc)
     }
 
     const X: [f32; 9] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0];
@@ -108,6 +110,23 @@ mod tests {
         w[12..].copy_from_slice(&[1.0, 10.0, 100.0, 1000.0]);
         let y = forward(1, &shape, &x, &w, None, Activation::Linear);
         assert_eq!(y, [302.0, 3020.0]);
+    }
+
+    #[test]
+    fn groups_see_only_their_own_channels() {
+        let window = Window::new([1, 1], 1.into(), 1.into(), Padding::Valid).unwrap();
+        let shape = ConvShape {
+            groups: 2,
+            ..ConvShape::new(window, 4, 2)
+        };
+        // The kernel is [1, 1, 2, 2]: input in the group, output.
+        let (x, w) = ([1.0, 2.0, 3.0, 4.0], [1.0, 10.0, 100.0, 1000.0]);
+        let y = forward(1, &shape, &x, &w, None, Activation::Linear);
+        assert_eq!(y, [201.0, 4030.0]);
+        let dx = backward_input(1, &shape, &[1.0, 2.0], &w);
+        assert_eq!(dx, [1.0, 100.0, 20.0, 2000.0]);
+        let dw = backward_weight(1, &shape, &x, &[1.0, 2.0]);
+        assert_eq!(dw, [1.0, 6.0, 2.0, 8.0]);
     }
 
     #[test]

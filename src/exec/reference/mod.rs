@@ -6,8 +6,10 @@
 //! tensors that it makes.
 
 mod activation;
+mod batch_norm;
 mod conv2d;
 mod dense;
+mod dropout;
 mod gather;
 mod pool2d;
 mod softmax;
@@ -15,6 +17,7 @@ mod update;
 
 use std::sync::Arc;
 
+use self::batch_norm::Normal;
 use super::Description;
 use super::host::{HostExecutor, Kernels, Memory};
 use crate::plan::{BufferId, Op, Through};
@@ -185,13 +188,122 @@ impl Kernels for Reference {
                     m.put(*dlogits, loss.dlogits);
                 }
             }
+            Op::Dropout {
+                dropout,
+                x,
+                y,
+                through,
+            } => {
+                let out = dropout::apply(dropout, m.key, m.floats(*x));
+                put_gradient(m, *y, out, through.as_ref());
+            }
+            Op::Rescale {
+                scale,
+                offset,
+                x,
+                y,
+                through,
+            } => {
+                let cell = |&x: &f32| f64::from(x) * f64::from(*scale) + f64::from(*offset);
+                let out = m.floats(*x).iter().map(cell).collect();
+                put_gradient(m, *y, out, through.as_ref());
+            }
+            Op::BatchNormStatistics {
+                norm,
+                x,
+                mean,
+                variance,
+                moving,
+                momentum,
+            } => {
+                let now = batch_norm::statistics(norm, valid(m, *x));
+                let ids = [*mean, *variance].into_iter().zip(moving);
+                for ((id, &moving), now) in ids.zip(now) {
+                    let moved = batch_norm::moved(*momentum, m.floats(moving), &now);
+                    m.put(moving, moved);
+                    m.put(id, rounded(now));
+                }
+            }
+            Op::BatchNormForward {
+                norm,
+                x,
+                mean,
+                variance,
+                gamma,
+                beta,
+                y,
+            } => {
+                let normal = Normal {
+                    norm: *norm,
+                    x: m.floats(*x),
+                    mean: m.floats(*mean),
+                    variance: m.floats(*variance),
+                };
+                let out = normal.forward(optional(m, gamma), optional(m, beta));
+                m.put(*y, out);
+            }
+            Op::BatchNormBackwardWeight {
+                norm,
+                x,
+                dy,
+                mean,
+                variance,
+                dgamma,
+                dbeta,
+            } => {
+                let normal = Normal {
+                    norm: *norm,
+                    x: valid(m, *x),
+                    mean: m.floats(*mean),
+                    variance: m.floats(*variance),
+                };
+                let [gamma, beta] = normal.backward_weight(m.floats(*dy));
+                m.put(*dgamma, rounded(gamma));
+                m.put(*dbeta, rounded(beta));
+            }
+            Op::BatchNormBackwardInput {
+                norm,
+                x,
+                dy,
+                mean,
+                variance,
+                gamma,
+                dgamma,
+                dbeta,
+                dx,
+            } => {
+                let normal = Normal {
+                    norm: *norm,
+                    x: valid(m, *x),
+                    mean: m.floats(*mean),
+                    variance: m.floats(*variance),
+                };
+                let sums = [*dgamma, *dbeta].map(|id| m.floats(id));
+                let mut out = normal.backward_input(m.floats(*dy), optional(m, gamma), sums);
+                out.resize(m.floats(*x).len(), 0.0);
+                m.put(*dx, rounded(out));
+            }
+            Op::Regularize { penalties } => {
+                for penalty in penalties {
+                    let rule = penalty.regularizer;
+                    let w: Vec<f64> = m.floats(penalty.w).iter().map(|&w| w.into()).collect();
+                    let cost = m.rows as f64 * rule.penalty(w.iter().copied());
+                    m.metrics.loss_sum = (f64::from(m.metrics.loss_sum) + cost) as f32;
+                    if let Some(id) = penalty.gradient {
+                        let pairs = m.floats(id).iter().zip(w);
+                        let sums = pairs.map(|(&g, w)| f64::from(g) + rule.gradient(w));
+                        let sums = rounded(sums.collect());
+                        m.put(id, sums);
+                    }
+                }
+            }
             Op::Update {
                 optimizer,
                 params,
                 gradients,
             } => {
-                // The operation names all parameters in the layout's order, as the moments lie.
-                for (i, (&w, &g)) in params.iter().zip(gradients).enumerate() {
+                for (&w, &g) in params.iter().zip(gradients) {
+                    let Some(i) = m.parameter(w) else { continue };
                     let mut weights = m.take(w);
                     let mut moments = std::mem::take(&mut m.moments[i]);
                     update::step(optimizer, m.rate, &mut weights, &mut moments, m.floats(g));
@@ -201,6 +313,12 @@ impl Kernels for Reference {
             }
         }
     }
+}
+
+/// The valid rows of a tensor.
+fn valid<'a>(m: &'a Memory<'_>, id: BufferId) -> &'a [f32] {
+    let all = m.floats(id);
+    &all[..all.len() / m.batch * m.rows]
 }
 
 fn optional<'a>(m: &'a Memory<'_>, id: &Option<BufferId>) -> Option<&'a [f32]> {

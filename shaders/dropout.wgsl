@@ -1,0 +1,31 @@
+// dropout: y = x / (1 - rate) where a draw keeps the cell, else 0.
+//
+//   keep[e] = random_words(step.key, e / SIZE * DRAWS + e % DRAWS, NUMBER) >= THRESHOLD
+//
+// SIZE floats make a sample, and DRAWS draws serve it: as many as it has floats, or its channels where
+// whole feature maps are dropped. The backward pass is the same of the gradient, with the same draws,
+// and goes on through an activation: dx = f'(through) * dropout(dy).
+//
+// One invocation makes one Cell. Host constants: LEN in Cells, WIDTH floats of a Cell, SIZE, DRAWS,
+// NUMBER (the dropout's own in the plan), THRESHOLD, SCALE, ACTIVATION, HAS_THROUGH. The host puts
+// rng.wgsl before this, and declares load_x(i) and load_through(i).
+
+@group(1) @binding(0) var<storage, read_write> out: array<Cell>;
+
+@compute @workgroup_size(WORKGROUP)
+fn dropout(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = flat_index(workgroup, local);
+    if i >= LEN {
+        return;
+    }
+    let e = i * WIDTH + LANES;
+    let bits = random_words(step.key, e / SIZE * DRAWS + e % DRAWS, NUMBER);
+    var v = select(Cell(0.0), SCALE * load_x(i), bits >= Words(THRESHOLD));
+    if HAS_THROUGH == 1u {
+        v *= derivative(ACTIVATION, load_through(i));
+    }
+    out[i] = v;
+}

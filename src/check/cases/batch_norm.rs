@@ -1,0 +1,135 @@
+//! Batch normalization: channels that fill vectors and do not, short batches, one cell.
+
+use super::super::case::{Case, CaseBuilder};
+use crate::exec::Values;
+use crate::plan::{BatchNorm, BufferId, Op};
+
+/// Batch, valid rows, cells of a sample, channels.
+const TABLE: [[usize; 4]; 12] = [
+    [1, 1, 1, 1],
+    [4, 4, 1, 7],
+    [64, 64, 1, 64],
+    [64, 33, 1, 10],
+    [3, 3, 25, 3],
+    [5, 4, 49, 4],
+    [2, 1, 63, 5],
+    [2, 2, 65, 8],
+    [7, 7, 11, 65],
+    [17, 16, 9, 32],
+    [2, 2, 676, 32],
+    [257, 255, 1, 2],
+];
+
+/// Which of gamma and beta there are.
+const LEARNT: [(bool, bool); 3] = [(false, false), (true, false), (false, true)];
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    cases.extend(TABLE.map(|row| statistics(row, 0.0)));
+    // Far from zero: a sum of squares less a squared sum would lose everything.
+    cases.push(statistics([5, 4, 49, 4], 100.0));
+    cases.extend(TABLE.map(|row| forward(row, (true, true))));
+    cases.extend(LEARNT.map(|learnt| forward([3, 3, 25, 3], learnt)));
+    cases.extend(TABLE.map(backward_weight));
+    cases.extend(TABLE.map(|row| backward_input(row, true)));
+    cases.push(backward_input([3, 2, 25, 3], false));
+    cases
+}
+
+fn vars([n, rows, cells, c]: [usize; 4]) -> String {
+    format!("n={n} rows={rows} cells={cells} c={c}")
+}
+
+fn norm(c: usize) -> BatchNorm {
+    BatchNorm { c, epsilon: 1e-3 }
+}
+
+fn statistics(row: [usize; 4], shift: f32) -> Case {
+    let [n, rows, cells, c] = row;
+    let mut b = CaseBuilder::new(n).rows(rows);
+    let moving = ["moving_mean", "moving_variance"].map(|name| b.parameter(name, &[c]));
+    let x = b.uniform(n * cells * c);
+    let x = x.into_iter().map(|x| x + shift).collect();
+    let op = Op::BatchNormStatistics {
+        norm: norm(c),
+        x: b.input_of("x", &[n, cells, c], x),
+        mean: b.output("mean", &[c]),
+        variance: b.output("variance", &[c]),
+        moving,
+        momentum: 0.75,
+    };
+    b.finish(op, &format!("{} shift={shift}", vars(row)))
+}
+
+/// Some channels' means and variances.
+fn known(b: &mut CaseBuilder, c: usize) -> [BufferId; 2] {
+    let mean = b.input("mean", &[c]);
+    let variance = b.uniform(c);
+    let variance = variance.into_iter().map(|v| v.abs() + 0.01).collect();
+    [mean, b.input_of("variance", &[c], variance)]
+}
+
+fn forward(row: [usize; 4], (scale, center): (bool, bool)) -> Case {
+    let [n, rows, cells, c] = row;
+    let mut b = CaseBuilder::new(n).rows(rows);
+    let gamma = scale.then(|| b.parameter("gamma", &[c]));
+    let beta = center.then(|| b.parameter("beta", &[c]));
+    let [mean, variance] = known(&mut b, c);
+    let op = Op::BatchNormForward {
+        norm: norm(c),
+        x: b.input("x", &[n, cells, c]),
+        mean,
+        variance,
+        gamma,
+        beta,
+        y: b.output("y", &[n, cells, c]),
+    };
+    b.finish(op, &format!("{} scale={scale} center={center}", vars(row)))
+}
+
+fn backward_weight(row: [usize; 4]) -> Case {
+    let [n, rows, cells, c] = row;
+    let mut b = CaseBuilder::new(n).rows(rows);
+    let [gamma, beta] = ["gamma", "beta"].map(|name| b.parameter(name, &[c]));
+    let [mean, variance] = known(&mut b, c);
+    let op = Op::BatchNormBackwardWeight {
+        norm: norm(c),
+        x: b.input("x", &[n, cells, c]),
+        dy: b.input("dy", &[n, cells, c]),
+        mean,
+        variance,
+        dgamma: b.gradient(gamma),
+        dbeta: b.gradient(beta),
+    };
+    b.finish(op, &vars(row))
+}
+
+fn backward_input(row: [usize; 4], scale: bool) -> Case {
+    let [n, rows, cells, c] = row;
+    let mut b = CaseBuilder::new(n).rows(rows);
+    let gamma = scale.then(|| b.parameter("gamma", &[c]));
+    let beta = b.parameter("beta", &[c]);
+    let [mean, variance] = known(&mut b, c);
+    let dgamma = match gamma {
+        Some(gamma) => {
+            let (id, values) = (b.gradient(gamma), b.uniform(c));
+            b.fill(id, Values::F32(values));
+            id
+        }
+        None => b.input("d gamma", &[c]),
+    };
+    let (dbeta, values) = (b.gradient(beta), b.uniform(c));
+    b.fill(dbeta, Values::F32(values));
+    let op = Op::BatchNormBackwardInput {
+        norm: norm(c),
+        x: b.input("x", &[n, cells, c]),
+        dy: b.input("dy", &[n, cells, c]),
+        mean,
+        variance,
+        gamma,
+        dgamma,
+        dbeta,
+        dx: b.output("dx", &[n, cells, c]),
+    };
+    b.finish(op, &format!("{} scale={scale}", vars(row)))
+}

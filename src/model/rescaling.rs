@@ -1,0 +1,83 @@
+//! Rescaling.
+
+use serde::{Deserialize, Serialize};
+
+use super::layer::{LayerSpec, ParameterSpec};
+use crate::plan::{Builder, Value};
+
+/// `y = x * scale + offset`, in training and in inference.
+///
+/// Output shape: the input's. No parameters. Data sets are bytes and come in as `byte / 255`
+/// already: a network that in Keras starts with `Rescaling(1 / 255)` needs no such layer here, and
+/// one that starts with `Rescaling(1 / 127.5, offset=-1)` needs `scale = 2`, `offset = -1`. Errors: a
+/// scale or offset that is no finite number.
+///
+/// ```
+/// use cnn_gpu::model::{Rescaling, Sequential};
+/// let model = Sequential::new([28, 28, 1]).add(Rescaling::new(2.0).offset(-1.0));
+/// assert_eq!(model.output_shape()?, vec![28, 28, 1]);
+/// # Ok::<(), cnn_gpu::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rescaling {
+    /// Default: `rescaling`, then `rescaling_1`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What to multiply with.
+    pub scale: f32,
+    /// What to add afterwards. Default 0.
+    #[serde(default)]
+    pub offset: f32,
+}
+
+impl Rescaling {
+    /// Multiplies with `scale`.
+    pub fn new(scale: f32) -> Self {
+        Self {
+            name: None,
+            scale,
+            offset: 0.0,
+        }
+    }
+
+    /// Names the layer.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets what is added.
+    pub fn offset(mut self, offset: f32) -> Self {
+        self.offset = offset;
+        self
+    }
+}
+
+impl LayerSpec for Rescaling {
+    fn kind(&self) -> &'static str {
+        "Rescaling"
+    }
+
+    fn given_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        match self.scale.is_finite() && self.offset.is_finite() {
+            true => Ok(input.to_vec()),
+            false => Err(format!(
+                "scale {} and offset {} must be finite numbers",
+                self.scale, self.offset
+            )),
+        }
+    }
+
+    fn parameters(&self, _input: &[usize]) -> Vec<ParameterSpec> {
+        Vec::new()
+    }
+
+    fn lower(&self, b: &mut Builder, x: Value) -> Result<Value, String> {
+        Ok(b.rescale(x, self.scale, self.offset))
+    }
+}

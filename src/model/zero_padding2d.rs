@@ -1,0 +1,130 @@
+//! Zeros around an image.
+
+use serde::{Deserialize, Serialize};
+
+use super::PoolKind;
+use super::layer::{LayerSpec, ParameterSpec, image};
+use crate::plan::{Builder, Value};
+use crate::shape::Window;
+
+/// Rows and columns of zeros around an image: one number for all sides, `[rows, columns]` for both
+/// sides each, or `[[top, bottom], [left, right]]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "[[usize; 2]; 2]")]
+pub struct Margins(pub [[usize; 2]; 2]);
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected an integer, two of them like [1, 2], or four like [[1, 0], [2, 3]]"
+)]
+enum Written {
+    All(usize),
+    Axes([usize; 2]),
+    Sides([[usize; 2]; 2]),
+}
+
+impl From<Written> for Margins {
+    fn from(written: Written) -> Self {
+        match written {
+            Written::All(n) => n.into(),
+            Written::Axes(axes) => axes.into(),
+            Written::Sides(sides) => Self(sides),
+        }
+    }
+}
+
+impl From<Margins> for [[usize; 2]; 2] {
+    fn from(margins: Margins) -> Self {
+        margins.0
+    }
+}
+
+impl From<usize> for Margins {
+    fn from(n: usize) -> Self {
+        Self([[n, n], [n, n]])
+    }
+}
+
+impl From<[usize; 2]> for Margins {
+    fn from([rows, columns]: [usize; 2]) -> Self {
+        Self([[rows, rows], [columns, columns]])
+    }
+}
+
+impl From<[[usize; 2]; 2]> for Margins {
+    fn from(sides: [[usize; 2]; 2]) -> Self {
+        Self(sides)
+    }
+}
+
+/// Zeros around an image: `y[n, top + iy, left + ix, c] = x[n, iy, ix, c]`, else 0.
+///
+/// Input `[h, w, c]`, output `[top + h + bottom, left + w + right, c]`. No parameters. It runs as a
+/// sum pool whose windows of one cell hang over the edge. Errors: an input that is no image.
+///
+/// ```
+/// use cnn_gpu::model::{Sequential, ZeroPadding2D};
+/// let model = Sequential::new([5, 6, 3]).add(ZeroPadding2D::new([[1, 0], [2, 3]]));
+/// assert_eq!(model.output_shape()?, vec![6, 11, 3]);
+/// # Ok::<(), cnn_gpu::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ZeroPadding2D {
+    /// Default: `zero_padding2d`, then `zero_padding2d_1`, ...
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Default 1.
+    #[serde(default = "one")]
+    pub padding: Margins,
+}
+
+fn one() -> Margins {
+    1.into()
+}
+
+impl ZeroPadding2D {
+    /// So many zeros on each side; see [`Margins`].
+    pub fn new(padding: impl Into<Margins>) -> Self {
+        Self {
+            name: None,
+            padding: padding.into(),
+        }
+    }
+
+    /// Names the layer.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+}
+
+impl LayerSpec for ZeroPadding2D {
+    fn kind(&self) -> &'static str {
+        "ZeroPadding2D"
+    }
+
+    fn given_name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+        let [ih, iw, channels] = image(input)?;
+        let Margins([[top, bottom], [left, right]]) = self.padding;
+        let rows = top.saturating_add(bottom).saturating_add(ih);
+        let columns = left.saturating_add(right).saturating_add(iw);
+        Ok(vec![rows, columns, channels])
+    }
+
+    fn parameters(&self, _input: &[usize]) -> Vec<ParameterSpec> {
+        Vec::new()
+    }
+
+    fn lower(&self, b: &mut Builder, x: Value) -> Result<Value, String> {
+        let [ih, iw, _] = image(&x.shape)?;
+        let Margins([[top, bottom], [left, right]]) = self.padding;
+        let window = Window::framing([ih, iw], [top, bottom], [left, right]);
+        Ok(b.pool2d(x, window, PoolKind::Sum))
+    }
+}
