@@ -432,7 +432,8 @@ fn the_memories_of_other_callbacks_are_refused() {
     let memories = callbacks::memories(&[&mut EarlyStopping::new(Metric::Loss)]);
     let mut other = ReduceLROnPlateau::new(Metric::Loss);
     let error = callbacks::restore(&mut [&mut other], &memories).unwrap_err();
-    let expected = "expected the callbacks EarlyStopping, received ReduceLROnPlateau";
+    let expected =
+        "the run had the callback EarlyStopping, which is missing or in another place now";
     assert_eq!(error.to_string(), expected);
     assert!(other.restore(&memories[0].1).is_err());
     assert_eq!(CONTINUE.unwrap(), ControlFlow::Continue(()));

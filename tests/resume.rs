@@ -211,7 +211,7 @@ fn what_would_change_the_run_is_refused_by_name() {
         ("--model", "mnist-mlp", "the model"),
         ("--limit", "50", "--limit"),
         ("--epochs", "7", "epochs (7 instead of 1)"),
-        ("--early-stopping", "3", "--early-stopping"),
+        ("--lr-schedule", "exponential:0.9", "--lr-schedule"),
     ] {
         fails(&resume(&[flag, value]), 2, &[name]);
     }

@@ -188,7 +188,8 @@ fn an_infinite_loss_in_a_long_epoch_is_noticed_before_its_end() {
     script.push((f32::INFINITY, 0.0));
     let mut trainer = scripted(Options::default().epochs(1).batch_size(1), &script);
     assert!(trainer.fit(&images(1_000)).is_err());
-    assert!(trainer.executor().steps.len() <= 16);
+    // Some of them are taken again, to find where it came from.
+    assert!(trainer.executor().steps.len() < 100);
 }
 
 #[test]

@@ -115,6 +115,11 @@ fn outputs(executor: &mut dyn Executor, case: &Case, runs: usize) -> Result<Vec<
         rate: case.rate,
         key: Key::of_step(0, 1),
     };
+    // A penalty is added to the loss that is there.
+    let runs = match case.op() {
+        Op::Regularize { .. } => 1,
+        _ => runs,
+    };
     let first = outputs_once(executor, case, &step)?;
     for run in 2..=runs {
         let again = outputs_once(executor, case, &step)?;

@@ -19,7 +19,7 @@ use crate::train::Position;
 /// use cnn_gpu::train::Position;
 /// use cnn_gpu::train::callbacks::Schedule;
 /// let schedule: Schedule = "step:2:0.5".parse()?;
-/// let epoch = |epoch| Position { epoch, epochs: 6, step: 0, steps: 10 };
+/// let epoch = |epoch| Position { epoch, epochs: 6, step: 0, steps: 10, follows: true };
 /// let rates = [1, 2, 3, 5].map(|e| schedule.factor(&epoch(e)));
 /// assert_eq!(rates, [1.0, 1.0, 0.5, 0.25]);
 /// # Ok::<(), cnn_gpu::Error>(())
