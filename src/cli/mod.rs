@@ -51,7 +51,7 @@ Examples:
 
 #[derive(Subcommand)]
 enum Command {
-    Train(train::Args),
+    Train(Box<train::Args>),
     Evaluate(evaluate::Args),
     Predict(predict::Args),
     Show(show::Args),
@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
 impl Command {
     fn run(self) -> anyhow::Result<Exit> {
         match self {
-            Self::Train(args) => train::run(args),
+            Self::Train(args) => train::run(*args),
             Self::Evaluate(args) => evaluate::run(args),
             Self::Predict(args) => predict::run(args),
             Self::Show(args) => show::run(args),

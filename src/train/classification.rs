@@ -1,5 +1,6 @@
 //! How well each class is told from the others.
 
+use std::cmp::Ordering;
 use std::fmt::{self, Display, Formatter};
 use std::time::Instant;
 
@@ -82,7 +83,10 @@ impl Counts {
     fn add(&mut self, index: usize, label: usize, probabilities: &[f32]) {
         let own = probabilities[label];
         // A NaN is not among the most probable, and nothing is more probable than it.
-        let above = probabilities.iter().filter(|p| !(**p <= own)).count();
+        let above = probabilities
+            .iter()
+            .filter(|p| p.partial_cmp(&&own).is_none_or(Ordering::is_gt))
+            .count();
         self.in_top_k += u64::from(above < self.k);
         let predicted = most_probable(probabilities);
         self.confusion[label][predicted] += 1;

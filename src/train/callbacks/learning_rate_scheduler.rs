@@ -4,6 +4,9 @@ use super::{Callback, Schedule};
 use crate::error::{Error, Result};
 use crate::train::{Position, Training};
 
+/// The rate of the step at a position, from the optimizer's.
+type Rule = dyn Fn(&Position, f32) -> f32;
+
 /// Sets the learning rate before every step.
 ///
 /// It has no memory: the rate follows from the step's place in the run, so that a resumed run goes
@@ -18,7 +21,7 @@ use crate::train::{Position, Training};
 /// # let _ = (cosine, halved);
 /// ```
 pub struct LearningRateScheduler {
-    schedule: Box<dyn Fn(&Position, f32) -> f32>,
+    schedule: Box<Rule>,
     check: Option<Schedule>,
 }
 

@@ -200,7 +200,8 @@ impl Callback for All<'_, '_> {
 
     fn ends_quietly(&mut self, error: &Error) -> bool {
         // All are asked, as each may note it.
-        (self.0.iter_mut()).fold(false, |quiet, c| c.ends_quietly(error) || quiet)
+        let quiet = (self.0.iter_mut()).filter_map(|c| c.ends_quietly(error).then_some(()));
+        quiet.count() > 0
     }
 
     fn reason(&self) -> Option<String> {
