@@ -13,7 +13,6 @@ mod device;
 mod executor;
 mod kernel;
 mod lower;
-mod lower_layers;
 #[cfg(test)]
 mod mutants;
 mod peak;

@@ -1,10 +1,11 @@
 //! The calls of dropout, rescaling, batch normalization and penalties.
 
-use super::kernel::Call;
-use super::lower::{Slot, through_parts};
-use super::texels::Texel;
-use super::tile::cell_width;
-use super::tuning::Tuning;
+use super::super::kernel::Call;
+use super::super::texels::Texel;
+use super::super::tile::cell_width;
+use super::super::tuning::Tuning;
+use super::Slot;
+use super::calls::through_parts;
 use crate::plan::{BatchNorm, BufferId, Dropout, Op, Penalty, Plan, Through};
 
 /// The calls of one of these operations; none of another.
@@ -31,7 +32,7 @@ pub(super) fn calls(plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
             moving,
             momentum,
         } => {
-            let text = include_str!("../../../shaders/batch_norm_statistics.wgsl");
+            let text = include_str!("../../../../shaders/batch_norm_statistics.wgsl");
             let write = [*mean, *variance, moving[0], moving[1]];
             sums("batch_norm_statistics", text, (plan, norm, *x), &write)
                 .numbers(&[
@@ -49,7 +50,7 @@ pub(super) fn calls(plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
             beta,
             y,
         } => {
-            let text = include_str!("../../../shaders/batch_norm_forward.wgsl");
+            let text = include_str!("../../../../shaders/batch_norm_forward.wgsl");
             let call = cell_by_cell(
                 "batch_norm_forward",
                 text,
@@ -75,7 +76,7 @@ pub(super) fn calls(plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
             dgamma,
             dbeta,
         } => {
-            let text = include_str!("../../../shaders/batch_norm_backward_weight.wgsl");
+            let text = include_str!("../../../../shaders/batch_norm_backward_weight.wgsl");
             let (entry, write) = ("batch_norm_backward_weight", [*dgamma, *dbeta]);
             let call = sums(entry, text, (plan, norm, *x), &write);
             let read = [
@@ -97,7 +98,7 @@ pub(super) fn calls(plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
             dbeta,
             dx,
         } => {
-            let text = include_str!("../../../shaders/batch_norm_backward_input.wgsl");
+            let text = include_str!("../../../../shaders/batch_norm_backward_input.wgsl");
             let entry = "batch_norm_backward_input";
             let call = cell_by_cell(entry, text, (plan, norm), (*gamma, None), *dx);
             let read = [
@@ -140,7 +141,7 @@ pub(super) fn regularize(plan: &Plan, tuning: &Tuning, penalty: &Penalty) -> Cal
     } = *penalty;
     Call::new(
         "regularize",
-        include_str!("../../../shaders/regularize.wgsl"),
+        include_str!("../../../../shaders/regularize.wgsl"),
     )
     .workgroup(SUMMING)
     .sizes(&[
@@ -169,8 +170,8 @@ fn drop_cells(
     through: Option<Through>,
 ) -> Call<Slot> {
     let text = concat!(
-        include_str!("../../../shaders/rng.wgsl"),
-        include_str!("../../../shaders/dropout.wgsl")
+        include_str!("../../../../shaders/rng.wgsl"),
+        include_str!("../../../../shaders/dropout.wgsl")
     );
     cells("dropout", text, plan, tuning, [x, y], through)
         .sizes(&[
@@ -190,7 +191,7 @@ fn rescale(
     [x, y]: [BufferId; 2],
     through: Option<Through>,
 ) -> Call<Slot> {
-    let text = include_str!("../../../shaders/rescale.wgsl");
+    let text = include_str!("../../../../shaders/rescale.wgsl");
     cells("rescale", text, plan, tuning, [x, y], through)
         .numbers(&[("SCALE", scale), ("OFFSET", offset)])
 }
@@ -227,7 +228,7 @@ fn sums(
     (plan, norm, x): (&Plan, &BatchNorm, BufferId),
     write: &[BufferId],
 ) -> Call<Slot> {
-    let common = include_str!("../../../shaders/batch_norm_sums.wgsl");
+    let common = include_str!("../../../../shaders/batch_norm_sums.wgsl");
     let call = Call::new(entry, format!("{common}\n{text}"))
         .workgroup(SUMMING)
         .sizes(&[
@@ -248,7 +249,7 @@ fn cell_by_cell(
     (gamma, beta): (Option<BufferId>, Option<BufferId>),
     out: BufferId,
 ) -> Call<Slot> {
-    let common = include_str!("../../../shaders/batch_norm.wgsl");
+    let common = include_str!("../../../../shaders/batch_norm.wgsl");
     let len = plan.buffer(out).len();
     let width = cell_width(norm.c);
     Call::new(entry, format!("{common}\n{text}"))

@@ -1,0 +1,266 @@
+//! Calls of the kernels that are written by hand, one function for each.
+
+use super::super::kernel::Call;
+use super::super::texels::Texel;
+use super::super::tile::cell_width;
+use super::super::tuning::Tuning;
+use super::Slot;
+use super::conv2d::window_sizes;
+use super::fuse::{DenseBehind, fits};
+use crate::model::{Activation, PoolKind};
+use crate::optimizer::Optimizer;
+use crate::plan::{BufferId, Plan, PoolShape, Through};
+
+pub(super) fn gather(plan: &Plan, x: BufferId, labels: BufferId) -> Call<Slot> {
+    let size: usize = plan.input_shape.iter().product();
+    let width = cell_width(size);
+    Call::new("gather", include_str!("../../../../shaders/gather.wgsl"))
+        .cells(width)
+        .sizes(&[("BATCH", plan.batch), ("SIZE", size), ("WIDTH", width)])
+        .invocations(plan.batch * size / width)
+        .read(Slot::Images)
+        .read(Slot::DataLabels)
+        .read(Slot::Order)
+        .write(Slot::Buffer(x))
+        .write(Slot::Buffer(labels))
+}
+
+pub(super) fn pool_call(
+    entry: &'static str,
+    text: &str,
+    batch: usize,
+    shape: &PoolShape,
+) -> Call<Slot> {
+    let width = cell_width(shape.c);
+    let kind = match shape.kind {
+        PoolKind::Max => 0,
+        PoolKind::Average => 1,
+        PoolKind::Sum => 2,
+    };
+    let common = include_str!("../../../../shaders/pool2d.wgsl");
+    Call::new(entry, format!("{common}\n{text}"))
+        .cells(width)
+        .sizes(&window_sizes(&shape.window))
+        .sizes(&[("BATCH", batch), ("C", shape.c / width), ("KIND", kind)])
+}
+
+pub(super) fn pool2d_forward(
+    tuning: &Tuning,
+    (batch, shape): (usize, &PoolShape),
+    [x, y]: [BufferId; 2],
+    argmax: Option<BufferId>,
+) -> Call<Slot> {
+    let text = include_str!("../../../../shaders/pool2d_forward.wgsl");
+    let w = &shape.window;
+    pool_call("pool2d_forward", text, batch, shape)
+        .sizes(&[("HAS_ARGMAX", usize::from(argmax.is_some()))])
+        .invocations(batch * w.oh * w.ow * shape.c / cell_width(shape.c))
+        .write(Slot::Buffer(y))
+        .write(argmax.map_or(Slot::Nothing, Slot::Buffer))
+        .load(
+            "x",
+            Slot::Buffer(x),
+            Texel::floats(cell_width(shape.c)),
+            tuning.texels,
+        )
+}
+
+pub(super) fn pool2d_backward(
+    tuning: &Tuning,
+    (batch, shape): (usize, &PoolShape),
+    [dy, dx]: [BufferId; 2],
+    argmax: Option<BufferId>,
+    through: Option<(Through, usize)>,
+) -> Call<Slot> {
+    let text = include_str!("../../../../shaders/pool2d_backward.wgsl");
+    let w = &shape.window;
+    let (sizes, extra) = through_parts(through.map(|(t, _)| t), dy);
+    let cell = Texel::floats(cell_width(shape.c));
+    let taken = Slot::Buffer(argmax.unwrap_or(dy));
+    let disjoint = w.kh <= w.sh && w.kw <= w.sw && (w.pad_top, w.pad_left) == (0, 0) && fits(w);
+    let (bh, bw) = (w.ih.div_ceil(w.sh), w.iw.div_ceil(w.sw));
+    let (entry, pixels) = match disjoint {
+        true => ("pool2d_backward_disjoint", bh * bw),
+        false => ("pool2d_backward", w.ih * w.iw),
+    };
+    pool_call(entry, text, batch, shape)
+        .sizes(&sizes)
+        .sizes(&[("BH", bh), ("BW", bw)])
+        .sizes(&[("THROUGH_POOLED", through.map_or(0, |(_, pooled)| pooled))])
+        .invocations(batch * pixels * shape.c / cell_width(shape.c))
+        .write(Slot::Buffer(dx))
+        .load("dy", Slot::Buffer(dy), cell, tuning.texels)
+        .load("argmax", taken, Texel::words(cell.width), tuning.texels)
+        .load("through", extra, cell, tuning.texels)
+}
+
+pub(super) fn activation_call(
+    plan: &Plan,
+    entry: &'static str,
+    activation: Activation,
+    [a, b, out]: [BufferId; 3],
+) -> Call<Slot> {
+    let len = plan.buffer(out).len();
+    let width = cell_width(len);
+    Call::new(entry, include_str!("../../../../shaders/activation.wgsl"))
+        .cells(width)
+        .sizes(&[
+            ("LEN", len / width),
+            ("ACTIVATION", activation_number(activation)),
+        ])
+        .invocations(len / width)
+        .read(Slot::Buffer(a))
+        .read(Slot::Buffer(b))
+        .write(Slot::Buffer(out))
+}
+
+pub(super) fn softmax(
+    plan: &Plan,
+    entry: &'static str,
+    width: usize,
+    [a, b, out]: [BufferId; 3],
+    through: Option<Through>,
+) -> Call<Slot> {
+    let rows = plan.buffer(out).len() / width;
+    let (sizes, extra) = through_parts(through, a);
+    Call::new(entry, include_str!("../../../../shaders/softmax.wgsl"))
+        .sizes(&[("ROWS", rows), ("WIDTH", width)])
+        .sizes(&sizes)
+        .invocations(rows)
+        .read(Slot::Buffer(a))
+        .read(Slot::Buffer(b))
+        .read(extra)
+        .write(Slot::Buffer(out))
+}
+
+pub(super) fn softmax_cross_entropy(
+    tuning: &Tuning,
+    (batch, classes): (usize, usize),
+    [logits, labels, probabilities]: [BufferId; 3],
+    (dlogits, behind): (Option<BufferId>, Option<&DenseBehind>),
+) -> Call<Slot> {
+    let text = include_str!("../../../../shaders/softmax_cross_entropy.wgsl");
+    let then = match behind {
+        Some(_) => include_str!("../../../../shaders/dense_behind.wgsl"),
+        None => "fn behind(r: u32) {}\n",
+    };
+    let call = Call::new("softmax_cross_entropy", format!("{text}\n{then}"))
+        .sizes(&[
+            ("BATCH", batch),
+            ("CLASSES", classes),
+            ("HAS_DLOGITS", usize::from(dlogits.is_some())),
+        ])
+        .invocations(1)
+        .read(Slot::Buffer(logits))
+        .read(Slot::Buffer(labels))
+        .write(Slot::Buffer(probabilities))
+        .write(Slot::Metrics)
+        .write(dlogits.map_or(Slot::Nothing, Slot::Buffer));
+    let Some(&DenseBehind {
+        inputs,
+        w,
+        dx,
+        through,
+    }) = behind
+    else {
+        return call;
+    };
+    let (sizes, extra) = through_parts(through, w);
+    call.sizes(&[("INPUTS", inputs)])
+        .sizes(&sizes)
+        .write(Slot::Buffer(dx))
+        .load("w", Slot::Buffer(w), Texel::floats(1), tuning.texels)
+        .load("through", extra, Texel::floats(1), tuning.texels)
+}
+
+pub(super) fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Slot> {
+    let all = |momentum: f64, rho: f64, beta_1: f64, beta_2: f64, epsilon: f64| {
+        [
+            ("MOMENTUM", momentum),
+            ("RHO", rho),
+            ("ONE_MINUS_RHO", 1.0 - rho),
+            ("ONE_MINUS_BETA_1", 1.0 - beta_1),
+            ("ONE_MINUS_BETA_2", 1.0 - beta_2),
+            ("EPSILON", epsilon),
+        ]
+    };
+    let (entry, numbers) = match *optimizer {
+        Optimizer::Sgd { momentum, .. } => ("sgd_update", all(momentum, 0.0, 0.0, 0.0, 0.0)),
+        Optimizer::RmsProp {
+            rho,
+            momentum,
+            epsilon,
+            ..
+        } => ("rmsprop_update", all(momentum, rho, 0.0, 0.0, epsilon)),
+        Optimizer::Adam {
+            beta_1,
+            beta_2,
+            epsilon,
+            ..
+        } => ("adam_update", all(0.0, 0.0, beta_1, beta_2, epsilon)),
+    };
+    let nesterov = matches!(optimizer, Optimizer::Sgd { nesterov: true, .. });
+    let numbers = numbers.map(|(name, value)| (name, value as f32));
+    let cells = plan.layout.trainable / 4;
+    let text = concat!(
+        include_str!("../../../../shaders/partials.wgsl"),
+        include_str!("../../../../shaders/update.wgsl")
+    );
+    Call::new(entry, text)
+        .cells(4)
+        .numbers(&numbers)
+        .sizes(&[("LEN", cells), ("NESTEROV", usize::from(nesterov))])
+        .invocations(cells)
+        .load("blocks", Slot::Arena, Texel::words(4), tuning.texels)
+        .load(
+            "gradients",
+            Slot::Gradients,
+            Texel::floats(4),
+            tuning.texels,
+        )
+        .load(
+            "partials",
+            Slot::Partials(0),
+            Texel::floats(4),
+            tuning.texels,
+        )
+        .update("params", Slot::Params, tuning.texels)
+        .update("moment_1", Slot::Moment1, tuning.texels)
+        .update("moment_2", Slot::Moment2, tuning.texels)
+}
+
+pub(super) fn activation_number(activation: Activation) -> usize {
+    match activation {
+        // Softmax is never applied cell by cell.
+        Activation::Linear | Activation::Softmax => 0,
+        Activation::Relu => 1,
+        Activation::Sigmoid => 2,
+        Activation::Tanh => 3,
+        Activation::LeakyRelu => 4,
+        Activation::Elu => 5,
+        Activation::Selu => 6,
+        Activation::Gelu => 7,
+        Activation::Silu => 8,
+        Activation::Softplus => 9,
+    }
+}
+
+/// Constants and buffer of a `through`, with a stand-in where there is none.
+pub(super) fn through_parts(
+    through: Option<Through>,
+    stand_in: BufferId,
+) -> ([(&'static str, usize); 2], Slot) {
+    match through {
+        Some(Through { y, activation }) => (
+            [
+                ("ACTIVATION", activation_number(activation)),
+                ("HAS_THROUGH", 1),
+            ],
+            Slot::Buffer(y),
+        ),
+        None => (
+            [("ACTIVATION", 0), ("HAS_THROUGH", 0)],
+            Slot::Buffer(stand_in),
+        ),
+    }
+}

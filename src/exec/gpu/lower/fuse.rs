@@ -1,0 +1,159 @@
+//! Which operations of a step run in the calls of their neighbours.
+
+use super::super::tile::{Unpool, cell_width};
+use super::super::tuning::Tuning;
+use super::conv2d::{backward_input, forward};
+use crate::model::{Activation, PoolKind};
+use crate::plan::{BufferId, Op, Plan, PoolShape, Through};
+use crate::shape::Window;
+
+/// A small dense layer that made the logits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DenseBehind {
+    pub(super) inputs: usize,
+    pub(super) w: BufferId,
+    pub(super) dx: BufferId,
+    pub(super) through: Option<Through>,
+}
+
+/// Most products per row of a dense layer whose backward pass runs with the loss, in one workgroup.
+pub(super) const MOST_BEHIND: usize = 2048;
+
+/// A max pool that runs in the call of the convolution before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FusedPool {
+    /// What the convolution would have written.
+    pub(super) between: BufferId,
+    pub(super) y: BufferId,
+    pub(super) argmax: Option<BufferId>,
+    pub(super) size: (usize, usize),
+    /// Rows and columns that windows hold; beyond, the gradient of `between` is zero.
+    pub(super) live: (usize, usize),
+    /// In training, the gradients of `y` and of `between`.
+    pub(super) gradients: Option<(BufferId, BufferId)>,
+    /// Whether the pool's backward pass runs in the calls of the convolution's.
+    pub(super) absorbed: bool,
+    pub(super) through: Option<Activation>,
+}
+
+/// Convolutions whose result goes into a max pool of disjoint, unpadded windows, and is else read
+/// by nobody but that pool's own backward pass.
+pub(super) fn fused_pools(plan: &Plan, tuning: &Tuning) -> Vec<FusedPool> {
+    let pairs = plan.ops.iter().zip(plan.ops.iter().skip(1));
+    let fused = pairs.filter_map(|pair| match pair {
+        (
+            Op::Conv2dForward {
+                y: between,
+                shape: conv,
+                ..
+            },
+            Op::Pool2dForward {
+                shape,
+                x,
+                y,
+                argmax,
+            },
+        ) if between == x && shape.kind == PoolKind::Max && tiles(&shape.window) => {
+            let size = (shape.window.kh, shape.window.kw);
+            if !conv.is_plain()
+                || !forward(plan.batch, conv, Some((size, true))).is_possible(tuning)
+            {
+                return None;
+            }
+            let others = plan.ops.iter().filter(|op| op.reads().contains(between));
+            let only_this_pool = others.clone().all(|op| match op {
+                Op::Pool2dForward { y: other, .. } => other == y,
+                Op::Pool2dBackward { argmax: other, .. } => other == argmax,
+                _ => false,
+            });
+            only_this_pool.then(|| fused_pool(plan, tuning, shape, [*between, *y], *argmax))
+        }
+        _ => None,
+    });
+    fused.collect()
+}
+
+pub(super) fn fused_pool(
+    plan: &Plan,
+    tuning: &Tuning,
+    shape: &PoolShape,
+    [between, y]: [BufferId; 2],
+    argmax: Option<BufferId>,
+) -> FusedPool {
+    let w = &shape.window;
+    let backward = plan.ops.iter().find_map(|op| match op {
+        Op::Pool2dBackward {
+            argmax: other,
+            dy,
+            dx,
+            through,
+            ..
+        } if argmax.is_some() && *other == argmax => Some((*dy, *dx, *through)),
+        _ => None,
+    });
+    let live = (w.oh * w.kh, w.ow * w.kw);
+    let unpool = Unpool {
+        size: (w.kh, w.kw),
+        windows: (w.oh, w.ow),
+    };
+    let absorbed = backward.is_some_and(|(_, dx, _)| {
+        let mut readers = plan.ops.iter().filter(|op| op.reads().contains(&dx));
+        // Only tiled kernels can take the pool's backward pass in.
+        let takes_it_in = |op: &Op| match op {
+            Op::Conv2dBackwardWeight { shape, .. } => {
+                shape.is_plain() && shape.window.taps() <= tuning.weight_accumulators
+            }
+            Op::Conv2dBackwardInput { shape, .. } => {
+                cell_width(shape.ic) == cell_width(shape.oc)
+                    && backward_input(plan.batch, shape, live, Some(unpool))
+                        .is_some_and(|c| c.is_possible(tuning))
+            }
+            _ => false,
+        };
+        readers.all(takes_it_in) && w.taps() <= 16
+    });
+    FusedPool {
+        between,
+        y,
+        argmax,
+        size: (w.kh, w.kw),
+        live,
+        gradients: backward.map(|(dy, dx, _)| (dy, dx)),
+        absorbed,
+        through: backward.and_then(|(_, _, through)| through.map(|t| t.activation)),
+    }
+}
+
+/// Whether windows lie side by side without gaps, overlap or padding.
+pub(super) fn tiles(w: &Window) -> bool {
+    (w.kh, w.kw) == (w.sh, w.sw) && (w.pad_top, w.pad_left) == (0, 0) && fits(w)
+}
+
+/// Whether every window lies wholly inside the input.
+pub(super) fn fits(w: &Window) -> bool {
+    (w.oh - 1) * w.sh + w.kh <= w.ih && (w.ow - 1) * w.sw + w.kw <= w.iw
+}
+
+/// The dense layer behind the loss, if it is small.
+pub(super) fn dense_behind(plan: &Plan) -> Option<DenseBehind> {
+    let dlogits = plan.ops.iter().find_map(|op| match op {
+        Op::SoftmaxCrossEntropy { dlogits, .. } => *dlogits,
+        _ => None,
+    })?;
+    plan.ops.iter().find_map(|op| match *op {
+        Op::DenseBackwardInput {
+            inputs,
+            outputs,
+            dy,
+            w,
+            dx,
+            through,
+        } if dy == dlogits && inputs * outputs <= MOST_BEHIND => Some(DenseBehind {
+            inputs,
+            w,
+            dx,
+            through,
+        }),
+        _ => None,
+    })
+}
