@@ -9,7 +9,7 @@
 //! 5. [`state`]: what training changes; [`optimizer`]: how.
 //! 6. [`train`]: the only training loop.
 //! 7. [`run`]: what a run leaves on disk.
-//! 8. [`check`]: whether a device's arithmetic is right; [`bench`]: how fast it is.
+//! 8. [`check`]: whether a device's arithmetic is right; [`mod@bench`]: how fast it is.
 //!
 //! Random numbers come from [`rng`], sizes of windows from [`shape`].
 

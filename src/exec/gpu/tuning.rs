@@ -19,7 +19,7 @@ pub struct Tuning {
     pub naive: bool,
     /// How pixels are fetched.
     pub fetch: Fetch,
-    /// Whether tensors are read out of copies in textures; see [`super::texels`].
+    /// Whether tensors are read out of copies in textures, which software adapters read faster.
     pub texels: bool,
     /// Accumulators (Cells) that an invocation may hold in a forward or input-gradient kernel.
     pub accumulators: usize,
