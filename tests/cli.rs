@@ -763,3 +763,16 @@ fn what_fit_cannot_do_is_refused_before_data_are_sought() {
     );
     refused(&["--validation-data", "train"], "test");
 }
+
+#[test]
+fn a_loss_that_is_not_a_number_is_traced_to_its_operation() {
+    let folder = TempDir::new().unwrap();
+    let data = ["train", "--dataset", "digits", "--limit", "128"];
+    let options = ["--epochs", "1", "--learning-rate", "1e20", "--verbose", "0"];
+    let args = [&data[..], &options, &["--backend", "cpu", "--out", "nan"]].concat();
+    let words = [
+        "the loss became NaN at step 2",
+        "is `conv2d_1`, at conv2d_forward",
+    ];
+    fails(&run(folder.path(), &args), 1, &words);
+}
