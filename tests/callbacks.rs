@@ -6,7 +6,7 @@ mod common;
 
 use std::ops::ControlFlow;
 
-use cnn_gpu::data::{Dataset, digits};
+use cnn_gpu::data::digits;
 use cnn_gpu::exec::Executor;
 use cnn_gpu::exec::null::NullExecutor;
 use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Sequential};
@@ -21,19 +21,7 @@ use cnn_gpu::train::{
     Callback, Ending, EpochLogs, Interrupt, Metric, Mode, Options, Trainer, Training,
 };
 use cnn_gpu::{Error, Result};
-
-const SHAPE: [usize; 3] = [2, 2, 1];
-
-fn model() -> Sequential {
-    Sequential::new(SHAPE)
-        .add(Flatten::new())
-        .add(Dense::new(3).activation(Activation::Softmax))
-}
-
-fn images(n: usize) -> Dataset {
-    let labels = (0..n).map(|i| (i % 3) as u8).collect();
-    Dataset::new("test", "nowhere", SHAPE, 3, vec![7; n * 4], labels).unwrap()
-}
+use common::{images, model};
 
 /// A trainer whose epochs of one step have these losses.
 fn scripted(epochs: usize, losses: &[f32]) -> Trainer<NullExecutor> {

@@ -11,24 +11,7 @@ use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::state::{Layout, State};
 use cnn_gpu::train::{Metric, Options, Trainer};
-
-const SHAPE: [usize; 3] = [2, 2, 1];
-
-fn model() -> Sequential {
-    Sequential::new(SHAPE)
-        .add(Flatten::new())
-        .add(Dense::new(3).activation(Activation::Softmax))
-}
-
-fn images(n: usize) -> Dataset {
-    let labels = (0..n).map(|i| (i % 3) as u8).collect();
-    Dataset::new("test", "nowhere", SHAPE, 3, vec![7; n * 4], labels).unwrap()
-}
-
-fn scripted(options: Options, script: &[(f32, f32)]) -> Trainer<NullExecutor> {
-    let executor = NullExecutor::new(script.iter().copied());
-    Trainer::with_executor(model(), Box::new(executor), options).unwrap()
-}
+use common::{images, model, scripted};
 
 fn refused(options: Options, images: &Dataset) -> String {
     let mut trainer = scripted(options, &[(1.0, 0.5)]);

@@ -14,7 +14,7 @@ use cnn_gpu::exec::Executor;
 use cnn_gpu::exec::null::NullExecutor;
 use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Sequential};
 use cnn_gpu::state::Layout;
-use cnn_gpu::train::{Options, Trainer};
+use cnn_gpu::train::{History, Keeper, Options, Position, Snapshot, Trainer};
 use tempfile::TempDir;
 
 const SHAPE: [usize; 3] = [2, 2, 1];
@@ -258,4 +258,42 @@ fn a_folders_stream_gives_every_picture_once_in_a_pass_in_orders_of_their_own() 
     }
     assert!(passes[0] != passes[1] && passes[1] != passes[2]);
     assert_eq!(first.batch(4).unwrap(), again.batch(4).unwrap());
+}
+
+/// Keeps the snapshot after the third step of the second epoch.
+struct Third(std::rc::Rc<std::cell::RefCell<Option<Snapshot>>>);
+
+impl Keeper for Third {
+    fn is_due(&mut self, position: &Position) -> bool {
+        (position.epoch, position.step) == (2, 3)
+    }
+
+    fn keep(&mut self, snapshot: &Snapshot) -> cnn_gpu::Result<()> {
+        if snapshot.under_way.is_some() {
+            *self.0.borrow_mut() = Some(snapshot.clone());
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_run_on_a_generator_goes_on_with_the_batch_after_the_snapshot() {
+    let stream = DigitStream::new(8, 3);
+    let model = Sequential::new([28, 28, 1])
+        .add(Flatten::new())
+        .add(Dense::new(10).activation(Activation::Softmax));
+    let trainer = || {
+        let executor = common::cpu(Layout::new(&model).unwrap());
+        Trainer::with_executor(model.clone(), executor, Options::default().epochs(3)).unwrap()
+    };
+    let mut whole = trainer();
+    let kept = std::rc::Rc::default();
+    whole.set_keeper(Box::new(Third(std::rc::Rc::clone(&kept))));
+    let expected = whole.fit_generator(&stream, Some(5), &mut []).unwrap();
+    let mut resumed = trainer();
+    resumed.resume(kept.borrow_mut().take().unwrap()).unwrap();
+    let history = resumed.fit_generator(&stream, Some(5), &mut []).unwrap();
+    let losses = |h: &History| h.epochs.iter().map(|e| e.loss).collect::<Vec<_>>();
+    assert_eq!(losses(&history), losses(&expected));
+    assert_eq!(resumed.state().weights_hash(), whole.state().weights_hash());
 }

@@ -224,6 +224,44 @@ fn what_would_change_the_run_is_refused_by_name() {
 }
 
 #[test]
+fn class_weights_are_compared_class_by_class() {
+    let folder = TempDir::new().unwrap();
+    let data = [
+        "train",
+        "--dataset",
+        "digits",
+        "--limit",
+        "60",
+        "--out",
+        "weighed",
+    ];
+    let options = ["--epochs", "1", "--class-weight", "3=2", "--backend", "cpu"];
+    let begin = [&data[..], &options, &["--verbose", "0"]].concat();
+    assert!(run(folder.path(), &begin).status.success());
+    let resume = |more: &[&str]| {
+        run(
+            folder.path(),
+            &[&["train", "--resume", "weighed"], more].concat(),
+        )
+    };
+    fails(
+        &resume(&["--batch-size", "8"]),
+        2,
+        &["batch_size (8 instead of 64)"],
+    );
+    fails(
+        &resume(&["--class-weight", "3=4"]),
+        2,
+        &["class_weight", "4.0"],
+    );
+    assert!(
+        resume(&["--class-weight", "3=2", "--batch-size", "64"])
+            .status
+            .success()
+    );
+}
+
+#[test]
 fn a_broken_checkpoint_is_refused_in_one_line() {
     let folder = finished();
     let path = folder.path().join("done/checkpoint.safetensors");

@@ -1,38 +1,20 @@
 //! The training loop, against an executor that does no arithmetic and answers from a script.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod common;
 
 use std::ops::ControlFlow;
 
 use cnn_gpu::Error;
 use cnn_gpu::data::Dataset;
 use cnn_gpu::exec::null::NullExecutor;
-use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
+use cnn_gpu::model::{Activation, Dense};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::state::State;
 use cnn_gpu::train::callbacks::{CONTINUE, STOP, Verdict};
 use cnn_gpu::train::{
     Callback, Ending, EpochLogs, History, Interrupt, Options, Progress, Trainer, Training,
 };
-
-const SHAPE: [usize; 3] = [2, 2, 1];
-
-fn model() -> Sequential {
-    Sequential::new(SHAPE)
-        .add(Flatten::new())
-        .add(Dense::new(3).activation(Activation::Softmax))
-}
-
-fn images(n: usize) -> Dataset {
-    let labels = (0..n).map(|i| (i % 3) as u8).collect();
-    Dataset::new("test", "nowhere", SHAPE, 3, vec![7; n * 4], labels).unwrap()
-}
-
-/// A trainer whose steps measure what `script` says.
-fn scripted(options: Options, script: &[(f32, f32)]) -> Trainer<NullExecutor> {
-    let executor = NullExecutor::new(script.iter().copied());
-    Trainer::with_executor(model(), Box::new(executor), options).unwrap()
-}
+use common::{SHAPE, images, model, scripted};
 
 /// Writes down what it is told, and stops where it is told to.
 #[derive(Default)]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PoolKind;
 use super::layer::{LayerSpec, ParameterSpec, image};
+use super::pooling2d::pooling_spec;
 use crate::plan::{Builder, Value};
 use crate::shape::{Padding, Window};
 
@@ -67,27 +68,7 @@ macro_rules! global_pooling_layer {
             }
         }
 
-        impl LayerSpec for $layer {
-            fn kind(&self) -> &'static str {
-                stringify!($layer)
-            }
-
-            fn given_name(&self) -> Option<&str> {
-                self.0.name.as_deref()
-            }
-
-            fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-                self.0.output_shape(input)
-            }
-
-            fn parameters(&self, _input: &[usize]) -> Vec<ParameterSpec> {
-                Vec::new()
-            }
-
-            fn lower(&self, b: &mut Builder, x: Value) -> Result<Value, String> {
-                self.0.lower(b, x, $kind)
-            }
-        }
+        pooling_spec!($layer, $kind);
     };
 }
 

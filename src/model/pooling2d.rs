@@ -58,6 +58,34 @@ impl Pooling2D {
     }
 }
 
+/// What every pooling layer is to a network: its kind, over what it shares with the others.
+macro_rules! pooling_spec {
+    ($layer:ident, $kind:expr) => {
+        impl LayerSpec for $layer {
+            fn kind(&self) -> &'static str {
+                stringify!($layer)
+            }
+
+            fn given_name(&self) -> Option<&str> {
+                self.0.name.as_deref()
+            }
+
+            fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String> {
+                self.0.output_shape(input)
+            }
+
+            fn parameters(&self, _input: &[usize]) -> Vec<ParameterSpec> {
+                Vec::new()
+            }
+
+            fn lower(&self, b: &mut Builder, x: Value) -> Result<Value, String> {
+                self.0.lower(b, x, $kind)
+            }
+        }
+    };
+}
+pub(super) use pooling_spec;
+
 macro_rules! pooling_layer {
     ($(#[$doc:meta])* $layer:ident, $kind:expr) => {
         $(#[$doc])*
@@ -95,27 +123,7 @@ macro_rules! pooling_layer {
             }
         }
 
-        impl LayerSpec for $layer {
-            fn kind(&self) -> &'static str {
-                stringify!($layer)
-            }
-
-            fn given_name(&self) -> Option<&str> {
-                self.0.name.as_deref()
-            }
-
-            fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-                self.0.output_shape(input)
-            }
-
-            fn parameters(&self, _input: &[usize]) -> Vec<ParameterSpec> {
-                Vec::new()
-            }
-
-            fn lower(&self, b: &mut Builder, x: Value) -> Result<Value, String> {
-                self.0.lower(b, x, $kind)
-            }
-        }
+        pooling_spec!($layer, $kind);
     };
 }
 

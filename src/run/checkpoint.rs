@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::atomic;
+use super::tensors::{floats, le_bytes};
 use crate::error::{Error, Result};
 use crate::model::Sequential;
 use crate::state::{Layout, State, hex};
@@ -42,8 +43,7 @@ impl Subject {
     /// What differs between this subject, of a checkpoint, and that of a run which wants to go on
     /// from it.
     pub fn difference(&self, other: &Self) -> Option<String> {
-        let table = |options: &Options| toml::Table::try_from(options).unwrap_or_default();
-        let (ours, theirs) = (table(&self.options), table(&other.options));
+        let (ours, theirs) = (self.options.by_name(), other.options.by_name());
         let names = ours
             .keys()
             .chain(theirs.keys().filter(|k| !ours.contains_key(*k)));
@@ -57,7 +57,10 @@ impl Subject {
         if self.validation_fingerprint != other.validation_fingerprint {
             return Some("the images to validate on".into());
         }
-        let text = |value: Option<&toml::Value>| value.map_or("unset".into(), |v| v.to_string());
+        let text = |value: Option<&serde_json::Value>| match value {
+            None | Some(serde_json::Value::Null) => "unset".to_owned(),
+            Some(value) => value.to_string(),
+        };
         options.next().map(|name| {
             let (ours, theirs) = (text(ours.get(name)), text(theirs.get(name)));
             format!("{name} ({theirs} instead of {ours})")
@@ -92,18 +95,6 @@ struct Header {
 }
 
 impl Checkpoint {
-    /// Writes the file, in one go.
-    ///
-    /// # Errors
-    /// It cannot be written; the one before it is still there.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        let bytes = self
-            .to_bytes()
-            .map_err(|message| Error::file(path, message))?;
-        atomic::replace(path, &bytes)
-            .map_err(|e| Error::file(path, format!("cannot write the checkpoint: {e}")))
-    }
-
     /// Reads the file.
     ///
     /// # Errors
@@ -113,64 +104,6 @@ impl Checkpoint {
         let bytes = fs::read(path)
             .map_err(|e| Error::file(path, format!("cannot read the checkpoint: {e}")))?;
         Self::from_bytes(&bytes).map_err(|message| Error::file(path, message))
-    }
-
-    fn to_bytes(&self) -> Result<Vec<u8>, String> {
-        let snapshot = &self.snapshot;
-        let memories = snapshot.memories.iter();
-        let header = Header {
-            format: FORMAT,
-            version: env!("CARGO_PKG_VERSION").into(),
-            subject: self.subject.clone(),
-            device: self.device.clone(),
-            step: snapshot.state.step,
-            epochs_done: snapshot.epochs_done,
-            under_way: snapshot.under_way,
-            last_epoch: snapshot.last_epoch,
-            stopped: snapshot.stopped,
-            history: snapshot.history.clone(),
-            memories: memories
-                .map(|(n, m)| (n.clone(), m.values.clone()))
-                .collect(),
-        };
-        let header = serde_json::to_string(&header).map_err(|e| e.to_string())?;
-        let tensors = self.tensors();
-        let digest = digest(
-            &header,
-            tensors
-                .iter()
-                .map(|(name, data)| (name.as_str(), &data[..])),
-        );
-        let views: Result<Vec<_>, _> = (tensors.iter())
-            .map(|(name, data)| {
-                let view = TensorView::new(Dtype::F32, vec![data.len() / 4], data)?;
-                Ok((name.as_str(), view))
-            })
-            .collect();
-        let metadata = [
-            ("checkpoint".to_owned(), header),
-            ("sha256".to_owned(), digest),
-        ];
-        views
-            .and_then(|views| safetensors::serialize(views, Some(metadata.into())))
-            .map_err(|e| e.to_string())
-    }
-
-    /// Each array by name, in the order of names.
-    fn tensors(&self) -> Vec<(String, Vec<u8>)> {
-        let state = &self.snapshot.state;
-        let mut tensors = vec![
-            ("params".to_owned(), le_bytes(&state.params)),
-            ("m".to_owned(), le_bytes(&state.m)),
-            ("v".to_owned(), le_bytes(&state.v)),
-        ];
-        for (i, (_, memory)) in self.snapshot.memories.iter().enumerate() {
-            for (name, values) in &memory.arrays {
-                tensors.push((format!("memory/{i}/{name}"), le_bytes(values)));
-            }
-        }
-        tensors.sort();
-        tensors
     }
 
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
@@ -211,7 +144,20 @@ impl Checkpoint {
 }
 
 impl Header {
+    /// Numbers that no run comes to would be subtracted from each other.
+    fn check_counts(&self) -> Result<(), String> {
+        let under_way = self.under_way.unwrap_or_default();
+        let holds = under_way.steps as u64 <= self.step
+            && under_way.mean.steps == under_way.steps
+            && self.history.len() <= self.epochs_done;
+        match holds {
+            true => Ok(()),
+            false => Err("its numbers of steps and epochs contradict each other".into()),
+        }
+    }
+
     fn into_checkpoint(self, tensors: &SafeTensors<'_>) -> Result<Checkpoint, String> {
+        self.check_counts()?;
         let layout = Layout::new(&self.subject.model).map_err(|e| e.to_string())?;
         let mut memories = Vec::new();
         for (i, (name, values)) in self.memories.into_iter().enumerate() {
@@ -256,24 +202,61 @@ impl Header {
     }
 }
 
-fn le_bytes(values: &[f32]) -> Vec<u8> {
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+fn to_bytes(subject: &Subject, device: &str, snapshot: &Snapshot) -> Result<Vec<u8>, String> {
+    let memories = snapshot.memories.iter();
+    let header = Header {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").into(),
+        subject: subject.clone(),
+        device: device.to_owned(),
+        step: snapshot.state.step,
+        epochs_done: snapshot.epochs_done,
+        under_way: snapshot.under_way,
+        last_epoch: snapshot.last_epoch,
+        stopped: snapshot.stopped,
+        history: snapshot.history.clone(),
+        memories: memories
+            .map(|(n, m)| (n.clone(), m.values.clone()))
+            .collect(),
+    };
+    let header = serde_json::to_string(&header).map_err(|e| e.to_string())?;
+    let tensors = tensors(snapshot);
+    let digest = digest(
+        &header,
+        tensors
+            .iter()
+            .map(|(name, data)| (name.as_str(), &data[..])),
+    );
+    let views: Result<Vec<_>, _> = (tensors.iter())
+        .map(|(name, data)| {
+            let view = TensorView::new(Dtype::F32, vec![data.len() / 4], data)?;
+            Ok((name.as_str(), view))
+        })
+        .collect();
+    let metadata = [
+        ("checkpoint".to_owned(), header),
+        ("sha256".to_owned(), digest),
+    ];
+    views
+        .and_then(|views| safetensors::serialize(views, Some(metadata.into())))
+        .map_err(|e| e.to_string())
 }
 
-fn floats(tensors: &SafeTensors<'_>, name: &str) -> Result<Vec<f32>, String> {
-    let tensor = tensors
-        .tensor(name)
-        .map_err(|_| format!("lacks the tensor `{name}`"))?;
-    if tensor.dtype() != Dtype::F32 {
-        return Err(format!(
-            "`{name}`: expected F32, found {:?}",
-            tensor.dtype()
-        ));
+/// Each array by name, in the order of names.
+fn tensors(snapshot: &Snapshot) -> Vec<(String, Vec<u8>)> {
+    let state = &snapshot.state;
+    let mut tensors = vec![
+        ("params".to_owned(), le_bytes(&state.params)),
+        ("m".to_owned(), le_bytes(&state.m)),
+        ("v".to_owned(), le_bytes(&state.v)),
+    ];
+    for (i, (_, memory)) in snapshot.memories.iter().enumerate() {
+        for (name, values) in &memory.arrays {
+            tensors.push((format!("memory/{i}/{name}"), le_bytes(values)));
+        }
     }
-    let bytes = tensor.data().chunks_exact(4);
-    Ok(bytes
-        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-        .collect())
+    tensors.sort();
+    tensors
 }
 
 fn digest<'a>(header: &str, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
@@ -335,12 +318,11 @@ impl Keeper for Checkpointer {
     }
 
     fn keep(&mut self, snapshot: &Snapshot) -> Result<()> {
-        let checkpoint = Checkpoint {
-            subject: self.subject.clone(),
-            device: self.device.clone(),
-            snapshot: snapshot.clone(),
-        };
-        checkpoint.save(&self.path)?;
+        let path = &self.path;
+        let bytes = to_bytes(&self.subject, &self.device, snapshot)
+            .map_err(|message| Error::file(path, message))?;
+        atomic::replace(path, &bytes)
+            .map_err(|e| Error::file(path, format!("cannot write the checkpoint: {e}")))?;
         self.kept = Instant::now();
         Ok(())
     }

@@ -14,6 +14,7 @@ mod callbacks;
 pub mod checkpoint;
 mod config;
 mod folder;
+mod tensors;
 pub mod weights;
 
 pub use callbacks::CallbackRecord;

@@ -13,10 +13,11 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::atomic;
+use super::tensors::{floats, le_bytes};
 use crate::error::{Error, Result};
 use crate::model::Sequential;
 use crate::shape::dims;
-use crate::state::{Layout, Parameter, State};
+use crate::state::{Layout, State};
 
 /// The metadata's key.
 const KEY: &str = "cnn_gpu";
@@ -61,7 +62,10 @@ fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
     };
     let header = toml::to_string(&header).map_err(|e| e.to_string())?;
     let parameters = &state.layout.parameters;
-    let data: Vec<Vec<u8>> = parameters.iter().map(|p| le_bytes(state, p)).collect();
+    let data: Vec<Vec<u8>> = parameters
+        .iter()
+        .map(|p| le_bytes(&state.params[p.range()]))
+        .collect();
     let tensors: Result<Vec<_>, _> = (parameters.iter().zip(&data))
         .map(|(p, data)| {
             let view = TensorView::new(Dtype::F32, p.shape.clone(), data)?;
@@ -71,11 +75,6 @@ fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
     tensors
         .and_then(|t| safetensors::serialize(t, Some([(KEY.to_owned(), header)].into())))
         .map_err(|e| e.to_string())
-}
-
-fn le_bytes(state: &State, parameter: &Parameter) -> Vec<u8> {
-    let values = &state.params[parameter.range()];
-    values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
 fn from_bytes(bytes: &[u8]) -> Result<(Sequential, State), String> {
@@ -127,11 +126,7 @@ fn fill(tensors: &SafeTensors<'_>, layout: Arc<Layout>, step: u64) -> Result<Sta
     let zeros = vec![0.0f32; layout.len];
     let mut params = zeros.clone();
     for p in &layout.parameters {
-        let tensor = tensors.tensor(&p.name).map_err(|e| e.to_string())?;
-        let bytes = tensor.data().chunks_exact(4);
-        for (value, bytes) in params[p.range()].iter_mut().zip(bytes) {
-            *value = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-        }
+        params[p.range()].copy_from_slice(&floats(tensors, &p.name)?);
     }
     Ok(State {
         m: zeros.clone(),

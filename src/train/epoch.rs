@@ -112,7 +112,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     }
 
     /// The number of the last epoch of a call of `fit`.
-    fn last_epoch(&mut self, resumed: Option<&Snapshot>) -> usize {
+    pub(super) fn last_epoch(&mut self, resumed: Option<&Snapshot>) -> usize {
         match (resumed, self.options.initial_epoch) {
             (Some(snapshot), _) => snapshot.last_epoch,
             (None, Some(epoch)) => {
@@ -214,6 +214,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let Some(keeper) = &mut self.keeper else {
             return Ok(());
         };
+        if !self.state.params.iter().all(|w| w.is_finite()) {
+            // The next loss will tell; the snapshot before is the last good one.
+            return Ok(());
+        }
         keeper.keep(&Snapshot {
             state: self.state.clone(),
             epochs_done: self.epochs_done,
@@ -243,11 +247,6 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let whole_epoch = self.state.clone();
         self.executor.download(&mut self.state)?;
         self.state.step = epoch.steps_before + epoch.enqueued as u64;
-        if !self.state.params.iter().all(|w| w.is_finite()) {
-            // The next loss will tell; the checkpoint before is the last good one.
-            self.state = whole_epoch;
-            return Ok(());
-        }
         let kept = self.keep(fit, Some(epoch), callbacks, history);
         self.state = whole_epoch;
         kept

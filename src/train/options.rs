@@ -205,6 +205,15 @@ impl Options {
         self.optimizer.check()
     }
 
+    /// Every option under its name, as a settings file has them, but for what is told.
+    pub fn by_name(&self) -> serde_json::Map<String, serde_json::Value> {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::Object(options)) => options,
+            // Numbers, words and tables of them: there is nothing that JSON could not hold.
+            _ => serde_json::Map::new(),
+        }
+    }
+
     /// The weights of `classes` classes; none if all are 1.
     pub(super) fn class_weights(&self, classes: usize) -> Result<Option<Vec<f32>>> {
         let mut weights = vec![1.0; classes];
@@ -233,6 +242,10 @@ mod tests {
             .steps_per_epoch(7);
         let text = toml::to_string(&options).unwrap();
         assert_eq!(toml::from_str::<Options>(&text).unwrap(), options);
+        let by_name = options.by_name();
+        assert_eq!(by_name["batch_size"], 64);
+        let again = serde_json::from_value::<Options>(by_name.into()).unwrap();
+        assert_eq!(again, options);
         let old = "epochs = 2\nbatch_size = 8\nseed = 1\nshuffle = true\n[optimizer]\nname = \"sgd\"\n\
                    learning_rate = 0.1\nmomentum = 0.0\nnesterov = false\n";
         let expected = Options::default()

@@ -45,8 +45,13 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let steps = steps(generator, steps_per_epoch)?;
         let sizes = (self.options.batch_size, self.classes());
         let chunks = self.chunks(generator, sizes.0)?;
-        let total = steps.saturating_mul(self.options.epochs);
-        let first = (self.epochs_done * steps) as u64;
+        let resumed = self.resumed.take();
+        let last = self.last_epoch(resumed.as_ref()).saturating_mul(steps);
+        let under_way = resumed.as_ref().and_then(|snapshot| snapshot.under_way);
+        let done = self.epochs_done * steps + under_way.unwrap_or_default().steps;
+        self.resumed = resumed;
+        let total = last.saturating_sub(done);
+        let first = done as u64;
         let numbers = first..first.saturating_add(total as u64);
         let threads = self.generator_threads.unwrap_or_else(default_threads);
         with_prefetch(generator, numbers, threads, |prefetch| {

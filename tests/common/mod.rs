@@ -4,10 +4,14 @@
 
 use std::sync::{Arc, OnceLock};
 
+use cnn_gpu::data::Dataset;
 use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
+use cnn_gpu::exec::null::NullExecutor;
 use cnn_gpu::exec::reference::ReferenceExecutor;
 use cnn_gpu::exec::{Backend, Executor, Opened, Selection, open};
+use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
 use cnn_gpu::state::Layout;
+use cnn_gpu::train::{Options, Trainer};
 
 /// Plain loops.
 pub fn reference(layout: Arc<Layout>) -> Box<dyn Executor> {
@@ -39,4 +43,27 @@ fn open_gpu() -> Result<Opened, String> {
         adapter: None,
     };
     open(&selection).map_err(|e| e.to_string())
+}
+
+/// Images of 2x2 pixels, which scripted trainers learn from.
+pub const SHAPE: [usize; 3] = [2, 2, 1];
+
+/// A network for such images, in three classes.
+pub fn model() -> Sequential {
+    Sequential::new(SHAPE)
+        .add(Flatten::new())
+        .add(Dense::new(3).activation(Activation::Softmax))
+}
+
+/// Such images.
+pub fn images(n: usize) -> Dataset {
+    let labels = (0..n).map(|i| (i % 3) as u8).collect();
+    Dataset::new("test", "nowhere", SHAPE, 3, vec![7; n * 4], labels)
+        .unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// A trainer whose steps measure what `script` says.
+pub fn scripted(options: Options, script: &[(f32, f32)]) -> Trainer<NullExecutor> {
+    let executor = NullExecutor::new(script.iter().copied());
+    Trainer::with_executor(model(), Box::new(executor), options).unwrap_or_else(|e| panic!("{e}"))
 }

@@ -43,7 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let (splits, record) = load(&settings)?;
     trainer.check(&splits.train)?;
     trainer.check(&splits.test)?;
-    let subject = subject(&settings, &trainer, &splits);
+    let subject = subject(&settings, &trainer, &record);
     let (folder, config) = match resumes {
         None => {
             let folder = RunFolder::create(&settings.out)?;
@@ -104,13 +104,13 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 /// What the run is about.
-fn subject(settings: &Settings, trainer: &Trainer, splits: &Splits) -> Subject {
+fn subject(settings: &Settings, trainer: &Trainer, record: &DataRecord) -> Subject {
     let validation = settings.validation_data.as_ref();
     Subject {
         model: trainer.model().clone(),
         options: settings.options.clone(),
-        train_fingerprint: splits.train.fingerprint(),
-        validation_fingerprint: validation.map(|_| splits.test.fingerprint()),
+        train_fingerprint: record.train_fingerprint.clone(),
+        validation_fingerprint: validation.map(|_| record.test_fingerprint.clone()),
     }
 }
 

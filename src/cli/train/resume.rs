@@ -41,6 +41,7 @@ pub fn settings(
         true => Some(Checkpoint::load(&path)?),
         false => None,
     };
+    let other_device = typed.contains("backend") || typed.contains("adapter");
     let typed: Vec<&str> = (typed.iter().map(String::as_str))
         .filter(|name| !FREE.contains(name))
         .collect();
@@ -59,7 +60,7 @@ pub fn settings(
         data_dir: given.data_dir.clone(),
         format: given.format,
         schedule: given.schedule,
-        device: match typed_device(&given) {
+        device: match other_device {
             true => given.device.clone(),
             false => given.device.clone().or(&config.device)?,
         },
@@ -68,14 +69,9 @@ pub fn settings(
     Ok((settings, checkpoint))
 }
 
-fn typed_device(given: &Settings) -> bool {
-    given.device.selection() != cnn_gpu::exec::Selection::default()
-}
-
 /// What was typed must be what the run has.
 fn refuse_changes(run: &Settings, given: &Settings, typed: &[&str]) -> Result<()> {
-    let table = |options: &Options| toml::Table::try_from(options).unwrap_or_default();
-    let (theirs, mut options) = (table(&given.options), table(&run.options));
+    let (theirs, mut options) = (given.options.by_name(), run.options.by_name());
     let mut other = None;
     for name in typed {
         let key = match *name {
@@ -112,7 +108,7 @@ fn refuse_changes(run: &Settings, given: &Settings, typed: &[&str]) -> Result<()
         true => &given.model,
         false => &run.model,
     };
-    let options = options.try_into();
+    let options = serde_json::from_value(options.into());
     let options = options.map_err(|e| Error::Argument(format!("{e}")))?;
     let given = subject(model, options);
     let run = subject(&run.model, run.options.clone());

@@ -39,6 +39,8 @@ pub struct GpuProgram {
 struct Listing {
     /// For each operation its dispatches; none for a gather or for what is fused with another.
     ops: Vec<Vec<Dispatch>>,
+    /// Where its kernels leave partial gradients.
+    partials: Option<Buffer>,
 }
 
 /// Scratch that a listing's dispatches share.
@@ -134,6 +136,7 @@ impl GpuProgram {
             }
             listing.ops.push(dispatches);
         }
+        listing.partials = Some(scratch.partials);
         Ok(listing)
     }
 
@@ -203,7 +206,11 @@ impl GpuProgram {
             ("first moments", &arenas.moment_1),
             ("second moments", &arenas.moment_2),
         ];
-        for (name, buffer) in own.chain(shared) {
+        let listings = [Some(&self.step), self.alone.as_ref()]
+            .into_iter()
+            .flatten();
+        let partials = listings.filter_map(|l| Some(("partial gradients", l.partials.as_ref()?)));
+        for (name, buffer) in own.chain(shared).chain(partials) {
             if !gpu.is_intact(buffer)? {
                 return Err(Error::Device(format!(
                     "a kernel wrote past the end of `{name}`"
