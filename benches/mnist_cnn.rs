@@ -59,7 +59,7 @@ impl Bench {
             data: self.data,
             offset: 0,
             rows: BATCH,
-            rate: 1e-6,
+            rates: 1e-6.into(),
             key: Key::of_step(0, 1),
         }
     }

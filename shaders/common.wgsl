@@ -14,8 +14,12 @@ struct Step {
     rows: u32,
     // Where this step's loss and correct count go.
     slot: u32,
-    // The rate that the optimizer multiplies with.
+    // What the optimizer's rule multiplies with.
     rate: f32,
+    // The share of the weights that decays.
+    decay: f32,
+    // The share of the weights' average that stays.
+    keep: f32,
     // The key of the step's draws.
     key: vec2<u32>,
 }

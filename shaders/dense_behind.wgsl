@@ -1,23 +1,23 @@
-// Part of softmax_cross_entropy where a small dense layer made the logits: the gradient of that
-// layer's input, row by row, by the invocation that has just made the row's dlogits.
+// Part of a loss (loss.wgsl) where a small dense layer made its x: the gradient of that layer's input,
+// row by row, by the invocation that has just made the row's dx.
 //
-//   dx[r, j] = f'(through[r, j]) * Σ_i dlogits[r, i] * w[j, i]
+//   d_inputs[r, j] = f'(through[r, j]) * Σ_i dx[r, i] * w[j, i]
 //
 // Host constants: INPUTS, ACTIVATION and HAS_THROUGH. The host declares load_w(i) and
 // load_through(i).
 
-@group(1) @binding(5) var<storage, read_write> dx: array<f32>; // [BATCH, INPUTS]
+@group(1) @binding(5) var<storage, read_write> d_inputs: array<f32>; // [BATCH, INPUTS]
 
 fn behind(r: u32) {
     for (var j = 0u; j < INPUTS; j++) {
         var sum = 0.0;
-        for (var i = 0u; i < CLASSES; i++) {
-            sum += dlogits[r * CLASSES + i] * load_w(j * CLASSES + i);
+        for (var i = 0u; i < WIDTH; i++) {
+            sum += dx[r * WIDTH + i] * load_w(j * WIDTH + i);
         }
         let at = r * INPUTS + j;
         if HAS_THROUGH == 1u {
             sum *= derivative(ACTIVATION, load_through(at));
         }
-        dx[at] = sum;
+        d_inputs[at] = sum;
     }
 }

@@ -8,7 +8,10 @@
 //   adam     m += (g - m) * (1 - BETA_1), v += (g² - v) * (1 - BETA_2)
 //            w -= rate * m / (sqrt(v) + EPSILON), the bias correction being in the rate
 //
-// One invocation handles one Cell (a vec4). Host constants: LEN in Cells, NESTEROV, and the numbers
+// Before it the weights decay, w -= step.decay * w, and after it moves their average (average.wgsl),
+// if there is one.
+//
+// One invocation handles one Cell (a vec4). Host constants: LEN in Cells, NESTEROV, DECAYS, and the numbers
 // above with their complements, which the host takes from 1 in f64. The host declares the arrays
 // params, moment_1 and moment_2, load_NAME_before(i) for each of them, and load_gradients(i).
 
@@ -19,6 +22,19 @@ fn gradient(i: u32) -> Cell {
         return load_gradients(i);
     }
     return sum_of_partials(b, i % CELLS);
+}
+
+fn decayed(i: u32) -> Cell {
+    let w = load_params_before(i);
+    if DECAYS == 1u {
+        return w - step.decay * w;
+    }
+    return w;
+}
+
+fn put(i: u32, w: Cell) {
+    params[i] = w;
+    move_average(i, w);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -32,15 +48,15 @@ fn sgd_update(
     }
     let change = step.rate * gradient(i);
     if MOMENTUM == 0.0 {
-        params[i] = load_params_before(i) - change;
+        put(i, decayed(i) - change);
         return;
     }
     let m = MOMENTUM * load_moment_1_before(i) - change;
     moment_1[i] = m;
     if NESTEROV == 1u {
-        params[i] = load_params_before(i) + (MOMENTUM * m - change);
+        put(i, decayed(i) + (MOMENTUM * m - change));
     } else {
-        params[i] = load_params_before(i) + m;
+        put(i, decayed(i) + m);
     }
 }
 
@@ -58,12 +74,12 @@ fn rmsprop_update(
     moment_2[i] = v;
     let change = step.rate * g / sqrt(v + Cell(EPSILON));
     if MOMENTUM == 0.0 {
-        params[i] = load_params_before(i) - change;
+        put(i, decayed(i) - change);
         return;
     }
     let m = MOMENTUM * load_moment_1_before(i) + change;
     moment_1[i] = m;
-    params[i] = load_params_before(i) - m;
+    put(i, decayed(i) - m);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -82,5 +98,5 @@ fn adam_update(
     let v = v_before + (g * g - v_before) * ONE_MINUS_BETA_2;
     moment_1[i] = m;
     moment_2[i] = v;
-    params[i] = load_params_before(i) - step.rate * m / (sqrt(v) + Cell(EPSILON));
+    put(i, decayed(i) - step.rate * m / (sqrt(v) + Cell(EPSILON)));
 }

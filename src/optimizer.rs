@@ -1,15 +1,79 @@
 //! Optimizers, with Keras's names, defaults and exact epsilon placement.
 
+mod settings;
+
 use serde::{Deserialize, Serialize};
 
+use self::settings::Settings;
 use crate::error::{Error, Result};
 
-/// How a step changes the weights `w`, given their gradient `g`. `m` and `v` start at zero.
+/// How a step changes the weights `w`, given their gradient `g`: what Keras's optimizers take.
+///
+/// A step first clips the gradients, then lets the weights decay, then follows the rule, and at last
+/// moves the average:
+///
+/// 1. [`Clip`]: by value or by norm. Default: not.
+/// 2. `w -= lr * weight_decay * w`. Default 0. It acts on biases too, as in Keras.
+/// 3. The formula of the [`Rule`].
+/// 4. `average = k * average + (1 - k) * w` with `k = ema_momentum`, and `average = w` after the
+///    first step. Training, validation and checkpoints go on with `w`; when `fit` has ended, the
+///    averages take the weights' place. Default: none.
 ///
 /// Coefficients are f64, as Keras keeps them, so that `1 - beta_2` is 0.001 and not 0.000 999 99.
+///
+/// ```
+/// use cnn_gpu::optimizer::{Clip, Optimizer};
+/// let optimizer = Optimizer::adamw().clip(Clip::GlobalNorm(1.0)).ema_momentum(0.99);
+/// assert_eq!(optimizer.weight_decay, 0.004);
+/// assert!(optimizer.check().is_ok());
+/// assert!(optimizer.with_learning_rate(-1.0).check().is_err());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
-pub enum Optimizer {
+#[serde(try_from = "Settings", into = "Settings")]
+pub struct Optimizer {
+    /// The formula.
+    pub rule: Rule,
+    /// What is done to gradients that are too large.
+    pub clip: Option<Clip>,
+    /// The share of the weights that a step at a learning rate of 1 takes away.
+    pub weight_decay: f64,
+    /// How much of the weights' average stays from step to step, if one is kept.
+    pub ema_momentum: Option<f64>,
+}
+
+/// What happens to gradients that are too large. A NaN stays a NaN.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Clip {
+    /// Keras's `clipvalue`: each element of each gradient is moved into `[-value, value]`.
+    Value(f64),
+    /// Keras's `clipnorm`: each parameter's gradient `g` becomes `g * norm / max(|g|, norm)`, with
+    /// `|g| = sqrt(Σ g²)`.
+    Norm(f64),
+    /// Keras's `global_clipnorm`: as `Norm`, with the norm of all gradients together.
+    GlobalNorm(f64),
+}
+
+impl Clip {
+    /// Keras's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Value(_) => "clipvalue",
+            Self::Norm(_) => "clipnorm",
+            Self::GlobalNorm(_) => "global_clipnorm",
+        }
+    }
+
+    /// The bound.
+    pub fn bound(&self) -> f64 {
+        match *self {
+            Self::Value(bound) | Self::Norm(bound) | Self::GlobalNorm(bound) => bound,
+        }
+    }
+}
+
+/// The formula of a step, with `m` and `v`, which start at zero.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Rule {
     /// Stochastic gradient descent. Without momentum `w -= lr * g`; with it
     /// `m = momentum * m - lr * g` and `w += m`, or `w += momentum * m - lr * g` with Nesterov's
     /// correction.
@@ -35,7 +99,8 @@ pub enum Optimizer {
     },
     /// Adam (Kingma and Ba, 2015): `m += (1 - beta_1) * (g - m)`, `v += (1 - beta_2) * (g² - v)`,
     /// `w -= rate * m / (sqrt(v) + epsilon)` with
-    /// `rate = lr * sqrt(1 - beta_2^t) / (1 - beta_1^t)` at step `t`, counted from 1.
+    /// `rate = lr * sqrt(1 - beta_2^t) / (1 - beta_1^t)` at step `t`, counted from 1. With weight
+    /// decay it is AdamW (Loshchilov and Hutter, 2019).
     Adam {
         /// Default 0.001.
         learning_rate: f32,
@@ -48,43 +113,81 @@ pub enum Optimizer {
     },
 }
 
+/// The numbers of one step: see [`Optimizer::rates`].
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// What the rule multiplies with. Adam's bias correction is folded in, as Keras does.
+    pub rate: f32,
+    /// The share of the weights that decays.
+    pub decay: f32,
+    /// The share of the average that stays.
+    pub keep: f32,
+}
+
+impl From<f32> for Rates {
+    /// No decay and no average.
+    fn from(rate: f32) -> Self {
+        Self {
+            rate,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Optimizer {
     fn default() -> Self {
         Self::adam()
     }
 }
 
+impl From<Rule> for Optimizer {
+    /// The rule alone: no clipping, no decay, no average.
+    fn from(rule: Rule) -> Self {
+        Self {
+            rule,
+            clip: None,
+            weight_decay: 0.0,
+            ema_momentum: None,
+        }
+    }
+}
+
 impl Optimizer {
     /// The names that [`Optimizer::by_name`] knows.
-    pub const NAMES: &'static [&'static str] = &["adam", "rmsprop", "sgd"];
+    pub const NAMES: &'static [&'static str] = &["adam", "adamw", "rmsprop", "sgd"];
 
     /// SGD with Keras's defaults.
     pub fn sgd() -> Self {
-        Self::Sgd {
+        Self::from(Rule::Sgd {
             learning_rate: 0.01,
             momentum: 0.0,
             nesterov: false,
-        }
+        })
     }
 
     /// RMSprop with Keras's defaults.
     pub fn rmsprop() -> Self {
-        Self::RmsProp {
+        Self::from(Rule::RmsProp {
             learning_rate: 0.001,
             rho: 0.9,
             momentum: 0.0,
             epsilon: 1e-7,
-        }
+        })
     }
 
     /// Adam with Keras's defaults.
     pub fn adam() -> Self {
-        Self::Adam {
+        Self::from(Rule::Adam {
             learning_rate: 0.001,
             beta_1: 0.9,
             beta_2: 0.999,
             epsilon: 1e-7,
-        }
+        })
+    }
+
+    /// Adam with a weight decay of 0.004, as Keras's AdamW.
+    pub fn adamw() -> Self {
+        Self::adam().weight_decay(0.004)
     }
 
     /// An optimizer with its defaults.
@@ -96,6 +199,7 @@ impl Optimizer {
             "sgd" => Ok(Self::sgd()),
             "rmsprop" => Ok(Self::rmsprop()),
             "adam" => Ok(Self::adam()),
+            "adamw" => Ok(Self::adamw()),
             _ => Err(Error::Argument(format!(
                 "no optimizer `{name}`: expected one of {}",
                 Self::NAMES.join(", ")
@@ -103,40 +207,68 @@ impl Optimizer {
         }
     }
 
-    /// `sgd`, `rmsprop` or `adam`.
+    /// `sgd`, `rmsprop` or `adam`, which AdamW is too.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Sgd { .. } => "sgd",
-            Self::RmsProp { .. } => "rmsprop",
-            Self::Adam { .. } => "adam",
+        match self.rule {
+            Rule::Sgd { .. } => "sgd",
+            Rule::RmsProp { .. } => "rmsprop",
+            Rule::Adam { .. } => "adam",
         }
+    }
+
+    /// Clips gradients.
+    pub fn clip(mut self, clip: Clip) -> Self {
+        self.clip = Some(clip);
+        self
+    }
+
+    /// Lets the weights decay.
+    pub fn weight_decay(mut self, share: f64) -> Self {
+        self.weight_decay = share;
+        self
+    }
+
+    /// Keeps an average of the weights, of which this share stays from step to step; training ends
+    /// with it. Keras's `use_ema`, whose default is 0.99.
+    pub fn ema_momentum(mut self, share: f64) -> Self {
+        self.ema_momentum = Some(share);
+        self
     }
 
     /// The learning rate.
     pub fn learning_rate(&self) -> f32 {
-        match self {
-            Self::Sgd { learning_rate, .. }
-            | Self::RmsProp { learning_rate, .. }
-            | Self::Adam { learning_rate, .. } => *learning_rate,
+        match self.rule {
+            Rule::Sgd { learning_rate, .. }
+            | Rule::RmsProp { learning_rate, .. }
+            | Rule::Adam { learning_rate, .. } => learning_rate,
         }
     }
 
     /// The same optimizer with another learning rate.
     pub fn with_learning_rate(mut self, rate: f32) -> Self {
-        match &mut self {
-            Self::Sgd { learning_rate, .. }
-            | Self::RmsProp { learning_rate, .. }
-            | Self::Adam { learning_rate, .. } => *learning_rate = rate,
+        match &mut self.rule {
+            Rule::Sgd { learning_rate, .. }
+            | Rule::RmsProp { learning_rate, .. }
+            | Rule::Adam { learning_rate, .. } => *learning_rate = rate,
         }
         self
     }
 
-    /// The rate that the device multiplies with at step `t`, counted from 1: Adam's bias
-    /// correction is folded in, as Keras does.
-    pub fn rate(&self, t: u64) -> f32 {
-        match *self {
-            Self::Sgd { learning_rate, .. } | Self::RmsProp { learning_rate, .. } => learning_rate,
-            Self::Adam {
+    /// The numbers that the device works with at step `t`, counted from 1.
+    pub fn rates(&self, t: u64) -> Rates {
+        let decay = f64::from(self.learning_rate()) * self.weight_decay;
+        let kept = self.ema_momentum.filter(|_| t > 1);
+        Rates {
+            rate: self.rate(t),
+            decay: decay as f32,
+            keep: kept.unwrap_or(0.0) as f32,
+        }
+    }
+
+    fn rate(&self, t: u64) -> f32 {
+        match self.rule {
+            Rule::Sgd { learning_rate, .. } | Rule::RmsProp { learning_rate, .. } => learning_rate,
+            Rule::Adam {
                 learning_rate,
                 beta_1,
                 beta_2,
@@ -153,17 +285,28 @@ impl Optimizer {
     /// Checks the numbers.
     ///
     /// # Errors
-    /// A learning rate that is not positive and finite, or a coefficient outside `[0, 1)`.
+    /// A learning rate or a bound of clipping that is not positive and finite, a weight decay that is
+    /// negative or not finite, or another coefficient outside `[0, 1)`.
     pub fn check(&self) -> Result<()> {
-        let rate = self.learning_rate();
-        if !(rate > 0.0 && rate.is_finite()) {
+        let positive = |what: &str, value: f64| match value > 0.0 && value.is_finite() {
+            true => Ok(()),
+            false => Err(Error::Argument(format!(
+                "{what} {value} is not a positive number"
+            ))),
+        };
+        positive("learning rate", self.learning_rate().into())?;
+        if let Some(clip) = self.clip {
+            positive(clip.name(), clip.bound())?;
+        }
+        if !(0.0..=f64::from(f32::MAX)).contains(&self.weight_decay) {
             return Err(Error::Argument(format!(
-                "learning rate {rate} is not a positive number"
+                "weight decay {} is not a number from 0 on",
+                self.weight_decay
             )));
         }
         let coefficients = self.coefficients();
-        let wrong = coefficients
-            .iter()
+        let average = self.ema_momentum.map(|k| ("ema_momentum", k));
+        let wrong = (coefficients.into_iter().chain(average))
             .find(|(_, value)| !(0.0..1.0).contains(value));
         match wrong {
             Some((what, value)) => Err(Error::Argument(format!(
@@ -174,17 +317,17 @@ impl Optimizer {
         }
     }
 
-    /// Everything but the learning rate, by name.
+    /// The rule's numbers but for the learning rate, by name.
     fn coefficients(&self) -> Vec<(&'static str, f64)> {
-        match *self {
-            Self::Sgd { momentum, .. } => vec![("momentum", momentum)],
-            Self::RmsProp {
+        match self.rule {
+            Rule::Sgd { momentum, .. } => vec![("momentum", momentum)],
+            Rule::RmsProp {
                 rho,
                 momentum,
                 epsilon,
                 ..
             } => vec![("rho", rho), ("momentum", momentum), ("epsilon", epsilon)],
-            Self::Adam {
+            Rule::Adam {
                 beta_1,
                 beta_2,
                 epsilon,
@@ -201,9 +344,19 @@ mod tests {
     #[test]
     fn adam_folds_the_bias_correction_into_the_rate() {
         // Step 1: sqrt(1 - 0.999) / (1 - 0.9) = 0.3162...
-        let rate = Optimizer::adam().rate(1);
+        let rate = Optimizer::adam().rates(1).rate;
         assert!((rate - 0.000_316_227_77).abs() < 1e-8, "{rate}");
-        assert!((Optimizer::adam().rate(1_000_000) - 0.001).abs() < 1e-9);
+        assert!((Optimizer::adam().rates(1_000_000).rate - 0.001).abs() < 1e-9);
+    }
+
+    #[test]
+    fn weights_decay_by_the_learning_rate_and_the_first_average_is_the_weights() {
+        let optimizer = Optimizer::adamw().ema_momentum(0.75);
+        let [first, second] = [1, 2].map(|t| optimizer.rates(t));
+        assert_eq!([first.decay, second.decay], [4e-6; 2]);
+        assert_eq!([first.keep, second.keep], [0.0, 0.75]);
+        let sgd = Optimizer::sgd().rates(2);
+        assert_eq!((sgd.decay, sgd.keep), (0.0, 0.0));
     }
 
     #[test]
@@ -215,13 +368,26 @@ mod tests {
     }
 
     #[test]
-    fn names_the_coefficient_out_of_range() {
-        let wrong = Optimizer::Sgd {
+    fn names_the_number_out_of_range() {
+        let momentum = Optimizer::from(Rule::Sgd {
             learning_rate: 0.01,
             momentum: 1.0,
             nesterov: false,
-        };
-        let message = wrong.check().unwrap_err().to_string();
-        assert_eq!(message, "sgd: momentum 1 must lie in [0, 1)");
+        });
+        let message = |optimizer: Optimizer| optimizer.check().unwrap_err().to_string();
+        assert_eq!(message(momentum), "sgd: momentum 1 must lie in [0, 1)");
+        let adam = Optimizer::adam();
+        assert_eq!(
+            message(adam.clip(Clip::Norm(0.0))),
+            "clipnorm 0 is not a positive number"
+        );
+        assert_eq!(
+            message(adam.weight_decay(-1.0)),
+            "weight decay -1 is not a number from 0 on"
+        );
+        assert_eq!(
+            message(adam.ema_momentum(1.0)),
+            "adam: ema_momentum 1 must lie in [0, 1)"
+        );
     }
 }

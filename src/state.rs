@@ -1,4 +1,4 @@
-//! What training changes: parameters and the optimizer's moments, in flat arenas.
+//! What training changes: parameters, the optimizer's moments and the weights' average, in flat arenas.
 //!
 //! All parameters lie in one array, each at an aligned offset, so that an optimizer step is one
 //! dispatch, a checkpoint is one copy and moving between devices is "upload the same state".
@@ -76,8 +76,8 @@ impl Layout {
         if layout.len >= 1 << 31 {
             return Err(model.error("has more than 2^31 parameters".into()));
         }
-        // Parameters, gradients and two moments.
-        check_memory("parameters and moments", 4 * layout.len)?;
+        // Parameters, gradients, two moments and an average.
+        check_memory("parameters and moments", 5 * layout.len)?;
         Ok(Arc::new(layout))
     }
 
@@ -120,7 +120,7 @@ impl Layout {
     }
 }
 
-/// Parameters, moments and the step counter of one model in training.
+/// Parameters, moments, average and the step counter of one model in training.
 #[derive(Clone, Debug)]
 pub struct State {
     /// Where each parameter lies in the arenas.
@@ -131,6 +131,8 @@ pub struct State {
     pub m: Vec<f32>,
     /// Second moment.
     pub v: Vec<f32>,
+    /// The weights' average, if the optimizer keeps one; else zeros.
+    pub average: Vec<f32>,
     /// Optimizer steps taken.
     pub step: u64,
 }
@@ -146,10 +148,16 @@ impl State {
         Self {
             m: vec![0.0; layout.len],
             v: vec![0.0; layout.len],
+            average: vec![0.0; layout.len],
             params,
             step: 0,
             layout,
         }
+    }
+
+    /// What an optimizer remembers of the weights, by name.
+    pub fn moments(&self) -> [(&'static str, &Vec<f32>); 3] {
+        [("m", &self.m), ("v", &self.v), ("average", &self.average)]
     }
 
     /// The values of one parameter.
@@ -185,6 +193,19 @@ impl State {
         found
             .map(|i| &self.layout.parameters[i])
             .ok_or_else(|| Error::Argument(format!("the model has no parameter `{name}`")))
+    }
+
+    /// Begins the average with the weights of now, unless there is one.
+    pub(crate) fn begin_average(&mut self) {
+        if self.average.iter().all(|a| *a == 0.0) {
+            self.average.clone_from(&self.params);
+        }
+    }
+
+    /// Puts the average in the place of the trainable weights.
+    pub(crate) fn take_average(&mut self) {
+        let trainable = ..self.layout.trainable;
+        self.params[trainable].copy_from_slice(&self.average[trainable]);
     }
 
     /// SHA-256 over the weights' little-endian bytes, parameter by parameter: equal hashes mean

@@ -47,7 +47,7 @@ fn profile(mut executor: Box<dyn Executor>, plan: &Plan) -> Profile {
         data: executor.load(&digits::generate(plan.batch, 1, 0)).unwrap(),
         offset: 0,
         rows: plan.batch,
-        rate: 1e-6,
+        rates: 1e-6.into(),
         key: Key::of_step(0, 1),
     };
     let profile = executor.profile(plan, &step, 2).unwrap();

@@ -225,7 +225,12 @@ fn a_plateau_reduces_the_rate_down_to_its_least_and_cools_down() {
     let rates: Vec<f32> = history.epochs.iter().map(|e| e.learning_rate).collect();
     // The first epoch improves, the two after it do not.
     assert_eq!(rates, [0.01, 0.01, 0.01, 0.005, 0.005, 0.003, 0.003, 0.003]);
-    let steps: Vec<f32> = trainer.executor().steps.iter().map(|s| s.rate).collect();
+    let steps: Vec<f32> = trainer
+        .executor()
+        .steps
+        .iter()
+        .map(|s| s.rates.rate)
+        .collect();
     assert_eq!(steps, rates);
 
     let mut cool = ReduceLROnPlateau::new(Metric::Loss)
@@ -251,7 +256,12 @@ fn a_schedule_sets_the_rate_of_every_step() {
         alpha: 0.0,
     });
     let history = trainer.fit_with(&images(4), &mut [&mut cosine]).unwrap();
-    let rates: Vec<f32> = trainer.executor().steps.iter().map(|s| s.rate).collect();
+    let rates: Vec<f32> = trainer
+        .executor()
+        .steps
+        .iter()
+        .map(|s| s.rates.rate)
+        .collect();
     let expected = [0.0, 0.5, 1.0, 0.933_012_7, 0.75, 0.5, 0.25, 0.066_987_3];
     let off = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-6;
     assert!(

@@ -1,7 +1,12 @@
 //! The examples run, and reach what they say.
 
+#[path = "../examples/early_stopping.rs"]
+mod early_stopping;
 #[path = "../examples/image_folder.rs"]
 mod image_folder;
+#[path = "../examples/mnist_lab.rs"]
+#[expect(dead_code, reason = "its five epochs take too long for a test")]
+mod mnist_lab;
 #[path = "../examples/on_the_fly.rs"]
 mod on_the_fly;
 
@@ -13,4 +18,15 @@ fn a_data_set_made_on_the_fly_is_learnt() {
 #[test]
 fn a_folder_of_colour_pictures_is_learnt() {
     image_folder::main().unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn training_stops_early_and_goes_back_to_the_best_epoch() {
+    early_stopping::main().unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn the_lab_has_the_network_of_the_preset() {
+    let preset = cnn_gpu::model::preset("mnist-cnn").expect("it is a preset");
+    assert_eq!(mnist_lab::network().layers, preset.layers);
 }

@@ -137,7 +137,7 @@ fn trained(mut executor: Box<dyn Executor>, model: &Sequential, batch: usize) ->
                 data: id,
                 offset,
                 rows: batch.min(data.len() - offset),
-                rate: optimizer.rate(t as u64 + 1),
+                rates: optimizer.rates(t as u64 + 1),
                 key: Key::of_step(3, t as u64 + 1),
             })?;
         }

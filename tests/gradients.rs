@@ -88,7 +88,7 @@ impl Net {
             data: DataId(0),
             offset: 0,
             rows: BATCH,
-            rate: 0.0,
+            rates: 0.0.into(),
             key: Key::of_step(0, 1),
         };
         let end = self.plan.ops.len() - 1;
@@ -100,7 +100,7 @@ impl Net {
     fn loss(&mut self) -> f64 {
         self.run();
         let loss_op = self.plan.ops.iter().find_map(|op| match op {
-            Op::SoftmaxCrossEntropy { logits, .. } => Some(*logits),
+            Op::Loss { x, .. } => Some(*x),
             _ => None,
         });
         let logits = self.read(loss_op.expect("the plan has a loss"));

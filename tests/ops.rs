@@ -71,6 +71,8 @@ operations! {
     softmax_forward
     softmax_backward
     softmax_cross_entropy
+    sigmoid_cross_entropy
+    mean_squared_error
     dropout
     rescale
     batch_norm_statistics
@@ -78,6 +80,8 @@ operations! {
     batch_norm_backward_weight
     batch_norm_backward_input
     regularize
+    clip_by_value
+    clip_by_norm
     sgd_update
     rmsprop_update
     adam_update

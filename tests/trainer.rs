@@ -140,8 +140,13 @@ fn the_training_loss_is_the_mean_over_rows_of_one_epoch() {
 fn adams_rate_follows_the_step_counter_over_epochs() {
     let mut trainer = scripted(Options::default().epochs(2).batch_size(5), &[(1.0, 0.5)]);
     trainer.fit(&images(10)).unwrap();
-    let rates: Vec<f32> = trainer.executor().steps.iter().map(|s| s.rate).collect();
-    let expected: Vec<f32> = (1..=4).map(|t| Optimizer::adam().rate(t)).collect();
+    let rates: Vec<f32> = trainer
+        .executor()
+        .steps
+        .iter()
+        .map(|s| s.rates.rate)
+        .collect();
+    let expected: Vec<f32> = (1..=4).map(|t| Optimizer::adam().rates(t).rate).collect();
     assert_eq!(rates, expected);
 }
 

@@ -69,7 +69,7 @@ impl Workload {
             data: executor.load(&noise(&plan)?)?,
             offset: 0,
             rows: batch,
-            rate: RATE,
+            rates: RATE.into(),
             key: Key::of_step(0, 1),
         };
         Ok(Self {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::data::Dataset;
 use crate::exec::Values;
 use crate::model::Initializer;
+use crate::optimizer::Rates;
 use crate::plan::{Buffer, BufferId, Element, Op, Plan, Role};
 use crate::rng::{Key, Stream};
 use crate::state::{Layout, State};
@@ -25,8 +26,8 @@ pub struct Case {
     pub source: Option<Source>,
     /// Valid rows.
     pub rows: usize,
-    /// The step's rate.
-    pub rate: f32,
+    /// What the step's optimizer multiplies with.
+    pub rates: Rates,
 }
 
 /// A data set and a place in its order.
@@ -64,7 +65,7 @@ pub(super) struct CaseBuilder {
     input_shape: [usize; 3],
     classes: usize,
     rows: usize,
-    rate: f32,
+    rates: Rates,
     source: Option<Source>,
 }
 
@@ -79,7 +80,7 @@ impl CaseBuilder {
             input_shape: [1, 1, 1],
             classes: 2,
             rows: batch,
-            rate: 0.01,
+            rates: 0.01.into(),
             source: None,
         }
     }
@@ -89,8 +90,8 @@ impl CaseBuilder {
         self
     }
 
-    pub(super) fn rate(mut self, rate: f32) -> Self {
-        self.rate = rate;
+    pub(super) fn rates(mut self, rates: Rates) -> Self {
+        self.rates = rates;
         self
     }
 
@@ -199,7 +200,7 @@ impl CaseBuilder {
             state,
             source: self.source,
             rows: self.rows,
-            rate: self.rate,
+            rates: self.rates,
         }
     }
 }

@@ -7,15 +7,17 @@
 //! | `input` | n, h, w, c | f32, as the first layer takes it |
 //! | `labels` | n | i32 |
 //! | `param/LAYER/kernel`, `param/LAYER/bias` | the parameter's | f32, every one |
-//! | `logits`, `probabilities` | n, classes | expected |
+//! | `logits` | n, outputs | expected: what the loss starts from |
+//! | `probabilities` | n, classes | expected |
 //! | `loss` | 1 | expected, the mean over the batch |
 //! | `grad/LAYER/kernel`, `grad/LAYER/bias`, `grad/input` | the tensor's | expected |
 //! | `after/OPTIMIZER/STEPS/LAYER/kernel`, ... | the parameter's | expected |
 //! | `inference/probabilities` | n, classes | expected of the parameters as they are at the start |
 //! | `inference/loss` | 1 | likewise |
 //!
-//! where `OPTIMIZER` is `adam`, `rmsprop`, `sgd` or `sgd_momentum` (0.9), else with Keras's
-//! defaults, and all `STEPS` are taken on this batch. Parameters are `kernel`, `bias`, `gamma`, ...;
+//! where `OPTIMIZER` is `adam`, `rmsprop`, `sgd`, `sgd_momentum` (0.9), `adamw`, `adam_ema` (0.99; the
+//! average is expected), `sgd_clipvalue` (0.01), `sgd_clipnorm` (0.1) or `sgd_global_clipnorm` (0.1),
+//! else with Keras's defaults, and all `STEPS` are taken on this batch. Parameters are `kernel`, `bias`, `gamma`, ...;
 //! what no optimizer changes has no `grad/`. Step `t` draws dropout under `Key::of_step(0, t)`. At least one expected tensor must be there.
 
 use std::path::{Path, PathBuf};
@@ -28,7 +30,7 @@ use super::Factory;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor, Program, Step, Values};
 use crate::model::Sequential;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Clip, Optimizer, Rates, Rule};
 use crate::plan::{BufferId, Op, Plan, Purpose, Role};
 use crate::rng::Key;
 use crate::shape::dims;
@@ -78,44 +80,46 @@ enum Target {
     Gradient(usize),
     /// The parameter of this number after some steps of a rule.
     After {
-        rule: Rule,
+        rule: Recipe,
         steps: u32,
         parameter: usize,
     },
 }
 
-/// The optimizers that fixtures name.
+/// An optimizer that fixtures name, by its place in [`Recipe::ALL`].
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Rule {
-    Adam,
-    RmsProp,
-    Sgd,
-    SgdMomentum,
-}
+struct Recipe(usize);
 
-impl Rule {
-    const ALL: [Self; 4] = [Self::Adam, Self::RmsProp, Self::Sgd, Self::SgdMomentum];
+type Made = fn() -> Optimizer;
 
-    fn name(self) -> &'static str {
-        match self {
-            Self::Adam => "adam",
-            Self::RmsProp => "rmsprop",
-            Self::Sgd => "sgd",
-            Self::SgdMomentum => "sgd_momentum",
-        }
-    }
-
-    fn optimizer(self) -> Optimizer {
-        match self {
-            Self::Adam => Optimizer::adam(),
-            Self::RmsProp => Optimizer::rmsprop(),
-            Self::Sgd => Optimizer::sgd(),
-            Self::SgdMomentum => Optimizer::Sgd {
+impl Recipe {
+    /// Keras's defaults, but for what the name says.
+    const ALL: [(&str, Made); 9] = [
+        ("adam", Optimizer::adam),
+        ("rmsprop", Optimizer::rmsprop),
+        ("sgd", Optimizer::sgd),
+        ("sgd_momentum", || {
+            Optimizer::from(Rule::Sgd {
                 learning_rate: 0.01,
                 momentum: 0.9,
                 nesterov: false,
-            },
-        }
+            })
+        }),
+        ("adamw", Optimizer::adamw),
+        ("adam_ema", || Optimizer::adam().ema_momentum(0.99)),
+        ("sgd_clipvalue", || Optimizer::sgd().clip(Clip::Value(0.01))),
+        ("sgd_clipnorm", || Optimizer::sgd().clip(Clip::Norm(0.1))),
+        ("sgd_global_clipnorm", || {
+            Optimizer::sgd().clip(Clip::GlobalNorm(0.1))
+        }),
+    ];
+
+    fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().position(|(n, _)| *n == name).map(Self)
+    }
+
+    fn optimizer(self) -> Optimizer {
+        Self::ALL[self.0].1()
     }
 }
 
@@ -150,10 +154,10 @@ impl Fixture {
     /// The executor failed.
     pub fn check(&self, factory: Factory<'_>, tolerance: f64) -> Result<Vec<FixtureRow>> {
         let used = |rule| move |e: &Expected| e.target.steps_of(rule) > 0;
-        let mut rules = Rule::ALL.to_vec();
+        let mut rules: Vec<Recipe> = (0..Recipe::ALL.len()).map(Recipe).collect();
         rules.retain(|&rule| self.expected.iter().any(used(rule)));
         if rules.is_empty() {
-            rules.push(Rule::Sgd);
+            rules.push(Recipe(0));
         }
         let mut errors = vec![f64::NAN; self.expected.len()];
         for (i, rule) in rules.into_iter().enumerate() {
@@ -184,7 +188,7 @@ impl Fixture {
             plan: &plan,
             program,
         };
-        let loss = run.step(&self.input, &self.labels, (1, 0.0))?;
+        let loss = run.step(&self.input, &self.labels, (1, Rates::default()))?;
         for (expected, error) in self.expected.iter().zip(errors) {
             if expected.target.is_inference() {
                 let found = run.found(expected.target, loss)?;
@@ -196,7 +200,13 @@ impl Fixture {
 
     /// Takes all the steps that a rule is expected for, and sets the errors of what they give; of
     /// what every rule gives alike, if this is the `first`.
-    fn run(&self, factory: Factory<'_>, rule: Rule, first: bool, errors: &mut [f64]) -> Result<()> {
+    fn run(
+        &self,
+        factory: Factory<'_>,
+        rule: Recipe,
+        first: bool,
+        errors: &mut [f64],
+    ) -> Result<()> {
         let optimizer = rule.optimizer();
         let purpose = Purpose::Gradients(optimizer);
         let plan = Plan::new(&self.model, purpose, self.plan.batch)?;
@@ -213,7 +223,7 @@ impl Fixture {
             let loss = run.step(
                 &self.input,
                 &self.labels,
-                (t.into(), optimizer.rate(t.into())),
+                (t.into(), optimizer.rates(t.into())),
             )?;
             for (expected, error) in self.expected.iter().zip(&mut *errors) {
                 let due = match expected.target {
@@ -231,7 +241,7 @@ impl Fixture {
 }
 
 impl Target {
-    fn is_of(&self, wanted: Rule) -> bool {
+    fn is_of(&self, wanted: Recipe) -> bool {
         matches!(self, Self::After { rule, .. } if *rule == wanted)
     }
 
@@ -239,7 +249,7 @@ impl Target {
         matches!(self, Self::InferenceProbabilities | Self::InferenceLoss)
     }
 
-    fn steps_of(&self, wanted: Rule) -> u32 {
+    fn steps_of(&self, wanted: Recipe) -> u32 {
         match self {
             Self::After { rule, steps, .. } if *rule == wanted => *steps,
             _ => 0,
@@ -256,7 +266,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     /// Everything but the gather, whose outputs are written by hand; returns the mean loss.
-    fn step(&mut self, input: &[f32], labels: &[u32], (t, rate): (u64, f32)) -> Result<f32> {
+    fn step(&mut self, input: &[f32], labels: &[u32], (t, rates): (u64, Rates)) -> Result<f32> {
         let Some(Op::Gather { x, labels: place }) = self.plan.ops.first() else {
             return Err(self.fault("does not start with its input"));
         };
@@ -270,7 +280,7 @@ impl Run<'_> {
             data: DataId(0),
             offset: 0,
             rows,
-            rate,
+            rates,
             key: Key::of_step(0, t),
         };
         self.executor.run(1..self.plan.ops.len(), &step)?;
@@ -286,19 +296,29 @@ impl Run<'_> {
             Target::Probabilities | Target::InferenceProbabilities => self.loss_op()?.1,
             Target::InputGradient => self.input_gradient()?,
             Target::Gradient(i) => self.buffer_of(Role::Gradient(i))?,
-            Target::After { parameter, .. } => self.buffer_of(Role::Parameter(parameter))?,
+            Target::After {
+                rule, parameter, ..
+            } => match rule.optimizer().ema_momentum {
+                Some(_) => return self.average(parameter),
+                None => self.buffer_of(Role::Parameter(parameter))?,
+            },
         };
         let values = self.executor.read(self.program, buffer)?;
         Ok(values.into_f32())
     }
 
+    /// What a trainable parameter is when training ends; others have no average.
+    fn average(&mut self, parameter: usize) -> Result<Vec<f32>> {
+        let mut state = State::new(Arc::clone(&self.plan.layout), 0);
+        self.executor.download(&mut state)?;
+        state.take_average();
+        let range = self.plan.layout.parameters[parameter].range();
+        Ok(state.params[range].to_vec())
+    }
+
     fn loss_op(&self) -> Result<(BufferId, BufferId)> {
         let buffers = self.plan.ops.iter().find_map(|op| match op {
-            Op::SoftmaxCrossEntropy {
-                logits,
-                probabilities,
-                ..
-            } => Some((*logits, *probabilities)),
+            Op::Loss { x, predictions, .. } => Some((*x, *predictions)),
             _ => None,
         });
         buffers.ok_or_else(|| self.fault("has no loss"))
@@ -433,7 +453,7 @@ impl Reader<'_> {
             ))),
         };
         match name {
-            "logits" => Ok((Target::Logits, per_class())),
+            "logits" => Ok((Target::Logits, vec![plan.batch, plan.outputs()])),
             "probabilities" => Ok((Target::Probabilities, per_class())),
             "loss" => Ok((Target::Loss, vec![1])),
             "inference/probabilities" => Ok((Target::InferenceProbabilities, per_class())),
@@ -462,10 +482,9 @@ impl Reader<'_> {
         }
     }
 
-    fn rule(&self, tensor: &str, name: &str, steps: &str) -> Result<(Rule, u32)> {
-        let rule = Rule::ALL.into_iter().find(|rule| rule.name() == name);
-        let rule = rule.ok_or_else(|| {
-            let names = Rule::ALL.map(Rule::name).join(", ");
+    fn rule(&self, tensor: &str, name: &str, steps: &str) -> Result<(Recipe, u32)> {
+        let rule = Recipe::by_name(name).ok_or_else(|| {
+            let names = Recipe::ALL.map(|(name, _)| name).join(", ");
             self.error(format!(
                 "tensor `{tensor}`: no optimizer `{name}`, expected one of {names}"
             ))

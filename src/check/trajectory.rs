@@ -92,7 +92,7 @@ fn run(factory: Factory<'_>) -> Result<(Vec<StepMetrics>, State)> {
             data,
             offset,
             rows: BATCH.min(images - offset),
-            rate: optimizer.rate(t as u64 + 1),
+            rates: optimizer.rates(t as u64 + 1),
             key: Key::of_step(1, t as u64 + 1),
         })?;
     }

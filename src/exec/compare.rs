@@ -9,6 +9,7 @@ use super::{Executor, Program, Step, StepMetrics, Values};
 use crate::check::difference;
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::optimizer::Rates;
 use crate::plan::{Op, Plan};
 use crate::rng::Key;
 use crate::shape::dims;
@@ -25,8 +26,8 @@ pub struct Problem<'a> {
     pub state: &'a State,
     /// Valid rows.
     pub rows: usize,
-    /// The optimizer's rate.
-    pub rate: f32,
+    /// What the optimizer multiplies with.
+    pub rates: Rates,
     /// The largest `|a - b| / max |b|` in a buffer.
     pub tolerance: f64,
 }
@@ -110,7 +111,7 @@ fn prepare(executor: &mut dyn Executor, problem: &Problem<'_>) -> Result<Step> {
         data: executor.load(problem.data)?,
         offset: 0,
         rows: problem.rows,
-        rate: problem.rate,
+        rates: problem.rates,
         key: Key::of_step(0, 1),
     };
     executor.upload(problem.state)?;
@@ -141,7 +142,7 @@ fn results(
     }
     let metrics = executor.completed(true)?.pop().unwrap_or_default();
     match op {
-        Op::SoftmaxCrossEntropy { .. } => outputs.extend(measured(metrics)),
+        Op::Loss { .. } => outputs.extend(measured(metrics)),
         Op::Update { .. } => outputs.extend(moments(executor, problem)?),
         _ => {}
     }
@@ -165,7 +166,7 @@ fn moments(executor: &mut dyn Executor, problem: &Problem<'_>) -> Result<Vec<Out
     executor.download(&mut state)?;
     let mut outputs = Vec::new();
     for p in &state.layout.parameters {
-        for (moment, arena) in [("m", &state.m), ("v", &state.v)] {
+        for (moment, arena) in state.moments() {
             outputs.push(Output {
                 name: format!("{moment} {}", p.name),
                 shape: p.shape.clone(),
@@ -218,7 +219,7 @@ mod tests {
             data: &data,
             state: &state,
             rows: 2,
-            rate: 0.001,
+            rates: 0.001.into(),
             tolerance: 1e-6,
         };
         let reference = || ReferenceExecutor::reference(Arc::clone(&plan.layout));

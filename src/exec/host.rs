@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::{DataId, Description, Executor, Program, Step, StepMetrics, Values};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
+use crate::optimizer::Rates;
 use crate::plan::{BufferId, Element, Op, Plan, Role};
 use crate::rng::Key;
 use crate::state::{Layout, State};
@@ -50,6 +51,8 @@ pub struct Moments {
     pub m: Vec<f32>,
     /// Second moment.
     pub v: Vec<f32>,
+    /// The weights' average.
+    pub average: Vec<f32>,
 }
 
 struct HostProgram {
@@ -75,8 +78,8 @@ pub struct Memory<'a> {
     pub batch: usize,
     /// Valid rows.
     pub rows: usize,
-    /// The step's rate.
-    pub rate: f32,
+    /// What the step's optimizer multiplies with.
+    pub rates: Rates,
     /// The key of the step's draws.
     pub key: Key,
     /// What the step measures.
@@ -168,12 +171,16 @@ impl<K: Kernels> HostExecutor<K> {
             let lengths = layout.parameters.iter().map(|p| p.len());
             lengths.map(|n| vec![0.0; n]).collect()
         };
-        let moments = zeros().into_iter().zip(zeros());
+        let moments = layout.parameters.iter().map(|p| Moments {
+            m: vec![0.0; p.len()],
+            v: vec![0.0; p.len()],
+            average: vec![0.0; p.len()],
+        });
         Self {
             kernels,
             params: zeros(),
             gradients: zeros(),
-            moments: moments.map(|(m, v)| Moments { m, v }).collect(),
+            moments: moments.collect(),
             programs: Vec::new(),
             data: Vec::new(),
             metrics: Vec::new(),
@@ -209,7 +216,7 @@ impl<K: Kernels> HostExecutor<K> {
         let mut memory = Memory {
             batch: program.plan.batch,
             rows: step.rows,
-            rate: step.rate,
+            rates: step.rates,
             key: step.key,
             metrics: &mut metrics,
             moments: &mut self.moments,
@@ -261,6 +268,7 @@ impl<K: Kernels> Executor for HostExecutor<K> {
             self.params[i].copy_from_slice(&state.params[p.range()]);
             self.moments[i].m.copy_from_slice(&state.m[p.range()]);
             self.moments[i].v.copy_from_slice(&state.v[p.range()]);
+            (self.moments[i].average).copy_from_slice(&state.average[p.range()]);
         }
         Ok(())
     }
@@ -270,6 +278,7 @@ impl<K: Kernels> Executor for HostExecutor<K> {
             state.params[p.range()].copy_from_slice(&self.params[i]);
             state.m[p.range()].copy_from_slice(&self.moments[i].m);
             state.v[p.range()].copy_from_slice(&self.moments[i].v);
+            state.average[p.range()].copy_from_slice(&self.moments[i].average);
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ pub use profile::{Clock, Part, Profile};
 
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::optimizer::Rates;
 use crate::plan::{BufferId, Plan};
 use crate::rng::Key;
 use crate::state::State;
@@ -66,8 +67,8 @@ pub struct Step {
     pub offset: usize,
     /// Valid rows, from 1 to the plan's batch.
     pub rows: usize,
-    /// The rate that the optimizer multiplies with; see [`crate::optimizer::Optimizer::rate`].
-    pub rate: f32,
+    /// What the optimizer multiplies with; see [`crate::optimizer::Optimizer::rates`].
+    pub rates: Rates,
     /// The key of the step's draws; see [`Key::of_step`].
     pub key: Key,
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Layer, PRESETS, ParameterSpec, preset};
+use super::{Layer, Loss, PRESETS, ParameterSpec, preset};
 use crate::error::{Error, Result};
 use crate::shape::dims;
 
@@ -30,6 +30,11 @@ pub struct Sequential {
     pub name: String,
     /// Height, width and channels of one input image.
     pub input_shape: [usize; 3],
+    /// What training makes small. Default categorical cross-entropy. Keras has it beside the
+    /// layers, in `compile`; here it goes wherever the model goes, so that a trained one is
+    /// evaluated by what it was trained for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub loss: Loss,
     /// The layers, first to last.
     #[serde(default)]
     pub layers: Vec<Layer>,
@@ -37,6 +42,10 @@ pub struct Sequential {
 
 fn default_name() -> String {
     "sequential".into()
+}
+
+fn is_default(loss: &Loss) -> bool {
+    *loss == Loss::default()
 }
 
 /// A layer with its name and shapes worked out.
@@ -58,6 +67,7 @@ impl Sequential {
         Self {
             name: default_name(),
             input_shape,
+            loss: Loss::default(),
             layers: Vec::new(),
         }
     }
@@ -75,6 +85,12 @@ impl Sequential {
     )]
     pub fn add(mut self, layer: impl Into<Layer>) -> Self {
         self.layers.push(layer.into());
+        self
+    }
+
+    /// Sets what training makes small.
+    pub fn loss(mut self, loss: Loss) -> Self {
+        self.loss = loss;
         self
     }
 
@@ -138,6 +154,8 @@ impl Sequential {
                 self.layers.len()
             )));
         }
+        let checked = self.loss.check();
+        checked.map_err(|message| self.error(message))?;
         let mut names = Names::default();
         let mut shape = self.input_shape.to_vec();
         let mut resolved = Vec::with_capacity(self.layers.len());

@@ -12,8 +12,8 @@ use super::{
     Purpose, Role, Through,
 };
 use crate::error::{Error, Result};
-use crate::model::{Activation, PoolKind, Sequential};
-use crate::optimizer::Optimizer;
+use crate::model::{Activation, Loss, PoolKind, Sequential};
+use crate::optimizer::{Clip, Optimizer};
 use crate::shape::Window;
 use crate::state::Layout;
 
@@ -157,10 +157,10 @@ impl Builder {
             value = (layer.layer.spec().lower(&mut self, value))
                 .map_err(|message| Error::layer(&layer.name, message))?;
         }
-        let dlogits = self.softmax_cross_entropy(&value, labels);
-        let dlogits = dlogits.map_err(|message| Error::layer(&self.layer, message))?;
-        if let Some(dlogits) = dlogits {
-            self.backward(dlogits);
+        let gradient = self.loss(model.loss, value, labels);
+        let gradient = gradient.map_err(|message| Error::layer(&self.layer, message))?;
+        if let Some(dy) = gradient {
+            self.backward(dy);
         }
         self.regularize(model)?;
         if let Some(optimizer) = self.optimizer {
@@ -600,51 +600,89 @@ impl Builder {
 
     // Loss and update.
 
-    /// The last softmax is taken back and fused with the loss, which is then computed from the
-    /// logits: exact where probabilities would round to 0 or 1.
-    fn softmax_cross_entropy(
-        &mut self,
-        y: &Value,
-        labels: BufferId,
-    ) -> Result<Option<BufferId>, String> {
-        let (Some(Op::SoftmaxForward { x: logits, .. }), &[classes]) =
-            (self.plan.ops.last(), y.shape.as_slice())
-        else {
+    /// The loss of the last layer's output. A cross-entropy takes the last activation back and starts
+    /// from the logits: exact where probabilities would round to 0 or 1.
+    fn loss(&mut self, loss: Loss, y: Value, labels: BufferId) -> Result<Option<BufferId>, String> {
+        let &[width] = y.shape.as_slice() else {
             return Err(format!(
-                "the last layer must give a softmax over classes, as Dense(10, softmax) does; this one gives {} without it",
+                "the last layer must give a row of outputs for the loss, as Dense(10) does; this one gives {}: \
+                 put a Flatten before it",
                 crate::shape::dims(&y.shape)
             ));
         };
-        let logits = *logits;
-        self.plan.ops.pop();
-        let last = self.tape.pop();
+        let x = match loss {
+            Loss::CategoricalCrossentropy { .. } => self.before_softmax(),
+            Loss::BinaryCrossentropy { .. } => self.before_sigmoid(&y),
+            Loss::MeanSquaredError if width == 1 => None,
+            Loss::MeanSquaredError => Some(y),
+        };
+        let x = x.ok_or_else(|| wrong_last_layer(loss, width))?;
+        let classes = loss.classes(width);
         self.plan.classes = classes;
-        // A pointwise activation just before the softmax (`relu` and then a softmax layer) still
-        // has to be passed; the softmax itself is done.
-        let dlogits = self.optimizer.map(|_| {
-            self.buffer(
-                "dlogits".into(),
-                vec![self.plan.batch, classes],
-                Element::F32,
-                Role::Intermediate,
-            )
+        let predictions = self.value_named("predictions".into(), vec![classes], Activation::Linear);
+        let dx = self.optimizer.map(|_| {
+            let shape = self.batched(&[width]);
+            let name = match loss {
+                Loss::MeanSquaredError => "d outputs",
+                _ => "dlogits",
+            };
+            self.buffer(name.into(), shape, Element::F32, Role::Intermediate)
         });
-        self.plan.ops.push(Op::SoftmaxCrossEntropy {
-            classes,
-            logits,
+        self.plan.ops.push(Op::Loss {
+            loss,
+            width,
+            x: x.buffer,
             labels,
-            probabilities: y.buffer,
-            dlogits,
+            predictions: predictions.buffer,
+            dx,
             class_weights: None,
         });
-        Ok(match (dlogits, last) {
-            (Some(d), Some(Tape::Softmax { x, .. })) => Some(self.activation_backward(d, &x)),
-            (d, _) => d,
-        })
+        // A pointwise activation just before (`relu` and then a softmax layer) has to be passed.
+        Ok(dx.map(|dx| self.activation_backward(dx, &x)))
     }
 
-    fn backward(&mut self, dlogits: BufferId) {
-        let mut dy = dlogits;
+    /// What went into the softmax that the last layer ends with, if it does. The softmax is undone.
+    fn before_softmax(&mut self) -> Option<Value> {
+        let Tape::Softmax { x, .. } = self.tape.pop_if(|last| last.is_softmax())? else {
+            return None;
+        };
+        self.undo();
+        Some(x)
+    }
+
+    /// What went into the sigmoid that made `y`, if one did. The sigmoid is undone.
+    fn before_sigmoid(&mut self, y: &Value) -> Option<Value> {
+        if y.activation != Activation::Sigmoid {
+            return None;
+        }
+        match self.plan.ops.last_mut()? {
+            Op::DenseForward { activation, .. } | Op::Conv2dForward { activation, .. } => {
+                *activation = Activation::Linear;
+                let activation = Activation::Linear;
+                return Some(Value {
+                    activation,
+                    ..y.clone()
+                });
+            }
+            _ => {}
+        }
+        match self.tape.pop()? {
+            Tape::Activation { x } => {
+                self.undo();
+                Some(x)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes back the last operation and the buffer that was made for it.
+    fn undo(&mut self) {
+        self.plan.ops.pop();
+        self.plan.buffers.pop();
+    }
+
+    fn backward(&mut self, dy: BufferId) {
+        let mut dy = dy;
         while let Some(entry) = self.tape.pop() {
             // Nothing before the first parameters wants a gradient.
             let wants_dx = self.input_gradient || self.tape.iter().any(Tape::has_parameters);
@@ -706,7 +744,18 @@ impl Builder {
         if params.is_empty() {
             return;
         }
-        let gradients = params.iter().map(|&p| self.gradient(p)).collect();
+        let gradients: Vec<BufferId> = params.iter().map(|&p| self.gradient(p)).collect();
+        if let Some(clip) = optimizer.clip {
+            let squares = (!matches!(clip, Clip::Value(_))).then(|| {
+                let (name, shape) = ("squares of gradients".into(), vec![gradients.len()]);
+                self.buffer(name, shape, Element::F32, Role::Intermediate)
+            });
+            self.plan.ops.push(Op::ClipGradients {
+                clip,
+                gradients: gradients.clone(),
+                squares,
+            });
+        }
         self.plan.ops.push(Op::Update {
             optimizer,
             params,
@@ -790,7 +839,24 @@ impl Builder {
     }
 }
 
+fn wrong_last_layer(loss: Loss, width: usize) -> String {
+    let (wanted, example) = match loss {
+        Loss::CategoricalCrossentropy { .. } => ("a softmax over classes", "Dense(10, softmax)"),
+        Loss::BinaryCrossentropy { .. } => ("a sigmoid", "Dense(1, sigmoid)"),
+        Loss::MeanSquaredError => ("an output for each of at least 2 classes", "Dense(2)"),
+    };
+    format!(
+        "the last layer must give {wanted} for the loss {}, as {example} does; this one gives {width} \
+         outputs without it",
+        loss.name()
+    )
+}
+
 impl Tape {
+    fn is_softmax(&self) -> bool {
+        matches!(self, Self::Softmax { .. })
+    }
+
     fn has_parameters(&self) -> bool {
         match self {
             Self::Conv2d { .. } | Self::Dense { .. } => true,

@@ -31,7 +31,8 @@ impl Plan {
             }
             for write in op.writes() {
                 let is_revised = matches!(self.buffer(write).role, Role::Parameter(_))
-                    || matches!(op, Op::Regularize { .. });
+                    || (reads.contains(&write)
+                        && matches!(op, Op::Regularize { .. } | Op::ClipGradients { .. }));
                 if !is_revised && reads.contains(&write) {
                     return fault(i, write.0, "reads and writes");
                 }

@@ -31,7 +31,7 @@ impl Plan {
             Op::ActivationBackward { dx, .. } => 2 * len(*dx),
             Op::SoftmaxForward { y, .. } => 4 * len(*y),
             Op::SoftmaxBackward { dx, .. } => 4 * len(*dx),
-            Op::SoftmaxCrossEntropy { logits, .. } => 6 * len(*logits),
+            Op::Loss { x, .. } => 6 * len(*x),
             Op::Dropout { y, .. } => len(*y),
             Op::Rescale { y, .. } => 2 * len(*y),
             Op::BatchNormStatistics { x, .. } => 4 * len(*x),
@@ -39,6 +39,7 @@ impl Plan {
             Op::BatchNormBackwardWeight { x, .. } => 5 * len(*x),
             Op::BatchNormBackwardInput { x, .. } => 6 * len(*x),
             Op::Regularize { penalties } => penalties.iter().map(|p| 6 * len(p.w)).sum(),
+            Op::ClipGradients { gradients, .. } => gradients.iter().map(|&g| 3 * len(g)).sum(),
             Op::Update { params, .. } => params.iter().map(|&p| 10 * len(p)).sum(),
         }
     }

@@ -143,11 +143,20 @@ impl Plan {
             )));
         }
         for op in &mut self.ops {
-            if let Op::SoftmaxCrossEntropy { class_weights, .. } = op {
+            if let Op::Loss { class_weights, .. } = op {
                 *class_weights = Some(weights.to_vec());
             }
         }
         Ok(())
+    }
+
+    /// The width of the last layer: the number of classes, or 1 for two of them.
+    pub(crate) fn outputs(&self) -> usize {
+        let width = |op: &Op| match op {
+            Op::Loss { width, .. } => Some(*width),
+            _ => None,
+        };
+        self.ops.iter().find_map(width).unwrap_or(self.classes)
     }
 
     /// The buffer of this number.

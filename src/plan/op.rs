@@ -6,8 +6,8 @@
 //! statistics are the valid rows', and the penalties have to know about short batches.
 
 use super::BufferId;
-use crate::model::{Activation, PoolKind, Regularizer};
-use crate::optimizer::Optimizer;
+use crate::model::{Activation, Loss, PoolKind, Regularizer};
+use crate::optimizer::{Clip, Optimizer, Rule};
 use crate::rng::Key;
 use crate::shape::Window;
 
@@ -233,18 +233,26 @@ pub enum Op {
         dx: BufferId,
         through: Option<Through>,
     },
-    /// Softmax and categorical cross-entropy in one, from the logits:
-    /// `p = softmax(logits)`, `loss[r] = -weight * ln p[r, label[r]]`, and in training
-    /// `dlogits[r, i] = weight * (p[r, i] - (i == label[r])) / rows`, where the weight is
+    /// The loss of each row against the targets `t` of its label (see [`Loss`]), times the weight
     /// `class_weights[label[r]]`, or 1 without them. Over the valid rows the losses and the rows
-    /// whose largest logit is the label's (the first of equal ones) are summed into the step's
-    /// slot.
-    SoftmaxCrossEntropy {
-        classes: usize,
-        logits: BufferId,
+    /// whose largest `x` is the label's (the first of equal ones) are summed into the step's slot.
+    /// The cross-entropies start from the logits `x`, with the last activation in them:
+    ///
+    /// | loss | `predictions` | `dx[r, i]` of a valid row, in training |
+    /// |---|---|---|
+    /// | categorical cross-entropy | `p = softmax(x)` | `weight * (p[r, i] - t[i]) / rows` |
+    /// | binary cross-entropy | `p = sigmoid(x)` | `weight * (p[r, i] - t[i]) / (width * rows)` |
+    /// | mean squared error | `x` | `2 * weight * (x[r, i] - t[i]) / (width * rows)` |
+    ///
+    /// The predictions have a column for each class: of a single sigmoid `1 - p` and `p`, and a row
+    /// is then right where `x > 0` goes with label 1.
+    Loss {
+        loss: Loss,
+        width: usize,
+        x: BufferId,
         labels: BufferId,
-        probabilities: BufferId,
-        dlogits: Option<BufferId>,
+        predictions: BufferId,
+        dx: Option<BufferId>,
         class_weights: Option<Vec<f32>>,
     },
     /// `y = x / (1 - rate)` where a draw keeps the cell, else 0; see [`Dropout`]. The backward pass
@@ -313,6 +321,13 @@ pub enum Op {
     /// over the rows grows by the penalty, and in training the gradient by
     /// `l1 * sign(w) + 2 * l2 * w`.
     Regularize { penalties: Vec<Penalty> },
+    /// Makes gradients smaller where they are too large; see [`Clip`]. By norm, `squares[k] = Σ g²` of
+    /// gradient `k`.
+    ClipGradients {
+        clip: Clip,
+        gradients: Vec<BufferId>,
+        squares: Option<BufferId>,
+    },
     /// One optimizer step over all parameters; see [`Optimizer`] for the formulas.
     Update {
         optimizer: Optimizer,
@@ -338,7 +353,11 @@ impl Op {
             Self::ActivationBackward { .. } => "activation_backward",
             Self::SoftmaxForward { .. } => "softmax_forward",
             Self::SoftmaxBackward { .. } => "softmax_backward",
-            Self::SoftmaxCrossEntropy { .. } => "softmax_cross_entropy",
+            Self::Loss { loss, .. } => match loss {
+                Loss::CategoricalCrossentropy { .. } => "softmax_cross_entropy",
+                Loss::BinaryCrossentropy { .. } => "sigmoid_cross_entropy",
+                Loss::MeanSquaredError => "mean_squared_error",
+            },
             Self::Dropout { .. } => "dropout",
             Self::Rescale { .. } => "rescale",
             Self::BatchNormStatistics { .. } => "batch_norm_statistics",
@@ -346,10 +365,14 @@ impl Op {
             Self::BatchNormBackwardWeight { .. } => "batch_norm_backward_weight",
             Self::BatchNormBackwardInput { .. } => "batch_norm_backward_input",
             Self::Regularize { .. } => "regularize",
-            Self::Update { optimizer, .. } => match optimizer {
-                Optimizer::Sgd { .. } => "sgd_update",
-                Optimizer::RmsProp { .. } => "rmsprop_update",
-                Optimizer::Adam { .. } => "adam_update",
+            Self::ClipGradients { clip, .. } => match clip {
+                Clip::Value(_) => "clip_by_value",
+                Clip::Norm(_) | Clip::GlobalNorm(_) => "clip_by_norm",
+            },
+            Self::Update { optimizer, .. } => match optimizer.rule {
+                Rule::Sgd { .. } => "sgd_update",
+                Rule::RmsProp { .. } => "rmsprop_update",
+                Rule::Adam { .. } => "adam_update",
             },
         }
     }
@@ -370,6 +393,8 @@ impl Op {
         "softmax_forward",
         "softmax_backward",
         "softmax_cross_entropy",
+        "sigmoid_cross_entropy",
+        "mean_squared_error",
         "dropout",
         "rescale",
         "batch_norm_statistics",
@@ -377,6 +402,8 @@ impl Op {
         "batch_norm_backward_weight",
         "batch_norm_backward_input",
         "regularize",
+        "clip_by_value",
+        "clip_by_norm",
         "sgd_update",
         "rmsprop_update",
         "adam_update",
@@ -410,7 +437,7 @@ impl Op {
             Self::SoftmaxBackward {
                 dy, y: p, through, ..
             } => [*dy, *p].into_iter().chain(y(through)).collect(),
-            Self::SoftmaxCrossEntropy { logits, labels, .. } => vec![*logits, *labels],
+            Self::Loss { x, labels, .. } => vec![*x, *labels],
             Self::Dropout { x, through, .. } | Self::Rescale { x, through, .. } => {
                 [*x].into_iter().chain(y(through)).collect()
             }
@@ -450,6 +477,7 @@ impl Op {
                 let weights = penalties.iter().map(|p| p.w);
                 weights.chain(self.writes()).collect()
             }
+            Self::ClipGradients { gradients, .. } => gradients.clone(),
             Self::Update {
                 params, gradients, ..
             } => params.iter().chain(gradients).copied().collect(),
@@ -474,11 +502,9 @@ impl Op {
             | Self::DenseBackwardWeight { dw, dbias, .. } => {
                 [*dw].into_iter().chain(*dbias).collect()
             }
-            Self::SoftmaxCrossEntropy {
-                probabilities,
-                dlogits,
-                ..
-            } => [*probabilities].into_iter().chain(*dlogits).collect(),
+            Self::Loss {
+                predictions, dx, ..
+            } => [*predictions].into_iter().chain(*dx).collect(),
             Self::Dropout { y, .. }
             | Self::Rescale { y, .. }
             | Self::BatchNormForward { y, .. } => {
@@ -493,6 +519,9 @@ impl Op {
             Self::BatchNormBackwardWeight { dgamma, dbeta, .. } => vec![*dgamma, *dbeta],
             Self::BatchNormBackwardInput { dx, .. } => vec![*dx],
             Self::Regularize { penalties } => penalties.iter().filter_map(|p| p.gradient).collect(),
+            Self::ClipGradients {
+                gradients, squares, ..
+            } => gradients.iter().chain(squares).copied().collect(),
             Self::Update { params, .. } => params.clone(),
         }
     }

@@ -50,6 +50,7 @@ impl Plan {
 
     fn results(&self, op: &Op) -> String {
         match op {
+            Op::ClipGradients { gradients, .. } => format!("{} gradients", gradients.len()),
             Op::Update { params, .. } => format!("{} parameters", params.len()),
             _ => self.names(&op.writes()),
         }
@@ -58,7 +59,9 @@ impl Plan {
     fn operands(&self, op: &Op) -> String {
         match op {
             Op::Gather { .. } => "data set".into(),
-            Op::Update { gradients, .. } => format!("{} gradients", gradients.len()),
+            Op::ClipGradients { gradients, .. } | Op::Update { gradients, .. } => {
+                format!("{} gradients", gradients.len())
+            }
             _ => self.names(&op.reads()),
         }
     }

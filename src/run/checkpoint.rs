@@ -1,7 +1,7 @@
 //! `checkpoint.safetensors`: a training run at one step, in one file.
 //!
-//! Tensors: `params`, `m` and `v`, the flat arrays of [`State`], and `memory/N/NAME`, the arrays that
-//! callback `N` remembers. The metadata holds `checkpoint`, a JSON object with everything else, and
+//! Tensors: `params`, `m`, `v` and, where the optimizer keeps one, `average`, the flat arrays of
+//! [`State`], and `memory/N/NAME`, the arrays that callback `N` remembers. The metadata holds `checkpoint`, a JSON object with everything else, and
 //! `sha256`, a digest of that object's text and of the tensors' bytes. The file is replaced in one
 //! go, so that the last good one survives whatever happens while the next is written.
 
@@ -183,6 +183,10 @@ impl Header {
             params: arena("params")?,
             m: arena("m")?,
             v: arena("v")?,
+            average: match self.subject.options.optimizer.ema_momentum {
+                Some(_) => arena("average")?,
+                None => vec![0.0; layout.len],
+            },
             step: self.step,
             layout: Arc::clone(&layout),
         };
@@ -220,7 +224,8 @@ fn to_bytes(subject: &Subject, device: &str, snapshot: &Snapshot) -> Result<Vec<
             .collect(),
     };
     let header = serde_json::to_string(&header).map_err(|e| e.to_string())?;
-    let tensors = tensors(snapshot);
+    let averages = subject.options.optimizer.ema_momentum.is_some();
+    let tensors = tensors(snapshot, averages);
     let digest = digest(
         &header,
         tensors
@@ -243,13 +248,16 @@ fn to_bytes(subject: &Subject, device: &str, snapshot: &Snapshot) -> Result<Vec<
 }
 
 /// Each array by name, in the order of names.
-fn tensors(snapshot: &Snapshot) -> Vec<(String, Vec<u8>)> {
+fn tensors(snapshot: &Snapshot, averages: bool) -> Vec<(String, Vec<u8>)> {
     let state = &snapshot.state;
     let mut tensors = vec![
         ("params".to_owned(), le_bytes(&state.params)),
         ("m".to_owned(), le_bytes(&state.m)),
         ("v".to_owned(), le_bytes(&state.v)),
     ];
+    if averages {
+        tensors.push(("average".to_owned(), le_bytes(&state.average)));
+    }
     for (i, (_, memory)) in snapshot.memories.iter().enumerate() {
         for (name, values) in &memory.arrays {
             tensors.push((format!("memory/{i}/{name}"), le_bytes(values)));

@@ -130,7 +130,8 @@ fn fill(tensors: &SafeTensors<'_>, layout: Arc<Layout>, step: u64) -> Result<Sta
     }
     Ok(State {
         m: zeros.clone(),
-        v: zeros,
+        v: zeros.clone(),
+        average: zeros,
         params,
         step,
         layout,

@@ -81,6 +81,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
         let resumed = self.resumed.take();
+        if self.options.optimizer.ema_momentum.is_some() {
+            self.state.begin_average();
+            self.executor.upload(&self.state)?;
+        }
         let mut fit = Fit {
             program: self.program(Pass::Training)?,
             source,
@@ -148,7 +152,9 @@ impl<E: Executor + ?Sized> Trainer<E> {
         callbacks.on_train_end(history, &self.state)
     }
 
-    /// Puts back the weights that a callback wants the run to end with.
+    /// Puts the weights in place that the run shall end with: those that a callback wants, or after a
+    /// run that came to its end the average, if the optimizer keeps one. Keras would let the average
+    /// take the place of restored weights too, and its documentation promises otherwise.
     fn restore(&mut self, callbacks: &All<'_, '_>, history: &mut History) -> Result<()> {
         if let Some((epoch, params)) = callbacks.final_weights() {
             if params.len() != self.state.params.len() {
@@ -160,9 +166,14 @@ impl<E: Executor + ?Sized> Trainer<E> {
             }
             self.state.params.copy_from_slice(params);
             history.restored_epoch = Some(epoch);
-            self.executor.upload(&self.state)?;
+        } else if self.options.optimizer.ema_momentum.is_some()
+            && matches!(history.ending, Ending::Finished | Ending::Stopped)
+        {
+            self.state.take_average();
+        } else {
+            return Ok(());
         }
-        Ok(())
+        self.executor.upload(&self.state)
     }
 
     fn epochs(
@@ -332,7 +343,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             data,
             offset,
             rows,
-            rate: optimizer.rate(number),
+            rates: optimizer.rates(number),
             key: Key::of_step(self.options.seed, number),
         };
         Ok((step, rate))

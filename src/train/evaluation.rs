@@ -11,6 +11,7 @@ use super::{Mean, Trainer};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::exec::{Executor, Step};
+use crate::optimizer::Rates;
 use crate::rng::Key;
 
 /// Metrics are fetched after this many steps.
@@ -97,7 +98,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             data: feed.data,
             offset,
             rows,
-            rate: 0.0,
+            rates: Rates::default(),
             key: Key::of_step(0, 1),
         })
     }

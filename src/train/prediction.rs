@@ -5,6 +5,7 @@ use super::classification::most_probable;
 use super::trainer::Pass;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor, Program, Step, Values};
+use crate::optimizer::Rates;
 use crate::plan::{BufferId, Op, Plan};
 use crate::rng::Key;
 use crate::shape::dims;
@@ -73,7 +74,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             data: DataId(0),
             offset: 0,
             rows,
-            rate: 0.0,
+            rates: Rates::default(),
             key: Key::of_step(0, 1),
         };
         self.executor.run(ops, &step)?;
@@ -93,7 +94,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
 /// The buffer that the last operation of an inference plan writes.
 fn probabilities(plan: &Plan) -> Result<BufferId> {
     let found = plan.ops.iter().rev().find_map(|op| match op {
-        Op::SoftmaxCrossEntropy { probabilities, .. } => Some(*probabilities),
+        Op::Loss { predictions, .. } => Some(*predictions),
         _ => None,
     });
     found.ok_or_else(|| Error::Device(format!("plan `{}` makes no probabilities", plan.name)))

@@ -9,6 +9,7 @@ use super::{Callback, Evaluation, History, Mean, Trainer};
 use crate::data::{Dataset, Generator};
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor, Step};
+use crate::optimizer::Rates;
 use crate::rng::Key;
 
 impl<E: Executor + ?Sized> Trainer<E> {
@@ -88,7 +89,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
                     data,
                     offset,
                     rows,
-                    rate: 0.0,
+                    rates: Rates::default(),
                     key: Key::of_step(0, 1),
                 })?;
                 let last = i + 1 == total;

@@ -11,6 +11,7 @@ mod conv2d;
 mod dense;
 mod dropout;
 mod gather;
+mod loss;
 mod pool2d;
 mod regularize;
 mod softmax;
@@ -30,6 +31,7 @@ pub fn all() -> Vec<Case> {
         dense::cases(),
         activation::cases(),
         softmax::cases(),
+        loss::cases(),
         dropout::cases(),
         batch_norm::cases(),
         regularize::cases(),

@@ -1,4 +1,4 @@
-//! Softmax, forward and backward, and with the loss in one.
+//! Softmax, forward and backward.
 
 use super::super::case::{Case, CaseBuilder};
 use super::{each_through, through, through_name};
@@ -16,15 +16,6 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(backward(rows, width, f));
     }
     cases.extend(each_through().map(|f| backward(5, 13, f)));
-    for &loss in LOSSES {
-        cases.extend([false, true].map(|training| cross_entropy(loss, training, "random")));
-    }
-    for loss in [[1, 1, 2], [64, 32, 10], [7, 5, 257]] {
-        cases.extend([false, true].map(|training| cross_entropy(loss, training, "weights")));
-    }
-    for input in ["large", "ties", "large-ties", "equal", "nan"] {
-        cases.push(cross_entropy([7, 6, 10], true, input));
-    }
     cases
 }
 
@@ -44,26 +35,8 @@ const TABLE: &[(usize, usize)] = &[
     (257, 3),
 ];
 
-/// Batch, rows, classes.
-const LOSSES: &[[usize; 3]] = &[
-    [1, 1, 2],
-    [1, 1, 10],
-    [3, 3, 10],
-    [5, 4, 10],
-    [64, 64, 10],
-    [64, 32, 10],
-    [64, 1, 10],
-    [65, 65, 7],
-    [63, 62, 2],
-    [257, 255, 3],
-    [2, 2, 257],
-    [7, 5, 257],
-    [3, 3, 64],
-    [3, 3, 65],
-];
-
 /// Rows of numbers by the name of what they try.
-fn logits(mut random: Vec<f32>, width: usize, input: &str) -> Vec<f32> {
+pub(super) fn logits(mut random: Vec<f32>, width: usize, input: &str) -> Vec<f32> {
     for (i, x) in random.iter_mut().enumerate() {
         *x = match (input, i % 3) {
             // Overflows where the largest is not subtracted first.
@@ -114,35 +87,4 @@ fn softmax(x: &[f32], width: usize) -> Vec<f32> {
         row.iter().map(move |x| x.exp() / sum)
     });
     rows.collect()
-}
-
-/// Weights that differ, with a zero, ones and a number that decimals only come near to.
-fn class_weights(classes: usize) -> Vec<f32> {
-    let weights = [0.1, 0.0, 1.0, 2.5, 1.0, 1e-4];
-    weights.into_iter().cycle().take(classes).collect()
-}
-
-fn cross_entropy([batch, rows, classes]: [usize; 3], training: bool, input: &str) -> Case {
-    let mut b = CaseBuilder::new(batch).rows(rows).classes(classes);
-    let shape = [batch, classes];
-    let x = logits(b.uniform(batch * classes), classes, input);
-    let logits = b.input_of("logits", &shape, x);
-    let key = b.key();
-    // Rows past the valid ones have label 0, as the gather leaves them.
-    let label = |r: usize| match (input, r) {
-        (_, r) if r >= rows => 0,
-        // Not the largest beside the NaN, where executors may count differently.
-        ("nan", 1) => 0,
-        _ => key.bits(r as u32) % classes as u32,
-    };
-    let op = Op::SoftmaxCrossEntropy {
-        classes,
-        logits,
-        labels: b.words("labels", &[batch], (0..batch).map(label).collect()),
-        probabilities: b.output("probabilities", &shape),
-        dlogits: training.then(|| b.output("dlogits", &shape)),
-        class_weights: (input == "weights").then(|| class_weights(classes)),
-    };
-    let vars = format!("n={batch} rows={rows} classes={classes} training={training}");
-    b.finish(op, &format!("{vars} input={input}"))
 }

@@ -2,8 +2,8 @@
 
 use super::super::case::{Case, CaseBuilder};
 use crate::exec::Values;
-use crate::optimizer::Optimizer;
-use crate::plan::Op;
+use crate::optimizer::{Clip, Optimizer, Rule};
+use crate::plan::{BufferId, Op};
 use crate::rng::{Key, Stream};
 use crate::shape::dims;
 
@@ -20,12 +20,13 @@ pub(super) fn cases() -> Vec<Case> {
             1000,
             Gradient::Random,
         ));
-        if !matches!(optimizer, Optimizer::Sgd { .. }) {
+        if !matches!(optimizer.rule, Rule::Sgd { .. }) {
             cases.push(update(optimizer, variant, LAYOUTS[2], 1, Gradient::Small));
         }
         let others = [Gradient::Zero, Gradient::Large, Gradient::Nan];
         cases.extend(others.map(|g| update(optimizer, variant, LAYOUTS[2], 7, g)));
     }
+    cases.extend(clips());
     // In the order of the operations' names.
     cases.sort_by_key(|case| Op::NAMES.iter().position(|n| *n == case.op().name()));
     cases
@@ -39,18 +40,21 @@ const LAYOUTS: [&[&[usize]]; 4] = [
     &[&[576, 64], &[64], &[64, 10], &[10]],
 ];
 
-fn optimizers() -> [(Optimizer, &'static str); 6] {
-    let sgd = |nesterov| Optimizer::Sgd {
-        learning_rate: 0.01,
-        momentum: 0.9,
-        nesterov,
+fn optimizers() -> [(Optimizer, &'static str); 10] {
+    let sgd = |nesterov| {
+        Optimizer::from(Rule::Sgd {
+            learning_rate: 0.01,
+            momentum: 0.9,
+            nesterov,
+        })
     };
-    let rmsprop = Optimizer::RmsProp {
+    let rmsprop = Optimizer::from(Rule::RmsProp {
         learning_rate: 0.001,
         rho: 0.9,
         momentum: 0.5,
         epsilon: 1e-7,
-    };
+    });
+    let all = |optimizer: Optimizer| optimizer.weight_decay(0.5).ema_momentum(0.9);
     [
         (Optimizer::sgd(), "plain"),
         (sgd(false), "momentum"),
@@ -58,6 +62,10 @@ fn optimizers() -> [(Optimizer, &'static str); 6] {
         (Optimizer::rmsprop(), "plain"),
         (rmsprop, "momentum"),
         (Optimizer::adam(), "plain"),
+        (Optimizer::adamw(), "decay"),
+        (all(sgd(true)), "decay-average"),
+        (all(rmsprop), "decay-average"),
+        (all(Optimizer::adam()), "decay-average"),
     ]
 }
 
@@ -94,26 +102,14 @@ fn update(
     t: u64,
     gradient: Gradient,
 ) -> Case {
-    let mut b = CaseBuilder::new(1).rate(optimizer.rate(t));
-    let numbered = shapes.iter().enumerate();
-    let params: Vec<_> = numbered
-        .map(|(i, shape)| b.parameter(&format!("p{i}"), shape))
-        .collect();
-    let mut gradients = Vec::new();
-    for (&w, shape) in params.iter().zip(shapes) {
-        let values = gradient.values(b.uniform(shape.iter().product()));
-        let g = b.gradient(w);
-        b.fill(g, Values::F32(values));
-        gradients.push(g);
-    }
+    let mut b = CaseBuilder::new(1).rates(optimizer.rates(t));
+    let (params, gradients) = parameters(&mut b, shapes, gradient);
     let op = Op::Update {
         optimizer,
         params,
         gradients,
     };
-    let shapes: Vec<String> = shapes.iter().map(|shape| dims(shape)).collect();
-    let (shapes, gradient) = (shapes.join(","), format!("{gradient:?}").to_lowercase());
-    let vars = format!("variant={variant} params={shapes} t={t} gradient={gradient}");
+    let vars = format!("variant={variant} {} t={t}", described(shapes, gradient));
     let mut case = b.finish(op, &vars);
     // As small as a step, whose error would else be lost beside them.
     case.state.params.iter_mut().for_each(|w| *w *= 0.01);
@@ -129,5 +125,68 @@ fn fill_moments(case: &mut Case) {
     for i in parameters.iter().flat_map(|p| p.range()) {
         case.state.m[i] = key.uniform(2 * i as u32) - 0.5;
         case.state.v[i] = key.uniform(2 * i as u32 + 1);
+        case.state.average[i] = 0.5 - key.uniform(2 * i as u32);
     }
+}
+
+/// Parameters of these shapes, and their gradients.
+fn parameters(
+    b: &mut CaseBuilder,
+    shapes: &[&[usize]],
+    gradient: Gradient,
+) -> (Vec<BufferId>, Vec<BufferId>) {
+    let numbered = shapes.iter().enumerate();
+    let params: Vec<_> = numbered
+        .map(|(i, shape)| b.parameter(&format!("p{i}"), shape))
+        .collect();
+    let mut gradients = Vec::new();
+    for (&w, shape) in params.iter().zip(shapes) {
+        let values = gradient.values(b.uniform(shape.iter().product()));
+        let g = b.gradient(w);
+        b.fill(g, Values::F32(values));
+        gradients.push(g);
+    }
+    (params, gradients)
+}
+
+fn described(shapes: &[&[usize]], gradient: Gradient) -> String {
+    let shapes: Vec<String> = shapes.iter().map(|shape| dims(shape)).collect();
+    let gradient = format!("{gradient:?}").to_lowercase();
+    format!("params={} gradient={gradient}", shapes.join(","))
+}
+
+fn clips() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for shapes in LAYOUTS {
+        // Too large, and small enough.
+        for bound in [0.01, 1e3] {
+            let clips = [
+                Clip::Value(bound),
+                Clip::Norm(bound),
+                Clip::GlobalNorm(bound),
+            ];
+            cases.extend(clips.map(|clip| clipped(clip, shapes, Gradient::Random)));
+        }
+    }
+    for gradient in [Gradient::Zero, Gradient::Large, Gradient::Nan] {
+        let clips = [Clip::Value(0.5), Clip::Norm(0.5), Clip::GlobalNorm(0.5)];
+        cases.extend(clips.map(|clip| clipped(clip, LAYOUTS[2], gradient)));
+    }
+    cases
+}
+
+fn clipped(clip: Clip, shapes: &[&[usize]], gradient: Gradient) -> Case {
+    let mut b = CaseBuilder::new(1);
+    let (_, gradients) = parameters(&mut b, shapes, gradient);
+    let by_norm = !matches!(clip, Clip::Value(_));
+    let op = Op::ClipGradients {
+        clip,
+        squares: by_norm.then(|| b.output("squares", &[gradients.len()])),
+        gradients,
+    };
+    let (name, bound) = (clip.name(), clip.bound());
+    b.finish(
+        op,
+        &format!("{name}={bound} {}", described(shapes, gradient)),
+    )
 }

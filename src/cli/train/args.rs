@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use cnn_gpu::data::Choice;
 use cnn_gpu::model::Sequential;
-use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::run::CallbackRecord;
 use cnn_gpu::run::checkpoint::Schedule;
 use cnn_gpu::train::Options;
@@ -13,6 +12,7 @@ use cnn_gpu::{Error, Result};
 
 use super::callback_args::CallbackArgs;
 use super::fit_args::FitArgs;
+use super::optimizer_args::OptimizerArgs;
 use crate::cli::data::choice;
 use crate::cli::device::DeviceArgs;
 use crate::cli::output::Format;
@@ -64,35 +64,6 @@ pub struct Args {
     )]
     batch_size: usize,
 
-    /// How a step changes the weights, with Keras's defaults
-    #[arg(long, value_name = "NAME", default_value = "adam", help_heading = "Training",
-          value_parser = clap::builder::PossibleValuesParser::new(Optimizer::NAMES))]
-    optimizer: String,
-
-    /// How far a step goes [default: 0.001, for sgd 0.01]
-    #[arg(
-        long,
-        value_name = "RATE",
-        help_heading = "Training",
-        allow_negative_numbers = true,
-        value_parser = learning_rate
-    )]
-    learning_rate: Option<f32>,
-
-    /// For sgd and rmsprop, from 0 to less than 1 [default: 0]
-    #[arg(
-        long,
-        value_name = "M",
-        help_heading = "Training",
-        allow_negative_numbers = true,
-        value_parser = momentum
-    )]
-    momentum: Option<f64>,
-
-    /// Nesterov's correction of the momentum, for sgd with --momentum
-    #[arg(long, help_heading = "Training")]
-    nesterov: bool,
-
     /// Decides the first weights and every shuffle; same seed, same adapter: same result
     #[arg(
         long,
@@ -102,6 +73,9 @@ pub struct Args {
         allow_negative_numbers = true
     )]
     seed: u64,
+
+    #[command(flatten)]
+    optimizer: OptimizerArgs,
 
     #[command(flatten)]
     fit: FitArgs,
@@ -184,12 +158,12 @@ impl TryFrom<Args> for Settings {
             .batch_size(args.batch_size)
             .seed(args.seed)
             .verbose(args.verbose)
-            .optimizer(optimizer(&args)?);
+            .optimizer(args.optimizer.optimizer()?);
         let options = args.fit.set(options);
         options.check()?;
         let validates = options.validation_split > 0.0 || args.fit.validation_data.is_some();
         Ok(Self {
-            model: Sequential::load(&args.model)?,
+            model: args.optimizer.compile(Sequential::load(&args.model)?)?,
             options,
             callbacks: args.callbacks.record(validates)?,
             validation_data: args.fit.validation_data,
@@ -208,63 +182,11 @@ impl TryFrom<Args> for Settings {
     }
 }
 
-/// A learning rate as it was typed; one below the range is zero to many a GPU.
-fn learning_rate(typed: &str) -> Result<f32, String> {
-    let (least, most) = (f32::MIN_POSITIVE, f32::MAX);
-    match typed.parse() {
-        Ok(rate) if (least..=most).contains(&rate) => Ok(rate),
-        _ => Err(format!(
-            "expected a learning rate from {least:.1e} to {most:.1e}"
-        )),
-    }
-}
-
 fn minutes(typed: &str) -> Result<f64, &'static str> {
     match typed.parse() {
         Ok(minutes) if (0.0..=1e6).contains(&minutes) => Ok(minutes),
         _ => Err("expected a number of minutes, from 0 to 1000000"),
     }
-}
-
-fn momentum(typed: &str) -> Result<f64, &'static str> {
-    match typed.parse() {
-        Ok(momentum) if (0.0..1.0).contains(&momentum) => Ok(momentum),
-        _ => Err("expected a momentum from 0 to less than 1"),
-    }
-}
-
-fn optimizer(args: &Args) -> Result<Optimizer> {
-    let mut chosen = Optimizer::by_name(&args.optimizer)?;
-    match (&mut chosen, args.momentum, args.nesterov) {
-        (_, None, false) => {}
-        (
-            Optimizer::Sgd {
-                momentum, nesterov, ..
-            },
-            given,
-            wanted,
-        ) => {
-            *nesterov = wanted;
-            *momentum = given.unwrap_or(*momentum);
-            if wanted && *momentum == 0.0 {
-                return Err(Error::Argument(
-                    "--nesterov corrects the momentum: expected --momentum above 0 with it".into(),
-                ));
-            }
-        }
-        (Optimizer::RmsProp { momentum, .. }, Some(given), false) => *momentum = given,
-        (other, _, nesterov) => {
-            let flag = if nesterov { "--nesterov" } else { "--momentum" };
-            return Err(Error::Argument(format!(
-                "{flag} is not for the optimizer {}",
-                other.name()
-            )));
-        }
-    }
-    Ok(match args.learning_rate {
-        Some(rate) => chosen.with_learning_rate(rate),
-        None => chosen,
-    })
 }
 
 /// `runs/2026-03-01_14-05-09`, and when that is taken `runs/2026-03-01_14-05-09_2`.

@@ -3,6 +3,7 @@
 mod args;
 mod callback_args;
 mod fit_args;
+mod optimizer_args;
 mod report;
 mod resume;
 

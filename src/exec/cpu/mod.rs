@@ -10,11 +10,13 @@
 
 mod activation;
 mod batch_norm;
+mod clip;
 mod conv2d;
 mod conv2d_grouped;
 mod dense;
 mod dropout;
 mod gather;
+mod loss;
 mod peak;
 mod pool2d;
 mod rows;
@@ -101,6 +103,11 @@ fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut
                 gradients,
             }) => run_update(arch, optimizer, params, gradients, memory),
             Some(Op::Regularize { penalties }) => regularize(penalties, memory),
+            Some(Op::ClipGradients {
+                clip,
+                gradients,
+                squares,
+            }) => clip::run(*clip, gradients, *squares, memory),
             Some(op) => batch_norm::run(op, memory),
             None => {}
         }
@@ -113,6 +120,7 @@ fn needs_all_rows(op: &Op) -> bool {
         op,
         Op::Update { .. }
             | Op::Regularize { .. }
+            | Op::ClipGradients { .. }
             | Op::BatchNormStatistics { .. }
             | Op::BatchNormBackwardWeight { .. }
     )
@@ -150,10 +158,9 @@ fn run_update(
         update::update(
             arch,
             optimizer,
-            memory.rate,
-            &mut w,
-            memory.floats(gradient),
-            (&mut moments.m, &mut moments.v),
+            memory.rates,
+            (&mut w, memory.floats(gradient)),
+            &mut moments,
         );
         memory.moments[number] = moments;
         memory.put(param, w);

@@ -11,9 +11,11 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use super::batch_norm::Channels;
-use super::softmax::Loss;
+use super::loss::Sum;
 use super::weights::WeightGradient;
-use super::{activation, conv2d, conv2d_grouped, dense, dropout, gather, pool2d, scratch, softmax};
+use super::{
+    activation, conv2d, conv2d_grouped, dense, dropout, gather, loss, pool2d, scratch, softmax,
+};
 use crate::exec::host::Memory;
 use crate::plan::{BufferId, Op, Through};
 
@@ -53,7 +55,7 @@ struct Group<'a> {
     floats: Vec<Option<&'a mut [f32]>>,
     words: Vec<Option<&'a mut [u32]>>,
     sums: Vec<&'a mut [f32]>,
-    loss: Loss,
+    loss: Sum,
 }
 
 /// The buffers of a type that tasks write, taken out of the memory.
@@ -94,7 +96,7 @@ pub(super) fn run(arch: Arch, workspace: &mut Workspace, ops: &[Op], memory: &mu
             floats: Vec::new(),
             words: Vec::new(),
             sums: Vec::new(),
-            loss: Loss::default(),
+            loss: Sum::default(),
         })
         .collect();
     floats.deal(memory.batch, group, &mut tasks, |task| &mut task.floats);
@@ -117,10 +119,10 @@ pub(super) fn run(arch: Arch, workspace: &mut Workspace, ops: &[Op], memory: &mu
         .par_iter_mut()
         .with_max_len(1)
         .for_each(|task| task.run(&stage));
-    let losses: Vec<Loss> = tasks.iter().map(|task| task.loss).collect();
+    let losses: Vec<Sum> = tasks.iter().map(|task| task.loss).collect();
     drop(tasks);
 
-    let loss: f64 = losses.iter().map(|l| l.sum).sum();
+    let loss: f64 = losses.iter().map(|l| l.loss).sum();
     memory.metrics.loss_sum += loss as f32;
     memory.metrics.correct += losses.iter().map(|l| l.correct).sum::<u32>();
     for (id, values) in floats.0 {
@@ -155,11 +157,9 @@ fn written_rows(op: &Op) -> ([Option<BufferId>; 2], Option<BufferId>) {
         | Op::DenseBackwardInput { dx, .. }
         | Op::ActivationBackward { dx, .. }
         | Op::SoftmaxBackward { dx, .. } => ([Some(dx), None], None),
-        Op::SoftmaxCrossEntropy {
-            probabilities,
-            dlogits,
-            ..
-        } => ([Some(probabilities), dlogits], None),
+        Op::Loss {
+            predictions, dx, ..
+        } => ([Some(predictions), dx], None),
         Op::Dropout { y, .. } | Op::Rescale { y, .. } | Op::BatchNormForward { y, .. } => {
             ([Some(y), None], None)
         }
@@ -169,6 +169,7 @@ fn written_rows(op: &Op) -> ([Option<BufferId>; 2], Option<BufferId>) {
         | Op::BatchNormStatistics { .. }
         | Op::BatchNormBackwardWeight { .. }
         | Op::Regularize { .. }
+        | Op::ClipGradients { .. }
         | Op::Update { .. } => ([None, None], None),
     }
 }
@@ -211,7 +212,7 @@ fn pack(arch: Arch, ops: &[Op], packed: &mut Vec<Vec<f32>>, memory: &Memory<'_>)
             | Op::ActivationBackward { .. }
             | Op::SoftmaxForward { .. }
             | Op::SoftmaxBackward { .. }
-            | Op::SoftmaxCrossEntropy { .. }
+            | Op::Loss { .. }
             | Op::Dropout { .. }
             | Op::Rescale { .. }
             | Op::BatchNormStatistics { .. }
@@ -219,6 +220,7 @@ fn pack(arch: Arch, ops: &[Op], packed: &mut Vec<Vec<f32>>, memory: &Memory<'_>)
             | Op::BatchNormBackwardWeight { .. }
             | Op::BatchNormBackwardInput { .. }
             | Op::Regularize { .. }
+            | Op::ClipGradients { .. }
             | Op::Update { .. } => {}
         });
 }
@@ -513,30 +515,29 @@ impl Group<'_> {
                     own.through(stage, through, block, dx);
                 });
             }
-            Op::SoftmaxCrossEntropy {
-                classes,
-                logits,
+            Op::Loss {
+                loss,
+                width,
+                x,
                 labels,
-                probabilities,
-                dlogits,
+                predictions,
+                dx,
                 ref class_weights,
             } => {
-                let weights = softmax::Weights(class_weights.as_deref());
-                let loss = self.write(probabilities, block, |own, p| {
-                    let logits = own.floats(stage, logits, block);
-                    let labels = own.words(stage, labels, block);
-                    let valid = stage.memory.rows.saturating_sub(block.start);
-                    softmax::cross_entropy(classes, (logits, labels), weights, valid, p)
+                let rule = loss::Rule::new(loss, width, class_weights.as_deref());
+                let rows = stage.memory.rows;
+                let valid = rows.saturating_sub(block.start);
+                let sum = self.write(predictions, block, |own, predictions| {
+                    let x = own.floats(stage, x, block);
+                    rule.predict(x, predictions);
+                    rule.sum(x, own.words(stage, labels, block), valid)
                 });
-                self.loss.add(loss.unwrap_or_default());
-                if let Some(dlogits) = dlogits {
-                    self.write(dlogits, block, |own, dlogits| {
-                        let p = own.floats(stage, probabilities, block);
+                self.loss.add(sum.unwrap_or_default());
+                if let Some(dx) = dx {
+                    self.write(dx, block, |own, dx| {
+                        let predictions = own.floats(stage, predictions, block);
                         let labels = own.words(stage, labels, block);
-                        let rows = stage.memory.rows;
-                        let valid = (rows.saturating_sub(block.start), rows);
-                        let p = (p, labels);
-                        softmax::cross_entropy_backward(classes, p, weights, valid, dlogits);
+                        rule.gradient((predictions, labels), (valid, rows), dx);
                     });
                 }
             }
@@ -573,6 +574,7 @@ impl Group<'_> {
             Op::BatchNormStatistics { .. }
             | Op::BatchNormBackwardWeight { .. }
             | Op::Regularize { .. }
+            | Op::ClipGradients { .. }
             | Op::Update { .. } => {}
         }
     }

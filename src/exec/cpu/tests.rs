@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use super::{Cpu, CpuExecutor, conv2d, pool2d, softmax, tile};
+use super::{Cpu, CpuExecutor, conv2d, loss, pool2d, tile};
 use crate::data::Dataset;
 use crate::exec::{Executor, Step};
 use crate::model::{
-    Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D, PoolKind,
+    Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, Loss, MaxPooling2D, PoolKind,
     Sequential,
 };
 use crate::optimizer::Optimizer;
@@ -228,13 +228,15 @@ fn nan_survives_relu_and_wins_a_max_pool() {
 
 #[test]
 fn loss_counts_valid_rows_and_is_exact_for_large_logits() {
-    let logits = [0.0, 100.0, 3.0, 3.0, 7.0, 7.0];
+    let (logits, labels) = ([0.0, 100.0, 3.0, 3.0, 7.0, 7.0], [0, 0, 1]);
+    let rule = loss::Rule::new(Loss::categorical_crossentropy(), 2, None);
     let mut p = [0.0; 6];
-    let loss = softmax::cross_entropy(2, (&logits, &[0, 0, 1]), softmax::Weights(None), 2, &mut p);
-    assert!((loss.sum - 100.0 - 2f64.ln()).abs() < 1e-12, "{loss:?}");
-    assert_eq!(loss.correct, 1);
+    rule.predict(&logits, &mut p);
+    let sum = rule.sum(&logits, &labels, 2);
+    assert!((sum.loss - 100.0 - 2f64.ln()).abs() < 1e-12, "{sum:?}");
+    assert_eq!(sum.correct, 1);
     let mut d = [9.0; 6];
-    softmax::cross_entropy_backward(2, (&p, &[0, 0, 1]), softmax::Weights(None), (2, 2), &mut d);
+    rule.gradient((&p, &labels), (2, 2), &mut d);
     assert_eq!(d[2..], [-0.25, 0.25, 0.0, 0.0]);
 }
 
@@ -274,7 +276,7 @@ fn trained_hash(threads: usize) -> String {
             data,
             offset: t % 2 * 37,
             rows: [37, 23][t % 2],
-            rate: optimizer.rate(t as u64 + 1),
+            rates: optimizer.rates(t as u64 + 1),
             key: Key::of_step(3, t as u64 + 1),
         };
         executor.enqueue(&step).unwrap();

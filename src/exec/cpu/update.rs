@@ -3,7 +3,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::optimizer::Optimizer;
+use crate::exec::host::Moments;
+use crate::optimizer::{Optimizer, Rates, Rule};
 
 /// Parameters that one task updates.
 const CHUNK: usize = 8192;
@@ -12,35 +13,38 @@ const CHUNK: usize = 8192;
 pub(super) fn update(
     arch: Arch,
     optimizer: &Optimizer,
-    rate: f32,
-    w: &mut [f32],
-    g: &[f32],
-    (m, v): (&mut [f32], &mut [f32]),
+    rates: Rates,
+    (w, g): (&mut [f32], &[f32]),
+    moments: &mut Moments,
 ) {
+    let Moments { m, v, average } = moments;
     let moments = m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK));
     let chunks = w
         .par_chunks_mut(CHUNK)
         .zip(g.par_chunks(CHUNK))
-        .zip(moments);
-    chunks.for_each(|((w, g), (m, v))| {
+        .zip(moments)
+        .zip(average.par_chunks_mut(CHUNK));
+    chunks.for_each(|(((w, g), (m, v)), average)| {
         arch.dispatch(Chunk {
             optimizer,
-            rate,
+            rates,
             w,
             g,
             m,
             v,
+            average,
         });
     });
 }
 
 struct Chunk<'a> {
     optimizer: &'a Optimizer,
-    rate: f32,
+    rates: Rates,
     w: &'a mut [f32],
     g: &'a [f32],
     m: &'a mut [f32],
     v: &'a mut [f32],
+    average: &'a mut [f32],
 }
 
 impl WithSimd for Chunk<'_> {
@@ -48,27 +52,33 @@ impl WithSimd for Chunk<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let cells = self
-            .w
-            .iter_mut()
-            .zip(self.g)
-            .zip(self.m.iter_mut().zip(self.v));
+        let Rates { rate, decay, keep } = self.rates;
+        if decay != 0.0 {
+            self.w.iter_mut().for_each(|w| *w -= decay * *w);
+        }
+        let moments = self.m.iter_mut().zip(self.v);
+        let cells = self.w.iter_mut().zip(self.g).zip(moments);
         let cells = cells.map(|((w, g), (m, v))| (w, *g, m, v));
-        step(self.optimizer, self.rate, cells);
+        step(&self.optimizer.rule, rate, cells);
+        if self.optimizer.ema_momentum.is_some() {
+            for (average, w) in self.average.iter_mut().zip(self.w) {
+                *average = keep * *average + (1.0 - keep) * *w;
+            }
+        }
     }
 }
 
 #[inline(always)]
 fn step<'a>(
-    optimizer: &Optimizer,
+    rule: &Rule,
     rate: f32,
     cells: impl Iterator<Item = (&'a mut f32, f32, &'a mut f32, &'a mut f32)>,
 ) {
-    match *optimizer {
-        Optimizer::Sgd {
+    match *rule {
+        Rule::Sgd {
             momentum, nesterov, ..
         } => cells.for_each(|(w, g, m, _)| sgd(rate, momentum as f32, nesterov, w, g, m)),
-        Optimizer::RmsProp {
+        Rule::RmsProp {
             rho,
             momentum,
             epsilon,
@@ -84,7 +94,7 @@ fn step<'a>(
             *m = momentum * *m + u;
             *w -= *m;
         }),
-        Optimizer::Adam {
+        Rule::Adam {
             beta_1,
             beta_2,
             epsilon,

@@ -75,7 +75,7 @@ impl WeightGradient {
             | Op::ActivationBackward { .. }
             | Op::SoftmaxForward { .. }
             | Op::SoftmaxBackward { .. }
-            | Op::SoftmaxCrossEntropy { .. }
+            | Op::Loss { .. }
             | Op::Dropout { .. }
             | Op::Rescale { .. }
             | Op::BatchNormStatistics { .. }
@@ -83,6 +83,7 @@ impl WeightGradient {
             | Op::BatchNormBackwardWeight { .. }
             | Op::BatchNormBackwardInput { .. }
             | Op::Regularize { .. }
+            | Op::ClipGradients { .. }
             | Op::Update { .. } => None,
         }
     }

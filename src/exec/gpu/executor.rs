@@ -52,8 +52,10 @@ pub struct StepParams {
     pub rows: u32,
     /// Where this step's loss and correct count go.
     pub slot: u32,
-    /// The rate that the optimizer multiplies with.
+    /// What the optimizer multiplies with.
     pub rate: f32,
+    pub decay: f32,
+    pub keep: f32,
     /// The key of the step's draws.
     pub key: [u32; 2],
 }
@@ -72,6 +74,7 @@ pub struct Arenas {
     pub gradients: Buffer,
     pub moment_1: Buffer,
     pub moment_2: Buffer,
+    pub average: Buffer,
 }
 
 /// A data set on the device.
@@ -139,6 +142,7 @@ impl GpuExecutor {
                 gradients: self.gpu.storage("gradients", bytes)?,
                 moment_1: self.gpu.storage("first moments", bytes)?,
                 moment_2: self.gpu.storage("second moments", bytes)?,
+                average: self.gpu.storage("average of the weights", bytes)?,
             });
         }
         self.arenas
@@ -310,6 +314,7 @@ impl Executor for GpuExecutor {
             (&arenas.params, &state.params),
             (&arenas.moment_1, &state.m),
             (&arenas.moment_2, &state.v),
+            (&arenas.average, &state.average),
         ] {
             gpu.queue
                 .write_buffer(buffer, 0, bytemuck::cast_slice(values));
@@ -326,6 +331,7 @@ impl Executor for GpuExecutor {
             (&arenas.params, &mut state.params),
             (&arenas.moment_1, &mut state.m),
             (&arenas.moment_2, &mut state.v),
+            (&arenas.average, &mut state.average),
         ] {
             *values = bytemuck::pod_collect_to_vec(&gpu.read_back(buffer, 0, bytes)?);
         }
@@ -561,7 +567,9 @@ impl GpuDevice {
                 offset: step.offset as u32,
                 rows: step.rows as u32,
                 slot: (first + i) as u32,
-                rate: step.rate,
+                rate: step.rates.rate,
+                decay: step.rates.decay,
+                keep: step.rates.keep,
                 key: step.key.words(),
             };
             bytes[i * SLOT_BYTES..][..size_of::<StepParams>()]

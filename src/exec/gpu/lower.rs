@@ -6,8 +6,8 @@ mod fuse;
 mod layers;
 
 use calls::{
-    activation_call, activation_number, gather, pool2d_backward, pool2d_forward, softmax,
-    softmax_cross_entropy, update,
+    activation_call, activation_number, clip, gather, loss_call, pool2d_backward, pool2d_forward,
+    softmax, update,
 };
 use conv2d::{conv2d_backward_input, conv2d_forward, dense, naive_backward_weight};
 use fuse::{DenseBehind, FusedPool, dense_behind, fused_pools};
@@ -31,6 +31,8 @@ pub enum Slot {
     Moment1,
     /// Second moments.
     Moment2,
+    /// The weights' average.
+    Average,
     /// Partial gradients, from this float on.
     Partials(usize),
     /// The list of blocks that `reduce` sums.
@@ -314,19 +316,20 @@ impl Lowered {
                 [*dy, *y, *dx],
                 *through,
             )],
-            Op::SoftmaxCrossEntropy {
-                classes,
-                logits,
+            Op::Loss {
+                loss,
+                width,
+                x,
                 labels,
-                probabilities,
-                dlogits,
+                predictions,
+                dx,
                 class_weights,
             } => vec![
-                softmax_cross_entropy(
+                loss_call(
                     tuning,
-                    (b, *classes),
-                    [*logits, *labels, *probabilities],
-                    (*dlogits, self.dense_behind.as_ref()),
+                    (loss, b, *width),
+                    [*x, *labels, *predictions],
+                    (*dx, self.dense_behind.as_ref()),
                 )
                 .table("class_weight", class_weights.as_deref().unwrap_or_default()),
             ],
@@ -341,6 +344,15 @@ impl Lowered {
                 let calls = penalties
                     .iter()
                     .map(|p| layers::regularize(plan, tuning, p));
+                sum.into_iter().chain(calls).collect()
+            }
+            Op::ClipGradients {
+                clip: rule,
+                gradients,
+                squares,
+            } => {
+                let sum = self.sum_now(tuning);
+                let calls = clip(plan, *rule, gradients, *squares);
                 sum.into_iter().chain(calls).collect()
             }
             Op::Update { optimizer, .. } => vec![update(plan, tuning, optimizer)],

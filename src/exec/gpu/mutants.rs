@@ -86,7 +86,7 @@ mutants! {
     a_missing_barrier: HARDWARE, "softmax_cross_entropy", "softmax_cross_entropy",
         "workgroupBarrier();" => "";
     a_wrong_label: HARDWARE, "softmax_cross_entropy", "softmax_cross_entropy",
-        "i == label" => "i + 1u == label";
+        "own == label" => "own + 1u == label";
     a_wrong_weight: HARDWARE, "conv2d_forward n=1", "conv2d_forward",
         "load_w((0u +" => "load_w((1u +";
     a_product_left_out: HARDWARE, "conv2d_backward_input n=1", "conv2d_backward_input",
@@ -106,5 +106,5 @@ mutants! {
     a_derivative_of_one_at_zero: HARDWARE, "activation_backward", "activation_backward",
         "y > Cell(0.0)" => "y >= Cell(0.0)";
     rows_that_are_not_there: HARDWARE, "softmax_cross_entropy", "softmax_cross_entropy",
-        "select(0.0, d, r < step.rows)" => "d";
+        "select(0.0, gradient, r < step.rows)" => "gradient";
 }

@@ -205,6 +205,7 @@ impl GpuProgram {
             ("gradients", &arenas.gradients),
             ("first moments", &arenas.moment_1),
             ("second moments", &arenas.moment_2),
+            ("average", &arenas.average),
         ];
         let listings = [Some(&self.step), self.alone.as_ref()]
             .into_iter()
@@ -263,6 +264,7 @@ impl GpuProgram {
             Slot::Gradients => whole(&arenas.gradients),
             Slot::Moment1 => whole(&arenas.moment_1),
             Slot::Moment2 => whole(&arenas.moment_2),
+            Slot::Average => whole(&arenas.average),
             Slot::Partials(first) => {
                 let first = 4 * first as u64;
                 Place::Buffer(partials, Some((first, partials.size() - first)))

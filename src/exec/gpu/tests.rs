@@ -167,6 +167,8 @@ fn the_structs_of_shaders_match_their_rust_twins() {
         ("rows", offset_of!(StepParams, rows)),
         ("slot", offset_of!(StepParams, slot)),
         ("rate", offset_of!(StepParams, rate)),
+        ("decay", offset_of!(StepParams, decay)),
+        ("keep", offset_of!(StepParams, keep)),
         ("key", offset_of!(StepParams, key)),
     ];
     assert_eq!(

@@ -7,10 +7,12 @@
 
 mod activation;
 mod batch_norm;
+mod clip;
 mod conv2d;
 mod dense;
 mod dropout;
 mod gather;
+mod loss;
 mod pool2d;
 mod softmax;
 mod update;
@@ -18,6 +20,7 @@ mod update;
 use std::sync::Arc;
 
 use self::batch_norm::Normal;
+use self::loss::Rule;
 use super::Description;
 use super::host::{HostExecutor, Kernels, Memory};
 use crate::plan::{BufferId, Op, Through};
@@ -170,22 +173,27 @@ impl Kernels for Reference {
                 let out = softmax::backward(*width, m.floats(*dy), m.floats(*y));
                 put_gradient(m, *dx, out, through.as_ref());
             }
-            Op::SoftmaxCrossEntropy {
-                classes,
-                logits,
+            Op::Loss {
+                loss,
+                width,
+                x,
                 labels,
-                probabilities,
-                dlogits,
+                predictions,
+                dx,
                 class_weights,
             } => {
-                let (x, labels) = (m.floats(*logits), m.words(*labels));
-                let weights = class_weights.as_deref();
-                let loss = softmax::cross_entropy(*classes, m.rows, x, labels, weights);
-                m.metrics.loss_sum = loss.sum;
-                m.metrics.correct = loss.correct;
-                m.put(*probabilities, loss.probabilities);
-                if let Some(dlogits) = dlogits {
-                    m.put(*dlogits, loss.dlogits);
+                let (x, labels) = (m.floats(*x), m.words(*labels));
+                let rule = Rule {
+                    loss: *loss,
+                    width: *width,
+                    class_weights: class_weights.as_deref(),
+                };
+                let batch = rule.batch(m.rows, x, labels);
+                m.metrics.loss_sum = batch.sum;
+                m.metrics.correct = batch.correct;
+                m.put(*predictions, batch.predictions);
+                if let Some(dx) = dx {
+                    m.put(*dx, batch.dx);
                 }
             }
             Op::Dropout {
@@ -297,6 +305,20 @@ impl Kernels for Reference {
                     }
                 }
             }
+            Op::ClipGradients {
+                clip,
+                gradients,
+                squares,
+            } => {
+                let all: Vec<&[f32]> = gradients.iter().map(|&g| m.floats(g)).collect();
+                let (clipped, sums) = clip::apply(*clip, &all);
+                for (&id, values) in gradients.iter().zip(clipped) {
+                    m.put(id, rounded(values));
+                }
+                if let Some(squares) = squares {
+                    m.put(*squares, rounded(sums));
+                }
+            }
             Op::Update {
                 optimizer,
                 params,
@@ -306,7 +328,7 @@ impl Kernels for Reference {
                     let Some(i) = m.parameter(w) else { continue };
                     let mut weights = m.take(w);
                     let mut moments = std::mem::take(&mut m.moments[i]);
-                    update::step(optimizer, m.rate, &mut weights, &mut moments, m.floats(g));
+                    update::step(optimizer, m.rates, &mut weights, &mut moments, m.floats(g));
                     m.moments[i] = moments;
                     m.put(w, weights);
                 }

@@ -1,35 +1,41 @@
 //! Optimizer steps; the formulas stand at [`Optimizer`].
 
 use crate::exec::host::Moments;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, Rates, Rule};
 
-/// One step of one parameter; `rate` is [`Optimizer::rate`] of the step.
+/// One step of one parameter; `rates` are [`Optimizer::rates`] of the step.
 pub(super) fn step(
     optimizer: &Optimizer,
-    rate: f32,
+    rates: Rates,
     weights: &mut [f32],
     moments: &mut Moments,
     gradient: &[f32],
 ) {
     for (i, w) in weights.iter_mut().enumerate() {
-        let before = [*w, moments.m[i], moments.v[i], gradient[i]].map(f64::from);
-        let after = apply(optimizer, f64::from(rate), before);
+        let [rate, decay, keep] = [rates.rate, rates.decay, rates.keep].map(f64::from);
+        let [mut before, m, v, g] = [*w, moments.m[i], moments.v[i], gradient[i]].map(f64::from);
+        before -= decay * before;
+        let after = apply(&optimizer.rule, rate, [before, m, v, g]);
         [*w, moments.m[i], moments.v[i]] = after.map(|x| x as f32);
+        if optimizer.ema_momentum.is_some() {
+            let average = f64::from(moments.average[i]);
+            moments.average[i] = (keep * average + (1.0 - keep) * after[0]) as f32;
+        }
     }
 }
 
 /// The new `[w, m, v]` of one element.
-fn apply(optimizer: &Optimizer, rate: f64, [w, m, v, g]: [f64; 4]) -> [f64; 3] {
-    match *optimizer {
-        Optimizer::Sgd { momentum: 0.0, .. } => [w - rate * g, m, v],
-        Optimizer::Sgd {
+fn apply(rule: &Rule, rate: f64, [w, m, v, g]: [f64; 4]) -> [f64; 3] {
+    match *rule {
+        Rule::Sgd { momentum: 0.0, .. } => [w - rate * g, m, v],
+        Rule::Sgd {
             momentum, nesterov, ..
         } => {
             let m = momentum * m - rate * g;
             let change = if nesterov { momentum * m - rate * g } else { m };
             [w + change, m, v]
         }
-        Optimizer::RmsProp {
+        Rule::RmsProp {
             rho,
             momentum,
             epsilon,
@@ -43,7 +49,7 @@ fn apply(optimizer: &Optimizer, rate: f64, [w, m, v, g]: [f64; 4]) -> [f64; 3] {
             let m = momentum * m + u;
             [w - m, m, v]
         }
-        Optimizer::Adam {
+        Rule::Adam {
             beta_1,
             beta_2,
             epsilon,
@@ -61,14 +67,36 @@ mod tests {
     use super::*;
 
     /// `w = 1`, `m = 0.5`, `v = 0.25`, `g = 2` after one step at rate 0.125.
-    fn after(optimizer: Optimizer) -> [f32; 3] {
+    fn after(rule: Rule) -> [f32; 3] {
+        let (w, moments) = stepped(&rule.into(), 0.125.into());
+        [w, moments.m[0], moments.v[0]]
+    }
+
+    fn stepped(optimizer: &Optimizer, rates: Rates) -> (f32, Moments) {
         let mut w = [1.0];
         let mut moments = Moments {
             m: vec![0.5],
             v: vec![0.25],
+            average: vec![3.0],
         };
-        step(&optimizer, 0.125, &mut w, &mut moments, &[2.0]);
-        [w[0], moments.m[0], moments.v[0]]
+        step(optimizer, rates, &mut w, &mut moments, &[2.0]);
+        (w[0], moments)
+    }
+
+    #[test]
+    fn weights_decay_before_the_step_and_the_average_follows_it() {
+        let optimizer = Optimizer::sgd().weight_decay(1.0).ema_momentum(0.5);
+        let rates = Rates {
+            rate: 0.125,
+            decay: 0.5,
+            keep: 0.75,
+        };
+        let (w, moments) = stepped(&optimizer, rates);
+        // 1 - 0.5 * 1 - 0.125 * 2
+        assert_eq!(w, 0.25);
+        assert_eq!(moments.average, [0.75 * 3.0 + 0.25 * 0.25]);
+        let (_, moments) = stepped(&Optimizer::sgd(), rates);
+        assert_eq!(moments.average, [3.0], "nobody asked for an average");
     }
 
     fn close(a: [f32; 3], b: [f32; 3]) {
@@ -78,7 +106,7 @@ mod tests {
 
     #[test]
     fn sgd_by_hand() {
-        let sgd = |momentum, nesterov| Optimizer::Sgd {
+        let sgd = |momentum, nesterov| Rule::Sgd {
             learning_rate: 9.0,
             momentum,
             nesterov,
@@ -91,7 +119,7 @@ mod tests {
 
     #[test]
     fn rmsprop_by_hand() {
-        let rmsprop = |momentum| Optimizer::RmsProp {
+        let rmsprop = |momentum| Rule::RmsProp {
             learning_rate: 9.0,
             rho: 0.5,
             momentum,
@@ -105,7 +133,7 @@ mod tests {
 
     #[test]
     fn adam_by_hand() {
-        let adam = Optimizer::Adam {
+        let adam = Rule::Adam {
             learning_rate: 9.0,
             beta_1: 0.5,
             beta_2: 0.5,

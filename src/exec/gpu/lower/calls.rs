@@ -7,8 +7,9 @@ use super::super::tuning::Tuning;
 use super::Slot;
 use super::conv2d::window_sizes;
 use super::fuse::{DenseBehind, fits};
-use crate::model::{Activation, PoolKind};
-use crate::optimizer::Optimizer;
+use super::layers::SUMMING;
+use crate::model::{Activation, Loss, PoolKind};
+use crate::optimizer::{Clip, Optimizer, Rule};
 use crate::plan::{BufferId, Plan, PoolShape, Through};
 
 pub(super) fn gather(plan: &Plan, x: BufferId, labels: BufferId) -> Call<Slot> {
@@ -133,29 +134,47 @@ pub(super) fn softmax(
         .write(Slot::Buffer(out))
 }
 
-pub(super) fn softmax_cross_entropy(
+/// A kernel of `loss` for rows of `width` outputs.
+pub(super) fn loss_call(
     tuning: &Tuning,
-    (batch, classes): (usize, usize),
-    [logits, labels, probabilities]: [BufferId; 3],
-    (dlogits, behind): (Option<BufferId>, Option<&DenseBehind>),
+    (loss, batch, width): (&Loss, usize, usize),
+    [x, labels, predictions]: [BufferId; 3],
+    (dx, behind): (Option<BufferId>, Option<&DenseBehind>),
 ) -> Call<Slot> {
-    let text = include_str!("../../../../shaders/softmax_cross_entropy.wgsl");
+    let (entry, text) = match loss {
+        Loss::CategoricalCrossentropy { .. } => (
+            "softmax_cross_entropy",
+            include_str!("../../../../shaders/softmax_cross_entropy.wgsl"),
+        ),
+        Loss::BinaryCrossentropy { .. } => (
+            "sigmoid_cross_entropy",
+            include_str!("../../../../shaders/sigmoid_cross_entropy.wgsl"),
+        ),
+        Loss::MeanSquaredError => (
+            "mean_squared_error",
+            include_str!("../../../../shaders/mean_squared_error.wgsl"),
+        ),
+    };
+    let common = include_str!("../../../../shaders/loss.wgsl");
     let then = match behind {
         Some(_) => include_str!("../../../../shaders/dense_behind.wgsl"),
         None => "fn behind(r: u32) {}\n",
     };
-    let call = Call::new("softmax_cross_entropy", format!("{text}\n{then}"))
+    let [off, on] = loss.targets(width).map(|t| t as f32);
+    let call = Call::new(entry, format!("{common}\n{text}\n{then}"))
         .sizes(&[
             ("BATCH", batch),
-            ("CLASSES", classes),
-            ("HAS_DLOGITS", usize::from(dlogits.is_some())),
+            ("WIDTH", width),
+            ("CLASSES", loss.classes(width)),
+            ("HAS_DX", usize::from(dx.is_some())),
         ])
+        .numbers(&[("OFF", off), ("ON", on)])
         .invocations(1)
-        .read(Slot::Buffer(logits))
+        .read(Slot::Buffer(x))
         .read(Slot::Buffer(labels))
-        .write(Slot::Buffer(probabilities))
+        .write(Slot::Buffer(predictions))
         .write(Slot::Metrics)
-        .write(dlogits.map_or(Slot::Nothing, Slot::Buffer));
+        .write(dx.map_or(Slot::Nothing, Slot::Buffer));
     let Some(&DenseBehind {
         inputs,
         w,
@@ -184,32 +203,40 @@ pub(super) fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Cal
             ("EPSILON", epsilon),
         ]
     };
-    let (entry, numbers) = match *optimizer {
-        Optimizer::Sgd { momentum, .. } => ("sgd_update", all(momentum, 0.0, 0.0, 0.0, 0.0)),
-        Optimizer::RmsProp {
+    let (entry, numbers) = match optimizer.rule {
+        Rule::Sgd { momentum, .. } => ("sgd_update", all(momentum, 0.0, 0.0, 0.0, 0.0)),
+        Rule::RmsProp {
             rho,
             momentum,
             epsilon,
             ..
         } => ("rmsprop_update", all(momentum, rho, 0.0, 0.0, epsilon)),
-        Optimizer::Adam {
+        Rule::Adam {
             beta_1,
             beta_2,
             epsilon,
             ..
         } => ("adam_update", all(0.0, 0.0, beta_1, beta_2, epsilon)),
     };
-    let nesterov = matches!(optimizer, Optimizer::Sgd { nesterov: true, .. });
+    let nesterov = matches!(optimizer.rule, Rule::Sgd { nesterov: true, .. });
     let numbers = numbers.map(|(name, value)| (name, value as f32));
     let cells = plan.layout.trainable / 4;
     let text = concat!(
         include_str!("../../../../shaders/partials.wgsl"),
         include_str!("../../../../shaders/update.wgsl")
     );
-    Call::new(entry, text)
+    let average = match optimizer.ema_momentum {
+        Some(_) => include_str!("../../../../shaders/average.wgsl"),
+        None => "fn move_average(i: u32, w: Cell) {}\n",
+    };
+    let call = Call::new(entry, format!("{text}\n{average}"))
         .cells(4)
         .numbers(&numbers)
-        .sizes(&[("LEN", cells), ("NESTEROV", usize::from(nesterov))])
+        .sizes(&[
+            ("LEN", cells),
+            ("NESTEROV", usize::from(nesterov)),
+            ("DECAYS", usize::from(optimizer.weight_decay != 0.0)),
+        ])
         .invocations(cells)
         .load("blocks", Slot::Arena, Texel::words(4), tuning.texels)
         .load(
@@ -226,7 +253,43 @@ pub(super) fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Cal
         )
         .update("params", Slot::Params, tuning.texels)
         .update("moment_1", Slot::Moment1, tuning.texels)
-        .update("moment_2", Slot::Moment2, tuning.texels)
+        .update("moment_2", Slot::Moment2, tuning.texels);
+    match optimizer.ema_momentum {
+        Some(_) => call.update("average", Slot::Average, tuning.texels),
+        None => call,
+    }
+}
+
+/// The calls that clip gradients, one gradient after the other.
+pub(super) fn clip(
+    plan: &Plan,
+    clip: Clip,
+    gradients: &[BufferId],
+    squares: Option<BufferId>,
+) -> Vec<Call<Slot>> {
+    let call = |entry, number: usize| {
+        let (id, global) = (gradients[number], matches!(clip, Clip::GlobalNorm(_)));
+        let len = plan.buffer(id).len();
+        Call::new(entry, include_str!("../../../../shaders/clip.wgsl"))
+            .numbers(&[("BOUND", clip.bound() as f32)])
+            .sizes(&[
+                ("LEN", len),
+                ("NUMBER", number),
+                ("GRADIENTS", gradients.len()),
+                ("IS_GLOBAL", usize::from(global)),
+            ])
+            .invocations(len)
+            .write(Slot::Buffer(id))
+            .write(squares.map_or(Slot::Nothing, Slot::Buffer))
+    };
+    let each = |entry| (0..gradients.len()).map(move |number| call(entry, number));
+    match clip {
+        Clip::Value(_) => each("clip_by_value").collect(),
+        Clip::Norm(_) | Clip::GlobalNorm(_) => {
+            let sums = each("sum_of_squares").map(|call| call.workgroup(SUMMING).invocations(1));
+            sums.chain(each("clip_by_norm")).collect()
+        }
+    }
 }
 
 pub(super) fn activation_number(activation: Activation) -> usize {

@@ -136,8 +136,8 @@ pub(super) fn fits(w: &Window) -> bool {
 
 /// The dense layer behind the loss, if it is small.
 pub(super) fn dense_behind(plan: &Plan) -> Option<DenseBehind> {
-    let dlogits = plan.ops.iter().find_map(|op| match op {
-        Op::SoftmaxCrossEntropy { dlogits, .. } => *dlogits,
+    let loss_dx = plan.ops.iter().find_map(|op| match op {
+        Op::Loss { dx, .. } => *dx,
         _ => None,
     })?;
     plan.ops.iter().find_map(|op| match *op {
@@ -148,7 +148,7 @@ pub(super) fn dense_behind(plan: &Plan) -> Option<DenseBehind> {
             w,
             dx,
             through,
-        } if dy == dlogits && inputs * outputs <= MOST_BEHIND => Some(DenseBehind {
+        } if dy == loss_dx && inputs * outputs <= MOST_BEHIND => Some(DenseBehind {
             inputs,
             w,
             dx,

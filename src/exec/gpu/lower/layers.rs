@@ -125,8 +125,9 @@ pub(super) fn calls(plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
         | Op::ActivationBackward { .. }
         | Op::SoftmaxForward { .. }
         | Op::SoftmaxBackward { .. }
-        | Op::SoftmaxCrossEntropy { .. }
+        | Op::Loss { .. }
         | Op::Regularize { .. }
+        | Op::ClipGradients { .. }
         | Op::Update { .. } => return vec![],
     };
     vec![call]
@@ -219,7 +220,7 @@ fn cells(
 }
 
 /// Invocations that sum one channel.
-const SUMMING: usize = 64;
+pub(super) const SUMMING: usize = 64;
 
 /// A call with a workgroup for each channel.
 fn sums(

@@ -1,0 +1,23 @@
+// mean_squared_error: of the outputs x, which are the predictions as well.
+//
+//   loss[r] = weight / WIDTH * Σ_i (x[r, i] - t[i])²
+//   dx[r, i] = 2 * weight * (x[r, i] - t[i]) / (WIDTH * rows)
+//
+// After loss.wgsl, which has the targets t.
+
+fn row(r: u32, label: u32, weight: f32) -> f32 {
+    var loss = 0.0;
+    for (var i = 0u; i < WIDTH; i++) {
+        let v = x[r * WIDTH + i];
+        let distance = v - target_of(i, label);
+        predictions[r * WIDTH + i] = v;
+        put_dx(r, i, 2.0 * weight * distance / (f32(WIDTH) * f32(step.rows)));
+        loss += distance * distance;
+    }
+    return loss / f32(WIDTH);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn mean_squared_error(@builtin(local_invocation_index) local: u32) {
+    all_rows(local);
+}

@@ -1,0 +1,115 @@
+//! Losses.
+
+use super::super::case::{Case, CaseBuilder};
+use super::softmax::logits;
+use crate::model::Loss;
+use crate::plan::Op;
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let categorical = Loss::categorical_crossentropy();
+    for &sizes in TABLE {
+        cases.extend([false, true].map(|training| case(categorical, sizes, training, "random")));
+    }
+    for sizes in [[1, 1, 2], [64, 32, 10], [7, 5, 257]] {
+        cases.extend([false, true].map(|training| case(categorical, sizes, training, "weights")));
+    }
+    for input in ["large", "ties", "large-ties", "equal", "nan"] {
+        cases.push(case(categorical, [7, 6, 10], true, input));
+    }
+    cases.extend(smoothed(categorical, &[]));
+    cases.extend(others(Loss::binary_crossentropy()));
+    cases.extend(smoothed(Loss::binary_crossentropy(), &[[5, 4, 1]]));
+    cases.extend(others(Loss::MeanSquaredError));
+    cases
+}
+
+/// Batch, rows, outputs.
+const TABLE: &[[usize; 3]] = &[
+    [1, 1, 2],
+    [1, 1, 10],
+    [3, 3, 10],
+    [5, 4, 10],
+    [64, 64, 10],
+    [64, 32, 10],
+    [64, 1, 10],
+    [65, 65, 7],
+    [63, 62, 2],
+    [257, 255, 3],
+    [2, 2, 257],
+    [7, 5, 257],
+    [3, 3, 64],
+    [3, 3, 65],
+];
+
+/// Batch, rows, outputs, for the losses that need no whole row.
+const SMALL_TABLE: &[[usize; 3]] = &[
+    [1, 1, 1],
+    [1, 1, 2],
+    [65, 63, 1],
+    [64, 64, 10],
+    [64, 32, 10],
+    [257, 255, 3],
+    [7, 5, 257],
+];
+
+fn others(loss: Loss) -> Vec<Case> {
+    let mut cases = Vec::new();
+    // A squared error has an output for each class.
+    let possible = |sizes: &&[usize; 3]| sizes[2] > 1 || loss != Loss::MeanSquaredError;
+    for &sizes in SMALL_TABLE.iter().filter(possible) {
+        cases.extend([false, true].map(|training| case(loss, sizes, training, "random")));
+        cases.push(case(loss, sizes, true, "weights"));
+    }
+    for input in ["large", "ties", "equal", "nan"] {
+        cases.push(case(loss, [7, 6, 10], true, input));
+    }
+    cases
+}
+
+/// With smoothed labels, in ordinary shapes and `more` of them.
+fn smoothed(loss: Loss, more: &[[usize; 3]]) -> Vec<Case> {
+    let sizes = [[3, 3, 10], [64, 32, 10], [7, 5, 257]];
+    let loss = loss.with_label_smoothing(0.1).unwrap_or(loss);
+    let cases = sizes
+        .iter()
+        .chain(more)
+        .map(|&sizes| case(loss, sizes, true, "random"));
+    cases
+        .chain([case(loss, [7, 6, 10], true, "large")])
+        .collect()
+}
+
+/// Weights that differ, with a zero, ones and a number that decimals only come near to.
+fn class_weights(classes: usize) -> Vec<f32> {
+    let weights = [0.1, 0.0, 1.0, 2.5, 1.0, 1e-4];
+    weights.into_iter().cycle().take(classes).collect()
+}
+
+fn case(loss: Loss, [batch, rows, width]: [usize; 3], training: bool, input: &str) -> Case {
+    let classes = loss.classes(width);
+    let mut b = CaseBuilder::new(batch).rows(rows).classes(classes);
+    let shape = [batch, width];
+    let x = logits(b.uniform(batch * width), width, input);
+    let x = b.input_of("x", &shape, x);
+    let key = b.key();
+    // Rows past the valid ones have label 0, as the gather leaves them.
+    let label = |r: usize| match (input, r) {
+        (_, r) if r >= rows => 0,
+        // Not the largest beside the NaN, where executors may count differently.
+        ("nan", 1) => 0,
+        _ => key.bits(r as u32) % classes as u32,
+    };
+    let op = Op::Loss {
+        loss,
+        width,
+        x,
+        labels: b.words("labels", &[batch], (0..batch).map(label).collect()),
+        predictions: b.output("predictions", &[batch, classes]),
+        dx: training.then(|| b.output("dx", &shape)),
+        class_weights: (input == "weights").then(|| class_weights(classes)),
+    };
+    let smoothing = loss.label_smoothing();
+    let vars = format!("n={batch} rows={rows} width={width} training={training}");
+    b.finish(op, &format!("{vars} input={input} smoothing={smoothing}"))
+}

@@ -1,0 +1,160 @@
+//! Losses; see [`Op::Loss`](crate::plan::Op::Loss) for the formulas.
+
+use super::softmax;
+use crate::model::Loss;
+
+/// How rows are judged.
+#[derive(Clone, Copy)]
+pub(super) struct Rule<'a> {
+    loss: Loss,
+    /// Outputs of a row.
+    width: usize,
+    class_weights: Option<&'a [f32]>,
+    /// What each output's target is, and what the label's is more.
+    targets: [f32; 2],
+}
+
+/// What some rows add to the step's metrics.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sum {
+    pub loss: f64,
+    pub correct: u32,
+}
+
+impl Sum {
+    /// Adds what other rows give.
+    pub fn add(&mut self, other: Self) {
+        self.loss += other.loss;
+        self.correct += other.correct;
+    }
+}
+
+impl<'a> Rule<'a> {
+    pub fn new(loss: Loss, width: usize, class_weights: Option<&'a [f32]>) -> Self {
+        Self {
+            loss,
+            width,
+            class_weights,
+            targets: loss.targets(width).map(|t| t as f32),
+        }
+    }
+
+    /// What is predicted for each class.
+    pub fn predict(&self, x: &[f32], predictions: &mut [f32]) {
+        match (self.loss, self.width) {
+            (Loss::CategoricalCrossentropy { .. }, width) => {
+                softmax::forward(width, x, predictions);
+            }
+            (Loss::BinaryCrossentropy { .. }, 1) => {
+                for (x, classes) in x.iter().zip(predictions.chunks_exact_mut(2)) {
+                    let p = sigmoid(*x);
+                    classes.copy_from_slice(&[1.0 - p, p]);
+                }
+            }
+            (Loss::BinaryCrossentropy { .. }, _) => {
+                x.iter()
+                    .zip(predictions)
+                    .for_each(|(x, p)| *p = sigmoid(*x));
+            }
+            (Loss::MeanSquaredError, _) => predictions.copy_from_slice(x),
+        }
+    }
+
+    /// The loss of the first `valid` rows.
+    pub fn sum(&self, x: &[f32], labels: &[u32], valid: usize) -> Sum {
+        let mut sum = Sum::default();
+        for (x, &label) in x.chunks_exact(self.width).zip(labels).take(valid) {
+            sum.add(Sum {
+                loss: f64::from(self.weight(label)) * self.loss(x, label),
+                correct: u32::from(is_right(x, label)),
+            });
+        }
+        sum
+    }
+
+    fn loss(&self, x: &[f32], label: u32) -> f64 {
+        let targets = x.iter().zip(self.row_targets(label));
+        let targets = targets.map(|(&x, t)| (f64::from(x), f64::from(t)));
+        let mean = |terms: f64| terms / self.width as f64;
+        match self.loss {
+            Loss::CategoricalCrossentropy { .. } => self.categorical(x, label),
+            // Exact where the sigmoid would round to 0 or 1.
+            Loss::BinaryCrossentropy { .. } => mean(
+                targets
+                    .map(|(x, t)| {
+                        (if x < 0.0 { 0.0 } else { x }) - t * x + (-x.abs()).exp().ln_1p()
+                    })
+                    .sum(),
+            ),
+            Loss::MeanSquaredError => mean(targets.map(|(x, t)| (x - t) * (x - t)).sum()),
+        }
+    }
+
+    fn categorical(&self, x: &[f32], label: u32) -> f64 {
+        let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let below = |x: &f32| f64::from(*x - largest);
+        let exponentials = x.iter().map(|x| below(x).exp());
+        let own = x.get(label as usize).map_or(f64::NAN, below);
+        let [off, on] = self.targets.map(f64::from);
+        let others = match self.targets[0] {
+            // Not 0 times what may be infinite.
+            0.0 => 0.0,
+            _ => off * x.iter().map(below).sum::<f64>(),
+        };
+        exponentials.sum::<f64>().ln() - on * own - others
+    }
+
+    /// The gradient of the first `valid` rows by `x`, 0 for the others; `rows` are the batch's valid
+    /// ones.
+    pub fn gradient(
+        &self,
+        (predictions, labels): (&[f32], &[u32]),
+        (valid, rows): (usize, usize),
+        dx: &mut [f32],
+    ) {
+        let divisor = match self.loss {
+            Loss::CategoricalCrossentropy { .. } => rows as f32,
+            Loss::BinaryCrossentropy { .. } => (rows * self.width) as f32,
+            Loss::MeanSquaredError => (rows * self.width) as f32 / 2.0,
+        };
+        let classes = self.loss.classes(self.width);
+        let rows = predictions.chunks_exact(classes).zip(labels);
+        for (row, (dx, (p, &label))) in dx.chunks_exact_mut(self.width).zip(rows).enumerate() {
+            if row >= valid {
+                dx.fill(0.0);
+                continue;
+            }
+            let weight = self.weight(label);
+            // A single output is what the last of two classes is predicted by.
+            let own = &p[classes - self.width..];
+            for ((d, y), t) in dx.iter_mut().zip(own).zip(self.row_targets(label)) {
+                *d = weight * (y - t) / divisor;
+            }
+        }
+    }
+
+    /// What each output of a row should be. A single one has class 1 for its own.
+    fn row_targets(&self, label: u32) -> impl Iterator<Item = f32> {
+        let [off, on] = self.targets;
+        let first = u32::from(self.width == 1);
+        (first..).map(move |class| if class == label { off + on } else { off })
+    }
+
+    fn weight(&self, label: u32) -> f32 {
+        let weights = self.class_weights;
+        weights.map_or(1.0, |weights| weights[label as usize])
+    }
+}
+
+fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+/// Whether the label's output is the first of the largest; a single one is above zero for class 1.
+fn is_right(x: &[f32], label: u32) -> bool {
+    if let &[x] = x {
+        return if label == 1 { x > 0.0 } else { x <= 0.0 };
+    }
+    let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    x.iter().position(|&x| x == largest) == Some(label as usize)
+}

@@ -1,0 +1,243 @@
+//! Losses; the formulas stand at [`crate::plan::Op::Loss`].
+
+use super::rounded;
+use super::softmax::probabilities;
+use crate::model::Loss;
+
+/// How rows are judged.
+pub(super) struct Rule<'a> {
+    pub(super) loss: Loss,
+    /// Outputs of a row.
+    pub(super) width: usize,
+    pub(super) class_weights: Option<&'a [f32]>,
+}
+
+/// What the loss makes of a batch.
+pub(super) struct Batch {
+    /// Of the valid rows' losses.
+    pub(super) sum: f32,
+    /// Valid rows whose largest output is the label's.
+    pub(super) correct: u32,
+    pub(super) predictions: Vec<f32>,
+    /// Zero in the rows that are not valid.
+    pub(super) dx: Vec<f32>,
+}
+
+/// What the loss makes of a row.
+struct Row {
+    loss: f64,
+    predictions: Vec<f64>,
+    /// The gradient of the row's own loss.
+    dx: Vec<f64>,
+}
+
+impl Rule<'_> {
+    /// All rows, of which the first `rows` are valid.
+    pub(super) fn batch(&self, rows: usize, x: &[f32], labels: &[u32]) -> Batch {
+        let (mut sum, mut correct) = (0.0, 0);
+        let (mut predictions, mut dx) = (Vec::new(), Vec::new());
+        for (r, x) in x.chunks_exact(self.width).enumerate() {
+            let label = labels[r] as usize;
+            let row = self.row(x, label);
+            if r < rows {
+                let weight = self.class_weights.map_or(1.0, |w| f64::from(w[label]));
+                sum += weight * row.loss;
+                correct += u32::from(is_right(x, label));
+                dx.extend(row.dx.iter().map(|d| weight * d / rows as f64));
+            } else {
+                dx.extend(vec![0.0; self.width]);
+            }
+            predictions.extend(row.predictions);
+        }
+        Batch {
+            sum: sum as f32,
+            correct,
+            predictions: rounded(predictions),
+            dx: rounded(dx),
+        }
+    }
+
+    fn row(&self, x: &[f32], label: usize) -> Row {
+        let targets = self.targets(label);
+        match self.loss {
+            Loss::CategoricalCrossentropy { .. } => categorical(x, &targets),
+            Loss::BinaryCrossentropy { .. } => binary(x, &targets),
+            Loss::MeanSquaredError => squared(x, &targets),
+        }
+    }
+
+    /// What each output should be. A single one has class 1 for its own.
+    fn targets(&self, label: usize) -> Vec<f64> {
+        let [off, on] = self.loss.targets(self.width);
+        let first = usize::from(self.width == 1);
+        let hit = |i: usize| f64::from(u8::from(i + first == label));
+        (0..self.width).map(|i| off + on * hit(i)).collect()
+    }
+}
+
+fn categorical(x: &[f32], targets: &[f64]) -> Row {
+    let (predictions, log_sum) = probabilities(x);
+    let terms = x.iter().zip(targets).filter(|(_, t)| **t != 0.0);
+    Row {
+        loss: terms.map(|(&x, t)| t * (log_sum - f64::from(x))).sum(),
+        dx: predictions
+            .iter()
+            .zip(targets)
+            .map(|(p, t)| p - t)
+            .collect(),
+        predictions,
+    }
+}
+
+/// `-t ln p - (1 - t) ln (1 - p) = max(x, 0) - t x + ln (1 + exp(-|x|))`, which is exact where `p`
+/// would round to 0 or 1.
+fn binary(x: &[f32], targets: &[f64]) -> Row {
+    let n = x.len() as f64;
+    let pairs = || x.iter().map(|&x| f64::from(x)).zip(targets);
+    let losses = pairs().map(|(x, t)| {
+        let positive = if x < 0.0 { 0.0 } else { x };
+        positive - t * x + (-x.abs()).exp().ln_1p()
+    });
+    let p = || pairs().map(|(x, t)| (1.0 / (1.0 + (-x).exp()), t));
+    let own = |p: f64| {
+        if x.len() == 1 {
+            vec![1.0 - p, p]
+        } else {
+            vec![p]
+        }
+    };
+    Row {
+        loss: losses.sum::<f64>() / n,
+        dx: p().map(|(p, t)| (p - t) / n).collect(),
+        predictions: p().flat_map(|(p, _)| own(p)).collect(),
+    }
+}
+
+fn squared(x: &[f32], targets: &[f64]) -> Row {
+    let n = x.len() as f64;
+    let distances = || x.iter().zip(targets).map(|(&x, t)| f64::from(x) - t);
+    Row {
+        loss: distances().map(|d| d * d).sum::<f64>() / n,
+        dx: distances().map(|d| 2.0 * d / n).collect(),
+        predictions: x.iter().map(|&x| f64::from(x)).collect(),
+    }
+}
+
+/// No output before the label's is as large, and none after it is larger; a single one is above
+/// zero for class 1. Never true beside a NaN.
+fn is_right(x: &[f32], label: usize) -> bool {
+    if let &[x] = x {
+        return if label == 1 { x > 0.0 } else { x <= 0.0 };
+    }
+    let Some(&own) = x.get(label) else {
+        return false;
+    };
+    x[..label].iter().all(|&x| x < own) && x[label..].iter().all(|&x| x <= own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(a: f32, b: f64) -> bool {
+        (f64::from(a) - b).abs() <= 1e-7 * b.abs()
+    }
+
+    fn rule(loss: Loss, width: usize) -> Rule<'static> {
+        Rule {
+            loss,
+            width,
+            class_weights: None,
+        }
+    }
+
+    fn categorical(rows: usize, x: &[f32], labels: &[u32], weights: Option<&[f32]>) -> Batch {
+        let class_weights = weights;
+        let rule = Rule {
+            class_weights,
+            ..rule(Loss::default(), 2)
+        };
+        rule.batch(rows, x, labels)
+    }
+
+    #[test]
+    fn cross_entropy_by_hand() {
+        let ln3 = 3f32.ln();
+        let loss = categorical(2, &[0.0, ln3, 5.0, 5.0, 9.0, 0.0], &[1, 1, 0], None);
+        // -ln 0.75 - ln 0.5; the tie goes to class 0, and the third row is not valid.
+        assert!(close(loss.sum, (8.0f64 / 3.0).ln()), "{}", loss.sum);
+        assert_eq!(loss.correct, 1);
+        assert!(close(loss.predictions[1], 0.75));
+        assert!(loss.predictions[4] > 0.99);
+        assert!(close(loss.dx[0], 0.125) && close(loss.dx[1], -0.125));
+        assert_eq!(loss.dx[2..], [0.25, -0.25, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn class_weights_scale_the_loss_and_its_gradient_but_not_the_count() {
+        let logits = [0.0, 3f32.ln(), 5.0, 5.0];
+        let loss = categorical(2, &logits, &[1, 0], Some(&[0.0, 4.0]));
+        assert!(close(loss.sum, 4.0 * (4.0f64 / 3.0).ln()), "{}", loss.sum);
+        assert!(close(loss.dx[0], 0.5) && close(loss.dx[1], -0.5));
+        assert_eq!((&loss.dx[2..], loss.correct), (&[0.0, 0.0][..], 2));
+    }
+
+    #[test]
+    fn the_loss_of_large_logits_is_exact() {
+        let loss = categorical(2, &[1e4, -1e4, 1e4, 1e4], &[1, 1], None);
+        assert!(close(loss.sum, 2e4 + 2f64.ln()), "{}", loss.sum);
+        let binary = rule(Loss::binary_crossentropy(), 1);
+        let loss = binary.batch(2, &[1e4, -1e4], &[0, 1]);
+        assert!(close(loss.sum, 2e4), "{}", loss.sum);
+    }
+
+    #[test]
+    fn smoothed_cross_entropy_by_hand() {
+        let smooth = Loss::default().with_label_smoothing(0.5).unwrap();
+        let loss = rule(smooth, 2).batch(1, &[0.0, 3f32.ln()], &[1]);
+        // -0.75 ln 0.75 - 0.25 ln 0.25
+        let expected = -0.75 * 0.75f64.ln() - 0.25 * 0.25f64.ln();
+        assert!(close(loss.sum, expected), "{}", loss.sum);
+        assert!(loss.dx.iter().all(|d| d.abs() < 1e-7), "{:?}", loss.dx);
+    }
+
+    #[test]
+    fn binary_cross_entropy_by_hand() {
+        let ln3 = 3f32.ln();
+        let loss = rule(Loss::binary_crossentropy(), 2).batch(1, &[ln3, 0.0], &[0]);
+        // (-ln 0.75 - ln 0.5) / 2
+        assert!(close(loss.sum, (8.0f64 / 3.0).ln() / 2.0), "{}", loss.sum);
+        assert!(close(loss.dx[0], -0.125) && close(loss.dx[1], 0.25));
+        let single = rule(Loss::binary_crossentropy(), 1);
+        let loss = single.batch(3, &[ln3, ln3, 0.0], &[1, 0, 0]);
+        assert!(close(loss.predictions[0], 0.25) && close(loss.predictions[1], 0.75));
+        assert_eq!(
+            loss.correct, 2,
+            "zero is class 0, as the first of equal ones is"
+        );
+        assert!(close(loss.dx[0], -0.25 / 3.0) && close(loss.dx[1], 0.25));
+    }
+
+    #[test]
+    fn mean_squared_error_by_hand() {
+        let loss = rule(Loss::MeanSquaredError, 2).batch(2, &[0.5, 0.5, 0.0, 3.0], &[1, 1]);
+        assert_eq!((loss.sum, loss.correct), (0.25 + 2.0, 1));
+        assert_eq!(loss.dx, [0.25, -0.25, 0.0, 1.0]);
+        assert_eq!(loss.predictions, [0.5, 0.5, 0.0, 3.0]);
+    }
+
+    #[test]
+    fn nan_is_never_hidden() {
+        for (loss, width) in [
+            (Loss::default(), 2),
+            (Loss::binary_crossentropy(), 2),
+            (Loss::binary_crossentropy(), 1),
+            (Loss::MeanSquaredError, 2),
+        ] {
+            let x = [f32::NAN, 0.0];
+            let loss = rule(loss, width).batch(1, &x[..width], &[0]);
+            assert!(loss.sum.is_nan() && loss.dx[0].is_nan());
+            assert_eq!(loss.correct, 0);
+        }
+    }
+}

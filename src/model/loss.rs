@@ -1,0 +1,185 @@
+//! What training makes small.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What training makes small, with Keras's names; the mean over the samples is what is reported.
+///
+/// Labels are class numbers. The target of class `i` of `n` is 1 if it is the label and else 0; label
+/// smoothing `s` takes a share of it to all classes alike: `(1 - s) * target + s / n`.
+///
+/// | loss | of a sample with outputs `y` and targets `t` | last layer |
+/// |---|---|---|
+/// | [`CategoricalCrossentropy`](Self::CategoricalCrossentropy) | `-Σ_i t_i ln y_i` | softmax |
+/// | [`BinaryCrossentropy`](Self::BinaryCrossentropy) | `-1/n Σ_i (t_i ln y_i + (1 - t_i) ln (1 - y_i))` | sigmoid |
+/// | [`MeanSquaredError`](Self::MeanSquaredError) | `1/n Σ_i (y_i - t_i)²` | any |
+///
+/// ```
+/// use cnn_gpu::model::{Activation, Dense, Flatten, Loss, Sequential};
+/// let model = Sequential::new([28, 28, 1])
+///     .add(Flatten::new())
+///     .add(Dense::new(10).activation(Activation::Softmax))
+///     .loss(Loss::CategoricalCrossentropy { label_smoothing: 0.1 });
+/// assert_eq!(Sequential::from_toml(&model.to_toml())?.loss, model.loss);
+/// # Ok::<(), cnn_gpu::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Loss {
+    /// One class is right. Keras's `sparse_categorical_crossentropy` is the same without smoothing:
+    /// it names how labels are given, and here they are always given as class numbers.
+    #[serde(alias = "sparse_categorical_crossentropy")]
+    CategoricalCrossentropy {
+        /// The share of the target that goes to all classes alike, from 0 to less than 1. Default 0.
+        #[serde(default)]
+        label_smoothing: f64,
+    },
+    /// Each output by itself is right or wrong. A single output is the probability of class 1, the
+    /// label itself is then the target, and smoothing makes it `(1 - s) * target + s / 2`, as it does
+    /// for any number of outputs.
+    BinaryCrossentropy {
+        /// As above; towards one half.
+        #[serde(default)]
+        label_smoothing: f64,
+    },
+    /// The distance from the targets, of two outputs or more.
+    MeanSquaredError,
+}
+
+impl Default for Loss {
+    fn default() -> Self {
+        Self::categorical_crossentropy()
+    }
+}
+
+impl Loss {
+    /// The names that [`Loss::by_name`] knows.
+    pub const NAMES: &'static [&'static str] = &[
+        "categorical_crossentropy",
+        "sparse_categorical_crossentropy",
+        "binary_crossentropy",
+        "mean_squared_error",
+    ];
+
+    /// Categorical cross-entropy without smoothing.
+    pub fn categorical_crossentropy() -> Self {
+        Self::CategoricalCrossentropy {
+            label_smoothing: 0.0,
+        }
+    }
+
+    /// Binary cross-entropy without smoothing.
+    pub fn binary_crossentropy() -> Self {
+        Self::BinaryCrossentropy {
+            label_smoothing: 0.0,
+        }
+    }
+
+    /// A loss without smoothing.
+    ///
+    /// # Errors
+    /// A name that is not in [`Loss::NAMES`].
+    pub fn by_name(name: &str) -> Result<Self> {
+        match name {
+            "categorical_crossentropy" | "sparse_categorical_crossentropy" => {
+                Ok(Self::categorical_crossentropy())
+            }
+            "binary_crossentropy" => Ok(Self::binary_crossentropy()),
+            "mean_squared_error" | "mse" => Ok(Self::MeanSquaredError),
+            _ => Err(Error::Argument(format!(
+                "no loss `{name}`: expected one of {}",
+                Self::NAMES.join(", ")
+            ))),
+        }
+    }
+
+    /// Keras's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CategoricalCrossentropy { .. } => "categorical_crossentropy",
+            Self::BinaryCrossentropy { .. } => "binary_crossentropy",
+            Self::MeanSquaredError => "mean_squared_error",
+        }
+    }
+
+    /// The share of a target that goes to all classes alike.
+    pub fn label_smoothing(&self) -> f64 {
+        match *self {
+            Self::CategoricalCrossentropy { label_smoothing }
+            | Self::BinaryCrossentropy { label_smoothing } => label_smoothing,
+            Self::MeanSquaredError => 0.0,
+        }
+    }
+
+    /// The same loss with smoothed labels.
+    ///
+    /// # Errors
+    /// The mean squared error has none.
+    pub fn with_label_smoothing(self, label_smoothing: f64) -> Result<Self> {
+        match self {
+            Self::CategoricalCrossentropy { .. } => {
+                Ok(Self::CategoricalCrossentropy { label_smoothing })
+            }
+            Self::BinaryCrossentropy { .. } => Ok(Self::BinaryCrossentropy { label_smoothing }),
+            Self::MeanSquaredError => Err(Error::Argument(
+                "mean_squared_error has no label smoothing; leave it out, or take a cross-entropy"
+                    .into(),
+            )),
+        }
+    }
+
+    /// The targets of `width` outputs, as `[off, on]`: `off` for each, and `on` more for the label's.
+    pub fn targets(&self, width: usize) -> [f64; 2] {
+        let smoothing = self.label_smoothing();
+        let shares = match self {
+            Self::BinaryCrossentropy { .. } => 2,
+            _ => width,
+        };
+        [smoothing / shares as f64, 1.0 - smoothing]
+    }
+
+    /// The number of classes that `width` outputs tell apart.
+    pub fn classes(&self, width: usize) -> usize {
+        match (self, width) {
+            (Self::BinaryCrossentropy { .. }, 1) => 2,
+            _ => width,
+        }
+    }
+
+    /// Checks the numbers.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let smoothing = self.label_smoothing();
+        match (0.0..1.0).contains(&smoothing) {
+            true => Ok(()),
+            false => Err(format!("label smoothing {smoothing} must lie in [0, 1)")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smoothed_targets_are_keras_targets() {
+        let smooth = |loss: Loss| loss.with_label_smoothing(0.2).unwrap();
+        let categorical = smooth(Loss::categorical_crossentropy());
+        assert_eq!(categorical.targets(10), [0.02, 0.8]);
+        // y * (1 - s) + s / 2, however many outputs there are.
+        let binary = smooth(Loss::binary_crossentropy());
+        assert_eq!([binary.targets(1), binary.targets(10)], [[0.1, 0.8]; 2]);
+        assert_eq!(Loss::MeanSquaredError.targets(3), [0.0, 1.0]);
+        assert!(Loss::MeanSquaredError.with_label_smoothing(0.1).is_err());
+    }
+
+    #[test]
+    fn every_name_is_known() {
+        for name in Loss::NAMES {
+            let loss = Loss::by_name(name).unwrap();
+            assert!(name.ends_with(loss.name()), "{name}");
+        }
+        let message = Loss::by_name("hinge").unwrap_err().to_string();
+        assert!(message.contains("binary_crossentropy"), "{message}");
+    }
+}

@@ -1,0 +1,209 @@
+//! An optimizer as a settings file has it: a table with Keras's names.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Clip, Optimizer, Rule};
+
+/// What is not given has its default.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Settings {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learning_rate: Option<f32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    momentum: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nesterov: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rho: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beta_1: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beta_2: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epsilon: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight_decay: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clipnorm: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    global_clipnorm: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clipvalue: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ema_momentum: Option<f64>,
+}
+
+impl From<Optimizer> for Settings {
+    fn from(optimizer: Optimizer) -> Self {
+        let bound = |name| {
+            let clip = optimizer.clip.filter(|clip| clip.name() == name);
+            clip.map(|clip| clip.bound())
+        };
+        let mut settings = Self {
+            name: optimizer.name().into(),
+            learning_rate: Some(optimizer.learning_rate()),
+            weight_decay: Some(optimizer.weight_decay).filter(|share| *share != 0.0),
+            clipnorm: bound("clipnorm"),
+            global_clipnorm: bound("global_clipnorm"),
+            clipvalue: bound("clipvalue"),
+            ema_momentum: optimizer.ema_momentum,
+            ..Self::default()
+        };
+        if let Rule::Sgd { nesterov, .. } = optimizer.rule {
+            settings.nesterov = Some(nesterov);
+        }
+        for (name, value) in optimizer.coefficients() {
+            if let Some(place) = settings.coefficient(name) {
+                *place = Some(value);
+            }
+        }
+        settings
+    }
+}
+
+impl TryFrom<Settings> for Optimizer {
+    type Error = String;
+
+    fn try_from(mut settings: Settings) -> Result<Self, String> {
+        let mut optimizer = Self::by_name(&settings.name).map_err(|e| e.to_string())?;
+        if let Some(rate) = settings.learning_rate {
+            optimizer = optimizer.with_learning_rate(rate);
+        }
+        optimizer.clip = settings.clip()?;
+        optimizer.ema_momentum = settings.ema_momentum;
+        optimizer.weight_decay = settings.weight_decay.unwrap_or(optimizer.weight_decay);
+        settings.set_rule(&mut optimizer.rule);
+        match settings.left_over() {
+            Some(name) => Err(format!("the optimizer {} has no `{name}`", settings.name)),
+            None => Ok(optimizer),
+        }
+    }
+}
+
+impl Settings {
+    /// The place of one of a rule's numbers.
+    fn coefficient(&mut self, name: &str) -> Option<&mut Option<f64>> {
+        match name {
+            "momentum" => Some(&mut self.momentum),
+            "rho" => Some(&mut self.rho),
+            "beta_1" => Some(&mut self.beta_1),
+            "beta_2" => Some(&mut self.beta_2),
+            "epsilon" => Some(&mut self.epsilon),
+            _ => None,
+        }
+    }
+
+    fn clip(&self) -> Result<Option<Clip>, String> {
+        let given = [
+            self.clipnorm.map(Clip::Norm),
+            self.global_clipnorm.map(Clip::GlobalNorm),
+            self.clipvalue.map(Clip::Value),
+        ];
+        let mut given = given.into_iter().flatten();
+        match (given.next(), given.next()) {
+            (Some(first), Some(second)) => Err(format!(
+                "gradients are clipped in one way: expected {} or {}, not both",
+                first.name(),
+                second.name()
+            )),
+            (clip, _) => Ok(clip),
+        }
+    }
+
+    /// Moves the numbers that were given into a rule that has them.
+    fn set_rule(&mut self, rule: &mut Rule) {
+        let set = |place: &mut f64, given: &mut Option<f64>| {
+            *place = given.take().unwrap_or(*place);
+        };
+        match rule {
+            Rule::Sgd {
+                momentum, nesterov, ..
+            } => {
+                set(momentum, &mut self.momentum);
+                *nesterov = self.nesterov.take().unwrap_or(*nesterov);
+            }
+            Rule::RmsProp {
+                rho,
+                momentum,
+                epsilon,
+                ..
+            } => {
+                set(rho, &mut self.rho);
+                set(momentum, &mut self.momentum);
+                set(epsilon, &mut self.epsilon);
+            }
+            Rule::Adam {
+                beta_1,
+                beta_2,
+                epsilon,
+                ..
+            } => {
+                set(beta_1, &mut self.beta_1);
+                set(beta_2, &mut self.beta_2);
+                set(epsilon, &mut self.epsilon);
+            }
+        }
+    }
+
+    /// A number that was given and that no place was found for.
+    fn left_over(&mut self) -> Option<&'static str> {
+        if self.nesterov.is_some() {
+            return Some("nesterov");
+        }
+        let names = ["momentum", "rho", "beta_1", "beta_2", "epsilon"];
+        let mut given = |name: &&str| self.coefficient(name).is_some_and(|place| place.is_some());
+        names.into_iter().find(|name| given(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_optimizer_survives_a_settings_file() {
+        let clipped = [Clip::Norm(1.0), Clip::GlobalNorm(2.0), Clip::Value(0.5)];
+        let clipped = clipped.map(|clip| Optimizer::adamw().clip(clip).ema_momentum(0.9));
+        let nesterov = Optimizer::from(Rule::Sgd {
+            learning_rate: 0.1,
+            momentum: 0.9,
+            nesterov: true,
+        });
+        let plain = [Optimizer::sgd(), Optimizer::rmsprop(), nesterov];
+        for optimizer in clipped.into_iter().chain(plain) {
+            let text = toml::to_string(&optimizer).unwrap();
+            assert_eq!(
+                toml::from_str::<Optimizer>(&text).unwrap(),
+                optimizer,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_given_has_its_default() {
+        let read = |text: &str| toml::from_str::<Optimizer>(text);
+        assert_eq!(read("name = \"adamw\"").unwrap(), Optimizer::adamw());
+        let decayed = read("name = \"sgd\"\nweight_decay = 0.5").unwrap();
+        assert_eq!(decayed, Optimizer::sgd().weight_decay(0.5));
+    }
+
+    #[test]
+    fn what_an_optimizer_does_not_have_is_named() {
+        let message = |text: &str| toml::from_str::<Optimizer>(text).unwrap_err().to_string();
+        for (text, part) in [
+            ("name = \"lion\"", "no optimizer `lion`"),
+            ("name = \"adam\"\nrho = 0.9", "adam has no `rho`"),
+            ("name = \"rmsprop\"\nnesterov = true", "has no `nesterov`"),
+            (
+                "name = \"adam\"\nclipnorm = 1.0\nclipvalue = 1.0",
+                "clipnorm or clipvalue",
+            ),
+            ("name = \"adam\"\nclip = 1.0", "unknown field `clip`"),
+        ] {
+            assert!(message(text).contains(part), "{}", message(text));
+        }
+    }
+}
