@@ -196,6 +196,17 @@ fn arguments_out_of_range_are_usage_errors() {
         (&["--nesterov"], "adam"),
         (&["--optimizer", "rmsprop", "--nesterov"], "rmsprop"),
         (&["--optimizer", "sgd", "--momentum", "1.5"], "momentum"),
+        (&["--clipnorm", "1", "--clipvalue", "1"], "--clipvalue"),
+        (&["--clipnorm", "0"], "clipnorm"),
+        (&["--weight-decay", "-1"], "weight decay"),
+        (&["--use-ema", "--ema-momentum", "1"], "ema_momentum"),
+        (&["--label-smoothing", "1"], "label smoothing"),
+        (&["--loss", "hinge"], "binary_crossentropy"),
+        (&["--loss", "binary_crossentropy"], "sigmoid"),
+        (
+            &["--loss", "mean_squared_error", "--label-smoothing", "0.1"],
+            "no label smoothing",
+        ),
         (&["--model", "resnet"], "mnist-cnn"),
         (&["--limit", "0"], "limit"),
         (&["--backend", "cpu", "--adapter", "0"], "--adapter"),
@@ -775,4 +786,24 @@ fn a_loss_that_is_not_a_number_is_traced_to_its_operation() {
         "is `conv2d_1`, at conv2d_forward",
     ];
     fails(&run(folder.path(), &args), 1, &words);
+}
+
+/// What `fit` ends with is what the run folder holds: the average, not the last step's weights.
+#[test]
+fn an_average_of_the_weights_is_what_a_run_leaves() {
+    let folder = TempDir::new().unwrap();
+    let flags = "--optimizer adamw --global-clipnorm 1 --use-ema --ema-momentum 0.9 \
+                 --label-smoothing 0.1 --format json --out run";
+    let flags: Vec<&str> = flags.split_whitespace().collect();
+    let output = quick(folder.path(), &flags);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    evaluates_to(folder.path(), "run", &json_lines(&output.stdout)[2]);
+    let config = fs::read_to_string(folder.path().join("run/config.toml")).unwrap();
+    let config: toml::Table = toml::from_str(&config).unwrap();
+    let optimizer = &config["training"]["optimizer"];
+    assert_eq!(optimizer["weight_decay"].as_float(), Some(0.004));
+    assert_eq!(optimizer["global_clipnorm"].as_float(), Some(1.0));
+    assert_eq!(optimizer["ema_momentum"].as_float(), Some(0.9));
+    let loss = &config["model"]["loss"];
+    assert_eq!(loss["label_smoothing"].as_float(), Some(0.1));
 }

@@ -16,6 +16,11 @@ use tempfile::TempDir;
 
 const ON_THE_CPU: &[&str] = &["--backend", "cpu"];
 
+const RESTORING: &[&str] = &["--restore-best-weights"];
+
+/// An optimizer that remembers more than moments.
+const AVERAGING: &[&str] = &["--optimizer", "adamw", "--clipnorm", "1", "--use-ema"];
+
 /// A run that takes a few seconds, with callbacks that remember something.
 const RUN: &[&str] = &[
     "train",
@@ -31,7 +36,6 @@ const RUN: &[&str] = &[
     "0.1",
     "--early-stopping",
     "2",
-    "--restore-best-weights",
     "--reduce-lr-on-plateau",
     "1",
     "--format",
@@ -118,12 +122,12 @@ fn history(folder: &Path, run: &str) -> Vec<Value> {
 
 #[test]
 fn a_killed_run_goes_on_to_the_same_bytes_on_the_cpu() {
-    killed_run_agrees(ON_THE_CPU, 6.0);
+    killed_run_agrees(&[ON_THE_CPU, RESTORING].concat(), 6.0);
 }
 
 #[test]
 fn a_killed_run_goes_on_to_the_same_bytes_on_the_gpu() {
-    killed_run_agrees(&["--backend", "vulkan"], 12.0);
+    killed_run_agrees(&[&["--backend", "vulkan"], RESTORING].concat(), 12.0);
 }
 
 /// Waits until the run has taken a checkpoint.
@@ -141,10 +145,12 @@ fn wait_for_checkpoint(folder: &Path, child: &mut Child) {
 #[test]
 fn an_interrupted_run_goes_on_to_the_same_bytes() {
     let folder = TempDir::new().unwrap();
-    let whole = whole_run(folder.path(), ON_THE_CPU);
+    // The run ends with the average, unless the best epoch's weights are put back.
+    let averaging = [AVERAGING, ON_THE_CPU].concat();
+    let whole = whole_run(folder.path(), &averaging);
     let begin = [
         RUN,
-        ON_THE_CPU,
+        &averaging,
         &["--out", "part", "--checkpoint-steps", "5"],
     ]
     .concat();

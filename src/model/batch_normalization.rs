@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Initializer;
 use super::conv2d::zeros;
 use super::layer::{LayerSpec, ParameterSpec, yes};
+use super::{Initializer, Regularizer};
 use crate::plan::{BatchNorm, Builder, Value};
 
 /// Batch normalization (Ioffe and Szegedy, 2015), channel by channel (the last axis):
@@ -53,6 +53,12 @@ pub struct BatchNormalization {
     /// Default `ones`.
     #[serde(default = "ones")]
     pub gamma_initializer: Initializer,
+    /// Default none.
+    #[serde(default, skip_serializing_if = "Regularizer::is_none")]
+    pub beta_regularizer: Regularizer,
+    /// Default none.
+    #[serde(default, skip_serializing_if = "Regularizer::is_none")]
+    pub gamma_regularizer: Regularizer,
 }
 
 fn momentum() -> f64 {
@@ -77,6 +83,8 @@ impl Default for BatchNormalization {
             scale: true,
             beta_initializer: zeros(),
             gamma_initializer: ones(),
+            beta_regularizer: Regularizer::default(),
+            gamma_regularizer: Regularizer::default(),
         }
     }
 }
@@ -116,6 +124,18 @@ impl BatchNormalization {
         self.scale = scale;
         self
     }
+
+    /// Sets the penalty on `beta`.
+    pub fn beta_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.beta_regularizer = regularizer;
+        self
+    }
+
+    /// Sets the penalty on `gamma`.
+    pub fn gamma_regularizer(mut self, regularizer: Regularizer) -> Self {
+        self.gamma_regularizer = regularizer;
+        self
+    }
 }
 
 impl LayerSpec for BatchNormalization {
@@ -139,8 +159,10 @@ impl LayerSpec for BatchNormalization {
 
     fn parameters(&self, input: &[usize]) -> Vec<ParameterSpec> {
         let shape = || vec![input.last().copied().unwrap_or(1)];
-        let gamma = ParameterSpec::new("gamma", shape(), self.gamma_initializer);
-        let beta = ParameterSpec::new("beta", shape(), self.beta_initializer);
+        let gamma = ParameterSpec::new("gamma", shape(), self.gamma_initializer)
+            .regularized(self.gamma_regularizer);
+        let beta = ParameterSpec::new("beta", shape(), self.beta_initializer)
+            .regularized(self.beta_regularizer);
         let mean = ParameterSpec::new("moving_mean", shape(), Initializer::Zeros);
         let variance = ParameterSpec::new("moving_variance", shape(), Initializer::Ones);
         let learnt = self.scale.then_some(gamma).into_iter();

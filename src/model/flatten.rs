@@ -6,7 +6,14 @@ use super::layer::{LayerSpec, ParameterSpec};
 use crate::plan::{Builder, Value};
 
 /// Makes one axis of all: `[h, w, c]` becomes `[h * w * c]`, in this order. No parameters, and no
-/// work: tensors already lie in memory like this.
+/// work: tensors already lie in memory like this. It takes any input, so there is no error.
+///
+/// ```
+/// use cnn_gpu::model::{Flatten, Sequential};
+/// let model = Sequential::new([5, 5, 64]).add(Flatten::new());
+/// assert_eq!(model.output_shape()?, [1600]);
+/// # Ok::<(), cnn_gpu::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flatten {

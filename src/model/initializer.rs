@@ -9,6 +9,12 @@ use crate::rng::Key;
 /// `in` and `out`. Uniform draws lie in `[-limit, limit)`; normal ones are, as in Keras, cut off at
 /// two standard deviations and widened so that the stated deviation holds after the cut.
 ///
+/// ```
+/// use cnn_gpu::model::{Dense, Initializer};
+/// let layer = Dense::new(64).kernel_initializer(Initializer::HeNormal);
+/// assert_eq!(layer.kernel_initializer, Initializer::HeNormal);
+/// ```
+///
 /// In a model file: `kernel_initializer = "he_normal"`, `bias_initializer = { constant = 0.1 }`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

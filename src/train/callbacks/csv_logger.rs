@@ -11,7 +11,20 @@ use crate::train::{EpochLogs, Training};
 
 /// Writes one line per epoch and flushes it, below a line with the names of [`EpochLogs`]'s fields.
 /// `val_loss` and `val_accuracy` are there if there are images to validate on, and empty in epochs
-/// in which they were not measured.
+/// in which they were not measured. Keras's columns are `epoch`, counted from 0, and the metrics; here
+/// epochs count from 1, as Keras prints them.
+///
+/// # Errors
+/// A file that cannot be written ends training with that error.
+///
+/// ```
+/// use cnn_gpu::train::callbacks::CsvLogger;
+/// let folder = tempfile::tempdir()?;
+/// let mut logger = CsvLogger::create(&folder.path().join("history.csv"))?;
+/// // trainer.fit_with(&train, &mut [&mut logger])?;
+/// # let _ = &mut logger;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct CsvLogger {
     path: PathBuf,
     writer: csv::Writer<File>,

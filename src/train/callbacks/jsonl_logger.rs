@@ -9,7 +9,22 @@ use crate::error::{Error, Result};
 use crate::state::State;
 use crate::train::EpochLogs;
 
-/// Writes one JSON object per epoch and line, and flushes it.
+/// Writes one JSON object per epoch and line, with the fields of [`EpochLogs`], and flushes it.
+///
+/// # Errors
+/// What cannot be written ends training with that error.
+///
+/// ```
+/// use cnn_gpu::train::callbacks::{Callback, JsonlLogger};
+/// # use cnn_gpu::{model::preset, state::{Layout, State}, train::EpochLogs};
+/// # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
+/// # let state = State::new(Layout::new(&model)?, 1);
+/// let mut lines = Vec::new();
+/// let mut logger = JsonlLogger::new("lines", &mut lines);
+/// let _ = logger.on_epoch_end(&EpochLogs { epoch: 1, ..EpochLogs::default() }, &state)?;
+/// assert!(lines.starts_with(b"{\"epoch\":1,"));
+/// # Ok::<(), cnn_gpu::Error>(())
+/// ```
 pub struct JsonlLogger<W> {
     /// For errors.
     path: PathBuf,

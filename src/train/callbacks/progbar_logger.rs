@@ -11,6 +11,14 @@ use crate::train::{EpochLogs, History, Progress, Verbose};
 
 /// Tells on standard error how training goes: a bar that fills up once per epoch and then stays, or
 /// a line per epoch. [`Options::verbose`](crate::train::Options::verbose) is the usual way to it.
+///
+/// ```
+/// use cnn_gpu::train::Verbose;
+/// use cnn_gpu::train::callbacks::ProgbarLogger;
+/// let mut logger = ProgbarLogger::new(Verbose::Lines);
+/// // trainer.fit_with(&train, &mut [&mut logger])?;
+/// # let _ = &mut logger;
+/// ```
 pub struct ProgbarLogger {
     verbose: Verbose,
     epochs: usize,
