@@ -13,6 +13,7 @@ use cnn_gpu::exec::Description;
 use cnn_gpu::exec::Opened;
 use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, Subject};
 use cnn_gpu::run::{Config, DataRecord, DeviceRecord, RunFolder};
+use cnn_gpu::state::Layout;
 use cnn_gpu::train::callbacks::{EarlyStopping, JsonlLogger};
 use cnn_gpu::train::{Callback, Ending, History, Trainer, TrainingData, Verbose};
 
@@ -209,7 +210,15 @@ fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
 }
 
 fn prepare(settings: &Settings, device: &Opened) -> anyhow::Result<(Trainer, DeviceRecord)> {
-    let trainer = Trainer::new(settings.model.clone(), device, settings.options.clone())?;
+    let layout = Layout::new(&settings.model)?;
+    let executor = device.recovering(layout, |why| {
+        say(&format!(
+            "warning: THE DEVICE WAS LOST ({why}); it is opened again, and the steps since its weights \
+             were last seen are taken once more"
+        ));
+    });
+    let trainer =
+        Trainer::with_executor(settings.model.clone(), executor, settings.options.clone())?;
     let selection = settings.device.selection();
     let record = DeviceRecord::new(&selection, &device.reason, &trainer.describe());
     Ok((trainer, record))
@@ -292,7 +301,11 @@ fn explain(error: Error, settings: &Settings, folder: &RunFolder) -> anyhow::Err
 fn may_pass(error: &Error) -> bool {
     matches!(
         error,
-        Error::File { .. } | Error::Device(_) | Error::DeviceLost(_) | Error::OutOfMemory(_)
+        Error::File { .. }
+            | Error::Device(_)
+            | Error::DeviceLost(_)
+            | Error::DeviceHung(_)
+            | Error::OutOfMemory(_)
     )
 }
 
