@@ -51,6 +51,19 @@ pub enum Error {
         "out of memory: {0}; use a smaller model or batch (--batch-size), or another device (--adapter)"
     )]
     OutOfMemory(String),
+    /// The device has not answered for long.
+    #[error("device hung: {0}; try smaller batches, and a newer driver")]
+    DeviceHung(String),
+    /// A plan or a data set is larger than the device allows; nothing was made on it.
+    #[error("{needs}, and {allows}; {fits}")]
+    TooLarge {
+        /// What needs how much.
+        needs: String,
+        /// What allows how much.
+        allows: String,
+        /// What would fit.
+        fits: String,
+    },
     /// The loss is NaN or infinite.
     #[error(
         "the loss became {loss} at step {step} (epoch {epoch}, learning rate {learning_rate}){}; try a smaller learning rate",
@@ -67,6 +80,20 @@ pub enum Error {
         learning_rate: f32,
         /// The first buffer of the step that was not finite, and the operation that met it.
         origin: Option<String>,
+    },
+    /// The last update made weights NaN or infinite, which the next loss would have told.
+    #[error(
+        "the weights `{parameter}` were no longer finite numbers after step {step} (epoch {epoch}, learning rate {learning_rate}); try a smaller learning rate"
+    )]
+    NonFiniteWeights {
+        /// The first such parameter's name.
+        parameter: String,
+        /// Counted from 1 over the whole run.
+        step: u64,
+        /// Counted from 1.
+        epoch: usize,
+        /// The rate in force.
+        learning_rate: f32,
     },
 }
 

@@ -11,11 +11,13 @@
 //! 7. [`run`]: what a run leaves on disk.
 //! 8. [`check`]: whether a device's arithmetic is right; [`mod@bench`]: how fast it is.
 //!
-//! Random numbers come from [`rng`], sizes of windows from [`shape`].
+//! Random numbers come from [`rng`], sizes of windows from [`shape`]; whatever is written goes
+//! through [`disk`].
 
 pub mod bench;
 pub mod check;
 pub mod data;
+pub mod disk;
 pub mod error;
 pub mod exec;
 pub mod model;

@@ -391,6 +391,22 @@ fn falls_back_to_the_digits_and_says_so() {
 }
 
 #[test]
+fn a_cache_folder_that_cannot_be_made_is_told() {
+    let home = TempDir::new().unwrap();
+    fs::write(home.path().join("file"), "").unwrap();
+    let server = Server::start(Answer::Whole);
+    let sources = sources(&home.path().join("file/cache"), &[&server.url]);
+    let (result, _) = load(Choice::Mnist, &sources);
+    assert!(matches!(result.unwrap_err(), DataError::Write { .. }));
+    let (result, events) = load(Choice::Auto, &sources);
+    assert_eq!(result.unwrap().train.name, "digits");
+    let Some(Event::FellBack { reason }) = events.last() else {
+        panic!("{events:?}");
+    };
+    assert!(reason.contains("file/cache"), "{reason}");
+}
+
+#[test]
 fn insists_on_a_folder_named_by_the_user() {
     let (empty, cache) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     fill(cache.path(), true);

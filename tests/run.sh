@@ -33,6 +33,12 @@ fi
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/nonexistent}"
 
 step cargo fmt --all --check
+if command -v cargo-deny >/dev/null; then
+  # Advisories are looked at in continuous integration: they need the network each time.
+  step cargo deny --locked check licenses bans sources
+else
+  echo 'cargo-deny is not installed: licences and sources of the dependencies are not checked' >&2
+fi
 step cargo clippy --release --locked --all-targets -- -D warnings
 step cargo test --release --locked
 RUSTDOCFLAGS='-D warnings' step cargo doc --release --locked --no-deps

@@ -111,7 +111,7 @@ pub fn compare_with_cpu(
             }
             Ok(())
         }
-        Err(lost @ Error::DeviceLost(_)) => Err(lost),
+        Err(lost @ (Error::DeviceLost(_) | Error::DeviceHung(_))) => Err(lost),
         // What cannot be compared, for want of memory say, may still be trained.
         Err(_) => Ok(()),
     }

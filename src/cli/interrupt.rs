@@ -1,7 +1,7 @@
 //! Ctrl-C: the first one lets training finish its step, any other stops at once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use cnn_gpu::train::Interrupt;
@@ -10,6 +10,7 @@ use super::exit::Exit;
 use super::output::say;
 
 /// What Ctrl-C, SIGTERM and SIGHUP do.
+#[derive(Clone)]
 pub struct Handler {
     /// Raised by the first signal while training.
     pub interrupt: Interrupt,
@@ -18,8 +19,17 @@ pub struct Handler {
 }
 
 impl Handler {
-    /// Installs the handler.
+    /// The process's handler, installed when it is first asked for.
     pub fn install() -> anyhow::Result<Self> {
+        static INSTALLED: Mutex<Option<Handler>> = Mutex::new(None);
+        let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*installed {
+            Some(handler) => Ok(handler.clone()),
+            None => Ok(installed.insert(Self::new()?).clone()),
+        }
+    }
+
+    fn new() -> anyhow::Result<Self> {
         let interrupt = Interrupt::new();
         let training = Arc::new(AtomicBool::new(false));
         let handler = Self {

@@ -22,9 +22,11 @@ mod train;
 mod usage;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{CommandFactory, FromArgMatches as _, Parser, Subcommand};
 
 use exit::Exit;
 
@@ -64,21 +66,42 @@ enum Command {
 
 /// Parses, runs, and prints the error if there is one.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let (command, typed) = match parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
         Err(message) => return usage::tell(&message).into(),
     };
-    let exit = cli.command.run().unwrap_or_else(|error| {
+    let exit = command.run(&typed).unwrap_or_else(|error| {
         output::say(&format!("error: {}", one_line(&error)));
         Exit::of(&error)
     });
     exit.into()
 }
 
+/// The flags of a subcommand that were typed, by the names of their fields.
+type Typed = BTreeSet<String>;
+
+fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Command, Typed), clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(args)?;
+    let typed = matches.subcommand().and_then(|(name, matches)| {
+        let command = command.find_subcommand(name)?;
+        Some(typed(command, matches))
+    });
+    let cli = Cli::from_arg_matches(&matches)?;
+    Ok((cli.command, typed.unwrap_or_default()))
+}
+
+fn typed(command: &clap::Command, matches: &clap::ArgMatches) -> Typed {
+    // Of the command, as the matches name groups of flags too.
+    let ids = command.get_arguments().map(|arg| arg.get_id().as_str());
+    let typed = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    ids.filter(typed).map(str::to_owned).collect()
+}
+
 impl Command {
-    fn run(self) -> anyhow::Result<Exit> {
+    fn run(self, typed: &Typed) -> anyhow::Result<Exit> {
         match self {
-            Self::Train(args) => train::run(*args),
+            Self::Train(args) => train::run(*args, typed),
             Self::Evaluate(args) => evaluate::run(args),
             Self::Predict(args) => predict::run(args),
             Self::Show(args) => show::run(args),
@@ -89,19 +112,6 @@ impl Command {
             Self::Bench(args) => bench::run(args),
         }
     }
-}
-
-/// The flags of the subcommand that were typed, by the names of their fields.
-fn typed() -> BTreeSet<String> {
-    let matches = Cli::command().get_matches_from(std::env::args_os());
-    let Some((_, matches)) = matches.subcommand() else {
-        return BTreeSet::new();
-    };
-    let typed = |id: &&clap::Id| {
-        matches.value_source(id.as_str()) == Some(clap::parser::ValueSource::CommandLine)
-    };
-    let ids = matches.ids().filter(typed);
-    ids.map(|id| id.as_str().to_owned()).collect()
 }
 
 /// An error and what caused it, as one line.

@@ -16,6 +16,12 @@ pub enum Format {
     Json,
 }
 
+/// Commands that tests run in their own process say nothing there.
+#[cfg(test)]
+use io::{sink as stderr, sink as stdout};
+#[cfg(not(test))]
+use io::{stderr, stdout};
+
 /// Standard output. When its reader has gone (`| head -1`) it takes everything in silence, so
 /// that a run is not lost to a closed pipe.
 #[derive(Default)]
@@ -28,7 +34,7 @@ impl Write for Results {
         if self.closed {
             return Ok(bytes.len());
         }
-        match io::stdout().lock().write(bytes) {
+        match stdout().write(bytes) {
             Err(e) if e.kind() == ErrorKind::BrokenPipe => {
                 self.closed = true;
                 Ok(bytes.len())
@@ -38,7 +44,7 @@ impl Write for Results {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match io::stdout().lock().flush() {
+        match stdout().flush() {
             Err(e) if e.kind() == ErrorKind::BrokenPipe => {
                 self.closed = true;
                 Ok(())
@@ -63,7 +69,7 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// Says something beside the results. Nothing can be done if nobody listens.
 pub fn say(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
+    let _ = writeln!(stderr(), "{line}");
 }
 
 /// `93322` -> `93,322`.

@@ -1,13 +1,14 @@
 //! Downloading: mirrors in turn, time-outs, a limit on the size, and no half file under a good name.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::mnist::{MnistFile, Published, packed_limit};
 use super::{DataError, Event};
+use crate::disk::{self, File};
 
 /// The environment variable that overrides the mirrors.
 const VARIABLE: &str = "CNN_GPU_MIRRORS";
@@ -160,7 +161,7 @@ impl Downloader {
         });
         let body = self.request(url)?;
         // The folder is made this late so that a machine without a network is left as it was.
-        fs::create_dir_all(folder).map_err(|source| local(folder, source))?;
+        disk::make_folder(folder).map_err(|source| local(folder, source))?;
         receive(body, file, &partial.0, &mut |received, total| {
             on_event(&Event::Progress {
                 file: path.clone(),
@@ -171,7 +172,7 @@ impl Downloader {
         let elements = file
             .read(&partial.0)
             .map_err(|error| Failure::Refused(error.to_string()))?;
-        fs::rename(&partial.0, &path).map_err(|source| local(&path, source))?;
+        disk::rename(&partial.0, &path).map_err(|source| local(&path, source))?;
         on_event(&Event::Downloaded { file: path });
         Ok(elements)
     }
@@ -237,5 +238,5 @@ fn receive(
         on_progress(received, total);
     }
     // A rename may reach the disk before the bytes do, unless they are sent there first.
-    output.sync_all().map_err(|source| local(path, source))
+    output.sync().map_err(|source| local(path, source))
 }

@@ -4,7 +4,7 @@
 //! become eight. Sizes in a file's header are checked before memory is taken for the pixels.
 
 use std::fs;
-use std::io::Cursor;
+use std::io::{Cursor, Write as _};
 use std::path::Path;
 
 use image::codecs::{jpeg::JpegDecoder, png::PngDecoder};
@@ -12,6 +12,7 @@ use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageFormat, Limits, Rgb, RgbImage, Rgba};
 
 use super::DataError;
+use crate::disk::File;
 
 /// The most pixels in a picture: more than any camera's.
 const MOST_PIXELS: u64 = 1 << 27;
@@ -63,7 +64,12 @@ impl Picture {
     /// # Errors
     /// [`DataError::Contents`] if the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), DataError> {
-        let saved = self.0.save_with_format(path, ImageFormat::Png);
+        let mut bytes = Cursor::new(Vec::new());
+        let encoded = self.0.write_to(&mut bytes, ImageFormat::Png);
+        let saved = encoded.and_then(|()| {
+            let mut file = File::create(path)?;
+            Ok(file.write_all(bytes.get_ref())?)
+        });
         saved.map_err(|error| {
             let problem =
                 format!("cannot write the picture: {error}; expected room and permission");

@@ -239,10 +239,14 @@ impl<K: Kernels> Executor for HostExecutor<K> {
         self.kernels.describe()
     }
 
+    fn fits(&self, plan: &Plan) -> Result<()> {
+        let elements: usize = plan.buffers.iter().map(crate::plan::Buffer::len).sum();
+        super::memory::check("the tensors", 4 * elements as u64)
+    }
+
     fn compile(&mut self, plan: &Plan) -> Result<Program> {
         super::check_layout(&self.layout, plan)?;
-        let floats = plan.buffers.iter().map(crate::plan::Buffer::len).sum();
-        crate::state::check_memory("the tensors of a batch", floats)?;
+        self.fits(plan)?;
         let (mut floats, mut words) = (HashMap::new(), HashMap::new());
         for (i, buffer) in plan.buffers.iter().enumerate() {
             match (buffer.role, buffer.element) {

@@ -15,10 +15,12 @@ pub mod compare;
 pub mod cpu;
 pub mod gpu;
 pub mod host;
+mod memory;
 pub mod null;
 mod open;
 mod peak;
 mod profile;
+mod recover;
 pub mod reference;
 
 use std::ops::Range;
@@ -27,6 +29,7 @@ pub use open::{Backend, Opened, Selection, open};
 pub use peak::Peak;
 pub(crate) use profile::median;
 pub use profile::{Clock, Part, Profile};
+pub use recover::Recovering;
 
 use crate::data::Dataset;
 use crate::error::Result;
@@ -128,6 +131,14 @@ impl Values {
 pub trait Executor {
     /// What runs.
     fn describe(&self) -> Description;
+
+    /// Whether there is room for a plan, before anything is made of it. By default there is.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`](crate::Error::TooLarge), which says what is, without what would fit.
+    fn fits(&self, _plan: &Plan) -> Result<()> {
+        Ok(())
+    }
 
     /// Prepares a plan: buffers, pipelines, everything that a step should not have to make.
     ///

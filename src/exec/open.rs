@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::cpu::CpuExecutor;
 use super::gpu::{GpuDevice, GpuExecutor};
-use super::{Executor, Peak, cpu};
+use super::{Executor, Peak, Recovering, cpu};
 use crate::error::{Error, Result};
 use crate::state::Layout;
 
@@ -98,6 +98,25 @@ impl Opened {
             Device::Cpu => Box::new(CpuExecutor::new(cpu::Cpu::new(), layout)),
             Device::Gpu(device) => Box::new(GpuExecutor::new(Arc::clone(device), layout)),
         }
+    }
+
+    /// As [`Opened::executor`], but a GPU that is lost is opened again, and what it did since its state
+    /// was last known is done again: see [`Recovering`]. `listener` hears of it first.
+    pub fn recovering(
+        &self,
+        layout: Arc<Layout>,
+        listener: impl FnMut(&str) + 'static,
+    ) -> Box<dyn Executor> {
+        let executor = self.executor(Arc::clone(&layout));
+        let Device::Gpu(device) = &self.device else {
+            return executor;
+        };
+        let device = Arc::clone(device);
+        let reopen = move || -> Result<Box<dyn Executor>> {
+            let device = Arc::new(device.reopen()?);
+            Ok(Box::new(GpuExecutor::new(device, Arc::clone(&layout))))
+        };
+        Box::new(Recovering::new(executor, reopen, listener))
     }
 
     /// Measures what the device can do at most, in about half a second.

@@ -14,8 +14,8 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::atomic;
 use super::tensors::{floats, le_bytes};
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::model::Sequential;
 use crate::state::{Layout, State, hex};
@@ -329,7 +329,7 @@ impl Keeper for Checkpointer {
         let path = &self.path;
         let bytes = to_bytes(&self.subject, &self.device, snapshot)
             .map_err(|message| Error::file(path, message))?;
-        atomic::replace(path, &bytes)
+        disk::replace(path, &bytes)
             .map_err(|e| Error::file(path, format!("cannot write the checkpoint: {e}")))?;
         self.kept = Instant::now();
         Ok(())

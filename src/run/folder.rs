@@ -1,10 +1,11 @@
 //! The folder and its files.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Config, atomic, weights};
+use super::{Config, weights};
+use crate::disk::{self, File};
 use crate::error::{Error, Result};
 use crate::model::Sequential;
 use crate::state::State;
@@ -38,7 +39,7 @@ impl RunFolder {
     /// It holds something already, or cannot be made.
     pub fn create(path: &Path) -> Result<Self> {
         Self::check_free(path)?;
-        fs::create_dir_all(path)
+        disk::make_folder(path)
             .map_err(|e| Error::file(path, format!("cannot make the run folder: {e}")))?;
         Self::open(path)?.locked()
     }
@@ -66,12 +67,14 @@ impl RunFolder {
         Ok(self)
     }
 
-    /// Checks that there is nothing at `path`, or an empty folder.
+    /// Checks that there is nothing at `path`, or an empty folder, or one of a run that could not
+    /// begin.
     ///
     /// # Errors
     /// There is something.
     pub fn check_free(path: &Path) -> Result<()> {
-        let message = match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
+        let is_free = |entries: fs::ReadDir| entries.flatten().all(|entry| is_leftover(&entry));
+        let message = match fs::read_dir(path).map(is_free) {
             Ok(true) => return Ok(()),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Ok(false) => {
@@ -124,8 +127,12 @@ impl RunFolder {
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(Error::file(&path, e)),
             };
-            let kept: String = text.split_inclusive('\n').take(heading + epochs).collect();
-            atomic::replace(&path, kept.as_bytes()).map_err(|e| Error::file(&path, e))?;
+            let lines = match epochs {
+                0 => 0,
+                epochs => heading + epochs,
+            };
+            let kept: String = text.split_inclusive('\n').take(lines).collect();
+            disk::replace(&path, kept.as_bytes()).map_err(|e| Error::file(&path, e))?;
         }
         Ok(())
     }
@@ -147,7 +154,7 @@ impl RunFolder {
     pub fn write_config(&self, config: &Config) -> Result<()> {
         let path = self.config_path();
         let text = toml::to_string(config).map_err(|e| Error::file(&path, e))?;
-        atomic::replace(&path, text.as_bytes()).map_err(|e| Error::file(&path, e))
+        disk::replace(&path, text.as_bytes()).map_err(|e| Error::file(&path, e))
     }
 
     /// Reads the settings.
@@ -171,7 +178,7 @@ impl RunFolder {
     pub fn write_result(&self, result: &impl serde::Serialize) -> Result<()> {
         let path = self.path.join("result.json");
         let text = serde_json::to_string_pretty(result).map_err(|e| Error::file(&path, e))?;
-        atomic::replace(&path, (text + "\n").as_bytes()).map_err(|e| Error::file(&path, e))
+        disk::replace(&path, (text + "\n").as_bytes()).map_err(|e| Error::file(&path, e))
     }
 
     /// Reads model and weights.
@@ -201,5 +208,54 @@ impl RunFolder {
     /// A callback that keeps the weights up to date.
     pub fn weights_saver(&self, model: Sequential) -> WeightsSaver {
         WeightsSaver::new(&self.weights_path(), model)
+    }
+}
+
+/// Whether this is all that is left of a run whose settings could not be written.
+fn is_leftover(entry: &fs::DirEntry) -> bool {
+    [LOCK, "config.toml.partial"]
+        .iter()
+        .any(|name| entry.file_name() == *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, RunFolder) {
+        let temporary = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(temporary.path().join(name), text).unwrap();
+        }
+        let folder = RunFolder::open(temporary.path()).unwrap();
+        (temporary, folder)
+    }
+
+    #[test]
+    fn a_run_that_could_not_begin_leaves_its_folder_free() {
+        let (temporary, _) = folder(&[(".lock", ""), ("config.toml.partial", "half a li")]);
+        RunFolder::create(temporary.path()).unwrap();
+        fs::write(temporary.path().join("config.toml"), "").unwrap();
+        assert!(RunFolder::create(temporary.path()).is_err());
+    }
+
+    #[test]
+    fn what_lies_behind_the_checkpoint_is_cut_from_the_histories() {
+        for (epochs, csv, jsonl) in [
+            (0, "", ""),
+            (1, "epoch\n1\n", "{1}\n"),
+            (2, "epoch\n1\n2\n", "{1}\n{2}\n"),
+        ] {
+            let (temporary, folder) = folder(&[
+                ("history.csv", "epoch\n1\n2\n3, ha"),
+                ("history.jsonl", "{1}\n{2}\n{3"),
+            ]);
+            folder.cut_histories(epochs).unwrap();
+            let read = |name| fs::read_to_string(temporary.path().join(name)).unwrap();
+            assert_eq!(
+                (&*read("history.csv"), &*read("history.jsonl")),
+                (csv, jsonl)
+            );
+        }
     }
 }

@@ -9,7 +9,6 @@
 //! - `best.safetensors`: those of its best epoch, where that was asked for.
 //! - `result.json`: what the run came to, written at its end.
 
-mod atomic;
 mod callbacks;
 pub mod checkpoint;
 mod config;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::atomic;
 use super::tensors::{floats, le_bytes};
+use crate::disk;
 use crate::error::{Error, Result};
 use crate::model::Sequential;
 use crate::shape::dims;
@@ -38,7 +38,7 @@ struct Header {
 /// The file cannot be written.
 pub fn save(path: &Path, model: &Sequential, state: &State) -> Result<()> {
     let bytes = to_bytes(model, state).map_err(|message| Error::file(path, message))?;
-    atomic::replace(path, &bytes)
+    disk::replace(path, &bytes)
         .map_err(|e| Error::file(path, format!("cannot write the weights: {e}")))
 }
 

@@ -14,6 +14,7 @@ use super::{
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Program, Step};
 use crate::rng::Key;
+use crate::state::{Parameter, State};
 
 /// Finished steps are looked for after this many steps, or after this time if it comes first.
 const LOOK_EVERY: (usize, Duration) = (16, Duration::from_millis(100));
@@ -52,7 +53,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     ///
     /// # Errors
     /// A data set that does not fit the model, a validation split that leaves nothing,
-    /// [`Error::NonFiniteLoss`], or a device that failed. The trainer then holds the weights of the
+    /// [`Error::NonFiniteLoss`] or [`Error::NonFiniteWeights`], or a device that failed. The trainer then holds the weights of the
     /// last whole epoch.
     pub fn fit<'a>(&mut self, data: impl Into<TrainingData<'a>>) -> Result<History> {
         self.fit_with(data, &mut [])
@@ -193,11 +194,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
                 ControlFlow::Break(()) => Ending::Stopped,
             };
             let mut logs = epoch.logs();
-            self.executor.download(&mut self.state)?;
-            self.state.step = epoch.steps_before + epoch.enqueued as u64;
+            self.state = self.downloaded(&epoch)?;
             if epoch.enqueued < epoch.steps {
                 if history.ending == Ending::Interrupted {
-                    self.keep(fit, Some(&epoch), callbacks, history)?;
+                    self.keep(fit, self.state.clone(), Some(&epoch), callbacks, history)?;
                 }
                 break;
             }
@@ -208,16 +208,34 @@ impl<E: Executor + ?Sized> Trainer<E> {
             if verdict.is_break() && history.ending == Ending::Finished {
                 history.ending = Ending::Stopped;
             }
-            self.keep(fit, None, callbacks, history)?;
+            self.keep(fit, self.state.clone(), None, callbacks, history)?;
         }
         Ok(())
     }
 
-    /// Hands a snapshot to the keeper, if there is one. What was enqueued has finished, and the
-    /// state is downloaded.
+    /// The state after the steps enqueued so far, which have finished. Should that fail, or should it
+    /// hold what is not a number, the one before is still there.
+    fn downloaded(&mut self, epoch: &Epoch) -> Result<State> {
+        let mut state = self.state.clone();
+        self.executor.download(&mut state)?;
+        state.step = epoch.steps_before + epoch.enqueued as u64;
+        let is_finite = |p: &&Parameter| state.params[p.range()].iter().all(|w| w.is_finite());
+        match state.layout.parameters.iter().find(|p| !is_finite(p)) {
+            None => Ok(state),
+            Some(parameter) => Err(Error::NonFiniteWeights {
+                parameter: parameter.name.clone(),
+                step: state.step,
+                epoch: epoch.number,
+                learning_rate: epoch.learning_rate,
+            }),
+        }
+    }
+
+    /// Hands a snapshot of `state`, to which the run has come, to the keeper if there is one.
     fn keep(
         &mut self,
         fit: &Fit<'_, E>,
+        state: State,
         epoch: Option<&Epoch>,
         callbacks: &All<'_, '_>,
         history: &History,
@@ -225,12 +243,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let Some(keeper) = &mut self.keeper else {
             return Ok(());
         };
-        if !self.state.params.iter().all(|w| w.is_finite()) {
-            // The next loss will tell; the snapshot before is the last good one.
-            return Ok(());
-        }
         keeper.keep(&Snapshot {
-            state: self.state.clone(),
+            state,
             epochs_done: self.epochs_done,
             under_way: epoch.map(Epoch::under_way),
             last_epoch: fit.epochs,
@@ -254,13 +268,12 @@ impl<E: Executor + ?Sized> Trainer<E> {
             return Ok(());
         }
         self.collect(true, epoch)?;
-        // After an error training goes back to the last whole epoch, which stays in `state`.
-        let whole_epoch = self.state.clone();
-        self.executor.download(&mut self.state)?;
-        self.state.step = epoch.steps_before + epoch.enqueued as u64;
-        let kept = self.keep(fit, Some(epoch), callbacks, history);
-        self.state = whole_epoch;
-        kept
+        // After an error training goes back to the last whole epoch, which stays in `self`.
+        match self.downloaded(epoch) {
+            // The next loss will tell where it came from.
+            Err(Error::NonFiniteWeights { .. }) => Ok(()),
+            state => self.keep(fit, state?, Some(epoch), callbacks, history),
+        }
     }
 
     fn begin(&self, fit: &Fit<'_, E>, under_way: UnderWay) -> Epoch {

@@ -41,6 +41,7 @@ mod metrics;
 mod options;
 mod prediction;
 mod prefetch;
+mod room;
 mod snapshot;
 mod source;
 mod stream;

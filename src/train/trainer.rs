@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Interrupt, Keeper, Options, Snapshot};
+use super::{Interrupt, Keeper, Options, Snapshot, room};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Description, Executor, Opened, Program};
@@ -11,9 +11,6 @@ use crate::model::Sequential;
 use crate::plan::{Plan, Purpose};
 use crate::shape::dims;
 use crate::state::{Layout, State};
-
-/// Rows in a step of evaluation and prediction.
-const INFERENCE_BATCH: usize = 256;
 
 /// Trains, evaluates and applies one model on one executor; see the [module](super) for an example.
 pub struct Trainer<E: Executor + ?Sized = dyn Executor> {
@@ -49,7 +46,8 @@ impl Trainer {
     /// A trainer on this device, with freshly initialised weights.
     ///
     /// # Errors
-    /// Options out of range, a model that makes no sense, or a device that fails.
+    /// Options out of range, a model that makes no sense, a batch or images for which the device has
+    /// no room, or a device that fails.
     pub fn new(model: Sequential, device: &Opened, options: Options) -> Result<Self> {
         options.check()?;
         let executor = device.executor(Layout::new(&model)?);
@@ -64,16 +62,12 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// As [`Trainer::new`].
     pub fn with_executor(model: Sequential, executor: Box<E>, options: Options) -> Result<Self> {
         options.check()?;
-        let mut training = Plan::new(
-            &model,
-            Purpose::Training(options.optimizer),
-            options.batch_size,
-        )?;
+        let purpose = Purpose::Training(options.optimizer);
+        let mut training = room::plan(&*executor, &model, purpose, options.batch_size)?;
         if let Some(weights) = options.class_weights(training.classes)? {
             training.weigh_classes(&weights)?;
         }
-        let inference = Plan::new(&model, Purpose::Inference, INFERENCE_BATCH)
-            .or_else(|_| Plan::new(&model, Purpose::Inference, options.batch_size))?;
+        let inference = room::inference(&*executor, &model)?;
         let state = State::new(Arc::clone(&training.layout), options.seed);
         let mut trainer = Self {
             model,

@@ -7,17 +7,20 @@ mod optimizer_args;
 mod report;
 mod resume;
 
+use anyhow::Context as _;
 use cnn_gpu::Error;
-use cnn_gpu::data::Splits;
+use cnn_gpu::data::{Dataset, Splits};
 use cnn_gpu::exec::Description;
 use cnn_gpu::exec::Opened;
 use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, Subject};
 use cnn_gpu::run::{Config, DataRecord, DeviceRecord, RunFolder};
+use cnn_gpu::state::Layout;
 use cnn_gpu::train::callbacks::{EarlyStopping, JsonlLogger};
 use cnn_gpu::train::{Callback, Ending, History, Trainer, TrainingData, Verbose};
 
 pub use args::Args;
 
+use super::Typed;
 use super::data::{self, described};
 use super::device::{announce, compare_with_cpu};
 use super::exit::Exit;
@@ -27,11 +30,11 @@ use args::Settings;
 use report::Report;
 
 /// Runs the command.
-pub fn run(args: Args) -> anyhow::Result<Exit> {
+pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let resumes = args.resume.clone();
     let (settings, checkpoint) = match &resumes {
         None => (Settings::try_from(args)?, None),
-        Some(run) => resume::settings(args, run, &super::typed())?,
+        Some(run) => resume::settings(args, run, typed)?,
     };
     if resumes.is_none() {
         RunFolder::check_free(&settings.out)?;
@@ -46,27 +49,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     trainer.check(&splits.test)?;
     let subject = subject(&settings, &trainer, &record);
     let (folder, config) = match resumes {
-        None => {
-            let folder = RunFolder::create(&settings.out)?;
-            let config = config(&settings, &trainer, record, device);
-            folder.write_config(&config)?;
-            (folder, config)
-        }
-        Some(_) => {
-            let folder = RunFolder::open(&settings.out)?.locked()?;
-            let config = Config {
-                device,
-                ..folder.config()?
-            };
-            match checkpoint {
-                Some(checkpoint) => go_on(&mut trainer, &folder, checkpoint, &subject)?,
-                None => {
-                    folder.cut_histories(0)?;
-                    say("the run has no checkpoint yet, and begins anew");
-                }
-            }
-            (folder, config)
-        }
+        None => begin(&settings, &trainer, record, device)?,
+        Some(_) => go_on(&settings, &mut trainer, device, checkpoint, &subject)?,
     };
     trainer.set_keeper(Box::new(Checkpointer::new(
         &folder.checkpoint_path(),
@@ -83,25 +67,79 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             &settings.options,
         )?;
     }
-
     let fitted = handler.while_training(|| fit(&settings, &mut trainer, &splits, &folder));
     let history = fitted.map_err(|error| explain(error, &settings, &folder))?;
     let interrupted = history.ending == Ending::Interrupted || handler.interrupt.is_raised();
-    let scores = match interrupted {
-        false => Some(trainer.evaluate(&splits.test)?),
-        true => None,
+    conclude(
+        &settings,
+        &mut trainer,
+        (&folder, &config),
+        &history,
+        (!interrupted).then_some(&splits.test),
+    )
+    .with_context(|| {
+        format!(
+            "training is done, and its weights are in {}",
+            folder.path().display()
+        )
+    })?;
+    Ok(match interrupted {
+        true => Exit::Interrupted,
+        false => Exit::Success,
+    })
+}
+
+/// A new run's folder and settings.
+fn begin(
+    settings: &Settings,
+    trainer: &Trainer,
+    record: DataRecord,
+    device: DeviceRecord,
+) -> anyhow::Result<(RunFolder, Config)> {
+    let folder = RunFolder::create(&settings.out)?;
+    let config = config(settings, trainer, record, device);
+    folder.write_config(&config)?;
+    Ok((folder, config))
+}
+
+/// The folder and settings of a run that goes on, and the trainer where its checkpoint was taken.
+fn go_on(
+    settings: &Settings,
+    trainer: &mut Trainer,
+    device: DeviceRecord,
+    checkpoint: Option<Checkpoint>,
+    subject: &Subject,
+) -> anyhow::Result<(RunFolder, Config)> {
+    let folder = RunFolder::open(&settings.out)?.locked()?;
+    let config = Config {
+        device,
+        ..folder.config()?
     };
-    let report = Report::new(&config, &trainer, &history, scores, &folder);
+    match checkpoint {
+        Some(checkpoint) => restore(trainer, &folder, checkpoint, subject)?,
+        None => {
+            folder.cut_histories(0)?;
+            say("the run has no checkpoint yet, and begins anew");
+        }
+    }
+    Ok((folder, config))
+}
+
+/// Evaluates on `test`, if it is given, and reports.
+fn conclude(
+    settings: &Settings,
+    trainer: &mut Trainer,
+    (folder, config): (&RunFolder, &Config),
+    history: &History,
+    test: Option<&Dataset>,
+) -> anyhow::Result<()> {
+    let scores = test.map(|test| trainer.evaluate(test)).transpose()?;
+    let report = Report::new(config, trainer, history, scores, folder);
     folder.write_result(&report)?;
     match settings.format {
-        Format::Json => output::print_json(&report)?,
-        Format::Text => output::print(&report.text())?,
+        Format::Json => output::print_json(&report),
+        Format::Text => output::print(&report.text()),
     }
-    Ok(if interrupted {
-        Exit::Interrupted
-    } else {
-        Exit::Success
-    })
 }
 
 /// What the run is about.
@@ -120,7 +158,7 @@ fn in_words(device: &Description) -> String {
 }
 
 /// Puts the trainer where the checkpoint was taken, and says so.
-fn go_on(
+fn restore(
     trainer: &mut Trainer,
     folder: &RunFolder,
     checkpoint: Checkpoint,
@@ -173,7 +211,15 @@ fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
 }
 
 fn prepare(settings: &Settings, device: &Opened) -> anyhow::Result<(Trainer, DeviceRecord)> {
-    let trainer = Trainer::new(settings.model.clone(), device, settings.options.clone())?;
+    let layout = Layout::new(&settings.model)?;
+    let executor = device.recovering(layout, |why| {
+        say(&format!(
+            "warning: THE DEVICE WAS LOST ({why}); it is opened again, and the steps since its weights \
+             were last seen are taken once more"
+        ));
+    });
+    let trainer =
+        Trainer::with_executor(settings.model.clone(), executor, settings.options.clone())?;
     let selection = settings.device.selection();
     let record = DeviceRecord::new(&selection, &device.reason, &trainer.describe());
     Ok((trainer, record))
@@ -232,19 +278,37 @@ fn fit(
     trainer.fit_with(data, &mut callbacks)
 }
 
-/// An error of the training run, and what is left of the run.
+/// An error of the training run, what is left of the run, and how to go on with it.
 fn explain(error: Error, settings: &Settings, folder: &RunFolder) -> anyhow::Error {
-    let error = anyhow::Error::new(error);
     let stopping = settings.callbacks.early_stopping.as_ref();
     let which = match stopping.is_some_and(EarlyStopping::restores) {
         true => "best",
         false => "last whole",
     };
-    match folder.weights_path().exists() {
-        true => error.context(format!(
-            "training stopped, and the weights of the {which} epoch are in {}",
-            folder.path().display()
-        )),
-        false => error.context("training stopped in its first epoch"),
-    }
+    let path = folder.path().display();
+    let left = match folder.weights_path().exists() {
+        _ if !folder.path().exists() => format!(", and {path} is no longer there"),
+        true => format!(", and the weights of the {which} epoch are in {path}"),
+        false => " in its first epoch".into(),
+    };
+    let how = match folder.config_path().exists() && may_pass(&error) {
+        true => format!("; `cnn-gpu train --resume {path}` goes on with it"),
+        false => String::new(),
+    };
+    anyhow::Error::new(error).context(format!("training stopped{left}{how}"))
 }
+
+/// Whether the same run can do better another time, when there is room or the device is back.
+fn may_pass(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::File { .. }
+            | Error::Device(_)
+            | Error::DeviceLost(_)
+            | Error::DeviceHung(_)
+            | Error::OutOfMemory(_)
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,5 @@
 //! `train --resume RUN`: the settings of a run that goes on.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use cnn_gpu::model::Sequential;
@@ -10,6 +9,7 @@ use cnn_gpu::train::Options;
 use cnn_gpu::{Error, Result};
 
 use super::args::{Args, Settings};
+use crate::cli::Typed;
 
 /// Flags that say where and how loudly a run goes on, and may be other ones than before.
 const FREE: &[&str] = &[
@@ -32,7 +32,7 @@ const FREE: &[&str] = &[
 pub fn settings(
     args: Args,
     folder: &Path,
-    typed: &BTreeSet<String>,
+    typed: &Typed,
 ) -> Result<(Settings, Option<Checkpoint>)> {
     let run = RunFolder::open(folder)?;
     let config = run.config()?;

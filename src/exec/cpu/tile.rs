@@ -8,6 +8,11 @@
 //! `kw * ic` contiguous floats of one. No copy of the image with repeated pixels is ever made. The
 //! vectors run along `b`'s and `c`'s columns, which are channels.
 
+#![expect(
+    unsafe_code,
+    reason = "the innermost loop of all, where a check of each place would cost half the speed"
+)]
+
 use pulp::{Arch, Simd, WithSimd};
 
 /// Rows of the largest tile: 6 rows of two vectors and their operands fill 16 registers.

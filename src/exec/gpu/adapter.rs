@@ -150,6 +150,17 @@ pub(super) fn find(backend: Backend, wish: Option<&str>) -> Result<Adapter> {
     }
 }
 
+/// The adapter of which this is said, in a new list.
+pub(super) fn again(info: &wgpu::AdapterInfo) -> Result<Adapter> {
+    let backend: Backend = backend_name(info.backend).parse()?;
+    let same = |a: &Adapter| {
+        let found = a.get_info();
+        (&found.name, found.vendor, found.device) == (&info.name, info.vendor, info.device)
+    };
+    let found = enumerate(backend).into_iter().find(same);
+    found.ok_or_else(|| Error::Device(format!("there is no {} any more", info.name)))
+}
+
 fn described(list: &[Adapter]) -> Vec<AdapterInfo> {
     let infos = list.iter().enumerate();
     infos

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wgpu::{
-    Device, DeviceDescriptor, ExperimentalFeatures, Features, Limits, MemoryHints, PollType, Queue,
-    SubmissionIndex, Trace,
+    Device, DeviceDescriptor, ExperimentalFeatures, Features, Limits, MemoryHints, PollError,
+    PollType, Queue, SubmissionIndex, Trace,
 };
 
 use super::adapter::{self, AdapterInfo};
@@ -15,7 +15,8 @@ use super::tuning::{Fetch, Tuning};
 use crate::error::{Error, Result};
 use crate::exec::{Backend, Description};
 
-/// A submission that takes longer than this is taken for hung.
+/// A submission that takes longer than this is taken for hung. Drivers compile kernels when they are
+/// first run, the slowest of them for some ten seconds.
 const HUNG: Duration = Duration::from_secs(120);
 
 /// What lies behind every buffer of a guarded device, and must stay there: a NaN, so that a kernel
@@ -36,6 +37,8 @@ pub struct GpuDevice {
     pub(super) mutation: Option<super::mutants::Mutation>,
     info: wgpu::AdapterInfo,
     tuning: Tuning,
+    /// See [`HUNG`].
+    patience: Duration,
     fault: Arc<Mutex<Option<Error>>>,
 }
 
@@ -80,6 +83,7 @@ impl GpuDevice {
         watch(&device, &fault);
         Ok(Self {
             tuning: Tuning::choose(&info, features),
+            patience: HUNG,
             pipelines: Arc::default(),
             guard: 0,
             #[cfg(test)]
@@ -90,6 +94,35 @@ impl GpuDevice {
             info,
             fault,
         })
+    }
+
+    /// The same adapter, opened again after the device was lost, with the same kernels.
+    ///
+    /// # Errors
+    /// It is gone, or cannot be opened.
+    pub fn reopen(&self) -> Result<Self> {
+        let again = Self::open(&adapter::again(&self.info)?)?;
+        Ok(Self {
+            tuning: self.tuning,
+            guard: self.guard,
+            patience: self.patience,
+            #[cfg(test)]
+            mutation: self.mutation.clone(),
+            ..again
+        })
+    }
+
+    /// Takes the device away, as a driver may at any time: for tests of what happens then.
+    pub fn destroy(&self) {
+        self.device.destroy();
+    }
+
+    /// The same device, taken for hung after so long and not after two minutes: for tests.
+    pub fn with_patience(&self, patience: Duration) -> Self {
+        Self {
+            patience,
+            ..self.clone()
+        }
     }
 
     /// The same device with other kernels: every variant must agree, and this is how checks run
@@ -197,11 +230,14 @@ impl GpuDevice {
         rows.map(|(name, value)| (name.to_owned(), value)).into()
     }
 
-    /// The first error since the last call.
+    /// The first error since the last call; a device that is lost or hangs stays so.
     pub(super) fn check(&self) -> Result<()> {
-        match lock(&self.fault).take() {
-            Some(error) => Err(error),
+        let mut fault = lock(&self.fault);
+        match &*fault {
             None => Ok(()),
+            Some(Error::DeviceLost(why)) => Err(Error::DeviceLost(why.clone())),
+            Some(Error::DeviceHung(why)) => Err(Error::DeviceHung(why.clone())),
+            Some(_) => fault.take().map_or(Ok(()), Err),
         }
     }
 
@@ -214,18 +250,29 @@ impl GpuDevice {
 
     /// Waits for one submission, or for all of them.
     pub(super) fn wait(&self, submission: Option<SubmissionIndex>) -> Result<()> {
+        self.check()?;
         let outcome = self.device.poll(PollType::Wait {
             submission_index: submission,
-            timeout: Some(HUNG),
+            timeout: Some(self.patience),
         });
         self.check()?;
         match outcome {
             Ok(_) => Ok(()),
-            Err(e) => Err(Error::DeviceLost(format!(
-                "no answer in {} s ({e}), from hung work or a driver that is still compiling it",
-                HUNG.as_secs()
-            ))),
+            Err(PollError::Timeout) => self.hung(),
+            Err(e) => Err(Error::Device(format!("cannot wait for the device: {e}"))),
         }
+    }
+
+    /// Leaves the device to itself.
+    fn hung(&self) -> Result<()> {
+        // Whoever drops the last handle waits for the device, and would for ever.
+        std::mem::forget((self.device.clone(), self.queue.clone()));
+        let seconds = self.patience.as_secs();
+        let why = format!(
+            "no answer in {seconds} s, from work that does not end or a driver that is still compiling it"
+        );
+        *lock(&self.fault) = Some(Error::DeviceHung(why));
+        self.check()
     }
 }
 
@@ -245,10 +292,12 @@ fn watch(device: &Device, fault: &Arc<Mutex<Option<Error>>>) {
     }));
     let keep = Arc::clone(fault);
     device.set_device_lost_callback(move |reason, message| {
-        // Dropping the device is reported here as well.
-        if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
-            lock(&keep).get_or_insert(Error::DeviceLost(one_line(&message)));
-        }
+        // Whatever else goes wrong then follows from that.
+        let why = match reason {
+            wgpu::DeviceLostReason::Unknown => one_line(&message),
+            wgpu::DeviceLostReason::Destroyed => "it was destroyed".into(),
+        };
+        *lock(&keep) = Some(Error::DeviceLost(why));
     });
 }
 

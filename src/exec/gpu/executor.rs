@@ -295,6 +295,10 @@ impl Executor for GpuExecutor {
         self.gpu.describe()
     }
 
+    fn fits(&self, plan: &Plan) -> Result<()> {
+        self.gpu.fits(plan)
+    }
+
     fn compile(&mut self, plan: &Plan) -> Result<Program> {
         crate::exec::check_layout(&self.layout, plan)?;
         self.arenas()?;

@@ -1,5 +1,10 @@
 //! From a call (text, constants, buffers, grid) to something that can be dispatched.
 
+#![expect(
+    unsafe_code,
+    reason = "kernels whose loops are known to end are not given a bound by wgpu"
+)]
+
 use std::fmt::Write as _;
 use std::sync::Arc;
 

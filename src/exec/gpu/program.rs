@@ -13,7 +13,7 @@ use super::kernel::{Access, Call, Dispatch, Place};
 use super::lower::{Block, Lowered, Mode, Slot};
 use super::texels::{Texel, Texels};
 use crate::error::{Error, Result};
-use crate::exec::DataId;
+use crate::exec::{DataId, memory};
 use crate::plan::{BufferId, Element, Op, Plan, Role};
 
 /// A compiled plan.
@@ -43,6 +43,11 @@ struct Listing {
     partials: Option<Buffer>,
 }
 
+/// Whether a buffer is the plan's, and does not lie in an arena.
+fn is_own(role: Role) -> bool {
+    matches!(role, Role::Input | Role::Intermediate)
+}
+
 /// Scratch that a listing's dispatches share.
 struct Scratch {
     partials: Buffer,
@@ -55,7 +60,7 @@ impl GpuProgram {
     pub fn new(gpu: &GpuDevice, steps: &Steps, arenas: &Arenas, plan: &Plan) -> Result<Self> {
         let mut buffers = HashMap::new();
         for (i, buffer) in plan.buffers.iter().enumerate() {
-            if matches!(buffer.role, Role::Input | Role::Intermediate) {
+            if is_own(buffer.role) {
                 let bytes = 4 * buffer.len() as u64;
                 let made = gpu.storage(&buffer.name, bytes)?;
                 buffers.insert(BufferId(i), made);
@@ -331,19 +336,50 @@ enum Source<'a> {
 }
 
 impl GpuDevice {
+    /// Whether a plan keeps to the adapter's limits. How much memory a GPU has cannot be asked; what a
+    /// software adapter has is the machine's.
+    pub(super) fn fits(&self, plan: &Plan) -> Result<()> {
+        let lowered = Lowered::new(plan, &self.tuning(), Mode::Step);
+        let own = plan.buffers.iter().filter(|b| is_own(b.role));
+        let own = own.map(|b| (b.name.as_str(), 4 * b.len() as u64));
+        let shared = [
+            ("parameters", 4 * plan.layout.len as u64),
+            ("partial gradients", 4 * lowered.partials as u64),
+        ];
+        let mut total = 0;
+        for (name, bytes) in own.chain(shared) {
+            self.check_size(name, bytes)?;
+            total += bytes;
+        }
+        for (slot, access) in lowered.ops.iter().flatten().flat_map(|call| &call.bindings) {
+            if let (Slot::Buffer(id), Access::Texels(texel)) = (slot, access) {
+                let buffer = plan.buffer(*id);
+                texel.check_rows(self, &buffer.name, 4 * buffer.len() as u64)?;
+            }
+        }
+        match self.describe().software {
+            true => memory::check("the tensors", total),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a buffer of this size is within the adapter's limits.
+    fn check_size(&self, label: &str, bytes: u64) -> Result<()> {
+        let limits = &self.limits;
+        let most = (limits.max_buffer_size).min(limits.max_storage_buffer_binding_size);
+        match bytes > most {
+            true => Err(memory::too_large(
+                &format!("buffer `{label}`"),
+                bytes,
+                &format!("the adapter allows {}", memory::in_words(most)),
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// A storage buffer of at least so many bytes, zeroed.
     pub(super) fn storage(&self, label: &str, bytes: u64) -> Result<Buffer> {
-        let limit = self
-            .limits
-            .max_buffer_size
-            .min(self.limits.max_storage_buffer_binding_size);
-        if bytes > limit {
-            return Err(Error::Device(format!(
-                "buffer `{label}` needs {} MiB, and the adapter allows {} MiB; use a smaller batch, image or data set",
-                bytes.div_ceil(1 << 20),
-                limit >> 20
-            )));
-        }
+        self.check_size(label, bytes)?;
         let size = bytes.max(16).next_multiple_of(16);
         let buffer = self.device.create_buffer(&BufferDescriptor {
             label: Some(label),

@@ -94,6 +94,26 @@ impl Texel {
     fn bytes(self) -> u32 {
         4 * self.width as u32
     }
+
+    /// Rows of a texture that holds so many bytes.
+    ///
+    /// # Errors
+    /// The adapter allows no such texture.
+    pub fn check_rows(self, gpu: &GpuDevice, label: &str, bytes: u64) -> Result<u32> {
+        let (count, most) = (
+            bytes / u64::from(self.bytes()),
+            gpu.limits.max_texture_dimension_2d,
+        );
+        let rows = count.div_ceil(ROW.into()).max(1);
+        u32::try_from(rows)
+            .ok()
+            .filter(|rows| *rows <= most)
+            .ok_or_else(|| Error::TooLarge {
+                needs: format!("`{label}` would take a texture of {rows} rows"),
+                allows: format!("the adapter allows {most}"),
+                fits: "use a smaller one".into(),
+            })
+    }
 }
 
 /// A tensor's copy in a texture.
@@ -120,13 +140,7 @@ impl Texels {
         texel: Texel,
     ) -> Result<Arc<Self>> {
         let count = (bytes / u64::from(texel.bytes())) as u32;
-        let rows = count.div_ceil(ROW).max(1);
-        if rows > gpu.limits.max_texture_dimension_2d {
-            return Err(Error::Device(format!(
-                "`{label}` needs a texture of {rows} rows, and the adapter allows {}; use a smaller batch or image",
-                gpu.limits.max_texture_dimension_2d
-            )));
-        }
+        let rows = texel.check_rows(gpu, label, bytes)?;
         let texture = gpu.device.create_texture(&TextureDescriptor {
             label: Some(label),
             size: Extent3d {

@@ -1,10 +1,10 @@
 //! Epochs as lines of a CSV file.
 
-use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::{CONTINUE, Callback, Verdict};
+use crate::disk::File;
 use crate::error::{Error, Result};
 use crate::state::State;
 use crate::train::{EpochLogs, Training};
@@ -27,7 +27,7 @@ use crate::train::{EpochLogs, Training};
 /// ```
 pub struct CsvLogger {
     path: PathBuf,
-    writer: csv::Writer<File>,
+    file: File,
     /// A file that is gone on with has its names already.
     named: bool,
     validation: bool,
@@ -48,9 +48,7 @@ impl CsvLogger {
     /// # Errors
     /// The file cannot be written, or has other columns.
     pub fn append(path: &Path) -> Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options.create(true).append(true).read(true).open(path);
-        let mut file = file.map_err(|e| Error::file(path, e))?;
+        let mut file = File::append(path).map_err(|e| Error::file(path, e))?;
         let mut text = String::new();
         (file.read_to_string(&mut text)).map_err(|e| Error::file(path, e))?;
         let mut logger = Self::new(path, file, !text.is_empty());
@@ -68,16 +66,19 @@ impl CsvLogger {
     fn new(path: &Path, file: File, named: bool) -> Self {
         Self {
             path: path.to_owned(),
-            writer: csv::Writer::from_writer(file),
+            file,
             named,
             validation: false,
         }
     }
 
+    /// Writes a line in one piece.
     fn write(&mut self, cells: impl Iterator<Item = String>) -> Result<()> {
-        let written = self.writer.write_record(cells);
-        written.map_err(|e| Error::file(&self.path, e))?;
-        self.writer.flush().map_err(|e| Error::file(&self.path, e))
+        let mut line = csv::Writer::from_writer(Vec::new());
+        let record = line.write_record(cells).map_err(std::io::Error::from);
+        let line = record.and_then(|()| line.into_inner().map_err(|e| e.into_error()));
+        line.and_then(|line| self.file.write_all(&line))
+            .map_err(|e| Error::file(&self.path, e))
     }
 }
 

@@ -1,10 +1,10 @@
 //! Epochs as JSON objects, one per line.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::{CONTINUE, Callback, Verdict};
+use crate::disk::File;
 use crate::error::{Error, Result};
 use crate::state::State;
 use crate::train::EpochLogs;
@@ -46,9 +46,8 @@ impl JsonlLogger<File> {
     /// # Errors
     /// The file cannot be written.
     pub fn append(path: &Path) -> Result<Self> {
-        let mut options = File::options();
-        let file = options.create(true).append(true).open(path);
-        Ok(Self::new(path, file.map_err(|e| Error::file(path, e))?))
+        let file = File::append(path).map_err(|e| Error::file(path, e))?;
+        Ok(Self::new(path, file))
     }
 }
 
@@ -65,7 +64,8 @@ impl<W: Write> JsonlLogger<W> {
 impl<W: Write> Callback for JsonlLogger<W> {
     fn on_epoch_end(&mut self, logs: &EpochLogs, _state: &State) -> Verdict {
         let line = serde_json::to_string(logs).map_err(|e| Error::file(&self.path, e))?;
-        writeln!(self.writer, "{line}")
+        (self.writer)
+            .write_all((line + "\n").as_bytes())
             .and_then(|()| self.writer.flush())
             .map_err(|e| Error::file(&self.path, e))?;
         CONTINUE

@@ -3,9 +3,9 @@
 use super::Callback;
 use crate::error::Error;
 
-/// Ends training when the loss becomes NaN or infinite, with the weights of the last whole epoch
+/// Ends training when the loss or a weight becomes NaN or infinite, with the weights of the last whole epoch
 /// and [`Ending::Stopped`](crate::train::Ending::Stopped). Without it that is
-/// [`Error::NonFiniteLoss`]. Keras leaves the weights as they are, which then hold NaN.
+/// [`Error::NonFiniteLoss`] or [`Error::NonFiniteWeights`]. Keras leaves the weights as they are, which then hold NaN.
 ///
 /// ```
 /// use cnn_gpu::train::callbacks::{Callback, TerminateOnNaN};
@@ -27,7 +27,10 @@ impl Callback for TerminateOnNaN {
     }
 
     fn ends_quietly(&mut self, error: &Error) -> bool {
-        let ours = matches!(error, Error::NonFiniteLoss { .. });
+        let ours = matches!(
+            error,
+            Error::NonFiniteLoss { .. } | Error::NonFiniteWeights { .. }
+        );
         self.message = ours.then(|| error.to_string());
         ours
     }

@@ -3,36 +3,38 @@
 //! A record is the length of its data (u64), a checksum of the length, the data, and a checksum of
 //! the data, all little-endian. A checksum is a masked CRC-32C.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::event::{Value, What, event};
+use crate::disk::{self, File};
 use crate::error::{Error, Result};
 
 /// An event file under way.
 pub(super) struct EventFile {
     path: PathBuf,
-    writer: BufWriter<File>,
+    file: File,
 }
 
 impl EventFile {
     /// Begins a file in `folder`, beside those of earlier runs.
     pub(super) fn create(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder)
+        disk::make_folder(folder)
             .map_err(|e| Error::file(folder, format!("cannot make the folder: {e}")))?;
         let name = format!("events.out.tfevents.{:010}.cnn-gpu", now() as u64);
-        let numbered = (2..).map(|n| folder.join(format!("{name}.{n}")));
-        let path = std::iter::once(folder.join(&name))
-            .chain(numbered)
-            .find(|path| !path.exists())
-            .unwrap_or_else(|| folder.join(&name));
-        let file = File::create_new(&path).map_err(|e| Error::file(&path, e))?;
-        let mut events = Self {
-            path,
-            writer: BufWriter::new(file),
+        let mut path = folder.join(&name);
+        let mut number = 1;
+        let file = loop {
+            match File::create_new(&path) {
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {
+                    number += 1;
+                    path = folder.join(format!("{name}.{number}"));
+                }
+                made => break made.map_err(|e| Error::file(&path, e))?,
+            }
         };
+        let mut events = Self { path, file };
         events.event(0, &What::FileVersion("brain.Event:2"))?;
         Ok(events)
     }
@@ -44,24 +46,30 @@ impl EventFile {
 
     fn event(&mut self, step: i64, what: &What) -> Result<()> {
         let event = event(now(), step, what);
-        write_record(&mut self.writer, event.as_bytes())
-            .and_then(|()| self.writer.flush())
-            .map_err(|e| Error::file(&self.path, e))
+        (self.file.write_all(&record(event.as_bytes()))).map_err(|e| Error::file(&self.path, e))
     }
 }
 
 /// Seconds since 1970.
 fn now() -> f64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    seconds(SystemTime::now())
+}
+
+/// Seconds from 1970 to `time`; none before, where a clock without a battery may stand.
+fn seconds(time: SystemTime) -> f64 {
+    let since = time.duration_since(UNIX_EPOCH);
     since.map_or(0.0, |since| since.as_secs_f64())
 }
 
-fn write_record(writer: &mut impl Write, data: &[u8]) -> io::Result<()> {
+fn record(data: &[u8]) -> Vec<u8> {
     let length = (data.len() as u64).to_le_bytes();
-    writer.write_all(&length)?;
-    writer.write_all(&checksum(&length).to_le_bytes())?;
-    writer.write_all(data)?;
-    writer.write_all(&checksum(data).to_le_bytes())
+    [
+        &length[..],
+        &checksum(&length).to_le_bytes(),
+        data,
+        &checksum(data).to_le_bytes(),
+    ]
+    .concat()
 }
 
 /// A CRC-32C, masked so that checksums of data with checksums in it stay good ones.
@@ -84,8 +92,22 @@ mod tests {
             &[0xbb, 0x1f, 0x1c, 0x19],
         ]
         .concat();
-        let mut found = Vec::new();
-        write_record(&mut found, b"hello").unwrap();
-        assert_eq!(found, expected);
+        assert_eq!(record(b"hello"), expected);
+    }
+
+    #[test]
+    fn a_clock_that_stands_before_1970_is_no_error() {
+        let before = UNIX_EPOCH - std::time::Duration::from_secs(1);
+        assert_eq!(seconds(before), 0.0);
+    }
+
+    #[test]
+    fn two_files_of_one_second_have_names_of_their_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let files: Vec<_> = (0..3)
+            .map(|_| EventFile::create(folder.path()).unwrap())
+            .collect();
+        let names: std::collections::HashSet<_> = files.iter().map(|file| &file.path).collect();
+        assert_eq!(names.len(), 3);
     }
 }

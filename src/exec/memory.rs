@@ -1,0 +1,68 @@
+//! Main memory: how much there is, and whether that is enough.
+
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+use crate::error::{Error, Result};
+
+/// Bytes that can be had, within what the process's control group allows; none where nobody tells.
+fn available() -> Option<u64> {
+    let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(memory).ok()?;
+    let machine = Some(system.available_memory()).filter(|bytes| *bytes > 0)?;
+    // Without the files that the group has cached, which give way.
+    let group = (system.cgroup_limits()).map(|group| group.total_memory.saturating_sub(group.rss));
+    Some(machine.min(group.unwrap_or(u64::MAX)))
+}
+
+/// Whether there is memory for something.
+///
+/// # Errors
+/// [`Error::TooLarge`], without what would fit.
+pub(super) fn check(what: &str, needs: u64) -> Result<()> {
+    match available() {
+        Some(available) if needs > available => {
+            let left = format!("the machine has {} left", in_words(available));
+            Err(too_large(what, needs, &left))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An error about something that needs too many bytes.
+pub(super) fn too_large(what: &str, needs: u64, allows: &str) -> Error {
+    Error::TooLarge {
+        needs: format!("{what} would take {}", in_words(needs)),
+        allows: allows.into(),
+        fits: "use a smaller one".into(),
+    }
+}
+
+/// `3.2 GiB`.
+pub(super) fn in_words(bytes: u64) -> String {
+    const UNITS: [(&str, u32); 3] = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let unit = UNITS.into_iter().find(|(_, shift)| bytes >> shift > 0);
+    match unit {
+        Some((unit, shift)) => format!("{:.1} {unit}", bytes as f64 / f64::from(1 << shift)),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_in_words() {
+        let words = [12, 1 << 10, 3 << 19, 7 << 29].map(in_words);
+        assert_eq!(words, ["12 bytes", "1.0 KiB", "1.5 MiB", "3.5 GiB"]);
+    }
+
+    #[test]
+    fn more_memory_than_any_machine_has_is_refused() {
+        assert!(check("a byte", 1).is_ok());
+        let error = check("the tensors", 1 << 60).map_err(|e| e.to_string());
+        assert!(
+            error.is_err_and(|e| e.starts_with("the tensors would take 1073741824.0 GiB, and"))
+        );
+    }
+}

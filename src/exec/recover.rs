@@ -1,0 +1,265 @@
+//! An executor that goes on when its device is lost.
+//!
+//! Drivers take devices away: after a reset, a suspend, an update, or when somebody pulls the plug of
+//! an external GPU. All that is on the device is gone then. [`Recovering`] remembers what was put
+//! there, the last state that came back, and the steps enqueued since. It opens the device again,
+//! puts everything back and takes the steps once more. As every step is a function of the state and
+//! of what is remembered, that leads to the same bytes.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::{DataId, Description, Executor, Profile, Program, Step, StepMetrics, Values};
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::plan::{BufferId, Plan};
+use crate::state::State;
+
+/// Opens the device again.
+type Reopen = Box<dyn FnMut() -> Result<Box<dyn Executor>>>;
+/// Hears why the device was lost, before it is opened again.
+type Listener = Box<dyn FnMut(&str)>;
+
+/// An executor that opens its device again when it is lost, once between one download of the state
+/// and the next. Data sets are kept in main memory for that. After [`Executor::reload`],
+/// [`Executor::run`] or [`Executor::write`] there is nothing to repeat, and a loss is an error as
+/// ever: for good after the first, until the next upload after the others.
+pub struct Recovering {
+    executor: Box<dyn Executor>,
+    reopen: Reopen,
+    listener: Listener,
+    plans: Vec<Plan>,
+    data: Vec<Dataset>,
+    base: Base,
+    /// What was done since.
+    journal: Vec<Entry>,
+    /// How many steps of the journal have had their metrics fetched.
+    fetched: usize,
+    /// Metrics that were fetched, and that the caller is to have first.
+    ready: Vec<StepMetrics>,
+    standing: Standing,
+}
+
+/// What the device held when its state was last known.
+#[derive(Default)]
+struct Base {
+    state: Option<State>,
+    orders: HashMap<DataId, Vec<u32>>,
+}
+
+/// Something that can be done again.
+enum Entry {
+    Order(DataId, Vec<u32>),
+    Enqueue(Step),
+}
+
+/// Whether another loss can be made good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Able,
+    /// Not before the state is known again.
+    Spent,
+    /// Not any more.
+    Never,
+}
+
+impl Recovering {
+    /// An executor that is `executor` until its device is lost, and then what `reopen` makes: another
+    /// for the same model on the same device. `listener` is told.
+    pub fn new(
+        executor: Box<dyn Executor>,
+        reopen: impl FnMut() -> Result<Box<dyn Executor>> + 'static,
+        listener: impl FnMut(&str) + 'static,
+    ) -> Self {
+        Self {
+            executor,
+            reopen: Box::new(reopen),
+            listener: Box::new(listener),
+            plans: Vec::new(),
+            data: Vec::new(),
+            base: Base::default(),
+            journal: Vec::new(),
+            fetched: 0,
+            ready: Vec::new(),
+            standing: Standing::Able,
+        }
+    }
+
+    /// Makes a call, once more if the device is lost and can be had again.
+    fn call<T>(&mut self, mut call: impl FnMut(&mut dyn Executor) -> Result<T>) -> Result<T> {
+        match call(&mut *self.executor) {
+            Err(Error::DeviceLost(why)) if self.standing == Standing::Able => {
+                self.recover(&why)?;
+                call(&mut *self.executor)
+            }
+            result => result,
+        }
+    }
+
+    fn recover(&mut self, why: &str) -> Result<()> {
+        self.standing = Standing::Spent;
+        (self.listener)(why);
+        let mut executor = (self.reopen)()
+            .map_err(|e| Error::DeviceLost(format!("{why}; it cannot be opened again: {e}")))?;
+        for plan in &self.plans {
+            executor.compile(plan)?;
+        }
+        for data in &self.data {
+            executor.load(data)?;
+        }
+        if let Some(state) = &self.base.state {
+            executor.upload(state)?;
+        }
+        for (data, order) in &self.base.orders {
+            executor.order(*data, order)?;
+        }
+        let metrics = self.repeat(&mut *executor)?;
+        self.ready.extend(metrics.into_iter().skip(self.fetched));
+        self.fetched = self.steps();
+        self.executor = executor;
+        Ok(())
+    }
+
+    /// Does what is in the journal, and waits for it.
+    fn repeat(&self, executor: &mut dyn Executor) -> Result<Vec<StepMetrics>> {
+        let mut metrics = Vec::new();
+        for entry in &self.journal {
+            match entry {
+                Entry::Order(data, order) => executor.order(*data, order)?,
+                Entry::Enqueue(step) => {
+                    executor.enqueue(step)?;
+                    // Or they would pile up.
+                    metrics.extend(executor.completed(false)?);
+                }
+            }
+        }
+        metrics.extend(executor.completed(true)?);
+        Ok(metrics)
+    }
+
+    fn steps(&self) -> usize {
+        let is_step = |entry: &&Entry| matches!(entry, Entry::Enqueue(_));
+        self.journal.iter().filter(is_step).count()
+    }
+
+    /// The state is known: the journal begins anew.
+    fn begin_anew(&mut self, state: &State) {
+        self.base.state = Some(state.clone());
+        for entry in self.journal.drain(..) {
+            if let Entry::Order(data, order) = entry {
+                self.base.orders.insert(data, order);
+            }
+        }
+        self.fetched = 0;
+        if self.standing == Standing::Spent {
+            self.standing = Standing::Able;
+        }
+    }
+
+    /// Fetches what the steps in the journal measured, before that is forgotten.
+    fn settle(&mut self) -> Result<()> {
+        let metrics = self.call(|e| e.completed(true))?;
+        self.fetched += metrics.len();
+        self.ready.extend(metrics);
+        Ok(())
+    }
+
+    /// Something is done that cannot be repeated.
+    fn give_up_until_upload(&mut self) {
+        if self.standing == Standing::Able {
+            self.standing = Standing::Spent;
+        }
+    }
+}
+
+impl Executor for Recovering {
+    fn describe(&self) -> Description {
+        self.executor.describe()
+    }
+
+    fn fits(&self, plan: &Plan) -> Result<()> {
+        self.executor.fits(plan)
+    }
+
+    fn compile(&mut self, plan: &Plan) -> Result<Program> {
+        let program = self.call(|e| e.compile(plan))?;
+        self.plans.push(plan.clone());
+        Ok(program)
+    }
+
+    fn upload(&mut self, state: &State) -> Result<()> {
+        self.settle()?;
+        self.call(|e| e.upload(state))?;
+        self.begin_anew(state);
+        Ok(())
+    }
+
+    fn download(&mut self, state: &mut State) -> Result<()> {
+        self.settle()?;
+        self.call(|e| e.download(state))?;
+        self.begin_anew(state);
+        Ok(())
+    }
+
+    fn load(&mut self, data: &Dataset) -> Result<DataId> {
+        let id = self.call(|e| e.load(data))?;
+        if self.standing != Standing::Never {
+            self.data.push(data.clone());
+        }
+        Ok(id)
+    }
+
+    fn reload(&mut self, data: DataId, samples: &Dataset) -> Result<()> {
+        // What passes through is not kept.
+        self.standing = Standing::Never;
+        self.data.clear();
+        self.executor.reload(data, samples)
+    }
+
+    fn order(&mut self, data: DataId, order: &[u32]) -> Result<()> {
+        self.call(|e| e.order(data, order))?;
+        self.journal.push(Entry::Order(data, order.to_vec()));
+        Ok(())
+    }
+
+    fn enqueue(&mut self, step: &Step) -> Result<()> {
+        self.call(|e| e.enqueue(step))?;
+        self.journal.push(Entry::Enqueue(*step));
+        Ok(())
+    }
+
+    fn start(&mut self) -> Result<()> {
+        self.call(|e| e.start())
+    }
+
+    fn completed(&mut self, wait: bool) -> Result<Vec<StepMetrics>> {
+        let metrics = self.call(|e| e.completed(wait))?;
+        self.fetched += metrics.len();
+        let mut all = std::mem::take(&mut self.ready);
+        all.extend(metrics);
+        Ok(all)
+    }
+
+    fn run(&mut self, ops: Range<usize>, step: &Step) -> Result<()> {
+        self.give_up_until_upload();
+        self.executor.run(ops, step)
+    }
+
+    fn profile(&mut self, plan: &Plan, step: &Step, repeats: usize) -> Result<Profile> {
+        self.give_up_until_upload();
+        self.executor.profile(plan, step, repeats)
+    }
+
+    fn write(&mut self, program: Program, buffer: BufferId, values: &Values) -> Result<()> {
+        self.give_up_until_upload();
+        self.executor.write(program, buffer, values)
+    }
+
+    fn read(&mut self, program: Program, buffer: BufferId) -> Result<Values> {
+        self.call(|e| e.read(program, buffer))
+    }
+
+    fn intact(&mut self, program: Program) -> Result<()> {
+        self.executor.intact(program)
+    }
+}

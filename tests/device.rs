@@ -1,0 +1,412 @@
+//! Devices that fail: each failure is a typed error that leaves a checkpoint to go on from, or is made
+//! good without a trace in the bytes; and what is too large is refused before it starts.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cnn_gpu::Error;
+use cnn_gpu::data::Dataset;
+use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
+use cnn_gpu::exec::{
+    Backend, DataId, Description, Executor, Program, Recovering, Step, StepMetrics, Values,
+};
+use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Rescaling, Sequential, preset};
+use cnn_gpu::optimizer::Optimizer;
+use cnn_gpu::plan::{BufferId, Plan};
+use cnn_gpu::run::RunFolder;
+use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, Schedule, Subject};
+use cnn_gpu::state::{Layout, State};
+use cnn_gpu::train::callbacks::{CONTINUE, Verdict};
+use cnn_gpu::train::{Callback, EpochLogs, History, Options, Progress, Trainer};
+use common::{SHAPE, images, model};
+
+/// An executor that fails at one of its calls, and at all after it.
+struct Failing {
+    executor: Box<dyn Executor>,
+    calls: Cell<usize>,
+    fails_at: usize,
+    error: fn() -> Error,
+    /// How many calls there were, for the outside.
+    counted: Rc<Cell<usize>>,
+}
+
+impl Failing {
+    fn call(&self) -> cnn_gpu::Result<()> {
+        let call = self.calls.replace(self.calls.get() + 1);
+        self.counted.set(call + 1);
+        match call < self.fails_at {
+            true => Ok(()),
+            false => Err((self.error)()),
+        }
+    }
+}
+
+impl Executor for Failing {
+    fn describe(&self) -> Description {
+        self.executor.describe()
+    }
+    fn compile(&mut self, plan: &Plan) -> cnn_gpu::Result<Program> {
+        self.call()?;
+        self.executor.compile(plan)
+    }
+    fn upload(&mut self, state: &State) -> cnn_gpu::Result<()> {
+        self.call()?;
+        self.executor.upload(state)
+    }
+    fn download(&mut self, state: &mut State) -> cnn_gpu::Result<()> {
+        if let Err(error) = self.call() {
+            // A part of it may have come back already.
+            state.params.fill(0.5);
+            return Err(error);
+        }
+        self.executor.download(state)
+    }
+    fn load(&mut self, data: &Dataset) -> cnn_gpu::Result<DataId> {
+        self.call()?;
+        self.executor.load(data)
+    }
+    fn reload(&mut self, data: DataId, samples: &Dataset) -> cnn_gpu::Result<()> {
+        self.call()?;
+        self.executor.reload(data, samples)
+    }
+    fn order(&mut self, data: DataId, order: &[u32]) -> cnn_gpu::Result<()> {
+        self.call()?;
+        self.executor.order(data, order)
+    }
+    fn enqueue(&mut self, step: &Step) -> cnn_gpu::Result<()> {
+        self.call()?;
+        self.executor.enqueue(step)
+    }
+    fn completed(&mut self, wait: bool) -> cnn_gpu::Result<Vec<StepMetrics>> {
+        self.call()?;
+        self.executor.completed(wait)
+    }
+    fn run(&mut self, ops: Range<usize>, step: &Step) -> cnn_gpu::Result<()> {
+        self.call()?;
+        self.executor.run(ops, step)
+    }
+    fn write(&mut self, p: Program, buffer: BufferId, values: &Values) -> cnn_gpu::Result<()> {
+        self.call()?;
+        self.executor.write(p, buffer, values)
+    }
+    fn read(&mut self, program: Program, buffer: BufferId) -> cnn_gpu::Result<Values> {
+        self.call()?;
+        self.executor.read(program, buffer)
+    }
+}
+
+fn failing(fails_at: usize, error: fn() -> Error) -> (Box<dyn Executor>, Rc<Cell<usize>>) {
+    let counted = Rc::new(Cell::new(0));
+    let executor = Failing {
+        executor: cpu(),
+        calls: Cell::new(0),
+        fails_at,
+        error,
+        counted: Rc::clone(&counted),
+    };
+    (Box::new(executor), counted)
+}
+
+fn cpu() -> Box<dyn Executor> {
+    common::cpu(Layout::new(&model()).unwrap())
+}
+
+fn lost() -> Error {
+    Error::DeviceLost("the cable".into())
+}
+
+/// What can become of a device.
+const FAILURES: [fn() -> Error; 4] = [
+    lost,
+    || Error::DeviceHung("no answer".into()),
+    || Error::OutOfMemory("no room".into()),
+    || Error::Device("the driver refused".into()),
+];
+
+fn options() -> Options {
+    Options::default()
+        .epochs(3)
+        .batch_size(4)
+        .validation_split(0.3)
+}
+
+/// What a run comes to, without what depends on the clock.
+fn essence(trainer: &Trainer, history: &History) -> (String, Vec<EpochLogs>) {
+    let mut epochs = history.epochs.clone();
+    for logs in &mut epochs {
+        (logs.seconds, logs.images_per_second) = (0.0, 0.0);
+    }
+    (trainer.state().weights_hash(), epochs)
+}
+
+/// Trains in a folder as the program does, from its checkpoint on if there is one.
+fn train(folder: &Path, executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<EpochLogs>)> {
+    let run = RunFolder::open(folder)?;
+    let mut trainer = Trainer::with_executor(model(), executor, options())?;
+    let subject = Subject {
+        model: model(),
+        options: options(),
+        train_fingerprint: String::new(),
+        validation_fingerprint: None,
+    };
+    let schedule = Schedule {
+        steps: Some(2),
+        every: None,
+    };
+    if run.checkpoint_path().exists() {
+        trainer.resume(Checkpoint::load(&run.checkpoint_path())?.snapshot)?;
+    }
+    let keeper = Checkpointer::new(&run.checkpoint_path(), subject, "a device", schedule);
+    trainer.set_keeper(Box::new(keeper));
+    let mut saver = run.weights_saver(model());
+    let history = trainer.fit_with(&images(20), &mut [&mut saver])?;
+    assert_eq!(
+        run.weights()?.1.weights_hash(),
+        trainer.state().weights_hash()
+    );
+    Ok(essence(&trainer, &history))
+}
+
+/// What an undisturbed run comes to, and how many calls that takes.
+fn undisturbed() -> ((String, Vec<EpochLogs>), usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let (executor, calls) = failing(usize::MAX, lost);
+    let whole = train(folder.path(), executor).unwrap();
+    (whole, calls.get())
+}
+
+#[test]
+fn a_device_that_fails_at_any_call_leaves_a_run_that_goes_on_to_the_same_bytes() {
+    let (whole, calls) = undisturbed();
+    for (i, failure) in FAILURES.into_iter().enumerate() {
+        for k in 0..calls {
+            let folder = tempfile::tempdir().unwrap();
+            let error = train(folder.path(), failing(k, failure).0).unwrap_err();
+            assert_eq!(error.to_string(), failure().to_string(), "call {k}");
+            let run = RunFolder::open(folder.path()).unwrap();
+            if run.weights_path().exists() {
+                run.weights().unwrap();
+            }
+            let again = train(folder.path(), cpu()).unwrap();
+            assert_eq!(again, whole, "failure {i} at call {k} of {calls}");
+        }
+    }
+}
+
+#[test]
+fn a_device_lost_at_any_call_is_opened_again_and_leads_to_the_same_bytes() {
+    let (whole, calls) = undisturbed();
+    for k in 0..calls {
+        let folder = tempfile::tempdir().unwrap();
+        let heard = Rc::new(RefCell::new(Vec::new()));
+        let listener = Rc::clone(&heard);
+        let executor = Recovering::new(
+            failing(k, lost).0,
+            || Ok(cpu()),
+            move |why| listener.borrow_mut().push(why.to_owned()),
+        );
+        let again = train(folder.path(), Box::new(executor)).unwrap();
+        assert_eq!(again, whole, "lost at call {k} of {calls}");
+        assert!(
+            *heard.borrow() == ["the cable"] || k + 3 > calls,
+            "call {k}"
+        );
+    }
+}
+
+#[test]
+fn a_device_lost_again_and_again_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let again = |k| move || Ok(failing(k, lost).0);
+    for k in [0, 3, 9] {
+        let executor = Recovering::new(failing(20, lost).0, again(k), |_| {});
+        let error = train(folder.path(), Box::new(executor)).unwrap_err();
+        assert!(matches!(error, Error::DeviceLost(_)), "{error}");
+    }
+    let gone = || Err(Error::Device("unplugged".into()));
+    let executor = Recovering::new(failing(20, lost).0, gone, |_| {});
+    let error = train(folder.path(), Box::new(executor)).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("cannot be opened again: unplugged"),
+        "{error}"
+    );
+}
+
+fn gpu() -> GpuDevice {
+    let name = std::env::var("CNN_GPU_TEST_BACKEND").unwrap_or_else(|_| "vulkan".into());
+    GpuDevice::find(name.parse::<Backend>().unwrap(), None)
+        .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"))
+}
+
+fn on(gpu: &GpuDevice, model: &Sequential) -> Box<dyn Executor> {
+    let layout = Layout::new(model).unwrap();
+    Box::new(GpuExecutor::new(Arc::new(gpu.clone()), layout))
+}
+
+/// Takes the device away in the middle of the second epoch.
+struct Thief(GpuDevice);
+
+impl Callback for Thief {
+    fn on_batch_end(&mut self, progress: &Progress) -> Verdict {
+        if progress.epoch == 2 {
+            self.0.destroy();
+        }
+        CONTINUE
+    }
+}
+
+/// Trains on a device that is taken away, if there is a thief.
+fn robbed(
+    executor: Box<dyn Executor>,
+    thief: Option<Thief>,
+) -> cnn_gpu::Result<(String, Vec<EpochLogs>)> {
+    let options = Options::default().epochs(3).batch_size(8);
+    let mut trainer = Trainer::with_executor(model(), executor, options)?;
+    let mut thief = thief;
+    let mut callbacks: Vec<&mut dyn Callback> = thief.iter_mut().map(|t| t as _).collect();
+    let history = trainer.fit_with(&images(400), &mut callbacks)?;
+    let essence = essence(&trainer, &history);
+    trainer.evaluate(&images(30))?;
+    Ok(essence)
+}
+
+#[test]
+fn a_gpu_that_is_taken_away_is_opened_again_and_leads_to_the_same_bytes() {
+    let device = gpu();
+    let whole = robbed(on(&device, &model()), None).unwrap();
+    let reopened = device.clone();
+    let reopen = move || Ok(on(&reopened.reopen()?, &model()));
+    let times = Rc::new(Cell::new(0));
+    let told = Rc::clone(&times);
+    let listener = move |_: &str| told.set(told.get() + 1);
+    let executor = Recovering::new(on(&device, &model()), reopen, listener);
+    let again = robbed(Box::new(executor), Some(Thief(device))).unwrap();
+    assert_eq!((again, times.get()), (whole, 1));
+}
+
+#[test]
+fn a_gpu_that_is_taken_away_is_a_typed_error() {
+    let device = gpu();
+    let error = robbed(on(&device, &model()), Some(Thief(device.clone()))).unwrap_err();
+    assert!(matches!(error, Error::DeviceLost(_)), "{error}");
+}
+
+#[test]
+fn a_gpu_that_does_not_answer_is_a_typed_error_and_is_not_waited_for() {
+    let device = gpu().with_patience(Duration::ZERO);
+    let model = preset("mnist-cnn").unwrap();
+    let executor = on(&device, &model);
+    let mut trainer = Trainer::with_executor(model, executor, Options::default()).unwrap();
+    let error = trainer
+        .fit(&cnn_gpu::data::digits::generate(640, 1, 0))
+        .unwrap_err();
+    assert!(matches!(error, Error::DeviceHung(_)), "{error}");
+}
+
+/// The error for a batch, and the batch that is said to fit.
+fn largest_batch(
+    model: &Sequential,
+    executor: impl Fn() -> Box<dyn Executor>,
+    batch: usize,
+) -> usize {
+    let trainer = |batch| {
+        let options = Options::default().batch_size(batch);
+        Trainer::with_executor(model.clone(), executor(), options).map(|_| ())
+    };
+    let error = trainer(batch).unwrap_err();
+    let message = error.to_string();
+    assert!(matches!(error, Error::TooLarge { .. }), "{message}");
+    let (_, number) = message
+        .split_once("the largest batch that fits is ")
+        .unwrap();
+    let fits = number.split_once(' ').unwrap().0.parse().unwrap();
+    assert!(trainer(fits).is_ok(), "{message}");
+    fits
+}
+
+#[test]
+fn a_batch_too_large_for_the_gpu_is_refused_with_the_largest_that_fits() {
+    let (device, model) = (gpu(), preset("mnist-cnn").unwrap());
+    let fits = largest_batch(&model, || on(&device, &model), 90_000);
+    let more = Options::default().batch_size(fits + 1);
+    assert!(Trainer::with_executor(model.clone(), on(&device, &model), more).is_err());
+}
+
+#[test]
+fn a_batch_too_large_for_main_memory_is_refused_with_one_that_fits() {
+    // Terabytes, in tensors that are possible one by one.
+    let mut deep = Sequential::new([32, 32, 1]);
+    for _ in 0..300 {
+        deep = deep.add(Conv2D::new(1, 1));
+    }
+    let deep = deep
+        .add(Flatten::new())
+        .add(Dense::new(3).activation(Activation::Softmax));
+    let layout = Layout::new(&deep).unwrap();
+    largest_batch(&deep, || common::cpu(Arc::clone(&layout)), 2_000_000);
+}
+
+#[test]
+fn an_image_too_large_is_refused_with_the_largest_that_fits() {
+    let network = |h, w| {
+        Sequential::new([h, w, 3])
+            .add(Conv2D::new(16, 3).strides(2))
+            .add(cnn_gpu::model::GlobalAveragePooling2D::new())
+            .add(Dense::new(3).activation(Activation::Softmax))
+    };
+    let (device, large) = (gpu(), network(12_000, 16_000));
+    let options = Options::default().batch_size(1);
+    let error = Trainer::with_executor(large.clone(), on(&device, &large), options.clone());
+    let message = error.map(|_| ()).unwrap_err().to_string();
+    assert!(
+        message.contains("not even one image fits; the largest that does is one of "),
+        "{message}"
+    );
+    let size = message.rsplit(' ').next().unwrap();
+    let sides: Vec<usize> = size.split('x').map(|n| n.parse().unwrap()).collect();
+    let fits = network(sides[0], sides[1]);
+    assert!(Trainer::with_executor(fits.clone(), on(&device, &fits), options).is_ok());
+}
+
+/// A network with such large gradients that an update with the largest of learning rates makes its
+/// weights infinite, after a loss that was a number.
+fn bursting() -> Sequential {
+    Sequential::new(SHAPE)
+        .add(Rescaling::new(1000.0))
+        .add(Flatten::new())
+        .add(Dense::new(3).activation(Activation::Softmax))
+}
+
+#[test]
+fn weights_that_the_last_update_broke_are_never_saved() {
+    for executor in [common::cpu, common::gpu] {
+        let folder = tempfile::tempdir().unwrap();
+        let run = RunFolder::open(folder.path()).unwrap();
+        let layout = Layout::new(&bursting()).unwrap();
+        let steep = Optimizer::sgd().with_learning_rate(f32::MAX);
+        let options = Options::default().epochs(2).optimizer(steep);
+        let mut trainer = Trainer::with_executor(bursting(), executor(layout), options).unwrap();
+        let before = trainer.state().weights_hash();
+        let mut saver = run.weights_saver(bursting());
+        let error = trainer
+            .fit_with(&images(20), &mut [&mut saver])
+            .unwrap_err();
+        assert!(
+            matches!(error, Error::NonFiniteWeights { step: 1, .. }),
+            "{error}"
+        );
+        assert!(error.to_string().contains("`dense/kernel`"), "{error}");
+        assert!(!run.weights_path().exists());
+        assert_eq!(trainer.state().weights_hash(), before);
+    }
+}
