@@ -1,18 +1,29 @@
-// clip_by_value, and clip_by_norm in two kernels: gradients that are too large are made smaller. A
-// NaN stays a NaN.
+// clip_by_value, and clip_by_norm in two kernels: gradients that are too large are made smaller. What
+// is no finite number never looks like one afterwards.
 //
-//   clip_by_value     g = min(max(g, -BOUND), BOUND)
-//   sum_of_squares    squares[NUMBER] = Σ g², by one workgroup: invocation k takes every WORKGROUPth
-//                     element from k on, and the sums meet in a tree of fixed shape
-//   clip_by_norm      g *= BOUND / max(norm, BOUND), with the norm sqrt(squares[NUMBER]), or of all
-//                     GRADIENTS squares together where IS_GLOBAL
+//   clip_by_value   g = min(max(g, -BOUND), BOUND)
+//   gradient_norm   norms[NUMBER] = sqrt(Σ g²), by one workgroup: invocation k takes every WORKGROUPth
+//                   element from k on, and maxima and sums meet in trees of fixed shape
+//   clip_by_norm    g *= BOUND / max(norm, BOUND), with norm = norms[NUMBER], or where IS_GLOBAL that
+//                   of all GRADIENTS together; NaN where the norm is no finite number
 //
-// Host constants: LEN, and the names above. A Cell is one f32.
+// Squares of what is divided by its largest element first fit into f32. Host constants: LEN, and the
+// names above. A Cell is one f32.
 
 @group(1) @binding(0) var<storage, read_write> gradient: array<f32>; // [LEN]
-@group(1) @binding(1) var<storage, read_write> squares: array<f32>;  // [GRADIENTS]
+@group(1) @binding(1) var<storage, read_write> norms: array<f32>;    // [GRADIENTS]
 
-var<workgroup> sums: array<f32, WORKGROUP>;
+var<workgroup> parts: array<f32, WORKGROUP>;
+
+// By its bits: comparisons with infinity may be optimised away.
+fn is_finite(x: f32) -> bool {
+    return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
+}
+
+// The larger one, leaving out what is no finite number.
+fn larger(a: f32, b: f32) -> f32 {
+    return select(a, max(a, abs(b)), is_finite(b));
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn clip_by_value(
@@ -28,22 +39,51 @@ fn clip_by_value(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn sum_of_squares(@builtin(local_invocation_index) local: u32) {
-    var sum = 0.0;
+fn gradient_norm(@builtin(local_invocation_index) local: u32) {
+    var largest = 0.0;
     for (var i = local; i < LEN; i += WORKGROUP) {
-        sum += gradient[i] * gradient[i];
+        largest = larger(largest, gradient[i]);
     }
-    sums[local] = sum;
+    parts[local] = largest;
     workgroupBarrier();
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         if local < half {
-            sums[local] += sums[local + half];
+            parts[local] = max(parts[local], parts[local + half]);
+        }
+        workgroupBarrier();
+    }
+    let scale = select(parts[0], 1.0, parts[0] == 0.0);
+    workgroupBarrier();
+    var sum = 0.0;
+    for (var i = local; i < LEN; i += WORKGROUP) {
+        let g = gradient[i] / scale;
+        sum += g * g;
+    }
+    parts[local] = sum;
+    workgroupBarrier();
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        if local < half {
+            parts[local] += parts[local + half];
         }
         workgroupBarrier();
     }
     if local == 0u {
-        squares[NUMBER] = sums[0];
+        norms[NUMBER] = scale * sqrt(parts[0]);
     }
+}
+
+fn norm_of_all() -> f32 {
+    var largest = 0.0;
+    for (var k = 0u; k < GRADIENTS; k++) {
+        largest = larger(largest, norms[k]);
+    }
+    let scale = select(largest, 1.0, largest == 0.0);
+    var sum = 0.0;
+    for (var k = 0u; k < GRADIENTS; k++) {
+        let norm = norms[k] / scale;
+        sum += norm * norm;
+    }
+    return scale * sqrt(sum);
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -55,15 +95,14 @@ fn clip_by_norm(
     if i >= LEN {
         return;
     }
-    var sum = squares[NUMBER];
+    var norm = norms[NUMBER];
     if IS_GLOBAL == 1u {
-        sum = 0.0;
-        for (var k = 0u; k < GRADIENTS; k++) {
-            sum += squares[k];
-        }
+        norm = norm_of_all();
     }
-    let norm = sqrt(sum);
-    if norm > BOUND || is_nan(norm) {
-        gradient[i] *= BOUND / norm;
+    if is_finite(norm) {
+        gradient[i] *= BOUND / max(norm, BOUND);
+    } else {
+        // A NaN whose bits the compiler does not know.
+        gradient[i] = bitcast<f32>(0x7fc00000u | (bitcast<u32>(norm) & 1u));
     }
 }

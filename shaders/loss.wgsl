@@ -1,11 +1,11 @@
 // Part of every loss: what a row's label asks for, and the sum over the batch.
 //
-//   metrics[slot] = (Σ_r loss[r], number of valid rows whose first largest x is the label's)
+//   metrics[slot] = (Σ_r loss[r], number of valid rows whose first largest judged(r, i) is the label's)
 //
 // One workgroup for the whole batch: invocation k takes rows k, k + WORKGROUP, ..., and the sums
 // meet in a tree of fixed shape, so that their order never changes. The kernel gives the function
-// row(r, label, weight): it writes a row's predictions and gradient, and returns its loss. What
-// follows a row is `behind(r)`: nothing, or dense_behind.wgsl.
+// row(r, label, weight), which writes a row's predictions and gradient and returns its loss, and
+// judged(r, i), what a row is judged by, for class i. What follows a row is `behind(r)`: nothing, or dense_behind.wgsl.
 //
 // Host constants: BATCH, WIDTH (outputs of a row), CLASSES, HAS_DX, ON, OFF, and the function
 // class_weight. A Cell is one f32.
@@ -38,22 +38,20 @@ fn put_dx(r: u32, i: u32, gradient: f32) {
     }
 }
 
-// Whether the label's output is the first of the largest; a single one is above zero for class 1.
+// Whether the label's value is the first of the largest, and none is NaN.
 fn is_right(r: u32, label: u32) -> bool {
-    let first = r * WIDTH;
-    if WIDTH == 1u {
-        return select(x[first] <= 0.0, x[first] > 0.0, label == 1u);
-    }
-    var largest = x[first];
+    var largest = judged(r, 0u);
     var best = 0u;
-    for (var i = 1u; i < WIDTH; i++) {
-        let v = x[first + i];
+    var sound = !is_nan(largest);
+    for (var i = 1u; i < CLASSES; i++) {
+        let v = judged(r, i);
+        sound = sound && !is_nan(v);
         if v > largest {
             largest = v;
             best = i;
         }
     }
-    return best == label;
+    return sound && best == label;
 }
 
 fn all_rows(local: u32) {

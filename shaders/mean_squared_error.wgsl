@@ -17,6 +17,10 @@ fn row(r: u32, label: u32, weight: f32) -> f32 {
     return loss / f32(WIDTH);
 }
 
+fn judged(r: u32, i: u32) -> f32 {
+    return x[r * WIDTH + i];
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn mean_squared_error(@builtin(local_invocation_index) local: u32) {
     all_rows(local);

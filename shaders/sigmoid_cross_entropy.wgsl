@@ -25,6 +25,10 @@ fn row(r: u32, label: u32, weight: f32) -> f32 {
     return loss / f32(WIDTH);
 }
 
+fn judged(r: u32, i: u32) -> f32 {
+    return predictions[r * CLASSES + i];
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn sigmoid_cross_entropy(@builtin(local_invocation_index) local: u32) {
     all_rows(local);

@@ -30,6 +30,11 @@ fn row(r: u32, label: u32, weight: f32) -> f32 {
     return log(sum) - expected;
 }
 
+// Logits have the order of their probabilities, and do not round.
+fn judged(r: u32, i: u32) -> f32 {
+    return x[r * WIDTH + i];
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn softmax_cross_entropy(@builtin(local_invocation_index) local: u32) {
     all_rows(local);

@@ -31,7 +31,7 @@ thread_local! {
     static WATCHER: RefCell<Option<Box<Watcher>>> = const { RefCell::new(None) };
 }
 
-/// Asks `watcher` before everything that `work` does to a disk on this thread. An error that it
+/// For tests: asks `watcher` before everything that `work` does to a disk on this thread. An error that it
 /// answers takes the act's place.
 ///
 /// ```
@@ -48,15 +48,14 @@ pub fn watch<T>(
     watcher: impl FnMut(Act<'_>, &Path) -> io::Result<()> + 'static,
     work: impl FnOnce() -> T,
 ) -> T {
-    /// Takes the watcher away, if `work` panics too.
-    struct Watching;
-    impl Drop for Watching {
+    /// Puts the watcher before back, if `work` panics too.
+    struct Before(Option<Box<Watcher>>);
+    impl Drop for Before {
         fn drop(&mut self) {
-            WATCHER.set(None);
+            WATCHER.set(self.0.take());
         }
     }
-    WATCHER.set(Some(Box::new(watcher)));
-    let _watching = Watching;
+    let _before = Before(WATCHER.replace(Some(Box::new(watcher))));
     work()
 }
 
@@ -170,7 +169,8 @@ pub fn rename(from: &Path, path: &Path) -> io::Result<()> {
 /// a power failure too, finds the old file or the new one, whole.
 ///
 /// # Errors
-/// The disk is full, the folder is gone or may not be written to. What was at `path` is still there.
+/// The disk is full, the folder is gone or may not be written to. What was at `path` is still there, or
+/// the new file, whole, if only its name could not be made to last.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let partial = partial(path);
     let written = write(&partial, bytes).and_then(|()| rename(&partial, path));

@@ -16,8 +16,8 @@ use crate::error::{Error, Result};
 /// 2. `w -= lr * weight_decay * w`. Default 0. It acts on biases too, as in Keras.
 /// 3. The formula of the [`Rule`].
 /// 4. `average = k * average + (1 - k) * w` with `k = ema_momentum`, and `average = w` after the
-///    first step. Training, validation and checkpoints go on with `w`; when `fit` has ended, the
-///    averages take the weights' place. Default: none.
+///    first step. Training, validation and checkpoints go on with `w`; when `fit` has come to its end,
+///    the averages take the weights' place, unless a callback puts others there. Default: none.
 ///
 /// Coefficients are f64, as Keras keeps them, so that `1 - beta_2` is 0.001 and not 0.000 999 99.
 ///
@@ -41,7 +41,8 @@ pub struct Optimizer {
     pub ema_momentum: Option<f64>,
 }
 
-/// What happens to gradients that are too large. A NaN stays a NaN.
+/// What happens to gradients that are too large. A NaN stays a NaN, and if a norm is not a finite
+/// number, neither is what it scales.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Clip {
     /// Keras's `clipvalue`: each element of each gradient is moved into `[-value, value]`.
@@ -60,6 +61,31 @@ impl Clip {
             Self::Value(_) => "clipvalue",
             Self::Norm(_) => "clipnorm",
             Self::GlobalNorm(_) => "global_clipnorm",
+        }
+    }
+
+    /// The one that is given of Keras's three arguments.
+    ///
+    /// # Errors
+    /// More than one is.
+    pub fn given(
+        clipnorm: Option<f64>,
+        global_clipnorm: Option<f64>,
+        clipvalue: Option<f64>,
+    ) -> Result<Option<Self>, String> {
+        let given = [
+            clipnorm.map(Self::Norm),
+            global_clipnorm.map(Self::GlobalNorm),
+            clipvalue.map(Self::Value),
+        ];
+        let mut given = given.into_iter().flatten();
+        match (given.next(), given.next()) {
+            (Some(first), Some(second)) => Err(format!(
+                "gradients are clipped in one way: expected {} or {}, not both",
+                first.name(),
+                second.name()
+            )),
+            (clip, _) => Ok(clip),
         }
     }
 
@@ -207,11 +233,12 @@ impl Optimizer {
         }
     }
 
-    /// `sgd`, `rmsprop` or `adam`, which AdamW is too.
+    /// `sgd`, `rmsprop`, `adam`, or `adamw` for Adam with weight decay.
     pub fn name(&self) -> &'static str {
         match self.rule {
             Rule::Sgd { .. } => "sgd",
             Rule::RmsProp { .. } => "rmsprop",
+            Rule::Adam { .. } if self.weight_decay != 0.0 => "adamw",
             Rule::Adam { .. } => "adam",
         }
     }
@@ -288,7 +315,8 @@ impl Optimizer {
     /// A learning rate or a bound of clipping that is not positive and finite, a weight decay that is
     /// negative or not finite, or another coefficient outside `[0, 1)`.
     pub fn check(&self) -> Result<()> {
-        let positive = |what: &str, value: f64| match value > 0.0 && value.is_finite() {
+        // In f32, as devices compute.
+        let positive = |what: &str, value: f64| match (value as f32).is_normal() && value > 0.0 {
             true => Ok(()),
             false => Err(Error::Argument(format!(
                 "{what} {value} is not a positive number"

@@ -16,6 +16,9 @@ use crate::rng::{Key, Stream};
 /// WebGPU asks of a binding.
 const ALIGNMENT: usize = 64;
 
+/// Arenas in an executor: parameters, gradients, two moments and an average.
+pub(crate) const ARENAS: usize = 5;
+
 /// One parameter's place in the arenas.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
@@ -76,8 +79,7 @@ impl Layout {
         if layout.len >= 1 << 31 {
             return Err(model.error("has more than 2^31 parameters".into()));
         }
-        // Parameters, gradients, two moments and an average.
-        check_memory("parameters and moments", 5 * layout.len)?;
+        check_memory("parameters and moments", ARENAS * layout.len)?;
         Ok(Arc::new(layout))
     }
 

@@ -117,9 +117,12 @@ fn row(device: &Opened, model: &Sequential, batch: usize) -> Result<ScalingRow> 
     let [height, width, _] = model.input_shape;
     let (measured, skipped) = match measure(device, model, batch) {
         Ok(measured) => (Some(measured), None),
-        Err(error @ (Error::Device(_) | Error::OutOfMemory(_) | Error::Argument(_))) => {
-            (None, Some(error.to_string()))
-        }
+        Err(
+            error @ (Error::Device(_)
+            | Error::OutOfMemory(_)
+            | Error::TooLarge { .. }
+            | Error::Argument(_)),
+        ) => (None, Some(error.to_string())),
         Err(error) => return Err(error),
     };
     Ok(ScalingRow {

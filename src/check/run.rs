@@ -350,7 +350,7 @@ mod tests {
                 Op::Update { optimizer, .. } => {
                     case.vars.contains("gradient=zero") && optimizer.weight_decay == 0.0
                 }
-                Op::ClipGradients { squares: None, .. } => ["clipvalue=1000", "gradient=zero"]
+                Op::ClipGradients { norms: None, .. } => ["clipvalue=1000", "gradient=zero"]
                     .iter()
                     .any(|v| case.vars.contains(v)),
                 _ => false,

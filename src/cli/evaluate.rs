@@ -94,7 +94,9 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let subject = Subject::open(&args.path)?;
     let choice = args.dataset.unwrap_or_else(|| subject.data());
     let shape = Some(subject.model.input_shape);
-    let mut trainer = Trainer::new(subject.model, &device, Options::default())?;
+    // Nothing is trained, so there need be no room for it.
+    let options = Options::default().batch_size(1);
+    let mut trainer = Trainer::new(subject.model, &device, options)?;
     trainer.set_state(subject.state)?;
     let test = data::load(&choice, args.data_dir.as_deref(), shape, false)?
         .splits

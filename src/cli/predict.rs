@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use cnn_gpu::Error;
 use cnn_gpu::data::idx_folder::{self, IdxFile};
 use cnn_gpu::data::{Picture, prepare};
+use cnn_gpu::model::Loss;
 use cnn_gpu::shape::dims;
 use cnn_gpu::train::{Options, Prediction, Trainer};
 use serde::Serialize;
@@ -104,7 +105,9 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         images.extend(bytes);
     }
     let device = args.device.open()?;
-    let mut trainer = Trainer::new(subject.model, &device, Options::default())?;
+    // Nothing is trained, so there need be no room for it.
+    let options = Options::default().batch_size(1);
+    let mut trainer = Trainer::new(subject.model, &device, options)?;
     trainer.set_state(subject.state)?;
     announce(&trainer.describe(), &device.reason);
     if pictures > 0 {
@@ -119,7 +122,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         ));
     }
     let predictions = trainer.predict(&images)?;
-    write(args.format, &origins, &predictions, &names)?;
+    let loss = trainer.model().loss;
+    write(args.format, &origins, &predictions, (&names, loss))?;
     Ok(Exit::Success)
 }
 
@@ -181,11 +185,11 @@ fn write(
     format: Format,
     origins: &[Origin],
     predictions: &[Prediction],
-    names: &[String],
+    (names, loss): (&[String], Loss),
 ) -> anyhow::Result<()> {
     let pairs = origins.iter().zip(predictions);
     match format {
-        Format::Table => output::print(&table(origins, predictions, names)),
+        Format::Table => output::print(&table(origins, predictions, (names, loss))),
         Format::Csv => csv(pairs, names),
         Format::Json => pairs.into_iter().try_for_each(|(origin, prediction)| {
             output::print_json(&Record {
@@ -207,11 +211,21 @@ fn name(names: &[String], class: usize) -> String {
         .unwrap_or_else(|| class.to_string())
 }
 
-/// Image, class and probability, and the runner-up.
-fn table(origins: &[Origin], predictions: &[Prediction], names: &[String]) -> String {
-    let mut rows = vec![["image", "label", "probability", "next", ""].map(String::from)];
+/// Image, class and probability, and the runner-up. What a model gives that was trained on squared
+/// errors is no probability.
+fn table(
+    origins: &[Origin],
+    predictions: &[Prediction],
+    (names, loss): (&[String], Loss),
+) -> String {
+    let is_output = loss == Loss::MeanSquaredError;
+    let what = if is_output { "output" } else { "probability" };
+    let mut rows = vec![["image", "label", what, "next", ""].map(String::from)];
     for (origin, prediction) in origins.iter().zip(predictions) {
-        let percent = |class: usize| format!("{:.2} %", 100.0 * prediction.probabilities[class]);
+        let told = |class: usize| match prediction.probabilities[class] {
+            output if is_output => format!("{output:.4}"),
+            probability => format!("{:.2} %", 100.0 * probability),
+        };
         let (first, second) = (prediction.class, runner_up(prediction));
         rows.push([
             match origin.index {
@@ -219,9 +233,9 @@ fn table(origins: &[Origin], predictions: &[Prediction], names: &[String]) -> St
                 None => origin.file.clone(),
             },
             name(names, first),
-            percent(first),
+            told(first),
             name(names, second),
-            percent(second),
+            told(second),
         ]);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();

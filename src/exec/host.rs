@@ -239,14 +239,19 @@ impl<K: Kernels> Executor for HostExecutor<K> {
         self.kernels.describe()
     }
 
-    fn fits(&self, plan: &Plan) -> Result<()> {
-        let elements: usize = plan.buffers.iter().map(crate::plan::Buffer::len).sum();
-        super::memory::check("the tensors", 4 * elements as u64)
+    fn fits(&self, plans: &[&Plan]) -> Result<()> {
+        let own =
+            |buffer: &&crate::plan::Buffer| matches!(buffer.role, Role::Input | Role::Intermediate);
+        let buffers = plans.iter().flat_map(|plan| &plan.buffers).filter(own);
+        let floats = buffers.map(crate::plan::Buffer::len).sum::<usize>()
+            + crate::state::ARENAS * self.layout.len;
+        super::memory::check("the tensors", 4 * floats as u64)
     }
 
     fn compile(&mut self, plan: &Plan) -> Result<Program> {
         super::check_layout(&self.layout, plan)?;
-        self.fits(plan)?;
+        let floats = plan.buffers.iter().map(crate::plan::Buffer::len).sum();
+        crate::state::check_memory("the tensors of a batch", floats)?;
         let (mut floats, mut words) = (HashMap::new(), HashMap::new());
         for (i, buffer) in plan.buffers.iter().enumerate() {
             match (buffer.role, buffer.element) {

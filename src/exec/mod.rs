@@ -132,11 +132,12 @@ pub trait Executor {
     /// What runs.
     fn describe(&self) -> Description;
 
-    /// Whether there is room for a plan, before anything is made of it. By default there is.
+    /// Whether there is room for plans of one model side by side, before anything is made of them. By
+    /// default there is.
     ///
     /// # Errors
     /// [`Error::TooLarge`](crate::Error::TooLarge), which says what is, without what would fit.
-    fn fits(&self, _plan: &Plan) -> Result<()> {
+    fn fits(&self, _plans: &[&Plan]) -> Result<()> {
         Ok(())
     }
 
@@ -146,13 +147,13 @@ pub trait Executor {
     /// The device cannot run it, or lacks the memory.
     fn compile(&mut self, plan: &Plan) -> Result<Program>;
 
-    /// Sets parameters and moments.
+    /// Sets parameters, moments and average.
     ///
     /// # Errors
     /// The device failed.
     fn upload(&mut self, state: &State) -> Result<()>;
 
-    /// Copies parameters and moments into `state`, after all steps enqueued so far.
+    /// Copies parameters, moments and average into `state`, after all steps enqueued so far.
     ///
     /// # Errors
     /// The device failed.

@@ -23,7 +23,7 @@ type Listener = Box<dyn FnMut(&str)>;
 /// An executor that opens its device again when it is lost, once between one download of the state
 /// and the next. Data sets are kept in main memory for that. After [`Executor::reload`],
 /// [`Executor::run`] or [`Executor::write`] there is nothing to repeat, and a loss is an error as
-/// ever: for good after the first, until the next upload after the others.
+/// ever: for good after the first, until the state is known again, by an upload or a download, after the others.
 pub struct Recovering {
     executor: Box<dyn Executor>,
     reopen: Reopen,
@@ -177,8 +177,8 @@ impl Executor for Recovering {
         self.executor.describe()
     }
 
-    fn fits(&self, plan: &Plan) -> Result<()> {
-        self.executor.fits(plan)
+    fn fits(&self, plans: &[&Plan]) -> Result<()> {
+        self.executor.fits(plans)
     }
 
     fn compile(&mut self, plan: &Plan) -> Result<Program> {

@@ -25,26 +25,53 @@ use crate::error::{Error, Result};
 /// # Ok::<(), cnn_gpu::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(try_from = "Settings", into = "Settings")]
 pub enum Loss {
     /// One class is right. Keras's `sparse_categorical_crossentropy` is the same without smoothing:
     /// it names how labels are given, and here they are always given as class numbers.
-    #[serde(alias = "sparse_categorical_crossentropy")]
     CategoricalCrossentropy {
         /// The share of the target that goes to all classes alike, from 0 to less than 1. Default 0.
-        #[serde(default)]
         label_smoothing: f64,
     },
     /// Each output by itself is right or wrong. A single output is the probability of class 1, the
     /// label itself is then the target, and smoothing makes it `(1 - s) * target + s / 2`, as it does
     /// for any number of outputs.
     BinaryCrossentropy {
-        /// As above; towards one half.
-        #[serde(default)]
+        /// As above; towards one half. Default 0.
         label_smoothing: f64,
     },
     /// The distance from the targets, of two outputs or more.
     MeanSquaredError,
+}
+
+/// A loss as a model file has it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    label_smoothing: Option<f64>,
+}
+
+impl From<Loss> for Settings {
+    fn from(loss: Loss) -> Self {
+        Self {
+            name: loss.name().into(),
+            label_smoothing: Some(loss.label_smoothing()).filter(|s| *s != 0.0),
+        }
+    }
+}
+
+impl TryFrom<Settings> for Loss {
+    type Error = Error;
+
+    fn try_from(settings: Settings) -> Result<Self> {
+        let loss = Self::by_name(&settings.name)?;
+        match settings.label_smoothing {
+            Some(share) => loss.with_label_smoothing(share),
+            None => Ok(loss),
+        }
+    }
 }
 
 impl Default for Loss {
@@ -86,7 +113,7 @@ impl Loss {
                 Ok(Self::categorical_crossentropy())
             }
             "binary_crossentropy" => Ok(Self::binary_crossentropy()),
-            "mean_squared_error" | "mse" => Ok(Self::MeanSquaredError),
+            "mean_squared_error" => Ok(Self::MeanSquaredError),
             _ => Err(Error::Argument(format!(
                 "no loss `{name}`: expected one of {}",
                 Self::NAMES.join(", ")
@@ -181,5 +208,21 @@ mod tests {
         }
         let message = Loss::by_name("hinge").unwrap_err().to_string();
         assert!(message.contains("binary_crossentropy"), "{message}");
+    }
+
+    #[test]
+    fn a_model_file_says_nothing_that_is_not_understood() {
+        let read = |text: &str| toml::from_str::<Loss>(text);
+        let loss = Loss::BinaryCrossentropy {
+            label_smoothing: 0.1,
+        };
+        assert_eq!(read(&toml::to_string(&loss).unwrap()).unwrap(), loss);
+        for wrong in [
+            "name = \"mean_squared_error\"\nlabel_smoothing = 0.1",
+            "name = \"mean_squared_error\"\nsmoothing = 0.1",
+            "name = \"hinge\"",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 }

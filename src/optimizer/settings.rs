@@ -71,7 +71,8 @@ impl TryFrom<Settings> for Optimizer {
         if let Some(rate) = settings.learning_rate {
             optimizer = optimizer.with_learning_rate(rate);
         }
-        optimizer.clip = settings.clip()?;
+        let [norm, global] = [settings.clipnorm, settings.global_clipnorm];
+        optimizer.clip = Clip::given(norm, global, settings.clipvalue)?;
         optimizer.ema_momentum = settings.ema_momentum;
         optimizer.weight_decay = settings.weight_decay.unwrap_or(optimizer.weight_decay);
         settings.set_rule(&mut optimizer.rule);
@@ -92,23 +93,6 @@ impl Settings {
             "beta_2" => Some(&mut self.beta_2),
             "epsilon" => Some(&mut self.epsilon),
             _ => None,
-        }
-    }
-
-    fn clip(&self) -> Result<Option<Clip>, String> {
-        let given = [
-            self.clipnorm.map(Clip::Norm),
-            self.global_clipnorm.map(Clip::GlobalNorm),
-            self.clipvalue.map(Clip::Value),
-        ];
-        let mut given = given.into_iter().flatten();
-        match (given.next(), given.next()) {
-            (Some(first), Some(second)) => Err(format!(
-                "gradients are clipped in one way: expected {} or {}, not both",
-                first.name(),
-                second.name()
-            )),
-            (clip, _) => Ok(clip),
         }
     }
 

@@ -70,10 +70,20 @@ impl Plan {
                 })
                 .sum()
         };
-        // The gather's own input is bytes; the update also reads and writes both moments.
+        // The gather's own input is bytes; the update also reads and writes both moments, and the average
+        // if there is one.
         let beside = match op {
             Op::Gather { x, .. } => self.buffer(*x).len() as u64,
-            Op::Update { params, .. } => 4 * moved(params.clone()),
+            Op::Update {
+                params, optimizer, ..
+            } => {
+                let arrays = if optimizer.ema_momentum.is_some() {
+                    3
+                } else {
+                    2
+                };
+                2 * arrays * moved(params.clone())
+            }
             _ => 0,
         };
         moved(op.reads()) + moved(op.writes()) + beside

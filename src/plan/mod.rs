@@ -106,7 +106,7 @@ impl Plan {
     /// Lowers `model` for `purpose` at this batch size.
     ///
     /// # Errors
-    /// As [`Sequential::resolve`]; a last layer without softmax; a batch of zero or one so large
+    /// As [`Sequential::resolve`]; a last layer that does not go with the loss; a batch of zero or one so large
     /// that a tensor passes 2^31 elements.
     pub fn new(model: &Sequential, purpose: Purpose, batch: usize) -> Result<Self> {
         let layout = Layout::new(model)?;

@@ -235,7 +235,8 @@ pub enum Op {
     },
     /// The loss of each row against the targets `t` of its label (see [`Loss`]), times the weight
     /// `class_weights[label[r]]`, or 1 without them. Over the valid rows the losses and the rows
-    /// whose largest `x` is the label's (the first of equal ones) are summed into the step's slot.
+    /// whose largest prediction is the label's (the first of equal ones, and never beside a NaN) are
+    /// summed into the step's slot. Of a softmax the largest logit is meant, which does not round.
     /// The cross-entropies start from the logits `x`, with the last activation in them:
     ///
     /// | loss | `predictions` | `dx[r, i]` of a valid row, in training |
@@ -244,8 +245,7 @@ pub enum Op {
     /// | binary cross-entropy | `p = sigmoid(x)` | `weight * (p[r, i] - t[i]) / (width * rows)` |
     /// | mean squared error | `x` | `2 * weight * (x[r, i] - t[i]) / (width * rows)` |
     ///
-    /// The predictions have a column for each class: of a single sigmoid `1 - p` and `p`, and a row
-    /// is then right where `x > 0` goes with label 1.
+    /// The predictions have a column for each class: of a single sigmoid `1 - p` and `p`.
     Loss {
         loss: Loss,
         width: usize,
@@ -321,12 +321,12 @@ pub enum Op {
     /// over the rows grows by the penalty, and in training the gradient by
     /// `l1 * sign(w) + 2 * l2 * w`.
     Regularize { penalties: Vec<Penalty> },
-    /// Makes gradients smaller where they are too large; see [`Clip`]. By norm, `squares[k] = Σ g²` of
-    /// gradient `k`.
+    /// Makes gradients smaller where they are too large; see [`Clip`]. By norm, `norms[k]` is that of
+    /// gradient `k` before.
     ClipGradients {
         clip: Clip,
         gradients: Vec<BufferId>,
-        squares: Option<BufferId>,
+        norms: Option<BufferId>,
     },
     /// One optimizer step over all parameters; see [`Optimizer`] for the formulas.
     Update {
@@ -520,8 +520,8 @@ impl Op {
             Self::BatchNormBackwardInput { dx, .. } => vec![*dx],
             Self::Regularize { penalties } => penalties.iter().filter_map(|p| p.gradient).collect(),
             Self::ClipGradients {
-                gradients, squares, ..
-            } => gradients.iter().chain(squares).copied().collect(),
+                gradients, norms, ..
+            } => gradients.iter().chain(norms).copied().collect(),
             Self::Update { params, .. } => params.clone(),
         }
     }

@@ -53,8 +53,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
     ///
     /// # Errors
     /// A data set that does not fit the model, a validation split that leaves nothing,
-    /// [`Error::NonFiniteLoss`] or [`Error::NonFiniteWeights`], or a device that failed. The trainer then holds the weights of the
-    /// last whole epoch.
+    /// [`Error::NonFiniteLoss`] or [`Error::NonFiniteWeights`], or a device that failed. The trainer
+    /// then holds the weights of the last whole epoch.
     pub fn fit<'a>(&mut self, data: impl Into<TrainingData<'a>>) -> Result<History> {
         self.fit_with(data, &mut [])
     }
@@ -84,8 +84,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let resumed = self.resumed.take();
         if self.options.optimizer.ema_momentum.is_some() {
             self.state.begin_average();
-            self.executor.upload(&self.state)?;
         }
+        self.executor.upload(&self.state)?;
         let mut fit = Fit {
             program: self.program(Pass::Training)?,
             source,
@@ -154,8 +154,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
     }
 
     /// Puts the weights in place that the run shall end with: those that a callback wants, or after a
-    /// run that came to its end the average, if the optimizer keeps one. Keras would let the average
-    /// take the place of restored weights too, and its documentation promises otherwise.
+    /// run that came to its end the average, if the optimizer keeps one. One that was interrupted goes on
+    /// with its weights.
     fn restore(&mut self, callbacks: &All<'_, '_>, history: &mut History) -> Result<()> {
         if let Some((epoch, params)) = callbacks.final_weights() {
             if params.len() != self.state.params.len() {

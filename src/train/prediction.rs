@@ -15,7 +15,8 @@ use crate::shape::dims;
 pub struct Prediction {
     /// The most probable class.
     pub class: usize,
-    /// The probability of each class.
+    /// The probability of each class: of a softmax they sum to one, and of a sigmoid for each class
+    /// they do not. Of a model trained on squared errors, its outputs.
     pub probabilities: Vec<f32>,
 }
 

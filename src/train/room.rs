@@ -10,55 +10,58 @@ use crate::shape::dims;
 /// Rows in a step of evaluation and prediction, where there is room for them.
 const INFERENCE_BATCH: usize = 256;
 
-/// The plan for `purpose`.
+/// The plans of a model for training in batches of `batch` and, beside it, for inference, with as many
+/// rows as there is room for.
 ///
 /// # Errors
-/// As [`Plan::new`]; or the device has no room for it, and then the error says for what it has.
-pub(super) fn plan<E: Executor + ?Sized>(
+/// As [`Plan::new`]; or the device has no room for them, and then the error says for what it has.
+pub(super) fn plans<E: Executor + ?Sized>(
     executor: &E,
     model: &Sequential,
-    purpose: Purpose,
+    training: Purpose,
     batch: usize,
-) -> Result<Plan> {
-    let plan = Plan::new(model, purpose, batch)?;
-    let Err(error) = executor.fits(&plan) else {
-        return Ok(plan);
-    };
-    let fits = |model: &Sequential, batch| fits(executor, model, purpose, batch);
-    Err(match error {
-        Error::TooLarge { needs, allows, .. } => Error::TooLarge {
+) -> Result<[Plan; 2]> {
+    let plan = Plan::new(model, training, batch)?;
+    let halves = (0..=INFERENCE_BATCH.ilog2()).map(|i| INFERENCE_BATCH >> i);
+    for rows in halves {
+        let inference = Plan::new(model, Purpose::Inference, rows);
+        if let Ok(inference) = inference
+            && executor.fits(&[&plan, &inference]).is_ok()
+        {
+            return Ok([plan, inference]);
+        }
+    }
+    let room = |model: &Sequential, batch| room(executor, model, training, batch);
+    match room(model, batch) {
+        Err(Error::TooLarge { needs, allows, .. }) => Err(Error::TooLarge {
             needs: format!("batch {batch} of {}: {needs}", dims(&model.input_shape)),
             allows,
-            fits: what_fits(model, batch, fits),
-        },
-        other => other,
-    })
+            fits: what_fits(model, batch, room),
+        }),
+        Err(other) => Err(other),
+        Ok(()) => Ok([plan, Plan::new(model, Purpose::Inference, 1)?]),
+    }
 }
 
-/// The plan for inference, with as many rows as there is room for.
-pub(super) fn inference<E: Executor + ?Sized>(executor: &E, model: &Sequential) -> Result<Plan> {
-    let purpose = Purpose::Inference;
-    let mut halves = (0..=INFERENCE_BATCH.ilog2()).map(|i| INFERENCE_BATCH >> i);
-    let batch = halves.find(|batch| fits(executor, model, purpose, *batch));
-    plan(executor, model, purpose, batch.unwrap_or(1))
-}
-
-fn fits<E: Executor + ?Sized>(
+/// Whether there is room for training, and for inference of one row beside it.
+fn room<E: Executor + ?Sized>(
     executor: &E,
     model: &Sequential,
-    purpose: Purpose,
+    training: Purpose,
     batch: usize,
-) -> bool {
-    Plan::new(model, purpose, batch).is_ok_and(|plan| executor.fits(&plan).is_ok())
+) -> Result<()> {
+    let training = Plan::new(model, training, batch)?;
+    let inference = Plan::new(model, Purpose::Inference, 1)?;
+    executor.fits(&[&training, &inference])
 }
 
 /// In words.
 fn what_fits(
     model: &Sequential,
     batch: usize,
-    fits: impl Fn(&Sequential, usize) -> bool,
+    room: impl Fn(&Sequential, usize) -> Result<()>,
 ) -> String {
-    if let Some(batch) = largest(batch, |batch| fits(model, batch)) {
+    if let Some(batch) = largest(batch, |batch| room(model, batch).is_ok()) {
         return format!("the largest batch that fits is {batch} (--batch-size {batch})");
     }
     let [h, w, c] = model.input_shape;
@@ -66,7 +69,11 @@ fn what_fits(
         input_shape: [height, (w * height / h).max(1), c],
         ..model.clone()
     };
-    match largest(h, |height| fits(&scaled(height), 1)) {
+    // An image may also be too small for the model, and then a larger one is to be tried.
+    let found = largest(h, |height| {
+        !matches!(room(&scaled(height), 1), Err(Error::TooLarge { .. }))
+    });
+    match found.filter(|&height| room(&scaled(height), 1).is_ok()) {
         Some(height) => format!(
             "not even one image fits; the largest that does is one of {}",
             dims(&scaled(height).input_shape)

@@ -63,11 +63,11 @@ impl<E: Executor + ?Sized> Trainer<E> {
     pub fn with_executor(model: Sequential, executor: Box<E>, options: Options) -> Result<Self> {
         options.check()?;
         let purpose = Purpose::Training(options.optimizer);
-        let mut training = room::plan(&*executor, &model, purpose, options.batch_size)?;
+        let [mut training, inference] =
+            room::plans(&*executor, &model, purpose, options.batch_size)?;
         if let Some(weights) = options.class_weights(training.classes)? {
             training.weigh_classes(&weights)?;
         }
-        let inference = room::inference(&*executor, &model)?;
         let state = State::new(Arc::clone(&training.layout), options.seed);
         let mut trainer = Self {
             model,
@@ -192,7 +192,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let label = data.labels.iter().max().map_or(0, |&l| usize::from(l));
         if label >= classes {
             return Err(self.error(format!(
-                "expected labels below {classes}, the width of the last layer, received data set \
+                "expected labels below {classes}, the classes of the last layer, received data set \
                  `{}` with label {label}",
                 data.name
             )));
@@ -217,8 +217,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let (known, given) = (self.classes(), class_names.len());
         if given != 0 && given != known {
             return Err(self.error(format!(
-                "expected {known} classes, the width of the last layer, received {what} with {given} \
-                 ({}); give the last layer {given} units",
+                "expected {known} classes, as the last layer has, received {what} with {given} ({}); \
+                 give the last layer {given} units",
                 abridged(class_names)
             )));
         }

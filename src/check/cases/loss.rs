@@ -14,12 +14,14 @@ pub(super) fn cases() -> Vec<Case> {
     for sizes in [[1, 1, 2], [64, 32, 10], [7, 5, 257]] {
         cases.extend([false, true].map(|training| case(categorical, sizes, training, "weights")));
     }
-    for input in ["large", "ties", "large-ties", "equal", "nan"] {
+    for input in ["large", "ties", "large-ties", "equal", "nan", "nan-first"] {
         cases.push(case(categorical, [7, 6, 10], true, input));
     }
     cases.extend(smoothed(categorical, &[]));
     cases.extend(others(Loss::binary_crossentropy()));
     cases.extend(smoothed(Loss::binary_crossentropy(), &[[5, 4, 1]]));
+    let saturated = |sizes| case(Loss::binary_crossentropy(), sizes, true, "saturated");
+    cases.extend([[7, 6, 10], [9, 8, 1]].map(saturated));
     cases.extend(others(Loss::MeanSquaredError));
     cases
 }
@@ -61,7 +63,7 @@ fn others(loss: Loss) -> Vec<Case> {
         cases.extend([false, true].map(|training| case(loss, sizes, training, "random")));
         cases.push(case(loss, sizes, true, "weights"));
     }
-    for input in ["large", "ties", "equal", "nan"] {
+    for input in ["large", "ties", "equal", "nan", "nan-first"] {
         cases.push(case(loss, [7, 6, 10], true, input));
     }
     cases
@@ -96,8 +98,8 @@ fn case(loss: Loss, [batch, rows, width]: [usize; 3], training: bool, input: &st
     // Rows past the valid ones have label 0, as the gather leaves them.
     let label = |r: usize| match (input, r) {
         (_, r) if r >= rows => 0,
-        // Not the largest beside the NaN, where executors may count differently.
-        ("nan", 1) => 0,
+        // What would be the first of the largest, were it not for the NaN.
+        ("nan-first", 0) => 0,
         _ => key.bits(r as u32) % classes as u32,
     };
     let op = Op::Loss {

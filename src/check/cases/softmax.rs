@@ -48,6 +48,9 @@ pub(super) fn logits(mut random: Vec<f32>, width: usize, input: &str) -> Vec<f32
             ("ties", _) => (*x * 2.0).round(),
             ("equal", _) => 0.25,
             ("nan", _) if i == width + 1 => f32::NAN,
+            ("nan-first", _) if i == 0 => f32::NAN,
+            // Where a sigmoid rounds to 1.
+            ("saturated", _) => 33.0 + 3.0 * *x,
             _ => *x * 3.0,
         };
     }

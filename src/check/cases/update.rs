@@ -76,6 +76,10 @@ enum Gradient {
     /// About epsilon, so that its place matters.
     Small,
     Large,
+    /// With squares that f32 cannot hold.
+    Huge,
+    /// One that is infinite.
+    Infinite,
     /// One NaN, which must not spread to its neighbours.
     Nan,
 }
@@ -88,6 +92,8 @@ impl Gradient {
             Self::Zero => random.fill(0.0),
             Self::Small => random.iter_mut().for_each(|g| *g *= 1e-6),
             Self::Large => random.iter_mut().for_each(|g| *g *= 1e4),
+            Self::Huge => random.iter_mut().for_each(|g| *g *= 1e25),
+            Self::Infinite => random[middle] = f32::INFINITY,
             Self::Nan => random[middle] = f32::NAN,
         }
         random
@@ -168,7 +174,13 @@ fn clips() -> Vec<Case> {
             cases.extend(clips.map(|clip| clipped(clip, shapes, Gradient::Random)));
         }
     }
-    for gradient in [Gradient::Zero, Gradient::Large, Gradient::Nan] {
+    for gradient in [
+        Gradient::Zero,
+        Gradient::Large,
+        Gradient::Huge,
+        Gradient::Infinite,
+        Gradient::Nan,
+    ] {
         let clips = [Clip::Value(0.5), Clip::Norm(0.5), Clip::GlobalNorm(0.5)];
         cases.extend(clips.map(|clip| clipped(clip, LAYOUTS[2], gradient)));
     }
@@ -181,7 +193,7 @@ fn clipped(clip: Clip, shapes: &[&[usize]], gradient: Gradient) -> Case {
     let by_norm = !matches!(clip, Clip::Value(_));
     let op = Op::ClipGradients {
         clip,
-        squares: by_norm.then(|| b.output("squares", &[gradients.len()])),
+        norms: by_norm.then(|| b.output("norms", &[gradients.len()])),
         gradients,
     };
     let (name, bound) = (clip.name(), clip.bound());

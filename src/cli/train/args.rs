@@ -75,7 +75,7 @@ pub struct Args {
     seed: u64,
 
     #[command(flatten)]
-    optimizer: OptimizerArgs,
+    pub optimizer: OptimizerArgs,
 
     #[command(flatten)]
     fit: FitArgs,

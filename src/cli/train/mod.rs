@@ -78,10 +78,11 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         (!interrupted).then_some(&splits.test),
     )
     .with_context(|| {
-        format!(
-            "training is done, and its weights are in {}",
-            folder.path().display()
-        )
+        let what = match interrupted {
+            true => "training was interrupted",
+            false => "training is done",
+        };
+        format!("{what}, and its weights are in {}", folder.path().display())
     })?;
     Ok(match interrupted {
         true => Exit::Interrupted,

@@ -5,6 +5,9 @@ use cnn_gpu::model::{Loss, Sequential};
 use cnn_gpu::optimizer::{Clip, Optimizer, Rule};
 use cnn_gpu::{Error, Result};
 
+/// Keras's.
+const EMA_MOMENTUM: f64 = 0.99;
+
 /// Loss and optimizer, with Keras's names and defaults.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Loss and optimizer")]
@@ -39,44 +42,30 @@ pub struct OptimizerArgs {
     weight_decay: Option<f64>,
 
     /// Scales each parameter's gradient down to this norm
-    #[arg(
-        long,
-        value_name = "NORM",
-        allow_negative_numbers = true,
-        group = "clip"
-    )]
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     clipnorm: Option<f64>,
 
     /// Scales all gradients down to this norm of them together
-    #[arg(
-        long,
-        value_name = "NORM",
-        allow_negative_numbers = true,
-        group = "clip"
-    )]
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     global_clipnorm: Option<f64>,
 
     /// Moves each element of a gradient into [-VALUE, VALUE]
-    #[arg(
-        long,
-        value_name = "VALUE",
-        allow_negative_numbers = true,
-        group = "clip"
-    )]
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
     clipvalue: Option<f64>,
 
-    /// Averages the weights over the steps, and ends with the average
+    /// Averages the weights over the steps, and ends with the average where no best epoch's weights
+    /// are put back
     #[arg(long)]
     use_ema: bool,
 
-    /// The share of the average that stays from step to step, with --use-ema
+    /// The share of the average that stays from step to step [default: 0.99]
     #[arg(
         long,
         value_name = "SHARE",
-        default_value_t = 0.99,
+        requires = "use_ema",
         allow_negative_numbers = true
     )]
-    ema_momentum: f64,
+    ema_momentum: Option<f64>,
 }
 
 impl OptimizerArgs {
@@ -100,13 +89,10 @@ impl OptimizerArgs {
             optimizer = optimizer.with_learning_rate(rate);
         }
         optimizer.weight_decay = self.weight_decay.unwrap_or(optimizer.weight_decay);
-        optimizer.ema_momentum = self.use_ema.then_some(self.ema_momentum);
-        let clips = [
-            self.clipnorm.map(Clip::Norm),
-            self.global_clipnorm.map(Clip::GlobalNorm),
-            self.clipvalue.map(Clip::Value),
-        ];
-        optimizer.clip = clips.into_iter().flatten().next();
+        let momentum = self.ema_momentum.unwrap_or(EMA_MOMENTUM);
+        optimizer.ema_momentum = self.use_ema.then_some(momentum);
+        let clip = Clip::given(self.clipnorm, self.global_clipnorm, self.clipvalue);
+        optimizer.clip = clip.map_err(Error::Argument)?;
         Ok(optimizer)
     }
 

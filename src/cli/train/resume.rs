@@ -9,6 +9,8 @@ use cnn_gpu::train::Options;
 use cnn_gpu::{Error, Result};
 
 use super::args::{Args, Settings};
+use super::callback_args::CallbackArgs;
+use super::optimizer_args::OptimizerArgs;
 use crate::cli::Typed;
 
 /// Flags that say where and how loudly a run goes on, and may be other ones than before.
@@ -45,6 +47,7 @@ pub fn settings(
     let typed: Vec<&str> = (typed.iter().map(String::as_str))
         .filter(|name| !FREE.contains(name))
         .collect();
+    let compiled = args.optimizer.compile(config.model.clone())?;
     let given = Settings::try_from(args)?;
     let settings = Settings {
         dataset: config.dataset.choice()?,
@@ -65,18 +68,30 @@ pub fn settings(
             false => given.device.clone().or(&config.device)?,
         },
     };
-    refuse_changes(&settings, &given, &typed)?;
+    refuse_changes(&settings, &given, &compiled, &typed)?;
     Ok((settings, checkpoint))
 }
 
-/// What was typed must be what the run has.
-fn refuse_changes(run: &Settings, given: &Settings, typed: &[&str]) -> Result<()> {
+/// Whether a flag is one of these.
+fn is_one_of<A: clap::Args>(flag: &str) -> bool {
+    let command = A::augment_args(clap::Command::new("flags"));
+    command.get_arguments().any(|arg| arg.get_id() == flag)
+}
+
+/// What was typed must be what the run has. `compiled` is the run's model with the loss typed.
+fn refuse_changes(
+    run: &Settings,
+    given: &Settings,
+    compiled: &Sequential,
+    typed: &[&str],
+) -> Result<()> {
     let (theirs, mut options) = (given.options.by_name(), run.options.by_name());
     let mut other = None;
     for name in typed {
         let key = match *name {
-            "learning_rate" | "momentum" | "nesterov" => "optimizer",
             "no_shuffle" => "shuffle",
+            "loss" | "label_smoothing" => "model",
+            name if is_one_of::<OptimizerArgs>(name) => "optimizer",
             name => name,
         };
         let differs = match key {
@@ -92,7 +107,9 @@ fn refuse_changes(run: &Settings, given: &Settings, typed: &[&str]) -> Result<()
                 };
                 false
             }
-            _ => given.callbacks != run.callbacks,
+            key if is_one_of::<CallbackArgs>(key) => given.callbacks != run.callbacks,
+            // Of a flag that nobody thought of here it is not known what it changes.
+            _ => true,
         };
         if differs {
             other = Some(format!("--{}", name.replace('_', "-")));
@@ -106,7 +123,7 @@ fn refuse_changes(run: &Settings, given: &Settings, typed: &[&str]) -> Result<()
     };
     let model = match typed.contains(&"model") {
         true => &given.model,
-        false => &run.model,
+        false => compiled,
     };
     let options = serde_json::from_value(options.into());
     let options = options.map_err(|e| Error::Argument(format!("{e}")))?;

@@ -1,43 +1,55 @@
 //! Gradients that are too large; see [`Clip`] for the formulas.
 
+use rayon::prelude::*;
+
 use crate::exec::host::Memory;
 use crate::optimizer::Clip;
 use crate::plan::BufferId;
 
-/// Clips the gradients, and stores the sums of their squares where these are wanted.
+/// Elements that one task sums or scales.
+const CHUNK: usize = 8192;
+
+/// Clips the gradients, and stores their norms where these are wanted.
 pub(super) fn run(
     clip: Clip,
     gradients: &[BufferId],
-    squares: Option<BufferId>,
+    norms: Option<BufferId>,
     memory: &mut Memory<'_>,
 ) {
-    let bound = clip.bound() as f32;
     // Only a norm needs them.
-    let sums: Vec<f64> = match squares {
+    let squares: Vec<f64> = match norms {
         Some(_) => gradients
             .iter()
-            .map(|&id| sum_of_squares(memory.floats(id)))
+            .map(|&id| squares(memory.floats(id)))
             .collect(),
         None => vec![0.0; gradients.len()],
     };
-    let all: f64 = sums.iter().sum();
-    for (&id, &own) in gradients.iter().zip(&sums) {
+    let all: f64 = squares.iter().sum();
+    for (&id, &own) in gradients.iter().zip(&squares) {
         let mut gradient = memory.take(id);
-        let cells = gradient.iter_mut();
         match clip {
-            Clip::Value(_) => cells.for_each(|g| *g = g.clamp(-bound, bound)),
-            Clip::Norm(bound) => scale(cells, own, bound),
-            Clip::GlobalNorm(bound) => scale(cells, all, bound),
+            Clip::Value(bound) => {
+                let bound = bound as f32;
+                change(&mut gradient, |g| g.clamp(-bound, bound));
+            }
+            Clip::Norm(bound) => scale(&mut gradient, own.sqrt(), bound),
+            Clip::GlobalNorm(bound) => scale(&mut gradient, all.sqrt(), bound),
         }
         memory.put(id, gradient);
     }
-    if let Some(id) = squares {
-        memory.put(id, sums.iter().map(|&sum| sum as f32).collect());
+    if let Some(id) = norms {
+        memory.put(id, squares.iter().map(|sum| sum.sqrt() as f32).collect());
     }
 }
 
-/// In lanes, which the compiler makes vectors of; the order of the sum is always the same.
-fn sum_of_squares(gradient: &[f32]) -> f64 {
+/// The sum of squares, in an order that does not depend on the number of threads.
+fn squares(gradient: &[f32]) -> f64 {
+    let chunks = gradient.par_chunks(CHUNK).map(squares_of_chunk);
+    chunks.collect::<Vec<f64>>().iter().sum()
+}
+
+/// In lanes, which the compiler makes vectors of.
+fn squares_of_chunk(gradient: &[f32]) -> f64 {
     const LANES: usize = 8;
     let mut sums = [0.0; LANES];
     for chunk in gradient.chunks(LANES) {
@@ -48,12 +60,17 @@ fn sum_of_squares(gradient: &[f32]) -> f64 {
     sums.iter().sum()
 }
 
-/// Down to a norm of `bound`. A NaN stays one.
-fn scale<'a>(cells: impl Iterator<Item = &'a mut f32>, squares: f64, bound: f64) {
-    let norm = squares.sqrt();
-    if norm <= bound {
-        return;
-    }
-    let scale = (bound / norm) as f32;
-    cells.for_each(|g| *g *= scale);
+/// Down to a norm of `bound`.
+fn scale(gradient: &mut [f32], norm: f64, bound: f64) {
+    let scale = match norm.is_finite() {
+        true if norm <= bound => return,
+        true => (bound / norm) as f32,
+        false => f32::NAN,
+    };
+    change(gradient, |g| g * scale);
+}
+
+fn change(gradient: &mut [f32], new: impl Fn(f32) -> f32 + Sync) {
+    let chunks = gradient.par_chunks_mut(CHUNK);
+    chunks.for_each(|chunk| chunk.iter_mut().for_each(|g| *g = new(*g)));
 }

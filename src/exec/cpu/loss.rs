@@ -61,12 +61,21 @@ impl<'a> Rule<'a> {
     }
 
     /// The loss of the first `valid` rows.
-    pub fn sum(&self, x: &[f32], labels: &[u32], valid: usize) -> Sum {
+    pub fn sum(&self, x: &[f32], predictions: &[f32], labels: &[u32], valid: usize) -> Sum {
         let mut sum = Sum::default();
-        for (x, &label) in x.chunks_exact(self.width).zip(labels).take(valid) {
+        let classes = self.loss.classes(self.width);
+        let rows = x
+            .chunks_exact(self.width)
+            .zip(predictions.chunks_exact(classes));
+        for ((x, predictions), &label) in rows.zip(labels).take(valid) {
+            // The order of a softmax's logits is that of its probabilities, and does not round.
+            let judged = match self.loss {
+                Loss::BinaryCrossentropy { .. } => predictions,
+                Loss::CategoricalCrossentropy { .. } | Loss::MeanSquaredError => x,
+            };
             sum.add(Sum {
                 loss: f64::from(self.weight(label)) * self.loss(x, label),
-                correct: u32::from(is_right(x, label)),
+                correct: u32::from(is_first_largest(judged, label)),
             });
         }
         sum
@@ -150,11 +159,9 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Whether the label's output is the first of the largest; a single one is above zero for class 1.
-fn is_right(x: &[f32], label: u32) -> bool {
-    if let &[x] = x {
-        return if label == 1 { x > 0.0 } else { x <= 0.0 };
-    }
+/// Whether the label's value is the first of the largest, and none is NaN.
+fn is_first_largest(x: &[f32], label: u32) -> bool {
     let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    x.iter().position(|&x| x == largest) == Some(label as usize)
+    let first = x.iter().position(|&x| x == largest);
+    first == Some(label as usize) && !x.iter().any(|x| x.is_nan())
 }

@@ -106,8 +106,8 @@ fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut
             Some(Op::ClipGradients {
                 clip,
                 gradients,
-                squares,
-            }) => clip::run(*clip, gradients, *squares, memory),
+                norms,
+            }) => clip::run(*clip, gradients, *norms, memory),
             Some(op) => batch_norm::run(op, memory),
             None => {}
         }

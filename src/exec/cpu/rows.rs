@@ -530,7 +530,7 @@ impl Group<'_> {
                 let sum = self.write(predictions, block, |own, predictions| {
                     let x = own.floats(stage, x, block);
                     rule.predict(x, predictions);
-                    rule.sum(x, own.words(stage, labels, block), valid)
+                    rule.sum(x, predictions, own.words(stage, labels, block), valid)
                 });
                 self.loss.add(sum.unwrap_or_default());
                 if let Some(dx) = dx {

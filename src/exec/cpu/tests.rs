@@ -232,7 +232,7 @@ fn loss_counts_valid_rows_and_is_exact_for_large_logits() {
     let rule = loss::Rule::new(Loss::categorical_crossentropy(), 2, None);
     let mut p = [0.0; 6];
     rule.predict(&logits, &mut p);
-    let sum = rule.sum(&logits, &labels, 2);
+    let sum = rule.sum(&logits, &p, &labels, 2);
     assert!((sum.loss - 100.0 - 2f64.ln()).abs() < 1e-12, "{sum:?}");
     assert_eq!(sum.correct, 1);
     let mut d = [9.0; 6];

@@ -155,7 +155,9 @@ pub(super) fn again(info: &wgpu::AdapterInfo) -> Result<Adapter> {
     let backend: Backend = backend_name(info.backend).parse()?;
     let same = |a: &Adapter| {
         let found = a.get_info();
-        (&found.name, found.vendor, found.device) == (&info.name, info.vendor, info.device)
+        // Of several cards of one kind the same.
+        found.device_pci_bus_id == info.device_pci_bus_id
+            && (&found.name, found.vendor, found.device) == (&info.name, info.vendor, info.device)
     };
     let found = enumerate(backend).into_iter().find(same);
     found.ok_or_else(|| Error::Device(format!("there is no {} any more", info.name)))

@@ -52,9 +52,11 @@ pub struct StepParams {
     pub rows: u32,
     /// Where this step's loss and correct count go.
     pub slot: u32,
-    /// What the optimizer multiplies with.
+    /// What the optimizer's rule multiplies with.
     pub rate: f32,
+    /// The share of the weights that decays.
     pub decay: f32,
+    /// The share of the weights' average that stays.
     pub keep: f32,
     /// The key of the step's draws.
     pub key: [u32; 2],
@@ -68,7 +70,7 @@ pub struct Steps {
     pub metrics: Buffer,
 }
 
-/// The flat arrays of parameters, gradients and moments.
+/// The flat arrays of parameters, gradients, moments and average.
 pub struct Arenas {
     pub params: Buffer,
     pub gradients: Buffer,
@@ -295,8 +297,8 @@ impl Executor for GpuExecutor {
         self.gpu.describe()
     }
 
-    fn fits(&self, plan: &Plan) -> Result<()> {
-        self.gpu.fits(plan)
+    fn fits(&self, plans: &[&Plan]) -> Result<()> {
+        self.gpu.fits(plans)
     }
 
     fn compile(&mut self, plan: &Plan) -> Result<Program> {

@@ -349,10 +349,10 @@ impl Lowered {
             Op::ClipGradients {
                 clip: rule,
                 gradients,
-                squares,
+                norms,
             } => {
                 let sum = self.sum_now(tuning);
-                let calls = clip(plan, *rule, gradients, *squares);
+                let calls = clip(plan, *rule, gradients, *norms);
                 sum.into_iter().chain(calls).collect()
             }
             Op::Update { optimizer, .. } => vec![update(plan, tuning, optimizer)],

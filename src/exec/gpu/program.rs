@@ -15,6 +15,7 @@ use super::texels::{Texel, Texels};
 use crate::error::{Error, Result};
 use crate::exec::{DataId, memory};
 use crate::plan::{BufferId, Element, Op, Plan, Role};
+use crate::state::ARENAS;
 
 /// A compiled plan.
 pub struct GpuProgram {
@@ -336,31 +337,50 @@ enum Source<'a> {
 }
 
 impl GpuDevice {
-    /// Whether a plan keeps to the adapter's limits. How much memory a GPU has cannot be asked; what a
+    /// Whether plans keep to the adapter's limits. How much memory a GPU has cannot be asked; what a
     /// software adapter has is the machine's.
-    pub(super) fn fits(&self, plan: &Plan) -> Result<()> {
-        let lowered = Lowered::new(plan, &self.tuning(), Mode::Step);
-        let own = plan.buffers.iter().filter(|b| is_own(b.role));
-        let own = own.map(|b| (b.name.as_str(), 4 * b.len() as u64));
-        let shared = [
-            ("parameters", 4 * plan.layout.len as u64),
-            ("partial gradients", 4 * lowered.partials as u64),
-        ];
+    pub(super) fn fits(&self, plans: &[&Plan]) -> Result<()> {
         let mut total = 0;
-        for (name, bytes) in own.chain(shared) {
-            self.check_size(name, bytes)?;
-            total += bytes;
+        for plan in plans {
+            total += self.bytes_of(plan)?;
         }
-        for (slot, access) in lowered.ops.iter().flatten().flat_map(|call| &call.bindings) {
-            if let (Slot::Buffer(id), Access::Texels(texel)) = (slot, access) {
-                let buffer = plan.buffer(*id);
-                texel.check_rows(self, &buffer.name, 4 * buffer.len() as u64)?;
-            }
+        if let Some(plan) = plans.first() {
+            let arena = 4 * plan.layout.len as u64;
+            self.check_size("parameters", arena)?;
+            total += ARENAS as u64 * arena;
         }
         match self.describe().software {
             true => memory::check("the tensors", total),
             false => Ok(()),
         }
+    }
+
+    /// The bytes that a plan takes beside the arenas, each buffer within the adapter's limits.
+    fn bytes_of(&self, plan: &Plan) -> Result<u64> {
+        let lowered = Lowered::new(plan, &self.tuning(), Mode::Step);
+        let own = plan.buffers.iter().filter(|b| is_own(b.role));
+        let own = own.map(|b| (b.name.as_str(), 4 * b.len() as u64));
+        let partials = ("partial gradients", 4 * lowered.partials as u64);
+        let mut total = 0;
+        for (name, bytes) in own.chain([partials]) {
+            self.check_size(name, bytes)?;
+            total += bytes;
+        }
+        let bindings = lowered.ops.iter().flatten().flat_map(|call| &call.bindings);
+        let mut copies = HashSet::new();
+        for (slot, access) in bindings {
+            if let (Slot::Buffer(id), Access::Texels(texel)) = (slot, access) {
+                let buffer = plan.buffer(*id);
+                let bytes = 4 * buffer.len() as u64;
+                texel.check_rows(self, &buffer.name, bytes)?;
+                total += if copies.insert((*slot, *texel)) {
+                    bytes
+                } else {
+                    0
+                };
+            }
+        }
+        Ok(total)
     }
 
     /// Whether a buffer of this size is within the adapter's limits.

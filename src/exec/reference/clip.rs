@@ -2,7 +2,7 @@
 
 use crate::optimizer::Clip;
 
-/// The clipped gradients, and the sum of squares of each before.
+/// The clipped gradients, and the norm of each before.
 pub(super) fn apply(clip: Clip, gradients: &[&[f32]]) -> (Vec<Vec<f64>>, Vec<f64>) {
     let squares = |g: &&[f32]| g.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     let squares: Vec<f64> = gradients.iter().map(squares).collect();
@@ -11,17 +11,22 @@ pub(super) fn apply(clip: Clip, gradients: &[&[f32]]) -> (Vec<Vec<f64>>, Vec<f64
         let g = g.iter().map(|&x| f64::from(x));
         match clip {
             Clip::Value(bound) => g.map(|x| x.clamp(-bound, bound)).collect(),
-            Clip::Norm(bound) => g.map(|x| x * scale(*own, bound)).collect(),
-            Clip::GlobalNorm(bound) => g.map(|x| x * scale(all, bound)).collect(),
+            Clip::Norm(bound) => g.map(|x| x * scale(own.sqrt(), bound)).collect(),
+            Clip::GlobalNorm(bound) => g.map(|x| x * scale(all.sqrt(), bound)).collect(),
         }
     });
-    (clipped.collect(), squares)
+    (
+        clipped.collect(),
+        squares.iter().map(|s| s.sqrt()).collect(),
+    )
 }
 
-/// What gradients with this sum of squares are multiplied with. A NaN stays one.
-fn scale(squares: f64, bound: f64) -> f64 {
-    let norm = squares.sqrt();
-    if norm <= bound { 1.0 } else { bound / norm }
+/// What gradients of this norm are multiplied with.
+fn scale(norm: f64, bound: f64) -> f64 {
+    match norm.is_finite() {
+        true => bound / norm.max(bound),
+        false => f64::NAN,
+    }
 }
 
 #[cfg(test)]
@@ -31,9 +36,9 @@ mod tests {
     #[test]
     fn clipping_by_hand() {
         let gradients: [&[f32]; 2] = [&[3.0, -4.0], &[0.0, 12.0]];
-        let (clipped, squares) = apply(Clip::Norm(6.0), &gradients);
+        let (clipped, norms) = apply(Clip::Norm(6.0), &gradients);
         assert_eq!(clipped, [[3.0, -4.0], [0.0, 6.0]]);
-        assert_eq!(squares, [25.0, 144.0]);
+        assert_eq!(norms, [5.0, 12.0]);
         let (clipped, _) = apply(Clip::GlobalNorm(6.5), &gradients);
         assert_eq!(clipped, [[1.5, -2.0], [0.0, 6.0]]);
         let (clipped, _) = apply(Clip::Value(3.5), &gradients);
@@ -42,10 +47,14 @@ mod tests {
 
     #[test]
     fn nan_is_never_hidden() {
-        let gradients: [&[f32]; 2] = [&[f32::NAN, 1.0], &[1.0]];
-        let (clipped, _) = apply(Clip::Value(0.5), &gradients);
-        assert!(clipped[0][0].is_nan() && clipped[1] == [0.5]);
-        let (clipped, _) = apply(Clip::GlobalNorm(0.5), &gradients);
-        assert!(clipped.iter().flatten().all(|g| g.is_nan()));
+        for wrong in [f32::NAN, f32::INFINITY] {
+            let gradients: [&[f32]; 2] = [&[wrong, 1.0], &[1.0]];
+            let (clipped, _) = apply(Clip::Norm(0.5), &gradients);
+            assert!(clipped[0].iter().all(|g| g.is_nan()) && clipped[1] == [0.5]);
+            let (clipped, _) = apply(Clip::GlobalNorm(0.5), &gradients);
+            assert!(clipped.iter().flatten().all(|g| g.is_nan()));
+        }
+        let (clipped, _) = apply(Clip::Value(0.5), &[&[f32::NAN, 1.0]]);
+        assert!(clipped[0][0].is_nan() && clipped[0][1] == 0.5);
     }
 }

@@ -42,7 +42,7 @@ impl Rule<'_> {
             if r < rows {
                 let weight = self.class_weights.map_or(1.0, |w| f64::from(w[label]));
                 sum += weight * row.loss;
-                correct += u32::from(is_right(x, label));
+                correct += u32::from(is_first_largest(&self.judged(x, &row), label));
                 dx.extend(row.dx.iter().map(|d| weight * d / rows as f64));
             } else {
                 dx.extend(vec![0.0; self.width]);
@@ -54,6 +54,15 @@ impl Rule<'_> {
             correct,
             predictions: rounded(predictions),
             dx: rounded(dx),
+        }
+    }
+
+    /// What the largest is looked for in. A sigmoid of large logits rounds to 1, as Keras sees it and
+    /// as it is predicted; a softmax keeps the order of its logits.
+    fn judged(&self, x: &[f32], row: &Row) -> Vec<f32> {
+        match self.loss {
+            Loss::BinaryCrossentropy { .. } => rounded(row.predictions.clone()),
+            Loss::CategoricalCrossentropy { .. } | Loss::MeanSquaredError => x.to_vec(),
         }
     }
 
@@ -123,12 +132,8 @@ fn squared(x: &[f32], targets: &[f64]) -> Row {
     }
 }
 
-/// No output before the label's is as large, and none after it is larger; a single one is above
-/// zero for class 1. Never true beside a NaN.
-fn is_right(x: &[f32], label: usize) -> bool {
-    if let &[x] = x {
-        return if label == 1 { x > 0.0 } else { x <= 0.0 };
-    }
+/// No value before the label's is as large, and none after it is larger. Never true beside a NaN.
+fn is_first_largest(x: &[f32], label: usize) -> bool {
     let Some(&own) = x.get(label) else {
         return false;
     };

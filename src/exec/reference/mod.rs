@@ -308,15 +308,15 @@ impl Kernels for Reference {
             Op::ClipGradients {
                 clip,
                 gradients,
-                squares,
+                norms,
             } => {
                 let all: Vec<&[f32]> = gradients.iter().map(|&g| m.floats(g)).collect();
-                let (clipped, sums) = clip::apply(*clip, &all);
+                let (clipped, found) = clip::apply(*clip, &all);
                 for (&id, values) in gradients.iter().zip(clipped) {
                     m.put(id, rounded(values));
                 }
-                if let Some(squares) = squares {
-                    m.put(*squares, rounded(sums));
+                if let Some(norms) = norms {
+                    m.put(*norms, rounded(found));
                 }
             }
             Op::Update {

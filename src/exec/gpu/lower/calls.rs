@@ -7,7 +7,6 @@ use super::super::tuning::Tuning;
 use super::Slot;
 use super::conv2d::window_sizes;
 use super::fuse::{DenseBehind, fits};
-use super::layers::SUMMING;
 use crate::model::{Activation, Loss, PoolKind};
 use crate::optimizer::{Clip, Optimizer, Rule};
 use crate::plan::{BufferId, Plan, PoolShape, Through};
@@ -265,7 +264,7 @@ pub(super) fn clip(
     plan: &Plan,
     clip: Clip,
     gradients: &[BufferId],
-    squares: Option<BufferId>,
+    norms: Option<BufferId>,
 ) -> Vec<Call<Slot>> {
     let call = |entry, number: usize| {
         let (id, global) = (gradients[number], matches!(clip, Clip::GlobalNorm(_)));
@@ -280,14 +279,14 @@ pub(super) fn clip(
             ])
             .invocations(len)
             .write(Slot::Buffer(id))
-            .write(squares.map_or(Slot::Nothing, Slot::Buffer))
+            .write(norms.map_or(Slot::Nothing, Slot::Buffer))
     };
     let each = |entry| (0..gradients.len()).map(move |number| call(entry, number));
     match clip {
         Clip::Value(_) => each("clip_by_value").collect(),
         Clip::Norm(_) | Clip::GlobalNorm(_) => {
-            let sums = each("sum_of_squares").map(|call| call.workgroup(SUMMING).invocations(1));
-            sums.chain(each("clip_by_norm")).collect()
+            let norms = each("gradient_norm").map(|call| call.workgroup(256).invocations(1));
+            norms.chain(each("clip_by_norm")).collect()
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::model::{Activation, PoolKind};
 use crate::plan::{BufferId, Op, Plan, PoolShape, Through};
 use crate::shape::Window;
 
-/// A small dense layer that made the logits.
+/// A small dense layer that made what the loss starts from.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct DenseBehind {
     pub(super) inputs: usize,

@@ -220,7 +220,7 @@ fn cells(
 }
 
 /// Invocations that sum one channel.
-pub(super) const SUMMING: usize = 64;
+const SUMMING: usize = 64;
 
 /// A call with a workgroup for each channel.
 fn sums(

@@ -1,0 +1,164 @@
+//! What a plan ends with: loss, penalties and update.
+
+use super::{Builder, Tape, Value};
+use crate::error::Result;
+use crate::model::{Activation, Loss, Sequential};
+use crate::optimizer::{Clip, Optimizer};
+use crate::plan::{BufferId, Element, Op, Penalty, Role};
+
+impl Builder {
+    /// The loss of the last layer's output. A cross-entropy takes the last activation back and starts
+    /// from the logits: exact where probabilities would round to 0 or 1.
+    pub(super) fn loss(
+        &mut self,
+        loss: Loss,
+        y: Value,
+        labels: BufferId,
+    ) -> Result<Option<BufferId>, String> {
+        let &[width] = y.shape.as_slice() else {
+            return Err(format!(
+                "the last layer must give a row of outputs for the loss, as Dense(10) does; this one gives {}: \
+                 put a Flatten before it",
+                crate::shape::dims(&y.shape)
+            ));
+        };
+        let x = match loss {
+            Loss::CategoricalCrossentropy { .. } => self.before_softmax(width),
+            Loss::BinaryCrossentropy { .. } => self.before_sigmoid(&y),
+            Loss::MeanSquaredError if width == 1 => None,
+            Loss::MeanSquaredError => Some(y),
+        };
+        let x = x.ok_or_else(|| wrong_last_layer(loss, width))?;
+        let classes = loss.classes(width);
+        self.plan.classes = classes;
+        let predictions = self.value_named("predictions".into(), vec![classes], Activation::Linear);
+        let dx = self.optimizer.map(|_| {
+            let shape = self.batched(&[width]);
+            let name = match loss {
+                Loss::MeanSquaredError => "d outputs",
+                _ => "dlogits",
+            };
+            self.buffer(name.into(), shape, Element::F32, Role::Intermediate)
+        });
+        self.plan.ops.push(Op::Loss {
+            loss,
+            width,
+            x: x.buffer,
+            labels,
+            predictions: predictions.buffer,
+            dx,
+            class_weights: None,
+        });
+        // A pointwise activation just before (`relu` and then a softmax layer) has to be passed.
+        Ok(dx.map(|dx| self.activation_backward(dx, &x)))
+    }
+
+    /// What went into the softmax over the whole row that the last layer ends with, if it does. The
+    /// softmax is undone.
+    fn before_softmax(&mut self, row: usize) -> Option<Value> {
+        let ends_so =
+            |last: &mut Tape| matches!(last, Tape::Softmax { width, .. } if *width == row);
+        let Tape::Softmax { x, .. } = self.tape.pop_if(ends_so)? else {
+            return None;
+        };
+        self.undo();
+        Some(x)
+    }
+
+    /// What went into the sigmoid that made `y`, if one did. The sigmoid is undone.
+    fn before_sigmoid(&mut self, y: &Value) -> Option<Value> {
+        if y.activation != Activation::Sigmoid {
+            return None;
+        }
+        match self.plan.ops.last_mut()? {
+            Op::DenseForward { activation, .. } | Op::Conv2dForward { activation, .. } => {
+                *activation = Activation::Linear;
+                let activation = Activation::Linear;
+                return Some(Value {
+                    activation,
+                    ..y.clone()
+                });
+            }
+            _ => {}
+        }
+        match self.tape.pop()? {
+            Tape::Activation { x } => {
+                self.undo();
+                Some(x)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes back the last operation and the buffer that was made for it.
+    fn undo(&mut self) {
+        self.plan.ops.pop();
+        self.plan.buffers.pop();
+    }
+
+    pub(super) fn regularize(&mut self, model: &Sequential) -> Result<()> {
+        let mut penalties = Vec::new();
+        for layer in model.resolve()? {
+            for spec in layer.layer.spec().parameters(&layer.input) {
+                let name = format!("{}/{}", layer.name, spec.name);
+                let number = self.plan.layout.find(&name);
+                let penalized = number.filter(|_| !spec.regularizer.is_none());
+                if let Some(w) = penalized.map(BufferId) {
+                    penalties.push(Penalty {
+                        w,
+                        gradient: self.optimizer.map(|_| self.gradient(w)),
+                        regularizer: spec.regularizer,
+                    });
+                }
+            }
+        }
+        if !penalties.is_empty() {
+            self.plan.ops.push(Op::Regularize { penalties });
+        }
+        Ok(())
+    }
+
+    pub(super) fn update(&mut self, optimizer: Optimizer) {
+        let numbered = self.plan.layout.parameters.iter().enumerate();
+        let params: Vec<BufferId> = numbered
+            .filter(|(_, p)| p.trainable)
+            .map(|(i, _)| BufferId(i))
+            .collect();
+        if params.is_empty() {
+            return;
+        }
+        let gradients: Vec<BufferId> = params.iter().map(|&p| self.gradient(p)).collect();
+        if let Some(clip) = optimizer.clip {
+            let norms = (!matches!(clip, Clip::Value(_))).then(|| {
+                let (name, shape) = ("norms of gradients".into(), vec![gradients.len()]);
+                self.buffer(name, shape, Element::F32, Role::Intermediate)
+            });
+            self.plan.ops.push(Op::ClipGradients {
+                clip,
+                gradients: gradients.clone(),
+                norms,
+            });
+        }
+        self.plan.ops.push(Op::Update {
+            optimizer,
+            params,
+            gradients,
+        });
+    }
+}
+
+fn wrong_last_layer(loss: Loss, width: usize) -> String {
+    let (wanted, example) = match loss {
+        Loss::CategoricalCrossentropy { .. } => ("a softmax over classes", "Dense(10, softmax)"),
+        Loss::BinaryCrossentropy { .. } => ("a sigmoid", "Dense(1, sigmoid)"),
+        Loss::MeanSquaredError => ("an output for each of at least 2 classes", "Dense(2)"),
+    };
+    format!(
+        "for the loss {} the last layer must give {wanted}, as {example} does; this one gives {}",
+        loss.name(),
+        match width {
+            1 => "one output".into(),
+            _ => format!("{width} outputs of another kind"),
+        }
+    )
+}
