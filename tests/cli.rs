@@ -196,7 +196,7 @@ fn arguments_out_of_range_are_usage_errors() {
         (&["--nesterov"], "adam"),
         (&["--optimizer", "rmsprop", "--nesterov"], "rmsprop"),
         (&["--optimizer", "sgd", "--momentum", "1.5"], "momentum"),
-        (&["--clipnorm", "1", "--clipvalue", "1"], "--clipvalue"),
+        (&["--clipnorm", "1", "--clipvalue", "1"], "clipvalue"),
         (&["--clipnorm", "0"], "clipnorm"),
         (&["--weight-decay", "-1"], "weight decay"),
         (&["--use-ema", "--ema-momentum", "1"], "ema_momentum"),

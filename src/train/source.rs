@@ -167,7 +167,7 @@ impl<'a> Streamed<'a> {
             .find(|l| usize::from(**l) >= self.classes)
         {
             format!(
-                "expected labels below {}, the width of the last layer, received {label}",
+                "expected labels below {}, the classes of the last layer, received {label}",
                 self.classes
             )
         } else {

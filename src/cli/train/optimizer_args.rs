@@ -37,7 +37,8 @@ pub struct OptimizerArgs {
     #[arg(long)]
     nesterov: bool,
 
-    /// The share of the weights that a step takes away, times the learning rate [default: 0]
+    /// The share of the weights that a step takes away, times the learning rate [default: 0, for
+    /// adamw 0.004]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     weight_decay: Option<f64>,
 
