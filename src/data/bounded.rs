@@ -1,0 +1,29 @@
+//! Reading with a limit, so that no file takes more memory than it may.
+
+use std::io::{self, Read};
+
+/// No byte packed by deflate (gzip, zip, PNG) becomes more than this many: 1,032, and a little for
+/// what counts sizes otherwise.
+pub const MOST_UNPACKED: u64 = 1100;
+
+/// Everything a reader gives, or nothing if that is more than `limit` bytes.
+pub fn read_bounded(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    read_into(Vec::new(), reader, limit)
+}
+
+/// As [`read_bounded`] where about `limit` bytes are expected, which the caller has found possible:
+/// memory for them is taken in one piece, because one that grows by doubling takes up to twice as
+/// much.
+pub fn read_promised(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let size = usize::try_from(limit).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes.try_reserve_exact(size.saturating_add(1))?;
+    read_into(bytes, reader, limit)
+}
+
+fn read_into(mut bytes: Vec<u8>, reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let read = reader
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    Ok((read as u64 <= limit).then_some(bytes))
+}
