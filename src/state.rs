@@ -60,7 +60,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Lays out the parameters of `model`.
+    /// Lays out the parameters of `model`. That takes no memory for them, whatever their sizes.
     ///
     /// # Errors
     /// As [`Sequential::resolve`].
@@ -76,9 +76,15 @@ impl Layout {
         if layout.len >= 1 << 31 {
             return Err(model.error("has more than 2^31 parameters".into()));
         }
-        // Parameters, gradients and two moments.
-        check_memory("parameters and moments", 4 * layout.len)?;
         Ok(Arc::new(layout))
+    }
+
+    /// Whether memory can be had at all for the parameters, their gradients and two moments.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]
+    pub fn check_memory(&self) -> Result<()> {
+        check_memory("parameters and moments", 4 * self.len)
     }
 
     /// Appends a trainable parameter; returns its number.

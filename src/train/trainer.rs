@@ -52,7 +52,9 @@ impl Trainer {
     /// Options out of range, a model that makes no sense, or a device that fails.
     pub fn new(model: Sequential, device: &Opened, options: Options) -> Result<Self> {
         options.check()?;
-        let executor = device.executor(Layout::new(&model)?);
+        let layout = Layout::new(&model)?;
+        layout.check_memory()?;
+        let executor = device.executor(layout);
         Self::with_executor(model, executor, options)
     }
 }
@@ -74,6 +76,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         }
         let inference = Plan::new(&model, Purpose::Inference, INFERENCE_BATCH)
             .or_else(|_| Plan::new(&model, Purpose::Inference, options.batch_size))?;
+        training.layout.check_memory()?;
         let state = State::new(Arc::clone(&training.layout), options.seed);
         let mut trainer = Self {
             model,
