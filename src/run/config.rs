@@ -29,6 +29,19 @@ pub struct Config {
     pub model: Sequential,
 }
 
+impl Config {
+    /// Reads the settings from the text of `config.toml`.
+    ///
+    /// # Errors
+    /// What cannot be understood, in one line.
+    pub fn from_toml(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|e: toml::de::Error| {
+            let message = e.message().replace('\n', "; ");
+            format!("not the settings of a run: {message}")
+        })
+    }
+}
+
 /// The data sets of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataRecord {

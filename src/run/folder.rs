@@ -158,10 +158,7 @@ impl RunFolder {
         let path = self.config_path();
         let text = fs::read_to_string(&path)
             .map_err(|e| Error::file(&path, format!("cannot read the run's settings: {e}")))?;
-        toml::from_str(&text).map_err(|e: toml::de::Error| {
-            let message = e.message().replace('\n', "; ");
-            Error::file(&path, format!("not the settings of a run: {message}"))
-        })
+        Config::from_toml(&text).map_err(|message| Error::file(&path, message))
     }
 
     /// Writes what the run came to, as `result.json`.
