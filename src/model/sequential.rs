@@ -129,7 +129,8 @@ impl Sequential {
     /// Every layer with its name and shapes.
     ///
     /// # Errors
-    /// The first layer that cannot take its input, a name that occurs twice, or a size of zero.
+    /// The first layer that cannot take its input, a name that occurs twice, or a size of zero or
+    /// beyond any index.
     pub fn resolve(&self) -> Result<Vec<ResolvedLayer<'_>>> {
         if self.input_shape.contains(&0) || self.layers.is_empty() {
             return Err(self.error(format!(
@@ -138,6 +139,7 @@ impl Sequential {
                 self.layers.len()
             )));
         }
+        check_size(&self.input_shape).map_err(|message| self.error(message))?;
         let mut names = Names::default();
         let mut shape = self.input_shape.to_vec();
         let mut resolved = Vec::with_capacity(self.layers.len());
@@ -291,6 +293,7 @@ mod tests {
         Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, MaxPooling2D,
         Regularizer, Rescaling, SpatialDropout2D, ZeroPadding2D,
     };
+    use crate::shape::Padding;
 
     #[test]
     fn names_follow_keras() {
@@ -348,7 +351,7 @@ mod tests {
                 .to_string()
                 .contains("Flatten")
         );
-        let huge = Sequential::new([1 << 20, 1 << 20, 1 << 20]).add(Flatten::new());
+        let huge = Sequential::new([1 << 32, 1 << 32, 3]).add(GlobalMaxPooling2D::new());
         assert!(huge.resolve().unwrap_err().to_string().contains("2^31"));
         let twice = Sequential::new([2, 2, 1])
             .add(Flatten::new().name("a"))
@@ -412,5 +415,8 @@ mod tests {
         assert_refused(negative, "l2 = -1");
         let huge = ZeroPadding2D::new([usize::MAX, 0]);
         assert_refused(huge, "2^31");
+        let pool = |size: usize| MaxPooling2D::new(size).padding(Padding::Same);
+        assert_refused(pool(1 << 32), "too large");
+        assert_refused(pool(2).strides(1 << 40), "too large");
     }
 }
