@@ -152,9 +152,10 @@ impl Sequential {
                 .map_err(|message| Error::layer(&name, message))?;
             check_size(&output).map_err(|message| Error::layer(&name, message))?;
             for parameter in spec.parameters(&shape) {
-                let regularizer = parameter.regularizer.check();
-                regularizer.map_err(|message| Error::layer(&name, message))?;
-                check_size(&parameter.shape).map_err(|message| Error::layer(&name, message))?;
+                let numbers = (parameter.regularizer.check())
+                    .and_then(|()| parameter.initializer.check())
+                    .and_then(|()| check_size(&parameter.shape));
+                numbers.map_err(|message| Error::layer(&name, message))?;
             }
             let input = std::mem::replace(&mut shape, output.clone());
             resolved.push(ResolvedLayer {
