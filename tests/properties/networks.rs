@@ -7,8 +7,8 @@ use proptest::sample::select;
 use cnn_gpu::model::{
     Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
     DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer,
-    Layer, MaxPooling2D, Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D,
-    ZeroPadding2D,
+    Layer, MaxPooling2D, Pooling2D, Regularizer, Rescaling, Sequential, SpatialDropout2D,
+    SumPooling2D, ZeroPadding2D,
 };
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::shape::Padding;
@@ -122,20 +122,29 @@ fn network(
         if normalized == Some(i) {
             model = model.add(normalization(recipe));
         }
-        let bare = normalized.is_some_and(|at| i < at);
         let shape = if i == 0 {
             input.to_vec()
         } else {
             output(&model)
         };
-        model = model.add(recipe.layer(&shape, bare));
+        let layer = match normalized {
+            Some(at) if i < at => recipe.bare(&shape).layer(&shape),
+            _ => recipe.layer(&shape),
+        };
+        model = model.add(layer);
     }
     model = match (output(&model).len(), flattened) {
         (1, _) => model,
         (_, true) => model.add(Flatten::new()),
         (_, false) => model.add(GlobalAveragePooling2D::new()),
     };
-    let head = Dense::new(classes).activation(Activation::Softmax);
+    // Probabilities neither all the same, which would leave a bias no gradient but rounding, nor so
+    // near one that they are rounded to it.
+    let head = Dense {
+        kernel_initializer: Initializer::RandomNormal,
+        bias_initializer: Initializer::RandomNormal,
+        ..Dense::new(classes).activation(Activation::Softmax)
+    };
     model.add(head)
 }
 
@@ -157,58 +166,63 @@ fn normalization(recipe: &Recipe) -> BatchNormalization {
 
 /// Kinds of layers for images; those for vectors are fewer.
 const KINDS: usize = 13;
+/// One without parameters, for both.
+const PLAIN: usize = 10;
+/// Offsets and dropouts: a channel of nothing but zeros may come to the same number everywhere.
+const VARIANCE_TAKERS: [usize; 3] = [7, 8, 9];
 
 impl Recipe {
-    /// The layer for an input of this shape; `bare` of all that is only added.
-    fn layer(&self, input: &[usize], bare: bool) -> Layer {
+    /// The layer for an input of this shape.
+    fn layer(&self, input: &[usize]) -> Layer {
         match *input {
-            [h, w, channels] => self.image_layer([h, w], channels, bare),
-            _ => self.vector_layer(bare),
+            [h, w, channels] => self.image_layer([h, w], channels),
+            _ => self.vector_layer(),
         }
     }
 
-    fn vector_layer(&self, bare: bool) -> Layer {
+    /// Without what a normalization behind it takes away, which is a bias and all that a single
+    /// weight does, and without what may leave it the same value everywhere.
+    fn bare(&self, input: &[usize]) -> Self {
+        let has_room = matches!(*input, [h, w, _] if h.min(w) >= 2);
+        let varies = has_room && !VARIANCE_TAKERS.contains(&self.kind);
+        Self {
+            kind: if varies { self.kind } else { PLAIN },
+            window: self.window.map(|cells| cells.max(2)),
+            dilation: [1, 1],
+            use_bias: false,
+            activation: match self.activation {
+                Activation::Relu => Activation::LeakyRelu,
+                other => other,
+            },
+            ..self.clone()
+        }
+    }
+
+    fn vector_layer(&self) -> Layer {
         match self.kind % 4 {
             0 => Dropout::new(self.rate).into(),
             1 => ActivationLayer::new(self.activation).into(),
             2 => Rescaling::new(self.rate as f32 + 0.1).into(),
             _ => Dense::new(self.channels * self.groups)
                 .activation(self.activation)
-                .use_bias(self.use_bias && !bare)
+                .use_bias(self.use_bias)
                 .kernel_regularizer(self.regularizer)
                 .into(),
         }
     }
 
-    fn image_layer(&self, size: [usize; 2], channels: usize, bare: bool) -> Layer {
-        let (window, padding) = (self.window(size, 1), self.padding);
-        let pooled = |layer: Layer| layer;
+    fn image_layer(&self, size: [usize; 2], channels: usize) -> Layer {
         match self.kind {
-            0 | 1 => self.convolution(size, channels, bare),
-            2 => self.depthwise(size, bare),
-            3 => pooled(
-                MaxPooling2D::new(window)
-                    .strides(self.strides)
-                    .padding(padding)
-                    .into(),
-            ),
-            4 => pooled(
-                AveragePooling2D::new(window)
-                    .strides(self.strides)
-                    .padding(padding)
-                    .into(),
-            ),
-            5 => pooled(
-                SumPooling2D::new(window)
-                    .strides(self.strides)
-                    .padding(padding)
-                    .into(),
-            ),
+            0 | 1 => self.convolution(size, channels),
+            2 => self.depthwise(size),
+            3 => self.pool(MaxPooling2D, size),
+            4 => self.pool(AveragePooling2D, size),
+            5 => self.pool(SumPooling2D, size),
             6 => ZeroPadding2D::new([self.strides, self.dilation]).into(),
             7 => Rescaling::new(self.rate as f32 + 0.1).offset(0.5).into(),
             8 => Dropout::new(self.rate).into(),
             9 => SpatialDropout2D::new(self.rate).into(),
-            10 => ActivationLayer::new(self.activation).into(),
+            PLAIN => ActivationLayer::new(self.activation).into(),
             11 => GlobalMaxPooling2D::new().keepdims(self.use_bias).into(),
             _ => Flatten::new().into(),
         }
@@ -223,15 +237,25 @@ impl Recipe {
         [fit(size[0], 0), fit(size[1], 1)]
     }
 
-    /// Strides, or else a dilation, of which the larger one is the window's.
+    fn pool<L: Into<Layer>>(&self, layer: fn(Pooling2D) -> L, size: [usize; 2]) -> Layer {
+        let pool = Pooling2D {
+            name: None,
+            pool_size: self.window(size, 1).into(),
+            strides: Some(self.strides.into()),
+            padding: self.padding,
+        };
+        layer(pool).into()
+    }
+
+    /// Strides, or else a dilation: they do not go together.
     fn steps(&self) -> ([usize; 2], [usize; 2]) {
-        match self.use_bias {
-            true => (self.strides, [1, 1]),
-            false => ([1, 1], self.dilation),
+        match self.dilation.iter().sum::<usize>() % 2 {
+            0 => (self.strides, [1, 1]),
+            _ => ([1, 1], self.dilation),
         }
     }
 
-    fn convolution(&self, size: [usize; 2], channels: usize, bare: bool) -> Layer {
+    fn convolution(&self, size: [usize; 2], channels: usize) -> Layer {
         let (strides, dilation) = self.steps();
         let groups = if channels.is_multiple_of(self.groups) {
             self.groups
@@ -247,12 +271,12 @@ impl Recipe {
         .padding(self.padding)
         .groups(groups)
         .activation(self.activation)
-        .use_bias(self.rate < 0.6 && !bare)
+        .use_bias(self.use_bias)
         .kernel_regularizer(self.regularizer)
         .into()
     }
 
-    fn depthwise(&self, size: [usize; 2], bare: bool) -> Layer {
+    fn depthwise(&self, size: [usize; 2]) -> Layer {
         let (strides, dilation) = self.steps();
         DepthwiseConv2D::new(self.window(size, dilation[0].max(dilation[1])))
             .strides(strides)
@@ -260,7 +284,7 @@ impl Recipe {
             .padding(self.padding)
             .depth_multiplier(self.groups.min(2))
             .activation(self.activation)
-            .use_bias(self.rate < 0.6 && !bare)
+            .use_bias(self.use_bias)
             .depthwise_regularizer(self.regularizer)
             .into()
     }
@@ -391,16 +415,15 @@ fn depthwise_faults(conv: &DepthwiseConv2D) -> Vec<Fault> {
     ]
 }
 
-fn pool_faults<L: Into<Layer>>(layer: fn(cnn_gpu::model::Pooling2D) -> L) -> Vec<Fault> {
-    let MaxPooling2D(pool) = MaxPooling2D::new(2);
+fn pool_faults<L: Into<Layer>>(layer: fn(Pooling2D) -> L) -> Vec<Fault> {
     let with = |pool_size: usize, strides: usize, padding| {
-        layer(cnn_gpu::model::Pooling2D {
+        let pool = Pooling2D {
+            name: None,
             pool_size: pool_size.into(),
             strides: Some(strides.into()),
             padding,
-            ..pool.clone()
-        })
-        .into()
+        };
+        layer(pool).into()
     };
     vec![
         ("an empty window", with(0, 1, Padding::Same)),
