@@ -37,20 +37,13 @@ pub fn splits(path: &Path) -> Result<Splits, DataError> {
 /// As [`splits`].
 pub fn from_reader(path: &Path, file: impl Read + Seek) -> Result<Splits, DataError> {
     let mut archive = ZipArchive::new(file).map_err(|error| {
-        bad(
-            path,
-            &format!("not a good .npz file: {error}; get it again"),
-        )
+        DataError::contents(path, format!("not a good .npz file: {error}; get it again"))
     })?;
     let mut train = read(path, &mut archive, "x_train", "y_train")?;
     let mut test = read(path, &mut archive, "x_test", "y_test")?;
     let classes = train.classes.max(test.classes);
     (train.classes, test.classes) = (classes, classes);
     Ok(Splits { train, test })
-}
-
-fn bad(path: &Path, problem: &str) -> DataError {
-    DataError::contents(path, problem.replace('\n', " "))
 }
 
 /// An array, its elements still as they lie in the file.
@@ -80,7 +73,7 @@ fn read(
             "{}: expected elements of uint8, brightness from 0 to 255",
             images.name
         );
-        return Err(bad(path, &problem));
+        return Err(DataError::contents(path, problem));
     }
     let labels = array(path, archive, labels)?;
     let samples = images.shape[0];
@@ -105,7 +98,7 @@ fn shape_error(path: &Path, array: &Array, expected: &str) -> DataError {
         "{} has shape {:?}: expected {expected}",
         array.name, array.shape
     );
-    bad(path, &problem)
+    DataError::contents(path, problem)
 }
 
 /// Labels, whatever integers they are.
@@ -115,7 +108,7 @@ fn integers(path: &Path, array: &Array) -> Result<Vec<u8>, DataError> {
             "{}: expected integers, the number of each image's class",
             array.name
         );
-        return Err(bad(path, &problem));
+        return Err(DataError::contents(path, problem));
     }
     let label = |(index, bytes): (usize, &[u8])| {
         let low = if array.big_endian { array.item - 1 } else { 0 };
@@ -128,7 +121,7 @@ fn integers(path: &Path, array: &Array) -> Result<Vec<u8>, DataError> {
                 let name = array.name;
                 let problem =
                     format!("{name}: label {index} is not from 0 to 255, use other numbers");
-                Err(bad(path, &problem))
+                Err(DataError::contents(path, problem))
             }
         }
     };
@@ -146,7 +139,8 @@ fn array(
     archive: &mut ZipArchive<impl Read + Seek>,
     name: &'static str,
 ) -> Result<Array, DataError> {
-    let problem = |what: &dyn std::fmt::Display| bad(path, &format!("{name}: {what}"));
+    let problem =
+        |what: &dyn std::fmt::Display| DataError::contents(path, format!("{name}: {what}"));
     let entry = archive.by_name(&format!("{name}.npy")).map_err(|error| {
         problem(&format!(
             "{error}; expected the arrays x_train, y_train, x_test and y_test"

@@ -167,9 +167,8 @@ fn ends_well(bytes: &[u8]) -> bool {
 }
 
 fn bad(path: &Path, error: &dyn Display) -> DataError {
-    let reason = error.to_string().replace('\n', " ");
     let problem =
-        format!("not a whole picture: {reason}; expected a PNG or JPEG file, get it again");
+        format!("not a whole picture: {error}; expected a PNG or JPEG file, get it again");
     DataError::contents(path, problem)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Layer, PRESETS, ParameterSpec, preset};
-use crate::error::{Error, Result};
+use crate::error::{self, Error, Result};
 use crate::shape::dims;
 
 /// A model: the shape of its input and its layers, one after the other.
@@ -139,6 +139,9 @@ impl Sequential {
                 self.layers.len()
             )));
         }
+        if self.name.contains(char::is_control) {
+            return Err(self.error("expected a name without control characters".into()));
+        }
         check_size(&self.input_shape).map_err(|message| self.error(message))?;
         let mut names = Names::default();
         let mut shape = self.input_shape.to_vec();
@@ -188,7 +191,7 @@ impl Sequential {
 
     pub(crate) fn error(&self, message: String) -> Error {
         Error::Model {
-            model: self.name.clone(),
+            model: error::one_line(&self.name),
             message,
         }
     }
@@ -238,8 +241,10 @@ impl Names {
     fn name(&mut self, kind: &'static str, given: Option<&str>) -> Result<String, String> {
         let name = match given {
             Some("") => return Err("a layer's name is empty".into()),
-            Some(name) if name.contains('/') => {
-                return Err(format!("layer name `{name}` must not contain `/`"));
+            Some(name) if name.contains('/') || name.contains(char::is_control) => {
+                return Err(format!(
+                    "layer name {name:?} must not contain `/` or control characters"
+                ));
             }
             Some(name) => name.to_owned(),
             None => {
@@ -276,7 +281,7 @@ fn snake_case(kind: &str) -> String {
 
 /// A TOML error as one line: its place and its message.
 fn one_line(error: &toml::de::Error, text: &str) -> String {
-    let message = error.message().replace('\n', "; ");
+    let message = error::one_line(error.message());
     match error.span() {
         Some(span) => {
             let line = text[..span.start.min(text.len())].matches('\n').count() + 1;

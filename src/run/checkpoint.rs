@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::atomic;
 use super::tensors::{floats, le_bytes, parse};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 use crate::model::Sequential;
 use crate::state::{Layout, State, hex};
 use crate::train::callbacks::Memory;
@@ -169,7 +169,7 @@ impl<'a> Sealed<'a> {
             ));
         }
         serde_json::from_str(&self.header)
-            .map_err(|e| format!("its metadata cannot be understood: {e}"))
+            .map_err(|e| one_line(&format!("its metadata cannot be understood: {e}")))
     }
 }
 

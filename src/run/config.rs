@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CallbackRecord;
 use crate::data::{Choice, Splits};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 use crate::exec::Description;
 use crate::model::Sequential;
 use crate::train::Options;
@@ -36,8 +36,7 @@ impl Config {
     /// What cannot be understood, in one line.
     pub fn from_toml(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|e: toml::de::Error| {
-            let message = e.message().replace('\n', "; ");
-            format!("not the settings of a run: {message}")
+            format!("not the settings of a run: {}", one_line(e.message()))
         })
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use safetensors::{Dtype, SafeTensors};
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
+
+use crate::error::one_line;
 
 /// The longest header that is read. Its text, of a model and a history, is many times as large in
 /// memory, where the tensors behind it are no larger than in the file.
@@ -18,7 +20,7 @@ pub fn le_bytes(values: &[f32]) -> Vec<u8> {
 /// # Errors
 /// The bytes are no whole safetensors file, or its header is longer than any of this program.
 pub fn parse(bytes: &[u8]) -> Result<(SafeTensors<'_>, HashMap<String, String>), String> {
-    let broken = |e| format!("not a whole safetensors file: {e}");
+    let broken = |e: SafeTensorError| one_line(&format!("not a whole safetensors file: {e}"));
     if let Some(&length) = bytes.first_chunk()
         && u64::from_le_bytes(length) > MOST_HEADER
     {

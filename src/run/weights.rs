@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic;
 use super::tensors::{floats, le_bytes, parse};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 use crate::model::Sequential;
 use crate::shape::dims;
 use crate::state::{Layout, State};
@@ -86,8 +86,10 @@ pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), String> {
     let header = (metadata.get(KEY))
         .ok_or_else(|| format!("holds no model: expected the metadata `{KEY}`"))?;
     let header: Header = toml::from_str(header).map_err(|e| {
-        let message = e.message().replace('\n', "; ");
-        format!("its metadata `{KEY}` cannot be understood: {message}")
+        format!(
+            "its metadata `{KEY}` cannot be understood: {}",
+            one_line(e.message())
+        )
     })?;
     let layout = Layout::new(&header.model).map_err(|e| e.to_string())?;
     check(&tensors, &layout)?;
