@@ -14,7 +14,7 @@
 //! files of one's own: `folder` with `picture`, `idx_folder`, `cifar10` and `npz`. `prepare` makes
 //! MNIST's digits of pictures, and `sheet` pictures of samples.
 
-mod bounded;
+pub(crate) mod bounded;
 mod choice;
 pub mod cifar10;
 mod dataset;

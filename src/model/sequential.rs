@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Layer, PRESETS, ParameterSpec, preset};
+use crate::data::bounded::read_text;
 use crate::error::{self, Error, Result};
 use crate::shape::dims;
 
@@ -96,7 +97,7 @@ impl Sequential {
     /// # Errors
     /// As [`Sequential::from_toml`], with the file's name; or the file cannot be read.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
+        let text = read_text(path)
             .map_err(|e| Error::file(path, format!("cannot read the model file: {e}")))?;
         Self::from_toml(&text).map_err(|e| match e {
             Error::Model { message, .. } => Error::file(path, message),

@@ -94,6 +94,12 @@ struct Header {
     memories: Vec<(String, serde_json::Value)>,
 }
 
+/// What a header of any format says.
+#[derive(Default, Deserialize)]
+struct Versioned {
+    format: Option<u32>,
+}
+
 impl Checkpoint {
     /// Reads the file.
     ///
@@ -159,13 +165,11 @@ impl<'a> Sealed<'a> {
     }
 
     fn header(&self) -> Result<Header, String> {
-        let format = serde_json::from_str::<serde_json::Value>(&self.header)
-            .ok()
-            .and_then(|value| value.get("format").cloned());
-        if format != Some(FORMAT.into()) {
+        let Versioned { format } = serde_json::from_str(&self.header).unwrap_or_default();
+        if format != Some(FORMAT) {
             return Err(format!(
                 "a checkpoint of another format: expected {FORMAT}, found {}",
-                format.unwrap_or_default()
+                format.map_or("none".into(), |format| format.to_string())
             ));
         }
         serde_json::from_str(&self.header)

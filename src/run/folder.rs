@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Config, atomic, weights};
+use crate::data::bounded::read_text;
 use crate::error::{Error, Result};
 use crate::model::Sequential;
 use crate::state::State;
@@ -156,7 +157,7 @@ impl RunFolder {
     /// The file is missing, or does not hold them.
     pub fn config(&self) -> Result<Config> {
         let path = self.config_path();
-        let text = fs::read_to_string(&path)
+        let text = read_text(&path)
             .map_err(|e| Error::file(&path, format!("cannot read the run's settings: {e}")))?;
         Config::from_toml(&text).map_err(|message| Error::file(&path, message))
     }

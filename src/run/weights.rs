@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::atomic;
 use super::tensors::{floats, le_bytes, parse};
+use crate::data::bounded::MOST_TEXT;
 use crate::error::{Error, Result, one_line};
 use crate::model::Sequential;
 use crate::shape::dims;
@@ -85,6 +86,9 @@ pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), String> {
     let (tensors, metadata) = parse(&bytes)?;
     let header = (metadata.get(KEY))
         .ok_or_else(|| format!("holds no model: expected the metadata `{KEY}`"))?;
+    if header.len() as u64 > MOST_TEXT {
+        return Err(format!("its metadata `{KEY}` is longer than 1 MiB"));
+    }
     let header: Header = toml::from_str(header).map_err(|e| {
         format!(
             "its metadata `{KEY}` cannot be understood: {}",

@@ -8,6 +8,7 @@ use zip::CompressionMethod;
 use cnn_gpu::model::{Dense, Flatten, Sequential};
 use cnn_gpu::rng::{Key, Stream};
 
+use super::memory::peak_of;
 use super::seeds::{archive, gzip, idx, npy, of, weights};
 use super::targets::{SMALL, Target};
 
@@ -179,6 +180,60 @@ fn a_vast_model_is_planned_without_memory_for_its_tensors() {
     let (message, peak) = fed("model", vast().to_toml().as_bytes());
     assert!(message.contains("softmax"), "{message}");
     assert!(peak < SMALL, "{peak}");
+}
+
+/// Texts of whose characters as many as possible become something in memory. The targets themselves
+/// check what that takes.
+#[test]
+fn dense_text_takes_no_more_memory_than_its_characters_may() {
+    let layers = "[[layers]]\ntype='Flatten'\n".repeat(10_000);
+    let model = format!(
+        "input_shape = [1, 1, 1]\n{layers}[[layers]]\ntype='Dense'\nunits=2\nactivation='softmax'"
+    );
+    assert_eq!(fed("model", model.as_bytes()).0, "");
+    assert!(
+        fed("model", "a=[".repeat(50_000).as_bytes())
+            .0
+            .contains("line 1")
+    );
+    let config = String::from_utf8(of("config").remove(0).1).unwrap();
+    let names = format!("class_names = [{}]\nchoice", "'',".repeat(100_000));
+    assert_eq!(
+        fed("config", config.replacen("choice", &names, 1).as_bytes()).0,
+        ""
+    );
+    let tensor = |i| format!("\"{i}\":{{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}");
+    let tensors: Vec<String> = (0..10_000).map(tensor).collect();
+    let dims = format!(
+        "\"a\":{{\"dtype\":\"F32\",\"shape\":[{}0],\"data_offsets\":[0,0]}}",
+        "1,".repeat(200_000)
+    );
+    for text in [tensors.join(","), dims] {
+        let header = format!("{{{text}}}");
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+        assert!(fed("weights", &bytes).0.contains("holds no model"));
+    }
+}
+
+#[test]
+fn a_text_longer_than_any_model_is_not_read() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("net.toml");
+    std::fs::write(&path, "#".repeat((1 << 20) + 1)).unwrap();
+    let (read, peak) = peak_of(|| Sequential::from_file(&path));
+    let message = read.unwrap_err().to_string();
+    assert!(message.contains("longer than 1 MiB"), "{message}");
+    assert!(peak < 4 << 20, "{peak}");
+}
+
+#[test]
+fn an_archive_of_many_files_takes_little_memory() {
+    let names: Vec<String> = (0..20_000).map(|i| i.to_string()).collect();
+    let files: Vec<(&str, Vec<u8>)> = names.iter().map(|name| (name.as_str(), vec![])).collect();
+    let bytes = archive(CompressionMethod::Stored, &files);
+    let (message, peak) = fed("npz", &bytes);
+    assert!(message.contains("x_train"), "{message}");
+    assert!(peak < 8 * bytes.len(), "{peak} for {}", bytes.len());
 }
 
 /// Files so large that a copy too many shows.
