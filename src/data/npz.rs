@@ -5,7 +5,7 @@
 //! `[n, 1]`. Packed (`savez_compressed`) or not makes no difference.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use npyz::{DType, NpyHeader, Order, TypeChar};
@@ -35,15 +35,30 @@ pub fn splits(path: &Path) -> Result<Splits, DataError> {
 ///
 /// # Errors
 /// As [`splits`].
-pub fn from_reader(path: &Path, file: impl Read + Seek) -> Result<Splits, DataError> {
-    let mut archive = ZipArchive::new(file).map_err(|error| {
+pub fn from_reader(path: &Path, mut file: impl Read + Seek) -> Result<Splits, DataError> {
+    let length = file
+        .seek(SeekFrom::End(0))
+        .map_err(|source| DataError::Read {
+            path: path.into(),
+            source,
+        })?;
+    let zip = ZipArchive::new(file).map_err(|error| {
         DataError::contents(path, format!("not a good .npz file: {error}; get it again"))
     })?;
+    let left = length.saturating_mul(MOST_UNPACKED);
+    let mut archive = Archive { zip, left };
     let mut train = read(path, &mut archive, "x_train", "y_train")?;
     let mut test = read(path, &mut archive, "x_test", "y_test")?;
     let classes = train.classes.max(test.classes);
     (train.classes, test.classes) = (classes, classes);
     Ok(Splits { train, test })
+}
+
+struct Archive<R> {
+    zip: ZipArchive<R>,
+    /// How many bytes the rest of the file can hold: what its directory says of packed sizes may be
+    /// wrong, and two arrays may be said to lie in the same place.
+    left: u64,
 }
 
 /// An array, its elements still as they lie in the file.
@@ -58,7 +73,7 @@ struct Array {
 
 fn read(
     path: &Path,
-    archive: &mut ZipArchive<impl Read + Seek>,
+    archive: &mut Archive<impl Read + Seek>,
     images: &'static str,
     labels: &'static str,
 ) -> Result<Dataset, DataError> {
@@ -136,22 +151,25 @@ fn integers(path: &Path, array: &Array) -> Result<Vec<u8>, DataError> {
 /// Reads one array; sizes are checked before memory is taken for them.
 fn array(
     path: &Path,
-    archive: &mut ZipArchive<impl Read + Seek>,
+    archive: &mut Archive<impl Read + Seek>,
     name: &'static str,
 ) -> Result<Array, DataError> {
     let problem =
         |what: &dyn std::fmt::Display| DataError::contents(path, format!("{name}: {what}"));
-    let entry = archive.by_name(&format!("{name}.npy")).map_err(|error| {
-        problem(&format!(
-            "{error}; expected the arrays x_train, y_train, x_test and y_test"
-        ))
-    })?;
+    let entry = archive
+        .zip
+        .by_name(&format!("{name}.npy"))
+        .map_err(|error| {
+            problem(&format!(
+                "{error}; expected the arrays x_train, y_train, x_test and y_test"
+            ))
+        })?;
     let size = entry.size();
-    if size > entry.compressed_size().saturating_mul(MOST_UNPACKED) {
-        let packed = entry.compressed_size();
-        let what = format!("{size} bytes are promised, more than {packed} packed ones can hold");
+    let Some(left) = archive.left.checked_sub(size) else {
+        let what = format!("{size} bytes are promised, more than the file can hold; get it again");
         return Err(problem(&what));
-    }
+    };
+    archive.left = left;
     let mut bytes = read_promised(entry, size)
         .map_err(|error| problem(&format!("cannot be unpacked: {error}; get the file again")))?
         .ok_or_else(|| problem(&"it is longer than the file says; get it again"))?;

@@ -4,9 +4,10 @@
 //! become eight.
 //!
 //! Sizes in a file's header are checked before memory is taken for the pixels: no more than 2^27 of
-//! them, and no more than a file of so many bytes can hold. Reading takes at most
-//! [`BYTES_PER_PIXEL`] for each, beside the file itself and what its format takes for colour
-//! profiles and EXIF data, which is at most twice the file's size.
+//! them, no more than 65,535 a side, and no more than a file of so many bytes can hold. Reading takes
+//! at most [`BYTES_PER_PIXEL`] for each, beside the file itself and what its format takes for colour
+//! profiles and EXIF data, which is at most twice the file's size. Scaling takes as much for each
+//! pixel of the picture's width and the new height.
 
 use std::fmt::Display;
 use std::fs;
@@ -22,6 +23,8 @@ use super::bounded::MOST_UNPACKED;
 
 /// The most pixels in a picture: more than any camera's.
 pub const MOST_PIXELS: u64 = 1 << 27;
+/// The most pixels in a row or a column; JPEG knows no more either.
+const MOST_SIDE: u32 = 65_535;
 /// The most memory that a pixel takes while a picture is read: four channels of sixteen bits, and
 /// once more when the picture is turned.
 pub const BYTES_PER_PIXEL: u64 = 16;
@@ -144,7 +147,9 @@ fn check_size(path: &Path, [width, height]: [u32; 2], possible: u64) -> Result<u
     let pixels = u64::from(width) * u64::from(height);
     let problem = match pixels {
         0 => "expected at least one",
-        _ if pixels > MOST_PIXELS => "expected at most 2^27",
+        _ if pixels > MOST_PIXELS || width.max(height) > MOST_SIDE => {
+            "expected at most 2^27, and 65535 a side"
+        }
         _ if pixels > possible => "more than its bytes can hold; get it again",
         _ => return Ok(pixels),
     };

@@ -108,6 +108,9 @@ fn a_picture_is_no_larger_than_its_bytes_can_hold() {
         &png([1 << 20, 1 << 20], 1, &[], &[]),
         "at most 2^27",
     );
+    // Scaled to a model's height it would take gigabytes, however small the file.
+    let wide = png([1 << 27, 1], 1, &[], &vec![0; (1 << 24) + 1]);
+    assert_defused("picture", &wide, "65535 a side");
     let (_, mut jpeg) = of("picture")
         .into_iter()
         .find(|(name, _)| name == "rgb.jpg")

@@ -104,11 +104,12 @@ fn text(bytes: &[u8]) -> usize {
     plain(bytes) + PER_CHARACTER * bytes.len()
 }
 
-/// The file, its metadata as it is and unpacked, and its pixels.
+/// The file, its metadata as it is and unpacked, and its pixels as they are and scaled to the height
+/// of a model's.
 fn pixels(bytes: &[u8]) -> usize {
     let header = image::ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let size = header.ok().and_then(|reader| reader.into_dimensions().ok());
-    let pixels = size.map_or(0, |(w, h)| u64::from(w) * u64::from(h));
+    let pixels = size.map_or(0, |(w, h)| u64::from(w) * (u64::from(h) + 28));
     plain(bytes) + bytes.len() + (pixels * BYTES_PER_PIXEL) as usize
 }
 
