@@ -146,14 +146,14 @@ fn jpeg(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
 fn check_size(path: &Path, [width, height]: [u32; 2], possible: u64) -> Result<u64, DataError> {
     let pixels = u64::from(width) * u64::from(height);
     let problem = match pixels {
-        0 => "expected at least one",
+        0 => ": expected at least one",
         _ if pixels > MOST_PIXELS || width.max(height) > MOST_SIDE => {
-            "expected at most 2^27, and 65535 a side"
+            ": expected at most 2^27, and 65535 a side"
         }
-        _ if pixels > possible => "more than its bytes can hold; get it again",
+        _ if pixels > possible => ", more than its bytes can hold; get it again",
         _ => return Ok(pixels),
     };
-    let problem = format!("its header promises {width}x{height} pixels: {problem}");
+    let problem = format!("its header promises {width}x{height} pixels{problem}");
     Err(DataError::contents(path, problem))
 }
 
