@@ -26,7 +26,7 @@ pub fn parse(bytes: &[u8]) -> Result<(SafeTensors<'_>, HashMap<String, String>),
     {
         let found = u64::from_le_bytes(length);
         return Err(format!(
-            "its header takes {found} bytes: expected a file of this program, with at most {MOST_HEADER}"
+            "not a whole safetensors file: its header takes {found} bytes, expected at most {MOST_HEADER}"
         ));
     }
     let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
