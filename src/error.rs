@@ -105,7 +105,7 @@ impl Error {
     pub fn file(path: &Path, message: impl ToString) -> Self {
         Self::File {
             path: path.to_owned(),
-            message: message.to_string(),
+            message: one_line(&message.to_string()),
         }
     }
 
@@ -115,5 +115,39 @@ impl Error {
             layer: layer.into(),
             message: message.to_string(),
         }
+    }
+}
+
+/// The most characters of a message that may quote a file.
+const MOST_CHARACTERS: usize = 1000;
+
+/// A message as one line of a sane length, whatever file it quotes.
+pub(crate) fn one_line(message: &str) -> String {
+    let mut line = String::new();
+    for character in message.trim_end().chars().take(MOST_CHARACTERS) {
+        match character {
+            '\n' => line.push_str("; "),
+            _ if character.is_control() => line.extend(character.escape_default()),
+            _ => line.push(character),
+        }
+    }
+    if message.chars().nth(MOST_CHARACTERS).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_quotes_a_file_is_one_line() {
+        assert_eq!(
+            one_line("expected\n`a\r\u{1b}é`\n"),
+            "expected; `a\\r\\u{1b}é`"
+        );
+        let long = one_line(&"é".repeat(2 * MOST_CHARACTERS));
+        assert_eq!(long.chars().count(), MOST_CHARACTERS + 1);
     }
 }

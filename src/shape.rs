@@ -62,6 +62,9 @@ impl From<(usize, usize)> for Pair {
     }
 }
 
+/// The most that a device's index can count, be it cells of a window or of a stride.
+const MOST: usize = (1 << 31) - 1;
+
 /// A `kh` x `kw` window that moves over an `ih` x `iw` image in strides of `sh`, `sw` and stops at
 /// `oh` x `ow` places. The window of output cell `(oy, ox)` starts at input cell
 /// `(oy * sh - pad_top, ox * sw - pad_left)`; its own cells lie `dh`, `dw` apart.
@@ -96,7 +99,7 @@ impl Window {
     /// Places `kernel` over `input` (height, width).
     ///
     /// # Errors
-    /// A size of zero, or a `valid` window larger than its input.
+    /// A size of zero or beyond any index, or a `valid` window larger than its input.
     pub fn new(
         input: [usize; 2],
         kernel: Pair,
@@ -128,6 +131,14 @@ impl Window {
         }
         let reach = |k: usize, d: usize| (k - 1).saturating_mul(d).saturating_add(1);
         let (reach_h, reach_w) = (reach(kh, dh), reach(kw, dw));
+        if [reach_h.saturating_mul(reach_w), sh, sw]
+            .into_iter()
+            .any(|size| size > MOST)
+        {
+            return Err(format!(
+                "a window of {reach_h}x{reach_w} with strides of {sh}x{sw} is too large: expected at most 2^31 - 1 cells and strides of no more"
+            ));
+        }
         let fit = |i: usize, k: usize, s: usize| match padding {
             Padding::Valid if k > i => None,
             Padding::Valid => Some(((i - k) / s + 1, 0)),

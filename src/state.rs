@@ -63,7 +63,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Lays out the parameters of `model`.
+    /// Lays out the parameters of `model`. That takes no memory for them, whatever their sizes.
     ///
     /// # Errors
     /// As [`Sequential::resolve`].
@@ -79,8 +79,15 @@ impl Layout {
         if layout.len >= 1 << 31 {
             return Err(model.error("has more than 2^31 parameters".into()));
         }
-        check_memory("parameters and moments", ARENAS * layout.len)?;
         Ok(Arc::new(layout))
+    }
+
+    /// Whether memory can be had at all for the parameters, their gradients and two moments.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`]
+    pub fn check_memory(&self) -> Result<()> {
+        check_memory("parameters and moments", ARENAS * self.len)
     }
 
     /// Appends a trainable parameter; returns its number.
@@ -133,7 +140,7 @@ pub struct State {
     pub m: Vec<f32>,
     /// Second moment.
     pub v: Vec<f32>,
-    /// The weights' average, if the optimizer keeps one; else zeros.
+    /// The weights' average, if the optimizer keeps one; else empty.
     pub average: Vec<f32>,
     /// Optimizer steps taken.
     pub step: u64,
@@ -150,16 +157,17 @@ impl State {
         Self {
             m: vec![0.0; layout.len],
             v: vec![0.0; layout.len],
-            average: vec![0.0; layout.len],
+            average: Vec::new(),
             params,
             step: 0,
             layout,
         }
     }
 
-    /// What an optimizer remembers of the weights, by name.
-    pub fn moments(&self) -> [(&'static str, &Vec<f32>); 3] {
-        [("m", &self.m), ("v", &self.v), ("average", &self.average)]
+    /// The arenas beside the weights, by name; the average only if there is one.
+    pub fn moments(&self) -> impl Iterator<Item = (&'static str, &Vec<f32>)> {
+        let all = [("m", &self.m), ("v", &self.v), ("average", &self.average)];
+        all.into_iter().filter(|(_, arena)| !arena.is_empty())
     }
 
     /// The values of one parameter.
@@ -199,7 +207,7 @@ impl State {
 
     /// Begins the average with the weights of now, unless there is one.
     pub(crate) fn begin_average(&mut self) {
-        if self.average.iter().all(|a| *a == 0.0) {
+        if self.average.is_empty() {
             self.average.clone_from(&self.params);
         }
     }

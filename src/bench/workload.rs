@@ -61,6 +61,7 @@ impl Workload {
         batch: usize,
     ) -> Result<Self> {
         let plan = Plan::new(model, Purpose::Training(optimizer), batch)?;
+        plan.layout.check_memory()?;
         let mut executor = device.executor(plan.layout.clone());
         let program = executor.compile(&plan)?;
         executor.upload(&State::new(Layout::new(model)?, 1))?;

@@ -11,7 +11,6 @@ use crate::exec::{DataId, Executor, Program, Step, Values};
 use crate::model::{Activation, PoolKind};
 use crate::plan::{Element, Op, Through};
 use crate::rng::Key;
-use crate::state::State;
 
 /// How far an executor's outputs are from the reference's in one case.
 #[derive(Clone, Debug, Serialize)]
@@ -204,7 +203,7 @@ fn metrics(executor: &mut dyn Executor) -> Result<Vec<Named>> {
 }
 
 fn moments(executor: &mut dyn Executor, case: &Case) -> Result<Vec<Named>> {
-    let mut state = State::new(Arc::clone(&case.plan.layout), 0);
+    let mut state = case.state.clone();
     executor.download(&mut state)?;
     let mut moments = Vec::new();
     for p in &case.plan.layout.parameters {

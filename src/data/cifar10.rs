@@ -6,8 +6,8 @@
 use std::fs::File;
 use std::path::Path;
 
+use super::bounded::read_promised;
 use super::dataset::check_labels;
-use super::mnist::read_bounded;
 use super::{DataError, Dataset, Splits};
 
 const SHAPE: [usize; 3] = [32, 32, 3];
@@ -44,23 +44,49 @@ pub fn splits(folder: &Path) -> Result<Splits, DataError> {
 }
 
 fn read(folder: &Path, names: &[String]) -> Result<Dataset, DataError> {
-    let (mut images, mut labels) = (Vec::new(), Vec::new());
+    let mut images = Vec::with_capacity(names.len() * RECORDS * 3 * PLANE);
+    let mut labels = Vec::with_capacity(names.len() * RECORDS);
     for name in names {
         let path = folder.join(name);
-        for record in records(&path)?.chunks_exact(RECORD) {
-            labels.push(record[0]);
-            let planes = &record[1..];
-            images.extend((0..3 * PLANE).map(|i| planes[i % 3 * PLANE + i / 3]));
+        for (label, planes) in records(&path, &contents(&path)?)? {
+            labels.push(label);
+            images.extend(interleaved(planes));
         }
-        check_labels(&path.display().to_string(), CLASSES.len(), &labels)?;
     }
     let source = folder.display().to_string();
     Dataset::new("cifar10", source, SHAPE, CLASSES.len(), images, labels)
         .map(|data| data.with_class_names(CLASSES.map(String::from).to_vec()))
 }
 
+/// The labels and planes in the contents of the file at `path`; they are not copied.
+///
+/// # Errors
+/// [`DataError`], for what is not whole records, or for a label that names no class.
+pub fn records<'a>(
+    path: &Path,
+    bytes: &'a [u8],
+) -> Result<impl Iterator<Item = (u8, &'a [u8])> + use<'a>, DataError> {
+    let (whole, rest) = bytes.as_chunks::<RECORD>();
+    if !rest.is_empty() {
+        let problem = format!(
+            "found {} bytes, expected records of {RECORD}: a file of CIFAR-10's binary version, \
+             unpacked",
+            bytes.len()
+        );
+        return Err(DataError::contents(path, problem));
+    }
+    let labels = whole.iter().map(|record| &record[0]);
+    check_labels(&path.display().to_string(), CLASSES.len(), labels)?;
+    Ok(whole.iter().map(|record| (record[0], &record[1..])))
+}
+
+/// The pixels of an image whose colours lie in planes.
+pub fn interleaved(planes: &[u8]) -> impl Iterator<Item = u8> {
+    (0..3 * PLANE).map(|i| planes[i % 3 * PLANE + i / 3])
+}
+
 /// The bytes of a file, which has one size only.
-fn records(path: &Path) -> Result<Vec<u8>, DataError> {
+fn contents(path: &Path) -> Result<Vec<u8>, DataError> {
     let unreadable = |source| DataError::Read {
         path: path.into(),
         source,
@@ -68,7 +94,7 @@ fn records(path: &Path) -> Result<Vec<u8>, DataError> {
     let expected = RECORD * RECORDS;
     let file = File::open(path).map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?.len();
-    let bytes = read_bounded(file, expected as u64).map_err(unreadable)?;
+    let bytes = read_promised(file, expected as u64).map_err(unreadable)?;
     match bytes {
         Some(bytes) if bytes.len() == expected => Ok(bytes),
         _ => {

@@ -150,16 +150,18 @@ fn check_length(
     }
 }
 
-pub(super) fn check_labels(origin: &str, classes: usize, labels: &[u8]) -> Result<(), DataError> {
-    match labels
-        .iter()
-        .position(|&label| usize::from(label) >= classes)
-    {
+pub(super) fn check_labels<'a>(
+    origin: &str,
+    classes: usize,
+    labels: impl IntoIterator<Item = &'a u8>,
+) -> Result<(), DataError> {
+    let mut labels = labels.into_iter().enumerate();
+    match labels.find(|(_, label)| usize::from(**label) >= classes) {
         None => Ok(()),
-        Some(index) => Err(DataError::LabelRange {
+        Some((index, &label)) => Err(DataError::LabelRange {
             origin: origin.into(),
             index,
-            label: labels[index],
+            label,
             classes,
         }),
     }

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::idx::IdxError;
+use crate::error::one_line;
 
 /// Why a data set could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -239,7 +240,7 @@ impl DataError {
     pub(super) fn contents(path: &Path, problem: impl Into<String>) -> Self {
         Self::Contents {
             path: path.into(),
-            problem: problem.into(),
+            problem: one_line(&problem.into()),
         }
     }
 }

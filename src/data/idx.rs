@@ -17,6 +17,8 @@ pub struct Idx<'a> {
 
 /// The most dimensions that are read.
 const MAX_DIMS: usize = 4;
+/// The longest header.
+pub(super) const MOST_HEADER: usize = header_len(MAX_DIMS);
 /// The type of elements that is read: unsigned bytes.
 const UNSIGNED_BYTE: u8 = 0x08;
 
@@ -25,6 +27,16 @@ impl Idx<'_> {
     pub fn dims(&self) -> &[usize] {
         &self.dims[..self.rank]
     }
+
+    /// The number of bytes before the elements.
+    pub fn header_len(&self) -> usize {
+        header_len(self.rank)
+    }
+}
+
+/// The magic number and the dimensions.
+const fn header_len(rank: usize) -> usize {
+    4 + 4 * rank
 }
 
 /// Why bytes are not an IDX array.
@@ -99,7 +111,7 @@ pub fn parse(bytes: &[u8]) -> Result<Idx<'_>, IdxError> {
     }
     let rank = usize::from(rank);
     let Some((sizes, data)) = rest.split_at_checked(4 * rank) else {
-        return Err(short(4 + 4 * rank, bytes));
+        return Err(short(header_len(rank), bytes));
     };
     let mut dims = [0; MAX_DIMS];
     for (dim, size) in dims.iter_mut().zip(sizes.chunks_exact(4)) {

@@ -1,4 +1,7 @@
 //! Images and labels of one's own in IDX format: a folder with four files named as MNIST's are.
+//!
+//! A file takes no more memory than it has bytes. A packed one is unpacked as far as its IDX header
+//! says, and only if that is no more than gzip can make of so many bytes.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -6,13 +9,11 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::mnist::read_bounded;
+use super::bounded::{MOST_UNPACKED, read_promised};
 use super::{DataError, Dataset, Splits, idx};
 
-/// No packed byte becomes more than this many.
-const MOST_UNPACKED: u64 = 1100;
-/// The longest header: a magic number and four dimensions.
-const HEADER: u64 = 20;
+/// The longest header.
+const HEADER: u64 = idx::MOST_HEADER as u64;
 
 /// An array of bytes read from a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,18 +44,26 @@ pub fn splits(folder: &Path) -> Result<Splits, DataError> {
 /// # Errors
 /// [`DataError::Read`], [`DataError::Gzip`] or [`DataError::Idx`].
 pub fn read_file(path: &Path) -> Result<IdxFile, DataError> {
-    let mut bytes = fs::read(path).map_err(|source| DataError::Read {
+    let bytes = fs::read(path).map_err(|source| DataError::Read {
         path: path.into(),
         source,
     })?;
+    from_bytes(path, bytes)
+}
+
+/// As [`read_file`], from the contents of the file at `path`.
+///
+/// # Errors
+/// [`DataError::Gzip`] or [`DataError::Idx`].
+pub fn from_bytes(path: &Path, mut bytes: Vec<u8>) -> Result<IdxFile, DataError> {
     if bytes.starts_with(&[0x1f, 0x8b]) {
         bytes = unpack(path, &bytes)?;
     }
     let array = idx::parse(&bytes).map_err(|source| bad(path, source))?;
-    Ok(IdxFile {
-        dims: array.dims().into(),
-        data: array.data.into(),
-    })
+    let (dims, header) = (array.dims().into(), array.header_len());
+    // In place: a copy would take the memory twice.
+    bytes.drain(..header);
+    Ok(IdxFile { dims, data: bytes })
 }
 
 /// Whether a file begins as IDX files do, packed or not.
@@ -89,7 +98,7 @@ fn unpack(path: &Path, packed: &[u8]) -> Result<Vec<u8>, DataError> {
         return Err(DataError::contents(path, problem));
     }
     let limit = promised + HEADER;
-    let bytes = read_bounded(MultiGzDecoder::new(packed), limit).map_err(gzip)?;
+    let bytes = read_promised(MultiGzDecoder::new(packed), limit).map_err(gzip)?;
     bytes.ok_or_else(|| DataError::TooLong {
         path: path.into(),
         expected: limit,

@@ -6,11 +6,11 @@
 //! same for all, and only the checksums keep one from being taken for another.
 
 use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
+use super::bounded::read_bounded;
 use super::dataset::check_labels;
 use super::download::Downloader;
 use super::{DataError, Dataset, Event, Sources, Splits, idx, sha256};
@@ -445,13 +445,4 @@ fn too_long(path: &Path, expected: u64) -> DataError {
 /// The most bytes a file of `unpacked` bytes may take when packed: gzip adds a little to noise.
 pub(super) fn packed_limit(unpacked: u64) -> u64 {
     unpacked.saturating_add(unpacked / 1000 + 4096)
-}
-
-/// Everything a reader gives, or nothing if that is more than `limit` bytes.
-pub(super) fn read_bounded(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    let read = reader
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)?;
-    Ok((read as u64 <= limit).then_some(bytes))
 }

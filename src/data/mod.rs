@@ -14,6 +14,7 @@
 //! files of one's own: `folder` with `picture`, `idx_folder`, `cifar10` and `npz`. `prepare` makes
 //! MNIST's digits of pictures, and `sheet` pictures of samples.
 
+pub(crate) mod bounded;
 mod choice;
 pub mod cifar10;
 mod dataset;

@@ -5,21 +5,17 @@
 //! `[n, 1]`. Packed (`savez_compressed`) or not makes no difference.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use npyz::{DType, NpyHeader, Order, TypeChar};
 use zip::ZipArchive;
 
-use super::mnist::read_bounded;
+use super::bounded::{MOST_UNPACKED, read_promised};
 use super::{DataError, Dataset, Splits};
 
 /// The longest header: NumPy reads no longer one either.
 const MOST_HEADER: usize = 10_000;
-/// No packed byte becomes more than this many.
-const MOST_UNPACKED: u64 = 1100;
-
-type Archive = ZipArchive<BufReader<File>>;
 
 /// Reads a file. There are as many classes as the largest label says.
 ///
@@ -32,12 +28,25 @@ pub fn splits(path: &Path) -> Result<Splits, DataError> {
         path: path.into(),
         source,
     })?;
-    let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| {
-        bad(
-            path,
-            &format!("not a good .npz file: {error}; get it again"),
-        )
+    from_reader(path, BufReader::new(file))
+}
+
+/// As [`splits`], from the contents of the file at `path`.
+///
+/// # Errors
+/// As [`splits`].
+pub fn from_reader(path: &Path, mut file: impl Read + Seek) -> Result<Splits, DataError> {
+    let length = file
+        .seek(SeekFrom::End(0))
+        .map_err(|source| DataError::Read {
+            path: path.into(),
+            source,
+        })?;
+    let zip = ZipArchive::new(file).map_err(|error| {
+        DataError::contents(path, format!("not a good .npz file: {error}; get it again"))
     })?;
+    let left = length.saturating_mul(MOST_UNPACKED);
+    let mut archive = Archive { zip, left };
     let mut train = read(path, &mut archive, "x_train", "y_train")?;
     let mut test = read(path, &mut archive, "x_test", "y_test")?;
     let classes = train.classes.max(test.classes);
@@ -45,8 +54,11 @@ pub fn splits(path: &Path) -> Result<Splits, DataError> {
     Ok(Splits { train, test })
 }
 
-fn bad(path: &Path, problem: &str) -> DataError {
-    DataError::contents(path, problem.replace('\n', " "))
+struct Archive<R> {
+    zip: ZipArchive<R>,
+    /// How many bytes the rest of the file can hold: what its directory says of packed sizes may be
+    /// wrong, and two arrays may be said to lie in the same place.
+    left: u64,
 }
 
 /// An array, its elements still as they lie in the file.
@@ -61,7 +73,7 @@ struct Array {
 
 fn read(
     path: &Path,
-    archive: &mut Archive,
+    archive: &mut Archive<impl Read + Seek>,
     images: &'static str,
     labels: &'static str,
 ) -> Result<Dataset, DataError> {
@@ -76,7 +88,7 @@ fn read(
             "{}: expected elements of uint8, brightness from 0 to 255",
             images.name
         );
-        return Err(bad(path, &problem));
+        return Err(DataError::contents(path, problem));
     }
     let labels = array(path, archive, labels)?;
     let samples = images.shape[0];
@@ -101,7 +113,7 @@ fn shape_error(path: &Path, array: &Array, expected: &str) -> DataError {
         "{} has shape {:?}: expected {expected}",
         array.name, array.shape
     );
-    bad(path, &problem)
+    DataError::contents(path, problem)
 }
 
 /// Labels, whatever integers they are.
@@ -111,22 +123,20 @@ fn integers(path: &Path, array: &Array) -> Result<Vec<u8>, DataError> {
             "{}: expected integers, the number of each image's class",
             array.name
         );
-        return Err(bad(path, &problem));
+        return Err(DataError::contents(path, problem));
     }
     let label = |(index, bytes): (usize, &[u8])| {
-        let mut bytes = bytes.to_vec();
-        if array.big_endian {
-            bytes.reverse();
-        }
+        let low = if array.big_endian { array.item - 1 } else { 0 };
         // An i1 with the first bit set is negative; longer ones have other bytes set.
-        let negative = array.kind == TypeChar::Int && array.item == 1 && bytes[0] > 127;
-        match bytes[1..].iter().any(|&byte| byte != 0) || negative {
-            false => Ok(bytes[0]),
+        let negative = array.kind == TypeChar::Int && array.item == 1 && bytes[low] > 127;
+        let mut others = bytes.iter().enumerate().filter(|(at, _)| *at != low);
+        match negative || others.any(|(_, &byte)| byte != 0) {
+            false => Ok(bytes[low]),
             true => {
                 let name = array.name;
                 let problem =
                     format!("{name}: label {index} is not from 0 to 255, use other numbers");
-                Err(bad(path, &problem))
+                Err(DataError::contents(path, problem))
             }
         }
     };
@@ -139,26 +149,34 @@ fn integers(path: &Path, array: &Array) -> Result<Vec<u8>, DataError> {
 }
 
 /// Reads one array; sizes are checked before memory is taken for them.
-fn array(path: &Path, archive: &mut Archive, name: &'static str) -> Result<Array, DataError> {
-    let problem = |what: &dyn std::fmt::Display| bad(path, &format!("{name}: {what}"));
-    let entry = archive.by_name(&format!("{name}.npy")).map_err(|error| {
-        problem(&format!(
-            "{error}; expected the arrays x_train, y_train, x_test and y_test"
-        ))
-    })?;
+fn array(
+    path: &Path,
+    archive: &mut Archive<impl Read + Seek>,
+    name: &'static str,
+) -> Result<Array, DataError> {
+    let problem =
+        |what: &dyn std::fmt::Display| DataError::contents(path, format!("{name}: {what}"));
+    let entry = archive
+        .zip
+        .by_name(&format!("{name}.npy"))
+        .map_err(|error| {
+            problem(&format!(
+                "{error}; expected the arrays x_train, y_train, x_test and y_test"
+            ))
+        })?;
     let size = entry.size();
-    if size > entry.compressed_size().saturating_mul(MOST_UNPACKED) {
-        let packed = entry.compressed_size();
-        let what = format!("{size} bytes are promised, more than {packed} packed ones can hold");
+    let Some(left) = archive.left.checked_sub(size) else {
+        let what = format!("{size} bytes are promised, more than the file can hold; get it again");
         return Err(problem(&what));
-    }
-    let bytes = read_bounded(entry, size)
+    };
+    archive.left = left;
+    let mut bytes = read_promised(entry, size)
         .map_err(|error| problem(&format!("cannot be unpacked: {error}; get the file again")))?
         .ok_or_else(|| problem(&"it is longer than the file says; get it again"))?;
     let text = header(&bytes).map_err(|what| problem(&what))?;
-    let mut bytes = bytes;
-    let elements = bytes.split_off(text);
-    let described = NpyHeader::from_reader(&bytes[..]).map_err(|error| problem(&error))?;
+    let described = NpyHeader::from_reader(&bytes[..text]).map_err(|error| problem(&error))?;
+    // In place: a copy would take the memory twice.
+    bytes.drain(..text);
     let DType::Plain(kind) = described.dtype() else {
         return Err(problem(&"expected an array of plain numbers"));
     };
@@ -168,7 +186,7 @@ fn array(path: &Path, archive: &mut Archive, name: &'static str) -> Result<Array
     let item = kind.num_bytes().filter(|&item| item > 0);
     let length = |shape: &[usize]| shape.iter().try_fold(item?, |n, &dim| n.checked_mul(dim));
     match (shape, item) {
-        (Some(shape), Some(item)) if length(&shape) == Some(elements.len()) => {
+        (Some(shape), Some(item)) if length(&shape) == Some(bytes.len()) => {
             if described.order() == Order::Fortran && shape.len() > 1 {
                 return Err(problem(
                     &"stored in Fortran order: expected C order, as np.ascontiguousarray makes it",
@@ -179,7 +197,7 @@ fn array(path: &Path, archive: &mut Archive, name: &'static str) -> Result<Array
                 kind: kind.type_char(),
                 item,
                 big_endian: kind.to_string().starts_with('>'),
-                bytes: elements,
+                bytes,
                 shape,
             })
         }
@@ -187,7 +205,7 @@ fn array(path: &Path, archive: &mut Archive, name: &'static str) -> Result<Array
             "its header promises {:?} elements of {} bytes, found {} bytes; get the file again",
             described.shape(),
             item.unwrap_or(0),
-            elements.len()
+            bytes.len()
         ))),
     }
 }

@@ -1,8 +1,15 @@
 //! Pictures: PNG and JPEG files of any size, read and brought to a model's size.
 //!
 //! A picture is turned as its EXIF data say, what is transparent becomes white, and sixteen bits
-//! become eight. Sizes in a file's header are checked before memory is taken for the pixels.
+//! become eight.
+//!
+//! Sizes in a file's header are checked before memory is taken for the pixels: no more than 2^27 of
+//! them, no more than 65,535 a side, and no more than a file of so many bytes can hold. Reading takes
+//! at most [`BYTES_PER_PIXEL`] for each, beside the file itself and what its format takes for colour
+//! profiles and EXIF data, which is at most twice the file's size. Scaling takes as much for each
+//! pixel of the picture's width and the new height.
 
+use std::fmt::Display;
 use std::fs;
 use std::io::{Cursor, Write as _};
 use std::path::Path;
@@ -12,12 +19,20 @@ use image::imageops::FilterType;
 use image::{DynamicImage, ImageDecoder, ImageFormat, Limits, Rgb, RgbImage, Rgba};
 
 use super::DataError;
+use super::bounded::MOST_UNPACKED;
 use crate::disk::File;
 
 /// The most pixels in a picture: more than any camera's.
-const MOST_PIXELS: u64 = 1 << 27;
-/// No packed byte of a PNG becomes more than this many bytes of pixels.
-const MOST_UNPACKED: u64 = 1100;
+pub const MOST_PIXELS: u64 = 1 << 27;
+/// The most pixels in a row or a column; JPEG knows no more either.
+const MOST_SIDE: u32 = 65_535;
+/// The most memory that a pixel takes while a picture is read: four channels of sixteen bits, and
+/// once more when the picture is turned.
+pub const BYTES_PER_PIXEL: u64 = 16;
+/// No byte of a JPEG becomes more pixels than this: a block of 8x8 pixels takes at least one bit.
+const MOST_JPEG_PIXELS: u64 = 8 * 64;
+/// What a decoder may take whatever the size of its file.
+const SMALL: u64 = 1 << 16;
 
 /// A picture in memory, in colour.
 pub struct Picture(pub(super) RgbImage);
@@ -32,26 +47,23 @@ impl Picture {
             path: path.into(),
             source,
         })?;
-        let decoded = match image::guess_format(&bytes).ok() {
-            Some(ImageFormat::Png) => {
-                let packed = Some(bytes.len() as u64);
-                PngDecoder::with_limits(Cursor::new(&bytes), Limits::default())
-                    .map_err(|error| bad(path, &error))
-                    .and_then(|decoder| decode(path, decoder, packed))
-            }
-            Some(ImageFormat::Jpeg) if !ends_well(&bytes) => Err(DataError::contents(
-                path,
-                "not a whole picture: the JPEG file has no end; get it again",
-            )),
-            Some(ImageFormat::Jpeg) => JpegDecoder::new(Cursor::new(&bytes))
-                .map_err(|error| bad(path, &error))
-                .and_then(|decoder| decode(path, decoder, None)),
+        Self::from_bytes(path, &bytes)
+    }
+
+    /// As [`Picture::read`], from the contents of the file at `path`.
+    ///
+    /// # Errors
+    /// [`DataError::Contents`]
+    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
+        let decoded = match image::guess_format(bytes).ok() {
+            Some(ImageFormat::Png) => png(path, bytes),
+            Some(ImageFormat::Jpeg) => jpeg(path, bytes),
             _ => Err(DataError::contents(
                 path,
                 "not a picture this program reads: expected a PNG or JPEG file",
             )),
         };
-        decoded.map(|image| Self(on_white(&image)))
+        decoded.map(|image| Self(on_white(image)))
     }
 
     /// Width and height in pixels.
@@ -110,26 +122,50 @@ pub(super) fn grey(image: &RgbImage) -> Vec<u8> {
     image.pixels().map(brightness).collect()
 }
 
-fn decode(
-    path: &Path,
-    mut decoder: impl ImageDecoder,
-    packed: Option<u64>,
-) -> Result<DynamicImage, DataError> {
+fn png(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
+    let mut header = png::Decoder::new(Cursor::new(bytes));
+    let info = header.read_header_info().map_err(|e| bad(path, &e))?;
+    let packed_bits = 8 * bytes.len() as u64;
+    let possible = packed_bits * MOST_UNPACKED / info.bits_per_pixel() as u64;
+    let pixels = check_size(path, [info.width, info.height], possible)?;
+    let mut limits = Limits::default();
+    // For a row of pixels, and for profiles, which may be packed as well.
+    limits.max_alloc = Some(BYTES_PER_PIXEL * pixels + 2 * bytes.len() as u64 + SMALL);
+    let decoder = PngDecoder::with_limits(Cursor::new(bytes), limits).map_err(|e| bad(path, &e))?;
+    decode(path, decoder)
+}
+
+fn jpeg(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
+    if !ends_well(bytes) {
+        return Err(DataError::contents(
+            path,
+            "not a whole picture: the JPEG file has no end; get it again",
+        ));
+    }
+    let decoder = JpegDecoder::new(Cursor::new(bytes)).map_err(|e| bad(path, &e))?;
     let (width, height) = decoder.dimensions();
+    check_size(path, [width, height], MOST_JPEG_PIXELS * bytes.len() as u64)?;
+    decode(path, decoder)
+}
+
+/// The number of pixels, which can be no more than those that so many bytes can hold.
+fn check_size(path: &Path, [width, height]: [u32; 2], possible: u64) -> Result<u64, DataError> {
     let pixels = u64::from(width) * u64::from(height);
-    let unpacked = decoder.total_bytes();
-    if pixels == 0 || pixels > MOST_PIXELS {
-        let problem = format!("its header promises {width}x{height} pixels: expected at most 2^27");
-        return Err(DataError::contents(path, problem));
-    }
-    if packed.is_some_and(|packed| packed.saturating_mul(MOST_UNPACKED) < unpacked) {
-        let problem = format!(
-            "its header promises {width}x{height} pixels, more than its bytes can hold; get it again"
-        );
-        return Err(DataError::contents(path, problem));
-    }
-    let orientation = decoder.orientation().map_err(|error| bad(path, &error))?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| bad(path, &error))?;
+    let problem = match pixels {
+        0 => ": expected at least one",
+        _ if pixels > MOST_PIXELS || width.max(height) > MOST_SIDE => {
+            ": expected at most 2^27, and 65535 a side"
+        }
+        _ if pixels > possible => ", more than its bytes can hold; get it again",
+        _ => return Ok(pixels),
+    };
+    let problem = format!("its header promises {width}x{height} pixels{problem}");
+    Err(DataError::contents(path, problem))
+}
+
+fn decode(path: &Path, mut decoder: impl ImageDecoder) -> Result<DynamicImage, DataError> {
+    let orientation = decoder.orientation().map_err(|e| bad(path, &e))?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| bad(path, &e))?;
     image.apply_orientation(orientation);
     Ok(image)
 }
@@ -141,19 +177,18 @@ fn ends_well(bytes: &[u8]) -> bool {
     matches!((last(0xda), last(0xd9)), (Some(scan), Some(end)) if scan < end)
 }
 
-fn bad(path: &Path, error: &image::ImageError) -> DataError {
-    let reason = error.to_string().replace('\n', " ");
+fn bad(path: &Path, error: &dyn Display) -> DataError {
     let problem =
-        format!("not a whole picture: {reason}; expected a PNG or JPEG file, get it again");
+        format!("not a whole picture: {error}; expected a PNG or JPEG file, get it again");
     DataError::contents(path, problem)
 }
 
 /// Without transparency, with eight bits to a channel.
-fn on_white(image: &DynamicImage) -> RgbImage {
+fn on_white(image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
-        return image.to_rgb8();
+        return image.into_rgb8();
     }
-    let image = image.to_rgba8();
+    let image = image.into_rgba8();
     RgbImage::from_fn(image.width(), image.height(), |x, y| {
         let Rgba([r, g, b, alpha]) = *image.get_pixel(x, y);
         let mix = |channel: u8| {

@@ -277,7 +277,9 @@ impl<K: Kernels> Executor for HostExecutor<K> {
             self.params[i].copy_from_slice(&state.params[p.range()]);
             self.moments[i].m.copy_from_slice(&state.m[p.range()]);
             self.moments[i].v.copy_from_slice(&state.v[p.range()]);
-            (self.moments[i].average).copy_from_slice(&state.average[p.range()]);
+            if let Some(average) = state.average.get(p.range()) {
+                self.moments[i].average.copy_from_slice(average);
+            }
         }
         Ok(())
     }
@@ -287,7 +289,9 @@ impl<K: Kernels> Executor for HostExecutor<K> {
             state.params[p.range()].copy_from_slice(&self.params[i]);
             state.m[p.range()].copy_from_slice(&self.moments[i].m);
             state.v[p.range()].copy_from_slice(&self.moments[i].v);
-            state.average[p.range()].copy_from_slice(&self.moments[i].average);
+            if let Some(average) = state.average.get_mut(p.range()) {
+                average.copy_from_slice(&self.moments[i].average);
+            }
         }
         Ok(())
     }

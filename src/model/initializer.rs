@@ -74,6 +74,19 @@ impl Initializer {
             Self::Ones => vec![1.0; n],
         }
     }
+
+    /// Checks the numbers.
+    ///
+    /// # Errors
+    /// A constant that is not finite.
+    pub fn check(self) -> Result<(), String> {
+        match self {
+            Self::Constant(value) if !value.is_finite() => Err(format!(
+                "initializer with constant = {value}: expected a finite number"
+            )),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn fans(shape: &[usize]) -> (f64, f64) {

@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Layer, Loss, PRESETS, ParameterSpec, preset};
-use crate::error::{Error, Result};
+use crate::data::bounded::read_text;
+use crate::error::{self, Error, Result};
 use crate::shape::dims;
 
 /// A model: the shape of its input and its layers, one after the other.
@@ -112,7 +113,7 @@ impl Sequential {
     /// # Errors
     /// As [`Sequential::from_toml`], with the file's name; or the file cannot be read.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path)
+        let text = read_text(path)
             .map_err(|e| Error::file(path, format!("cannot read the model file: {e}")))?;
         Self::from_toml(&text).map_err(|e| match e {
             Error::Model { message, .. } => Error::file(path, message),
@@ -145,7 +146,8 @@ impl Sequential {
     /// Every layer with its name and shapes.
     ///
     /// # Errors
-    /// The first layer that cannot take its input, a name that occurs twice, or a size of zero.
+    /// The first layer that cannot take its input, a name that occurs twice, or a size of zero or
+    /// beyond any index.
     pub fn resolve(&self) -> Result<Vec<ResolvedLayer<'_>>> {
         if self.input_shape.contains(&0) || self.layers.is_empty() {
             return Err(self.error(format!(
@@ -154,7 +156,11 @@ impl Sequential {
                 self.layers.len()
             )));
         }
+        if self.name.contains(char::is_control) {
+            return Err(self.error("expected a name without control characters".into()));
+        }
         let checked = self.loss.check();
+        let checked = checked.and_then(|()| check_size(&self.input_shape));
         checked.map_err(|message| self.error(message))?;
         let mut names = Names::default();
         let mut shape = self.input_shape.to_vec();
@@ -168,9 +174,10 @@ impl Sequential {
                 .map_err(|message| Error::layer(&name, message))?;
             check_size(&output).map_err(|message| Error::layer(&name, message))?;
             for parameter in spec.parameters(&shape) {
-                let regularizer = parameter.regularizer.check();
-                regularizer.map_err(|message| Error::layer(&name, message))?;
-                check_size(&parameter.shape).map_err(|message| Error::layer(&name, message))?;
+                let numbers = (parameter.regularizer.check())
+                    .and_then(|()| parameter.initializer.check())
+                    .and_then(|()| check_size(&parameter.shape));
+                numbers.map_err(|message| Error::layer(&name, message))?;
             }
             let input = std::mem::replace(&mut shape, output.clone());
             resolved.push(ResolvedLayer {
@@ -203,7 +210,7 @@ impl Sequential {
 
     pub(crate) fn error(&self, message: String) -> Error {
         Error::Model {
-            model: self.name.clone(),
+            model: error::one_line(&self.name),
             message,
         }
     }
@@ -253,8 +260,10 @@ impl Names {
     fn name(&mut self, kind: &'static str, given: Option<&str>) -> Result<String, String> {
         let name = match given {
             Some("") => return Err("a layer's name is empty".into()),
-            Some(name) if name.contains('/') => {
-                return Err(format!("layer name `{name}` must not contain `/`"));
+            Some(name) if name.contains('/') || name.contains(char::is_control) => {
+                return Err(format!(
+                    "layer name {name:?} must not contain `/` or control characters"
+                ));
             }
             Some(name) => name.to_owned(),
             None => {
@@ -291,7 +300,7 @@ fn snake_case(kind: &str) -> String {
 
 /// A TOML error as one line: its place and its message.
 fn one_line(error: &toml::de::Error, text: &str) -> String {
-    let message = error.message().replace('\n', "; ");
+    let message = error::one_line(error.message());
     match error.span() {
         Some(span) => {
             let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
@@ -309,6 +318,7 @@ mod tests {
         Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, MaxPooling2D,
         Regularizer, Rescaling, SpatialDropout2D, ZeroPadding2D,
     };
+    use crate::shape::Padding;
 
     #[test]
     fn names_follow_keras() {
@@ -366,7 +376,7 @@ mod tests {
                 .to_string()
                 .contains("Flatten")
         );
-        let huge = Sequential::new([1 << 20, 1 << 20, 1 << 20]).add(Flatten::new());
+        let huge = Sequential::new([1 << 32, 1 << 32, 3]).add(GlobalMaxPooling2D::new());
         assert!(huge.resolve().unwrap_err().to_string().contains("2^31"));
         let twice = Sequential::new([2, 2, 1])
             .add(Flatten::new().name("a"))
@@ -430,5 +440,8 @@ mod tests {
         assert_refused(negative, "l2 = -1");
         let huge = ZeroPadding2D::new([usize::MAX, 0]);
         assert_refused(huge, "2^31");
+        let pool = |size: usize| MaxPooling2D::new(size).padding(Padding::Same);
+        assert_refused(pool(1 << 32), "too large");
+        assert_refused(pool(2).strides(1 << 40), "too large");
     }
 }

@@ -14,9 +14,9 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::tensors::{floats, le_bytes};
+use super::tensors::{floats, le_bytes, parse};
 use crate::disk;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 use crate::model::Sequential;
 use crate::state::{Layout, State, hex};
 use crate::train::callbacks::Memory;
@@ -94,6 +94,12 @@ struct Header {
     memories: Vec<(String, serde_json::Value)>,
 }
 
+/// What a header of any format says.
+#[derive(Default, Deserialize)]
+struct Versioned {
+    format: Option<u32>,
+}
+
 impl Checkpoint {
     /// Reads the file.
     ///
@@ -106,40 +112,68 @@ impl Checkpoint {
         Self::from_bytes(&bytes).map_err(|message| Error::file(path, message))
     }
 
-    fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
-        let broken = |e| format!("not a whole safetensors file: {e}");
-        let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
-        let metadata = metadata.metadata().clone().unwrap_or_default();
-        let entry = |key: &str| {
-            metadata
-                .get(key)
-                .ok_or("not a checkpoint: it lacks its metadata")
-        };
-        let (header, sha256) = (entry("checkpoint")?, entry("sha256")?);
-        let mut data: Vec<(String, &[u8])> = (tensors.iter())
-            .map(|(name, view)| (name.to_owned(), view.data()))
-            .collect();
-        data.sort();
-        if digest(
-            header,
-            data.iter().map(|(name, data)| (name.as_str(), *data)),
-        ) != *sha256
-        {
+    /// As [`Checkpoint::load`], from the contents of the file. Beside the file's bytes only the
+    /// arrays take memory, each as much as in the file.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::load`].
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let sealed = Sealed::parse(bytes)?;
+        if sealed.digest() != sealed.sha256 {
             return Err("the checkpoint changed since it was written: its digest differs".into());
         }
-        let format = serde_json::from_str::<serde_json::Value>(header)
-            .ok()
-            .and_then(|value| value.get("format").cloned());
-        if format != Some(FORMAT.into()) {
+        sealed.header()?.into_checkpoint(&sealed.tensors)
+    }
+}
+
+/// The digest that a checkpoint of these contents must bear.
+///
+/// # Errors
+/// They are no checkpoint's.
+pub fn digest_of(bytes: &[u8]) -> Result<String, String> {
+    Sealed::parse(bytes).map(|sealed| sealed.digest())
+}
+
+/// The parts of a file, not yet looked into.
+struct Sealed<'a> {
+    header: String,
+    sha256: String,
+    tensors: SafeTensors<'a>,
+}
+
+impl<'a> Sealed<'a> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+        let (tensors, mut metadata) = parse(bytes)?;
+        let mut entry = |key: &str| {
+            metadata
+                .remove(key)
+                .ok_or("not a checkpoint: it lacks its metadata")
+        };
+        Ok(Self {
+            header: entry("checkpoint")?,
+            sha256: entry("sha256")?,
+            tensors,
+        })
+    }
+
+    fn digest(&self) -> String {
+        let mut data: Vec<(&str, &[u8])> = (self.tensors.iter())
+            .map(|(name, view)| (name, view.data()))
+            .collect();
+        data.sort_unstable();
+        digest(&self.header, data.into_iter())
+    }
+
+    fn header(&self) -> Result<Header, String> {
+        let Versioned { format } = serde_json::from_str(&self.header).unwrap_or_default();
+        if format != Some(FORMAT) {
             return Err(format!(
                 "a checkpoint of another format: expected {FORMAT}, found {}",
-                format.unwrap_or_default()
+                format.map_or("none".into(), |format| format.to_string())
             ));
         }
-        let header: Header = serde_json::from_str(header)
-            .map_err(|e| format!("its metadata cannot be understood: {e}"))?;
-        header.into_checkpoint(&tensors)
+        serde_json::from_str(&self.header)
+            .map_err(|e| one_line(&format!("its metadata cannot be understood: {e}")))
     }
 }
 
@@ -164,14 +198,14 @@ impl Header {
             let prefix = format!("memory/{i}/");
             let arrays = (tensors.names().into_iter())
                 .filter_map(|tensor| Some((tensor.strip_prefix(&prefix)?, tensor)))
-                .map(|(array, tensor)| Ok((array.to_owned(), floats(tensors, tensor)?)))
+                .map(|(array, tensor)| Ok((array.to_owned(), floats(tensors, tensor)?.collect())))
                 .collect::<Result<_, String>>()?;
             memories.push((name, Memory { values, arrays }));
         }
         let arena = |name| {
             let values = floats(tensors, name)?;
             match values.len() == layout.len {
-                true => Ok(values),
+                true => Ok(values.collect()),
                 false => Err(format!(
                     "`{name}` has {} values, and the model needs {}",
                     values.len(),
@@ -185,7 +219,7 @@ impl Header {
             v: arena("v")?,
             average: match self.subject.options.optimizer.ema_momentum {
                 Some(_) => arena("average")?,
-                None => vec![0.0; layout.len],
+                None => Vec::new(),
             },
             step: self.step,
             layout: Arc::clone(&layout),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CallbackRecord;
 use crate::data::{Choice, Splits};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 use crate::exec::Description;
 use crate::model::Sequential;
 use crate::train::Options;
@@ -27,6 +27,18 @@ pub struct Config {
     pub device: DeviceRecord,
     /// What it trained.
     pub model: Sequential,
+}
+
+impl Config {
+    /// Reads the settings from the text of `config.toml`.
+    ///
+    /// # Errors
+    /// What cannot be understood, in one line.
+    pub fn from_toml(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|e: toml::de::Error| {
+            format!("not the settings of a run: {}", one_line(e.message()))
+        })
+    }
 }
 
 /// The data sets of a run.

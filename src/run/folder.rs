@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Config, weights};
+use crate::data::bounded::read_text;
 use crate::disk::{self, File};
 use crate::error::{Error, Result};
 use crate::model::Sequential;
@@ -163,12 +164,9 @@ impl RunFolder {
     /// The file is missing, or does not hold them.
     pub fn config(&self) -> Result<Config> {
         let path = self.config_path();
-        let text = fs::read_to_string(&path)
+        let text = read_text(&path)
             .map_err(|e| Error::file(&path, format!("cannot read the run's settings: {e}")))?;
-        toml::from_str(&text).map_err(|e: toml::de::Error| {
-            let message = e.message().replace('\n', "; ");
-            Error::file(&path, format!("not the settings of a run: {message}"))
-        })
+        Config::from_toml(&text).map_err(|message| Error::file(&path, message))
     }
 
     /// Writes what the run came to, as `result.json`.

@@ -1,17 +1,48 @@
 //! Floats in safetensors files: little-endian, whatever the machine.
 
-use safetensors::{Dtype, SafeTensors};
+use std::collections::HashMap;
+
+use safetensors::{Dtype, SafeTensorError, SafeTensors};
+
+use crate::error::one_line;
+
+/// The longest header that is read. Its text, of a model and a history, is many times as large in
+/// memory, where the tensors behind it are no larger than in the file.
+const MOST_HEADER: u64 = 16 << 20;
 
 /// Floats as the bytes of a tensor.
 pub fn le_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-/// The floats of a tensor.
+/// The tensors of a file and its metadata. The tensors' bytes are not copied.
+///
+/// # Errors
+/// The bytes are no whole safetensors file, or its header is longer than any of this program.
+pub fn parse(bytes: &[u8]) -> Result<(SafeTensors<'_>, HashMap<String, String>), String> {
+    let broken = |e: SafeTensorError| one_line(&format!("not a whole safetensors file: {e}"));
+    if let Some(&length) = bytes.first_chunk()
+        && u64::from_le_bytes(length) > MOST_HEADER
+    {
+        let found = u64::from_le_bytes(length);
+        return Err(format!(
+            "not a whole safetensors file: its header takes {found} bytes, expected at most {MOST_HEADER}"
+        ));
+    }
+    let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
+    let metadata = metadata.metadata().clone().unwrap_or_default();
+    Ok((tensors, metadata))
+}
+
+/// The floats of a tensor, one after the other.
 ///
 /// # Errors
 /// There is no such tensor, or it holds something else.
-pub fn floats(tensors: &SafeTensors<'_>, name: &str) -> Result<Vec<f32>, String> {
+pub fn floats<'a>(
+    tensors: &SafeTensors<'a>,
+    name: &str,
+) -> Result<impl ExactSizeIterator<Item = f32> + use<'a>, String> {
     let tensor = tensors
         .tensor(name)
         .map_err(|_| format!("lacks the tensor `{name}`"))?;
@@ -21,8 +52,6 @@ pub fn floats(tensors: &SafeTensors<'_>, name: &str) -> Result<Vec<f32>, String>
             tensor.dtype()
         ));
     }
-    let bytes = tensor.data().chunks_exact(4);
-    Ok(bytes
-        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-        .collect())
+    let (bytes, _) = tensor.data().as_chunks();
+    Ok(bytes.iter().map(|&bytes| f32::from_le_bytes(bytes)))
 }

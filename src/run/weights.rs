@@ -7,14 +7,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::tensors::{floats, le_bytes};
+use super::tensors::{floats, le_bytes, parse};
+use crate::data::bounded::MOST_TEXT;
 use crate::disk;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 use crate::model::Sequential;
 use crate::shape::dims;
 use crate::state::{Layout, State};
@@ -50,7 +50,7 @@ pub fn save(path: &Path, model: &Sequential, state: &State) -> Result<()> {
 pub fn load(path: &Path) -> Result<(Sequential, State)> {
     let bytes =
         fs::read(path).map_err(|e| Error::file(path, format!("cannot read the weights: {e}")))?;
-    from_bytes(&bytes).map_err(|message| Error::file(path, message))
+    from_bytes(bytes).map_err(|message| Error::file(path, message))
 }
 
 fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
@@ -77,20 +77,36 @@ fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
         .map_err(|e| e.to_string())
 }
 
-fn from_bytes(bytes: &[u8]) -> Result<(Sequential, State), String> {
-    let broken = |e| format!("not a whole safetensors file: {e}");
-    let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
-    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
-    let header = (metadata.metadata().as_ref())
-        .and_then(|m| m.get(KEY))
+/// As [`load`], from the contents of the file. Its size and its tensors' are checked before memory
+/// is taken: beside the file's bytes only the weights take any, and the moments when those are gone.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), String> {
+    let (tensors, metadata) = parse(&bytes)?;
+    let header = (metadata.get(KEY))
         .ok_or_else(|| format!("holds no model: expected the metadata `{KEY}`"))?;
+    if header.len() as u64 > MOST_TEXT {
+        return Err(format!("its metadata `{KEY}` is longer than 1 MiB"));
+    }
     let header: Header = toml::from_str(header).map_err(|e| {
-        let message = e.message().replace('\n', "; ");
-        format!("its metadata `{KEY}` cannot be understood: {message}")
+        format!(
+            "its metadata `{KEY}` cannot be understood: {}",
+            one_line(e.message())
+        )
     })?;
     let layout = Layout::new(&header.model).map_err(|e| e.to_string())?;
     check(&tensors, &layout)?;
-    let state = fill(&tensors, layout, header.step)?;
+    let params = fill(&tensors, &layout)?;
+    drop(bytes);
+    let state = State {
+        m: vec![0.0; layout.len],
+        v: vec![0.0; layout.len],
+        average: Vec::new(),
+        params,
+        step: header.step,
+        layout,
+    };
     if state.weights_hash() != header.weights_hash {
         return Err("the weights changed since they were written: their hash differs".into());
     }
@@ -122,20 +138,16 @@ fn check(tensors: &SafeTensors<'_>, layout: &Layout) -> Result<(), String> {
     Ok(())
 }
 
-fn fill(tensors: &SafeTensors<'_>, layout: Arc<Layout>, step: u64) -> Result<State, String> {
-    let zeros = vec![0.0f32; layout.len];
-    let mut params = zeros.clone();
+fn fill(tensors: &SafeTensors<'_>, layout: &Layout) -> Result<Vec<f32>, String> {
+    let mut params = vec![0.0; layout.len];
     for p in &layout.parameters {
-        params[p.range()].copy_from_slice(&floats(tensors, &p.name)?);
+        let values = floats(tensors, &p.name)?;
+        params[p.range()]
+            .iter_mut()
+            .zip(values)
+            .for_each(|(to, value)| *to = value);
     }
-    Ok(State {
-        m: zeros.clone(),
-        v: zeros.clone(),
-        average: zeros,
-        params,
-        step,
-        layout,
-    })
+    Ok(params)
 }
 
 #[cfg(test)]
@@ -173,7 +185,9 @@ mod tests {
     fn every_truncation_is_refused_in_one_line() {
         let bytes = to_bytes(&model(), &state(&model())).unwrap();
         for length in 0..bytes.len() {
-            let message = from_bytes(&bytes[..length]).map(|_| ()).unwrap_err();
+            let message = from_bytes(bytes[..length].to_vec())
+                .map(|_| ())
+                .unwrap_err();
             assert!(!message.contains('\n'), "{length}: {message}");
         }
     }
@@ -184,7 +198,7 @@ mod tests {
         for i in bytes.len() - 60..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[i] ^= 0x40;
-            assert!(from_bytes(&flipped).is_err(), "byte {i}");
+            assert!(from_bytes(flipped).is_err(), "byte {i}");
         }
     }
 
@@ -195,7 +209,7 @@ mod tests {
             for bit in [0x01, 0x20, 0x80] {
                 let mut flipped = bytes.clone();
                 flipped[i] ^= bit;
-                let _ = from_bytes(&flipped);
+                let _ = from_bytes(flipped);
             }
         }
     }
@@ -206,7 +220,7 @@ mod tests {
             .add(Flatten::new())
             .add(Dense::new(3).name("head"));
         let bytes = to_bytes(&other, &state(&model())).unwrap();
-        let message = from_bytes(&bytes).map(|_| ()).unwrap_err();
+        let message = from_bytes(bytes).map(|_| ()).unwrap_err();
         assert_eq!(
             message,
             "weights `head/kernel`: expected F32 6x3, found F32 4x3"

@@ -50,7 +50,9 @@ impl Trainer {
     /// no room, or a device that fails.
     pub fn new(model: Sequential, device: &Opened, options: Options) -> Result<Self> {
         options.check()?;
-        let executor = device.executor(Layout::new(&model)?);
+        let layout = Layout::new(&model)?;
+        layout.check_memory()?;
+        let executor = device.executor(layout);
         Self::with_executor(model, executor, options)
     }
 }
@@ -68,6 +70,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         if let Some(weights) = options.class_weights(training.classes)? {
             training.weigh_classes(&weights)?;
         }
+        training.layout.check_memory()?;
         let state = State::new(Arc::clone(&training.layout), options.seed);
         let mut trainer = Self {
             model,

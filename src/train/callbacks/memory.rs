@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Callback;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 
 /// What a callback has to remember to go on identically in another process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,8 +33,10 @@ impl Memory {
     /// # Errors
     /// They are not those of the callback `name`.
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
-        T::deserialize(&self.values)
-            .map_err(|e| Error::Argument(format!("not the state of a callback `{name}`: {e}")))
+        T::deserialize(&self.values).map_err(|e| {
+            let reason = one_line(&e.to_string());
+            Error::Argument(format!("not the state of a callback `{name}`: {reason}"))
+        })
     }
 }
 
@@ -55,7 +57,8 @@ pub fn restore(callbacks: &mut [&mut dyn Callback], memories: &[(String, Memory)
     for (name, memory) in memories {
         let callback = rest.find(|c| c.name() == name).ok_or_else(|| {
             Error::Argument(format!(
-                "the run had the callback {name}, which is missing or in another place now"
+                "the run had the callback {}, which is missing or in another place now",
+                one_line(name)
             ))
         })?;
         callback.restore(memory)?;

@@ -1,0 +1,41 @@
+//! Reading with a limit, so that no file takes more memory than it may.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// No byte packed by deflate (gzip, zip, PNG) becomes more than this many: 1,032, and a little for
+/// what counts sizes otherwise.
+pub const MOST_UNPACKED: u64 = 1100;
+
+/// The longest text that is read, of a model or of settings: parsed it is many times as large.
+pub const MOST_TEXT: u64 = 1 << 20;
+
+/// The text of a file.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    let bytes = read_bounded(File::open(path)?, MOST_TEXT)?;
+    let bytes = bytes.ok_or_else(|| io::Error::other("it is longer than 1 MiB"))?;
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not text in UTF-8"))
+}
+
+/// Everything a reader gives, or nothing if that is more than `limit` bytes.
+pub fn read_bounded(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    read_into(Vec::new(), reader, limit)
+}
+
+/// As [`read_bounded`] where about `limit` bytes are expected, which the caller has found possible:
+/// memory for them is taken in one piece, because one that grows by doubling takes up to twice as
+/// much.
+pub fn read_promised(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    let size = usize::try_from(limit).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes.try_reserve_exact(size.saturating_add(1))?;
+    read_into(bytes, reader, limit)
+}
+
+fn read_into(mut bytes: Vec<u8>, reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let read = reader
+        .take(limit.saturating_add(1))
+        .read_to_end(&mut bytes)?;
+    Ok((read as u64 <= limit).then_some(bytes))
+}

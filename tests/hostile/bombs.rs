@@ -1,0 +1,298 @@
+//! Files that promise or hold far more than their size, and large honest ones.
+
+use std::io::Write;
+
+use flate2::{Compression, Crc, write::ZlibEncoder};
+use zip::CompressionMethod;
+
+use cnn_gpu::model::{Dense, Flatten, Sequential};
+use cnn_gpu::rng::{Key, Stream};
+
+use super::memory::peak_of;
+use super::seeds::{archive, gzip, idx, npy, of, weights};
+use super::targets::{SMALL, Target};
+
+/// More than any limit that is not the file's own.
+const HUGE: usize = 64 << 20;
+
+/// Feeds a target; what it says, and how much memory it took.
+fn fed(target: &str, bytes: &[u8]) -> (String, usize) {
+    let (outcome, peak) = Target::named(target).check(bytes);
+    (outcome.err().unwrap_or_default(), peak)
+}
+
+/// Refused with these words, for no more memory than twice the file and a little.
+#[track_caller]
+fn assert_defused(target: &str, bytes: &[u8], words: &str) {
+    let (message, peak) = fed(target, bytes);
+    assert!(message.contains(words), "{target}: {message:?}");
+    let allowed = 2 * bytes.len() + SMALL;
+    assert!(peak <= allowed, "{target}: {peak} bytes, {allowed} allowed");
+}
+
+fn noise(n: usize) -> Vec<u8> {
+    let key = Key::new(3).stream(Stream::Check, 0);
+    (0..n as u32).map(|i| key.bits(i) as u8).collect()
+}
+
+#[test]
+fn gzip_is_unpacked_no_further_than_its_header_says() {
+    let bomb = gzip(&idx(&[3], &vec![0; HUGE]));
+    assert!(bomb.len() < HUGE / 900);
+    assert_defused("gzip", &bomb, "too long: expected 23 bytes");
+    let empty = gzip(&idx(&[u32::MAX, 3], &[]));
+    assert_defused("gzip", &empty, "more than its");
+}
+
+#[test]
+fn an_array_is_unpacked_no_further_than_its_archive_says() {
+    let array = npy("|u1", "(2, 2, 3)", &[5; 12]);
+    let promised = (array.len() as u32).to_le_bytes();
+    let bomb = [array, vec![0; HUGE]].concat();
+    let held = (bomb.len() as u32).to_le_bytes();
+    let mut bytes = archive(CompressionMethod::Deflated, &[("x_train", bomb)]);
+    let places: Vec<_> = (0..bytes.len() - 3)
+        .filter(|&i| bytes[i..i + 4] == held)
+        .collect();
+    assert_eq!(
+        places.len(),
+        2,
+        "the size stands before the array and in the directory"
+    );
+    for place in places {
+        bytes[place..place + 4].copy_from_slice(&promised);
+    }
+    assert_defused("npz", &bytes, "x_train: cannot be unpacked");
+}
+
+/// A part of a PNG file.
+fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+    let body = [kind, data].concat();
+    let mut crc = Crc::new();
+    crc.update(&body);
+    let length = (data.len() as u32).to_be_bytes();
+    [&length[..], &body, &crc.sum().to_be_bytes()].concat()
+}
+
+fn deflated(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A PNG file of grey pixels, so many bits each, with more chunks before them.
+fn png([width, height]: [u32; 2], bits: u8, more: &[u8], raw: &[u8]) -> Vec<u8> {
+    let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    header.extend([bits, 0, 0, 0, 0]);
+    [
+        b"\x89PNG\r\n\x1a\n",
+        &chunk(b"IHDR", &header)[..],
+        more,
+        &chunk(b"IDAT", &deflated(raw)),
+        &chunk(b"IEND", &[]),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_picture_is_no_larger_than_its_bytes_can_hold() {
+    let cannot = "more than its bytes can hold";
+    assert_defused("picture", &png([11_000, 11_000], 8, &[], &[0; 50]), cannot);
+    assert_defused(
+        "picture",
+        &png([1 << 31, 1 << 31], 8, &[], &[]),
+        "at most 2^27",
+    );
+    assert_defused(
+        "picture",
+        &png([1 << 20, 1 << 20], 1, &[], &[]),
+        "at most 2^27",
+    );
+    // Scaled to a model's height it would take gigabytes, however small the file.
+    let wide = png([1 << 27, 1], 1, &[], &vec![0; (1 << 24) + 1]);
+    assert_defused("picture", &wide, "65535 a side");
+    let (_, mut jpeg) = of("picture")
+        .into_iter()
+        .find(|(name, _)| name == "rgb.jpg")
+        .unwrap();
+    let frame = jpeg
+        .windows(2)
+        .position(|marker| marker == [0xff, 0xc0])
+        .unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0x2b; 4]);
+    assert_defused("picture", &jpeg, cannot);
+}
+
+#[test]
+fn what_a_picture_holds_beside_its_pixels_is_not_unpacked_without_end() {
+    let profile = [b"bomb\0\0", &deflated(&vec![0; HUGE])[..]].concat();
+    let small = png([1, 1], 8, &chunk(b"iCCP", &profile), &[0, 7]);
+    let (message, peak) = fed("picture", &small);
+    assert_eq!(message, "");
+    assert!(peak <= 3 * small.len() + SMALL, "{peak}");
+    let (message, peak) = fed("picture", &png([1, 1], 8, &[], &vec![0; HUGE]));
+    assert_eq!(message, "");
+    assert!(peak <= 2 * small.len() + SMALL, "{peak}");
+}
+
+#[test]
+fn a_large_blank_page_of_one_bit_per_pixel_is_a_picture() {
+    let page = png([8_000, 6_000], 1, &[], &vec![255; 6_000 * 1_001]);
+    assert!(page.len() < 10_000, "{}", page.len());
+    // The rows' first bytes are no filters.
+    assert!(fed("picture", &page).0.contains("not a whole picture"));
+    let rows: Vec<u8> = std::iter::repeat_n([&[0][..], &[255; 1_000]].concat(), 6_000)
+        .flatten()
+        .collect();
+    assert_eq!(fed("picture", &png([8_000, 6_000], 1, &[], &rows)).0, "");
+}
+
+/// The header of a safetensors file, and nothing behind it.
+fn safetensors(metadata: &[(&str, &str)]) -> Vec<u8> {
+    let metadata: std::collections::BTreeMap<_, _> = metadata.iter().copied().collect();
+    let header = serde_json::json!({ "__metadata__": metadata }).to_string();
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()
+}
+
+/// A network of 2^29 weights.
+fn vast() -> Sequential {
+    Sequential::new([1, 1, 1])
+        .add(Flatten::new())
+        .add(Dense::new(1 << 28))
+}
+
+#[test]
+fn weights_that_a_file_lacks_take_no_memory() {
+    for target in ["weights", "checkpoint"] {
+        for length in [(16 << 20) + 1, u64::MAX] {
+            let bytes = [&length.to_le_bytes()[..], b"{}"].concat();
+            assert_defused(target, &bytes, "header takes");
+        }
+    }
+    let header = format!(
+        "version = '1'\nstep = 0\nweights_hash = ''\n[model]\n{}",
+        vast().to_toml()
+    );
+    let header = header.replace("[[layers]]", "[[model.layers]]");
+    let bytes = safetensors(&[("cnn_gpu", &header)]);
+    assert_defused("weights", &bytes, "lacks the weights `dense/kernel`");
+}
+
+#[test]
+fn a_vast_model_is_planned_without_memory_for_its_tensors() {
+    let (message, peak) = fed("model", vast().to_toml().as_bytes());
+    assert!(message.contains("softmax"), "{message}");
+    assert!(peak < SMALL, "{peak}");
+}
+
+/// Texts of whose characters as many as possible become something in memory. The targets themselves
+/// check what that takes.
+#[test]
+fn dense_text_takes_no_more_memory_than_its_characters_may() {
+    let layers = "[[layers]]\ntype='Flatten'\n".repeat(10_000);
+    let model = format!(
+        "input_shape = [1, 1, 1]\n{layers}[[layers]]\ntype='Dense'\nunits=2\nactivation='softmax'"
+    );
+    assert_eq!(fed("model", model.as_bytes()).0, "");
+    assert!(
+        fed("model", "a=[".repeat(50_000).as_bytes())
+            .0
+            .contains("line 1")
+    );
+    let config = String::from_utf8(of("config").remove(0).1).unwrap();
+    let names = format!("class_names = [{}]\nchoice", "'',".repeat(100_000));
+    assert_eq!(
+        fed("config", config.replacen("choice", &names, 1).as_bytes()).0,
+        ""
+    );
+    let tensor = |i| format!("\"{i}\":{{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}");
+    let tensors: Vec<String> = (0..10_000).map(tensor).collect();
+    let dims = format!(
+        "\"a\":{{\"dtype\":\"F32\",\"shape\":[{}0],\"data_offsets\":[0,0]}}",
+        "1,".repeat(200_000)
+    );
+    for text in [tensors.join(","), dims] {
+        let header = format!("{{{text}}}");
+        let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+        assert!(fed("weights", &bytes).0.contains("holds no model"));
+    }
+}
+
+#[test]
+fn a_text_longer_than_any_model_is_not_read() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("net.toml");
+    std::fs::write(&path, "#".repeat((1 << 20) + 1)).unwrap();
+    let (read, peak) = peak_of(|| Sequential::from_file(&path));
+    let message = read.unwrap_err().to_string();
+    assert!(message.contains("longer than 1 MiB"), "{message}");
+    assert!(peak < 4 << 20, "{peak}");
+}
+
+#[test]
+fn an_archive_of_many_files_takes_little_memory() {
+    let names: Vec<String> = (0..20_000).map(|i| i.to_string()).collect();
+    let files: Vec<(&str, Vec<u8>)> = names.iter().map(|name| (name.as_str(), vec![])).collect();
+    let bytes = archive(CompressionMethod::Stored, &files);
+    let (message, peak) = fed("npz", &bytes);
+    assert!(message.contains("x_train"), "{message}");
+    assert!(peak < 8 * bytes.len(), "{peak} for {}", bytes.len());
+}
+
+/// Files so large that a copy too many shows.
+#[test]
+fn large_files_take_twice_their_size() {
+    let n: u32 = 8 << 20;
+    let pixels = noise(n as usize);
+    let array = npy("|u1", &format!("({n}, 1, 1)"), &pixels);
+    let labels = npy("|u1", &format!("({n},)"), &vec![3; n as usize]);
+    let one = |name| {
+        (
+            name,
+            npy(
+                "|u1",
+                if name == "x_test" {
+                    "(1, 1, 1)"
+                } else {
+                    "(1,)"
+                },
+                &[1],
+            ),
+        )
+    };
+    let arrays = [
+        ("x_train", array),
+        ("y_train", labels),
+        one("x_test"),
+        one("y_test"),
+    ];
+    let records = noise(2000 * 3073)
+        .chunks(3073)
+        .flat_map(|r| [&[3], &r[1..]].concat())
+        .collect();
+    let files: [(&str, Vec<u8>); 4] = [
+        ("idx", idx(&[n], &pixels)),
+        ("gzip", idx(&[n], &pixels)),
+        ("npz", archive(CompressionMethod::Stored, &arrays)),
+        ("cifar10", records),
+    ];
+    for (target, bytes) in files {
+        let (message, peak) = fed(target, &bytes);
+        assert_eq!(message, "", "{target}");
+        assert!(
+            peak <= 2 * bytes.len() + SMALL,
+            "{target}: {peak} for {}",
+            bytes.len()
+        );
+    }
+    // A training state has two moments for each weight.
+    let head = Dense::new(1000).activation(cnn_gpu::model::Activation::Softmax);
+    let bytes = weights(&Sequential::new([40, 50, 1]).add(Flatten::new()).add(head));
+    let (message, peak) = fed("weights", &bytes);
+    assert_eq!(message, "");
+    assert!(
+        peak <= 3 * bytes.len() + SMALL,
+        "{peak} for {}",
+        bytes.len()
+    );
+}

@@ -1,0 +1,249 @@
+//! Small whole files of every format, most of them written by the program itself.
+
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::Path;
+
+use flate2::{Compression, write::GzEncoder};
+use image::{DynamicImage, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
+use tempfile::TempDir;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
+
+use cnn_gpu::data::{Choice, load};
+use cnn_gpu::exec::Selection;
+use cnn_gpu::model::{
+    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
+    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer,
+    Layer, MaxPooling2D, Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D,
+    ZeroPadding2D, preset,
+};
+use cnn_gpu::run::checkpoint::{Checkpointer, Schedule, Subject};
+use cnn_gpu::run::{CallbackRecord, Config, DataRecord, DeviceRecord, RunFolder, weights};
+use cnn_gpu::shape::Padding;
+use cnn_gpu::state::{Layout, State};
+use cnn_gpu::train::callbacks::{EarlyStopping, ReduceLROnPlateau};
+use cnn_gpu::train::{Metric, Options};
+
+use super::common;
+
+/// Whole files of a target's format, by name.
+pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
+    let named = |name: &str, bytes| (name.to_owned(), bytes);
+    match target {
+        "idx" => vec![
+            named("labels", idx(&[3], &[0, 1, 2])),
+            named("images", idx(&[2, 3, 1], &[1, 2, 3, 4, 5, 6])),
+        ],
+        "gzip" => vec![
+            named("labels", gzip(&idx(&[3], &[0, 1, 2]))),
+            named("images", gzip(&idx(&[2, 3, 1, 2], &[7; 12]))),
+            named("unpacked", idx(&[2, 2, 2], &[9; 8])),
+        ],
+        "npz" => vec![
+            named("stored", npz(CompressionMethod::Stored)),
+            named("deflated", npz(CompressionMethod::Deflated)),
+        ],
+        "cifar10" => vec![named("record", cifar10(1)), named("two", cifar10(2))],
+        "picture" => pictures(),
+        "weights" => vec![
+            named("small", weights(&common::model())),
+            named("layers", weights(&every_layer())),
+        ],
+        "checkpoint" => vec![named("small", checkpoint())],
+        "model" => vec![
+            named("small", common::model().to_toml().into()),
+            named("layers", every_layer().to_toml().into()),
+            named("preset", preset("mnist-cnn").unwrap().to_toml().into()),
+        ],
+        "config" => vec![named("run", config())],
+        other => panic!("no seeds for `{other}`"),
+    }
+}
+
+/// An array of bytes in IDX format.
+pub fn idx(dims: &[u32], data: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, dims.len() as u8];
+    dims.iter().for_each(|dim| bytes.extend(dim.to_be_bytes()));
+    [&bytes, data].concat()
+}
+
+/// Packed by gzip.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// An array as NumPy writes it.
+pub fn npy(descr: &str, shape: &str, elements: &[u8]) -> Vec<u8> {
+    let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+    let text = format!("{text:<117}\n");
+    let mut bytes = b"\x93NUMPY\x01\0".to_vec();
+    bytes.extend((text.len() as u16).to_le_bytes());
+    bytes.extend(text.as_bytes());
+    bytes.extend(elements);
+    bytes
+}
+
+/// A zip archive of arrays.
+pub fn archive(method: CompressionMethod, arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default().compression_method(method);
+    for (name, bytes) in arrays {
+        zip.start_file(format!("{name}.npy"), options).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn npz(method: CompressionMethod) -> Vec<u8> {
+    let labels = [1_i64, 0].map(i64::to_le_bytes).concat();
+    let arrays = [
+        ("x_train", npy("|u1", "(2, 2, 3)", &[5; 12])),
+        ("y_train", npy("<i8", "(2,)", &labels)),
+        ("x_test", npy("|u1", "(1, 2, 3)", &[6; 6])),
+        ("y_test", npy(">u2", "(1, 1)", &[0, 4])),
+    ];
+    archive(method, &arrays)
+}
+
+fn cifar10(records: usize) -> Vec<u8> {
+    let record = |label| [&[label as u8][..], &[label as u8; 3072]].concat();
+    (0..records).flat_map(record).collect()
+}
+
+/// A picture in a file.
+pub fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    image.write_to(&mut file, format).unwrap();
+    file.into_inner()
+}
+
+fn pictures() -> Vec<(String, Vec<u8>)> {
+    let rgb = RgbImage::from_fn(9, 7, |x, y| Rgb([x as u8 * 28, y as u8 * 36, 99]));
+    let rgb = DynamicImage::from(rgb);
+    let grey = DynamicImage::from(image::GrayImage::from_fn(28, 28, |x, y| {
+        Luma([if x.abs_diff(14) + y.abs_diff(14) < 8 {
+            255
+        } else {
+            0
+        }])
+    }));
+    let deep = image::ImageBuffer::from_pixel(3, 2, Rgba([9_u16, 600, 40_000, 30_000]));
+    let alpha = image::ImageBuffer::from_pixel(2, 3, LumaA([200_u8, 77]));
+    let all = [
+        ("rgb", rgb),
+        ("grey", grey),
+        ("rgba16", deep.into()),
+        ("grey_alpha", alpha.into()),
+    ];
+    let file = |name: &str, image, format, extension| {
+        (format!("{name}.{extension}"), encoded(image, format))
+    };
+    let png = all
+        .iter()
+        .map(|(name, image)| file(name, image, ImageFormat::Png, "png"));
+    // JPEG knows neither alpha nor sixteen bits.
+    let jpeg = all[..2]
+        .iter()
+        .map(|(name, image)| file(name, image, ImageFormat::Jpeg, "jpg"));
+    png.chain(jpeg).collect()
+}
+
+/// A network in which every layer occurs.
+pub fn every_layer() -> Sequential {
+    let layers: Vec<Layer> = vec![
+        Rescaling::new(2.0).offset(-1.0).into(),
+        ZeroPadding2D::new([[1, 0], [2, 1]]).into(),
+        Conv2D::new(4, 3)
+            .groups(2)
+            .dilation_rate((2, 1))
+            .activation(Activation::Relu)
+            .kernel_initializer(Initializer::Constant(0.5))
+            .kernel_regularizer(Regularizer { l1: 0.5, l2: 0.25 })
+            .into(),
+        BatchNormalization::new().momentum(0.5).scale(false).into(),
+        DepthwiseConv2D::new(2)
+            .strides(2)
+            .padding(Padding::Same)
+            .depth_multiplier(2)
+            .into(),
+        ActivationLayer::new(Activation::Gelu).into(),
+        SpatialDropout2D::new(0.25).into(),
+        MaxPooling2D::new(2).padding(Padding::Same).into(),
+        AveragePooling2D::new((2, 1)).strides(1).into(),
+        SumPooling2D::new(1).into(),
+        GlobalMaxPooling2D::new().keepdims(true).into(),
+        GlobalAveragePooling2D::new().into(),
+        Flatten::new().into(),
+        Dropout::new(0.5).into(),
+        Dense::new(3)
+            .use_bias(false)
+            .activation(Activation::Softmax)
+            .name("head")
+            .into(),
+    ];
+    layers
+        .into_iter()
+        .fold(Sequential::new([12, 12, 2]), Sequential::add)
+}
+
+/// A file of a model's weights.
+pub fn weights(model: &Sequential) -> Vec<u8> {
+    let state = State::new(Layout::new(model).unwrap(), 1);
+    written(|path| weights::save(path, model, &state).unwrap())
+}
+
+/// What is in the file that `write` makes.
+fn written(write: impl FnOnce(&Path)) -> Vec<u8> {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("file");
+    write(&path);
+    fs::read(path).unwrap()
+}
+
+fn checkpoint() -> Vec<u8> {
+    let (model, data) = (common::model(), common::images(6));
+    let options = Options::default().epochs(2).batch_size(3);
+    let subject = Subject {
+        model,
+        options: options.clone(),
+        train_fingerprint: data.fingerprint(),
+        validation_fingerprint: None,
+    };
+    written(|path| {
+        let mut trainer = common::scripted(options, &[(1.0, 0.5)]);
+        let keeper = Checkpointer::new(path, subject, "null", Schedule::default());
+        trainer.set_keeper(Box::new(keeper));
+        let mut stopping = EarlyStopping::new(Metric::Loss);
+        let mut plateau = ReduceLROnPlateau::new(Metric::Loss);
+        trainer
+            .fit_with(&data, &mut [&mut stopping, &mut plateau])
+            .unwrap();
+    })
+}
+
+fn config() -> Vec<u8> {
+    let splits = load(Choice::Digits, None, &mut |_| {}).unwrap();
+    let model = every_layer();
+    let layout = Layout::new(&model).unwrap();
+    let device = common::reference(layout).describe();
+    let config = Config {
+        version: "1".into(),
+        started: "2026-11-24T12:00:00+00:00[UTC]".into(),
+        training: Options::default().class_weight([(1, 2.0)]),
+        callbacks: CallbackRecord {
+            early_stopping: Some(EarlyStopping::new(Metric::ValLoss)),
+            reduce_lr_on_plateau: Some(ReduceLROnPlateau::new(Metric::ValLoss)),
+            ..CallbackRecord::default()
+        },
+        dataset: DataRecord::new("digits", false, &splits),
+        device: DeviceRecord::new(&Selection::default(), "a test", &device),
+        model,
+    };
+    let folder = TempDir::new().unwrap();
+    let run = RunFolder::create(&folder.path().join("run")).unwrap();
+    run.write_config(&config).unwrap();
+    fs::read(run.config_path()).unwrap()
+}

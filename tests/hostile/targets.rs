@@ -1,0 +1,218 @@
+//! What is fed with hostile bytes: one function per format, which the regression test runs over the
+//! corpora beside this file, and the fuzz targets in `fuzz/` over whatever they come up with.
+//!
+//! Each function does what the program does with a file of its format, up to where a device would be
+//! asked. No bytes may make it panic, give an error of several lines, or hold more memory than
+//! [`Target::allowed`] says.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use cnn_gpu::data::picture::BYTES_PER_PIXEL;
+use cnn_gpu::data::{Dataset, Picture, cifar10, idx, idx_folder, npz, prepare};
+use cnn_gpu::model::Sequential;
+use cnn_gpu::optimizer::Optimizer;
+use cnn_gpu::plan::{Plan, Purpose};
+use cnn_gpu::run::checkpoint::Checkpoint;
+use cnn_gpu::run::{Config, weights};
+use cnn_gpu::train::Metric;
+use cnn_gpu::train::callbacks::{Callback, EarlyStopping, ReduceLROnPlateau, restore};
+
+use crate::memory::peak_of;
+
+/// A format that is read.
+pub struct Target {
+    /// Its name, and that of its corpus.
+    pub name: &'static str,
+    read: fn(&[u8]) -> Result<(), String>,
+    /// How many bytes a file of these contents may take, its own included.
+    allowed: fn(&[u8]) -> usize,
+}
+
+/// Every format.
+pub const TARGETS: [Target; 9] = [
+    target("idx", idx, plain),
+    target("gzip", gzip, packed),
+    target("npz", npz, packed),
+    target("cifar10", cifar10, plain),
+    target("picture", picture, pixels),
+    target("weights", weights, tensors),
+    target("checkpoint", checkpoint, tensors),
+    target("model", model, text),
+    target("config", config, text),
+];
+
+const fn target(
+    name: &'static str,
+    read: fn(&[u8]) -> Result<(), String>,
+    allowed: fn(&[u8]) -> usize,
+) -> Target {
+    Target {
+        name,
+        read,
+        allowed,
+    }
+}
+
+impl Target {
+    /// The target of this name.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn named(name: &str) -> &'static Self {
+        let found = TARGETS.iter().find(|target| target.name == name);
+        found.unwrap_or_else(|| panic!("no target `{name}`"))
+    }
+
+    /// Reads hostile bytes: what is wrong with them, if anything is, and how much memory that took.
+    ///
+    /// # Panics
+    /// They do what no bytes may do.
+    pub fn check(&self, bytes: &[u8]) -> (Result<(), String>, usize) {
+        let (outcome, peak) = peak_of(|| (self.read)(bytes));
+        let allowed = (self.allowed)(bytes);
+        assert!(
+            peak <= allowed,
+            "{}: {} bytes took {peak} bytes of memory, more than {allowed}",
+            self.name,
+            bytes.len()
+        );
+        if let Err(message) = &outcome {
+            let one_line = !message.is_empty() && !message.contains(char::is_control);
+            assert!(one_line, "{}: {message:?} is not one line", self.name);
+        }
+        (outcome, peak)
+    }
+}
+
+/// Names, messages, and what a decoder takes whatever it decodes.
+pub const SMALL: usize = 1 << 20;
+/// Deflate makes no more of one byte.
+const MOST_UNPACKED: usize = 1100;
+/// A character of a list or a table is an element of a tree, and a layer some operations of a plan.
+const PER_CHARACTER: usize = 128;
+
+/// Twice the file: itself, and what was read.
+fn plain(bytes: &[u8]) -> usize {
+    2 * bytes.len() + SMALL
+}
+
+/// The file, and what it promises, which is checked against what it can hold.
+fn packed(bytes: &[u8]) -> usize {
+    plain(bytes) + MOST_UNPACKED * bytes.len()
+}
+
+/// The file, weights and two moments; and the header's text.
+fn tensors(bytes: &[u8]) -> usize {
+    let header = bytes
+        .first_chunk()
+        .map_or(0, |n| u64::from_le_bytes(*n) as usize);
+    plain(bytes) + bytes.len() + PER_CHARACTER * header.min(bytes.len())
+}
+
+fn text(bytes: &[u8]) -> usize {
+    plain(bytes) + PER_CHARACTER * bytes.len()
+}
+
+/// The file, its metadata as it is and unpacked, and its pixels as they are and scaled to the height
+/// of a model's.
+fn pixels(bytes: &[u8]) -> usize {
+    let header = image::ImageReader::new(Cursor::new(bytes)).with_guessed_format();
+    let size = header.ok().and_then(|reader| reader.into_dimensions().ok());
+    let pixels = size.map_or(0, |(w, h)| u64::from(w) * (u64::from(h) + 28));
+    plain(bytes) + bytes.len() + (pixels * BYTES_PER_PIXEL) as usize
+}
+
+/// A name for messages.
+fn path() -> &'static Path {
+    Path::new("hostile")
+}
+
+fn line<T>(result: Result<T, impl ToString>) -> Result<T, String> {
+    result.map_err(|error| error.to_string())
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    line(str::from_utf8(bytes))
+}
+
+fn idx(bytes: &[u8]) -> Result<(), String> {
+    let array = line(idx::parse(bytes))?;
+    assert_eq!(array.dims().iter().product::<usize>(), array.data.len());
+    Ok(())
+}
+
+fn gzip(bytes: &[u8]) -> Result<(), String> {
+    let file = line(idx_folder::from_bytes(path(), bytes.to_vec()))?;
+    assert_eq!(file.dims.iter().product::<usize>(), file.data.len());
+    Ok(())
+}
+
+fn npz(bytes: &[u8]) -> Result<(), String> {
+    let splits = line(npz::from_reader(path(), Cursor::new(bytes)))?;
+    for set in [splits.train, splits.test] {
+        assert!(
+            set.labels
+                .iter()
+                .all(|&label| usize::from(label) < set.classes)
+        );
+    }
+    Ok(())
+}
+
+fn cifar10(bytes: &[u8]) -> Result<(), String> {
+    let records = line(cifar10::records(path(), bytes))?;
+    let (mut images, mut labels) = (Vec::with_capacity(bytes.len()), Vec::new());
+    for (label, planes) in records {
+        labels.push(label);
+        images.extend(cifar10::interleaved(planes));
+    }
+    line(Dataset::new("cifar10", "", [32, 32, 3], 10, images, labels)).map(|_| ())
+}
+
+fn picture(bytes: &[u8]) -> Result<(), String> {
+    let picture = line(Picture::from_bytes(path(), bytes))?;
+    assert_eq!(line(picture.resized([28, 28, 1]))?.len(), 28 * 28);
+    if let Some(digit) = prepare::digit(&picture) {
+        assert_eq!(digit.len(), prepare::SIDE * prepare::SIDE);
+    }
+    Ok(())
+}
+
+fn weights(bytes: &[u8]) -> Result<(), String> {
+    let (model, state) = weights::from_bytes(bytes.to_vec())?;
+    assert_eq!(state.layout.len, state.params.len());
+    plan(&model)
+}
+
+fn checkpoint(bytes: &[u8]) -> Result<(), String> {
+    let checkpoint = Checkpoint::from_bytes(bytes)?;
+    let subject = &checkpoint.subject;
+    line(subject.options.check())?;
+    // Its callbacks may be others: then that is said.
+    let mut stopping = EarlyStopping::new(Metric::Loss);
+    let mut plateau = ReduceLROnPlateau::new(Metric::Loss);
+    let mut callbacks: [&mut dyn Callback; 2] = [&mut stopping, &mut plateau];
+    line(restore(&mut callbacks, &checkpoint.snapshot.memories))
+}
+
+fn model(bytes: &[u8]) -> Result<(), String> {
+    let model = line(Sequential::from_toml(utf8(bytes)?))?;
+    line(Sequential::from_toml(&model.to_toml())).expect("what is written can be read");
+    plan(&model)
+}
+
+fn plan(model: &Sequential) -> Result<(), String> {
+    line(model.parameter_count())?;
+    for purpose in [Purpose::Inference, Purpose::Training(Optimizer::adam())] {
+        line(Plan::new(model, purpose, 3))?;
+    }
+    Ok(())
+}
+
+fn config(bytes: &[u8]) -> Result<(), String> {
+    let config = Config::from_toml(utf8(bytes)?)?;
+    line(config.training.check())?;
+    line(config.dataset.choice())?;
+    line(config.model.resolve()).map(|_| ())
+}
