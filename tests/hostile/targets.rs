@@ -71,6 +71,16 @@ impl Target {
     pub fn check(&self, bytes: &[u8]) -> (Result<(), String>, usize) {
         let (outcome, peak) = peak_of(|| (self.read)(bytes));
         let allowed = (self.allowed)(bytes);
+        assert!(
+            peak <= allowed,
+            "{}: {} bytes took {peak} bytes of memory, more than {allowed}",
+            self.name,
+            bytes.len()
+        );
+        if let Err(message) = &outcome {
+            let one_line = !message.is_empty() && !message.contains(char::is_control);
+            assert!(one_line, "{}: {message:?} is not one line", self.name);
+        }
         (outcome, peak)
     }
 }
