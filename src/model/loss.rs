@@ -142,8 +142,9 @@ impl Loss {
     /// The same loss with smoothed labels.
     ///
     /// # Errors
-    /// The mean squared error has none.
+    /// A share outside `[0, 1)`; and the mean squared error has none.
     pub fn with_label_smoothing(self, label_smoothing: f64) -> Result<Self> {
+        check_smoothing(label_smoothing).map_err(Error::Argument)?;
         match self {
             Self::CategoricalCrossentropy { .. } => {
                 Ok(Self::CategoricalCrossentropy { label_smoothing })
@@ -176,11 +177,14 @@ impl Loss {
 
     /// Checks the numbers.
     pub(super) fn check(&self) -> Result<(), String> {
-        let smoothing = self.label_smoothing();
-        match (0.0..1.0).contains(&smoothing) {
-            true => Ok(()),
-            false => Err(format!("label smoothing {smoothing} must lie in [0, 1)")),
-        }
+        check_smoothing(self.label_smoothing())
+    }
+}
+
+fn check_smoothing(share: f64) -> Result<(), String> {
+    match (0.0..1.0).contains(&share) {
+        true => Ok(()),
+        false => Err(format!("label smoothing {share} must lie in [0, 1)")),
     }
 }
 

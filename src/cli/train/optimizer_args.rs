@@ -78,7 +78,6 @@ impl OptimizerArgs {
         if let Some(share) = self.label_smoothing {
             model.loss = model.loss.with_label_smoothing(share)?;
         }
-        model.resolve()?;
         Ok(model)
     }
 
