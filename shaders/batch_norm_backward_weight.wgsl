@@ -1,3 +1,14 @@
+// batch_norm_backward_weight: the gradients of gamma and beta, channel by channel.
+//
+//   dbeta[c] = Σ_i dy[i, c]
+//   dgamma[c] = Σ_i dy[i, c] * (x[i, c] - mean[c]) / sqrt(variance[c] + EPSILON)
+//
+// i runs over the M = step.rows * CELLS cells of the valid rows. One workgroup makes one channel; its
+// invocations take every WORKGROUPth cell (workgroup_sum.wgsl).
+//
+// Host constants: CELLS of a sample, C channels, EPSILON. The host declares load_NAME(i) for what is
+// read.
+
 @group(1) @binding(0) var<storage, read_write> dgamma: array<f32>; // [C]
 @group(1) @binding(1) var<storage, read_write> dbeta: array<f32>;  // [C]
 

@@ -1,3 +1,14 @@
+// batch_norm_statistics: mean and variance over the batch, channel by channel.
+//
+//   mean[c] = Σ_i x[i, c] / M, variance[c] = Σ_i (x[i, c] - mean[c])² / M
+//   moving = MOMENTUM * moving + (1 - MOMENTUM) * (mean or variance)
+//
+// i runs over the M = step.rows * CELLS cells of the valid rows. One workgroup makes one channel; its
+// invocations take every WORKGROUPth cell (workgroup_sum.wgsl).
+//
+// Host constants: CELLS of a sample, C channels, MOMENTUM and its complement. The host declares
+// load_x(i).
+
 @group(1) @binding(0) var<storage, read_write> mean: array<f32>;            // [C]
 @group(1) @binding(1) var<storage, read_write> variance: array<f32>;        // [C]
 @group(1) @binding(2) var<storage, read_write> moving_mean: array<f32>;     // [C]

@@ -3,7 +3,7 @@
 //
 //   clip_by_value   g = min(max(g, -BOUND), BOUND)
 //   gradient_norm   norms[NUMBER] = sqrt(Σ g²), by one workgroup: invocation k takes every WORKGROUPth
-//                   element from k on, and maxima and sums meet in trees of fixed shape
+//                   element from k on (workgroup_sum.wgsl)
 //   clip_by_norm    g *= BOUND / max(norm, BOUND), with norm = norms[NUMBER], or where IS_GLOBAL that
 //                   of all GRADIENTS together; NaN where the norm is no finite number
 //
@@ -13,7 +13,7 @@
 @group(1) @binding(0) var<storage, read_write> gradient: array<f32>; // [LEN]
 @group(1) @binding(1) var<storage, read_write> norms: array<f32>;    // [GRADIENTS]
 
-var<workgroup> parts: array<f32, WORKGROUP>;
+var<workgroup> maxima: array<f32, WORKGROUP>;
 
 // By its bits: comparisons with infinity may be optimised away.
 fn is_finite(x: f32) -> bool {
@@ -44,31 +44,23 @@ fn gradient_norm(@builtin(local_invocation_index) local: u32) {
     for (var i = local; i < LEN; i += WORKGROUP) {
         largest = larger(largest, gradient[i]);
     }
-    parts[local] = largest;
+    maxima[local] = largest;
     workgroupBarrier();
     for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
         if local < half {
-            parts[local] = max(parts[local], parts[local + half]);
+            maxima[local] = max(maxima[local], maxima[local + half]);
         }
         workgroupBarrier();
     }
-    let scale = select(parts[0], 1.0, parts[0] == 0.0);
-    workgroupBarrier();
+    let scale = select(maxima[0], 1.0, maxima[0] == 0.0);
     var sum = 0.0;
     for (var i = local; i < LEN; i += WORKGROUP) {
         let g = gradient[i] / scale;
         sum += g * g;
     }
-    parts[local] = sum;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        if local < half {
-            parts[local] += parts[local + half];
-        }
-        workgroupBarrier();
-    }
+    let all = total(local, sum);
     if local == 0u {
-        norms[NUMBER] = scale * sqrt(parts[0]);
+        norms[NUMBER] = scale * sqrt(all);
     }
 }
 

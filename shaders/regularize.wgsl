@@ -3,8 +3,8 @@
 //   metrics[slot].loss += rows * Σ_i (L1 * |w[i]| + L2 * w[i]²)
 //   gradient[i] += L1 * sign(w[i]) + 2 * L2 * w[i]        in training
 //
-// One workgroup; invocation k takes every WORKGROUPth element from k on, and the sums meet in a tree of
-// fixed shape. Host constants: LEN, L1, L2, HAS_GRADIENT. The host declares load_w(i).
+// One workgroup; invocation k takes every WORKGROUPth element from k on (workgroup_sum.wgsl). Host
+// constants: LEN, L1, L2, HAS_GRADIENT. The host declares load_w(i).
 
 struct Metrics {
     loss: f32,
@@ -13,8 +13,6 @@ struct Metrics {
 
 @group(1) @binding(0) var<storage, read_write> metrics: array<Metrics>;
 @group(1) @binding(1) var<storage, read_write> gradient: array<f32>;
-
-var<workgroup> sums: array<f32, WORKGROUP>;
 
 @compute @workgroup_size(WORKGROUP)
 fn regularize(@builtin(local_invocation_index) local: u32) {
@@ -26,15 +24,8 @@ fn regularize(@builtin(local_invocation_index) local: u32) {
             gradient[i] += L1 * sign(w) + 2.0 * L2 * w;
         }
     }
-    sums[local] = sum;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        if local < half {
-            sums[local] += sums[local + half];
-        }
-        workgroupBarrier();
-    }
+    let all = total(local, sum);
     if local == 0u {
-        metrics[step.slot].loss += f32(step.rows) * sums[0];
+        metrics[step.slot].loss += f32(step.rows) * all;
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use cnn_gpu::data::{Choice, Dataset};
 use cnn_gpu::run::Config;
-use cnn_gpu::train::{Classification, Evaluation, Options, Trainer};
+use cnn_gpu::train::{Classification, Evaluation, Trainer};
 use serde::Serialize;
 
 use super::data::{self, choice, described};
@@ -94,15 +94,13 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let subject = Subject::open(&args.path)?;
     let choice = args.dataset.unwrap_or_else(|| subject.data());
     let shape = Some(subject.model.input_shape);
-    // Nothing is trained, so there need be no room for it.
-    let options = Options::default().batch_size(1);
-    let mut trainer = Trainer::new(subject.model, &device, options)?;
-    trainer.set_state(subject.state)?;
+    let config = subject.config.clone();
+    let mut trainer = subject.trainer(&device)?;
     let test = data::load(&choice, args.data_dir.as_deref(), shape, false)?
         .splits
         .test;
     say(&format!("data: {}", described(&test)));
-    if let Some(config) = &subject.config {
+    if let Some(config) = &config {
         compare(config, &test);
     }
     announce(&trainer.describe(), &device.reason);

@@ -8,7 +8,7 @@ use cnn_gpu::data::idx_folder::{self, IdxFile};
 use cnn_gpu::data::{Picture, prepare};
 use cnn_gpu::model::Loss;
 use cnn_gpu::shape::dims;
-use cnn_gpu::train::{Options, Prediction, Trainer};
+use cnn_gpu::train::Prediction;
 use serde::Serialize;
 
 use super::device::{DeviceArgs, announce};
@@ -105,10 +105,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         images.extend(bytes);
     }
     let device = args.device.open()?;
-    // Nothing is trained, so there need be no room for it.
-    let options = Options::default().batch_size(1);
-    let mut trainer = Trainer::new(subject.model, &device, options)?;
-    trainer.set_state(subject.state)?;
+    let mut trainer = subject.trainer(&device)?;
     announce(&trainer.describe(), &device.reason);
     if pictures > 0 {
         let how = match as_mnist {

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use cnn_gpu::data::Choice;
+use cnn_gpu::exec::Opened;
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::{Config, RunFolder, weights};
 use cnn_gpu::state::State;
+use cnn_gpu::train::{Options, Trainer};
 
 /// A model with its weights.
 pub struct Subject {
@@ -33,6 +35,15 @@ impl Subject {
             state,
             config: Some(folder.config()?),
         })
+    }
+
+    /// The model with its weights, on a device. Nothing is to be trained, so there need be no room for
+    /// that.
+    pub fn trainer(self, device: &Opened) -> cnn_gpu::Result<Trainer> {
+        let options = Options::default().batch_size(1);
+        let mut trainer = Trainer::new(self.model, device, options)?;
+        trainer.set_state(self.state)?;
+        Ok(trainer)
     }
 
     /// The data set that the run took, without its fallback: MNIST's scores must be MNIST's.

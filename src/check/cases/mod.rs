@@ -20,7 +20,8 @@ mod update;
 use super::Case;
 use super::case::CaseBuilder;
 use crate::model::Activation;
-use crate::plan::Through;
+use crate::plan::{BufferId, Through};
+use crate::shape::dims;
 
 /// Every case of every operation, in the order of [`crate::plan::Op::NAMES`].
 pub fn all() -> Vec<Case> {
@@ -45,6 +46,20 @@ pub fn of(op: &str) -> Vec<Case> {
     let mut cases = all();
     cases.retain(|case| case.op().name() == op);
     cases
+}
+
+/// Parameters of these shapes, named by their numbers.
+fn parameters(b: &mut CaseBuilder, shapes: &[&[usize]]) -> Vec<BufferId> {
+    let numbered = shapes.iter().enumerate();
+    numbered
+        .map(|(i, shape)| b.parameter(&format!("p{i}"), shape))
+        .collect()
+}
+
+/// `3x3x1x4,65`.
+fn all_dims(shapes: &[&[usize]]) -> String {
+    let shapes: Vec<String> = shapes.iter().map(|shape| dims(shape)).collect();
+    shapes.join(",")
 }
 
 const POINTWISE: [Activation; 9] = Activation::POINTWISE;

@@ -1,10 +1,10 @@
 //! Penalties on parameters.
 
 use super::super::case::{Case, CaseBuilder};
+use super::{all_dims, parameters};
 use crate::exec::Values;
 use crate::model::Regularizer;
 use crate::plan::{Op, Penalty};
-use crate::shape::dims;
 
 const RULES: [(f64, f64); 3] = [(0.01, 0.0), (0.0, 0.02), (0.01, 0.005)];
 
@@ -25,10 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 fn regularize(shapes: &[&[usize]], (l1, l2): (f64, f64), training: bool) -> Case {
     let mut b = CaseBuilder::new(7).rows(5);
-    let numbered = shapes.iter().enumerate();
-    let params: Vec<_> = numbered
-        .map(|(i, shape)| b.parameter(&format!("p{i}"), shape))
-        .collect();
+    let params = parameters(&mut b, shapes);
     let mut penalties = Vec::new();
     for (&w, shape) in params.iter().zip(shapes) {
         let gradient = training.then(|| {
@@ -42,11 +39,8 @@ fn regularize(shapes: &[&[usize]], (l1, l2): (f64, f64), training: bool) -> Case
             regularizer: Regularizer { l1, l2 },
         });
     }
-    let shapes: Vec<String> = shapes.iter().map(|shape| dims(shape)).collect();
-    let vars = format!(
-        "params={} l1={l1} l2={l2} training={training}",
-        shapes.join(",")
-    );
+    let shapes = all_dims(shapes);
+    let vars = format!("params={shapes} l1={l1} l2={l2} training={training}");
     let mut case = b.finish(Op::Regularize { penalties }, &vars);
     // A weight of zero, where the absolute value has a kink.
     if let Some(w) = case.state.params.get_mut(1) {

@@ -1,11 +1,11 @@
 //! Optimizer steps.
 
 use super::super::case::{Case, CaseBuilder};
+use super::{all_dims, parameters};
 use crate::exec::Values;
 use crate::optimizer::{Clip, Optimizer, Rule};
 use crate::plan::{BufferId, Op};
 use crate::rng::{Key, Stream};
-use crate::shape::dims;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -109,7 +109,7 @@ fn update(
     gradient: Gradient,
 ) -> Case {
     let mut b = CaseBuilder::new(1).rates(optimizer.rates(t));
-    let (params, gradients) = parameters(&mut b, shapes, gradient);
+    let (params, gradients) = with_gradients(&mut b, shapes, gradient);
     let op = Op::Update {
         optimizer,
         params,
@@ -136,15 +136,12 @@ fn fill_moments(case: &mut Case) {
 }
 
 /// Parameters of these shapes, and their gradients.
-fn parameters(
+fn with_gradients(
     b: &mut CaseBuilder,
     shapes: &[&[usize]],
     gradient: Gradient,
 ) -> (Vec<BufferId>, Vec<BufferId>) {
-    let numbered = shapes.iter().enumerate();
-    let params: Vec<_> = numbered
-        .map(|(i, shape)| b.parameter(&format!("p{i}"), shape))
-        .collect();
+    let params = parameters(b, shapes);
     let mut gradients = Vec::new();
     for (&w, shape) in params.iter().zip(shapes) {
         let values = gradient.values(b.uniform(shape.iter().product()));
@@ -156,9 +153,8 @@ fn parameters(
 }
 
 fn described(shapes: &[&[usize]], gradient: Gradient) -> String {
-    let shapes: Vec<String> = shapes.iter().map(|shape| dims(shape)).collect();
     let gradient = format!("{gradient:?}").to_lowercase();
-    format!("params={} gradient={gradient}", shapes.join(","))
+    format!("params={} gradient={gradient}", all_dims(shapes))
 }
 
 fn clips() -> Vec<Case> {
@@ -189,7 +185,7 @@ fn clips() -> Vec<Case> {
 
 fn clipped(clip: Clip, shapes: &[&[usize]], gradient: Gradient) -> Case {
     let mut b = CaseBuilder::new(1);
-    let (_, gradients) = parameters(&mut b, shapes, gradient);
+    let (_, gradients) = with_gradients(&mut b, shapes, gradient);
     let by_norm = !matches!(clip, Clip::Value(_));
     let op = Op::ClipGradients {
         clip,

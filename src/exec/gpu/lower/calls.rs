@@ -7,6 +7,7 @@ use super::super::tuning::Tuning;
 use super::Slot;
 use super::conv2d::window_sizes;
 use super::fuse::{DenseBehind, fits};
+use super::layers::WORKGROUP_SUM;
 use crate::model::{Activation, Loss, PoolKind};
 use crate::optimizer::{Clip, Optimizer, Rule};
 use crate::plan::{BufferId, Plan, PoolShape, Through};
@@ -269,7 +270,8 @@ pub(super) fn clip(
     let call = |entry, number: usize| {
         let (id, global) = (gradients[number], matches!(clip, Clip::GlobalNorm(_)));
         let len = plan.buffer(id).len();
-        Call::new(entry, include_str!("../../../../shaders/clip.wgsl"))
+        let text = include_str!("../../../../shaders/clip.wgsl");
+        Call::new(entry, format!("{WORKGROUP_SUM}\n{text}"))
             .numbers(&[("BOUND", clip.bound() as f32)])
             .sizes(&[
                 ("LEN", len),

@@ -140,20 +140,18 @@ pub(super) fn regularize(plan: &Plan, tuning: &Tuning, penalty: &Penalty) -> Cal
         gradient,
         regularizer,
     } = *penalty;
-    Call::new(
-        "regularize",
-        include_str!("../../../../shaders/regularize.wgsl"),
-    )
-    .workgroup(SUMMING)
-    .sizes(&[
-        ("LEN", plan.buffer(w).len()),
-        ("HAS_GRADIENT", usize::from(gradient.is_some())),
-    ])
-    .numbers(&[("L1", regularizer.l1 as f32), ("L2", regularizer.l2 as f32)])
-    .invocations(1)
-    .write(Slot::Metrics)
-    .write(gradient.map_or(Slot::Nothing, Slot::Buffer))
-    .load("w", Slot::Buffer(w), Texel::floats(1), tuning.texels)
+    let text = include_str!("../../../../shaders/regularize.wgsl");
+    Call::new("regularize", format!("{WORKGROUP_SUM}\n{text}"))
+        .workgroup(SUMMING)
+        .sizes(&[
+            ("LEN", plan.buffer(w).len()),
+            ("HAS_GRADIENT", usize::from(gradient.is_some())),
+        ])
+        .numbers(&[("L1", regularizer.l1 as f32), ("L2", regularizer.l2 as f32)])
+        .invocations(1)
+        .write(Slot::Metrics)
+        .write(gradient.map_or(Slot::Nothing, Slot::Buffer))
+        .load("w", Slot::Buffer(w), Texel::floats(1), tuning.texels)
 }
 
 /// Binds buffers to be read, `width` floats at a time.
@@ -219,6 +217,8 @@ fn cells(
         .load("through", extra, Texel::floats(width), tuning.texels)
 }
 
+/// What kernels share in which invocations sum together.
+pub(super) const WORKGROUP_SUM: &str = include_str!("../../../../shaders/workgroup_sum.wgsl");
 /// Invocations that sum one channel.
 const SUMMING: usize = 64;
 
@@ -229,8 +229,7 @@ fn sums(
     (plan, norm, x): (&Plan, &BatchNorm, BufferId),
     write: &[BufferId],
 ) -> Call<Slot> {
-    let common = include_str!("../../../../shaders/batch_norm_sums.wgsl");
-    let call = Call::new(entry, format!("{common}\n{text}"))
+    let call = Call::new(entry, format!("{WORKGROUP_SUM}\n{text}"))
         .workgroup(SUMMING)
         .sizes(&[
             ("C", norm.c),

@@ -1,0 +1,20 @@
+// Part of kernels whose invocations sum together: the sums meet in a tree of fixed shape, so that
+// their order never changes.
+
+var<workgroup> sums: array<f32, WORKGROUP>;
+
+// The sum over the workgroup, the same to all. Every invocation must call it.
+fn total(local: u32, sum: f32) -> f32 {
+    sums[local] = sum;
+    workgroupBarrier();
+    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
+        if local < half {
+            sums[local] += sums[local + half];
+        }
+        workgroupBarrier();
+    }
+    let result = sums[0];
+    // Before the next sum overwrites it.
+    workgroupBarrier();
+    return result;
+}
