@@ -20,12 +20,15 @@
 //! else with Keras's defaults, and all `STEPS` are taken on this batch. Parameters are `kernel`, `bias`, `gamma`, ...;
 //! what no optimizer changes has no `grad/`. Step `t` draws dropout under `Key::of_step(0, t)`. At least one expected tensor must be there.
 
-use std::path::{Path, PathBuf};
+mod reader;
+
+use std::path::Path;
 use std::sync::Arc;
 
-use safetensors::{Dtype, SafeTensors};
+use safetensors::SafeTensors;
 use serde::Serialize;
 
+use self::reader::Reader;
 use super::Factory;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor, Program, Step, Values};
@@ -33,7 +36,6 @@ use crate::model::Sequential;
 use crate::optimizer::{Clip, Optimizer, Rates, Rule};
 use crate::plan::{BufferId, Op, Plan, Purpose, Role};
 use crate::rng::Key;
-use crate::shape::dims;
 use crate::state::State;
 
 /// A model, a batch, and what should come of it.
@@ -358,186 +360,11 @@ fn relative_error(a: &[f32], b: &[f32]) -> f64 {
     }
 }
 
-/// A file of tensors on its way to a fixture.
-struct Reader<'a> {
-    path: PathBuf,
-    file: SafeTensors<'a>,
-}
-
-impl Reader<'_> {
-    fn fixture(self, model: Sequential) -> Result<Fixture> {
-        let [h, w, c] = model.input_shape;
-        let batch = self.batch(&model)?;
-        let purpose = Purpose::Gradients(Optimizer::sgd());
-        let plan =
-            Plan::new(&model, purpose, batch).map_err(|error| self.error(error.to_string()))?;
-        let mut state = State::new(Arc::clone(&plan.layout), 0);
-        for parameter in &plan.layout.parameters {
-            let name = format!("param/{}", parameter.name);
-            state.set_parameter(&parameter.name, &self.floats(&name, &parameter.shape)?)?;
-        }
-        Ok(Fixture {
-            input: self.floats("input", &[batch, h, w, c])?,
-            labels: self.labels(&plan)?,
-            expected: self.expected(&plan)?,
-            model,
-            plan,
-            state,
-        })
-    }
-
-    fn batch(&self, model: &Sequential) -> Result<usize> {
-        let shape = self.tensor("input")?.shape().to_vec();
-        match shape.as_slice() {
-            [n, rest @ ..] if *n > 0 && *rest == model.input_shape => Ok(*n),
-            _ => Err(self.error(format!(
-                "tensor `input` has shape {}, expected n x {} with n of at least 1",
-                dims(&shape),
-                dims(&model.input_shape)
-            ))),
-        }
-    }
-
-    fn labels(&self, plan: &Plan) -> Result<Vec<u32>> {
-        let bytes = self.data("labels", Dtype::I32, &[plan.batch])?;
-        let labels = words(bytes).map(i32::from_le_bytes);
-        labels
-            .map(|label| {
-                let valid = u32::try_from(label).ok();
-                let valid = valid.filter(|&label| (label as usize) < plan.classes);
-                valid.ok_or_else(|| {
-                    self.error(format!(
-                        "tensor `labels` holds {label}, expected 0 to {}",
-                        plan.classes - 1
-                    ))
-                })
-            })
-            .collect()
-    }
-
-    fn expected(&self, plan: &Plan) -> Result<Vec<Expected>> {
-        let mut names = self.file.names();
-        names.sort_unstable();
-        let mut expected = Vec::new();
-        for name in names {
-            if self.is_given(name, plan) {
-                continue;
-            }
-            let (target, shape) = self.target(name, plan)?;
-            expected.push(Expected {
-                name: name.to_owned(),
-                target,
-                values: self.floats(name, &shape)?,
-            });
-        }
-        if expected.is_empty() {
-            return Err(self.error(
-                "has no expected tensor: at least one of `logits`, `probabilities`, `loss`, `grad/...` and `after/...` must be there".into(),
-            ));
-        }
-        Ok(expected)
-    }
-
-    fn is_given(&self, name: &str, plan: &Plan) -> bool {
-        let parameter = name.strip_prefix("param/");
-        ["input", "labels"].contains(&name)
-            || parameter.is_some_and(|name| plan.layout.find(name).is_some())
-    }
-
-    /// What an expected tensor is, and its shape.
-    fn target(&self, name: &str, plan: &Plan) -> Result<(Target, Vec<usize>)> {
-        let per_class = || vec![plan.batch, plan.classes];
-        let parameter = |parameter: &str| match plan.layout.find(parameter) {
-            Some(i) => Ok((i, plan.layout.parameters[i].shape.clone())),
-            None => Err(self.error(format!(
-                "tensor `{name}`: the model has no parameter `{parameter}`"
-            ))),
-        };
-        match name {
-            "logits" => Ok((Target::Logits, vec![plan.batch, plan.outputs()])),
-            "probabilities" => Ok((Target::Probabilities, per_class())),
-            "loss" => Ok((Target::Loss, vec![1])),
-            "inference/probabilities" => Ok((Target::InferenceProbabilities, per_class())),
-            "inference/loss" => Ok((Target::InferenceLoss, vec![1])),
-            "grad/input" => {
-                let shape = [&[plan.batch], &plan.input_shape[..]].concat();
-                Ok((Target::InputGradient, shape))
-            }
-            _ => match *name.splitn(4, '/').collect::<Vec<_>>() {
-                ["grad", layer, kind] => {
-                    let (i, shape) = parameter(&format!("{layer}/{kind}"))?;
-                    Ok((Target::Gradient(i), shape))
-                }
-                ["after", rule, steps, of] => {
-                    let (rule, steps) = self.rule(name, rule, steps)?;
-                    let (parameter, shape) = parameter(of)?;
-                    let target = Target::After {
-                        rule,
-                        steps,
-                        parameter,
-                    };
-                    Ok((target, shape))
-                }
-                _ => Err(self.error(format!("unknown tensor `{name}`"))),
-            },
-        }
-    }
-
-    fn rule(&self, tensor: &str, name: &str, steps: &str) -> Result<(Recipe, u32)> {
-        let rule = Recipe::by_name(name).ok_or_else(|| {
-            let names = Recipe::ALL.map(|(name, _)| name).join(", ");
-            self.error(format!(
-                "tensor `{tensor}`: no optimizer `{name}`, expected one of {names}"
-            ))
-        })?;
-        match steps.parse() {
-            Ok(steps @ 1..) => Ok((rule, steps)),
-            _ => Err(self.error(format!(
-                "tensor `{tensor}`: `{steps}` is not a number of steps"
-            ))),
-        }
-    }
-
-    fn floats(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let bytes = self.data(name, Dtype::F32, shape)?;
-        Ok(words(bytes).map(f32::from_le_bytes).collect())
-    }
-
-    fn data(&self, name: &str, dtype: Dtype, shape: &[usize]) -> Result<&[u8]> {
-        let tensor = self.tensor(name)?;
-        if tensor.dtype() != dtype || tensor.shape() != shape {
-            return Err(self.error(format!(
-                "tensor `{name}` is {:?} of {}, expected {dtype:?} of {}",
-                tensor.dtype(),
-                dims(tensor.shape()),
-                dims(shape)
-            )));
-        }
-        Ok(tensor.data())
-    }
-
-    fn tensor(&self, name: &str) -> Result<safetensors::tensor::TensorView<'_>> {
-        let tensor = self.file.tensor(name);
-        tensor.map_err(|_| self.error(format!("tensor `{name}` is missing")))
-    }
-
-    fn error(&self, message: String) -> Error {
-        Error::file(&self.path, message)
-    }
-}
-
-/// Four bytes at a time.
-fn words(bytes: &[u8]) -> impl Iterator<Item = [u8; 4]> {
-    bytes
-        .chunks_exact(4)
-        .map(|word| [word[0], word[1], word[2], word[3]])
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use safetensors::tensor::TensorView;
+    use safetensors::{Dtype, tensor::TensorView};
 
     use super::*;
     use crate::exec::reference::ReferenceExecutor;
