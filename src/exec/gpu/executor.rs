@@ -18,8 +18,10 @@ use wgpu::{
     BufferUsages, CommandEncoder, MapMode, ShaderStages, SubmissionIndex,
 };
 
+use super::compile_ahead::CompileAhead;
 use super::device::GpuDevice;
 use super::kernel::Dispatch;
+use super::lower::{Lowered, Mode};
 use super::profile;
 use super::program::GpuProgram;
 use super::recorder::Recorder;
@@ -105,6 +107,8 @@ pub struct GpuExecutor {
     steps: Steps,
     arenas: Option<Arenas>,
     programs: Vec<GpuProgram>,
+    /// Until a step has come to its end.
+    ahead: Vec<CompileAhead>,
     data: Vec<GpuData>,
     /// Steps not yet submitted.
     queued: Vec<Step>,
@@ -125,6 +129,7 @@ impl GpuExecutor {
             layout,
             arenas: None,
             programs: Vec::new(),
+            ahead: Vec::new(),
             data: Vec::new(),
             queued: Vec::new(),
             next_slot: 0,
@@ -138,14 +143,7 @@ impl GpuExecutor {
 
     fn arenas(&mut self) -> Result<&Arenas> {
         if self.arenas.is_none() {
-            let bytes = 4 * self.layout.len as u64;
-            self.arenas = Some(Arenas {
-                params: self.gpu.storage("parameters", bytes)?,
-                gradients: self.gpu.storage("gradients", bytes)?,
-                moment_1: self.gpu.storage("first moments", bytes)?,
-                moment_2: self.gpu.storage("second moments", bytes)?,
-                average: self.gpu.storage("average of the weights", bytes)?,
-            });
+            self.arenas = Some(self.gpu.arenas(&self.layout)?);
         }
         self.arenas
             .as_ref()
@@ -250,6 +248,7 @@ impl GpuExecutor {
                 false => Ok(false),
             };
         }
+        self.ahead.clear();
         if let Some(done) = self.under_way.pop_front() {
             self.take_metrics(&done)?;
             self.adapt(&done);
@@ -307,7 +306,9 @@ impl Executor for GpuExecutor {
         let Some(arenas) = &self.arenas else {
             return Err(Error::Device("the arenas were not made".into()));
         };
-        let program = GpuProgram::new(&self.gpu, &self.steps, arenas, plan)?;
+        self.ahead.extend(CompileAhead::start(&self.gpu, plan));
+        let lowered = Lowered::new(plan, &self.gpu.tuning(), Mode::Step);
+        let program = GpuProgram::new(&self.gpu, &self.steps, arenas, plan, lowered)?;
         self.programs.push(program);
         Ok(Program(self.programs.len() - 1))
     }
@@ -520,6 +521,18 @@ fn copy_metrics(
 }
 
 impl GpuDevice {
+    /// The arrays of an executor, zeroed.
+    pub(super) fn arenas(&self, layout: &Layout) -> Result<Arenas> {
+        let bytes = 4 * layout.len as u64;
+        Ok(Arenas {
+            params: self.storage("parameters", bytes)?,
+            gradients: self.storage("gradients", bytes)?,
+            moment_1: self.storage("first moments", bytes)?,
+            moment_2: self.storage("second moments", bytes)?,
+            average: self.storage("average of the weights", bytes)?,
+        })
+    }
+
     /// The slots of an executor.
     pub(super) fn steps(&self) -> Steps {
         let layout = self

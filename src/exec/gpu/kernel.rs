@@ -8,6 +8,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use wgpu::{
     BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry,
     BindingResource, BindingType, Buffer, BufferBinding, BufferBindingType, ComputePipeline,
@@ -184,6 +185,11 @@ fn load_{name}(i: u32) -> {wgsl} {{ return {name}[i]; }}"
         self
     }
 
+    /// Bytes of its own WGSL.
+    pub fn text(&self) -> usize {
+        self.text.len() + self.declarations.len()
+    }
+
     /// The grid, folded where it passes what one axis can hold.
     fn grid(&self, per_axis: usize) -> [usize; 2] {
         let groups = self.invocations.div_ceil(self.workgroup).max(1);
@@ -209,6 +215,8 @@ fn load_{name}(i: u32) -> {wgsl} {{ return {name}[i]; }}"
 pub struct Pipeline {
     pipeline: ComputePipeline,
     layout: BindGroupLayout,
+    /// See [`Call::text`].
+    text: usize,
 }
 
 /// A call whose pipeline, buffers and grid are all set.
@@ -223,6 +231,11 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
+    /// Bytes of the kernel's own WGSL.
+    pub fn text(&self) -> usize {
+        self.pipeline.text
+    }
+
     /// Adds the dispatch to a pass whose group 0 is set, after its copies.
     pub fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
         pass.set_pipeline(&self.pipeline.pipeline);
@@ -269,7 +282,7 @@ impl GpuDevice {
                 call.entry, call.invocations
             )));
         }
-        let pipeline = self.pipeline(call, step_layout, per_axis)?;
+        let pipeline = self.pipeline(call, step_layout)?;
         let places = call.bindings.iter();
         let places = places.map(|&(buffer, access)| place(buffer, access));
         let places = places.collect::<Result<Vec<_>>>()?;
@@ -298,12 +311,18 @@ impl GpuDevice {
         })
     }
 
-    fn pipeline<B>(
+    /// Compiles the kernels of calls on all cores: drivers of hardware do all of it here, the others
+    /// a part.
+    pub(super) fn compile<'a, B: Sync + 'a>(
         &self,
-        call: &Call<B>,
+        calls: impl ParallelIterator<Item = &'a Call<B>>,
         step_layout: &BindGroupLayout,
-        per_axis: usize,
-    ) -> Result<Arc<Pipeline>> {
+    ) -> Result<()> {
+        calls.try_for_each(|call| self.pipeline(call, step_layout).map(drop))
+    }
+
+    fn pipeline<B>(&self, call: &Call<B>, step_layout: &BindGroupLayout) -> Result<Arc<Pipeline>> {
+        let per_axis = self.limits.max_compute_workgroups_per_dimension as usize;
         let source = call.source(per_axis);
         #[cfg(test)]
         let source = match &self.mutation {
@@ -338,7 +357,11 @@ impl GpuDevice {
                 cache: None,
             });
         self.check()?;
-        let pipeline = Arc::new(Pipeline { pipeline, layout });
+        let pipeline = Arc::new(Pipeline {
+            pipeline,
+            layout,
+            text: call.text(),
+        });
         lock(&self.pipelines).insert(key, Arc::clone(&pipeline));
         Ok(pipeline)
     }

@@ -77,7 +77,7 @@ pub enum Mode {
 }
 
 /// All calls of a plan, operation by operation, and what they need beside the plan's buffers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Lowered {
     /// For each operation its calls.
     pub ops: Vec<Vec<Call<Slot>>>,
@@ -117,6 +117,26 @@ impl Lowered {
             lowered.pending.push(before..lowered.blocks.len());
         }
         lowered
+    }
+
+    /// Bytes of WGSL that are this plan's own. Drivers take about so long to compile it.
+    pub fn text(&self) -> usize {
+        self.ops.iter().flatten().map(Call::text).sum()
+    }
+
+    /// The calls of a stretch of the step: of `parts` with about as much text each, the one numbered
+    /// `part`.
+    pub fn stretch(&self, part: usize, parts: usize) -> Self {
+        let mut stretch = self.clone();
+        let total = self.text();
+        let mut end = 0;
+        for calls in &mut stretch.ops {
+            calls.retain(|call| {
+                end += call.text();
+                (end * parts).saturating_sub(1) / total.max(1) == part
+            });
+        }
+        stretch
     }
 
     /// The call that sums what partials there are, for operations of a step that need whole gradients

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use wgpu::{Buffer, BufferDescriptor, BufferUsages};
 
 use super::carriers::carriers;
@@ -57,8 +58,14 @@ struct Scratch {
 }
 
 impl GpuProgram {
-    /// Makes buffers, pipelines and bind groups.
-    pub fn new(gpu: &GpuDevice, steps: &Steps, arenas: &Arenas, plan: &Plan) -> Result<Self> {
+    /// Makes buffers, pipelines and bind groups for the calls of a step.
+    pub fn new(
+        gpu: &GpuDevice,
+        steps: &Steps,
+        arenas: &Arenas,
+        plan: &Plan,
+        mut lowered: Lowered,
+    ) -> Result<Self> {
         let mut buffers = HashMap::new();
         for (i, buffer) in plan.buffers.iter().enumerate() {
             if is_own(buffer.role) {
@@ -78,7 +85,6 @@ impl GpuProgram {
             carriers: Vec::new(),
             alone: None,
         };
-        let mut lowered = Lowered::new(plan, &gpu.tuning(), Mode::Step);
         program.carriers = carriers(plan, &lowered.ops);
         program.gather = lowered.take_gather(plan);
         program.step = program.listing(gpu, steps, arenas, lowered, Mode::Step)?;
@@ -113,6 +119,7 @@ impl GpuProgram {
             blocks: gpu.storage_with("blocks", bytemuck::cast_slice(&lowered.blocks))?,
             arena: gpu.storage_with("blocks of the arena", bytemuck::cast_slice(&arena))?,
         };
+        gpu.compile(lowered.ops.par_iter().flatten(), &steps.layout)?;
         let mut twins = Twins::default();
         let mut prepare = |call: &Call<Slot>| {
             let dispatch = gpu.prepare(call, &steps.layout, |slot, access| {
@@ -169,6 +176,11 @@ impl GpuProgram {
     /// The dispatches of a whole step.
     pub fn step(&self, data: DataId) -> impl Iterator<Item = &Dispatch> {
         self.step_by_op(data).map(|(_, dispatch)| dispatch)
+    }
+
+    /// The dispatches of a step but the one that depends on the data set.
+    pub fn step_without_gather(&self) -> impl Iterator<Item = &Dispatch> {
+        self.step.ops.iter().flatten()
     }
 
     /// The dispatches of a whole step, each with the operation in whose list it stands.
