@@ -3,7 +3,7 @@
 //   forward   y = f(x)
 //   backward  dx = f'(y) * dy
 //
-// One invocation makes one Cell. Host constants: LEN in Cells, ACTIVATION.
+// One invocation makes one Cell. Host constants: LEN in Cells. The host declares the activation.
 
 @group(1) @binding(0) var<storage, read> a: array<Cell>;
 @group(1) @binding(1) var<storage, read> b: array<Cell>;
@@ -19,7 +19,7 @@ fn activation_forward(
     if i >= LEN {
         return;
     }
-    out[i] = activate(ACTIVATION, a[i]);
+    out[i] = activate(a[i]);
 }
 
 // a = y, b = dy, out = dx
@@ -32,5 +32,5 @@ fn activation_backward(
     if i >= LEN {
         return;
     }
-    out[i] = derivative(ACTIVATION, a[i]) * b[i];
+    out[i] = derivative(a[i]) * b[i];
 }

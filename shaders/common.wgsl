@@ -36,11 +36,6 @@ fn is_nan(x: Cell) -> Bools {
     return (bitcast<Words>(x) & Words(0x7fffffffu)) > Words(0x7f800000u);
 }
 
-// Activations by number, as `activation_number` on the host gives them.
-const RELU = 1u;
-const SIGMOID = 2u;
-const TANH = 3u;
-
 const LEAKY_RELU = 4u;
 const ELU = 5u;
 const SELU = 6u;
@@ -59,10 +54,6 @@ fn exp_m1(x: Cell) -> Cell {
     return select(exp(x) - 1.0, series, abs(x) < Cell(0.03));
 }
 
-fn sigmoid(x: Cell) -> Cell {
-    return 1.0 / (1.0 + exp(-x));
-}
-
 // The share of a standard normal distribution that lies below x: (1 + erf(x / sqrt(2))) / 2, with
 // erf within 1.5e-7 (Abramowitz and Stegun, 7.1.26).
 fn normal_share(x: Cell) -> Cell {
@@ -73,41 +64,88 @@ fn normal_share(x: Cell) -> Cell {
     return select(1.0 - above, above, x < Cell(0.0));
 }
 
-// y = f(x). A NaN stays a NaN.
-fn activate(activation: u32, x: Cell) -> Cell {
-    let negative = x < Cell(0.0);
-    switch activation {
-        case RELU: { return select(x, Cell(0.0), negative); }
-        case SIGMOID: { return sigmoid(x); }
-        // tanh overflows in some drivers beyond 44; it is 1 to the last bit from 10 on.
-        case TANH: { return select(tanh(clamp(x, Cell(-15.0), Cell(15.0))), x, is_nan(x)); }
-        case LEAKY_RELU: { return select(x, LEAK * x, negative); }
-        case ELU: { return select(x, exp_m1(x), negative); }
-        case SELU: { return select(SELU_SCALE * x, SELU_FLOOR * exp_m1(x), negative); }
-        case GELU: { return x * normal_share(x); }
-        case SILU: { return x * sigmoid(x); }
-        case SOFTPLUS: { return select(max(x, Cell(0.0)) + log(1.0 + exp(-abs(x))), x, is_nan(x)); }
-        default: { return x; }
-    }
+// Activations, y = f(x), and their derivatives f'(x) from what training keeps: y, and for GELU and SILU x
+// itself. A NaN stays a NaN. Names are Keras's; the host declares `activate` and `derivative` as the
+// functions of the one that a kernel needs.
+
+fn activate_linear(x: Cell) -> Cell {
+    return x;
 }
 
-// f'(x) from what training keeps: y = f(x), and for GELU and SILU x itself.
-fn derivative(activation: u32, y: Cell) -> Cell {
-    let negative = y < Cell(0.0);
-    let positive = y > Cell(0.0);
-    switch activation {
-        case RELU: { return select(Cell(0.0), Cell(1.0), positive); }
-        case SIGMOID: { return y * (1.0 - y); }
-        case TANH: { return 1.0 - y * y; }
-        case LEAKY_RELU: { return select(Cell(LEAK), Cell(1.0), positive); }
-        case ELU: { return select(Cell(1.0), y + 1.0, negative); }
-        case SELU: { return select(Cell(SELU_SCALE), y + SELU_FLOOR, negative); }
-        case GELU: { return normal_share(y) + y * exp(-0.5 * y * y) * 0.3989422804014327; }
-        case SILU: {
-            let s = sigmoid(y);
-            return s * (1.0 + y * (1.0 - s));
-        }
-        case SOFTPLUS: { return -exp_m1(-y); }
-        default: { return Cell(1.0); }
-    }
+fn derivative_linear(y: Cell) -> Cell {
+    return Cell(1.0);
+}
+
+fn activate_relu(x: Cell) -> Cell {
+    return select(x, Cell(0.0), x < Cell(0.0));
+}
+
+fn derivative_relu(y: Cell) -> Cell {
+    return select(Cell(0.0), Cell(1.0), y > Cell(0.0));
+}
+
+fn activate_sigmoid(x: Cell) -> Cell {
+    return 1.0 / (1.0 + exp(-x));
+}
+
+fn derivative_sigmoid(y: Cell) -> Cell {
+    return y * (1.0 - y);
+}
+
+// tanh overflows in some drivers beyond 44; it is 1 to the last bit from 10 on.
+fn activate_tanh(x: Cell) -> Cell {
+    return select(tanh(clamp(x, Cell(-15.0), Cell(15.0))), x, is_nan(x));
+}
+
+fn derivative_tanh(y: Cell) -> Cell {
+    return 1.0 - y * y;
+}
+
+fn activate_leaky_relu(x: Cell) -> Cell {
+    return select(x, LEAK * x, x < Cell(0.0));
+}
+
+fn derivative_leaky_relu(y: Cell) -> Cell {
+    return select(Cell(LEAK), Cell(1.0), y > Cell(0.0));
+}
+
+fn activate_elu(x: Cell) -> Cell {
+    return select(x, exp_m1(x), x < Cell(0.0));
+}
+
+fn derivative_elu(y: Cell) -> Cell {
+    return select(Cell(1.0), y + 1.0, y < Cell(0.0));
+}
+
+fn activate_selu(x: Cell) -> Cell {
+    return select(SELU_SCALE * x, SELU_FLOOR * exp_m1(x), x < Cell(0.0));
+}
+
+fn derivative_selu(y: Cell) -> Cell {
+    return select(Cell(SELU_SCALE), y + SELU_FLOOR, y < Cell(0.0));
+}
+
+fn activate_gelu(x: Cell) -> Cell {
+    return x * normal_share(x);
+}
+
+fn derivative_gelu(x: Cell) -> Cell {
+    return normal_share(x) + x * exp(-0.5 * x * x) * 0.3989422804014327;
+}
+
+fn activate_silu(x: Cell) -> Cell {
+    return x * activate_sigmoid(x);
+}
+
+fn derivative_silu(x: Cell) -> Cell {
+    let s = activate_sigmoid(x);
+    return s * (1.0 + x * (1.0 - s));
+}
+
+fn activate_softplus(x: Cell) -> Cell {
+    return select(max(x, Cell(0.0)) + log(1.0 + exp(-abs(x))), x, is_nan(x));
+}
+
+fn derivative_softplus(y: Cell) -> Cell {
+    return -exp_m1(-y);
 }

@@ -11,9 +11,9 @@
 //   Channels fall into GROUPS; an output channel sees the inputs of its own group, and the ic of the
 //   kernel counts these only.
 //
-// Host constants: BATCH; IH, IW, IC; OH, OW, OC; KH, KW; SH, SW; DH, DW; GROUPS; PAD_TOP, PAD_LEFT; ACTIVATION (of
-// the output, or of `through`), HAS_BIAS (0 or 1; without a bias any buffer is bound in its place),
-// HAS_THROUGH likewise. Here a Cell is one f32.
+// Host constants: BATCH; IH, IW, IC; OH, OW, OC; KH, KW; SH, SW; DH, DW; GROUPS; PAD_TOP, PAD_LEFT;
+// HAS_BIAS (0 or 1; without a bias any buffer is bound in its place), HAS_THROUGH likewise. The host
+// declares the activation of the output, or of `through`. Here a Cell is one f32.
 
 @group(1) @binding(0) var<storage, read> a: array<f32>;
 @group(1) @binding(1) var<storage, read> b: array<f32>;
@@ -55,7 +55,7 @@ fn conv2d_forward(
     if HAS_BIAS == 1u {
         sum += c[oc];
     }
-    out[i] = activate(ACTIVATION, sum);
+    out[i] = activate(sum);
 }
 
 // a = dy, b = w, c = through, out = dx
@@ -88,7 +88,7 @@ fn conv2d_backward_input(
         }
     }
     if HAS_THROUGH == 1u {
-        sum *= derivative(ACTIVATION, c[i]);
+        sum *= derivative(c[i]);
     }
     out[i] = sum;
 }

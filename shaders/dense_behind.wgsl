@@ -3,8 +3,8 @@
 //
 //   d_inputs[r, j] = f'(through[r, j]) * Σ_i dx[r, i] * w[j, i]
 //
-// Host constants: INPUTS, ACTIVATION and HAS_THROUGH. The host declares load_w(i) and
-// load_through(i).
+// Host constants: INPUTS and HAS_THROUGH. The host declares load_w(i), load_through(i) and the
+// activation.
 
 @group(1) @binding(5) var<storage, read_write> d_inputs: array<f32>; // [BATCH, INPUTS]
 
@@ -16,7 +16,7 @@ fn behind(r: u32) {
         }
         let at = r * INPUTS + j;
         if HAS_THROUGH == 1u {
-            sum *= derivative(ACTIVATION, load_through(at));
+            sum *= derivative(load_through(at));
         }
         d_inputs[at] = sum;
     }

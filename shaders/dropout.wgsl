@@ -7,8 +7,8 @@
 // and goes on through an activation: dx = f'(through) * dropout(dy).
 //
 // One invocation makes one Cell. Host constants: LEN in Cells, WIDTH floats of a Cell, SIZE, DRAWS,
-// NUMBER (the dropout's own in the plan), THRESHOLD, SCALE, ACTIVATION, HAS_THROUGH. The host puts
-// rng.wgsl before this, and declares load_x(i) and load_through(i).
+// NUMBER (the dropout's own in the plan), THRESHOLD, SCALE, HAS_THROUGH. The host puts rng.wgsl before
+// this, and declares load_x(i), load_through(i) and the activation.
 
 @group(1) @binding(0) var<storage, read_write> out: array<Cell>;
 
@@ -25,7 +25,7 @@ fn dropout(
     let bits = random_words(step.key, e / SIZE * DRAWS + e % DRAWS, NUMBER);
     var v = select(Cell(0.0), SCALE * load_x(i), bits >= Words(THRESHOLD));
     if HAS_THROUGH == 1u {
-        v *= derivative(ACTIVATION, load_through(i));
+        v *= derivative(load_through(i));
     }
     out[i] = v;
 }

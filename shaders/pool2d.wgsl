@@ -8,8 +8,8 @@
 //             argmax names this cell.
 //
 // One invocation makes one Cell. Host constants: BATCH; IH, IW, OH, OW; C in Cells; KH, KW; SH, SW;
-// PAD_TOP, PAD_LEFT; KIND; ACTIVATION and HAS_THROUGH; HAS_ARGMAX. Where a buffer is not used,
-// another is bound in its place. The host declares load_NAME(i) for each tensor that is read.
+// PAD_TOP, PAD_LEFT; KIND; HAS_THROUGH; HAS_ARGMAX. Where a buffer is not used, another is bound in
+// its place. The host declares load_NAME(i) for each tensor that is read, and the activation.
 
 const MAX = 0u;
 const AVERAGE = 1u;

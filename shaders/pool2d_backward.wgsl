@@ -33,7 +33,7 @@ fn pool2d_backward(
         }
     }
     if HAS_THROUGH == 1u {
-        sum *= derivative(ACTIVATION, load_through(i));
+        sum *= derivative(load_through(i));
     }
     out[i] = sum;
 }
@@ -67,7 +67,7 @@ fn pool2d_backward_disjoint(
             share /= f32(KH * KW);
         }
         if THROUGH_POOLED == 1u {
-            share *= derivative(ACTIVATION, load_through(o));
+            share *= derivative(load_through(o));
         }
     }
     for (var ky = 0u; ky < SH; ky++) {
@@ -81,7 +81,7 @@ fn pool2d_backward_disjoint(
                     dx = select(Cell(0.0), dx, taken == Words(ky * KW + kx));
                 }
                 if HAS_THROUGH == 1u && THROUGH_POOLED == 0u {
-                    dx *= derivative(ACTIVATION, load_through(at));
+                    dx *= derivative(load_through(at));
                 }
                 out[at] = dx;
             }

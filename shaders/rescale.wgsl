@@ -1,7 +1,7 @@
 // rescale: y = SCALE * x + OFFSET; the backward pass is dx = f'(through) * SCALE * dy.
 //
-// One invocation makes one Cell. Host constants: LEN in Cells, SCALE, OFFSET, ACTIVATION,
-// HAS_THROUGH. The host declares load_x(i) and load_through(i).
+// One invocation makes one Cell. Host constants: LEN in Cells, SCALE, OFFSET,
+// HAS_THROUGH. The host declares load_x(i), load_through(i) and the activation.
 
 @group(1) @binding(0) var<storage, read_write> out: array<Cell>;
 
@@ -16,7 +16,7 @@ fn rescale(
     }
     var v = SCALE * load_x(i) + OFFSET;
     if HAS_THROUGH == 1u {
-        v *= derivative(ACTIVATION, load_through(i));
+        v *= derivative(load_through(i));
     }
     out[i] = v;
 }

@@ -12,7 +12,7 @@ fn row(r: u32, label: u32, weight: f32) -> f32 {
     for (var i = 0u; i < WIDTH; i++) {
         let v = x[r * WIDTH + i];
         let t = target_of(i, label);
-        let p = sigmoid(v);
+        let p = activate_sigmoid(v);
         if WIDTH == 1u {
             predictions[2u * r] = 1.0 - p;
             predictions[2u * r + 1u] = p;
@@ -20,7 +20,7 @@ fn row(r: u32, label: u32, weight: f32) -> f32 {
             predictions[r * WIDTH + i] = p;
         }
         put_dx(r, i, weight * (p - t) / (f32(WIDTH) * f32(step.rows)));
-        loss += activate(SOFTPLUS, v) - t * v;
+        loss += activate_softplus(v) - t * v;
     }
     return loss / f32(WIDTH);
 }

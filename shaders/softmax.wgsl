@@ -3,8 +3,8 @@
 //   forward   y[r, i] = exp(x[r, i] - m) / Σ_j exp(x[r, j] - m),  m = max_j x[r, j]
 //   backward  dx[r, i] = f'(through) * y[r, i] * (dy[r, i] - Σ_j dy[r, j] * y[r, j])
 //
-// One invocation makes one row. Host constants: ROWS, WIDTH, ACTIVATION, HAS_THROUGH. A Cell is one
-// f32.
+// One invocation makes one row. Host constants: ROWS, WIDTH, HAS_THROUGH. The host declares the
+// activation. A Cell is one f32.
 
 @group(1) @binding(0) var<storage, read> a: array<f32>;
 @group(1) @binding(1) var<storage, read> b: array<f32>;
@@ -52,7 +52,7 @@ fn softmax_backward(
         let at = r * WIDTH + i;
         var dx = b[at] * (a[at] - dot);
         if HAS_THROUGH == 1u {
-            dx *= derivative(ACTIVATION, c[at]);
+            dx *= derivative(c[at]);
         }
         out[at] = dx;
     }

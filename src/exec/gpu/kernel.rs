@@ -19,6 +19,7 @@ use wgpu::{
 use super::device::{GpuDevice, lock};
 use super::texels::{ROW, Texel, Texels};
 use crate::error::{Error, Result};
+use crate::model::Activation;
 
 /// What runs on the device in one dispatch, before buffers are known by more than `B`.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct Call<B> {
     header: String,
     /// Tensors that the text reads through functions.
     declarations: String,
+    /// The function that `activate` and `derivative` are.
+    activation: Activation,
     /// Invocations per workgroup.
     workgroup: usize,
     /// Invocations wanted.
@@ -58,6 +61,7 @@ impl<B> Call<B> {
             text: text.into(),
             header: String::new(),
             declarations: String::new(),
+            activation: Activation::Linear,
             workgroup: 64,
             invocations: 0,
             bindings: Vec::new(),
@@ -95,6 +99,12 @@ impl<B> Call<B> {
         for (name, value) in numbers {
             let _ = writeln!(self.header, "const {name} = f32({value:?});");
         }
+        self
+    }
+
+    /// Sets the activation; linear otherwise.
+    pub fn activation(mut self, activation: Activation) -> Self {
+        self.activation = activation;
         self
     }
 
@@ -200,14 +210,26 @@ fn load_{name}(i: u32) -> {wgsl} {{ return {name}[i]; }}"
     /// The whole WGSL text.
     pub fn source(&self, per_axis: usize) -> String {
         let [x, _] = self.grid(per_axis);
+        let activation = pointwise(self.activation);
         format!(
-            "{}const WORKGROUP = {}u;\nconst GRID = {x}u;\n{}\n{}{}",
+            "{}const WORKGROUP = {}u;\nconst GRID = {x}u;\n{}
+fn activate(x: Cell) -> Cell {{ return activate_{activation}(x); }}
+fn derivative(y: Cell) -> Cell {{ return derivative_{activation}(y); }}
+{}{}",
             self.header,
             self.workgroup,
             include_str!("../../../shaders/common.wgsl"),
             self.declarations,
             self.text
         )
+    }
+}
+
+/// How `shaders/common.wgsl` calls an activation. Softmax is never applied cell by cell.
+pub fn pointwise(activation: Activation) -> &'static str {
+    match activation {
+        Activation::Softmax => Activation::Linear.name(),
+        other => other.name(),
     }
 }
 

@@ -6,8 +6,7 @@ mod fuse;
 mod layers;
 
 use calls::{
-    activation_call, activation_number, clip, gather, loss_call, pool2d_backward, pool2d_forward,
-    softmax, update,
+    activation_call, clip, gather, loss_call, pool2d_backward, pool2d_forward, softmax, update,
 };
 use conv2d::{conv2d_backward_input, conv2d_forward, dense, naive_backward_weight};
 use fuse::{DenseBehind, FusedPool, dense_behind, fused_pools};
@@ -433,7 +432,7 @@ impl Lowered {
         let activation = absorbed.and_then(|f| f.through).unwrap_or_default();
         let buffers = [x, dy, Slot::Partials(first)];
         let call = gradient.call(&tile, tuning, (stride, weights), buffers, pooled);
-        vec![call.sizes(&[("ACTIVATION", activation_number(activation))])]
+        vec![call.activation(activation)]
     }
 
     /// The fused pool whose backward pass makes `dy`.

@@ -14,9 +14,10 @@ use std::fmt::{self, Display, Formatter, Write as _};
 
 pub use weight::WeightGradient;
 
-use super::kernel::Call;
+use super::kernel::{Call, pointwise};
 use super::texels::Texel;
 use super::tuning::{Fetch, Tuning};
+use crate::model::Activation;
 use crate::shape::Window;
 
 /// A correlation: what a convolution's forward pass and, with the kernel flipped and transposed, the
@@ -277,13 +278,12 @@ impl Correlation {
         work * invocations as f64 * live * idle * patience
     }
 
-    /// The kernel: `entry` names it, `epilogue` is the text that turns `v` (one accumulator) into
-    /// what is stored at cell `at` of channel cell `cell`; it may use `load_extra`.
+    /// The kernel, with `entry` for a name.
     pub fn call<B: Clone>(
         &self,
         entry: &'static str,
         tuning: &Tuning,
-        epilogue: &str,
+        epilogue: Epilogue<B>,
         ([x, w, out], beside): ([B; 3], Beside<B>),
     ) -> Option<Call<B>> {
         let tile = self.tile(tuning)?;
@@ -293,7 +293,7 @@ impl Correlation {
             true => pixel,
             false => cell_width(self.kc),
         };
-        let text = self.text(entry, &tile, fetch, epilogue);
+        let text = self.text(entry, &tile, fetch, &epilogue);
         let mut call = Call::new(entry, text)
             .cells(cell_width(self.kc))
             .workgroup(workgroup(fetch))
@@ -307,8 +307,11 @@ impl Correlation {
         };
         load("x", x, Texel::floats(pixel));
         load("w", w, Texel::floats(weight));
-        if let Some(extra) = beside.extra {
-            load("extra", extra, Texel::floats(cell_width(self.kc)));
+        let cell = Texel::floats(cell_width(self.kc));
+        match epilogue {
+            Epilogue::Activate { bias: Some(bias) } => load("bias", bias, cell),
+            Epilogue::Derive(through, _) => load("through", through, cell),
+            Epilogue::Activate { bias: None } | Epilogue::Keep => {}
         }
         if self.unpool.is_some() {
             let [taken, made] = beside.unpool?;
@@ -323,7 +326,7 @@ impl Correlation {
         self.tile(tuning).is_some()
     }
 
-    fn text(&self, entry: &str, tile: &Tile, fetch: Fetch, epilogue: &str) -> String {
+    fn text<B>(&self, entry: &str, tile: &Tile, fetch: Fetch, epilogue: &Epilogue<B>) -> String {
         let rb = block(self.rc);
         let mut s = "@group(1) @binding(0) var<storage, read_write> y: array<Cell>;\n".to_owned();
         if self.pool.is_some_and(|pool| pool.argmax) {
@@ -333,6 +336,7 @@ impl Correlation {
         self.coordinates(&mut s, tile, fetch);
         self.pixels(&mut s, tile, fetch, rb);
         self.accumulate(&mut s, tile, fetch);
+        epilogue.prepare(&mut s, tile.q);
         match self.pool {
             None => self.store(&mut s, tile, epilogue),
             Some(pool) => self.store_pooled(&mut s, tile, epilogue, pool),
@@ -607,7 +611,7 @@ let ox = place % {across}u * {pw}u;"
         }
     }
 
-    fn store(&self, s: &mut String, tile: &Tile, epilogue: &str) {
+    fn store<B>(&self, s: &mut String, tile: &Tile, epilogue: &Epilogue<B>) {
         let w = &self.window;
         let cells = self.kc / cell_width(self.kc);
         let overhang = !w.oh.is_multiple_of(tile.ph) || !w.ow.is_multiple_of(tile.pw);
@@ -618,10 +622,11 @@ let ox = place % {across}u * {pw}u;"
             }
             s.push_str("{\n");
             for r in 0..tile.q {
+                let v = epilogue.of(&format!("c{p}_{r}"), r);
                 let _ = writeln!(
                     s,
-                    "{{ let cell = cell0 + {r}u; let at = (((n0 + {sample}u) * {}u + oy + {py}u) * {}u + ox + {px}u) * {cells}u + cell;
-var v = c{p}_{r}; {epilogue} y[at] = v; }}",
+                    "{{ let at = (((n0 + {sample}u) * {}u + oy + {py}u) * {}u + ox + {px}u) * {cells}u + cell0 + {r}u;
+y[at] = {v}; }}",
                     w.oh, w.ow
                 );
             }
@@ -632,7 +637,7 @@ var v = c{p}_{r}; {epilogue} y[at] = v; }}",
 
 impl Correlation {
     /// The first largest of each window of the pool, as `pool2d_forward` takes it.
-    fn store_pooled(&self, s: &mut String, tile: &Tile, epilogue: &str, pool: Pool) {
+    fn store_pooled<B>(&self, s: &mut String, tile: &Tile, epilogue: &Epilogue<B>, pool: Pool) {
         let w = &self.window;
         let (kh, kw) = pool.size;
         let cells = self.kc / cell_width(self.kc);
@@ -650,7 +655,7 @@ impl Correlation {
             for r in 0..tile.q {
                 let _ = writeln!(
                     s,
-                    "{{ let cell = cell0 + {r}u; let at = (((n0 + {sample}u) * {}u + (oy + {py}u) / {kh}u) * {}u + (ox + {px}u) / {kw}u) * {cells}u + cell;
+                    "{{ let at = (((n0 + {sample}u) * {}u + (oy + {py}u) / {kh}u) * {}u + (ox + {px}u) / {kw}u) * {cells}u + cell0 + {r}u;
 var best = Cell(0.0); var taken = Words(0u);",
                     w.oh / kh,
                     w.ow / kw
@@ -661,9 +666,10 @@ var best = Cell(0.0); var taken = Words(0u);",
                         0 => "Bools(true)",
                         _ => "(v > best) | is_nan(v)",
                     };
+                    let v = epilogue.of(&format!("c{p}_{r}"), r);
                     let _ = writeln!(
                         s,
-                        "{{ var v = c{p}_{r}; {epilogue} let better = {better}; best = select(best, v, better); taken = select(taken, Words({tap}u), better); }}"
+                        "{{ let v = {v}; let better = {better}; best = select(best, v, better); taken = select(taken, Words({tap}u), better); }}"
                     );
                 }
                 s.push_str("y[at] = best;");
@@ -677,11 +683,44 @@ var best = Cell(0.0); var taken = Words(0u);",
     }
 }
 
+/// What becomes of a sum before it is stored.
+#[derive(Clone, Copy, Debug)]
+pub enum Epilogue<B> {
+    /// The call's activation takes it, after the bias is added.
+    Activate { bias: Option<B> },
+    /// It is multiplied by the derivative of this activation, of what that made at the same place.
+    Derive(B, Activation),
+    /// Nothing.
+    Keep,
+}
+
+impl<B> Epilogue<B> {
+    /// What all pixels share, for `q` cells of channels.
+    fn prepare(&self, s: &mut String, q: usize) {
+        if let Self::Activate { bias: Some(_) } = self {
+            for r in 0..q {
+                let _ = writeln!(s, "let bias{r} = load_bias(cell0 + {r}u);");
+            }
+        }
+    }
+
+    /// What is stored at `at`, of the sum `sum` of the `r`th cell of channels.
+    fn of(&self, sum: &str, r: usize) -> String {
+        match self {
+            Self::Activate { bias: Some(_) } => format!("activate({sum} + bias{r})"),
+            Self::Activate { bias: None } => format!("activate({sum})"),
+            Self::Derive(_, activation) => {
+                let activation = pointwise(*activation);
+                format!("{sum} * derivative_{activation}(load_through(at))")
+            }
+            Self::Keep => sum.to_owned(),
+        }
+    }
+}
+
 /// What a correlation may bind beside its operands.
 #[derive(Clone, Copy, Debug)]
 pub struct Beside<B> {
-    /// What the epilogue reads.
-    pub extra: Option<B>,
     /// Where a pool notes the cells it takes.
     pub argmax: Option<B>,
     /// For the way back through a pool, the cells that it took and what it made.
@@ -742,7 +781,7 @@ fn load_pixels(
             let mut value = format!("load_x({at})");
             if unpool {
                 value = format!(
-                    "select(Cell(0.0), {value} * derivative(ACTIVATION, load_made({at})), load_taken({at}) == Words(u{i}))"
+                    "select(Cell(0.0), {value} * derivative(load_made({at})), load_taken({at}) == Words(u{i}))"
                 );
             }
             if guarded {

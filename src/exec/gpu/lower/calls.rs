@@ -75,7 +75,7 @@ pub(super) fn pool2d_backward(
 ) -> Call<Slot> {
     let text = include_str!("../../../../shaders/pool2d_backward.wgsl");
     let w = &shape.window;
-    let (sizes, extra) = through_parts(through.map(|(t, _)| t), dy);
+    let (through, pooled) = through.map_or((None, 0), |(t, pooled)| (Some(t), pooled));
     let cell = Texel::floats(cell_width(shape.c));
     let taken = Slot::Buffer(argmax.unwrap_or(dy));
     let disjoint = w.kh <= w.sh && w.kw <= w.sw && (w.pad_top, w.pad_left) == (0, 0) && fits(w);
@@ -85,14 +85,14 @@ pub(super) fn pool2d_backward(
         false => ("pool2d_backward", w.ih * w.iw),
     };
     pool_call(entry, text, batch, shape)
-        .sizes(&sizes)
+        .through(through)
         .sizes(&[("BH", bh), ("BW", bw)])
-        .sizes(&[("THROUGH_POOLED", through.map_or(0, |(_, pooled)| pooled))])
+        .sizes(&[("THROUGH_POOLED", pooled)])
         .invocations(batch * pixels * shape.c / cell_width(shape.c))
         .write(Slot::Buffer(dx))
         .load("dy", Slot::Buffer(dy), cell, tuning.texels)
         .load("argmax", taken, Texel::words(cell.width), tuning.texels)
-        .load("through", extra, cell, tuning.texels)
+        .load("through", through_slot(through, dy), cell, tuning.texels)
 }
 
 pub(super) fn activation_call(
@@ -105,10 +105,8 @@ pub(super) fn activation_call(
     let width = cell_width(len);
     Call::new(entry, include_str!("../../../../shaders/activation.wgsl"))
         .cells(width)
-        .sizes(&[
-            ("LEN", len / width),
-            ("ACTIVATION", activation_number(activation)),
-        ])
+        .sizes(&[("LEN", len / width)])
+        .activation(activation)
         .invocations(len / width)
         .read(Slot::Buffer(a))
         .read(Slot::Buffer(b))
@@ -123,14 +121,13 @@ pub(super) fn softmax(
     through: Option<Through>,
 ) -> Call<Slot> {
     let rows = plan.buffer(out).len() / width;
-    let (sizes, extra) = through_parts(through, a);
     Call::new(entry, include_str!("../../../../shaders/softmax.wgsl"))
         .sizes(&[("ROWS", rows), ("WIDTH", width)])
-        .sizes(&sizes)
+        .through(through)
         .invocations(rows)
         .read(Slot::Buffer(a))
         .read(Slot::Buffer(b))
-        .read(extra)
+        .read(through_slot(through, a))
         .write(Slot::Buffer(out))
 }
 
@@ -184,12 +181,16 @@ pub(super) fn loss_call(
     else {
         return call;
     };
-    let (sizes, extra) = through_parts(through, w);
     call.sizes(&[("INPUTS", inputs)])
-        .sizes(&sizes)
+        .through(through)
         .write(Slot::Buffer(dx))
         .load("w", Slot::Buffer(w), Texel::floats(1), tuning.texels)
-        .load("through", extra, Texel::floats(1), tuning.texels)
+        .load(
+            "through",
+            through_slot(through, w),
+            Texel::floats(1),
+            tuning.texels,
+        )
 }
 
 pub(super) fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Slot> {
@@ -293,38 +294,16 @@ pub(super) fn clip(
     }
 }
 
-pub(super) fn activation_number(activation: Activation) -> usize {
-    match activation {
-        // Softmax is never applied cell by cell.
-        Activation::Linear | Activation::Softmax => 0,
-        Activation::Relu => 1,
-        Activation::Sigmoid => 2,
-        Activation::Tanh => 3,
-        Activation::LeakyRelu => 4,
-        Activation::Elu => 5,
-        Activation::Selu => 6,
-        Activation::Gelu => 7,
-        Activation::Silu => 8,
-        Activation::Softplus => 9,
+impl Call<Slot> {
+    /// Sets what a kernel has to know of the activation that it goes back through.
+    pub(super) fn through(self, through: Option<Through>) -> Self {
+        let activation = through.map_or(Activation::Linear, |t| t.activation);
+        self.activation(activation)
+            .sizes(&[("HAS_THROUGH", usize::from(through.is_some()))])
     }
 }
 
-/// Constants and buffer of a `through`, with a stand-in where there is none.
-pub(super) fn through_parts(
-    through: Option<Through>,
-    stand_in: BufferId,
-) -> ([(&'static str, usize); 2], Slot) {
-    match through {
-        Some(Through { y, activation }) => (
-            [
-                ("ACTIVATION", activation_number(activation)),
-                ("HAS_THROUGH", 1),
-            ],
-            Slot::Buffer(y),
-        ),
-        None => (
-            [("ACTIVATION", 0), ("HAS_THROUGH", 0)],
-            Slot::Buffer(stand_in),
-        ),
-    }
+/// The buffer of a `through`, with a stand-in where there is none.
+pub(super) fn through_slot(through: Option<Through>, stand_in: BufferId) -> Slot {
+    Slot::Buffer(through.map_or(stand_in, |t| t.y))
 }

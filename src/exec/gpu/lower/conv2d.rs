@@ -1,10 +1,10 @@
 //! Convolutions and dense layers, tiled where that is possible, else as plain kernels.
 
 use super::super::kernel::Call;
-use super::super::tile::{Beside, Correlation, Pool, Unpool};
+use super::super::tile::{Beside, Correlation, Epilogue, Pool, Unpool};
 use super::super::tuning::Tuning;
 use super::Slot;
-use super::calls::{activation_number, through_parts};
+use super::calls::through_slot;
 use super::fuse::FusedPool;
 use crate::model::Activation;
 use crate::plan::{BufferId, ConvShape, Through};
@@ -68,22 +68,13 @@ pub(super) fn conv2d_forward(
     (bias, activation): (Option<BufferId>, Activation),
     ([x, w, y], fused): ([BufferId; 3], Option<&FusedPool>),
 ) -> Call<Slot> {
-    let sizes = [
-        ("HAS_BIAS", usize::from(bias.is_some())),
-        ("HAS_THROUGH", 0),
-        ("ACTIVATION", activation_number(activation)),
-    ];
-    let epilogue = match bias {
-        Some(_) => "v = activate(ACTIVATION, v + load_extra(cell));",
-        None => "v = activate(ACTIVATION, v);",
-    };
     let out = Slot::Buffer(fused.map_or(y, |pool| pool.y));
     let argmax = fused.and_then(|pool| pool.argmax).map(Slot::Buffer);
     let [x, w] = [x, w].map(Slot::Buffer);
     let bias = bias.map(Slot::Buffer);
     let size = fused.map(|pool| (pool.size, pool.argmax.is_some()));
+    let epilogue = Epilogue::Activate { bias };
     let beside = Beside {
-        extra: bias,
         argmax,
         unpool: None,
     };
@@ -93,11 +84,15 @@ pub(super) fn conv2d_forward(
         false => forward(batch, &shape, size).call(entry, tuning, epilogue, buffers),
     };
     if let Some(tiled) = tiled {
-        return tiled.sizes(&sizes);
+        return tiled.activation(activation);
     }
     let window = shape.window;
     naive_conv2d("conv2d_forward", (batch, shape))
-        .sizes(&sizes)
+        .activation(activation)
+        .sizes(&[
+            ("HAS_BIAS", usize::from(bias.is_some())),
+            ("HAS_THROUGH", 0),
+        ])
         .invocations(batch * window.oh * window.ow * shape.oc)
         .read(x)
         .read(w)
@@ -170,7 +165,6 @@ pub(super) fn conv2d_backward_input(
     ([dy, w, dx], behind): ([BufferId; 3], Option<&FusedPool>),
 ) -> Call<Slot> {
     let window = shape.window;
-    let (sizes, extra) = through_parts(through, dy);
     let live = behind.map_or((window.oh, window.ow), |f| f.live);
     let absorbed = behind.filter(|f| f.absorbed);
     let unpool = absorbed.map(|f| Unpool {
@@ -178,11 +172,10 @@ pub(super) fn conv2d_backward_input(
         windows: (f.live.0 / f.size.0, f.live.1 / f.size.1),
     });
     let epilogue = match through {
-        Some(_) => "v *= derivative(THROUGH, load_extra(at));",
-        None => "",
+        Some(Through { y, activation }) => Epilogue::Derive(Slot::Buffer(y), activation),
+        None => Epilogue::Keep,
     };
     let beside = Beside {
-        extra: through.map(|_| extra),
         argmax: None,
         unpool: absorbed.and_then(|f| Some([f.argmax?, f.y].map(Slot::Buffer))),
     };
@@ -192,19 +185,15 @@ pub(super) fn conv2d_backward_input(
     let tiled = backward_input(batch, &shape, live, unpool).filter(|_| !tuning.naive);
     let tiled = tiled.and_then(|c| c.call(entry, tuning, epilogue, ([from, w, dx], beside)));
     if let Some(tiled) = tiled {
-        let through = through.map_or(Activation::Linear, |t| t.activation);
-        return tiled.sizes(&[
-            ("THROUGH", activation_number(through)),
-            ("ACTIVATION", activation_number(activation)),
-        ]);
+        return tiled.activation(activation);
     }
     naive_conv2d("conv2d_backward_input", (batch, shape))
-        .sizes(&sizes)
+        .through(through)
         .sizes(&[("HAS_BIAS", 0)])
         .invocations(batch * window.ih * window.iw * shape.ic)
         .read(Slot::Buffer(dy))
         .read(w)
-        .read(extra)
+        .read(through_slot(through, dy))
         .write(dx)
 }
 
@@ -213,7 +202,7 @@ pub(super) fn naive_backward_weight(
     [x, dy, dw]: [BufferId; 3],
     dbias: Option<BufferId>,
 ) -> Vec<Call<Slot>> {
-    let sizes = [("HAS_BIAS", 0), ("HAS_THROUGH", 0), ("ACTIVATION", 0)];
+    let sizes = [("HAS_BIAS", 0), ("HAS_THROUGH", 0)];
     let call = |entry, invocations, out| {
         naive_conv2d(entry, (batch, shape))
             .sizes(&sizes)

@@ -5,7 +5,7 @@ use super::super::texels::Texel;
 use super::super::tile::cell_width;
 use super::super::tuning::Tuning;
 use super::Slot;
-use super::calls::through_parts;
+use super::calls::through_slot;
 use crate::plan::{BatchNorm, BufferId, Dropout, Op, Penalty, Plan, Through};
 
 /// The calls of one of these operations; none of another.
@@ -206,15 +206,19 @@ fn cells(
 ) -> Call<Slot> {
     let len = plan.buffer(y).len();
     let width = cell_width(len);
-    let (sizes, extra) = through_parts(through, x);
     Call::new(entry, text)
         .cells(width)
         .sizes(&[("LEN", len / width)])
-        .sizes(&sizes)
+        .through(through)
         .invocations(len / width)
         .write(Slot::Buffer(y))
         .load("x", Slot::Buffer(x), Texel::floats(width), tuning.texels)
-        .load("through", extra, Texel::floats(width), tuning.texels)
+        .load(
+            "through",
+            through_slot(through, x),
+            Texel::floats(width),
+            tuning.texels,
+        )
 }
 
 /// What kernels share in which invocations sum together.

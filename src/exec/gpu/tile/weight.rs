@@ -280,7 +280,7 @@ let ox = place % {across}u * {}u;",
             let place = self.place(tile, (py, px), (kh, kw));
             for r in 0..tile.q {
                 let at = format!("{} + {r}u", place.at);
-                let share = format!("load_dy({at}) * derivative(ACTIVATION, load_through({at}))");
+                let share = format!("load_dy({at}) * derivative(load_through({at}))");
                 let _ = writeln!(
                     s,
                     "let g{corner}_{r} = {};\nlet t{corner}_{r} = load_argmax({at});",
