@@ -7,13 +7,13 @@
 // four elements where SIZE allows it, so that they come out of one word. Those of element 0 also
 // make the row's label.
 //
-// Host constants: BATCH rows in the batch, SIZE elements of an image, WIDTH elements of a Cell.
+// Host constants: BATCH rows in the batch, SIZE elements of an image, WIDTH elements of a Cell, PART
+// images in a part. The host declares image_word(part, i), the word i of a part of the images.
 
-@group(1) @binding(0) var<storage, read> images: array<u32>;      // [samples, SIZE] bytes
-@group(1) @binding(1) var<storage, read> data_labels: array<u32>; // [samples] bytes
-@group(1) @binding(2) var<storage, read> order: array<u32>;       // [samples]
-@group(1) @binding(3) var<storage, read_write> x: array<Cell>;    // [BATCH, SIZE]
-@group(1) @binding(4) var<storage, read_write> labels: array<u32>; // [BATCH]
+@group(1) @binding(0) var<storage, read> data_labels: array<u32>; // [samples] bytes
+@group(1) @binding(1) var<storage, read> order: array<u32>;       // [samples]
+@group(1) @binding(2) var<storage, read_write> x: array<Cell>;    // [BATCH, SIZE]
+@group(1) @binding(3) var<storage, read_write> labels: array<u32>; // [BATCH]
 
 @compute @workgroup_size(WORKGROUP)
 fn gather(
@@ -30,9 +30,9 @@ fn gather(
     var label = 0u;
     if r < step.rows {
         let sample = order[step.offset + r];
-        let at = sample * SIZE + e;
+        let at = sample % PART * SIZE + e;
         let bits = 8u * (LANES + Words(at % 4u));
-        pixels = (Words(images[at / 4u]) >> bits) & Words(0xffu);
+        pixels = (Words(image_word(sample / PART, at / 4u)) >> bits) & Words(0xffu);
         if e == 0u {
             label = (data_labels[sample / 4u] >> (8u * (sample % 4u))) & 0xffu;
         }

@@ -181,6 +181,15 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(id)
     }
 
+    /// Checks a data set and puts it on the device, as [`Trainer::fit`] and [`Trainer::evaluate`] do
+    /// when they first see it: for who wants to know before that whether there is room.
+    ///
+    /// # Errors
+    /// As [`Trainer::check`]; a data set for which the device has no room.
+    pub fn prepare(&mut self, data: &Dataset) -> Result<()> {
+        self.load(data).map(drop)
+    }
+
     /// Checks that a data set fits the model, as [`Trainer::fit`] and [`Trainer::evaluate`] do.
     ///
     /// # Errors

@@ -45,8 +45,8 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let (mut trainer, device) = prepare(&settings, &opened)?;
     trainer.set_interrupt(handler.interrupt.clone());
     let (splits, record) = load(&settings)?;
-    trainer.check(&splits.train)?;
-    trainer.check(&splits.test)?;
+    trainer.prepare(&splits.train)?;
+    trainer.prepare(&splits.test)?;
     let subject = subject(&settings, &trainer, &record);
     let (folder, config) = match resumes {
         None => begin(&settings, &trainer, record, device)?,

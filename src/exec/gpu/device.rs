@@ -31,6 +31,8 @@ pub struct GpuDevice {
     pub(super) limits: Limits,
     /// Kernels made so far, by their text.
     pub(super) pipelines: Arc<Mutex<HashMap<String, Arc<Pipeline>>>>,
+    /// Most bytes of images in one buffer.
+    pub(super) most_in_part: u64,
     /// Bytes behind every buffer that nobody may write; see [`GpuDevice::guarded`].
     pub(super) guard: u64,
     #[cfg(test)]
@@ -85,6 +87,7 @@ impl GpuDevice {
             tuning: Tuning::choose(&info, features),
             patience: HUNG,
             pipelines: Arc::default(),
+            most_in_part: (limits.max_buffer_size).min(limits.max_storage_buffer_binding_size),
             guard: 0,
             #[cfg(test)]
             mutation: None,
@@ -104,6 +107,7 @@ impl GpuDevice {
         let again = Self::open(&adapter::again(&self.info)?)?;
         Ok(Self {
             tuning: self.tuning,
+            most_in_part: self.most_in_part,
             guard: self.guard,
             patience: self.patience,
             #[cfg(test)]

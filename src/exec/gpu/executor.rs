@@ -19,6 +19,7 @@ use wgpu::{
 };
 
 use super::compile_ahead::CompileAhead;
+use super::data::GpuData;
 use super::device::GpuDevice;
 use super::kernel::Dispatch;
 use super::lower::{Lowered, Mode};
@@ -79,16 +80,6 @@ pub struct Arenas {
     pub moment_1: Buffer,
     pub moment_2: Buffer,
     pub average: Buffer,
-}
-
-/// A data set on the device.
-pub struct GpuData {
-    pub images: Buffer,
-    pub labels: Buffer,
-    pub order: Buffer,
-    /// Bytes of images, and labels, that were loaded first.
-    room: [usize; 2],
-    len: usize,
 }
 
 /// A submission whose metrics are not read yet.
@@ -350,16 +341,7 @@ impl Executor for GpuExecutor {
     }
 
     fn load(&mut self, data: &Dataset) -> Result<DataId> {
-        let gpu = &self.gpu;
-        let order: Vec<u32> = (0..data.len() as u32).collect();
-        let loaded = GpuData {
-            images: gpu.storage_with("data set images", &data.images)?,
-            labels: gpu.storage_with("data set labels", &data.labels)?,
-            order: gpu.storage_with("data set order", bytemuck::cast_slice(&order))?,
-            room: [data.images.len(), data.len()],
-            len: data.len(),
-        };
-        self.data.push(loaded);
+        self.data.push(GpuData::new(&self.gpu, data)?);
         Ok(DataId(self.data.len() - 1))
     }
 
@@ -369,30 +351,12 @@ impl Executor for GpuExecutor {
         if self.queued.iter().any(|step| step.data == data) {
             self.flush()?;
         }
-        let loaded = &mut self.data[data.0];
-        crate::exec::check_reload(loaded.room, samples)?;
-        loaded.len = samples.len();
-        let order: Vec<u32> = (0..samples.len() as u32).collect();
-        self.gpu.write_bytes(&loaded.images, &samples.images);
-        self.gpu.write_bytes(&loaded.labels, &samples.labels);
-        (self.gpu).write_bytes(&loaded.order, bytemuck::cast_slice(&order));
-        self.gpu.check()
+        self.data[data.0].reload(&self.gpu, samples)
     }
 
     fn order(&mut self, data: DataId, order: &[u32]) -> Result<()> {
         self.flush()?;
-        let loaded = &mut self.data[data.0];
-        let bytes = bytemuck::cast_slice(order);
-        if bytes.len() as u64 > loaded.order.size() {
-            return Err(Error::Argument(format!(
-                "an order of {} does not fit a data set of {}",
-                order.len(),
-                loaded.len
-            )));
-        }
-        loaded.len = order.len();
-        self.gpu.queue.write_buffer(&loaded.order, 0, bytes);
-        self.gpu.check()
+        self.data[data.0].set_order(&self.gpu, order)
     }
 
     fn enqueue(&mut self, step: &Step) -> Result<()> {
@@ -653,7 +617,7 @@ impl GpuDevice {
     }
 
     /// Writes a buffer from its beginning on.
-    fn write_bytes(&self, buffer: &Buffer, bytes: &[u8]) {
+    pub(super) fn write_bytes(&self, buffer: &Buffer, bytes: &[u8]) {
         let whole = bytes.len() / 4 * 4;
         self.queue.write_buffer(buffer, 0, &bytes[..whole]);
         if whole < bytes.len() {

@@ -42,8 +42,8 @@ pub enum Slot {
     Metrics,
     /// Stands where a kernel may write a buffer and here does not.
     Nothing,
-    /// The data set's images.
-    Images,
+    /// A part of the data set's images.
+    Images(usize),
     /// The data set's labels.
     DataLabels,
     /// The data set's order.
@@ -93,6 +93,17 @@ pub struct Lowered {
     fused: Vec<FusedPool>,
     /// The dense layer whose input's gradient the loss's call makes.
     dense_behind: Option<DenseBehind>,
+}
+
+/// Images that lie in one buffer, however many.
+const ONE_PART: (usize, usize) = (1, usize::MAX);
+
+/// The call of a plan's gather out of so many parts of so many images.
+pub fn gather_of(plan: &Plan, parts: (usize, usize)) -> Option<Call<Slot>> {
+    plan.ops.iter().find_map(|op| match op {
+        Op::Gather { x, labels } => Some(gather(plan, [*x, *labels], parts)),
+        _ => None,
+    })
 }
 
 /// Floats to a block.
@@ -159,11 +170,13 @@ impl Lowered {
         arena
     }
 
-    /// Takes out the gather, whose buffers are known only when a data set is.
-    pub fn take_gather(&mut self, plan: &Plan) -> Option<Call<Slot>> {
-        let is_gather = |op: &Op| matches!(op, Op::Gather { .. });
-        let place = plan.ops.iter().position(is_gather)?;
-        self.ops[place].pop()
+    /// Leaves out the gather, whose buffers are known only when a data set is.
+    pub fn leave_out_gather(&mut self, plan: &Plan) {
+        for (calls, op) in self.ops.iter_mut().zip(&plan.ops) {
+            if matches!(op, Op::Gather { .. }) {
+                calls.clear();
+            }
+        }
     }
 
     /// The call that sums some blocks.
@@ -189,7 +202,7 @@ impl Lowered {
     fn lower(&mut self, plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
         let b = plan.batch;
         match op {
-            Op::Gather { x, labels } => vec![gather(plan, *x, *labels)],
+            Op::Gather { x, labels } => vec![gather(plan, [*x, *labels], ONE_PART)],
             Op::Conv2dForward {
                 shape,
                 x,

@@ -10,6 +10,7 @@
 mod adapter;
 mod carriers;
 mod compile_ahead;
+mod data;
 mod device;
 mod executor;
 mod kernel;

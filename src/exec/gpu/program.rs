@@ -8,10 +8,11 @@ use rayon::prelude::*;
 use wgpu::{Buffer, BufferDescriptor, BufferUsages};
 
 use super::carriers::carriers;
+use super::data::GpuData;
 use super::device::GpuDevice;
-use super::executor::{Arenas, GpuData, Steps};
+use super::executor::{Arenas, Steps};
 use super::kernel::{Access, Call, Dispatch, Place};
-use super::lower::{Block, Lowered, Mode, Slot};
+use super::lower::{Block, Lowered, Mode, Slot, gather_of};
 use super::texels::{Texel, Texels};
 use crate::error::{Error, Result};
 use crate::exec::{DataId, memory};
@@ -25,8 +26,7 @@ pub struct GpuProgram {
     nothing: Buffer,
     /// Bytes behind each of them that are bound with it; see [`GpuDevice::guarded`].
     guard: u64,
-    /// The gather's call; its dispatch depends on the data set.
-    gather: Option<Call<Slot>>,
+    /// The gather's dispatches, which depend on the data set.
     gathers: HashMap<DataId, Dispatch>,
     /// What a step runs.
     step: Listing,
@@ -79,14 +79,13 @@ impl GpuProgram {
             buffers,
             nothing: gpu.storage("nothing", 16)?,
             guard: gpu.guard,
-            gather: None,
             gathers: HashMap::new(),
             step: Listing::default(),
             carriers: Vec::new(),
             alone: None,
         };
         program.carriers = carriers(plan, &lowered.ops);
-        program.gather = lowered.take_gather(plan);
+        lowered.leave_out_gather(plan);
         program.step = program.listing(gpu, steps, arenas, lowered, Mode::Step)?;
         Ok(program)
     }
@@ -95,7 +94,7 @@ impl GpuProgram {
     pub fn prepare_alone(&mut self, gpu: &GpuDevice, steps: &Steps, arenas: &Arenas) -> Result<()> {
         if self.alone.is_none() {
             let mut lowered = Lowered::new(&self.plan, &gpu.tuning(), Mode::Alone);
-            lowered.take_gather(&self.plan);
+            lowered.leave_out_gather(&self.plan);
             self.alone = Some(self.listing(gpu, steps, arenas, lowered, Mode::Alone)?);
         }
         Ok(())
@@ -164,8 +163,8 @@ impl GpuProgram {
         if self.gathers.contains_key(&id) {
             return Ok(());
         }
-        if let Some(call) = &self.gather {
-            let dispatch = gpu.prepare(call, &steps.layout, |slot, _| {
+        if let Some(call) = gather_of(&self.plan, (data.images.len(), data.part)) {
+            let dispatch = gpu.prepare(&call, &steps.layout, |slot, _| {
                 Ok(self.place(arenas, steps, Source::Data(data), slot))
             })?;
             self.gathers.insert(id, dispatch);
@@ -291,7 +290,10 @@ impl GpuProgram {
             Slot::Arena => whole(scratch.map_or(&self.nothing, |s| &s.arena)),
             Slot::Metrics => whole(&steps.metrics),
             Slot::Nothing => whole(&self.nothing),
-            Slot::Images => whole(data.map_or(&self.nothing, |d| &d.images)),
+            Slot::Images(part) => {
+                let part = data.and_then(|d| d.images.get(part));
+                whole(part.unwrap_or(&self.nothing))
+            }
             Slot::DataLabels => whole(data.map_or(&self.nothing, |d| &d.labels)),
             Slot::Order => whole(data.map_or(&self.nothing, |d| &d.order)),
         }

@@ -12,18 +12,34 @@ use crate::model::{Activation, Loss, PoolKind};
 use crate::optimizer::{Clip, Optimizer, Rule};
 use crate::plan::{BufferId, Plan, PoolShape, Through};
 
-pub(super) fn gather(plan: &Plan, x: BufferId, labels: BufferId) -> Call<Slot> {
+/// The gather out of so many parts of so many images each.
+pub(super) fn gather(
+    plan: &Plan,
+    [x, labels]: [BufferId; 2],
+    (parts, images): (usize, usize),
+) -> Call<Slot> {
     let size: usize = plan.input_shape.iter().product();
     let width = cell_width(size);
-    Call::new("gather", include_str!("../../../../shaders/gather.wgsl"))
+    let rows: String = (0..parts)
+        .map(|part| format!("if part == {part}u {{ return load_images_{part}(i); }} "))
+        .collect();
+    let text = format!(
+        "{}\nfn image_word(part: u32, i: u32) -> u32 {{ {rows}return 0u; }}\n",
+        include_str!("../../../../shaders/gather.wgsl")
+    );
+    let call = Call::new("gather", text)
         .cells(width)
         .sizes(&[("BATCH", plan.batch), ("SIZE", size), ("WIDTH", width)])
+        .sizes(&[("PART", images.min(u32::MAX as usize))])
         .invocations(plan.batch * size / width)
-        .read(Slot::Images)
         .read(Slot::DataLabels)
         .read(Slot::Order)
         .write(Slot::Buffer(x))
-        .write(Slot::Buffer(labels))
+        .write(Slot::Buffer(labels));
+    (0..parts).fold(call, |call, part| {
+        let name = format!("images_{part}");
+        call.load(&name, Slot::Images(part), Texel::words(1), false)
+    })
 }
 
 pub(super) fn pool_call(

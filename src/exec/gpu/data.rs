@@ -1,0 +1,171 @@
+//! A data set on the device.
+//!
+//! An adapter may bind fewer bytes at once than the images take: 128 MiB is what WebGPU promises, and
+//! CIFAR-10 takes 147. The images then lie in several buffers, of whole images each.
+
+use wgpu::Buffer;
+
+use super::device::GpuDevice;
+use crate::data::Dataset;
+use crate::error::{Error, Result};
+use crate::exec::{check_reload, memory};
+
+/// Buffers that a gather binds beside the images.
+const BESIDE: usize = 4;
+/// Most buffers of images. The gather looks at each of them for every pixel.
+const MOST_PARTS: usize = 16;
+
+/// A data set on the device.
+pub struct GpuData {
+    /// Images, in parts.
+    pub images: Vec<Buffer>,
+    /// Labels.
+    pub labels: Buffer,
+    /// The order in which steps walk through them.
+    pub order: Buffer,
+    /// Images in each part but the last.
+    pub part: usize,
+    /// Samples in the order.
+    pub len: usize,
+    /// Bytes of images, and labels, that were loaded first.
+    room: [usize; 2],
+}
+
+impl GpuData {
+    /// Puts a data set on the device, in its own order.
+    ///
+    /// # Errors
+    /// The adapter cannot bind so much, or lacks the memory.
+    pub fn new(gpu: &GpuDevice, data: &Dataset) -> Result<Self> {
+        let size = data.shape.iter().product::<usize>().max(1);
+        let part = images_in_part(gpu, data, size)?;
+        let parts = data.images.chunks(part.saturating_mul(size));
+        let images = parts.map(|part| gpu.storage_with("data set images", part));
+        Ok(Self {
+            images: images.collect::<Result<_>>()?,
+            labels: gpu.storage_with("data set labels", &data.labels)?,
+            order: gpu.storage_with("data set order", bytemuck::cast_slice(&in_order(data)))?,
+            part,
+            len: data.len(),
+            room: [data.images.len(), data.len()],
+        })
+    }
+
+    /// Puts other samples in their place.
+    ///
+    /// # Errors
+    /// There are more of them.
+    pub fn reload(&mut self, gpu: &GpuDevice, samples: &Dataset) -> Result<()> {
+        check_reload(self.room, samples)?;
+        self.len = samples.len();
+        let size = samples.shape.iter().product::<usize>().max(1);
+        let parts = samples.images.chunks(self.part.saturating_mul(size));
+        for (buffer, part) in self.images.iter().zip(parts) {
+            gpu.write_bytes(buffer, part);
+        }
+        gpu.write_bytes(&self.labels, &samples.labels);
+        gpu.write_bytes(&self.order, bytemuck::cast_slice(&in_order(samples)));
+        gpu.check()
+    }
+
+    /// Sets the order.
+    ///
+    /// # Errors
+    /// It is longer than the data set.
+    pub fn set_order(&mut self, gpu: &GpuDevice, order: &[u32]) -> Result<()> {
+        let bytes = bytemuck::cast_slice(order);
+        if bytes.len() as u64 > self.order.size() {
+            return Err(Error::Argument(format!(
+                "an order of {} does not fit a data set of {}",
+                order.len(),
+                self.len
+            )));
+        }
+        self.len = order.len();
+        gpu.queue.write_buffer(&self.order, 0, bytes);
+        gpu.check()
+    }
+}
+
+fn in_order(data: &Dataset) -> Vec<u32> {
+    (0..data.len() as u32).collect()
+}
+
+/// Images of `size` bytes that a part holds; all where one buffer does.
+fn images_in_part(gpu: &GpuDevice, data: &Dataset, size: usize) -> Result<usize> {
+    let all = data.images.len();
+    let most = usize::try_from(gpu.most_in_part).unwrap_or(usize::MAX);
+    if all <= most {
+        return Ok(usize::MAX);
+    }
+    // Parts begin at whole words.
+    let part = most / size / 4 * 4;
+    let bindings = gpu.limits.max_storage_buffers_per_shader_stage as usize;
+    let parts = bindings.saturating_sub(BESIDE).min(MOST_PARTS);
+    match part.saturating_mul(parts) < data.len() {
+        true => Err(memory::too_large(
+            &format!("the images of data set `{}`", data.name),
+            all as u64,
+            &format!(
+                "the adapter allows {} in {parts} buffers",
+                memory::in_words((part * parts * size) as u64)
+            ),
+        )),
+        false => Ok(part),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::data::digits;
+    use crate::exec::Backend;
+    use crate::exec::gpu::GpuExecutor;
+    use crate::model::preset;
+    use crate::state::Layout;
+    use crate::train::{Options, Trainer};
+
+    /// Bytes of a digit.
+    const SIZE: u64 = 28 * 28;
+
+    fn device(most_in_part: u64) -> GpuDevice {
+        let mut gpu = GpuDevice::find(Backend::Vulkan, None)
+            .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"));
+        gpu.most_in_part = most_in_part;
+        gpu
+    }
+
+    /// The hash of the weights after training in parts of so many bytes, and the parts.
+    fn trained(most_in_part: u64) -> (String, usize) {
+        let gpu = Arc::new(device(most_in_part));
+        let model = preset("mnist-mlp").unwrap();
+        let layout = Layout::new(&model).unwrap();
+        let executor = Box::new(GpuExecutor::new(Arc::clone(&gpu), layout));
+        let options = Options::default().epochs(2).batch_size(8);
+        let mut trainer = Trainer::with_executor(model, executor, options).unwrap();
+        let (train, validation) = (digits::generate(50, 1, 0), digits::generate(31, 1, 50));
+        let parts = GpuData::new(&gpu, &train).unwrap().images.len();
+        trainer.fit((&train, &validation)).unwrap();
+        (trainer.state().weights_hash(), parts)
+    }
+
+    #[test]
+    fn images_in_parts_train_to_the_same_bytes() {
+        let (whole, one) = trained(u64::MAX);
+        // Parts of 12, 12, 12, 12 and 2 images; there is room for 15.
+        let (cut, five) = trained(15 * SIZE);
+        assert_eq!((one, five), (1, 5));
+        assert_eq!(whole, cut);
+    }
+
+    #[test]
+    fn more_than_the_adapter_binds_is_refused() {
+        let gpu = device(4 * SIZE);
+        let error = GpuData::new(&gpu, &digits::generate(70, 1, 0)).map(|_| ());
+        let message = error.unwrap_err().to_string();
+        assert!(message.contains("data set `digits`"), "{message}");
+        assert!(message.contains("53.6 KiB"), "{message}");
+    }
+}
