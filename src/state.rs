@@ -136,9 +136,9 @@ pub struct State {
     pub layout: Arc<Layout>,
     /// The weights.
     pub params: Vec<f32>,
-    /// First moment (Adam) or momentum.
+    /// First moment (Adam) or momentum. Empty before training, which stands for zeros.
     pub m: Vec<f32>,
-    /// Second moment.
+    /// Second moment. Likewise.
     pub v: Vec<f32>,
     /// The weights' average, if the optimizer keeps one; else empty.
     pub average: Vec<f32>,
@@ -155,8 +155,8 @@ impl State {
             params[p.range()].copy_from_slice(&p.initializer.fill(&p.shape, key));
         }
         Self {
-            m: vec![0.0; layout.len],
-            v: vec![0.0; layout.len],
+            m: Vec::new(),
+            v: Vec::new(),
             average: Vec::new(),
             params,
             step: 0,
@@ -164,7 +164,7 @@ impl State {
         }
     }
 
-    /// The arenas beside the weights, by name; the average only if there is one.
+    /// The arenas beside the weights, by name, without those that are empty.
     pub fn moments(&self) -> impl Iterator<Item = (&'static str, &Vec<f32>)> {
         let all = [("m", &self.m), ("v", &self.v), ("average", &self.average)];
         all.into_iter().filter(|(_, arena)| !arena.is_empty())
@@ -205,9 +205,13 @@ impl State {
             .ok_or_else(|| Error::Argument(format!("the model has no parameter `{name}`")))
     }
 
-    /// Begins the average with the weights of now, unless there is one.
-    pub(crate) fn begin_average(&mut self) {
-        if self.average.is_empty() {
+    /// Makes the moments, and where one is kept the average, unless they are there. The average begins
+    /// with the weights of now.
+    pub(crate) fn begin_training(&mut self, averages: bool) {
+        for moment in [&mut self.m, &mut self.v] {
+            moment.resize(self.params.len(), 0.0);
+        }
+        if averages && self.average.is_empty() {
             self.average.clone_from(&self.params);
         }
     }

@@ -183,6 +183,7 @@ impl CaseBuilder {
         let layout = Arc::new(self.layout);
         let mut state = State::new(Arc::clone(&layout), 0);
         // There for every operation, so that it shows if one changes it that should not.
+        state.begin_training(false);
         state.average = vec![0.0; layout.len];
         for (parameter, values) in layout.parameters.iter().zip(&self.parameters) {
             state.params[parameter.range()].copy_from_slice(values);

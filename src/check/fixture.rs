@@ -312,7 +312,7 @@ impl Run<'_> {
     /// What a trainable parameter is when training ends; others have no average.
     fn average(&mut self, parameter: usize) -> Result<Vec<f32>> {
         let mut state = State::new(Arc::clone(&self.plan.layout), 0);
-        state.begin_average();
+        state.begin_training(true);
         self.executor.download(&mut state)?;
         state.take_average();
         let range = self.plan.layout.parameters[parameter].range();

@@ -275,10 +275,12 @@ impl<K: Kernels> Executor for HostExecutor<K> {
     fn upload(&mut self, state: &State) -> Result<()> {
         for (i, p) in self.layout.parameters.iter().enumerate() {
             self.params[i].copy_from_slice(&state.params[p.range()]);
-            self.moments[i].m.copy_from_slice(&state.m[p.range()]);
-            self.moments[i].v.copy_from_slice(&state.v[p.range()]);
-            if let Some(average) = state.average.get(p.range()) {
-                self.moments[i].average.copy_from_slice(average);
+            let Moments { m, v, average } = &mut self.moments[i];
+            for (to, from) in [(m, &state.m), (v, &state.v), (average, &state.average)] {
+                match from.get(p.range()) {
+                    Some(values) => to.copy_from_slice(values),
+                    None => to.fill(0.0),
+                }
             }
         }
         Ok(())
@@ -287,10 +289,15 @@ impl<K: Kernels> Executor for HostExecutor<K> {
     fn download(&mut self, state: &mut State) -> Result<()> {
         for (i, p) in self.layout.parameters.iter().enumerate() {
             state.params[p.range()].copy_from_slice(&self.params[i]);
-            state.m[p.range()].copy_from_slice(&self.moments[i].m);
-            state.v[p.range()].copy_from_slice(&self.moments[i].v);
-            if let Some(average) = state.average.get_mut(p.range()) {
-                average.copy_from_slice(&self.moments[i].average);
+            let Moments { m, v, average } = &self.moments[i];
+            for (from, to) in [
+                (m, &mut state.m),
+                (v, &mut state.v),
+                (average, &mut state.average),
+            ] {
+                if let Some(values) = to.get_mut(p.range()) {
+                    values.copy_from_slice(from);
+                }
             }
         }
         Ok(())

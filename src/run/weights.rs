@@ -42,7 +42,7 @@ pub fn save(path: &Path, model: &Sequential, state: &State) -> Result<()> {
         .map_err(|e| Error::file(path, format!("cannot write the weights: {e}")))
 }
 
-/// Reads model and weights. The optimizer's moments are zero: they are not in the file.
+/// Reads model and weights. The optimizer's moments are not in the file, and begin anew.
 ///
 /// # Errors
 /// One line that says why: no file, not a safetensors file, not one of ours, tensors that do not
@@ -78,7 +78,7 @@ fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
 }
 
 /// As [`load`], from the contents of the file. Its size and its tensors' are checked before memory
-/// is taken: beside the file's bytes only the weights take any, and the moments when those are gone.
+/// is taken: beside the file's bytes only the weights take any.
 ///
 /// # Errors
 /// As [`load`].
@@ -100,8 +100,8 @@ pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), String> {
     let params = fill(&tensors, &layout)?;
     drop(bytes);
     let state = State {
-        m: vec![0.0; layout.len],
-        v: vec![0.0; layout.len],
+        m: Vec::new(),
+        v: Vec::new(),
         average: Vec::new(),
         params,
         step: header.step,

@@ -82,9 +82,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
         let resumed = self.resumed.take();
-        if self.options.optimizer.ema_momentum.is_some() {
-            self.state.begin_average();
-        }
+        let averages = self.options.optimizer.ema_momentum.is_some();
+        self.state.begin_training(averages);
         self.executor.upload(&self.state)?;
         let mut fit = Fit {
             program: self.program(Pass::Training)?,

@@ -102,12 +102,12 @@ fn packed(bytes: &[u8]) -> usize {
     plain(bytes) + MOST_UNPACKED * bytes.len()
 }
 
-/// The file, weights and two moments; and the header's text.
+/// The file and the arrays in it; and the header's text.
 fn tensors(bytes: &[u8]) -> usize {
     let header = bytes
         .first_chunk()
         .map_or(0, |n| u64::from_le_bytes(*n) as usize);
-    plain(bytes) + bytes.len() + PER_CHARACTER * header.min(bytes.len())
+    plain(bytes) + PER_CHARACTER * header.min(bytes.len())
 }
 
 fn text(bytes: &[u8]) -> usize {

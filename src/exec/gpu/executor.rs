@@ -314,8 +314,10 @@ impl Executor for GpuExecutor {
             (&arenas.moment_2, &state.v),
             (&arenas.average, &state.average),
         ] {
-            gpu.queue
-                .write_buffer(buffer, 0, bytemuck::cast_slice(values));
+            match values.is_empty() {
+                true => gpu.clear(buffer),
+                false => (gpu.queue).write_buffer(buffer, 0, bytemuck::cast_slice(values)),
+            }
         }
         gpu.check()
     }
@@ -332,7 +334,7 @@ impl Executor for GpuExecutor {
             (&arenas.average, &mut state.average),
         ] {
             if values.is_empty() {
-                // An average that nobody keeps.
+                // Nobody keeps it.
                 continue;
             }
             *values = bytemuck::pod_collect_to_vec(&gpu.read_back(buffer, 0, bytes)?);
@@ -606,6 +608,13 @@ impl GpuDevice {
             .get_mapped_range(..)
             .map_err(|e| Error::DeviceLost(e.to_string()))?;
         Ok(view[..bytes as usize].to_vec())
+    }
+
+    /// Sets what is not a guard to zeros.
+    fn clear(&self, buffer: &Buffer) {
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        encoder.clear_buffer(buffer, 0, Some(buffer.size() - self.guard));
+        self.queue.submit([encoder.finish()]);
     }
 
     /// A storage buffer with these bytes.
