@@ -20,6 +20,7 @@ pub mod data;
 pub mod disk;
 pub mod error;
 pub mod exec;
+mod memory;
 pub mod model;
 pub mod optimizer;
 pub mod plan;

@@ -15,7 +15,9 @@ use rayon::prelude::*;
 use super::generator::{Batch, Generator};
 use super::picture::Picture;
 use super::{DataError, Dataset, Splits};
+use crate::memory;
 use crate::rng::{Key, Stream};
+use crate::shape::dims;
 
 /// What pictures are recognised by.
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
@@ -150,6 +152,7 @@ impl ImageFolder {
     /// Those of the first picture that cannot be read, or more pixels than memory holds.
     pub fn load(&self) -> Result<Dataset, DataError> {
         let all: Vec<u32> = (0..self.len() as u32).collect();
+        self.check_memory()?;
         let Batch { images, labels } = self.read(&all)?;
         let source = self.path.display().to_string();
         Dataset::new(
@@ -161,6 +164,25 @@ impl ImageFolder {
             labels,
         )
         .map(|data| data.with_class_names(self.classes.clone()))
+    }
+
+    /// Whether all pictures fit into what memory is left.
+    fn check_memory(&self) -> Result<(), DataError> {
+        let bytes = self.shape.iter().product::<usize>() as u64 * self.len() as u64;
+        match memory::available() {
+            Some(left) if bytes > left => {
+                let problem = format!(
+                    "{} pictures of {} would take {}, and the machine has {} left: expected fewer, or a smaller \
+                     model input; in Rust, `ImageFolder::stream` reads them batch by batch",
+                    self.len(),
+                    dims(&self.shape),
+                    memory::in_words(bytes),
+                    memory::in_words(left)
+                );
+                Err(DataError::contents(&self.path, problem))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Reads the pictures batch by batch while the device works, for folders larger than memory:
@@ -187,9 +209,9 @@ impl ImageFolder {
         let mut images = Vec::new();
         if bytes.is_none_or(|bytes| images.try_reserve_exact(bytes).is_err()) {
             let problem = format!(
-                "{} pictures of {:?} do not fit into memory: expected fewer, or a smaller model input",
+                "{} pictures of {} do not fit into memory: expected fewer, or a smaller model input",
                 indices.len(),
-                self.shape
+                dims(&self.shape)
             );
             return Err(DataError::contents(&self.path, problem));
         }

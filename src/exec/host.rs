@@ -245,7 +245,7 @@ impl<K: Kernels> Executor for HostExecutor<K> {
         let buffers = plans.iter().flat_map(|plan| &plan.buffers).filter(own);
         let floats = buffers.map(crate::plan::Buffer::len).sum::<usize>()
             + crate::state::ARENAS * self.layout.len;
-        super::memory::check("the tensors", 4 * floats as u64)
+        crate::memory::check("the tensors", 4 * floats as u64)
     }
 
     fn compile(&mut self, plan: &Plan) -> Result<Program> {

@@ -15,7 +15,6 @@ pub mod compare;
 pub mod cpu;
 pub mod gpu;
 pub mod host;
-mod memory;
 pub mod null;
 mod open;
 mod peak;

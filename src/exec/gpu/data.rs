@@ -8,7 +8,8 @@ use wgpu::Buffer;
 use super::device::GpuDevice;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::exec::{check_reload, memory};
+use crate::exec::check_reload;
+use crate::memory;
 
 /// Buffers that a gather binds beside the images.
 const BESIDE: usize = 4;

@@ -15,7 +15,8 @@ use super::kernel::{Access, Call, Dispatch, Place};
 use super::lower::{Block, Lowered, Mode, Slot, gather_of};
 use super::texels::{Texel, Texels};
 use crate::error::{Error, Result};
-use crate::exec::{DataId, memory};
+use crate::exec::DataId;
+use crate::memory;
 use crate::plan::{BufferId, Element, Op, Plan, Role};
 use crate::state::ARENAS;
 

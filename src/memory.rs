@@ -5,7 +5,7 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 use crate::error::{Error, Result};
 
 /// Bytes that can be had, within what the process's control group allows; none where nobody tells.
-fn available() -> Option<u64> {
+pub(crate) fn available() -> Option<u64> {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(memory).ok()?;
     let machine = Some(system.available_memory()).filter(|bytes| *bytes > 0)?;
@@ -18,7 +18,7 @@ fn available() -> Option<u64> {
 ///
 /// # Errors
 /// [`Error::TooLarge`], without what would fit.
-pub(super) fn check(what: &str, needs: u64) -> Result<()> {
+pub(crate) fn check(what: &str, needs: u64) -> Result<()> {
     match available() {
         Some(available) if needs > available => {
             let left = format!("the machine has {} left", in_words(available));
@@ -29,7 +29,7 @@ pub(super) fn check(what: &str, needs: u64) -> Result<()> {
 }
 
 /// An error about something that needs too many bytes.
-pub(super) fn too_large(what: &str, needs: u64, allows: &str) -> Error {
+pub(crate) fn too_large(what: &str, needs: u64, allows: &str) -> Error {
     Error::TooLarge {
         needs: format!("{what} would take {}", in_words(needs)),
         allows: allows.into(),
@@ -38,7 +38,7 @@ pub(super) fn too_large(what: &str, needs: u64, allows: &str) -> Error {
 }
 
 /// `3.2 GiB`.
-pub(super) fn in_words(bytes: u64) -> String {
+pub(crate) fn in_words(bytes: u64) -> String {
     const UNITS: [(&str, u32); 3] = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = UNITS.into_iter().find(|(_, shift)| bytes >> shift > 0);
     match unit {
