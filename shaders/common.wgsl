@@ -36,13 +36,6 @@ fn is_nan(x: Cell) -> Bools {
     return (bitcast<Words>(x) & Words(0x7fffffffu)) > Words(0x7f800000u);
 }
 
-const LEAKY_RELU = 4u;
-const ELU = 5u;
-const SELU = 6u;
-const GELU = 7u;
-const SILU = 8u;
-const SOFTPLUS = 9u;
-
 const LEAK = 0.2;
 const SELU_SCALE = 1.0507009873554805;
 // SELU_SCALE times selu's alpha.

@@ -8,7 +8,7 @@
 // make the row's label.
 //
 // Host constants: BATCH rows in the batch, SIZE elements of an image, WIDTH elements of a Cell, PART
-// images in a part. The host declares image_word(part, i), the word i of a part of the images.
+// images in a part. The images lie in parts; the host declares image_word(part, i), word i of one.
 
 @group(1) @binding(0) var<storage, read> data_labels: array<u32>; // [samples] bytes
 @group(1) @binding(1) var<storage, read> order: array<u32>;       // [samples]

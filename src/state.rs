@@ -205,12 +205,17 @@ impl State {
             .ok_or_else(|| Error::Argument(format!("the model has no parameter `{name}`")))
     }
 
-    /// Makes the moments, and where one is kept the average, unless they are there. The average begins
-    /// with the weights of now.
-    pub(crate) fn begin_training(&mut self, averages: bool) {
+    /// Makes the moments, unless they are there.
+    pub(crate) fn make_moments(&mut self) {
         for moment in [&mut self.m, &mut self.v] {
             moment.resize(self.params.len(), 0.0);
         }
+    }
+
+    /// Makes the moments, and where one is kept the average, unless they are there. The average begins
+    /// with the weights of now.
+    pub(crate) fn begin_training(&mut self, averages: bool) {
+        self.make_moments();
         if averages && self.average.is_empty() {
             self.average.clone_from(&self.params);
         }

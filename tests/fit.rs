@@ -9,6 +9,7 @@ use cnn_gpu::data::Dataset;
 use cnn_gpu::exec::null::NullExecutor;
 use cnn_gpu::model::{Activation, Dense, Flatten, Loss, Sequential};
 use cnn_gpu::optimizer::{Clip, Optimizer};
+use cnn_gpu::plan::{Plan, Purpose};
 use cnn_gpu::state::{Layout, State};
 use cnn_gpu::train::{History, Metric, Options, Trainer};
 use common::{images, model, scripted};
@@ -225,4 +226,45 @@ fn clipping_decay_and_averaging_do_what_keras_does() {
             &[-0.095_109_9, 0.170_934_8, 0.026_804_8],
         );
     });
+}
+
+/// New weights come without moments, and must not meet those of the training before.
+#[test]
+fn training_begins_anew_with_new_weights() {
+    let options = Options::default().epochs(2).batch_size(4).shuffle(false);
+    for open in [common::reference, common::cpu, common::gpu] {
+        let layout = Layout::new(&model()).unwrap();
+        let mut data = images(10);
+        data.images.iter_mut().enumerate().for_each(|(i, pixel)| {
+            *pixel = (i * 37 % 256) as u8;
+        });
+        let mut trainer =
+            Trainer::with_executor(model(), open(layout.clone()), options.clone()).unwrap();
+        let mut weights = || {
+            trainer.set_state(State::new(layout.clone(), 5)).unwrap();
+            trainer.fit(&data).unwrap();
+            let state = trainer.state();
+            assert!(state.m.iter().any(|m| *m != 0.0), "no moment came back");
+            state.weights_hash()
+        };
+        let first = weights();
+        assert_eq!(first, weights());
+    }
+}
+
+/// Whoever asks a device for its state gets the moments too.
+#[test]
+fn a_state_without_moments_is_filled() {
+    let layout = Layout::new(&model()).unwrap();
+    let plan = Plan::new(&model(), Purpose::Training(Optimizer::adam()), 4).unwrap();
+    for open in [common::reference, common::cpu, common::gpu] {
+        let mut executor = open(layout.clone());
+        executor.compile(&plan).unwrap();
+        let mut state = State::new(layout.clone(), 1);
+        executor.upload(&state).unwrap();
+        executor.download(&mut state).unwrap();
+        assert_eq!(state.m, vec![0.0; layout.len]);
+        assert_eq!(state.v, vec![0.0; layout.len]);
+        assert!(state.average.is_empty());
+    }
 }

@@ -168,7 +168,8 @@ impl ImageFolder {
 
     /// Whether all pictures fit into what memory is left.
     fn check_memory(&self) -> Result<(), DataError> {
-        let bytes = self.shape.iter().product::<usize>() as u64 * self.len() as u64;
+        let sides = self.shape.iter().map(|&side| side as u64);
+        let bytes = sides.fold(self.len() as u64, u64::saturating_mul);
         match memory::available() {
             Some(left) if bytes > left => {
                 let problem = format!(

@@ -287,6 +287,7 @@ impl<K: Kernels> Executor for HostExecutor<K> {
     }
 
     fn download(&mut self, state: &mut State) -> Result<()> {
+        state.make_moments();
         for (i, p) in self.layout.parameters.iter().enumerate() {
             state.params[p.range()].copy_from_slice(&self.params[i]);
             let Moments { m, v, average } = &self.moments[i];
@@ -304,6 +305,7 @@ impl<K: Kernels> Executor for HostExecutor<K> {
     }
 
     fn load(&mut self, data: &Dataset) -> Result<DataId> {
+        crate::memory::check("the data set", data.images.len() as u64)?;
         self.data.push(HostData {
             room: [data.images.len(), data.len()],
             images: data.images.clone(),

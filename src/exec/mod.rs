@@ -152,7 +152,8 @@ pub trait Executor {
     /// The device failed.
     fn upload(&mut self, state: &State) -> Result<()>;
 
-    /// Copies parameters, moments and average into `state`, after all steps enqueued so far.
+    /// Copies parameters and moments into `state`, and the average if it has one, after all steps
+    /// enqueued so far.
     ///
     /// # Errors
     /// The device failed.

@@ -46,7 +46,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     trainer.set_interrupt(handler.interrupt.clone());
     let (splits, record) = load(&settings)?;
     trainer.prepare(&splits.train)?;
-    trainer.prepare(&splits.test)?;
+    trainer.check(&splits.test)?;
     let subject = subject(&settings, &trainer, &record);
     let (folder, config) = match resumes {
         None => begin(&settings, &trainer, record, device)?,

@@ -1,10 +1,11 @@
-//! Has a software adapter compile the kernels of a step on all cores.
+//! Has a software adapter compile the kernels of a step on several cores.
 //!
 //! Such drivers compile a kernel when it is first run, one after the other, on the thread that runs it;
-//! a step's kernels together take them ten seconds. What is compiled they keep in a cache on disk that
-//! all devices share. So a few more devices, one to a thread, each run a stretch of the step once, on
-//! memory of their own, while the first step makes its way from the front. Nothing waits for them and
-//! nothing depends on them: without such a cache the first step takes what it took.
+//! for a step's kernels together that takes many seconds. What is compiled they keep in a cache on disk
+//! that all devices share. So a few more devices, one to a thread, each run a workgroup of the kernels
+//! in a stretch of the step, on memory of their own, while the first step makes its way from the
+//! front. The step does not wait for them and does not depend on them: without such a cache it takes
+//! what it took.
 
 use std::cmp::Reverse;
 use std::iter::once;
@@ -16,6 +17,7 @@ use super::device::GpuDevice;
 use super::lower::{Lowered, Mode};
 use super::program::GpuProgram;
 use crate::error::Result;
+use crate::memory;
 use crate::plan::Plan;
 
 /// Most threads that compile, with the one of the step itself.
@@ -23,7 +25,7 @@ const MOST_THREADS: usize = 4;
 /// Bytes of kernels from which it pays: some two seconds' work.
 const WORTHWHILE: usize = 64 * 1024;
 
-/// The other devices at work. They stop at the next kernel when this is dropped.
+/// The other devices at work. Whoever drops this waits for the kernels that they are at.
 pub struct CompileAhead {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -32,14 +34,16 @@ pub struct CompileAhead {
 impl CompileAhead {
     /// Begins, where the adapter is software, has cores to spare and is worth it for this plan.
     pub fn start(gpu: &GpuDevice, plan: &Plan) -> Option<Self> {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let parts = cores.min(MOST_THREADS);
-        if !gpu.describe().software || parts < 2 {
+        let parts = rayon::current_num_threads().min(MOST_THREADS);
+        // OpenGL serves one thread at a time.
+        let can = gpu.info.backend == wgpu::Backend::Vulkan && gpu.describe().software;
+        if !can || parts < 2 {
             return None;
         }
         let lowered = Lowered::new(plan, &gpu.tuning(), Mode::Step);
         // Each device has the tensors once more.
-        if lowered.text() < WORTHWHILE || gpu.fits(&vec![plan; parts]).is_err() {
+        let needs = gpu.needs(&[plan]).ok()? * parts as u64;
+        if lowered.text_bytes() < WORTHWHILE || memory::check("the tensors", needs).is_err() {
             return None;
         }
         let stop = Arc::new(AtomicBool::new(false));
@@ -55,33 +59,79 @@ impl CompileAhead {
             stop,
         })
     }
+
+    /// Tells the others to stop at the next kernel.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for CompileAhead {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop();
         for thread in self.threads.drain(..) {
-            // The process must not end while a driver compiles. A panic has been reported.
+            // A program that comes to its end must not do so while a driver compiles. A panic has been
+            // reported.
             let _ = thread.join();
         }
     }
 }
 
-/// Runs a stretch of a step, dispatch by dispatch, on zeros.
-fn run_once(gpu: &GpuDevice, plan: &Plan, stretch: Lowered, stop: &AtomicBool) -> Result<()> {
+/// Runs a workgroup of each kernel in a stretch of a step, on zeros; gives how many.
+fn run_once(gpu: &GpuDevice, plan: &Plan, stretch: Lowered, stop: &AtomicBool) -> Result<usize> {
     let gpu = gpu.reopen()?;
     let steps = gpu.steps();
     let arenas = gpu.arenas(&plan.layout)?;
+    // Not compiled on all cores: this is one of them.
     let program = GpuProgram::new(&gpu, &steps, &arenas, plan, stretch)?;
     // The longest first, so that the one under way when the step comes by is short.
     let mut dispatches: Vec<_> = program.step_without_gather().collect();
-    dispatches.sort_by_key(|dispatch| Reverse(dispatch.text()));
-    for dispatch in dispatches {
+    dispatches.sort_by_key(|dispatch| Reverse(dispatch.text_bytes()));
+    for (done, dispatch) in dispatches.iter().enumerate() {
         if stop.load(Ordering::Relaxed) {
-            break;
+            return Ok(done);
         }
-        gpu.submit_now(&steps, 0, once(dispatch));
+        gpu.submit_now(&steps, 0, once(&dispatch.of_one_workgroup()));
         gpu.wait(None)?;
     }
-    Ok(())
+    Ok(dispatches.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Backend;
+    use crate::model::preset;
+    use crate::optimizer::Optimizer;
+    use crate::plan::Purpose;
+
+    #[test]
+    fn every_kernel_lies_in_one_stretch_and_runs_ahead() {
+        let gpu = GpuDevice::find(Backend::Vulkan, None)
+            .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"));
+        let model = preset("mnist-mlp").unwrap();
+        let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 4).unwrap();
+        let lowered = Lowered::new(&plan, &gpu.tuning(), Mode::Step);
+        let calls = |lowered: &Lowered| lowered.ops.iter().map(Vec::len).collect::<Vec<_>>();
+        for parts in [1, 2, 3, 5] {
+            let stretches: Vec<_> = (0..parts).map(|i| lowered.stretch(i, parts)).collect();
+            let counts: Vec<Vec<usize>> = stretches.iter().map(calls).collect();
+            let sums: Vec<usize> = (0..lowered.ops.len())
+                .map(|op| counts.iter().map(|stretch| stretch[op]).sum())
+                .collect();
+            assert_eq!(sums, calls(&lowered), "{parts} stretches");
+        }
+        let going = AtomicBool::new(false);
+        // All but the gather.
+        let all = calls(&lowered).iter().sum::<usize>() - 1;
+        assert_eq!(
+            run_once(&gpu, &plan, lowered.stretch(0, 1), &going).unwrap(),
+            all
+        );
+        let stopped = AtomicBool::new(true);
+        assert_eq!(
+            run_once(&gpu, &plan, lowered.stretch(0, 1), &stopped).unwrap(),
+            0
+        );
+    }
 }

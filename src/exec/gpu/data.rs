@@ -13,7 +13,7 @@ use crate::memory;
 
 /// Buffers that a gather binds beside the images.
 const BESIDE: usize = 4;
-/// Most buffers of images. The gather looks at each of them for every pixel.
+/// Most buffers of images. The gather looks at each of them for every word.
 const MOST_PARTS: usize = 16;
 
 /// A data set on the device.
@@ -24,10 +24,12 @@ pub struct GpuData {
     pub labels: Buffer,
     /// The order in which steps walk through them.
     pub order: Buffer,
-    /// Images in each part but the last.
-    pub part: usize,
+    /// Images in each of these buffers but the last.
+    pub images_per_part: usize,
     /// Samples in the order.
     pub len: usize,
+    /// Bytes of an image.
+    size: usize,
     /// Bytes of images, and labels, that were loaded first.
     room: [usize; 2],
 }
@@ -36,18 +38,22 @@ impl GpuData {
     /// Puts a data set on the device, in its own order.
     ///
     /// # Errors
-    /// The adapter cannot bind so much, or lacks the memory.
+    /// The adapter cannot bind so much, or there is no memory for it.
     pub fn new(gpu: &GpuDevice, data: &Dataset) -> Result<Self> {
         let size = data.shape.iter().product::<usize>().max(1);
-        let part = images_in_part(gpu, data, size)?;
-        let parts = data.images.chunks(part.saturating_mul(size));
+        let images_per_part = images_per_part(gpu, data, size)?;
+        if gpu.describe().software {
+            memory::check("the data set", data.images.len() as u64)?;
+        }
+        let parts = parts(&data.images, images_per_part, size);
         let images = parts.map(|part| gpu.storage_with("data set images", part));
         Ok(Self {
             images: images.collect::<Result<_>>()?,
             labels: gpu.storage_with("data set labels", &data.labels)?,
             order: gpu.storage_with("data set order", bytemuck::cast_slice(&in_order(data)))?,
-            part,
+            images_per_part,
             len: data.len(),
+            size,
             room: [data.images.len(), data.len()],
         })
     }
@@ -59,8 +65,7 @@ impl GpuData {
     pub fn reload(&mut self, gpu: &GpuDevice, samples: &Dataset) -> Result<()> {
         check_reload(self.room, samples)?;
         self.len = samples.len();
-        let size = samples.shape.iter().product::<usize>().max(1);
-        let parts = samples.images.chunks(self.part.saturating_mul(size));
+        let parts = parts(&samples.images, self.images_per_part, self.size);
         for (buffer, part) in self.images.iter().zip(parts) {
             gpu.write_bytes(buffer, part);
         }
@@ -92,27 +97,32 @@ fn in_order(data: &Dataset) -> Vec<u32> {
     (0..data.len() as u32).collect()
 }
 
+/// The bytes of each part.
+fn parts(images: &[u8], images_per_part: usize, size: usize) -> impl Iterator<Item = &[u8]> {
+    images.chunks(images_per_part.saturating_mul(size))
+}
+
 /// Images of `size` bytes that a part holds; all where one buffer does.
-fn images_in_part(gpu: &GpuDevice, data: &Dataset, size: usize) -> Result<usize> {
+fn images_per_part(gpu: &GpuDevice, data: &Dataset, size: usize) -> Result<usize> {
     let all = data.images.len();
-    let most = usize::try_from(gpu.most_in_part).unwrap_or(usize::MAX);
+    let most = usize::try_from(gpu.most_in_part.min(gpu.most_bound())).unwrap_or(usize::MAX);
     if all <= most {
         return Ok(usize::MAX);
     }
     // Parts begin at whole words.
-    let part = most / size / 4 * 4;
+    let images_per_part = most / size / 4 * 4;
     let bindings = gpu.limits.max_storage_buffers_per_shader_stage as usize;
     let parts = bindings.saturating_sub(BESIDE).min(MOST_PARTS);
-    match part.saturating_mul(parts) < data.len() {
+    match images_per_part.saturating_mul(parts) < data.len() {
         true => Err(memory::too_large(
             &format!("the images of data set `{}`", data.name),
             all as u64,
             &format!(
                 "the adapter allows {} in {parts} buffers",
-                memory::in_words((part * parts * size) as u64)
+                memory::in_words((images_per_part * parts * size) as u64)
             ),
         )),
-        false => Ok(part),
+        false => Ok(images_per_part),
     }
 }
 
@@ -159,6 +169,29 @@ mod tests {
         let (cut, five) = trained(15 * SIZE);
         assert_eq!((one, five), (1, 5));
         assert_eq!(whole, cut);
+    }
+
+    /// What two networks of images of an odd size make of a batch, gathered out of parts.
+    #[test]
+    fn parts_of_odd_images_can_be_reloaded() {
+        let pixels = |first: usize| (0..9 * 15).map(|i| ((first + 7 * i) % 251) as u8).collect();
+        let set = |first| Dataset::new("odd", "", [3, 5, 1], 9, pixels(first), (0..9).collect());
+        let (first, second) = (set(0).unwrap(), set(100).unwrap());
+        // Parts of 4, 4 and 1 images, of 60 bytes.
+        let gpu = Arc::new(device(64));
+        let mut data = GpuData::new(&gpu, &first).unwrap();
+        assert_eq!(data.images.len(), 3);
+        let read = |data: &GpuData| -> Vec<u8> {
+            let parts = data.images.iter().zip(first.images.chunks(60));
+            let bytes = parts.map(|(part, of)| {
+                let all = gpu.read_back(part, 0, part.size()).unwrap();
+                all[..of.len()].to_vec()
+            });
+            bytes.flatten().collect()
+        };
+        assert_eq!(read(&data), first.images);
+        data.reload(&gpu, &second).unwrap();
+        assert_eq!(read(&data), second.images);
     }
 
     #[test]

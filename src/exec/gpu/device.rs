@@ -19,6 +19,9 @@ use crate::exec::{Backend, Description};
 /// first run, the slowest of them for some ten seconds.
 const HUNG: Duration = Duration::from_secs(120);
 
+/// Kernels count bytes of images in u32.
+const MOST_IN_PART: u64 = 1 << 31;
+
 /// What lies behind every buffer of a guarded device, and must stay there: a NaN, so that a kernel
 /// which reads it is found out too.
 const GUARD: [u32; 64] = [0x7fc0_5afe; 64];
@@ -31,13 +34,13 @@ pub struct GpuDevice {
     pub(super) limits: Limits,
     /// Kernels made so far, by their text.
     pub(super) pipelines: Arc<Mutex<HashMap<String, Arc<Pipeline>>>>,
-    /// Most bytes of images in one buffer.
+    /// Most bytes of images in one buffer, within the adapter's limits.
     pub(super) most_in_part: u64,
     /// Bytes behind every buffer that nobody may write; see [`GpuDevice::guarded`].
     pub(super) guard: u64,
     #[cfg(test)]
     pub(super) mutation: Option<super::mutants::Mutation>,
-    info: wgpu::AdapterInfo,
+    pub(super) info: wgpu::AdapterInfo,
     tuning: Tuning,
     /// See [`HUNG`].
     patience: Duration,
@@ -87,7 +90,7 @@ impl GpuDevice {
             tuning: Tuning::choose(&info, features),
             patience: HUNG,
             pipelines: Arc::default(),
-            most_in_part: (limits.max_buffer_size).min(limits.max_storage_buffer_binding_size),
+            most_in_part: MOST_IN_PART,
             guard: 0,
             #[cfg(test)]
             mutation: None,
@@ -99,7 +102,8 @@ impl GpuDevice {
         })
     }
 
-    /// The same adapter, opened again after the device was lost, with the same kernels.
+    /// Another device of the same adapter, for who has lost this one or wants a second: with the same
+    /// choices, and no kernels yet.
     ///
     /// # Errors
     /// It is gone, or cannot be opened.

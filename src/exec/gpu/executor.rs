@@ -5,7 +5,7 @@
 //! is there. Submissions under way are bounded, and their length is adapted so that each takes some
 //! 25 ms: short enough for Ctrl-C and for any driver's watchdog, long enough to cost nothing.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,8 +98,8 @@ pub struct GpuExecutor {
     steps: Steps,
     arenas: Option<Arenas>,
     programs: Vec<GpuProgram>,
-    /// Until a step has come to its end.
-    ahead: Vec<CompileAhead>,
+    /// For each program that has taken a step what compiled its kernels beside it, if anything did.
+    ahead: HashMap<Program, Option<CompileAhead>>,
     data: Vec<GpuData>,
     /// Steps not yet submitted.
     queued: Vec<Step>,
@@ -120,7 +120,7 @@ impl GpuExecutor {
             layout,
             arenas: None,
             programs: Vec::new(),
-            ahead: Vec::new(),
+            ahead: HashMap::new(),
             data: Vec::new(),
             queued: Vec::new(),
             next_slot: 0,
@@ -239,7 +239,7 @@ impl GpuExecutor {
                 false => Ok(false),
             };
         }
-        self.ahead.clear();
+        self.ahead.values().flatten().for_each(CompileAhead::stop);
         if let Some(done) = self.under_way.pop_front() {
             self.take_metrics(&done)?;
             self.adapt(&done);
@@ -297,8 +297,8 @@ impl Executor for GpuExecutor {
         let Some(arenas) = &self.arenas else {
             return Err(Error::Device("the arenas were not made".into()));
         };
-        self.ahead.extend(CompileAhead::start(&self.gpu, plan));
         let lowered = Lowered::new(plan, &self.gpu.tuning(), Mode::Step);
+        self.gpu.compile(&lowered, &self.steps.layout)?;
         let program = GpuProgram::new(&self.gpu, &self.steps, arenas, plan, lowered)?;
         self.programs.push(program);
         Ok(Program(self.programs.len() - 1))
@@ -327,6 +327,7 @@ impl Executor for GpuExecutor {
         let gpu = Arc::clone(&self.gpu);
         let bytes = 4 * self.layout.len as u64;
         let arenas = self.arenas()?;
+        state.make_moments();
         for (buffer, values) in [
             (&arenas.params, &mut state.params),
             (&arenas.moment_1, &mut state.m),
@@ -334,7 +335,7 @@ impl Executor for GpuExecutor {
             (&arenas.average, &mut state.average),
         ] {
             if values.is_empty() {
-                // Nobody keeps it.
+                // An average that nobody keeps.
                 continue;
             }
             *values = bytemuck::pod_collect_to_vec(&gpu.read_back(buffer, 0, bytes)?);
@@ -363,6 +364,8 @@ impl Executor for GpuExecutor {
 
     fn enqueue(&mut self, step: &Step) -> Result<()> {
         self.bind_data(step)?;
+        let plan = &self.programs[step.program.0].plan;
+        (self.ahead.entry(step.program)).or_insert_with(|| CompileAhead::start(&self.gpu, plan));
         self.queued.push(*step);
         match self.queued.len() >= self.steps_per_submission {
             true => self.flush(),

@@ -5,6 +5,7 @@
     reason = "kernels whose loops are known to end are not given a bound by wgpu"
 )]
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use wgpu::{
 };
 
 use super::device::{GpuDevice, lock};
+use super::lower::Lowered;
 use super::texels::{ROW, Texel, Texels};
 use crate::error::{Error, Result};
 use crate::model::Activation;
@@ -196,7 +198,7 @@ fn load_{name}(i: u32) -> {wgsl} {{ return {name}[i]; }}"
     }
 
     /// Bytes of its own WGSL.
-    pub fn text(&self) -> usize {
+    pub fn text_bytes(&self) -> usize {
         self.text.len() + self.declarations.len()
     }
 
@@ -237,8 +239,8 @@ pub fn pointwise(activation: Activation) -> &'static str {
 pub struct Pipeline {
     pipeline: ComputePipeline,
     layout: BindGroupLayout,
-    /// See [`Call::text`].
-    text: usize,
+    /// See [`Call::text_bytes`].
+    text_bytes: usize,
 }
 
 /// A call whose pipeline, buffers and grid are all set.
@@ -254,8 +256,19 @@ pub struct Dispatch {
 
 impl Dispatch {
     /// Bytes of the kernel's own WGSL.
-    pub fn text(&self) -> usize {
-        self.pipeline.text
+    pub fn text_bytes(&self) -> usize {
+        self.pipeline.text_bytes
+    }
+
+    /// The same of one workgroup.
+    pub fn of_one_workgroup(&self) -> Self {
+        Self {
+            pipeline: Arc::clone(&self.pipeline),
+            bind_group: self.bind_group.clone(),
+            copies: self.copies.clone(),
+            grid: [1, 1],
+            ..*self
+        }
     }
 
     /// Adds the dispatch to a pass whose group 0 is set, after its copies.
@@ -333,28 +346,64 @@ impl GpuDevice {
         })
     }
 
-    /// Compiles the kernels of calls on all cores: drivers of hardware do all of it here, the others
-    /// a part.
-    pub(super) fn compile<'a, B: Sync + 'a>(
-        &self,
-        calls: impl ParallelIterator<Item = &'a Call<B>>,
-        step_layout: &BindGroupLayout,
-    ) -> Result<()> {
-        calls.try_for_each(|call| self.pipeline(call, step_layout).map(drop))
+    /// Compiles the kernels of a plan on all cores: drivers of hardware do all of it here, software
+    /// adapters a part.
+    ///
+    /// # Errors
+    /// The driver refuses one; then none is kept.
+    pub(super) fn compile(&self, lowered: &Lowered, step_layout: &BindGroupLayout) -> Result<()> {
+        if self.info.backend == wgpu::Backend::Gl {
+            // One thread at a time may use it; they are compiled when they are prepared.
+            return Ok(());
+        }
+        let mut missing = HashMap::new();
+        for call in lowered.ops.iter().flatten() {
+            let source = self.source(call);
+            if !lock(&self.pipelines).contains_key(&source) {
+                missing.insert(source, call);
+            }
+        }
+        let made: Vec<_> = (missing.into_par_iter())
+            .map(|(source, call)| (self.create_pipeline(call, &source, step_layout), source))
+            .collect();
+        // An error tells of one of them, and not of which.
+        self.check()?;
+        let made = made
+            .into_iter()
+            .map(|(pipeline, source)| (source, pipeline));
+        lock(&self.pipelines).extend(made);
+        Ok(())
     }
 
     fn pipeline<B>(&self, call: &Call<B>, step_layout: &BindGroupLayout) -> Result<Arc<Pipeline>> {
-        let per_axis = self.limits.max_compute_workgroups_per_dimension as usize;
-        let source = call.source(per_axis);
+        let source = self.source(call);
+        if let Some(known) = lock(&self.pipelines).get(&source) {
+            return Ok(Arc::clone(known));
+        }
+        let pipeline = self.create_pipeline(call, &source, step_layout);
+        self.check()?;
+        lock(&self.pipelines).insert(source, Arc::clone(&pipeline));
+        Ok(pipeline)
+    }
+
+    /// The call's whole WGSL. Its entry point is the call's, so it also tells kernels apart.
+    fn source<B>(&self, call: &Call<B>) -> String {
+        let source = call.source(self.limits.max_compute_workgroups_per_dimension as usize);
         #[cfg(test)]
         let source = match &self.mutation {
             Some(mutation) => mutation.apply(call.entry, source),
             None => source,
         };
-        let key = format!("{}\n{source}", call.entry);
-        if let Some(known) = lock(&self.pipelines).get(&key) {
-            return Ok(Arc::clone(known));
-        }
+        format!("// {}\n{source}", call.entry)
+    }
+
+    /// Whether that went well [`GpuDevice::check`] tells.
+    fn create_pipeline<B>(
+        &self,
+        call: &Call<B>,
+        source: &str,
+        step_layout: &BindGroupLayout,
+    ) -> Arc<Pipeline> {
         let layout = self.binding_layout(call);
         let module = self.module(call.entry, source);
         let pipeline_layout = self
@@ -378,17 +427,14 @@ impl GpuDevice {
                 },
                 cache: None,
             });
-        self.check()?;
-        let pipeline = Arc::new(Pipeline {
+        Arc::new(Pipeline {
             pipeline,
             layout,
-            text: call.text(),
-        });
-        lock(&self.pipelines).insert(key, Arc::clone(&pipeline));
-        Ok(pipeline)
+            text_bytes: call.text_bytes(),
+        })
     }
 
-    fn module(&self, label: &str, source: String) -> wgpu::ShaderModule {
+    fn module(&self, label: &str, source: &str) -> wgpu::ShaderModule {
         let descriptor = ShaderModuleDescriptor {
             label: Some(label),
             source: ShaderSource::Wgsl(source.into()),

@@ -130,20 +130,21 @@ impl Lowered {
     }
 
     /// Bytes of WGSL that are this plan's own. Drivers take about so long to compile it.
-    pub fn text(&self) -> usize {
-        self.ops.iter().flatten().map(Call::text).sum()
+    pub fn text_bytes(&self) -> usize {
+        self.ops.iter().flatten().map(Call::text_bytes).sum()
     }
 
     /// The calls of a stretch of the step: of `parts` with about as much text each, the one numbered
-    /// `part`.
+    /// `part`. A call belongs to the stretch that its middle lies in.
     pub fn stretch(&self, part: usize, parts: usize) -> Self {
         let mut stretch = self.clone();
-        let total = self.text();
-        let mut end = 0;
+        let total = self.text_bytes().max(1);
+        let mut before = 0;
         for calls in &mut stretch.ops {
             calls.retain(|call| {
-                end += call.text();
-                (end * parts).saturating_sub(1) / total.max(1) == part
+                let middle = before + call.text_bytes() / 2;
+                before += call.text_bytes();
+                middle * parts / total == part
             });
         }
         stretch

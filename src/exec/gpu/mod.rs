@@ -1,11 +1,12 @@
 //! WGSL compute shaders through wgpu.
 //!
-//! Read in this order: [`tuning`] chooses kernels by what the adapter reports, `lower` (with
-//! `lower_layers`) turns each operation into kernel calls, `kernel` compiles and binds them,
-//! `program` keeps a plan's buffers and dispatches, `executor` runs steps, many to a submission,
-//! `compile_ahead` has slow drivers compile on all cores, `tile` writes the text of the tiled convolutions, and `texels` keeps copies of tensors for
-//! adapters that read textures faster. For `bench`, `peak` measures the adapter, `profile` a step's
-//! dispatches, by the adapter's clock through `timer`, and `carriers` tells which of them does what.
+//! Read in this order: [`tuning`] chooses kernels by what the adapter reports, `lower` turns each
+//! operation into kernel calls, `kernel` compiles and binds them, `program` keeps a plan's buffers and
+//! dispatches, `data` the data sets, and `executor` runs steps, many to a submission. `compile_ahead`
+//! has slow drivers compile on several cores, `tile` writes the text of the tiled convolutions, and
+//! `texels` keeps copies of tensors for adapters that read textures faster. For `bench`, `peak` measures
+//! the adapter, `profile` a step's dispatches, by the adapter's clock through `timer`, and `carriers`
+//! tells which of them does what.
 
 mod adapter;
 mod carriers;

@@ -4,7 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use wgpu::{Buffer, BufferDescriptor, BufferUsages};
 
 use super::carriers::carriers;
@@ -96,6 +95,7 @@ impl GpuProgram {
         if self.alone.is_none() {
             let mut lowered = Lowered::new(&self.plan, &gpu.tuning(), Mode::Alone);
             lowered.leave_out_gather(&self.plan);
+            gpu.compile(&lowered, &steps.layout)?;
             self.alone = Some(self.listing(gpu, steps, arenas, lowered, Mode::Alone)?);
         }
         Ok(())
@@ -119,7 +119,6 @@ impl GpuProgram {
             blocks: gpu.storage_with("blocks", bytemuck::cast_slice(&lowered.blocks))?,
             arena: gpu.storage_with("blocks of the arena", bytemuck::cast_slice(&arena))?,
         };
-        gpu.compile(lowered.ops.par_iter().flatten(), &steps.layout)?;
         let mut twins = Twins::default();
         let mut prepare = |call: &Call<Slot>| {
             let dispatch = gpu.prepare(call, &steps.layout, |slot, access| {
@@ -164,7 +163,7 @@ impl GpuProgram {
         if self.gathers.contains_key(&id) {
             return Ok(());
         }
-        if let Some(call) = gather_of(&self.plan, (data.images.len(), data.part)) {
+        if let Some(call) = gather_of(&self.plan, (data.images.len(), data.images_per_part)) {
             let dispatch = gpu.prepare(&call, &steps.layout, |slot, _| {
                 Ok(self.place(arenas, steps, Source::Data(data), slot))
             })?;
@@ -355,6 +354,15 @@ impl GpuDevice {
     /// Whether plans keep to the adapter's limits. How much memory a GPU has cannot be asked; what a
     /// software adapter has is the machine's.
     pub(super) fn fits(&self, plans: &[&Plan]) -> Result<()> {
+        let needs = self.needs(plans)?;
+        match self.describe().software {
+            true => memory::check("the tensors", needs),
+            false => Ok(()),
+        }
+    }
+
+    /// The bytes that plans of one model take side by side, each buffer within the adapter's limits.
+    pub(super) fn needs(&self, plans: &[&Plan]) -> Result<u64> {
         let mut total = 0;
         for plan in plans {
             total += self.bytes_of(plan)?;
@@ -364,10 +372,7 @@ impl GpuDevice {
             self.check_size("parameters", arena)?;
             total += ARENAS as u64 * arena;
         }
-        match self.describe().software {
-            true => memory::check("the tensors", total),
-            false => Ok(()),
-        }
+        Ok(total)
     }
 
     /// The bytes that a plan takes beside the arenas, each buffer within the adapter's limits.
@@ -398,10 +403,15 @@ impl GpuDevice {
         Ok(total)
     }
 
+    /// Bytes of the largest buffer that can be bound as a whole.
+    pub(super) fn most_bound(&self) -> u64 {
+        let limits = &self.limits;
+        (limits.max_buffer_size).min(limits.max_storage_buffer_binding_size) / 16 * 16
+    }
+
     /// Whether a buffer of this size is within the adapter's limits.
     fn check_size(&self, label: &str, bytes: u64) -> Result<()> {
-        let limits = &self.limits;
-        let most = (limits.max_buffer_size).min(limits.max_storage_buffer_binding_size);
+        let most = self.most_bound();
         match bytes > most {
             true => Err(memory::too_large(
                 &format!("buffer `{label}`"),
