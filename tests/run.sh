@@ -8,7 +8,8 @@ cd "$(dirname "$0")/.."
 step() { printf '\n== %s\n' "$*"; "$@"; }
 
 has_vulkan() {
-  ldconfig -p 2>/dev/null | grep -q 'libvulkan\.so\.1' &&
+  # Not `grep -q`, which leaves early: ldconfig would then fail, and with it the pipe.
+  ldconfig -p 2>/dev/null | grep 'libvulkan\.so\.1' >/dev/null &&
     compgen -G '/usr/share/vulkan/icd.d/*.json' /dev/null >/dev/null
 }
 
