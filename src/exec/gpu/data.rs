@@ -134,7 +134,7 @@ mod tests {
     use crate::data::digits;
     use crate::exec::Backend;
     use crate::exec::gpu::GpuExecutor;
-    use crate::model::preset;
+    use crate::model::{Activation, Dense, Flatten, Sequential, preset};
     use crate::state::Layout;
     use crate::train::{Options, Trainer};
 
@@ -148,44 +148,60 @@ mod tests {
         gpu
     }
 
-    /// The hash of the weights after training in parts of so many bytes, and the parts.
-    fn trained(most_in_part: u64) -> (String, usize) {
+    /// The hash of the weights after training on `train` in parts of so many bytes, and the parts.
+    fn trained(most_in_part: u64, model: Sequential, train: &Dataset) -> (String, usize) {
         let gpu = Arc::new(device(most_in_part));
-        let model = preset("mnist-mlp").unwrap();
         let layout = Layout::new(&model).unwrap();
         let executor = Box::new(GpuExecutor::new(Arc::clone(&gpu), layout));
         let options = Options::default().epochs(2).batch_size(8);
         let mut trainer = Trainer::with_executor(model, executor, options).unwrap();
-        let (train, validation) = (digits::generate(50, 1, 0), digits::generate(31, 1, 50));
-        let parts = GpuData::new(&gpu, &train).unwrap().images.len();
-        trainer.fit((&train, &validation)).unwrap();
+        let parts = GpuData::new(&gpu, train).unwrap().images.len();
+        trainer.fit((train, train)).unwrap();
         (trainer.state().weights_hash(), parts)
     }
 
     #[test]
     fn images_in_parts_train_to_the_same_bytes() {
-        let (whole, one) = trained(u64::MAX);
+        let digits = digits::generate(50, 1, 0);
+        let train = |most| trained(most, preset("mnist-mlp").unwrap(), &digits);
+        let (whole, one) = train(u64::MAX);
         // Parts of 12, 12, 12, 12 and 2 images; there is room for 15.
-        let (cut, five) = trained(15 * SIZE);
+        let (cut, five) = train(15 * SIZE);
         assert_eq!((one, five), (1, 5));
         assert_eq!(whole, cut);
     }
 
-    /// What two networks of images of an odd size make of a batch, gathered out of parts.
+    /// Nine images of 15 bytes, which begin within words.
+    fn odd(first: usize) -> Dataset {
+        let pixels = (0..9 * 15).map(|i| ((first + 7 * i) % 251) as u8);
+        Dataset::new("odd", "", [3, 5, 1], 9, pixels.collect(), (0..9).collect()).unwrap()
+    }
+
     #[test]
-    fn parts_of_odd_images_can_be_reloaded() {
-        let pixels = |first: usize| (0..9 * 15).map(|i| ((first + 7 * i) % 251) as u8).collect();
-        let set = |first| Dataset::new("odd", "", [3, 5, 1], 9, pixels(first), (0..9).collect());
-        let (first, second) = (set(0).unwrap(), set(100).unwrap());
-        // Parts of 4, 4 and 1 images, of 60 bytes.
-        let gpu = Arc::new(device(64));
+    fn images_that_begin_within_words_can_lie_in_parts() {
+        let model = || {
+            let head = Dense::new(9).activation(Activation::Softmax);
+            Sequential::new([3, 5, 1]).add(Flatten::new()).add(head)
+        };
+        let (whole, one) = trained(u64::MAX, model(), &odd(0));
+        // Parts of 4, 4 and 1 images.
+        let (cut, three) = trained(64, model(), &odd(0));
+        assert_eq!((one, three), (1, 3));
+        assert_eq!(whole, cut);
+        let (other, _) = trained(64, model(), &odd(100));
+        assert_ne!(cut, other, "the images make no difference");
+    }
+
+    #[test]
+    fn parts_can_be_reloaded() {
+        let (first, second) = (odd(0), odd(100));
+        let gpu = device(64);
         let mut data = GpuData::new(&gpu, &first).unwrap();
-        assert_eq!(data.images.len(), 3);
         let read = |data: &GpuData| -> Vec<u8> {
-            let parts = data.images.iter().zip(first.images.chunks(60));
-            let bytes = parts.map(|(part, of)| {
-                let all = gpu.read_back(part, 0, part.size()).unwrap();
-                all[..of.len()].to_vec()
+            let parts = data.images.iter().zip(first.images.chunks(4 * 15));
+            let bytes = parts.map(|(buffer, part)| {
+                let all = gpu.read_back(buffer, 0, buffer.size()).unwrap();
+                all[..part.len()].to_vec()
             });
             bytes.flatten().collect()
         };
