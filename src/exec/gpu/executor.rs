@@ -11,77 +11,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_intrusive::channel::shared::oneshot_channel;
-use wgpu::{
-    BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor,
-    BindGroupLayoutEntry, BindingType, Buffer, BufferBinding, BufferBindingType, BufferDescriptor,
-    BufferUsages, CommandEncoder, MapMode, ShaderStages, SubmissionIndex,
-};
+use wgpu::{Buffer, BufferDescriptor, BufferUsages, MapMode, SubmissionIndex};
 
+use super::buffers::Arenas;
 use super::compile_ahead::CompileAhead;
 use super::data::GpuData;
 use super::device::GpuDevice;
-use super::kernel::Dispatch;
 use super::lower::{Lowered, Mode};
 use super::profile;
 use super::program::GpuProgram;
 use super::recorder::Recorder;
+use super::steps::{METRICS_BYTES, SLOTS, Steps};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Description, Executor, Profile, Program, Step, StepMetrics, Values};
 use crate::plan::{BufferId, Plan};
 use crate::state::{Layout, State};
 
-/// Slots for steps under way.
-const SLOTS: usize = 256;
 /// Most steps in a submission.
 const MOST_STEPS: usize = 64;
 /// Most submissions under way: with `MOST_STEPS` they never come round to a slot in use.
 const MOST_UNDER_WAY: usize = 3;
 /// How long a submission should take.
 const AIM: Duration = Duration::from_millis(25);
-/// Uniform offsets are multiples of this on every adapter.
-const SLOT_BYTES: usize = 256;
-/// Bytes of a slot of metrics.
-const METRICS_BYTES: u64 = 8;
-
-/// What changes from step to step: the twin of `Step` in `shaders/common.wgsl`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct StepParams {
-    /// Place of the batch's first row in the data set's order.
-    pub offset: u32,
-    /// Valid rows of the batch.
-    pub rows: u32,
-    /// Where this step's loss and correct count go.
-    pub slot: u32,
-    /// What the optimizer's rule multiplies with.
-    pub rate: f32,
-    /// The share of the weights that decays.
-    pub decay: f32,
-    /// The share of the weights' average that stays.
-    pub keep: f32,
-    /// The key of the step's draws.
-    pub key: [u32; 2],
-}
-
-/// The slots on the device.
-pub struct Steps {
-    pub layout: BindGroupLayout,
-    bind_group: BindGroup,
-    params: Buffer,
-    pub metrics: Buffer,
-}
-
-/// The flat arrays of parameters, gradients, moments and average.
-pub struct Arenas {
-    pub params: Buffer,
-    pub gradients: Buffer,
-    pub moment_1: Buffer,
-    pub moment_2: Buffer,
-    pub average: Buffer,
-}
-
 /// A submission whose metrics are not read yet.
 struct UnderWay {
     submission: SubmissionIndex,
@@ -193,7 +145,7 @@ impl GpuExecutor {
         }
         let count = self.queued.len();
         let commands = recorder.finish(|encoder| {
-            copy_metrics(encoder, &self.steps, first, count, staging);
+            self.steps.copy_metrics(encoder, first, count, staging);
         });
         self.gpu.queue.submit([commands])
     }
@@ -463,180 +415,5 @@ impl Executor for GpuExecutor {
             .gpu
             .read_back(buffer, range.start, range.end - range.start)?;
         Ok(program.plan.buffer(id).element.values(&bytes))
-    }
-}
-
-impl Steps {
-    /// Makes slot `i` the one that the following dispatches see.
-    pub fn select(&self, pass: &mut wgpu::ComputePass<'_>, i: usize) {
-        pass.set_bind_group(0, &self.bind_group, &[(i * SLOT_BYTES) as u32]);
-    }
-}
-
-fn copy_metrics(
-    encoder: &mut CommandEncoder,
-    steps: &Steps,
-    first: usize,
-    count: usize,
-    staging: &Buffer,
-) {
-    encoder.copy_buffer_to_buffer(
-        &steps.metrics,
-        first as u64 * METRICS_BYTES,
-        staging,
-        0,
-        count as u64 * METRICS_BYTES,
-    );
-}
-
-impl GpuDevice {
-    /// The arrays of an executor, zeroed.
-    pub(super) fn arenas(&self, layout: &Layout) -> Result<Arenas> {
-        let bytes = 4 * layout.len as u64;
-        Ok(Arenas {
-            params: self.storage("parameters", bytes)?,
-            gradients: self.storage("gradients", bytes)?,
-            moment_1: self.storage("first moments", bytes)?,
-            moment_2: self.storage("second moments", bytes)?,
-            average: self.storage("average of the weights", bytes)?,
-        })
-    }
-
-    /// The slots of an executor.
-    pub(super) fn steps(&self) -> Steps {
-        let layout = self
-            .device
-            .create_bind_group_layout(&BindGroupLayoutDescriptor {
-                label: Some("step"),
-                entries: &[BindGroupLayoutEntry {
-                    binding: 0,
-                    visibility: ShaderStages::COMPUTE,
-                    ty: BindingType::Buffer {
-                        ty: BufferBindingType::Uniform,
-                        has_dynamic_offset: true,
-                        min_binding_size: None,
-                    },
-                    count: None,
-                }],
-            });
-        let params = self.device.create_buffer(&BufferDescriptor {
-            label: Some("steps"),
-            size: (SLOTS * SLOT_BYTES) as u64,
-            usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let metrics = self.device.create_buffer(&BufferDescriptor {
-            label: Some("metrics"),
-            size: SLOTS as u64 * METRICS_BYTES,
-            usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
-        let bind_group = self.device.create_bind_group(&BindGroupDescriptor {
-            label: Some("step"),
-            layout: &layout,
-            entries: &[BindGroupEntry {
-                binding: 0,
-                resource: wgpu::BindingResource::Buffer(BufferBinding {
-                    buffer: &params,
-                    offset: 0,
-                    size: std::num::NonZeroU64::new(size_of::<StepParams>() as u64),
-                }),
-            }],
-        });
-        Steps {
-            layout,
-            bind_group,
-            params,
-            metrics,
-        }
-    }
-
-    /// Writes the values of steps into the slots from `first` on.
-    fn write_steps(&self, steps: &Steps, first: usize, list: &[Step]) {
-        let mut bytes = vec![0u8; list.len() * SLOT_BYTES];
-        for (i, step) in list.iter().enumerate() {
-            let params = StepParams {
-                offset: step.offset as u32,
-                rows: step.rows as u32,
-                slot: (first + i) as u32,
-                rate: step.rates.rate,
-                decay: step.rates.decay,
-                keep: step.rates.keep,
-                key: step.key.words(),
-            };
-            bytes[i * SLOT_BYTES..][..size_of::<StepParams>()]
-                .copy_from_slice(bytemuck::bytes_of(&params));
-        }
-        self.queue
-            .write_buffer(&steps.params, (first * SLOT_BYTES) as u64, &bytes);
-    }
-
-    /// Submits some dispatches with the values of one slot.
-    pub(super) fn submit_now<'a>(
-        &self,
-        steps: &Steps,
-        slot: usize,
-        dispatches: impl Iterator<Item = &'a Dispatch>,
-    ) {
-        let mut recorder = Recorder::new(self, steps, slot);
-        for dispatch in dispatches {
-            recorder.dispatch(dispatch);
-        }
-        self.queue.submit([recorder.finish(|_| {})]);
-    }
-
-    /// A part of a buffer, after everything submitted so far.
-    pub(super) fn read_back(&self, buffer: &Buffer, offset: u64, bytes: u64) -> Result<Vec<u8>> {
-        let size = bytes.max(4);
-        let staging = self.device.create_buffer(&BufferDescriptor {
-            label: Some("read back"),
-            size,
-            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, size);
-        let submission = self.queue.submit([encoder.finish()]);
-        let (sender, receiver) = oneshot_channel();
-        staging.map_async(MapMode::Read, .., move |outcome| {
-            // The receiver waits below; without one there is nobody to tell.
-            let _ = sender.send(outcome);
-        });
-        self.wait(Some(submission))?;
-        // The wait has run the callback, or dropped it with the device.
-        if !matches!(pollster::block_on(receiver.receive()), Some(Ok(()))) {
-            return Err(Error::DeviceLost("a finished copy cannot be read".into()));
-        }
-        let view = staging
-            .get_mapped_range(..)
-            .map_err(|e| Error::DeviceLost(e.to_string()))?;
-        Ok(view[..bytes as usize].to_vec())
-    }
-
-    /// Sets what is not a guard to zeros.
-    fn clear(&self, buffer: &Buffer) {
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        encoder.clear_buffer(buffer, 0, Some(buffer.size() - self.guard));
-        self.queue.submit([encoder.finish()]);
-    }
-
-    /// A storage buffer with these bytes.
-    pub(super) fn storage_with(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
-        let buffer = self.storage(label, bytes.len() as u64)?;
-        self.write_bytes(&buffer, bytes);
-        self.check()?;
-        Ok(buffer)
-    }
-
-    /// Writes a buffer from its beginning on.
-    pub(super) fn write_bytes(&self, buffer: &Buffer, bytes: &[u8]) {
-        let whole = bytes.len() / 4 * 4;
-        self.queue.write_buffer(buffer, 0, &bytes[..whole]);
-        if whole < bytes.len() {
-            // Copies are made of whole words.
-            let mut last = [0u8; 4];
-            last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
-            self.queue.write_buffer(buffer, whole as u64, &last);
-        }
     }
 }

@@ -6,8 +6,8 @@ use std::iter::repeat_n;
 use wgpu::Buffer;
 
 use super::device::GpuDevice;
-use super::executor::Steps;
 use super::kernel::{Access, Call, Dispatch, Place};
+use super::steps::Steps;
 use crate::error::Result;
 use crate::exec::Peak;
 use crate::exec::peak::best_rate;

@@ -4,10 +4,10 @@ use std::iter::repeat_n;
 use std::time::Instant;
 
 use super::device::GpuDevice;
-use super::executor::Steps;
 use super::kernel::Dispatch;
 use super::program::GpuProgram;
 use super::recorder::Recorder;
+use super::steps::Steps;
 use super::timer::Timer;
 use crate::error::Result;
 use crate::exec::{Clock, DataId, Part, Profile, median};

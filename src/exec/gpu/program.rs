@@ -4,14 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use wgpu::{Buffer, BufferDescriptor, BufferUsages};
+use wgpu::Buffer;
 
+use super::buffers::Arenas;
 use super::carriers::carriers;
 use super::data::GpuData;
 use super::device::GpuDevice;
-use super::executor::{Arenas, Steps};
 use super::kernel::{Access, Call, Dispatch, Place};
 use super::lower::{Block, Lowered, Mode, Slot, gather_of};
+use super::steps::Steps;
 use super::texels::{Texel, Texels};
 use crate::error::{Error, Result};
 use crate::exec::DataId;
@@ -401,40 +402,6 @@ impl GpuDevice {
             }
         }
         Ok(total)
-    }
-
-    /// Bytes of the largest buffer that can be bound as a whole.
-    pub(super) fn most_bound(&self) -> u64 {
-        let limits = &self.limits;
-        (limits.max_buffer_size).min(limits.max_storage_buffer_binding_size) / 16 * 16
-    }
-
-    /// Whether a buffer of this size is within the adapter's limits.
-    fn check_size(&self, label: &str, bytes: u64) -> Result<()> {
-        let most = self.most_bound();
-        match bytes > most {
-            true => Err(memory::too_large(
-                &format!("buffer `{label}`"),
-                bytes,
-                &format!("the adapter allows {}", memory::in_words(most)),
-            )),
-            false => Ok(()),
-        }
-    }
-
-    /// A storage buffer of at least so many bytes, zeroed.
-    pub(super) fn storage(&self, label: &str, bytes: u64) -> Result<Buffer> {
-        self.check_size(label, bytes)?;
-        let size = bytes.max(16).next_multiple_of(16);
-        let buffer = self.device.create_buffer(&BufferDescriptor {
-            label: Some(label),
-            size: size + self.guard,
-            usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        self.set_guard(&buffer, size);
-        self.check()?;
-        Ok(buffer)
     }
 }
 

@@ -5,8 +5,8 @@ use wgpu::{
 };
 
 use super::device::GpuDevice;
-use super::executor::Steps;
 use super::kernel::Dispatch;
+use super::steps::Steps;
 use super::timer::Timer;
 
 /// Records dispatches. They share a pass for as long as no copy has to come between.

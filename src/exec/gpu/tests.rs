@@ -5,9 +5,9 @@ use std::mem::offset_of;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use super::carriers::carriers;
-use super::executor::StepParams;
 use super::kernel::Access;
 use super::lower::{Block, Lowered, Mode};
+use super::steps::StepParams;
 use super::tuning::Tuning;
 use crate::model::{
     Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,

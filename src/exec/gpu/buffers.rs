@@ -1,0 +1,121 @@
+//! Buffers on the device: made, filled, cleared and read back.
+
+use futures_intrusive::channel::shared::oneshot_channel;
+use wgpu::{Buffer, BufferDescriptor, BufferUsages, MapMode};
+
+use super::device::GpuDevice;
+use crate::error::{Error, Result};
+use crate::memory;
+use crate::state::Layout;
+
+/// The flat arrays of parameters, gradients, moments and average.
+pub struct Arenas {
+    pub params: Buffer,
+    pub gradients: Buffer,
+    pub moment_1: Buffer,
+    pub moment_2: Buffer,
+    pub average: Buffer,
+}
+
+impl GpuDevice {
+    /// Bytes of the largest buffer that can be bound as a whole.
+    pub(super) fn most_bound(&self) -> u64 {
+        let limits = &self.limits;
+        (limits.max_buffer_size).min(limits.max_storage_buffer_binding_size) / 16 * 16
+    }
+
+    /// Whether a buffer of this size is within the adapter's limits.
+    pub(super) fn check_size(&self, label: &str, bytes: u64) -> Result<()> {
+        let most = self.most_bound();
+        match bytes > most {
+            true => Err(memory::too_large(
+                &format!("buffer `{label}`"),
+                bytes,
+                &format!("the adapter allows {}", memory::in_words(most)),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// A storage buffer of at least so many bytes, zeroed.
+    pub(super) fn storage(&self, label: &str, bytes: u64) -> Result<Buffer> {
+        self.check_size(label, bytes)?;
+        let size = bytes.max(16).next_multiple_of(16);
+        let buffer = self.device.create_buffer(&BufferDescriptor {
+            label: Some(label),
+            size: size + self.guard,
+            usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        self.set_guard(&buffer, size);
+        self.check()?;
+        Ok(buffer)
+    }
+
+    /// The arrays of an executor, zeroed.
+    pub(super) fn arenas(&self, layout: &Layout) -> Result<Arenas> {
+        let bytes = 4 * layout.len as u64;
+        Ok(Arenas {
+            params: self.storage("parameters", bytes)?,
+            gradients: self.storage("gradients", bytes)?,
+            moment_1: self.storage("first moments", bytes)?,
+            moment_2: self.storage("second moments", bytes)?,
+            average: self.storage("average of the weights", bytes)?,
+        })
+    }
+
+    /// A part of a buffer, after everything submitted so far.
+    pub(super) fn read_back(&self, buffer: &Buffer, offset: u64, bytes: u64) -> Result<Vec<u8>> {
+        let size = bytes.max(4);
+        let staging = self.device.create_buffer(&BufferDescriptor {
+            label: Some("read back"),
+            size,
+            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(buffer, offset, &staging, 0, size);
+        let submission = self.queue.submit([encoder.finish()]);
+        let (sender, receiver) = oneshot_channel();
+        staging.map_async(MapMode::Read, .., move |outcome| {
+            // The receiver waits below; without one there is nobody to tell.
+            let _ = sender.send(outcome);
+        });
+        self.wait(Some(submission))?;
+        // The wait has run the callback, or dropped it with the device.
+        if !matches!(pollster::block_on(receiver.receive()), Some(Ok(()))) {
+            return Err(Error::DeviceLost("a finished copy cannot be read".into()));
+        }
+        let view = staging
+            .get_mapped_range(..)
+            .map_err(|e| Error::DeviceLost(e.to_string()))?;
+        Ok(view[..bytes as usize].to_vec())
+    }
+
+    /// Sets what is not a guard to zeros.
+    pub(super) fn clear(&self, buffer: &Buffer) {
+        let mut encoder = self.device.create_command_encoder(&Default::default());
+        encoder.clear_buffer(buffer, 0, Some(buffer.size() - self.guard));
+        self.queue.submit([encoder.finish()]);
+    }
+
+    /// A storage buffer with these bytes.
+    pub(super) fn storage_with(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
+        let buffer = self.storage(label, bytes.len() as u64)?;
+        self.write_bytes(&buffer, bytes);
+        self.check()?;
+        Ok(buffer)
+    }
+
+    /// Writes a buffer from its beginning on.
+    pub(super) fn write_bytes(&self, buffer: &Buffer, bytes: &[u8]) {
+        let whole = bytes.len() / 4 * 4;
+        self.queue.write_buffer(buffer, 0, &bytes[..whole]);
+        if whole < bytes.len() {
+            // Copies are made of whole words.
+            let mut last = [0u8; 4];
+            last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
+            self.queue.write_buffer(buffer, whole as u64, &last);
+        }
+    }
+}
