@@ -34,15 +34,15 @@ pub struct Args {
     #[arg(long)]
     metrics: bool,
 
-    /// Among how many of the most probable classes the label has to be
+    /// Among how many of the most probable classes the label has to be [default: 3, or all of fewer
+    /// classes]
     #[arg(
         long,
         value_name = "K",
-        default_value_t = 3,
         requires = "metrics",
         allow_negative_numbers = true
     )]
-    top_k: usize,
+    top_k: Option<usize>,
 
     /// How many of the worst mistakes are listed
     #[arg(
@@ -61,6 +61,9 @@ pub struct Args {
     #[command(flatten)]
     device: DeviceArgs,
 }
+
+/// The `k` of top-k accuracy, where there are as many classes.
+const TOP_K: usize = 3;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -105,7 +108,11 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     }
     announce(&trainer.describe(), &device.reason);
     let scores = match args.metrics {
-        true => Scores::All(trainer.classify(&test, args.top_k, args.worst)?),
+        true => {
+            let classes = trainer.model().output_shape()?.iter().product();
+            let k = args.top_k.unwrap_or(TOP_K.min(classes));
+            Scores::All(trainer.classify(&test, k, args.worst)?)
+        }
         false => Scores::Few(trainer.evaluate(&test)?),
     };
     match args.format {

@@ -28,6 +28,9 @@ pub struct Classification {
     pub macro_average: ClassScores,
     /// Each class by its number.
     pub classes: Vec<ClassScores>,
+    /// What the classes are called, where they have names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
     /// `confusion[label][class]`: how many images of `label` were taken for `class`.
     pub confusion: Vec<Vec<u64>>,
     /// The images that were classified wrongly with the highest probability, worst first.
@@ -180,6 +183,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             top_k_accuracy: counts.in_top_k as f64 / mean.rows.max(1) as f64,
             macro_average: ClassScores::mean(&classes),
             classes,
+            class_names: data.class_names.clone(),
             confusion: counts.confusion.clone(),
             worst: counts.worst(worst),
         })
@@ -230,23 +234,42 @@ impl Display for ClassScores {
     }
 }
 
+impl Classification {
+    /// `7`, or `1 dogs`.
+    fn class(&self, number: usize) -> String {
+        match self.class_names.get(number) {
+            Some(name) => format!("{number} {name}"),
+            None => number.to_string(),
+        }
+    }
+}
+
 /// Tables for people.
 impl Display for Classification {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { k, worst, .. } = self;
+        let names: Vec<String> = (0..self.classes.len()).map(|c| self.class(c)).collect();
+        let longest = names.iter().map(|name| name.chars().count()).max();
+        let first = "label ".len() + longest.unwrap_or_default();
+        let first = first.max("taken as".len());
         writeln!(f, "top-{k} accuracy  {:.4}\n", self.top_k_accuracy)?;
-        writeln!(f, "class    precision    recall        F1    images")?;
-        for (class, scores) in self.classes.iter().enumerate() {
-            writeln!(f, "{class:<8} {scores}")?;
+        writeln!(
+            f,
+            "{:<first$} precision    recall        F1    images",
+            "class"
+        )?;
+        for (name, scores) in names.iter().zip(&self.classes) {
+            writeln!(f, "{name:<first$} {scores}")?;
         }
-        writeln!(f, "{:<8} {}\n", "mean", self.macro_average)?;
+        writeln!(f, "{:<first$} {}\n", "mean", self.macro_average)?;
         let digits = self.scores.images.to_string().len().max(4);
-        write!(f, "{:<8}", "taken as")?;
+        write!(f, "{:<first$}", "taken as")?;
         for class in 0..self.confusion.len() {
             write!(f, " {class:>digits$}")?;
         }
-        for (label, row) in self.confusion.iter().enumerate() {
-            write!(f, "\nlabel {label:<2}")?;
+        let names = names.iter().map(|name| format!("label {name}"));
+        for (name, row) in names.zip(&self.confusion) {
+            write!(f, "\n{name:<first$}")?;
             for count in row {
                 write!(f, " {count:>digits$}")?;
             }
