@@ -711,6 +711,102 @@ fn evaluate_tells_more_when_asked() {
     fails(&evaluate(&["--top-k", "11"]), 2, &["from 1 to 10"]);
 }
 
+/// Grey pictures in two classes, and a network for them.
+fn two_classes(folder: &Path) {
+    for (class, value) in [("dark", 20_u8), ("light", 230)] {
+        let class = folder.join("pets").join(class);
+        fs::create_dir_all(&class).unwrap();
+        for i in 0..20 {
+            let picture = image::GrayImage::from_pixel(8, 8, image::Luma([value + i]));
+            picture.save(class.join(format!("{i}.png"))).unwrap();
+        }
+    }
+    let model = "input_shape = [8, 8, 1]\n[[layers]]\ntype = \"Flatten\"\n[[layers]]\n\
+                 type = \"Dense\"\nunits = 2\nactivation = \"softmax\"\n";
+    fs::write(folder.join("net.toml"), model).unwrap();
+}
+
+#[test]
+fn two_classes_have_all_their_metrics_and_their_names() {
+    let folder = TempDir::new().unwrap();
+    two_classes(folder.path());
+    let train = [
+        "train",
+        "--backend",
+        "cpu",
+        "--dataset",
+        "folder:pets",
+        "--model",
+        "net.toml",
+        "--out",
+        "run",
+    ];
+    assert!(run(folder.path(), &train).status.success());
+    let evaluate = ["evaluate", "run", "--backend", "cpu", "--metrics"];
+    let output = run(folder.path(), &evaluate);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let tables = text(&output.stdout);
+    for words in ["top-2 accuracy  1.0000", "\n0 dark ", "\nlabel 1 light "] {
+        assert!(tables.contains(words), "no `{words}` in {tables}");
+    }
+    let output = run(folder.path(), &[&evaluate[..], &["--top-k", "3"]].concat());
+    fails(&output, 2, &["from 1 to 2"]);
+}
+
+/// What the program writes to a terminal of so many columns.
+#[cfg(target_os = "linux")]
+fn on_a_terminal(folder: &Path, columns: usize, args: &[&str]) -> String {
+    let words = args.iter().map(|word| format!("'{word}'"));
+    let command = words.collect::<Vec<_>>().join(" ");
+    let output = std::process::Command::new("script")
+        .args([
+            "-qec",
+            &format!("stty cols {columns}; exec '{PROGRAM}' {command}"),
+            "/dev/null",
+        ])
+        .current_dir(folder)
+        .env("HOME", folder)
+        .env("TERM", "xterm")
+        .env("CNN_GPU_MIRRORS", "")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stdout));
+    text(&output.stdout)
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_bar_ends_with_all_its_figures_on_a_narrow_terminal() {
+    let folder = TempDir::new().unwrap();
+    for columns in [60, 80, 120] {
+        let out = columns.to_string();
+        let more = ["--validation-split", "0.25", "--out", &out];
+        let told = on_a_terminal(folder.path(), columns, &[QUICK, &more].concat());
+        let csv = fs::read_to_string(folder.path().join(&out).join("history.csv")).unwrap();
+        let last = csv.lines().last().unwrap();
+        let figure =
+            |column: usize| -> f64 { last.split(',').nth(column).unwrap().parse().unwrap() };
+        let heads: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+        for (column, head) in heads
+            .iter()
+            .enumerate()
+            .filter(|(_, h)| h.starts_with("val_"))
+        {
+            let words = format!("{head}: {:.4}", figure(column));
+            assert!(told.contains(&words), "no `{words}` at {columns}: {told}");
+        }
+        let results = told
+            .lines()
+            .find(|line| line.contains("test loss"))
+            .unwrap();
+        assert!(
+            results.starts_with("test loss"),
+            "at {columns}: {results:?}"
+        );
+    }
+}
+
 #[test]
 fn a_schedule_and_steps_per_epoch_reach_the_history() {
     let folder = TempDir::new().unwrap();
