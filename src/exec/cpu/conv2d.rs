@@ -40,6 +40,53 @@ impl Frame {
     }
 }
 
+/// Bytes of an image and of its output cells that are worked on as a whole: they lie in the cache of a
+/// core. Of larger ones a band of output rows is taken at a time.
+const BAND: usize = 256 * 1024;
+
+/// Some output rows of some samples, which a product goes through before the next ones.
+struct Band {
+    /// Samples, and output rows of each.
+    samples: Range<usize>,
+    rows: Range<usize>,
+}
+
+/// All output rows of some samples in bands, in order: one band where a sample is small, else bands of
+/// one sample each.
+fn bands(shape: &ConvShape, samples: usize) -> impl Iterator<Item = Band> {
+    let (window, frame) = (shape.window, Frame::new(&shape.window));
+    let row = 4 * (window.sh * frame.w * shape.ic + window.ow * shape.oc);
+    let (step, rows) = match row * window.oh <= BAND {
+        true => (samples, window.oh),
+        // Half of it, as the kernel wants room too.
+        false => (1, (BAND / 2 / row).clamp(1, window.oh)),
+    };
+    // A dense layer has one row, and nothing to be cut.
+    let step = if rows == window.oh { samples } else { step };
+    (0..samples).step_by(step.max(1)).flat_map(move |first| {
+        let samples = first..samples.min(first + step);
+        (0..window.oh).step_by(rows).map(move |y| Band {
+            samples: samples.clone(),
+            rows: y..window.oh.min(y + rows),
+        })
+    })
+}
+
+impl Band {
+    /// The band's output cells among those of all samples.
+    fn cells(&self, window: &Window) -> Range<usize> {
+        let row = |n: usize, y: usize| (n * window.oh + y) * window.ow;
+        row(self.samples.start, self.rows.start)..row(self.samples.end - 1, self.rows.end)
+    }
+
+    /// Where the windows of the band begin in the frames of all samples.
+    fn corner(&self, shape: &ConvShape) -> usize {
+        let frame = Frame::new(&shape.window);
+        let row = self.samples.start * frame.h + self.rows.start * shape.window.sh;
+        row * frame.w * shape.ic
+    }
+}
+
 /// Floats that [`framed`] needs for `samples` images: none if there is no padding.
 pub(super) fn framed_len(shape: &ConvShape, samples: usize) -> usize {
     let frame = Frame::new(&shape.window);
@@ -162,33 +209,36 @@ pub(super) fn forward(
     y: &mut [f32],
 ) {
     let window = &shape.window;
-    let count = y.len() / shape.oc;
-    let samples = count / (window.oh * window.ow);
+    let samples = y.len() / shape.oc / (window.oh * window.ow);
     let width = 2 * lanes(arch);
     let terms = window.taps() * shape.ic;
     let (kernel, bias) = packed.split_at(terms * shape.oc.next_multiple_of(width));
     let line = window.kw * shape.ic;
     scratch::with(framed_len(shape, samples), |copy| {
-        arch.dispatch(Product {
-            a: framed(shape, x, copy),
-            b: Columns {
-                data: kernel,
-                panel: terms * width,
-                count: shape.oc,
-            },
-            c: &mut *y,
-            walk: Walk {
-                counts: [1, window.kh, line],
-                a: [0, Frame::new(window).w * shape.ic, 1],
-                b: [0, line * width, width],
-            },
-            rows: Corners::new(shape),
-            count,
-            finish: Bias {
-                bias,
-                relu: activation == Activation::Relu,
-            },
-        });
+        let a = framed(shape, x, copy);
+        for band in bands(shape, samples) {
+            let cells = band.cells(window);
+            arch.dispatch(Product {
+                a: &a[band.corner(shape)..],
+                b: Columns {
+                    data: kernel,
+                    panel: terms * width,
+                    count: shape.oc,
+                },
+                count: cells.len(),
+                c: &mut y[cells.start * shape.oc..cells.end * shape.oc],
+                walk: Walk {
+                    counts: [1, window.kh, line],
+                    a: [0, Frame::new(window).w * shape.ic, 1],
+                    b: [0, line * width, width],
+                },
+                rows: Corners::new(shape),
+                finish: Bias {
+                    bias,
+                    relu: activation == Activation::Relu,
+                },
+            });
+        }
     });
     if activation != Activation::Relu {
         activation::apply(activation, y);
@@ -259,35 +309,40 @@ pub(super) fn backward_input(
     packed: &[f32],
     dx: &mut [f32],
 ) {
+    let window = &shape.window;
     let width = 2 * lanes(arch);
     let tap_len = shape.ic.div_ceil(width) * shape.oc * width;
+    let samples = dy.len() / shape.oc / (window.oh * window.ow);
     dx.fill(0.0);
-    for (tap, kernel) in packed.chunks_exact(tap_len).enumerate() {
-        arch.dispatch(Product {
-            a: dy,
-            b: Columns {
-                data: kernel,
-                panel: shape.oc * width,
-                count: shape.ic,
-            },
-            c: &mut *dx,
-            walk: Walk {
-                counts: [1, 1, shape.oc],
-                a: [0, 0, 1],
-                b: [0, 0, width],
-            },
-            rows: UnderTap {
-                shape,
-                ky: tap / shape.window.kw,
-                kx: tap % shape.window.kw,
-                n: 0,
-                y: 0,
-                x: 0,
-                a: 0,
-            },
-            count: dy.len() / shape.oc,
-            finish: Add,
-        });
+    for band in bands(shape, samples) {
+        let cells = band.cells(window);
+        for (tap, kernel) in packed.chunks_exact(tap_len).enumerate() {
+            arch.dispatch(Product {
+                a: &dy[cells.start * shape.oc..cells.end * shape.oc],
+                b: Columns {
+                    data: kernel,
+                    panel: shape.oc * width,
+                    count: shape.ic,
+                },
+                c: &mut *dx,
+                walk: Walk {
+                    counts: [1, 1, shape.oc],
+                    a: [0, 0, 1],
+                    b: [0, 0, width],
+                },
+                rows: UnderTap {
+                    shape,
+                    ky: tap / window.kw,
+                    kx: tap % window.kw,
+                    n: band.samples.start,
+                    y: band.rows.start,
+                    x: 0,
+                    a: 0,
+                },
+                count: cells.len(),
+                finish: Add,
+            });
+        }
     }
 }
 
@@ -378,23 +433,25 @@ pub(super) fn backward_weight(
     let width = lanes(arch);
     let oc = shape.oc.next_multiple_of(width);
     let cells = window.oh * window.ow;
-    arch.dispatch(Product {
-        a: x,
-        b: Columns {
-            data: dy,
-            panel: 2 * width,
-            count: shape.oc,
-        },
-        c: dw,
-        walk: Walk {
-            counts: [dy.len() / (cells * oc), window.oh, window.ow],
-            a: [frame.h * frame.w, window.sh * frame.w, window.sw].map(|s| s * shape.ic),
-            b: [cells, window.ow, 1].map(|s| s * oc),
-        },
-        rows: KernelRows::new(shape, rows.start),
-        count: rows.len(),
-        finish: Add,
-    });
+    for band in bands(shape, dy.len() / (cells * oc)) {
+        arch.dispatch(Product {
+            a: &x[band.corner(shape)..],
+            b: Columns {
+                data: &dy[band.cells(window).start * oc..],
+                panel: 2 * width,
+                count: shape.oc,
+            },
+            c: &mut *dw,
+            walk: Walk {
+                counts: [band.samples.len(), band.rows.len(), window.ow],
+                a: [frame.h * frame.w, window.sh * frame.w, window.sw].map(|s| s * shape.ic),
+                b: [cells, window.ow, 1].map(|s| s * oc),
+            },
+            rows: KernelRows::new(shape, rows.start),
+            count: rows.len(),
+            finish: Add,
+        });
+    }
 }
 
 /// Adds the sums of `dy` over all cells to `dbias`.
