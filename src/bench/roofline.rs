@@ -23,6 +23,8 @@ pub struct RooflineRow {
     pub name: &'static str,
     /// The operations that it does, by their names; none for a helper of others.
     pub operations: Vec<&'static str>,
+    /// The layers whose operations these are; none of the gathering of images and of the update.
+    pub layers: Vec<String>,
     /// Median time.
     pub seconds: f64,
     /// Floating-point operations, as [`Plan::flops`] counts them.
@@ -57,6 +59,9 @@ fn row(plan: &Plan, part: &Part, peak: &Peak) -> RooflineRow {
     let ops: Vec<&Op> = part.ops.iter().map(|&i| &plan.ops[i]).collect();
     let flops: u64 = ops.iter().map(|op| plan.flops(op)).sum();
     let bytes = plan.fused_bytes(&ops);
+    let layers = part.ops.iter().map(|&i| plan.layers[i].clone());
+    let mut layers: Vec<String> = layers.filter(|layer| !layer.is_empty()).collect();
+    layers.dedup();
     let rate = |amount: u64| {
         let rate = amount as f64 / part.seconds / 1e9;
         (rate.is_finite() && rate > 0.0).then_some(rate)
@@ -64,6 +69,7 @@ fn row(plan: &Plan, part: &Part, peak: &Peak) -> RooflineRow {
     RooflineRow {
         name: part.name,
         operations: ops.iter().map(|op| op.name()).collect(),
+        layers,
         seconds: part.seconds,
         flops,
         bytes,

@@ -198,6 +198,7 @@ impl CaseBuilder {
                 layout,
                 buffers: self.buffers,
                 ops: vec![op],
+                layers: vec![String::new()],
             },
             inputs: self.inputs,
             state,

@@ -216,20 +216,25 @@ fn operations_table(out: &mut String, operations: &Roofline) {
         Clock::OperationsAlone => "operation",
         Clock::Timestamps | Clock::DispatchesAlone => "dispatch",
     };
+    let titles: Vec<[String; 2]> = operations.rows.iter().map(title).collect();
+    let longest = |column: usize, head: &str| {
+        let widths = titles.iter().map(|cells| cells[column].chars().count());
+        widths.max().unwrap_or_default().max(head.len())
+    };
+    let (first, second) = (longest(0, what), longest(1, "layer"));
     let _ = writeln!(
         out,
-        "{what:<44} {:>11} {:>9} {:>8} {:>9}",
-        "time", "GFLOP/s", "GB/s", "roofline"
+        "{what:<first$}  {:<second$} {:>11} {:>9} {:>8} {:>9}",
+        "layer", "time", "GFLOP/s", "GB/s", "roofline"
     );
-    for row in &operations.rows {
+    for (row, [operations, layers]) in operations.rows.iter().zip(&titles) {
         let number = |value: Option<f64>, digits: usize| match value {
             Some(value) => format!("{value:.digits$}"),
             None => "-".into(),
         };
         let _ = writeln!(
             out,
-            "{:<44} {:>11} {:>9} {:>8} {:>9}",
-            title(row),
+            "{operations:<first$}  {layers:<second$} {:>11} {:>9} {:>8} {:>9}",
             milliseconds(row.seconds),
             number(row.gflops, 1),
             number(row.gbytes_per_second, 1),
@@ -238,7 +243,8 @@ fn operations_table(out: &mut String, operations: &Roofline) {
         );
     }
     let sum = operations.rows.iter().map(|row| row.seconds).sum();
-    let _ = writeln!(out, "{:<44} {:>11}", "sum", milliseconds(sum));
+    let before = first + 2 + second;
+    let _ = writeln!(out, "{:<before$} {:>11}", "sum", milliseconds(sum));
     let how = match operations.clock {
         Clock::Timestamps => {
             "Each dispatch in its place in whole steps, by the adapter's timestamps."
@@ -258,12 +264,13 @@ fn operations_table(out: &mut String, operations: &Roofline) {
     );
 }
 
-/// The operations that are done, or the helper's name.
-fn title(row: &RooflineRow) -> String {
-    match row.operations.is_empty() {
+/// The operations that are done, or the helper's name, and their layers.
+fn title(row: &RooflineRow) -> [String; 2] {
+    let operations = match row.operations.is_empty() {
         true => format!("({})", row.name),
         false => row.operations.join(" + "),
-    }
+    };
+    [operations, row.layers.join(", ")]
 }
 
 fn scaling_table(rows: &[ScalingRow]) -> String {

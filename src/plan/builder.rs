@@ -52,6 +52,12 @@ impl Value {
     }
 }
 
+/// A note on the tape, and the layer that left it.
+struct Note {
+    layer: String,
+    entry: Tape,
+}
+
 /// What the backward pass has to know of one forward operation.
 enum Tape {
     Conv2d {
@@ -105,8 +111,9 @@ pub struct Builder {
     plan: Plan,
     optimizer: Option<Optimizer>,
     input_gradient: bool,
+    /// The layer that is being lowered, or whose gradients are being made.
     layer: String,
-    tape: Vec<Tape>,
+    tape: Vec<Note>,
     /// Dropouts so far.
     dropouts: u32,
 }
@@ -140,6 +147,7 @@ impl Builder {
                 layout,
                 buffers,
                 ops: Vec::new(),
+                layers: Vec::new(),
             },
             optimizer,
             input_gradient,
@@ -152,7 +160,7 @@ impl Builder {
     pub(super) fn build(mut self, model: &Sequential) -> Result<Plan> {
         let mut value = self.input(model.input_shape);
         let labels = self.labels();
-        self.plan.ops.push(Op::Gather {
+        self.push(Op::Gather {
             x: value.buffer,
             labels,
         });
@@ -166,11 +174,26 @@ impl Builder {
         if let Some(dy) = gradient {
             self.backward(dy);
         }
+        self.layer.clear();
         self.regularize(model)?;
         if let Some(optimizer) = self.optimizer {
             self.update(optimizer);
         }
         Ok(self.plan)
+    }
+
+    /// Adds an operation of the current layer.
+    fn push(&mut self, op: Op) {
+        self.plan.ops.push(op);
+        self.plan.layers.push(self.layer.clone());
+    }
+
+    /// Leaves a note of the current layer on the tape.
+    fn note(&mut self, entry: Tape) {
+        self.tape.push(Note {
+            layer: self.layer.clone(),
+            entry,
+        });
     }
 
     /// The current layer's parameter `kernel` or `bias`.
@@ -188,12 +211,14 @@ impl Builder {
 
     fn backward(&mut self, dy: BufferId) {
         let mut dy = dy;
-        while let Some(entry) = self.tape.pop() {
+        while let Some(Note { layer, entry }) = self.tape.pop() {
             // Nothing before the first parameters wants a gradient.
-            let wants_dx = self.input_gradient || self.tape.iter().any(Tape::has_parameters);
+            let mut before = self.tape.iter().map(|note| &note.entry);
+            let wants_dx = self.input_gradient || before.any(Tape::has_parameters);
             if !wants_dx && !entry.has_parameters() {
                 break;
             }
+            self.layer = layer;
             dy = match entry {
                 Tape::Conv2d { shape, x, w, bias } => {
                     self.conv2d_backward(dy, (shape, x, w, bias), wants_dx)

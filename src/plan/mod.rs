@@ -89,6 +89,8 @@ pub struct Plan {
     pub buffers: Vec<Buffer>,
     /// The operations.
     pub ops: Vec<Op>,
+    /// The layer that each operation belongs to, by name; empty for those of no layer.
+    pub layers: Vec<String>,
 }
 
 /// What a plan is for.

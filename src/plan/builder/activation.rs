@@ -22,12 +22,12 @@ impl Builder {
         if activation.keeps_input() {
             y.kept = x.buffer;
         }
-        self.plan.ops.push(Op::ActivationForward {
+        self.push(Op::ActivationForward {
             activation,
             x: x.buffer,
             y: y.buffer,
         });
-        self.tape.push(Tape::Activation { x });
+        self.note(Tape::Activation { x });
         y
     }
 
@@ -74,12 +74,12 @@ impl Builder {
             x.shape.clone(),
             Activation::Linear,
         );
-        self.plan.ops.push(Op::SoftmaxForward {
+        self.push(Op::SoftmaxForward {
             width,
             x: x.buffer,
             y: y.buffer,
         });
-        self.tape.push(Tape::Softmax {
+        self.note(Tape::Softmax {
             x,
             y: y.buffer,
             width,
@@ -93,7 +93,7 @@ impl Builder {
         (x, y, width): (Value, BufferId, usize),
     ) -> BufferId {
         let dx = self.gradient_of(&x);
-        self.plan.ops.push(Op::SoftmaxBackward {
+        self.push(Op::SoftmaxBackward {
             width,
             dy,
             y,

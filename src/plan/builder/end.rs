@@ -1,6 +1,6 @@
 //! What a plan ends with: loss, penalties and update.
 
-use super::{Builder, Tape, Value};
+use super::{Builder, Note, Tape, Value};
 use crate::error::Result;
 use crate::model::{Activation, Loss, Sequential};
 use crate::optimizer::{Clip, Optimizer};
@@ -40,7 +40,7 @@ impl Builder {
             };
             self.buffer(name.into(), shape, Element::F32, Role::Intermediate)
         });
-        self.plan.ops.push(Op::Loss {
+        self.push(Op::Loss {
             loss,
             width,
             x: x.buffer,
@@ -57,8 +57,8 @@ impl Builder {
     /// softmax is undone.
     fn before_softmax(&mut self, row: usize) -> Option<Value> {
         let ends_so =
-            |last: &mut Tape| matches!(last, Tape::Softmax { width, .. } if *width == row);
-        let Tape::Softmax { x, .. } = self.tape.pop_if(ends_so)? else {
+            |last: &mut Note| matches!(last.entry, Tape::Softmax { width, .. } if width == row);
+        let Tape::Softmax { x, .. } = self.tape.pop_if(ends_so)?.entry else {
             return None;
         };
         self.undo();
@@ -81,7 +81,7 @@ impl Builder {
             }
             _ => {}
         }
-        match self.tape.pop()? {
+        match self.tape.pop()?.entry {
             Tape::Activation { x } => {
                 self.undo();
                 Some(x)
@@ -93,6 +93,7 @@ impl Builder {
     /// Takes back the last operation and the buffer that was made for it.
     fn undo(&mut self) {
         self.plan.ops.pop();
+        self.plan.layers.pop();
         self.plan.buffers.pop();
     }
 
@@ -113,7 +114,7 @@ impl Builder {
             }
         }
         if !penalties.is_empty() {
-            self.plan.ops.push(Op::Regularize { penalties });
+            self.push(Op::Regularize { penalties });
         }
         Ok(())
     }
@@ -133,13 +134,13 @@ impl Builder {
                 let (name, shape) = ("norms of gradients".into(), vec![gradients.len()]);
                 self.buffer(name, shape, Element::F32, Role::Intermediate)
             });
-            self.plan.ops.push(Op::ClipGradients {
+            self.push(Op::ClipGradients {
                 clip,
                 gradients: gradients.clone(),
                 norms,
             });
         }
-        self.plan.ops.push(Op::Update {
+        self.push(Op::Update {
             optimizer,
             params,
             gradients,

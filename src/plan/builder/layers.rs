@@ -18,7 +18,7 @@ impl Builder {
         let fused = self.fused(activation);
         let window = &shape.window;
         let y = self.value(vec![window.oh, window.ow, shape.oc], fused);
-        self.plan.ops.push(Op::Conv2dForward {
+        self.push(Op::Conv2dForward {
             shape,
             x: x.buffer,
             w,
@@ -26,7 +26,7 @@ impl Builder {
             y: y.buffer,
             activation: fused,
         });
-        self.tape.push(Tape::Conv2d { shape, x, w, bias });
+        self.note(Tape::Conv2d { shape, x, w, bias });
         self.unfused(y, activation, fused)
     }
 
@@ -38,7 +38,7 @@ impl Builder {
     ) -> BufferId {
         let dw = self.gradient(w);
         let dbias = bias.map(|b| self.gradient(b));
-        self.plan.ops.push(Op::Conv2dBackwardWeight {
+        self.push(Op::Conv2dBackwardWeight {
             shape,
             x: x.buffer,
             dy,
@@ -49,7 +49,7 @@ impl Builder {
             return dy;
         }
         let dx = self.gradient_of(&x);
-        self.plan.ops.push(Op::Conv2dBackwardInput {
+        self.push(Op::Conv2dBackwardInput {
             shape,
             dy,
             w,
@@ -72,13 +72,13 @@ impl Builder {
             let name = format!("{} argmax", self.layer);
             self.buffer(name, shape, Element::U32, Role::Intermediate)
         });
-        self.plan.ops.push(Op::Pool2dForward {
+        self.push(Op::Pool2dForward {
             shape,
             x: x.buffer,
             y: y.buffer,
             argmax,
         });
-        self.tape.push(Tape::Pool2d { shape, x, argmax });
+        self.note(Tape::Pool2d { shape, x, argmax });
         y
     }
 
@@ -88,7 +88,7 @@ impl Builder {
         (shape, x, argmax): (PoolShape, Value, Option<BufferId>),
     ) -> BufferId {
         let dx = self.gradient_of(&x);
-        self.plan.ops.push(Op::Pool2dBackward {
+        self.push(Op::Pool2dBackward {
             shape,
             dy,
             argmax,
@@ -111,7 +111,7 @@ impl Builder {
     ) -> Value {
         let fused = self.fused(activation);
         let y = self.value(vec![units], fused);
-        self.plan.ops.push(Op::DenseForward {
+        self.push(Op::DenseForward {
             inputs: x.shape.iter().product(),
             outputs: units,
             x: x.buffer,
@@ -120,7 +120,7 @@ impl Builder {
             y: y.buffer,
             activation: fused,
         });
-        self.tape.push(Tape::Dense {
+        self.note(Tape::Dense {
             x,
             w,
             bias,
@@ -138,7 +138,7 @@ impl Builder {
         let inputs = x.shape.iter().product();
         let dw = self.gradient(w);
         let dbias = bias.map(|b| self.gradient(b));
-        self.plan.ops.push(Op::DenseBackwardWeight {
+        self.push(Op::DenseBackwardWeight {
             inputs,
             outputs,
             x: x.buffer,
@@ -150,7 +150,7 @@ impl Builder {
             return dy;
         }
         let dx = self.gradient_of(&x);
-        self.plan.ops.push(Op::DenseBackwardInput {
+        self.push(Op::DenseBackwardInput {
             inputs,
             outputs,
             dy,

@@ -18,13 +18,13 @@ impl Builder {
         };
         self.dropouts += 1;
         let y = self.value(x.shape.clone(), Activation::Linear);
-        self.plan.ops.push(Op::Dropout {
+        self.push(Op::Dropout {
             dropout,
             x: x.buffer,
             y: y.buffer,
             through: None,
         });
-        self.tape.push(Tape::Dropout { dropout, x });
+        self.note(Tape::Dropout { dropout, x });
         y
     }
 
@@ -35,7 +35,7 @@ impl Builder {
         x: &Value,
     ) -> BufferId {
         let dx = self.gradient_of(x);
-        self.plan.ops.push(Op::Dropout {
+        self.push(Op::Dropout {
             dropout,
             x: dy,
             y: dx,
@@ -47,20 +47,20 @@ impl Builder {
     /// `scale * x + offset`.
     pub fn rescale(&mut self, x: Value, scale: f32, offset: f32) -> Value {
         let y = self.value(x.shape.clone(), Activation::Linear);
-        self.plan.ops.push(Op::Rescale {
+        self.push(Op::Rescale {
             scale,
             offset,
             x: x.buffer,
             y: y.buffer,
             through: None,
         });
-        self.tape.push(Tape::Rescale { scale, x });
+        self.note(Tape::Rescale { scale, x });
         y
     }
 
     pub(super) fn rescale_backward(&mut self, dy: BufferId, scale: f32, x: &Value) -> BufferId {
         let dx = self.gradient_of(x);
-        self.plan.ops.push(Op::Rescale {
+        self.push(Op::Rescale {
             scale,
             offset: 0.0,
             x: dy,
@@ -82,7 +82,7 @@ impl Builder {
         let mut statistics = moving;
         if self.optimizer.is_some() {
             statistics = ["mean", "variance"].map(|what| self.per_channel(what, norm.c));
-            self.plan.ops.push(Op::BatchNormStatistics {
+            self.push(Op::BatchNormStatistics {
                 norm,
                 x: x.buffer,
                 mean: statistics[0],
@@ -93,7 +93,7 @@ impl Builder {
         }
         let [mean, variance] = statistics;
         let y = self.value(x.shape.clone(), Activation::Linear);
-        self.plan.ops.push(Op::BatchNormForward {
+        self.push(Op::BatchNormForward {
             norm,
             x: x.buffer,
             mean,
@@ -102,7 +102,7 @@ impl Builder {
             beta,
             y: y.buffer,
         });
-        self.tape.push(Tape::BatchNorm(Box::new(NormTape {
+        self.note(Tape::BatchNorm(Box::new(NormTape {
             norm,
             x,
             mean,
@@ -133,7 +133,7 @@ impl Builder {
             None => self.per_channel(what, norm.c),
         };
         let (dgamma, dbeta) = (sums(gamma, "d gamma"), sums(beta, "d beta"));
-        self.plan.ops.push(Op::BatchNormBackwardWeight {
+        self.push(Op::BatchNormBackwardWeight {
             norm,
             x: x.buffer,
             dy,
@@ -153,7 +153,7 @@ impl Builder {
             }
             None => self.gradient_of(&x),
         };
-        self.plan.ops.push(Op::BatchNormBackwardInput {
+        self.push(Op::BatchNormBackwardInput {
             norm,
             x: x.buffer,
             dy,
