@@ -372,7 +372,7 @@ fn names_every_address_when_mnist_is_nowhere() {
 fn falls_back_to_the_digits_and_says_so() {
     let home = TempDir::new().unwrap();
     let mut sources = sources(&home.path().join("cache"), &[&dead_url()]);
-    sources.argument = Some(home.path().join("nowhere"));
+    sources.variable = Some(home.path().join("nowhere"));
     let (result, events) = load(Choice::Auto, &sources);
     let splits = result.unwrap();
     assert_eq!((splits.train.len(), splits.test.len()), (60_000, 10_000));
@@ -380,12 +380,14 @@ fn falls_back_to_the_digits_and_says_so() {
         (&splits.train.name[..], &splits.train.source[..]),
         ("digits", "built in")
     );
-    assert!(matches!(&events[0], Event::Rejected { reason } if reason.contains("--data-dir")));
+    assert!(
+        matches!(&events[0], Event::Rejected { reason } if reason.contains("CNN_GPU_DATA_DIR"))
+    );
     let Some(Event::FellBack { reason }) = events.last() else {
         panic!("{events:?}");
     };
     assert!(
-        reason.contains("nowhere") && reason.contains("http://127.0.0.1"),
+        reason.contains("/nowhere lacks") && reason.contains("http://127.0.0.1"),
         "{reason}"
     );
 }
@@ -423,8 +425,12 @@ fn insists_on_a_folder_named_by_the_user() {
             "{error}"
         );
         assert_is_one_line(&error);
-        // Without insistence the next place is taken, and it is said.
+        // Who names neither the data set nor the folder here and now gets the next place, and is told.
         let (result, events) = load(Choice::Auto, &sources);
+        if by_argument {
+            assert!(matches!(result, Err(DataError::GivenFolder { .. })));
+            continue;
+        }
         assert_is_the_tiny_set(&result.unwrap());
         assert!(matches!(events[..], [Event::Rejected { .. }]), "{events:?}");
     }

@@ -217,17 +217,19 @@ pub enum DataError {
 
     /// A published data set was found nowhere.
     #[error(
-        "{title} was found nowhere, tried {tried}; put {files} (unpacked or .gz) into {folder}, or \
+        "{title} was found nowhere, tried {places}; put {files} (unpacked or .gz) into {folder}, or \
          name the folder that holds them with --data-dir or CNN_GPU_DATA_DIR, or use the built-in \
          digits (--dataset digits)",
-        tried = tried.join("; "),
+        places = [&tried[..], mirrors].concat().join("; "),
         files = files.join(", ")
     )]
     Unavailable {
         /// What the data set is called.
         title: &'static str,
-        /// Every place tried, with what was wrong there.
+        /// Every place tried on this machine, with what was wrong there.
         tried: Vec<String>,
+        /// Every address tried, with what was wrong there.
+        mirrors: Vec<String>,
         /// The files that are needed.
         files: Vec<String>,
         /// Where they would be found.
@@ -236,6 +238,32 @@ pub enum DataError {
 }
 
 impl DataError {
+    /// The message for somebody who goes on without the data set: where it was looked for and where it
+    /// can be put.
+    pub(super) fn in_short(&self) -> String {
+        let Self::Unavailable {
+            tried,
+            mirrors,
+            folder,
+            ..
+        } = self
+        else {
+            return self.to_string();
+        };
+        let mut places = tried.join("; ");
+        if let Some(last) = mirrors.last() {
+            let others = match mirrors.len() {
+                1 => String::new(),
+                n => format!(", and {} more", n - 1),
+            };
+            places += &format!("; {last}{others}");
+        }
+        format!(
+            "tried {places}; its four files are taken from {folder}, or from the folder that --data-dir \
+             names"
+        )
+    }
+
     /// An error about the contents of a file or a folder.
     pub(super) fn contents(path: &Path, problem: impl Into<String>) -> Self {
         Self::Contents {

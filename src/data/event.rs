@@ -66,7 +66,10 @@ impl fmt::Display for Event {
             Self::Downloaded { file } => write!(f, "downloaded {}", file.display()),
             Self::MirrorFailed { url, reason } => write!(f, "{url}: {reason}"),
             Self::FellBack { reason } => {
-                write!(f, "USING THE BUILT-IN DIGITS INSTEAD OF MNIST: {reason}")
+                write!(
+                    f,
+                    "USING THE BUILT-IN DIGITS INSTEAD OF MNIST, which was found nowhere: {reason}"
+                )
             }
         }
     }

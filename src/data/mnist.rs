@@ -13,6 +13,7 @@ use flate2::read::MultiGzDecoder;
 use super::bounded::read_bounded;
 use super::dataset::check_labels;
 use super::download::Downloader;
+use super::sources::ARGUMENT;
 use super::{DataError, Dataset, Event, Sources, Splits, idx, sha256};
 
 const SIDE: usize = 28;
@@ -287,10 +288,11 @@ impl Published {
     }
 }
 
-/// Looks for the data set in all sources. When `strict`, a folder named by the user must hold it.
+/// Looks for the data set in all sources. A folder given as argument must hold it, and when it was
+/// `named`, so that no other will do, the environment's as well.
 pub(super) fn find(
     sources: &Sources,
-    strict: bool,
+    named: bool,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Splits, DataError> {
     let mut tried = Vec::new();
@@ -300,7 +302,7 @@ pub(super) fn find(
             Err(source) => {
                 let source = Box::new(source);
                 let error = DataError::GivenFolder { given_by, source };
-                if strict {
+                if named || given_by == ARGUMENT {
                     return Err(error);
                 }
                 let reason = error.to_string();
@@ -344,7 +346,7 @@ fn cached_or_downloaded(
 ) -> Result<Splits, DataError> {
     let Some(cache) = &sources.cache else {
         tried.push("downloading: there is no cache folder, as the home folder is unknown".into());
-        return Err(unavailable(sources, tried));
+        return Err(unavailable(sources, tried, Vec::new()));
     };
     let mut downloader = Downloader::new(&sources.mirrors);
     let mut origin = cache.display().to_string();
@@ -357,21 +359,21 @@ fn cached_or_downloaded(
             origin = download.mirror;
         } else {
             tried.push(format!("{} without {}", cache.display(), file.name));
-            tried.extend(downloader.into_failures());
-            return Err(unavailable(sources, tried));
+            return Err(unavailable(sources, tried, downloader.into_failures()));
         }
     }
     assemble(sources.which, parts, &origin)
 }
 
 /// The error when every place was tried.
-fn unavailable(sources: &Sources, mut tried: Vec<String>) -> DataError {
+fn unavailable(sources: &Sources, mut tried: Vec<String>, mirrors: Vec<String>) -> DataError {
     if sources.mirrors.urls.is_empty() {
         tried.push("downloading: there is no mirror, CNN_GPU_MIRRORS is empty".into());
     }
     DataError::Unavailable {
         title: sources.which.title(),
         tried,
+        mirrors,
         files: sources.files.iter().map(|file| file.name.clone()).collect(),
         folder: match &sources.cache {
             Some(folder) => folder.display().to_string(),

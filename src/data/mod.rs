@@ -1,12 +1,12 @@
 //! Where the images come from: published data sets found or downloaded, files and folders of one's
 //! own, or digits drawn by the program.
 //!
-//! [`load`] looks for a published data set in this order: the folder given as argument; the folder in
-//! `CNN_GPU_DATA_DIR` (or its sub-folder of the data set's name); the user's cache folder; the mirrors
-//! (`CNN_GPU_MIRRORS`, base addresses separated by spaces, overrides them; an empty value turns
-//! downloads off). With [`Choice::Auto`] it ends at the built-in digits, which it announces by
-//! [`Event::FellBack`]; with [`Choice::Mnist`] it ends with an error. This module prints nothing: what
-//! happens is told to the caller as [`Event`]s.
+//! [`load`] looks for a published data set in this order: the folder given as argument, which must hold
+//! it; the folder in `CNN_GPU_DATA_DIR` (or its sub-folder of the data set's name); the user's cache
+//! folder; the mirrors (`CNN_GPU_MIRRORS`, base addresses separated by spaces, overrides them; an empty
+//! value turns downloads off). With [`Choice::Auto`] it ends at the built-in digits, which it announces
+//! by [`Event::FellBack`]; with [`Choice::Mnist`] it ends with an error, and the environment's folder
+//! must hold it too. This module prints nothing: what happens is told to the caller as [`Event`]s.
 //!
 //! What does not fit into memory, or has no end, is a [`Generator`] of batches.
 //!
@@ -51,7 +51,8 @@ pub use sources::Sources;
 ///
 /// # Errors
 /// [`DataError`] if what was asked for cannot be had, or if a folder named by the user cannot be
-/// used. With [`Choice::Auto`] these are events, and the built-in digits are the last resort.
+/// used. With [`Choice::Auto`] these are events, but for the folder `data_dir`, and the built-in digits
+/// are the last resort.
 ///
 /// ```no_run
 /// use cnn_gpu::data::{Choice, load};
@@ -86,11 +87,14 @@ pub fn load_from(
         Choice::Mnist | Choice::FashionMnist | Choice::Kmnist => {
             mnist::find(sources, true, on_event)
         }
-        Choice::Auto => mnist::find(sources, false, on_event).or_else(|error| {
-            on_event(&Event::FellBack {
-                reason: error.to_string(),
-            });
-            Ok(digits::splits())
-        }),
+        Choice::Auto => match mnist::find(sources, false, on_event) {
+            Err(error) if !matches!(error, DataError::GivenFolder { .. }) => {
+                on_event(&Event::FellBack {
+                    reason: error.in_short(),
+                });
+                Ok(digits::splits())
+            }
+            found => found,
+        },
     }
 }

@@ -9,7 +9,7 @@ use super::download::Mirrors;
 use super::mnist::{MnistFile, Published};
 
 /// The argument that names the folder of the data.
-const ARGUMENT: &str = "--data-dir";
+pub(super) const ARGUMENT: &str = "--data-dir";
 /// The environment variable that names the folder of the data.
 const VARIABLE: &str = "CNN_GPU_DATA_DIR";
 
