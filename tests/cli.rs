@@ -753,6 +753,81 @@ fn two_classes_have_all_their_metrics_and_their_names() {
     fails(&output, 2, &["from 1 to 2"]);
 }
 
+#[test]
+fn a_finished_runs_weights_are_trained_further() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    two_classes(path);
+    let device = ["train", "--backend", "cpu", "--dataset", "folder:pets"];
+    let train = |more: &[&str]| run(path, &[&device[..], more].concat());
+    let model = ["--model", "net.toml", "--epochs", "1", "--format", "json"];
+    assert!(
+        train(&[&model[..], &["--out", "a"]].concat())
+            .status
+            .success()
+    );
+    // A run of no steps worth the name: its loss begins where the other's ended.
+    let further = [
+        "--weights",
+        "a",
+        "--epochs",
+        "1",
+        "--format",
+        "json",
+        "--learning-rate",
+        "1e-30",
+    ];
+    let output = train(&[&further[..], &["--out", "b"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let tested = |out: &str| {
+        let result = fs::read(path.join(out).join("result.json")).unwrap();
+        serde_json::from_slice::<Value>(&result).unwrap()["test_loss"].as_f64()
+    };
+    assert_eq!(tested("a"), tested("b"));
+    let config = fs::read_to_string(path.join("b/config.toml")).unwrap();
+    assert!(config.contains("[weights]"), "{config}");
+
+    // Without a checkpoint the run goes on from the same weights, if they are still the same.
+    fs::remove_file(path.join("b/checkpoint.safetensors")).unwrap();
+    let resumed = run(path, &["train", "--resume", "b"]);
+    assert!(resumed.status.success(), "{}", text(&resumed.stderr));
+    assert_eq!(tested("a"), tested("b"));
+    let other = run(path, &["train", "--resume", "b", "--weights", "b"]);
+    fails(&other, 2, &["--weights"]);
+    fs::remove_file(path.join("b/checkpoint.safetensors")).unwrap();
+    let c = train(&[
+        "--model", "net.toml", "--seed", "7", "--epochs", "1", "--out", "c",
+    ]);
+    assert!(c.status.success());
+    fs::copy(
+        path.join("c/model.safetensors"),
+        path.join("a/model.safetensors"),
+    )
+    .unwrap();
+    fails(
+        &run(path, &["train", "--resume", "b"]),
+        1,
+        &["have changed"],
+    );
+
+    let wider = fs::read_to_string(path.join("net.toml"))
+        .unwrap()
+        .replace("units = 2", "units = 3");
+    fs::write(path.join("wide.toml"), wider).unwrap();
+    let output = train(&["--weights", "a", "--model", "wide.toml", "--out", "d"]);
+    fails(
+        &output,
+        1,
+        &["dense/kernel[64x3]", "dense/kernel[64x2]", "--model"],
+    );
+    fails(
+        &train(&["--weights", "nowhere", "--out", "d"]),
+        1,
+        &["nowhere"],
+    );
+    assert!(!path.join("d").exists());
+}
+
 /// What the program writes to a terminal of so many columns.
 #[cfg(target_os = "linux")]
 fn on_a_terminal(folder: &Path, columns: usize, args: &[&str]) -> String {

@@ -1,4 +1,6 @@
-//! `config.toml`: everything that is needed to run a run again.
+//! `config.toml`: what a run was told to do, with what and where; `--resume` goes by it.
+
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,8 +27,20 @@ pub struct Config {
     pub dataset: DataRecord,
     /// Where it ran.
     pub device: DeviceRecord,
+    /// The weights it began with, if not fresh ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<InitialWeights>,
     /// What it trained.
     pub model: Sequential,
+}
+
+/// Weights of another run, to begin with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InitialWeights {
+    /// The folder of the run, or the file.
+    pub path: PathBuf,
+    /// Which they were; see [`State::weights_hash`](crate::state::State::weights_hash).
+    pub hash: String,
 }
 
 impl Config {

@@ -17,5 +17,5 @@ mod tensors;
 pub mod weights;
 
 pub use callbacks::CallbackRecord;
-pub use config::{Config, DataRecord, DeviceRecord};
+pub use config::{Config, DataRecord, DeviceRecord, InitialWeights};
 pub use folder::RunFolder;

@@ -26,7 +26,8 @@ pub fn parse(bytes: &[u8]) -> Result<(SafeTensors<'_>, HashMap<String, String>),
     {
         let found = u64::from_le_bytes(length);
         return Err(format!(
-            "not a whole safetensors file: its header takes {found} bytes, expected at most {MOST_HEADER}"
+            "not a safetensors file: its first 8 bytes, the length of the header, are {found}, expected \
+             at most {MOST_HEADER}"
         ));
     }
     let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;

@@ -19,7 +19,9 @@ use cnn_gpu::model::{
     ZeroPadding2D, preset,
 };
 use cnn_gpu::run::checkpoint::{Checkpointer, Schedule, Subject};
-use cnn_gpu::run::{CallbackRecord, Config, DataRecord, DeviceRecord, RunFolder, weights};
+use cnn_gpu::run::{
+    CallbackRecord, Config, DataRecord, DeviceRecord, InitialWeights, RunFolder, weights,
+};
 use cnn_gpu::shape::Padding;
 use cnn_gpu::state::{Layout, State};
 use cnn_gpu::train::callbacks::{EarlyStopping, ReduceLROnPlateau};
@@ -240,6 +242,10 @@ fn config() -> Vec<u8> {
         },
         dataset: DataRecord::new("digits", false, &splits),
         device: DeviceRecord::new(&Selection::default(), "a test", &device),
+        weights: Some(InitialWeights {
+            path: "runs/first".into(),
+            hash: "0".repeat(64),
+        }),
         model,
     };
     let folder = TempDir::new().unwrap();

@@ -12,6 +12,7 @@ use cnn_gpu::{Error, Result};
 
 use super::callback_args::CallbackArgs;
 use super::fit_args::FitArgs;
+use super::initial::Initial;
 use super::optimizer_args::OptimizerArgs;
 use crate::cli::data::choice;
 use crate::cli::device::DeviceArgs;
@@ -40,9 +41,14 @@ pub struct Args {
     )]
     limit: Option<usize>,
 
-    /// A preset (mnist-cnn, mnist-mlp) or the path of a TOML file
-    #[arg(long, default_value = "mnist-cnn", help_heading = "Training")]
-    model: String,
+    /// A preset (mnist-cnn, mnist-mlp) or the path of a TOML file [default: that of --weights, else
+    /// mnist-cnn]
+    #[arg(long, help_heading = "Training")]
+    model: Option<String>,
+
+    /// Begins with the weights of the run in this folder, or of a model.safetensors file
+    #[arg(long, value_name = "RUN", help_heading = "Training")]
+    weights: Option<PathBuf>,
 
     /// How often to go through the images
     #[arg(
@@ -115,6 +121,9 @@ pub struct Args {
     device: DeviceArgs,
 }
 
+/// The lab's network.
+const MODEL: &str = "mnist-cnn";
+
 const EXAMPLES: &str = "\
 Examples:
   cnn-gpu train
@@ -122,6 +131,7 @@ Examples:
   cnn-gpu train --backend vulkan --adapter radeon --out runs/radeon
   cnn-gpu train --epochs 50 --validation-split 0.1 --early-stopping 3 --restore-best-weights
   cnn-gpu train --epochs 10 --lr-schedule cosine:1 --tensorboard logs/cosine
+  cnn-gpu train --weights runs/first --learning-rate 1e-4   trains a finished run further
   cnn-gpu train --dataset digits --limit 2000 --epochs 1 --backend cpu   a quick look
 
 Ctrl-C ends the run after the step it is at, takes a checkpoint and saves the weights; the exit code
@@ -133,6 +143,8 @@ pub struct Settings {
     pub data_dir: Option<PathBuf>,
     pub limit: Option<usize>,
     pub model: Sequential,
+    /// The weights to begin with, if not fresh ones.
+    pub initial: Option<Initial>,
     pub options: Options,
     pub callbacks: CallbackRecord,
     /// Whether to validate on the test images.
@@ -162,8 +174,20 @@ impl TryFrom<Args> for Settings {
         let options = args.fit.set(options);
         options.check()?;
         let validates = options.validation_split > 0.0 || args.fit.validation_data.is_some();
+        let (theirs, initial) = match &args.weights {
+            Some(path) => {
+                Initial::open(path).map(|(model, initial)| (Some(model), Some(initial)))?
+            }
+            None => (None, None),
+        };
+        let model = match (&args.model, theirs) {
+            (Some(name), _) => Sequential::load(name)?,
+            (None, Some(model)) => model,
+            (None, None) => Sequential::load(MODEL)?,
+        };
         Ok(Self {
-            model: args.optimizer.compile(Sequential::load(&args.model)?)?,
+            model: args.optimizer.compile(model)?,
+            initial,
             options,
             callbacks: args.callbacks.record(validates)?,
             validation_data: args.fit.validation_data,

@@ -3,6 +3,7 @@
 mod args;
 mod callback_args;
 mod fit_args;
+mod initial;
 mod optimizer_args;
 mod report;
 mod resume;
@@ -43,6 +44,9 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     // First, as it needs no data: what was typed may not fit the device or the model.
     let opened = settings.device.open()?;
     let (mut trainer, device) = prepare(&settings, &opened)?;
+    if let Some(initial) = &settings.initial {
+        initial.give(&mut trainer)?;
+    }
     trainer.set_interrupt(handler.interrupt.clone());
     let (splits, record) = load(&settings)?;
     trainer.prepare(&splits.train)?;
@@ -241,6 +245,10 @@ fn config(
         callbacks: settings.callbacks.clone(),
         dataset,
         device,
+        weights: settings
+            .initial
+            .as_ref()
+            .map(|initial| initial.record.clone()),
         model: trainer.model().clone(),
     }
 }
@@ -250,6 +258,9 @@ fn introduce(settings: &Settings, trainer: &Trainer, device: &DeviceRecord) -> a
     if settings.options.verbose != Verbose::Silent {
         announce(&trainer.describe(), &device.reason);
         say(trainer.model().summary()?.trim_end());
+        if let Some(initial) = &settings.initial {
+            say(&format!("weights: {}", initial.record.path.display()));
+        }
     }
     Ok(())
 }

@@ -92,8 +92,9 @@ impl Report {
     pub fn text(&self) -> String {
         let rows = [
             ("test loss", self.scores.map(|s| format!("{:.4}", s.loss))),
-            ("test accuracy", self.scores.map(accuracy)),
+            ("test accuracy", self.scores.map(|s| self.accuracy(s))),
             ("interrupted", self.interrupted.then(|| self.earned())),
+            ("go on with", self.interrupted.then(|| self.resume())),
             ("stopped", self.stop_reason.clone()),
             ("restored", self.restored()),
             ("time per epoch", self.times()),
@@ -109,8 +110,22 @@ impl Report {
         out
     }
 
+    /// Nobody is to take the built-in digits' for MNIST's.
+    fn accuracy(&self, scores: Evaluation) -> String {
+        let (correct, images) = (count(scores.correct), count(scores.images));
+        let of = match self.dataset.as_str() {
+            "digits" => " built-in digits",
+            _ => "",
+        };
+        format!("{:.4} ({correct} of {images}{of})", scores.accuracy)
+    }
+
     fn earned(&self) -> String {
         format!("after {} steps, whose weights are saved", count(self.steps))
+    }
+
+    fn resume(&self) -> String {
+        format!("cnn-gpu train --resume {}", self.run)
     }
 
     fn restored(&self) -> Option<String> {
@@ -132,13 +147,4 @@ impl Report {
         let speed = count(self.images_per_second.round() as u64);
         Some(format!("{}{spread}, {speed} images/s", time(mean)))
     }
-}
-
-fn accuracy(scores: Evaluation) -> String {
-    format!(
-        "{:.4} ({} of {})",
-        scores.accuracy,
-        count(scores.correct),
-        count(scores.images)
-    )
 }

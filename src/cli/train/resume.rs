@@ -10,6 +10,7 @@ use cnn_gpu::{Error, Result};
 
 use super::args::{Args, Settings};
 use super::callback_args::CallbackArgs;
+use super::initial::Initial;
 use super::optimizer_args::OptimizerArgs;
 use crate::cli::Typed;
 
@@ -52,6 +53,10 @@ pub fn settings(
     let settings = Settings {
         dataset: config.dataset.choice()?,
         limit: Some(config.dataset.train_images),
+        initial: match (&config.weights, &checkpoint) {
+            (Some(record), None) => Some(Initial::again(record)?),
+            _ => None,
+        },
         model: config.model,
         options: Options {
             verbose: given.options.verbose,
@@ -68,6 +73,10 @@ pub fn settings(
             false => given.device.clone().or(&config.device)?,
         },
     };
+    let theirs = given.initial.as_ref().map(|initial| &initial.record);
+    if theirs.is_some() && theirs != config.weights.as_ref() {
+        return Err(changed("--weights"));
+    }
     refuse_changes(&settings, &given, &compiled, &typed)?;
     Ok((settings, checkpoint))
 }
@@ -97,6 +106,8 @@ fn refuse_changes(
         let differs = match key {
             "model" => false,
             "dataset" => given.dataset != run.dataset,
+            // Compared before.
+            "weights" => false,
             "limit" => given.limit != run.limit,
             "out" => given.out != run.out,
             "validation_data" => given.validation_data != run.validation_data,
@@ -130,10 +141,14 @@ fn refuse_changes(
     let given = subject(model, options);
     let run = subject(&run.model, run.options.clone());
     match run.difference(&given).or(other) {
-        Some(what) => Err(Error::Argument(format!(
-            "a run goes on as it began, and {what} would change it; leave it out, or begin a new run \
-             with --out"
-        ))),
+        Some(what) => Err(changed(&what)),
         None => Ok(()),
     }
+}
+
+fn changed(what: &str) -> Error {
+    Error::Argument(format!(
+        "a run goes on as it began, and {what} would change it; leave it out, or begin a new run with \
+         --out"
+    ))
 }
