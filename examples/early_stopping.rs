@@ -28,7 +28,9 @@ pub fn main() -> cnn_gpu::Result<()> {
         println!("epoch {epoch}: val_loss {loss:.4}");
     }
     let scores = trainer.evaluate(&validation)?;
-    println!("back at epoch {:?}: {scores}", history.restored_epoch);
+    if let Some(epoch) = history.restored_epoch {
+        println!("back at epoch {epoch}: {scores}");
+    }
     let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
     assert!(losses.len() < 100, "it should have stopped");
     assert!(

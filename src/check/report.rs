@@ -97,9 +97,11 @@ impl OpRow {
 
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let names = self.ops.iter().map(|row| row.op.len());
+        let width = names.max().unwrap_or_default().max("operation".len());
         writeln!(
             f,
-            "{:<24} {:>5}  {:>11}  {:>7}",
+            "{:<width$} {:>5}  {:>11}  {:>7}",
             "operation", "cases", "worst error", "allowed"
         )?;
         for row in &self.ops {
@@ -109,7 +111,7 @@ impl Display for Report {
             };
             writeln!(
                 f,
-                "{:<24} {:>5}  {:>11.1e}  {:>7.0e}  {verdict}",
+                "{:<width$} {:>5}  {:>11.1e}  {:>7.0e}  {verdict}",
                 row.op, row.cases, row.worst, row.tolerance
             )?;
         }

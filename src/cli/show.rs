@@ -44,7 +44,7 @@ pub struct Args {
     count: u16,
 
     /// Writes the samples to a PNG file instead of the terminal
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = png)]
     out: Option<PathBuf>,
 
     /// In a PNG file: each pixel becomes a square of so many
@@ -66,6 +66,15 @@ const SHEET_COLUMNS: usize = 10;
 /// Most pixels along one side of a PNG file.
 const MOST_SIDE: usize = 32_768;
 
+/// A name for a PNG file.
+fn png(typed: &str) -> Result<PathBuf, &'static str> {
+    let path = PathBuf::from(typed);
+    match path.extension() {
+        Some(kind) if kind.eq_ignore_ascii_case("png") => Ok(path),
+        _ => Err("expected the name of a PNG file, ending in .png"),
+    }
+}
+
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let splits = data::load(&args.dataset, args.data_dir.as_deref(), None, false)?.splits;
@@ -79,6 +88,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             for index in &indices {
                 output::print(&format!("{}\n", title(&set, *index)))?;
             }
+            say(&format!("wrote {}", path.display()));
         }
         None => output::print(&drawing(&set, &indices))?,
     }

@@ -14,7 +14,7 @@ pub fn tell(message: &clap::Error) -> Exit {
             // Nobody is left to be told if this fails.
             let _ = message.print();
         }
-        _ => say(&one_line(&message.render().to_string())),
+        _ => say(&plain(&one_line(&message.render().to_string()))),
     }
     if message.use_stderr() {
         Exit::Usage
@@ -36,9 +36,41 @@ fn one_line(message: &str) -> String {
     }
 }
 
+/// The words of Rust's parsers of numbers, in those of the user.
+fn plain(line: &str) -> String {
+    let words = [
+        ("invalid digit found in string", "expected a whole number"),
+        ("invalid float literal", "expected a number"),
+        (
+            "number too large to fit in target type",
+            "the number is too large",
+        ),
+        (
+            "cannot parse integer from empty string",
+            "expected a whole number",
+        ),
+        ("cannot parse float from empty string", "expected a number"),
+    ];
+    let mut line = line.to_owned();
+    for (theirs, ours) in words {
+        line = line.replace(theirs, ours);
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_number_is_told_plainly() {
+        let told = |text: &str| plain(&text.parse::<u64>().unwrap_err().to_string());
+        assert_eq!(told("abc"), "expected a whole number");
+        assert_eq!(told(""), "expected a whole number");
+        assert_eq!(told("99999999999999999999"), "the number is too large");
+        let told = |text: &str| plain(&text.parse::<f64>().unwrap_err().to_string());
+        assert_eq!([told("x"), told("")], ["expected a number"; 2]);
+    }
 
     #[test]
     fn a_message_becomes_one_line() {

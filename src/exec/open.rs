@@ -159,9 +159,7 @@ pub fn open(selection: &Selection) -> Result<Opened> {
                 reason: "a hardware GPU was found".into(),
                 device: Device::Gpu(Arc::new(device)),
             }),
-            None => Ok(cpu(
-                "no hardware GPU was found; `cnn-gpu devices` lists what there is".into(),
-            )),
+            None => Ok(cpu("no hardware GPU was found".into())),
         },
         (backend, adapter) => {
             let device = GpuDevice::find(backend, adapter.as_deref())?;

@@ -166,7 +166,7 @@ fn weights_that_a_file_lacks_take_no_memory() {
     for target in ["weights", "checkpoint"] {
         for length in [(16 << 20) + 1, u64::MAX] {
             let bytes = [&length.to_le_bytes()[..], b"{}"].concat();
-            assert_defused(target, &bytes, "header takes");
+            assert_defused(target, &bytes, "length of the header");
         }
     }
     let header = format!(

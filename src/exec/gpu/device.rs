@@ -207,7 +207,7 @@ impl GpuDevice {
             ("driver", info.driver),
             ("vendor", format!("{:#06x}", self.info.vendor)),
             ("device", format!("{:#06x}", self.info.device)),
-            ("features", format!("{:?}", self.device.features())),
+            ("features", self.feature_names()),
             (
                 "subgroup size",
                 format!("{} to {}", subgroups.0, subgroups.1),
@@ -233,9 +233,22 @@ impl GpuDevice {
                 "workgroups per axis",
                 l.max_compute_workgroups_per_dimension.to_string(),
             ),
-            ("kernels", format!("{:?}", self.tuning)),
+            ("kernels", self.tuning.name().into()),
         ];
         rows.map(|(name, value)| (name.to_owned(), value)).into()
+    }
+
+    fn feature_names(&self) -> String {
+        let names: Vec<&str> = self
+            .device
+            .features()
+            .iter_names()
+            .map(|(name, _)| name)
+            .collect();
+        match names.is_empty() {
+            true => "none".into(),
+            false => names.join(", "),
+        }
     }
 
     /// The first error since the last call; a device that is lost or hangs stays so.

@@ -73,6 +73,12 @@ impl Tuning {
         ("plain", Self::NAIVE),
     ];
 
+    /// Its name among [`Tuning::VARIANTS`].
+    pub fn name(&self) -> &'static str {
+        let named = Self::VARIANTS.iter().find(|(_, tuning)| tuning == self);
+        named.map_or("of one's own", |(name, _)| *name)
+    }
+
     /// The choice for an adapter.
     pub fn choose(info: &AdapterInfo, features: Features) -> Self {
         let eight = (info.subgroup_min_size, info.subgroup_max_size) == (8, 8);

@@ -310,7 +310,6 @@ mod tests {
             seconds: 10.0,
             loss: 0.25,
             accuracy: 0.5,
-            ..Progress::default()
         };
         let told = |columns| under_way(&progress, columns);
         let all = "10.0s left - 3,002 images/s - accuracy: 0.5000 - loss: 0.2500";
