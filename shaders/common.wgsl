@@ -36,6 +36,12 @@ fn is_nan(x: Cell) -> Bools {
     return (bitcast<Words>(x) & Words(0x7fffffffu)) > Words(0x7f800000u);
 }
 
+// x < 0, by its bits: from the one after -0 to -inf. Some drivers make `select(x, 0, x < 0)` a
+// maximum, which loses a NaN.
+fn is_negative(x: Cell) -> Bools {
+    return bitcast<Words>(x) - Words(0x80000001u) <= Words(0x7f7fffffu);
+}
+
 const LEAK = 0.2;
 const SELU_SCALE = 1.0507009873554805;
 // SELU_SCALE times selu's alpha.
@@ -70,7 +76,7 @@ fn derivative_linear(y: Cell) -> Cell {
 }
 
 fn activate_relu(x: Cell) -> Cell {
-    return select(x, Cell(0.0), x < Cell(0.0));
+    return select(x, Cell(0.0), is_negative(x));
 }
 
 fn derivative_relu(y: Cell) -> Cell {
