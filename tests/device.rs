@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cnn_gpu::Error;
-use cnn_gpu::data::Dataset;
+use cnn_gpu::data::{Batch, Dataset, FromIter};
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::{
     Backend, DataId, Description, Executor, Program, Recovering, Step, StepMetrics, Values,
@@ -219,6 +219,37 @@ fn a_device_lost_at_any_call_is_opened_again_and_leads_to_the_same_bytes() {
             *heard.borrow() == ["the cable"] || k + 3 > calls,
             "call {k}"
         );
+    }
+}
+
+/// Trains on batches of three and four images that are made on the fly.
+fn train_generator(executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<EpochLogs>)> {
+    let mut trainer = Trainer::with_executor(model(), executor, options().validation_split(0.0))?;
+    trainer.set_generator_threads(1);
+    let batch = |i: usize| {
+        let n = 3 + i % 2;
+        let images = (0..4 * n).map(|k| (7 * k + 31 * i) as u8).collect();
+        let labels = (0..n).map(|k| ((k + i) % 3) as u8).collect();
+        Batch { images, labels }
+    };
+    let batches = FromIter::new(SHAPE, (0..).map(batch));
+    let history = trainer.fit_generator(&batches, Some(6), &mut [])?;
+    Ok(essence(&trainer, &history))
+}
+
+#[test]
+fn a_device_lost_while_batches_are_made_leads_to_the_same_bytes() {
+    let (executor, calls) = failing(usize::MAX, lost);
+    let whole = train_generator(executor).unwrap();
+    let calls = calls.get();
+    // Repeating all, or hardly more than what was last enqueued.
+    for limits in [(usize::MAX, usize::MAX), (20, usize::MAX), (usize::MAX, 3)] {
+        for k in 0..calls {
+            let executor = Recovering::new(failing(k, lost).0, || Ok(cpu()), |_| {})
+                .repeating_at_most(limits.0, limits.1);
+            let again = train_generator(Box::new(executor)).unwrap();
+            assert_eq!(again, whole, "{limits:?}: lost at call {k} of {calls}");
+        }
     }
 }
 

@@ -20,10 +20,15 @@ type Reopen = Box<dyn FnMut() -> Result<Box<dyn Executor>>>;
 /// Hears why the device was lost, before it is opened again.
 type Listener = Box<dyn FnMut(&str)>;
 
+/// Bytes of samples that the journal may hold before the state is fetched, so that it can begin anew.
+const MOST_HELD: usize = 64 << 20;
+/// Entries of the journal likewise.
+const MOST_ENTRIES: usize = 1 << 16;
+
 /// An executor that opens its device again when it is lost, once between one download of the state
-/// and the next. Data sets are kept in main memory for that. After [`Executor::reload`],
-/// [`Executor::run`] or [`Executor::write`] there is nothing to repeat, and a loss is an error as
-/// ever: for good after the first, until the state is known again, by an upload or a download, after the others.
+/// and the next. Data sets are kept in main memory for that. After [`Executor::run`] or
+/// [`Executor::write`] there is nothing to repeat, and a loss is an error as ever, until the state is
+/// known again by an upload or a download.
 pub struct Recovering {
     executor: Box<dyn Executor>,
     reopen: Reopen,
@@ -33,34 +38,32 @@ pub struct Recovering {
     base: Base,
     /// What was done since.
     journal: Vec<Entry>,
+    /// Bytes of samples in it.
+    held: usize,
+    most_held: usize,
+    most_entries: usize,
     /// How many steps of the journal have had their metrics fetched.
     fetched: usize,
     /// Metrics that were fetched, and that the caller is to have first.
     ready: Vec<StepMetrics>,
-    standing: Standing,
+    /// Whether another loss can be made good; if not, then not before the state is known again.
+    able: bool,
 }
 
 /// What the device held when its state was last known.
 #[derive(Default)]
 struct Base {
     state: Option<State>,
+    /// What has taken the place of loaded samples.
+    samples: HashMap<DataId, Dataset>,
     orders: HashMap<DataId, Vec<u32>>,
 }
 
 /// Something that can be done again.
 enum Entry {
+    Reload(DataId, Dataset),
     Order(DataId, Vec<u32>),
     Enqueue(Step),
-}
-
-/// Whether another loss can be made good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    Able,
-    /// Not before the state is known again.
-    Spent,
-    /// Not any more.
-    Never,
 }
 
 impl Recovering {
@@ -79,16 +82,26 @@ impl Recovering {
             data: Vec::new(),
             base: Base::default(),
             journal: Vec::new(),
+            held: 0,
+            most_held: MOST_HELD,
+            most_entries: MOST_ENTRIES,
             fetched: 0,
             ready: Vec::new(),
-            standing: Standing::Able,
+            able: true,
         }
+    }
+
+    /// Fetches the state once so many bytes of samples, or so many steps, would have to be repeated. By
+    /// default 64 MiB and 65,536.
+    pub fn repeating_at_most(mut self, bytes: usize, steps: usize) -> Self {
+        (self.most_held, self.most_entries) = (bytes, steps);
+        self
     }
 
     /// Makes a call, once more if the device is lost and can be had again.
     fn call<T>(&mut self, mut call: impl FnMut(&mut dyn Executor) -> Result<T>) -> Result<T> {
         match call(&mut *self.executor) {
-            Err(Error::DeviceLost(why)) if self.standing == Standing::Able => {
+            Err(Error::DeviceLost(why)) if self.able => {
                 self.recover(&why)?;
                 call(&mut *self.executor)
             }
@@ -97,7 +110,7 @@ impl Recovering {
     }
 
     fn recover(&mut self, why: &str) -> Result<()> {
-        self.standing = Standing::Spent;
+        self.able = false;
         (self.listener)(why);
         let mut executor = (self.reopen)()
             .map_err(|e| Error::DeviceLost(format!("{why}; it cannot be opened again: {e}")))?;
@@ -109,6 +122,9 @@ impl Recovering {
         }
         if let Some(state) = &self.base.state {
             executor.upload(state)?;
+        }
+        for (data, samples) in &self.base.samples {
+            executor.reload(*data, samples)?;
         }
         for (data, order) in &self.base.orders {
             executor.order(*data, order)?;
@@ -125,6 +141,7 @@ impl Recovering {
         let mut metrics = Vec::new();
         for entry in &self.journal {
             match entry {
+                Entry::Reload(data, samples) => executor.reload(*data, samples)?,
                 Entry::Order(data, order) => executor.order(*data, order)?,
                 Entry::Enqueue(step) => {
                     executor.enqueue(step)?;
@@ -146,13 +163,32 @@ impl Recovering {
     fn begin_anew(&mut self, state: &State) {
         self.base.state = Some(state.clone());
         for entry in self.journal.drain(..) {
-            if let Entry::Order(data, order) = entry {
-                self.base.orders.insert(data, order);
+            match entry {
+                Entry::Reload(data, samples) => {
+                    // They come in their own order.
+                    self.base.orders.remove(&data);
+                    self.base.samples.insert(data, samples);
+                }
+                Entry::Order(data, order) => {
+                    self.base.orders.insert(data, order);
+                }
+                Entry::Enqueue(_) => {}
             }
         }
+        self.held = 0;
         self.fetched = 0;
-        if self.standing == Standing::Spent {
-            self.standing = Standing::Able;
+        self.able = true;
+    }
+
+    /// Fetches the state when the journal has become long, so that it takes bounded memory and is soon
+    /// repeated.
+    fn keep_short(&mut self) -> Result<()> {
+        if self.held < self.most_held && self.journal.len() < self.most_entries {
+            return Ok(());
+        }
+        match self.base.state.clone() {
+            Some(mut state) => self.download(&mut state),
+            None => Ok(()),
         }
     }
 
@@ -162,13 +198,6 @@ impl Recovering {
         self.fetched += metrics.len();
         self.ready.extend(metrics);
         Ok(())
-    }
-
-    /// Something is done that cannot be repeated.
-    fn give_up_until_upload(&mut self) {
-        if self.standing == Standing::Able {
-            self.standing = Standing::Spent;
-        }
     }
 }
 
@@ -203,17 +232,15 @@ impl Executor for Recovering {
 
     fn load(&mut self, data: &Dataset) -> Result<DataId> {
         let id = self.call(|e| e.load(data))?;
-        if self.standing != Standing::Never {
-            self.data.push(data.clone());
-        }
+        self.data.push(data.clone());
         Ok(id)
     }
 
     fn reload(&mut self, data: DataId, samples: &Dataset) -> Result<()> {
-        // What passes through is not kept.
-        self.standing = Standing::Never;
-        self.data.clear();
-        self.executor.reload(data, samples)
+        self.call(|e| e.reload(data, samples))?;
+        self.held += samples.images.len();
+        self.journal.push(Entry::Reload(data, samples.clone()));
+        self.keep_short()
     }
 
     fn order(&mut self, data: DataId, order: &[u32]) -> Result<()> {
@@ -225,7 +252,7 @@ impl Executor for Recovering {
     fn enqueue(&mut self, step: &Step) -> Result<()> {
         self.call(|e| e.enqueue(step))?;
         self.journal.push(Entry::Enqueue(*step));
-        Ok(())
+        self.keep_short()
     }
 
     fn start(&mut self) -> Result<()> {
@@ -241,17 +268,18 @@ impl Executor for Recovering {
     }
 
     fn run(&mut self, ops: Range<usize>, step: &Step) -> Result<()> {
-        self.give_up_until_upload();
+        // Something is done that cannot be repeated.
+        self.able = false;
         self.executor.run(ops, step)
     }
 
     fn profile(&mut self, plan: &Plan, step: &Step, repeats: usize) -> Result<Profile> {
-        self.give_up_until_upload();
+        self.able = false;
         self.executor.profile(plan, step, repeats)
     }
 
     fn write(&mut self, program: Program, buffer: BufferId, values: &Values) -> Result<()> {
-        self.give_up_until_upload();
+        self.able = false;
         self.executor.write(program, buffer, values)
     }
 
