@@ -259,8 +259,7 @@ impl DataError {
             places += &format!("; {last}{others}");
         }
         format!(
-            "tried {places}; its four files are taken from {folder}, or from the folder that --data-dir \
-             names"
+            "tried {places}; put its four files into {folder}, or name their folder with --data-dir"
         )
     }
 
