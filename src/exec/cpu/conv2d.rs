@@ -51,18 +51,20 @@ struct Band {
     rows: Range<usize>,
 }
 
-/// All output rows of some samples in bands, in order: one band where a sample is small, else bands of
-/// one sample each.
-fn bands(shape: &ConvShape, samples: usize) -> impl Iterator<Item = Band> {
+/// All output rows of some samples in bands, in order: one band where a sample is small, or a dense
+/// layer's, else bands of one sample each. A band has the kernel read once more, here `kernel` floats:
+/// a large one costs more than bands save.
+fn bands(shape: &ConvShape, samples: usize, kernel: usize) -> impl Iterator<Item = Band> {
     let (window, frame) = (shape.window, Frame::new(&shape.window));
-    let row = 4 * (window.sh * frame.w * shape.ic + window.ow * shape.oc);
-    let (step, rows) = match row * window.oh <= BAND {
-        true => (samples, window.oh),
+    let read = window.sh.saturating_mul(frame.w * shape.ic);
+    let row = read.saturating_add(window.ow * shape.oc).saturating_mul(4);
+    let sample = row.saturating_mul(window.oh);
+    let rows = match sample <= BAND || sample / 4 < kernel {
+        true => window.oh,
         // Half of it, as the kernel wants room too.
-        false => (1, (BAND / 2 / row).clamp(1, window.oh)),
+        false => (BAND / 2 / row).clamp(1, window.oh),
     };
-    // A dense layer has one row, and nothing to be cut.
-    let step = if rows == window.oh { samples } else { step };
+    let step = if rows == window.oh { samples } else { 1 };
     (0..samples).step_by(step.max(1)).flat_map(move |first| {
         let samples = first..samples.min(first + step);
         (0..window.oh).step_by(rows).map(move |y| Band {
@@ -216,7 +218,7 @@ pub(super) fn forward(
     let line = window.kw * shape.ic;
     scratch::with(framed_len(shape, samples), |copy| {
         let a = framed(shape, x, copy);
-        for band in bands(shape, samples) {
+        for band in bands(shape, samples, kernel.len()) {
             let cells = band.cells(window);
             arch.dispatch(Product {
                 a: &a[band.corner(shape)..],
@@ -314,7 +316,7 @@ pub(super) fn backward_input(
     let tap_len = shape.ic.div_ceil(width) * shape.oc * width;
     let samples = dy.len() / shape.oc / (window.oh * window.ow);
     dx.fill(0.0);
-    for band in bands(shape, samples) {
+    for band in bands(shape, samples, packed.len()) {
         let cells = band.cells(window);
         for (tap, kernel) in packed.chunks_exact(tap_len).enumerate() {
             arch.dispatch(Product {
@@ -433,7 +435,8 @@ pub(super) fn backward_weight(
     let width = lanes(arch);
     let oc = shape.oc.next_multiple_of(width);
     let cells = window.oh * window.ow;
-    for band in bands(shape, dy.len() / (cells * oc)) {
+    // The kernel's rows stay in registers.
+    for band in bands(shape, dy.len() / (cells * oc), 0) {
         arch.dispatch(Product {
             a: &x[band.corner(shape)..],
             b: Columns {

@@ -30,7 +30,7 @@ const SMALL: usize = 24 * 1024;
 /// Kernel rows that one task makes: eight tiles.
 const ROWS: usize = 48;
 
-/// Samples after which a task takes its next rows: few enough to stay in cache.
+/// Samples after which a task takes its next rows: few enough to stay in cache where they are small.
 const SAMPLES: usize = 8;
 
 impl WeightGradient {
