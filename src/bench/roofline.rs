@@ -23,7 +23,8 @@ pub struct RooflineRow {
     pub name: &'static str,
     /// The operations that it does, by their names; none for a helper of others.
     pub operations: Vec<&'static str>,
-    /// The layers whose operations these are; none of the gathering of images and of the update.
+    /// The layers whose operations these are: the last one for the loss; none of gathering images, of
+    /// penalties, clipping and the update.
     pub layers: Vec<String>,
     /// Median time.
     pub seconds: f64,

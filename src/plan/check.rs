@@ -6,12 +6,20 @@ use super::{Op, Plan, Role};
 use crate::error::{Error, Result};
 
 impl Plan {
-    /// Every buffer is written before it is read, each intermediate one once, and no operation
+    /// Every operation has its layer, every buffer is written before it is read, each intermediate one once, and no operation
     /// writes what it reads (but updates and penalties, whose purpose that is).
     ///
     /// # Errors
     /// The operation and the buffer at fault: a mistake in a layer's lowering, not in its use.
     pub fn check(&self) -> Result<()> {
+        if self.layers.len() != self.ops.len() {
+            return Err(Error::Device(format!(
+                "plan `{}` is wrong: {} operations of {} layers; please report this model",
+                self.name,
+                self.ops.len(),
+                self.layers.len()
+            )));
+        }
         let mut written = HashSet::new();
         let fault = |op: usize, buffer: usize, what: &str| {
             Err(Error::Device(format!(
@@ -47,9 +55,30 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::preset;
+    use crate::model::{
+        Activation, BatchNormalization, Conv2D, Dense, Flatten, MaxPooling2D, Sequential, preset,
+    };
     use crate::optimizer::Optimizer;
     use crate::plan::{Op, Plan, Purpose};
+
+    const EXPECTED: [&str; 16] = [
+        "gather ",
+        "conv2d_forward conv",
+        "activation_forward conv",
+        "batch_norm_statistics norm",
+        "batch_norm_forward norm",
+        "pool2d_forward pool",
+        "dense_forward dense",
+        "softmax_cross_entropy dense",
+        "dense_backward_weight dense",
+        "dense_backward_input dense",
+        "pool2d_backward pool",
+        "batch_norm_backward_weight norm",
+        "batch_norm_backward_input norm",
+        "activation_backward norm",
+        "conv2d_backward_weight conv",
+        "adam_update ",
+    ];
 
     fn plan() -> Plan {
         let model = preset("mnist-cnn").unwrap();
@@ -57,9 +86,25 @@ mod tests {
     }
 
     #[test]
+    fn each_operation_has_its_layer() {
+        let model = Sequential::new([6, 6, 1])
+            .add(Conv2D::new(2, 3).activation(Activation::Gelu).name("conv"))
+            .add(BatchNormalization::new().name("norm"))
+            .add(MaxPooling2D::new(2).name("pool"))
+            .add(Flatten::new())
+            .add(Dense::new(3).activation(Activation::Softmax).name("dense"));
+        let optimizer = Optimizer::adam();
+        let plan = Plan::new(&model, Purpose::Training(optimizer), 4).unwrap();
+        let found = plan.layers.iter().zip(&plan.ops);
+        let found: Vec<String> = found.map(|(l, op)| format!("{} {l}", op.name())).collect();
+        assert_eq!(found, EXPECTED);
+    }
+
+    #[test]
     fn finds_a_read_of_an_unwritten_buffer() {
         let mut plan = plan();
         plan.ops.remove(1);
+        plan.layers.remove(1);
         let message = plan.check().unwrap_err().to_string();
         assert!(
             message.contains("reads the unwritten buffer `conv2d`"),

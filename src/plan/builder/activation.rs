@@ -61,9 +61,7 @@ impl Builder {
             return dy;
         };
         let dx = self.gradient_of(x);
-        self.plan
-            .ops
-            .push(Op::ActivationBackward { through, dy, dx });
+        self.push(Op::ActivationBackward { through, dy, dx });
         dx
     }
 
