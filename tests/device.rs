@@ -85,6 +85,10 @@ impl Executor for Failing {
         self.call()?;
         self.executor.enqueue(step)
     }
+    fn start(&mut self) -> cnn_gpu::Result<()> {
+        self.call()?;
+        self.executor.start()
+    }
     fn completed(&mut self, wait: bool) -> cnn_gpu::Result<Vec<StepMetrics>> {
         self.call()?;
         self.executor.completed(wait)
@@ -222,7 +226,7 @@ fn a_device_lost_at_any_call_is_opened_again_and_leads_to_the_same_bytes() {
     }
 }
 
-/// Trains on batches of three and four images that are made on the fly.
+/// Trains and evaluates on batches of three and four images that are made on the fly.
 fn train_generator(executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<EpochLogs>)> {
     let mut trainer = Trainer::with_executor(model(), executor, options().validation_split(0.0))?;
     trainer.set_generator_threads(1);
@@ -234,7 +238,15 @@ fn train_generator(executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<
     };
     let batches = FromIter::new(SHAPE, (0..).map(batch));
     let history = trainer.fit_generator(&batches, Some(6), &mut [])?;
-    Ok(essence(&trainer, &history))
+    let batches = FromIter::new(SHAPE, (0..).map(batch));
+    let scores = trainer.evaluate_generator(&batches, Some(5))?;
+    let (hash, mut epochs) = essence(&trainer, &history);
+    epochs.push(EpochLogs {
+        loss: scores.loss,
+        accuracy: scores.accuracy,
+        ..EpochLogs::default()
+    });
+    Ok((hash, epochs))
 }
 
 #[test]
@@ -243,7 +255,7 @@ fn a_device_lost_while_batches_are_made_leads_to_the_same_bytes() {
     let whole = train_generator(executor).unwrap();
     let calls = calls.get();
     // Repeating all, or hardly more than what was last enqueued.
-    for limits in [(usize::MAX, usize::MAX), (20, usize::MAX), (usize::MAX, 3)] {
+    for limits in [(usize::MAX, usize::MAX), (1, 3), (100, usize::MAX)] {
         for k in 0..calls {
             let executor = Recovering::new(failing(k, lost).0, || Ok(cpu()), |_| {})
                 .repeating_at_most(limits.0, limits.1);

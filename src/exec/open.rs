@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::cpu::CpuExecutor;
 use super::gpu::{GpuDevice, GpuExecutor};
@@ -91,6 +92,9 @@ enum Device {
     Gpu(Arc<GpuDevice>),
 }
 
+/// How long a lost adapter is waited for, from try to try.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+
 impl Opened {
     /// An executor on this device for models with this layout.
     pub fn executor(&self, layout: Arc<Layout>) -> Box<dyn Executor> {
@@ -113,8 +117,17 @@ impl Opened {
         };
         let device = Arc::clone(device);
         let reopen = move || -> Result<Box<dyn Executor>> {
-            let device = Arc::new(device.reopen()?);
-            Ok(Box::new(GpuExecutor::new(device, Arc::clone(&layout))))
+            // After a reset an adapter may be missing for a moment.
+            let again = PAUSES.iter().find_map(|pause| {
+                let again = device.reopen().ok();
+                if again.is_none() {
+                    std::thread::sleep(*pause);
+                }
+                again
+            });
+            let device = again.map_or_else(|| device.reopen(), Ok)?;
+            let layout = Arc::clone(&layout);
+            Ok(Box::new(GpuExecutor::new(Arc::new(device), layout)))
         };
         Box::new(Recovering::new(executor, reopen, listener))
     }

@@ -21,8 +21,8 @@ type Reopen = Box<dyn FnMut() -> Result<Box<dyn Executor>>>;
 type Listener = Box<dyn FnMut(&str)>;
 
 /// Bytes of samples that the journal may hold before the state is fetched, so that it can begin anew.
-const MOST_HELD: usize = 64 << 20;
-/// Entries of the journal likewise.
+const MOST_HELD: usize = 256 << 20;
+/// Calls in the journal likewise.
 const MOST_ENTRIES: usize = 1 << 16;
 
 /// An executor that opens its device again when it is lost, once between one download of the state
@@ -91,10 +91,11 @@ impl Recovering {
         }
     }
 
-    /// Fetches the state once so many bytes of samples, or so many steps, would have to be repeated. By
-    /// default 64 MiB and 65,536.
-    pub fn repeating_at_most(mut self, bytes: usize, steps: usize) -> Self {
-        (self.most_held, self.most_entries) = (bytes, steps);
+    /// Fetches the state once so many bytes of samples are kept, or so many calls would have to be made
+    /// again. By default 256 MiB and 65,536: fetching waits for the device.
+    #[must_use]
+    pub fn repeating_at_most(mut self, bytes: usize, calls: usize) -> Self {
+        (self.most_held, self.most_entries) = (bytes, calls);
         self
     }
 
@@ -160,8 +161,8 @@ impl Recovering {
     }
 
     /// The state is known: the journal begins anew.
-    fn begin_anew(&mut self, state: &State) {
-        self.base.state = Some(state.clone());
+    fn begin_anew(&mut self, state: State) {
+        self.base.state = Some(state);
         for entry in self.journal.drain(..) {
             match entry {
                 Entry::Reload(data, samples) => {
@@ -186,10 +187,13 @@ impl Recovering {
         if self.held < self.most_held && self.journal.len() < self.most_entries {
             return Ok(());
         }
-        match self.base.state.clone() {
-            Some(mut state) => self.download(&mut state),
-            None => Ok(()),
-        }
+        let Some(mut state) = self.base.state.clone() else {
+            return Ok(());
+        };
+        self.settle()?;
+        self.call(|e| e.download(&mut state))?;
+        self.begin_anew(state);
+        Ok(())
     }
 
     /// Fetches what the steps in the journal measured, before that is forgotten.
@@ -219,14 +223,14 @@ impl Executor for Recovering {
     fn upload(&mut self, state: &State) -> Result<()> {
         self.settle()?;
         self.call(|e| e.upload(state))?;
-        self.begin_anew(state);
+        self.begin_anew(state.clone());
         Ok(())
     }
 
     fn download(&mut self, state: &mut State) -> Result<()> {
         self.settle()?;
         self.call(|e| e.download(state))?;
-        self.begin_anew(state);
+        self.begin_anew(state.clone());
         Ok(())
     }
 
@@ -245,8 +249,9 @@ impl Executor for Recovering {
 
     fn order(&mut self, data: DataId, order: &[u32]) -> Result<()> {
         self.call(|e| e.order(data, order))?;
+        self.held += size_of_val(order);
         self.journal.push(Entry::Order(data, order.to_vec()));
-        Ok(())
+        self.keep_short()
     }
 
     fn enqueue(&mut self, step: &Step) -> Result<()> {
