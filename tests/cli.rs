@@ -792,13 +792,28 @@ fn a_finished_runs_weights_are_trained_further() {
     let resumed = run(path, &["train", "--resume", "b"]);
     assert!(resumed.status.success(), "{}", text(&resumed.stderr));
     assert_eq!(tested("a"), tested("b"));
-    let other = run(path, &["train", "--resume", "b", "--weights", "b"]);
-    fails(&other, 2, &["--weights"]);
-    fs::remove_file(path.join("b/checkpoint.safetensors")).unwrap();
     let c = train(&[
         "--model", "net.toml", "--seed", "7", "--epochs", "1", "--out", "c",
     ]);
     assert!(c.status.success());
+    let other = run(path, &["train", "--resume", "b", "--weights", "c"]);
+    fails(&other, 2, &["--weights"]);
+    let same = ["train", "--resume", "b", "--weights", "a/model.safetensors"];
+    assert!(run(path, &same).status.success());
+    // A run's weights come with its data set.
+    let theirs = ["train", "--backend", "cpu", "--weights", "a", "--out", "e"];
+    let output = run(path, &theirs);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    fs::rename(path.join("pets/dark"), path.join("pets/zebra")).unwrap();
+    let output = train(&["--weights", "a", "--out", "f"]);
+    let note = "note: the weights tell apart dark, light, and these images are of light, zebra";
+    assert!(
+        text(&output.stderr).contains(note),
+        "{}",
+        text(&output.stderr)
+    );
+    fs::rename(path.join("pets/zebra"), path.join("pets/dark")).unwrap();
+    fs::remove_file(path.join("b/checkpoint.safetensors")).unwrap();
     fs::copy(
         path.join("c/model.safetensors"),
         path.join("a/model.safetensors"),
@@ -836,7 +851,7 @@ fn on_a_terminal(folder: &Path, columns: usize, args: &[&str]) -> String {
     let output = std::process::Command::new("script")
         .args([
             "-qec",
-            &format!("stty cols {columns}; exec '{PROGRAM}' {command}"),
+            &format!("stty rows 24 cols {columns}; exec '{PROGRAM}' {command}"),
             "/dev/null",
         ])
         .current_dir(folder)
@@ -850,6 +865,7 @@ fn on_a_terminal(folder: &Path, columns: usize, args: &[&str]) -> String {
     text(&output.stdout)
 }
 
+/// Through util-linux's `script`.
 #[test]
 #[cfg(target_os = "linux")]
 fn a_bar_ends_with_all_its_figures_on_a_narrow_terminal() {
@@ -871,6 +887,16 @@ fn a_bar_ends_with_all_its_figures_on_a_narrow_terminal() {
             let words = format!("{head}: {:.4}", figure(column));
             assert!(told.contains(&words), "no `{words}` at {columns}: {told}");
         }
+        // What a person sees of a line is what was written last.
+        let seen = told.lines().map(|line| line.trim_end_matches('\r'));
+        let seen = seen.map(|line| line.rsplit('\r').next().unwrap_or(line));
+        let figures = seen.filter(|line| line.contains("loss: "));
+        let widest = figures.map(console::measure_text_width).max().unwrap();
+        let least = if columns == 120 { 81 } else { 40 };
+        assert!(
+            (least..=columns).contains(&widest),
+            "{widest} of {columns}: {told}"
+        );
         let results = told
             .lines()
             .find(|line| line.contains("test loss"))

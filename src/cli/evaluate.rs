@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::data::{self, choice, described};
 use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
-use super::output::{self, Format, count, say};
+use super::output::{self, Format, accuracy, say};
 use super::subject::Subject;
 
 /// Measures loss and accuracy of trained weights on a test set
@@ -116,7 +116,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         false => Scores::Few(trainer.evaluate(&test)?),
     };
     match args.format {
-        Format::Text => output::print(&text(&scores))?,
+        Format::Text => output::print(&text(&scores, &test.name))?,
         Format::Json => output::print_json(&record(&trainer, &test, scores))?,
     }
     Ok(Exit::Success)
@@ -131,17 +131,15 @@ fn compare(config: &Config, test: &Dataset) {
     }
 }
 
-fn text(scores: &Scores) -> String {
+fn text(scores: &Scores, dataset: &str) -> String {
     let (few, more) = match scores {
         Scores::Few(few) => (few, String::new()),
         Scores::All(all) => (&all.scores, all.to_string()),
     };
     format!(
-        "loss      {:.4}\naccuracy  {:.4} ({} of {})\n{more}",
+        "loss      {:.4}\naccuracy  {}\n{more}",
         few.loss,
-        few.accuracy,
-        count(few.correct),
-        count(few.images)
+        accuracy(few, dataset)
     )
 }
 

@@ -16,6 +16,8 @@ pub struct Handler {
     pub interrupt: Interrupt,
     /// Whether there is something to finish.
     training: Arc<AtomicBool>,
+    /// What to say when stopped at once.
+    last_words: Arc<Mutex<String>>,
 }
 
 impl Handler {
@@ -32,12 +34,18 @@ impl Handler {
     fn new() -> anyhow::Result<Self> {
         let interrupt = Interrupt::new();
         let training = Arc::new(AtomicBool::new(false));
+        let last_words = Arc::new(Mutex::new(String::new()));
         let handler = Self {
             interrupt: interrupt.clone(),
             training: Arc::clone(&training),
+            last_words: Arc::clone(&last_words),
         };
         ctrlc::set_handler(move || {
             if !training.load(Ordering::Relaxed) || interrupt.is_raised() {
+                let words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
+                if !words.is_empty() {
+                    say(&format!("\ninterrupted: {words}"));
+                }
                 std::process::exit(Exit::Interrupted as i32);
             }
             interrupt.raise();
@@ -45,6 +53,14 @@ impl Handler {
         })
         .context("cannot watch for Ctrl-C")?;
         Ok(handler)
+    }
+
+    /// What to say from now on when the program is stopped at once.
+    pub fn set_last_words(&self, words: String) {
+        let mut last_words = self.last_words.lock();
+        **last_words
+            .as_mut()
+            .unwrap_or_else(|poisoned| poisoned.get_mut()) = words;
     }
 
     /// Runs `training`, which the interrupt can end.

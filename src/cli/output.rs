@@ -1,9 +1,11 @@
 //! Where words go: results to standard output, the rest to standard error.
 
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use cnn_gpu::train::Evaluation;
 use serde::Serialize;
 
 /// How results are written.
@@ -72,7 +74,40 @@ pub fn say(line: &str) {
     let _ = writeln!(stderr(), "{line}");
 }
 
+/// `0.9904 (9,904 of 10,000)`; nobody is to take the built-in digits' accuracy for MNIST's.
+pub fn accuracy(scores: &Evaluation, dataset: &str) -> String {
+    let (correct, images) = (count(scores.correct), count(scores.images));
+    let of = match dataset {
+        "digits" => " built-in digits",
+        _ => "",
+    };
+    format!("{:.4} ({correct} of {images}{of})", scores.accuracy)
+}
+
+/// How the run in a folder is gone on with, to be pasted into a shell.
+pub fn resume_command(run: &Path) -> String {
+    let run = run.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/\\:._-+=@%".contains(c);
+    match run.chars().all(plain) {
+        true => format!("cnn-gpu train --resume {run}"),
+        false => format!("cnn-gpu train --resume '{}'", run.replace('\'', r"'\''")),
+    }
+}
+
 /// `93322` -> `93,322`.
 pub fn count(n: impl TryInto<u64>) -> String {
     indicatif::HumanCount(n.try_into().unwrap_or(u64::MAX)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_pasted() {
+        let command = |path: &str| resume_command(Path::new(path));
+        assert_eq!(command("runs/a-1"), "cnn-gpu train --resume runs/a-1");
+        assert_eq!(command("my run"), "cnn-gpu train --resume 'my run'");
+        assert_eq!(command("it's"), r"cnn-gpu train --resume 'it'\''s'");
+    }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use cnn_gpu::data::Choice;
 use cnn_gpu::model::Sequential;
-use cnn_gpu::run::CallbackRecord;
 use cnn_gpu::run::checkpoint::Schedule;
+use cnn_gpu::run::{CallbackRecord, InitialWeights};
 use cnn_gpu::train::Options;
 use cnn_gpu::{Error, Result};
 
@@ -24,9 +24,9 @@ use crate::cli::output::Format;
 pub struct Args {
     /// What to train on: auto (MNIST, or the built-in digits, and says so), mnist, fashion-mnist,
     /// kmnist, digits, folder:PATH (pictures, a sub-folder per class), idx:PATH, cifar10:PATH or
-    /// npz:PATH
-    #[arg(long, value_name = "NAME", default_value_t, value_parser = choice, help_heading = "Data")]
-    dataset: Choice,
+    /// npz:PATH [default: that of --weights, else auto]
+    #[arg(long, value_name = "NAME", value_parser = choice, help_heading = "Data")]
+    dataset: Option<Choice>,
 
     /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR", help_heading = "Data")]
@@ -46,7 +46,8 @@ pub struct Args {
     #[arg(long, help_heading = "Training")]
     model: Option<String>,
 
-    /// Begins with the weights of the run in this folder, or of a model.safetensors file
+    /// Begins with the weights of the run in this folder, or of a model.safetensors file; of another
+    /// --model only the names and shapes of the parameters must be the same
     #[arg(long, value_name = "RUN", help_heading = "Training")]
     weights: Option<PathBuf>,
 
@@ -143,8 +144,10 @@ pub struct Settings {
     pub data_dir: Option<PathBuf>,
     pub limit: Option<usize>,
     pub model: Sequential,
-    /// The weights to begin with, if not fresh ones.
+    /// The weights to begin with, if not fresh ones, until the trainer has them.
     pub initial: Option<Initial>,
+    /// Which they are.
+    pub weights: Option<InitialWeights>,
     pub options: Options,
     pub callbacks: CallbackRecord,
     /// Whether to validate on the test images.
@@ -174,25 +177,22 @@ impl TryFrom<Args> for Settings {
         let options = args.fit.set(options);
         options.check()?;
         let validates = options.validation_split > 0.0 || args.fit.validation_data.is_some();
-        let (theirs, initial) = match &args.weights {
-            Some(path) => {
-                Initial::open(path).map(|(model, initial)| (Some(model), Some(initial)))?
-            }
-            None => (None, None),
-        };
-        let model = match (&args.model, theirs) {
+        let initial = args.weights.as_deref().map(Initial::open).transpose()?;
+        let model = match (&args.model, &initial) {
             (Some(name), _) => Sequential::load(name)?,
-            (None, Some(model)) => model,
+            (None, Some(initial)) => initial.subject.model.clone(),
             (None, None) => Sequential::load(MODEL)?,
         };
+        let theirs = initial.as_ref().map(|initial| initial.subject.data());
         Ok(Self {
             model: args.optimizer.compile(model)?,
+            weights: initial.as_ref().map(|initial| initial.record.clone()),
             initial,
             options,
             callbacks: args.callbacks.record(validates)?,
             validation_data: args.fit.validation_data,
             out: args.out.unwrap_or_else(default_folder),
-            dataset: args.dataset,
+            dataset: args.dataset.or(theirs).unwrap_or_default(),
             data_dir: args.data_dir,
             limit: args.limit,
             format: args.format,

@@ -20,7 +20,13 @@ pub struct CallbackArgs {
     early_stopping: Option<usize>,
 
     /// Differences up to this one are no improvement to early stopping [default: 0]
-    #[arg(long, value_name = "DELTA", requires = "early_stopping")]
+    #[arg(
+        long,
+        value_name = "DELTA",
+        requires = "early_stopping",
+        allow_negative_numbers = true,
+        value_parser = distance
+    )]
     min_delta: Option<f64>,
 
     /// What early stopping wants the metric to be better than
@@ -28,12 +34,18 @@ pub struct CallbackArgs {
         long,
         value_name = "VALUE",
         requires = "early_stopping",
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = finite
     )]
     baseline: Option<f64>,
 
     /// Early stopping passes over the first N epochs [default: 0]
-    #[arg(long, value_name = "N", requires = "early_stopping")]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "early_stopping",
+        allow_negative_numbers = true
+    )]
     start_from_epoch: Option<usize>,
 
     /// Ends with the weights of the best epoch, whatever ended the run
@@ -57,6 +69,25 @@ pub struct CallbackArgs {
     )]
     lr_factor: Option<f64>,
 
+    /// After a reduction the plateau waits for N epochs [default: 0]
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "reduce_lr_on_plateau",
+        allow_negative_numbers = true
+    )]
+    lr_cooldown: Option<usize>,
+
+    /// The plateau reduces the learning rate to no less [default: 0]
+    #[arg(
+        long,
+        value_name = "RATE",
+        requires = "reduce_lr_on_plateau",
+        allow_negative_numbers = true,
+        value_parser = distance
+    )]
+    min_lr: Option<f64>,
+
     /// constant, step:EPOCHS[:FACTOR], exponential:RATE, cosine[:WARMUP_EPOCHS[:ALPHA]] or
     /// one-cycle[:WARMUP_SHARE]
     #[arg(long, value_name = "SCHEDULE")]
@@ -69,6 +100,16 @@ pub struct CallbackArgs {
     /// Writes event files for TensorBoard: metrics, histograms of weights, pictures of filters
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
+}
+
+fn finite(typed: &str) -> Result<f64, &'static str> {
+    let number = typed.parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or("expected a number")
+}
+
+fn distance(typed: &str) -> Result<f64, &'static str> {
+    let number = finite(typed).ok().filter(|number| *number >= 0.0);
+    number.ok_or("expected a number, 0 or more")
 }
 
 impl CallbackArgs {
@@ -100,7 +141,10 @@ impl CallbackArgs {
     }
 
     fn plateau(&self) -> Option<ReduceLROnPlateau> {
-        let reduce = ReduceLROnPlateau::new(self.monitor).patience(self.reduce_lr_on_plateau?);
+        let reduce = ReduceLROnPlateau::new(self.monitor)
+            .patience(self.reduce_lr_on_plateau?)
+            .cooldown(self.lr_cooldown.unwrap_or_default())
+            .min_lr(self.min_lr.unwrap_or_default());
         Some(match self.lr_factor {
             Some(factor) => reduce.factor(factor),
             None => reduce,

@@ -1,11 +1,11 @@
 //! `train --weights PATH`: the weights of another run to begin with.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use cnn_gpu::model::Sequential;
 use cnn_gpu::run::InitialWeights;
 use cnn_gpu::shape::dims;
-use cnn_gpu::state::{Parameter, State};
+use cnn_gpu::state::Parameter;
 use cnn_gpu::train::Trainer;
 use cnn_gpu::{Error, Result};
 
@@ -15,20 +15,27 @@ use crate::cli::subject::Subject;
 pub struct Initial {
     /// Where they lie, and which they are.
     pub record: InitialWeights,
-    state: State,
+    /// The weights with their model, and the run they come from.
+    pub subject: Subject,
 }
 
 impl Initial {
-    /// Reads a run's folder or a file of weights: the model in it, and its weights.
+    /// Reads a run's folder or a file of weights.
     ///
     /// # Errors
-    /// As [`Subject::open`].
-    pub fn open(path: &Path) -> Result<(Sequential, Self)> {
-        let Subject { model, state, .. } = Subject::open(path)?;
+    /// As [`Subject::open`]; or a path that cannot be kept in the run's settings.
+    pub fn open(path: &Path) -> Result<Self> {
+        if path.to_str().is_none() {
+            return Err(Error::Argument(format!(
+                "--weights {}: expected a path in UTF-8",
+                path.display()
+            )));
+        }
+        let subject = Subject::open(path)?;
         let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
-        let hash = state.weights_hash();
+        let hash = subject.state.weights_hash();
         let record = InitialWeights { path, hash };
-        Ok((model, Self { record, state }))
+        Ok(Self { record, subject })
     }
 
     /// The weights that a run began with.
@@ -36,7 +43,7 @@ impl Initial {
     /// # Errors
     /// As [`Initial::open`]; or they are no longer the same.
     pub fn again(record: &InitialWeights) -> Result<Self> {
-        let (_, initial) = Self::open(&record.path)?;
+        let initial = Self::open(&record.path)?;
         match initial.record.hash == record.hash {
             true => Ok(initial),
             false => Err(Error::file(
@@ -46,13 +53,15 @@ impl Initial {
         }
     }
 
-    /// Gives the trainer these weights; its optimizer begins anew.
+    /// Gives the trainer these weights, whose optimizer begins anew; the names of the classes that they
+    /// tell apart.
     ///
     /// # Errors
     /// The trainer's model has other parameters.
-    pub fn give(&self, trainer: &mut Trainer) -> Result<()> {
+    pub fn give(self, trainer: &mut Trainer) -> Result<Vec<String>> {
         let mut state = trainer.state().clone();
-        let (ours, theirs) = (&state.layout.parameters, &self.state.layout.parameters);
+        let layout = Arc::clone(&state.layout);
+        let (ours, theirs) = (&layout.parameters, &self.subject.state.layout.parameters);
         let differing = (0..ours.len().max(theirs.len()))
             .map(|i| (ours.get(i), theirs.get(i)))
             .find(|(a, b)| a.map(described) != b.map(described));
@@ -69,9 +78,11 @@ impl Initial {
             ));
         }
         for (ours, theirs) in ours.iter().zip(theirs) {
-            state.params[ours.range()].copy_from_slice(&self.state.params[theirs.range()]);
+            let theirs = &self.subject.state.params[theirs.range()];
+            state.params[ours.range()].copy_from_slice(theirs);
         }
-        trainer.set_state(state)
+        trainer.set_state(state)?;
+        Ok(self.subject.class_names())
     }
 }
 

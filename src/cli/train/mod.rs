@@ -11,6 +11,7 @@ mod resume;
 use anyhow::Context as _;
 use cnn_gpu::Error;
 use cnn_gpu::data::{Dataset, Splits};
+use cnn_gpu::disk;
 use cnn_gpu::exec::Description;
 use cnn_gpu::exec::Opened;
 use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, Subject};
@@ -26,31 +27,38 @@ use super::data::{self, described};
 use super::device::{announce, compare_with_cpu};
 use super::exit::Exit;
 use super::interrupt::Handler;
-use super::output::{self, Format, Results, count, say};
+use super::output::{self, Format, Results, count, resume_command, say};
 use args::Settings;
 use report::Report;
 
 /// Runs the command.
 pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let resumes = args.resume.clone();
-    let (settings, checkpoint) = match &resumes {
+    let (mut settings, checkpoint) = match &resumes {
         None => (Settings::try_from(args)?, None),
         Some(run) => resume::settings(args, run, typed)?,
     };
     if resumes.is_none() {
         RunFolder::check_free(&settings.out)?;
+        if let Some(logs) = &settings.callbacks.tensorboard {
+            disk::make_folder(logs).map_err(|e| {
+                Error::file(logs, format!("cannot make the folder for TensorBoard: {e}"))
+            })?;
+        }
     }
     let handler = Handler::install()?;
     // First, as it needs no data: what was typed may not fit the device or the model.
     let opened = settings.device.open()?;
     let (mut trainer, device) = prepare(&settings, &opened)?;
-    if let Some(initial) = &settings.initial {
-        initial.give(&mut trainer)?;
-    }
+    let initial = settings.initial.take();
+    let classes = initial
+        .map(|initial| initial.give(&mut trainer))
+        .transpose()?;
     trainer.set_interrupt(handler.interrupt.clone());
     let (splits, record) = load(&settings)?;
     trainer.prepare(&splits.train)?;
     trainer.check(&splits.test)?;
+    compare_classes(&classes.unwrap_or_default(), &splits.train.class_names);
     let subject = subject(&settings, &trainer, &record);
     let (folder, config) = match resumes {
         None => begin(&settings, &trainer, record, device)?,
@@ -74,6 +82,10 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let fitted = handler.while_training(|| fit(&settings, &mut trainer, &splits, &folder));
     let history = fitted.map_err(|error| explain(error, &settings, &folder))?;
     let interrupted = history.ending == Ending::Interrupted || handler.interrupt.is_raised();
+    handler.set_last_words(format!(
+        "training is done, and its weights are in {0}; `cnn-gpu evaluate {0}` tests them",
+        folder.path().display()
+    ));
     conclude(
         &settings,
         &mut trainer,
@@ -147,6 +159,20 @@ fn conclude(
     }
 }
 
+/// Says so if weights told other classes apart than those they are now trained on.
+fn compare_classes(theirs: &[String], ours: &[String]) {
+    if !theirs.is_empty() && theirs != ours {
+        let ours = match ours {
+            [] => "other classes".into(),
+            ours => ours.join(", "),
+        };
+        say(&format!(
+            "note: the weights tell apart {}, and these images are of {ours}",
+            theirs.join(", ")
+        ));
+    }
+}
+
 /// What the run is about.
 fn subject(settings: &Settings, trainer: &Trainer, record: &DataRecord) -> Subject {
     let validation = settings.validation_data.as_ref();
@@ -159,7 +185,8 @@ fn subject(settings: &Settings, trainer: &Trainer, record: &DataRecord) -> Subje
 }
 
 fn in_words(device: &Description) -> String {
-    format!("{} ({} {})", device.adapter, device.backend, device.driver)
+    let interface = format!("{} {}", device.backend, device.driver);
+    format!("{} ({})", device.adapter, interface.trim_end())
 }
 
 /// Puts the trainer where the checkpoint was taken, and says so.
@@ -190,6 +217,11 @@ fn restore(
         snapshot.epochs_done,
         snapshot.last_epoch
     ));
+    if snapshot.epochs_done >= snapshot.last_epoch {
+        say(
+            "note: the run had come to its end; --weights trains its weights further, in another run",
+        );
+    }
     Ok(trainer.resume(snapshot)?)
 }
 
@@ -245,10 +277,7 @@ fn config(
         callbacks: settings.callbacks.clone(),
         dataset,
         device,
-        weights: settings
-            .initial
-            .as_ref()
-            .map(|initial| initial.record.clone()),
+        weights: settings.weights.clone(),
         model: trainer.model().clone(),
     }
 }
@@ -258,8 +287,8 @@ fn introduce(settings: &Settings, trainer: &Trainer, device: &DeviceRecord) -> a
     if settings.options.verbose != Verbose::Silent {
         announce(&trainer.describe(), &device.reason);
         say(trainer.model().summary()?.trim_end());
-        if let Some(initial) = &settings.initial {
-            say(&format!("weights: {}", initial.record.path.display()));
+        if let Some(weights) = &settings.weights {
+            say(&format!("weights: {}", weights.path.display()));
         }
     }
     Ok(())
@@ -304,7 +333,7 @@ fn explain(error: Error, settings: &Settings, folder: &RunFolder) -> anyhow::Err
         false => " in its first epoch".into(),
     };
     let how = match folder.config_path().exists() && may_pass(&error) {
-        true => format!("; `cnn-gpu train --resume {path}` goes on with it"),
+        true => format!("; `{}` goes on with it", resume_command(folder.path())),
         false => String::new(),
     };
     anyhow::Error::new(error).context(format!("training stopped{left}{how}"))

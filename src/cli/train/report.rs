@@ -1,11 +1,13 @@
 //! What a run comes to, for people and for programs.
 
+use std::path::Path;
+
 use cnn_gpu::run::{Config, RunFolder};
 use cnn_gpu::train::callbacks::short_time as time;
 use cnn_gpu::train::{Ending, Evaluation, History, Trainer};
 use serde::Serialize;
 
-use crate::cli::output::count;
+use crate::cli::output::{accuracy, count, resume_command};
 
 /// The last words of `train`; also kept in the run folder, as `result.json`.
 #[derive(Debug, Serialize)]
@@ -92,9 +94,16 @@ impl Report {
     pub fn text(&self) -> String {
         let rows = [
             ("test loss", self.scores.map(|s| format!("{:.4}", s.loss))),
-            ("test accuracy", self.scores.map(|s| self.accuracy(s))),
+            (
+                "test accuracy",
+                self.scores.map(|s| accuracy(&s, &self.dataset)),
+            ),
             ("interrupted", self.interrupted.then(|| self.earned())),
-            ("go on with", self.interrupted.then(|| self.resume())),
+            (
+                "go on with",
+                self.interrupted
+                    .then(|| resume_command(Path::new(&self.run))),
+            ),
             ("stopped", self.stop_reason.clone()),
             ("restored", self.restored()),
             ("time per epoch", self.times()),
@@ -110,22 +119,8 @@ impl Report {
         out
     }
 
-    /// Nobody is to take the built-in digits' for MNIST's.
-    fn accuracy(&self, scores: Evaluation) -> String {
-        let (correct, images) = (count(scores.correct), count(scores.images));
-        let of = match self.dataset.as_str() {
-            "digits" => " built-in digits",
-            _ => "",
-        };
-        format!("{:.4} ({correct} of {images}{of})", scores.accuracy)
-    }
-
     fn earned(&self) -> String {
         format!("after {} steps, whose weights are saved", count(self.steps))
-    }
-
-    fn resume(&self) -> String {
-        format!("cnn-gpu train --resume {}", self.run)
     }
 
     fn restored(&self) -> Option<String> {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use cnn_gpu::model::Sequential;
-use cnn_gpu::run::RunFolder;
 use cnn_gpu::run::checkpoint::{Checkpoint, Subject};
+use cnn_gpu::run::{InitialWeights, RunFolder};
 use cnn_gpu::train::Options;
 use cnn_gpu::{Error, Result};
 
@@ -57,6 +57,7 @@ pub fn settings(
             (Some(record), None) => Some(Initial::again(record)?),
             _ => None,
         },
+        weights: config.weights,
         model: config.model,
         options: Options {
             verbose: given.options.verbose,
@@ -73,8 +74,8 @@ pub fn settings(
             false => given.device.clone().or(&config.device)?,
         },
     };
-    let theirs = given.initial.as_ref().map(|initial| &initial.record);
-    if theirs.is_some() && theirs != config.weights.as_ref() {
+    let hash = |weights: &Option<InitialWeights>| weights.as_ref().map(|w| w.hash.clone());
+    if given.weights.is_some() && hash(&given.weights) != hash(&settings.weights) {
         return Err(changed("--weights"));
     }
     refuse_changes(&settings, &given, &compiled, &typed)?;
