@@ -62,7 +62,9 @@ impl Dataset {
     /// Names the classes.
     #[must_use]
     pub fn with_class_names(mut self, names: Vec<String>) -> Self {
-        self.class_names = names;
+        // They may be names of folders, and are printed.
+        let printable = |name: String| name.replace(char::is_control, "\u{fffd}");
+        self.class_names = names.into_iter().map(printable).collect();
         self
     }
 

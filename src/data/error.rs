@@ -259,7 +259,7 @@ impl DataError {
             places += &format!("; {last}{others}");
         }
         format!(
-            "tried {places}; put its four files into {folder}, or name their folder with --data-dir"
+            "it was found nowhere, tried {places}; put its four files into {folder}, or name their folder with --data-dir"
         )
     }
 

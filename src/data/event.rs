@@ -66,10 +66,7 @@ impl fmt::Display for Event {
             Self::Downloaded { file } => write!(f, "downloaded {}", file.display()),
             Self::MirrorFailed { url, reason } => write!(f, "{url}: {reason}"),
             Self::FellBack { reason } => {
-                write!(
-                    f,
-                    "USING THE BUILT-IN DIGITS INSTEAD OF MNIST, which was found nowhere: {reason}"
-                )
+                write!(f, "USING THE BUILT-IN DIGITS INSTEAD OF MNIST: {reason}")
             }
         }
     }

@@ -288,8 +288,8 @@ impl Published {
     }
 }
 
-/// Looks for the data set in all sources. A folder given as argument must hold it, and when it was
-/// `named`, so that no other will do, the environment's as well.
+/// Looks for the data set in all sources. A folder given as argument must hold it, and the
+/// environment's must hold MNIST when it was `named`, so that no other will do.
 pub(super) fn find(
     sources: &Sources,
     named: bool,
@@ -302,7 +302,8 @@ pub(super) fn find(
             Err(source) => {
                 let source = Box::new(source);
                 let error = DataError::GivenFolder { given_by, source };
-                if named || given_by == ARGUMENT {
+                let mnist = sources.which == Published::Mnist;
+                if given_by == ARGUMENT || named && mnist {
                     return Err(error);
                 }
                 let reason = error.to_string();

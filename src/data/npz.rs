@@ -134,8 +134,9 @@ fn integers(path: &Path, array: &Array) -> Result<Vec<u8>, DataError> {
             false => Ok(bytes[low]),
             true => {
                 let name = array.name;
-                let problem =
-                    format!("{name}: label {index} is not from 0 to 255, use other numbers");
+                let problem = format!(
+                    "{name}: the label at index {index} is not from 0 to 255, use other numbers"
+                );
                 Err(DataError::contents(path, problem))
             }
         }
@@ -327,12 +328,12 @@ mod tests {
             (
                 "y_test",
                 npy("<i2", "(2,)", &[1, 0, 0, 1]),
-                "y_test: label 1 is not from 0 to 255",
+                "y_test: the label at index 1 is not from 0 to 255",
             ),
             (
                 "y_test",
                 npy("|i1", "(2,)", &[255, 0]),
-                "y_test: label 0 is not",
+                "y_test: the label at index 0 is not",
             ),
             (
                 "x_test",
