@@ -12,8 +12,16 @@ use super::output;
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// A preset (mnist-cnn, mnist-mlp) or the path of a TOML file
-    #[arg(value_name = "MODEL", default_value = "mnist-cnn")]
+    #[arg(
+        value_name = "MODEL",
+        default_value = "mnist-cnn",
+        conflicts_with = "named"
+    )]
     model: String,
+
+    /// The same, as `train` and `bench` take it
+    #[arg(long = "model", value_name = "MODEL", hide = true)]
+    named: Option<String>,
 
     /// Images in a step
     #[arg(
@@ -36,7 +44,7 @@ Examples:
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let model = Sequential::load(&args.model)?;
+    let model = Sequential::load(args.named.as_ref().unwrap_or(&args.model))?;
     let purpose = match args.inference {
         true => Purpose::Inference,
         false => Purpose::Training(Optimizer::default()),

@@ -150,7 +150,8 @@ fn normal_share(x: f64) -> f64 {
     0.5 * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))
 }
 
-/// Applies an activation: `y = f(x)`. Output shape: the input's. No parameters.
+/// Applies an activation: `y = f(x)`, see [`Activation`] for the formulas. Output shape: the input's. No
+/// parameters, no errors.
 ///
 /// ```
 /// use cnn_gpu::model::{Activation, ActivationLayer, Dense, Sequential};

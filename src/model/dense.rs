@@ -10,8 +10,8 @@ use crate::shape::dims;
 
 /// Fully connected layer: `y[n, o] = f( bias[o] + Σ_i x[n, i] * kernel[i, o] )`.
 ///
-/// Input `[in]`, output `[units]`, kernel `[in, units]`, bias `[units]`. An image must be flattened
-/// first.
+/// Input `[in]`, output `[units]`, kernel `[in, units]`, bias `[units]`. Errors: an input that is not flat
+/// (Keras would take the last axis): put a [`Flatten`](super::Flatten) before it.
 ///
 /// ```
 /// use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};

@@ -131,7 +131,8 @@ pooling_layer!(
     /// Max pooling: `y[n, oy, ox, c] = max_{ky, kx} x[n, oy*sh + ky - pad, ox*sw + kx - pad, c]`.
     ///
     /// Input `[h, w, c]`, output `[oh, ow, c]`. Padding is ignored. The gradient goes to the first
-    /// largest cell in row-major order.
+    /// largest cell in row-major order. Defaults: strides as the pool size, padding `valid`.
+    /// Errors: an input that is no image, or one smaller than a `valid` window.
     ///
     /// ```
     /// use cnn_gpu::model::{MaxPooling2D, Sequential};
@@ -144,9 +145,12 @@ pooling_layer!(
 );
 
 pooling_layer!(
-    /// Average pooling: the mean of the real cells under the window; padding does not count.
+    /// Average pooling: the mean of the real cells under the window; padding does not count:
+    /// `y[n, oy, ox, c] = 1/m Σ_{ky, kx} x[n, oy*sh + ky - pad, ox*sw + kx - pad, c]` over the `m` of them.
     ///
     /// Input `[h, w, c]`, output `[oh, ow, c]`; each real cell takes an equal part of the gradient.
+    /// Defaults: strides as the pool size, padding `valid`.
+    /// Errors: an input that is no image, or one smaller than a `valid` window.
     ///
     /// ```
     /// use cnn_gpu::model::{AveragePooling2D, Sequential};
@@ -159,10 +163,12 @@ pooling_layer!(
 );
 
 pooling_layer!(
-    /// Sum pooling: the sum of the cells under the window. Keras has no such layer; its arguments
-    /// are those of [`AveragePooling2D`].
+    /// Sum pooling: the sum of the cells under the window,
+    /// `y[n, oy, ox, c] = Σ_{ky, kx} x[n, oy*sh + ky - pad, ox*sw + kx - pad, c]`. Keras has no such layer;
+    /// its arguments and defaults are those of [`AveragePooling2D`].
     ///
     /// Input `[h, w, c]`, output `[oh, ow, c]`; each cell takes the whole gradient.
+    /// Errors: an input that is no image, or one smaller than a `valid` window.
     ///
     /// ```
     /// use cnn_gpu::model::{Sequential, SumPooling2D};

@@ -50,8 +50,8 @@ impl Sequential {
             ("Trainable", trainable),
             ("Non-trainable", total - trainable),
         ] {
-            let kib = count as f64 * 4.0 / 1024.0;
-            let _ = writeln!(out, " {what} params: {} ({kib:.2} KB)", thousands(count));
+            let size = memory_size(4 * count);
+            let _ = writeln!(out, " {what} params: {} ({size})", thousands(count));
         }
         let _ = writeln!(out, " Input: {}", crate::shape::dims(&self.input_shape));
         Ok(out)
@@ -66,6 +66,16 @@ fn rule(widths: [usize; 3], [left, line, joint, right]: [char; 4]) -> String {
 fn row(widths: [usize; 3], bar: char, [name, shape, params]: [String; 3]) -> String {
     let [a, b, c] = widths.map(|w| w - 2);
     format!("{bar} {name:<a$} {bar} {shape:<b$} {bar} {params:>c$} {bar}\n")
+}
+
+/// `364.54 KB`, with Keras's units.
+fn memory_size(bytes: usize) -> String {
+    let (mut size, mut units) = (bytes as f64, ["B", "KB", "MB", "GB"].iter().peekable());
+    while size >= 1024.0 && units.len() > 1 {
+        size /= 1024.0;
+        units.next();
+    }
+    format!("{size:.2} {}", units.next().unwrap_or(&"TB"))
 }
 
 /// `93322` -> `93,322`.
@@ -88,6 +98,16 @@ mod tests {
         assert_eq!(super::thousands(93_322), "93,322");
         assert_eq!(super::thousands(100), "100");
         assert_eq!(super::thousands(1_000_000), "1,000,000");
+    }
+
+    #[test]
+    fn sizes_are_those_of_keras() {
+        let size = super::memory_size;
+        assert_eq!(size(0), "0.00 B");
+        assert_eq!(size(48), "48.00 B");
+        assert_eq!(size(4 * 93_322), "364.54 KB");
+        assert_eq!(size(4 * 108_200_160), "412.75 MB");
+        assert_eq!(size(1 << 42), "4096.00 GB");
     }
 
     #[test]
