@@ -52,14 +52,15 @@ class Program:
     # Whom a peer is set beside: "cpu" or "gpu".
     path: str
     ours: bool = False
-    # Trains on --slow-limit images.
+    # Trains on --slow-limit images; a peer evaluates on as many.
     slow: bool = False
 
     def run(self, work):
         """Trains and evaluates once."""
         if self.ours:
             return run_ours(self, work)
-        return last_json(self.command + flags(self, work), work)
+        tested = ["--test-limit", str(work.slow_limit)] if self.slow else []
+        return last_json(self.command + flags(self, work) + tested, work)
 
 
 def flags(program, work):

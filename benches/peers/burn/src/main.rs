@@ -44,6 +44,9 @@ struct Args {
     /// Train on the first N images only
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
+    /// Evaluate on the first N test images only
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    test_limit: Option<u32>,
     /// The folder of MNIST's four files, as they are or as .gz
     #[arg(long, env = "CNN_GPU_DATA_DIR")]
     data_dir: Option<PathBuf>,
@@ -111,14 +114,19 @@ fn run(args: &Args, started: Instant) -> Result<()> {
     let folder = args.data_dir.as_deref();
     let folder = folder.ok_or("no data: give --data-dir DIR or set CNN_GPU_DATA_DIR")?;
     let train = data::read(folder, "train", args.limit.map(|limit| limit as usize))?;
-    let test = data::read(folder, "t10k", None)?;
+    let test = data::read(folder, "t10k", args.test_limit.map(|limit| limit as usize))?;
     let device = args.variant.device();
     let mut trainer = Trainer::new(args, &device);
     trainer.epoch(&train.head(args.batch_size as usize))?;
     let warm_up = started.elapsed();
-    let epochs = (0..args.epochs)
-        .map(|_| Ok(timed(|| trainer.epoch(&train))?.0.as_secs_f64()))
-        .collect::<Result<Vec<f64>>>()?;
+    // Told at once, as a slow device may not come to the end.
+    eprintln!("warm-up: {:.1} s", warm_up.as_secs_f64());
+    let mut epochs = Vec::new();
+    for number in 1..=args.epochs {
+        let seconds = timed(|| trainer.epoch(&train))?.0.as_secs_f64();
+        eprintln!("epoch {number}: {seconds:.1} s");
+        epochs.push(seconds);
+    }
     // The first evaluation compiles and chooses kernels; the second is measured.
     trainer.accuracy(&test)?;
     let (seconds, accuracy) = timed(|| trainer.accuracy(&test))?;
