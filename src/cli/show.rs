@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use cnn_gpu::Error;
 use cnn_gpu::data::sheet::sheet;
 use cnn_gpu::data::{Choice, Dataset};
@@ -44,7 +45,7 @@ pub struct Args {
     count: u16,
 
     /// Writes the samples to a PNG file instead of the terminal
-    #[arg(long, value_name = "FILE", value_parser = png)]
+    #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(png))]
     out: Option<PathBuf>,
 
     /// In a PNG file: each pixel becomes a square of so many
@@ -67,8 +68,7 @@ const SHEET_COLUMNS: usize = 10;
 const MOST_SIDE: usize = 32_768;
 
 /// A name for a PNG file.
-fn png(typed: &str) -> Result<PathBuf, &'static str> {
-    let path = PathBuf::from(typed);
+fn png(path: PathBuf) -> Result<PathBuf, &'static str> {
     match path.extension() {
         Some(kind) if kind.eq_ignore_ascii_case("png") => Ok(path),
         _ => Err("expected the name of a PNG file, ending in .png"),

@@ -36,26 +36,33 @@ fn one_line(message: &str) -> String {
     }
 }
 
-/// The words of Rust's parsers of numbers, in those of the user.
+/// The words of Rust's parsers of numbers, at the end of a line, in those of the user.
 fn plain(line: &str) -> String {
-    let words = [
-        ("invalid digit found in string", "expected a whole number"),
-        ("invalid float literal", "expected a number"),
+    const WORDS: [(&str, &str); 6] = [
         (
-            "number too large to fit in target type",
-            "the number is too large",
+            "invalid digit found in string",
+            "expected a whole number, 0 or more",
         ),
         (
             "cannot parse integer from empty string",
             "expected a whole number",
         ),
+        (
+            "number too large to fit in target type",
+            "the number is too large",
+        ),
+        (
+            "number too small to fit in target type",
+            "the number is too small",
+        ),
+        ("invalid float literal", "expected a number"),
         ("cannot parse float from empty string", "expected a number"),
     ];
-    let mut line = line.to_owned();
-    for (theirs, ours) in words {
-        line = line.replace(theirs, ours);
-    }
-    line
+    let ours = WORDS.iter().find_map(|(theirs, ours)| {
+        let before = line.strip_suffix(theirs)?;
+        before.ends_with(": ").then(|| format!("{before}{ours}"))
+    });
+    ours.unwrap_or_else(|| line.to_owned())
 }
 
 #[cfg(test)]
@@ -64,12 +71,21 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_told_plainly() {
-        let told = |text: &str| plain(&text.parse::<u64>().unwrap_err().to_string());
-        assert_eq!(told("abc"), "expected a whole number");
-        assert_eq!(told(""), "expected a whole number");
-        assert_eq!(told("99999999999999999999"), "the number is too large");
-        let told = |text: &str| plain(&text.parse::<f64>().unwrap_err().to_string());
-        assert_eq!([told("x"), told("")], ["expected a number"; 2]);
+        let line = |error: &dyn std::fmt::Display| plain(&format!("invalid value: {error}"));
+        let whole = |text: &str| line(&text.parse::<u8>().unwrap_err());
+        assert_eq!(
+            whole("-1"),
+            "invalid value: expected a whole number, 0 or more"
+        );
+        assert_eq!(whole(""), "invalid value: expected a whole number");
+        assert_eq!(whole("256"), "invalid value: the number is too large");
+        let float = |text: &str| line(&text.parse::<f64>().unwrap_err());
+        assert_eq!(
+            [float("x"), float("")],
+            ["invalid value: expected a number"; 2]
+        );
+        let small = line(&"-129".parse::<i8>().unwrap_err());
+        assert_eq!(small, "invalid value: the number is too small");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! How well each class is told from the others.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt::{self, Display, Formatter};
 use std::time::Instant;
 
+use console::{Alignment, measure_text_width, pad_str};
 use serde::{Deserialize, Serialize};
 
 use super::feed::Feed;
@@ -244,12 +246,17 @@ impl Classification {
     }
 }
 
+/// Text with blanks up to a width, which is not the number of characters in every script.
+fn padded(text: &str, width: usize) -> Cow<'_, str> {
+    pad_str(text, width, Alignment::Left, None)
+}
+
 /// Tables for people.
 impl Display for Classification {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { k, worst, .. } = self;
         let names: Vec<String> = (0..self.classes.len()).map(|c| self.class(c)).collect();
-        let longest = names.iter().map(|name| name.chars().count()).max();
+        let longest = names.iter().map(|name| measure_text_width(name)).max();
         let first = "label ".len() + longest.unwrap_or_default();
         let first = first.max("taken as".len());
         writeln!(f, "top-{k} accuracy  {:.4}\n", self.top_k_accuracy)?;
@@ -259,7 +266,7 @@ impl Display for Classification {
             "class"
         )?;
         for (name, scores) in names.iter().zip(&self.classes) {
-            writeln!(f, "{name:<first$} {scores}")?;
+            writeln!(f, "{} {scores}", padded(name, first))?;
         }
         writeln!(f, "{:<first$} {}\n", "mean", self.macro_average)?;
         let digits = self.scores.images.to_string().len().max(4);
@@ -269,7 +276,7 @@ impl Display for Classification {
         }
         let names = names.iter().map(|name| format!("label {name}"));
         for (name, row) in names.zip(&self.confusion) {
-            write!(f, "\n{name:<first$}")?;
+            write!(f, "\n{}", padded(&name, first))?;
             for count in row {
                 write!(f, " {count:>digits$}")?;
             }

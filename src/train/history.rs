@@ -35,12 +35,12 @@ pub struct Position {
 impl Position {
     /// Steps before this one, from the first epoch on.
     pub fn steps_before(&self) -> usize {
-        (self.epoch - 1) * self.steps + self.step
+        (self.epoch - 1).saturating_mul(self.steps) + self.step
     }
 
     /// Steps from the first epoch to the last.
     pub fn all_steps(&self) -> usize {
-        self.epochs * self.steps
+        self.epochs.saturating_mul(self.steps)
     }
 }
 

@@ -49,7 +49,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let resumed = self.resumed.take();
         let last = self.last_epoch(resumed.as_ref()).saturating_mul(steps);
         let under_way = resumed.as_ref().and_then(|snapshot| snapshot.under_way);
-        let done = self.epochs_done * steps + under_way.unwrap_or_default().steps;
+        let done = self.epochs_done.saturating_mul(steps) + under_way.unwrap_or_default().steps;
         self.resumed = resumed;
         let total = last.saturating_sub(done);
         let first = done as u64;

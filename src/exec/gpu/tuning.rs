@@ -76,7 +76,7 @@ impl Tuning {
     /// Its name among [`Tuning::VARIANTS`].
     pub fn name(&self) -> &'static str {
         let named = Self::VARIANTS.iter().find(|(_, tuning)| tuning == self);
-        named.map_or("of one's own", |(name, _)| *name)
+        named.map_or("custom", |(name, _)| *name)
     }
 
     /// The choice for an adapter.
