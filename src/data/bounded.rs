@@ -8,6 +8,16 @@ use std::path::Path;
 /// what counts sizes otherwise.
 pub const MOST_UNPACKED: u64 = 1100;
 
+/// What a packed file may become, however small it is.
+const MOST_FROM_LITTLE: u64 = 2 << 30;
+
+/// The most bytes that a packed file of so many may become: what deflate can make of it, up to 2 GiB or
+/// twice the file.
+pub fn most_unpacked(packed: u64) -> u64 {
+    let allowed = packed.saturating_mul(2).max(MOST_FROM_LITTLE);
+    packed.saturating_mul(MOST_UNPACKED).min(allowed)
+}
+
 /// The longest text that is read, of a model or of settings: parsed it is many times as large.
 pub const MOST_TEXT: u64 = 1 << 20;
 
@@ -38,4 +48,16 @@ fn read_into(mut bytes: Vec<u8>, reader: impl Read, limit: u64) -> io::Result<Op
         .take(limit.saturating_add(1))
         .read_to_end(&mut bytes)?;
     Ok((read as u64 <= limit).then_some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_packed_file_becomes_at_most_two_gib_or_twice_its_size() {
+        let most = super::most_unpacked;
+        assert_eq!([most(0), most(10)], [0, 11_000]);
+        assert_eq!([most(4 << 20), most(1 << 30)], [2 << 30; 2]);
+        assert_eq!(most(3 << 30), 6 << 30);
+        assert_eq!(most(u64::MAX), u64::MAX);
+    }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::bounded::{MOST_UNPACKED, read_promised};
+use super::bounded::{most_unpacked, read_promised};
 use super::{DataError, Dataset, Splits, idx};
 
 /// The longest header.
@@ -89,10 +89,10 @@ fn unpack(path: &Path, packed: &[u8]) -> Result<Vec<u8>, DataError> {
         Err(idx::IdxError::Length { expected, .. }) => expected,
         Err(source) => return Err(bad(path, source)),
     } as u64;
-    if promised > (packed.len() as u64).saturating_mul(MOST_UNPACKED) {
+    if promised > most_unpacked(packed.len() as u64) {
         let problem = format!(
-            "its header promises {promised} elements, more than its {} packed bytes can hold; get \
-             it again",
+            "its header promises {promised} elements, more than its {} packed bytes can hold, or more than \
+             2 GiB: unpack it, or get it again",
             packed.len()
         );
         return Err(DataError::contents(path, problem));

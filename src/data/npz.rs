@@ -11,7 +11,7 @@ use std::path::Path;
 use npyz::{DType, NpyHeader, Order, TypeChar};
 use zip::ZipArchive;
 
-use super::bounded::{MOST_UNPACKED, read_promised};
+use super::bounded::{most_unpacked, read_promised};
 use super::{DataError, Dataset, Splits};
 
 /// The longest header: NumPy reads no longer one either.
@@ -45,7 +45,7 @@ pub fn from_reader(path: &Path, mut file: impl Read + Seek) -> Result<Splits, Da
     let zip = ZipArchive::new(file).map_err(|error| {
         DataError::contents(path, format!("not a good .npz file: {error}; get it again"))
     })?;
-    let left = length.saturating_mul(MOST_UNPACKED);
+    let left = most_unpacked(length);
     let mut archive = Archive { zip, left };
     let mut train = read(path, &mut archive, "x_train", "y_train")?;
     let mut test = read(path, &mut archive, "x_test", "y_test")?;
@@ -167,7 +167,10 @@ fn array(
         })?;
     let size = entry.size();
     let Some(left) = archive.left.checked_sub(size) else {
-        let what = format!("{size} bytes are promised, more than the file can hold; get it again");
+        let what = format!(
+            "{size} bytes are promised, more than the file can hold, or more than 2 GiB packed: save the \
+             arrays with numpy.savez, or get the file again"
+        );
         return Err(problem(&what));
     };
     archive.left = left;
