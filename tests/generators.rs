@@ -78,6 +78,25 @@ fn a_dry_or_short_generator_says_how_many_batches_there_were() {
 }
 
 #[test]
+fn what_a_dry_generator_left_under_way_is_not_counted_later() {
+    let layout = Layout::new(&small()).unwrap();
+    let options = Options::default().batch_size(2);
+    let mut trainer = Trainer::with_executor(small(), common::gpu(layout), options).unwrap();
+    let mut evaluate = |steps| {
+        // More than a chunk, the first of which is under way when the second is missing.
+        let generator = FromIter::new(SHAPE, batches(40));
+        trainer.evaluate_generator(&generator, Some(steps))
+    };
+    let whole = evaluate(40).unwrap();
+    evaluate(60).unwrap_err();
+    let again = evaluate(40).unwrap();
+    assert_eq!(
+        (again.images, again.correct, again.loss),
+        (whole.images, whole.correct, whole.loss)
+    );
+}
+
+#[test]
 fn batches_that_make_no_sense_are_told_with_their_number() {
     let with_last = |last: Batch| {
         let all = batches(5).chain(std::iter::once(last));

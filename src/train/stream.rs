@@ -80,7 +80,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let chunks = self.chunks(generator, batch)?;
         let threads = self.generator_threads.unwrap_or_else(default_threads);
         let mut mean = Mean::default();
-        with_prefetch(generator, 0..total as u64, threads, |prefetch| {
+        let evaluated = with_prefetch(generator, 0..total as u64, threads, |prefetch| {
             let mut feed = Streamed::new(generator, prefetch, chunks, (total, total), sizes);
             for i in 0..total {
                 let Rows { data, offset, rows } = feed.next_rows(&mut *self.executor)?;
@@ -98,7 +98,12 @@ impl<E: Executor + ?Sized> Trainer<E> {
                 }
             }
             Ok::<(), Error>(())
-        })?;
+        });
+        if evaluated.is_err() {
+            // Or what was under way would be counted next time.
+            let _ = self.executor.completed(true);
+        }
+        evaluated?;
         Ok(Evaluation {
             loss: mean.loss(),
             accuracy: mean.accuracy(),
