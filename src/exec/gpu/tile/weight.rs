@@ -6,9 +6,10 @@ use std::fmt::Write as _;
 use super::super::kernel::Call;
 use super::super::texels::Texel;
 use super::super::tuning::{Fetch, Tuning};
+use super::choice::{LOAD, LONGEST, MOST_PIXELS, MULTIPLY_ADD};
 use super::{
-    Channel, Correlation, Footprint, LOAD, LONGEST, MOST_PIXELS, MULTIPLY_ADD, Tile, block,
-    broadcast, cell_width, covered, head, load_pixels, workgroup,
+    Channel, Correlation, Footprint, Tile, block, broadcast, cell_width, covered, head,
+    load_pixels, workgroup,
 };
 use crate::shape::Window;
 
