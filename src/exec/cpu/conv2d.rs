@@ -45,7 +45,7 @@ impl Frame {
 const BAND: usize = 256 * 1024;
 
 /// Some output rows of some samples, which a product goes through before the next ones.
-struct Band {
+pub(super) struct Band {
     /// Samples, and output rows of each.
     samples: Range<usize>,
     rows: Range<usize>,
@@ -54,7 +54,11 @@ struct Band {
 /// All output rows of some samples in bands, in order: one band where a sample is small, or a dense
 /// layer's, else bands of one sample each. A band has the kernel read once more, here `kernel` floats:
 /// a large one costs more than bands save.
-fn bands(shape: &ConvShape, samples: usize, kernel: usize) -> impl Iterator<Item = Band> {
+pub(super) fn bands(
+    shape: &ConvShape,
+    samples: usize,
+    kernel: usize,
+) -> impl Iterator<Item = Band> {
     let (window, frame) = (shape.window, Frame::new(&shape.window));
     let read = window.sh.saturating_mul(frame.w * shape.ic);
     let row = read.saturating_add(window.ow * shape.oc).saturating_mul(4);

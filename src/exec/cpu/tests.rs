@@ -38,8 +38,8 @@ const SIZES: &[Sizes] = &[
 
 /// With enough channels, of these only bands are worked on at a time.
 const LARGE: &[(Sizes, [usize; 2])] = &[
-    (([20, 19], [3, 3], [1, 1], Padding::Valid), [100, 113]),
-    (([20, 19], [3, 2], [2, 1], Padding::Same), [120, 96]),
+    (([31, 30], [3, 3], [1, 1], Padding::Valid), [24, 61]),
+    (([33, 31], [3, 2], [2, 1], Padding::Same), [48, 40]),
 ];
 
 fn window(&(i, k, s, p): &Sizes) -> Window {
@@ -52,9 +52,13 @@ fn windows() -> impl Iterator<Item = Window> {
 
 fn conv_shapes() -> Vec<ConvShape> {
     let channels = [(1, 1), (3, 5), (1, 32), (8, 16), (5, 17), (16, 24), (33, 7)];
-    let large = LARGE
-        .iter()
-        .map(|(sizes, [ic, oc])| ConvShape::new(window(sizes), *ic, *oc));
+    let large = LARGE.iter().map(|(sizes, [ic, oc])| {
+        let shape = ConvShape::new(window(sizes), *ic, *oc);
+        // With room for a packed kernel, whose channels are whole vectors.
+        let kernel = 2 * shape.kernel_len();
+        assert!(conv2d::bands(&shape, 2, kernel).count() > 2, "{shape:?}");
+        shape
+    });
     windows()
         .flat_map(|window| channels.map(|(ic, oc)| ConvShape::new(window, ic, oc)))
         .chain(large)
