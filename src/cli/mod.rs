@@ -11,6 +11,7 @@ mod devices;
 mod evaluate;
 mod exit;
 mod interrupt;
+mod model;
 mod output;
 mod plan;
 mod predict;

@@ -1,27 +1,18 @@
 //! `cnn-gpu plan`.
 
-use cnn_gpu::model::Sequential;
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
 
 use super::exit::Exit;
+use super::model::ModelArgs;
 use super::output;
 
 /// Prints what one step does: its operations, with their arithmetic and memory traffic
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A preset (mnist-cnn, mnist-mlp) or the path of a TOML file
-    #[arg(
-        value_name = "MODEL",
-        default_value = "mnist-cnn",
-        conflicts_with = "named"
-    )]
-    model: String,
-
-    /// The same, as `train` and `bench` take it
-    #[arg(long = "model", value_name = "MODEL", hide = true)]
-    named: Option<String>,
+    #[command(flatten)]
+    model: ModelArgs,
 
     /// Images in a step
     #[arg(
@@ -44,7 +35,7 @@ Examples:
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let model = Sequential::load(args.named.as_ref().unwrap_or(&args.model))?;
+    let model = args.model.load()?;
     let purpose = match args.inference {
         true => Purpose::Inference,
         false => Purpose::Training(Optimizer::default()),

@@ -1,25 +1,15 @@
 //! `cnn-gpu summary`.
 
-use cnn_gpu::model::Sequential;
-
 use super::exit::Exit;
+use super::model::ModelArgs;
 use super::output;
 
 /// Prints a network's layers, output shapes and numbers of parameters
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A preset (mnist-cnn, mnist-mlp) or the path of a TOML file
-    #[arg(
-        value_name = "MODEL",
-        default_value = "mnist-cnn",
-        conflicts_with = "named"
-    )]
-    model: String,
-
-    /// The same, as `train` and `bench` take it
-    #[arg(long = "model", value_name = "MODEL", hide = true)]
-    named: Option<String>,
+    #[command(flatten)]
+    model: ModelArgs,
 
     /// Prints the network as a TOML file instead, to start one of your own from
     #[arg(long)]
@@ -34,7 +24,7 @@ Examples:
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let model = Sequential::load(args.named.as_ref().unwrap_or(&args.model))?;
+    let model = args.model.load()?;
     if args.toml {
         output::print(&model.to_toml())?;
     } else {

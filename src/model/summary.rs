@@ -70,12 +70,13 @@ fn row(widths: [usize; 3], bar: char, [name, shape, params]: [String; 3]) -> Str
 
 /// `364.54 KB`, with Keras's units.
 fn memory_size(bytes: usize) -> String {
-    let (mut size, mut units) = (bytes as f64, ["B", "KB", "MB", "GB"].iter().peekable());
-    while size >= 1024.0 && units.len() > 1 {
+    const UNITS: [&str; 4] = ["B", "KB", "MB", "GB"];
+    let (mut size, mut unit) = (bytes as f64, 0);
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
         size /= 1024.0;
-        units.next();
+        unit += 1;
     }
-    format!("{size:.2} {}", units.next().unwrap_or(&"TB"))
+    format!("{size:.2} {}", UNITS[unit])
 }
 
 /// `93322` -> `93,322`.
