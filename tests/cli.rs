@@ -186,6 +186,20 @@ fn arguments_out_of_range_are_usage_errors() {
         (&["--learning-rate", "1e40"], "'1e40'"),
         (&["--momentum", "-1"], "'-1'"),
         (&["--epochs", "-1"], "'-1'"),
+        (&["--epochs", "abc"], "expected a whole number"),
+        (
+            &["--early-stopping", "1", "--min-delta", "nan"],
+            "0 or more",
+        ),
+        (
+            &["--early-stopping", "1", "--baseline", "inf"],
+            "expected a number",
+        ),
+        (
+            &["--reduce-lr-on-plateau", "1", "--min-lr", "-1"],
+            "0 or more",
+        ),
+        (&["--lr-cooldown", "1"], "--reduce-lr-on-plateau"),
         (&["--batch-size", "-1"], "'-1'"),
         (&["--limit", "-1"], "'-1'"),
         (&["--seed", "-1"], "'-1'"),
@@ -382,6 +396,25 @@ Model: \"mnist-cnn\"
         found.contains(" Total params: 93,322 (364.54 KB)"),
         "{found}"
     );
+    let named = run(folder.path(), &["summary", "--model", "mnist-cnn"]);
+    assert_eq!(text(&named.stdout), found);
+    let both = run(
+        folder.path(),
+        &["summary", "mnist-cnn", "--model", "mnist-mlp"],
+    );
+    only_says(&both, 2, "--model");
+}
+
+#[test]
+fn logs_that_cannot_be_written_are_refused_before_there_is_a_run() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("file"), "").unwrap();
+    let output = quick(
+        folder.path(),
+        &["--tensorboard", "file/logs", "--out", "run"],
+    );
+    only_says(&output, 1, "TensorBoard");
+    assert!(!folder.path().join("run").exists());
 }
 
 #[test]

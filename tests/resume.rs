@@ -70,7 +70,7 @@ fn start(folder: &Path, args: &[&str]) -> Child {
         .env("XDG_CACHE_HOME", folder)
         .env("HOME", folder)
         .args(args)
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
@@ -151,7 +151,14 @@ fn an_interrupted_run_goes_on_to_the_same_bytes() {
     let begin = [
         RUN,
         &averaging,
-        &["--out", "part", "--checkpoint-steps", "5"],
+        &[
+            "--out",
+            "part",
+            "--checkpoint-steps",
+            "5",
+            "--format",
+            "text",
+        ],
     ]
     .concat();
     let mut child = start(folder.path(), &begin);
@@ -160,7 +167,10 @@ fn an_interrupted_run_goes_on_to_the_same_bytes() {
         .args(["-INT", &child.id().to_string()])
         .status();
     assert!(kill.unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let stopped = child.wait_with_output().unwrap();
+    assert_eq!(stopped.status.code(), Some(130));
+    let how = "go on with      cnn-gpu train --resume part\n";
+    assert!(text(&stopped.stdout).contains(how));
     let resume = [
         "train",
         "--resume",

@@ -84,13 +84,13 @@ pub fn accuracy(scores: &Evaluation, dataset: &str) -> String {
     format!("{:.4} ({correct} of {images}{of})", scores.accuracy)
 }
 
-/// How the run in a folder is gone on with, to be pasted into a shell.
-pub fn resume_command(run: &Path) -> String {
+/// A command on the run in a folder, to be pasted into a shell.
+pub fn command(words: &str, run: &Path) -> String {
     let run = run.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/\\:._-+=@%".contains(c);
     match run.chars().all(plain) {
-        true => format!("cnn-gpu train --resume {run}"),
-        false => format!("cnn-gpu train --resume '{}'", run.replace('\'', r"'\''")),
+        true => format!("cnn-gpu {words} {run}"),
+        false => format!("cnn-gpu {words} '{}'", run.replace('\'', r"'\''")),
     }
 }
 
@@ -105,9 +105,9 @@ mod tests {
 
     #[test]
     fn a_command_can_be_pasted() {
-        let command = |path: &str| resume_command(Path::new(path));
-        assert_eq!(command("runs/a-1"), "cnn-gpu train --resume runs/a-1");
-        assert_eq!(command("my run"), "cnn-gpu train --resume 'my run'");
-        assert_eq!(command("it's"), r"cnn-gpu train --resume 'it'\''s'");
+        let evaluate = |path: &str| command("evaluate", Path::new(path));
+        assert_eq!(evaluate("runs/a-1"), "cnn-gpu evaluate runs/a-1");
+        assert_eq!(evaluate("my run"), "cnn-gpu evaluate 'my run'");
+        assert_eq!(evaluate("it's"), r"cnn-gpu evaluate 'it'\''s'");
     }
 }

@@ -259,7 +259,8 @@ impl DataError {
             places += &format!("; {last}{others}");
         }
         format!(
-            "it was found nowhere, tried {places}; put its four files into {folder}, or name their folder with --data-dir"
+            "it was found nowhere, tried {places}; put its four files into {folder}, or name their \
+             folder with --data-dir"
         )
     }
 

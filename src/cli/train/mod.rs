@@ -27,7 +27,7 @@ use super::data::{self, described};
 use super::device::{announce, compare_with_cpu};
 use super::exit::Exit;
 use super::interrupt::Handler;
-use super::output::{self, Format, Results, count, resume_command, say};
+use super::output::{self, Format, Results, command, count, say};
 use args::Settings;
 use report::Report;
 
@@ -40,6 +40,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     };
     if resumes.is_none() {
         RunFolder::check_free(&settings.out)?;
+        // Else the run would have a folder, which goes on to the same error for ever.
         if let Some(logs) = &settings.callbacks.tensorboard {
             disk::make_folder(logs).map_err(|e| {
                 Error::file(logs, format!("cannot make the folder for TensorBoard: {e}"))
@@ -82,10 +83,12 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let fitted = handler.while_training(|| fit(&settings, &mut trainer, &splits, &folder));
     let history = fitted.map_err(|error| explain(error, &settings, &folder))?;
     let interrupted = history.ending == Ending::Interrupted || handler.interrupt.is_raised();
-    handler.set_last_words(format!(
-        "training is done, and its weights are in {0}; `cnn-gpu evaluate {0}` tests them",
-        folder.path().display()
-    ));
+    if !interrupted {
+        handler.set_last_words(format!(
+            "training is done, and its weights are saved; `{}` tests them",
+            command("evaluate", folder.path())
+        ));
+    }
     conclude(
         &settings,
         &mut trainer,
@@ -333,7 +336,10 @@ fn explain(error: Error, settings: &Settings, folder: &RunFolder) -> anyhow::Err
         false => " in its first epoch".into(),
     };
     let how = match folder.config_path().exists() && may_pass(&error) {
-        true => format!("; `{}` goes on with it", resume_command(folder.path())),
+        true => format!(
+            "; `{}` goes on with it",
+            command("train --resume", folder.path())
+        ),
         false => String::new(),
     };
     anyhow::Error::new(error).context(format!("training stopped{left}{how}"))

@@ -7,7 +7,7 @@ use cnn_gpu::train::callbacks::short_time as time;
 use cnn_gpu::train::{Ending, Evaluation, History, Trainer};
 use serde::Serialize;
 
-use crate::cli::output::{accuracy, count, resume_command};
+use crate::cli::output::{accuracy, command, count};
 
 /// The last words of `train`; also kept in the run folder, as `result.json`.
 #[derive(Debug, Serialize)]
@@ -102,7 +102,7 @@ impl Report {
             (
                 "go on with",
                 self.interrupted
-                    .then(|| resume_command(Path::new(&self.run))),
+                    .then(|| command("train --resume", Path::new(&self.run))),
             ),
             ("stopped", self.stop_reason.clone()),
             ("restored", self.restored()),

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use cnn_gpu::model::Sequential;
+use cnn_gpu::run::RunFolder;
 use cnn_gpu::run::checkpoint::{Checkpoint, Subject};
-use cnn_gpu::run::{InitialWeights, RunFolder};
 use cnn_gpu::train::Options;
 use cnn_gpu::{Error, Result};
 
@@ -74,8 +74,8 @@ pub fn settings(
             false => given.device.clone().or(&config.device)?,
         },
     };
-    let hash = |weights: &Option<InitialWeights>| weights.as_ref().map(|w| w.hash.clone());
-    if given.weights.is_some() && hash(&given.weights) != hash(&settings.weights) {
+    let hash = |settings: &Settings| settings.weights.as_ref().map(|w| w.hash.clone());
+    if given.weights.is_some() && hash(&given) != hash(&settings) {
         return Err(changed("--weights"));
     }
     refuse_changes(&settings, &given, &compiled, &typed)?;
