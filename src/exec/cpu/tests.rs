@@ -105,14 +105,24 @@ fn assert_close(found: &[f32], expected: &[f64], terms: usize, what: &dyn std::f
     }
 }
 
-fn architectures() -> [pulp::Arch; 2] {
-    [pulp::Arch::new(), pulp::Arch::Scalar]
+/// The instruction sets that this processor has and the program makes use of, plainest first.
+fn architectures() -> Vec<pulp::Arch> {
+    let mut all = vec![pulp::Arch::Scalar];
+    #[cfg(target_arch = "x86_64")]
+    {
+        use pulp::x86::{V3, V4};
+        all.extend(V3::try_new().map(pulp::Arch::V3));
+        all.extend(V4::try_new().map(pulp::Arch::V4));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    all.push(pulp::Arch::new());
+    all
 }
 
 #[test]
 fn convolutions_agree_with_plain_loops() {
     for shape in conv_shapes() {
-        for (arch, samples) in architectures().into_iter().zip([3, 1]) {
+        for (arch, samples) in architectures().into_iter().zip([1, 3, 2]) {
             let window = &shape.window;
             let x = &random(samples * window.ih * window.iw * shape.ic, 1);
             let w = &random(window.taps() * shape.ic * shape.oc, 2);
@@ -263,7 +273,7 @@ fn loss_counts_valid_rows_and_is_exact_for_large_logits() {
 
 /// A network with every kind of split: kernels small and large, channels that fill no vector,
 /// padding, strides, a batch that no group size divides, and a short last batch.
-fn trained_hash(threads: usize) -> String {
+fn trained_hash(cpu: Cpu) -> String {
     let model = Sequential::new([12, 12, 3])
         .add(
             Conv2D::new(20, 3)
@@ -286,7 +296,7 @@ fn trained_hash(threads: usize) -> String {
     let images = (0..60 * size as u32).map(|i| key.bits(i) as u8).collect();
     let labels = (0..60).map(|i| i % 10).collect();
     let data = Dataset::new("random", "built in", [12, 12, 3], 10, images, labels).unwrap();
-    let mut executor = CpuExecutor::new(Cpu::with_threads(threads).unwrap(), Arc::clone(&layout));
+    let mut executor = CpuExecutor::new(cpu, Arc::clone(&layout));
     let program = executor.compile(&plan).unwrap();
     let data = executor.load(&data).unwrap();
     let mut state = State::new(layout, 1);
@@ -309,9 +319,22 @@ fn trained_hash(threads: usize) -> String {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bytes() {
-    let expected = trained_hash(1);
+    let on = |threads| trained_hash(Cpu::with_threads(threads).unwrap());
+    let expected = on(1);
     for threads in [2, 3, 5] {
-        assert_eq!(trained_hash(threads), expected, "{threads} threads");
+        assert_eq!(on(threads), expected, "{threads} threads");
+    }
+}
+
+/// Whatever multiplies and adds with one rounding: only plain scalars do not.
+#[test]
+fn vectors_of_any_length_give_the_same_bytes() {
+    let expected = trained_hash(Cpu::new());
+    for arch in architectures() {
+        if !matches!(arch, pulp::Arch::Scalar) {
+            let hash = trained_hash(Cpu { arch, ..Cpu::new() });
+            assert_eq!(hash, expected, "vectors of {}", tile::lanes(arch));
+        }
     }
 }
 
