@@ -2,8 +2,9 @@
 //!
 //! All three products go through [`tile`](super::tile) and read the images where they lie:
 //! - forward: rows are output cells, columns output channels, terms the window's cells;
-//! - by the input: for each kernel cell, rows are output cells, columns input channels, terms output
-//!   channels; each sum is added to the input cell under that kernel cell;
+//! - by the input: rows are input cells, columns input channels, terms the output cells whose windows
+//!   reach the input cell, with all their channels. Cells that the same kernel cells reach are one
+//!   product: the inner ones, and each edge and corner;
 //! - by the weights: rows are `(ky, kx, ic)`, columns output channels, terms output cells.
 
 use std::ops::Range;
@@ -12,7 +13,7 @@ use pulp::Arch;
 
 use super::activation;
 use super::scratch;
-use super::tile::{Add, Bias, Columns, Product, Row, Walk, lanes};
+use super::tile::{Add, Bias, Columns, Product, Row, Set, Walk, lanes};
 use crate::model::Activation;
 use crate::plan::ConvShape;
 use crate::shape::Window;
@@ -122,59 +123,70 @@ pub(super) fn framed<'a>(shape: &ConvShape, x: &'a [f32], copy: &'a mut [f32]) -
     copy
 }
 
-/// Walks over the windows' corners in a frame; `c` goes over the output cells.
+/// Walks over the cells of a grid in each sample; how far each step moves in the operands is given.
 #[derive(Clone)]
-struct Corners {
-    /// Output columns and rows.
+struct Grid {
+    /// Columns and rows.
     size: [usize; 2],
-    /// From one output column, row and sample to the next, in `a`.
-    steps: [usize; 3],
-    oc: usize,
+    /// From one column, row and sample to the next, in `a`.
+    a: [usize; 3],
+    /// The same in `c`.
+    c: [usize; 3],
     x: usize,
     y: usize,
+    /// Where the cell is, and where its row of the grid and its sample began.
+    now: Row,
     row: Row,
-    row_start: usize,
-    sample_start: usize,
+    sample: Row,
 }
 
-impl Corners {
-    fn new(shape: &ConvShape) -> Self {
-        let (window, frame) = (&shape.window, Frame::new(&shape.window));
+impl Grid {
+    fn new(start: Row, size: [usize; 2], a: [usize; 3], c: [usize; 3]) -> Self {
         Self {
-            size: [window.ow, window.oh],
-            steps: [window.sw, window.sh * frame.w, frame.h * frame.w].map(|s| s * shape.ic),
-            oc: shape.oc,
+            size,
+            a,
+            c,
             x: 0,
             y: 0,
-            row: Row { a: 0, c: Some(0) },
-            row_start: 0,
-            sample_start: 0,
+            now: start,
+            row: start,
+            sample: start,
         }
     }
 }
 
-impl Iterator for Corners {
+impl Iterator for Grid {
     type Item = Row;
 
     #[inline(always)]
     fn next(&mut self) -> Option<Row> {
-        let row = self.row;
-        self.row.c = row.c.map(|c| c + self.oc);
-        self.row.a += self.steps[0];
+        let row = self.now;
+        self.now.step(self.a[0], self.c[0]);
         self.x += 1;
         if self.x == self.size[0] {
             self.x = 0;
-            self.row_start += self.steps[1];
+            self.row.step(self.a[1], self.c[1]);
             self.y += 1;
             if self.y == self.size[1] {
                 self.y = 0;
-                self.sample_start += self.steps[2];
-                self.row_start = self.sample_start;
+                self.sample.step(self.a[2], self.c[2]);
+                self.row = self.sample;
             }
-            self.row.a = self.row_start;
+            self.now = self.row;
         }
         Some(row)
     }
+}
+
+/// The windows' corners in a frame, and the output cells that they belong to.
+fn corners(shape: &ConvShape) -> Grid {
+    let (window, frame) = (&shape.window, Frame::new(&shape.window));
+    Grid::new(
+        Row::default(),
+        [window.ow, window.oh],
+        [window.sw, window.sh * frame.w, frame.h * frame.w].map(|s| s * shape.ic),
+        [1, window.ow, window.oh * window.ow].map(|s| s * shape.oc),
+    )
 }
 
 /// Packs the kernel for [`forward`]: for each pair of vectors of output channels the terms one
@@ -238,7 +250,7 @@ pub(super) fn forward(
                     a: [0, Frame::new(window).w * shape.ic, 1],
                     b: [0, line * width, width],
                 },
-                rows: Corners::new(shape),
+                rows: corners(shape),
                 finish: Bias {
                     bias,
                     relu: activation == Activation::Relu,
@@ -251,15 +263,14 @@ pub(super) fn forward(
     }
 }
 
-/// Packs the kernel for [`backward_input`]: for each kernel cell and pair of vectors of input
-/// channels the output channels one after the other, padded with zeros.
+/// Packs the kernel for [`backward_input`]: for each pair of vectors of input channels the kernel cells
+/// from the last to the first, of each the output channels one after the other, padded with zeros.
 pub(super) fn pack_backward(arch: Arch, shape: &ConvShape, w: &[f32], packed: &mut Vec<f32>) {
     let width = 2 * lanes(arch);
-    let (ic, oc) = (shape.ic, shape.oc);
-    let panels = ic.div_ceil(width);
-    let packed = scratch::resize(packed, shape.window.taps() * panels * oc * width);
+    let (ic, oc, taps) = (shape.ic, shape.oc, shape.window.taps());
+    let packed = scratch::resize(packed, taps * ic.div_ceil(width) * oc * width);
     for (i, packed) in packed.chunks_exact_mut(oc * width).enumerate() {
-        let (tap, first) = (i / panels, i % panels * width);
+        let (first, tap) = (i / taps * width, taps - 1 - i % taps);
         let count = width.min(ic - first);
         let w = &w[(tap * ic + first) * oc..][..count * oc];
         for (o, packed) in packed.chunks_exact_mut(width).enumerate() {
@@ -270,40 +281,51 @@ pub(super) fn pack_backward(arch: Arch, shape: &ConvShape, w: &[f32], packed: &m
     }
 }
 
-/// Walks over the output cells; `c` is the input cell under one kernel cell.
-#[derive(Clone)]
-struct UnderTap<'a> {
-    shape: &'a ConvShape,
-    ky: usize,
-    kx: usize,
-    n: usize,
-    y: usize,
-    x: usize,
-    a: usize,
+/// Input rows, one stride apart, that are reached by the same rows of the kernel; or columns.
+struct Reached {
+    /// The first of them, and how many there are.
+    first: usize,
+    count: usize,
+    /// The first output row whose window reaches the first of them; the next one's is one further.
+    output: usize,
+    /// The kernel row by which it does, counted from the last one.
+    tap: usize,
+    /// Kernel rows, and so output rows, one stride apart.
+    taps: usize,
 }
 
-impl Iterator for UnderTap<'_> {
-    type Item = Row;
-
-    #[inline(always)]
-    fn next(&mut self) -> Option<Row> {
-        let window = &self.shape.window;
-        let (iy, ix) = (window.row(self.y, self.ky), window.column(self.x, self.kx));
-        let cell = iy
-            .zip(ix)
-            .map(|(iy, ix)| ((self.n * window.ih + iy) * window.iw + ix) * self.shape.ic);
-        let row = Row { a: self.a, c: cell };
-        self.a += self.shape.oc;
-        self.x += 1;
-        if self.x == window.ow {
-            self.x = 0;
-            self.y += 1;
-            if self.y == window.oh {
-                self.y = 0;
-                self.n += 1;
+impl Reached {
+    /// All of `size` rows that any window reaches.
+    fn all(size: usize, pad: usize, outputs: usize, kernel: usize, stride: usize) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        let in_turn = (0..stride.min(size)).flat_map(|phase| (phase..size).step_by(stride));
+        for row in in_turn {
+            let place = row + pad;
+            // Window `o` reaches from `o * stride` over `kernel` rows.
+            let output = (place + 1).saturating_sub(kernel).div_ceil(stride);
+            let end = outputs.min(place / stride + 1);
+            if output >= end {
+                continue;
+            }
+            let tap = kernel - 1 - (place - output * stride);
+            let taps = end - output;
+            match all.last_mut() {
+                Some(last)
+                    if (last.tap, last.taps) == (tap, taps)
+                        && last.first + last.count * stride == row =>
+                {
+                    last.count += 1;
+                }
+                _ => all.push(Self {
+                    first: row,
+                    count: 1,
+                    output,
+                    tap,
+                    taps,
+                }),
             }
         }
-        Some(row)
+        all
     }
 }
 
@@ -315,38 +337,44 @@ pub(super) fn backward_input(
     packed: &[f32],
     dx: &mut [f32],
 ) {
-    let window = &shape.window;
-    let width = 2 * lanes(arch);
-    let tap_len = shape.ic.div_ceil(width) * shape.oc * width;
-    let samples = dy.len() / shape.oc / (window.oh * window.ow);
-    dx.fill(0.0);
-    for band in bands(shape, samples, packed.len()) {
-        let cells = band.cells(window);
-        for (tap, kernel) in packed.chunks_exact(tap_len).enumerate() {
+    let w = &shape.window;
+    let (ic, oc) = (shape.ic, shape.oc);
+    let samples = dy.len() / oc / (w.oh * w.ow);
+    let rows = Reached::all(w.ih, w.pad_top, w.oh, w.kh, w.sh);
+    let columns = Reached::all(w.iw, w.pad_left, w.ow, w.kw, w.sw);
+    let count = |reached: &[Reached]| reached.iter().map(|r| r.count).sum::<usize>();
+    if count(&rows) < w.ih || count(&columns) < w.iw {
+        dx.fill(0.0);
+    }
+    // One kernel cell in `packed`.
+    let tap = 2 * lanes(arch) * oc;
+    for y in &rows {
+        for x in &columns {
+            let start = Row {
+                a: (y.output * w.ow + x.output) * oc,
+                c: (y.first * w.iw + x.first) * ic,
+            };
             arch.dispatch(Product {
-                a: &dy[cells.start * shape.oc..cells.end * shape.oc],
+                a: dy,
                 b: Columns {
-                    data: kernel,
-                    panel: shape.oc * width,
-                    count: shape.ic,
+                    data: &packed[(y.tap * w.kw + x.tap) * tap..],
+                    panel: w.taps() * tap,
+                    count: ic,
                 },
                 c: &mut *dx,
                 walk: Walk {
-                    counts: [1, 1, shape.oc],
-                    a: [0, 0, 1],
-                    b: [0, 0, width],
+                    counts: [y.taps, x.taps, oc],
+                    a: [w.ow * oc, oc, 1],
+                    b: [w.sh * w.kw * tap, w.sw * tap, 2 * lanes(arch)],
                 },
-                rows: UnderTap {
-                    shape,
-                    ky: tap / window.kw,
-                    kx: tap % window.kw,
-                    n: band.samples.start,
-                    y: band.rows.start,
-                    x: 0,
-                    a: 0,
-                },
-                count: cells.len(),
-                finish: Add,
+                rows: Grid::new(
+                    start,
+                    [x.count, y.count],
+                    [1, w.ow, w.oh * w.ow].map(|s| s * oc),
+                    [w.sw, w.sh * w.iw, w.ih * w.iw].map(|s| s * ic),
+                ),
+                count: samples * y.count * x.count,
+                finish: Set,
             });
         }
     }
@@ -402,7 +430,7 @@ impl KernelRows {
             place: first % line,
             row: Row {
                 a: first / line * frame_line + first % line,
-                c: Some(0),
+                c: 0,
             },
         }
     }
@@ -415,7 +443,7 @@ impl Iterator for KernelRows {
     fn next(&mut self) -> Option<Row> {
         let row = self.row;
         self.row.a += 1;
-        self.row.c = row.c.map(|c| c + self.oc);
+        self.row.c += self.oc;
         self.place += 1;
         if self.place == self.line {
             self.place = 0;

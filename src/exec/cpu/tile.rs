@@ -1,5 +1,5 @@
-//! The one inner loop that all products share: a tile of at most 6 rows by two vectors of columns,
-//! kept in registers while it walks through its operands.
+//! The one inner loop that all products share: a tile of at most 6 rows by two vectors of columns (12
+//! rows where the processor has 32 registers), kept in registers while it walks through its operands.
 //!
 //! `c[r, j] = Σ_{s, i, k} a[row(r) + s * a0 + i * a1 + k * a2] * b[column + s * b0 + i * b1 + k * b2 + j]`
 //!
@@ -15,8 +15,11 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Rows of the largest tile: 6 rows of two vectors and their operands fill 16 registers.
-const ROWS: usize = 6;
+/// Rows of the largest tile: with two vectors of columns and what they are made from, 6 rows fill 16
+/// registers and 12 fill 28 of 32.
+const fn most_rows<S: Simd>() -> usize {
+    if S::REGISTER_COUNT >= 32 { 12 } else { 6 }
+}
 
 /// The three loops over the terms of a sum, outermost first, and how far each moves in the operands.
 #[derive(Clone, Copy, Debug)]
@@ -44,11 +47,19 @@ pub(super) struct Columns<'a> {
     pub count: usize,
 }
 
-/// Where a row of the result reads and, unless it lies outside, where it goes.
+/// Where a row of the result reads, and where it goes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Row {
     pub a: usize,
-    pub c: Option<usize>,
+    pub c: usize,
+}
+
+impl Row {
+    #[inline(always)]
+    pub fn step(&mut self, a: usize, c: usize) {
+        self.a += a;
+        self.c += c;
+    }
 }
 
 /// What happens to a finished sum.
@@ -73,6 +84,22 @@ impl Finish for Add {
     #[inline(always)]
     fn finish<S: Simd>(self, simd: S, sum: S::f32s, old: S::f32s) -> S::f32s {
         simd.add_f32s(old, sum)
+    }
+}
+
+/// The sum itself.
+#[derive(Clone, Copy)]
+pub(super) struct Set;
+
+impl Finish for Set {
+    #[inline(always)]
+    fn start<S: Simd>(self, simd: S, _column: usize) -> S::f32s {
+        simd.splat_f32s(0.0)
+    }
+
+    #[inline(always)]
+    fn finish<S: Simd>(self, _simd: S, sum: S::f32s, _old: S::f32s) -> S::f32s {
+        sum
     }
 }
 
@@ -152,15 +179,19 @@ impl<R: Iterator<Item = Row> + Clone, F: Finish> Product<'_, R, F> {
         let mut left = self.count;
         while left > 0 {
             // The rows are dealt out evenly: of 9 rows 5 and 4, not 6 and 3.
-            let m = left.div_ceil(left.div_ceil(ROWS));
-            match m {
-                1 => self.tile::<S, 1, V>(simd, first, &mut rows),
-                2 => self.tile::<S, 2, V>(simd, first, &mut rows),
-                3 => self.tile::<S, 3, V>(simd, first, &mut rows),
-                4 => self.tile::<S, 4, V>(simd, first, &mut rows),
-                5 => self.tile::<S, 5, V>(simd, first, &mut rows),
-                _ => self.tile::<S, ROWS, V>(simd, first, &mut rows),
+            let m = left.div_ceil(left.div_ceil(most_rows::<S>()));
+            macro_rules! tile_of {
+                ($($rows:literal)*) => {
+                    match m {
+                        // The second condition leaves out what no tile on this processor has.
+                        $($rows if $rows <= most_rows::<S>() => {
+                            self.tile::<S, $rows, V>(simd, first, &mut rows);
+                        })*
+                        _ => unreachable!("{m} rows"),
+                    }
+                };
             }
+            tile_of!(1 2 3 4 5 6 7 8 9 10 11 12);
             left -= m;
         }
     }
@@ -177,11 +208,10 @@ impl<R: Iterator<Item = Row> + Clone, F: Finish> Product<'_, R, F> {
         let start = std::array::from_fn(|v| self.finish.start(simd, first + v * S::F32_LANES));
         let sums = accumulate::<S, M, V>(simd, self.a, rows.map(|r| r.a), b, &self.walk, start);
         for (row, sums) in rows.iter().zip(sums) {
-            let Some(c) = row.c else { continue };
             for (v, sum) in sums.into_iter().enumerate() {
                 let column = first + v * S::F32_LANES;
                 let count = (self.b.count - column).min(S::F32_LANES);
-                let c = &mut self.c[c + column..][..count];
+                let c = &mut self.c[row.c + column..][..count];
                 if count == S::F32_LANES {
                     let c: &mut S::f32s = &mut S::as_mut_simd_f32s(c).0[0];
                     *c = self.finish.finish(simd, sum, *c);
