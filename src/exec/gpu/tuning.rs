@@ -44,7 +44,7 @@ impl Tuning {
     /// For software adapters with subgroups of 8 lanes (lavapipe).
     pub const SOFTWARE_SUBGROUP: Self = Self {
         fetch: Fetch::Subgroup,
-        accumulators: 64,
+        accumulators: 176,
         weight_accumulators: 72,
         ..Self::SOFTWARE
     };

@@ -62,21 +62,25 @@ pub(super) fn covered(window: &Window, ph: usize, pw: usize) -> (usize, usize) {
     )
 }
 
-/// Cycles that a software adapter spends on a load from a texture, on handing a value round, on the
-/// arithmetic of one Cell, and on keeping a Cell from one turn of a loop to the next: fitted to
-/// lavapipe's times for eight shapes of one kernel. On hardware the same ratios stand for the
-/// pressure on its caches.
-pub(super) const LOAD: usize = 95;
-pub(super) const BROADCAST: usize = 4;
-pub(super) const MULTIPLY_ADD: usize = 8;
-pub(super) const KEEP: usize = 24;
+/// Tenths of cycles that a software adapter spends on a load from a texture, on handing a value round,
+/// on the arithmetic of one Cell, and on keeping a Cell from one turn of a loop to the next: fitted
+/// to lavapipe's times for 76 tiles of four kernels (`benches/RESULTS.md`, 2026-11-25). On hardware
+/// the same ratios stand for the pressure on its caches.
+pub(super) const LOAD: usize = 600;
+const BROADCAST: usize = 47;
+pub(super) const MULTIPLY_ADD: usize = 40;
+const KEEP: usize = 57;
+/// What is added to the arithmetic of one Cell where the loop's text has more products than the
+/// instruction cache holds: 32 KiB, of some 72 bytes each.
+const FETCHED: usize = 20;
+const CACHED_PRODUCTS: usize = 450;
 
 /// Most products in one kernel's text. Longer ones take seconds to compile.
 pub(super) const LONGEST: usize = 1600;
 /// Most pixels loaded for one patch, for the same reason.
 pub(super) const MOST_PIXELS: usize = 300;
 /// So many products have to save half the work of few.
-pub(super) const PATIENCE: f64 = 20000.0;
+const PATIENCE: f64 = 20000.0;
 
 impl Correlation {
     pub(super) fn lanes(&self, fetch: Fetch, q: usize) -> usize {
@@ -189,7 +193,11 @@ impl Correlation {
             Fetch::Subgroup => pixels.div_ceil(8) * vectors * LOAD + pixels * rb * BROADCAST,
         };
         let weights = self.window.taps() * rb * tile.q * LOAD;
-        let arithmetic = self.products(tile) * rb * MULTIPLY_ADD;
+        let fetched = match self.terms(tile) > CACHED_PRODUCTS {
+            true => FETCHED,
+            false => 0,
+        };
+        let arithmetic = self.products(tile) * rb * (MULTIPLY_ADD + fetched);
         let turns = if tile.looped { rb + 1 } else { 1 };
         let keeping = tile.pixels() * tile.q * turns * KEEP;
         // Patches that only meet zeros cost nothing.
