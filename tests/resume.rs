@@ -7,7 +7,7 @@ mod program;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cnn_gpu::rng::{Key, Stream};
 use program::{PROGRAM, fails, json_lines, run, text};
@@ -83,9 +83,11 @@ fn kills() -> u32 {
 }
 
 /// Kills the run at random moments until it was killed often enough, and then lets it finish.
-fn killed_run_agrees(device: &[&str], most_seconds: f32) {
+fn killed_run_agrees(device: &[&str]) {
     let folder = TempDir::new().unwrap();
+    let started = Instant::now();
     let whole = whole_run(folder.path(), device);
+    let seconds = started.elapsed().as_secs_f32();
     let key = Key::new(5).stream(Stream::Check, 0);
     let begin = [RUN, device, &["--out", "killed", "--checkpoint-steps", "3"]].concat();
     let resume = ["train", "--resume", "killed", "--checkpoint-steps", "3"];
@@ -94,7 +96,7 @@ fn killed_run_agrees(device: &[&str], most_seconds: f32) {
     for i in 0..kills() {
         let begun = folder.path().join("killed/config.toml").exists();
         let mut child = start(folder.path(), if begun { &resume } else { &begin });
-        std::thread::sleep(Duration::from_secs_f32(key.uniform(i) * most_seconds));
+        std::thread::sleep(Duration::from_secs_f32(key.uniform(i) * seconds));
         unfinished += u32::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
@@ -122,12 +124,12 @@ fn history(folder: &Path, run: &str) -> Vec<Value> {
 
 #[test]
 fn a_killed_run_goes_on_to_the_same_bytes_on_the_cpu() {
-    killed_run_agrees(&[ON_THE_CPU, RESTORING].concat(), 6.0);
+    killed_run_agrees(&[ON_THE_CPU, RESTORING].concat());
 }
 
 #[test]
 fn a_killed_run_goes_on_to_the_same_bytes_on_the_gpu() {
-    killed_run_agrees(&[&["--backend", "vulkan"], RESTORING].concat(), 12.0);
+    killed_run_agrees(&[&["--backend", "vulkan"], RESTORING].concat());
 }
 
 /// Waits until the run has taken a checkpoint.
