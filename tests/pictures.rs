@@ -416,6 +416,16 @@ fn digits_on_pages_of_any_kind_are_read_as_the_digits_themselves() {
         "nothing.png",
     );
     only_says(&run(path, &["predict", "r"]), 2, "<FILE>");
+    // One of several that cannot be read does not take the others' predictions away.
+    let args = ["predict", "r", "nothing.png", &names[0], "--backend", "cpu"];
+    let output = run(path, &[&args[..], &["--format", "json"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(json_lines(&output.stdout)[0]["file"], *names[0]);
+    let said = text(&output.stderr);
+    assert!(
+        said.ends_with('\n') && said.contains("error: cannot read nothing.png"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
+use super::one_line;
 use super::output::{self, Results, count, say};
 use super::subject::Subject;
 
@@ -94,8 +95,15 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let as_mnist = as_mnist(&args, &subject)?;
     let names = subject.class_names();
     let (mut origins, mut images, mut pictures) = (Vec::new(), Vec::new(), 0);
+    let mut unread = Vec::new();
     for path in &args.files {
-        let (bytes, is_picture) = read(path, shape, as_mnist)?;
+        let (bytes, is_picture) = match read(path, shape, as_mnist) {
+            Ok(read) => read,
+            Err(error) => {
+                unread.push(error);
+                continue;
+            }
+        };
         let size: usize = shape.iter().product();
         pictures += usize::from(is_picture);
         origins.extend((0..bytes.len() / size).map(|i| Origin {
@@ -103,6 +111,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             index: (!is_picture).then_some(i),
         }));
         images.extend(bytes);
+    }
+    // Of several files one that cannot be read does not take the others' predictions away.
+    if images.is_empty() && !unread.is_empty() {
+        return Err(unread.swap_remove(0));
     }
     let device = args.device.open()?;
     let mut trainer = subject.trainer(&device)?;
@@ -121,7 +133,13 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let predictions = trainer.predict(&images)?;
     let loss = trainer.model().loss;
     write(args.format, &origins, &predictions, (&names, loss))?;
-    Ok(Exit::Success)
+    for error in &unread {
+        say(&format!("error: {}", one_line(error)));
+    }
+    Ok(match unread.is_empty() {
+        true => Exit::Success,
+        false => Exit::Failure,
+    })
 }
 
 /// Whether pictures are prepared as MNIST was.
