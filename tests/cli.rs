@@ -377,6 +377,8 @@ fn a_loss_that_explodes_says_what_is_left() {
         1,
         &["the loss became", "learning rate"],
     );
+    // The folder is free for the next attempt.
+    assert!(!folder.path().join("r").exists());
 }
 
 #[test]

@@ -138,6 +138,20 @@ impl RunFolder {
         Ok(())
     }
 
+    /// Takes back what a run has written that ends with neither weights nor a checkpoint, so that its
+    /// folder is free for the next one. Another run's folder stays as it is, and so do files that a
+    /// run does not write.
+    pub fn withdraw(&self) {
+        if self.weights_path().exists() || self.checkpoint_path().exists() {
+            return;
+        }
+        for name in ["history.csv", "history.jsonl", "config.toml", LOCK] {
+            // What cannot be taken back is in nobody's way.
+            let _ = fs::remove_file(self.path.join(name));
+        }
+        let _ = fs::remove_dir(&self.path);
+    }
+
     /// Where model and weights are.
     pub fn weights_path(&self) -> PathBuf {
         self.path.join("model.safetensors")
@@ -227,6 +241,20 @@ mod tests {
         }
         let folder = RunFolder::open(temporary.path()).unwrap();
         (temporary, folder)
+    }
+
+    #[test]
+    fn only_a_run_without_weights_is_withdrawn() {
+        let (temporary, run) = folder(&[("config.toml", ""), ("model.safetensors", "")]);
+        run.withdraw();
+        assert!(run.config_path().exists());
+        fs::remove_file(run.weights_path()).unwrap();
+        fs::write(temporary.path().join("notes.txt"), "mine").unwrap();
+        run.withdraw();
+        assert!(!run.config_path().exists());
+        fs::remove_file(temporary.path().join("notes.txt")).unwrap();
+        run.withdraw();
+        assert!(!temporary.path().exists());
     }
 
     #[test]

@@ -81,7 +81,14 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         )?;
     }
     let fitted = handler.while_training(|| fit(&settings, &mut trainer, &splits, &folder));
-    let history = fitted.map_err(|error| explain(error, &settings, &folder))?;
+    let history = fitted.map_err(|error| {
+        let in_vain = resumes.is_none() && !may_pass(&error);
+        let error = explain(error, &settings, &folder);
+        if in_vain {
+            folder.withdraw();
+        }
+        error
+    })?;
     let interrupted = history.ending == Ending::Interrupted || handler.interrupt.is_raised();
     if !interrupted {
         handler.set_last_words(format!(
