@@ -36,6 +36,17 @@ const CLASSES: [&str; 10] = [
 pub fn splits(folder: &Path) -> Result<Splits, DataError> {
     let inner = folder.join("cifar-10-batches-bin");
     let folder = if inner.is_dir() { &inner } else { folder };
+    if !folder.join("data_batch_1.bin").exists() {
+        let found = match folder.join("data_batch_1").exists()
+            || folder.join("cifar-10-batches-py").is_dir()
+        {
+            true => "these are the files of CIFAR-10's Python version",
+            false => "there is no data_batch_1.bin",
+        };
+        let problem =
+            format!("{found}: expected its binary version, cifar-10-binary.tar.gz, unpacked");
+        return Err(DataError::contents(folder, problem));
+    }
     let train: Vec<String> = (1..=5).map(|i| format!("data_batch_{i}.bin")).collect();
     Ok(Splits {
         train: read(folder, &train)?,
@@ -138,6 +149,14 @@ mod tests {
         }
         let missing = splits(folder.path()).unwrap_err().to_string();
         assert!(missing.contains("test_batch.bin"), "{missing}");
+        let python = TempDir::new().unwrap();
+        let says = |words: &str| {
+            let message = splits(python.path()).unwrap_err().to_string();
+            assert!(message.contains(words), "{message}");
+        };
+        says("there is no data_batch_1.bin: expected its binary version");
+        fs::create_dir(python.path().join("cifar-10-batches-py")).unwrap();
+        says("the files of CIFAR-10's Python version");
 
         let test = inner.join("test_batch.bin");
         fs::write(&test, &good).unwrap();

@@ -85,7 +85,8 @@ fn read(
     };
     if (images.kind, images.item) != (TypeChar::Uint, 1) {
         let problem = format!(
-            "{}: expected elements of uint8, brightness from 0 to 255",
+            "{0}: expected elements of uint8, brightness from 0 to 255; from 0.0 to 1.0 they become that as \
+             ({0} * 255).astype('uint8')",
             images.name
         );
         return Err(DataError::contents(path, problem));
@@ -162,7 +163,8 @@ fn array(
         .by_name(&format!("{name}.npy"))
         .map_err(|error| {
             problem(&format!(
-                "{error}; expected the arrays x_train, y_train, x_test and y_test"
+                "{error}; expected the arrays x_train, y_train, x_test and y_test, as \
+                 np.savez('data.npz', x_train=..., y_train=..., x_test=..., y_test=...) saves them"
             ))
         })?;
     let size = entry.size();
@@ -311,7 +313,8 @@ mod tests {
             (
                 "x_train",
                 npy("<f4", "(3, 1, 2)", &[0; 24]),
-                "x_train: expected elements of uint8",
+                "x_train: expected elements of uint8, brightness from 0 to 255; from 0.0 to 1.0 they become that as \
+                 (x_train * 255).astype('uint8')",
             ),
             (
                 "x_train",
