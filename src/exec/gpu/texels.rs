@@ -2,8 +2,8 @@
 //!
 //! A software adapter runs eight invocations in the lanes of one register. A load from a storage
 //! buffer it makes lane by lane, each under the lane's mask, through the stack: 65 to 1,000 cycles
-//! for eight vec4s. A load from a texture has no mask and is some shuffles: about 95 cycles on the
-//! machine where the other takes 1,000. A copy costs what a copy in memory costs, 0.07 ms for the
+//! for eight vec4s. A load from a texture has no mask and is some shuffles: 60 to 95 cycles, the latter
+//! on the machine where the other takes 1,000. A copy costs what a copy in memory costs, 0.07 ms for the
 //! 1.4 MB of the lab network's largest tensor at batch 64.
 //!
 //! The copy is a table of texels: texel `i` of the tensor lies in row `i / ROW`, column `i % ROW`.

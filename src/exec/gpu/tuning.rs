@@ -36,7 +36,7 @@ impl Tuning {
         naive: false,
         fetch: Fetch::Direct,
         texels: true,
-        accumulators: 32,
+        accumulators: 176,
         weight_accumulators: 36,
         busy: 16 * 8,
     };
@@ -44,7 +44,6 @@ impl Tuning {
     /// For software adapters with subgroups of 8 lanes (lavapipe).
     pub const SOFTWARE_SUBGROUP: Self = Self {
         fetch: Fetch::Subgroup,
-        accumulators: 176,
         weight_accumulators: 72,
         ..Self::SOFTWARE
     };

@@ -66,9 +66,9 @@ pub(super) fn covered(window: &Window, ph: usize, pw: usize) -> (usize, usize) {
 /// on the arithmetic of one Cell, and on keeping a Cell from one turn of a loop to the next: fitted
 /// to lavapipe's times for 76 tiles of four kernels (`benches/RESULTS.md`, 2026-11-25). On hardware
 /// the same ratios stand for the pressure on its caches.
-pub(super) const LOAD: usize = 600;
+const LOAD: usize = 600;
 const BROADCAST: usize = 47;
-pub(super) const MULTIPLY_ADD: usize = 40;
+const MULTIPLY_ADD: usize = 40;
 const KEEP: usize = 57;
 /// What is added to the arithmetic of one Cell where the loop's text has more products than the
 /// instruction cache holds: 32 KiB, of some 72 bytes each.

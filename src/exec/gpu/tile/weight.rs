@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::super::kernel::Call;
 use super::super::texels::Texel;
 use super::super::tuning::{Fetch, Tuning};
-use super::choice::{LOAD, LONGEST, MOST_PIXELS, MULTIPLY_ADD};
+use super::choice::{LONGEST, MOST_PIXELS};
 use super::{
     Channel, Correlation, Footprint, Tile, block, broadcast, cell_width, covered, head,
     load_pixels, workgroup,
@@ -33,6 +33,9 @@ pub struct WeightGradient {
     /// pool's output and the pool's backward pass happens here.
     pub pool: Option<(usize, usize)>,
 }
+
+/// A load costs as much as so many products.
+const LOADED: usize = 12;
 
 /// How a weight gradient is cut up.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -106,7 +109,7 @@ impl WeightGradient {
                 let patches = w.oh.div_ceil(ph) * w.ow.div_ceil(pw);
                 let loads = (th * tw + ph * pw) * patches;
                 let work = ph * pw * accumulators * patches;
-                let cost = (loads * LOAD + work * MULTIPLY_ADD) as f64;
+                let cost = (loads * LOADED + work) as f64;
                 if cost < best.0 {
                     best = (cost, (ph, pw));
                 }
