@@ -4,7 +4,8 @@
 //! - forward: rows are output cells, columns output channels, terms the window's cells;
 //! - by the input: rows are input cells, columns input channels, terms the output cells whose windows
 //!   reach the input cell, with all their channels. Cells that the same kernel cells reach are one
-//!   product: the inner ones, and each edge and corner;
+//!   product: the inner ones, and each edge and corner. Where these have few cells, each kernel cell is
+//!   a product instead, which is added to the input cells that it reaches;
 //! - by the weights: rows are `(ky, kx, ic)`, columns output channels, terms output cells.
 
 use std::ops::Range;
@@ -13,7 +14,7 @@ use pulp::Arch;
 
 use super::activation;
 use super::scratch;
-use super::tile::{Add, Bias, Columns, Product, Row, Set, Walk, lanes};
+use super::tile::{Add, Bias, Columns, Finish, Product, Row, Set, Walk, lanes};
 use crate::model::Activation;
 use crate::plan::ConvShape;
 use crate::shape::Window;
@@ -41,8 +42,8 @@ impl Frame {
     }
 }
 
-/// Bytes of an image and of its output cells that are worked on as a whole: they lie in the cache of a
-/// core. Of larger ones a band of output rows is taken at a time.
+/// Bytes of an image and of its output cells that are worked on as a whole, forward and by the weights:
+/// they lie in the cache of a core. Of larger ones a band of output rows is taken at a time.
 const BAND: usize = 256 * 1024;
 
 /// Some output rows of some samples, which a product goes through before the next ones.
@@ -295,8 +296,8 @@ struct Reached {
 }
 
 impl Reached {
-    /// All of `size` rows that any window reaches.
-    fn all(size: usize, pad: usize, outputs: usize, kernel: usize, stride: usize) -> Vec<Self> {
+    /// The rows of an input of `size` rows, each once, unless no window reaches it.
+    fn by_all([size, pad, outputs, kernel, stride]: [usize; 5]) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
         let in_turn = (0..stride.min(size)).flat_map(|phase| (phase..size).step_by(stride));
         for row in in_turn {
@@ -327,7 +328,28 @@ impl Reached {
         }
         all
     }
+
+    /// For each row of the kernel, the rows of the input that it reaches.
+    fn by_each([size, pad, outputs, kernel, stride]: [usize; 5]) -> Vec<Self> {
+        let by = |tap| {
+            let row = kernel - 1 - tap;
+            let output = pad.saturating_sub(row).div_ceil(stride);
+            let end = outputs.min((size + pad).saturating_sub(row).div_ceil(stride));
+            (output < end).then(|| Self {
+                first: output * stride + row - pad,
+                count: end - output,
+                output,
+                tap,
+                taps: 1,
+            })
+        };
+        (0..kernel).filter_map(by).collect()
+    }
 }
+
+/// Input cells that a kernel cell should be multiplied with, on average, each time it is read for a
+/// sample: with fewer, summing in registers saves less than reading the kernel so often costs.
+const CELLS_PER_READ: usize = 8;
 
 /// `dx` for some samples, before any activation.
 pub(super) fn backward_input(
@@ -338,45 +360,73 @@ pub(super) fn backward_input(
     dx: &mut [f32],
 ) {
     let w = &shape.window;
-    let (ic, oc) = (shape.ic, shape.oc);
-    let samples = dy.len() / oc / (w.oh * w.ow);
-    let rows = Reached::all(w.ih, w.pad_top, w.oh, w.kh, w.sh);
-    let columns = Reached::all(w.iw, w.pad_left, w.ow, w.kw, w.sw);
-    let count = |reached: &[Reached]| reached.iter().map(|r| r.count).sum::<usize>();
-    if count(&rows) < w.ih || count(&columns) < w.iw {
+    let axes = [
+        [w.ih, w.pad_top, w.oh, w.kh, w.sh],
+        [w.iw, w.pad_left, w.ow, w.kw, w.sw],
+    ];
+    let classes = axes.map(Reached::by_all);
+    let of_both = |f: fn(&Reached) -> usize| {
+        let [y, x] = classes
+            .each_ref()
+            .map(|reached| reached.iter().map(f).sum());
+        usize::saturating_mul(y, x)
+    };
+    let reads = of_both(|r| r.taps);
+    // Not by the number of samples: a sample's bytes must not depend on how a batch is cut.
+    if of_both(|r| r.count * r.taps) < reads.saturating_mul(CELLS_PER_READ) {
+        dx.fill(0.0);
+        let by_tap = axes.map(Reached::by_each);
+        return input_products(arch, shape, (dy, packed), &by_tap, dx, Add);
+    }
+    if of_both(|r| r.count) < w.ih * w.iw {
         dx.fill(0.0);
     }
-    // One kernel cell in `packed`.
-    let tap = 2 * lanes(arch) * oc;
-    for y in &rows {
-        for x in &columns {
-            let start = Row {
-                a: (y.output * w.ow + x.output) * oc,
-                c: (y.first * w.iw + x.first) * ic,
-            };
-            arch.dispatch(Product {
-                a: dy,
-                b: Columns {
-                    data: &packed[(y.tap * w.kw + x.tap) * tap..],
-                    panel: w.taps() * tap,
-                    count: ic,
-                },
-                c: &mut *dx,
-                walk: Walk {
-                    counts: [y.taps, x.taps, oc],
-                    a: [w.ow * oc, oc, 1],
-                    b: [w.sh * w.kw * tap, w.sw * tap, 2 * lanes(arch)],
-                },
-                rows: Grid::new(
-                    start,
-                    [x.count, y.count],
-                    [1, w.ow, w.oh * w.ow].map(|s| s * oc),
-                    [w.sw, w.sh * w.iw, w.ih * w.iw].map(|s| s * ic),
-                ),
-                count: samples * y.count * x.count,
-                finish: Set,
-            });
-        }
+    input_products(arch, shape, (dy, packed), &classes, dx, Set);
+}
+
+/// The product of each of the rows with each of the columns, taken up by `finish`.
+fn input_products(
+    arch: Arch,
+    shape: &ConvShape,
+    (dy, packed): (&[f32], &[f32]),
+    [rows, columns]: &[Vec<Reached>; 2],
+    dx: &mut [f32],
+    finish: impl Finish,
+) {
+    let w = &shape.window;
+    let (ic, oc) = (shape.ic, shape.oc);
+    let samples = dy.len() / oc / (w.oh * w.ow);
+    let width = 2 * lanes(arch);
+    for (y, x) in rows
+        .iter()
+        .flat_map(|y| columns.iter().map(move |x| (y, x)))
+    {
+        let start = Row {
+            a: (y.output * w.ow + x.output) * oc,
+            c: (y.first * w.iw + x.first) * ic,
+        };
+        arch.dispatch(Product {
+            a: dy,
+            b: Columns {
+                data: &packed[(y.tap * w.kw + x.tap) * oc * width..],
+                panel: w.taps() * oc * width,
+                count: ic,
+            },
+            c: &mut *dx,
+            walk: Walk {
+                counts: [y.taps, x.taps, oc],
+                a: [w.ow * oc, oc, 1],
+                b: [w.sh * w.kw * oc, w.sw * oc, 1].map(|s| s * width),
+            },
+            rows: Grid::new(
+                start,
+                [x.count, y.count],
+                [1, w.ow, w.oh * w.ow].map(|s| s * oc),
+                [w.sw, w.sh * w.iw, w.ih * w.iw].map(|s| s * ic),
+            ),
+            count: samples * y.count * x.count,
+            finish,
+        });
     }
 }
 

@@ -6,7 +6,9 @@
 //! gradients are cut by their own elements instead; see `weights`.
 //!
 //! How the work is cut depends on shapes alone, and what several tasks add up is added in a fixed
-//! order: any number of threads gives the same bytes.
+//! order: any number of threads gives the same bytes. So do vectors of any length, as they run along
+//! results and never along the terms of a sum; only a processor that multiplies and adds with two
+//! roundings differs.
 
 mod activation;
 mod batch_norm;

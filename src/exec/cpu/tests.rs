@@ -34,9 +34,11 @@ const SIZES: &[Sizes] = &[
     ([6, 8], [2, 2], [2, 2], Padding::Valid),
     ([7, 9], [2, 3], [2, 3], Padding::Valid),
     ([7, 9], [2, 2], [2, 2], Padding::Same),
+    ([5, 6], [2, 3], [(1 << 31) - 1, 1], Padding::Valid),
+    ([9, 12], [2, 3], [5, 4], Padding::Valid),
 ];
 
-/// With enough channels, of these only bands are worked on at a time.
+/// With enough channels, of these only bands are worked on at a time, forward and by the weights.
 const LARGE: &[(Sizes, [usize; 2])] = &[
     (([31, 30], [3, 3], [1, 1], Padding::Valid), [24, 61]),
     (([33, 31], [3, 2], [2, 1], Padding::Same), [48, 40]),
@@ -326,7 +328,8 @@ fn any_number_of_threads_gives_the_same_bytes() {
     }
 }
 
-/// Whatever multiplies and adds with one rounding: only plain scalars do not.
+/// Whatever multiplies and adds with one rounding: only plain scalars do not. There are two lengths to
+/// compare where the processor has AVX-512.
 #[test]
 fn vectors_of_any_length_give_the_same_bytes() {
     let expected = trained_hash(Cpu::new());

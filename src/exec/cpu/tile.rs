@@ -21,6 +21,10 @@ const fn most_rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 12 } else { 6 }
 }
 
+/// Terms of a sum from which on a tile of more than 6 rows pays: it reads the columns less often, but
+/// has more to begin and to end.
+const LONG: usize = 256;
+
 /// The three loops over the terms of a sum, outermost first, and how far each moves in the operands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Walk {
@@ -175,11 +179,17 @@ impl<R: Iterator<Item = Row> + Clone, F: Finish> Product<'_, R, F> {
     /// All rows with `V` vectors of columns.
     #[inline(always)]
     fn panel<S: Simd, const V: usize>(&mut self, simd: S, first: usize) {
+        let terms = self
+            .walk
+            .counts
+            .iter()
+            .fold(1_usize, |n, &count| n.saturating_mul(count));
+        let most = if terms < LONG { 6 } else { most_rows::<S>() };
         let mut rows = self.rows.clone();
         let mut left = self.count;
         while left > 0 {
             // The rows are dealt out evenly: of 9 rows 5 and 4, not 6 and 3.
-            let m = left.div_ceil(left.div_ceil(most_rows::<S>()));
+            let m = left.div_ceil(left.div_ceil(most));
             macro_rules! tile_of {
                 ($($rows:literal)*) => {
                     match m {

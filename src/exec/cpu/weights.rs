@@ -27,7 +27,7 @@ pub(super) struct WeightGradient {
 /// Kernels with more elements are cut by their rows, others by samples.
 const SMALL: usize = 24 * 1024;
 
-/// Kernel rows that one task makes: eight tiles.
+/// Kernel rows that one task makes: four or eight tiles.
 const ROWS: usize = 48;
 
 /// Samples after which a task takes its next rows: few enough to stay in cache where they are small.
