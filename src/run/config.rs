@@ -97,6 +97,13 @@ impl DataRecord {
         (name.parse()).map_err(|e| Error::Argument(format!("the run's data set: {e}")))
     }
 
+    /// The folder that a data set asked for by name was read from, if it is still there.
+    pub fn folder(&self) -> Option<PathBuf> {
+        let named = !self.fell_back && !self.choice.contains(':');
+        let folder = PathBuf::from(&self.source);
+        (named && folder.is_absolute() && folder.is_dir()).then_some(folder)
+    }
+
     /// What `choice` led to.
     pub fn new(choice: &str, fell_back: bool, splits: &Splits) -> Self {
         Self {

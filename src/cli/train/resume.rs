@@ -51,6 +51,7 @@ pub fn settings(
     let compiled = args.optimizer.compile(config.model.clone())?;
     let given = Settings::try_from(args)?;
     let settings = Settings {
+        data_dir: given.data_dir.clone().or_else(|| config.dataset.folder()),
         dataset: config.dataset.choice()?,
         limit: Some(config.dataset.train_images),
         initial: match (&config.weights, &checkpoint) {
@@ -66,7 +67,6 @@ pub fn settings(
         callbacks: config.callbacks,
         validation_data: config.dataset.validation,
         out: folder.to_owned(),
-        data_dir: given.data_dir.clone(),
         format: given.format,
         schedule: given.schedule,
         device: match other_device {
