@@ -2,12 +2,17 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cnn_gpu::train::Interrupt;
 
 use super::exit::Exit;
 use super::output::say;
+
+/// Signals within this time of the first are the same one: `timeout` and some shells send it to the
+/// process and to its group.
+const TOGETHER: Duration = Duration::from_millis(200);
 
 /// What Ctrl-C, SIGTERM and SIGHUP do.
 #[derive(Clone)]
@@ -40,7 +45,11 @@ impl Handler {
             training: Arc::clone(&training),
             last_words: Arc::clone(&last_words),
         };
+        let mut first = None;
         ctrlc::set_handler(move || {
+            if first.is_some_and(|first: Instant| first.elapsed() < TOGETHER) {
+                return;
+            }
             if !training.load(Ordering::Relaxed) || interrupt.is_raised() {
                 let words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
                 if !words.is_empty() {
@@ -49,6 +58,7 @@ impl Handler {
                 std::process::exit(Exit::Interrupted as i32);
             }
             interrupt.raise();
+            first = Some(Instant::now());
             say("\ninterrupted: saving the weights; once more stops at once");
         })
         .context("cannot watch for Ctrl-C")?;
