@@ -29,6 +29,8 @@ const LOCK: &str = ".lock";
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
+    /// Whether the folder was made for the run.
+    made: bool,
     /// Held while a process trains into the folder.
     lock: Option<Arc<File>>,
 }
@@ -40,9 +42,11 @@ impl RunFolder {
     /// It holds something already, or cannot be made.
     pub fn create(path: &Path) -> Result<Self> {
         Self::check_free(path)?;
+        let made = !path.exists();
         disk::make_folder(path)
             .map_err(|e| Error::file(path, format!("cannot make the run folder: {e}")))?;
-        Self::open(path)?.locked()
+        let folder = Self::open(path)?.locked()?;
+        Ok(Self { made, ..folder })
     }
 
     /// The same folder, for this process to train into: no other may do so until it is dropped.
@@ -96,6 +100,7 @@ impl RunFolder {
         }
         Ok(Self {
             path: path.to_owned(),
+            made: false,
             lock: None,
         })
     }
@@ -140,7 +145,7 @@ impl RunFolder {
 
     /// Takes back what a run has written that ends with neither weights nor a checkpoint, so that its
     /// folder is free for the next one. Another run's folder stays as it is, and so do files that a
-    /// run does not write.
+    /// run does not write, and a folder that was there before.
     pub fn withdraw(&self) {
         if self.weights_path().exists() || self.checkpoint_path().exists() {
             return;
@@ -149,7 +154,9 @@ impl RunFolder {
             // What cannot be taken back is in nobody's way.
             let _ = fs::remove_file(self.path.join(name));
         }
-        let _ = fs::remove_dir(&self.path);
+        if self.made {
+            let _ = fs::remove_dir(&self.path);
+        }
     }
 
     /// Where model and weights are.
@@ -254,7 +261,10 @@ mod tests {
         assert!(!run.config_path().exists());
         fs::remove_file(temporary.path().join("notes.txt")).unwrap();
         run.withdraw();
-        assert!(!temporary.path().exists());
+        assert!(temporary.path().exists());
+        let own = RunFolder::create(&temporary.path().join("own")).unwrap();
+        own.withdraw();
+        assert!(!own.path().exists());
     }
 
     #[test]

@@ -340,7 +340,8 @@ fn explain(error: Error, settings: &Settings, folder: &RunFolder) -> anyhow::Err
     let left = match folder.weights_path().exists() {
         _ if !folder.path().exists() => format!(", and {path} is no longer there"),
         true => format!(", and the weights of the {which} epoch are in {path}"),
-        false => " in its first epoch".into(),
+        false if folder.checkpoint_path().exists() => " in its first epoch".into(),
+        false => " in its first epoch, with no weights to keep".into(),
     };
     let how = match folder.config_path().exists() && may_pass(&error) {
         true => format!(
