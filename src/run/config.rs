@@ -155,3 +155,29 @@ impl DeviceRecord {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::digits;
+
+    #[test]
+    fn only_a_named_data_set_is_looked_for_where_it_was() {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut record = DataRecord::new("mnist", false, &digits::splits());
+        assert_eq!(record.folder(), None);
+        record.source = temporary.path().display().to_string();
+        assert_eq!(record.folder().as_deref(), Some(temporary.path()));
+        let others: [(&str, bool); 2] = [("idx:here", false), ("auto", true)];
+        for (choice, fell_back) in others {
+            let other = DataRecord {
+                choice: choice.into(),
+                fell_back,
+                ..record.clone()
+            };
+            assert_eq!(other.folder(), None, "{choice}");
+        }
+        drop(temporary);
+        assert_eq!(record.folder(), None);
+    }
+}
