@@ -1,5 +1,5 @@
 //! The one inner loop that all products share: a tile of at most 6 rows by two vectors of columns (12
-//! rows where the processor has 32 registers), kept in registers while it walks through its operands.
+//! rows for long sums where the processor has 32 registers), kept in registers while it walks through its operands.
 //!
 //! `c[r, j] = Σ_{s, i, k} a[row(r) + s * a0 + i * a1 + k * a2] * b[column + s * b0 + i * b1 + k * b2 + j]`
 //!
@@ -15,13 +15,20 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
+/// Rows of the largest tile where registers are few or sums short.
+const FEW_ROWS: usize = 6;
+
 /// Rows of the largest tile: with two vectors of columns and what they are made from, 6 rows fill 16
 /// registers and 12 fill 28 of 32.
 const fn most_rows<S: Simd>() -> usize {
-    if S::REGISTER_COUNT >= 32 { 12 } else { 6 }
+    if S::REGISTER_COUNT >= 32 {
+        12
+    } else {
+        FEW_ROWS
+    }
 }
 
-/// Terms of a sum from which on a tile of more than 6 rows pays: it reads the columns less often, but
+/// Terms of a sum from which on a tile of more rows pays: it reads the columns less often, but
 /// has more to begin and to end.
 const LONG: usize = 256;
 
@@ -68,8 +75,11 @@ impl Row {
 
 /// What happens to a finished sum.
 pub(super) trait Finish: Copy {
-    /// What the sum of a column starts from.
-    fn start<S: Simd>(self, simd: S, column: usize) -> S::f32s;
+    /// What the sum of a column starts from: zero, unless something else is said.
+    #[inline(always)]
+    fn start<S: Simd>(self, simd: S, _column: usize) -> S::f32s {
+        simd.splat_f32s(0.0)
+    }
 
     /// What is stored, given the sum and what is there.
     fn finish<S: Simd>(self, simd: S, sum: S::f32s, old: S::f32s) -> S::f32s;
@@ -81,11 +91,6 @@ pub(super) struct Add;
 
 impl Finish for Add {
     #[inline(always)]
-    fn start<S: Simd>(self, simd: S, _column: usize) -> S::f32s {
-        simd.splat_f32s(0.0)
-    }
-
-    #[inline(always)]
     fn finish<S: Simd>(self, simd: S, sum: S::f32s, old: S::f32s) -> S::f32s {
         simd.add_f32s(old, sum)
     }
@@ -96,11 +101,6 @@ impl Finish for Add {
 pub(super) struct Set;
 
 impl Finish for Set {
-    #[inline(always)]
-    fn start<S: Simd>(self, simd: S, _column: usize) -> S::f32s {
-        simd.splat_f32s(0.0)
-    }
-
     #[inline(always)]
     fn finish<S: Simd>(self, _simd: S, sum: S::f32s, _old: S::f32s) -> S::f32s {
         sum
@@ -179,12 +179,12 @@ impl<R: Iterator<Item = Row> + Clone, F: Finish> Product<'_, R, F> {
     /// All rows with `V` vectors of columns.
     #[inline(always)]
     fn panel<S: Simd, const V: usize>(&mut self, simd: S, first: usize) {
-        let terms = self
-            .walk
-            .counts
-            .iter()
-            .fold(1_usize, |n, &count| n.saturating_mul(count));
-        let most = if terms < LONG { 6 } else { most_rows::<S>() };
+        let terms: usize = self.walk.counts.iter().product();
+        let most = if terms < LONG {
+            FEW_ROWS
+        } else {
+            most_rows::<S>()
+        };
         let mut rows = self.rows.clone();
         let mut left = self.count;
         while left > 0 {
