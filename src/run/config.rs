@@ -101,7 +101,7 @@ impl DataRecord {
     pub fn folder(&self) -> Option<PathBuf> {
         let named = !self.fell_back && !self.choice.contains(':');
         let folder = PathBuf::from(&self.source);
-        (named && folder.is_absolute() && folder.is_dir()).then_some(folder)
+        (named && folder.is_dir()).then_some(folder)
     }
 
     /// What `choice` led to.
