@@ -87,7 +87,7 @@ impl GpuDevice {
         let fault = Arc::new(Mutex::new(None));
         watch(&device, &fault);
         Ok(Self {
-            tuning: Tuning::choose(&info, features),
+            tuning: Tuning::choose(&info, features, &limits),
             patience: HUNG,
             pipelines: Arc::default(),
             most_in_part: MOST_IN_PART,
@@ -156,7 +156,9 @@ impl GpuDevice {
         let own = self.tuning;
         // Handing pixels round needs subgroups of 8, which only an adapter that chose it surely has.
         let can = |t: &Tuning| t.fetch == Fetch::Direct || own.fetch == Fetch::Subgroup;
-        let mut variants = Tuning::VARIANTS.to_vec();
+        let mut variants = Tuning::VARIANTS
+            .map(|(name, t)| (name, t.within(&self.limits)))
+            .to_vec();
         variants.retain(|(_, tuning)| can(tuning));
         variants.sort_by_key(|(_, tuning)| *tuning != own);
         variants

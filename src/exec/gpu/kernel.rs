@@ -14,7 +14,8 @@ use wgpu::{
     BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry,
     BindingResource, BindingType, Buffer, BufferBinding, BufferBindingType, ComputePipeline,
     ComputePipelineDescriptor, PipelineCompilationOptions, PipelineLayoutDescriptor,
-    ShaderModuleDescriptor, ShaderRuntimeChecks, ShaderSource, ShaderStages, TextureViewDimension,
+    ShaderModuleDescriptor, ShaderRuntimeChecks, ShaderSource, ShaderStages, StorageTextureAccess,
+    TextureViewDimension,
 };
 
 use super::device::{GpuDevice, lock};
@@ -51,7 +52,7 @@ pub enum Access {
     Read,
     /// `var<storage, read_write>`
     Write,
-    /// A copy in a texture, of this kind of texel.
+    /// A copy in an image, of this kind of texel.
     Texels(Texel),
 }
 
@@ -150,15 +151,16 @@ impl<B> Call<B> {
     }
 
     /// Binds the next buffer, to be read by `load_NAME(i)`, which gives its `i`th `texel`; out of
-    /// a copy in a texture if `texels`.
+    /// a copy in an image if `texels`.
     pub fn load(mut self, name: &str, buffer: B, texel: Texel, texels: bool) -> Self {
         let at = self.bindings.len();
-        let (wgsl, scalar) = (texel.wgsl(), texel.scalar());
+        let wgsl = texel.wgsl();
         let _ = match texels {
             true => writeln!(
                 self.declarations,
-                "@group(1) @binding({at}) var {name}: texture_2d<{scalar}>;
-fn load_{name}(i: u32) -> {wgsl} {{ return textureLoad({name}, vec2<u32>(i % {ROW}u, i / {ROW}u), 0){}; }}",
+                "@group(1) @binding({at}) var {name}: texture_storage_2d<{}, read>;
+fn load_{name}(i: u32) -> {wgsl} {{ return textureLoad({name}, vec2<u32>(i % {ROW}u, i / {ROW}u)){}; }}",
+                texel.format_name(),
                 texel.swizzle(),
             ),
             false => writeln!(
@@ -283,7 +285,7 @@ impl Dispatch {
 pub enum Place<'a> {
     /// A buffer, and where the part bound starts and how long it is, in bytes; all if `None`.
     Buffer(&'a Buffer, Option<(u64, u64)>),
-    /// A copy in a texture, and whether it is out of date when the call runs.
+    /// A copy in an image, and whether it is out of date when the call runs.
     Texels(Arc<Texels>, bool),
 }
 
@@ -460,10 +462,10 @@ impl GpuDevice {
                         has_dynamic_offset: false,
                         min_binding_size: None,
                     },
-                    Access::Texels(texel) => BindingType::Texture {
-                        sample_type: texel.sample_type(),
+                    Access::Texels(texel) => BindingType::StorageTexture {
+                        access: StorageTextureAccess::ReadOnly,
+                        format: texel.format(),
                         view_dimension: TextureViewDimension::D2,
-                        multisampled: false,
                     },
                 },
                 count: None,

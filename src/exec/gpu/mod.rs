@@ -5,7 +5,7 @@
 //! dispatches, `data` the data sets, `steps` what changes from step to step, all of it in `buffers`,
 //! and `executor` runs steps, many to a submission. `compile_ahead` has slow drivers compile on several
 //! cores, `tile` writes the text of the tiled convolutions, and `texels` keeps copies of tensors for
-//! adapters that read textures faster. For `bench`, `peak` measures the adapter, `profile` a step's
+//! adapters that read images faster. For `bench`, `peak` measures the adapter, `profile` a step's
 //! dispatches, by the adapter's clock through `timer`, and `carriers` tells which of them does what.
 
 mod adapter;

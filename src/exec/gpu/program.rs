@@ -301,7 +301,7 @@ impl GpuProgram {
     }
 }
 
-/// The copies in textures that a listing's dispatches read.
+/// The copies in images that a listing's dispatches read.
 #[derive(Default)]
 struct Twins {
     made: HashMap<(Slot, Texel), Arc<Texels>>,

@@ -1,10 +1,10 @@
-//! Copies of tensors in textures, for adapters that read those faster.
+//! Copies of tensors in images, for adapters that read those faster.
 //!
 //! A software adapter runs eight invocations in the lanes of one register. A load from a storage
 //! buffer it makes lane by lane, each under the lane's mask, through the stack: 65 to 1,000 cycles
-//! for eight vec4s. A load from a texture has no mask and is some shuffles: 60 to 95 cycles, the latter
-//! on the machine where the other takes 1,000. A copy costs what a copy in memory costs, 0.07 ms for the
-//! 1.4 MB of the lab network's largest tensor at batch 64.
+//! for eight vec4s. A load from a sampled texture is a call, before which all registers are saved: 60 to
+//! 95. A load from a storage texture that is only read is neither, and takes some 20. A copy costs
+//! what a copy in memory costs, 0.07 ms for the 1.4 MB of the lab network's largest tensor at batch 64.
 //!
 //! The copy is a table of texels: texel `i` of the tensor lies in row `i / ROW`, column `i % ROW`.
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use wgpu::{
     Buffer, CommandEncoder, Extent3d, Origin3d, TexelCopyBufferInfo, TexelCopyBufferLayout,
     TexelCopyTextureInfo, Texture, TextureAspect, TextureDescriptor, TextureDimension,
-    TextureFormat, TextureSampleType, TextureUsages, TextureView,
+    TextureFormat, TextureUsages, TextureView,
 };
 
 use super::device::GpuDevice;
@@ -74,20 +74,23 @@ impl Texel {
         }
     }
 
-    /// How a texture of it is bound.
-    pub fn sample_type(self) -> TextureSampleType {
-        match self.element {
-            Element::F32 => TextureSampleType::Float { filterable: false },
-            Element::U32 => TextureSampleType::Uint,
-        }
-    }
-
-    fn format(self) -> TextureFormat {
+    /// The format of a texture of it.
+    pub fn format(self) -> TextureFormat {
         match (self.element, self.width) {
             (Element::F32, 4) => TextureFormat::Rgba32Float,
             (Element::F32, _) => TextureFormat::R32Float,
             (Element::U32, 4) => TextureFormat::Rgba32Uint,
             (Element::U32, _) => TextureFormat::R32Uint,
+        }
+    }
+
+    /// The name of the format in WGSL.
+    pub fn format_name(self) -> &'static str {
+        match (self.element, self.width) {
+            (Element::F32, 4) => "rgba32float",
+            (Element::F32, _) => "r32float",
+            (Element::U32, 4) => "rgba32uint",
+            (Element::U32, _) => "r32uint",
         }
     }
 
@@ -152,7 +155,7 @@ impl Texels {
             sample_count: 1,
             dimension: TextureDimension::D2,
             format: texel.format(),
-            usage: TextureUsages::TEXTURE_BINDING | TextureUsages::COPY_DST,
+            usage: TextureUsages::STORAGE_BINDING | TextureUsages::COPY_DST,
             view_formats: &[],
         });
         gpu.check()?;

@@ -1,6 +1,9 @@
 //! The one place where kernels are chosen, by what the adapter reports and never by its name.
 
-use wgpu::{AdapterInfo, DeviceType, Features};
+use wgpu::{AdapterInfo, DeviceType, Features, Limits};
+
+/// Most tensors that one kernel reads out of images: those of an update with an average.
+const MOST_IMAGES: u32 = 7;
 
 /// How the invocations of a tiled kernel get at the pixels they share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,7 +22,7 @@ pub struct Tuning {
     pub naive: bool,
     /// How pixels are fetched.
     pub fetch: Fetch,
-    /// Whether tensors are read out of copies in textures, which software adapters read faster.
+    /// Whether tensors are read out of copies in images, which software adapters read faster.
     pub texels: bool,
     /// Accumulators (Cells) that an invocation may hold in a forward or input-gradient kernel.
     pub accumulators: usize,
@@ -79,9 +82,9 @@ impl Tuning {
     }
 
     /// The choice for an adapter.
-    pub fn choose(info: &AdapterInfo, features: Features) -> Self {
+    pub fn choose(info: &AdapterInfo, features: Features, limits: &Limits) -> Self {
         let eight = (info.subgroup_min_size, info.subgroup_max_size) == (8, 8);
-        match info.device_type {
+        let chosen = match info.device_type {
             DeviceType::Cpu if eight && features.contains(Features::SUBGROUP) => {
                 Self::SOFTWARE_SUBGROUP
             }
@@ -90,6 +93,16 @@ impl Tuning {
             | DeviceType::IntegratedGpu
             | DeviceType::DiscreteGpu
             | DeviceType::VirtualGpu => Self::HARDWARE,
+        };
+        chosen.within(limits)
+    }
+
+    /// The same, without copies in images where an adapter does not let a kernel read so many.
+    pub fn within(self, limits: &Limits) -> Self {
+        let possible = limits.max_storage_textures_per_shader_stage >= MOST_IMAGES;
+        Self {
+            texels: self.texels && possible,
+            ..self
         }
     }
 }
