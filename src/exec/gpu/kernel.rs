@@ -444,8 +444,8 @@ impl GpuDevice {
         let mut checks = ShaderRuntimeChecks::checked();
         checks.force_loop_bounding = false;
         // SAFETY: bounds checks stay on; only the guard against endless loops goes, which keeps
-        // drivers from unrolling. Every loop of our kernels counts up to a constant, a uniform or
-        // a host-made table's entry.
+        // drivers from unrolling. Every loop of our kernels counts up to a constant, which may have
+        // the grid's place along z added, a uniform or a host-made table's entry.
         unsafe { self.device.create_shader_module_trusted(descriptor, checks) }
     }
 

@@ -97,7 +97,7 @@ impl Correlation {
             true => pixel,
             false => cell_width(self.kc),
         };
-        let text = self.text(entry, &tile, fetch, &epilogue);
+        let text = self.text(entry, (&tile, fetch, tuning.masks), &epilogue);
         let mut call = Call::new(entry, text)
             .cells(cell_width(self.kc))
             .workgroup(workgroup(fetch))
@@ -130,7 +130,12 @@ impl Correlation {
         self.tile(tuning).is_some()
     }
 
-    fn text<B>(&self, entry: &str, tile: &Tile, fetch: Fetch, epilogue: &Epilogue<B>) -> String {
+    fn text<B>(
+        &self,
+        entry: &str,
+        (tile, fetch, masks): (&Tile, Fetch, bool),
+        epilogue: &Epilogue<B>,
+    ) -> String {
         let rb = block(self.rc);
         let mut s = "@group(1) @binding(0) var<storage, read_write> y: array<Cell>;\n".to_owned();
         if self.pool.is_some_and(|pool| pool.argmax) {
@@ -139,7 +144,7 @@ impl Correlation {
         s += &head(entry);
         self.coordinates(&mut s, tile, fetch);
         self.pixels(&mut s, tile, fetch, rb);
-        self.accumulate(&mut s, tile, fetch);
+        self.accumulate(&mut s, tile, fetch, masks);
         epilogue.prepare(&mut s, tile.q);
         match self.pool {
             None => self.store(&mut s, tile, epilogue),
@@ -285,15 +290,15 @@ let ox = place % {across}u * {pw}u;"
         }
     }
 
-    fn accumulate(&self, s: &mut String, tile: &Tile, fetch: Fetch) {
+    fn accumulate(&self, s: &mut String, tile: &Tile, fetch: Fetch, masks: bool) {
         let rb = block(self.rc);
         for p in 0..tile.pixels() {
             for r in 0..tile.q {
                 let _ = writeln!(s, "var c{p}_{r} = Cell(0.0);");
             }
         }
-        let turns = self.turns(tile, self.rc / rb);
-        let _ = writeln!(s, "for (var turn = 0u; turn < {turns}; turn++) {{");
+        let turns = self.turns(tile, masks);
+        turns.begin(s);
         let guarded = self.guarded(tile);
         let guarded = guarded.0 || guarded.1;
         let pixels = tile.ns * self.footprint(tile).len();
@@ -302,11 +307,12 @@ let ox = place % {across}u * {pw}u;"
             self.load_flipped_rows(s, tile);
         }
         if tile.looped {
-            s.push_str("for (var j = 0u; j < 4u; j++) {\n");
+            let channels = Turns::new("j", 4, masks);
+            channels.begin(s);
             self.load_weights(s, tile, Channel::Loop, "");
             broadcast(s, pixels, rb, Channel::Loop, "", fetch);
             self.sum(s, tile, &["".into()]);
-            s.push_str("}\n");
+            channels.end(s);
         } else if self.window.taps() >= 4 {
             for j in (0..rb).map(Channel::Literal) {
                 s.push_str("{\n");
@@ -323,15 +329,19 @@ let ox = place % {across}u * {pw}u;"
             }
             self.sum(s, tile, &suffixes);
         }
-        s.push_str("}\n");
+        turns.end(s);
     }
 
-    /// Turns of the loop: none for a patch that only meets pixels known to be zero.
-    fn turns(&self, tile: &Tile, turns: usize) -> String {
+    /// The loop over blocks of channels: no turns for a patch that only meets pixels known to be zero.
+    fn turns(&self, tile: &Tile, masks: bool) -> Turns {
+        let turns = Turns::new("turn", self.rc / block(self.rc), masks);
         let (reach, _) = self.reach();
         match self.patches(tile).0 * tile.ph - reach >= tile.ph {
-            true => format!("select(0u, {turns}u, oy < {reach}u)"),
-            false => format!("{turns}u"),
+            true => Turns {
+                count: format!("select(0u, {}, oy < {reach}u)", turns.count),
+                ..turns
+            },
+            false => turns,
         }
     }
 
@@ -413,6 +423,56 @@ let ox = place % {across}u * {pw}u;"
                 s.push_str(";\n");
             }
         }
+    }
+}
+
+/// A loop in the text.
+struct Turns {
+    counter: &'static str,
+    /// How many there are, in the text.
+    count: String,
+    /// Whether there is only one, and no loop.
+    is_one: bool,
+    /// Whether the end of the body asks if there is another: see [`Tuning::masks`]. The beginning asks all the
+    /// same; without that LLVM 15 has more products at once than there are registers.
+    asks: bool,
+}
+
+impl Turns {
+    /// Turns from which on one for nothing is cheaper than the second question.
+    const MANY: usize = 32;
+
+    fn new(counter: &'static str, count: usize, masks: bool) -> Self {
+        let asks = masks && (2..Self::MANY).contains(&count);
+        Self {
+            counter,
+            // A number that the driver does not know: it would find the second question enough.
+            count: match asks {
+                true => format!("({count}u + workgroup.z)"),
+                false => format!("{count}u"),
+            },
+            is_one: count == 1,
+            asks,
+        }
+    }
+
+    fn begin(&self, s: &mut String) {
+        let Self { counter, count, .. } = self;
+        let _ = match self.is_one {
+            true => writeln!(s, "{{\nlet {counter} = 0u;"),
+            false => writeln!(
+                s,
+                "for (var {counter} = 0u; {counter} < {count}; {counter}++) {{"
+            ),
+        };
+    }
+
+    fn end(&self, s: &mut String) {
+        let Self { counter, count, .. } = self;
+        if self.asks {
+            let _ = writeln!(s, "if {counter} + 1u >= {count} {{ break; }}");
+        }
+        s.push_str("}\n");
     }
 }
 

@@ -24,6 +24,9 @@ pub struct Tuning {
     pub fetch: Fetch,
     /// Whether tensors are read out of copies in images, which software adapters read faster.
     pub texels: bool,
+    /// Whether a loop is left at the end of its body only, with lanes masked out until then, so that
+    /// one that asks at its beginning has a turn for nothing. So do software adapters.
+    pub masks: bool,
     /// Accumulators (Cells) that an invocation may hold in a forward or input-gradient kernel.
     pub accumulators: usize,
     /// The same for weight gradients.
@@ -39,6 +42,7 @@ impl Tuning {
         naive: false,
         fetch: Fetch::Direct,
         texels: true,
+        masks: true,
         accumulators: 176,
         weight_accumulators: 36,
         busy: 16 * 8,
@@ -56,6 +60,7 @@ impl Tuning {
         naive: false,
         fetch: Fetch::Direct,
         texels: false,
+        masks: false,
         accumulators: 8,
         weight_accumulators: 36,
         busy: 64 * 1024,
