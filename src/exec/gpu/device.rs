@@ -11,6 +11,7 @@ use wgpu::{
 
 use super::adapter::{self, AdapterInfo};
 use super::kernel::Pipeline;
+use super::spread::Threads;
 use super::tuning::{Fetch, Tuning};
 use crate::error::{Error, Result};
 use crate::exec::{Backend, Description};
@@ -72,6 +73,7 @@ impl GpuDevice {
 
     fn open(adapter: &wgpu::Adapter) -> Result<Self> {
         let info = adapter.get_info();
+        let before = Threads::now();
         let features = adapter.features() & (Features::SUBGROUP | Features::TIMESTAMP_QUERY);
         let limits = adapter.limits();
         let request = adapter.request_device(&DeviceDescriptor {
@@ -84,6 +86,9 @@ impl GpuDevice {
         });
         let (device, queue) = pollster::block_on(request)
             .map_err(|e| Error::Device(format!("cannot open {}: {e}", info.name)))?;
+        if info.device_type == wgpu::DeviceType::Cpu {
+            before.spread_later_ones();
+        }
         let fault = Arc::new(Mutex::new(None));
         watch(&device, &fault);
         Ok(Self {
