@@ -62,18 +62,20 @@ pub(super) fn covered(window: &Window, ph: usize, pw: usize) -> (usize, usize) {
     )
 }
 
-/// Tenths of cycles that a software adapter spends on a load from a texture, on handing a value round,
-/// on the arithmetic of one Cell, and on keeping a Cell from one turn of a loop to the next: fitted
-/// to lavapipe's times for 85 tiles of four kernels (`benches/RESULTS.md`, 2026-11-25). On hardware
-/// the same ratios stand for the pressure on its caches.
-const LOAD: usize = 600;
-const BROADCAST: usize = 47;
-const MULTIPLY_ADD: usize = 40;
-const KEEP: usize = 57;
+/// Tenths of cycles that a software adapter spends, for eight lanes, on a load from an image, on handing a
+/// value round, on the arithmetic of one Cell, on keeping a Cell from one turn of a loop to the next, on
+/// starting an invocation and on storing a Cell: fitted to lavapipe's times for 78 tiles of five kernels
+/// (`benches/RESULTS.md`, 2026-11-25). Handing values round is lost in the rest; it has the one
+/// instruction that it takes. On hardware the same ratios stand for the pressure on its caches.
+pub(super) const LOAD: usize = 320;
+pub(super) const BROADCAST: usize = 10;
+const MULTIPLY_ADD: usize = 35;
+pub(super) const KEEP: usize = 85;
+const START: usize = 2800;
+const STORE: usize = 980;
 /// What is added to the arithmetic of one Cell where the loop's text has more products than the
-/// instruction cache holds: 32 KiB, of some 72 bytes each. The fit gives 14, by which two tiles of the
-/// second layer are alike, of which the one with the longer text took 5.99 ms and the other 4.95.
-const FETCHED: usize = 20;
+/// instruction cache holds: 32 KiB, of some 72 bytes each.
+const FETCHED: usize = 26;
 const CACHED_PRODUCTS: usize = 450;
 
 /// Most products in one kernel's text. Longer ones take seconds to compile.
@@ -82,6 +84,19 @@ pub(super) const LONGEST: usize = 1600;
 pub(super) const MOST_PIXELS: usize = 300;
 /// So many products have to save half the work of few.
 const PATIENCE: f64 = 20000.0;
+
+/// The arithmetic of one Cell in a loop with so many products.
+pub(super) fn multiply_add(products: usize) -> usize {
+    match products > CACHED_PRODUCTS {
+        true => MULTIPLY_ADD + FETCHED,
+        false => MULTIPLY_ADD,
+    }
+}
+
+/// A long text is slow to compile, and has to be worth it.
+pub(super) fn patience(products: usize) -> f64 {
+    1.0 + products as f64 / PATIENCE
+}
 
 impl Correlation {
     pub(super) fn lanes(&self, fetch: Fetch, q: usize) -> usize {
@@ -194,22 +209,22 @@ impl Correlation {
             Fetch::Subgroup => pixels.div_ceil(8) * vectors * LOAD + pixels * rb * BROADCAST,
         };
         let weights = self.window.taps() * rb * tile.q * LOAD;
-        let fetched = match self.terms(tile) > CACHED_PRODUCTS {
-            true => FETCHED,
-            false => 0,
+        let arithmetic = self.products(tile) * rb * multiply_add(self.terms(tile));
+        let cells = tile.pixels() * tile.q;
+        let turns = self.rc / rb;
+        let keeping = match (tuning.masks && turns > 1, tile.looped) {
+            (true, true) => cells * rb * KEEP,
+            (true, false) => cells * KEEP,
+            (false, _) => 0,
         };
-        let arithmetic = self.products(tile) * rb * (MULTIPLY_ADD + fetched);
-        let turns = if tile.looped { rb + 1 } else { 1 };
-        let keeping = tile.pixels() * tile.q * turns * KEEP;
+        let turn = fetching + weights + arithmetic + keeping;
         // Patches that only meet zeros cost nothing.
         let (down, _) = self.patches(tile);
         let live = self.reach().0.div_ceil(tile.ph) as f64 / down as f64;
         let invocations = self.invocations(tile);
         // Too few invocations leave a part of the adapter idle.
         let idle = (tuning.busy as f64 / invocations as f64).max(1.0);
-        // A long text is slow to compile, and has to be worth it.
-        let patience = 1.0 + self.terms(tile) as f64 / PATIENCE;
-        let work = (fetching + weights + arithmetic + keeping) as f64;
-        work * invocations as f64 * live * idle * patience
+        let work = (turn * turns + cells * STORE + START) as f64;
+        work * invocations as f64 * live * idle * patience(self.terms(tile))
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::super::kernel::Call;
 use super::super::texels::Texel;
 use super::super::tuning::{Fetch, Tuning};
-use super::choice::{LONGEST, MOST_PIXELS};
+use super::choice::{BROADCAST, KEEP, LOAD, LONGEST, MOST_PIXELS, multiply_add, patience};
 use super::{
     Channel, Correlation, Footprint, Tile, block, broadcast, cell_width, covered, head,
     load_pixels, workgroup,
@@ -34,9 +34,6 @@ pub struct WeightGradient {
     pub pool: Option<(usize, usize)>,
 }
 
-/// A load costs as much as so many products.
-const LOADED: usize = 12;
-
 /// How a weight gradient is cut up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WeightTile {
@@ -51,37 +48,37 @@ pub struct WeightTile {
 }
 
 impl WeightGradient {
-    /// The tile, or `None` where the kernel has too many cells for registers.
+    /// The tile, or `None` where the kernel has too many cells for registers. It has as many accumulators
+    /// as there may be, so that each load serves many products, and of the patches the one with the
+    /// least estimated work.
     pub fn tile(&self, tuning: &Tuning) -> Option<WeightTile> {
-        let taps = self.window.taps();
         let cells = self.oc / cell_width(self.oc);
-        let fetch = self.fetch(tuning);
-        let fits = |rb: usize, q: usize| {
-            taps * rb * q <= tuning.weight_accumulators
-                && cells.is_multiple_of(match fetch {
-                    Fetch::Direct => q,
-                    Fetch::Subgroup => 8 * q,
-                })
+        let lanes = match self.fetch(tuning) {
+            Fetch::Direct => 1,
+            Fetch::Subgroup => 8,
         };
-        let blocks = [16, 8, block(self.ic), 1];
-        let blocks = blocks.into_iter().filter(|&rb| self.ic.is_multiple_of(rb));
-        let choices = blocks.flat_map(|rb| [(rb, 2), (rb, 1)]);
-        let (rb, q) = choices.into_iter().find(|&(rb, q)| fits(rb, q))?;
-        let (ph, pw) = self.patch(taps * rb * q);
-        let (rows, columns) = covered(&self.window, ph, pw);
-        if rows * columns > MOST_PIXELS {
-            return None;
-        }
-        let units = self.units(ph, pw);
-        let invocations = self.ic / rb * cells / q;
-        let splits = tuning.busy.div_ceil(invocations).min(units).min(64);
-        Some(WeightTile {
-            ph,
-            pw,
-            rb,
-            q,
-            splits,
-        })
+        let fits = |&(rb, q): &(usize, usize)| {
+            self.ic.is_multiple_of(rb)
+                && cells.is_multiple_of(lanes * q)
+                && self.window.taps() * rb * q <= tuning.weight_accumulators
+        };
+        let blocks = [16, 8, block(self.ic), 1].into_iter();
+        let (rb, q) = blocks.flat_map(|rb| [(rb, 2), (rb, 1)]).find(fits)?;
+        let patches = self.patches(self.window.taps() * rb * q).into_iter();
+        let tiles = patches.map(|(ph, pw)| {
+            let invocations = self.ic / rb * cells / q;
+            let splits = tuning.busy.div_ceil(invocations);
+            WeightTile {
+                ph,
+                pw,
+                rb,
+                q,
+                splits: splits.min(self.units(ph, pw)).min(64),
+            }
+        });
+        let costs = tiles.map(|tile| (self.cost(&tile, tuning), tile));
+        let best = costs.min_by(|(a, _), (b, _)| a.total_cmp(b));
+        best.map(|(_, tile)| tile)
     }
 
     fn fetch(&self, tuning: &Tuning) -> Fetch {
@@ -92,30 +89,46 @@ impl WeightGradient {
         }
     }
 
-    /// The patch that loads least per multiply-add, among those whose text is short enough.
-    fn patch(&self, accumulators: usize) -> (usize, usize) {
+    /// The patches to choose from: of whole windows of the pool, and not too long a text but for the
+    /// smallest.
+    fn patches(&self, accumulators: usize) -> Vec<(usize, usize)> {
         let w = &self.window;
         let (kh, kw) = self.pool.unwrap_or((1, 1));
-        let mut best = (f64::INFINITY, (kh, kw));
-        for ph in (kh..=w.oh.min(8)).step_by(kh) {
-            for pw in (kw..=w.ow.min(16)).step_by(kw) {
-                if ph * pw > 32 || ph * pw * accumulators > LONGEST * 5 / 9 {
-                    continue;
-                }
-                let (th, tw) = covered(w, ph, pw);
-                if th * tw > MOST_PIXELS {
-                    continue;
-                }
-                let patches = w.oh.div_ceil(ph) * w.ow.div_ceil(pw);
-                let loads = (th * tw + ph * pw) * patches;
-                let work = ph * pw * accumulators * patches;
-                let cost = (loads * LOADED + work) as f64;
-                if cost < best.0 {
-                    best = (cost, (ph, pw));
-                }
-            }
-        }
-        best.1
+        let heights = (kh..=w.oh.min(kh.max(8))).step_by(kh);
+        let sizes = heights.flat_map(|ph| {
+            let widths = (kw..=w.ow.min(kw.max(16))).step_by(kw);
+            widths.map(move |pw| (ph, pw))
+        });
+        let fits = |&(ph, pw): &(usize, usize)| {
+            let (th, tw) = covered(w, ph, pw);
+            let short = ph * pw <= 32 && ph * pw * accumulators <= LONGEST * 5 / 9;
+            th * tw <= MOST_PIXELS && (short || (ph, pw) == (kh, kw))
+        };
+        sizes.filter(fits).collect()
+    }
+
+    /// Work in tenths of cycles.
+    fn cost(&self, tile: &WeightTile, tuning: &Tuning) -> f64 {
+        let &WeightTile { ph, pw, rb, q, .. } = tile;
+        let (th, tw) = covered(&self.window, ph, pw);
+        let (pixels, accumulators) = (th * tw, self.window.taps() * rb * q);
+        let vectors = if rb.is_multiple_of(4) { rb / 4 } else { rb };
+        let fetching = match self.fetch(tuning) {
+            Fetch::Direct => pixels * vectors * LOAD,
+            Fetch::Subgroup => pixels.div_ceil(8) * vectors * LOAD + pixels * rb * BROADCAST,
+        };
+        let gradients = match self.pool {
+            Some((kh, kw)) => ph * pw / (kh * kw) * q * 3 * LOAD,
+            None => ph * pw * q * LOAD,
+        };
+        let products = ph * pw * accumulators;
+        let arithmetic = products * multiply_add(products);
+        let keeping = if tuning.masks { accumulators * KEEP } else { 0 };
+        let unit = fetching + gradients + arithmetic + keeping;
+        let invocations = self.ic / rb * (self.oc / cell_width(self.oc)) / q;
+        let idle = (tuning.busy as f64 / (invocations * tile.splits) as f64).max(1.0);
+        let units = self.units(ph, pw) as f64;
+        unit as f64 * units * invocations as f64 * idle * patience(products)
     }
 
     /// Patches of all samples.
