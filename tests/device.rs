@@ -466,27 +466,3 @@ fn weights_that_the_last_update_broke_are_never_saved() {
         assert_eq!(trainer.state().weights_hash(), before);
     }
 }
-
-/// Every core has a worker that runs nowhere else, where a core is free for each.
-#[cfg(target_os = "linux")]
-#[test]
-fn the_workers_of_a_software_adapter_have_a_core_each() {
-    let gpu = GpuDevice::find(Backend::Vulkan, None).unwrap();
-    let cores = std::thread::available_parallelism().unwrap().get();
-    if !gpu.tuning().texels || cores < 2 {
-        return;
-    }
-    let mut pinned = std::collections::BTreeMap::<usize, usize>::new();
-    for task in std::fs::read_dir("/proc/self/task").unwrap() {
-        // Threads of other tests come and go.
-        let status = std::fs::read_to_string(task.unwrap().path().join("status"));
-        let status = status.unwrap_or_default();
-        let allowed = status
-            .lines()
-            .find_map(|l| l.strip_prefix("Cpus_allowed_list:"));
-        if let Some(core) = allowed.and_then(|cores| cores.trim().parse().ok()) {
-            *pinned.entry(core).or_default() += 1;
-        }
-    }
-    assert_eq!(pinned.len(), cores, "workers on each core: {pinned:?}");
-}

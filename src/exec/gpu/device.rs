@@ -11,7 +11,7 @@ use wgpu::{
 
 use super::adapter::{self, AdapterInfo};
 use super::kernel::Pipeline;
-use super::spread::Threads;
+use super::spread;
 use super::tuning::{Fetch, Tuning};
 use crate::error::{Error, Result};
 use crate::exec::{Backend, Description};
@@ -73,7 +73,7 @@ impl GpuDevice {
 
     fn open(adapter: &wgpu::Adapter) -> Result<Self> {
         let info = adapter.get_info();
-        let before = Threads::now();
+        let start = spread::Start::of(&info);
         let features = adapter.features() & (Features::SUBGROUP | Features::TIMESTAMP_QUERY);
         let limits = adapter.limits();
         let request = adapter.request_device(&DeviceDescriptor {
@@ -86,8 +86,8 @@ impl GpuDevice {
         });
         let (device, queue) = pollster::block_on(request)
             .map_err(|e| Error::Device(format!("cannot open {}: {e}", info.name)))?;
-        if info.device_type == wgpu::DeviceType::Cpu {
-            before.spread_later_ones();
+        if let Some(start) = start {
+            start.done();
         }
         let fault = Arc::new(Mutex::new(None));
         watch(&device, &fault);
@@ -273,6 +273,7 @@ impl GpuDevice {
     pub(super) fn poll(&self) -> Result<()> {
         // Nothing to report but a lost device, which has its own callback.
         let _ = self.device.poll(PollType::Poll);
+        spread::settle();
         self.check()
     }
 
@@ -285,7 +286,10 @@ impl GpuDevice {
         });
         self.check()?;
         match outcome {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                spread::settle();
+                Ok(())
+            }
             Err(PollError::Timeout) => self.hung(),
             Err(e) => Err(Error::Device(format!("cannot wait for the device: {e}"))),
         }
