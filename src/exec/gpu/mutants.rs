@@ -91,6 +91,10 @@ mutants! {
         "load_w((0u +" => "load_w((1u +";
     a_product_left_out: HARDWARE, "conv2d_backward_input n=1", "conv2d_backward_input",
         " + s0 * w0_0" => "";
+    the_last_block_left_out: SOFTWARE, "conv2d_forward n=2", "conv2d_forward",
+        "turn + 1u >= (" => "turn + 2u >= (";
+    the_last_channel_left_out: SOFTWARE, "conv2d_forward n=2", "conv2d_forward",
+        "j + 1u >= (" => "j + 2u >= (";
     the_last_patch_left_out: HARDWARE, "conv2d_backward_weight n=1", "conv2d_backward_weight",
         "u < min((split + 1u)" => "u + 1u < min((split + 1u)";
     the_last_of_equal_cells: HARDWARE, "pool2d_forward", "pool2d_forward",

@@ -8,7 +8,7 @@ use super::carriers::carriers;
 use super::kernel::Access;
 use super::lower::{Block, Lowered, Mode};
 use super::steps::StepParams;
-use super::tuning::Tuning;
+use super::tuning::{MOST_IMAGES, Tuning};
 use crate::model::{
     Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
     Flatten, GlobalAveragePooling2D, MaxPooling2D, Regularizer, Rescaling, Sequential,
@@ -131,6 +131,8 @@ fn every_kernel_declares_the_bindings_that_it_is_given() {
             let is_storage = |access: &Access| !matches!(access, Access::Texels(_));
             let storage = call.bindings.iter().filter(|(_, a)| is_storage(a)).count();
             assert!(storage <= 8, "{}: WebGPU's limit", call.entry);
+            let images = call.bindings.len() - storage;
+            assert!(images <= MOST_IMAGES as usize, "{}", call.entry);
         }
     }
 }

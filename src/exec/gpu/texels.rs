@@ -51,7 +51,7 @@ impl Texel {
     }
 
     /// The type of one value in WGSL.
-    pub fn scalar(self) -> &'static str {
+    fn scalar(self) -> &'static str {
         match self.element {
             Element::F32 => "f32",
             Element::U32 => "u32",
@@ -66,7 +66,7 @@ impl Texel {
         }
     }
 
-    /// What takes it out of the vec4 that a texture gives.
+    /// What takes it out of the vec4 that an image gives.
     pub fn swizzle(self) -> &'static str {
         match self.width {
             4 => "",
@@ -74,7 +74,7 @@ impl Texel {
         }
     }
 
-    /// The format of a texture of it.
+    /// The format of an image of it.
     pub fn format(self) -> TextureFormat {
         match (self.element, self.width) {
             (Element::F32, 4) => TextureFormat::Rgba32Float,
@@ -112,14 +112,14 @@ impl Texel {
             .ok()
             .filter(|rows| *rows <= most)
             .ok_or_else(|| Error::TooLarge {
-                needs: format!("`{label}` would take a texture of {rows} rows"),
+                needs: format!("`{label}` would take an image of {rows} rows"),
                 allows: format!("the adapter allows {most}"),
                 fits: "use a smaller one".into(),
             })
     }
 }
 
-/// A tensor's copy in a texture.
+/// A tensor's copy in an image.
 pub struct Texels {
     texture: Texture,
     /// What is bound.
@@ -135,7 +135,7 @@ impl Texels {
     /// Room for a copy of `bytes` bytes from `offset` on.
     ///
     /// # Errors
-    /// The texture would be larger than the adapter allows, or the adapter has no memory for it.
+    /// The image would be larger than the adapter allows, or the adapter has no memory for it.
     pub fn new(
         gpu: &GpuDevice,
         label: &str,

@@ -297,8 +297,8 @@ let ox = place % {across}u * {pw}u;"
                 let _ = writeln!(s, "var c{p}_{r} = Cell(0.0);");
             }
         }
-        let turns = self.turns(tile, masks);
-        turns.begin(s);
+        let blocks = self.blocks(tile, masks);
+        blocks.begin(s);
         let guarded = self.guarded(tile);
         let guarded = guarded.0 || guarded.1;
         let pixels = tile.ns * self.footprint(tile).len();
@@ -307,7 +307,7 @@ let ox = place % {across}u * {pw}u;"
             self.load_flipped_rows(s, tile);
         }
         if tile.looped {
-            let channels = Turns::new("j", 4, masks);
+            let channels = Loop::new("j", 4, masks);
             channels.begin(s);
             self.load_weights(s, tile, Channel::Loop, "");
             broadcast(s, pixels, rb, Channel::Loop, "", fetch);
@@ -329,19 +329,16 @@ let ox = place % {across}u * {pw}u;"
             }
             self.sum(s, tile, &suffixes);
         }
-        turns.end(s);
+        blocks.end(s);
     }
 
     /// The loop over blocks of channels: no turns for a patch that only meets pixels known to be zero.
-    fn turns(&self, tile: &Tile, masks: bool) -> Turns {
-        let turns = Turns::new("turn", self.rc / block(self.rc), masks);
+    fn blocks(&self, tile: &Tile, masks: bool) -> Loop {
+        let blocks = Loop::new("turn", self.rc / block(self.rc), masks);
         let (reach, _) = self.reach();
         match self.patches(tile).0 * tile.ph - reach >= tile.ph {
-            true => Turns {
-                count: format!("select(0u, {}, oy < {reach}u)", turns.count),
-                ..turns
-            },
-            false => turns,
+            true => blocks.only_if(&format!("oy < {reach}u")),
+            false => blocks,
         }
     }
 
@@ -427,50 +424,52 @@ let ox = place % {across}u * {pw}u;"
 }
 
 /// A loop in the text.
-struct Turns {
-    counter: &'static str,
-    /// How many there are, in the text.
-    count: String,
-    /// Whether there is only one, and no loop.
-    is_one: bool,
-    /// Whether the end of the body asks if there is another: see [`Tuning::masks`]. The beginning asks all the
-    /// same; without that LLVM 15 has more products at once than there are registers.
-    asks: bool,
+enum Loop {
+    /// One turn, and so none in the text.
+    Once(&'static str),
+    /// The counter, and how many turns there are, in the text.
+    Plain(&'static str, String),
+    /// The same, of few turns, for an adapter that [masks](Tuning::masks): the end of the body asks whether
+    /// there is another turn. So does the beginning, because LLVM 15 spills products where it does not.
+    AsksTwice(&'static str, String),
 }
 
-impl Turns {
+impl Loop {
     /// Turns from which on one for nothing is cheaper than the second question.
     const MANY: usize = 32;
 
-    fn new(counter: &'static str, count: usize, masks: bool) -> Self {
-        let asks = masks && (2..Self::MANY).contains(&count);
-        Self {
-            counter,
-            // A number that the driver does not know: it would find the second question enough.
-            count: match asks {
-                true => format!("({count}u + workgroup.z)"),
-                false => format!("{count}u"),
-            },
-            is_one: count == 1,
-            asks,
+    fn new(counter: &'static str, turns: usize, masks: bool) -> Self {
+        match turns {
+            1 => Self::Once(counter),
+            // The grid has one place along z, which is 0; a driver that knew the number would leave one
+            // question out.
+            2..Self::MANY if masks => Self::AsksTwice(counter, format!("({turns}u + workgroup.z)")),
+            _ => Self::Plain(counter, format!("{turns}u")),
+        }
+    }
+
+    /// The same, with no turns at all unless `condition` holds.
+    fn only_if(self, condition: &str) -> Self {
+        let gated = |turns| format!("select(0u, {turns}, {condition})");
+        match self {
+            Self::Once(counter) => Self::Plain(counter, gated("1u".to_owned())),
+            Self::Plain(counter, turns) => Self::Plain(counter, gated(turns)),
+            Self::AsksTwice(counter, turns) => Self::AsksTwice(counter, gated(turns)),
         }
     }
 
     fn begin(&self, s: &mut String) {
-        let Self { counter, count, .. } = self;
-        let _ = match self.is_one {
-            true => writeln!(s, "{{\nlet {counter} = 0u;"),
-            false => writeln!(
-                s,
-                "for (var {counter} = 0u; {counter} < {count}; {counter}++) {{"
-            ),
+        let _ = match self {
+            Self::Once(i) => writeln!(s, "{{\nlet {i} = 0u;"),
+            Self::Plain(i, turns) | Self::AsksTwice(i, turns) => {
+                writeln!(s, "for (var {i} = 0u; {i} < {turns}; {i}++) {{")
+            }
         };
     }
 
     fn end(&self, s: &mut String) {
-        let Self { counter, count, .. } = self;
-        if self.asks {
-            let _ = writeln!(s, "if {counter} + 1u >= {count} {{ break; }}");
+        if let Self::AsksTwice(i, turns) = self {
+            let _ = writeln!(s, "if {i} + 1u >= {turns} {{ break; }}");
         }
         s.push_str("}\n");
     }

@@ -3,7 +3,7 @@
 use wgpu::{AdapterInfo, DeviceType, Features, Limits};
 
 /// Most tensors that one kernel reads out of images: those of an update with an average.
-const MOST_IMAGES: u32 = 7;
+pub(super) const MOST_IMAGES: u32 = 7;
 
 /// How the invocations of a tiled kernel get at the pixels they share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,8 +24,9 @@ pub struct Tuning {
     pub fetch: Fetch,
     /// Whether tensors are read out of copies in images, which software adapters read faster.
     pub texels: bool,
-    /// Whether a loop is left at the end of its body only, with lanes masked out until then, so that
-    /// one that asks at its beginning has a turn for nothing. So do software adapters.
+    /// Whether the driver leaves a loop only at the end of its body, and masks out lanes that are done until
+    /// then: a loop whose end is found at its beginning then goes through its whole body once more, for
+    /// no lane. So do software adapters.
     pub masks: bool,
     /// Accumulators (Cells) that an invocation may hold in a forward or input-gradient kernel.
     pub accumulators: usize,
@@ -80,9 +81,13 @@ impl Tuning {
         ("plain", Self::NAIVE),
     ];
 
-    /// Its name among [`Tuning::VARIANTS`].
+    /// Its name among [`Tuning::VARIANTS`], where it is one of them with or without images.
     pub fn name(&self) -> &'static str {
-        let named = Self::VARIANTS.iter().find(|(_, tuning)| tuning == self);
+        let is_this = |tuning: &Self| {
+            let texels = self.texels;
+            Self { texels, ..*tuning } == *self
+        };
+        let named = Self::VARIANTS.iter().find(|(_, tuning)| is_this(tuning));
         named.map_or("custom", |(name, _)| *name)
     }
 

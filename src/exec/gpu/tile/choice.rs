@@ -66,7 +66,7 @@ pub(super) fn covered(window: &Window, ph: usize, pw: usize) -> (usize, usize) {
 /// value round, on the arithmetic of one Cell, on keeping a Cell from one turn of a loop to the next, on
 /// starting an invocation and on storing a Cell: fitted to lavapipe's times for 78 tiles of five kernels
 /// (`benches/RESULTS.md`, 2026-11-25). Handing values round is lost in the rest; it has the one
-/// instruction that it takes. On hardware the same ratios stand for the pressure on its caches.
+/// instruction that it takes. On hardware the same ratios are a guess.
 pub(super) const LOAD: usize = 320;
 pub(super) const BROADCAST: usize = 10;
 const MULTIPLY_ADD: usize = 35;
@@ -212,11 +212,11 @@ impl Correlation {
         let arithmetic = self.products(tile) * rb * multiply_add(self.terms(tile));
         let cells = tile.pixels() * tile.q;
         let turns = self.rc / rb;
-        let keeping = match (tuning.masks && turns > 1, tile.looped) {
-            (true, true) => cells * rb * KEEP,
-            (true, false) => cells * KEEP,
-            (false, _) => 0,
+        let passes = match tile.looped {
+            true => rb,
+            false => usize::from(turns > 1),
         };
+        let keeping = cells * passes * KEEP;
         let turn = fetching + weights + arithmetic + keeping;
         // Patches that only meet zeros cost nothing.
         let (down, _) = self.patches(tile);

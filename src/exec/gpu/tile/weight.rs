@@ -47,6 +47,19 @@ pub struct WeightTile {
     pub splits: usize,
 }
 
+impl WeightTile {
+    /// What is loaded and handed round in a turn.
+    fn patch(&self) -> Tile {
+        Tile {
+            ns: 1,
+            ph: self.ph,
+            pw: self.pw,
+            q: self.q,
+            looped: false,
+        }
+    }
+}
+
 impl WeightGradient {
     /// The tile, or `None` where the kernel has too many cells for registers. It has as many accumulators
     /// as there may be, so that each load serves many products, and of the patches the one with the
@@ -110,8 +123,9 @@ impl WeightGradient {
     /// Work in tenths of cycles.
     fn cost(&self, tile: &WeightTile, tuning: &Tuning) -> f64 {
         let &WeightTile { ph, pw, rb, q, .. } = tile;
-        let (th, tw) = covered(&self.window, ph, pw);
-        let (pixels, accumulators) = (th * tw, self.window.taps() * rb * q);
+        let (as_correlation, patch) = (self.as_correlation(), tile.patch());
+        let pixels = as_correlation.footprint(&patch).len();
+        let accumulators = self.window.taps() * rb * q;
         let vectors = if rb.is_multiple_of(4) { rb / 4 } else { rb };
         let fetching = match self.fetch(tuning) {
             Fetch::Direct => pixels * vectors * LOAD,
@@ -121,8 +135,9 @@ impl WeightGradient {
             Some((kh, kw)) => ph * pw / (kh * kw) * q * 3 * LOAD,
             None => ph * pw * q * LOAD,
         };
-        let products = ph * pw * accumulators;
+        let products = as_correlation.products(&patch) * rb;
         let arithmetic = products * multiply_add(products);
+        // Hardware keeps them in registers.
         let keeping = if tuning.masks { accumulators * KEEP } else { 0 };
         let unit = fetching + gradients + arithmetic + keeping;
         let invocations = self.ic / rb * (self.oc / cell_width(self.oc)) / q;
@@ -216,6 +231,21 @@ let cell0 = ((i % {groups}u) * 8u + local) * {q}u;"
         );
     }
 
+    /// The forward pass, which loads the same pixels.
+    fn as_correlation(&self) -> Correlation {
+        let w = self.window;
+        Correlation {
+            batch: self.batch,
+            window: w,
+            rc: self.ic,
+            kc: self.oc,
+            flipped: false,
+            live: (w.ih, w.iw),
+            pool: None,
+            unpool: None,
+        }
+    }
+
     /// The loop over our share of the patches.
     fn walk(&self, s: &mut String, tile: &WeightTile, fetch: Fetch) {
         let w = &self.window;
@@ -234,23 +264,7 @@ let ox = place % {across}u * {}u;",
             tile.ph,
             tile.pw
         );
-        let as_correlation = Correlation {
-            batch: self.batch,
-            window: *w,
-            rc: self.ic,
-            kc: self.oc,
-            flipped: false,
-            live: (w.ih, w.iw),
-            pool: None,
-            unpool: None,
-        };
-        let patch = Tile {
-            ns: 1,
-            ph: tile.ph,
-            pw: tile.pw,
-            q: tile.q,
-            looped: false,
-        };
+        let (as_correlation, patch) = (self.as_correlation(), tile.patch());
         as_correlation.pixels(s, &patch, fetch, tile.rb);
         let foot = as_correlation.footprint(&patch);
         let (rows, columns) = as_correlation.guarded(&patch);
