@@ -1,7 +1,7 @@
 //! Gives each worker of a software Vulkan adapter a core of its own, on Linux.
 //!
 //! Such a driver starts as many workers as there are cores, hands each the same share of every dispatch,
-//! and waits for the last of them. Between two dispatches, of which there are some seven hundred a
+//! and waits for the last of them. Between two dispatches, of which there are some nine hundred a
 //! second, all of them sleep. Linux wakes a thread on the core that it ran on last, unless it sees an
 //! idle one, and at that moment the thread that wakes them is still on one; so two workers come to share
 //! a core while another is idle, for one dispatch after the other. On two cores a worker so waited for 8
