@@ -7,7 +7,7 @@ mod program;
 use std::fs;
 use std::path::Path;
 
-use cnn_gpu::data::digits;
+use cnn_gpu::data::{Choice, digits, load};
 use image::imageops::{FilterType, resize};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use tempfile::TempDir;
@@ -50,6 +50,25 @@ fn colours(folder: &Path) {
         }
         fs::write(folder.join(class).join("notes.txt"), "not a picture").unwrap();
     }
+}
+
+#[test]
+fn a_folder_for_testing_that_is_not_used_is_named() {
+    let folder = TempDir::new().unwrap();
+    for part in ["train", "test", "val"] {
+        colours(&folder.path().join(part));
+    }
+    let choice = Choice::Folder(folder.path().into());
+    let mut told = Vec::new();
+    let splits = load(choice, None, &mut |event| told.push(event.to_string())).unwrap();
+    assert_eq!((splits.train.len(), splits.test.len()), (20, 20));
+    let path = |part: &str| folder.path().join(part).display().to_string();
+    let line = format!(
+        "passed over: {}: tests are made on {}",
+        path("val"),
+        path("test")
+    );
+    assert_eq!(told, [line]);
 }
 
 #[test]

@@ -2,8 +2,8 @@
 //!
 //! The classes are the sub-folders' names in alphabetical order, as Keras's
 //! `image_dataset_from_directory` has them; PNG and JPEG files in them are the pictures, and other
-//! files are passed over. A folder with the sub-folders `train` and `test` (or `val` or
-//! `validation`) holds both sets; in another one every fifth picture of each class, in the order of
+//! files are passed over. A folder with the sub-folders `train` and `test` (or else `validation`, or
+//! `val`) holds both sets; in another one every fifth picture of each class, in the order of
 //! their names, is kept apart for testing.
 
 use std::fs;
@@ -47,10 +47,8 @@ pub fn find(
     path: &Path,
     shape: Option<[usize; 3]>,
 ) -> Result<(ImageFolder, ImageFolder), DataError> {
-    let train_path = path.join("train");
-    let test_path = TEST_NAMES.map(|name| path.join(name));
-    let test_path = test_path.into_iter().find(|path| path.is_dir());
-    let (train, test) = match test_path {
+    let (train_path, test_paths) = parts(path);
+    let (train, test) = match test_paths.into_iter().next() {
         Some(test_path) if train_path.is_dir() => {
             let train = ImageFolder::open(&train_path, shape)?;
             // Not every class need be tested.
@@ -68,6 +66,25 @@ pub fn find(
         return Err(DataError::contents(path, problem));
     }
     Ok((train, test))
+}
+
+/// The folder to train on, whether it is there or not, and those to test on that are there, of which the
+/// first is taken.
+fn parts(path: &Path) -> (PathBuf, Vec<PathBuf>) {
+    let mut test = TEST_NAMES.map(|name| path.join(name)).to_vec();
+    test.retain(|path| path.is_dir());
+    (path.join("train"), test)
+}
+
+/// Folders of pictures to test on that are not used beside `train`, because another is; one line for each.
+pub(super) fn unused(path: &Path) -> Vec<String> {
+    let (train, test) = parts(path);
+    let Some((taken, others)) = test.split_first().filter(|_| train.is_dir()) else {
+        return Vec::new();
+    };
+    let taken = taken.display();
+    let line = |other: &PathBuf| format!("{}: tests are made on {taken}", other.display());
+    others.iter().map(line).collect()
 }
 
 /// Reads the pictures to train on and to test on into memory; see [`find`].

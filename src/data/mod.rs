@@ -80,7 +80,12 @@ pub fn load_from(
 ) -> Result<Splits, DataError> {
     match choice {
         Choice::Digits => Ok(digits::splits()),
-        Choice::Folder(path) => folder::splits(&path, sources.image_shape),
+        Choice::Folder(path) => {
+            for reason in folder::unused(&path) {
+                on_event(&Event::Rejected { reason });
+            }
+            folder::splits(&path, sources.image_shape)
+        }
         Choice::Idx(path) => idx_folder::splits(&path),
         Choice::Cifar10(path) => cifar10::splits(&path),
         Choice::Npz(path) => npz::splits(&path),
