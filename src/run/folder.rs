@@ -203,9 +203,18 @@ impl RunFolder {
     /// Reads model and weights.
     ///
     /// # Errors
-    /// As [`weights::load`].
+    /// As [`weights::load`], and if the run ended before it had any.
     pub fn weights(&self) -> Result<(Sequential, State)> {
-        weights::load(&self.weights_path())
+        let path = self.weights_path();
+        if !path.exists() && self.config_path().exists() {
+            let folder = self.path.display();
+            let problem = format!(
+                "not there yet: the run has not come to the end of an epoch; go on with it: cnn-gpu \
+                 train --resume {folder}"
+            );
+            return Err(Error::file(&path, problem));
+        }
+        weights::load(&path)
     }
 
     /// A callback that writes `history.csv`.
@@ -248,6 +257,23 @@ mod tests {
         }
         let folder = RunFolder::open(temporary.path()).unwrap();
         (temporary, folder)
+    }
+
+    #[test]
+    fn a_run_without_weights_is_to_be_gone_on_with() {
+        let (temporary, run) = folder(&[("config.toml", "")]);
+        let message = run.weights().unwrap_err().to_string();
+        let command = format!("train --resume {}", temporary.path().display());
+        assert!(message.ends_with(&command), "{message}");
+        // What is no run has nothing to go on with.
+        let (_temporary, other) = folder(&[]);
+        assert!(
+            !other
+                .weights()
+                .unwrap_err()
+                .to_string()
+                .contains("--resume")
+        );
     }
 
     #[test]
