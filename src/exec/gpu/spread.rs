@@ -9,9 +9,9 @@
 //! makes no difference.
 //!
 //! The workers are known by what they do: of the threads that were started while the first device was
-//! opened, as many as this process may use cores have worked for the same time, and a thread that hands
-//! them their work for little. Where it is not so, as with a driver that has fewer workers than there are cores,
-//! all threads are left to the system. No other thread is bound, and none that starts later inherits it.
+//! opened, as many as there are cores have worked for the same time, and the one that hands them their
+//! work for little. Where it is not so, as with a driver that has fewer workers, all threads are left to
+//! the system. No other thread is bound, and none that starts later inherits it.
 
 #[cfg(target_os = "linux")]
 pub use linux::{Start, settle};
