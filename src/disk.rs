@@ -156,6 +156,15 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)
 }
 
+/// Makes a folder that was not there, in one that is.
+///
+/// # Errors
+/// It is there, or cannot be made.
+pub fn make_new_folder(path: &Path) -> io::Result<()> {
+    ask(Act::MakeFolder, path)?;
+    fs::create_dir(path)
+}
+
 /// Gives a file, written and synced, the name `path`; what was there before is gone.
 ///
 /// # Errors

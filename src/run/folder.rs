@@ -1,6 +1,7 @@
 //! The folder and its files.
 
 use std::fs::{self, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -49,6 +50,36 @@ impl RunFolder {
         Ok(Self { made, ..folder })
     }
 
+    /// Makes a folder that was not there: this one, or the first that is free of `path_2`, `path_3` and
+    /// so on. Of two processes that ask for the same one each gets its own.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn create_numbered(path: &Path) -> Result<Self> {
+        let failed = |path: &Path, e| Error::file(path, format!("cannot make the run folder: {e}"));
+        if let Some(above) = path.parent() {
+            disk::make_folder(above).map_err(|e| failed(above, e))?;
+        }
+        let mut number = 1;
+        let mut free = path.to_owned();
+        loop {
+            match disk::make_new_folder(&free) {
+                Ok(()) => break,
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(failed(&free, e)),
+            }
+            number += 1;
+            let mut name = path.as_os_str().to_owned();
+            name.push(format!("_{number}"));
+            free = name.into();
+        }
+        let folder = Self::open(&free)?.locked()?;
+        Ok(Self {
+            made: true,
+            ..folder
+        })
+    }
+
     /// The same folder, for this process to train into: no other may do so until it is dropped.
     ///
     /// # Errors
@@ -81,7 +112,7 @@ impl RunFolder {
         let is_free = |entries: fs::ReadDir| entries.flatten().all(|entry| is_leftover(&entry));
         let message = match fs::read_dir(path).map(is_free) {
             Ok(true) => return Ok(()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Ok(false) => {
                 "the folder is not empty, and no run is overwritten; name another with --out"
             }
@@ -130,7 +161,7 @@ impl RunFolder {
             let path = self.path.join(name);
             let text = match fs::read_to_string(&path) {
                 Ok(text) => text,
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(Error::file(&path, e)),
             };
             let lines = match epochs {
@@ -274,6 +305,25 @@ mod tests {
                 .to_string()
                 .contains("--resume")
         );
+    }
+
+    #[test]
+    fn runs_that_ask_for_one_folder_at_once_get_one_each() {
+        let temporary = tempfile::tempdir().unwrap();
+        let wanted = temporary.path().join("runs").join("now");
+        let runs: Vec<RunFolder> = std::thread::scope(|scope| {
+            let make = || RunFolder::create_numbered(&wanted).unwrap();
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        let mut names: Vec<String> = (runs.iter())
+            .map(|run| run.path().file_name().unwrap().to_string_lossy().into())
+            .collect();
+        names.sort();
+        let expected = [
+            "now", "now_2", "now_3", "now_4", "now_5", "now_6", "now_7", "now_8",
+        ];
+        assert_eq!(names, expected);
     }
 
     #[test]

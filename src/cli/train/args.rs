@@ -153,6 +153,8 @@ pub struct Settings {
     /// Whether to validate on the test images.
     pub validation_data: Option<String>,
     pub out: PathBuf,
+    /// Whether it was named, and must be free.
+    pub out_is_named: bool,
     pub format: Format,
     /// When checkpoints are taken.
     pub schedule: Schedule,
@@ -191,6 +193,7 @@ impl TryFrom<Args> for Settings {
             options,
             callbacks: args.callbacks.record(validates)?,
             validation_data: args.fit.validation_data,
+            out_is_named: args.out.is_some(),
             out: args.out.unwrap_or_else(default_folder),
             dataset: args.dataset.or(theirs).unwrap_or_default(),
             data_dir: args.data_dir,
@@ -213,15 +216,8 @@ fn minutes(typed: &str) -> Result<f64, &'static str> {
     }
 }
 
-/// `runs/2026-03-01_14-05-09`, and when that is taken `runs/2026-03-01_14-05-09_2`.
+/// `runs/2026-03-01_14-05-09`
 fn default_folder() -> PathBuf {
-    let name = jiff::ZonedDateTime::now()
-        .strftime("%Y-%m-%d_%H-%M-%S")
-        .to_string();
-    let runs = PathBuf::from("runs");
-    let numbered = (2..).map(|n| runs.join(format!("{name}_{n}")));
-    std::iter::once(runs.join(&name))
-        .chain(numbered)
-        .find(|path| !path.exists())
-        .unwrap_or(runs)
+    let now = jiff::ZonedDateTime::now().strftime("%Y-%m-%d_%H-%M-%S");
+    PathBuf::from("runs").join(now.to_string())
 }

@@ -39,7 +39,9 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         Some(run) => resume::settings(args, run, typed)?,
     };
     if resumes.is_none() {
-        RunFolder::check_free(&settings.out)?;
+        if settings.out_is_named {
+            RunFolder::check_free(&settings.out)?;
+        }
         // Else the run would have a folder, which goes on to the same error for ever.
         if let Some(logs) = &settings.callbacks.tensorboard {
             disk::make_folder(logs).map_err(|e| {
@@ -123,7 +125,10 @@ fn begin(
     record: DataRecord,
     device: DeviceRecord,
 ) -> anyhow::Result<(RunFolder, Config)> {
-    let folder = RunFolder::create(&settings.out)?;
+    let folder = match settings.out_is_named {
+        true => RunFolder::create(&settings.out)?,
+        false => RunFolder::create_numbered(&settings.out)?,
+    };
     let config = config(settings, trainer, record, device);
     folder.write_config(&config)?;
     Ok((folder, config))
@@ -138,9 +143,11 @@ fn go_on(
     subject: &Subject,
 ) -> anyhow::Result<(RunFolder, Config)> {
     let folder = RunFolder::open(&settings.out)?.locked()?;
-    let config = Config {
-        device,
-        ..folder.config()?
+    let began = folder.config()?;
+    // A run that has come to its end has been trained where it was trained.
+    let config = match &checkpoint {
+        Some(checkpoint) if has_ended(checkpoint) => began,
+        _ => Config { device, ..began },
     };
     match checkpoint {
         Some(checkpoint) => restore(trainer, &folder, checkpoint, subject)?,
@@ -199,6 +206,11 @@ fn in_words(device: &Description) -> String {
     format!("{} ({})", device.adapter, interface.trim_end())
 }
 
+/// Whether a run was at its end when the checkpoint was taken.
+fn has_ended(checkpoint: &Checkpoint) -> bool {
+    checkpoint.snapshot.epochs_done >= checkpoint.snapshot.last_epoch
+}
+
 /// Puts the trainer where the checkpoint was taken, and says so.
 fn restore(
     trainer: &mut Trainer,
@@ -213,10 +225,11 @@ fn restore(
         .into());
     }
     let (here, there) = (in_words(&trainer.describe()), &checkpoint.device);
-    if here != *there {
+    let ended = has_ended(&checkpoint);
+    if here != *there && !ended {
         say(&format!(
-            "note: the run began on {there} and goes on on {here}; its weights will not be those of \
-             one device to the last bit"
+            "note: the run came so far on {there} and is continued on {here}; its weights will not be \
+             those of one device to the last bit"
         ));
     }
     let snapshot = checkpoint.snapshot;
@@ -227,7 +240,7 @@ fn restore(
         snapshot.epochs_done,
         snapshot.last_epoch
     ));
-    if snapshot.epochs_done >= snapshot.last_epoch {
+    if ended {
         say(
             "note: the run had come to its end; --weights trains its weights further, in another run",
         );

@@ -66,6 +66,7 @@ pub fn settings(
         },
         callbacks: config.callbacks,
         validation_data: config.dataset.validation,
+        out_is_named: true,
         out: folder.to_owned(),
         format: given.format,
         schedule: given.schedule,
