@@ -260,7 +260,7 @@ fn operations_table(out: &mut String, operations: &Roofline) {
     let _ = writeln!(
         out,
         "{how}\nroofline: the larger of arithmetic and traffic at the peaks, over the time; above \
-         100 % in caches."
+         100 % in caches,\nor where the loop that measured the peak met a slower moment."
     );
 }
 
