@@ -68,7 +68,7 @@ pub(super) fn covered(window: &Window, ph: usize, pw: usize) -> (usize, usize) {
 /// (`benches/RESULTS.md`, 2026-11-25). Handing values round is lost in the rest; it has the one
 /// instruction that it takes. On hardware the same ratios are a guess.
 pub(super) const LOAD: usize = 320;
-pub(super) const BROADCAST: usize = 10;
+const BROADCAST: usize = 10;
 const MULTIPLY_ADD: usize = 35;
 pub(super) const KEEP: usize = 85;
 const START: usize = 2800;
@@ -84,6 +84,14 @@ pub(super) const LONGEST: usize = 1600;
 pub(super) const MOST_PIXELS: usize = 300;
 /// So many products have to save half the work of few.
 const PATIENCE: f64 = 20000.0;
+
+/// Loading so many vectors of each pixel, and handing round so many channels.
+pub(super) fn fetching(fetch: Fetch, pixels: usize, vectors: usize, channels: usize) -> usize {
+    match fetch {
+        Fetch::Direct => pixels * vectors * LOAD,
+        Fetch::Subgroup => pixels.div_ceil(8) * vectors * LOAD + pixels * channels * BROADCAST,
+    }
+}
 
 /// The arithmetic of one Cell in a loop with so many products.
 pub(super) fn multiply_add(products: usize) -> usize {
@@ -204,10 +212,7 @@ impl Correlation {
         let loads = if self.unpool.is_some() { 3 } else { 1 };
         let vectors = if rb == 4 { loads } else { rb * loads };
         let pixels = tile.ns * self.footprint(tile).len();
-        let fetching = match fetch {
-            Fetch::Direct => pixels * vectors * LOAD,
-            Fetch::Subgroup => pixels.div_ceil(8) * vectors * LOAD + pixels * rb * BROADCAST,
-        };
+        let fetching = fetching(fetch, pixels, vectors, rb);
         let weights = self.window.taps() * rb * tile.q * LOAD;
         let arithmetic = self.products(tile) * rb * multiply_add(self.terms(tile));
         let cells = tile.pixels() * tile.q;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::super::kernel::Call;
 use super::super::texels::Texel;
 use super::super::tuning::{Fetch, Tuning};
-use super::choice::{BROADCAST, KEEP, LOAD, LONGEST, MOST_PIXELS, multiply_add, patience};
+use super::choice::{KEEP, LOAD, LONGEST, MOST_PIXELS, fetching, multiply_add, patience};
 use super::{
     Channel, Correlation, Footprint, Tile, block, broadcast, cell_width, covered, head,
     load_pixels, workgroup,
@@ -127,10 +127,7 @@ impl WeightGradient {
         let pixels = as_correlation.footprint(&patch).len();
         let accumulators = self.window.taps() * rb * q;
         let vectors = if rb.is_multiple_of(4) { rb / 4 } else { rb };
-        let fetching = match self.fetch(tuning) {
-            Fetch::Direct => pixels * vectors * LOAD,
-            Fetch::Subgroup => pixels.div_ceil(8) * vectors * LOAD + pixels * rb * BROADCAST,
-        };
+        let fetching = fetching(self.fetch(tuning), pixels, vectors, rb);
         let gradients = match self.pool {
             Some((kh, kw)) => ph * pw / (kh * kw) * q * 3 * LOAD,
             None => ph * pw * q * LOAD,
