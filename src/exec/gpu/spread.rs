@@ -22,6 +22,7 @@ pub use other::{Start, settle};
 mod linux {
     use std::cmp::Reverse;
     use std::fs;
+    use std::path::Path;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{Mutex, MutexGuard};
 
@@ -81,7 +82,9 @@ mod linux {
             let mut later = all();
             later.retain(|thread| !self.before.contains(thread));
             let cores = cores();
-            let can = cores.len() > 1 && later.len() >= cores.len();
+            // Where the system does not tell how long threads have run, there is nothing to look for.
+            let told = Path::new("/proc/self/schedstat").exists();
+            let can = told && cores.len() > 1 && later.len() >= cores.len();
             *self.threads = match can {
                 true => Threads::Started(Started {
                     before: run_times(&later),
