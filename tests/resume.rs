@@ -360,3 +360,47 @@ fn a_folder_that_vanishes_ends_the_run_in_words() {
     );
     assert!(kept.unwrap().snapshot.state.step >= 2);
 }
+
+#[test]
+fn an_ended_run_keeps_the_device_that_it_was_trained_on() {
+    let folder = TempDir::new().unwrap();
+    let begin = [
+        "train",
+        "--dataset",
+        "digits",
+        "--limit",
+        "60",
+        "--epochs",
+        "1",
+        "--model",
+        "mnist-mlp",
+        "--backend",
+        "vulkan",
+        "--out",
+        "r",
+        "--verbose",
+        "0",
+    ];
+    assert!(run(folder.path(), &begin).status.success());
+    let trained_on = || -> Value {
+        let result = fs::read(folder.path().join("r/result.json")).unwrap();
+        let result: Value = serde_json::from_slice(&result).unwrap();
+        result["backend"].clone()
+    };
+    assert_eq!(trained_on(), "vulkan");
+    let again = [
+        "train",
+        "--resume",
+        "r",
+        "--backend",
+        "cpu",
+        "--verbose",
+        "0",
+    ];
+    let output = run(folder.path(), &again);
+    assert!(output.status.success());
+    let told = text(&output.stderr);
+    assert!(told.contains("had come to its end"), "{told}");
+    assert!(!told.contains("is continued on"), "{told}");
+    assert_eq!(trained_on(), "vulkan");
+}

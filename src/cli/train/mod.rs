@@ -144,7 +144,7 @@ fn go_on(
 ) -> anyhow::Result<(RunFolder, Config)> {
     let folder = RunFolder::open(&settings.out)?.locked()?;
     let began = folder.config()?;
-    // A run that has come to its end has been trained where it was trained.
+    // Of a run that has come to its end nothing is trained here.
     let config = match &checkpoint {
         Some(checkpoint) if has_ended(checkpoint) => began,
         _ => Config { device, ..began },
