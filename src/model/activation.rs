@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::layer::{LayerSpec, ParameterSpec};
 use crate::plan::{Builder, Value};
 
-/// An activation function, with Keras's defaults. Most derivatives are functions of the *output*
-/// alone, so that training keeps one tensor per layer, not two; see [`Activation::keeps_input`].
+/// An activation function, with Keras's defaults. Most derivatives depend on the *output* alone,
+/// so training keeps one tensor per layer instead of two; see [`Activation::keeps_input`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
@@ -44,11 +44,11 @@ pub enum Activation {
 const LEAK: f64 = 0.2;
 /// The slope of [`Activation::Selu`] above zero.
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
-/// What [`Activation::Selu`] falls to, before its scale.
+/// The limit of [`Activation::Selu`] at minus infinity is minus this, before scaling.
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
 impl Activation {
-    /// Those that work cell by cell and do something.
+    /// The pointwise activations other than linear.
     pub const POINTWISE: [Self; 9] = [
         Self::Relu,
         Self::LeakyRelu,
@@ -78,8 +78,8 @@ impl Activation {
         }
     }
 
-    /// Whether the derivative is a function of the input: gelu and silu take most values twice, so
-    /// their output does not tell the slope. Training then keeps the input as well.
+    /// Whether the derivative needs the input. gelu and silu are not monotonic, so their output does
+    /// not determine the slope; training keeps their input as well.
     pub fn keeps_input(self) -> bool {
         match self {
             Self::Gelu | Self::Silu => true,
@@ -95,7 +95,7 @@ impl Activation {
         }
     }
 
-    /// `f(x)` of one cell, NaN for NaN. Softmax needs a whole row: here it stands for linear.
+    /// `f(x)` of one element; NaN stays NaN. Softmax needs a whole row and acts as linear here.
     pub fn apply(self, x: f64) -> f64 {
         match self {
             Self::Linear | Self::Softmax => x,
@@ -114,8 +114,8 @@ impl Activation {
         }
     }
 
-    /// `f'(x)` of one cell as a function of what training keeps: `y = f(x)`, or `x` where
-    /// [`Activation::keeps_input`]. Softmax: as [`Activation::apply`].
+    /// `f'(x)` of one element, given what training keeps: `y = f(x)`, or `x` where
+    /// [`Activation::keeps_input`]. Softmax acts as in [`Activation::apply`].
     pub fn derivative(self, kept: f64) -> f64 {
         match self {
             Self::Linear | Self::Softmax => 1.0,
@@ -145,13 +145,13 @@ fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// The share of a standard normal distribution that lies below `x`.
+/// The cumulative distribution function of the standard normal distribution.
 fn normal_share(x: f64) -> f64 {
     0.5 * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))
 }
 
-/// Applies an activation: `y = f(x)`, see [`Activation`] for the formulas. Output shape: the input's. No
-/// parameters, no errors.
+/// Applies an activation: `y = f(x)`; see [`Activation`] for the formulas. The output has the
+/// input's shape. No parameters, no errors.
 ///
 /// ```
 /// use cnn_gpu::model::{Activation, ActivationLayer, Dense, Sequential};

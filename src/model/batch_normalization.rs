@@ -13,12 +13,12 @@ use crate::plan::{BatchNorm, Builder, Value};
 /// y = gamma * (x - mean) / sqrt(variance + epsilon) + beta
 /// ```
 ///
-/// In training `mean` and `variance` are those of the batch's valid rows over all pixels, the
-/// variance divided by their number and not by one less, and
-/// `moving = momentum * moving + (1 - momentum) * batch's` is kept for both; in inference they are
-/// the moving ones. Output shape: the input's. Parameters: `gamma` and `beta` `[c]`; `moving_mean`
-/// and `moving_variance` `[c]`, which no optimizer touches. Errors: a momentum outside `[0, 1]`, or an
-/// epsilon that is not positive.
+/// In training, `mean` and `variance` (the biased one, divided by the count) are taken over all
+/// pixels of the batch's valid rows, and both update their moving average:
+/// `moving = momentum * moving + (1 - momentum) * batch`. Inference uses the moving averages. The
+/// output has the input's shape. Parameters: `gamma` and `beta` `[c]`; `moving_mean` and
+/// `moving_variance` `[c]`, which are not trained. Errors: a momentum outside `[0, 1]`, or an epsilon
+/// that is not positive.
 ///
 /// ```
 /// use cnn_gpu::model::{Activation, ActivationLayer, BatchNormalization, Conv2D, Sequential};
@@ -35,16 +35,16 @@ pub struct BatchNormalization {
     /// Default: `batch_normalization`, then `batch_normalization_1`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How much of the moving statistics a step keeps. Default 0.99.
+    /// Momentum of the moving averages. Default 0.99.
     #[serde(default = "momentum")]
     pub momentum: f64,
     /// Added to the variance. Default 0.001.
     #[serde(default = "epsilon")]
     pub epsilon: f64,
-    /// Whether there is a `beta`. Default true.
+    /// Whether to add `beta`. Default true.
     #[serde(default = "yes")]
     pub center: bool,
-    /// Whether there is a `gamma`. Default true.
+    /// Whether to multiply by `gamma`. Default true.
     #[serde(default = "yes")]
     pub scale: bool,
     /// Default `zeros`.
@@ -101,7 +101,7 @@ impl BatchNormalization {
         self
     }
 
-    /// Sets how much of the moving statistics a step keeps.
+    /// Sets the momentum of the moving averages.
     pub fn momentum(mut self, momentum: f64) -> Self {
         self.momentum = momentum;
         self
@@ -113,13 +113,13 @@ impl BatchNormalization {
         self
     }
 
-    /// Keeps or drops `beta`.
+    /// Sets whether to add `beta`.
     pub fn center(mut self, center: bool) -> Self {
         self.center = center;
         self
     }
 
-    /// Keeps or drops `gamma`.
+    /// Sets whether to multiply by `gamma`.
     pub fn scale(mut self, scale: bool) -> Self {
         self.scale = scale;
         self

@@ -15,10 +15,10 @@ use crate::shape::{Padding, Pair, Window};
 /// ```
 ///
 /// Input `[h, w, c]`, output `[oh, ow, filters]`, kernel `[kh, kw, c / groups, filters]`, bias
-/// `[filters]`. With groups, output channels `g * filters / groups` and on see the input channels
-/// `g * c / groups` and on, as many as a group has. Errors: an input that is no image or smaller than
-/// a `valid` window, groups that do not divide both numbers of channels, strides together with a
-/// dilation rate.
+/// `[filters]`. With groups, the output channels of group `g`, which start at
+/// `g * filters / groups`, read only that group's input channels, which start at `g * c / groups`.
+/// Errors: an input that is not an image or is smaller than a `valid` window, a number of groups that
+/// does not divide both channel counts, strides combined with a dilation rate.
 ///
 /// ```
 /// use cnn_gpu::model::{Activation, Conv2D, Sequential};
@@ -44,10 +44,10 @@ pub struct Conv2D {
     /// Default `valid`.
     #[serde(default)]
     pub padding: Padding,
-    /// How far apart the kernel's cells lie. Default 1; more than 1 needs strides of 1.
+    /// Spacing between kernel elements. Default 1; larger values require strides of 1.
     #[serde(default = "one")]
     pub dilation_rate: Pair,
-    /// Groups of channels, each convolved by itself; both numbers of channels must be multiples.
+    /// Number of channel groups, each convolved separately; must divide both channel counts.
     /// Default 1.
     #[serde(default = "one_group")]
     pub groups: usize,
@@ -63,10 +63,10 @@ pub struct Conv2D {
     /// Default `zeros`.
     #[serde(default = "zeros")]
     pub bias_initializer: Initializer,
-    /// The kernel's penalty. Default none.
+    /// Penalty on the kernel. Default none.
     #[serde(default, skip_serializing_if = "Regularizer::is_none")]
     pub kernel_regularizer: Regularizer,
-    /// The bias's penalty. Default none.
+    /// Penalty on the bias. Default none.
     #[serde(default, skip_serializing_if = "Regularizer::is_none")]
     pub bias_regularizer: Regularizer,
 }
@@ -84,7 +84,8 @@ pub(super) fn zeros() -> Initializer {
 }
 
 impl Conv2D {
-    /// `filters` kernels of `kernel_size` (one number, or height and width), else with the defaults.
+    /// `filters` kernels of `kernel_size` (one number, or height and width); all other arguments have
+    /// their defaults.
     pub fn new(filters: usize, kernel_size: impl Into<Pair>) -> Self {
         Self {
             name: None,
@@ -121,7 +122,7 @@ impl Conv2D {
         self
     }
 
-    /// Sets how far apart the kernel's cells lie.
+    /// Sets the spacing between kernel elements.
     pub fn dilation_rate(mut self, dilation_rate: impl Into<Pair>) -> Self {
         self.dilation_rate = dilation_rate.into();
         self
@@ -139,25 +140,25 @@ impl Conv2D {
         self
     }
 
-    /// Keeps or drops the bias.
+    /// Sets whether to add a bias.
     pub fn use_bias(mut self, use_bias: bool) -> Self {
         self.use_bias = use_bias;
         self
     }
 
-    /// Sets how the kernel starts.
+    /// Sets the kernel's initializer.
     pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
         self.kernel_initializer = initializer;
         self
     }
 
-    /// Sets the kernel's penalty.
+    /// Sets the penalty on the kernel.
     pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
         self.kernel_regularizer = regularizer;
         self
     }
 
-    /// Sets the bias's penalty.
+    /// Sets the penalty on the bias.
     pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
         self.bias_regularizer = regularizer;
         self
@@ -171,7 +172,7 @@ impl Conv2D {
         }
         if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
             return Err(format!(
-                "{channels} input channels and {filters} filters do not fall into {groups} groups: expected a divisor of both"
+                "{channels} input channels and {filters} filters cannot be divided into {groups} groups: expected a divisor of both"
             ));
         }
         let window = window(
@@ -199,7 +200,7 @@ pub(super) fn window(
     if strides != one() && dilation_rate != one() {
         let (Pair([sh, sw]), Pair([dh, dw])) = (strides, dilation_rate);
         return Err(format!(
-            "strides of {sh}x{sw} and a dilation_rate of {dh}x{dw} do not go together: expected 1 for one of them"
+            "strides of {sh}x{sw} and a dilation_rate of {dh}x{dw} cannot be combined: expected 1 for one of them"
         ));
     }
     Window::dilated(input, (kernel_size, dilation_rate), strides, padding)

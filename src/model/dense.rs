@@ -10,8 +10,8 @@ use crate::shape::dims;
 
 /// Fully connected layer: `y[n, o] = f( bias[o] + Σ_i x[n, i] * kernel[i, o] )`.
 ///
-/// Input `[in]`, output `[units]`, kernel `[in, units]`, bias `[units]`. Errors: an input that is not flat
-/// (Keras would take the last axis): put a [`Flatten`](super::Flatten) before it.
+/// Input `[in]`, output `[units]`, kernel `[in, units]`, bias `[units]`. Errors: an input that is
+/// not flat (Keras would contract its last axis); put a [`Flatten`](super::Flatten) before it.
 ///
 /// ```
 /// use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
@@ -41,16 +41,16 @@ pub struct Dense {
     /// Default `zeros`.
     #[serde(default = "zeros")]
     pub bias_initializer: Initializer,
-    /// The kernel's penalty. Default none.
+    /// Penalty on the kernel. Default none.
     #[serde(default, skip_serializing_if = "Regularizer::is_none")]
     pub kernel_regularizer: Regularizer,
-    /// The bias's penalty. Default none.
+    /// Penalty on the bias. Default none.
     #[serde(default, skip_serializing_if = "Regularizer::is_none")]
     pub bias_regularizer: Regularizer,
 }
 
 impl Dense {
-    /// `units` outputs, else with the defaults.
+    /// `units` outputs; all other arguments have their defaults.
     pub fn new(units: usize) -> Self {
         Self {
             name: None,
@@ -76,25 +76,25 @@ impl Dense {
         self
     }
 
-    /// Keeps or drops the bias.
+    /// Sets whether to add a bias.
     pub fn use_bias(mut self, use_bias: bool) -> Self {
         self.use_bias = use_bias;
         self
     }
 
-    /// Sets how the kernel starts.
+    /// Sets the kernel's initializer.
     pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
         self.kernel_initializer = initializer;
         self
     }
 
-    /// Sets the kernel's penalty.
+    /// Sets the penalty on the kernel.
     pub fn kernel_regularizer(mut self, regularizer: Regularizer) -> Self {
         self.kernel_regularizer = regularizer;
         self
     }
 
-    /// Sets the bias's penalty.
+    /// Sets the penalty on the bias.
     pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
         self.bias_regularizer = regularizer;
         self

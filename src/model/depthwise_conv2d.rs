@@ -1,4 +1,4 @@
-//! Convolution of each channel by itself.
+//! Depthwise convolution.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use super::{Activation, Initializer, Regularizer};
 use crate::plan::{Builder, ConvShape, Value};
 use crate::shape::{Padding, Pair};
 
-/// 2-D convolution of each channel by itself, with `depth_multiplier` kernels for each:
+/// Depthwise 2-D convolution: each input channel is convolved with `depth_multiplier` kernels:
 ///
 /// ```text
 /// y[n, oy, ox, ic * m + j] = f( bias[ic * m + j] + Σ_{ky, kx}
@@ -16,8 +16,9 @@ use crate::shape::{Padding, Pair};
 /// ```
 ///
 /// Input `[h, w, c]`, output `[oh, ow, c * m]`, kernel `[kh, kw, c, m]`, bias `[c * m]`, where `m` is
-/// the depth multiplier. It is a [`Conv2D`](super::Conv2D) in `c` groups. Errors: an input that is no
-/// image or smaller than a `valid` window, a multiplier of 0, strides together with a dilation rate.
+/// the depth multiplier. Equivalent to a [`Conv2D`](super::Conv2D) with `c` groups. Errors: an input
+/// that is not an image or is smaller than a `valid` window, a multiplier of 0, strides combined with
+/// a dilation rate.
 ///
 /// ```
 /// use cnn_gpu::model::{DepthwiseConv2D, Sequential};
@@ -40,10 +41,10 @@ pub struct DepthwiseConv2D {
     /// Default `valid`.
     #[serde(default)]
     pub padding: Padding,
-    /// Kernels, and outputs, for each input channel. Default 1.
+    /// Kernels, and output channels, per input channel. Default 1.
     #[serde(default = "one_kernel")]
     pub depth_multiplier: usize,
-    /// How far apart the kernel's cells lie. Default 1; more than 1 needs strides of 1.
+    /// Spacing between kernel elements. Default 1; larger values require strides of 1.
     #[serde(default = "one")]
     pub dilation_rate: Pair,
     /// Default `linear`.
@@ -58,10 +59,10 @@ pub struct DepthwiseConv2D {
     /// Default `zeros`.
     #[serde(default = "zeros")]
     pub bias_initializer: Initializer,
-    /// The kernel's penalty. Default none.
+    /// Penalty on the kernel. Default none.
     #[serde(default, skip_serializing_if = "Regularizer::is_none")]
     pub depthwise_regularizer: Regularizer,
-    /// The bias's penalty. Default none.
+    /// Penalty on the bias. Default none.
     #[serde(default, skip_serializing_if = "Regularizer::is_none")]
     pub bias_regularizer: Regularizer,
 }
@@ -71,7 +72,8 @@ fn one_kernel() -> usize {
 }
 
 impl DepthwiseConv2D {
-    /// Kernels of `kernel_size` (one number, or height and width), else with the defaults.
+    /// Kernels of `kernel_size` (one number, or height and width); all other arguments have their
+    /// defaults.
     pub fn new(kernel_size: impl Into<Pair>) -> Self {
         Self {
             name: None,
@@ -107,13 +109,13 @@ impl DepthwiseConv2D {
         self
     }
 
-    /// Sets the number of kernels for each channel.
+    /// Sets the number of kernels per channel.
     pub fn depth_multiplier(mut self, depth_multiplier: usize) -> Self {
         self.depth_multiplier = depth_multiplier;
         self
     }
 
-    /// Sets how far apart the kernels' cells lie.
+    /// Sets the spacing between kernel elements.
     pub fn dilation_rate(mut self, dilation_rate: impl Into<Pair>) -> Self {
         self.dilation_rate = dilation_rate.into();
         self
@@ -125,25 +127,25 @@ impl DepthwiseConv2D {
         self
     }
 
-    /// Keeps or drops the bias.
+    /// Sets whether to add a bias.
     pub fn use_bias(mut self, use_bias: bool) -> Self {
         self.use_bias = use_bias;
         self
     }
 
-    /// Sets how the kernels start.
+    /// Sets the kernels' initializer.
     pub fn depthwise_initializer(mut self, initializer: Initializer) -> Self {
         self.depthwise_initializer = initializer;
         self
     }
 
-    /// Sets the kernel's penalty.
+    /// Sets the penalty on the kernel.
     pub fn depthwise_regularizer(mut self, regularizer: Regularizer) -> Self {
         self.depthwise_regularizer = regularizer;
         self
     }
 
-    /// Sets the bias's penalty.
+    /// Sets the penalty on the bias.
     pub fn bias_regularizer(mut self, regularizer: Regularizer) -> Self {
         self.bias_regularizer = regularizer;
         self

@@ -1,11 +1,11 @@
-//! Dropout, of single cells and of whole feature maps.
+//! Dropout of single elements and of whole feature maps.
 
 use serde::{Deserialize, Serialize};
 
 use super::layer::{LayerSpec, ParameterSpec, image};
 use crate::plan::{Builder, Value};
 
-/// The share of cells to drop, checked.
+/// A dropout rate in range.
 fn checked(rate: f64) -> Result<(), String> {
     match (0.0..1.0).contains(&rate) {
         true => Ok(()),
@@ -21,15 +21,15 @@ macro_rules! dropout_layer {
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct $layer {
-            /// Default: the layer's Keras name, and with `_1`, `_2`, ... after the first.
+            /// Default: `dropout` (`spatial_dropout2d`), then with `_1`, `_2`, ... appended.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub name: Option<String>,
-            /// The share to drop, at least 0 and less than 1.
+            /// The fraction to drop, in `[0, 1)`.
             pub rate: f64,
         }
 
         impl $layer {
-            /// Drops this share.
+            /// Drops this fraction.
             pub fn new(rate: f64) -> Self {
                 Self { name: None, rate }
             }
@@ -69,17 +69,17 @@ macro_rules! dropout_layer {
 }
 
 dropout_layer!(
-    /// In training each cell becomes 0 with probability `rate`, and what is kept is multiplied by
-    /// `1 / (1 - rate)`, so that the expected sum stays; in inference nothing happens.
+    /// In training, sets each element to 0 with probability `rate` and multiplies the others by
+    /// `1 / (1 - rate)`, which keeps the expected sum. The identity in inference.
     ///
     /// ```text
     /// y[i] = x[i] / (1 - rate) where draw[i] >= rate, else 0
     /// dx[i] = dy[i] / (1 - rate) where draw[i] >= rate, else 0
     /// ```
     ///
-    /// Output shape: the input's. No parameters. The draws depend on the run's seed, the step, the
-    /// layer and the cell alone: they are the same on every device and in a resumed run. Errors: a
-    /// rate outside `[0, 1)`.
+    /// The output has the input's shape. No parameters. The draws depend only on the run's seed, the
+    /// step, the layer and the element, so every device and a resumed run draw the same. Errors: a rate
+    /// outside `[0, 1)`.
     ///
     /// ```
     /// use cnn_gpu::model::{Activation, Dense, Dropout, Flatten, Sequential};
@@ -98,15 +98,15 @@ dropout_layer!(
 );
 
 dropout_layer!(
-    /// Drops whole feature maps: as [`Dropout`], with one draw for each sample and channel, since the
-    /// neighbours of a pixel know too much of it for single pixels to be missed.
+    /// Drops whole feature maps: like [`Dropout`], with one draw per sample and channel. Neighbouring
+    /// pixels are so strongly correlated that dropping single ones regularizes little.
     ///
     /// ```text
     /// y[n, iy, ix, c] = x[n, iy, ix, c] / (1 - rate) where draw[n, c] >= rate, else 0
     /// ```
     ///
-    /// Input and output `[h, w, c]`. No parameters. Errors: an input that is no image; a rate outside
-    /// `[0, 1)`.
+    /// Input and output `[h, w, c]`. No parameters. Errors: an input that is not an image; a rate
+    /// outside `[0, 1)`.
     ///
     /// ```
     /// use cnn_gpu::model::{Conv2D, Sequential, SpatialDropout2D};

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::layer::{LayerSpec, ParameterSpec};
 use crate::plan::{Builder, Value};
 
-/// Makes one axis of all: `[h, w, c]` becomes `[h * w * c]`, in this order. No parameters, and no
-/// work: tensors already lie in memory like this. It takes any input, so there is no error.
+/// Flattens the input to one axis: `[h, w, c]` becomes `[h * w * c]`, in this order. No parameters
+/// and no cost: the memory layout does not change. Accepts any input.
 ///
 /// ```
 /// use cnn_gpu::model::{Flatten, Sequential};

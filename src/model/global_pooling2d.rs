@@ -16,7 +16,7 @@ pub struct GlobalPooling2D {
     /// other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Whether the output stays an image, of one pixel. Default false.
+    /// Whether the output keeps its spatial axes, as a 1x1 image. Default false.
     #[serde(default)]
     pub keepdims: bool,
 }
@@ -61,7 +61,7 @@ macro_rules! global_pooling_layer {
                 self
             }
 
-            /// Keeps the output an image, of one pixel.
+            /// Sets whether the output keeps its spatial axes, as a 1x1 image.
             pub fn keepdims(mut self, keepdims: bool) -> Self {
                 self.0.keepdims = keepdims;
                 self
@@ -75,8 +75,8 @@ macro_rules! global_pooling_layer {
 global_pooling_layer!(
     /// The mean of each channel: `y[n, c] = Σ_{iy, ix} x[n, iy, ix, c] / (h * w)`.
     ///
-    /// Input `[h, w, c]`, output `[c]`, or `[1, 1, c]` with `keepdims`; each pixel takes an equal part
-    /// of the gradient. No parameters. Errors: an input that is no image.
+    /// Input `[h, w, c]`, output `[c]`, or `[1, 1, c]` with `keepdims`; each pixel receives an equal
+    /// share of the gradient. No parameters. Errors: an input that is not an image.
     ///
     /// ```
     /// use cnn_gpu::model::{GlobalAveragePooling2D, Sequential};
@@ -92,8 +92,8 @@ global_pooling_layer!(
     /// The largest pixel of each channel: `y[n, c] = max_{iy, ix} x[n, iy, ix, c]`.
     ///
     /// Input `[h, w, c]`, output `[c]`, or `[1, 1, c]` with `keepdims`. The gradient goes to the first
-    /// largest pixel in row-major order, as in [`MaxPooling2D`](super::MaxPooling2D); Keras, on
-    /// TensorFlow, divides it among equal ones here. No parameters. Errors: an input that is no image.
+    /// maximum in row-major order, as in [`MaxPooling2D`](super::MaxPooling2D); Keras on TensorFlow
+    /// divides it among equal maxima here. No parameters. Errors: an input that is not an image.
     ///
     /// ```
     /// use cnn_gpu::model::{GlobalMaxPooling2D, Sequential};

@@ -1,4 +1,4 @@
-//! What every layer can tell about itself.
+//! The interface common to all layers.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,18 +9,18 @@ use super::{
 };
 use crate::plan::{Builder, Value};
 
-/// A parameter that a layer asks for.
+/// A parameter that a layer needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterSpec {
     /// `kernel`, `bias`, `gamma`, ...
     pub name: &'static str,
     /// Kernels of convolutions are `[kh, kw, in, out]`, of dense layers `[in, out]`.
     pub shape: Vec<usize>,
-    /// How it starts.
+    /// How it is initialised.
     pub initializer: Initializer,
-    /// Whether the optimizer changes it.
+    /// Whether the optimizer updates it.
     pub trainable: bool,
-    /// What it adds to the loss.
+    /// Its penalty, which is added to the loss.
     pub regularizer: Regularizer,
 }
 
@@ -36,7 +36,7 @@ impl ParameterSpec {
         }
     }
 
-    /// The same with a penalty.
+    /// This parameter with a penalty.
     pub fn regularized(self, regularizer: Regularizer) -> Self {
         Self {
             regularizer,
@@ -44,7 +44,7 @@ impl ParameterSpec {
         }
     }
 
-    /// The same, but not for the optimizer to change.
+    /// This parameter, excluded from the optimizer's updates.
     pub fn not_trainable(self) -> Self {
         Self {
             trainable: false,
@@ -53,18 +53,18 @@ impl ParameterSpec {
     }
 }
 
-/// The behaviour common to all layers. Shapes are those of one sample: `[h, w, c]` or `[features]`.
+/// The interface common to all layers. Shapes are those of one sample: `[h, w, c]` or `[features]`.
 pub trait LayerSpec {
     /// The Keras class name, which is also `type` in a model file.
     fn kind(&self) -> &'static str;
 
-    /// The name that the user gave, if any.
+    /// The user's name for the layer, if any.
     fn given_name(&self) -> Option<&str>;
 
     /// The shape of the output.
     ///
     /// # Errors
-    /// Says what was expected and what was received when the layer cannot take `input`.
+    /// `input` is not a shape that the layer accepts; the message says what was expected and received.
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String>;
 
     /// The parameters, in the order in which Keras lists them.
@@ -100,7 +100,7 @@ pub enum Layer {
 }
 
 impl Layer {
-    /// The layer's common behaviour.
+    /// The layer as its common interface.
     pub fn spec(&self) -> &dyn LayerSpec {
         match self {
             Self::Conv2D(l) => l,
@@ -150,7 +150,7 @@ into_layer!(
     DepthwiseConv2D(DepthwiseConv2D)
 );
 
-/// The three sizes of an image-shaped input.
+/// The height, width and channels of an image input.
 pub(super) fn image(input: &[usize]) -> Result<[usize; 3], String> {
     input.try_into().map_err(|_| {
         format!(

@@ -1,15 +1,15 @@
-//! What training makes small.
+//! Loss functions.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// What training makes small, with Keras's names; the mean over the samples is what is reported.
+/// A loss function, by Keras's name. The reported loss is the mean over the samples.
 ///
-/// Labels are class numbers. The target of class `i` of `n` is 1 if it is the label and else 0; label
-/// smoothing `s` takes a share of it to all classes alike: `(1 - s) * target + s / n`.
+/// Labels are class indices. The target of class `i` of `n` is 1 if `i` is the label and 0 otherwise;
+/// label smoothing `s` spreads a share of it evenly over all classes: `(1 - s) * target + s / n`.
 ///
-/// | loss | of a sample with outputs `y` and targets `t` | last layer |
+/// | loss | for one sample with outputs `y` and targets `t` | last layer |
 /// |---|---|---|
 /// | [`CategoricalCrossentropy`](Self::CategoricalCrossentropy) | `-Σ_i t_i ln y_i` | softmax |
 /// | [`BinaryCrossentropy`](Self::BinaryCrossentropy) | `-1/n Σ_i (t_i ln y_i + (1 - t_i) ln (1 - y_i))` | sigmoid |
@@ -27,24 +27,24 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Settings", into = "Settings")]
 pub enum Loss {
-    /// One class is right. Keras's `sparse_categorical_crossentropy` is the same without smoothing:
-    /// it names how labels are given, and here they are always given as class numbers.
+    /// Each sample has exactly one class. Keras's `sparse_categorical_crossentropy` is the same
+    /// without smoothing; its name says that labels are class indices, as they always are here.
     CategoricalCrossentropy {
-        /// The share of the target that goes to all classes alike, from 0 to less than 1. Default 0.
+        /// The share of the target spread evenly over all classes, in `[0, 1)`. Default 0.
         label_smoothing: f64,
     },
-    /// Each output by itself is right or wrong. A single output is the probability of class 1, the
-    /// label itself is then the target, and smoothing makes it `(1 - s) * target + s / 2`, as it does
-    /// for any number of outputs.
+    /// Each output is a separate yes-or-no decision. A single output is the probability of class 1,
+    /// with the label itself as its target. Smoothing gives `(1 - s) * target + s / 2` for any number
+    /// of outputs.
     BinaryCrossentropy {
-        /// As above; towards one half. Default 0.
+        /// The share of the target replaced by one half, in `[0, 1)`. Default 0.
         label_smoothing: f64,
     },
-    /// The distance from the targets, of two outputs or more.
+    /// The squared distance from the targets; needs at least two outputs.
     MeanSquaredError,
 }
 
-/// A loss as a model file has it.
+/// A loss as it is written in a model file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -81,7 +81,7 @@ impl Default for Loss {
 }
 
 impl Loss {
-    /// The names that [`Loss::by_name`] knows.
+    /// The names that [`Loss::by_name`] accepts.
     pub const NAMES: &'static [&'static str] = &[
         "categorical_crossentropy",
         "sparse_categorical_crossentropy",
@@ -106,7 +106,7 @@ impl Loss {
     /// A loss without smoothing.
     ///
     /// # Errors
-    /// A name that is not in [`Loss::NAMES`].
+    /// The name is not in [`Loss::NAMES`].
     pub fn by_name(name: &str) -> Result<Self> {
         match name {
             "categorical_crossentropy" | "sparse_categorical_crossentropy" => {
@@ -121,7 +121,7 @@ impl Loss {
         }
     }
 
-    /// Keras's name.
+    /// The Keras name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::CategoricalCrossentropy { .. } => "categorical_crossentropy",
@@ -130,7 +130,7 @@ impl Loss {
         }
     }
 
-    /// The share of a target that goes to all classes alike.
+    /// The share of a target spread evenly over all classes.
     pub fn label_smoothing(&self) -> f64 {
         match *self {
             Self::CategoricalCrossentropy { label_smoothing }
@@ -142,7 +142,7 @@ impl Loss {
     /// The same loss with smoothed labels.
     ///
     /// # Errors
-    /// A share outside `[0, 1)`; and the mean squared error has none.
+    /// The share is outside `[0, 1)`, or the loss is the mean squared error, which has no smoothing.
     pub fn with_label_smoothing(self, label_smoothing: f64) -> Result<Self> {
         check_smoothing(label_smoothing).map_err(Error::Argument)?;
         match self {
@@ -151,13 +151,14 @@ impl Loss {
             }
             Self::BinaryCrossentropy { .. } => Ok(Self::BinaryCrossentropy { label_smoothing }),
             Self::MeanSquaredError => Err(Error::Argument(
-                "mean_squared_error has no label smoothing; leave it out, or take a cross-entropy"
+                "mean_squared_error has no label smoothing; remove it or choose a cross-entropy"
                     .into(),
             )),
         }
     }
 
-    /// The targets of `width` outputs, as `[off, on]`: `off` for each, and `on` more for the label's.
+    /// The targets of `width` outputs as `[off, on]`: each output's target is `off`, the label's
+    /// `off + on`.
     pub fn targets(&self, width: usize) -> [f64; 2] {
         let smoothing = self.label_smoothing();
         let shares = match self {
@@ -167,7 +168,7 @@ impl Loss {
         [smoothing / shares as f64, 1.0 - smoothing]
     }
 
-    /// The number of classes that `width` outputs tell apart.
+    /// The number of classes that `width` outputs distinguish.
     pub fn classes(&self, width: usize) -> usize {
         match (self, width) {
             (Self::BinaryCrossentropy { .. }, 1) => 2,
@@ -175,7 +176,7 @@ impl Loss {
         }
     }
 
-    /// Checks the numbers.
+    /// Checks the arguments.
     pub(super) fn check(&self) -> Result<(), String> {
         check_smoothing(self.label_smoothing())
     }

@@ -1,9 +1,8 @@
-//! What the user wrote: a [`Sequential`] list of layers, with Keras's names and defaults.
+//! Models: a [`Sequential`] list of layers, with Keras's names and defaults.
 //!
-//! A layer lives in one file: its documentation, its output shape, its parameters, and its
-//! *lowering*, where a reader sees which operations it becomes. The model knows nothing of devices
-//! and holds no numbers; [`crate::plan`] is made from it, and [`crate::state`] holds what training
-//! changes.
+//! Each layer has its own file with its documentation, output shape, parameters and *lowering*,
+//! which shows the operations that it becomes. A model knows nothing about devices and holds no
+//! weights: [`crate::plan`] is derived from it, and [`crate::state`] holds what training changes.
 
 mod activation;
 mod batch_normalization;

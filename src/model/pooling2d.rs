@@ -6,12 +6,12 @@ use super::layer::{LayerSpec, ParameterSpec, image};
 use crate::plan::{Builder, Value};
 use crate::shape::{Padding, Pair, Window};
 
-/// What a pool makes of the cells under its window. Padding never counts.
+/// How a pool reduces the cells under its window. Padding is never part of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PoolKind {
-    /// The largest; of equal ones the first in row-major order takes the whole gradient.
+    /// The maximum; the first one in row-major order receives the whole gradient.
     Max,
-    /// The sum divided by the number of real cells.
+    /// The sum divided by the number of cells inside the image.
     Average,
     /// The sum.
     Sum,
@@ -58,7 +58,7 @@ impl Pooling2D {
     }
 }
 
-/// What every pooling layer is to a network: its kind, over what it shares with the others.
+/// Implements a pooling layer: its kind, on top of the shared arguments.
 macro_rules! pooling_spec {
     ($layer:ident, $kind:expr) => {
         impl LayerSpec for $layer {
@@ -94,7 +94,8 @@ macro_rules! pooling_layer {
         pub struct $layer(pub Pooling2D);
 
         impl $layer {
-            /// A pool of `pool_size` (one number, or height and width), else with the defaults.
+            /// A pool of `pool_size` (one number, or height and width); all other arguments have their
+            /// defaults.
             pub fn new(pool_size: impl Into<Pair>) -> Self {
                 Self(Pooling2D {
                     name: None,
@@ -110,7 +111,7 @@ macro_rules! pooling_layer {
                 self
             }
 
-            /// Sets the strides, which are else the pool size.
+            /// Sets the strides. Default: the pool size.
             pub fn strides(mut self, strides: impl Into<Pair>) -> Self {
                 self.0.strides = Some(strides.into());
                 self
@@ -131,8 +132,8 @@ pooling_layer!(
     /// Max pooling: `y[n, oy, ox, c] = max_{ky, kx} x[n, oy*sh + ky - pad, ox*sw + kx - pad, c]`.
     ///
     /// Input `[h, w, c]`, output `[oh, ow, c]`. Padding is ignored. The gradient goes to the first
-    /// largest cell in row-major order. Defaults: strides as the pool size, padding `valid`.
-    /// Errors: an input that is no image, or one smaller than a `valid` window.
+    /// maximum in row-major order. Defaults: strides equal to the pool size, padding `valid`.
+    /// Errors: an input that is not an image or is smaller than a `valid` window.
     ///
     /// ```
     /// use cnn_gpu::model::{MaxPooling2D, Sequential};
@@ -145,12 +146,12 @@ pooling_layer!(
 );
 
 pooling_layer!(
-    /// Average pooling: the mean of the real cells under the window; padding does not count:
-    /// `y[n, oy, ox, c] = 1/m Σ_{ky, kx} x[n, oy*sh + ky - pad, ox*sw + kx - pad, c]` over the `m` of them.
+    /// Average pooling: the mean of the `m` cells of the window that lie inside the image:
+    /// `y[n, oy, ox, c] = 1/m Σ_{ky, kx} x[n, oy*sh + ky - pad, ox*sw + kx - pad, c]`.
     ///
-    /// Input `[h, w, c]`, output `[oh, ow, c]`; each real cell takes an equal part of the gradient.
-    /// Defaults: strides as the pool size, padding `valid`.
-    /// Errors: an input that is no image, or one smaller than a `valid` window.
+    /// Input `[h, w, c]`, output `[oh, ow, c]`; each of these cells receives an equal share of the
+    /// gradient. Defaults: strides equal to the pool size, padding `valid`.
+    /// Errors: an input that is not an image or is smaller than a `valid` window.
     ///
     /// ```
     /// use cnn_gpu::model::{AveragePooling2D, Sequential};
@@ -167,8 +168,8 @@ pooling_layer!(
     /// `y[n, oy, ox, c] = Σ_{ky, kx} x[n, oy*sh + ky - pad, ox*sw + kx - pad, c]`. Keras has no such layer;
     /// its arguments and defaults are those of [`AveragePooling2D`].
     ///
-    /// Input `[h, w, c]`, output `[oh, ow, c]`; each cell takes the whole gradient.
-    /// Errors: an input that is no image, or one smaller than a `valid` window.
+    /// Input `[h, w, c]`, output `[oh, ow, c]`; each cell receives the whole gradient.
+    /// Errors: an input that is not an image or is smaller than a `valid` window.
     ///
     /// ```
     /// use cnn_gpu::model::{Sequential, SumPooling2D};

@@ -2,13 +2,13 @@
 
 use super::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequential};
 
-/// The names that [`preset`] knows.
+/// The names that [`preset`] accepts.
 pub const PRESETS: &[&str] = &["mnist-cnn", "mnist-mlp"];
 
-/// A network by its name, or `None`.
+/// The network of this name, if there is one.
 ///
 /// - `mnist-cnn`: the Keras lab's network, 93,322 parameters.
-/// - `mnist-mlp`: two dense layers, 101,770 parameters, to compare it with.
+/// - `mnist-mlp`: two dense layers, 101,770 parameters, for comparison.
 pub fn preset(name: &str) -> Option<Sequential> {
     match name {
         "mnist-cnn" => Some(

@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a parameter adds to the loss: `l1 * Σ |w| + l2 * Σ w²`, and with that to its gradient
-/// `l1 * sign(w) + 2 * l2 * w`. As in Keras the penalties are part of the loss that training and
-/// evaluation report.
+/// A penalty on a parameter. It adds `l1 * Σ |w| + l2 * Σ w²` to the loss, and thus
+/// `l1 * sign(w) + 2 * l2 * w` to the gradient. As in Keras, the loss that training and evaluation
+/// report includes the penalties.
 ///
 /// In a model file: `kernel_regularizer = { l2 = 0.001 }`.
 ///
@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Regularizer {
-    /// Of the absolute values. Default 0.
+    /// Factor of the absolute values. Default 0.
     #[serde(default)]
     pub l1: f64,
-    /// Of the squares. Default 0.
+    /// Factor of the squares. Default 0.
     #[serde(default)]
     pub l2: f64,
 }
@@ -35,27 +35,27 @@ impl Regularizer {
         Self { l1: 0.0, l2 }
     }
 
-    /// Whether it does nothing.
+    /// Whether there is no penalty.
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
-    /// What the values of a parameter cost.
+    /// The penalty for these values of a parameter.
     pub fn penalty(&self, values: impl Iterator<Item = f64>) -> f64 {
         values.map(|w| self.l1 * w.abs() + self.l2 * w * w).sum()
     }
 
-    /// What one value adds to its gradient.
+    /// What the penalty adds to the gradient of one value.
     pub fn gradient(&self, w: f64) -> f64 {
         // `signum` of zero is one.
         let sign = if w == 0.0 { 0.0 } else { w.signum() };
         self.l1 * sign + 2.0 * self.l2 * w
     }
 
-    /// Checks the numbers.
+    /// Checks the factors.
     ///
     /// # Errors
-    /// One is negative or not finite.
+    /// A factor is negative or not finite.
     pub fn check(&self) -> Result<(), String> {
         let valid = |x: f64| x >= 0.0 && x.is_finite();
         match valid(self.l1) && valid(self.l2) {

@@ -7,10 +7,10 @@ use crate::plan::{Builder, Value};
 
 /// `y = x * scale + offset`, in training and in inference.
 ///
-/// Output shape: the input's. No parameters. Data sets are bytes and come in as `byte / 255`
-/// already: a network that in Keras starts with `Rescaling(1 / 255)` needs no such layer here, and
+/// The output has the input's shape. No parameters. Data sets are bytes, and a network receives
+/// `byte / 255`: a Keras model that starts with `Rescaling(1 / 255)` needs no such layer here, and
 /// one that starts with `Rescaling(1 / 127.5, offset=-1)` needs `scale = 2`, `offset = -1`. Errors: a
-/// scale or offset that is no finite number.
+/// scale or offset that is not finite.
 ///
 /// ```
 /// use cnn_gpu::model::{Rescaling, Sequential};
@@ -24,15 +24,15 @@ pub struct Rescaling {
     /// Default: `rescaling`, then `rescaling_1`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What to multiply with.
+    /// The factor.
     pub scale: f32,
-    /// What to add afterwards. Default 0.
+    /// The number added after scaling. Default 0.
     #[serde(default)]
     pub offset: f32,
 }
 
 impl Rescaling {
-    /// Multiplies with `scale`.
+    /// Multiplies by `scale`.
     pub fn new(scale: f32) -> Self {
         Self {
             name: None,
@@ -47,7 +47,7 @@ impl Rescaling {
         self
     }
 
-    /// Sets what is added.
+    /// Sets the offset.
     pub fn offset(mut self, offset: f32) -> Self {
         self.offset = offset;
         self

@@ -31,9 +31,8 @@ pub struct Sequential {
     pub name: String,
     /// Height, width and channels of one input image.
     pub input_shape: [usize; 3],
-    /// What training makes small. Default categorical cross-entropy. Keras has it beside the
-    /// layers, in `compile`; here it goes wherever the model goes, so that a trained one is
-    /// evaluated by what it was trained for.
+    /// The loss. Default categorical cross-entropy. Keras sets it in `compile`; here it is part
+    /// of the model, so that a trained model is evaluated with the loss it was trained on.
     #[serde(default, skip_serializing_if = "is_default")]
     pub loss: Loss,
     /// The layers, first to last.
@@ -49,7 +48,7 @@ fn is_default(loss: &Loss) -> bool {
     *loss == Loss::default()
 }
 
-/// A layer with its name and shapes worked out.
+/// A layer with its name and shapes resolved.
 #[derive(Clone, Debug)]
 pub struct ResolvedLayer<'a> {
     /// Unique in the model.
@@ -63,7 +62,7 @@ pub struct ResolvedLayer<'a> {
 }
 
 impl Sequential {
-    /// A model without layers for images of this height, width and number of channels.
+    /// A model without layers, for inputs of this height, width and number of channels.
     pub fn new(input_shape: [usize; 3]) -> Self {
         Self {
             name: default_name(),
@@ -79,7 +78,7 @@ impl Sequential {
         self
     }
 
-    /// Adds a layer at the end.
+    /// Appends a layer.
     #[expect(
         clippy::should_implement_trait,
         reason = "Keras's word, and not arithmetic"
@@ -89,7 +88,7 @@ impl Sequential {
         self
     }
 
-    /// Sets what training makes small.
+    /// Sets the loss.
     pub fn loss(mut self, loss: Loss) -> Self {
         self.loss = loss;
         self
@@ -146,8 +145,8 @@ impl Sequential {
     /// Every layer with its name and shapes.
     ///
     /// # Errors
-    /// The first layer that cannot take its input, a name that occurs twice, or a size of zero or
-    /// beyond any index.
+    /// The first layer that does not accept its input, a duplicate name, or a tensor that is empty or
+    /// too large to index.
     pub fn resolve(&self) -> Result<Vec<ResolvedLayer<'_>>> {
         if self.input_shape.contains(&0) || self.layers.is_empty() {
             return Err(self.error(format!(
@@ -222,7 +221,7 @@ impl ResolvedLayer<'_> {
         self.count(|_| true)
     }
 
-    /// Number of parameters of this layer that the optimizer changes.
+    /// Number of parameters of this layer that the optimizer updates.
     pub fn trainable_count(&self) -> usize {
         self.count(|p| p.trainable)
     }
@@ -234,7 +233,7 @@ impl ResolvedLayer<'_> {
     }
 }
 
-/// Sizes stay below 2^31 elements, which every index on every device can hold.
+/// Tensors stay below 2^31 elements, so that every index fits on every device.
 fn check_size(shape: &[usize]) -> Result<(), String> {
     let count = shape
         .iter()
@@ -249,7 +248,7 @@ fn check_size(shape: &[usize]) -> Result<(), String> {
     }
 }
 
-/// Gives out layer names: the user's own, or Keras's (`conv2d`, `conv2d_1`, ...).
+/// Assigns layer names: the user's own, or Keras's (`conv2d`, `conv2d_1`, ...).
 #[derive(Default)]
 struct Names {
     taken: HashSet<String>,
@@ -277,7 +276,7 @@ impl Names {
         };
         if !self.taken.insert(name.clone()) {
             return Err(format!(
-                "two layers are named `{name}`; give each its own name"
+                "two layers are named `{name}`; rename one of them"
             ));
         }
         Ok(name)

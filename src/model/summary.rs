@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use super::{ResolvedLayer, Sequential};
 use crate::error::Result;
 
-/// The columns' least widths; the first grows with the longest name.
+/// Minimum column widths; the first column grows with the longest name.
 const WIDTHS: [usize; 3] = [33, 26, 16];
 
 impl Sequential {
-    /// The model as a table of layer, output shape and parameters, totals below.
+    /// The model as a table of layers, output shapes and parameter counts, followed by totals.
     ///
     /// # Errors
     /// As [`Sequential::resolve`].
@@ -68,7 +68,7 @@ fn row(widths: [usize; 3], bar: char, [name, shape, params]: [String; 3]) -> Str
     format!("{bar} {name:<a$} {bar} {shape:<b$} {bar} {params:>c$} {bar}\n")
 }
 
-/// `364.54 KB`, with Keras's units.
+/// `364.54 KB`, in Keras's units.
 fn memory_size(bytes: usize) -> String {
     const UNITS: [&str; 4] = ["B", "KB", "MB", "GB"];
     let (mut size, mut unit) = (bytes as f64, 0);

@@ -7,8 +7,8 @@ use super::layer::{LayerSpec, ParameterSpec, image};
 use crate::plan::{Builder, Value};
 use crate::shape::Window;
 
-/// Rows and columns of zeros around an image: one number for all sides, `[rows, columns]` for both
-/// sides each, or `[[top, bottom], [left, right]]`.
+/// The number of rows and columns of zeros: one number for all sides, `[rows, columns]` for opposite
+/// sides alike, or `[[top, bottom], [left, right]]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "[[usize; 2]; 2]")]
 pub struct Margins(pub [[usize; 2]; 2]);
@@ -58,10 +58,10 @@ impl From<[[usize; 2]; 2]> for Margins {
     }
 }
 
-/// Zeros around an image: `y[n, top + iy, left + ix, c] = x[n, iy, ix, c]`, else 0.
+/// Pads an image with zeros: `y[n, top + iy, left + ix, c] = x[n, iy, ix, c]`, 0 elsewhere.
 ///
-/// Input `[h, w, c]`, output `[top + h + bottom, left + w + right, c]`. No parameters. It runs as a
-/// sum pool whose windows of one cell hang over the edge. Errors: an input that is no image.
+/// Input `[h, w, c]`, output `[top + h + bottom, left + w + right, c]`. No parameters. Runs as a
+/// 1x1 sum pool with padding. Errors: an input that is not an image.
 ///
 /// ```
 /// use cnn_gpu::model::{Sequential, ZeroPadding2D};
@@ -85,7 +85,7 @@ fn one() -> Margins {
 }
 
 impl ZeroPadding2D {
-    /// So many zeros on each side; see [`Margins`].
+    /// Pads each side with this many zeros; see [`Margins`].
     pub fn new(padding: impl Into<Margins>) -> Self {
         Self {
             name: None,
