@@ -1,23 +1,23 @@
-//! Main memory: how much there is, and whether that is enough.
+//! Main memory: how much is available, and whether it is enough.
 
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 use crate::error::{Error, Result};
 
-/// Bytes that can be had, within what the process's control group allows; none where nobody tells.
+/// Available bytes, within the limits of the process's control group; `None` if unknown.
 pub(crate) fn available() -> Option<u64> {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(memory).ok()?;
     let machine = Some(system.available_memory()).filter(|bytes| *bytes > 0)?;
-    // Without the files that the group has cached, which give way.
+    // Cached files can be evicted, so they do not count as used.
     let group = (system.cgroup_limits()).map(|group| group.total_memory.saturating_sub(group.rss));
     Some(machine.min(group.unwrap_or(u64::MAX)))
 }
 
-/// Whether there is memory for something.
+/// Checks whether this much memory is available.
 ///
 /// # Errors
-/// [`Error::TooLarge`], without what would fit.
+/// [`Error::TooLarge`], without a size that would fit.
 pub(crate) fn check(what: &str, needs: u64) -> Result<()> {
     match available() {
         Some(available) if needs > available => {
@@ -28,7 +28,7 @@ pub(crate) fn check(what: &str, needs: u64) -> Result<()> {
     }
 }
 
-/// An error about something that needs too many bytes.
+/// The error for something that needs too many bytes.
 pub(crate) fn too_large(what: &str, needs: u64, allows: &str) -> Error {
     Error::TooLarge {
         needs: format!("{what} would take {}", in_words(needs)),

@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 use self::settings::Settings;
 use crate::error::{Error, Result};
 
-/// How a step changes the weights `w`, given their gradient `g`: what Keras's optimizers take.
+/// How a step updates the weights `w`, given their gradient `g`, with the settings of Keras's
+/// optimizers.
 ///
-/// A step first clips the gradients, then lets the weights decay, then follows the rule, and at last
-/// moves the average:
+/// A step clips the gradients, decays the weights, applies the rule and updates the average:
 ///
-/// 1. [`Clip`]: by value or by norm. Default: not.
-/// 2. `w -= lr * weight_decay * w`. Default 0. It acts on biases too, as in Keras.
+/// 1. [`Clip`]: by value or by norm. Default: no clipping.
+/// 2. `w -= lr * weight_decay * w`. Default 0. Applies to biases too, as in Keras.
 /// 3. The formula of the [`Rule`].
 /// 4. `average = k * average + (1 - k) * w` with `k = ema_momentum`, and `average = w` after the
-///    first step. Training, validation and checkpoints go on with `w`; when `fit` has come to its end,
-///    the averages take the weights' place, unless a callback puts others there. Default: none.
+///    first step. Training, validation and checkpoints use `w`; at the end of `fit` the averages
+///    replace the weights, unless a callback restores others. Default: no average.
 ///
 /// Coefficients are f64, as Keras keeps them, so that `1 - beta_2` is 0.001 and not 0.000 999 99.
 ///
@@ -33,29 +33,28 @@ use crate::error::{Error, Result};
 pub struct Optimizer {
     /// The formula.
     pub rule: Rule,
-    /// What is done to gradients that are too large.
+    /// Gradient clipping.
     pub clip: Option<Clip>,
-    /// The share of the weights that a step at a learning rate of 1 takes away.
+    /// Weight decay per step at a learning rate of 1.
     pub weight_decay: f64,
-    /// How much of the weights' average stays from step to step, if one is kept.
+    /// Momentum of the weights' moving average, if one is kept.
     pub ema_momentum: Option<f64>,
 }
 
-/// What happens to gradients that are too large. A NaN stays a NaN, and if a norm is not a finite
-/// number, neither is what it scales.
+/// Gradient clipping. NaN stays NaN, and scaling by a non-finite norm gives non-finite gradients.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Clip {
-    /// Keras's `clipvalue`: each element of each gradient is moved into `[-value, value]`.
+    /// Keras's `clipvalue`: each element of each gradient is clamped to `[-value, value]`.
     Value(f64),
     /// Keras's `clipnorm`: each parameter's gradient `g` becomes `g * norm / max(|g|, norm)`, with
     /// `|g| = sqrt(Σ g²)`.
     Norm(f64),
-    /// Keras's `global_clipnorm`: as `Norm`, with the norm of all gradients together.
+    /// Keras's `global_clipnorm`: like `Norm`, with the joint norm of all gradients.
     GlobalNorm(f64),
 }
 
 impl Clip {
-    /// Keras's name.
+    /// The Keras name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Value(_) => "clipvalue",
@@ -64,10 +63,10 @@ impl Clip {
         }
     }
 
-    /// The one that is given of Keras's three arguments.
+    /// Builds the clipping from Keras's three arguments, of which at most one may be given.
     ///
     /// # Errors
-    /// More than one is.
+    /// More than one is given.
     pub fn given(
         clipnorm: Option<f64>,
         global_clipnorm: Option<f64>,
@@ -97,7 +96,7 @@ impl Clip {
     }
 }
 
-/// The formula of a step, with `m` and `v`, which start at zero.
+/// The update formula of a step, with moments `m` and `v` that start at zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
     /// Stochastic gradient descent. Without momentum `w -= lr * g`; with it
@@ -112,7 +111,7 @@ pub enum Rule {
         nesterov: bool,
     },
     /// RMSprop (Hinton, 2012): `v = rho * v + (1 - rho) * g²`, `u = lr * g / sqrt(v + epsilon)`;
-    /// `w -= u`, or with momentum `m = momentum * m + u`, `w -= m`. Epsilon stands inside the root.
+    /// `w -= u`, or with momentum `m = momentum * m + u`, `w -= m`. Epsilon is inside the root.
     RmsProp {
         /// Default 0.001.
         learning_rate: f32,
@@ -139,14 +138,14 @@ pub enum Rule {
     },
 }
 
-/// The numbers of one step: see [`Optimizer::rates`].
+/// The coefficients of one step: see [`Optimizer::rates`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
-    /// What the rule multiplies with. Adam's bias correction is folded in, as Keras does.
+    /// The step size of the rule. As in Keras, Adam's bias correction is folded in.
     pub rate: f32,
-    /// The share of the weights that decays.
+    /// The fraction by which the weights decay.
     pub decay: f32,
-    /// The share of the average that stays.
+    /// The momentum of the average in this step.
     pub keep: f32,
 }
 
@@ -167,7 +166,7 @@ impl Default for Optimizer {
 }
 
 impl From<Rule> for Optimizer {
-    /// The rule alone: no clipping, no decay, no average.
+    /// The rule without clipping, decay or average.
     fn from(rule: Rule) -> Self {
         Self {
             rule,
@@ -179,7 +178,7 @@ impl From<Rule> for Optimizer {
 }
 
 impl Optimizer {
-    /// The names that [`Optimizer::by_name`] knows.
+    /// The names that [`Optimizer::by_name`] accepts.
     pub const NAMES: &'static [&'static str] = &["adam", "adamw", "rmsprop", "sgd"];
 
     /// SGD with Keras's defaults.
@@ -211,7 +210,7 @@ impl Optimizer {
         })
     }
 
-    /// Adam with a weight decay of 0.004, as Keras's AdamW.
+    /// Adam with a weight decay of 0.004, like Keras's AdamW.
     pub fn adamw() -> Self {
         Self::adam().weight_decay(0.004)
     }
@@ -219,7 +218,7 @@ impl Optimizer {
     /// An optimizer with its defaults.
     ///
     /// # Errors
-    /// A name that is not in [`Optimizer::NAMES`].
+    /// The name is not in [`Optimizer::NAMES`].
     pub fn by_name(name: &str) -> Result<Self> {
         match name {
             "sgd" => Ok(Self::sgd()),
@@ -243,20 +242,20 @@ impl Optimizer {
         }
     }
 
-    /// Clips gradients.
+    /// Sets the gradient clipping.
     pub fn clip(mut self, clip: Clip) -> Self {
         self.clip = Some(clip);
         self
     }
 
-    /// Lets the weights decay.
+    /// Sets the weight decay.
     pub fn weight_decay(mut self, share: f64) -> Self {
         self.weight_decay = share;
         self
     }
 
-    /// Keeps an average of the weights, of which this share stays from step to step; training ends
-    /// with it. Keras's `use_ema`, whose default is 0.99.
+    /// Keeps a moving average of the weights with this momentum, which replaces the weights at the
+    /// end of training: Keras's `use_ema`, whose default momentum is 0.99.
     pub fn ema_momentum(mut self, share: f64) -> Self {
         self.ema_momentum = Some(share);
         self
@@ -271,7 +270,7 @@ impl Optimizer {
         }
     }
 
-    /// The same optimizer with another learning rate.
+    /// This optimizer with another learning rate.
     pub fn with_learning_rate(mut self, rate: f32) -> Self {
         match &mut self.rule {
             Rule::Sgd { learning_rate, .. }
@@ -281,7 +280,7 @@ impl Optimizer {
         self
     }
 
-    /// The numbers that the device works with at step `t`, counted from 1.
+    /// The coefficients of step `t`, counted from 1.
     pub fn rates(&self, t: u64) -> Rates {
         let decay = f64::from(self.learning_rate()) * self.weight_decay;
         let kept = self.ema_momentum.filter(|_| t > 1);
@@ -301,7 +300,7 @@ impl Optimizer {
                 beta_2,
                 ..
             } => {
-                // Keras raises the beta that TensorFlow keeps, an f32.
+                // Keras exponentiates beta after TensorFlow has rounded it to f32.
                 let power = |beta: f64| f64::from(beta as f32).powf(t as f64);
                 let correction = (1.0 - power(beta_2)).sqrt() / (1.0 - power(beta_1));
                 (f64::from(learning_rate) * correction) as f32
@@ -309,13 +308,13 @@ impl Optimizer {
         }
     }
 
-    /// Checks the numbers.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// A learning rate or a bound of clipping that is not positive and finite, a weight decay that is
+    /// A learning rate or clipping bound that is not positive and finite, a weight decay that is
     /// negative or not finite, or another coefficient outside `[0, 1)`.
     pub fn check(&self) -> Result<()> {
-        // In f32, as devices compute.
+        // In f32, the precision of the devices.
         let positive = |what: &str, value: f64| match (value as f32).is_normal() && value > 0.0 {
             true => Ok(()),
             false => Err(Error::Argument(format!(
@@ -345,7 +344,7 @@ impl Optimizer {
         }
     }
 
-    /// The rule's numbers but for the learning rate, by name.
+    /// The rule's coefficients other than the learning rate, by name.
     fn coefficients(&self) -> Vec<(&'static str, f64)> {
         match self.rule {
             Rule::Sgd { momentum, .. } => vec![("momentum", momentum)],

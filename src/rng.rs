@@ -1,10 +1,10 @@
 //! Counter-based random numbers: the same bits in Rust and in WGSL, on every device.
 //!
-//! A draw is a pure function of a key and a counter, so nothing has to be stored to continue or to
-//! repeat a run, and any number of threads may draw in any order. The generator is Threefry-2x32
+//! A draw is a pure function of a key and a counter, so continuing or repeating a run needs no
+//! generator state, and any number of threads may draw in any order. The generator is Threefry-2x32
 //! with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
-//! SC 2011): 32-bit additions, rotations and exclusive ors only, which WGSL has natively.
-//! `shaders/rng.wgsl` is its twin, and a test compares the two bit for bit.
+//! SC 2011), which needs only 32-bit additions, rotations and exclusive ors, all native to WGSL. A
+//! test compares it with its twin `shaders/rng.wgsl` bit for bit.
 //!
 //! ```
 //! use cnn_gpu::rng::{Key, Stream};
@@ -13,23 +13,23 @@
 //! assert!((0.0..1.0).contains(&key.uniform(7)));
 //! ```
 
-/// What a sequence of draws is for. Streams of one seed never overlap.
+/// The purpose of a sequence of draws. Streams of one seed never overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Stream {
-    /// Initial weights; the second coordinate is the parameter's number.
+    /// Initial weights; the second coordinate is the parameter's index.
     Init = 1,
     /// The order of samples; the second coordinate is the epoch.
     Shuffle = 2,
-    /// The built-in digits; the second coordinate is the sample's number.
+    /// The built-in digits; the second coordinate is the sample's index.
     Digits = 3,
-    /// Inputs made by tests, `selfcheck` and `bench`; the second coordinate is free.
+    /// Inputs of tests, `selfcheck` and `bench`; the second coordinate is free.
     Check = 4,
-    /// What a step draws, that is dropout; the second coordinate is the step.
+    /// The draws of a step (dropout); the second coordinate is the step.
     Step = 5,
 }
 
-/// The key of a sequence of draws, made from a seed, a stream and a coordinate in it.
+/// The key of a sequence of draws, derived from a seed, a stream and a coordinate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key([u32; 2]);
 
@@ -44,12 +44,12 @@ impl Key {
         Self(threefry2x32(self.0, [stream as u32, coordinate]))
     }
 
-    /// The key of what step number `t` of a run draws, counted from 1.
+    /// The key of the draws of step `t` of a run, counted from 1.
     pub fn of_step(seed: u64, t: u64) -> Self {
         Self::new(seed).stream(Stream::Step, t as u32)
     }
 
-    /// The key's two words, as the shaders take them.
+    /// The key's two words, as passed to the shaders.
     pub fn words(self) -> [u32; 2] {
         self.0
     }
@@ -64,13 +64,13 @@ impl Key {
         self.pair(element)[0]
     }
 
-    /// 32 random bits for `element` of the draws number `series` under this key.
+    /// 32 random bits for `element` of series `series` under this key.
     #[inline]
     pub fn bits_of(self, element: u32, series: u32) -> u32 {
         threefry2x32(self.0, [element, series])[0]
     }
 
-    /// A number in [0, 1) for `element`: 24 bits, so that `f32` holds each value exactly.
+    /// A number in [0, 1) for `element`, with 24 bits, so that `f32` represents every value exactly.
     pub fn uniform(self, element: u32) -> f32 {
         (self.bits(element) >> 8) as f32 * (1.0 / 16_777_216.0)
     }
@@ -84,7 +84,7 @@ impl Key {
         ((-2.0 * u.ln()).sqrt() * angle.cos()) as f32
     }
 
-    /// A random order of `0..n`: indices sorted by their 64 random bits.
+    /// A random permutation of `0..n`: the indices sorted by 64 random bits each.
     pub fn permutation(self, n: usize) -> Vec<u32> {
         let mut keyed: Vec<(u64, u32)> = (0..n as u32)
             .map(|i| {
@@ -92,7 +92,7 @@ impl Key {
                 ((u64::from(a) << 32) | u64::from(b), i)
             })
             .collect();
-        // The index breaks ties, so an unstable sort still has one outcome.
+        // The index breaks ties, so even an unstable sort has only one outcome.
         keyed.sort_unstable();
         keyed.into_iter().map(|(_, i)| i).collect()
     }

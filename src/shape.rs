@@ -1,20 +1,20 @@
-//! Windows over images: where a convolution or a pool reads for each cell that it writes.
+//! Windows over images: the input cells that a convolution or pool reads for each output cell.
 
 use serde::{Deserialize, Serialize};
 
-/// How a window may hang over the edge of its input.
+/// Whether windows may extend past the edge of the input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Padding {
     /// Only whole windows: `out = floor((in - kernel) / stride) + 1`.
     #[default]
     Valid,
-    /// `out = ceil(in / stride)`; of `max((out - 1) * stride + kernel - in, 0)` padding cells the
-    /// odd one comes at the end, as in TensorFlow.
+    /// `out = ceil(in / stride)`, with `max((out - 1) * stride + kernel - in, 0)` cells of padding in
+    /// total; if that is odd, the extra cell is at the end, as in TensorFlow.
     Same,
 }
 
-/// One or two sizes: `3` and `[3, 3]` mean the same.
+/// One size for both axes or one per axis: `3` and `[3, 3]` mean the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "OneOrTwo", into = "[usize; 2]")]
 pub struct Pair(pub [usize; 2]);
@@ -62,12 +62,12 @@ impl From<(usize, usize)> for Pair {
     }
 }
 
-/// The most that a device's index can count, be it cells of a window or of a stride.
+/// The largest window size or stride, limited by the devices' index type.
 const MOST: usize = (1 << 31) - 1;
 
-/// A `kh` x `kw` window that moves over an `ih` x `iw` image in strides of `sh`, `sw` and stops at
-/// `oh` x `ow` places. The window of output cell `(oy, ox)` starts at input cell
-/// `(oy * sh - pad_top, ox * sw - pad_left)`; its own cells lie `dh`, `dw` apart.
+/// A `kh` x `kw` window that moves over an `ih` x `iw` image with strides `sh`, `sw` and has
+/// `oh` x `ow` positions. The window of output cell `(oy, ox)` starts at input cell
+/// `(oy * sh - pad_top, ox * sw - pad_left)`; its cells are `dh` rows and `dw` columns apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the letters are explained above")]
 pub struct Window {
@@ -85,7 +85,7 @@ pub struct Window {
     pub ow: usize,
 }
 
-/// One cell under a window: its place in the kernel and its place in the input.
+/// One cell under a window: its position in the kernel and in the input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "kernel and input, row and column")]
 pub struct Cell {
@@ -99,7 +99,7 @@ impl Window {
     /// Places `kernel` over `input` (height, width).
     ///
     /// # Errors
-    /// A size of zero or beyond any index, or a `valid` window larger than its input.
+    /// A size that is zero or too large to index, or a `valid` window larger than its input.
     pub fn new(
         input: [usize; 2],
         kernel: Pair,
@@ -109,7 +109,7 @@ impl Window {
         Self::dilated(input, (kernel, 1.into()), strides, padding)
     }
 
-    /// Places `kernel`, whose cells lie `dilation` apart, over `input` (height, width).
+    /// Places `kernel`, whose cells are `dilation` apart, over `input` (height, width).
     ///
     /// # Errors
     /// As [`Window::new`].
@@ -170,8 +170,8 @@ impl Window {
         }
     }
 
-    /// Windows of one cell over an image in a frame: those over the frame (so many rows above and
-    /// below, so many columns left and right) hold no cell of the image.
+    /// 1x1 windows over a framed image. Windows over the frame (the given numbers of rows above and
+    /// below, columns left and right) contain no cell of the image.
     pub fn framing(
         [ih, iw]: [usize; 2],
         [top, bottom]: [usize; 2],
@@ -193,14 +193,14 @@ impl Window {
         }
     }
 
-    /// The input row that output row `oy` reads at kernel row `ky`, if it is not padding.
+    /// The input row that output row `oy` reads at kernel row `ky`, unless it is padding.
     pub fn row(&self, oy: usize, ky: usize) -> Option<usize> {
         (oy * self.sh + ky * self.dh)
             .checked_sub(self.pad_top)
             .filter(|&iy| iy < self.ih)
     }
 
-    /// The input column that output column `ox` reads at kernel column `kx`, if it is not padding.
+    /// The input column that output column `ox` reads at kernel column `kx`, unless it is padding.
     pub fn column(&self, ox: usize, kx: usize) -> Option<usize> {
         (ox * self.sw + kx * self.dw)
             .checked_sub(self.pad_left)
@@ -223,7 +223,7 @@ impl Window {
     }
 }
 
-/// A shape as people read it: `28x28x1`.
+/// A shape in text: `28x28x1`.
 pub fn dims(shape: &[usize]) -> String {
     let parts: Vec<String> = shape.iter().map(ToString::to_string).collect();
     parts.join("x")

@@ -1,7 +1,7 @@
-//! What training changes: parameters, the optimizer's moments and the weights' average, in flat arenas.
+//! What training changes: parameters, optimizer moments and averaged weights, in flat arenas.
 //!
-//! All parameters lie in one array, each at an aligned offset, so that an optimizer step is one
-//! dispatch, a checkpoint is one copy and moving between devices is "upload the same state".
+//! All parameters are stored in one array, each at an aligned offset, so that an optimizer step is
+//! one dispatch, a checkpoint is one copy, and moving to another device means uploading the state.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use crate::model::{Initializer, Sequential};
 use crate::rng::{Key, Stream};
 
 /// Parameters start at multiples of this many floats: 256 bytes, the strictest alignment that
-/// WebGPU asks of a binding.
+/// WebGPU requires for a binding.
 const ALIGNMENT: usize = 64;
 
 /// Arenas in an executor: parameters, gradients, two moments and an average.
 pub(crate) const ARENAS: usize = 5;
 
-/// One parameter's place in the arenas.
+/// The location of one parameter in the arenas.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Parameter {
     /// `LAYER/kernel` or `LAYER/bias`.
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// Where its first element lies, in floats.
+    /// Offset of its first element, in floats.
     pub offset: usize,
-    /// How it starts.
+    /// How it is initialised.
     pub initializer: Initializer,
-    /// Whether the optimizer changes it. Moving statistics change otherwise.
+    /// Whether the optimizer updates it; it does not update moving statistics.
     pub trainable: bool,
 }
 
@@ -51,19 +51,19 @@ impl Parameter {
     }
 }
 
-/// The places of all parameters of a model.
+/// The locations of all parameters of a model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     /// In the order of the layers, kernel before bias.
     pub parameters: Vec<Parameter>,
-    /// Floats of trainable parameters, gaps included: they come first in an arena.
+    /// Floats taken by trainable parameters, including padding; they come first in an arena.
     pub trainable: usize,
-    /// Floats in an arena, gaps included.
+    /// Floats in an arena, including padding.
     pub len: usize,
 }
 
 impl Layout {
-    /// Lays out the parameters of `model`. That takes no memory for them, whatever their sizes.
+    /// Lays out the parameters of `model`, without allocating memory for them.
     ///
     /// # Errors
     /// As [`Sequential::resolve`].
@@ -82,7 +82,7 @@ impl Layout {
         Ok(Arc::new(layout))
     }
 
-    /// Whether memory can be had at all for the parameters, their gradients and two moments.
+    /// Checks whether memory for the parameters, their gradients and two moments can be allocated.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`]
@@ -90,7 +90,7 @@ impl Layout {
         check_memory("parameters and moments", ARENAS * self.len)
     }
 
-    /// Appends a trainable parameter; returns its number.
+    /// Appends a trainable parameter and returns its index.
     pub fn push(&mut self, name: String, shape: Vec<usize>, initializer: Initializer) -> usize {
         self.add(name, shape, initializer, true);
         self.place();
@@ -123,31 +123,31 @@ impl Layout {
         }
     }
 
-    /// The number of the parameter of this name.
+    /// The index of the parameter of this name.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.parameters.iter().position(|p| p.name == name)
     }
 }
 
-/// Parameters, moments, average and the step counter of one model in training.
+/// Parameters, moments, average and step counter of a model in training.
 #[derive(Clone, Debug)]
 pub struct State {
-    /// Where each parameter lies in the arenas.
+    /// The location of each parameter in the arenas.
     pub layout: Arc<Layout>,
     /// The weights.
     pub params: Vec<f32>,
-    /// First moment (Adam) or momentum. Empty before training, which stands for zeros.
+    /// First moment (Adam) or momentum. Empty before training, which means zeros.
     pub m: Vec<f32>,
     /// Second moment. Likewise.
     pub v: Vec<f32>,
-    /// The weights' average, if the optimizer keeps one; else empty.
+    /// The averaged weights if the optimizer keeps them, otherwise empty.
     pub average: Vec<f32>,
     /// Optimizer steps taken.
     pub step: u64,
 }
 
 impl State {
-    /// Freshly initialised weights: parameter number `i` is drawn from stream `Init`, coordinate `i`.
+    /// Freshly initialised weights: parameter `i` is drawn from stream `Init`, coordinate `i`.
     pub fn new(layout: Arc<Layout>, seed: u64) -> Self {
         let mut params = vec![0.0; layout.len];
         for (i, p) in layout.parameters.iter().enumerate() {
@@ -164,7 +164,7 @@ impl State {
         }
     }
 
-    /// The arenas beside the weights, by name, without those that are empty.
+    /// The non-empty arenas other than the weights, by name.
     pub fn moments(&self) -> impl Iterator<Item = (&'static str, &Vec<f32>)> {
         let all = [("m", &self.m), ("v", &self.v), ("average", &self.average)];
         all.into_iter().filter(|(_, arena)| !arena.is_empty())
@@ -205,15 +205,15 @@ impl State {
             .ok_or_else(|| Error::Argument(format!("the model has no parameter `{name}`")))
     }
 
-    /// Makes the moments, unless they are there.
+    /// Allocates the moments, unless they exist.
     pub(crate) fn make_moments(&mut self) {
         for moment in [&mut self.m, &mut self.v] {
             moment.resize(self.params.len(), 0.0);
         }
     }
 
-    /// Makes the moments, and where one is kept the average, unless they are there. The average begins
-    /// with the weights of now.
+    /// Allocates the moments and, if the optimizer keeps one, the average, unless they exist. The
+    /// average starts with the current weights.
     pub(crate) fn begin_training(&mut self, averages: bool) {
         self.make_moments();
         if averages && self.average.is_empty() {
@@ -221,14 +221,14 @@ impl State {
         }
     }
 
-    /// Puts the average in the place of the trainable weights.
+    /// Replaces the trainable weights by their average.
     pub(crate) fn take_average(&mut self) {
         let trainable = ..self.layout.trainable;
         self.params[trainable].copy_from_slice(&self.average[trainable]);
     }
 
-    /// SHA-256 over the weights' little-endian bytes, parameter by parameter: equal hashes mean
-    /// equal weights to the last bit.
+    /// SHA-256 of the weights' little-endian bytes, parameter by parameter: equal hashes mean
+    /// bit-identical weights.
     pub fn weights_hash(&self) -> String {
         let mut hasher = Sha256::new();
         for p in &self.layout.parameters {
@@ -240,12 +240,12 @@ impl State {
     }
 }
 
-/// Whether memory for so many floats can be had at all: asked before much of it is taken piece by
-/// piece, where a failure would end the process.
+/// Checks whether memory for this many floats can be allocated. Called before it is allocated in
+/// pieces, where a failure would abort the process.
 pub(crate) fn check_memory(what: &str, floats: usize) -> Result<()> {
     let mut probe = Vec::<f32>::new();
     let reserved = probe.try_reserve_exact(floats);
-    // Or the compiler would drop an allocation that nobody uses.
+    // Otherwise the compiler would remove the unused allocation.
     std::hint::black_box(&probe);
     reserved.map_err(|_| {
         let gib = floats as f64 * 4.0 / f64::from(1 << 30);

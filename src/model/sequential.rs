@@ -275,9 +275,7 @@ impl Names {
             }
         };
         if !self.taken.insert(name.clone()) {
-            return Err(format!(
-                "two layers are named `{name}`; rename one of them"
-            ));
+            return Err(format!("two layers are named `{name}`; rename one of them"));
         }
         Ok(name)
     }

@@ -1,10 +1,10 @@
-//! An optimizer as a settings file has it: a table with Keras's names.
+//! The optimizer's table in a settings file, with Keras's names.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Clip, Optimizer, Rule};
 
-/// What is not given has its default.
+/// Omitted settings have their defaults.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Settings {
@@ -84,7 +84,7 @@ impl TryFrom<Settings> for Optimizer {
 }
 
 impl Settings {
-    /// The place of one of a rule's numbers.
+    /// A reference to one of a rule's coefficients.
     fn coefficient(&mut self, name: &str) -> Option<&mut Option<f64>> {
         match name {
             "momentum" => Some(&mut self.momentum),
@@ -96,7 +96,7 @@ impl Settings {
         }
     }
 
-    /// Moves the numbers that were given into a rule that has them.
+    /// Moves the given coefficients into a rule that has them.
     fn set_rule(&mut self, rule: &mut Rule) {
         let set = |place: &mut f64, given: &mut Option<f64>| {
             *place = given.take().unwrap_or(*place);
@@ -131,7 +131,7 @@ impl Settings {
         }
     }
 
-    /// A number that was given and that no place was found for.
+    /// A given coefficient that the rule does not have.
     fn left_over(&mut self) -> Option<&'static str> {
         if self.nesterov.is_some() {
             return Some("nesterov");

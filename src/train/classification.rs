@@ -1,4 +1,4 @@
-//! How well each class is told from the others.
+//! Classification metrics: top-k accuracy, precision, recall, F1 and the confusion matrix.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -15,7 +15,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
 
-/// What [`Trainer::classify`] measured, from the probabilities of every image.
+/// The metrics of [`Trainer::classify`], computed from every image's probabilities.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Classification {
     /// Loss and accuracy.
@@ -23,51 +23,51 @@ pub struct Classification {
     pub scores: Evaluation,
     /// The `k` of `top_k_accuracy`.
     pub k: usize,
-    /// The share of images whose label is among the `k` most probable classes. A label that is as
-    /// probable as the last of them counts, as in Keras.
+    /// The fraction of images whose label is among the `k` most probable classes. As in Keras, a
+    /// label that ties with the last of them counts.
     pub top_k_accuracy: f64,
     /// The means of the classes' precision, recall and F1.
     pub macro_average: ClassScores,
-    /// Each class by its number.
+    /// The scores of each class, by index.
     pub classes: Vec<ClassScores>,
-    /// What the classes are called, where they have names.
+    /// The names of the classes, if they have any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
-    /// `confusion[label][class]`: how many images of `label` were taken for `class`.
+    /// `confusion[label][class]`: the number of images of `label` that were classified as `class`.
     pub confusion: Vec<Vec<u64>>,
-    /// The images that were classified wrongly with the highest probability, worst first.
+    /// The misclassified images with the highest predicted probability, worst first.
     pub worst: Vec<Mistake>,
 }
 
 /// How well one class is told from the others. A share of nothing is 0, as in Keras.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClassScores {
-    /// The share of images taken for this class that are of it.
+    /// The fraction of the images classified as this class that belong to it.
     pub precision: f64,
-    /// The share of this class's images that were taken for it.
+    /// The fraction of this class's images that were classified as it.
     pub recall: f64,
     /// `2 precision recall / (precision + recall)`.
     pub f1: f64,
-    /// Images of this class.
+    /// The number of images of this class.
     pub images: u64,
 }
 
-/// An image that was classified wrongly.
+/// A misclassified image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Mistake {
-    /// The image's place in the data set.
+    /// The image's index in the data set.
     pub index: usize,
-    /// What it is.
+    /// The label.
     pub label: usize,
-    /// What it was taken for.
+    /// The predicted class.
     pub predicted: usize,
-    /// The probability of what it was taken for.
+    /// The predicted class's probability.
     pub probability: f32,
-    /// The probability of what it is.
+    /// The label's probability.
     pub label_probability: f32,
 }
 
-/// What is counted on the way.
+/// Running counts.
 struct Counts {
     k: usize,
     in_top_k: u64,
@@ -87,7 +87,7 @@ impl Counts {
 
     fn add(&mut self, index: usize, label: usize, probabilities: &[f32]) {
         let own = probabilities[label];
-        // A NaN is not among the most probable, and nothing is more probable than it.
+        // A NaN is never among the most probable classes, and no class is more probable than a NaN.
         let above = probabilities
             .iter()
             .filter(|p| p.partial_cmp(&&own).is_none_or(Ordering::is_gt))
@@ -131,7 +131,7 @@ impl Counts {
     }
 }
 
-/// The class of the largest probability, the first of equal ones.
+/// The most probable class, the first one in a tie.
 pub(super) fn most_probable(probabilities: &[f32]) -> usize {
     let mut class = 0;
     for (i, p) in probabilities.iter().enumerate() {
@@ -143,12 +143,11 @@ pub(super) fn most_probable(probabilities: &[f32]) -> usize {
 }
 
 impl<E: Executor + ?Sized> Trainer<E> {
-    /// What [`Trainer::evaluate`] measures, and with the weights as they are: the accuracy of the
-    /// `k` most probable classes, precision, recall and F1 of each class, which classes are taken
-    /// for which, and the `worst` mistakes.
+    /// Measures what [`Trainer::evaluate`] does and, with the same weights, the top-`k` accuracy,
+    /// precision, recall and F1 of each class, the confusion matrix and the `worst` mistakes.
     ///
     /// # Errors
-    /// As [`Trainer::evaluate`]; or a `k` that is not from 1 to the number of classes.
+    /// Those of [`Trainer::evaluate`]; a `k` outside 1 to the number of classes.
     ///
     /// ```
     /// use cnn_gpu::data::digits;
@@ -251,7 +250,7 @@ fn padded(text: &str, width: usize) -> Cow<'_, str> {
     pad_str(text, width, Alignment::Left, None)
 }
 
-/// Tables for people.
+/// Human-readable tables.
 impl Display for Classification {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { k, worst, .. } = self;

@@ -1,4 +1,4 @@
-//! The loop: epochs, and steps within an epoch.
+//! The training loop: epochs, and the steps of an epoch.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -16,10 +16,10 @@ use crate::exec::{Executor, Program, Step};
 use crate::rng::Key;
 use crate::state::{Parameter, State};
 
-/// Finished steps are looked for after this many steps, or after this time if it comes first.
+/// Polls for finished steps after this many steps or this much time, whichever comes first.
 const LOOK_EVERY: (usize, Duration) = (16, Duration::from_millis(100));
 
-/// What stays the same over a call of `fit`.
+/// What stays constant during one call of `fit`.
 pub(super) struct Fit<'a, E: ?Sized> {
     program: Program,
     pub(super) source: &'a mut dyn Source<E>,
@@ -28,7 +28,7 @@ pub(super) struct Fit<'a, E: ?Sized> {
     epochs: usize,
 }
 
-/// An epoch under way.
+/// An unfinished epoch.
 pub(super) struct Epoch {
     /// Counted from 1.
     number: usize,
@@ -37,9 +37,9 @@ pub(super) struct Epoch {
     pub(super) steps_before: u64,
     steps: usize,
     enqueued: usize,
-    /// Of the step enqueued last.
+    /// The learning rate of the last enqueued step.
     learning_rate: f32,
-    /// Whether a step was taken in this epoch by this process.
+    /// Whether this process has taken a step in this epoch.
     follows: bool,
     finished: Mean,
     started: Instant,
@@ -52,17 +52,17 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// `(&train, &validation)`.
     ///
     /// # Errors
-    /// A data set that does not fit the model, a validation split that leaves nothing,
-    /// [`Error::NonFiniteLoss`] or [`Error::NonFiniteWeights`], or a device that failed. The trainer
-    /// then holds the weights of the last whole epoch.
+    /// A data set that does not fit the model, a validation split that leaves no images,
+    /// [`Error::NonFiniteLoss`], [`Error::NonFiniteWeights`], or a device failure. The trainer then
+    /// holds the weights of the last complete epoch.
     pub fn fit<'a>(&mut self, data: impl Into<TrainingData<'a>>) -> Result<History> {
         self.fit_with(data, &mut [])
     }
 
-    /// Trains as [`Trainer::fit`], and tells `callbacks`.
+    /// Like [`Trainer::fit`], with callbacks.
     ///
     /// # Errors
-    /// As [`Trainer::fit`], and what a callback could not do.
+    /// Those of [`Trainer::fit`] and of the callbacks.
     pub fn fit_with<'a>(
         &mut self,
         data: impl Into<TrainingData<'a>>,
@@ -74,7 +74,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         self.fit_source(&mut Resident { feed, steps }, validation, callbacks)
     }
 
-    /// Trains on what `source` hands out.
+    /// Trains on the rows that `source` supplies.
     pub(super) fn fit_source(
         &mut self,
         source: &mut dyn Source<E>,
@@ -127,7 +127,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         }
     }
 
-    /// What is left to do when training has ended, well or not.
+    /// Cleans up after training, whether it succeeded or failed.
     fn end(
         &mut self,
         trained: Result<()>,
@@ -152,9 +152,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
         callbacks.on_train_end(history, &self.state)
     }
 
-    /// Puts the weights in place that the run shall end with: those that a callback wants, or after a
-    /// run that came to its end the average, if the optimizer keeps one. One that was interrupted goes on
-    /// with its weights.
+    /// Installs the run's final weights: those that a callback asks for; otherwise, after a completed
+    /// run, the moving average if the optimizer keeps one. An interrupted run keeps its weights.
     fn restore(&mut self, callbacks: &All<'_, '_>, history: &mut History) -> Result<()> {
         if let Some((epoch, params)) = callbacks.final_weights() {
             if params.len() != self.state.params.len() {
@@ -212,8 +211,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(())
     }
 
-    /// The state after the steps enqueued so far, which have finished. Should that fail, or should it
-    /// hold what is not a number, the one before is still there.
+    /// Waits for the enqueued steps and fetches the state after them. If that fails, or if the state
+    /// is not finite, the previous state is kept.
     fn downloaded(&mut self, epoch: &Epoch) -> Result<State> {
         let mut state = self.state.clone();
         self.executor.download(&mut state)?;
@@ -230,7 +229,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         }
     }
 
-    /// Hands a snapshot of `state`, to which the run has come, to the keeper if there is one.
+    /// Passes a snapshot of `state` to the keeper, if there is one.
     fn keep(
         &mut self,
         fit: &Fit<'_, E>,
@@ -253,7 +252,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         })
     }
 
-    /// A snapshot in the middle of an epoch, if it is time for one.
+    /// Takes a snapshot within an epoch, if one is due.
     fn keep_if_due(
         &mut self,
         fit: &Fit<'_, E>,
@@ -267,9 +266,9 @@ impl<E: Executor + ?Sized> Trainer<E> {
             return Ok(());
         }
         self.collect(true, epoch)?;
-        // After an error training goes back to the last whole epoch, which stays in `self`.
+        // After an error, training returns to the last complete epoch, which stays in `self`.
         match self.downloaded(epoch) {
-            // The next loss will tell where it came from.
+            // The next loss locates the cause.
             Err(Error::NonFiniteWeights { .. }) => Ok(()),
             state => self.keep(fit, state?, Some(epoch), callbacks, history),
         }
@@ -361,7 +360,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok((step, rate))
     }
 
-    /// Takes in the metrics of steps that have finished.
+    /// Collects the metrics of finished steps.
     fn collect(&mut self, wait: bool, epoch: &mut Epoch) -> Result<()> {
         for metrics in self.executor.completed(wait)? {
             epoch.finished.add(&metrics);
@@ -379,8 +378,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(())
     }
 
-    /// Measures on the validation images if it is this epoch's turn. An interrupt cuts it short,
-    /// and then there is no measurement.
+    /// Evaluates on the validation images if this epoch is due. An interrupt aborts the evaluation,
+    /// which then has no result.
     fn validate(&mut self, fit: &Fit<'_, E>, logs: &mut EpochLogs) -> Result<()> {
         let Some(feed) = &fit.validation else {
             return Ok(());
@@ -394,7 +393,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(())
     }
 
-    /// After an error: back to the last whole epoch, if the device still answers.
+    /// Returns to the last complete epoch after an error, if the device still responds.
     fn go_back(&mut self) {
         // The error that led here is the one to report.
         let _ = self.executor.completed(true);

@@ -1,4 +1,4 @@
-//! How well the weights do on a data set, as they are.
+//! Evaluation: loss and accuracy of the current weights on a data set.
 
 use std::fmt::{self, Display, Formatter};
 use std::time::Instant;
@@ -14,21 +14,21 @@ use crate::exec::{Executor, Step};
 use crate::optimizer::Rates;
 use crate::rng::Key;
 
-/// Metrics are fetched after this many steps.
+/// Fetches metrics after this many steps.
 const FETCH_EVERY: usize = 16;
 
-/// What [`Trainer::evaluate`] measured.
+/// The result of [`Trainer::evaluate`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// Mean loss.
     pub loss: f64,
-    /// Share of images that were classified correctly.
+    /// Fraction of images classified correctly.
     pub accuracy: f64,
-    /// How many that are.
+    /// Number of images classified correctly.
     pub correct: u64,
-    /// Images.
+    /// Number of images.
     pub images: u64,
-    /// How long it took.
+    /// Duration.
     pub seconds: f64,
 }
 
@@ -51,10 +51,10 @@ impl Display for Evaluation {
 }
 
 impl<E: Executor + ?Sized> Trainer<E> {
-    /// Loss and accuracy on `data`, with the weights as they are.
+    /// Loss and accuracy of the current weights on `data`.
     ///
     /// # Errors
-    /// A data set that does not fit the model, or a device that failed.
+    /// A data set that does not fit the model, or a device failure.
     pub fn evaluate(&mut self, data: &Dataset) -> Result<Evaluation> {
         let started = Instant::now();
         let feed = self.whole(data)?;
@@ -62,7 +62,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(Evaluation::new(&mean, started))
     }
 
-    /// All of a data set, in batches for inference.
+    /// A whole data set in inference batches.
     pub(super) fn whole(&mut self, data: &Dataset) -> Result<Feed> {
         Ok(Feed {
             data: self.load(data)?,
@@ -71,7 +71,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         })
     }
 
-    /// Mean loss and accuracy over `feed`; none if `stop` said to stop on the way.
+    /// Mean loss and accuracy over `feed`; `None` if `stop` aborted the evaluation.
     pub(super) fn measure(&mut self, feed: &Feed, stop: impl Fn() -> bool) -> Result<Option<Mean>> {
         self.executor.order(feed.data, &feed.in_order())?;
         let (mut mean, mut stopped) = (Mean::default(), false);
@@ -90,7 +90,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok((!stopped).then_some(mean))
     }
 
-    /// The step that measures one batch of `feed`.
+    /// The step that evaluates one batch of `feed`.
     pub(super) fn inference(&mut self, feed: &Feed, number: usize) -> Result<Step> {
         let (offset, rows) = feed.batch(number);
         Ok(Step {

@@ -1,4 +1,4 @@
-//! What is trained and validated on: data sets, and the part of one that is walked through.
+//! Training and validation data: data sets, and the part of one that a pass iterates over.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor};
 use crate::rng::{Key, Stream};
 
-/// A data set to train on and, if there is one, a data set to validate on.
+/// A training set and an optional validation set.
 ///
 /// ```
 /// # use cnn_gpu::data::digits;
@@ -20,9 +20,9 @@ use crate::rng::{Key, Stream};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct TrainingData<'a> {
-    /// The images to learn from.
+    /// The training images.
     pub training: &'a Dataset,
-    /// The images to measure with after each epoch.
+    /// The images to evaluate on after each epoch.
     pub validation: Option<&'a Dataset>,
 }
 
@@ -45,7 +45,7 @@ impl<'a> From<(&'a Dataset, &'a Dataset)> for TrainingData<'a> {
     }
 }
 
-/// A part of a data set that the executor holds, walked through in batches.
+/// A part of a data set held by the executor, iterated over in batches.
 #[derive(Clone, Debug)]
 pub(super) struct Feed {
     pub(super) data: DataId,
@@ -54,12 +54,12 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    /// Batches in one pass, the short one at its end included.
+    /// Batches in one pass, including a short last one.
     pub(super) fn batches(&self) -> usize {
         self.rows.len().div_ceil(self.batch)
     }
 
-    /// Place and number of rows of one batch of a pass.
+    /// Offset and number of rows of one batch.
     pub(super) fn batch(&self, number: usize) -> (usize, usize) {
         let offset = number * self.batch;
         (offset, self.batch.min(self.rows.len() - offset))
@@ -83,7 +83,7 @@ impl Feed {
 }
 
 impl<E: Executor + ?Sized> Trainer<E> {
-    /// What to train on, and what to validate on if anything.
+    /// The training part and the validation part, if there is one.
     pub(super) fn feeds(
         &mut self,
         data: TrainingData<'_>,
@@ -108,7 +108,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok((feed(id, 0..kept, batch), validation))
     }
 
-    /// How many images the validation split leaves to train on.
+    /// The number of images that the validation split leaves for training.
     fn kept(&self, images: usize) -> Result<usize> {
         let split = self.options.validation_split;
         let kept = (images as f64 * (1.0 - split)).floor() as usize;

@@ -1,23 +1,23 @@
-//! What a training run reports: at its beginning, while it runs, after each epoch, and at its end.
+//! What a training run reports at its start, during and after each epoch, and at its end.
 
 use serde::{Deserialize, Serialize};
 
 use super::Metric;
 
-/// A training run that is about to begin.
+/// A training run about to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Training {
-    /// Epochs that count as done.
+    /// Number of epochs that count as completed.
     pub initial_epoch: usize,
     /// The last epoch's number.
     pub epochs: usize,
-    /// Steps of an epoch.
+    /// Steps per epoch.
     pub steps: usize,
-    /// Whether there are images to validate on.
+    /// Whether there are validation images.
     pub validation: bool,
 }
 
-/// Where a training run is: which step of which epoch comes next.
+/// The position of a training run: the epoch and step that come next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// Counted from 1.
@@ -26,65 +26,65 @@ pub struct Position {
     pub epochs: usize,
     /// Steps of this epoch before this one.
     pub step: usize,
-    /// Steps of an epoch.
+    /// Steps per epoch.
     pub steps: usize,
-    /// Whether the step before it was taken just before, and not in another epoch or process.
+    /// Whether the previous step belongs to the same epoch and process.
     pub follows: bool,
 }
 
 impl Position {
-    /// Steps before this one, from the first epoch on.
+    /// Steps before this one since the first epoch.
     pub fn steps_before(&self) -> usize {
         (self.epoch - 1).saturating_mul(self.steps) + self.step
     }
 
-    /// Steps from the first epoch to the last.
+    /// Steps from the first epoch to the last one.
     pub fn all_steps(&self) -> usize {
         self.epochs.saturating_mul(self.steps)
     }
 }
 
-/// One finished epoch.
+/// A completed epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochLogs {
     /// Counted from 1.
     pub epoch: usize,
-    /// Running mean of the training loss over the epoch, while the weights changed.
+    /// Running mean of the training loss over the epoch, with the changing weights.
     pub loss: f64,
-    /// Running mean of the training accuracy over the epoch, while the weights changed.
+    /// Running mean of the training accuracy over the epoch, with the changing weights.
     pub accuracy: f64,
-    /// Loss on the validation images with the weights at the epoch's end, if it was measured.
+    /// Validation loss with the weights at the end of the epoch, if measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_loss: Option<f64>,
-    /// Accuracy on the validation images, as `val_loss`.
+    /// Validation accuracy, likewise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_accuracy: Option<f64>,
     /// The learning rate of the epoch's last step.
     pub learning_rate: f32,
-    /// From the epoch's beginning to the end of its last step, without validation.
+    /// Duration from the start of the epoch to the end of its last step, without validation.
     pub seconds: f64,
     /// Training images per second.
     pub images_per_second: f64,
 }
 
-/// How far an epoch has come.
+/// The progress of an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Progress {
     /// Counted from 1.
     pub epoch: usize,
     /// The last epoch's number.
     pub epochs: usize,
-    /// Finished steps of this epoch.
+    /// Completed steps of this epoch.
     pub step: usize,
     /// Steps of this epoch.
     pub steps: usize,
-    /// Images of this epoch that have been trained on.
+    /// Images processed in this epoch.
     pub images: u64,
     /// Running mean of the loss.
     pub loss: f64,
     /// Running mean of the accuracy.
     pub accuracy: f64,
-    /// Since the epoch's beginning.
+    /// Time since the start of the epoch.
     pub seconds: f64,
 }
 
@@ -95,30 +95,30 @@ pub enum Ending {
     /// After its last epoch.
     #[default]
     Finished,
-    /// A callback asked for it.
+    /// A callback stopped it.
     Stopped,
-    /// The [`Interrupt`](super::Interrupt) was raised. The steps taken count; an epoch that was
-    /// not finished has no logs.
+    /// The [`Interrupt`](super::Interrupt) was raised. The steps taken so far count; an unfinished
+    /// epoch has no logs.
     Interrupted,
-    /// An error. The weights are those of the last whole epoch.
+    /// An error. The weights are those of the last complete epoch.
     Failed,
 }
 
 /// A training run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// The finished epochs.
+    /// The completed epochs.
     pub epochs: Vec<EpochLogs>,
     /// Why it ended.
     pub ending: Ending,
-    /// Why a callback stopped it, if it gave a reason.
+    /// The stopping callback's reason, if it gave one.
     pub reason: Option<String>,
-    /// The epoch whose weights were put back at the end, if a callback asked for it.
+    /// The epoch whose weights a callback restored at the end, if any.
     pub restored_epoch: Option<usize>,
 }
 
 impl History {
-    /// A metric epoch by epoch, without those in which it was not measured.
+    /// The values of a metric, epoch by epoch, skipping epochs in which it was not measured.
     ///
     /// ```
     /// use cnn_gpu::train::{EpochLogs, History, Metric};
@@ -134,7 +134,7 @@ impl History {
             .collect()
     }
 
-    /// Training images per second over all finished epochs; 0 without one.
+    /// Training images per second over all completed epochs; 0 if there are none.
     pub fn images_per_second(&self) -> f64 {
         let images: f64 = (self.epochs.iter())
             .map(|e| e.images_per_second * e.seconds)
@@ -143,7 +143,7 @@ impl History {
         if seconds > 0.0 { images / seconds } else { 0.0 }
     }
 
-    /// The seconds that each finished epoch took.
+    /// The duration of each completed epoch in seconds.
     pub fn epoch_seconds(&self) -> Vec<f64> {
         self.epochs.iter().map(|e| e.seconds).collect()
     }

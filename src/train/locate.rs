@@ -1,4 +1,4 @@
-//! Where a loss that is not a number came from.
+//! Finds the first non-finite value behind a non-finite loss.
 
 use super::callbacks::All;
 use super::epoch::{Epoch, Fit};
@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::exec::{Executor, Step, Values};
 
 impl<E: Executor + ?Sized> Trainer<E> {
-    /// Adds to a loss that is not finite what was not finite first: takes the steps from the last
-    /// whole epoch on once more, and the step in question operation by operation.
+    /// Adds the origin to a non-finite loss: repeats the steps since the last complete epoch and runs
+    /// the failing step operation by operation.
     pub(super) fn locate(
         &mut self,
         error: Error,
@@ -67,7 +67,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(None)
     }
 
-    /// The first buffer of a training step that holds something else than numbers.
+    /// The first buffer of a training step that holds a non-finite value.
     fn first_not_finite(&mut self, step: &Step) -> Result<Option<String>> {
         self.executor.completed(true)?;
         let plan = self.plan(Pass::Training).clone();

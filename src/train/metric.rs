@@ -1,10 +1,10 @@
-//! The metrics of an epoch by name, for callbacks that watch one.
+//! The metrics of an epoch by name, for callbacks that monitor one.
 
 use serde::{Deserialize, Serialize};
 
 use super::EpochLogs;
 
-/// A metric of an epoch, with Keras's name for it.
+/// A metric of an epoch, with its Keras name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 #[clap(rename_all = "snake_case")]
@@ -13,23 +13,23 @@ pub enum Metric {
     Loss,
     /// Running mean of the training accuracy.
     Accuracy,
-    /// Loss on the validation images.
+    /// Validation loss.
     #[default]
     ValLoss,
-    /// Accuracy on the validation images.
+    /// Validation accuracy.
     ValAccuracy,
 }
 
-/// Which of two values of a metric is better.
+/// Whether smaller or larger values of a metric are better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// The smaller of two losses, the larger of two accuracies.
+    /// Smaller for losses, larger for accuracies.
     #[default]
     Auto,
-    /// The smaller.
+    /// Smaller is better.
     Min,
-    /// The larger.
+    /// Larger is better.
     Max,
 }
 
@@ -44,7 +44,7 @@ impl Metric {
         }
     }
 
-    /// Its value in an epoch, if it was measured.
+    /// Its value in an epoch, if measured.
     pub fn of(self, logs: &EpochLogs) -> Option<f64> {
         match self {
             Self::Loss => Some(logs.loss),
@@ -54,7 +54,7 @@ impl Metric {
         }
     }
 
-    /// Whether it is measured on validation images.
+    /// Whether it needs validation images.
     pub fn needs_validation(self) -> bool {
         matches!(self, Self::ValLoss | Self::ValAccuracy)
     }

@@ -1,10 +1,10 @@
-//! Means over many steps.
+//! Running means over steps.
 
 use serde::{Deserialize, Serialize};
 
 use crate::exec::StepMetrics;
 
-/// A running mean of loss and accuracy, over the valid rows of the steps added to it.
+/// A running mean of loss and accuracy over the valid rows of the added steps.
 ///
 /// ```
 /// use cnn_gpu::exec::StepMetrics;
@@ -18,7 +18,7 @@ use crate::exec::StepMetrics;
 pub struct Mean {
     /// Sum of the rows' losses.
     pub loss_sum: f64,
-    /// Rows that were classified correctly.
+    /// Rows classified correctly.
     pub correct: u64,
     /// Rows.
     pub rows: u64,
@@ -27,7 +27,7 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Takes one step in.
+    /// Adds one step.
     pub fn add(&mut self, step: &StepMetrics) {
         self.loss_sum += f64::from(step.loss_sum);
         self.correct += u64::from(step.correct);
@@ -35,12 +35,12 @@ impl Mean {
         self.steps += 1;
     }
 
-    /// The mean loss per row; 0 before the first.
+    /// Mean loss per row; 0 without rows.
     pub fn loss(&self) -> f64 {
         self.loss_sum / self.rows.max(1) as f64
     }
 
-    /// The share of rows classified correctly; 0 before the first.
+    /// Fraction of rows classified correctly; 0 without rows.
     pub fn accuracy(&self) -> f64 {
         self.correct as f64 / self.rows.max(1) as f64
     }

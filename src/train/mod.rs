@@ -1,8 +1,7 @@
-//! The only training loop, and what goes with it: evaluation, prediction, history and callbacks.
+//! The training loop, evaluation, prediction, history and callbacks.
 //!
-//! A [`Trainer`] puts a model, its state and an executor together. It never waits inside an epoch:
-//! it enqueues steps, looks now and then at the metrics of those that have finished, and waits at
-//! the epoch's end.
+//! A [`Trainer`] combines a model, its state and an executor. It never waits within an epoch: it
+//! enqueues steps, polls for the metrics of finished ones, and waits at the end of the epoch.
 //!
 //! ```
 //! use cnn_gpu::data::digits;

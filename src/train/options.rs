@@ -1,4 +1,4 @@
-//! How to train.
+//! Training options.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 
-/// How to train: Keras's names, and its defaults where it has them.
+/// Training options, with Keras's names and, where Keras has one, its default.
 ///
 /// ```
 /// use cnn_gpu::optimizer::Optimizer;
@@ -19,46 +19,44 @@ use crate::optimizer::Optimizer;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// How often to go through the training set; with `initial_epoch`, the last epoch's number.
-    /// Default 5.
+    /// Number of epochs; with `initial_epoch`, the number of the last epoch. Default 5.
     pub epochs: usize,
-    /// Rows in a step; the last step of an epoch takes what is left. Default 64.
+    /// Rows per step; the last step of an epoch may be shorter. Default 64.
     pub batch_size: usize,
-    /// Where weights and shuffles come from. Default 42.
+    /// The seed of all random numbers: initial weights, shuffling, dropout. Default 42.
     pub seed: u64,
-    /// Whether each epoch has an order of its own. Default true.
+    /// Whether to shuffle the training set before each epoch. Default true.
     pub shuffle: bool,
     /// The share of the training set, its last images before any shuffle, that is kept apart to
     /// validate on; images given to validate on take its place. Default 0.
     pub validation_split: f64,
-    /// Validates after every so many epochs. Default 1.
+    /// Number of epochs between validations. Default 1.
     pub validation_freq: usize,
-    /// Validates on the first so many batches. Default: all.
+    /// Number of validation batches to use. Default: all.
     pub validation_steps: Option<usize>,
-    /// Steps that make an epoch. The next epoch goes on with the batch after, and a set that is
-    /// used up begins again in a new order, so it is never too short. Default: once through the
-    /// set.
+    /// Steps per epoch. The next epoch continues with the following batch, and an exhausted set
+    /// starts over in a new order, so a set is never too short. Default: one pass over the set.
     pub steps_per_epoch: Option<usize>,
-    /// How many epochs count as done, whatever the trainer has done so far. Default: those that it
-    /// has done, and `epochs` more are trained.
+    /// Number of epochs that count as completed, whatever the trainer has done before. Default:
+    /// those it has completed; `epochs` more are then trained.
     pub initial_epoch: Option<usize>,
-    /// What the loss of a class's samples is multiplied by in training, 1 for classes that are not
-    /// named. The sum is still divided by the number of samples. Default: none.
+    /// Factors of the training loss by class; classes without one have 1. The sum is still divided
+    /// by the number of samples. Default: none.
     pub class_weight: BTreeMap<usize, f32>,
     /// Default Adam.
     pub optimizer: Optimizer,
-    /// What is told on standard error. Default: nothing.
+    /// Progress output on standard error. Default: none.
     #[serde(skip)]
     pub verbose: Verbose,
 }
 
-/// How much of a training run is told on standard error, with Keras's numbers.
+/// How much progress to print on standard error, with Keras's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verbose {
     /// 0: nothing.
     #[default]
     Silent,
-    /// 1: a bar that fills up once per epoch, where standard error is a terminal; else as 2.
+    /// 1: a progress bar per epoch if standard error is a terminal; otherwise like 2.
     Bar,
     /// 2: a line per epoch.
     Lines,
@@ -100,7 +98,7 @@ impl Options {
         self
     }
 
-    /// Sets the number of rows in a step.
+    /// Sets the number of rows per step.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
         self
@@ -112,43 +110,43 @@ impl Options {
         self
     }
 
-    /// Shuffles, or keeps the data set's own order.
+    /// Sets whether to shuffle before each epoch.
     pub fn shuffle(mut self, shuffle: bool) -> Self {
         self.shuffle = shuffle;
         self
     }
 
-    /// Keeps the last images apart to validate on: a share from 0 to less than 1.
+    /// Sets the fraction of the training images to validate on, in `[0, 1)`.
     pub fn validation_split(mut self, share: f64) -> Self {
         self.validation_split = share;
         self
     }
 
-    /// Validates after every so many epochs.
+    /// Sets the number of epochs between validations.
     pub fn validation_freq(mut self, epochs: usize) -> Self {
         self.validation_freq = epochs;
         self
     }
 
-    /// Validates on the first so many batches.
+    /// Sets the number of validation batches to use.
     pub fn validation_steps(mut self, steps: usize) -> Self {
         self.validation_steps = Some(steps);
         self
     }
 
-    /// Sets the number of steps that make an epoch.
+    /// Sets the number of steps per epoch.
     pub fn steps_per_epoch(mut self, steps: usize) -> Self {
         self.steps_per_epoch = Some(steps);
         self
     }
 
-    /// Sets how many epochs count as done.
+    /// Sets the number of epochs that count as completed.
     pub fn initial_epoch(mut self, epoch: usize) -> Self {
         self.initial_epoch = Some(epoch);
         self
     }
 
-    /// Sets the weight of each class named: `class_weight([(3, 2.0), (5, 0.5)])`.
+    /// Sets class weights: `class_weight([(3, 2.0), (5, 0.5)])`.
     pub fn class_weight(mut self, weights: impl IntoIterator<Item = (usize, f32)>) -> Self {
         self.class_weight = weights.into_iter().collect();
         self
@@ -160,17 +158,17 @@ impl Options {
         self
     }
 
-    /// Sets what is told on standard error.
+    /// Sets the progress output on standard error.
     pub fn verbose(mut self, verbose: impl Into<Verbose>) -> Self {
         self.verbose = verbose.into();
         self
     }
 
-    /// Checks the numbers.
+    /// Checks the options.
     ///
     /// # Errors
-    /// A count of zero, a share outside `[0, 1)`, no epoch left after `initial_epoch`, a class
-    /// weight that is negative or not a number, or an optimizer that cannot train.
+    /// A count of zero, a fraction outside `[0, 1)`, no epoch left after `initial_epoch`, a class
+    /// weight that is negative or not finite, or invalid optimizer settings.
     pub fn check(&self) -> Result<()> {
         let counts = [
             ("epochs", Some(self.epochs)),
@@ -205,7 +203,7 @@ impl Options {
         self.optimizer.check()
     }
 
-    /// Every option under its name, as a settings file has them, but for what is told.
+    /// Every option by name, as in a settings file, except the progress output.
     pub fn by_name(&self) -> serde_json::Map<String, serde_json::Value> {
         match serde_json::to_value(self) {
             Ok(serde_json::Value::Object(options)) => options,

@@ -1,4 +1,4 @@
-//! What the model says of images.
+//! Predictions for images.
 
 use super::Trainer;
 use super::classification::most_probable;
@@ -10,13 +10,13 @@ use crate::plan::{BufferId, Op, Plan};
 use crate::rng::Key;
 use crate::shape::dims;
 
-/// What the model says of one image.
+/// The prediction for one image.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prediction {
     /// The most probable class.
     pub class: usize,
-    /// The probability of each class: of a softmax they sum to one, and of a sigmoid for each class
-    /// they do not. Of a model trained on squared errors, its outputs.
+    /// The probability of each class. They sum to one after a softmax, but not after one sigmoid per
+    /// class. For a model trained on the mean squared error, its outputs.
     pub probabilities: Vec<f32>,
 }
 
@@ -24,7 +24,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// Classifies images, given as bytes `[n, h, w, c]`.
     ///
     /// # Errors
-    /// The bytes are not a whole number of images, or the device failed.
+    /// The bytes are not a whole number of images, or the device fails.
     ///
     /// ```
     /// use cnn_gpu::data::digits;
@@ -67,7 +67,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let mut pixels: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 255.0).collect();
         pixels.resize(plan.buffer(input).len(), 0.0);
         let zeros = vec![0; plan.batch];
-        // The images are written by hand, so the gather, the first operation, is left out.
+        // The images are written directly, so the gather, the first operation, is skipped.
         self.executor.write(program, input, &Values::F32(pixels))?;
         self.executor.write(program, labels, &Values::U32(zeros))?;
         let step = Step {
@@ -79,13 +79,13 @@ impl<E: Executor + ?Sized> Trainer<E> {
             key: Key::of_step(0, 1),
         };
         self.executor.run(ops, &step)?;
-        // What it measured against the labels of zero is of no interest.
+        // Discard the metrics, which compare with labels of zero.
         self.executor.completed(true)?;
         let values = self.probabilities(program)?;
         Ok(values.chunks(classes).take(rows).map(prediction).collect())
     }
 
-    /// What the inference plan made of its last batch, `[batch, classes]`.
+    /// The inference plan's output for its last batch, `[batch, classes]`.
     pub(super) fn probabilities(&mut self, program: Program) -> Result<Vec<f32>> {
         let buffer = probabilities(self.plan(Pass::Inference))?;
         Ok(self.executor.read(program, buffer)?.into_f32())

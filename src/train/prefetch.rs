@@ -1,8 +1,8 @@
-//! Batches made ahead on threads, while the device works on those before.
+//! Prefetching: threads generate batches while the device works on earlier ones.
 //!
-//! Each thread takes the next number that nobody has, so that any number of threads makes the same
-//! batches; they are handed out in order. At most [`AHEAD`] batches per thread wait to be taken: a
-//! slow device holds the threads back, and memory stays bounded.
+//! Each thread claims the next unclaimed batch number, so any number of threads generates the same
+//! batches, which are returned in order. At most [`AHEAD`] batches per thread are ready but not yet
+//! used: a slow device throttles the threads, and memory stays bounded.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -17,32 +17,32 @@ use crate::error::Result;
 
 /// Batches ahead of the device, per thread.
 const AHEAD: u64 = 4;
-/// More threads than this are of no use to anyone.
+/// Upper bound of the default number of threads.
 const MOST_THREADS: usize = 16;
 
-/// What a thread made of a number; a panic travels to whoever takes the batch.
+/// The outcome of generating one batch; a panic is passed on to the consumer.
 type Made = thread::Result<Result<Option<Batch>>>;
 
-/// Batches on their way.
+/// The batches being generated.
 pub(super) struct Prefetch<'a> {
     generator: &'a dyn Generator,
     window: u64,
     end: u64,
     queue: Mutex<Queue>,
-    /// Told when a batch was made, taken, or is wanted no more.
+    /// Notified when a batch is ready, is taken, or is no longer needed.
     changed: Condvar,
 }
 
 struct Queue {
-    /// The number that no thread has yet.
+    /// The next unclaimed number.
     next: u64,
-    /// The number to hand out.
+    /// The next number to return.
     wanted: u64,
     ready: BTreeMap<u64, Made>,
     stopped: bool,
 }
 
-/// Stops the threads when it goes, however that comes about.
+/// Stops the threads when dropped, also while panicking.
 struct Stop<'a, 'b>(&'a Prefetch<'b>);
 
 impl Drop for Stop<'_, '_> {
@@ -52,7 +52,7 @@ impl Drop for Stop<'_, '_> {
     }
 }
 
-/// Runs `work`, which takes batches, while `threads` threads make them.
+/// Runs `work`, which consumes batches, while `threads` threads generate them.
 pub(super) fn with_prefetch<T>(
     generator: &dyn Generator,
     numbers: Range<u64>,
@@ -81,14 +81,14 @@ pub(super) fn with_prefetch<T>(
     })
 }
 
-/// As many threads as the processor has, within reason.
+/// The number of hardware threads, bounded.
 pub(super) fn default_threads() -> usize {
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     threads.min(MOST_THREADS)
 }
 
 impl Prefetch<'_> {
-    /// The next batch, when it is made; nothing if the generator has none.
+    /// Waits for the next batch; `None` if the generator is exhausted.
     pub(super) fn take(&self) -> Result<Option<Batch>> {
         let mut queue = self.queue();
         loop {
@@ -103,13 +103,13 @@ impl Prefetch<'_> {
         }
     }
 
-    /// Whether the next batch is made already.
+    /// Whether the next batch is ready.
     pub(super) fn is_ready(&self) -> bool {
         let queue = self.queue();
         queue.ready.contains_key(&queue.wanted)
     }
 
-    /// What a thread does.
+    /// The body of each thread.
     fn make(&self) {
         while let Some(number) = self.claim() {
             let made = catch_unwind(AssertUnwindSafe(|| self.generator.batch(number)));
@@ -118,7 +118,7 @@ impl Prefetch<'_> {
         }
     }
 
-    /// The next number, when there is room for its batch; nothing when no more are wanted.
+    /// Waits for room and claims the next number; `None` when no more batches are needed.
     fn claim(&self) -> Option<u64> {
         let mut queue = self.queue();
         while !queue.stopped && queue.next < self.end {

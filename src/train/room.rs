@@ -1,5 +1,5 @@
-//! Whether a device has room for a plan, asked before anything is made on it; and if not, for which
-//! batch or image it has.
+//! Checks whether a plan fits the device before anything is allocated and, if it does not, finds the
+//! batch or image size that does.
 
 use crate::error::{Error, Result};
 use crate::exec::Executor;
@@ -7,14 +7,14 @@ use crate::model::Sequential;
 use crate::plan::{Plan, Purpose};
 use crate::shape::dims;
 
-/// Rows in a step of evaluation and prediction, where there is room for them.
+/// Rows per step of evaluation and prediction, if they fit.
 const INFERENCE_BATCH: usize = 256;
 
-/// The plans of a model for training in batches of `batch` and, beside it, for inference, with as many
-/// rows as there is room for.
+/// The plans of a model for training in batches of `batch` and for inference with as many rows as
+/// also fit.
 ///
 /// # Errors
-/// As [`Plan::new`]; or the device has no room for them, and then the error says for what it has.
+/// Those of [`Plan::new`]; plans that do not fit the device, with the size that would.
 pub(super) fn plans<E: Executor + ?Sized>(
     executor: &E,
     model: &Sequential,
@@ -43,7 +43,7 @@ pub(super) fn plans<E: Executor + ?Sized>(
     }
 }
 
-/// Whether there is room for training, and for inference of one row beside it.
+/// Whether training and, at the same time, inference of one row fit.
 fn room<E: Executor + ?Sized>(
     executor: &E,
     model: &Sequential,
@@ -69,7 +69,7 @@ fn what_fits(
         input_shape: [height, (w * height / h).max(1), c],
         ..model.clone()
     };
-    // An image may also be too small for the model, and then a larger one is to be tried.
+    // An image can also be too small for the model; then try a larger one.
     let found = largest(h, |height| {
         !matches!(room(&scaled(height), 1), Err(Error::TooLarge { .. }))
     });
@@ -82,8 +82,8 @@ fn what_fits(
     }
 }
 
-/// The largest number from 1 to `end`, which itself does not fit, that does; if there is one that
-/// does, all below it do as well.
+/// The largest number from 1 to `end - 1` that fits; `end` does not, and everything below a number
+/// that fits does.
 fn largest(end: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
     let (mut good, mut bad) = (0, end);
     while bad - good > 1 {

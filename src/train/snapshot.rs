@@ -1,4 +1,4 @@
-//! A training run at one step: all that it takes to go on as if it had never stopped.
+//! A training run at one step: everything needed to continue as if it had never stopped.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,27 +7,27 @@ use super::{Ending, EpochLogs, History, Mean, Position};
 use crate::error::Result;
 use crate::state::State;
 
-/// A training run after some steps.
+/// A training run after a number of steps.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// Weights, moments and the number of steps.
+    /// Weights, moments and step count.
     pub state: State,
-    /// Whole epochs.
+    /// Completed epochs.
     pub epochs_done: usize,
-    /// What has been done of the epoch after them, if it has begun.
+    /// The unfinished epoch after them, if it has started.
     pub under_way: Option<UnderWay>,
     /// The last epoch's number.
     pub last_epoch: usize,
-    /// Whether a callback has ended the run.
+    /// Whether a callback has stopped the run.
     pub stopped: bool,
     /// The epochs so far.
     pub history: Vec<EpochLogs>,
-    /// What the callbacks remember, by name.
+    /// The state of the callbacks, by name.
     pub memories: Vec<(String, Memory)>,
 }
 
 impl Snapshot {
-    /// The run up to here.
+    /// The run so far.
     pub(super) fn past(&self) -> History {
         History {
             epochs: self.history.clone(),
@@ -40,27 +40,27 @@ impl Snapshot {
     }
 }
 
-/// An epoch of which some steps have been taken. The order of the samples follows from the seed and
-/// the epoch's number, so the number of steps says where in it the run is.
+/// A partly completed epoch. The seed and the epoch's number determine the order of the samples, so
+/// the number of steps determines the position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UnderWay {
-    /// Steps taken.
+    /// Completed steps.
     pub steps: usize,
-    /// Loss and accuracy over them.
+    /// Their mean loss and accuracy.
     pub mean: Mean,
-    /// Seconds that they took.
+    /// Their duration in seconds.
     pub seconds: f64,
 }
 
-/// Somebody who keeps snapshots: see [`Trainer::set_keeper`](super::Trainer::set_keeper).
+/// Stores snapshots: see [`Trainer::set_keeper`](super::Trainer::set_keeper).
 pub trait Keeper {
-    /// Whether to take a snapshot now, after the step before `position`. It is asked after every
-    /// step, and a snapshot makes the device wait.
+    /// Whether to take a snapshot now, before the step at `position`. Called after every step; a
+    /// snapshot stalls the device.
     fn is_due(&mut self, position: &Position) -> bool;
 
-    /// Keeps a snapshot: one that was due, that of a whole epoch, or the one that an interrupt left.
+    /// Stores a snapshot: one that was due, one after a complete epoch, or one after an interrupt.
     ///
     /// # Errors
-    /// It could not be kept. Training stops.
+    /// The snapshot could not be stored. Training stops.
     fn keep(&mut self, snapshot: &Snapshot) -> Result<()>;
 }

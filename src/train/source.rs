@@ -1,5 +1,5 @@
-//! Where the rows of each step come from: a data set that lies on the device whole, or chunks of
-//! batches that pass through it.
+//! Where the rows of each step come from: a data set that resides on the device, or a stream of
+//! batches uploaded in chunks.
 
 use crate::data::{Batch, Dataset, Generator};
 use crate::error::{Error, Result};
@@ -10,9 +10,9 @@ use super::feed::Feed;
 use super::prefetch::Prefetch;
 use super::{Options, Position};
 
-/// Bytes of images that a chunk holds, unless one batch is larger.
+/// Maximum bytes of images in a chunk, unless a single batch is larger.
 const CHUNK_BYTES: usize = 4 << 20;
-/// Most batches in a chunk.
+/// Maximum number of batches in a chunk.
 const CHUNK_BATCHES: usize = 32;
 
 /// The rows of one step.
@@ -23,19 +23,19 @@ pub(super) struct Rows {
     pub(super) rows: usize,
 }
 
-/// Hands out the rows of step after step.
+/// Supplies the rows of each step.
 pub(super) trait Source<E: Executor + ?Sized> {
-    /// Steps in an epoch.
+    /// Steps per epoch.
     fn steps(&self) -> usize;
 
-    /// Whether steps can be asked for again.
+    /// Whether steps can be requested again.
     fn can_repeat(&self) -> bool;
 
-    /// The rows of the step at `position`; steps are asked for in order, from wherever a run begins.
+    /// The rows of the step at `position`. Steps are requested in order, from any starting point.
     fn rows(&mut self, executor: &mut E, options: &Options, position: &Position) -> Result<Rows>;
 }
 
-/// A part of a data set on the device, walked through in an order of its own in each pass.
+/// A part of a data set on the device, iterated over in a new order in each pass.
 pub(super) struct Resident {
     pub(super) feed: Feed,
     pub(super) steps: usize,
@@ -50,8 +50,8 @@ impl<E: Executor + ?Sized> Source<E> for Resident {
         true
     }
 
-    /// They follow from the epoch's number, so that a run goes on in another process as it would
-    /// have in this one.
+    /// The epoch's number determines them, so a run continues in another process as it would in this
+    /// one.
     fn rows(&mut self, executor: &mut E, options: &Options, position: &Position) -> Result<Rows> {
         let (before, batches) = (position.steps_before(), self.feed.batches());
         let (pass, batch) = (before / batches, before % batches);
@@ -67,8 +67,8 @@ impl<E: Executor + ?Sized> Source<E> for Resident {
     }
 }
 
-/// The batches of a generator. Two chunks of them lie on the device: one is filled again while the
-/// steps of the other run.
+/// The batches of a generator, double-buffered: one chunk on the device is refilled while the steps
+/// of the other run.
 pub(super) struct Streamed<'a> {
     prefetch: &'a Prefetch<'a>,
     generator: &'a dyn Generator,
@@ -77,15 +77,15 @@ pub(super) struct Streamed<'a> {
     classes: usize,
     chunks: [DataId; 2],
     current: usize,
-    /// Offset and rows of the current chunk's batches that are not handed out yet, last first.
+    /// Offset and rows of the current chunk's unused batches, last first.
     left: Vec<(usize, usize)>,
-    /// Batches handed out or on the device, and all there will be.
+    /// Batches used or uploaded so far, and in total.
     taken: usize,
     total: usize,
 }
 
 impl<'a> Streamed<'a> {
-    /// Batches for `total` steps, `steps` of them in an epoch.
+    /// Batches for `total` steps, `steps` per epoch.
     pub(super) fn new(
         generator: &'a dyn Generator,
         prefetch: &'a Prefetch<'a>,
@@ -107,10 +107,10 @@ impl<'a> Streamed<'a> {
         }
     }
 
-    /// Fills the other chunk: waits for one batch, and takes those that are made already.
+    /// Fills the other chunk: waits for one batch and takes all others that are ready.
     fn refill(&mut self, executor: &mut (impl Executor + ?Sized)) -> Result<()> {
         if !self.prefetch.is_ready() {
-            // The device need not wait for the generator as well.
+            // Flush, so that the device does not wait for the generator as well.
             executor.start()?;
         }
         let shape = self.generator.shape();
@@ -211,7 +211,7 @@ impl Streamed<'_> {
     }
 }
 
-/// Batches in a chunk: so many that the device is busy while the next chunk is filled.
+/// Batches per chunk: enough to keep the device busy while the next chunk is filled.
 pub(super) fn batches_in_chunk(batch: usize, shape: [usize; 3]) -> usize {
     let bytes = batch * shape.iter().product::<usize>();
     (CHUNK_BYTES / bytes.max(1)).clamp(1, CHUNK_BATCHES)

@@ -1,4 +1,4 @@
-//! Training and evaluation on batches made on the fly.
+//! Training and evaluation on generated batches.
 
 use std::time::Instant;
 
@@ -14,14 +14,14 @@ use crate::rng::Key;
 
 impl<E: Executor + ?Sized> Trainer<E> {
     /// Trains on the batches of a generator for [`Options::epochs`](super::Options::epochs) more
-    /// epochs of `steps_per_epoch` batches each; by default as many as [`Generator::steps`] says.
+    /// epochs of `steps_per_epoch` batches each, by default [`Generator::steps`].
     ///
-    /// Threads make batches ahead while the device works, and the result does not depend on their
-    /// number. Batches keep the order that the generator gives them.
+    /// Threads generate batches while the device works; the result does not depend on their number.
+    /// Batches keep the generator's order.
     ///
     /// # Errors
-    /// As [`Trainer::fit`]; a generator whose number of steps nobody knows, that runs dry before the
-    /// end, or whose batches do not fit the model.
+    /// Those of [`Trainer::fit`]; a generator with an unknown number of steps, one that is exhausted
+    /// too early, or batches that do not fit the model.
     ///
     /// ```
     /// use cnn_gpu::data::digits::DigitStream;
@@ -61,8 +61,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
         })
     }
 
-    /// Loss and accuracy on `number` batches of a generator, with the weights as they are; by default
-    /// as many as [`Generator::steps`] says.
+    /// Loss and accuracy of the current weights on `number` batches of a generator, by default
+    /// [`Generator::steps`].
     ///
     /// # Errors
     /// As [`Trainer::fit_generator`].
@@ -100,7 +100,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             Ok::<(), Error>(())
         });
         if evaluated.is_err() {
-            // Or what was under way would be counted next time.
+            // Otherwise the next call would count the steps in flight.
             let _ = self.executor.completed(true);
         }
         evaluated?;
@@ -113,7 +113,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         })
     }
 
-    /// Sets how many threads make the batches of generators. Default all, up to 16.
+    /// Sets the number of threads that run generators. Default: all hardware threads, at most 16.
     pub fn set_generator_threads(&mut self, threads: usize) {
         self.generator_threads = Some(threads.max(1));
     }
@@ -123,7 +123,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         self.check_images(&format!("generator `{name}`"), generator.shape(), &names)
     }
 
-    /// Room on the device for two chunks of batches, made when it is first needed.
+    /// The device memory for two chunks of batches, allocated at first use.
     fn chunks(&mut self, generator: &dyn Generator, batch: usize) -> Result<[DataId; 2]> {
         let shape = generator.shape();
         let rows = batch * batches_in_chunk(batch, shape);

@@ -1,4 +1,4 @@
-//! A model, its state and an executor, put together.
+//! The trainer: a model, its state and an executor.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,21 +19,21 @@ pub struct Trainer<E: Executor + ?Sized = dyn Executor> {
     pub(super) state: State,
     pub(super) interrupt: Interrupt,
     pub(super) keeper: Option<Box<dyn Keeper>>,
-    /// Where the next `fit` goes on.
+    /// Where the next `fit` continues.
     pub(super) resumed: Option<Snapshot>,
-    /// Whole epochs behind the state.
+    /// Completed epochs.
     pub(super) epochs_done: usize,
     training: Plan,
     inference: Plan,
     programs: HashMap<Pass, Program>,
-    /// The data sets that the executor holds, by fingerprint.
+    /// The data sets held by the executor, by fingerprint.
     pub(super) data: HashMap<String, DataId>,
-    /// Threads that make the batches of generators, if that was said.
+    /// The number of threads that run generators, if set.
     pub(super) generator_threads: Option<usize>,
     pub(super) executor: Box<E>,
 }
 
-/// Which of the trainer's plans.
+/// The trainer's two plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pass {
     /// Forward, backward and update.
@@ -46,8 +46,8 @@ impl Trainer {
     /// A trainer on this device, with freshly initialised weights.
     ///
     /// # Errors
-    /// Options out of range, a model that makes no sense, a batch or images for which the device has
-    /// no room, or a device that fails.
+    /// Options out of range, an invalid model, a batch or images too large for the device, or a device
+    /// failure.
     pub fn new(model: Sequential, device: &Opened, options: Options) -> Result<Self> {
         options.check()?;
         let layout = Layout::new(&model)?;
@@ -58,7 +58,7 @@ impl Trainer {
 }
 
 impl<E: Executor + ?Sized> Trainer<E> {
-    /// A trainer on an executor of one's own.
+    /// A trainer on a custom executor.
     ///
     /// # Errors
     /// As [`Trainer::new`].
@@ -91,7 +91,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(trainer)
     }
 
-    /// What runs.
+    /// Describes the device that runs the training.
     pub fn describe(&self) -> Description {
         self.executor.describe()
     }
@@ -101,7 +101,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         &self.model
     }
 
-    /// The weights and all else that training changes.
+    /// The weights and everything else that training changes.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -111,10 +111,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
         &self.executor
     }
 
-    /// Goes on from another state: weights from a file, for instance.
+    /// Replaces the state, for example with weights from a file.
     ///
     /// # Errors
-    /// It is the state of another model, or the device failed.
+    /// The state belongs to another model, or the device fails.
     pub fn set_state(&mut self, state: State) -> Result<()> {
         if *state.layout != *self.state.layout {
             return Err(self.error("the weights are those of another model".into()));
@@ -124,23 +124,23 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(())
     }
 
-    /// Lets `interrupt` stop [`Trainer::fit`] between two steps.
+    /// Sets the flag that stops [`Trainer::fit`] between two steps.
     pub fn set_interrupt(&mut self, interrupt: Interrupt) {
         self.interrupt = interrupt;
     }
 
-    /// Lets `keeper` keep snapshots of [`Trainer::fit`]: when it says so, after each epoch, and when
-    /// the run is interrupted.
+    /// Sets the keeper, which receives a snapshot during [`Trainer::fit`] whenever it asks for one,
+    /// after each epoch, and after an interrupt.
     pub fn set_keeper(&mut self, keeper: Box<dyn Keeper>) {
         self.keeper = Some(keeper);
     }
 
-    /// The next [`Trainer::fit`] goes on where `snapshot` was taken, and ends with the epoch that it
-    /// would have ended with. With the same data, options and callbacks on the same device it comes
-    /// to the same bytes as a run that was never stopped.
+    /// Makes the next [`Trainer::fit`] continue where `snapshot` was taken, up to the run's original
+    /// last epoch. With the same data, options, callbacks and device, the result has the same bytes as
+    /// that of a run that was never stopped.
     ///
     /// # Errors
-    /// It is the snapshot of another model, or the device failed.
+    /// The snapshot belongs to another model, or the device fails.
     pub fn resume(&mut self, snapshot: Snapshot) -> Result<()> {
         self.set_state(snapshot.state.clone())?;
         self.epochs_done = snapshot.epochs_done;
@@ -155,7 +155,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         }
     }
 
-    /// The plan as the executor knows it, compiled when it is first needed.
+    /// The compiled plan; compiles it at first use.
     pub(super) fn program(&mut self, pass: Pass) -> Result<Program> {
         if let Some(program) = self.programs.get(&pass) {
             return Ok(*program);
@@ -169,7 +169,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(program)
     }
 
-    /// The data set as the executor knows it, checked, and loaded when it is first seen.
+    /// The loaded data set; checks and loads it at first use.
     pub(super) fn load(&mut self, data: &Dataset) -> Result<DataId> {
         self.check(data)?;
         let fingerprint = data.fingerprint();
@@ -181,11 +181,11 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(id)
     }
 
-    /// Checks a data set and puts it on the device, as [`Trainer::fit`] and [`Trainer::evaluate`] do
-    /// when they first see it: for who wants to know before that whether there is room.
+    /// Checks a data set and uploads it, as [`Trainer::fit`] and [`Trainer::evaluate`] do at first
+    /// use. Call it to find out earlier whether the data set fits.
     ///
     /// # Errors
-    /// As [`Trainer::check`]; a data set for which the device has no room.
+    /// Those of [`Trainer::check`]; a data set that does not fit the device.
     pub fn prepare(&mut self, data: &Dataset) -> Result<()> {
         self.load(data).map(drop)
     }
@@ -193,7 +193,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// Checks that a data set fits the model, as [`Trainer::fit`] and [`Trainer::evaluate`] do.
     ///
     /// # Errors
-    /// It holds no image, images of another shape, or a label that the last layer has no place for.
+    /// The data set is empty, has images of another shape, or labels that the model has no output for.
     pub fn check(&self, data: &Dataset) -> Result<()> {
         if data.is_empty() {
             return Err(self.error(format!("data set `{}` holds no image", data.name)));
@@ -212,7 +212,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(())
     }
 
-    /// Checks the shape of images, and the number of their classes where these have names.
+    /// Checks the shape of the images and, if the classes have names, their number.
     pub(super) fn check_images(
         &self,
         what: &str,
@@ -237,7 +237,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(())
     }
 
-    /// The number of classes that the model tells apart.
+    /// The number of classes that the model distinguishes.
     pub(super) fn classes(&self) -> usize {
         self.training.classes
     }
@@ -250,7 +250,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     }
 }
 
-/// The first names of a list that may be long.
+/// The first names of a possibly long list.
 fn abridged(names: &[String]) -> String {
     const MOST: usize = 4;
     let more = if names.len() > MOST { ", ..." } else { "" };
