@@ -11,7 +11,6 @@ use wgpu::{
 
 use super::adapter::{self, AdapterInfo};
 use super::kernel::Pipeline;
-use super::spread;
 use super::tuning::{Fetch, Tuning};
 use crate::error::{Error, Result};
 use crate::exec::{Backend, Description};
@@ -73,7 +72,6 @@ impl GpuDevice {
 
     fn open(adapter: &wgpu::Adapter) -> Result<Self> {
         let info = adapter.get_info();
-        let start = spread::Start::of(&info);
         let features = adapter.features() & (Features::SUBGROUP | Features::TIMESTAMP_QUERY);
         let limits = adapter.limits();
         let request = adapter.request_device(&DeviceDescriptor {
@@ -86,9 +84,6 @@ impl GpuDevice {
         });
         let (device, queue) = pollster::block_on(request)
             .map_err(|e| Error::Device(format!("cannot open {}: {e}", info.name)))?;
-        if let Some(start) = start {
-            start.done();
-        }
         let fault = Arc::new(Mutex::new(None));
         watch(&device, &fault);
         Ok(Self {
@@ -273,7 +268,6 @@ impl GpuDevice {
     pub(super) fn poll(&self) -> Result<()> {
         // Nothing to report but a lost device, which has its own callback.
         let _ = self.device.poll(PollType::Poll);
-        spread::settle();
         self.check()
     }
 
@@ -286,10 +280,7 @@ impl GpuDevice {
         });
         self.check()?;
         match outcome {
-            Ok(_) => {
-                spread::settle();
-                Ok(())
-            }
+            Ok(_) => Ok(()),
             Err(PollError::Timeout) => self.hung(),
             Err(e) => Err(Error::Device(format!("cannot wait for the device: {e}"))),
         }

@@ -4,10 +4,9 @@
 //! operation into kernel calls, `kernel` compiles and binds them, `program` keeps a plan's buffers and
 //! dispatches, `data` the data sets, `steps` what changes from step to step, all of it in `buffers`,
 //! and `executor` runs steps, many to a submission. `compile_ahead` has slow drivers compile on several
-//! cores, `spread` gives their workers a core each, `tile` writes the text of the tiled convolutions,
-//! and `texels` keeps copies of tensors for adapters that read images faster. For `bench`, `peak`
-//! measures the adapter, `profile` a step's dispatches, by the adapter's clock through `timer`, and
-//! `carriers` tells which of them does what.
+//! cores, `tile` writes the text of the tiled convolutions, and `texels` keeps copies of tensors for
+//! adapters that read images faster. For `bench`, `peak` measures the adapter, `profile` a step's
+//! dispatches, by the adapter's clock through `timer`, and `carriers` tells which of them does what.
 
 mod adapter;
 mod buffers;
@@ -25,7 +24,6 @@ mod profile;
 mod program;
 mod random;
 mod recorder;
-mod spread;
 mod steps;
 #[cfg(test)]
 mod tests;
