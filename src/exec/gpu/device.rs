@@ -10,7 +10,7 @@ use wgpu::{
 };
 
 use super::adapter::{self, AdapterInfo};
-use super::kernel::Pipeline;
+use super::call::Pipeline;
 use super::tuning::{Fetch, Tuning};
 use crate::error::{Error, Result};
 use crate::exec::{Backend, Description};

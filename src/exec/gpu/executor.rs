@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use wgpu::{Buffer, BufferDescriptor, BufferUsages, MapMode, SubmissionIndex};
 
 use super::buffers::Arenas;
-use super::compile_ahead::CompileAhead;
 use super::data::GpuData;
 use super::device::GpuDevice;
 use super::lower::{Lowered, Mode};
 use super::profile;
 use super::program::GpuProgram;
 use super::recorder::Recorder;
+use super::software::CompileAhead;
 use super::steps::{METRICS_BYTES, SLOTS, Steps};
 use crate::data::Dataset;
 use crate::error::{Error, Result};

@@ -11,8 +11,8 @@ use calls::{
 use conv2d::{conv2d_backward_input, conv2d_forward, dense, naive_backward_weight};
 use fuse::{DenseBehind, FusedPool, dense_behind, fused_pools};
 
-use super::kernel::Call;
-use super::texels::Texel;
+use super::call::Call;
+use super::software::image_copies::Texel;
 use super::tile::WeightGradient;
 use super::tuning::Tuning;
 use crate::plan::{BufferId, ConvShape, Op, Plan, Through};

@@ -5,8 +5,8 @@ use std::iter::repeat_n;
 
 use wgpu::Buffer;
 
+use super::call::{Access, Call, Dispatch, Place};
 use super::device::GpuDevice;
-use super::kernel::{Access, Call, Dispatch, Place};
 use super::steps::Steps;
 use crate::error::Result;
 use crate::exec::Peak;

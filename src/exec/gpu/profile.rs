@@ -3,8 +3,8 @@
 use std::iter::repeat_n;
 use std::time::Instant;
 
+use super::call::Dispatch;
 use super::device::GpuDevice;
-use super::kernel::Dispatch;
 use super::program::GpuProgram;
 use super::recorder::Recorder;
 use super::steps::Steps;

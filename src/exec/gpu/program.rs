@@ -7,13 +7,13 @@ use std::sync::Arc;
 use wgpu::Buffer;
 
 use super::buffers::Arenas;
-use super::carriers::carriers;
+use super::call::{Access, Call, Dispatch, Place};
 use super::data::GpuData;
 use super::device::GpuDevice;
-use super::kernel::{Access, Call, Dispatch, Place};
+use super::fused_into::carriers;
 use super::lower::{Block, Lowered, Mode, Slot, gather_of};
+use super::software::image_copies::{Texel, Texels};
 use super::steps::Steps;
-use super::texels::{Texel, Texels};
 use crate::error::{Error, Result};
 use crate::exec::DataId;
 use crate::memory;

@@ -2,8 +2,8 @@
 
 use wgpu::{BufferDescriptor, BufferUsages};
 
+use super::call::{Call, Place};
 use super::device::GpuDevice;
-use super::kernel::{Call, Place};
 use crate::error::Result;
 use crate::rng::Key;
 

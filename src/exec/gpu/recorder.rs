@@ -4,8 +4,8 @@ use wgpu::{
     CommandBuffer, CommandEncoder, ComputePass, ComputePassDescriptor, ComputePassTimestampWrites,
 };
 
+use super::call::Dispatch;
 use super::device::GpuDevice;
-use super::kernel::Dispatch;
 use super::steps::Steps;
 use super::timer::Timer;
 

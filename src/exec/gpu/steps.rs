@@ -6,8 +6,8 @@ use wgpu::{
     BufferUsages, CommandEncoder, ShaderStages,
 };
 
+use super::call::Dispatch;
 use super::device::GpuDevice;
-use super::kernel::Dispatch;
 use super::recorder::Recorder;
 use crate::exec::Step;
 

@@ -4,8 +4,8 @@ use std::mem::offset_of;
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
-use super::carriers::carriers;
-use super::kernel::Access;
+use super::call::Access;
+use super::fused_into::carriers;
 use super::lower::{Block, Lowered, Mode};
 use super::steps::StepParams;
 use super::tuning::{MOST_IMAGES, Tuning};

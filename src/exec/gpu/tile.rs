@@ -18,8 +18,8 @@ use choice::{Footprint, Tile, covered};
 pub use store::Epilogue;
 pub use weight::WeightGradient;
 
-use super::kernel::Call;
-use super::texels::Texel;
+use super::call::Call;
+use super::software::image_copies::Texel;
 use super::tuning::{Fetch, Tuning};
 use crate::shape::Window;
 

@@ -1,6 +1,6 @@
 //! Convolutions and dense layers, tiled where that is possible, else as plain kernels.
 
-use super::super::kernel::Call;
+use super::super::call::Call;
 use super::super::tile::{Beside, Correlation, Epilogue, Pool, Unpool};
 use super::super::tuning::Tuning;
 use super::Slot;

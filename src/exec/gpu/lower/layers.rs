@@ -1,7 +1,7 @@
 //! The calls of dropout, rescaling, batch normalization and penalties.
 
-use super::super::kernel::Call;
-use super::super::texels::Texel;
+use super::super::call::Call;
+use super::super::software::image_copies::Texel;
 use super::super::tile::cell_width;
 use super::super::tuning::Tuning;
 use super::Slot;

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::kernel::pointwise;
+use super::super::call::pointwise;
 use super::{Correlation, Pool, Tile, cell_width};
 use crate::model::Activation;
 

@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use super::super::kernel::Call;
-use super::super::texels::Texel;
+use super::super::call::Call;
+use super::super::software::image_copies::Texel;
 use super::super::tuning::{Fetch, Tuning};
 use super::choice::{KEEP, LOAD, LONGEST, MOST_PIXELS, fetching, multiply_add, patience};
 use super::{

@@ -16,7 +16,7 @@ use wgpu::{
     TextureFormat, TextureUsages, TextureView,
 };
 
-use super::device::GpuDevice;
+use super::super::device::GpuDevice;
 use crate::error::{Error, Result};
 use crate::plan::Element;
 

@@ -1,6 +1,6 @@
 //! Which operation's kernel calls do the work of an operation that has none of its own.
 
-use super::kernel::{Access, Call};
+use super::call::{Access, Call};
 use super::lower::Slot;
 use crate::plan::{BufferId, Plan};
 

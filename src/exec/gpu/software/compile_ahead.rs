@@ -13,9 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-use super::device::GpuDevice;
-use super::lower::{Lowered, Mode};
-use super::program::GpuProgram;
+use super::super::device::GpuDevice;
+use super::super::lower::{Lowered, Mode};
+use super::super::program::GpuProgram;
 use crate::error::Result;
 use crate::memory;
 use crate::plan::Plan;

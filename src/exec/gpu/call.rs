@@ -20,7 +20,7 @@ use wgpu::{
 
 use super::device::{GpuDevice, lock};
 use super::lower::Lowered;
-use super::texels::{ROW, Texel, Texels};
+use super::software::image_copies::{ROW, Texel, Texels};
 use crate::error::{Error, Result};
 use crate::model::Activation;
 
