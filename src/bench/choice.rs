@@ -8,7 +8,7 @@ use crate::exec::{Backend, Opened, Selection, open};
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
 
-/// Time for each of the two.
+/// Time budget of each device.
 const BUDGET: Duration = Duration::from_millis(250);
 /// A difference below this is noise.
 const CLEAR: f64 = 1.1;
@@ -23,12 +23,12 @@ pub struct Race {
 }
 
 impl Race {
-    /// Trains on both for a quarter of a second, or for a step if that takes longer, with executors,
-    /// weights and data of their own: no training under way is touched. What the GPU's driver has
-    /// compiled it keeps for whoever trains on `gpu` next.
+    /// Trains on both for a quarter of a second, or for one step if that takes longer, with separate
+    /// executors, weights and data, so a training in progress is not affected. The GPU driver keeps the
+    /// compiled kernels for the next training on `gpu`.
     ///
     /// # Errors
-    /// One of them cannot run the model, or failed.
+    /// A device cannot run the model, or fails.
     pub fn run(
         gpu: &Opened,
         model: &Sequential,
@@ -42,7 +42,7 @@ impl Race {
         let mut on_gpu = Workload::with_optimizer(gpu, model, optimizer, batch)?;
         let gpu = on_gpu.step(BUDGET)?.seconds;
         let mut on_cpu = Workload::with_optimizer(&cpu, model, optimizer, batch)?;
-        // A first step is not much slower than the others, and nothing is compiled.
+        // The CPU compiles nothing, so its first step is hardly slower than the others.
         let first = on_cpu.run(1)?;
         let cpu = match first < BUDGET.as_secs_f64() {
             true => on_cpu.step(BUDGET)?.seconds,
@@ -52,7 +52,7 @@ impl Race {
     }
 }
 
-/// How many times as fast as the GPU the CPU is, if it clearly is.
+/// The CPU's speed relative to the GPU's, if it is clearly faster.
 ///
 /// ```
 /// use cnn_gpu::bench::{Race, cpu_is_faster};

@@ -1,4 +1,4 @@
-//! How fast a device trains a model: its peaks, a step's parts, the step, and how that scales.
+//! Benchmarks: a device's peak rates, the parts of a training step, the whole step, and scaling.
 //!
 //! ```
 //! use std::time::Duration;

@@ -1,47 +1,47 @@
-//! The parts of a step, each beside what the device can do at most.
+//! The parts of a training step relative to the device's roofline.
 
 use serde::Serialize;
 
 use crate::exec::{Clock, Part, Peak, Profile};
 use crate::plan::{Op, Plan};
 
-/// Where a step's time goes, and how far each part is from the device's limits.
+/// The time of each part of a step, and how close it comes to the device's limits.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Roofline {
-    /// How the times were taken.
+    /// How the times were measured.
     pub clock: Clock,
-    /// Dispatches of a step on a GPU; none elsewhere.
+    /// Dispatches per step on a GPU, otherwise `None`.
     pub dispatches: Option<usize>,
-    /// The parts, in the order in which they run.
+    /// The parts, in execution order.
     pub rows: Vec<RooflineRow>,
 }
 
 /// One part of a step.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RooflineRow {
-    /// The kernel's name on a GPU, elsewhere the operation's.
+    /// The kernel's name on a GPU, otherwise the operation's.
     pub name: &'static str,
-    /// The operations that it does, by their names; none for a helper of others.
+    /// The names of the operations it performs; empty for a helper of other parts.
     pub operations: Vec<&'static str>,
-    /// The layers whose operations these are: the last one for the loss; none of gathering images, of
-    /// penalties, clipping and the update.
+    /// The layers that the operations belong to: the last layer for the loss; none for gathering
+    /// images, penalties, clipping and the update.
     pub layers: Vec<String>,
     /// Median time.
     pub seconds: f64,
     /// Floating-point operations, as [`Plan::flops`] counts them.
     pub flops: u64,
-    /// Bytes that have to move at least, as [`Plan::fused_bytes`] counts them.
+    /// The minimum number of bytes to move, as [`Plan::fused_bytes`] counts them.
     pub bytes: u64,
-    /// The former per second, in 1e9; none if nothing is computed or the time is too short.
+    /// GFLOP/s; `None` if nothing is computed or the time is too short to measure.
     pub gflops: Option<f64>,
-    /// The latter per second, in 1e9; as `gflops`.
+    /// GB/s; `None` likewise.
     pub gbytes_per_second: Option<f64>,
-    /// See [`Peak::share`]. Above 1 where data lie in a cache, which is faster than memory.
+    /// See [`Peak::share`]. Above 1 where data come from a cache, which is faster than memory.
     pub share: Option<f64>,
 }
 
 impl Roofline {
-    /// Sets a profile of `plan` beside a device's limits.
+    /// Relates a profile of `plan` to a device's limits.
     pub fn new(plan: &Plan, profile: &Profile, peak: &Peak) -> Self {
         let dispatches = match profile.clock {
             Clock::Timestamps | Clock::DispatchesAlone => Some(profile.parts.len()),

@@ -1,4 +1,4 @@
-//! How the time of a step changes with the batch and with the size of the images.
+//! How the time of a step scales with the batch size and the image size.
 
 use std::time::Duration;
 
@@ -11,58 +11,58 @@ use crate::model::Sequential;
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
 
-/// Batches at the model's own image size.
+/// Batch sizes at the model's own image size.
 const BATCHES: [usize; 7] = [1, 4, 16, 64, 256, 1024, 4096];
 /// Image sides, as multiples of the model's own.
 const SIDES: [usize; 4] = [1, 2, 4, 8];
-/// The batch for larger images, where it fits.
+/// The batch size for larger images, if it fits.
 const SIDE_BATCH: usize = 64;
-/// Bytes of tensors that a step with larger images may take.
+/// Maximum bytes of tensors of a step with larger images.
 const ROOM: usize = 1 << 30;
-/// Time for a row.
+/// Time budget per row.
 const BUDGET: Duration = Duration::from_millis(500);
 
-/// Two tables: over batches, and over image sides.
+/// Two tables: over batch sizes and over image sizes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Scaling {
     /// Batches of 1 to 4096 images of the model's own size.
     pub batches: Vec<ScalingRow>,
-    /// Images of 1 to 8 times the model's own sides, through the same layers, in batches of 64 or
-    /// of as many as fit.
+    /// Images of 1 to 8 times the model's own height and width, through the same layers, in batches
+    /// of 64 or the largest that fits.
     pub sides: Vec<ScalingRow>,
 }
 
-/// One size.
+/// One row of a table.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ScalingRow {
-    /// Height and width of an image.
+    /// Height and width of the images.
     pub image: [usize; 2],
-    /// Images in a step.
+    /// Images per step.
     pub batch_size: usize,
-    /// What was measured, unless it was skipped.
+    /// The measurement, unless the size was skipped.
     #[serde(flatten)]
     pub measured: Option<Measured>,
     /// Why it was skipped.
     pub skipped: Option<String>,
 }
 
-/// What a step of one size takes.
+/// The cost of a step of one size.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Measured {
     /// Median time of a step.
     pub seconds: f64,
-    /// Images in a step by its time.
+    /// Images per second.
     pub images_per_second: f64,
-    /// Nanoseconds of a step by half of its floating-point operations.
+    /// Nanoseconds per multiply-add: the step's time over half its floating-point operations.
     pub ns_per_mac: f64,
 }
 
 impl Scaling {
-    /// Measures both tables for training `model`, and tells `progress` of each row. A size that
-    /// the device cannot hold is skipped with the reason.
+    /// Measures both tables for training `model` and reports each row to `progress`. A size that does
+    /// not fit the device is skipped, with the reason.
     ///
     /// # Errors
-    /// The device was lost, or the model makes no sense.
+    /// The device is lost, or the model is invalid.
     pub fn measure(
         device: &Opened,
         model: &Sequential,
@@ -83,7 +83,7 @@ impl Scaling {
     }
 }
 
-/// The same layers for larger images.
+/// The same layers with a larger input.
 fn enlarged(model: &Sequential, factor: usize) -> Sequential {
     let [height, width, channels] = model.input_shape;
     Sequential {
@@ -92,7 +92,7 @@ fn enlarged(model: &Sequential, factor: usize) -> Sequential {
     }
 }
 
-/// The row of the largest batch up to [`SIDE_BATCH`] that fits.
+/// The row for the largest batch up to [`SIDE_BATCH`] that fits.
 fn largest(device: &Opened, model: &Sequential) -> Result<ScalingRow> {
     let mut batch = SIDE_BATCH;
     while batch > 1 && bytes(model, batch)? > ROOM {

@@ -1,4 +1,4 @@
-//! A training step that is ready to be timed.
+//! A training step, prepared for timing.
 
 use std::time::{Duration, Instant};
 
@@ -12,45 +12,45 @@ use crate::plan::{Plan, Purpose};
 use crate::rng::{Key, Stream};
 use crate::state::{Layout, State};
 
-/// A sample of the step's time is at least this long, so that the wait at its end does not count.
+/// Minimum duration of a sample, which makes the wait at its end negligible.
 const SAMPLE: Duration = Duration::from_millis(50);
-/// Samples that a budget should hold.
+/// Intended number of samples in a time budget.
 const SAMPLES: u32 = 8;
-/// How often each part of a step is timed.
+/// Repetitions of each part of a step.
 const REPEATS: usize = 20;
-/// Small enough that random labels never drive the weights anywhere.
+/// Small enough that training on random labels does not move the weights noticeably.
 const RATE: f32 = 1e-6;
 
-/// A model in training on a device: an executor of its own, fresh weights, a batch of noise.
+/// A model in training on a device, with a separate executor, fresh weights and a batch of noise.
 pub struct Workload {
     executor: Box<dyn Executor>,
     plan: Plan,
     step: Step,
 }
 
-/// How long a step takes.
+/// The duration of a step.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct StepTime {
     /// The median.
     pub seconds: f64,
-    /// Images in a step by its time.
+    /// Images per second.
     pub images_per_second: f64,
-    /// Samples that the median is of.
+    /// Number of samples behind the median.
     pub samples: usize,
-    /// Steps in each sample; the wait for the device at a sample's end counts.
+    /// Steps per sample; each sample includes the wait for the device at its end.
     pub steps_per_sample: usize,
 }
 
 impl Workload {
-    /// Training `model` with Adam at this batch size.
+    /// Prepares training of `model` with Adam at this batch size.
     ///
     /// # Errors
-    /// As [`Plan::new`], or the device cannot run it.
+    /// Those of [`Plan::new`]; the device cannot run the plan.
     pub fn new(device: &Opened, model: &Sequential, batch: usize) -> Result<Self> {
         Self::with_optimizer(device, model, Optimizer::default(), batch)
     }
 
-    /// Training `model` at this batch size.
+    /// Prepares training of `model` at this batch size.
     ///
     /// # Errors
     /// As [`Workload::new`].
@@ -80,20 +80,20 @@ impl Workload {
         })
     }
 
-    /// What is trained.
+    /// The training plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// Floating-point operations of a step.
+    /// Floating-point operations per step.
     pub fn flops(&self) -> u64 {
         self.plan.ops.iter().map(|op| self.plan.flops(op)).sum()
     }
 
-    /// Runs some steps, waits for them, and gives the seconds that took.
+    /// Runs `steps` steps, waits for them, and returns the time in seconds.
     ///
     /// # Errors
-    /// The device failed.
+    /// The device fails.
     pub fn run(&mut self, steps: usize) -> Result<f64> {
         let started = Instant::now();
         for _ in 0..steps {
@@ -103,13 +103,12 @@ impl Workload {
         Ok(started.elapsed().as_secs_f64())
     }
 
-    /// The time of a step: after one that does not count, as many as `budget` holds, and at least
-    /// one.
+    /// Measures a step: after one warm-up step, as many as fit in `budget`, at least one.
     ///
     /// # Errors
-    /// The device failed.
+    /// The device fails.
     pub fn step(&mut self, budget: Duration) -> Result<StepTime> {
-        // Drivers compile at the first step, and memory is touched.
+        // The first step compiles kernels and touches memory for the first time.
         self.run(1)?;
         let started = Instant::now();
         let least = SAMPLE.min(budget / SAMPLES).as_secs_f64();
@@ -133,21 +132,21 @@ impl Workload {
         })
     }
 
-    /// The parts of a step beside what the device can do at most.
+    /// The parts of a step relative to the device's roofline.
     ///
     /// # Errors
-    /// The device failed.
+    /// The device fails.
     pub fn roofline(&mut self, peak: &Peak) -> Result<Roofline> {
         let profile = self.executor.profile(&self.plan, &self.step, REPEATS)?;
         Ok(Roofline::new(&self.plan, &profile, peak))
     }
 }
 
-/// A batch of noise with all labels in turn.
+/// A batch of noise; the labels cycle through all classes.
 fn noise(plan: &Plan) -> Result<Dataset> {
     let pixels: usize = plan.input_shape.iter().product();
     let key = Key::new(1).stream(Stream::Check, 0);
-    // A short stretch, repeated: what is drawn does not matter, and drawing takes time.
+    // Repeats a short sequence: the values do not matter, and drawing takes time.
     let drawn: Vec<u8> = (0..4096).map(|i| key.bits(i) as u8).collect();
     let images = drawn.iter().copied().cycle().take(plan.batch * pixels);
     let classes = plan.classes.min(256);

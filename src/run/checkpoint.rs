@@ -2,8 +2,8 @@
 //!
 //! Tensors: `params`, `m`, `v` and, where the optimizer keeps one, `average`, the flat arrays of
 //! [`State`], and `memory/N/NAME`, the arrays that callback `N` remembers. The metadata holds `checkpoint`, a JSON object with everything else, and
-//! `sha256`, a digest of that object's text and of the tensors' bytes. The file is replaced in one
-//! go, so that the last good one survives whatever happens while the next is written.
+//! `sha256`, a digest of that object's text and of the tensors' bytes. The file is replaced
+//! atomically, so the last good one survives any failure while the next one is written.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,26 +22,25 @@ use crate::state::{Layout, State, hex};
 use crate::train::callbacks::Memory;
 use crate::train::{EpochLogs, Keeper, Options, Position, Snapshot, UnderWay};
 
-/// The version of the file's format; another one is refused.
+/// The version of the file format; other versions are refused.
 const FORMAT: u32 = 1;
 
-/// What a run is about: it must be the same when it goes on.
+/// What must be equal for a run to continue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Subject {
-    /// What is trained.
+    /// The model.
     pub model: Sequential,
-    /// How.
+    /// The training options.
     pub options: Options,
-    /// SHA-256 of the images and labels to train on.
+    /// SHA-256 of the training images and labels.
     pub train_fingerprint: String,
-    /// The same of those to validate on, if they are another set.
+    /// SHA-256 of the validation images and labels, if they are a separate set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation_fingerprint: Option<String>,
 }
 
 impl Subject {
-    /// What differs between this subject, of a checkpoint, and that of a run which wants to go on
-    /// from it.
+    /// The differences between this checkpoint's subject and that of a run that is to continue from it.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let (ours, theirs) = (self.options.by_name(), other.options.by_name());
         let names = ours
@@ -68,14 +67,14 @@ impl Subject {
     }
 }
 
-/// A run's subject, and where it is.
+/// A run's subject and position.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// What the run is about.
+    /// The run's subject.
     pub subject: Subject,
-    /// Where it ran, in words; to go on elsewhere is allowed, and no longer the same to the byte.
+    /// The device, in words. Continuing on another device is allowed, but gives other bytes.
     pub device: String,
-    /// Where it is.
+    /// The run's position.
     pub snapshot: Snapshot,
 }
 
@@ -94,7 +93,7 @@ struct Header {
     memories: Vec<(String, serde_json::Value)>,
 }
 
-/// What a header of any format says.
+/// The part of the header common to all formats.
 #[derive(Default, Deserialize)]
 struct Versioned {
     format: Option<u32>,
@@ -104,16 +103,16 @@ impl Checkpoint {
     /// Reads the file.
     ///
     /// # Errors
-    /// One line that says why: no file, not a checkpoint, another format, bytes that changed since it
-    /// was written, or tensors that do not fit the model.
+    /// One line: a missing file, a file that is not a checkpoint or has another format, bytes that
+    /// changed since it was written, or tensors that do not fit the model.
     pub fn load(path: &Path) -> Result<Self> {
         let bytes = fs::read(path)
             .map_err(|e| Error::file(path, format!("cannot read the checkpoint: {e}")))?;
         Self::from_bytes(&bytes).map_err(|message| Error::file(path, message))
     }
 
-    /// As [`Checkpoint::load`], from the contents of the file. Beside the file's bytes only the
-    /// arrays take memory, each as much as in the file.
+    /// Like [`Checkpoint::load`], from the file's contents. Besides these, only the arrays take memory,
+    /// as much as in the file.
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
@@ -126,15 +125,15 @@ impl Checkpoint {
     }
 }
 
-/// The digest that a checkpoint of these contents must bear.
+/// The digest that a checkpoint with these contents must have.
 ///
 /// # Errors
-/// They are no checkpoint's.
+/// The contents are not a checkpoint's.
 pub fn digest_of(bytes: &[u8]) -> Result<String, String> {
     Sealed::parse(bytes).map(|sealed| sealed.digest())
 }
 
-/// The parts of a file, not yet looked into.
+/// The parts of a file, not yet parsed.
 struct Sealed<'a> {
     header: String,
     sha256: String,
@@ -178,7 +177,7 @@ impl<'a> Sealed<'a> {
 }
 
 impl Header {
-    /// Numbers that no run comes to would be subtracted from each other.
+    /// Rejects counts that no run reaches, whose difference would overflow.
     fn check_counts(&self) -> Result<(), String> {
         let under_way = self.under_way.unwrap_or_default();
         let holds = under_way.steps as u64 <= self.step
@@ -281,7 +280,7 @@ fn to_bytes(subject: &Subject, device: &str, snapshot: &Snapshot) -> Result<Vec<
         .map_err(|e| e.to_string())
 }
 
-/// Each array by name, in the order of names.
+/// The arrays, sorted by name.
 fn tensors(snapshot: &Snapshot, averages: bool) -> Vec<(String, Vec<u8>)> {
     let state = &snapshot.state;
     let mut tensors = vec![
@@ -311,12 +310,12 @@ fn digest<'a>(header: &str, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) 
     hex(&hasher.finalize())
 }
 
-/// When checkpoints are written beside those at the end of each epoch.
+/// When to write checkpoints in addition to those at the end of each epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Schedule {
-    /// After so many steps.
+    /// After this many steps.
     pub steps: Option<usize>,
-    /// After so long.
+    /// After this much time.
     pub every: Option<Duration>,
 }
 

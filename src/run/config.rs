@@ -1,4 +1,4 @@
-//! `config.toml`: what a run was told to do, with what and where; `--resume` goes by it.
+//! `config.toml`: the settings, data sets and device of a run; resuming a run reads it.
 
 use std::path::PathBuf;
 
@@ -16,30 +16,30 @@ use crate::train::Options;
 pub struct Config {
     /// The version of `cnn-gpu`.
     pub version: String,
-    /// When the run began, with its time zone.
+    /// When the run started, with time zone.
     pub started: String,
-    /// How it trained.
+    /// The training options.
     pub training: Options,
-    /// What took part in it.
+    /// The callbacks.
     #[serde(default)]
     pub callbacks: CallbackRecord,
-    /// On what it trained.
+    /// The data sets.
     pub dataset: DataRecord,
-    /// Where it ran.
+    /// The device.
     pub device: DeviceRecord,
-    /// The weights it began with, if not fresh ones.
+    /// The initial weights, if they were loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<InitialWeights>,
-    /// What it trained.
+    /// The model.
     pub model: Sequential,
 }
 
-/// Weights of another run, to begin with.
+/// Initial weights from another run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InitialWeights {
     /// The folder of the run, or the file.
     pub path: PathBuf,
-    /// Which they were; see [`State::weights_hash`](crate::state::State::weights_hash).
+    /// Their hash; see [`State::weights_hash`](crate::state::State::weights_hash).
     pub hash: String,
 }
 
@@ -47,7 +47,7 @@ impl Config {
     /// Reads the settings from the text of `config.toml`.
     ///
     /// # Errors
-    /// What cannot be understood, in one line.
+    /// The first error, in one line.
     pub fn from_toml(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|e: toml::de::Error| {
             format!("not the settings of a run: {}", one_line(e.message()))
@@ -58,27 +58,27 @@ impl Config {
 /// The data sets of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DataRecord {
-    /// What was asked for: `auto`, `mnist`, `folder:/home/me/pets` or another.
+    /// The requested data set: `auto`, `mnist`, `folder:/home/me/pets` or another.
     pub choice: String,
-    /// What was taken: `mnist`, `digits`, `folder` or another.
+    /// The data set used: `mnist`, `digits`, `folder` or another.
     pub name: String,
     /// Where it came from.
     pub source: String,
     /// True if the built-in digits stood in for MNIST.
     pub fell_back: bool,
-    /// Images to train on.
+    /// Number of training images.
     pub train_images: usize,
-    /// Images to test on.
+    /// Number of test images.
     pub test_images: usize,
     /// `test` if it was validated on the test images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<String>,
-    /// What the classes are called, where they have names.
+    /// The names of the classes, if they have any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
-    /// SHA-256 of the images and labels to train on.
+    /// SHA-256 of the training images and labels.
     pub train_fingerprint: String,
-    /// SHA-256 of the images and labels to test on.
+    /// SHA-256 of the test images and labels.
     pub test_fingerprint: String,
 }
 
@@ -87,7 +87,7 @@ impl DataRecord {
     /// the digits themselves.
     ///
     /// # Errors
-    /// The name of no data set.
+    /// An unknown data set name.
     pub fn choice(&self) -> Result<Choice> {
         let name = if self.fell_back {
             &self.name

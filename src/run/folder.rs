@@ -1,4 +1,4 @@
-//! The folder and its files.
+//! The run folder and its files.
 
 use std::fs::{self, TryLockError};
 use std::io;
@@ -13,7 +13,7 @@ use crate::model::Sequential;
 use crate::state::State;
 use crate::train::callbacks::{CsvLogger, JsonlLogger, WeightsSaver};
 
-/// The file that a process which trains into the folder has locked.
+/// The file that a process locks while it trains into the folder.
 const LOCK: &str = ".lock";
 
 /// The folder of a run.
@@ -32,15 +32,15 @@ pub struct RunFolder {
     path: PathBuf,
     /// Whether the folder was made for the run.
     made: bool,
-    /// Held while a process trains into the folder.
+    /// The lock, held while a process trains into the folder.
     lock: Option<Arc<File>>,
 }
 
 impl RunFolder {
-    /// Makes the folder, and those above it.
+    /// Creates the folder and its parents.
     ///
     /// # Errors
-    /// It holds something already, or cannot be made.
+    /// The folder is not empty, or cannot be created.
     pub fn create(path: &Path) -> Result<Self> {
         Self::check_free(path)?;
         let made = !path.exists();
@@ -50,11 +50,11 @@ impl RunFolder {
         Ok(Self { made, ..folder })
     }
 
-    /// Makes a folder that was not there: this one, or the first that is free of `path_2`, `path_3` and
-    /// so on. Of two processes that ask for the same one each gets its own.
+    /// Creates a new folder: this one, or the first unused one of `path_2`, `path_3` and so on. Two
+    /// processes that ask for the same folder get different ones.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The folder cannot be created.
     pub fn create_numbered(path: &Path) -> Result<Self> {
         let failed = |path: &Path, e| Error::file(path, format!("cannot make the run folder: {e}"));
         if let Some(above) = path.parent() {
@@ -80,10 +80,10 @@ impl RunFolder {
         })
     }
 
-    /// The same folder, for this process to train into: no other may do so until it is dropped.
+    /// Locks the folder, so that no other process trains into it until it is dropped.
     ///
     /// # Errors
-    /// Another process does, or the folder cannot be written to.
+    /// Another process holds the lock, or the folder is not writable.
     pub fn locked(mut self) -> Result<Self> {
         let path = self.path.join(LOCK);
         let file = File::create(&path)
@@ -103,11 +103,11 @@ impl RunFolder {
         Ok(self)
     }
 
-    /// Checks that there is nothing at `path`, or an empty folder, or one of a run that could not
-    /// begin.
+    /// Checks that `path` does not exist, is an empty folder, or is the folder of a run that failed to
+    /// start.
     ///
     /// # Errors
-    /// There is something.
+    /// Something else is there.
     pub fn check_free(path: &Path) -> Result<()> {
         let is_free = |entries: fs::ReadDir| entries.flatten().all(|entry| is_leftover(&entry));
         let message = match fs::read_dir(path).map(is_free) {
@@ -124,7 +124,7 @@ impl RunFolder {
     /// The folder of an earlier run.
     ///
     /// # Errors
-    /// There is no folder.
+    /// The folder does not exist.
     pub fn open(path: &Path) -> Result<Self> {
         if !path.is_dir() {
             return Err(Error::file(path, "expected the folder of a run"));
@@ -141,18 +141,18 @@ impl RunFolder {
         &self.path
     }
 
-    /// Where the settings are.
+    /// The path of the settings.
     pub fn config_path(&self) -> PathBuf {
         self.path.join("config.toml")
     }
 
-    /// Where the run can go on.
+    /// The path of the checkpoint.
     pub fn checkpoint_path(&self) -> PathBuf {
         self.path.join("checkpoint.safetensors")
     }
 
-    /// Takes out of the histories what lies behind a checkpoint that has seen `epochs` epochs: a run
-    /// that goes on makes it again.
+    /// Removes the epochs after a checkpoint's `epochs` epochs from the histories; a resumed run writes
+    /// them again.
     ///
     /// # Errors
     /// A file cannot be read or written.
@@ -174,15 +174,15 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Takes back what a run has written that ends with neither weights nor a checkpoint, so that its
-    /// folder is free for the next one. Another run's folder stays as it is, and so do files that a
-    /// run does not write, and a folder that was there before.
+    /// Removes the files of a run that ended with neither weights nor a checkpoint, so that the next
+    /// run can use the folder. Keeps the folder of another run, files that runs do not write, and a
+    /// folder that existed before.
     pub fn withdraw(&self) {
         if self.weights_path().exists() || self.checkpoint_path().exists() {
             return;
         }
         for name in ["history.csv", "history.jsonl", "config.toml", LOCK] {
-            // What cannot be taken back is in nobody's way.
+            // Files that cannot be removed do no harm.
             let _ = fs::remove_file(self.path.join(name));
         }
         if self.made {
@@ -190,12 +190,12 @@ impl RunFolder {
         }
     }
 
-    /// Where model and weights are.
+    /// The path of the model and its weights.
     pub fn weights_path(&self) -> PathBuf {
         self.path.join("model.safetensors")
     }
 
-    /// Where the weights of the best epoch are, if they were asked for.
+    /// The path of the best epoch's weights, if they were requested.
     pub fn best_path(&self) -> PathBuf {
         self.path.join("best.safetensors")
     }
@@ -213,7 +213,7 @@ impl RunFolder {
     /// Reads the settings.
     ///
     /// # Errors
-    /// The file is missing, or does not hold them.
+    /// The file is missing or invalid.
     pub fn config(&self) -> Result<Config> {
         let path = self.config_path();
         let text = read_text(&path)
@@ -221,7 +221,7 @@ impl RunFolder {
         Config::from_toml(&text).map_err(|message| Error::file(&path, message))
     }
 
-    /// Writes what the run came to, as `result.json`.
+    /// Writes the run's result as `result.json`.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -234,7 +234,7 @@ impl RunFolder {
     /// Reads model and weights.
     ///
     /// # Errors
-    /// As [`weights::load`], and if the run ended before it had any.
+    /// Those of [`weights::load`]; the run ended before it had weights.
     pub fn weights(&self) -> Result<(Sequential, State)> {
         let path = self.weights_path();
         if !path.exists() && self.config_path().exists() {
@@ -264,13 +264,13 @@ impl RunFolder {
         JsonlLogger::append(&self.path.join("history.jsonl"))
     }
 
-    /// A callback that keeps the weights up to date.
+    /// A callback that writes the weights after each epoch.
     pub fn weights_saver(&self, model: Sequential) -> WeightsSaver {
         WeightsSaver::new(&self.weights_path(), model)
     }
 }
 
-/// Whether this is all that is left of a run whose settings could not be written.
+/// Whether these are the remains of a run whose settings could not be written.
 fn is_leftover(entry: &fs::DirEntry) -> bool {
     [LOCK, "config.toml.partial"]
         .iter()
@@ -296,7 +296,7 @@ mod tests {
         let message = run.weights().unwrap_err().to_string();
         let command = format!("train --resume {}", temporary.path().display());
         assert!(message.ends_with(&command), "{message}");
-        // What is no run has nothing to go on with.
+        // Without settings there is nothing to resume.
         let (_temporary, other) = folder(&[]);
         assert!(
             !other

@@ -1,13 +1,12 @@
-//! What a run leaves on disk: a folder with all that is needed to look at it, use it and run it
-//! again.
+//! Run folders: everything needed to inspect, use and repeat a training run.
 //!
 //! - `config.toml`: [`Config`], the model included.
 //! - `history.csv` and `history.jsonl`: one line per epoch, written as it ends.
-//! - `checkpoint.safetensors`: where the run is, see [`checkpoint`]; replaced after every epoch, every
-//!   minute, and when the run is interrupted.
+//! - `checkpoint.safetensors`: the run's position and state, see [`checkpoint`]; replaced after every
+//!   epoch, every minute, and after an interrupt.
 //! - `model.safetensors`: model and weights, see [`weights`]; replaced after every epoch.
-//! - `best.safetensors`: those of its best epoch, where that was asked for.
-//! - `result.json`: what the run came to, written at its end.
+//! - `best.safetensors`: those of the best epoch, if requested.
+//! - `result.json`: the result, written at the end.
 
 mod callbacks;
 pub mod checkpoint;

@@ -1,4 +1,4 @@
-//! Floats in safetensors files: little-endian, whatever the machine.
+//! Floats in safetensors files, little-endian on every machine.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
 use crate::error::one_line;
 
-/// The longest header that is read. Its text, of a model and a history, is many times as large in
-/// memory, where the tensors behind it are no larger than in the file.
+/// The maximum length of a header. Its text, a model and a history, takes many times its size in
+/// memory, whereas the tensors take no more than in the file.
 const MOST_HEADER: u64 = 16 << 20;
 
 /// Floats as the bytes of a tensor.
@@ -15,10 +15,10 @@ pub fn le_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
-/// The tensors of a file and its metadata. The tensors' bytes are not copied.
+/// The tensors and metadata of a file, without copying the tensors' bytes.
 ///
 /// # Errors
-/// The bytes are no whole safetensors file, or its header is longer than any of this program.
+/// The bytes are not a complete safetensors file, or the header is too long.
 pub fn parse(bytes: &[u8]) -> Result<(SafeTensors<'_>, HashMap<String, String>), String> {
     let broken = |e: SafeTensorError| one_line(&format!("not a whole safetensors file: {e}"));
     if let Some(&length) = bytes.first_chunk()
@@ -36,10 +36,10 @@ pub fn parse(bytes: &[u8]) -> Result<(SafeTensors<'_>, HashMap<String, String>),
     Ok((tensors, metadata))
 }
 
-/// The floats of a tensor, one after the other.
+/// The floats of a tensor.
 ///
 /// # Errors
-/// There is no such tensor, or it holds something else.
+/// The tensor is missing or has another type.
 pub fn floats<'a>(
     tensors: &SafeTensors<'a>,
     name: &str,

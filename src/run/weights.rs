@@ -31,8 +31,7 @@ struct Header {
     model: Sequential,
 }
 
-/// Writes model and weights: to a file beside `path`, which then takes its place, so that there
-/// never is half a file.
+/// Writes the model and its weights atomically: to a temporary file that then replaces `path`.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -42,11 +41,12 @@ pub fn save(path: &Path, model: &Sequential, state: &State) -> Result<()> {
         .map_err(|e| Error::file(path, format!("cannot write the weights: {e}")))
 }
 
-/// Reads model and weights. The optimizer's moments are not in the file, and begin anew.
+/// Reads a model and its weights. The file does not contain the optimizer's moments, which restart
+/// at zero.
 ///
 /// # Errors
-/// One line that says why: no file, not a safetensors file, not one of ours, tensors that do not
-/// fit the model, or bytes that changed since it was written.
+/// One line: a missing file, a file that is not safetensors or not written by this crate, tensors
+/// that do not fit the model, or bytes that changed since it was written.
 pub fn load(path: &Path) -> Result<(Sequential, State)> {
     let bytes =
         fs::read(path).map_err(|e| Error::file(path, format!("cannot read the weights: {e}")))?;
@@ -77,11 +77,11 @@ fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
         .map_err(|e| e.to_string())
 }
 
-/// As [`load`], from the contents of the file. Its size and its tensors' are checked before memory
-/// is taken: beside the file's bytes only the weights take any.
+/// Like [`load`], from the file's contents. Sizes are checked before memory is allocated; besides
+/// the contents, only the weights take memory.
 ///
 /// # Errors
-/// As [`load`].
+/// Those of [`load`].
 pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), String> {
     let (tensors, metadata) = parse(&bytes)?;
     let header = (metadata.get(KEY))
@@ -113,7 +113,7 @@ pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), String> {
     Ok((header.model, state))
 }
 
-/// Before anything is allocated: the file holds the model's parameters, and nothing else.
+/// Checks, before anything is allocated, that the file contains exactly the model's parameters.
 fn check(tensors: &SafeTensors<'_>, layout: &Layout) -> Result<(), String> {
     for p in &layout.parameters {
         let tensor = (tensors.tensor(&p.name))

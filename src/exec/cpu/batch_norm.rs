@@ -1,4 +1,4 @@
-//! Batch normalization: sums over the batch, and what is done cell by cell once they are known.
+//! Batch normalization: sums over the batch, and the elementwise passes that use them.
 
 use pulp::Arch;
 use rayon::prelude::*;
@@ -7,7 +7,7 @@ use super::scratch;
 use crate::exec::host::Memory;
 use crate::plan::{BatchNorm, BufferId, Op};
 
-/// Parts of a sum over the batch; each is made by one task, and they are added in their order.
+/// Parts of a sum over the batch: one task computes each, and they are added in order.
 const PARTS: usize = 16;
 
 /// Sums of `term(i)` over `cells` cells, channel by channel.
@@ -96,7 +96,7 @@ pub(super) fn run(op: &Op, memory: &mut Memory<'_>) {
     }
 }
 
-/// What is known of the channels.
+/// The channels' statistics and parameters.
 pub(super) struct Channels<'a> {
     pub norm: BatchNorm,
     pub mean: &'a [f32],
@@ -105,7 +105,7 @@ pub(super) struct Channels<'a> {
 }
 
 impl Channels<'_> {
-    /// Calls `f` with `1 / sqrt(variance + epsilon)` and that times gamma, channel by channel.
+    /// Calls `f` with `1 / sqrt(variance + epsilon)` and its product with gamma, for each channel.
     fn with_scales(&self, f: impl FnOnce(&[f32], &[f32])) {
         let c = self.norm.c;
         scratch::with(2 * c, |both| {

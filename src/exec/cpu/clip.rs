@@ -1,4 +1,4 @@
-//! Gradients that are too large; see [`Clip`] for the formulas.
+//! Gradient clipping; see [`Clip`] for the formulas.
 
 use rayon::prelude::*;
 
@@ -6,10 +6,10 @@ use crate::exec::host::Memory;
 use crate::optimizer::Clip;
 use crate::plan::BufferId;
 
-/// Elements that one task sums or scales.
+/// Elements per task.
 const CHUNK: usize = 8192;
 
-/// Clips the gradients, and stores their norms where these are wanted.
+/// Clips the gradients and stores their norms if requested.
 pub(super) fn run(
     clip: Clip,
     gradients: &[BufferId],
@@ -42,13 +42,13 @@ pub(super) fn run(
     }
 }
 
-/// The sum of squares, in an order that does not depend on the number of threads.
+/// The sum of squares, in an order independent of the number of threads.
 fn squares(gradient: &[f32]) -> f64 {
     let chunks = gradient.par_chunks(CHUNK).map(squares_of_chunk);
     chunks.collect::<Vec<f64>>().iter().sum()
 }
 
-/// In lanes, which the compiler makes vectors of.
+/// Sums in lanes, which the compiler vectorises.
 fn squares_of_chunk(gradient: &[f32]) -> f64 {
     const LANES: usize = 8;
     let mut sums = [0.0; LANES];
@@ -60,7 +60,7 @@ fn squares_of_chunk(gradient: &[f32]) -> f64 {
     sums.iter().sum()
 }
 
-/// Down to a norm of `bound`.
+/// Scales to a norm of at most `bound`.
 fn scale(gradient: &mut [f32], norm: f64, bound: f64) {
     let scale = match norm.is_finite() {
         true if norm <= bound => return,

@@ -1,12 +1,12 @@
-//! Convolutions; a dense layer is one too, see [`dense`](super::dense).
+//! Convolutions, including dense layers (see [`dense`](super::dense)).
 //!
-//! All three products go through [`tile`](super::tile) and read the images where they lie:
+//! All three products are computed by [`tile`](super::tile), which reads the images in place:
 //! - forward: rows are output cells, columns output channels, terms the window's cells;
-//! - by the input: rows are input cells, columns input channels, terms the output cells whose windows
-//!   reach the input cell, with all their channels. Cells that the same kernel cells reach are one
-//!   product: the inner ones, and each edge and corner. Where these have few cells, each kernel cell is
-//!   a product instead, which is added to the input cells that it reaches;
-//! - by the weights: rows are `(ky, kx, ic)`, columns output channels, terms output cells.
+//! - input gradient: rows are input cells, columns input channels, terms all channels of the output
+//!   cells whose windows cover the input cell. Cells covered by the same kernel cells form one
+//!   product: the interior, each edge and each corner. Where these have few cells, each kernel cell
+//!   is a separate product, accumulated into the input cells that it covers;
+//! - kernel gradient: rows are `(ky, kx, ic)`, columns output channels, terms output cells.
 
 use std::ops::Range;
 
@@ -19,7 +19,7 @@ use crate::model::Activation;
 use crate::plan::ConvShape;
 use crate::shape::Window;
 
-/// The image with its padding: what all windows together see.
+/// The padded image: the union of all windows.
 #[derive(Clone, Copy)]
 pub(super) struct Frame {
     h: usize,
@@ -42,20 +42,21 @@ impl Frame {
     }
 }
 
-/// Bytes of an image and of its output cells that are worked on as a whole, forward and by the weights:
-/// they lie in the cache of a core. Of larger ones a band of output rows is taken at a time.
+/// Images whose input and output cells together take at most this many bytes, which fit a core's
+/// cache, are processed whole by the forward pass and the kernel gradient; larger ones in bands of
+/// output rows.
 const BAND: usize = 256 * 1024;
 
-/// Some output rows of some samples, which a product goes through before the next ones.
+/// Some output rows of some samples, processed together.
 pub(super) struct Band {
-    /// Samples, and output rows of each.
+    /// The samples, and the output rows of each.
     samples: Range<usize>,
     rows: Range<usize>,
 }
 
-/// All output rows of some samples in bands, in order: one band where a sample is small, or a dense
-/// layer's, else bands of one sample each. A band has the kernel read once more, here `kernel` floats:
-/// a large one costs more than bands save.
+/// Divides the output rows of some samples into bands, in order: a single band for small samples and
+/// dense layers, otherwise bands of one sample each. Every band reads the kernel (`kernel` floats)
+/// again, which for a large kernel costs more than banding saves.
 pub(super) fn bands(
     shape: &ConvShape,
     samples: usize,
@@ -67,7 +68,7 @@ pub(super) fn bands(
     let sample = row.saturating_mul(window.oh);
     let rows = match sample <= BAND || sample / 4 < kernel {
         true => window.oh,
-        // Half of it, as the kernel wants room too.
+        // Half of it, since the kernel needs room too.
         false => (BAND / 2 / row).clamp(1, window.oh),
     };
     let step = if rows == window.oh { samples } else { 1 };
@@ -81,13 +82,13 @@ pub(super) fn bands(
 }
 
 impl Band {
-    /// The band's output cells among those of all samples.
+    /// The band's range among the output cells of all samples.
     fn cells(&self, window: &Window) -> Range<usize> {
         let row = |n: usize, y: usize| (n * window.oh + y) * window.ow;
         row(self.samples.start, self.rows.start)..row(self.samples.end - 1, self.rows.end)
     }
 
-    /// Where the windows of the band begin in the frames of all samples.
+    /// Where the band's windows start in the padded images of all samples.
     fn corner(&self, shape: &ConvShape) -> usize {
         let frame = Frame::new(&shape.window);
         let row = self.samples.start * frame.h + self.rows.start * shape.window.sh;
@@ -95,7 +96,7 @@ impl Band {
     }
 }
 
-/// Floats that [`framed`] needs for `samples` images: none if there is no padding.
+/// Floats that [`framed`] needs for `samples` images: 0 without padding.
 pub(super) fn framed_len(shape: &ConvShape, samples: usize) -> usize {
     let frame = Frame::new(&shape.window);
     if frame.padded {
@@ -105,7 +106,7 @@ pub(super) fn framed_len(shape: &ConvShape, samples: usize) -> usize {
     }
 }
 
-/// The images with zeros around them, in `copy`; the images themselves if they need none.
+/// The zero-padded images, in `copy`, or the images themselves if there is no padding.
 pub(super) fn framed<'a>(shape: &ConvShape, x: &'a [f32], copy: &'a mut [f32]) -> &'a [f32] {
     let (window, frame) = (&shape.window, Frame::new(&shape.window));
     if !frame.padded {
@@ -124,18 +125,18 @@ pub(super) fn framed<'a>(shape: &ConvShape, x: &'a [f32], copy: &'a mut [f32]) -
     copy
 }
 
-/// Walks over the cells of a grid in each sample; how far each step moves in the operands is given.
+/// Iterates over the cells of a grid in each sample, with the given strides in the operands.
 #[derive(Clone)]
 struct Grid {
     /// Columns and rows.
     size: [usize; 2],
-    /// From one column, row and sample to the next, in `a`.
+    /// Strides from one column, row and sample to the next in `a`.
     a: [usize; 3],
-    /// The same in `c`.
+    /// The same strides in `c`.
     c: [usize; 3],
     x: usize,
     y: usize,
-    /// Where the cell is, and where its row of the grid and its sample began.
+    /// The offset of the cell, of its grid row and of its sample.
     now: Row,
     row: Row,
     sample: Row,
@@ -179,7 +180,7 @@ impl Iterator for Grid {
     }
 }
 
-/// The windows' corners in a frame, and the output cells that they belong to.
+/// The windows' corners in a padded image, with their output cells.
 fn corners(shape: &ConvShape) -> Grid {
     let (window, frame) = (&shape.window, Frame::new(&shape.window));
     Grid::new(
@@ -190,8 +191,8 @@ fn corners(shape: &ConvShape) -> Grid {
     )
 }
 
-/// Packs the kernel for [`forward`]: for each pair of vectors of output channels the terms one
-/// after the other, then the bias; all padded with zeros.
+/// Packs the kernel for [`forward`]: for each pair of vectors of output channels, the terms in
+/// sequence, then the bias, all padded with zeros.
 pub(super) fn pack_forward(
     arch: Arch,
     shape: &ConvShape,
@@ -264,8 +265,8 @@ pub(super) fn forward(
     }
 }
 
-/// Packs the kernel for [`backward_input`]: for each pair of vectors of input channels the kernel cells
-/// from the last to the first, of each the output channels one after the other, padded with zeros.
+/// Packs the kernel for [`backward_input`]: for each pair of vectors of input channels, the kernel
+/// cells from last to first, each with its output channels in sequence, padded with zeros.
 pub(super) fn pack_backward(arch: Arch, shape: &ConvShape, w: &[f32], packed: &mut Vec<f32>) {
     let width = 2 * lanes(arch);
     let (ic, oc, taps) = (shape.ic, shape.oc, shape.window.taps());
@@ -282,27 +283,28 @@ pub(super) fn pack_backward(arch: Arch, shape: &ConvShape, w: &[f32], packed: &m
     }
 }
 
-/// Input rows, one stride apart, that are reached by the same rows of the kernel; or columns.
+/// Input rows (or columns), one stride apart, that are covered by the same kernel rows.
 struct Reached {
-    /// The first of them, and how many there are.
+    /// The first one, and their number.
     first: usize,
     count: usize,
-    /// The first output row whose window reaches the first of them; the next one's is one further.
+    /// The first output row whose window covers the first of them; it advances by one from each row to
+    /// the next.
     output: usize,
-    /// The kernel row by which it does, counted from the last one.
+    /// The kernel row that covers it, counted from the last one.
     tap: usize,
-    /// Kernel rows, and so output rows, one stride apart.
+    /// Number of kernel rows, and thus output rows, one stride apart.
     taps: usize,
 }
 
 impl Reached {
-    /// The rows of an input of `size` rows, each once, unless no window reaches it.
+    /// The rows of an input of `size` rows, each exactly once, except those that no window covers.
     fn by_all([size, pad, outputs, kernel, stride]: [usize; 5]) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
         let in_turn = (0..stride.min(size)).flat_map(|phase| (phase..size).step_by(stride));
         for row in in_turn {
             let place = row + pad;
-            // Window `o` reaches from `o * stride` over `kernel` rows.
+            // Window `o` covers `kernel` rows from `o * stride`.
             let output = (place + 1).saturating_sub(kernel).div_ceil(stride);
             let end = outputs.min(place / stride + 1);
             if output >= end {
@@ -329,7 +331,7 @@ impl Reached {
         all
     }
 
-    /// For each row of the kernel, the rows of the input that it reaches.
+    /// The input rows that each kernel row covers.
     fn by_each([size, pad, outputs, kernel, stride]: [usize; 5]) -> Vec<Self> {
         let by = |tap| {
             let row = kernel - 1 - tap;
@@ -347,8 +349,8 @@ impl Reached {
     }
 }
 
-/// Input cells that a kernel cell should be multiplied with, on average, each time it is read for a
-/// sample: with fewer, summing in registers saves less than reading the kernel so often costs.
+/// Minimum average number of input cells per kernel cell and sample: with fewer, summing in registers
+/// saves less than the repeated reads of the kernel cost.
 const CELLS_PER_READ: usize = 8;
 
 /// `dx` for some samples, before any activation.
@@ -372,7 +374,7 @@ pub(super) fn backward_input(
         usize::saturating_mul(y, x)
     };
     let reads = of_both(|r| r.taps);
-    // Not by the number of samples: a sample's bytes must not depend on how a batch is cut.
+    // Independent of the number of samples: a sample's bytes must not depend on how a batch is divided.
     if of_both(|r| r.count * r.taps) < reads.saturating_mul(CELLS_PER_READ) {
         dx.fill(0.0);
         let by_tap = axes.map(Reached::by_each);
@@ -384,7 +386,7 @@ pub(super) fn backward_input(
     input_products(arch, shape, (dy, packed), &classes, dx, Set);
 }
 
-/// The product of each of the rows with each of the columns, taken up by `finish`.
+/// The product of every row group with every column group; `finish` stores the sums.
 fn input_products(
     arch: Arch,
     shape: &ConvShape,
@@ -430,7 +432,7 @@ fn input_products(
     }
 }
 
-/// Floats that [`whole_vectors`] needs: none if the channels fill whole vectors.
+/// Floats that [`whole_vectors`] needs: 0 if the channels fill whole vectors.
 pub(super) fn whole_vectors_len(arch: Arch, shape: &ConvShape, dy: usize) -> usize {
     let padded = shape.oc.next_multiple_of(lanes(arch));
     if padded == shape.oc {
@@ -440,7 +442,7 @@ pub(super) fn whole_vectors_len(arch: Arch, shape: &ConvShape, dy: usize) -> usi
     }
 }
 
-/// `dy` with its channels padded to whole vectors, in `copy`; `dy` itself if they are whole.
+/// `dy` with its channels padded to whole vectors, in `copy`, or `dy` itself if no padding is needed.
 pub(super) fn whole_vectors<'a>(
     arch: Arch,
     shape: &ConvShape,
@@ -458,11 +460,11 @@ pub(super) fn whole_vectors<'a>(
     copy
 }
 
-/// Walks over some of the kernel's rows `(ky, kx, ic)`.
+/// Iterates over some of the kernel's rows `(ky, kx, ic)`.
 #[derive(Clone)]
 struct KernelRows {
     line: usize,
-    /// From the end of one line of the window to the next.
+    /// From the end of one window row to the start of the next.
     skip: usize,
     oc: usize,
     place: usize,
@@ -503,8 +505,8 @@ impl Iterator for KernelRows {
     }
 }
 
-/// Adds to `dw`, the kernel's rows `rows`, what some samples give. `x` is [`framed`], the channels
-/// of `dy` are [`whole_vectors`].
+/// Adds some samples' contribution to `dw`, which holds the kernel rows `rows`. `x` must be
+/// [`framed`] and the channels of `dy` padded by [`whole_vectors`].
 pub(super) fn backward_weight(
     arch: Arch,
     shape: &ConvShape,
@@ -539,7 +541,7 @@ pub(super) fn backward_weight(
     }
 }
 
-/// Adds the sums of `dy` over all cells to `dbias`.
+/// Adds the sum of `dy` over all cells to `dbias`.
 pub(super) fn backward_bias(arch: Arch, dy: &[f32], dbias: &mut [f32]) {
     arch.dispatch(|| {
         for dy in dy.chunks_exact(dbias.len()) {

@@ -1,13 +1,12 @@
-//! Convolutions in groups of channels or with gaps in the window: plain loops over output cells and
-//! the window's cells under each, the innermost over a group's output channels, which lie side by
-//! side.
+//! Grouped and dilated convolutions: plain loops over output cells and the window's cells under each.
+//! The innermost loop runs over a group's output channels, which are contiguous.
 
 use super::activation;
 use crate::model::Activation;
 use crate::plan::ConvShape;
 
-/// Calls `f` with the places in `x`, in the kernel and in `y` of each pair of an output cell and a
-/// window's cell under it.
+/// Calls `f` with the offsets in `x`, in the kernel and in `y` of each pair of an output cell and a
+/// cell of its window.
 #[inline(always)]
 fn for_each_tap(shape: &ConvShape, samples: usize, mut f: impl FnMut(usize, usize, usize)) {
     let w = &shape.window;
@@ -21,7 +20,7 @@ fn for_each_tap(shape: &ConvShape, samples: usize, mut f: impl FnMut(usize, usiz
     }
 }
 
-/// Calls `f` with the place of each input channel, and of the first of its group's outputs in the
+/// Calls `f` with the offset of each input channel, and those of its group's first output in the
 /// kernel and in a cell of `y`.
 #[inline(always)]
 fn for_each_row(shape: &ConvShape, mut f: impl FnMut(usize, usize, usize)) {
@@ -83,7 +82,7 @@ pub(super) fn backward_input(shape: &ConvShape, dy: &[f32], w: &[f32], dx: &mut 
     });
 }
 
-/// Adds to `dw` what some samples give.
+/// Adds some samples' contribution to `dw`.
 pub(super) fn backward_weight(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut [f32]) {
     let [_, outputs] = shape.group();
     for_each_tap(shape, samples(shape, dy), |at, kernel, cell| {
@@ -101,7 +100,7 @@ pub(super) fn backward_weight(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut
     });
 }
 
-/// Whether each channel is a group: then all three run along the channels.
+/// Whether every channel is a group of its own: then all three passes run along the channels.
 fn is_depthwise(shape: &ConvShape) -> bool {
     shape.group() == [1, 1]
 }

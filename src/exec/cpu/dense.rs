@@ -1,4 +1,4 @@
-//! Dense layers: convolutions whose image, kernel and output are one cell.
+//! Dense layers: convolutions with a 1x1 image, kernel and output.
 
 use crate::plan::ConvShape;
 use crate::shape::Window;

@@ -6,7 +6,7 @@ use super::scratch;
 use crate::plan::Dropout;
 use crate::rng::Key;
 
-/// `y = dropout(x)` of some rows; `first` is the number of the first one in the batch.
+/// `y = dropout(x)` of some rows; `first` is the index of the first one in the batch.
 pub(super) fn apply(
     arch: Arch,
     dropout: &Dropout,
@@ -27,7 +27,7 @@ pub(super) fn apply(
                 let places = x.chunks_exact(dropout.width);
                 for (x, y) in places.zip(y.chunks_exact_mut(dropout.width)) {
                     for ((x, y), factor) in x.iter().zip(y).zip(&*factors) {
-                        // Not a product: what is dropped may be NaN.
+                        // Not a product: a dropped element may be NaN.
                         *y = if *factor > 0.0 { factor * x } else { 0.0 };
                     }
                 }

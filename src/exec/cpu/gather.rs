@@ -1,4 +1,4 @@
-//! A batch out of the data set.
+//! Gathers a batch from the data set.
 
 use pulp::Arch;
 

@@ -3,18 +3,18 @@
 use super::softmax;
 use crate::model::Loss;
 
-/// How rows are judged.
+/// The loss and its targets.
 #[derive(Clone, Copy)]
 pub(super) struct Rule<'a> {
     loss: Loss,
-    /// Outputs of a row.
+    /// Outputs per row.
     width: usize,
     class_weights: Option<&'a [f32]>,
-    /// What each output's target is, and what the label's is more.
+    /// The target of every output, and what is added to it for the label's.
     targets: [f32; 2],
 }
 
-/// What some rows add to the step's metrics.
+/// The contribution of some rows to the step's metrics.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Sum {
     pub loss: f64,
@@ -22,7 +22,7 @@ pub(super) struct Sum {
 }
 
 impl Sum {
-    /// Adds what other rows give.
+    /// Adds the contribution of other rows.
     pub fn add(&mut self, other: Self) {
         self.loss += other.loss;
         self.correct += other.correct;
@@ -39,7 +39,7 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// What is predicted for each class.
+    /// The prediction for each class.
     pub fn predict(&self, x: &[f32], predictions: &mut [f32]) {
         match (self.loss, self.width) {
             (Loss::CategoricalCrossentropy { .. }, width) => {
@@ -68,7 +68,7 @@ impl<'a> Rule<'a> {
             .chunks_exact(self.width)
             .zip(predictions.chunks_exact(classes));
         for ((x, predictions), &label) in rows.zip(labels).take(valid) {
-            // The order of a softmax's logits is that of its probabilities, and does not round.
+            // Logits have the same order as the softmax's probabilities, without rounding.
             let judged = match self.loss {
                 Loss::BinaryCrossentropy { .. } => predictions,
                 Loss::CategoricalCrossentropy { .. } | Loss::MeanSquaredError => x,
@@ -87,7 +87,7 @@ impl<'a> Rule<'a> {
         let mean = |terms: f64| terms / self.width as f64;
         match self.loss {
             Loss::CategoricalCrossentropy { .. } => self.categorical(x, label),
-            // Exact where the sigmoid would round to 0 or 1.
+            // Accurate where the sigmoid would round to 0 or 1.
             Loss::BinaryCrossentropy { .. } => mean(
                 targets
                     .map(|(x, t)| {
@@ -106,15 +106,15 @@ impl<'a> Rule<'a> {
         let own = x.get(label as usize).map_or(f64::NAN, below);
         let [off, on] = self.targets.map(f64::from);
         let others = match self.targets[0] {
-            // Not 0 times what may be infinite.
+            // Avoids 0 times infinity.
             0.0 => 0.0,
             _ => off * x.iter().map(below).sum::<f64>(),
         };
         exponentials.sum::<f64>().ln() - on * own - others
     }
 
-    /// The gradient of the first `valid` rows by `x`, 0 for the others; `rows` are the batch's valid
-    /// ones.
+    /// The gradient with respect to `x` of the first `valid` rows, 0 for the others; `rows` is the
+    /// number of valid rows in the batch.
     pub fn gradient(
         &self,
         (predictions, labels): (&[f32], &[u32]),
@@ -134,7 +134,7 @@ impl<'a> Rule<'a> {
                 continue;
             }
             let weight = self.weight(label);
-            // A single output is what the last of two classes is predicted by.
+            // A single output is the prediction for the second of two classes.
             let own = &p[classes - self.width..];
             for ((d, y), t) in dx.iter_mut().zip(own).zip(self.row_targets(label)) {
                 *d = weight * (y - t) / divisor;
@@ -142,7 +142,7 @@ impl<'a> Rule<'a> {
         }
     }
 
-    /// What each output of a row should be. A single one has class 1 for its own.
+    /// The targets of a row's outputs. A single output stands for class 1.
     fn row_targets(&self, label: u32) -> impl Iterator<Item = f32> {
         let [off, on] = self.targets;
         let first = u32::from(self.width == 1);
@@ -159,7 +159,7 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Whether the label's value is the first of the largest, and none is NaN.
+/// Whether the label's value is the first maximum and no value is NaN.
 fn is_first_largest(x: &[f32], label: u32) -> bool {
     let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let first = x.iter().position(|&x| x == largest);

@@ -1,14 +1,13 @@
 //! The fast CPU path.
 //!
-//! [`Cpu`] does not run one operation over the whole batch and then the next. It cuts the batch into
-//! groups of rows, and each task takes its group through all operations of the step, so that what
-//! one operation writes is still in cache when the next one reads it; see `rows`. Large weight
-//! gradients are cut by their own elements instead; see `weights`.
+//! [`Cpu`] does not run each operation over the whole batch before the next. It divides the batch
+//! into groups of rows, and each task takes its group through all operations of the step, so that the
+//! output of one operation is still in cache when the next one reads it; see `rows`. Large kernel
+//! gradients are divided by their own elements instead; see `weights`.
 //!
-//! How the work is cut depends on shapes alone, and what several tasks add up is added in a fixed
-//! order: any number of threads gives the same bytes. So do vectors of any length, as they run along
-//! results and never along the terms of a sum; only a processor that multiplies and adds with two
-//! roundings differs.
+//! The division depends on shapes alone, and the tasks' sums are added in a fixed order, so any
+//! number of threads gives the same bytes. So does any vector length, since vectors run along the
+//! results and never along the terms of a sum. Only processors without fused multiply-add differ.
 
 mod activation;
 mod batch_norm;
@@ -43,7 +42,7 @@ use crate::plan::{BufferId, Op, Penalty};
 /// An executor on the CPU.
 pub type CpuExecutor = HostExecutor<Cpu>;
 
-/// Fast arithmetic on all cores.
+/// The fast kernels, on all cores.
 pub struct Cpu {
     /// The processor's vector instructions.
     arch: Arch,
@@ -88,7 +87,7 @@ impl Cpu {
     }
 }
 
-/// Runs each stretch of operations that work on rows, and those between them that need the whole
+/// Runs each sequence of row-wise operations, and the operations between them that need the whole
 /// batch.
 fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut Memory<'_>) {
     for ops in ops.split_inclusive(needs_all_rows) {
@@ -116,7 +115,7 @@ fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut
     }
 }
 
-/// Whether an operation needs what was made of every row before it.
+/// Whether an operation needs the results of every row.
 fn needs_all_rows(op: &Op) -> bool {
     matches!(
         op,

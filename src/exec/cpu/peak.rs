@@ -1,4 +1,4 @@
-//! What the processor can do at most, on the threads that training uses.
+//! The processor's peak rates, on the threads that training uses.
 
 use std::hint::black_box;
 
@@ -10,13 +10,13 @@ use crate::error::Result;
 use crate::exec::Peak;
 use crate::exec::peak::best_rate;
 
-/// Sums under way at once: enough to cover the latency of a multiply-add in two units, few enough
-/// for 16 registers.
+/// Independent sums: enough to hide the latency of multiply-adds in two units, few enough for 16
+/// registers.
 const SUMS: usize = 12;
-/// Multiply-adds to each sum in a call.
+/// Multiply-adds per sum in one call.
 const ROUNDS: usize = 1 << 16;
 
-/// `sum = sum * m + c` for [`SUMS`] vectors, over and over.
+/// `sum = sum * m + c` for [`SUMS`] vectors, repeatedly.
 struct MultiplyAdds;
 
 impl WithSimd for MultiplyAdds {
@@ -44,7 +44,7 @@ impl Cpu {
     /// Measures multiply-adds and copies on all threads of this executor.
     ///
     /// # Errors
-    /// Never; a GPU's measurement can fail.
+    /// Never; only a GPU's measurement can fail.
     pub fn peak(&self) -> Result<Peak> {
         match &self.pool {
             Some(pool) => pool.install(|| self.measure()),

@@ -1,4 +1,4 @@
-//! Max, average and sum pooling: the innermost loop runs over channels, which lie side by side.
+//! Max, average and sum pooling: the innermost loop runs over the channels, which are contiguous.
 
 use std::ops::Range;
 
@@ -7,11 +7,12 @@ use pulp::{Simd, WithSimd};
 use crate::model::PoolKind;
 use crate::plan::PoolShape;
 
-/// One output cell of one sample: which window cells are real, and where the first one lies.
+/// One output cell of one sample: which cells of its window are inside the image, and where the first
+/// one is.
 struct Cell {
     ky: Range<usize>,
     kx: Range<usize>,
-    /// Input row and column that the window's cell (0, 0) would lie on, padding included.
+    /// Input row and column of the window's cell (0, 0), including padding.
     top: usize,
     left: usize,
 }
@@ -35,7 +36,7 @@ impl Cell {
         self.ky.len() * self.kx.len()
     }
 
-    /// Calls `f` with the number and the input's place of each real window cell, row by row.
+    /// Calls `f` with the index and the input offset of each window cell inside the image, row by row.
     #[inline(always)]
     fn taps(&self, shape: &PoolShape, mut f: impl FnMut(u32, usize)) {
         let w = &shape.window;
@@ -49,7 +50,7 @@ impl Cell {
     }
 }
 
-/// Calls `f` with each output cell and its place in `y`.
+/// Calls `f` with each output cell and its offset in `y`.
 #[inline(always)]
 fn cells(shape: &PoolShape, mut f: impl FnMut(Cell, usize)) {
     let w = &shape.window;
@@ -60,7 +61,7 @@ fn cells(shape: &PoolShape, mut f: impl FnMut(Cell, usize)) {
     }
 }
 
-/// `y = pool(x)` for some samples; a max pool also notes which cell it took.
+/// `y = pool(x)` for some samples; a max pool also stores the index of the cell it took.
 pub(super) struct Forward<'a> {
     pub shape: &'a PoolShape,
     pub x: &'a [f32],
@@ -105,8 +106,8 @@ fn sum(shape: &PoolShape, cell: &Cell, x: &[f32], y: &mut [f32], divisor: f32) {
     y.iter_mut().for_each(|y| *y /= divisor);
 }
 
-/// The largest cell of each channel, and its number. Written with vectors by hand: four times as
-/// fast as what the compiler makes of arrays.
+/// The maximum of each channel and its index. Explicit vectors are four times as fast here as
+/// auto-vectorised arrays.
 #[inline(always)]
 fn max<S: Simd>(
     simd: S,
@@ -119,7 +120,7 @@ fn max<S: Simd>(
     let w = &shape.window;
     for c in (0..shape.c).step_by(S::F32_LANES) {
         let channels = c..shape.c.min(c + S::F32_LANES);
-        // Below everything; the first real cell is taken even so, unless another is larger.
+        // Less than any number; the first cell inside the image still wins unless another one is larger.
         let mut best = simd.splat_f32s(f32::NEG_INFINITY);
         let mut taken = simd.splat_u32s((cell.ky.start * w.kw + cell.kx.start) as u32);
         for ky in cell.ky.clone() {
@@ -128,7 +129,7 @@ fn max<S: Simd>(
                 let from = (line + cell.left + kx - w.pad_left) * shape.c;
                 let x = load(simd, &x[from + channels.start..from + channels.end]);
                 let tap = simd.splat_u32s((ky * w.kw + kx) as u32);
-                // A larger one, or the first NaN: neither `x <= best` nor is `best` NaN.
+                // True for a larger value and for the first NaN: neither `x <= best` nor is `best` NaN.
                 let number = simd.equal_f32s(best, best);
                 let no_more = simd.less_than_or_equal_f32s(x, best);
                 let takes = simd.and_m32s(number, simd.not_m32s(no_more));
@@ -136,7 +137,7 @@ fn max<S: Simd>(
                 taken = simd.select_u32s(takes, tap, taken);
             }
         }
-        // Whole vectors are stored plainly: masked stores are slow on some processors.
+        // Full vectors use plain stores: masked stores are slow on some processors.
         let y = &mut y[channels.clone()];
         match S::as_mut_simd_f32s(y).0 {
             [whole] => *whole = best,
@@ -152,7 +153,7 @@ fn max<S: Simd>(
     }
 }
 
-/// A vector of channels; a plain load where it is whole.
+/// A vector of channels; a plain load if it is full.
 #[inline(always)]
 fn load<S: Simd>(simd: S, x: &[f32]) -> S::f32s {
     match S::as_simd_f32s(x).0 {
@@ -218,7 +219,7 @@ fn give_to_largest(shape: &PoolShape, cell: &Cell, dy: &[f32], argmax: &[u32], d
     cell.taps(shape, |tap, to| {
         let cells = dx[to..][..shape.c].iter_mut().zip(dy).zip(argmax);
         for ((dx, dy), taken) in cells {
-            // Without a branch, so that the loop runs on vectors; a NaN goes to its own cell only.
+            // Branch-free, so that the loop vectorises; a NaN goes to its own cell only.
             let mask = u32::from(*taken == tap).wrapping_neg();
             *dx += f32::from_bits(dy.to_bits() & mask);
         }

@@ -1,9 +1,9 @@
-//! Operations that work on each row of the batch by itself, and how rows are dealt out.
+//! Row-wise operations, and how rows are assigned to tasks.
 //!
-//! The batch is cut into groups of rows, one task each. A task goes through its group in blocks of
-//! few rows, and takes each block through all operations. Everything that a task writes is its own:
-//! its rows of the buffers, and its own sums for the gradients of small kernels and for the metrics.
-//! Afterwards the sums are added in the order of the groups.
+//! The batch is divided into groups of rows, one task each. A task processes its group in small
+//! blocks, each of which passes through all operations. A task writes only memory of its own: its
+//! rows of the buffers, and its sums for the gradients of small kernels and for the metrics. At the
+//! end the sums are added in the order of the groups.
 
 mod group;
 
@@ -18,15 +18,15 @@ use super::{conv2d, dense, scratch};
 use crate::exec::host::Memory;
 use crate::plan::{BufferId, Op};
 
-/// Groups of a batch where each has sums of its own. More groups occupy more cores, and make more
-/// sums to add.
+/// Number of groups if each has sums of its own. More groups occupy more cores but leave more sums
+/// to add.
 const GROUPS: usize = 16;
 
-/// Rows that go through all operations together: enough to use a kernel several times while it is
-/// in cache, few enough that their tensors are too.
+/// Rows per block: enough to use a kernel several times while it is in cache, few enough that their
+/// tensors are in cache too.
 const BLOCK: usize = 4;
 
-/// Memory kept from step to step.
+/// Memory reused from step to step.
 #[derive(Default)]
 pub(super) struct Workspace {
     /// The packed kernel of each operation.
@@ -39,7 +39,7 @@ pub(super) struct Workspace {
     pub vectors: Vec<f32>,
 }
 
-/// What all tasks share.
+/// Shared by all tasks.
 struct Stage<'a> {
     arch: Arch,
     ops: &'a [Op],
@@ -47,7 +47,7 @@ struct Stage<'a> {
     memory: &'a Memory<'a>,
 }
 
-/// What one task owns, by buffer and by operation.
+/// Owned by one task, by buffer and by operation.
 struct Group<'a> {
     /// Its rows in the batch.
     rows: Range<usize>,
@@ -57,10 +57,10 @@ struct Group<'a> {
     loss: Sum,
 }
 
-/// The buffers of a type that tasks write, taken out of the memory.
+/// The buffers of one type that tasks write, taken out of the memory.
 struct Taken<T>(Vec<(BufferId, Vec<T>)>);
 
-/// Runs the operations of `ops` that work by rows.
+/// Runs the row-wise operations of `ops`.
 pub(super) fn run(arch: Arch, workspace: &mut Workspace, ops: &[Op], memory: &mut Memory<'_>) {
     if ops.is_empty() {
         return;
@@ -137,7 +137,7 @@ pub(super) fn run(arch: Arch, workspace: &mut Workspace, ops: &[Op], memory: &mu
     }
 }
 
-/// The gradient of `op` if it is summed by the tasks.
+/// The gradient of `op`, if the tasks sum it.
 fn summed(op: &Op) -> Option<WeightGradient> {
     WeightGradient::of(op).filter(WeightGradient::by_samples)
 }
@@ -224,7 +224,7 @@ fn pack(arch: Arch, ops: &[Op], packed: &mut Vec<Vec<f32>>, memory: &Memory<'_>)
         });
 }
 
-/// Adds the groups' sums in their order, into the gradient's buffers.
+/// Adds the groups' sums in order into the gradients' buffers.
 fn add_up(arch: Arch, gradient: &WeightGradient, sums: &[f32], memory: &mut Memory<'_>) {
     const CHUNK: usize = 2048;
     let len = gradient.len_with_bias();
@@ -252,7 +252,7 @@ fn add_up(arch: Arch, gradient: &WeightGradient, sums: &[f32], memory: &mut Memo
 }
 
 impl<T> Taken<T> {
-    /// Deals out `group` rows of each buffer to each task.
+    /// Gives each task `group` rows of each buffer.
     fn deal<'a>(
         &'a mut self,
         batch: usize,

@@ -1,4 +1,4 @@
-//! Memory that a task needs for a moment: one arena per thread, kept from step to step.
+//! Scratch memory of tasks: one arena per thread, reused from step to step.
 
 use std::cell::RefCell;
 
@@ -6,7 +6,7 @@ thread_local! {
     static ARENA: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `f` with `len` floats of this thread's arena. What they hold is what was left in them.
+/// Calls `f` with `len` floats of this thread's arena, which hold arbitrary old values.
 pub(super) fn with<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
     ARENA.with_borrow_mut(|arena| {
         if arena.len() < len {
@@ -16,7 +16,7 @@ pub(super) fn with<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
     })
 }
 
-/// Makes `buffer` hold exactly `len` floats; it allocates only when it grows.
+/// Resizes `buffer` to exactly `len` floats; allocates only to grow.
 pub(super) fn resize(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     buffer.resize(len, 0.0);
     buffer

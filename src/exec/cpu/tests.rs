@@ -38,7 +38,7 @@ const SIZES: &[Sizes] = &[
     ([9, 12], [2, 3], [5, 4], Padding::Valid),
 ];
 
-/// With enough channels, of these only bands are worked on at a time, forward and by the weights.
+/// With enough channels, these are processed in bands by the forward pass and the kernel gradient.
 const LARGE: &[(Sizes, [usize; 2])] = &[
     (([31, 30], [3, 3], [1, 1], Padding::Valid), [24, 61]),
     (([33, 31], [3, 2], [2, 1], Padding::Same), [48, 40]),
@@ -56,7 +56,7 @@ fn conv_shapes() -> Vec<ConvShape> {
     let channels = [(1, 1), (3, 5), (1, 32), (8, 16), (5, 17), (16, 24), (33, 7)];
     let large = LARGE.iter().map(|(sizes, [ic, oc])| {
         let shape = ConvShape::new(window(sizes), *ic, *oc);
-        // With room for a packed kernel, whose channels are whole vectors.
+        // With room for a packed kernel, whose channels are padded to whole vectors.
         let kernel = 2 * shape.kernel_len();
         assert!(conv2d::bands(&shape, 2, kernel).count() > 2, "{shape:?}");
         shape
@@ -67,7 +67,7 @@ fn conv_shapes() -> Vec<ConvShape> {
         .collect()
 }
 
-/// Calls `f` with the places in `x`, `w` and `y` of each product of a convolution.
+/// Calls `f` with the offsets in `x`, `w` and `y` of each product of a convolution.
 fn products(s: &ConvShape, samples: usize, mut f: impl FnMut(usize, usize, usize)) {
     let w = &s.window;
     for (n, oy, ox) in cells(w, samples) {
@@ -99,7 +99,7 @@ fn cells(w: &Window, samples: usize) -> Vec<(usize, usize, usize)> {
 #[track_caller]
 fn assert_close(found: &[f32], expected: &[f64], terms: usize, what: &dyn std::fmt::Debug) {
     assert_eq!(found.len(), expected.len());
-    // Errors of roundings add up like a random walk.
+    // Rounding errors add up like a random walk.
     let allowed = 2e-6 * (terms.max(100) as f64).sqrt();
     for (i, (f, e)) in found.iter().zip(expected).enumerate() {
         let close = (f64::from(*f) - e).abs() <= allowed * (1.0 + e.abs());
@@ -107,7 +107,7 @@ fn assert_close(found: &[f32], expected: &[f64], terms: usize, what: &dyn std::f
     }
 }
 
-/// The instruction sets that this processor has and the program makes use of, plainest first.
+/// The instruction sets that both the processor and the program support, plainest first.
 fn architectures() -> Vec<pulp::Arch> {
     let mut all = vec![pulp::Arch::Scalar];
     #[cfg(target_arch = "x86_64")]
@@ -328,8 +328,8 @@ fn any_number_of_threads_gives_the_same_bytes() {
     }
 }
 
-/// Whatever multiplies and adds with one rounding: only plain scalars do not. There are two lengths to
-/// compare where the processor has AVX-512.
+/// All with fused multiply-add, which only plain scalars lack. With AVX-512 there are two vector
+/// lengths to compare.
 #[test]
 fn vectors_of_any_length_give_the_same_bytes() {
     let expected = trained_hash(Cpu::new());

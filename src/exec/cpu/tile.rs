@@ -1,12 +1,12 @@
-//! The one inner loop that all products share: a tile of at most 6 rows by two vectors of columns (12
-//! rows for long sums where the processor has 32 registers), kept in registers while it walks through its operands.
+//! The inner loop of all products: a tile of at most 6 rows by two vectors of columns (12 rows for
+//! long sums on processors with 32 vector registers), kept in registers while it walks its operands.
 //!
 //! `c[r, j] = Σ_{s, i, k} a[row(r) + s * a0 + i * a1 + k * a2] * b[column + s * b0 + i * b1 + k * b2 + j]`
 //!
-//! A row is a place in `a`, not a row of a matrix, so a convolution reads its image where it lies:
-//! row `(oy, ox)` starts at the window's corner, `i` goes over the window's rows and `k` over the
-//! `kw * ic` contiguous floats of one. No copy of the image with repeated pixels is ever made. The
-//! vectors run along `b`'s and `c`'s columns, which are channels.
+//! A row is an offset into `a`, not a row of a matrix, so a convolution reads its image in place: row
+//! `(oy, ox)` starts at the window's corner, `i` runs over the window's rows and `k` over the
+//! `kw * ic` contiguous floats of one. There is no im2col copy. The vectors run along the columns of
+//! `b` and `c`, which are channels.
 
 #![expect(
     unsafe_code,
@@ -15,11 +15,11 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Rows of the largest tile where registers are few or sums short.
+/// Rows of the largest tile with 16 registers, or for short sums.
 const FEW_ROWS: usize = 6;
 
-/// Rows of the largest tile: with two vectors of columns and what they are made from, 6 rows fill 16
-/// registers and 12 fill 28 of 32.
+/// Rows of the largest tile: with two vectors of columns and their operands, 6 rows fill 16 registers
+/// and 12 rows fill 28 of 32.
 const fn most_rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 {
         12
@@ -28,11 +28,11 @@ const fn most_rows<S: Simd>() -> usize {
     }
 }
 
-/// Terms of a sum from which on a tile of more rows pays: it reads the columns less often, but
-/// has more to begin and to end.
+/// Minimum number of terms for which a taller tile pays: it reads the columns less often, but costs
+/// more to start and finish.
 const LONG: usize = 256;
 
-/// The three loops over the terms of a sum, outermost first, and how far each moves in the operands.
+/// The three loops over the terms of a sum, outermost first, with their strides in the operands.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Walk {
     pub counts: [usize; 3],
@@ -41,7 +41,7 @@ pub(super) struct Walk {
 }
 
 impl Walk {
-    /// How far from its first element a walk reads.
+    /// How far past its first element a walk reads.
     fn reach(counts: [usize; 3], steps: [usize; 3]) -> usize {
         (0..3).map(|i| (counts[i] - 1) * steps[i]).sum()
     }
@@ -50,15 +50,15 @@ impl Walk {
 /// The operand whose columns the vectors run along.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Columns<'a> {
-    /// Each walk reads whole vectors: columns are padded to a multiple of the vector's length.
+    /// The data. Walks read whole vectors, so columns are padded to a multiple of the vector length.
     pub data: &'a [f32],
-    /// From one pair of vectors to the next.
+    /// Stride from one pair of vectors to the next.
     pub panel: usize,
-    /// Number of real columns.
+    /// Number of columns without padding.
     pub count: usize,
 }
 
-/// Where a row of the result reads, and where it goes.
+/// Where a row of the result reads and where it is stored.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Row {
     pub a: usize,
@@ -73,19 +73,19 @@ impl Row {
     }
 }
 
-/// What happens to a finished sum.
+/// How a finished sum is stored.
 pub(super) trait Finish: Copy {
-    /// What the sum of a column starts from: zero, unless something else is said.
+    /// The initial value of a column's sum; zero by default.
     #[inline(always)]
     fn start<S: Simd>(self, simd: S, _column: usize) -> S::f32s {
         simd.splat_f32s(0.0)
     }
 
-    /// What is stored, given the sum and what is there.
+    /// The value to store, given the sum and the current value.
     fn finish<S: Simd>(self, simd: S, sum: S::f32s, old: S::f32s) -> S::f32s;
 }
 
-/// Adds the sum to what is there.
+/// Adds the sum to the current value.
 #[derive(Clone, Copy)]
 pub(super) struct Add;
 
@@ -96,7 +96,7 @@ impl Finish for Add {
     }
 }
 
-/// The sum itself.
+/// Stores the sum.
 #[derive(Clone, Copy)]
 pub(super) struct Set;
 
@@ -107,10 +107,10 @@ impl Finish for Set {
     }
 }
 
-/// Adds a bias per column, and cuts off what is negative if `relu`.
+/// Adds a bias per column and, if `relu`, applies ReLU.
 #[derive(Clone, Copy)]
 pub(super) struct Bias<'a> {
-    /// Padded as the columns are.
+    /// Padded like the columns.
     pub bias: &'a [f32],
     pub relu: bool,
 }
@@ -145,13 +145,13 @@ pub(super) fn lanes(arch: Arch) -> usize {
     arch.dispatch(Lanes)
 }
 
-/// A product: every row with every column.
+/// A product of every row with every column.
 pub(super) struct Product<'a, R, F> {
     pub a: &'a [f32],
     pub b: Columns<'a>,
     pub c: &'a mut [f32],
     pub walk: Walk,
-    /// The rows, `count` of them.
+    /// The `count` rows.
     pub rows: R,
     pub count: usize,
     pub finish: F,
@@ -188,12 +188,12 @@ impl<R: Iterator<Item = Row> + Clone, F: Finish> Product<'_, R, F> {
         let mut rows = self.rows.clone();
         let mut left = self.count;
         while left > 0 {
-            // The rows are dealt out evenly: of 9 rows 5 and 4, not 6 and 3.
+            // Divide the rows evenly: 9 rows as 5 and 4, not 6 and 3.
             let m = left.div_ceil(left.div_ceil(most));
             macro_rules! tile_of {
                 ($($rows:literal)*) => {
                     match m {
-                        // The second condition leaves out what no tile on this processor has.
+                        // The second condition drops tile heights that this processor never uses.
                         $($rows if $rows <= most_rows::<S>() => {
                             self.tile::<S, $rows, V>(simd, first, &mut rows);
                         })*

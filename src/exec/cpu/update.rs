@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use crate::exec::host::Moments;
 use crate::optimizer::{Optimizer, Rates, Rule};
 
-/// Parameters that one task updates.
+/// Parameters per task.
 const CHUNK: usize = 8192;
 
-/// One step of one parameter.
+/// One optimizer step of one parameter.
 pub(super) fn update(
     arch: Arch,
     optimizer: &Optimizer,
@@ -107,7 +107,7 @@ fn step<'a>(
     }
 }
 
-/// Without momentum, `m` stays as it is.
+/// Without momentum, `m` does not change.
 #[inline(always)]
 fn sgd(rate: f32, momentum: f32, nesterov: bool, w: &mut f32, g: f32, m: &mut f32) {
     let plain = rate * g;

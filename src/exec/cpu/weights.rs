@@ -1,8 +1,8 @@
-//! Gradients of large kernels, cut by the kernel's rows.
+//! Gradients of large kernels, divided by the kernel's rows.
 //!
-//! A sum over the batch cut by samples needs one copy of the gradient per task and a pass that adds
-//! them up. For a large kernel it is cheaper to let each task make some rows of the gradient over
-//! the whole batch.
+//! Dividing a sum over the batch by samples needs a copy of the gradient per task and a pass that
+//! adds the copies. For a large kernel it is cheaper if each task computes some rows of the gradient
+//! over the whole batch.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ use super::{conv2d, conv2d_grouped, dense, scratch};
 use crate::exec::host::Memory;
 use crate::plan::{BufferId, ConvShape, Op};
 
-/// A gradient by weights: of a convolution, or of a dense layer seen as one.
+/// A kernel gradient of a convolution, or of a dense layer as a convolution.
 #[derive(Clone, Copy)]
 pub(super) struct WeightGradient {
     pub shape: ConvShape,
@@ -24,17 +24,17 @@ pub(super) struct WeightGradient {
     pub dbias: Option<BufferId>,
 }
 
-/// Kernels with more elements are cut by their rows, others by samples.
+/// Gradients of kernels with more elements are divided by rows, others by samples.
 const SMALL: usize = 24 * 1024;
 
-/// Kernel rows that one task makes: four or eight tiles.
+/// Kernel rows per task: four or eight tiles.
 const ROWS: usize = 48;
 
-/// Samples after which a task takes its next rows: few enough to stay in cache where they are small.
+/// Samples that a task processes before its next rows: small ones stay in cache.
 const SAMPLES: usize = 8;
 
 impl WeightGradient {
-    /// What `op` is, if it is such a gradient.
+    /// `op` as such a gradient, if it is one.
     pub fn of(op: &Op) -> Option<Self> {
         match *op {
             Op::Conv2dBackwardWeight {
@@ -93,17 +93,17 @@ impl WeightGradient {
         self.shape.kernel_len()
     }
 
-    /// Whether it is cut by samples.
+    /// Whether it is divided by samples.
     pub fn by_samples(&self) -> bool {
         self.len() <= SMALL || !self.shape.is_plain()
     }
 
-    /// Kernel and bias, one after the other.
+    /// Number of elements of kernel and bias.
     pub fn len_with_bias(&self) -> usize {
         self.len() + self.dbias.map_or(0, |_| self.shape.oc)
     }
 
-    /// Adds what some samples give to `sums`: the kernel, and after it the bias.
+    /// Adds some samples' contribution to `sums`: the kernel, followed by the bias.
     pub fn add(&self, arch: Arch, x: &[f32], dy: &[f32], sums: &mut [f32]) {
         let shape = &self.shape;
         let samples = x.len() / (shape.window.ih * shape.window.iw * shape.ic);
@@ -125,7 +125,7 @@ impl WeightGradient {
         });
     }
 
-    /// Sets the gradient from the whole batch.
+    /// Computes the gradient over the whole batch.
     fn run(&self, arch: Arch, workspace: &mut Workspace, memory: &mut Memory<'_>) {
         let mut dw = memory.take(self.dw);
         let mut dbias = self.dbias.map(|id| memory.take(id));
@@ -151,7 +151,7 @@ impl WeightGradient {
         }
     }
 
-    /// Sets some rows of the kernel's gradient.
+    /// Computes some rows of the kernel's gradient.
     fn kernel_rows(
         &self,
         arch: Arch,
@@ -169,7 +169,7 @@ impl WeightGradient {
     }
 }
 
-/// Makes the gradients among `ops` that are cut by the kernel's rows.
+/// Computes those gradients among `ops` that are divided by the kernel's rows.
 pub(super) fn run(arch: Arch, workspace: &mut Workspace, ops: &[Op], memory: &mut Memory<'_>) {
     let gradients = ops.iter().filter_map(WeightGradient::of);
     for gradient in gradients.filter(|g| !g.by_samples()) {

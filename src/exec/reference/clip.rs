@@ -1,8 +1,8 @@
-//! Gradients that are too large; the formulas stand at [`Clip`].
+//! Gradient clipping; see [`Clip`] for the formulas.
 
 use crate::optimizer::Clip;
 
-/// The clipped gradients, and the norm of each before.
+/// The clipped gradients, and the norm of each before clipping.
 pub(super) fn apply(clip: Clip, gradients: &[&[f32]]) -> (Vec<Vec<f64>>, Vec<f64>) {
     let squares = |g: &&[f32]| g.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     let squares: Vec<f64> = gradients.iter().map(squares).collect();
@@ -21,7 +21,7 @@ pub(super) fn apply(clip: Clip, gradients: &[&[f32]]) -> (Vec<Vec<f64>>, Vec<f64
     )
 }
 
-/// What gradients of this norm are multiplied with.
+/// The factor for gradients of this norm.
 fn scale(norm: f64, bound: f64) -> f64 {
     match norm.is_finite() {
         true => bound / norm.max(bound),

@@ -43,9 +43,9 @@ pub(super) fn backward_weight(batch: usize, shape: &ConvShape, x: &[f32], dy: &[
     dw
 }
 
-/// Visits every product `x * w` of a convolution with the places of `x`, of `w` and of the `y` that
-/// it is a term of. Forward and both backward passes are sums over the same triples: each of the
-/// three tensors gathers the products of the other two.
+/// Visits every product `x * w` of a convolution with the indices of `x`, `w` and the `y` that it
+/// contributes to. The forward and both backward passes are sums over the same triples: each tensor
+/// accumulates the products of the other two.
 fn for_each_product(batch: usize, shape: &ConvShape, mut product: impl FnMut(usize, usize, usize)) {
     let ConvShape { window, ic, oc, .. } = *shape;
     let [group_ic, group_oc] = shape.group();

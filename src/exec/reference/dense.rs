@@ -48,7 +48,7 @@ pub(super) fn backward_weight(inputs: usize, outputs: usize, x: &[f32], dy: &[f3
     dw
 }
 
-/// `dbias[o] = Σ_n dy[n, o]`; a convolution's pixels are rows as well.
+/// `dbias[o] = Σ_n dy[n, o]`; the pixels of a convolution also count as rows.
 pub(super) fn backward_bias(dy: &[f32], outputs: usize) -> Vec<f64> {
     let mut dbias = vec![0.0; outputs];
     for (i, &dy) in dy.iter().enumerate() {

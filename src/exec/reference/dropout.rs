@@ -1,4 +1,4 @@
-//! Dropout, forward and backward in one; see [`Dropout`].
+//! Dropout, for both the forward and the backward pass; see [`Dropout`].
 
 use crate::plan::Dropout;
 use crate::rng::Key;

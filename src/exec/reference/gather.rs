@@ -1,4 +1,4 @@
-//! A batch out of a data set.
+//! Gathers a batch from a data set.
 
 /// `x[r, ..] = image[order[offset + r], ..] / 255` and `labels[r] = label[order[offset + r]]` for
 /// the valid rows `r`; zeros in the others. `length` is the number of elements of `x`.

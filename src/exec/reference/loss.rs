@@ -4,26 +4,26 @@ use super::rounded;
 use super::softmax::probabilities;
 use crate::model::Loss;
 
-/// How rows are judged.
+/// The loss and its targets.
 pub(super) struct Rule<'a> {
     pub(super) loss: Loss,
-    /// Outputs of a row.
+    /// Outputs per row.
     pub(super) width: usize,
     pub(super) class_weights: Option<&'a [f32]>,
 }
 
-/// What the loss makes of a batch.
+/// The result for a batch.
 pub(super) struct Batch {
-    /// Of the valid rows' losses.
+    /// Sum of the valid rows' losses.
     pub(super) sum: f32,
-    /// Valid rows whose largest output is the label's.
+    /// Number of valid rows whose largest output is the label's.
     pub(super) correct: u32,
     pub(super) predictions: Vec<f32>,
-    /// Zero in the rows that are not valid.
+    /// The gradient; zero in the other rows.
     pub(super) dx: Vec<f32>,
 }
 
-/// What the loss makes of a row.
+/// The result for a row.
 struct Row {
     loss: f64,
     predictions: Vec<f64>,
@@ -32,7 +32,7 @@ struct Row {
 }
 
 impl Rule<'_> {
-    /// All rows, of which the first `rows` are valid.
+    /// Evaluates all rows, of which the first `rows` are valid.
     pub(super) fn batch(&self, rows: usize, x: &[f32], labels: &[u32]) -> Batch {
         let (mut sum, mut correct) = (0.0, 0);
         let (mut predictions, mut dx) = (Vec::new(), Vec::new());
@@ -57,8 +57,8 @@ impl Rule<'_> {
         }
     }
 
-    /// What the largest is looked for in. A sigmoid of large logits rounds to 1, as Keras sees it and
-    /// as it is predicted; a softmax keeps the order of its logits.
+    /// The values whose maximum is the predicted class. Sigmoids of large logits round to 1, as in Keras
+    /// and in predictions; for a softmax, the logits keep the order without rounding.
     fn judged(&self, x: &[f32], row: &Row) -> Vec<f32> {
         match self.loss {
             Loss::BinaryCrossentropy { .. } => rounded(row.predictions.clone()),
@@ -75,7 +75,7 @@ impl Rule<'_> {
         }
     }
 
-    /// What each output should be. A single one has class 1 for its own.
+    /// The target of each output. A single output stands for class 1.
     fn targets(&self, label: usize) -> Vec<f64> {
         let [off, on] = self.loss.targets(self.width);
         let first = usize::from(self.width == 1);
@@ -98,8 +98,8 @@ fn categorical(x: &[f32], targets: &[f64]) -> Row {
     }
 }
 
-/// `-t ln p - (1 - t) ln (1 - p) = max(x, 0) - t x + ln (1 + exp(-|x|))`, which is exact where `p`
-/// would round to 0 or 1.
+/// `-t ln p - (1 - t) ln (1 - p) = max(x, 0) - t x + ln (1 + exp(-|x|))`, which is accurate where
+/// `p` would round to 0 or 1.
 fn binary(x: &[f32], targets: &[f64]) -> Row {
     let n = x.len() as f64;
     let pairs = || x.iter().map(|&x| f64::from(x)).zip(targets);
@@ -132,7 +132,8 @@ fn squared(x: &[f32], targets: &[f64]) -> Row {
     }
 }
 
-/// No value before the label's is as large, and none after it is larger. Never true beside a NaN.
+/// Whether no value before the label's is as large and none after it is larger. False if any value is
+/// NaN.
 fn is_first_largest(x: &[f32], label: usize) -> bool {
     let Some(&own) = x.get(label) else {
         return false;

@@ -1,9 +1,8 @@
 //! The definition of every operation: plain loops, written to be read.
 //!
-//! Sums are made in f64 and each element of a tensor is rounded to f32 once, when it is stored. The
-//! fast executors are checked against this one, so nothing here is done for speed. One file per
-//! family of operations, forward and backward together; a kernel takes slices and returns the
-//! tensors that it makes.
+//! Sums are computed in f64, and each element is rounded to f32 once, when it is stored. The fast
+//! executors are checked against this one, so nothing here is optimised. Each file holds one family of
+//! operations, forward and backward together; a kernel takes slices and returns new tensors.
 
 mod activation;
 mod batch_norm;
@@ -34,7 +33,7 @@ pub type ReferenceExecutor = HostExecutor<Reference>;
 pub struct Reference;
 
 impl ReferenceExecutor {
-    /// A reference for models with this layout, with all parameters zero.
+    /// A reference executor for models with this layout, with all parameters zero.
     pub fn reference(layout: Arc<Layout>) -> Self {
         Self::new(Reference, layout)
     }
@@ -347,7 +346,7 @@ fn optional<'a>(m: &'a Memory<'_>, id: &Option<BufferId>) -> Option<&'a [f32]> {
     id.map(|id| m.floats(id))
 }
 
-/// Stores a gradient, sent through the activation that made the tensor it belongs to.
+/// Stores a gradient, multiplied by the derivative of the activation that produced its tensor.
 fn put_gradient(m: &mut Memory<'_>, dx: BufferId, values: Vec<f64>, through: Option<&Through>) {
     let values = match through {
         Some(Through { y, activation }) => activation::backward(*activation, m.floats(*y), &values),
@@ -367,12 +366,12 @@ fn put_gradients(
     }
 }
 
-/// The one place where a sum loses its precision.
+/// The only place where a sum is rounded.
 fn rounded(values: Vec<f64>) -> Vec<f32> {
     values.into_iter().map(|v| v as f32).collect()
 }
 
-/// Place of a cell in an array of four axes.
+/// Index of a cell in an array of four axes.
 fn at([_, b, c, d]: [usize; 4], [i, j, k, l]: [usize; 4]) -> usize {
     ((i * b + j) * c + k) * d + l
 }

@@ -45,7 +45,7 @@ pub(super) fn backward(batch: usize, shape: &PoolShape, dy: &[f32], argmax: &[u3
     dx
 }
 
-/// For a window without cells, which cannot be.
+/// For a window without cells, which does not occur.
 const FIRST: Cell = Cell {
     ky: 0,
     kx: 0,
@@ -53,7 +53,7 @@ const FIRST: Cell = Cell {
     ix: 0,
 };
 
-/// The larger of two, the first of equal ones. The first NaN wins over everything, so that it is
+/// The larger of two, the first one if they are equal. The first NaN beats everything, so that it is
 /// never hidden.
 fn larger(a: (Cell, f64), b: (Cell, f64)) -> (Cell, f64) {
     if b.1 > a.1 || (b.1.is_nan() && !a.1.is_nan()) {
@@ -72,7 +72,7 @@ struct Place {
     oy: usize,
     ox: usize,
     c: usize,
-    /// Its own place in `y`.
+    /// Its index in `y`.
     output: usize,
 }
 
@@ -81,14 +81,14 @@ impl Place {
         self.window.cells(self.oy, self.ox)
     }
 
-    /// The place in `x` of a cell of the window.
+    /// The index in `x` of a cell of the window.
     fn input(&self, cell: Cell) -> usize {
         let x_shape = [self.batch, self.window.ih, self.window.iw, self.channels];
         at(x_shape, [self.n, cell.iy, cell.ix, self.c])
     }
 }
 
-/// Visits the output cells in the order in which they lie in memory.
+/// Visits the output cells in memory order.
 fn for_each_output(batch: usize, shape: &PoolShape, mut visit: impl FnMut(&Place)) {
     let PoolShape { window, c, .. } = *shape;
     let y_shape = [batch, window.oh, window.ow, c];

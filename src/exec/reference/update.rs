@@ -1,4 +1,4 @@
-//! Optimizer steps; the formulas stand at [`Optimizer`].
+//! Optimizer steps; see [`Optimizer`] for the formulas.
 
 use crate::exec::host::Moments;
 use crate::optimizer::{Optimizer, Rates, Rule};

@@ -1,4 +1,4 @@
-//! What a task does with its rows: each operation on a block of them.
+//! A task: each operation on a block of its rows.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use super::{BLOCK, Group, Stage, summed};
 use crate::plan::{BufferId, Op, Through};
 
 impl Group<'_> {
-    /// Takes its rows through all operations, block by block.
+    /// Runs all operations on its rows, block by block.
     pub(super) fn run(&mut self, stage: &Stage<'_>) {
         for sums in &mut self.sums {
             sums.fill(0.0);
@@ -45,7 +45,7 @@ impl Group<'_> {
         }
     }
 
-    /// Calls `f` with the rows `block` of a float buffer, to be written while others are read.
+    /// Calls `f` with the rows `block` of a float buffer for writing, while others can be read.
     fn write<T>(
         &mut self,
         id: BufferId,
@@ -59,7 +59,7 @@ impl Group<'_> {
         Some(result)
     }
 
-    /// As [`Group::write`], for a buffer of words.
+    /// Like [`Group::write`], for a buffer of words.
     fn write_words<T>(
         &mut self,
         id: BufferId,
@@ -73,7 +73,7 @@ impl Group<'_> {
         Some(result)
     }
 
-    /// Multiplies `dx` with the derivative of the activation that it goes through.
+    /// Multiplies `dx` by the derivative of the activation that it passes through.
     fn through(
         &self,
         stage: &Stage<'_>,
@@ -402,7 +402,7 @@ impl Group<'_> {
     }
 }
 
-/// The elements of the rows `block`, in an array of `len` elements that holds `rows`.
+/// The range of the rows `block` in an array of `len` elements that holds `rows`.
 fn part(len: usize, rows: &Range<usize>, block: &Range<usize>) -> Range<usize> {
     let row = len / rows.len();
     (block.start - rows.start) * row..(block.end - rows.start) * row
