@@ -42,6 +42,11 @@ fn is_negative(x: Cell) -> Bools {
     return bitcast<Words>(x) - Words(0x80000001u) <= Words(0x7f7fffffu);
 }
 
+// exp(x). Some drivers make infinity of a NaN.
+fn exp_of(x: Cell) -> Cell {
+    return select(exp(x), x, is_nan(x));
+}
+
 const LEAK = 0.2;
 const SELU_SCALE = 1.0507009873554805;
 // SELU_SCALE times selu's alpha.
@@ -84,7 +89,7 @@ fn derivative_relu(y: Cell) -> Cell {
 }
 
 fn activate_sigmoid(x: Cell) -> Cell {
-    return 1.0 / (1.0 + exp(-x));
+    return 1.0 / (1.0 + exp_of(-x));
 }
 
 fn derivative_sigmoid(y: Cell) -> Cell {
@@ -101,7 +106,7 @@ fn derivative_tanh(y: Cell) -> Cell {
 }
 
 fn activate_leaky_relu(x: Cell) -> Cell {
-    return select(x, LEAK * x, x < Cell(0.0));
+    return select(x, LEAK * x, is_negative(x));
 }
 
 fn derivative_leaky_relu(y: Cell) -> Cell {
@@ -109,7 +114,7 @@ fn derivative_leaky_relu(y: Cell) -> Cell {
 }
 
 fn activate_elu(x: Cell) -> Cell {
-    return select(x, exp_m1(x), x < Cell(0.0));
+    return select(x, exp_m1(x), is_negative(x));
 }
 
 fn derivative_elu(y: Cell) -> Cell {
@@ -117,7 +122,7 @@ fn derivative_elu(y: Cell) -> Cell {
 }
 
 fn activate_selu(x: Cell) -> Cell {
-    return select(SELU_SCALE * x, SELU_FLOOR * exp_m1(x), x < Cell(0.0));
+    return select(SELU_SCALE * x, SELU_FLOOR * exp_m1(x), is_negative(x));
 }
 
 fn derivative_selu(y: Cell) -> Cell {

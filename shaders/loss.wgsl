@@ -45,7 +45,7 @@ fn is_right(r: u32, label: u32) -> bool {
     var sound = !is_nan(largest);
     for (var i = 1u; i < CLASSES; i++) {
         let v = judged(r, i);
-        sound = sound && !is_nan(v);
+        sound = sound & !is_nan(v);
         if v > largest {
             largest = v;
             best = i;

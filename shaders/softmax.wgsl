@@ -27,10 +27,10 @@ fn softmax_forward(
     }
     var sum = 0.0;
     for (var i = 0u; i < WIDTH; i++) {
-        sum += exp(a[r * WIDTH + i] - largest);
+        sum += exp_of(a[r * WIDTH + i] - largest);
     }
     for (var i = 0u; i < WIDTH; i++) {
-        out[r * WIDTH + i] = exp(a[r * WIDTH + i] - largest) / sum;
+        out[r * WIDTH + i] = exp_of(a[r * WIDTH + i] - largest) / sum;
     }
 }
 

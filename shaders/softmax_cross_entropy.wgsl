@@ -15,12 +15,12 @@ fn row(r: u32, label: u32, weight: f32) -> f32 {
     }
     var sum = 0.0;
     for (var i = 0u; i < WIDTH; i++) {
-        sum += exp(x[first + i] - largest);
+        sum += exp_of(x[first + i] - largest);
     }
     // Kept apart from the others, so that no target of 0 meets what may be infinite.
     var expected = ON * (x[first + label] - largest);
     for (var i = 0u; i < WIDTH; i++) {
-        let p = exp(x[first + i] - largest) / sum;
+        let p = exp_of(x[first + i] - largest) / sum;
         predictions[first + i] = p;
         put_dx(r, i, weight * (p - target_of(i, label)) / f32(step.rows));
         if OFF > 0.0 {

@@ -1,5 +1,6 @@
 //! What of the GPU path can be checked without a GPU: texts, twins of structs, dispatch counts.
 
+use std::collections::BTreeSet;
 use std::mem::offset_of;
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -11,7 +12,7 @@ use super::steps::StepParams;
 use super::tuning::{MOST_IMAGES, Tuning};
 use crate::model::{
     Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
-    Flatten, GlobalAveragePooling2D, MaxPooling2D, Regularizer, Rescaling, Sequential,
+    Flatten, GlobalAveragePooling2D, MaxPooling2D, PRESETS, Regularizer, Rescaling, Sequential,
     SpatialDropout2D, SumPooling2D, ZeroPadding2D, preset,
 };
 use crate::optimizer::Optimizer;
@@ -89,29 +90,97 @@ fn parse(source: &str) -> naga::Module {
         .unwrap_or_else(|e| panic!("{}\n{source}", e.emit_to_string(source)))
 }
 
-#[test]
-fn every_kernel_of_every_variant_is_valid_wgsl() {
-    let mut seen = std::collections::HashSet::new();
-    for plan in plans() {
+/// The text of each kernel of the plans, in every variant and mode, once, behind its entry point.
+fn sources(plans: impl IntoIterator<Item = Plan>) -> BTreeSet<(&'static str, String)> {
+    let mut sources = BTreeSet::new();
+    for plan in plans {
         for (tuning, mode) in tunings()
             .into_iter()
             .flat_map(|t| [(t, Mode::Alone), (t, Mode::Step)])
         {
             let calls = Lowered::new(&plan, &tuning, mode).ops.into_iter().flatten();
-            for call in calls {
-                let source = call.source(65_535);
-                if !seen.insert(source.clone()) {
-                    continue;
-                }
-                let module = parse(&source);
-                Validator::new(ValidationFlags::all(), Capabilities::all())
-                    .validate(&module)
-                    .unwrap_or_else(|e| panic!("{}: {e:?}\n{source}", call.entry));
-                assert!(module.entry_points.iter().any(|e| e.name == call.entry));
-            }
+            sources.extend(calls.map(|call| (call.entry, call.source(65_535))));
         }
     }
-    assert!(seen.len() > 50, "only {} kernels", seen.len());
+    sources
+}
+
+#[test]
+fn every_kernel_of_every_variant_is_valid_wgsl() {
+    let sources = sources(plans());
+    for (entry, source) in &sources {
+        let module = parse(source);
+        Validator::new(ValidationFlags::all(), Capabilities::all())
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{entry}: {e:?}\n{source}"));
+        assert!(module.entry_points.iter().any(|e| e.name == *entry));
+    }
+    assert!(sources.len() > 50, "only {} kernels", sources.len());
+}
+
+/// Most branches in the body of a loop: the loss has them, whose loop over rows holds all of it.
+const MOST_BRANCHES: usize = 20;
+
+/// Branches in a block, those of the functions that it calls with them.
+fn branches(module: &naga::Module, block: &naga::Block) -> usize {
+    let of = |block: &naga::Block| branches(module, block);
+    let in_statement = |statement: &naga::Statement| match statement {
+        naga::Statement::If { accept, reject, .. } => 1 + of(accept) + of(reject),
+        naga::Statement::Switch { cases, .. } => {
+            cases.len() + cases.iter().map(|case| of(&case.body)).sum::<usize>()
+        }
+        naga::Statement::Loop {
+            body, continuing, ..
+        } => of(body) + of(continuing),
+        naga::Statement::Block(block) => of(block),
+        naga::Statement::Call { function, .. } => of(&module.functions[*function].body),
+        _ => 0,
+    };
+    block.iter().map(in_statement).sum()
+}
+
+/// The branches of every loop in a block.
+fn branches_of_loops(module: &naga::Module, block: &naga::Block) -> Vec<usize> {
+    let of = |block: &naga::Block| branches_of_loops(module, block);
+    let in_statement = |statement: &naga::Statement| match statement {
+        naga::Statement::If { accept, reject, .. } => [of(accept), of(reject)].concat(),
+        naga::Statement::Switch { cases, .. } => {
+            cases.iter().flat_map(|case| of(&case.body)).collect()
+        }
+        naga::Statement::Loop {
+            body, continuing, ..
+        } => {
+            let own = branches(module, body) + branches(module, continuing);
+            [vec![own], of(body)].concat()
+        }
+        naga::Statement::Block(block) => of(block),
+        _ => vec![],
+    };
+    block.iter().flat_map(in_statement).collect()
+}
+
+/// A driver may take minutes and gigabytes to compile a loop with dozens of branches.
+#[test]
+fn no_loop_of_a_kernel_has_many_branches() {
+    let preset_plans = PRESETS.iter().flat_map(|name| {
+        let model = preset(name).unwrap();
+        [1, 64].map(|batch| {
+            let purpose = Purpose::Training(Optimizer::adam());
+            Plan::new(&model, purpose, batch).unwrap()
+        })
+    });
+    let sources = sources(plans().into_iter().chain(preset_plans));
+    let counted = sources.iter().map(|(entry, source)| {
+        let module = parse(source);
+        let functions = module.functions.iter().map(|(_, function)| function);
+        let entries = module.entry_points.iter().map(|entry| &entry.function);
+        let bodies = functions.chain(entries).map(|function| &function.body);
+        let counts = bodies.flat_map(|body| branches_of_loops(&module, body));
+        (counts.max().unwrap_or_default(), entry)
+    });
+    let most = counted.max().unwrap();
+    assert!((2..=MOST_BRANCHES).contains(&most.0), "{most:?}");
+    assert!(sources.len() > 50, "only {} kernels", sources.len());
 }
 
 /// Bindings that a kernel declares are those that the host binds.

@@ -261,7 +261,7 @@ let ox = place % {across}u * {pw}u;"
                 .map(|(name, _, live)| format!("{name}{i} < {live}u"))
                 .collect();
             if !inside.is_empty() {
-                let _ = writeln!(s, "let k{i} = {};", inside.join(" && "));
+                let _ = writeln!(s, "let k{i} = {};", all(&inside));
             }
             // A pixel outside is loaded from the nearest address that exists, and dropped.
             let [y, x] = axes.map(|(name, guarded, live)| match guarded {
@@ -498,6 +498,13 @@ fn head(entry: &str) -> String {
 fn {entry}(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {{
 "
     )
+}
+
+/// The condition that all of `conditions` hold. `&` and not `&&`, which drivers may compile into a
+/// branch each: with some dozens in a loop body the compiler of one software adapter never ends.
+fn all(conditions: &[String]) -> String {
+    let sides = conditions.iter().map(|condition| format!("({condition})"));
+    sides.collect::<Vec<_>>().join(" & ")
 }
 
 /// Addresses that one invocation computes.

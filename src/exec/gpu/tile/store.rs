@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::super::call::pointwise;
-use super::{Correlation, Pool, Tile, cell_width};
+use super::{Correlation, Pool, Tile, all, cell_width};
 use crate::model::Activation;
 
 /// What becomes of a sum before it is stored.
@@ -51,7 +51,7 @@ impl Correlation {
         for p in 0..tile.pixels() {
             let (sample, py, px) = (p / (tile.ph * tile.pw), p / tile.pw % tile.ph, p % tile.pw);
             if overhang {
-                let _ = write!(s, "if oy + {py}u < {}u && ox + {px}u < {}u ", w.oh, w.ow);
+                let _ = write!(s, "if {} ", self.exists(py, px));
             }
             s.push_str("{\n");
             for r in 0..tile.q {
@@ -66,6 +66,16 @@ y[at] = {v}; }}",
             s.push_str("}\n");
         }
     }
+
+    /// The condition that a pixel of the patch lies within the output.
+    fn exists(&self, py: usize, px: usize) -> String {
+        let w = &self.window;
+        all(&[
+            format!("oy + {py}u < {}u", w.oh),
+            format!("ox + {px}u < {}u", w.ow),
+        ])
+    }
+
     /// The first largest of each window of the pool, as `pool2d_forward` takes it.
     pub(super) fn store_pooled<B>(
         &self,
@@ -85,7 +95,7 @@ y[at] = {v}; }}",
         for corner in corners {
             let (sample, py, px) = tile.split(corner);
             if overhang {
-                let _ = write!(s, "if oy + {py}u < {}u && ox + {px}u < {}u ", w.oh, w.ow);
+                let _ = write!(s, "if {} ", self.exists(py, px));
             }
             s.push_str("{\n");
             for r in 0..tile.q {

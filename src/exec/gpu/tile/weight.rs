@@ -8,7 +8,7 @@ use super::super::software::image_copies::Texel;
 use super::super::tuning::{Fetch, Tuning};
 use super::choice::{KEEP, LOAD, LONGEST, MOST_PIXELS, fetching, multiply_add, patience};
 use super::{
-    Channel, Correlation, Footprint, Tile, block, broadcast, cell_width, covered, head,
+    Channel, Correlation, Footprint, Tile, all, block, broadcast, cell_width, covered, head,
     load_pixels, workgroup,
 };
 use crate::shape::Window;
@@ -336,7 +336,8 @@ let ox = place % {across}u * {}u;",
         let cells = self.oc / cell_width(self.oc);
         let (y, x) = (format!("(oy + {py}u)"), format!("(ox + {px}u)"));
         let overhang = !w.oh.is_multiple_of(tile.ph) || !w.ow.is_multiple_of(tile.pw);
-        let exists = overhang.then(|| format!("{y} < {}u && {x} < {}u", w.oh, w.ow));
+        let exists =
+            overhang.then(|| all(&[format!("{y} < {}u", w.oh), format!("{x} < {}u", w.ow)]));
         let (y, x) = match overhang {
             true => (
                 format!("min({y}, {}u)", w.oh - 1),
