@@ -17,11 +17,14 @@
 //!
 //! where `OPTIMIZER` is `adam`, `rmsprop`, `sgd`, `sgd_momentum` (0.9), `adamw`, `adam_ema` (0.99; the
 //! average is expected), `sgd_clipvalue` (0.01), `sgd_clipnorm` (0.1) or `sgd_global_clipnorm` (0.1),
-//! else with Keras's defaults, and all `STEPS` are taken on this batch. Parameters are `kernel`, `bias`, `gamma`, ...;
+//! else with Keras's defaults, or one that the file's metadata describes: under the key `optimizers` a
+//! TOML text with a table for each name, as `[training.optimizer]` in a run's `config.toml`
+//! (`[mine]`, `name = "sgd"`, `momentum = 0.5`). All `STEPS` are taken on this batch. Parameters are `kernel`, `bias`, `gamma`, ...;
 //! what no optimizer changes has no `grad/`. Step `t` draws dropout under `Key::of_step(0, t)`. At least one expected tensor must be there.
 
 mod reader;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,12 +63,26 @@ pub struct FixtureRow {
     pub tolerance: f64,
     /// The error is allowed; never so where it is not a number.
     pub pass: bool,
+    /// The element that is farthest from what is expected.
+    pub worst: Worst,
+}
+
+/// One element of a tensor; what is not a number is null in JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Worst {
+    /// Its place in each axis, from 0.
+    pub index: Vec<usize>,
+    /// What was computed.
+    pub found: f32,
+    /// What the fixture holds.
+    pub expected: f32,
 }
 
 #[derive(Clone, Debug)]
 struct Expected {
     name: String,
     target: Target,
+    shape: Vec<usize>,
     values: Vec<f32>,
 }
 
@@ -88,9 +105,13 @@ enum Target {
     },
 }
 
-/// An optimizer that fixtures name, by its place in [`Recipe::ALL`].
+/// An optimizer that a fixture names: one of [`Recipe::ALL`], or of the file's own.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Recipe(usize);
+struct Recipe {
+    /// Its place among all of them, for two names may mean the same.
+    number: usize,
+    optimizer: Optimizer,
+}
 
 type Made = fn() -> Optimizer;
 
@@ -116,12 +137,19 @@ impl Recipe {
         }),
     ];
 
-    fn by_name(name: &str) -> Option<Self> {
-        Self::ALL.iter().position(|(n, _)| *n == name).map(Self)
+    /// None that a fixture names.
+    fn plain() -> Self {
+        Self {
+            number: usize::MAX,
+            optimizer: Optimizer::sgd(),
+        }
     }
 
-    fn optimizer(self) -> Optimizer {
-        Self::ALL[self.0].1()
+    fn by_name(name: &str, own: &BTreeMap<String, Optimizer>) -> Option<Self> {
+        let known = Self::ALL.iter().map(|(n, make)| (*n, make()));
+        let own = own.iter().map(|(n, optimizer)| (n.as_str(), *optimizer));
+        let mut all = own.chain(known).enumerate();
+        all.find_map(|(number, (n, optimizer))| (n == name).then_some(Self { number, optimizer }))
     }
 }
 
@@ -145,6 +173,7 @@ impl Fixture {
             .map_err(|e| Error::file(tensors, format!("not a whole safetensors file: {e}")))?;
         Reader {
             path: tensors.to_owned(),
+            optimizers: reader::optimizers(tensors, &bytes)?,
             file,
         }
         .fixture(model)
@@ -155,13 +184,20 @@ impl Fixture {
     /// # Errors
     /// The executor failed.
     pub fn check(&self, factory: Factory<'_>, tolerance: f64) -> Result<Vec<FixtureRow>> {
-        let used = |rule| move |e: &Expected| e.target.steps_of(rule) > 0;
-        let mut rules: Vec<Recipe> = (0..Recipe::ALL.len()).map(Recipe).collect();
-        rules.retain(|&rule| self.expected.iter().any(used(rule)));
-        if rules.is_empty() {
-            rules.push(Recipe(0));
+        let named = self.expected.iter().filter_map(|e| match e.target {
+            Target::After { rule, .. } => Some(rule),
+            _ => None,
+        });
+        let mut rules: Vec<Recipe> = named.collect();
+        rules.sort_by_key(|rule| rule.number);
+        rules.dedup();
+        // What every rule gives alike is read in the first run, and clipping changes gradients in
+        // their place: the first must not clip.
+        match rules.iter().position(|rule| rule.optimizer.clip.is_none()) {
+            Some(plain) => rules.swap(0, plain),
+            None => rules.insert(0, Recipe::plain()),
         }
-        let mut errors = vec![f64::NAN; self.expected.len()];
+        let mut errors = vec![(f64::NAN, Worst::default()); self.expected.len()];
         for (i, rule) in rules.into_iter().enumerate() {
             self.run(factory, rule, i == 0, &mut errors)?;
         }
@@ -170,17 +206,18 @@ impl Fixture {
         }
         let rows = self.expected.iter().zip(errors);
         Ok(rows
-            .map(|(expected, error)| FixtureRow {
+            .map(|(expected, (error, worst))| FixtureRow {
                 tensor: expected.name.clone(),
                 error,
                 tolerance,
                 pass: error <= tolerance,
+                worst,
             })
             .collect())
     }
 
     /// Sets the errors of what inference gives.
-    fn infer(&self, factory: Factory<'_>, errors: &mut [f64]) -> Result<()> {
+    fn infer(&self, factory: Factory<'_>, errors: &mut [(f64, Worst)]) -> Result<()> {
         let plan = Plan::new(&self.model, Purpose::Inference, self.plan.batch)?;
         let mut executor = factory(Arc::clone(&plan.layout));
         let program = executor.compile(&plan)?;
@@ -194,7 +231,7 @@ impl Fixture {
         for (expected, error) in self.expected.iter().zip(errors) {
             if expected.target.is_inference() {
                 let found = run.found(expected.target, loss)?;
-                *error = relative_error(&found, &expected.values);
+                *error = expected.compare(&found);
             }
         }
         Ok(())
@@ -207,9 +244,9 @@ impl Fixture {
         factory: Factory<'_>,
         rule: Recipe,
         first: bool,
-        errors: &mut [f64],
+        errors: &mut [(f64, Worst)],
     ) -> Result<()> {
-        let optimizer = rule.optimizer();
+        let optimizer = rule.optimizer;
         let purpose = Purpose::Gradients(optimizer);
         let plan = Plan::new(&self.model, purpose, self.plan.batch)?;
         let mut executor = factory(Arc::clone(&plan.layout));
@@ -234,12 +271,40 @@ impl Fixture {
                 };
                 if due {
                     let found = run.found(expected.target, loss)?;
-                    *error = relative_error(&found, &expected.values);
+                    *error = expected.compare(&found);
                 }
             }
         }
         Ok(())
     }
+}
+
+impl Expected {
+    /// The relative error of what was found, and its worst element.
+    fn compare(&self, found: &[f32]) -> (f64, Worst) {
+        let distance = |&(_, (found, expected)): &(usize, (&f32, &f32))| match *found - *expected {
+            distance if distance.is_nan() => f32::INFINITY,
+            distance => distance.abs(),
+        };
+        let pairs = found.iter().zip(&self.values).enumerate();
+        let farthest = pairs.max_by(|a, b| distance(a).total_cmp(&distance(b)));
+        let worst = farthest.map(|(place, (&found, &expected))| Worst {
+            index: index(place, &self.shape),
+            found,
+            expected,
+        });
+        let error = relative_error(found, &self.values);
+        (error, worst.unwrap_or_default())
+    }
+}
+
+/// The place in each axis of an element of a row-major tensor.
+fn index(mut place: usize, shape: &[usize]) -> Vec<usize> {
+    let mut index = vec![0; shape.len()];
+    for (i, &n) in index.iter_mut().zip(shape).rev() {
+        (*i, place) = (place % n, place / n);
+    }
+    index
 }
 
 impl Target {
@@ -300,7 +365,7 @@ impl Run<'_> {
             Target::Gradient(i) => self.buffer_of(Role::Gradient(i))?,
             Target::After {
                 rule, parameter, ..
-            } => match rule.optimizer().ema_momentum {
+            } => match rule.optimizer.ema_momentum {
                 Some(_) => return self.average(parameter),
                 None => self.buffer_of(Role::Parameter(parameter))?,
             },
@@ -406,11 +471,17 @@ mod tests {
     }
 
     fn write(tensors: &Tensors) -> Vec<u8> {
+        write_with(tensors, None)
+    }
+
+    /// With this text as what the metadata says of optimizers.
+    fn write_with(tensors: &Tensors, optimizers: Option<&str>) -> Vec<u8> {
         let views = tensors.iter().map(|(name, (dtype, shape, bytes))| {
             let view = TensorView::new(*dtype, shape.clone(), bytes).unwrap();
             (name.clone(), view)
         });
-        safetensors::serialize(views, None).unwrap()
+        let metadata = optimizers.map(|text| [("optimizers".into(), text.into())].into());
+        safetensors::serialize(views, metadata).unwrap()
     }
 
     fn load_bytes(bytes: &[u8]) -> Result<Fixture> {
@@ -422,7 +493,11 @@ mod tests {
     }
 
     fn check(tensors: &Tensors) -> Vec<FixtureRow> {
-        let fixture = load_bytes(&write(tensors)).unwrap();
+        check_bytes(&write(tensors))
+    }
+
+    fn check_bytes(bytes: &[u8]) -> Vec<FixtureRow> {
+        let fixture = load_bytes(bytes).unwrap();
         fixture
             .check(
                 &|layout| Box::new(ReferenceExecutor::reference(layout)),
@@ -441,6 +516,23 @@ mod tests {
     }
 
     #[test]
+    fn gradients_are_the_losss_whatever_optimizer_is_expected() {
+        for clip in ["sgd_clipnorm", "sgd_global_clipnorm", "sgd_clipvalue"] {
+            let mut tensors = tensors();
+            tensors.remove("after/sgd/1/dense/bias");
+            // Not compared here: only that it takes part.
+            let after = floats(&[0.0, 0.0], &[2]);
+            tensors.insert(format!("after/{clip}/1/dense/bias"), after);
+            let rows = check(&tensors);
+            assert_eq!(rows.len(), 7, "{clip}");
+            for row in rows {
+                let is_after = row.tensor.starts_with("after/");
+                assert!(row.pass != is_after, "{clip}: {row:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_wrong_value_and_nan_fail() {
         for wrong in [f32::NAN, 0.51] {
             let mut tensors = tensors();
@@ -452,6 +544,46 @@ mod tests {
         let mut tensors = tensors();
         tensors.insert("input".into(), floats(&[1.0, f32::NAN], &[1, 1, 2, 1]));
         assert!(check(&tensors).iter().any(|row| !row.pass));
+    }
+
+    #[test]
+    fn the_worst_element_is_shown() {
+        let mut tensors = tensors();
+        let name = "grad/dense/kernel";
+        tensors.insert(name.into(), floats(&[-0.5, 0.5, 1.0, 1.1], &[2, 2]));
+        let rows = check(&tensors);
+        let worst = &rows.iter().find(|row| row.tensor == name).unwrap().worst;
+        assert_eq!((&worst.index[..], worst.expected), (&[1, 0][..], 1.0));
+        assert!((worst.found + 1.0).abs() < 1e-6, "{worst:?}");
+    }
+
+    #[test]
+    fn the_metadata_may_describe_optimizers() {
+        // The gradient of the bias is -0.5 and 0.5.
+        let described = "[mine]\nname = \"sgd\"\nlearning_rate = 0.1\nclipvalue = 0.1\n\
+                         [averaged]\nname = \"sgd\"\nlearning_rate = 0.1\nema_momentum = 0.0\n";
+        let mut tensors = tensors();
+        for (name, bias) in [("mine/1", 0.01), ("averaged/1", 0.05)] {
+            let name = format!("after/{name}/dense/bias");
+            tensors.insert(name, floats(&[bias, -bias], &[2]));
+        }
+        let rows = check_bytes(&write_with(&tensors, Some(described)));
+        for row in rows.iter().filter(|row| row.tensor.starts_with("after")) {
+            assert!(row.pass, "{row:?}");
+        }
+        for (described, part) in [
+            ("[mine]\nname = \"lion\"", "no optimizer `lion`"),
+            (
+                "[mine]\nname = \"sgd\"\nmomentum = 2.0",
+                "`mine`: sgd: momentum 2",
+            ),
+            ("[other]\nname = \"sgd\"", "no optimizer `averaged`"),
+        ] {
+            let bytes = write_with(&tensors, Some(described));
+            let message = load_bytes(&bytes).unwrap_err().to_string();
+            assert!(!message.contains('\n'), "{message}");
+            assert_says(message, part);
+        }
     }
 
     /// The one line that is said of a fixture with this tensor put in, or taken out.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cnn_gpu::Error;
-use cnn_gpu::check::fixture::FixtureRow;
+use cnn_gpu::check::fixture::{FixtureRow, Worst};
 use cnn_gpu::check::{self, Factory, Fixture, Trajectory, trajectory};
 use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
@@ -318,5 +318,16 @@ fn fixture_table(out: &mut String, rows: &[FixtureRow]) {
             "{:<40} {:>8.1e}  {:>7.0e}  {verdict}",
             row.tensor, row.error, row.tolerance
         );
+        if !row.pass {
+            let Worst {
+                index,
+                found,
+                expected,
+            } = &row.worst;
+            let _ = writeln!(
+                out,
+                "    worst at {index:?}: {found:e}, expected {expected:e}"
+            );
+        }
     }
 }
