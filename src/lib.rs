@@ -11,8 +11,8 @@
 //! 7. [`run`]: what a run leaves on disk.
 //! 8. [`check`]: whether a device's arithmetic is right; [`mod@bench`]: how fast it is.
 //!
-//! Random numbers come from [`rng`], sizes of windows from [`shape`]; whatever is written goes
-//! through [`disk`].
+//! Random numbers come from [`rng`], sizes of windows from [`shape`], numbers in sentences from
+//! [`words`]; whatever is written goes through [`disk`].
 
 pub mod bench;
 pub mod check;
@@ -29,6 +29,7 @@ pub mod run;
 pub mod shape;
 pub mod state;
 pub mod train;
+pub mod words;
 
 pub use error::{Error, Result};
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use self::settings::Settings;
 use crate::error::{Error, Result};
+use crate::words::short;
 
 /// How a step updates the weights `w`, given their gradient `g`, with the settings of Keras's
 /// optimizers.
@@ -318,7 +319,8 @@ impl Optimizer {
         let positive = |what: &str, value: f64| match (value as f32).is_normal() && value > 0.0 {
             true => Ok(()),
             false => Err(Error::Argument(format!(
-                "{what} {value} is not a positive number"
+                "{what} {} is not a positive number",
+                short(value)
             ))),
         };
         positive("learning rate", self.learning_rate().into())?;
@@ -328,7 +330,7 @@ impl Optimizer {
         if !(0.0..=f64::from(f32::MAX)).contains(&self.weight_decay) {
             return Err(Error::Argument(format!(
                 "weight decay {} is not a number from 0 on",
-                self.weight_decay
+                short(self.weight_decay)
             )));
         }
         let coefficients = self.coefficients();
@@ -337,8 +339,9 @@ impl Optimizer {
             .find(|(_, value)| !(0.0..1.0).contains(value));
         match wrong {
             Some((what, value)) => Err(Error::Argument(format!(
-                "{}: {what} {value} must lie in [0, 1)",
-                self.name()
+                "{}: {what} {} must lie in [0, 1)",
+                self.name(),
+                short(value)
             ))),
             None => Ok(()),
         }

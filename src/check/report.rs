@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{CaseResult, Factory, cases, check_case};
 use crate::error::{Error, Result};
 use crate::plan::Op;
+use crate::words::counted;
 
 /// One operation over all its cases.
 #[derive(Clone, Debug, Serialize)]
@@ -120,8 +121,13 @@ impl Display for Report {
         }
         let cases: usize = self.ops.iter().map(|row| row.cases).sum();
         match self.failures.len() {
+            0 if cases == 1 => writeln!(f, "the one case agrees with the reference"),
             0 => writeln!(f, "all {cases} cases agree with the reference"),
-            n => writeln!(f, "{n} of {cases} cases differ from the reference"),
+            n => {
+                let cases = counted(cases, "case");
+                let differ = if n == 1 { "differs" } else { "differ" };
+                writeln!(f, "{n} of {cases} {differ} from the reference")
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use super::conv2d::zeros;
 use super::layer::{LayerSpec, ParameterSpec, yes};
 use super::{Initializer, Regularizer};
 use crate::plan::{BatchNorm, Builder, Value};
+use crate::words::short;
 
 /// Batch normalization (Ioffe and Szegedy, 2015), channel by channel (the last axis):
 ///
@@ -149,10 +150,13 @@ impl LayerSpec for BatchNormalization {
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String> {
         if !(0.0..=1.0).contains(&self.momentum) {
-            return Err(format!("momentum {} must lie in [0, 1]", self.momentum));
+            return Err(format!(
+                "momentum {} must lie in [0, 1]",
+                short(self.momentum)
+            ));
         }
         if !(self.epsilon > 0.0 && self.epsilon.is_finite()) {
-            return Err(format!("epsilon {} must be positive", self.epsilon));
+            return Err(format!("epsilon {} must be positive", short(self.epsilon)));
         }
         Ok(input.to_vec())
     }

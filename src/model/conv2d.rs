@@ -6,6 +6,7 @@ use super::layer::{LayerSpec, ParameterSpec, image, yes};
 use super::{Activation, Initializer, Regularizer};
 use crate::plan::{Builder, ConvShape, Value};
 use crate::shape::{Padding, Pair, Window};
+use crate::words::counted;
 
 /// 2-D convolution (cross-correlation, as in every framework):
 ///
@@ -172,7 +173,10 @@ impl Conv2D {
         }
         if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
             return Err(format!(
-                "{channels} input channels and {filters} filters cannot be divided into {groups} groups: expected a divisor of both"
+                "{} and {} cannot be divided into {}: expected a divisor of both",
+                counted(channels, "input channel"),
+                counted(filters, "filter"),
+                counted(groups, "group")
             ));
         }
         let window = window(

@@ -4,13 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use super::layer::{LayerSpec, ParameterSpec, image};
 use crate::plan::{Builder, Value};
+use crate::words::short;
 
 /// A dropout rate in range.
 fn checked(rate: f64) -> Result<(), String> {
     match (0.0..1.0).contains(&rate) {
         true => Ok(()),
         false => Err(format!(
-            "rate {rate} must be at least 0 and less than 1: it is the share of cells to drop"
+            "rate {} must be at least 0 and less than 1: it is the share of cells to drop",
+            short(rate)
         )),
     }
 }

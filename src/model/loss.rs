@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::words::short;
 
 /// A loss function, by Keras's name. The reported loss is the mean over the samples.
 ///
@@ -28,7 +29,8 @@ use crate::error::{Error, Result};
 #[serde(try_from = "Settings", into = "Settings")]
 pub enum Loss {
     /// Each sample has exactly one class. Keras's `sparse_categorical_crossentropy` is the same
-    /// without smoothing; its name says that labels are class indices, as they always are here.
+    /// without smoothing; its name says that labels are class indices, as they always are here. With
+    /// smoothing this is Keras's `categorical_crossentropy` on one-hot labels; its sparse one has none.
     CategoricalCrossentropy {
         /// The share of the target spread evenly over all classes, in `[0, 1)`. Default 0.
         label_smoothing: f64,
@@ -185,7 +187,10 @@ impl Loss {
 fn check_smoothing(share: f64) -> Result<(), String> {
     match (0.0..1.0).contains(&share) {
         true => Ok(()),
-        false => Err(format!("label smoothing {share} must lie in [0, 1)")),
+        false => Err(format!(
+            "label smoothing {} must lie in [0, 1)",
+            short(share)
+        )),
     }
 }
 

@@ -150,7 +150,8 @@ pooling_layer!(
     /// `y[n, oy, ox, c] = 1/m Σ_{ky, kx} x[n, oy*sh + ky - pad, ox*sw + kx - pad, c]`.
     ///
     /// Input `[h, w, c]`, output `[oh, ow, c]`; each of these cells receives an equal share of the
-    /// gradient. Defaults: strides equal to the pool size, padding `valid`.
+    /// gradient. Defaults: strides equal to the pool size, padding `valid`; in a model file also a pool
+    /// size of 2, where Keras requires one.
     /// Errors: an input that is not an image or is smaller than a `valid` window.
     ///
     /// ```

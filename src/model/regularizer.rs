@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::short;
+
 /// A penalty on a parameter. It adds `l1 * Σ |w| + l2 * Σ w²` to the loss, and thus
 /// `l1 * sign(w) + 2 * l2 * w` to the gradient. As in Keras, the loss that training and evaluation
 /// report includes the penalties.
@@ -62,7 +64,8 @@ impl Regularizer {
             true => Ok(()),
             false => Err(format!(
                 "regularizer with l1 = {} and l2 = {}: expected numbers of at least 0",
-                self.l1, self.l2
+                short(self.l1),
+                short(self.l2)
             )),
         }
     }

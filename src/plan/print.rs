@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{BufferId, Op, Plan};
 use crate::shape::dims;
+use crate::words::counted;
 
 impl Display for Plan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -50,8 +51,8 @@ impl Plan {
 
     fn results(&self, op: &Op) -> String {
         match op {
-            Op::ClipGradients { gradients, .. } => format!("{} gradients", gradients.len()),
-            Op::Update { params, .. } => format!("{} parameters", params.len()),
+            Op::ClipGradients { gradients, .. } => counted(gradients.len(), "gradient"),
+            Op::Update { params, .. } => counted(params.len(), "parameter"),
             _ => self.names(&op.writes()),
         }
     }
@@ -60,7 +61,7 @@ impl Plan {
         match op {
             Op::Gather { .. } => "data set".into(),
             Op::ClipGradients { gradients, .. } | Op::Update { gradients, .. } => {
-                format!("{} gradients", gradients.len())
+                counted(gradients.len(), "gradient")
             }
             _ => self.names(&op.reads()),
         }

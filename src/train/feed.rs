@@ -7,6 +7,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor};
 use crate::rng::{Key, Stream};
+use crate::words::{counted, short};
 
 /// A training set and an optional validation set.
 ///
@@ -114,8 +115,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let kept = (images as f64 * (1.0 - split)).floor() as usize;
         if split > 0.0 && (kept == 0 || kept == images) {
             return Err(Error::Argument(format!(
-                "validation split {split} of {images} images leaves {kept} to train on and {} to validate on; \
-                 give more images or another share",
+                "validation split {} of {} leaves {kept} to train on and {} to validate on; give more \
+                 images or another share",
+                short(split),
+                counted(images, "image"),
                 images - kept
             )));
         }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
+use crate::words::{counted, short};
 
 /// Training options, with Keras's names and, where Keras has one, its default.
 ///
@@ -185,19 +186,20 @@ impl Options {
         if !(0.0..1.0).contains(&self.validation_split) {
             return Err(Error::Argument(format!(
                 "validation split {} must lie in [0, 1)",
-                self.validation_split
+                short(self.validation_split)
             )));
         }
         if let Some(initial) = self.initial_epoch.filter(|i| *i >= self.epochs) {
             return Err(Error::Argument(format!(
-                "initial epoch {initial} leaves no epoch to train: expected less than the {} epochs",
-                self.epochs
+                "initial epoch {initial} leaves no epoch to train: expected less than the {}",
+                counted(self.epochs, "epoch")
             )));
         }
         let wrong = |(_, weight): &(&usize, &f32)| !(0.0..=f32::MAX).contains(*weight);
         if let Some((class, weight)) = self.class_weight.iter().find(wrong) {
             return Err(Error::Argument(format!(
-                "class weights must be numbers from 0 on, received {weight} for class {class}"
+                "class weights must be numbers from 0 on, received {} for class {class}",
+                short(*weight)
             )));
         }
         self.optimizer.check()

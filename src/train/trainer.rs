@@ -11,6 +11,7 @@ use crate::model::Sequential;
 use crate::plan::{Plan, Purpose};
 use crate::shape::dims;
 use crate::state::{Layout, State};
+use crate::words::counted;
 
 /// Trains, evaluates and applies one model on one executor; see the [module](super) for an example.
 pub struct Trainer<E: Executor + ?Sized = dyn Executor> {
@@ -229,9 +230,11 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let (known, given) = (self.classes(), class_names.len());
         if given != 0 && given != known {
             return Err(self.error(format!(
-                "expected {known} classes, as the last layer has, received {what} with {given} ({}); \
-                 give the last layer {given} units",
-                abridged(class_names)
+                "expected {}, as the last layer has, received {what} with {given} ({}); give the last \
+                 layer {}",
+                counted(known, "class"),
+                abridged(class_names),
+                counted(given, "unit")
             )));
         }
         Ok(())

@@ -38,6 +38,7 @@ use super::host::{HostExecutor, Kernels, Memory};
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
 use crate::plan::{BufferId, Op, Penalty};
+use crate::words::counted;
 
 /// An executor on the CPU.
 pub type CpuExecutor = HostExecutor<Cpu>;
@@ -173,9 +174,9 @@ impl Kernels for Cpu {
         Description {
             backend: "cpu".into(),
             adapter: format!(
-                "{}, {} threads, vectors of {}",
+                "{}, {}, vectors of {}",
                 std::env::consts::ARCH,
-                self.threads(),
+                counted(self.threads(), "thread"),
                 tile::lanes(self.arch)
             ),
             driver: String::new(),

@@ -8,8 +8,10 @@ use crate::disk::File;
 use crate::error::{Error, Result};
 use crate::state::State;
 use crate::train::{EpochLogs, Training};
+use crate::words::short;
 
-/// Writes one line per epoch and flushes it, below a line with the names of [`EpochLogs`]'s fields.
+/// Writes the names of [`EpochLogs`]'s fields when training begins, and below them a line per epoch,
+/// and flushes each: a run that ends in its first epoch leaves the names.
 /// `val_loss` and `val_accuracy` are there if there are images to validate on, and empty in epochs
 /// in which they were not measured. Keras's columns are `epoch`, counted from 0, and the metrics; here
 /// epochs count from 1, as Keras prints them.
@@ -87,16 +89,16 @@ fn cells(
     logs: &EpochLogs,
     validation: bool,
 ) -> impl Iterator<Item = (&'static str, String)> + use<> {
-    let optional = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
+    let optional = |value: Option<f64>| value.map(short).unwrap_or_default();
     let cells = [
         ("epoch", logs.epoch.to_string()),
-        ("loss", logs.loss.to_string()),
-        ("accuracy", logs.accuracy.to_string()),
+        ("loss", short(logs.loss)),
+        ("accuracy", short(logs.accuracy)),
         ("val_loss", optional(logs.val_loss)),
         ("val_accuracy", optional(logs.val_accuracy)),
-        ("learning_rate", logs.learning_rate.to_string()),
-        ("seconds", logs.seconds.to_string()),
-        ("images_per_second", logs.images_per_second.to_string()),
+        ("learning_rate", short(logs.learning_rate)),
+        ("seconds", short(logs.seconds)),
+        ("images_per_second", short(logs.images_per_second)),
     ];
     (cells.into_iter()).filter(move |(name, _)| validation || !name.starts_with("val_"))
 }
@@ -112,16 +114,14 @@ impl Callback for CsvLogger {
     }
 
     fn on_train_begin(&mut self, training: &Training) -> Result<()> {
-        if !self.named {
+        if !std::mem::replace(&mut self.named, true) {
             self.validation = training.validation;
+            self.write(names(self.validation).into_iter().map(String::from))?;
         }
         Ok(())
     }
 
     fn on_epoch_end(&mut self, logs: &EpochLogs, _state: &State) -> Verdict {
-        if !std::mem::replace(&mut self.named, true) {
-            self.write(names(self.validation).into_iter().map(String::from))?;
-        }
         self.write(cells(logs, self.validation).map(|(_, value)| value))?;
         CONTINUE
     }

@@ -9,6 +9,7 @@ use super::{CONTINUE, Callback, Verdict};
 use crate::error::Result;
 use crate::state::State;
 use crate::train::{EpochLogs, History, Progress, Verbose};
+use crate::words::short;
 
 /// The characters of a full bar.
 const BAR: usize = 20;
@@ -66,8 +67,15 @@ impl ProgbarLogger {
 impl Rate {
     fn told(&mut self, rate: f32) -> Option<String> {
         self.changed |= *self.first.get_or_insert(rate) != rate;
-        self.changed.then(|| format!("learning_rate: {rate:.1e}"))
+        self.changed
+            .then(|| format!("learning_rate: {}", two_digits(rate)))
     }
+}
+
+/// A rate to two digits, as short as it can be: `0.001`, `3.3e-5`.
+fn two_digits(rate: f32) -> String {
+    let rounded = format!("{rate:.1e}").parse();
+    short(rounded.unwrap_or(rate))
 }
 
 /// Nothing can be done if nobody listens.
@@ -331,7 +339,7 @@ mod tests {
     fn the_learning_rate_is_told_once_it_has_changed() {
         let mut rate = Rate::default();
         let told = [0.001, 0.001, 1e-4, 0.001].map(|r| rate.told(r));
-        let changed = ["learning_rate: 1.0e-4", "learning_rate: 1.0e-3"];
+        let changed = ["learning_rate: 0.0001", "learning_rate: 0.001"];
         let changed = changed.map(|text| Some(text.to_owned()));
         assert_eq!(told[..2], [None, None]);
         assert_eq!(told[2..], changed);

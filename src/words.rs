@@ -1,0 +1,77 @@
+//! Numbers as a sentence has them.
+
+use std::fmt::{Debug, LowerExp};
+
+/// A number as one would type it: `0.001`, `2`, `1e-8`, `1e30`.
+///
+/// ```
+/// use cnn_gpu::words::short;
+/// assert_eq!([0.001, 2.0, 1e-8, 1e30].map(short), ["0.001", "2", "1e-8", "1e30"]);
+/// assert_eq!(short(0.1_f32), "0.1");
+/// ```
+pub fn short(number: impl Debug + LowerExp) -> String {
+    let text = format!("{number:?}");
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+}
+
+/// A number of things by the name of one: `1 epoch`, `2 epochs`, `60,000 images`.
+///
+/// ```
+/// use cnn_gpu::words::counted;
+/// assert_eq!(counted(1_usize, "epoch"), "1 epoch");
+/// assert_eq!(counted(0_u64, "image"), "0 images");
+/// assert_eq!(counted(60_000_usize, "class"), "60,000 classes");
+/// ```
+pub fn counted(n: impl TryInto<u64>, one: &str) -> String {
+    let n = n.try_into().unwrap_or(u64::MAX);
+    let number = indicatif::HumanCount(n);
+    match n {
+        1 => format!("{number} {one}"),
+        _ => format!("{number} {}", plural(one)),
+    }
+}
+
+/// `epoch` -> `epochs`, `class` -> `classes`; an adjective before it stays: `whole epoch`.
+fn plural(one: &str) -> String {
+    let hisses = ["s", "x", "ch", "sh"];
+    // `epoch` ends in a k.
+    match hisses.iter().any(|end| one.ends_with(end)) && !one.ends_with("epoch") {
+        true => format!("{one}es"),
+        false => format!("{one}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_anything_is_not_plural() {
+        let names = ["epoch", "step", "class", "batch", "whole epoch"];
+        let one = names.map(|name| counted(1_usize, name));
+        assert_eq!(
+            one,
+            ["1 epoch", "1 step", "1 class", "1 batch", "1 whole epoch"]
+        );
+        let two = names.map(|name| counted(2_usize, name));
+        assert_eq!(
+            two,
+            [
+                "2 epochs",
+                "2 steps",
+                "2 classes",
+                "2 batches",
+                "2 whole epochs"
+            ]
+        );
+    }
+
+    #[test]
+    fn numbers_keep_all_their_digits_and_no_row_of_zeros() {
+        assert_eq!(short(1.175_494_4e-38_f32), "1.1754944e-38");
+        assert_eq!(short(123_456.5), "123456.5");
+        assert_eq!(short(f32::NAN), "NaN");
+        let number: f64 = short(0.1 + 0.2).parse().unwrap();
+        assert_eq!(number, 0.1 + 0.2);
+    }
+}
