@@ -18,7 +18,7 @@ use cnn_gpu::train::callbacks::{
     ReduceLROnPlateau, STOP, Schedule, TensorBoard, TerminateOnNaN, Verdict,
 };
 use cnn_gpu::train::{
-    Callback, Ending, EpochLogs, Interrupt, Metric, Mode, Options, Trainer, Training,
+    Callback, Ending, EpochLogs, Interrupt, Metric, Mode, Options, Position, Trainer, Training,
 };
 use cnn_gpu::{Error, Result};
 use common::{images, model};
@@ -54,6 +54,17 @@ fn training() -> Training {
         epochs: 100,
         steps: 1,
         validation: true,
+    }
+}
+
+/// The first step of an epoch.
+fn position(epoch: usize) -> Position {
+    Position {
+        epoch,
+        epochs: 100,
+        step: 0,
+        steps: 1,
+        follows: true,
     }
 }
 
@@ -119,6 +130,95 @@ fn a_metric_that_is_not_a_number_is_never_the_best() {
         (stopping.best(), stopping.best_epoch()),
         (Some(2.0), Some(2))
     );
+}
+
+/// What Keras 3.15.1 does: its first value is an improvement, whatever it is.
+#[test]
+fn an_infinite_first_value_is_beaten_by_a_finite_one() {
+    let inf = f64::INFINITY;
+    let cases: [(&[f64], [Option<usize>; 3], &[usize], [f32; 2]); 4] = [
+        (&[inf, 1.0, 0.9], [None; 3], &[1, 2, 3], [0.01, 0.01]),
+        (
+            &[inf, inf, 0.9],
+            [Some(2), Some(2), None],
+            &[1, 3],
+            [1e-3, 0.01],
+        ),
+        (
+            &[inf, inf, inf, 0.9],
+            [Some(2), Some(2), Some(3)],
+            &[1, 4],
+            [1e-4, 1e-3],
+        ),
+        (
+            &[inf, 1.0, 2.0],
+            [Some(3), Some(3), None],
+            &[1, 2],
+            [1e-3, 0.01],
+        ),
+    ];
+    for (losses, stops, saved, rates) in cases {
+        for (patience, stop) in stops.into_iter().enumerate() {
+            let mut stopping = EarlyStopping::new(Metric::ValLoss).patience(patience);
+            assert_eq!(run(&mut stopping, losses), stop, "{losses:?}, {patience}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("best.safetensors");
+        let mut best = ModelCheckpoint::new(&path, model()).save_best_only(true);
+        let mut found = Vec::new();
+        best.on_train_begin(&training()).unwrap();
+        for (epoch, loss) in (1..).zip(losses) {
+            go_on(&mut best, epoch, &[*loss]);
+            found.extend(best.saved_epoch().filter(|saved| *saved == epoch));
+        }
+        assert_eq!(found, saved, "{losses:?}");
+        for (patience, rate) in (1..).zip(rates) {
+            let mut reduce = ReduceLROnPlateau::new(Metric::ValLoss).patience(patience);
+            let mut reached = 0.01;
+            reduce.on_train_begin(&training()).unwrap();
+            for (epoch, loss) in (1..).zip(losses) {
+                reached = reduce.learning_rate(&position(epoch), reached).unwrap();
+                let logs = EpochLogs {
+                    learning_rate: reached,
+                    ..logs(epoch, *loss)
+                };
+                assert!(
+                    reduce
+                        .on_epoch_end(&logs, &state(epoch))
+                        .unwrap()
+                        .is_continue()
+                );
+            }
+            reached = reduce.learning_rate(&position(9), reached).unwrap();
+            assert!((reached / rate - 1.0).abs() < 1e-5, "{losses:?}: {reached}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_never_beat_its_baseline_says_so() {
+    let reason = |baseline, losses: &[f64]| {
+        let stopping = EarlyStopping::new(Metric::ValLoss).patience(2);
+        let mut stopping = stopping.baseline(baseline);
+        assert!(run(&mut stopping, losses).is_some());
+        stopping.reason().unwrap()
+    };
+    // It improved each time.
+    assert_eq!(
+        reason(0.0001, &[0.5, 0.4]),
+        "early stopping after epoch 2, as val_loss was not better than the baseline, 0.0001; its best, \
+         0.4000, was in epoch 2"
+    );
+    assert_eq!(
+        reason(0.45, &[0.5, 0.4, 0.41, 0.42]),
+        "early stopping after epoch 4, as val_loss stopped improving; its best, 0.4000, was in epoch 2"
+    );
+}
+
+#[test]
+fn a_first_epoch_that_is_not_a_number_is_followed_by_another() {
+    let mut stopping = EarlyStopping::new(Metric::ValLoss).patience(1);
+    assert_eq!(run(&mut stopping, &[f64::NAN, 1.0, 2.0]), Some(3));
 }
 
 #[test]
@@ -390,7 +490,7 @@ fn goes_on_after_a_restart<C: Callback>(make: impl Fn() -> C, losses: &[f64]) {
 
 #[test]
 fn a_restored_callback_goes_on_identically() {
-    let losses = [
+    let numbers = [
         3.0,
         0.1 + 0.2,
         1.0 / 3.0,
@@ -401,13 +501,20 @@ fn a_restored_callback_goes_on_identically() {
         0.3,
         0.3,
     ];
+    let infinite = [f64::INFINITY, f64::INFINITY, f64::INFINITY, 0.3, 0.3];
+    for losses in [&numbers[..], &infinite] {
+        restored_callbacks_go_on_identically(losses);
+    }
+}
+
+fn restored_callbacks_go_on_identically(losses: &[f64]) {
     goes_on_after_a_restart(
         || {
             EarlyStopping::new(Metric::ValLoss)
                 .patience(3)
                 .restore_best_weights(true)
         },
-        &losses,
+        losses,
     );
     goes_on_after_a_restart(
         || {
@@ -415,13 +522,13 @@ fn a_restored_callback_goes_on_identically() {
                 .patience(1)
                 .cooldown(1)
         },
-        &losses,
+        losses,
     );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("best.safetensors");
     goes_on_after_a_restart(
         || ModelCheckpoint::new(&path, model()).save_best_only(true),
-        &losses,
+        losses,
     );
 }
 

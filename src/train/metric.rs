@@ -62,16 +62,23 @@ impl Metric {
 
 impl Mode {
     /// Whether `value` is better than `than` by more than `min_delta`. A number is better than
-    /// nothing; NaN and infinity never are.
+    /// nothing, and so is the worst infinity, as in Keras: a loss that begins there is beaten by the
+    /// first that is finite. NaN and the other infinity are never better, not even than nothing.
     pub fn improves(self, metric: Metric, value: f64, than: Option<f64>, min_delta: f64) -> bool {
         let smaller = match (self, metric) {
             (Self::Min, _) | (Self::Auto, Metric::Loss | Metric::ValLoss) => true,
             (Self::Max, _) | (Self::Auto, Metric::Accuracy | Metric::ValAccuracy) => false,
         };
-        value.is_finite()
-            && than.is_none_or(|than| match smaller {
-                true => value + min_delta.abs() < than,
-                false => value - min_delta.abs() > than,
-            })
+        let worst = if smaller {
+            f64::INFINITY
+        } else {
+            f64::NEG_INFINITY
+        };
+        match than {
+            None => value.is_finite() || value == worst,
+            Some(_) if !value.is_finite() => false,
+            Some(than) if smaller => value + min_delta.abs() < than,
+            Some(than) => value - min_delta.abs() > than,
+        }
     }
 }

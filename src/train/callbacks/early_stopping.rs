@@ -2,18 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::{Kept, Memory};
+use super::memory::{Kept, Memory, infinite};
 use super::{CONTINUE, Callback, STOP, Verdict, check_monitor};
 use crate::error::Result;
 use crate::state::State;
 use crate::train::{EpochLogs, Metric, Mode, Training};
+use crate::words::short;
 
 /// Stops training when a metric has stopped improving.
 ///
 /// An epoch improves if its metric is better than the best so far by more than `min_delta`. After
 /// `patience` epochs in a row that did not improve, training stops. With a `baseline`, epochs that
 /// improve count only once the metric is better than that. Epochs in which the metric was not
-/// measured are passed over.
+/// measured are passed over. As in Keras, the first value improves even if it is infinite, and the
+/// first epoch of all never ends a run.
 ///
 /// With `restore_best_weights`, the run ends with the weights of its best epoch, whatever ended
 /// it: patience, the last epoch, another callback, an interrupt or an error.
@@ -64,6 +66,7 @@ pub struct EarlyStopping {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
+    #[serde(default, with = "infinite")]
     best: Option<f64>,
     best_epoch: Option<usize>,
     /// Epochs in a row that did not improve.
@@ -183,7 +186,7 @@ impl Callback for EarlyStopping {
         // Keras never stops after an epoch that improved, not even below the baseline, although its
         // documentation says that it does.
         let wait = self.seen.now.wait;
-        if wait > 0 && wait >= self.patience {
+        if wait > 0 && wait >= self.patience && logs.epoch > 1 {
             self.seen.now.stopped_epoch = Some(logs.epoch);
             return STOP;
         }
@@ -200,8 +203,19 @@ impl Callback for EarlyStopping {
             _ => String::new(),
         };
         let name = self.monitor.name();
+        let below = |baseline: &f64| {
+            !self
+                .seen
+                .now
+                .best
+                .is_some_and(|best| self.improves(best, Some(*baseline)))
+        };
+        let why = match self.baseline.filter(below) {
+            Some(baseline) => format!("was not better than the baseline, {}", short(baseline)),
+            None => "stopped improving".into(),
+        };
         Some(format!(
-            "early stopping after epoch {epoch}, as {name} stopped improving{best}"
+            "early stopping after epoch {epoch}, as {name} {why}{best}"
         ))
     }
 

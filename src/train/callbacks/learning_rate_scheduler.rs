@@ -3,6 +3,7 @@
 use super::{Callback, Schedule};
 use crate::error::{Error, Result};
 use crate::train::{Position, Training};
+use crate::words::short;
 
 /// The rate of the step at a position, from the optimizer's.
 type Rule = dyn Fn(&Position, f32) -> f32;
@@ -49,8 +50,12 @@ impl Callback for LearningRateScheduler {
         "LearningRateScheduler"
     }
 
-    fn on_train_begin(&mut self, _training: &Training) -> Result<()> {
-        self.check.map_or(Ok(()), |schedule| schedule.check())
+    fn on_train_begin(&mut self, training: &Training) -> Result<()> {
+        let Some(schedule) = self.check else {
+            return Ok(());
+        };
+        schedule.check()?;
+        schedule.check_length(training.epochs, training.steps)
     }
 
     fn learning_rate(&mut self, position: &Position, rate: f32) -> Result<f32> {
@@ -58,7 +63,8 @@ impl Callback for LearningRateScheduler {
         match (0.0..=f32::MAX).contains(&rate) {
             true => Ok(rate),
             false => Err(Error::Argument(format!(
-                "the learning-rate schedule gives {rate} at epoch {}, step {}: expected a number from 0 on",
+                "the learning-rate schedule gives {} at epoch {}, step {}: expected a number from 0 on",
+                short(rate),
                 position.epoch,
                 position.step + 1
             ))),

@@ -66,6 +66,40 @@ pub fn restore(callbacks: &mut [&mut dyn Callback], memories: &[(String, Memory)
     Ok(())
 }
 
+/// A number that may be infinite, for which JSON has no number.
+pub(super) mod infinite {
+    use serde::de::{Deserializer, Error};
+    use serde::{Deserialize, Serialize, Serializer};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(f64),
+        Word(String),
+    }
+
+    pub(in super::super) fn serialize<S: Serializer>(
+        number: &Option<f64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let written = |number: f64| match number.is_finite() {
+            true => Written::Number(number),
+            false => Written::Word(number.to_string()),
+        };
+        number.map(written).serialize(serializer)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<f64>, D::Error> {
+        match Option::<Written>::deserialize(deserializer)? {
+            None => Ok(None),
+            Some(Written::Number(number)) => Ok(Some(number)),
+            Some(Written::Word(word)) => word.parse().map(Some).map_err(D::Error::custom),
+        }
+    }
+}
+
 /// Values that begin anew with every run, unless they were restored for it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Kept<T> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::Memory;
+use super::memory::{Memory, infinite};
 use super::{CONTINUE, Callback, Verdict, check_monitor};
 use crate::error::Result;
 use crate::model::Sequential;
@@ -51,6 +51,7 @@ pub struct ModelCheckpoint {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
+    #[serde(default, with = "infinite")]
     best: Option<f64>,
     saved_epoch: Option<usize>,
 }

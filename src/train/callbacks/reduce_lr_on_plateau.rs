@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::{Kept, Memory};
+use super::memory::{Kept, Memory, infinite};
 use super::{CONTINUE, Callback, Verdict, check_monitor};
 use crate::error::{Error, Result};
 use crate::state::State;
 use crate::train::{EpochLogs, Metric, Mode, Position, Training};
+use crate::words::short;
 
 /// Multiplies the learning rate by `factor` when a metric has not improved for `patience` epochs,
 /// down to `min_lr`; then waits `cooldown` epochs before it counts again.
@@ -41,6 +42,7 @@ pub struct ReduceLROnPlateau {
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Seen {
+    #[serde(default, with = "infinite")]
     best: Option<f64>,
     wait: usize,
     /// Epochs of cooldown left.
@@ -120,7 +122,7 @@ impl Callback for ReduceLROnPlateau {
         if !(0.0..1.0).contains(&self.factor) {
             return Err(Error::Argument(format!(
                 "ReduceLROnPlateau: factor {} must lie in [0, 1)",
-                self.factor
+                short(self.factor)
             )));
         }
         let rate = self.seen.now.rate;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::train::Position;
+use crate::words::{counted, short};
 
 /// How the learning rate changes over a run, as multiples of the optimizer's rate. `s` is the
 /// number of steps before this one and `S` that of the whole run, both from the first epoch on.
@@ -45,13 +46,15 @@ pub enum Schedule {
     /// Keras's `CosineDecay`, by step. `s / W` during the `W` steps of the warm-up, then
     /// `(1 - alpha) (1 + cos(π (s - W) / (S - W))) / 2 + alpha`.
     Cosine {
-        /// Epochs of the warm-up, which need not be whole. Default 0.
+        /// Epochs of the warm-up, which need not be whole, and must end before the run does.
+        /// Default 0.
         warmup_epochs: f64,
         /// Where it ends. Default 0.
         alpha: f64,
     },
-    /// Smith's one-cycle policy as PyTorch has it, by step: with half cosines from 1/25 up to 1
-    /// during the share `pct_start` of the run, and from there down to 1/250,000.
+    /// Smith's one-cycle policy as PyTorch's `OneCycleLR` has it, by step: with half cosines from
+    /// 1/25 up to 1 until `s = pct_start * S - 1`, and from there down to 1/250,000 in the last
+    /// step. Where `pct_start * S` is below 1 the first step is on the way down already.
     OneCycle {
         /// Default 0.3.
         pct_start: f64,
@@ -70,7 +73,7 @@ impl Schedule {
                 warmup_epochs,
                 alpha,
             } => {
-                let warmup = (warmup_epochs * at.steps as f64).round();
+                let warmup = warmup_steps(warmup_epochs, at.steps);
                 if step < warmup {
                     return step / warmup;
                 }
@@ -79,12 +82,35 @@ impl Schedule {
             }
             Self::OneCycle { pct_start } => {
                 let (first, last) = (1.0 / 25.0, 1.0 / 25.0 / 1e4);
-                let top = (pct_start * all - 1.0).max(0.0);
+                // PyTorch's end of the rise lies between two steps, or before the first one.
+                let (top, end) = (pct_start * all - 1.0, all - 1.0);
                 match step <= top && top > 0.0 {
                     true => between(first, 1.0, step / top),
-                    false => between(1.0, last, (step - top) / (all - 1.0 - top).max(1.0)),
+                    // Where the top is the first step, PyTorch divides by zero.
+                    false => between(1.0, last, (step - top) / (end - top)),
                 }
             }
+        }
+    }
+
+    /// Checks that a run of `epochs` epochs of `steps` steps comes to the end of the warm-up. With
+    /// steps enough it does whenever the warm-up has fewer epochs than the run.
+    ///
+    /// # Errors
+    /// The warm-up is as long as the run or longer.
+    pub fn check_length(&self, epochs: usize, steps: usize) -> Result<()> {
+        let all = epochs.saturating_mul(steps) as f64;
+        match *self {
+            Self::Cosine { warmup_epochs, .. } if warmup_steps(warmup_epochs, steps) >= all => {
+                Err(Error::Argument(format!(
+                    "learning-rate schedule `{self}`: its warm-up takes {} of the run's {} and never ends; \
+                     expected less, as in cosine:{}",
+                    short(warmup_epochs),
+                    counted(epochs, "epoch"),
+                    short(epochs as f64 / 10.0)
+                )))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -97,20 +123,21 @@ impl Schedule {
         let wrong = match *self {
             Self::Step { epochs: 0, .. } => Some("epochs must be at least 1".to_owned()),
             Self::Step { factor, .. } if !positive(factor) => {
-                Some(format!("factor {factor} must be above 0"))
+                Some(format!("factor {} must be above 0", short(factor)))
             }
             Self::Exponential { decay_rate } if !positive(decay_rate) => {
-                Some(format!("rate {decay_rate} must be above 0"))
+                Some(format!("rate {} must be above 0", short(decay_rate)))
             }
-            Self::Cosine { warmup_epochs, .. } if !(0.0..=1e6).contains(&warmup_epochs) => {
-                Some(format!("warm-up {warmup_epochs} must be epochs from 0 on"))
-            }
+            Self::Cosine { warmup_epochs, .. } if !(0.0..=1e6).contains(&warmup_epochs) => Some(
+                format!("warm-up {} must be epochs from 0 on", short(warmup_epochs)),
+            ),
             Self::Cosine { alpha, .. } if !(0.0..=1.0).contains(&alpha) => {
-                Some(format!("alpha {alpha} must lie in [0, 1]"))
+                Some(format!("alpha {} must lie in [0, 1]", short(alpha)))
             }
-            Self::OneCycle { pct_start } if !(0.0..1.0).contains(&pct_start) => {
-                Some(format!("warm-up share {pct_start} must lie in [0, 1)"))
-            }
+            Self::OneCycle { pct_start } if !(0.0..1.0).contains(&pct_start) => Some(format!(
+                "warm-up share {} must lie in [0, 1)",
+                short(pct_start)
+            )),
             _ => None,
         };
         match wrong {
@@ -122,6 +149,10 @@ impl Schedule {
     }
 }
 
+fn warmup_steps(epochs: f64, steps: usize) -> f64 {
+    (epochs * steps as f64).round()
+}
+
 /// From `a` to `b` along half a cosine.
 fn between(a: f64, b: f64, done: f64) -> f64 {
     b + (a - b) * 0.5 * (1.0 + (PI * done).cos())
@@ -129,15 +160,15 @@ fn between(a: f64, b: f64, done: f64) -> f64 {
 
 impl Display for Schedule {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
+        match *self {
             Self::Constant => write!(f, "constant"),
-            Self::Step { epochs, factor } => write!(f, "step:{epochs}:{factor}"),
-            Self::Exponential { decay_rate } => write!(f, "exponential:{decay_rate}"),
+            Self::Step { epochs, factor } => write!(f, "step:{epochs}:{}", short(factor)),
+            Self::Exponential { decay_rate } => write!(f, "exponential:{}", short(decay_rate)),
             Self::Cosine {
                 warmup_epochs,
                 alpha,
-            } => write!(f, "cosine:{warmup_epochs}:{alpha}"),
-            Self::OneCycle { pct_start } => write!(f, "one-cycle:{pct_start}"),
+            } => write!(f, "cosine:{}:{}", short(warmup_epochs), short(alpha)),
+            Self::OneCycle { pct_start } => write!(f, "one-cycle:{}", short(pct_start)),
         }
     }
 }
@@ -243,6 +274,65 @@ mod tests {
         assert!((found[0] - 0.0004).abs() < 1e-9 && (found[3] - 0.01).abs() < 1e-9);
         assert!(found[1] < found[2] && found[4] > found[5]);
         assert!((found[6] - 4e-8).abs() < 1e-12, "{found:?}");
+    }
+
+    /// What PyTorch's `OneCycleLR` gives for a `max_lr` of 0.01 over `expected.len()` steps.
+    #[track_caller]
+    fn is_one_cycle_of_pytorch(pct_start: f64, expected: &[f64]) {
+        let at = |step| Position {
+            follows: true,
+            epoch: 1,
+            epochs: 1,
+            step,
+            steps: expected.len(),
+        };
+        let schedule = Schedule::OneCycle { pct_start };
+        for (step, rate) in expected.iter().enumerate() {
+            let found = 0.01 * schedule.factor(&at(step));
+            assert!((found / rate - 1.0).abs() < 1e-8, "{step}: {found}");
+        }
+    }
+
+    #[test]
+    fn one_cycle_is_pytorch_s_where_the_fall_is_shorter_than_a_step() {
+        #[rustfmt::skip]
+        is_one_cycle_of_pytorch(
+            0.9,
+            &[0.0004, 0.002207248951, 0.006268100483, 0.009524650566, 4e-8],
+        );
+        #[rustfmt::skip]
+        is_one_cycle_of_pytorch(
+            0.95,
+            &[0.0004, 0.00112309564, 0.003074521184, 0.005666331922, 0.008117641585,
+              0.009689895452, 4e-8],
+        );
+    }
+
+    #[test]
+    fn one_cycle_is_pytorch_s_where_the_rise_is_shorter_than_a_step() {
+        is_one_cycle_of_pytorch(0.3, &[0.009944154355, 0.004626371027, 4e-8]);
+        #[rustfmt::skip]
+        is_one_cycle_of_pytorch(0.0, &[0.008535539764, 0.00500002, 0.001464500236, 4e-8]);
+        is_one_cycle_of_pytorch(0.3, &[4e-8]);
+    }
+
+    #[test]
+    fn a_warm_up_must_end_before_the_run() {
+        let length = |text: &str, epochs, steps| {
+            let schedule: Schedule = text.parse().unwrap();
+            schedule.check_length(epochs, steps)
+        };
+        for (text, epochs, steps) in [
+            ("cosine:2", 2, 10),
+            ("cosine:7", 2, 10),
+            ("cosine:0.9", 1, 3),
+        ] {
+            let message = length(text, epochs, steps).unwrap_err().to_string();
+            assert!(message.contains("never ends"), "{message}");
+        }
+        for text in ["cosine:1.9", "cosine", "one-cycle:0.99", "step:5"] {
+            length(text, 2, 10).unwrap();
+        }
     }
 
     #[test]
