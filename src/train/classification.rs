@@ -26,8 +26,11 @@ pub struct Classification {
     /// The fraction of images whose label is among the `k` most probable classes. As in Keras, a
     /// label that ties with the last of them counts.
     pub top_k_accuracy: f64,
-    /// The means of the classes' precision, recall and F1.
+    /// The means of precision, recall and F1 over the classes that have images.
     pub macro_average: ClassScores,
+    /// The classes without images, by index. They have no recall and are left out of the means.
+    #[serde(default)]
+    pub left_out: Vec<usize>,
     /// The scores of each class, by index.
     pub classes: Vec<ClassScores>,
     /// The names of the classes, if they have any.
@@ -40,6 +43,9 @@ pub struct Classification {
 }
 
 /// How well one class is told from the others. A share of nothing is 0, as in Keras.
+///
+/// An image counts for one class: of equally probable ones, for the first. Keras's `F1Score` counts it
+/// for all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClassScores {
     /// The fraction of the images classified as this class that belong to it.
@@ -183,6 +189,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             k,
             top_k_accuracy: counts.in_top_k as f64 / mean.rows.max(1) as f64,
             macro_average: ClassScores::mean(&classes),
+            left_out: ClassScores::left_out(&classes),
             classes,
             class_names: data.class_names.clone(),
             confusion: counts.confusion.clone(),
@@ -211,15 +218,23 @@ impl<E: Executor + ?Sized> Trainer<E> {
 }
 
 impl ClassScores {
+    /// Of the classes that occur.
     fn mean(classes: &[Self]) -> Self {
-        let n = classes.len().max(1) as f64;
-        let mean = |of: fn(&Self) -> f64| classes.iter().map(of).sum::<f64>() / n;
+        let occur: Vec<&Self> = classes.iter().filter(|c| c.images > 0).collect();
+        let n = occur.len().max(1) as f64;
+        let mean = |of: fn(&Self) -> f64| occur.iter().map(|c| of(c)).sum::<f64>() / n;
         Self {
             precision: mean(|c| c.precision),
             recall: mean(|c| c.recall),
             f1: mean(|c| c.f1),
             images: classes.iter().map(|c| c.images).sum(),
         }
+    }
+
+    /// The numbers of the classes that do not occur.
+    fn left_out(classes: &[Self]) -> Vec<usize> {
+        let absent = |class: &usize| classes[*class].images == 0;
+        (0..classes.len()).filter(absent).collect()
     }
 }
 
@@ -231,6 +246,9 @@ impl Display for ClassScores {
             f1,
             images,
         } = self;
+        if *images == 0 {
+            return write!(f, "{0:>9} {0:>9} {0:>9} {images:>9}", "-");
+        }
         write!(f, "{precision:>9.4} {recall:>9.4} {f1:>9.4} {images:>9}")
     }
 }
@@ -268,6 +286,14 @@ impl Display for Classification {
             writeln!(f, "{} {scores}", padded(name, first))?;
         }
         writeln!(f, "{:<first$} {}\n", "mean", self.macro_average)?;
+        if !self.left_out.is_empty() {
+            let names: Vec<&str> = self.left_out.iter().map(|&c| names[c].as_str()).collect();
+            writeln!(
+                f,
+                "without images, and so left out of the means: {}\n",
+                names.join(", ")
+            )?;
+        }
         let digits = self.scores.images.to_string().len().max(4);
         write!(f, "{:<first$}", "taken as")?;
         for class in 0..self.confusion.len() {
@@ -351,6 +377,38 @@ mod tests {
         let first = counts.classes()[0];
         assert_eq!((first.precision, first.recall), (1.0 / 3.0, 0.5));
         assert!((first.f1 - 0.4).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_class_that_never_occurs_is_left_out_of_the_means_and_named() {
+        let mut counts = Counts::new(3, 1);
+        counts.add(0, 0, &[0.8, 0.1, 0.1]);
+        counts.add(1, 2, &[0.1, 0.2, 0.7]);
+        let classes = counts.classes();
+        let mean = ClassScores::mean(&classes);
+        assert_eq!((mean.precision, mean.recall, mean.f1), (1.0, 1.0, 1.0));
+        let found = Classification {
+            scores: Evaluation::new(&Mean::default(), Instant::now()),
+            k: 1,
+            top_k_accuracy: 1.0,
+            macro_average: mean,
+            left_out: ClassScores::left_out(&classes),
+            class_names: ["cat", "dog", "horse"].map(String::from).into(),
+            classes,
+            confusion: counts.confusion.clone(),
+            worst: Vec::new(),
+        };
+        let text = found.to_string();
+        assert!(text.contains("left out of the means: 1 dog\n"), "{text}");
+        let row = text.lines().find(|line| line.starts_with("1 dog"));
+        let cells: Vec<&str> = row.unwrap_or_default().split_whitespace().collect();
+        assert_eq!(cells, ["1", "dog", "-", "-", "-", "0"], "{text}");
+        let json = serde_json::to_value(&found).unwrap();
+        assert_eq!(json["left_out"], serde_json::json!([1]));
+        // One image that is taken for it in error changes the others' scores, not their number.
+        counts.add(2, 0, &[0.1, 0.8, 0.1]);
+        let classes = counts.classes();
+        assert_eq!(ClassScores::mean(&classes).recall, 0.75);
     }
 
     #[test]
