@@ -34,6 +34,7 @@ use serde::Serialize;
 use self::reader::Reader;
 use super::Factory;
 use crate::error::{Error, Result};
+use crate::exec::reference::ReferenceExecutor;
 use crate::exec::{DataId, Executor, Program, Step, Values};
 use crate::model::Sequential;
 use crate::optimizer::{Clip, Optimizer, Rates, Rule};
@@ -214,6 +215,22 @@ impl Fixture {
                 worst,
             })
             .collect())
+    }
+
+    /// Whether the f64 reference differs wherever `rows` of a device do: then the fixture or its model
+    /// is at fault, not the device.
+    ///
+    /// # Errors
+    /// The reference failed.
+    pub fn is_at_fault(&self, rows: &[FixtureRow], tolerance: f64) -> Result<bool> {
+        if rows.iter().all(|row| row.pass) {
+            return Ok(false);
+        }
+        let factory =
+            |layout| -> Box<dyn Executor> { Box::new(ReferenceExecutor::reference(layout)) };
+        let reference = self.check(&factory, tolerance)?;
+        let mut pairs = rows.iter().zip(&reference);
+        Ok(pairs.all(|(row, reference)| row.pass || !reference.pass))
     }
 
     /// Sets the errors of what inference gives.
@@ -432,7 +449,6 @@ mod tests {
     use safetensors::{Dtype, tensor::TensorView};
 
     use super::*;
-    use crate::exec::reference::ReferenceExecutor;
 
     const MODEL: &str = "input_shape = [1, 2, 1]\n[[layers]]\ntype = \"Flatten\"\n[[layers]]\ntype = \"Dense\"\nunits = 2\nactivation = \"softmax\"\n";
 

@@ -114,6 +114,9 @@ struct Report {
     /// The fixture's tensors.
     #[serde(skip_serializing_if = "Option::is_none")]
     fixture: Option<Vec<FixtureRow>>,
+    /// What to look at if it differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<&'static str>,
     passed: bool,
 }
 
@@ -124,6 +127,12 @@ struct Variant {
     operations: check::Report,
 }
 
+/// What is said where the reference differs from a fixture as the device does.
+const FIXTURE_AT_FAULT: &str = "the reference in f64 differs likewise, so the fixture or the model is at \
+    fault and not the device; arrays that are transposed or otherwise not contiguous in NumPy must be \
+    saved as np.ascontiguousarray(array), or some versions of safetensors write their values in another \
+    order";
+
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let subject = Subject::open(&args)?;
@@ -132,6 +141,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             let fixture = Fixture::of_model(Sequential::load(model)?, tensors)?;
             let rows = fixture.check(&|layout| subject.executor(layout), args.tolerance)?;
             Report {
+                hint: (fixture.is_at_fault(&rows, args.tolerance)?).then_some(FIXTURE_AT_FAULT),
                 fixture: Some(rows),
                 ..Report::about(&subject)
             }
@@ -260,6 +270,7 @@ impl Report {
             variants: Vec::new(),
             training: None,
             fixture: None,
+            hint: None,
             passed: false,
         }
     }
@@ -299,6 +310,9 @@ impl Report {
         }
         if let Some(rows) = &self.fixture {
             fixture_table(&mut out, rows);
+        }
+        if let Some(hint) = self.hint {
+            let _ = writeln!(out, "hint: {hint}");
         }
         let _ = writeln!(
             out,
