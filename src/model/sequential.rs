@@ -9,6 +9,7 @@ use super::{Layer, Loss, PRESETS, ParameterSpec, preset};
 use crate::data::bounded::read_text;
 use crate::error::{self, Error, Result};
 use crate::shape::dims;
+use crate::words::counted;
 
 /// A model: the shape of its input and its layers, one after the other.
 ///
@@ -99,9 +100,9 @@ impl Sequential {
     /// # Errors
     /// The line that cannot be understood, or the layer that does not fit.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let model: Self = toml::from_str(text).map_err(|e| Error::Model {
+        let model: Self = error::read_toml(text).map_err(|message| Error::Model {
             model: "(file)".into(),
-            message: one_line(&e, text),
+            message,
         })?;
         model.resolve()?;
         Ok(model)
@@ -150,9 +151,9 @@ impl Sequential {
     pub fn resolve(&self) -> Result<Vec<ResolvedLayer<'_>>> {
         if self.input_shape.contains(&0) || self.layers.is_empty() {
             return Err(self.error(format!(
-                "expected an input of at least 1x1x1 and one layer, received {} and {} layers",
+                "expected an input of at least 1x1x1 and one layer, received {} and {}",
                 dims(&self.input_shape),
-                self.layers.len()
+                counted(self.layers.len(), "layer")
             )));
         }
         if self.name.contains(char::is_control) {
@@ -293,18 +294,6 @@ fn snake_case(kind: &str) -> String {
         out.push(c.to_ascii_lowercase());
     }
     out
-}
-
-/// A TOML error as one line: its place and its message.
-fn one_line(error: &toml::de::Error, text: &str) -> String {
-    let message = error::one_line(error.message());
-    match error.span() {
-        Some(span) => {
-            let line = text[..span.start.min(text.len())].matches('\n').count() + 1;
-            format!("line {line}: {message}")
-        }
-        None => message,
-    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::tensors::{floats, le_bytes, parse};
 use crate::data::bounded::MOST_TEXT;
 use crate::disk;
-use crate::error::{Error, Result, one_line};
+use crate::error::{Error, Result, read_toml};
 use crate::model::Sequential;
 use crate::shape::dims;
 use crate::state::{Layout, State};
@@ -89,12 +89,8 @@ pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), String> {
     if header.len() as u64 > MOST_TEXT {
         return Err(format!("its metadata `{KEY}` is longer than 1 MiB"));
     }
-    let header: Header = toml::from_str(header).map_err(|e| {
-        format!(
-            "its metadata `{KEY}` cannot be understood: {}",
-            one_line(e.message())
-        )
-    })?;
+    let header: Header = read_toml(header)
+        .map_err(|message| format!("its metadata `{KEY}` cannot be understood: {message}"))?;
     let layout = Layout::new(&header.model).map_err(|e| e.to_string())?;
     check(&tensors, &layout)?;
     let params = fill(&tensors, &layout)?;
