@@ -288,11 +288,10 @@ impl Published {
     }
 }
 
-/// Looks for the data set in all sources. A folder given as argument must hold it, and the
-/// environment's must hold MNIST when it was `named`, so that no other will do.
+/// Looks for the data set in all sources. A folder that the user named must hold it, but for one
+/// that the environment names for all sets and that has no sub-folder of this one's name.
 pub(super) fn find(
     sources: &Sources,
-    named: bool,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Splits, DataError> {
     let mut tried = Vec::new();
@@ -302,8 +301,7 @@ pub(super) fn find(
             Err(source) => {
                 let source = Box::new(source);
                 let error = DataError::GivenFolder { given_by, source };
-                let mnist = sources.which == Published::Mnist;
-                if given_by == ARGUMENT || named && mnist {
+                if given_by == ARGUMENT || must_hold(folder, sources.which) {
                     return Err(error);
                 }
                 let reason = error.to_string();
@@ -315,6 +313,11 @@ pub(super) fn find(
         }
     }
     cached_or_downloaded(sources, tried, on_event)
+}
+
+/// Whether a folder that the environment names for all published sets has to hold this one.
+fn must_hold(folder: &Path, which: Published) -> bool {
+    which == Published::Mnist || !folder.is_dir() || folder.join(which.name()).is_dir()
 }
 
 /// The sub-folder of the data set's name if there is one: one folder can then hold several sets.

@@ -5,8 +5,9 @@
 //! it; the folder in `CNN_GPU_DATA_DIR` (or its sub-folder of the data set's name); the user's cache
 //! folder; the mirrors (`CNN_GPU_MIRRORS`, base addresses separated by spaces, overrides them; an empty
 //! value turns downloads off). With [`Choice::Auto`] it ends at the built-in digits, which it announces
-//! by [`Event::FellBack`]; with [`Choice::Mnist`] it ends with an error, and the environment's folder
-//! must hold it too. This module prints nothing: what happens is told to the caller as [`Event`]s.
+//! by [`Event::FellBack`]; with [`Choice::Mnist`] it ends with an error. The environment's folder must
+//! be there and hold MNIST too; of the other sets only those that have a sub-folder in it. This module
+//! prints nothing: what happens is told to the caller as [`Event`]s.
 //!
 //! What does not fit into memory, or has no end, is a [`Generator`] of batches.
 //!
@@ -51,8 +52,8 @@ pub use sources::Sources;
 ///
 /// # Errors
 /// [`DataError`] if what was asked for cannot be had, or if a folder named by the user cannot be
-/// used. With [`Choice::Auto`] these are events, but for the folder `data_dir`, and the built-in digits
-/// are the last resort.
+/// used. With [`Choice::Auto`] the built-in digits are the last resort, but not where such a folder is
+/// wrong.
 ///
 /// ```no_run
 /// use cnn_gpu::data::{Choice, load};
@@ -89,10 +90,8 @@ pub fn load_from(
         Choice::Idx(path) => idx_folder::splits(&path),
         Choice::Cifar10(path) => cifar10::splits(&path),
         Choice::Npz(path) => npz::splits(&path),
-        Choice::Mnist | Choice::FashionMnist | Choice::Kmnist => {
-            mnist::find(sources, true, on_event)
-        }
-        Choice::Auto => match mnist::find(sources, false, on_event) {
+        Choice::Mnist | Choice::FashionMnist | Choice::Kmnist => mnist::find(sources, on_event),
+        Choice::Auto => match mnist::find(sources, on_event) {
             Err(error) if !matches!(error, DataError::GivenFolder { .. }) => {
                 on_event(&Event::FellBack {
                     reason: error.in_short(),
