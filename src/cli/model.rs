@@ -1,11 +1,15 @@
 //! Choosing a network on the command line.
 
-use cnn_gpu::model::Sequential;
+use std::path::Path;
+
+use cnn_gpu::model::{PRESETS, Sequential};
+use cnn_gpu::run::{Config, RunFolder, weights};
 
 /// A network, by its place on the command line or, as `train` and `bench` take it, by `--model`.
 #[derive(clap::Args, Debug)]
 pub struct ModelArgs {
-    /// A preset (mnist-cnn, mnist-mlp) or the path of a TOML file
+    /// A preset (mnist-cnn, mnist-mlp), the path of a TOML file, the folder of a run, or a
+    /// model.safetensors file
     #[arg(
         value_name = "MODEL",
         default_value = "mnist-cnn",
@@ -19,11 +23,23 @@ pub struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// Reads it.
+    /// Reads it, and the settings of the run if it is one's.
     ///
     /// # Errors
-    /// As [`Sequential::load`].
-    pub fn load(&self) -> cnn_gpu::Result<Sequential> {
-        Sequential::load(self.named.as_ref().unwrap_or(&self.model))
+    /// As [`Sequential::load`], [`RunFolder::config`] and [`weights::load`].
+    pub fn load(&self) -> cnn_gpu::Result<(Sequential, Option<Config>)> {
+        let name = self.named.as_ref().unwrap_or(&self.model);
+        let path = Path::new(name);
+        if PRESETS.contains(&name.as_str()) {
+            return Ok((Sequential::load(name)?, None));
+        }
+        if path.is_dir() {
+            let config = RunFolder::open(path)?.config()?;
+            return Ok((config.model.clone(), Some(config)));
+        }
+        match path.extension().is_some_and(|end| end == "safetensors") {
+            true => Ok((weights::load(path)?.0, None)),
+            false => Ok((Sequential::load(name)?, None)),
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! `cnn-gpu plan`.
 
-use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
 
 use super::exit::Exit;
@@ -14,14 +13,9 @@ pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
 
-    /// Images in a step
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 64,
-        allow_negative_numbers = true
-    )]
-    batch_size: usize,
+    /// Images in a step [default: the run's, else 64]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    batch_size: Option<usize>,
 
     /// The forward pass only, instead of a training step
     #[arg(long)]
@@ -31,16 +25,22 @@ pub struct Args {
 const EXAMPLES: &str = "\
 Examples:
   cnn-gpu plan
-  cnn-gpu plan mnist-mlp --batch-size 128 --inference";
+  cnn-gpu plan mnist-mlp --batch-size 128 --inference
+  cnn-gpu plan runs/first            with the run's optimizer and batch size";
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let model = args.model.load()?;
+    let (model, run) = args.model.load()?;
+    let options = run.map(|config| config.training).unwrap_or_default();
     let purpose = match args.inference {
         true => Purpose::Inference,
-        false => Purpose::Training(Optimizer::default()),
+        false => Purpose::Training(options.optimizer),
     };
-    let plan = Plan::new(&model, purpose, args.batch_size)?;
+    let plan = Plan::new(
+        &model,
+        purpose,
+        args.batch_size.unwrap_or(options.batch_size),
+    )?;
     output::print(&plan.to_string())?;
     Ok(Exit::Success)
 }

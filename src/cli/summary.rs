@@ -20,11 +20,12 @@ const EXAMPLES: &str = "\
 Examples:
   cnn-gpu summary
   cnn-gpu summary mnist-mlp
+  cnn-gpu summary runs/first
   cnn-gpu summary --toml > mine.toml   then: cnn-gpu train --model mine.toml";
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let model = args.model.load()?;
+    let (model, _) = args.model.load()?;
     if args.toml {
         output::print(&model.to_toml())?;
     } else {
