@@ -303,7 +303,10 @@ fn a_broken_checkpoint_is_refused_in_one_line() {
     fails(
         &run(folder.path(), &["train", "--resume", "done"]),
         1,
-        &["not a whole safetensors file"],
+        &[
+            "not a whole safetensors file",
+            "`cnn-gpu train --weights done` trains them further",
+        ],
     );
     fails(
         &run(folder.path(), &["train", "--resume", "none"]),

@@ -4,9 +4,10 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use cnn_gpu::data::{self, Choice, Dataset, Event, Published, Sources, Splits};
+use cnn_gpu::words::counted;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::output::{count, say};
+use super::output::say;
 
 /// What was loaded.
 pub struct Loaded {
@@ -43,6 +44,12 @@ pub fn load(
         fell_back: false,
         bar: None,
     };
+    if let (Some(folder), None) = (folder, choice.published()) {
+        say(&format!(
+            "note: --data-dir {} is not looked into, as {choice} is not a published data set",
+            folder.display()
+        ));
+    }
     let sources = Sources {
         image_shape,
         ..Sources::of(choice.published().unwrap_or(Published::Mnist), folder)
@@ -56,12 +63,8 @@ pub fn load(
 
 /// What will be used, for people: `digits (built in), 60,000 images`.
 pub fn described(data: &Dataset) -> String {
-    format!(
-        "{} ({}), {} images",
-        data.name,
-        data.source,
-        count(data.len())
-    )
+    let images = counted(data.len(), "image");
+    format!("{} ({}), {images}", data.name, data.source)
 }
 
 struct Teller {

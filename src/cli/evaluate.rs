@@ -98,8 +98,9 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let choice = args.dataset.unwrap_or_else(|| subject.data());
     let shape = Some(subject.model.input_shape);
     let config = subject.config.clone();
+    let folder = args.data_dir.or_else(|| subject.folder(&choice));
     let mut trainer = subject.trainer(&device)?;
-    let test = data::load(&choice, args.data_dir.as_deref(), shape, false)?
+    let test = data::load(&choice, folder.as_deref(), shape, false)?
         .splits
         .test;
     say(&format!("data: {}", described(&test)));

@@ -9,12 +9,13 @@ use cnn_gpu::data::{Picture, prepare};
 use cnn_gpu::model::Loss;
 use cnn_gpu::shape::dims;
 use cnn_gpu::train::Prediction;
+use cnn_gpu::words::counted;
 use serde::Serialize;
 
 use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
 use super::one_line;
-use super::output::{self, Results, count, say};
+use super::output::{self, Results, say};
 use super::subject::Subject;
 
 /// Says what is on pictures: label and probabilities
@@ -64,6 +65,7 @@ enum Preparation {
 enum Format {
     /// For people
     #[default]
+    #[value(alias = "text")]
     Table,
     /// For spreadsheets: a column per class
     Csv,
@@ -124,11 +126,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             true => prepare::WORDS.to_owned(),
             false => format!("by stretching to {}", dims(&shape)),
         };
-        let plural = if pictures == 1 { "" } else { "s" };
-        say(&format!(
-            "prepared {} picture{plural} {how}",
-            count(pictures)
-        ));
+        say(&format!("prepared {} {how}", counted(pictures, "picture")));
+    }
+    if pictures == 0 && args.prepare != Preparation::Auto {
+        say("note: --prepare does nothing, as images in IDX format are taken as they are");
     }
     let predictions = trainer.predict(&images)?;
     let loss = trainer.model().loss;

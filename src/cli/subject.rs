@@ -1,6 +1,6 @@
 //! What `evaluate` and `predict` look at: a run's folder, or a file of weights.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cnn_gpu::data::Choice;
 use cnn_gpu::exec::Opened;
@@ -58,6 +58,14 @@ impl Subject {
         }
     }
 
+    /// The folder that the run read its data set from, if `choice` is that set and the folder is still
+    /// there.
+    pub fn folder(&self, choice: &Choice) -> Option<PathBuf> {
+        let record = &self.config.as_ref()?.dataset;
+        let theirs = record.choice().ok()?.published()?;
+        (choice.published() == Some(theirs)).then(|| record.folder())?
+    }
+
     /// What the classes are called, as far as the run says.
     pub fn class_names(&self) -> Vec<String> {
         let config = self.config.as_ref();
@@ -71,5 +79,43 @@ impl Subject {
             Some(config) => ["mnist", "digits"].contains(&config.dataset.name.as_str()),
             None => self.model.output_shape().is_ok_and(|shape| shape == [10]),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_s_data_set_is_looked_for_where_the_run_found_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().display().to_string();
+        let subject = |name: &str, source: &str| {
+            let config = format!(
+                "version = \"1\"\nstarted = \"\"\n[training]\n[device]\nrequested_backend = \"cpu\"\n\
+                 backend = \"cpu\"\nadapter = \"\"\ndriver = \"\"\nsoftware = false\nreason = \"\"\n\
+                 [dataset]\nchoice = \"{name}\"\nname = \"{name}\"\nsource = {source:?}\n\
+                 fell_back = false\ntrain_images = 1\ntest_images = 1\ntrain_fingerprint = \"\"\n\
+                 test_fingerprint = \"\"\n[model]\ninput_shape = [1, 1, 1]\n[[model.layers]]\n\
+                 type = \"Flatten\"\n"
+            );
+            let config = Config::from_toml(&config).unwrap();
+            let model = config.model.clone();
+            let layout = cnn_gpu::state::Layout::new(&model).unwrap();
+            Subject {
+                model,
+                state: State::new(layout, 1),
+                config: Some(config),
+            }
+        };
+        let mnist = subject("mnist", &source);
+        for same in [Choice::Mnist, Choice::Auto] {
+            assert_eq!(mnist.folder(&same).as_deref(), Some(folder.path()));
+        }
+        for other in [Choice::Kmnist, Choice::Digits, Choice::Npz("x".into())] {
+            assert_eq!(mnist.folder(&other), None);
+        }
+        assert_eq!(subject("mnist", "/nowhere").folder(&Choice::Mnist), None);
+        assert_eq!(subject("digits", &source).folder(&Choice::Digits), None);
     }
 }

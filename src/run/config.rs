@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CallbackRecord;
 use crate::data::{Choice, Splits};
-use crate::error::{Error, Result, one_line};
+use crate::error::{Error, Result, read_toml};
 use crate::exec::Description;
 use crate::model::Sequential;
 use crate::train::Options;
@@ -25,8 +25,11 @@ pub struct Config {
     pub callbacks: CallbackRecord,
     /// The data sets.
     pub dataset: DataRecord,
-    /// The device.
+    /// The device on which the run started.
     pub device: DeviceRecord,
+    /// The other devices on which it was continued, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub continued_on: Vec<DeviceRecord>,
     /// The initial weights, if they were loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<InitialWeights>,
@@ -49,9 +52,26 @@ impl Config {
     /// # Errors
     /// The first error, in one line.
     pub fn from_toml(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|e: toml::de::Error| {
-            format!("not the settings of a run: {}", one_line(e.message()))
-        })
+        read_toml(text).map_err(|message| format!("not the settings of a run: {message}"))
+    }
+
+    /// The device on which the run was last trained.
+    pub fn last_device(&self) -> &DeviceRecord {
+        self.continued_on.last().unwrap_or(&self.device)
+    }
+
+    /// Every device on which the run was trained, in order.
+    pub fn devices(&self) -> impl Iterator<Item = &DeviceRecord> {
+        std::iter::once(&self.device).chain(&self.continued_on)
+    }
+
+    /// Records that the run continues on `device`. Returns whether that differs from the last one.
+    pub fn go_on_with(&mut self, device: DeviceRecord) -> bool {
+        let moves = !self.last_device().ran_as(&device);
+        if moves {
+            self.continued_on.push(device);
+        }
+        moves
     }
 }
 
@@ -142,6 +162,20 @@ pub struct DeviceRecord {
 }
 
 impl DeviceRecord {
+    /// Whether both stand for the same adapter, backend and driver.
+    fn ran_as(&self, other: &Self) -> bool {
+        let ran = |record: &Self| {
+            let Self {
+                backend,
+                adapter,
+                driver,
+                ..
+            } = record;
+            [backend, adapter, driver].map(String::clone)
+        };
+        ran(self) == ran(other)
+    }
+
     /// What `selection` led to.
     pub fn new(selection: &crate::exec::Selection, reason: &str, ran: &Description) -> Self {
         Self {

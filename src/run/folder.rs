@@ -109,6 +109,14 @@ impl RunFolder {
     /// # Errors
     /// Something else is there.
     pub fn check_free(path: &Path) -> Result<()> {
+        if path.join("config.toml").exists() && !path.join("model.safetensors").exists() {
+            let problem = format!(
+                "holds a run without weights yet; go on with it: cnn-gpu train --resume {}, or name \
+                 another folder with --out",
+                path.display()
+            );
+            return Err(Error::file(path, problem));
+        }
         let is_free = |entries: fs::ReadDir| entries.flatten().all(|entry| is_leftover(&entry));
         let message = match fs::read_dir(path).map(is_free) {
             Ok(true) => return Ok(()),

@@ -242,6 +242,7 @@ fn config() -> Vec<u8> {
         },
         dataset: DataRecord::new("digits", false, &splits),
         device: DeviceRecord::new(&Selection::default(), "a test", &device),
+        continued_on: Vec::new(),
         weights: Some(InitialWeights {
             path: "runs/first".into(),
             hash: "0".repeat(64),

@@ -159,6 +159,8 @@ pub struct Settings {
     /// When checkpoints are taken.
     pub schedule: Schedule,
     pub device: DeviceArgs,
+    /// What was typed and does nothing, a line each.
+    pub idle: Vec<String>,
 }
 
 impl TryFrom<Args> for Settings {
@@ -186,17 +188,27 @@ impl TryFrom<Args> for Settings {
             (None, None) => Sequential::load(MODEL)?,
         };
         let theirs = initial.as_ref().map(|initial| initial.subject.data());
+        let dataset = args.dataset.or(theirs).unwrap_or_default();
+        let callbacks = args.callbacks.record(validates)?;
+        let idle = (args.fit.idle().into_iter())
+            .chain(args.callbacks.idle())
+            .collect();
+        if let Some(schedule) = callbacks.learning_rate_schedule {
+            // How many steps an epoch has is not known yet, and a warm-up is rounded to steps.
+            schedule.check_length(options.epochs, 1000)?;
+        }
+        let their_folder = || initial.as_ref()?.subject.folder(&dataset);
         Ok(Self {
+            data_dir: args.data_dir.or_else(their_folder),
             model: args.optimizer.compile(model)?,
             weights: initial.as_ref().map(|initial| initial.record.clone()),
             initial,
             options,
-            callbacks: args.callbacks.record(validates)?,
+            callbacks,
             validation_data: args.fit.validation_data,
             out_is_named: args.out.is_some(),
             out: args.out.unwrap_or_else(default_folder),
-            dataset: args.dataset.or(theirs).unwrap_or_default(),
-            data_dir: args.data_dir,
+            dataset,
             limit: args.limit,
             format: args.format,
             schedule: Schedule {
@@ -205,6 +217,7 @@ impl TryFrom<Args> for Settings {
                     .then(|| Duration::from_secs_f64(args.checkpoint_minutes * 60.0)),
             },
             device: args.device,
+            idle,
         })
     }
 }

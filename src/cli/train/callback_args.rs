@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use cnn_gpu::run::CallbackRecord;
 use cnn_gpu::train::Metric;
 use cnn_gpu::train::callbacks::{EarlyStopping, ReduceLROnPlateau, Schedule};
+use cnn_gpu::words::short;
 use cnn_gpu::{Error, Result};
 
 /// The common callbacks.
@@ -89,7 +90,7 @@ pub struct CallbackArgs {
     min_lr: Option<f64>,
 
     /// constant, step:EPOCHS[:FACTOR], exponential:RATE, cosine[:WARMUP_EPOCHS[:ALPHA]] or
-    /// one-cycle[:WARMUP_SHARE]
+    /// one-cycle[:WARMUP_SHARE]; a warm-up must end before the run does
     #[arg(long, value_name = "SCHEDULE")]
     lr_schedule: Option<Schedule>,
 
@@ -115,10 +116,7 @@ fn distance(typed: &str) -> Result<f64, &'static str> {
 impl CallbackArgs {
     /// What was typed, checked; `validates` says whether there are images to validate on.
     pub fn record(&self, validates: bool) -> Result<CallbackRecord> {
-        let watches = self.checkpoint_best
-            || self.early_stopping.is_some()
-            || self.reduce_lr_on_plateau.is_some();
-        if watches && self.monitor.needs_validation() && !validates {
+        if self.watches() && self.monitor.needs_validation() && !validates {
             return Err(Error::Argument(format!(
                 "there are no images to measure {} on: expected --validation-split SHARE, \
                  --validation-data test, or --monitor loss",
@@ -127,7 +125,8 @@ impl CallbackArgs {
         }
         if let Some(factor) = self.lr_factor.filter(|f| !(0.0..1.0).contains(f)) {
             return Err(Error::Argument(format!(
-                "--lr-factor {factor} must lie in [0, 1)"
+                "--lr-factor {} must lie in [0, 1)",
+                short(factor)
             )));
         }
         Ok(CallbackRecord {
@@ -137,6 +136,21 @@ impl CallbackArgs {
             learning_rate_schedule: self.lr_schedule,
             reduce_lr_on_plateau: self.plateau(),
             early_stopping: self.stopping(),
+        })
+    }
+
+    fn watches(&self) -> bool {
+        self.checkpoint_best || self.early_stopping.is_some() || self.reduce_lr_on_plateau.is_some()
+    }
+
+    /// What was typed and does nothing, if anything.
+    pub fn idle(&self) -> Option<String> {
+        (self.monitor != Metric::default() && !self.watches()).then(|| {
+            format!(
+                "--monitor {} does nothing without --early-stopping, --checkpoint-best or \
+                 --reduce-lr-on-plateau",
+                self.monitor.name()
+            )
         })
     }
 

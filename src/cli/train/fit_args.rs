@@ -1,6 +1,9 @@
 //! The flags of `cnn-gpu train` that go to `fit`.
 
+use std::collections::BTreeMap;
+
 use cnn_gpu::train::Options;
+use cnn_gpu::words::short;
 
 /// What of `fit` can be set, with Keras's names.
 #[derive(clap::Args, Debug)]
@@ -32,11 +35,14 @@ pub struct FitArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     validation_steps: Option<usize>,
 
-    /// Steps that make an epoch [default: once through the images]
+    /// Steps that make an epoch [default: once through the images]. Unlike in Keras an epoch is never
+    /// cut short: the next goes on with the batch after, and images that are used up begin again in a
+    /// new order
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     steps_per_epoch: Option<usize>,
 
-    /// Counts N epochs as done; --epochs is then the last epoch's number
+    /// Counts N epochs as done; --epochs is then the last epoch's number. The images come in the order
+    /// that they would have in that epoch, also of --steps-per-epoch
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     initial_epoch: Option<usize>,
 
@@ -50,6 +56,27 @@ pub struct FitArgs {
 }
 
 impl FitArgs {
+    /// What was typed and does nothing, a line each: a weight of a class that is given another below.
+    pub fn idle(&self) -> Vec<String> {
+        let last: BTreeMap<usize, f32> = self.class_weight.iter().copied().collect();
+        let given = |class| {
+            self.class_weight
+                .iter()
+                .filter(|(c, _)| *c == class)
+                .count()
+        };
+        (last.into_iter())
+            .filter(|(class, _)| given(*class) > 1)
+            .map(|(class, weight)| {
+                format!(
+                    "--class-weight gives class {class} {} weights; the last, {}, counts",
+                    given(class),
+                    short(weight)
+                )
+            })
+            .collect()
+    }
+
     /// Sets what was typed.
     pub fn set(&self, mut options: Options) -> Options {
         options.validation_steps = self.validation_steps;

@@ -3,6 +3,7 @@
 mod args;
 mod callback_args;
 mod fit_args;
+mod idle;
 mod initial;
 mod optimizer_args;
 mod report;
@@ -19,6 +20,7 @@ use cnn_gpu::run::{Config, DataRecord, DeviceRecord, RunFolder};
 use cnn_gpu::state::Layout;
 use cnn_gpu::train::callbacks::{EarlyStopping, JsonlLogger};
 use cnn_gpu::train::{Callback, Ending, History, Trainer, TrainingData, Verbose};
+use cnn_gpu::words::counted;
 
 pub use args::Args;
 
@@ -29,6 +31,7 @@ use super::exit::Exit;
 use super::interrupt::Handler;
 use super::output::{self, Format, Results, command, count, say};
 use args::Settings;
+use idle::Idle;
 use report::Report;
 
 /// Runs the command.
@@ -73,7 +76,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         &in_words(&trainer.describe()),
         settings.schedule,
     )));
-    introduce(&settings, &trainer, &config.device)?;
+    introduce(&settings, &trainer, config.last_device())?;
     if settings.options.verbose != Verbose::Silent {
         compare_with_cpu(
             &settings.device,
@@ -145,16 +148,23 @@ fn go_on(
     let folder = RunFolder::open(&settings.out)?.locked()?;
     let began = folder.config()?;
     // Of a run that has come to its end nothing is trained here.
-    let config = match &checkpoint {
-        Some(checkpoint) if has_ended(checkpoint) => began,
-        _ => Config { device, ..began },
-    };
+    let mut config = began.clone();
     match checkpoint {
-        Some(checkpoint) => restore(trainer, &folder, checkpoint, subject)?,
+        Some(checkpoint) => {
+            if !has_ended(&checkpoint) {
+                config.go_on_with(device);
+            }
+            restore(trainer, &folder, checkpoint, subject)?;
+        }
         None => {
             folder.cut_histories(0)?;
             say("the run has no checkpoint yet, and begins anew");
+            config.continued_on.clear();
+            config.device = device;
         }
+    }
+    if config != began {
+        folder.write_config(&config)?;
     }
     Ok((folder, config))
 }
@@ -235,9 +245,9 @@ fn restore(
     let snapshot = checkpoint.snapshot;
     folder.cut_histories(snapshot.history.len())?;
     say(&format!(
-        "goes on after {} steps, {} whole epochs of {}",
-        count(snapshot.state.step as usize),
-        snapshot.epochs_done,
+        "goes on after {}, {} of {}",
+        counted(snapshot.state.step, "step"),
+        counted(snapshot.epochs_done, "whole epoch"),
         snapshot.last_epoch
     ));
     if ended {
@@ -300,6 +310,7 @@ fn config(
         callbacks: settings.callbacks.clone(),
         dataset,
         device,
+        continued_on: Vec::new(),
         weights: settings.weights.clone(),
         model: trainer.model().clone(),
     }
@@ -329,7 +340,11 @@ fn fit(
     let mut saver = folder.weights_saver(trainer.model().clone());
     let mut stdout = JsonlLogger::new("standard output", Results::default());
     // Saved first: what is reported is on disk.
-    let mut callbacks: Vec<&mut dyn Callback> = vec![&mut saver, &mut csv, &mut jsonl];
+    let mut idle = Idle {
+        settings,
+        data: &splits.train,
+    };
+    let mut callbacks: Vec<&mut dyn Callback> = vec![&mut idle, &mut saver, &mut csv, &mut jsonl];
     callbacks.extend(chosen.iter_mut().map(|callback| callback.as_mut() as _));
     if settings.format == Format::Json {
         callbacks.push(&mut stdout);

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use cnn_gpu::run::{Config, RunFolder};
+use cnn_gpu::run::{Config, DeviceRecord, RunFolder};
 use cnn_gpu::train::callbacks::short_time as time;
 use cnn_gpu::train::{Ending, Evaluation, History, Trainer};
+use cnn_gpu::words::counted;
 use serde::Serialize;
 
 use crate::cli::output::{accuracy, command, count};
@@ -33,6 +34,9 @@ pub struct Report {
     adapter: String,
     driver: String,
     software: bool,
+    /// The adapters of a run that went on elsewhere than it began, in turn.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    adapters: Vec<String>,
     model: String,
     parameters: usize,
     dataset: String,
@@ -57,7 +61,12 @@ impl Report {
         folder: &RunFolder,
     ) -> Self {
         let parameters = &trainer.state().layout.parameters;
-        let (device, data) = (config.device.clone(), config.dataset.clone());
+        let (device, data) = (config.last_device().clone(), config.dataset.clone());
+        let named = |device: &DeviceRecord| format!("{} ({})", device.adapter, device.backend);
+        let adapters = match config.continued_on.is_empty() {
+            true => Vec::new(),
+            false => config.devices().map(named).collect(),
+        };
         Self {
             test_loss: scores.map(|s| s.loss),
             test_accuracy: scores.map(|s| s.accuracy),
@@ -75,6 +84,7 @@ impl Report {
             adapter: device.adapter,
             driver: device.driver,
             software: device.software,
+            adapters,
             model: config.model.name.clone(),
             parameters: parameters.iter().map(|p| p.len()).sum(),
             dataset: data.name,
@@ -105,6 +115,8 @@ impl Report {
                     .then(|| command("train --resume", Path::new(&self.run))),
             ),
             ("stopped", self.stop_reason.clone()),
+            ("history", self.emptiness()),
+            ("devices", self.moves()),
             ("restored", self.restored()),
             ("time per epoch", self.times()),
             ("weights hash", Some(self.weights_hash.clone())),
@@ -120,7 +132,18 @@ impl Report {
     }
 
     fn earned(&self) -> String {
-        format!("after {} steps, whose weights are saved", count(self.steps))
+        let steps = counted(self.steps, "step");
+        format!("after {steps}, whose weights are saved")
+    }
+
+    /// Why the history holds no epoch, if it holds none.
+    fn emptiness(&self) -> Option<String> {
+        let words = "no epoch came to its end, so history.csv has no line below its names";
+        (self.epochs == 0).then(|| words.into())
+    }
+
+    fn moves(&self) -> Option<String> {
+        (!self.adapters.is_empty()).then(|| self.adapters.join(", then "))
     }
 
     fn restored(&self) -> Option<String> {

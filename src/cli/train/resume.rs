@@ -13,6 +13,7 @@ use super::callback_args::CallbackArgs;
 use super::initial::Initial;
 use super::optimizer_args::OptimizerArgs;
 use crate::cli::Typed;
+use crate::cli::output::command;
 
 /// Flags that say where and how loudly a run goes on, and may be other ones than before.
 const FREE: &[&str] = &[
@@ -41,7 +42,7 @@ pub fn settings(
     let config = run.config()?;
     let path = run.checkpoint_path();
     let checkpoint = match path.exists() {
-        true => Some(Checkpoint::load(&path)?),
+        true => Some(Checkpoint::load(&path).map_err(|error| broken(error, &run))?),
         false => None,
     };
     let other_device = typed.contains("backend") || typed.contains("adapter");
@@ -74,6 +75,7 @@ pub fn settings(
             true => given.device.clone(),
             false => given.device.clone().or(&config.device)?,
         },
+        idle: Vec::new(),
     };
     let hash = |settings: &Settings| settings.weights.as_ref().map(|w| w.hash.clone());
     if given.weights.is_some() && hash(&given) != hash(&settings) {
@@ -81,6 +83,21 @@ pub fn settings(
     }
     refuse_changes(&settings, &given, &compiled, &typed)?;
     Ok((settings, checkpoint))
+}
+
+/// What can be done where a checkpoint is broken.
+fn broken(error: Error, run: &RunFolder) -> Error {
+    let Error::File { path, message } = error else {
+        return error;
+    };
+    let weights = command("train --weights", run.path());
+    let remedy = match run.weights_path().exists() {
+        true => format!(
+            "the run's last weights are whole: `{weights}` trains them further, in another run"
+        ),
+        false => "the run has no weights either: begin it anew, with another --out".into(),
+    };
+    Error::file(&path, format!("{message}; {remedy}"))
 }
 
 /// Whether a flag is one of these.
