@@ -17,7 +17,7 @@ use cnn_gpu::model::{
     Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use cnn_gpu::optimizer::Optimizer;
-use cnn_gpu::plan::{BufferId, Op, Plan, Purpose, Role};
+use cnn_gpu::plan::{BufferId, Gather, LossOp, Op, Plan, Purpose, Regularize, Role};
 use cnn_gpu::rng::{Key, Stream};
 use cnn_gpu::shape::Padding;
 use cnn_gpu::state::State;
@@ -66,7 +66,7 @@ impl Net {
 
     fn inputs(&self) -> (BufferId, BufferId) {
         match self.plan.ops[0] {
-            Op::Gather { x, labels } => (x, labels),
+            Op::Gather(Gather { x, labels }) => (x, labels),
             _ => panic!("a plan starts with its input"),
         }
     }
@@ -92,7 +92,7 @@ impl Net {
             key: Key::of_step(0, 1),
         };
         let end = self.plan.ops.len() - 1;
-        assert!(matches!(self.plan.ops[end], Op::Update { .. }));
+        assert!(matches!(self.plan.ops[end], Op::Update(_)));
         self.executor.run(1..end, &step).expect("the plan runs");
     }
 
@@ -100,7 +100,7 @@ impl Net {
     fn loss(&mut self) -> f64 {
         self.run();
         let loss_op = self.plan.ops.iter().find_map(|op| match op {
-            Op::Loss { x, .. } => Some(*x),
+            Op::Loss(LossOp { x, .. }) => Some(*x),
             _ => None,
         });
         let logits = self.read(loss_op.expect("the plan has a loss"));
@@ -115,7 +115,7 @@ impl Net {
     fn penalties(&mut self) -> f64 {
         let ops = self.plan.ops.clone();
         let penalties = ops.iter().flat_map(|op| match op {
-            Op::Regularize { penalties } => penalties.as_slice(),
+            Op::Regularize(Regularize { penalties }) => penalties.as_slice(),
             _ => &[],
         });
         let costs = penalties.map(|p| {

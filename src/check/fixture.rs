@@ -38,7 +38,7 @@ use crate::exec::reference::ReferenceExecutor;
 use crate::exec::{DataId, Executor, Program, Step, Values};
 use crate::model::Sequential;
 use crate::optimizer::{Clip, Optimizer, Rates, Rule};
-use crate::plan::{BufferId, Op, Plan, Purpose, Role};
+use crate::plan::{BufferId, Gather, LossOp, Op, Plan, Purpose, Role};
 use crate::rng::Key;
 use crate::state::State;
 
@@ -351,7 +351,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Everything but the gather, whose outputs are written by hand; returns the mean loss.
     fn step(&mut self, input: &[f32], labels: &[u32], (t, rates): (u64, Rates)) -> Result<f32> {
-        let Some(Op::Gather { x, labels: place }) = self.plan.ops.first() else {
+        let Some(Op::Gather(Gather { x, labels: place })) = self.plan.ops.first() else {
             return Err(self.fault("does not start with its input"));
         };
         let (program, rows) = (self.program, self.plan.batch);
@@ -403,7 +403,7 @@ impl Run<'_> {
 
     fn loss_op(&self) -> Result<(BufferId, BufferId)> {
         let buffers = self.plan.ops.iter().find_map(|op| match op {
-            Op::Loss { x, predictions, .. } => Some((*x, *predictions)),
+            Op::Loss(LossOp { x, predictions, .. }) => Some((*x, *predictions)),
             _ => None,
         });
         buffers.ok_or_else(|| self.fault("has no loss"))

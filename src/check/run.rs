@@ -8,8 +8,7 @@ use super::{Case, Factory};
 use crate::error::{Error, Result};
 use crate::exec::reference::ReferenceExecutor;
 use crate::exec::{DataId, Executor, Program, Step, Values};
-use crate::model::{Activation, PoolKind};
-use crate::plan::{Element, Op, Through};
+use crate::plan::{Element, Op, Rounding};
 use crate::rng::Key;
 
 /// How far an executor's outputs are from the reference's in one case.
@@ -116,7 +115,7 @@ fn outputs(executor: &mut dyn Executor, case: &Case, runs: usize) -> Result<Vec<
     };
     // A penalty is added to the loss that is there.
     let runs = match case.op() {
-        Op::Regularize { .. } => 1,
+        Op::Regularize(_) => 1,
         _ => runs,
     };
     let first = outputs_once(executor, case, &step)?;
@@ -157,12 +156,11 @@ fn outputs_once(executor: &mut dyn Executor, case: &Case, step: &Step) -> Result
         let name = case.plan.buffer(id).name.clone();
         outputs.push((name, executor.read(program, id)?));
     }
-    match case.op() {
-        Op::Loss { .. } | Op::Regularize { .. } => {
-            outputs.extend(metrics(executor)?);
-        }
-        Op::Update { .. } => outputs.extend(moments(executor, case)?),
-        _ => {}
+    if case.op().operation().adds_to_metrics() {
+        outputs.extend(metrics(executor)?);
+    }
+    if case.op().operation().changes_moments() {
+        outputs.extend(moments(executor, case)?);
     }
     Ok(outputs)
 }
@@ -220,7 +218,7 @@ fn compare(op: &Op, found: Vec<Named>, expected: Vec<Named>) -> Vec<OutputResult
     pairs
         .map(|((name, found), (_, expected))| {
             let tolerance = match expected {
-                Values::F32(_) => tolerance(op),
+                Values::F32(_) => tolerance(op.operation().rounding()),
                 Values::U32(_) => 0.0,
             };
             let (error, place) = difference(&found, &expected);
@@ -268,52 +266,18 @@ pub(crate) fn difference(found: &Values, expected: &Values) -> (f64, usize) {
     )
 }
 
-/// The largest relative error that an operation may have in f32.
-fn tolerance(op: &Op) -> f64 {
-    /// Sums of up to some thousand terms, in any order, each rounded by 6e-8.
-    const SUM: f64 = 1e-5;
-    /// Exponentials: WGSL allows `exp` some units in the last place, and `tanh` an absolute 1e-5.
-    const EXPONENTIAL: f64 = 2e-5;
-    /// A handful of roundings.
-    const FEW: f64 = 1e-6;
-    /// Adam's and RMSprop's quotients: WGSL allows a division 2.5 units in the last place and
-    /// leaves a root to `1 / inverseSqrt`, within another 2.
-    const QUOTIENT: f64 = 2e-6;
-    let activated = |f: Activation| match f {
-        Activation::Linear | Activation::Relu | Activation::LeakyRelu => SUM,
-        _ => EXPONENTIAL,
-    };
-    // Derivatives with an exponential in them.
-    let few = |through: &Option<Through>| match through.map(|t| t.activation) {
-        Some(Activation::Gelu | Activation::Silu | Activation::Softplus) => EXPONENTIAL,
-        _ => FEW,
-    };
-    match op {
-        Op::Gather { .. } => FEW,
-        Op::Conv2dForward { activation, .. } | Op::DenseForward { activation, .. } => {
-            activated(*activation)
-        }
-        Op::Conv2dBackwardInput { .. }
-        | Op::Conv2dBackwardWeight { .. }
-        | Op::DenseBackwardInput { .. }
-        | Op::DenseBackwardWeight { .. } => SUM,
-        Op::Pool2dForward { shape, .. } => match shape.kind {
-            // Nothing is computed.
-            PoolKind::Max => 0.0,
-            PoolKind::Average | PoolKind::Sum => FEW,
-        },
-        Op::Pool2dBackward { through, .. } => few(through),
-        Op::ActivationBackward { through, .. } => few(&Some(*through)),
-        Op::ActivationForward { .. } | Op::SoftmaxForward { .. } | Op::Loss { .. } => EXPONENTIAL,
-        Op::SoftmaxBackward { .. } => SUM,
-        Op::Dropout { through, .. } | Op::Rescale { through, .. } => few(through),
-        Op::BatchNormStatistics { .. }
-        | Op::BatchNormForward { .. }
-        | Op::BatchNormBackwardWeight { .. }
-        | Op::BatchNormBackwardInput { .. }
-        | Op::Regularize { .. } => SUM,
-        Op::ClipGradients { .. } => SUM,
-        Op::Update { .. } => QUOTIENT,
+/// The largest relative error that results of this kind may have in f32.
+fn tolerance(rounding: Rounding) -> f64 {
+    match rounding {
+        Rounding::None => 0.0,
+        Rounding::Few => 1e-6,
+        // Each of some thousand terms is rounded by 6e-8.
+        Rounding::Sum => 1e-5,
+        // WGSL allows `exp` some units in the last place, and `tanh` an absolute 1e-5.
+        Rounding::Exponential => 2e-5,
+        // WGSL allows a division 2.5 units in the last place, and leaves a root to
+        // `1 / inverseSqrt`, within another 2.
+        Rounding::Quotient => 2e-6,
     }
 }
 
@@ -324,6 +288,7 @@ mod tests {
     use crate::exec::Description;
     use crate::exec::host::{HostExecutor, Kernels, Memory};
     use crate::exec::reference::Reference;
+    use crate::plan::{ClipGradients, Update};
 
     /// Computes nothing.
     struct Idle;
@@ -346,12 +311,14 @@ mod tests {
             assert!(result.passes(), "{}", result.message());
             let result = check_case(&|layout| Box::new(HostExecutor::new(Idle, layout)), &case);
             let unchanged = match case.op() {
-                Op::Update { optimizer, .. } => {
+                Op::Update(Update { optimizer, .. }) => {
                     case.vars.contains("gradient=zero") && optimizer.weight_decay == 0.0
                 }
-                Op::ClipGradients { norms: None, .. } => ["clipvalue=1000", "gradient=zero"]
-                    .iter()
-                    .any(|v| case.vars.contains(v)),
+                Op::ClipGradients(ClipGradients { norms: None, .. }) => {
+                    ["clipvalue=1000", "gradient=zero"]
+                        .iter()
+                        .any(|v| case.vars.contains(v))
+                }
                 _ => false,
             };
             assert!(unchanged || !result.passes(), "{} passes", case.vars);

@@ -141,10 +141,11 @@ fn results(
         });
     }
     let metrics = executor.completed(true)?.pop().unwrap_or_default();
-    match op {
-        Op::Loss { .. } => outputs.extend(measured(metrics)),
-        Op::Update { .. } => outputs.extend(moments(executor, problem)?),
-        _ => {}
+    if op.operation().adds_to_metrics() {
+        outputs.extend(measured(metrics));
+    }
+    if op.operation().changes_moments() {
+        outputs.extend(moments(executor, problem)?);
     }
     Ok(outputs)
 }
@@ -187,7 +188,7 @@ mod tests {
     use crate::exec::reference::{Reference, ReferenceExecutor};
     use crate::model::preset;
     use crate::optimizer::Optimizer;
-    use crate::plan::Purpose;
+    use crate::plan::{Pool2dForward, Purpose};
 
     /// The reference, with one mistake.
     struct Wrong;
@@ -199,7 +200,7 @@ mod tests {
 
         fn run(&mut self, op: &Op, m: &mut Memory<'_>) {
             Reference.run(op, m);
-            if let Op::Pool2dForward { y, .. } = op {
+            if let Op::Pool2dForward(Pool2dForward { y, .. }) = op {
                 let mut values = m.take(*y);
                 values[70] += 1.0;
                 m.put(*y, values);

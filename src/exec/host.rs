@@ -191,8 +191,7 @@ impl<K: Kernels> HostExecutor<K> {
     fn execute(&mut self, ops: Range<usize>, step: &Step) -> Result<StepMetrics> {
         let program = &mut self.programs[step.program.0];
         // A data set is needed by the gather alone.
-        let gathers =
-            ops.contains(&0) && matches!(program.plan.ops.first(), Some(Op::Gather { .. }));
+        let gathers = ops.contains(&0) && matches!(program.plan.ops.first(), Some(Op::Gather(_)));
         let (images, labels, order): (&[u8], &[u8], &[u32]) = match self.data.get(step.data.0) {
             Some(data) if gathers => {
                 let range = step.offset..step.offset + step.rows;

@@ -13,8 +13,8 @@ mod normalization;
 use std::sync::Arc;
 
 use super::{
-    BatchNorm, Buffer, BufferId, ConvShape, Dropout, Element, Op, Plan, PoolShape, Purpose, Role,
-    Through,
+    BatchNorm, Buffer, BufferId, ConvShape, DropoutMask, Element, Gather, Op, Plan, PoolShape,
+    Purpose, Role, Through,
 };
 use crate::error::{Error, Result};
 use crate::model::{Activation, Sequential};
@@ -86,7 +86,7 @@ enum Tape {
         width: usize,
     },
     Dropout {
-        dropout: Dropout,
+        mask: DropoutMask,
         x: Value,
     },
     Rescale {
@@ -160,10 +160,10 @@ impl Builder {
     pub(super) fn build(mut self, model: &Sequential) -> Result<Plan> {
         let mut value = self.input(model.input_shape);
         let labels = self.labels();
-        self.push(Op::Gather {
+        self.push(Op::Gather(Gather {
             x: value.buffer,
             labels,
-        });
+        }));
         for layer in model.resolve()? {
             self.layer.clone_from(&layer.name);
             value = (layer.layer.spec().lower(&mut self, value))
@@ -232,7 +232,7 @@ impl Builder {
                 } => self.dense_backward(dy, (x, w, bias, outputs), wants_dx),
                 Tape::Activation { x } => self.activation_backward(dy, &x),
                 Tape::Softmax { x, y, width } => self.softmax_backward(dy, (x, y, width)),
-                Tape::Dropout { dropout, x } => self.dropout_backward(dy, dropout, &x),
+                Tape::Dropout { mask, x } => self.dropout_backward(dy, mask, &x),
                 Tape::Rescale { scale, x } => self.rescale_backward(dy, scale, &x),
                 Tape::BatchNorm(tape) => self.batch_norm_backward(dy, *tape, wants_dx),
             };

@@ -14,7 +14,7 @@ mod print;
 use std::sync::Arc;
 
 pub use builder::{Builder, Value};
-pub use op::{BatchNorm, ConvShape, Dropout, Op, Penalty, PoolShape, Through};
+pub use op::*;
 
 use crate::error::{Error, Result};
 use crate::model::Sequential;
@@ -145,7 +145,7 @@ impl Plan {
             )));
         }
         for op in &mut self.ops {
-            if let Op::Loss { class_weights, .. } = op {
+            if let Op::Loss(LossOp { class_weights, .. }) = op {
                 *class_weights = Some(weights.to_vec());
             }
         }
@@ -155,7 +155,7 @@ impl Plan {
     /// The width of the last layer: the number of classes, or 1 for two of them.
     pub(crate) fn outputs(&self) -> usize {
         let width = |op: &Op| match op {
-            Op::Loss { width, .. } => Some(*width),
+            Op::Loss(LossOp { width, .. }) => Some(*width),
             _ => None,
         };
         self.ops.iter().find_map(width).unwrap_or(self.classes)

@@ -4,7 +4,6 @@ use std::fmt::{self, Display, Formatter};
 
 use super::{BufferId, Op, Plan};
 use crate::shape::dims;
-use crate::words::counted;
 
 impl Display for Plan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -50,21 +49,13 @@ impl Plan {
     }
 
     fn results(&self, op: &Op) -> String {
-        match op {
-            Op::ClipGradients { gradients, .. } => counted(gradients.len(), "gradient"),
-            Op::Update { params, .. } => counted(params.len(), "parameter"),
-            _ => self.names(&op.writes()),
-        }
+        let summary = op.operation().writes_summary();
+        summary.unwrap_or_else(|| self.names(&op.writes()))
     }
 
     fn operands(&self, op: &Op) -> String {
-        match op {
-            Op::Gather { .. } => "data set".into(),
-            Op::ClipGradients { gradients, .. } | Op::Update { gradients, .. } => {
-                counted(gradients.len(), "gradient")
-            }
-            _ => self.names(&op.reads()),
-        }
+        let summary = op.operation().reads_summary();
+        summary.unwrap_or_else(|| self.names(&op.reads()))
     }
 
     fn described(&self, id: BufferId) -> String {

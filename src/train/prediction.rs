@@ -6,7 +6,7 @@ use super::trainer::Pass;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor, Program, Step, Values};
 use crate::optimizer::Rates;
-use crate::plan::{BufferId, Op, Plan};
+use crate::plan::{BufferId, LossOp, Op, Plan};
 use crate::rng::Key;
 use crate::shape::dims;
 
@@ -95,7 +95,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
 /// The buffer that the last operation of an inference plan writes.
 fn probabilities(plan: &Plan) -> Result<BufferId> {
     let found = plan.ops.iter().rev().find_map(|op| match op {
-        Op::Loss { predictions, .. } => Some(*predictions),
+        Op::Loss(LossOp { predictions, .. }) => Some(*predictions),
         _ => None,
     });
     found.ok_or_else(|| Error::Device(format!("plan `{}` makes no probabilities", plan.name)))

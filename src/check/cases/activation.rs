@@ -3,7 +3,7 @@
 use super::super::case::{Case, CaseBuilder};
 use super::{POINTWISE, through};
 use crate::model::Activation;
-use crate::plan::Op;
+use crate::plan::{ActivationBackward, ActivationForward, Op};
 
 const SIZES: [usize; 9] = [1, 7, 63, 64, 65, 255, 256, 257, 1021];
 
@@ -30,11 +30,11 @@ fn forward(f: Activation, n: usize, input: &str) -> Case {
         "inf" => (values[1], values[n / 2]) = (f32::INFINITY, f32::NEG_INFINITY),
         _ => {}
     }
-    let op = Op::ActivationForward {
+    let op = Op::ActivationForward(ActivationForward {
         activation: f,
         x: b.input_of("x", &[1, n], values),
         y: b.output("y", &[1, n]),
-    };
+    });
     b.finish(
         op,
         &format!("size={n} activation={} input={input}", f.name()),
@@ -46,6 +46,6 @@ fn backward(f: Activation, n: usize) -> Case {
     let dy = b.input("dy", &[1, n]);
     let through = through(&mut b, &[1, n], Some(f)).expect("an activation was given");
     let dx = b.output("dx", &[1, n]);
-    let op = Op::ActivationBackward { through, dy, dx };
+    let op = Op::ActivationBackward(ActivationBackward { through, dy, dx });
     b.finish(op, &format!("size={n} activation={}", f.name()))
 }

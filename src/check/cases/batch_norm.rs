@@ -2,7 +2,10 @@
 
 use super::super::case::{Case, CaseBuilder};
 use crate::exec::Values;
-use crate::plan::{BatchNorm, BufferId, Op};
+use crate::plan::{
+    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
+    BatchNormStatistics, BufferId, Op,
+};
 
 /// Batch, valid rows, cells of a sample, channels.
 const TABLE: [[usize; 4]; 12] = [
@@ -50,14 +53,14 @@ fn statistics(row: [usize; 4], shift: f32) -> Case {
     let moving = ["moving_mean", "moving_variance"].map(|name| b.parameter(name, &[c]));
     let x = b.uniform(n * cells * c);
     let x = x.into_iter().map(|x| x + shift).collect();
-    let op = Op::BatchNormStatistics {
+    let op = Op::BatchNormStatistics(BatchNormStatistics {
         norm: norm(c),
         x: b.input_of("x", &[n, cells, c], x),
         mean: b.output("mean", &[c]),
         variance: b.output("variance", &[c]),
         moving,
         momentum: 0.75,
-    };
+    });
     b.finish(op, &format!("{} shift={shift}", vars(row)))
 }
 
@@ -75,7 +78,7 @@ fn forward(row: [usize; 4], (scale, center): (bool, bool)) -> Case {
     let gamma = scale.then(|| b.parameter("gamma", &[c]));
     let beta = center.then(|| b.parameter("beta", &[c]));
     let [mean, variance] = known(&mut b, c);
-    let op = Op::BatchNormForward {
+    let op = Op::BatchNormForward(BatchNormForward {
         norm: norm(c),
         x: b.input("x", &[n, cells, c]),
         mean,
@@ -83,7 +86,7 @@ fn forward(row: [usize; 4], (scale, center): (bool, bool)) -> Case {
         gamma,
         beta,
         y: b.output("y", &[n, cells, c]),
-    };
+    });
     b.finish(op, &format!("{} scale={scale} center={center}", vars(row)))
 }
 
@@ -92,7 +95,7 @@ fn backward_weight(row: [usize; 4]) -> Case {
     let mut b = CaseBuilder::new(n).rows(rows);
     let [gamma, beta] = ["gamma", "beta"].map(|name| b.parameter(name, &[c]));
     let [mean, variance] = known(&mut b, c);
-    let op = Op::BatchNormBackwardWeight {
+    let op = Op::BatchNormBackwardWeight(BatchNormBackwardWeight {
         norm: norm(c),
         x: b.input("x", &[n, cells, c]),
         dy: b.input("dy", &[n, cells, c]),
@@ -100,7 +103,7 @@ fn backward_weight(row: [usize; 4]) -> Case {
         variance,
         dgamma: b.gradient(gamma),
         dbeta: b.gradient(beta),
-    };
+    });
     b.finish(op, &vars(row))
 }
 
@@ -120,7 +123,7 @@ fn backward_input(row: [usize; 4], scale: bool) -> Case {
     };
     let (dbeta, values) = (b.gradient(beta), b.uniform(c));
     b.fill(dbeta, Values::F32(values));
-    let op = Op::BatchNormBackwardInput {
+    let op = Op::BatchNormBackwardInput(BatchNormBackwardInput {
         norm: norm(c),
         x: b.input("x", &[n, cells, c]),
         dy: b.input("dy", &[n, cells, c]),
@@ -130,6 +133,6 @@ fn backward_input(row: [usize; 4], scale: bool) -> Case {
         dgamma,
         dbeta,
         dx: b.output("dx", &[n, cells, c]),
-    };
+    });
     b.finish(op, &format!("{} scale={scale}", vars(row)))
 }

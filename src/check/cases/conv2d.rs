@@ -3,7 +3,7 @@
 use super::super::case::{Case, CaseBuilder};
 use super::{POINTWISE, each_through, through, through_name};
 use crate::model::Activation;
-use crate::plan::{ConvShape, Op};
+use crate::plan::{Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, ConvShape, Op};
 use crate::shape::{Padding, Window};
 
 #[derive(Clone, Copy)]
@@ -238,14 +238,14 @@ fn forward_of(
 ) -> Case {
     let w = b.parameter("kernel", &conv.w_shape());
     let bias = with_bias.then(|| b.parameter("bias", &[conv.oc]));
-    let op = Op::Conv2dForward {
+    let op = Op::Conv2dForward(Conv2dForward {
         shape: conv.shape(),
         x: b.input_of("x", &conv.x_shape(), x),
         w,
         bias,
         y: b.output("y", &conv.y_shape()),
         activation,
-    };
+    });
     let (vars, activation) = (conv.vars(), activation.name());
     let input = if input.is_empty() {
         String::new()
@@ -260,13 +260,13 @@ fn forward_of(
 
 fn backward_input(conv: Conv, f: Option<Activation>) -> Case {
     let mut b = CaseBuilder::new(conv.n);
-    let op = Op::Conv2dBackwardInput {
+    let op = Op::Conv2dBackwardInput(Conv2dBackwardInput {
         shape: conv.shape(),
         w: b.parameter("kernel", &conv.w_shape()),
         dy: b.input("dy", &conv.y_shape()),
         through: through(&mut b, &conv.x_shape(), f),
         dx: b.output("dx", &conv.x_shape()),
-    };
+    });
     let vars = format!("{} through={}", conv.vars(), through_name(f));
     b.finish(op, &vars)
 }
@@ -275,12 +275,12 @@ fn backward_weight(conv: Conv, with_bias: bool) -> Case {
     let mut b = CaseBuilder::new(conv.n);
     let w = b.parameter("kernel", &conv.w_shape());
     let bias = with_bias.then(|| b.parameter("bias", &[conv.oc]));
-    let op = Op::Conv2dBackwardWeight {
+    let op = Op::Conv2dBackwardWeight(Conv2dBackwardWeight {
         shape: conv.shape(),
         x: b.input("x", &conv.x_shape()),
         dy: b.input("dy", &conv.y_shape()),
         dw: b.gradient(w),
         dbias: bias.map(|bias| b.gradient(bias)),
-    };
+    });
     b.finish(op, &format!("{} bias={with_bias}", conv.vars()))
 }

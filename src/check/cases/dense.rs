@@ -3,7 +3,7 @@
 use super::super::case::{Case, CaseBuilder};
 use super::{POINTWISE, each_through, through, through_name};
 use crate::model::Activation;
-use crate::plan::Op;
+use crate::plan::{DenseBackwardInput, DenseBackwardWeight, DenseForward, Op};
 
 /// Batch, inputs, outputs.
 type Row = [usize; 3];
@@ -65,7 +65,7 @@ fn forward(row: Row, with_bias: bool, activation: Activation, nan: bool) -> Case
     if nan {
         x[inputs + 1] = f32::NAN;
     }
-    let op = Op::DenseForward {
+    let op = Op::DenseForward(DenseForward {
         inputs,
         outputs,
         x: b.input_of("x", &[n, inputs], x),
@@ -73,7 +73,7 @@ fn forward(row: Row, with_bias: bool, activation: Activation, nan: bool) -> Case
         bias,
         y: b.output("y", &[n, outputs]),
         activation,
-    };
+    });
     let input = if nan { " input=nan" } else { "" };
     let (vars, activation) = (vars(row), activation.name());
     b.finish(
@@ -85,14 +85,14 @@ fn forward(row: Row, with_bias: bool, activation: Activation, nan: bool) -> Case
 fn backward_input(row: Row, f: Option<Activation>) -> Case {
     let [n, inputs, outputs] = row;
     let mut b = CaseBuilder::new(n);
-    let op = Op::DenseBackwardInput {
+    let op = Op::DenseBackwardInput(DenseBackwardInput {
         inputs,
         outputs,
         w: b.parameter("kernel", &[inputs, outputs]),
         dy: b.input("dy", &[n, outputs]),
         through: through(&mut b, &[n, inputs], f),
         dx: b.output("dx", &[n, inputs]),
-    };
+    });
     b.finish(op, &format!("{} through={}", vars(row), through_name(f)))
 }
 
@@ -101,13 +101,13 @@ fn backward_weight(row: Row, with_bias: bool) -> Case {
     let mut b = CaseBuilder::new(n);
     let w = b.parameter("kernel", &[inputs, outputs]);
     let bias = with_bias.then(|| b.parameter("bias", &[outputs]));
-    let op = Op::DenseBackwardWeight {
+    let op = Op::DenseBackwardWeight(DenseBackwardWeight {
         inputs,
         outputs,
         x: b.input("x", &[n, inputs]),
         dy: b.input("dy", &[n, outputs]),
         dw: b.gradient(w),
         dbias: bias.map(|bias| b.gradient(bias)),
-    };
+    });
     b.finish(op, &format!("{} bias={with_bias}", vars(row)))
 }

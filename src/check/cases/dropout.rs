@@ -3,7 +3,7 @@
 use super::super::case::{Case, CaseBuilder};
 use super::{each_through, through, through_name};
 use crate::model::Activation;
-use crate::plan::{Dropout, Op};
+use crate::plan::{Dropout, DropoutMask, Op, Rescale};
 
 /// Batch, cells of a sample, draws for it.
 const TABLE: [[usize; 3]; 9] = [
@@ -49,18 +49,18 @@ fn dropout(
     if nan {
         x.iter_mut().step_by(3).for_each(|x| *x = f32::NAN);
     }
-    let dropout = Dropout {
+    let mask = DropoutMask {
         rate,
         number,
         size,
         width,
     };
-    let op = Op::Dropout {
-        dropout,
+    let op = Op::Dropout(Dropout {
+        mask,
         x: b.input_of("x", &[n, size], x),
         through: through(&mut b, &[n, size], f),
         y: b.output("y", &[n, size]),
-    };
+    });
     let through = through_name(f);
     let vars = format!("n={n} size={size} draws={width} rate={rate} number={number}");
     let input = if nan { " input=nan" } else { "" };
@@ -70,13 +70,13 @@ fn dropout(
 fn rescale(size: usize, [scale, offset]: [f32; 2], f: Option<Activation>) -> Case {
     let mut b = CaseBuilder::new(2);
     let shape = [2, size];
-    let op = Op::Rescale {
+    let op = Op::Rescale(Rescale {
         scale,
         offset,
         x: b.input("x", &shape),
         through: through(&mut b, &shape, f),
         y: b.output("y", &shape),
-    };
+    });
     let through = through_name(f);
     let vars = format!("size={size} scale={scale} offset={offset} through={through}");
     b.finish(op, &vars)

@@ -2,7 +2,7 @@
 
 use super::super::case::{Case, CaseBuilder, Source};
 use crate::data::Dataset;
-use crate::plan::{Element, Op};
+use crate::plan::{Element, Gather, Op};
 use crate::rng::{Key, Stream};
 use crate::shape::dims;
 
@@ -43,7 +43,7 @@ pub(super) fn cases() -> Vec<Case> {
         let labels = b.batch_input("labels", &[batch], Element::U32);
         let image = dims(&shape);
         b.finish(
-            Op::Gather { x, labels },
+            Op::Gather(Gather { x, labels }),
             &format!("n={batch} rows={rows} offset={offset} image={image} classes={classes}"),
         )
     })

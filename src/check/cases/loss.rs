@@ -3,7 +3,7 @@
 use super::super::case::{Case, CaseBuilder};
 use super::softmax::logits;
 use crate::model::Loss;
-use crate::plan::Op;
+use crate::plan::{LossOp, Op};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -102,7 +102,7 @@ fn case(loss: Loss, [batch, rows, width]: [usize; 3], training: bool, input: &st
         ("nan-first", 0) => 0,
         _ => key.bits(r as u32) % classes as u32,
     };
-    let op = Op::Loss {
+    let op = Op::Loss(LossOp {
         loss,
         width,
         x,
@@ -110,7 +110,7 @@ fn case(loss: Loss, [batch, rows, width]: [usize; 3], training: bool, input: &st
         predictions: b.output("predictions", &[batch, classes]),
         dx: training.then(|| b.output("dx", &shape)),
         class_weights: (input == "weights").then(|| class_weights(classes)),
-    };
+    });
     let smoothing = loss.label_smoothing();
     let vars = format!("n={batch} rows={rows} width={width} training={training}");
     b.finish(op, &format!("{vars} input={input} smoothing={smoothing}"))

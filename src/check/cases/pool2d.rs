@@ -3,7 +3,7 @@
 use super::super::case::{Case, CaseBuilder};
 use super::{each_through, through, through_name};
 use crate::model::{Activation, PoolKind};
-use crate::plan::{Op, PoolShape};
+use crate::plan::{Op, Pool2dBackward, Pool2dForward, PoolShape};
 use crate::shape::{Padding, Window};
 
 #[derive(Clone, Copy)]
@@ -160,12 +160,12 @@ fn forward(pool: Pool, input: Input) -> Case {
     let mut b = CaseBuilder::new(pool.n);
     let x = input.values(b.uniform(pool.x_shape().iter().product()));
     let wants_argmax = pool.kind == PoolKind::Max && input != Input::Inference;
-    let op = Op::Pool2dForward {
+    let op = Op::Pool2dForward(Pool2dForward {
         shape: pool.shape(),
         x: b.input_of("x", &pool.x_shape(), x),
         y: b.output("y", &pool.y_shape()),
         argmax: wants_argmax.then(|| b.output_words("argmax", &pool.y_shape())),
-    };
+    });
     let input = format!("{input:?}").to_lowercase();
     b.finish(op, &format!("{} input={input}", pool.vars()))
 }
@@ -176,13 +176,13 @@ fn backward(pool: Pool, f: Option<Activation>) -> Case {
         let taken = random_cells(&b, &pool);
         b.words("argmax", &pool.y_shape(), taken)
     });
-    let op = Op::Pool2dBackward {
+    let op = Op::Pool2dBackward(Pool2dBackward {
         shape: pool.shape(),
         dy: b.input("dy", &pool.y_shape()),
         argmax,
         through: through(&mut b, &pool.x_shape(), f),
         dx: b.output("dx", &pool.x_shape()),
-    };
+    });
     b.finish(op, &format!("{} through={}", pool.vars(), through_name(f)))
 }
 

@@ -4,7 +4,7 @@ use super::super::case::{Case, CaseBuilder};
 use super::{all_dims, parameters};
 use crate::exec::Values;
 use crate::model::Regularizer;
-use crate::plan::{Op, Penalty};
+use crate::plan::{Op, Penalty, Regularize};
 
 const RULES: [(f64, f64); 3] = [(0.01, 0.0), (0.0, 0.02), (0.01, 0.005)];
 
@@ -41,7 +41,7 @@ fn regularize(shapes: &[&[usize]], (l1, l2): (f64, f64), training: bool) -> Case
     }
     let shapes = all_dims(shapes);
     let vars = format!("params={shapes} l1={l1} l2={l2} training={training}");
-    let mut case = b.finish(Op::Regularize { penalties }, &vars);
+    let mut case = b.finish(Op::Regularize(Regularize { penalties }), &vars);
     // A weight of zero, where the absolute value has a kink.
     if let Some(w) = case.state.params.get_mut(1) {
         *w = 0.0;

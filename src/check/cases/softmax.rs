@@ -3,7 +3,7 @@
 use super::super::case::{Case, CaseBuilder};
 use super::{each_through, through, through_name};
 use crate::model::Activation;
-use crate::plan::Op;
+use crate::plan::{Op, SoftmaxBackward, SoftmaxForward};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -60,11 +60,11 @@ pub(super) fn logits(mut random: Vec<f32>, width: usize, input: &str) -> Vec<f32
 fn forward(rows: usize, width: usize, input: &str) -> Case {
     let mut b = CaseBuilder::new(rows);
     let x = logits(b.uniform(rows * width), width, input);
-    let op = Op::SoftmaxForward {
+    let op = Op::SoftmaxForward(SoftmaxForward {
         width,
         x: b.input_of("x", &[rows, width], x),
         y: b.output("y", &[rows, width]),
-    };
+    });
     b.finish(op, &format!("n={rows} width={width} input={input}"))
 }
 
@@ -72,13 +72,13 @@ fn backward(rows: usize, width: usize, f: Option<Activation>) -> Case {
     let mut b = CaseBuilder::new(rows);
     let shape = [rows, width];
     let probabilities = softmax(&b.uniform(rows * width), width);
-    let op = Op::SoftmaxBackward {
+    let op = Op::SoftmaxBackward(SoftmaxBackward {
         width,
         y: b.input_of("y", &shape, probabilities),
         dy: b.input("dy", &shape),
         through: through(&mut b, &shape, f),
         dx: b.output("dx", &shape),
-    };
+    });
     let through = through_name(f);
     b.finish(op, &format!("n={rows} width={width} through={through}"))
 }

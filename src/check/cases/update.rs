@@ -4,7 +4,7 @@ use super::super::case::{Case, CaseBuilder};
 use super::{all_dims, parameters};
 use crate::exec::Values;
 use crate::optimizer::{Clip, Optimizer, Rule};
-use crate::plan::{BufferId, Op};
+use crate::plan::{BufferId, ClipGradients, Op, Update};
 use crate::rng::{Key, Stream};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -110,11 +110,11 @@ fn update(
 ) -> Case {
     let mut b = CaseBuilder::new(1).rates(optimizer.rates(t));
     let (params, gradients) = with_gradients(&mut b, shapes, gradient);
-    let op = Op::Update {
+    let op = Op::Update(Update {
         optimizer,
         params,
         gradients,
-    };
+    });
     let vars = format!("variant={variant} {} t={t}", described(shapes, gradient));
     let mut case = b.finish(op, &vars);
     // As small as a step, whose error would else be lost beside them.
@@ -187,11 +187,11 @@ fn clipped(clip: Clip, shapes: &[&[usize]], gradient: Gradient) -> Case {
     let mut b = CaseBuilder::new(1);
     let (_, gradients) = with_gradients(&mut b, shapes, gradient);
     let by_norm = !matches!(clip, Clip::Value(_));
-    let op = Op::ClipGradients {
+    let op = Op::ClipGradients(ClipGradients {
         clip,
         norms: by_norm.then(|| b.output("norms", &[gradients.len()])),
         gradients,
-    };
+    });
     let (name, bound) = (clip.name(), clip.bound());
     b.finish(
         op,

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::scratch;
 use crate::exec::host::Memory;
-use crate::plan::{BatchNorm, BufferId, Op};
+use crate::plan::{BatchNorm, BatchNormBackwardWeight, BatchNormStatistics, BufferId, Op};
 
 /// Parts of a sum over the batch: one task computes each, and they are added in order.
 const PARTS: usize = 16;
@@ -43,14 +43,14 @@ fn put(memory: &mut Memory<'_>, id: BufferId, values: &[f64]) {
 /// Runs the operations that sum over the batch.
 pub(super) fn run(op: &Op, memory: &mut Memory<'_>) {
     match op {
-        Op::BatchNormStatistics {
+        Op::BatchNormStatistics(BatchNormStatistics {
             norm,
             x,
             mean,
             variance,
             moving,
             momentum,
-        } => {
+        }) => {
             let cells = valid_cells(norm, memory, *x);
             let (c, values) = (norm.c, memory.floats(*x));
             let share = |sum: f64| sum / cells as f64;
@@ -68,7 +68,7 @@ pub(super) fn run(op: &Op, memory: &mut Memory<'_>) {
                 memory.put(moving, kept);
             }
         }
-        Op::BatchNormBackwardWeight {
+        Op::BatchNormBackwardWeight(BatchNormBackwardWeight {
             norm,
             x,
             dy,
@@ -76,7 +76,7 @@ pub(super) fn run(op: &Op, memory: &mut Memory<'_>) {
             variance,
             dgamma,
             dbeta,
-        } => {
+        }) => {
             let cells = valid_cells(norm, memory, *x);
             let c = norm.c;
             let [x, dy, mean, variance] = [x, dy, mean, variance].map(|&id| memory.floats(id));

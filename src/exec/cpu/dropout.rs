@@ -3,29 +3,29 @@
 use pulp::Arch;
 
 use super::scratch;
-use crate::plan::Dropout;
+use crate::plan::DropoutMask;
 use crate::rng::Key;
 
 /// `y = dropout(x)` of some rows; `first` is the index of the first one in the batch.
 pub(super) fn apply(
     arch: Arch,
-    dropout: &Dropout,
+    mask: &DropoutMask,
     (key, first): (Key, usize),
     x: &[f32],
     y: &mut [f32],
 ) {
-    let (threshold, scale) = (dropout.threshold(), dropout.scale() as f32);
-    scratch::with(dropout.width, |factors| {
-        let rows = x.chunks_exact(dropout.size);
-        for (row, (x, y)) in rows.zip(y.chunks_exact_mut(dropout.size)).enumerate() {
-            let draws = ((first + row) * dropout.width) as u32;
+    let (threshold, scale) = (mask.threshold(), mask.scale() as f32);
+    scratch::with(mask.width, |factors| {
+        let rows = x.chunks_exact(mask.size);
+        for (row, (x, y)) in rows.zip(y.chunks_exact_mut(mask.size)).enumerate() {
+            let draws = ((first + row) * mask.width) as u32;
             arch.dispatch(|| {
                 for (draw, factor) in (draws..).zip(&mut *factors) {
-                    let keeps = key.bits_of(draw, dropout.number) >= threshold;
+                    let keeps = key.bits_of(draw, mask.number) >= threshold;
                     *factor = if keeps { scale } else { 0.0 };
                 }
-                let places = x.chunks_exact(dropout.width);
-                for (x, y) in places.zip(y.chunks_exact_mut(dropout.width)) {
+                let places = x.chunks_exact(mask.width);
+                for (x, y) in places.zip(y.chunks_exact_mut(mask.width)) {
                     for ((x, y), factor) in x.iter().zip(y).zip(&*factors) {
                         // Not a product: a dropped element may be NaN.
                         *y = if *factor > 0.0 { factor * x } else { 0.0 };

@@ -37,7 +37,7 @@ use super::Description;
 use super::host::{HostExecutor, Kernels, Memory};
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
-use crate::plan::{BufferId, Op, Penalty};
+use crate::plan::{BufferId, ClipGradients, Op, Penalty, Regularize, Update};
 use crate::words::counted;
 
 /// An executor on the CPU.
@@ -99,17 +99,17 @@ fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut
         rows::run(arch, workspace, by_rows, memory);
         weights::run(arch, workspace, by_rows, memory);
         match whole {
-            Some(Op::Update {
+            Some(Op::Update(Update {
                 optimizer,
                 params,
                 gradients,
-            }) => run_update(arch, optimizer, params, gradients, memory),
-            Some(Op::Regularize { penalties }) => regularize(penalties, memory),
-            Some(Op::ClipGradients {
+            })) => run_update(arch, optimizer, params, gradients, memory),
+            Some(Op::Regularize(Regularize { penalties })) => regularize(penalties, memory),
+            Some(Op::ClipGradients(ClipGradients {
                 clip,
                 gradients,
                 norms,
-            }) => clip::run(*clip, gradients, *norms, memory),
+            })) => clip::run(*clip, gradients, *norms, memory),
             Some(op) => batch_norm::run(op, memory),
             None => {}
         }
@@ -120,11 +120,11 @@ fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut
 fn needs_all_rows(op: &Op) -> bool {
     matches!(
         op,
-        Op::Update { .. }
-            | Op::Regularize { .. }
-            | Op::ClipGradients { .. }
-            | Op::BatchNormStatistics { .. }
-            | Op::BatchNormBackwardWeight { .. }
+        Op::Update(_)
+            | Op::Regularize(_)
+            | Op::ClipGradients(_)
+            | Op::BatchNormStatistics(_)
+            | Op::BatchNormBackwardWeight(_)
     )
 }
 

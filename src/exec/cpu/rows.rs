@@ -16,7 +16,11 @@ use super::loss::Sum;
 use super::weights::WeightGradient;
 use super::{conv2d, dense, scratch};
 use crate::exec::host::Memory;
-use crate::plan::{BufferId, Op};
+use crate::plan::{
+    ActivationBackward, ActivationForward, BatchNormBackwardInput, BatchNormForward, BufferId,
+    Conv2dBackwardInput, Conv2dForward, DenseBackwardInput, DenseForward, Dropout, Gather, LossOp,
+    Op, Pool2dBackward, Pool2dForward, Rescale, SoftmaxBackward, SoftmaxForward,
+};
 
 /// Number of groups if each has sums of its own. More groups occupy more cores but leave more sums
 /// to add.
@@ -145,31 +149,31 @@ fn summed(op: &Op) -> Option<WeightGradient> {
 /// The float and word buffers that `op` writes row by row.
 fn written_rows(op: &Op) -> ([Option<BufferId>; 2], Option<BufferId>) {
     match *op {
-        Op::Gather { x, labels } => ([Some(x), None], Some(labels)),
-        Op::Pool2dForward { y, argmax, .. } => ([Some(y), None], argmax),
-        Op::Conv2dForward { y, .. }
-        | Op::DenseForward { y, .. }
-        | Op::ActivationForward { y, .. }
-        | Op::SoftmaxForward { y, .. } => ([Some(y), None], None),
-        Op::Conv2dBackwardInput { dx, .. }
-        | Op::Pool2dBackward { dx, .. }
-        | Op::DenseBackwardInput { dx, .. }
-        | Op::ActivationBackward { dx, .. }
-        | Op::SoftmaxBackward { dx, .. } => ([Some(dx), None], None),
-        Op::Loss {
+        Op::Gather(Gather { x, labels }) => ([Some(x), None], Some(labels)),
+        Op::Pool2dForward(Pool2dForward { y, argmax, .. }) => ([Some(y), None], argmax),
+        Op::Conv2dForward(Conv2dForward { y, .. })
+        | Op::DenseForward(DenseForward { y, .. })
+        | Op::ActivationForward(ActivationForward { y, .. })
+        | Op::SoftmaxForward(SoftmaxForward { y, .. }) => ([Some(y), None], None),
+        Op::Conv2dBackwardInput(Conv2dBackwardInput { dx, .. })
+        | Op::Pool2dBackward(Pool2dBackward { dx, .. })
+        | Op::DenseBackwardInput(DenseBackwardInput { dx, .. })
+        | Op::ActivationBackward(ActivationBackward { dx, .. })
+        | Op::SoftmaxBackward(SoftmaxBackward { dx, .. }) => ([Some(dx), None], None),
+        Op::Loss(LossOp {
             predictions, dx, ..
-        } => ([Some(predictions), dx], None),
-        Op::Dropout { y, .. } | Op::Rescale { y, .. } | Op::BatchNormForward { y, .. } => {
-            ([Some(y), None], None)
-        }
-        Op::BatchNormBackwardInput { dx, .. } => ([Some(dx), None], None),
-        Op::Conv2dBackwardWeight { .. }
-        | Op::DenseBackwardWeight { .. }
-        | Op::BatchNormStatistics { .. }
-        | Op::BatchNormBackwardWeight { .. }
-        | Op::Regularize { .. }
-        | Op::ClipGradients { .. }
-        | Op::Update { .. } => ([None, None], None),
+        }) => ([Some(predictions), dx], None),
+        Op::Dropout(Dropout { y, .. })
+        | Op::Rescale(Rescale { y, .. })
+        | Op::BatchNormForward(BatchNormForward { y, .. }) => ([Some(y), None], None),
+        Op::BatchNormBackwardInput(BatchNormBackwardInput { dx, .. }) => ([Some(dx), None], None),
+        Op::Conv2dBackwardWeight(_)
+        | Op::DenseBackwardWeight(_)
+        | Op::BatchNormStatistics(_)
+        | Op::BatchNormBackwardWeight(_)
+        | Op::Regularize(_)
+        | Op::ClipGradients(_)
+        | Op::Update(_) => ([None, None], None),
     }
 }
 
@@ -181,46 +185,47 @@ fn pack(arch: Arch, ops: &[Op], packed: &mut Vec<Vec<f32>>, memory: &Memory<'_>)
         .par_iter_mut()
         .zip(ops)
         .for_each(|(packed, op)| match *op {
-            Op::Conv2dForward { shape, .. } | Op::Conv2dBackwardInput { shape, .. }
+            Op::Conv2dForward(Conv2dForward { shape, .. })
+            | Op::Conv2dBackwardInput(Conv2dBackwardInput { shape, .. })
                 if !shape.is_plain() => {}
-            Op::Conv2dForward { shape, w, bias, .. } => {
+            Op::Conv2dForward(Conv2dForward { shape, w, bias, .. }) => {
                 conv2d::pack_forward(arch, &shape, floats(w), bias.map(floats), packed);
             }
-            Op::DenseForward {
+            Op::DenseForward(DenseForward {
                 inputs,
                 outputs,
                 w,
                 bias,
                 ..
-            } => {
+            }) => {
                 let shape = dense::shape(inputs, outputs);
                 conv2d::pack_forward(arch, &shape, floats(w), bias.map(floats), packed);
             }
-            Op::Conv2dBackwardInput { shape, w, .. } => {
+            Op::Conv2dBackwardInput(Conv2dBackwardInput { shape, w, .. }) => {
                 conv2d::pack_backward(arch, &shape, floats(w), packed);
             }
-            Op::DenseBackwardInput {
+            Op::DenseBackwardInput(DenseBackwardInput {
                 inputs, outputs, w, ..
-            } => conv2d::pack_backward(arch, &dense::shape(inputs, outputs), floats(w), packed),
-            Op::Gather { .. }
-            | Op::Conv2dBackwardWeight { .. }
-            | Op::Pool2dForward { .. }
-            | Op::Pool2dBackward { .. }
-            | Op::DenseBackwardWeight { .. }
-            | Op::ActivationForward { .. }
-            | Op::ActivationBackward { .. }
-            | Op::SoftmaxForward { .. }
-            | Op::SoftmaxBackward { .. }
-            | Op::Loss { .. }
-            | Op::Dropout { .. }
-            | Op::Rescale { .. }
-            | Op::BatchNormStatistics { .. }
-            | Op::BatchNormForward { .. }
-            | Op::BatchNormBackwardWeight { .. }
-            | Op::BatchNormBackwardInput { .. }
-            | Op::Regularize { .. }
-            | Op::ClipGradients { .. }
-            | Op::Update { .. } => {}
+            }) => conv2d::pack_backward(arch, &dense::shape(inputs, outputs), floats(w), packed),
+            Op::Gather(_)
+            | Op::Conv2dBackwardWeight(_)
+            | Op::Pool2dForward(_)
+            | Op::Pool2dBackward(_)
+            | Op::DenseBackwardWeight(_)
+            | Op::ActivationForward(_)
+            | Op::ActivationBackward(_)
+            | Op::SoftmaxForward(_)
+            | Op::SoftmaxBackward(_)
+            | Op::Loss(_)
+            | Op::Dropout(_)
+            | Op::Rescale(_)
+            | Op::BatchNormStatistics(_)
+            | Op::BatchNormForward(_)
+            | Op::BatchNormBackwardWeight(_)
+            | Op::BatchNormBackwardInput(_)
+            | Op::Regularize(_)
+            | Op::ClipGradients(_)
+            | Op::Update(_) => {}
         });
 }
 

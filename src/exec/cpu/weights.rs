@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::rows::Workspace;
 use super::{conv2d, conv2d_grouped, dense, scratch};
 use crate::exec::host::Memory;
-use crate::plan::{BufferId, ConvShape, Op};
+use crate::plan::{BufferId, Conv2dBackwardWeight, ConvShape, DenseBackwardWeight, Op};
 
 /// A kernel gradient of a convolution, or of a dense layer as a convolution.
 #[derive(Clone, Copy)]
@@ -37,54 +37,54 @@ impl WeightGradient {
     /// `op` as such a gradient, if it is one.
     pub fn of(op: &Op) -> Option<Self> {
         match *op {
-            Op::Conv2dBackwardWeight {
+            Op::Conv2dBackwardWeight(Conv2dBackwardWeight {
                 shape,
                 x,
                 dy,
                 dw,
                 dbias,
-            } => Some(Self {
+            }) => Some(Self {
                 shape,
                 x,
                 dy,
                 dw,
                 dbias,
             }),
-            Op::DenseBackwardWeight {
+            Op::DenseBackwardWeight(DenseBackwardWeight {
                 inputs,
                 outputs,
                 x,
                 dy,
                 dw,
                 dbias,
-            } => Some(Self {
+            }) => Some(Self {
                 shape: dense::shape(inputs, outputs),
                 x,
                 dy,
                 dw,
                 dbias,
             }),
-            Op::Gather { .. }
-            | Op::Conv2dForward { .. }
-            | Op::Conv2dBackwardInput { .. }
-            | Op::Pool2dForward { .. }
-            | Op::Pool2dBackward { .. }
-            | Op::DenseForward { .. }
-            | Op::DenseBackwardInput { .. }
-            | Op::ActivationForward { .. }
-            | Op::ActivationBackward { .. }
-            | Op::SoftmaxForward { .. }
-            | Op::SoftmaxBackward { .. }
-            | Op::Loss { .. }
-            | Op::Dropout { .. }
-            | Op::Rescale { .. }
-            | Op::BatchNormStatistics { .. }
-            | Op::BatchNormForward { .. }
-            | Op::BatchNormBackwardWeight { .. }
-            | Op::BatchNormBackwardInput { .. }
-            | Op::Regularize { .. }
-            | Op::ClipGradients { .. }
-            | Op::Update { .. } => None,
+            Op::Gather(_)
+            | Op::Conv2dForward(_)
+            | Op::Conv2dBackwardInput(_)
+            | Op::Pool2dForward(_)
+            | Op::Pool2dBackward(_)
+            | Op::DenseForward(_)
+            | Op::DenseBackwardInput(_)
+            | Op::ActivationForward(_)
+            | Op::ActivationBackward(_)
+            | Op::SoftmaxForward(_)
+            | Op::SoftmaxBackward(_)
+            | Op::Loss(_)
+            | Op::Dropout(_)
+            | Op::Rescale(_)
+            | Op::BatchNormStatistics(_)
+            | Op::BatchNormForward(_)
+            | Op::BatchNormBackwardWeight(_)
+            | Op::BatchNormBackwardInput(_)
+            | Op::Regularize(_)
+            | Op::ClipGradients(_)
+            | Op::Update(_) => None,
         }
     }
 

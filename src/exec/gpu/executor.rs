@@ -347,7 +347,7 @@ impl Executor for GpuExecutor {
         while self.reap(true)? {}
         let gathers = self.programs[step.program.0].plan.ops[ops.clone()]
             .iter()
-            .any(|op| matches!(op, crate::plan::Op::Gather { .. }));
+            .any(|op| matches!(op, crate::plan::Op::Gather(_)));
         if gathers {
             self.bind_data(step)?;
         }

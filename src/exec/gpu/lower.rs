@@ -6,16 +6,23 @@ mod fuse;
 mod layers;
 
 use calls::{
-    activation_call, clip, gather, loss_call, pool2d_backward, pool2d_forward, softmax, update,
+    activation_backward, activation_forward, clip, gather, loss_call, pool2d_backward,
+    pool2d_forward, softmax_backward, softmax_forward, update,
 };
-use conv2d::{conv2d_backward_input, conv2d_forward, dense, naive_backward_weight};
+use conv2d::{
+    conv2d_backward_input, conv2d_forward, dense, dense_backward_input, dense_forward,
+    naive_backward_weight,
+};
 use fuse::{DenseBehind, FusedPool, dense_behind, fused_pools};
 
 use super::call::Call;
 use super::software::image_copies::Texel;
 use super::tile::WeightGradient;
 use super::tuning::Tuning;
-use crate::plan::{BufferId, ConvShape, Op, Plan, Through};
+use crate::plan::{
+    BufferId, Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, ConvShape,
+    DenseBackwardInput, DenseBackwardWeight, Op, Plan, Pool2dBackward, Pool2dForward, Through,
+};
 
 /// A buffer of a call, before there is a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -101,7 +108,7 @@ const ONE_PART: (usize, usize) = (1, usize::MAX);
 /// The call of a plan's gather out of so many parts of so many images.
 pub fn gather_of(plan: &Plan, parts: (usize, usize)) -> Option<Call<Slot>> {
     plan.ops.iter().find_map(|op| match op {
-        Op::Gather { x, labels } => Some(gather(plan, [*x, *labels], parts)),
+        Op::Gather(op) => Some(gather(plan, op, parts)),
         _ => None,
     })
 }
@@ -174,7 +181,7 @@ impl Lowered {
     /// Leaves out the gather, whose buffers are known only when a data set is.
     pub fn leave_out_gather(&mut self, plan: &Plan) {
         for (calls, op) in self.ops.iter_mut().zip(&plan.ops) {
-            if matches!(op, Op::Gather { .. }) {
+            if matches!(op, Op::Gather(_)) {
                 calls.clear();
             }
         }
@@ -201,198 +208,128 @@ impl Lowered {
     }
 
     fn lower(&mut self, plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
-        let b = plan.batch;
         match op {
-            Op::Gather { x, labels } => vec![gather(plan, [*x, *labels], ONE_PART)],
-            Op::Conv2dForward {
-                shape,
-                x,
-                w,
-                bias,
-                y,
-                activation,
-            } => vec![conv2d_forward(
-                "conv2d_forward",
-                tuning,
-                (b, *shape),
-                (*bias, *activation),
-                ([*x, *w, *y], self.fused.iter().find(|f| f.between == *y)),
-            )],
-            Op::Conv2dBackwardInput {
-                shape,
-                dy,
-                w,
-                dx,
-                through,
-            } => vec![conv2d_backward_input(
-                "conv2d_backward_input",
-                tuning,
-                (b, *shape),
-                *through,
-                ([*dy, *w, *dx], self.pool_behind(*dy)),
-            )],
-            Op::Conv2dBackwardWeight {
-                shape,
-                x,
-                dy,
-                dw,
-                dbias,
-            } => self.conv2d_backward_weight(plan, tuning, (b, *shape), [*x, *dy, *dw], *dbias),
-            Op::Pool2dForward {
-                shape,
-                x,
-                y,
-                argmax,
-            } => match self.fused.iter().any(|f| f.y == *y) {
-                true => vec![],
-                false => vec![pool2d_forward(tuning, (b, shape), [*x, *y], *argmax)],
-            },
-            Op::Pool2dBackward {
-                shape,
-                dy,
-                argmax,
-                dx,
-                through,
-            } => {
-                // The largest cell is the pool's own output, so that is what the activation made.
-                let mut pools = self.fused.iter();
-                let fused = pools.find(|f| f.argmax.is_some() && f.argmax == *argmax);
-                if fused.is_some_and(|f| f.absorbed) {
-                    return vec![];
-                }
-                let through = through.map(|t| match fused {
-                    Some(fused) => (Through { y: fused.y, ..t }, 1),
-                    None => (t, 0),
-                });
-                vec![pool2d_backward(
-                    tuning,
-                    (b, shape),
-                    [*dy, *dx],
-                    *argmax,
-                    through,
-                )]
-            }
-            Op::DenseForward {
-                inputs,
-                outputs,
-                x,
-                w,
-                bias,
-                y,
-                activation,
-            } => vec![conv2d_forward(
-                "dense_forward",
-                tuning,
-                dense(b, *inputs, *outputs),
-                (*bias, *activation),
-                ([*x, *w, *y], None),
-            )],
-            Op::DenseBackwardInput {
-                inputs,
-                outputs,
-                dy,
-                w,
-                dx,
-                through,
-            } if self.dense_behind.as_ref().is_none_or(|d| d.dx != *dx) => {
-                vec![conv2d_backward_input(
-                    "dense_backward_input",
-                    tuning,
-                    dense(b, *inputs, *outputs),
-                    *through,
-                    ([*dy, *w, *dx], None),
-                )]
-            }
-            // The loss's call has made it.
-            Op::DenseBackwardInput { .. } => vec![],
-            Op::DenseBackwardWeight {
-                inputs,
-                outputs,
-                x,
-                dy,
-                dw,
-                dbias,
-            } => self.conv2d_backward_weight(
-                plan,
-                tuning,
-                dense(b, *inputs, *outputs),
-                [*x, *dy, *dw],
-                *dbias,
-            ),
-            Op::ActivationForward { activation, x, y } => {
-                vec![activation_call(
-                    plan,
-                    "activation_forward",
-                    *activation,
-                    [*x, *x, *y],
-                )]
-            }
-            Op::ActivationBackward { through, dy, dx } => vec![activation_call(
-                plan,
-                "activation_backward",
-                through.activation,
-                [through.y, *dy, *dx],
-            )],
-            Op::SoftmaxForward { width, x, y } => {
-                vec![softmax(plan, "softmax_forward", *width, [*x, *x, *y], None)]
-            }
-            Op::SoftmaxBackward {
-                width,
-                dy,
-                y,
-                dx,
-                through,
-            } => vec![softmax(
-                plan,
-                "softmax_backward",
-                *width,
-                [*dy, *y, *dx],
-                *through,
-            )],
-            Op::Loss {
-                loss,
-                width,
-                x,
-                labels,
-                predictions,
-                dx,
-                class_weights,
-            } => vec![
-                loss_call(
-                    tuning,
-                    (loss, b, *width),
-                    [*x, *labels, *predictions],
-                    (*dx, self.dense_behind.as_ref()),
-                )
-                .table("class_weight", class_weights.as_deref().unwrap_or_default()),
-            ],
-            Op::Dropout { .. }
-            | Op::Rescale { .. }
-            | Op::BatchNormStatistics { .. }
-            | Op::BatchNormForward { .. }
-            | Op::BatchNormBackwardWeight { .. }
-            | Op::BatchNormBackwardInput { .. } => layers::calls(plan, tuning, op),
-            Op::Regularize { penalties } => {
-                let sum = self.sum_now(tuning);
-                let calls = penalties
-                    .iter()
-                    .map(|p| layers::regularize(plan, tuning, p));
-                sum.into_iter().chain(calls).collect()
-            }
-            Op::ClipGradients {
-                clip: rule,
-                gradients,
-                norms,
-            } => {
-                let sum = self.sum_now(tuning);
-                let calls = clip(plan, *rule, gradients, *norms);
-                sum.into_iter().chain(calls).collect()
-            }
-            Op::Update { optimizer, .. } => vec![update(plan, tuning, optimizer)],
+            Op::Gather(op) => vec![gather(plan, op, ONE_PART)],
+            Op::Conv2dForward(op) => vec![self.conv2d_forward(plan, tuning, op)],
+            Op::Conv2dBackwardInput(op) => vec![self.conv2d_backward_input(plan, tuning, op)],
+            Op::Conv2dBackwardWeight(op) => self.conv2d_backward_weight(plan, tuning, op),
+            Op::Pool2dForward(op) => self.pool2d_forward(plan, tuning, op),
+            Op::Pool2dBackward(op) => self.pool2d_backward(plan, tuning, op),
+            Op::DenseForward(op) => vec![dense_forward(plan, tuning, op)],
+            Op::DenseBackwardInput(op) => self.dense_backward_input(plan, tuning, op),
+            Op::DenseBackwardWeight(op) => self.dense_backward_weight(plan, tuning, op),
+            Op::ActivationForward(op) => vec![activation_forward(plan, op)],
+            Op::ActivationBackward(op) => vec![activation_backward(plan, op)],
+            Op::SoftmaxForward(op) => vec![softmax_forward(plan, op)],
+            Op::SoftmaxBackward(op) => vec![softmax_backward(plan, op)],
+            Op::Loss(op) => vec![loss_call(plan, tuning, op, self.dense_behind.as_ref())],
+            Op::Dropout(op) => vec![layers::dropout(plan, tuning, op)],
+            Op::Rescale(op) => vec![layers::rescale(plan, tuning, op)],
+            Op::BatchNormStatistics(op) => vec![layers::statistics(plan, tuning, op)],
+            Op::BatchNormForward(op) => vec![layers::batch_norm_forward(plan, tuning, op)],
+            Op::BatchNormBackwardWeight(op) => vec![layers::backward_weight(plan, tuning, op)],
+            Op::BatchNormBackwardInput(op) => vec![layers::backward_input(plan, tuning, op)],
+            Op::Regularize(op) => self.after_sums(tuning, layers::regularize(plan, tuning, op)),
+            Op::ClipGradients(op) => self.after_sums(tuning, clip(plan, op)),
+            Op::Update(op) => vec![update(plan, tuning, &op.optimizer)],
         }
     }
 
+    /// These calls, after the one that sums what partials there are.
+    fn after_sums(&mut self, tuning: &Tuning, calls: Vec<Call<Slot>>) -> Vec<Call<Slot>> {
+        self.sum_now(tuning).into_iter().chain(calls).collect()
+    }
+
+    fn conv2d_forward(&self, plan: &Plan, tuning: &Tuning, op: &Conv2dForward) -> Call<Slot> {
+        conv2d_forward(
+            "conv2d_forward",
+            tuning,
+            (plan.batch, op.shape),
+            (op.bias, op.activation),
+            (
+                [op.x, op.w, op.y],
+                self.fused.iter().find(|f| f.between == op.y),
+            ),
+        )
+    }
+
+    fn conv2d_backward_input(
+        &self,
+        plan: &Plan,
+        tuning: &Tuning,
+        op: &Conv2dBackwardInput,
+    ) -> Call<Slot> {
+        conv2d_backward_input(
+            "conv2d_backward_input",
+            tuning,
+            (plan.batch, op.shape),
+            op.through,
+            ([op.dy, op.w, op.dx], self.pool_behind(op.dy)),
+        )
+    }
+
     fn conv2d_backward_weight(
+        &mut self,
+        plan: &Plan,
+        tuning: &Tuning,
+        op: &Conv2dBackwardWeight,
+    ) -> Vec<Call<Slot>> {
+        let sizes = (plan.batch, op.shape);
+        self.backward_weight(plan, tuning, sizes, [op.x, op.dy, op.dw], op.dbias)
+    }
+
+    /// No call where the convolution's has made the pool.
+    fn pool2d_forward(&self, plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -> Vec<Call<Slot>> {
+        if self.fused.iter().any(|f| f.y == op.y) {
+            return vec![];
+        }
+        vec![pool2d_forward(plan, tuning, op)]
+    }
+
+    /// No call where the convolution's calls take it in.
+    fn pool2d_backward(
+        &self,
+        plan: &Plan,
+        tuning: &Tuning,
+        op: &Pool2dBackward,
+    ) -> Vec<Call<Slot>> {
+        // The largest cell is the pool's own output, so that is what the activation made.
+        let mut pools = self.fused.iter();
+        let fused = pools.find(|f| f.argmax.is_some() && f.argmax == op.argmax);
+        if fused.is_some_and(|f| f.absorbed) {
+            return vec![];
+        }
+        let through = op.through.map(|t| match fused {
+            Some(fused) => (Through { y: fused.y, ..t }, 1),
+            None => (t, 0),
+        });
+        vec![pool2d_backward(plan, tuning, op, through)]
+    }
+
+    /// No call where the loss's has made it.
+    fn dense_backward_input(
+        &self,
+        plan: &Plan,
+        tuning: &Tuning,
+        op: &DenseBackwardInput,
+    ) -> Vec<Call<Slot>> {
+        if self.dense_behind.as_ref().is_some_and(|d| d.dx == op.dx) {
+            return vec![];
+        }
+        vec![dense_backward_input(plan, tuning, op)]
+    }
+
+    fn dense_backward_weight(
+        &mut self,
+        plan: &Plan,
+        tuning: &Tuning,
+        op: &DenseBackwardWeight,
+    ) -> Vec<Call<Slot>> {
+        let sizes = dense(plan.batch, op.inputs, op.outputs);
+        self.backward_weight(plan, tuning, sizes, [op.x, op.dy, op.dw], op.dbias)
+    }
+
+    fn backward_weight(
         &mut self,
         plan: &Plan,
         tuning: &Tuning,

@@ -203,7 +203,7 @@ impl GpuProgram {
     ) -> impl Iterator<Item = (usize, &'a Dispatch)> {
         ops.flat_map(move |i| {
             let gather = match self.plan.ops[i] {
-                Op::Gather { .. } => self.gathers.get(&data),
+                Op::Gather(_) => self.gathers.get(&data),
                 _ => None,
             };
             let dispatches = gather.into_iter().chain(&listing.ops[i]);

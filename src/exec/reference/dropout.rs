@@ -1,14 +1,14 @@
 //! Dropout, for both the forward and the backward pass; see [`Dropout`].
 
-use crate::plan::Dropout;
+use crate::plan::DropoutMask;
 use crate::rng::Key;
 
 /// `y = x / (1 - rate)` where a draw keeps the cell, else 0.
-pub(super) fn apply(dropout: &Dropout, key: Key, x: &[f32]) -> Vec<f64> {
+pub(super) fn apply(mask: &DropoutMask, key: Key, x: &[f32]) -> Vec<f64> {
     let cells = x.iter().enumerate();
     cells
-        .map(|(i, &x)| match dropout.keeps(key, i) {
-            true => f64::from(x) * dropout.scale(),
+        .map(|(i, &x)| match mask.keeps(key, i) {
+            true => f64::from(x) * mask.scale(),
             false => 0.0,
         })
         .collect()
@@ -19,13 +19,13 @@ mod tests {
     use super::*;
 
     fn kept(rate: f64, width: usize, key: Key) -> Vec<f64> {
-        let dropout = Dropout {
+        let mask = DropoutMask {
             rate,
             number: 3,
             size: 1000,
             width,
         };
-        apply(&dropout, key, &[1.0; 20_000])
+        apply(&mask, key, &[1.0; 20_000])
     }
 
     #[test]

@@ -22,7 +22,13 @@ use self::batch_norm::Normal;
 use self::loss::Rule;
 use super::Description;
 use super::host::{HostExecutor, Kernels, Memory};
-use crate::plan::{BufferId, Op, Through};
+use crate::plan::{
+    ActivationBackward, ActivationForward, BatchNormBackwardInput, BatchNormBackwardWeight,
+    BatchNormForward, BatchNormStatistics, BufferId, ClipGradients, Conv2dBackwardInput,
+    Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput, DenseBackwardWeight, DenseForward,
+    Dropout, Gather, LossOp, Op, Pool2dBackward, Pool2dForward, Regularize, Rescale,
+    SoftmaxBackward, SoftmaxForward, Through, Update,
+};
 use crate::state::Layout;
 
 /// The executor that checks the others.
@@ -51,69 +57,69 @@ impl Kernels for Reference {
 
     fn run(&mut self, op: &Op, m: &mut Memory<'_>) {
         match op {
-            Op::Gather { x, labels } => {
+            Op::Gather(Gather { x, labels }) => {
                 let (pixels, classes) = gather::gather(m.samples(), m.batch, m.floats(*x).len());
                 m.put(*x, pixels);
                 m.put_words(*labels, classes);
             }
-            Op::Conv2dForward {
+            Op::Conv2dForward(Conv2dForward {
                 shape,
                 x,
                 w,
                 bias,
                 y,
                 activation,
-            } => {
+            }) => {
                 let (x, w, bias) = (m.floats(*x), m.floats(*w), optional(m, bias));
                 let out = conv2d::forward(m.batch, shape, x, w, bias, *activation);
                 m.put(*y, out);
             }
-            Op::Conv2dBackwardInput {
+            Op::Conv2dBackwardInput(Conv2dBackwardInput {
                 shape,
                 dy,
                 w,
                 dx,
                 through,
-            } => {
+            }) => {
                 let out = conv2d::backward_input(m.batch, shape, m.floats(*dy), m.floats(*w));
                 put_gradient(m, *dx, out, through.as_ref());
             }
-            Op::Conv2dBackwardWeight {
+            Op::Conv2dBackwardWeight(Conv2dBackwardWeight {
                 shape,
                 x,
                 dy,
                 dw,
                 dbias,
-            } => {
+            }) => {
                 let (x, dy) = (m.floats(*x), m.floats(*dy));
                 let kernel = conv2d::backward_weight(m.batch, shape, x, dy);
                 let bias = dense::backward_bias(dy, shape.oc);
                 put_gradients(m, (*dw, kernel), (*dbias, bias));
             }
-            Op::Pool2dForward {
+            Op::Pool2dForward(Pool2dForward {
                 shape,
                 x,
                 y,
                 argmax,
-            } => {
+            }) => {
                 let (out, taken) = pool2d::forward(m.batch, shape, m.floats(*x));
                 m.put(*y, out);
                 if let Some(argmax) = argmax {
                     m.put_words(*argmax, taken);
                 }
             }
-            Op::Pool2dBackward {
+            Op::Pool2dBackward(Pool2dBackward {
                 shape,
                 dy,
                 argmax,
                 dx,
                 through,
-            } => {
+            }) => {
                 let argmax = argmax.map_or(&[][..], |id| m.words(id));
                 let out = pool2d::backward(m.batch, shape, m.floats(*dy), argmax);
                 put_gradient(m, *dx, out, through.as_ref());
             }
-            Op::DenseForward {
+            Op::DenseForward(DenseForward {
                 inputs,
                 outputs,
                 x,
@@ -121,58 +127,58 @@ impl Kernels for Reference {
                 bias,
                 y,
                 activation,
-            } => {
+            }) => {
                 let (x, w, bias) = (m.floats(*x), m.floats(*w), optional(m, bias));
                 let out = dense::forward(*inputs, *outputs, x, w, bias, *activation);
                 m.put(*y, out);
             }
-            Op::DenseBackwardInput {
+            Op::DenseBackwardInput(DenseBackwardInput {
                 inputs,
                 outputs,
                 dy,
                 w,
                 dx,
                 through,
-            } => {
+            }) => {
                 let out = dense::backward_input(*inputs, *outputs, m.floats(*dy), m.floats(*w));
                 put_gradient(m, *dx, out, through.as_ref());
             }
-            Op::DenseBackwardWeight {
+            Op::DenseBackwardWeight(DenseBackwardWeight {
                 inputs,
                 outputs,
                 x,
                 dy,
                 dw,
                 dbias,
-            } => {
+            }) => {
                 let (x, dy) = (m.floats(*x), m.floats(*dy));
                 let kernel = dense::backward_weight(*inputs, *outputs, x, dy);
                 let bias = dense::backward_bias(dy, *outputs);
                 put_gradients(m, (*dw, kernel), (*dbias, bias));
             }
-            Op::ActivationForward { activation, x, y } => {
+            Op::ActivationForward(ActivationForward { activation, x, y }) => {
                 let out = activation::forward(*activation, m.floats(*x));
                 m.put(*y, out);
             }
-            Op::ActivationBackward { through, dy, dx } => {
+            Op::ActivationBackward(ActivationBackward { through, dy, dx }) => {
                 let out = m.floats(*dy).iter().map(|&d| f64::from(d)).collect();
                 put_gradient(m, *dx, out, Some(through));
             }
-            Op::SoftmaxForward { width, x, y } => {
+            Op::SoftmaxForward(SoftmaxForward { width, x, y }) => {
                 let out = softmax::forward(*width, m.floats(*x));
                 m.put(*y, out);
             }
-            Op::SoftmaxBackward {
+            Op::SoftmaxBackward(SoftmaxBackward {
                 width,
                 dy,
                 y,
                 dx,
                 through,
-            } => {
+            }) => {
                 let out = softmax::backward(*width, m.floats(*dy), m.floats(*y));
                 put_gradient(m, *dx, out, through.as_ref());
             }
-            Op::Loss {
+            Op::Loss(LossOp {
                 loss,
                 width,
                 x,
@@ -180,7 +186,7 @@ impl Kernels for Reference {
                 predictions,
                 dx,
                 class_weights,
-            } => {
+            }) => {
                 let (x, labels) = (m.floats(*x), m.words(*labels));
                 let rule = Rule {
                     loss: *loss,
@@ -195,34 +201,34 @@ impl Kernels for Reference {
                     m.put(*dx, batch.dx);
                 }
             }
-            Op::Dropout {
-                dropout,
+            Op::Dropout(Dropout {
+                mask,
                 x,
                 y,
                 through,
-            } => {
-                let out = dropout::apply(dropout, m.key, m.floats(*x));
+            }) => {
+                let out = dropout::apply(mask, m.key, m.floats(*x));
                 put_gradient(m, *y, out, through.as_ref());
             }
-            Op::Rescale {
+            Op::Rescale(Rescale {
                 scale,
                 offset,
                 x,
                 y,
                 through,
-            } => {
+            }) => {
                 let cell = |&x: &f32| f64::from(x) * f64::from(*scale) + f64::from(*offset);
                 let out = m.floats(*x).iter().map(cell).collect();
                 put_gradient(m, *y, out, through.as_ref());
             }
-            Op::BatchNormStatistics {
+            Op::BatchNormStatistics(BatchNormStatistics {
                 norm,
                 x,
                 mean,
                 variance,
                 moving,
                 momentum,
-            } => {
+            }) => {
                 let now = batch_norm::statistics(norm, valid(m, *x));
                 let ids = [*mean, *variance].into_iter().zip(moving);
                 for ((id, &moving), now) in ids.zip(now) {
@@ -231,7 +237,7 @@ impl Kernels for Reference {
                     m.put(id, rounded(now));
                 }
             }
-            Op::BatchNormForward {
+            Op::BatchNormForward(BatchNormForward {
                 norm,
                 x,
                 mean,
@@ -239,7 +245,7 @@ impl Kernels for Reference {
                 gamma,
                 beta,
                 y,
-            } => {
+            }) => {
                 let normal = Normal {
                     norm: *norm,
                     x: m.floats(*x),
@@ -249,7 +255,7 @@ impl Kernels for Reference {
                 let out = normal.forward(optional(m, gamma), optional(m, beta));
                 m.put(*y, out);
             }
-            Op::BatchNormBackwardWeight {
+            Op::BatchNormBackwardWeight(BatchNormBackwardWeight {
                 norm,
                 x,
                 dy,
@@ -257,7 +263,7 @@ impl Kernels for Reference {
                 variance,
                 dgamma,
                 dbeta,
-            } => {
+            }) => {
                 let normal = Normal {
                     norm: *norm,
                     x: valid(m, *x),
@@ -268,7 +274,7 @@ impl Kernels for Reference {
                 m.put(*dgamma, rounded(gamma));
                 m.put(*dbeta, rounded(beta));
             }
-            Op::BatchNormBackwardInput {
+            Op::BatchNormBackwardInput(BatchNormBackwardInput {
                 norm,
                 x,
                 dy,
@@ -278,7 +284,7 @@ impl Kernels for Reference {
                 dgamma,
                 dbeta,
                 dx,
-            } => {
+            }) => {
                 let normal = Normal {
                     norm: *norm,
                     x: valid(m, *x),
@@ -290,7 +296,7 @@ impl Kernels for Reference {
                 out.resize(m.floats(*x).len(), 0.0);
                 m.put(*dx, rounded(out));
             }
-            Op::Regularize { penalties } => {
+            Op::Regularize(Regularize { penalties }) => {
                 for penalty in penalties {
                     let rule = penalty.regularizer;
                     let w: Vec<f64> = m.floats(penalty.w).iter().map(|&w| w.into()).collect();
@@ -304,11 +310,11 @@ impl Kernels for Reference {
                     }
                 }
             }
-            Op::ClipGradients {
+            Op::ClipGradients(ClipGradients {
                 clip,
                 gradients,
                 norms,
-            } => {
+            }) => {
                 let all: Vec<&[f32]> = gradients.iter().map(|&g| m.floats(g)).collect();
                 let (clipped, found) = clip::apply(*clip, &all);
                 for (&id, values) in gradients.iter().zip(clipped) {
@@ -318,11 +324,11 @@ impl Kernels for Reference {
                     m.put(*norms, rounded(found));
                 }
             }
-            Op::Update {
+            Op::Update(Update {
                 optimizer,
                 params,
                 gradients,
-            } => {
+            }) => {
                 for (&w, &g) in params.iter().zip(gradients) {
                     let Some(i) = m.parameter(w) else { continue };
                     let mut weights = m.take(w);

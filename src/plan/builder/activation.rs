@@ -2,7 +2,9 @@
 
 use super::{Builder, Tape, Value};
 use crate::model::Activation;
-use crate::plan::{BufferId, Op};
+use crate::plan::{
+    ActivationBackward, ActivationForward, BufferId, Op, SoftmaxBackward, SoftmaxForward,
+};
 
 impl Builder {
     /// `f(x)`.
@@ -22,11 +24,11 @@ impl Builder {
         if activation.keeps_input() {
             y.kept = x.buffer;
         }
-        self.push(Op::ActivationForward {
+        self.push(Op::ActivationForward(ActivationForward {
             activation,
             x: x.buffer,
             y: y.buffer,
-        });
+        }));
         self.note(Tape::Activation { x });
         y
     }
@@ -61,7 +63,11 @@ impl Builder {
             return dy;
         };
         let dx = self.gradient_of(x);
-        self.push(Op::ActivationBackward { through, dy, dx });
+        self.push(Op::ActivationBackward(ActivationBackward {
+            through,
+            dy,
+            dx,
+        }));
         dx
     }
 
@@ -72,11 +78,11 @@ impl Builder {
             x.shape.clone(),
             Activation::Linear,
         );
-        self.push(Op::SoftmaxForward {
+        self.push(Op::SoftmaxForward(SoftmaxForward {
             width,
             x: x.buffer,
             y: y.buffer,
-        });
+        }));
         self.note(Tape::Softmax {
             x,
             y: y.buffer,
@@ -91,13 +97,13 @@ impl Builder {
         (x, y, width): (Value, BufferId, usize),
     ) -> BufferId {
         let dx = self.gradient_of(&x);
-        self.push(Op::SoftmaxBackward {
+        self.push(Op::SoftmaxBackward(SoftmaxBackward {
             width,
             dy,
             y,
             dx,
             through: x.through(),
-        });
+        }));
         dx
     }
 }

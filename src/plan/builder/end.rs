@@ -4,7 +4,10 @@ use super::{Builder, Note, Tape, Value};
 use crate::error::Result;
 use crate::model::{Activation, Loss, Sequential};
 use crate::optimizer::{Clip, Optimizer};
-use crate::plan::{BufferId, Element, Op, Penalty, Role};
+use crate::plan::{
+    BufferId, ClipGradients, Conv2dForward, DenseForward, Element, LossOp, Op, Penalty, Regularize,
+    Role, Update,
+};
 
 impl Builder {
     /// The loss of the last layer's output. A cross-entropy takes the last activation back and starts
@@ -40,7 +43,7 @@ impl Builder {
             };
             self.buffer(name.into(), shape, Element::F32, Role::Intermediate)
         });
-        self.push(Op::Loss {
+        self.push(Op::Loss(LossOp {
             loss,
             width,
             x: x.buffer,
@@ -48,7 +51,7 @@ impl Builder {
             predictions: predictions.buffer,
             dx,
             class_weights: None,
-        });
+        }));
         // A pointwise activation just before (`relu` and then a softmax layer) has to be passed.
         Ok(dx.map(|dx| self.activation_backward(dx, &x)))
     }
@@ -71,7 +74,8 @@ impl Builder {
             return None;
         }
         match self.plan.ops.last_mut()? {
-            Op::DenseForward { activation, .. } | Op::Conv2dForward { activation, .. } => {
+            Op::DenseForward(DenseForward { activation, .. })
+            | Op::Conv2dForward(Conv2dForward { activation, .. }) => {
                 *activation = Activation::Linear;
                 let activation = Activation::Linear;
                 return Some(Value {
@@ -114,7 +118,7 @@ impl Builder {
             }
         }
         if !penalties.is_empty() {
-            self.push(Op::Regularize { penalties });
+            self.push(Op::Regularize(Regularize { penalties }));
         }
         Ok(())
     }
@@ -134,17 +138,17 @@ impl Builder {
                 let (name, shape) = ("norms of gradients".into(), vec![gradients.len()]);
                 self.buffer(name, shape, Element::F32, Role::Intermediate)
             });
-            self.push(Op::ClipGradients {
+            self.push(Op::ClipGradients(ClipGradients {
                 clip,
                 gradients: gradients.clone(),
                 norms,
-            });
+            }));
         }
-        self.push(Op::Update {
+        self.push(Op::Update(Update {
             optimizer,
             params,
             gradients,
-        });
+        }));
     }
 }
 

@@ -2,7 +2,11 @@
 
 use super::{Builder, Tape, Value};
 use crate::model::{Activation, PoolKind};
-use crate::plan::{BufferId, ConvShape, Element, Op, PoolShape, Role};
+use crate::plan::{
+    BufferId, Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, ConvShape,
+    DenseBackwardInput, DenseBackwardWeight, DenseForward, Element, Op, Pool2dBackward,
+    Pool2dForward, PoolShape, Role,
+};
 use crate::shape::Window;
 
 impl Builder {
@@ -18,14 +22,14 @@ impl Builder {
         let fused = self.fused(activation);
         let window = &shape.window;
         let y = self.value(vec![window.oh, window.ow, shape.oc], fused);
-        self.push(Op::Conv2dForward {
+        self.push(Op::Conv2dForward(Conv2dForward {
             shape,
             x: x.buffer,
             w,
             bias,
             y: y.buffer,
             activation: fused,
-        });
+        }));
         self.note(Tape::Conv2d { shape, x, w, bias });
         self.unfused(y, activation, fused)
     }
@@ -38,24 +42,24 @@ impl Builder {
     ) -> BufferId {
         let dw = self.gradient(w);
         let dbias = bias.map(|b| self.gradient(b));
-        self.push(Op::Conv2dBackwardWeight {
+        self.push(Op::Conv2dBackwardWeight(Conv2dBackwardWeight {
             shape,
             x: x.buffer,
             dy,
             dw,
             dbias,
-        });
+        }));
         if !wants_dx {
             return dy;
         }
         let dx = self.gradient_of(&x);
-        self.push(Op::Conv2dBackwardInput {
+        self.push(Op::Conv2dBackwardInput(Conv2dBackwardInput {
             shape,
             dy,
             w,
             dx,
             through: x.through(),
-        });
+        }));
         dx
     }
 
@@ -72,12 +76,12 @@ impl Builder {
             let name = format!("{} argmax", self.layer);
             self.buffer(name, shape, Element::U32, Role::Intermediate)
         });
-        self.push(Op::Pool2dForward {
+        self.push(Op::Pool2dForward(Pool2dForward {
             shape,
             x: x.buffer,
             y: y.buffer,
             argmax,
-        });
+        }));
         self.note(Tape::Pool2d { shape, x, argmax });
         y
     }
@@ -88,13 +92,13 @@ impl Builder {
         (shape, x, argmax): (PoolShape, Value, Option<BufferId>),
     ) -> BufferId {
         let dx = self.gradient_of(&x);
-        self.push(Op::Pool2dBackward {
+        self.push(Op::Pool2dBackward(Pool2dBackward {
             shape,
             dy,
             argmax,
             dx,
             through: x.through(),
-        });
+        }));
         dx
     }
 
@@ -111,7 +115,7 @@ impl Builder {
     ) -> Value {
         let fused = self.fused(activation);
         let y = self.value(vec![units], fused);
-        self.push(Op::DenseForward {
+        self.push(Op::DenseForward(DenseForward {
             inputs: x.shape.iter().product(),
             outputs: units,
             x: x.buffer,
@@ -119,7 +123,7 @@ impl Builder {
             bias,
             y: y.buffer,
             activation: fused,
-        });
+        }));
         self.note(Tape::Dense {
             x,
             w,
@@ -138,26 +142,26 @@ impl Builder {
         let inputs = x.shape.iter().product();
         let dw = self.gradient(w);
         let dbias = bias.map(|b| self.gradient(b));
-        self.push(Op::DenseBackwardWeight {
+        self.push(Op::DenseBackwardWeight(DenseBackwardWeight {
             inputs,
             outputs,
             x: x.buffer,
             dy,
             dw,
             dbias,
-        });
+        }));
         if !wants_dx {
             return dy;
         }
         let dx = self.gradient_of(&x);
-        self.push(Op::DenseBackwardInput {
+        self.push(Op::DenseBackwardInput(DenseBackwardInput {
             inputs,
             outputs,
             dy,
             w,
             dx,
             through: x.through(),
-        });
+        }));
         dx
     }
 }

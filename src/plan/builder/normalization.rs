@@ -2,7 +2,10 @@
 
 use super::{Builder, NormTape, Tape, Value};
 use crate::model::Activation;
-use crate::plan::{BatchNorm, BufferId, Dropout, Element, Op, Role};
+use crate::plan::{
+    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
+    BatchNormStatistics, BufferId, Dropout, DropoutMask, Element, Op, Rescale, Role,
+};
 
 impl Builder {
     /// Drops cells in training; `width` draws serve a sample. Nothing in inference.
@@ -10,7 +13,7 @@ impl Builder {
         if self.optimizer.is_none() || rate == 0.0 {
             return x;
         }
-        let dropout = Dropout {
+        let mask = DropoutMask {
             rate,
             number: self.dropouts,
             size: x.shape.iter().product(),
@@ -18,55 +21,55 @@ impl Builder {
         };
         self.dropouts += 1;
         let y = self.value(x.shape.clone(), Activation::Linear);
-        self.push(Op::Dropout {
-            dropout,
+        self.push(Op::Dropout(Dropout {
+            mask,
             x: x.buffer,
             y: y.buffer,
             through: None,
-        });
-        self.note(Tape::Dropout { dropout, x });
+        }));
+        self.note(Tape::Dropout { mask, x });
         y
     }
 
     pub(super) fn dropout_backward(
         &mut self,
         dy: BufferId,
-        dropout: Dropout,
+        mask: DropoutMask,
         x: &Value,
     ) -> BufferId {
         let dx = self.gradient_of(x);
-        self.push(Op::Dropout {
-            dropout,
+        self.push(Op::Dropout(Dropout {
+            mask,
             x: dy,
             y: dx,
             through: x.through(),
-        });
+        }));
         dx
     }
 
     /// `scale * x + offset`.
     pub fn rescale(&mut self, x: Value, scale: f32, offset: f32) -> Value {
         let y = self.value(x.shape.clone(), Activation::Linear);
-        self.push(Op::Rescale {
+        self.push(Op::Rescale(Rescale {
             scale,
             offset,
             x: x.buffer,
             y: y.buffer,
             through: None,
-        });
+        }));
         self.note(Tape::Rescale { scale, x });
         y
     }
 
     pub(super) fn rescale_backward(&mut self, dy: BufferId, scale: f32, x: &Value) -> BufferId {
         let dx = self.gradient_of(x);
-        self.push(Op::Rescale {
+        self.push(Op::Rescale(Rescale {
             scale,
             offset: 0.0,
             x: dy,
             y: dx,
             through: x.through(),
-        });
+        }));
         dx
     }
 
@@ -82,18 +85,18 @@ impl Builder {
         let mut statistics = moving;
         if self.optimizer.is_some() {
             statistics = ["mean", "variance"].map(|what| self.per_channel(what, norm.c));
-            self.push(Op::BatchNormStatistics {
+            self.push(Op::BatchNormStatistics(BatchNormStatistics {
                 norm,
                 x: x.buffer,
                 mean: statistics[0],
                 variance: statistics[1],
                 moving,
                 momentum,
-            });
+            }));
         }
         let [mean, variance] = statistics;
         let y = self.value(x.shape.clone(), Activation::Linear);
-        self.push(Op::BatchNormForward {
+        self.push(Op::BatchNormForward(BatchNormForward {
             norm,
             x: x.buffer,
             mean,
@@ -101,7 +104,7 @@ impl Builder {
             gamma,
             beta,
             y: y.buffer,
-        });
+        }));
         self.note(Tape::BatchNorm(Box::new(NormTape {
             norm,
             x,
@@ -133,7 +136,7 @@ impl Builder {
             None => self.per_channel(what, norm.c),
         };
         let (dgamma, dbeta) = (sums(gamma, "d gamma"), sums(beta, "d beta"));
-        self.push(Op::BatchNormBackwardWeight {
+        self.push(Op::BatchNormBackwardWeight(BatchNormBackwardWeight {
             norm,
             x: x.buffer,
             dy,
@@ -141,7 +144,7 @@ impl Builder {
             variance,
             dgamma,
             dbeta,
-        });
+        }));
         if !wants_dx {
             return dy;
         }
@@ -153,7 +156,7 @@ impl Builder {
             }
             None => self.gradient_of(&x),
         };
-        self.push(Op::BatchNormBackwardInput {
+        self.push(Op::BatchNormBackwardInput(BatchNormBackwardInput {
             norm,
             x: x.buffer,
             dy,
@@ -163,7 +166,7 @@ impl Builder {
             dgamma,
             dbeta,
             dx,
-        });
+        }));
         self.activation_backward(dx, &x)
     }
 

@@ -7,7 +7,11 @@ use super::super::{
     activation, conv2d, conv2d_grouped, dense, dropout, gather, loss, pool2d, softmax,
 };
 use super::{BLOCK, Group, Stage, summed};
-use crate::plan::{BufferId, Op, Through};
+use crate::plan::{
+    ActivationBackward, ActivationForward, BatchNormBackwardInput, BatchNormForward, BufferId,
+    Conv2dBackwardInput, Conv2dForward, DenseBackwardInput, DenseForward, Dropout, Gather, LossOp,
+    Op, Pool2dBackward, Pool2dForward, Rescale, SoftmaxBackward, SoftmaxForward, Through,
+};
 
 impl Group<'_> {
     /// Runs all operations on its rows, block by block.
@@ -90,15 +94,15 @@ impl Group<'_> {
         let arch = stage.arch;
         let packed = &stage.packed[number];
         match *op {
-            Op::Gather { x, labels } => self.gather(stage, x, labels, block),
-            Op::Conv2dForward {
+            Op::Gather(Gather { x, labels }) => self.gather(stage, x, labels, block),
+            Op::Conv2dForward(Conv2dForward {
                 shape,
                 x,
                 w,
                 bias,
                 y,
                 activation,
-            } if !shape.is_plain() => {
+            }) if !shape.is_plain() => {
                 let all = |id| stage.memory.floats(id);
                 self.write(y, block, |own, y| {
                     let x = own.floats(stage, x, block);
@@ -106,13 +110,13 @@ impl Group<'_> {
                     arch.dispatch(|| conv2d_grouped::forward(&shape, x, kernel, activation, y));
                 });
             }
-            Op::Conv2dBackwardInput {
+            Op::Conv2dBackwardInput(Conv2dBackwardInput {
                 shape,
                 dy,
                 w,
                 dx,
                 through,
-            } if !shape.is_plain() => {
+            }) if !shape.is_plain() => {
                 let w = stage.memory.floats(w);
                 self.write(dx, block, |own, dx| {
                     let dy = own.floats(stage, dy, block);
@@ -120,53 +124,53 @@ impl Group<'_> {
                     own.through(stage, through, block, dx);
                 });
             }
-            Op::Conv2dForward {
+            Op::Conv2dForward(Conv2dForward {
                 shape,
                 x,
                 y,
                 activation,
                 ..
-            } => {
+            }) => {
                 self.write(y, block, |own, y| {
                     let x = own.floats(stage, x, block);
                     conv2d::forward(arch, &shape, x, packed, activation, y);
                 });
             }
-            Op::DenseForward {
+            Op::DenseForward(DenseForward {
                 inputs,
                 outputs,
                 x,
                 y,
                 activation,
                 ..
-            } => {
+            }) => {
                 let shape = dense::shape(inputs, outputs);
                 self.write(y, block, |own, y| {
                     let x = own.floats(stage, x, block);
                     conv2d::forward(arch, &shape, x, packed, activation, y);
                 });
             }
-            Op::Conv2dBackwardInput {
+            Op::Conv2dBackwardInput(Conv2dBackwardInput {
                 shape,
                 dy,
                 dx,
                 through,
                 ..
-            } => {
+            }) => {
                 self.write(dx, block, |own, dx| {
                     let dy = own.floats(stage, dy, block);
                     conv2d::backward_input(arch, &shape, dy, packed, dx);
                     own.through(stage, through, block, dx);
                 });
             }
-            Op::DenseBackwardInput {
+            Op::DenseBackwardInput(DenseBackwardInput {
                 inputs,
                 outputs,
                 dy,
                 dx,
                 through,
                 ..
-            } => {
+            }) => {
                 let shape = dense::shape(inputs, outputs);
                 self.write(dx, block, |own, dx| {
                     let dy = own.floats(stage, dy, block);
@@ -174,15 +178,15 @@ impl Group<'_> {
                     own.through(stage, through, block, dx);
                 });
             }
-            Op::Conv2dBackwardWeight { .. } | Op::DenseBackwardWeight { .. } => {
+            Op::Conv2dBackwardWeight(_) | Op::DenseBackwardWeight(_) => {
                 self.add_gradient(stage, number, op, block);
             }
-            Op::Pool2dForward {
+            Op::Pool2dForward(Pool2dForward {
                 shape,
                 x,
                 y,
                 argmax,
-            } => {
+            }) => {
                 self.write(y, block, |own, y| match argmax {
                     Some(argmax) => {
                         own.write_words(argmax, block, |own, argmax| {
@@ -203,13 +207,13 @@ impl Group<'_> {
                     }),
                 });
             }
-            Op::Pool2dBackward {
+            Op::Pool2dBackward(Pool2dBackward {
                 shape,
                 dy,
                 argmax,
                 dx,
                 through,
-            } => {
+            }) => {
                 self.write(dx, block, |own, dx| {
                     let argmax = argmax.map(|id| own.words(stage, id, block));
                     let dy = own.floats(stage, dy, block);
@@ -222,36 +226,36 @@ impl Group<'_> {
                     own.through(stage, through, block, dx);
                 });
             }
-            Op::ActivationForward { activation, x, y } => {
+            Op::ActivationForward(ActivationForward { activation, x, y }) => {
                 self.write(y, block, |own, y| {
                     activation::forward(arch, activation, own.floats(stage, x, block), y);
                 });
             }
-            Op::ActivationBackward { through, dy, dx } => {
+            Op::ActivationBackward(ActivationBackward { through, dy, dx }) => {
                 self.write(dx, block, |own, dx| {
                     dx.copy_from_slice(own.floats(stage, dy, block));
                     own.through(stage, Some(through), block, dx);
                 });
             }
-            Op::SoftmaxForward { width, x, y } => {
+            Op::SoftmaxForward(SoftmaxForward { width, x, y }) => {
                 self.write(y, block, |own, y| {
                     softmax::forward(width, own.floats(stage, x, block), y);
                 });
             }
-            Op::SoftmaxBackward {
+            Op::SoftmaxBackward(SoftmaxBackward {
                 width,
                 dy,
                 y,
                 dx,
                 through,
-            } => {
+            }) => {
                 self.write(dx, block, |own, dx| {
                     let (dy, y) = (own.floats(stage, dy, block), own.floats(stage, y, block));
                     softmax::backward(width, dy, y, dx);
                     own.through(stage, through, block, dx);
                 });
             }
-            Op::Loss {
+            Op::Loss(LossOp {
                 loss,
                 width,
                 x,
@@ -259,7 +263,7 @@ impl Group<'_> {
                 predictions,
                 dx,
                 ref class_weights,
-            } => {
+            }) => {
                 let rule = loss::Rule::new(loss, width, class_weights.as_deref());
                 let rows = stage.memory.rows;
                 let valid = rows.saturating_sub(block.start);
@@ -277,25 +281,25 @@ impl Group<'_> {
                     });
                 }
             }
-            Op::Dropout {
-                dropout,
+            Op::Dropout(Dropout {
+                mask,
                 x,
                 y,
                 through,
-            } => {
+            }) => {
                 let draws = (stage.memory.key, block.start);
                 self.write(y, block, |own, y| {
-                    dropout::apply(arch, &dropout, draws, own.floats(stage, x, block), y);
+                    dropout::apply(arch, &mask, draws, own.floats(stage, x, block), y);
                     own.through(stage, through, block, y);
                 });
             }
-            Op::Rescale {
+            Op::Rescale(Rescale {
                 scale,
                 offset,
                 x,
                 y,
                 through,
-            } => {
+            }) => {
                 self.write(y, block, |own, y| {
                     for (x, y) in own.floats(stage, x, block).iter().zip(&mut *y) {
                         *y = scale * x + offset;
@@ -303,22 +307,22 @@ impl Group<'_> {
                     own.through(stage, through, block, y);
                 });
             }
-            Op::BatchNormForward { .. } | Op::BatchNormBackwardInput { .. } => {
+            Op::BatchNormForward(_) | Op::BatchNormBackwardInput(_) => {
                 self.batch_norm(stage, op, block);
             }
             // Not operations on rows; they stand between the stretches of those that are.
-            Op::BatchNormStatistics { .. }
-            | Op::BatchNormBackwardWeight { .. }
-            | Op::Regularize { .. }
-            | Op::ClipGradients { .. }
-            | Op::Update { .. } => {}
+            Op::BatchNormStatistics(_)
+            | Op::BatchNormBackwardWeight(_)
+            | Op::Regularize(_)
+            | Op::ClipGradients(_)
+            | Op::Update(_) => {}
         }
     }
 
     fn batch_norm(&mut self, stage: &Stage<'_>, op: &Op, block: &Range<usize>) {
         let all = |id: BufferId| stage.memory.floats(id);
         match *op {
-            Op::BatchNormForward {
+            Op::BatchNormForward(BatchNormForward {
                 norm,
                 x,
                 mean,
@@ -326,7 +330,7 @@ impl Group<'_> {
                 gamma,
                 beta,
                 y,
-            } => {
+            }) => {
                 let channels = Channels {
                     norm,
                     mean: all(mean),
@@ -338,7 +342,7 @@ impl Group<'_> {
                     channels.forward(stage.arch, x, beta.map(all), y);
                 });
             }
-            Op::BatchNormBackwardInput {
+            Op::BatchNormBackwardInput(BatchNormBackwardInput {
                 norm,
                 x,
                 dy,
@@ -348,7 +352,7 @@ impl Group<'_> {
                 dgamma,
                 dbeta,
                 dx,
-            } => {
+            }) => {
                 let channels = Channels {
                     norm,
                     mean: all(mean),

@@ -10,14 +10,13 @@ use super::fuse::{DenseBehind, fits};
 use super::layers::WORKGROUP_SUM;
 use crate::model::{Activation, Loss, PoolKind};
 use crate::optimizer::{Clip, Optimizer, Rule};
-use crate::plan::{BufferId, Plan, PoolShape, Through};
+use crate::plan::{
+    ActivationBackward, ActivationForward, BufferId, ClipGradients, Gather, LossOp, Plan,
+    Pool2dBackward, Pool2dForward, PoolShape, SoftmaxBackward, SoftmaxForward, Through,
+};
 
 /// The gather out of so many parts of so many images each.
-pub(super) fn gather(
-    plan: &Plan,
-    [x, labels]: [BufferId; 2],
-    (parts, images): (usize, usize),
-) -> Call<Slot> {
+pub(super) fn gather(plan: &Plan, op: &Gather, (parts, images): (usize, usize)) -> Call<Slot> {
     let size: usize = plan.input_shape.iter().product();
     let width = cell_width(size);
     let rows: String = (0..parts)
@@ -34,20 +33,15 @@ pub(super) fn gather(
         .invocations(plan.batch * size / width)
         .read(Slot::DataLabels)
         .read(Slot::Order)
-        .write(Slot::Buffer(x))
-        .write(Slot::Buffer(labels));
+        .write(Slot::Buffer(op.x))
+        .write(Slot::Buffer(op.labels));
     (0..parts).fold(call, |call, part| {
         let name = format!("images_{part}");
         call.load(&name, Slot::Images(part), Texel::words(1), false)
     })
 }
 
-pub(super) fn pool_call(
-    entry: &'static str,
-    text: &str,
-    batch: usize,
-    shape: &PoolShape,
-) -> Call<Slot> {
+fn pool_call(entry: &'static str, text: &str, batch: usize, shape: &PoolShape) -> Call<Slot> {
     let width = cell_width(shape.c);
     let kind = match shape.kind {
         PoolKind::Max => 0,
@@ -61,57 +55,61 @@ pub(super) fn pool_call(
         .sizes(&[("BATCH", batch), ("C", shape.c / width), ("KIND", kind)])
 }
 
-pub(super) fn pool2d_forward(
-    tuning: &Tuning,
-    (batch, shape): (usize, &PoolShape),
-    [x, y]: [BufferId; 2],
-    argmax: Option<BufferId>,
-) -> Call<Slot> {
+pub(super) fn pool2d_forward(plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -> Call<Slot> {
     let text = include_str!("../../../../shaders/pool2d_forward.wgsl");
-    let w = &shape.window;
-    pool_call("pool2d_forward", text, batch, shape)
-        .sizes(&[("HAS_ARGMAX", usize::from(argmax.is_some()))])
-        .invocations(batch * w.oh * w.ow * shape.c / cell_width(shape.c))
-        .write(Slot::Buffer(y))
-        .write(argmax.map_or(Slot::Nothing, Slot::Buffer))
-        .load(
-            "x",
-            Slot::Buffer(x),
-            Texel::floats(cell_width(shape.c)),
-            tuning.texels,
-        )
+    let (shape, w) = (&op.shape, &op.shape.window);
+    let width = cell_width(shape.c);
+    let x = Slot::Buffer(op.x);
+    pool_call("pool2d_forward", text, plan.batch, shape)
+        .sizes(&[("HAS_ARGMAX", usize::from(op.argmax.is_some()))])
+        .invocations(plan.batch * w.oh * w.ow * shape.c / width)
+        .write(Slot::Buffer(op.y))
+        .write(op.argmax.map_or(Slot::Nothing, Slot::Buffer))
+        .load("x", x, Texel::floats(width), tuning.texels)
 }
 
+/// The backward pass of a pool; `through` is what it goes on through, with 1 if that buffer has the
+/// pool's output in place of its input.
 pub(super) fn pool2d_backward(
+    plan: &Plan,
     tuning: &Tuning,
-    (batch, shape): (usize, &PoolShape),
-    [dy, dx]: [BufferId; 2],
-    argmax: Option<BufferId>,
+    op: &Pool2dBackward,
     through: Option<(Through, usize)>,
 ) -> Call<Slot> {
     let text = include_str!("../../../../shaders/pool2d_backward.wgsl");
-    let w = &shape.window;
+    let (shape, w) = (&op.shape, &op.shape.window);
     let (through, pooled) = through.map_or((None, 0), |(t, pooled)| (Some(t), pooled));
     let cell = Texel::floats(cell_width(shape.c));
-    let taken = Slot::Buffer(argmax.unwrap_or(dy));
+    let taken = Slot::Buffer(op.argmax.unwrap_or(op.dy));
     let disjoint = w.kh <= w.sh && w.kw <= w.sw && (w.pad_top, w.pad_left) == (0, 0) && fits(w);
     let (bh, bw) = (w.ih.div_ceil(w.sh), w.iw.div_ceil(w.sw));
-    let (entry, pixels) = match disjoint {
-        true => ("pool2d_backward_disjoint", bh * bw),
-        false => ("pool2d_backward", w.ih * w.iw),
+    let (entry, pixels) = if disjoint {
+        ("pool2d_backward_disjoint", bh * bw)
+    } else {
+        ("pool2d_backward", w.ih * w.iw)
     };
-    pool_call(entry, text, batch, shape)
+    pool_call(entry, text, plan.batch, shape)
         .through(through)
         .sizes(&[("BH", bh), ("BW", bw)])
         .sizes(&[("THROUGH_POOLED", pooled)])
-        .invocations(batch * pixels * shape.c / cell_width(shape.c))
-        .write(Slot::Buffer(dx))
-        .load("dy", Slot::Buffer(dy), cell, tuning.texels)
+        .invocations(plan.batch * pixels * shape.c / cell_width(shape.c))
+        .write(Slot::Buffer(op.dx))
+        .load("dy", Slot::Buffer(op.dy), cell, tuning.texels)
         .load("argmax", taken, Texel::words(cell.width), tuning.texels)
-        .load("through", through_slot(through, dy), cell, tuning.texels)
+        .load("through", through_slot(through, op.dy), cell, tuning.texels)
 }
 
-pub(super) fn activation_call(
+pub(super) fn activation_forward(plan: &Plan, op: &ActivationForward) -> Call<Slot> {
+    let buffers = [op.x, op.x, op.y];
+    activation_call(plan, "activation_forward", op.activation, buffers)
+}
+
+pub(super) fn activation_backward(plan: &Plan, op: &ActivationBackward) -> Call<Slot> {
+    let Through { y, activation } = op.through;
+    activation_call(plan, "activation_backward", activation, [y, op.dy, op.dx])
+}
+
+fn activation_call(
     plan: &Plan,
     entry: &'static str,
     activation: Activation,
@@ -129,7 +127,17 @@ pub(super) fn activation_call(
         .write(Slot::Buffer(out))
 }
 
-pub(super) fn softmax(
+pub(super) fn softmax_forward(plan: &Plan, op: &SoftmaxForward) -> Call<Slot> {
+    let buffers = [op.x, op.x, op.y];
+    softmax(plan, "softmax_forward", op.width, buffers, None)
+}
+
+pub(super) fn softmax_backward(plan: &Plan, op: &SoftmaxBackward) -> Call<Slot> {
+    let buffers = [op.dy, op.y, op.dx];
+    softmax(plan, "softmax_backward", op.width, buffers, op.through)
+}
+
+fn softmax(
     plan: &Plan,
     entry: &'static str,
     width: usize,
@@ -147,13 +155,14 @@ pub(super) fn softmax(
         .write(Slot::Buffer(out))
 }
 
-/// A kernel of `loss` for rows of `width` outputs.
+/// The loss's kernel, and in it what the dense layer `behind` goes on with.
 pub(super) fn loss_call(
+    plan: &Plan,
     tuning: &Tuning,
-    (loss, batch, width): (&Loss, usize, usize),
-    [x, labels, predictions]: [BufferId; 3],
-    (dx, behind): (Option<BufferId>, Option<&DenseBehind>),
+    op: &LossOp,
+    behind: Option<&DenseBehind>,
 ) -> Call<Slot> {
+    let (loss, width) = (op.loss, op.width);
     let (entry, text) = match loss {
         Loss::CategoricalCrossentropy { .. } => (
             "softmax_cross_entropy",
@@ -176,18 +185,19 @@ pub(super) fn loss_call(
     let [off, on] = loss.targets(width).map(|t| t as f32);
     let call = Call::new(entry, format!("{common}\n{text}\n{then}"))
         .sizes(&[
-            ("BATCH", batch),
+            ("BATCH", plan.batch),
             ("WIDTH", width),
             ("CLASSES", loss.classes(width)),
-            ("HAS_DX", usize::from(dx.is_some())),
+            ("HAS_DX", usize::from(op.dx.is_some())),
         ])
         .numbers(&[("OFF", off), ("ON", on)])
         .invocations(1)
-        .read(Slot::Buffer(x))
-        .read(Slot::Buffer(labels))
-        .write(Slot::Buffer(predictions))
+        .read(Slot::Buffer(op.x))
+        .read(Slot::Buffer(op.labels))
+        .write(Slot::Buffer(op.predictions))
         .write(Slot::Metrics)
-        .write(dx.map_or(Slot::Nothing, Slot::Buffer));
+        .write(op.dx.map_or(Slot::Nothing, Slot::Buffer));
+    let class_weights = op.class_weights.as_deref().unwrap_or_default();
     let Some(&DenseBehind {
         inputs,
         w,
@@ -195,7 +205,7 @@ pub(super) fn loss_call(
         through,
     }) = behind
     else {
-        return call;
+        return call.table("class_weight", class_weights);
     };
     call.sizes(&[("INPUTS", inputs)])
         .through(through)
@@ -207,6 +217,7 @@ pub(super) fn loss_call(
             Texel::floats(1),
             tuning.texels,
         )
+        .table("class_weight", class_weights)
 }
 
 pub(super) fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Slot> {
@@ -278,12 +289,8 @@ pub(super) fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Cal
 }
 
 /// The calls that clip gradients, one gradient after the other.
-pub(super) fn clip(
-    plan: &Plan,
-    clip: Clip,
-    gradients: &[BufferId],
-    norms: Option<BufferId>,
-) -> Vec<Call<Slot>> {
+pub(super) fn clip(plan: &Plan, op: &ClipGradients) -> Vec<Call<Slot>> {
+    let (clip, gradients, norms) = (op.clip, &op.gradients, op.norms);
     let call = |entry, number: usize| {
         let (id, global) = (gradients[number], matches!(clip, Clip::GlobalNorm(_)));
         let len = plan.buffer(id).len();

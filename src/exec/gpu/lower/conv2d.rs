@@ -7,7 +7,7 @@ use super::Slot;
 use super::calls::through_slot;
 use super::fuse::FusedPool;
 use crate::model::Activation;
-use crate::plan::{BufferId, ConvShape, Through};
+use crate::plan::{BufferId, ConvShape, DenseBackwardInput, DenseForward, Plan, Through};
 use crate::shape::Window;
 
 /// A dense layer is a 1x1 convolution over a column of `batch` pixels.
@@ -33,6 +33,30 @@ pub(super) fn dense(batch: usize, inputs: usize, outputs: usize) -> (usize, Conv
         groups: 1,
     };
     (1, shape)
+}
+
+pub(super) fn dense_forward(plan: &Plan, tuning: &Tuning, op: &DenseForward) -> Call<Slot> {
+    conv2d_forward(
+        "dense_forward",
+        tuning,
+        dense(plan.batch, op.inputs, op.outputs),
+        (op.bias, op.activation),
+        ([op.x, op.w, op.y], None),
+    )
+}
+
+pub(super) fn dense_backward_input(
+    plan: &Plan,
+    tuning: &Tuning,
+    op: &DenseBackwardInput,
+) -> Call<Slot> {
+    conv2d_backward_input(
+        "dense_backward_input",
+        tuning,
+        dense(plan.batch, op.inputs, op.outputs),
+        op.through,
+        ([op.dy, op.w, op.dx], None),
+    )
 }
 
 pub(super) fn window_sizes(w: &Window) -> [(&'static str, usize); 12] {

@@ -4,7 +4,10 @@ use super::super::tile::{Unpool, cell_width};
 use super::super::tuning::Tuning;
 use super::conv2d::{backward_input, forward};
 use crate::model::{Activation, PoolKind};
-use crate::plan::{BufferId, Op, Plan, PoolShape, Through};
+use crate::plan::{
+    BufferId, Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput, LossOp,
+    Op, Plan, Pool2dBackward, Pool2dForward, PoolShape, Through,
+};
 use crate::shape::Window;
 
 /// A small dense layer that made what the loss starts from.
@@ -42,17 +45,17 @@ pub(super) fn fused_pools(plan: &Plan, tuning: &Tuning) -> Vec<FusedPool> {
     let pairs = plan.ops.iter().zip(plan.ops.iter().skip(1));
     let fused = pairs.filter_map(|pair| match pair {
         (
-            Op::Conv2dForward {
+            Op::Conv2dForward(Conv2dForward {
                 y: between,
                 shape: conv,
                 ..
-            },
-            Op::Pool2dForward {
+            }),
+            Op::Pool2dForward(Pool2dForward {
                 shape,
                 x,
                 y,
                 argmax,
-            },
+            }),
         ) if between == x && shape.kind == PoolKind::Max && tiles(&shape.window) => {
             let size = (shape.window.kh, shape.window.kw);
             if !conv.is_plain()
@@ -62,8 +65,8 @@ pub(super) fn fused_pools(plan: &Plan, tuning: &Tuning) -> Vec<FusedPool> {
             }
             let others = plan.ops.iter().filter(|op| op.reads().contains(between));
             let only_this_pool = others.clone().all(|op| match op {
-                Op::Pool2dForward { y: other, .. } => other == y,
-                Op::Pool2dBackward { argmax: other, .. } => other == argmax,
+                Op::Pool2dForward(Pool2dForward { y: other, .. }) => other == y,
+                Op::Pool2dBackward(Pool2dBackward { argmax: other, .. }) => other == argmax,
                 _ => false,
             });
             only_this_pool.then(|| fused_pool(plan, tuning, shape, [*between, *y], *argmax))
@@ -82,13 +85,13 @@ pub(super) fn fused_pool(
 ) -> FusedPool {
     let w = &shape.window;
     let backward = plan.ops.iter().find_map(|op| match op {
-        Op::Pool2dBackward {
+        Op::Pool2dBackward(Pool2dBackward {
             argmax: other,
             dy,
             dx,
             through,
             ..
-        } if argmax.is_some() && *other == argmax => Some((*dy, *dx, *through)),
+        }) if argmax.is_some() && *other == argmax => Some((*dy, *dx, *through)),
         _ => None,
     });
     let live = (w.oh * w.kh, w.ow * w.kw);
@@ -100,10 +103,10 @@ pub(super) fn fused_pool(
         let mut readers = plan.ops.iter().filter(|op| op.reads().contains(&dx));
         // Only tiled kernels can take the pool's backward pass in.
         let takes_it_in = |op: &Op| match op {
-            Op::Conv2dBackwardWeight { shape, .. } => {
+            Op::Conv2dBackwardWeight(Conv2dBackwardWeight { shape, .. }) => {
                 shape.is_plain() && shape.window.taps() <= tuning.weight_accumulators
             }
-            Op::Conv2dBackwardInput { shape, .. } => {
+            Op::Conv2dBackwardInput(Conv2dBackwardInput { shape, .. }) => {
                 cell_width(shape.ic) == cell_width(shape.oc)
                     && backward_input(plan.batch, shape, live, Some(unpool))
                         .is_some_and(|c| c.is_possible(tuning))
@@ -137,18 +140,18 @@ pub(super) fn fits(w: &Window) -> bool {
 /// The dense layer behind the loss, if it is small.
 pub(super) fn dense_behind(plan: &Plan) -> Option<DenseBehind> {
     let loss_dx = plan.ops.iter().find_map(|op| match op {
-        Op::Loss { dx, .. } => *dx,
+        Op::Loss(LossOp { dx, .. }) => *dx,
         _ => None,
     })?;
     plan.ops.iter().find_map(|op| match *op {
-        Op::DenseBackwardInput {
+        Op::DenseBackwardInput(DenseBackwardInput {
             inputs,
             outputs,
             dy,
             w,
             dx,
             through,
-        } if dy == loss_dx && inputs * outputs <= MOST_BEHIND => Some(DenseBehind {
+        }) if dy == loss_dx && inputs * outputs <= MOST_BEHIND => Some(DenseBehind {
             inputs,
             w,
             dx,

@@ -6,135 +6,89 @@ use super::super::tile::cell_width;
 use super::super::tuning::Tuning;
 use super::Slot;
 use super::calls::through_slot;
-use crate::plan::{BatchNorm, BufferId, Dropout, Op, Penalty, Plan, Through};
+use crate::plan::{
+    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
+    BatchNormStatistics, BufferId, Dropout, Penalty, Plan, Regularize, Rescale, Through,
+};
 
-/// The calls of one of these operations; none of another.
-pub(super) fn calls(plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
-    let call = match op {
-        Op::Dropout {
-            dropout,
-            x,
-            y,
-            through,
-        } => drop_cells(plan, tuning, dropout, [*x, *y], *through),
-        Op::Rescale {
-            scale,
-            offset,
-            x,
-            y,
-            through,
-        } => rescale(plan, tuning, [*scale, *offset], [*x, *y], *through),
-        Op::BatchNormStatistics {
-            norm,
-            x,
-            mean,
-            variance,
-            moving,
-            momentum,
-        } => {
-            let text = include_str!("../../../../shaders/batch_norm_statistics.wgsl");
-            let write = [*mean, *variance, moving[0], moving[1]];
-            sums("batch_norm_statistics", text, (plan, norm, *x), &write)
-                .numbers(&[
-                    ("MOMENTUM", *momentum as f32),
-                    ("ONE_MINUS_MOMENTUM", (1.0 - momentum) as f32),
-                ])
-                .load("x", Slot::Buffer(*x), Texel::floats(1), tuning.texels)
-        }
-        Op::BatchNormForward {
-            norm,
-            x,
-            mean,
-            variance,
-            gamma,
-            beta,
-            y,
-        } => {
-            let text = include_str!("../../../../shaders/batch_norm_forward.wgsl");
-            let call = cell_by_cell(
-                "batch_norm_forward",
-                text,
-                (plan, norm),
-                (*gamma, *beta),
-                *y,
-            );
-            let read = [
-                ("x", *x),
-                ("mean", *mean),
-                ("variance", *variance),
-                ("gamma", gamma.unwrap_or(*mean)),
-                ("beta", beta.unwrap_or(*mean)),
-            ];
-            load(call, tuning, cell_width(norm.c), &read)
-        }
-        Op::BatchNormBackwardWeight {
-            norm,
-            x,
-            dy,
-            mean,
-            variance,
-            dgamma,
-            dbeta,
-        } => {
-            let text = include_str!("../../../../shaders/batch_norm_backward_weight.wgsl");
-            let (entry, write) = ("batch_norm_backward_weight", [*dgamma, *dbeta]);
-            let call = sums(entry, text, (plan, norm, *x), &write);
-            let read = [
-                ("x", *x),
-                ("dy", *dy),
-                ("mean", *mean),
-                ("variance", *variance),
-            ];
-            load(call, tuning, 1, &read)
-        }
-        Op::BatchNormBackwardInput {
-            norm,
-            x,
-            dy,
-            mean,
-            variance,
-            gamma,
-            dgamma,
-            dbeta,
-            dx,
-        } => {
-            let text = include_str!("../../../../shaders/batch_norm_backward_input.wgsl");
-            let entry = "batch_norm_backward_input";
-            let call = cell_by_cell(entry, text, (plan, norm), (*gamma, None), *dx);
-            let read = [
-                ("x", *x),
-                ("dy", *dy),
-                ("mean", *mean),
-                ("variance", *variance),
-                ("gamma", gamma.unwrap_or(*mean)),
-                ("dgamma", *dgamma),
-                ("dbeta", *dbeta),
-            ];
-            load(call, tuning, cell_width(norm.c), &read)
-        }
-        Op::Gather { .. }
-        | Op::Conv2dForward { .. }
-        | Op::Conv2dBackwardInput { .. }
-        | Op::Conv2dBackwardWeight { .. }
-        | Op::Pool2dForward { .. }
-        | Op::Pool2dBackward { .. }
-        | Op::DenseForward { .. }
-        | Op::DenseBackwardInput { .. }
-        | Op::DenseBackwardWeight { .. }
-        | Op::ActivationForward { .. }
-        | Op::ActivationBackward { .. }
-        | Op::SoftmaxForward { .. }
-        | Op::SoftmaxBackward { .. }
-        | Op::Loss { .. }
-        | Op::Regularize { .. }
-        | Op::ClipGradients { .. }
-        | Op::Update { .. } => return vec![],
-    };
-    vec![call]
+pub(super) fn statistics(plan: &Plan, tuning: &Tuning, op: &BatchNormStatistics) -> Call<Slot> {
+    let text = include_str!("../../../../shaders/batch_norm_statistics.wgsl");
+    let write = [op.mean, op.variance, op.moving[0], op.moving[1]];
+    sums(
+        "batch_norm_statistics",
+        text,
+        (plan, &op.norm, op.x),
+        &write,
+    )
+    .numbers(&[
+        ("MOMENTUM", op.momentum as f32),
+        ("ONE_MINUS_MOMENTUM", (1.0 - op.momentum) as f32),
+    ])
+    .load("x", Slot::Buffer(op.x), Texel::floats(1), tuning.texels)
 }
 
-/// The call of one penalty, after all gradients are summed.
-pub(super) fn regularize(plan: &Plan, tuning: &Tuning, penalty: &Penalty) -> Call<Slot> {
+pub(super) fn batch_norm_forward(
+    plan: &Plan,
+    tuning: &Tuning,
+    op: &BatchNormForward,
+) -> Call<Slot> {
+    let text = include_str!("../../../../shaders/batch_norm_forward.wgsl");
+    let (entry, learnt) = ("batch_norm_forward", (op.gamma, op.beta));
+    let call = cell_by_cell(entry, text, (plan, &op.norm), learnt, op.y);
+    let read = [
+        ("x", op.x),
+        ("mean", op.mean),
+        ("variance", op.variance),
+        ("gamma", op.gamma.unwrap_or(op.mean)),
+        ("beta", op.beta.unwrap_or(op.mean)),
+    ];
+    load(call, tuning, cell_width(op.norm.c), &read)
+}
+
+pub(super) fn backward_weight(
+    plan: &Plan,
+    tuning: &Tuning,
+    op: &BatchNormBackwardWeight,
+) -> Call<Slot> {
+    let text = include_str!("../../../../shaders/batch_norm_backward_weight.wgsl");
+    let (entry, write) = ("batch_norm_backward_weight", [op.dgamma, op.dbeta]);
+    let call = sums(entry, text, (plan, &op.norm, op.x), &write);
+    let read = [
+        ("x", op.x),
+        ("dy", op.dy),
+        ("mean", op.mean),
+        ("variance", op.variance),
+    ];
+    load(call, tuning, 1, &read)
+}
+
+pub(super) fn backward_input(
+    plan: &Plan,
+    tuning: &Tuning,
+    op: &BatchNormBackwardInput,
+) -> Call<Slot> {
+    let text = include_str!("../../../../shaders/batch_norm_backward_input.wgsl");
+    let entry = "batch_norm_backward_input";
+    let call = cell_by_cell(entry, text, (plan, &op.norm), (op.gamma, None), op.dx);
+    let read = [
+        ("x", op.x),
+        ("dy", op.dy),
+        ("mean", op.mean),
+        ("variance", op.variance),
+        ("gamma", op.gamma.unwrap_or(op.mean)),
+        ("dgamma", op.dgamma),
+        ("dbeta", op.dbeta),
+    ];
+    load(call, tuning, cell_width(op.norm.c), &read)
+}
+
+/// The calls of the penalties, one after the other, once all gradients are summed.
+pub(super) fn regularize(plan: &Plan, tuning: &Tuning, op: &Regularize) -> Vec<Call<Slot>> {
+    let calls = op.penalties.iter().map(|p| penalize(plan, tuning, p));
+    calls.collect()
+}
+
+fn penalize(plan: &Plan, tuning: &Tuning, penalty: &Penalty) -> Call<Slot> {
     let Penalty {
         w,
         gradient,
@@ -161,41 +115,30 @@ fn load(call: Call<Slot>, tuning: &Tuning, width: usize, read: &[(&str, BufferId
     })
 }
 
-fn drop_cells(
-    plan: &Plan,
-    tuning: &Tuning,
-    dropout: &Dropout,
-    [x, y]: [BufferId; 2],
-    through: Option<Through>,
-) -> Call<Slot> {
+pub(super) fn dropout(plan: &Plan, tuning: &Tuning, op: &Dropout) -> Call<Slot> {
     let text = concat!(
         include_str!("../../../../shaders/rng.wgsl"),
         include_str!("../../../../shaders/dropout.wgsl")
     );
-    cells("dropout", text, plan, tuning, [x, y], through)
+    let mask = &op.mask;
+    cells("dropout", text, plan, tuning, [op.x, op.y], op.through)
         .sizes(&[
-            ("WIDTH", cell_width(plan.buffer(y).len())),
-            ("SIZE", dropout.size),
-            ("DRAWS", dropout.width),
-            ("NUMBER", dropout.number as usize),
-            ("THRESHOLD", dropout.threshold() as usize),
+            ("WIDTH", cell_width(plan.buffer(op.y).len())),
+            ("SIZE", mask.size),
+            ("DRAWS", mask.width),
+            ("NUMBER", mask.number as usize),
+            ("THRESHOLD", mask.threshold() as usize),
         ])
-        .numbers(&[("SCALE", dropout.scale() as f32)])
+        .numbers(&[("SCALE", mask.scale() as f32)])
 }
 
-fn rescale(
-    plan: &Plan,
-    tuning: &Tuning,
-    [scale, offset]: [f32; 2],
-    [x, y]: [BufferId; 2],
-    through: Option<Through>,
-) -> Call<Slot> {
+pub(super) fn rescale(plan: &Plan, tuning: &Tuning, op: &Rescale) -> Call<Slot> {
     let text = include_str!("../../../../shaders/rescale.wgsl");
-    cells("rescale", text, plan, tuning, [x, y], through)
-        .numbers(&[("SCALE", scale), ("OFFSET", offset)])
+    cells("rescale", text, plan, tuning, [op.x, op.y], op.through)
+        .numbers(&[("SCALE", op.scale), ("OFFSET", op.offset)])
 }
 
-/// A call that makes `y` out of `x`, Cell by Cell, and goes on through an activation.
+/// A call that makes `y` out of `x`, cell by cell, and goes on through an activation.
 fn cells(
     entry: &'static str,
     text: &str,
@@ -245,7 +188,7 @@ fn sums(
     write.fold(call, Call::write)
 }
 
-/// A call that normalizes Cell by Cell.
+/// A call that normalizes cell by cell.
 fn cell_by_cell(
     entry: &'static str,
     text: &str,

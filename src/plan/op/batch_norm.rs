@@ -1,0 +1,186 @@
+//! Batch normalization, channel by channel.
+
+use super::{Operation, Rounding};
+use crate::plan::{BufferId, Plan};
+
+/// The sizes of a batch normalization.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchNorm {
+    /// Channels, the last axis.
+    pub c: usize,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+/// Over the `m` cells of the valid rows: `mean = Σ x / m`, `variance = Σ (x - mean)² / m`, and
+/// `moving = momentum * moving + (1 - momentum) * (mean, variance)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNormStatistics {
+    /// The sizes.
+    pub norm: BatchNorm,
+    /// The input, `[n, .., c]`.
+    pub x: BufferId,
+    /// The batch's mean, `[c]`.
+    pub mean: BufferId,
+    /// The batch's variance, `[c]`.
+    pub variance: BufferId,
+    /// The moving mean and variance, `[c]` each.
+    pub moving: [BufferId; 2],
+    /// How much of the moving statistics stays.
+    pub momentum: f64,
+}
+
+/// `y = gamma * x̂ + beta` with `x̂ = (x - mean) / sqrt(variance + epsilon)`. Without gamma and beta,
+/// 1 and 0 stand for them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNormForward {
+    /// The sizes.
+    pub norm: BatchNorm,
+    /// The input, `[n, .., c]`.
+    pub x: BufferId,
+    /// The batch's mean in training, the moving one in inference, `[c]`.
+    pub mean: BufferId,
+    /// The variance, as the mean, `[c]`.
+    pub variance: BufferId,
+    /// The factor, `[c]`.
+    pub gamma: Option<BufferId>,
+    /// Added afterwards, `[c]`.
+    pub beta: Option<BufferId>,
+    /// The output, `[n, .., c]`.
+    pub y: BufferId,
+}
+
+/// Over the cells of the valid rows: `dgamma = Σ dy * x̂`, `dbeta = Σ dy`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNormBackwardWeight {
+    /// The sizes.
+    pub norm: BatchNorm,
+    /// The input, `[n, .., c]`.
+    pub x: BufferId,
+    /// The gradient by the output, `[n, .., c]`.
+    pub dy: BufferId,
+    /// The batch's mean, `[c]`.
+    pub mean: BufferId,
+    /// The batch's variance, `[c]`.
+    pub variance: BufferId,
+    /// The gradient by gamma, `[c]`.
+    pub dgamma: BufferId,
+    /// The gradient by beta, `[c]`.
+    pub dbeta: BufferId,
+}
+
+/// `dx = gamma / sqrt(variance + epsilon) * (dy - dbeta / m - x̂ * dgamma / m)` in the `m` cells of
+/// the valid rows, 0 in the others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNormBackwardInput {
+    /// The sizes.
+    pub norm: BatchNorm,
+    /// The input, `[n, .., c]`.
+    pub x: BufferId,
+    /// The gradient by the output, `[n, .., c]`.
+    pub dy: BufferId,
+    /// The batch's mean, `[c]`.
+    pub mean: BufferId,
+    /// The batch's variance, `[c]`.
+    pub variance: BufferId,
+    /// The factor, `[c]`.
+    pub gamma: Option<BufferId>,
+    /// The gradient by gamma, `[c]`.
+    pub dgamma: BufferId,
+    /// The gradient by beta, `[c]`.
+    pub dbeta: BufferId,
+    /// The gradient by the input, `[n, .., c]`.
+    pub dx: BufferId,
+}
+
+impl Operation for BatchNormStatistics {
+    fn name(&self) -> &'static str {
+        "batch_norm_statistics"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        vec![self.x, self.moving[0], self.moving[1]]
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        vec![self.mean, self.variance, self.moving[0], self.moving[1]]
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        4 * plan.elements(self.x)
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::Sum
+    }
+}
+
+impl Operation for BatchNormForward {
+    fn name(&self) -> &'static str {
+        "batch_norm_forward"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        let learnt = self.gamma.into_iter().chain(self.beta);
+        let inputs = [self.x, self.mean, self.variance];
+        inputs.into_iter().chain(learnt).collect()
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        vec![self.y]
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        2 * plan.elements(self.y)
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::Sum
+    }
+}
+
+impl Operation for BatchNormBackwardWeight {
+    fn name(&self) -> &'static str {
+        "batch_norm_backward_weight"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        vec![self.x, self.dy, self.mean, self.variance]
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        vec![self.dgamma, self.dbeta]
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        5 * plan.elements(self.x)
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::Sum
+    }
+}
+
+impl Operation for BatchNormBackwardInput {
+    fn name(&self) -> &'static str {
+        "batch_norm_backward_input"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        let statistics = [self.mean, self.variance, self.dgamma, self.dbeta];
+        let inputs = [self.x, self.dy].into_iter().chain(statistics);
+        inputs.chain(self.gamma).collect()
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        vec![self.dx]
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        6 * plan.elements(self.x)
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::Sum
+    }
+}

@@ -1,0 +1,168 @@
+//! Convolutions.
+
+use super::{Operation, Rounding, Through};
+use crate::model::Activation;
+use crate::plan::{BufferId, Plan};
+use crate::shape::Window;
+
+/// The sizes of a convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvShape {
+    /// Where the kernel reads.
+    pub window: Window,
+    /// Input channels.
+    pub ic: usize,
+    /// Output channels.
+    pub oc: usize,
+    /// Groups of channels: the outputs of one group see only its own inputs. The kernel then holds
+    /// `ic / groups` input channels.
+    pub groups: usize,
+}
+
+impl ConvShape {
+    /// A convolution of one group.
+    pub fn new(window: Window, ic: usize, oc: usize) -> Self {
+        Self {
+            window,
+            ic,
+            oc,
+            groups: 1,
+        }
+    }
+
+    /// Input and output channels of a group.
+    pub fn group(&self) -> [usize; 2] {
+        [self.ic / self.groups, self.oc / self.groups]
+    }
+
+    /// Elements of the kernel.
+    pub fn kernel_len(&self) -> usize {
+        self.window.taps() * self.group()[0] * self.oc
+    }
+
+    /// One group, and a window without gaps.
+    pub fn is_plain(&self) -> bool {
+        self.groups == 1 && (self.window.dh, self.window.dw) == (1, 1)
+    }
+
+    /// Multiply-adds for each element of the output, counted as two operations.
+    fn flops_per_output(&self) -> u64 {
+        2 * (self.window.taps() * self.group()[0]) as u64
+    }
+}
+
+/// `y = f(x ⋆ w + bias)`; see [`ConvShape`] for groups. A window's cells lie `dh`, `dw` apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2dForward {
+    /// The sizes.
+    pub shape: ConvShape,
+    /// The input, `[n, ih, iw, ic]`.
+    pub x: BufferId,
+    /// The kernel, `[kh, kw, ic / groups, oc]`.
+    pub w: BufferId,
+    /// Added to each output channel, `[oc]`.
+    pub bias: Option<BufferId>,
+    /// The output, `[n, oh, ow, oc]`.
+    pub y: BufferId,
+    /// The pointwise activation `f`.
+    pub activation: Activation,
+}
+
+/// `dx[n, iy, ix, ic] = f'(x) * Σ_{ky, kx, oc} dy[n, oy, ox, oc] * w[ky, kx, ic, oc]` over all
+/// output cells whose window has `(iy, ix)` at `(ky, kx)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2dBackwardInput {
+    /// The sizes.
+    pub shape: ConvShape,
+    /// The gradient by the pre-activation output, `[n, oh, ow, oc]`.
+    pub dy: BufferId,
+    /// The kernel, `[kh, kw, ic / groups, oc]`.
+    pub w: BufferId,
+    /// The gradient by the input, `[n, ih, iw, ic]`.
+    pub dx: BufferId,
+    /// The activation that made the input.
+    pub through: Option<Through>,
+}
+
+/// `dw[ky, kx, ic, oc] = Σ_{n, oy, ox} x[n, oy*sh + ky*dh - pad_top, ox*sw + kx*dw - pad_left, ic] *
+/// dy[n, oy, ox, oc]` and `dbias[oc] = Σ_{n, oy, ox} dy[n, oy, ox, oc]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Conv2dBackwardWeight {
+    /// The sizes.
+    pub shape: ConvShape,
+    /// The input, `[n, ih, iw, ic]`.
+    pub x: BufferId,
+    /// The gradient by the pre-activation output, `[n, oh, ow, oc]`.
+    pub dy: BufferId,
+    /// The gradient by the kernel, `[kh, kw, ic / groups, oc]`.
+    pub dw: BufferId,
+    /// The gradient by the bias, `[oc]`.
+    pub dbias: Option<BufferId>,
+}
+
+impl Operation for Conv2dForward {
+    fn name(&self) -> &'static str {
+        "conv2d_forward"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        [self.x, self.w].into_iter().chain(self.bias).collect()
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        vec![self.y]
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        self.shape.flops_per_output() * plan.elements(self.y)
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::of_sum_with(self.activation)
+    }
+}
+
+impl Operation for Conv2dBackwardInput {
+    fn name(&self) -> &'static str {
+        "conv2d_backward_input"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        let y = self.through.map(|t| t.y);
+        [self.dy, self.w].into_iter().chain(y).collect()
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        vec![self.dx]
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        self.shape.flops_per_output() * plan.elements(self.dy)
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::Sum
+    }
+}
+
+impl Operation for Conv2dBackwardWeight {
+    fn name(&self) -> &'static str {
+        "conv2d_backward_weight"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        vec![self.x, self.dy]
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        [self.dw].into_iter().chain(self.dbias).collect()
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        self.shape.flops_per_output() * plan.elements(self.dy)
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::Sum
+    }
+}

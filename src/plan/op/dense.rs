@@ -1,0 +1,130 @@
+//! Fully connected layers.
+
+use super::{Operation, Rounding, Through};
+use crate::model::Activation;
+use crate::plan::{BufferId, Plan};
+
+/// `y[n, o] = f(bias[o] + Σ_i x[n, i] * w[i, o])`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DenseForward {
+    /// Columns of the input.
+    pub inputs: usize,
+    /// Columns of the output.
+    pub outputs: usize,
+    /// The input, `[n, inputs]`.
+    pub x: BufferId,
+    /// The kernel, `[inputs, outputs]`.
+    pub w: BufferId,
+    /// Added to each column of the output, `[outputs]`.
+    pub bias: Option<BufferId>,
+    /// The output, `[n, outputs]`.
+    pub y: BufferId,
+    /// The pointwise activation `f`.
+    pub activation: Activation,
+}
+
+/// `dx[n, i] = f'(x) * Σ_o dy[n, o] * w[i, o]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DenseBackwardInput {
+    /// Columns of the input.
+    pub inputs: usize,
+    /// Columns of the output.
+    pub outputs: usize,
+    /// The gradient by the pre-activation output, `[n, outputs]`.
+    pub dy: BufferId,
+    /// The kernel, `[inputs, outputs]`.
+    pub w: BufferId,
+    /// The gradient by the input, `[n, inputs]`.
+    pub dx: BufferId,
+    /// The activation that made the input.
+    pub through: Option<Through>,
+}
+
+/// `dw[i, o] = Σ_n x[n, i] * dy[n, o]`, `dbias[o] = Σ_n dy[n, o]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DenseBackwardWeight {
+    /// Columns of the input.
+    pub inputs: usize,
+    /// Columns of the output.
+    pub outputs: usize,
+    /// The input, `[n, inputs]`.
+    pub x: BufferId,
+    /// The gradient by the pre-activation output, `[n, outputs]`.
+    pub dy: BufferId,
+    /// The gradient by the kernel, `[inputs, outputs]`.
+    pub dw: BufferId,
+    /// The gradient by the bias, `[outputs]`.
+    pub dbias: Option<BufferId>,
+}
+
+/// A multiply-add for each row and weight.
+fn flops(plan: &Plan, inputs: usize, outputs: usize) -> u64 {
+    2 * (plan.batch * inputs * outputs) as u64
+}
+
+impl Operation for DenseForward {
+    fn name(&self) -> &'static str {
+        "dense_forward"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        [self.x, self.w].into_iter().chain(self.bias).collect()
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        vec![self.y]
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        flops(plan, self.inputs, self.outputs)
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::of_sum_with(self.activation)
+    }
+}
+
+impl Operation for DenseBackwardInput {
+    fn name(&self) -> &'static str {
+        "dense_backward_input"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        let y = self.through.map(|t| t.y);
+        [self.dy, self.w].into_iter().chain(y).collect()
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        vec![self.dx]
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        flops(plan, self.inputs, self.outputs)
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::Sum
+    }
+}
+
+impl Operation for DenseBackwardWeight {
+    fn name(&self) -> &'static str {
+        "dense_backward_weight"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        vec![self.x, self.dy]
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        [self.dw].into_iter().chain(self.dbias).collect()
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        flops(plan, self.inputs, self.outputs)
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::Sum
+    }
+}

@@ -1,0 +1,75 @@
+//! Dropout.
+
+use super::{Operation, Rounding, Through};
+use crate::plan::{BufferId, Plan};
+use crate::rng::Key;
+
+/// Which cells a dropout keeps. It draws one number for each of `width` places of a sample, and the
+/// draws repeat until all `size` cells have one. Cell `i` of the batch is kept where
+/// `key.bits_of(i / size * width + i % width, number) >= rate * 2^32`, under the step's key.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DropoutMask {
+    /// The share to drop, from 0 to less than 1.
+    pub rate: f64,
+    /// The dropout's number in its plan, so that no two draw the same.
+    pub number: u32,
+    /// Cells of a sample.
+    pub size: usize,
+    /// Draws for a sample: `size`, or one for each channel.
+    pub width: usize,
+}
+
+impl DropoutMask {
+    /// Cells with a smaller draw are dropped.
+    pub fn threshold(&self) -> u32 {
+        (self.rate * f64::from(1 << 16) * f64::from(1 << 16)) as u32
+    }
+
+    /// The factor for cells that are kept.
+    pub fn scale(&self) -> f64 {
+        1.0 / (1.0 - self.rate)
+    }
+
+    /// Whether cell `i` of the batch is kept.
+    pub fn keeps(&self, key: Key, i: usize) -> bool {
+        let draw = i / self.size * self.width + i % self.width;
+        key.bits_of(draw as u32, self.number) >= self.threshold()
+    }
+}
+
+/// `y = x / (1 - rate)` where the mask keeps the cell, else 0. The backward pass does the same to
+/// the gradient, with the same draws: `dx = f'(through) * dropout(dy)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dropout {
+    /// Which cells are kept.
+    pub mask: DropoutMask,
+    /// The input, or the gradient by the output.
+    pub x: BufferId,
+    /// The output, or the gradient by the input.
+    pub y: BufferId,
+    /// In the backward pass, the activation that made the input.
+    pub through: Option<Through>,
+}
+
+impl Operation for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        let y = self.through.map(|t| t.y);
+        [self.x].into_iter().chain(y).collect()
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        vec![self.y]
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        plan.elements(self.y)
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::through(self.through)
+    }
+}

@@ -1,0 +1,95 @@
+//! Pools.
+
+use super::{Operation, Rounding, Through};
+use crate::model::PoolKind;
+use crate::plan::{BufferId, Plan};
+use crate::shape::Window;
+
+/// The sizes of a pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PoolShape {
+    /// Where the pool reads.
+    pub window: Window,
+    /// Channels.
+    pub c: usize,
+    /// Maximum, average or sum.
+    pub kind: PoolKind,
+}
+
+/// `y = pool(x)`; a max pool in training also writes `argmax`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool2dForward {
+    /// The sizes.
+    pub shape: PoolShape,
+    /// The input, `[n, ih, iw, c]`.
+    pub x: BufferId,
+    /// The output, `[n, oh, ow, c]`.
+    pub y: BufferId,
+    /// `ky * kw + kx` of the cell taken, `[n, oh, ow, c]`.
+    pub argmax: Option<BufferId>,
+}
+
+/// `dx[n, iy, ix, c] = f'(x) * Σ dy[n, oy, ox, c] * share` over all windows that hold `(iy, ix)`:
+/// the share is 1 for a sum, `1 / real cells` for an average, and for a max 1 where `argmax` names
+/// this cell, else 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool2dBackward {
+    /// The sizes.
+    pub shape: PoolShape,
+    /// The gradient by the output, `[n, oh, ow, c]`.
+    pub dy: BufferId,
+    /// What the forward pass wrote, for a max pool.
+    pub argmax: Option<BufferId>,
+    /// The gradient by the input, `[n, ih, iw, c]`.
+    pub dx: BufferId,
+    /// The activation that made the input.
+    pub through: Option<Through>,
+}
+
+impl Operation for Pool2dForward {
+    fn name(&self) -> &'static str {
+        "pool2d_forward"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        vec![self.x]
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        [self.y].into_iter().chain(self.argmax).collect()
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        plan.elements(self.y) * self.shape.window.taps() as u64
+    }
+
+    fn rounding(&self) -> Rounding {
+        match self.shape.kind {
+            PoolKind::Max => Rounding::None,
+            PoolKind::Average | PoolKind::Sum => Rounding::Few,
+        }
+    }
+}
+
+impl Operation for Pool2dBackward {
+    fn name(&self) -> &'static str {
+        "pool2d_backward"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        let y = self.through.map(|t| t.y);
+        [self.dy].into_iter().chain(self.argmax).chain(y).collect()
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        vec![self.dx]
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        plan.elements(self.dy) * self.shape.window.taps() as u64
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::through(self.through)
+    }
+}
