@@ -17,11 +17,42 @@ pub struct Arenas {
     pub average: Buffer,
 }
 
+/// What lies behind every buffer of a guarded device, and must stay there: a NaN, so that a kernel
+/// which reads it is found out too.
+const GUARD: [u32; 64] = [0x7fc0_5afe; 64];
+
 impl GpuDevice {
+    /// The same device for checks: behind every buffer lie some bytes, bound with it, that no kernel
+    /// may touch. [`Executor::intact`](crate::exec::Executor::intact) tells.
+    pub fn guarded(&self) -> Self {
+        let mut guarded = self.clone();
+        guarded.guard = size_of_val(&GUARD) as u64;
+        guarded
+    }
+
+    /// Writes the guard behind a new buffer of `bytes` bytes.
+    pub(super) fn set_guard(&self, buffer: &Buffer, bytes: u64) {
+        if self.guard > 0 {
+            let guard = bytemuck::bytes_of(&GUARD);
+            self.queue.write_buffer(buffer, bytes, guard);
+        }
+    }
+
+    /// Whether the guard behind a buffer is as it was written.
+    pub(super) fn is_intact(&self, buffer: &Buffer) -> Result<bool> {
+        if self.guard == 0 {
+            return Ok(true);
+        }
+        let bytes = self.read_back(buffer, buffer.size() - self.guard, self.guard)?;
+        Ok(bytes == bytemuck::bytes_of(&GUARD))
+    }
+
     /// Bytes of the largest buffer that can be bound as a whole.
     pub(super) fn most_bound(&self) -> u64 {
         let limits = &self.limits;
-        (limits.max_buffer_size).min(limits.max_storage_buffer_binding_size) / 16 * 16
+        let most = (limits.max_buffer_size).min(limits.max_storage_buffer_binding_size);
+        // Shaders on Metal learn a binding's size as a u32, and read zeros beyond it (gfx-rs/wgpu#10305).
+        most.min(u32::MAX.into()) / 16 * 16
     }
 
     /// Whether a buffer of this size is within the adapter's limits.
@@ -117,5 +148,23 @@ impl GpuDevice {
             last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
             self.queue.write_buffer(buffer, whole as u64, &last);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::Backend;
+
+    #[test]
+    fn nothing_of_4_gib_is_bound_whatever_the_adapter_allows() {
+        let mut gpu = GpuDevice::find(Backend::Vulkan, None)
+            .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"));
+        gpu.limits.max_buffer_size = 1 << 40;
+        gpu.limits.max_storage_buffer_binding_size = 1 << 40;
+        assert!(gpu.check_size("tensor", (1 << 32) - 16).is_ok());
+        let refused = gpu.check_size("tensor", 1 << 32).map_err(|e| e.to_string());
+        let message = refused.unwrap_err();
+        assert!(message.contains("`tensor` would take 4.0 GiB"), "{message}");
     }
 }

@@ -1,6 +1,5 @@
 //! A GPU that is open: device and queue, what it can do, and what went wrong on it.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use wgpu::{
 };
 
 use super::adapter::{self, AdapterInfo};
-use super::call::Pipeline;
+use super::pipeline::Pipelines;
 use super::tuning::{Fetch, Tuning};
 use crate::error::{Error, Result};
 use crate::exec::{Backend, Description};
@@ -22,24 +21,18 @@ const HUNG: Duration = Duration::from_secs(120);
 /// Kernels count bytes of images in u32.
 const MOST_IN_PART: u64 = 1 << 31;
 
-/// What lies behind every buffer of a guarded device, and must stay there: a NaN, so that a kernel
-/// which reads it is found out too.
-const GUARD: [u32; 64] = [0x7fc0_5afe; 64];
-
 /// An open GPU, shared by the executors on it. A clone is the same device.
 #[derive(Clone)]
 pub struct GpuDevice {
     pub(super) device: Device,
     pub(super) queue: Queue,
     pub(super) limits: Limits,
-    /// Kernels made so far, by their text.
-    pub(super) pipelines: Arc<Mutex<HashMap<String, Arc<Pipeline>>>>,
+    /// The kernels made so far.
+    pub(super) pipelines: Pipelines,
     /// Most bytes of images in one buffer, within the adapter's limits.
     pub(super) most_in_part: u64,
     /// Bytes behind every buffer that nobody may write; see [`GpuDevice::guarded`].
     pub(super) guard: u64,
-    #[cfg(test)]
-    pub(super) mutation: Option<super::mutants::Mutation>,
     pub(super) info: wgpu::AdapterInfo,
     tuning: Tuning,
     /// See [`HUNG`].
@@ -89,11 +82,9 @@ impl GpuDevice {
         Ok(Self {
             tuning: Tuning::choose(&info, features, &limits),
             patience: HUNG,
-            pipelines: Arc::default(),
+            pipelines: Pipelines::default(),
             most_in_part: MOST_IN_PART,
             guard: 0,
-            #[cfg(test)]
-            mutation: None,
             device,
             queue,
             limits,
@@ -114,8 +105,7 @@ impl GpuDevice {
             most_in_part: self.most_in_part,
             guard: self.guard,
             patience: self.patience,
-            #[cfg(test)]
-            mutation: self.mutation.clone(),
+            pipelines: self.pipelines.anew(),
             ..again
         })
     }
@@ -142,15 +132,6 @@ impl GpuDevice {
         }
     }
 
-    /// The same device for checks: behind every buffer lie some bytes, bound with it, that no kernel
-    /// may touch. [`Executor::intact`](crate::exec::Executor::intact) tells.
-    pub fn guarded(&self) -> Self {
-        Self {
-            guard: size_of_val(&GUARD) as u64,
-            ..self.clone()
-        }
-    }
-
     /// The kernel variants that this adapter can run, by name; its own choice comes first.
     pub fn variants(&self) -> Vec<(&'static str, Tuning)> {
         let own = self.tuning;
@@ -162,23 +143,6 @@ impl GpuDevice {
         variants.retain(|(_, tuning)| can(tuning));
         variants.sort_by_key(|(_, tuning)| *tuning != own);
         variants
-    }
-
-    /// Writes the guard behind a new buffer of `bytes` bytes.
-    pub(super) fn set_guard(&self, buffer: &wgpu::Buffer, bytes: u64) {
-        if self.guard > 0 {
-            let guard = bytemuck::bytes_of(&GUARD);
-            self.queue.write_buffer(buffer, bytes, guard);
-        }
-    }
-
-    /// Whether the guard behind a buffer is as it was written.
-    pub(super) fn is_intact(&self, buffer: &wgpu::Buffer) -> Result<bool> {
-        if self.guard == 0 {
-            return Ok(true);
-        }
-        let bytes = self.read_back(buffer, buffer.size() - self.guard, self.guard)?;
-        Ok(bytes == bytemuck::bytes_of(&GUARD))
     }
 
     /// Which kernels run.
@@ -329,6 +293,6 @@ fn one_line(text: &str) -> String {
 }
 
 /// A panic in another thread leaves the data of these locks whole.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use wgpu::{Buffer, BufferDescriptor, BufferUsages, MapMode, SubmissionIndex};
 
@@ -17,23 +17,21 @@ use super::buffers::Arenas;
 use super::data::GpuData;
 use super::device::GpuDevice;
 use super::lower::{Lowered, Mode};
+use super::pace::{MOST_STEPS, Pace};
 use super::profile;
 use super::program::GpuProgram;
 use super::recorder::Recorder;
 use super::software::CompileAhead;
-use super::steps::{METRICS_BYTES, SLOTS, Steps};
+use super::steps::{METRICS_BYTES, Steps};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Description, Executor, Profile, Program, Step, StepMetrics, Values};
 use crate::plan::{BufferId, Plan};
 use crate::state::{Layout, State};
 
-/// Most steps in a submission.
-const MOST_STEPS: usize = 64;
-/// Most submissions under way: with `MOST_STEPS` they never come round to a slot in use.
+/// Most submissions under way.
 const MOST_UNDER_WAY: usize = 3;
-/// How long a submission should take.
-const AIM: Duration = Duration::from_millis(25);
+
 /// A submission whose metrics are not read yet.
 struct UnderWay {
     submission: SubmissionIndex,
@@ -55,11 +53,9 @@ pub struct GpuExecutor {
     data: Vec<GpuData>,
     /// Steps not yet submitted.
     queued: Vec<Step>,
-    next_slot: usize,
-    steps_per_submission: usize,
+    pace: Pace,
     under_way: VecDeque<UnderWay>,
     idle_staging: Vec<Buffer>,
-    last_completion: Option<Instant>,
     metrics: Vec<StepMetrics>,
 }
 
@@ -75,11 +71,9 @@ impl GpuExecutor {
             ahead: HashMap::new(),
             data: Vec::new(),
             queued: Vec::new(),
-            next_slot: 0,
-            steps_per_submission: 1,
+            pace: Pace::default(),
             under_way: VecDeque::new(),
             idle_staging: Vec::new(),
-            last_completion: None,
             metrics: Vec::new(),
         }
     }
@@ -122,30 +116,33 @@ impl GpuExecutor {
         while self.under_way.len() >= MOST_UNDER_WAY {
             self.reap(true)?;
         }
-        if self.next_slot + self.queued.len() > SLOTS {
-            self.next_slot = 0;
-        }
-        let first = self.next_slot;
-        self.next_slot += self.queued.len();
-        self.gpu.write_steps(&self.steps, first, &self.queued);
+        // Writes are ordered against submissions: those under way still see their own values.
+        self.gpu.write_steps(&self.steps, &self.queued);
         let staging = self.staging();
-        let submission = self.submit(first, &staging);
+        let submission = self.submit(&staging);
         self.watch(submission, staging);
         self.gpu.check()
     }
 
-    fn submit(&self, first: usize, staging: &Buffer) -> SubmissionIndex {
-        let mut recorder = Recorder::new(&self.gpu, &self.steps, first);
+    /// Submits what is queued, and waits for everything.
+    fn drain(&mut self) -> Result<()> {
+        self.flush()?;
+        while self.reap(true)? > 0 {}
+        Ok(())
+    }
+
+    fn submit(&self, staging: &Buffer) -> SubmissionIndex {
+        let mut recorder = Recorder::new(&self.gpu, &self.steps);
         for (i, step) in self.queued.iter().enumerate() {
             let program = &self.programs[step.program.0];
-            recorder.select(first + i);
+            recorder.select(i);
             for dispatch in program.step(step.data) {
                 recorder.dispatch(dispatch);
             }
         }
         let count = self.queued.len();
         let commands = recorder.finish(|encoder| {
-            self.steps.copy_metrics(encoder, first, count, staging);
+            self.steps.copy_metrics(encoder, count, staging);
         });
         self.gpu.queue.submit([commands])
     }
@@ -177,28 +174,35 @@ impl GpuExecutor {
         })
     }
 
-    /// Takes in the metrics of the oldest submission, if it has finished or if `wait`.
-    fn reap(&mut self, wait: bool) -> Result<bool> {
+    /// Takes in the metrics of the submissions that have finished, of the oldest at least if `wait`. Gives
+    /// how many they are.
+    fn reap(&mut self, wait: bool) -> Result<usize> {
         let Some(oldest) = self.under_way.front() else {
-            return Ok(false);
+            return Ok(0);
         };
-        if wait {
-            self.gpu.wait(Some(oldest.submission.clone()))?;
+        match wait {
+            true => self.gpu.wait(Some(oldest.submission.clone()))?,
+            false => self.gpu.poll()?,
         }
-        if !oldest.mapped.load(Ordering::Acquire) {
+        let (submitted, now) = (oldest.submitted, Instant::now());
+        let finished = self.under_way.iter();
+        let count = finished
+            .take_while(|done| done.mapped.load(Ordering::Acquire))
+            .count();
+        if count == 0 {
             return match wait {
                 true => Err(Error::DeviceLost("a finished copy cannot be read".into())),
-                false => Ok(false),
+                false => Ok(0),
             };
         }
         self.ahead.values().flatten().for_each(CompileAhead::stop);
-        if let Some(done) = self.under_way.pop_front() {
+        self.pace.finished(count, submitted, now);
+        for done in self.under_way.drain(..count).collect::<Vec<_>>() {
             self.take_metrics(&done)?;
-            self.adapt(&done);
             done.staging.unmap();
             self.idle_staging.push(done.staging);
         }
-        Ok(true)
+        Ok(count)
     }
 
     fn take_metrics(&mut self, done: &UnderWay) -> Result<()> {
@@ -215,22 +219,6 @@ impl GpuExecutor {
             });
         }
         Ok(())
-    }
-
-    /// Longer submissions while they take less than they should, shorter ones while more.
-    fn adapt(&mut self, done: &UnderWay) {
-        let now = Instant::now();
-        let started = match self.last_completion {
-            Some(last) => last.max(done.submitted),
-            None => done.submitted,
-        };
-        self.last_completion = Some(now);
-        let took = now - started;
-        if took < AIM / 2 {
-            self.steps_per_submission = (self.steps_per_submission * 2).min(MOST_STEPS);
-        } else if took > AIM * 2 {
-            self.steps_per_submission = (self.steps_per_submission / 2).max(1);
-        }
     }
 }
 
@@ -250,7 +238,8 @@ impl Executor for GpuExecutor {
             return Err(Error::Device("the arenas were not made".into()));
         };
         let lowered = Lowered::new(plan, &self.gpu.tuning(), Mode::Step);
-        self.gpu.compile(&lowered, &self.steps.layout)?;
+        self.gpu
+            .compile(lowered.ops.iter().flatten(), &self.steps.layout)?;
         let program = GpuProgram::new(&self.gpu, &self.steps, arenas, plan, lowered)?;
         self.programs.push(program);
         Ok(Program(self.programs.len() - 1))
@@ -319,7 +308,7 @@ impl Executor for GpuExecutor {
         let plan = &self.programs[step.program.0].plan;
         (self.ahead.entry(step.program)).or_insert_with(|| CompileAhead::start(&self.gpu, plan));
         self.queued.push(*step);
-        match self.queued.len() >= self.steps_per_submission {
+        match self.queued.len() >= self.pace.steps {
             true => self.flush(),
             false => Ok(()),
         }
@@ -331,20 +320,17 @@ impl Executor for GpuExecutor {
 
     fn completed(&mut self, wait: bool) -> Result<Vec<StepMetrics>> {
         if wait {
-            self.flush()?;
-            while self.reap(true)? {}
-            // What follows is another series; the pause before it is nobody's work.
-            self.last_completion = None;
+            self.drain()?;
+            self.pace.pause();
         } else {
-            self.gpu.poll()?;
-            while self.reap(false)? {}
+            self.reap(false)?;
+            self.gpu.check()?;
         }
         Ok(std::mem::take(&mut self.metrics))
     }
 
     fn run(&mut self, ops: Range<usize>, step: &Step) -> Result<()> {
-        self.flush()?;
-        while self.reap(true)? {}
+        self.drain()?;
         let gathers = self.programs[step.program.0].plan.ops[ops.clone()]
             .iter()
             .any(|op| matches!(op, crate::plan::Op::Gather(_)));
@@ -352,14 +338,14 @@ impl Executor for GpuExecutor {
             self.bind_data(step)?;
         }
         self.gpu
-            .write_steps(&self.steps, 0, std::slice::from_ref(step));
+            .write_steps(&self.steps, std::slice::from_ref(step));
         let Some(arenas) = &self.arenas else {
             return Err(Error::Argument("the plan is not compiled".into()));
         };
         let program = &mut self.programs[step.program.0];
         program.prepare_alone(&self.gpu, &self.steps, arenas)?;
         let dispatches = program.alone(ops, step.data);
-        self.gpu.submit_now(&self.steps, 0, dispatches);
+        self.gpu.submit_now(&self.steps, dispatches);
         let bytes = self.gpu.read_back(&self.steps.metrics, 0, METRICS_BYTES)?;
         let words: Vec<u32> = bytemuck::pod_collect_to_vec(&bytes);
         self.metrics.push(StepMetrics {
@@ -372,10 +358,9 @@ impl Executor for GpuExecutor {
 
     fn profile(&mut self, _plan: &Plan, step: &Step, repeats: usize) -> Result<Profile> {
         self.bind_data(step)?;
-        self.flush()?;
-        while self.reap(true)? {}
+        self.drain()?;
         self.gpu
-            .write_steps(&self.steps, 0, std::slice::from_ref(step));
+            .write_steps(&self.steps, std::slice::from_ref(step));
         let program = &self.programs[step.program.0];
         profile::measure(&self.gpu, &self.steps, (program, step.data), repeats)
     }
@@ -385,8 +370,9 @@ impl Executor for GpuExecutor {
         let Some(arenas) = &self.arenas else {
             return Err(Error::Argument("the plan is not compiled".into()));
         };
-        let program = &self.programs[program.0];
+        let program = &mut self.programs[program.0];
         crate::exec::check_values(program.plan.buffer(id), values)?;
+        program.make(&self.gpu, id)?;
         let (buffer, range) = program.location(arenas, id);
         let bytes: &[u8] = match values {
             Values::F32(v) => bytemuck::cast_slice(v),
@@ -409,7 +395,8 @@ impl Executor for GpuExecutor {
         let Some(arenas) = &self.arenas else {
             return Err(Error::Argument("the plan is not compiled".into()));
         };
-        let program = &self.programs[program.0];
+        let program = &mut self.programs[program.0];
+        program.make(&self.gpu, id)?;
         let (buffer, range) = program.location(arenas, id);
         let bytes = self
             .gpu

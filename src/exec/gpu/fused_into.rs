@@ -1,19 +1,17 @@
-//! Which operation's kernel calls do the work of an operation that has none of its own.
+//! Which operation an operation without kernel calls of its own is fused into.
 
 use super::call::{Access, Call};
-use super::lower::Slot;
+use super::slot::Slot;
 use crate::plan::{BufferId, Plan};
 
 /// For each operation of `plan` the one whose calls do it, given the calls of each: its own if it
 /// has any; else those that write what it writes; else those of whoever reads what it would have
 /// written. `None` if nobody does it.
-pub fn carriers(plan: &Plan, calls: &[Vec<Call<Slot>>]) -> Vec<Option<usize>> {
-    (0..plan.ops.len())
-        .map(|i| carrier(plan, calls, i))
-        .collect()
+pub fn fused_into(plan: &Plan, calls: &[Vec<Call<Slot>>]) -> Vec<Option<usize>> {
+    (0..plan.ops.len()).map(|i| fused(plan, calls, i)).collect()
 }
 
-fn carrier(plan: &Plan, calls: &[Vec<Call<Slot>>], i: usize) -> Option<usize> {
+fn fused(plan: &Plan, calls: &[Vec<Call<Slot>>], i: usize) -> Option<usize> {
     if !calls[i].is_empty() {
         return Some(i);
     }
@@ -22,7 +20,7 @@ fn carrier(plan: &Plan, calls: &[Vec<Call<Slot>>], i: usize) -> Option<usize> {
     writer.or_else(|| {
         let reads = |j: &usize| plan.ops[*j].reads().iter().any(|id| results.contains(id));
         let reader = (i + 1..plan.ops.len()).find(reads)?;
-        carrier(plan, calls, reader)
+        fused(plan, calls, reader)
     })
 }
 

@@ -16,46 +16,14 @@ use conv2d::{
 use fuse::{DenseBehind, FusedPool, dense_behind, fused_pools};
 
 use super::call::Call;
-use super::software::image_copies::Texel;
+use super::call::Vector;
+use super::slot::Slot;
 use super::tile::WeightGradient;
 use super::tuning::Tuning;
 use crate::plan::{
     BufferId, Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, ConvShape,
     DenseBackwardInput, DenseBackwardWeight, Op, Plan, Pool2dBackward, Pool2dForward, Through,
 };
-
-/// A buffer of a call, before there is a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Slot {
-    /// A buffer of the plan; parameters and gradients lie in their arenas.
-    Buffer(BufferId),
-    /// The whole arena of parameters.
-    Params,
-    /// The whole arena of gradients.
-    Gradients,
-    /// First moments.
-    Moment1,
-    /// Second moments.
-    Moment2,
-    /// The weights' average.
-    Average,
-    /// Partial gradients, from this float on.
-    Partials(usize),
-    /// The list of blocks that `reduce` sums.
-    Blocks,
-    /// All blocks of the arena, for the optimizer.
-    Arena,
-    /// Loss and correct count of each step under way.
-    Metrics,
-    /// Stands where a kernel may write a buffer and here does not.
-    Nothing,
-    /// A part of the data set's images.
-    Images(usize),
-    /// The data set's labels.
-    DataLabels,
-    /// The data set's order.
-    Order,
-}
 
 /// A block of 64 floats of a gradient. The twin of `Block` in `shaders/partials.wgsl`; places are in
 /// vec4s.
@@ -198,12 +166,17 @@ impl Lowered {
             .sizes(&[("BLOCKS", range.len()), ("FIRST", range.start)])
             .invocations(range.len() * BLOCK / 4)
             .write(Slot::Gradients)
-            .load("blocks", Slot::Blocks, Texel::words(4), tuning.texels)
+            .load(
+                "blocks",
+                Slot::Blocks,
+                Vector::words(4),
+                tuning.image_copies,
+            )
             .load(
                 "partials",
                 Slot::Partials(0),
-                Texel::floats(4),
-                tuning.texels,
+                Vector::floats(4),
+                tuning.image_copies,
             )
     }
 

@@ -1,28 +1,43 @@
 //! WGSL compute shaders through wgpu.
 //!
-//! Read in this order: [`tuning`] chooses kernels by what the adapter reports, `lower` turns each
-//! operation into kernel calls, `call` compiles and binds them, `program` keeps a plan's buffers and
-//! dispatches, `data` the data sets, `steps` what changes from step to step, all of it in `buffers`,
-//! and `executor` runs steps, many to a submission. `software` has slow drivers compile on several
-//! cores, `tile` writes the text of the tiled convolutions, and `software` keeps copies of tensors for
-//! adapters that read images faster. For `bench`, `peak` measures the adapter, `profile` a step's
-//! dispatches, by the adapter's clock through `timer`, and `fused_into` tells which of them does what.
+//! A step takes this way:
+//!
+//! - [`tuning`] chooses kernels by what the adapter reports, never by its name.
+//! - `call` is a kernel call as text, which binds `slot`s; `tile` writes the text of the tiled
+//!   convolutions, and `lower` turns each operation of a plan into calls.
+//! - `pipeline` compiles calls, `device` opens an adapter, `buffers` lie on it, and `dispatch` binds them to a
+//!   compiled call.
+//! - `steps` is what changes from step to step, `data` a data set, `program` a plan's buffers and dispatches,
+//!   `fits` the memory that these take.
+//! - `recorder` records dispatches, and `executor` runs steps, many to a submission, at a `pace` that
+//!   neither watchdogs nor Ctrl-C mind.
+//!
+//! `software` holds what only software adapters need. For `bench`, `peak` measures the adapter, `profile` a
+//! step's dispatches by the adapter's clock (`timer`), and `fused_into` says which operations each of
+//! them does.
 
 mod adapter;
 mod buffers;
 mod call;
 mod data;
 mod device;
+mod dispatch;
 mod executor;
+mod fits;
 mod fused_into;
 mod lower;
 #[cfg(test)]
 mod mutants;
+#[cfg(test)]
+mod mutation;
+mod pace;
 mod peak;
+mod pipeline;
 mod profile;
 mod program;
 mod random;
 mod recorder;
+mod slot;
 mod software;
 mod steps;
 #[cfg(test)]

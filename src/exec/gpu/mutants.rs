@@ -4,31 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::mutation::Mutation;
 use super::tuning::Tuning;
 use super::{GpuDevice, GpuExecutor};
 use crate::check::check_ops;
 use crate::exec::{Backend, Executor};
 use crate::state::Layout;
-
-/// A change of a kernel's text.
-#[derive(Clone)]
-pub struct Mutation {
-    entry: &'static str,
-    from: &'static str,
-    to: &'static str,
-    applied: Arc<AtomicUsize>,
-}
-
-impl Mutation {
-    /// The text, broken if it is the kernel in question.
-    pub fn apply(&self, entry: &str, source: String) -> String {
-        if entry != self.entry || !source.contains(self.from) {
-            return source;
-        }
-        self.applied.fetch_add(1, Ordering::Relaxed);
-        source.replace(self.from, self.to)
-    }
-}
 
 fn device() -> GpuDevice {
     GpuDevice::find(Backend::Vulkan, None)
@@ -38,7 +19,7 @@ fn device() -> GpuDevice {
 /// Cases of `op` that fail with the mutation.
 fn failures(gpu: &GpuDevice, op: &str, mutation: Mutation) -> usize {
     let mut gpu = gpu.guarded();
-    gpu.mutation = Some(mutation);
+    gpu.pipelines.mutation = Some(mutation);
     let gpu = Arc::new(gpu);
     let factory = |layout: Arc<Layout>| -> Box<dyn Executor> {
         Box::new(GpuExecutor::new(Arc::clone(&gpu), layout))

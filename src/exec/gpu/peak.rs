@@ -5,8 +5,9 @@ use std::iter::repeat_n;
 
 use wgpu::Buffer;
 
-use super::call::{Access, Call, Dispatch, Place};
+use super::call::{Access, Call};
 use super::device::GpuDevice;
+use super::dispatch::{Dispatch, Resource};
 use super::steps::Steps;
 use crate::error::Result;
 use crate::exec::Peak;
@@ -34,8 +35,7 @@ impl GpuDevice {
     /// # Errors
     /// The device failed.
     pub fn peak(&self) -> Result<Peak> {
-        let largest = self.limits.max_storage_buffer_binding_size;
-        let bytes = (Peak::COPIED as u64).min(largest) / 16 * 16;
+        let bytes = (Peak::COPIED as u64).min(self.most_bound()) / 16 * 16;
         let bench = Bench {
             gpu: self,
             steps: self.steps(),
@@ -87,7 +87,7 @@ impl Bench<'_> {
             .invocations(n)
             .read(&self.from)
             .write(&self.to);
-        let place = |buffer, _: Access| Ok(Place::Buffer(buffer, None));
+        let place = |buffer, _: Access| Ok(Resource::Buffer(buffer, None));
         self.gpu.prepare(&call, &self.steps.layout, place)
     }
 
@@ -95,7 +95,7 @@ impl Bench<'_> {
     fn rate(&self, dispatch: &Dispatch) -> Result<f64> {
         best_rate(|n| {
             let again = repeat_n(dispatch, n);
-            self.gpu.submit_now(&self.steps, 0, again);
+            self.gpu.submit_now(&self.steps, again);
             self.gpu.wait(None)
         })
     }

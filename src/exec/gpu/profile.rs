@@ -3,8 +3,8 @@
 use std::iter::repeat_n;
 use std::time::Instant;
 
-use super::call::Dispatch;
 use super::device::GpuDevice;
+use super::dispatch::Dispatch;
 use super::program::GpuProgram;
 use super::recorder::Recorder;
 use super::steps::Steps;
@@ -22,7 +22,7 @@ pub fn measure(
     let listed: Vec<_> = program.step_by_op(data).collect();
     let dispatches: Vec<_> = listed.iter().map(|(_, dispatch)| *dispatch).collect();
     // Drivers compile at the first dispatch.
-    gpu.submit_now(steps, 0, dispatches.iter().copied());
+    gpu.submit_now(steps, dispatches.iter().copied());
     gpu.wait(None)?;
     let repeats = repeats.max(1);
     let (clock, seconds) = match by_timestamps(gpu, steps, &dispatches, repeats)? {
@@ -42,17 +42,17 @@ pub fn measure(
     Ok(Profile { clock, parts })
 }
 
-/// The operations that the dispatch at this place does: all that its operation carries, unless it
-/// only helps another dispatch of that operation.
+/// The operations that the dispatch at this place does: its operation and those fused into it, unless
+/// it only helps another dispatch of that operation.
 fn covered(program: &GpuProgram, listed: &[(usize, &Dispatch)], at: usize) -> Vec<usize> {
     let op = listed[at].0;
     let name = program.plan.ops[op].name();
     let named = listed.iter().position(|(i, d)| *i == op && d.entry == name);
     let main = named.or_else(|| listed.iter().rposition(|(i, _)| *i == op));
-    let carried = program.carriers.iter().enumerate();
+    let fused = program.fused_into.iter().enumerate();
     match main == Some(at) {
-        true => carried
-            .filter(|(_, carrier)| **carrier == Some(op))
+        true => fused
+            .filter(|(_, into)| **into == Some(op))
             .map(|(i, _)| i)
             .collect(),
         false => Vec::new(),
@@ -71,7 +71,7 @@ fn by_timestamps(
     };
     let mut times = vec![Vec::new(); dispatches.len()];
     for _ in 0..repeats {
-        let mut recorder = Recorder::new(gpu, steps, 0);
+        let mut recorder = Recorder::new(gpu, steps);
         for (i, dispatch) in dispatches.iter().enumerate() {
             recorder.timed(dispatch, &timer, i);
         }
@@ -94,7 +94,7 @@ fn alone(
 ) -> Result<Vec<f64>> {
     let time = |dispatch: &&Dispatch| -> Result<f64> {
         let started = Instant::now();
-        gpu.submit_now(steps, 0, repeat_n(*dispatch, repeats));
+        gpu.submit_now(steps, repeat_n(*dispatch, repeats));
         gpu.wait(None)?;
         Ok(started.elapsed().as_secs_f64() / repeats as f64)
     };

@@ -1,28 +1,28 @@
 //! A plan on the device: its buffers and its dispatches, all made before the first step.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
-use std::sync::Arc;
 
 use wgpu::Buffer;
 
 use super::buffers::Arenas;
-use super::call::{Access, Call, Dispatch, Place};
+use super::call::{Access, Call};
 use super::data::GpuData;
 use super::device::GpuDevice;
-use super::fused_into::carriers;
-use super::lower::{Block, Lowered, Mode, Slot, gather_of};
-use super::software::image_copies::{Texel, Texels};
+use super::dispatch::{Dispatch, Resource};
+use super::fused_into::fused_into;
+use super::lower::{Block, Lowered, Mode, gather_of};
+use super::slot::Slot;
+use super::software::image_copies::ImageCopies;
 use super::steps::Steps;
 use crate::error::{Error, Result};
 use crate::exec::DataId;
-use crate::memory;
 use crate::plan::{BufferId, Element, Op, Plan, Role};
-use crate::state::ARENAS;
 
 /// A compiled plan.
 pub struct GpuProgram {
     pub plan: Plan,
+    /// Of the plan's own buffers those that a step binds, and those that somebody asked for.
     buffers: HashMap<BufferId, Buffer>,
     nothing: Buffer,
     /// Bytes behind each of them that are bound with it; see [`GpuDevice::guarded`].
@@ -30,16 +30,16 @@ pub struct GpuProgram {
     /// The gather's dispatches, which depend on the data set.
     gathers: HashMap<DataId, Dispatch>,
     /// What a step runs.
-    step: Listing,
+    step: DispatchList,
     /// For each operation the one in whose dispatches of a step it is done.
-    pub carriers: Vec<Option<usize>>,
+    pub fused_into: Vec<Option<usize>>,
     /// What single operations run, made when first asked for.
-    alone: Option<Listing>,
+    alone: Option<DispatchList>,
 }
 
 /// The dispatches of a plan in one mode.
 #[derive(Default)]
-struct Listing {
+struct DispatchList {
     /// For each operation its dispatches; none for a gather or for what is fused with another.
     ops: Vec<Vec<Dispatch>>,
     /// Where its kernels leave partial gradients.
@@ -47,11 +47,21 @@ struct Listing {
 }
 
 /// Whether a buffer is the plan's, and does not lie in an arena.
-fn is_own(role: Role) -> bool {
+pub fn is_own(role: Role) -> bool {
     matches!(role, Role::Input | Role::Intermediate)
 }
 
-/// Scratch that a listing's dispatches share.
+/// The plan's own buffers that calls bind: what a kernel is fused with leaves others unused.
+pub fn bound(plan: &Plan, lowered: &Lowered) -> BTreeSet<BufferId> {
+    let bindings = lowered.ops.iter().flatten().flat_map(|call| &call.bindings);
+    let ids = bindings.filter_map(|(slot, _)| match slot {
+        Slot::Buffer(id) => Some(*id),
+        _ => None,
+    });
+    ids.filter(|id| is_own(plan.buffer(*id).role)).collect()
+}
+
+/// Scratch that a list's dispatches share.
 struct Scratch {
     partials: Buffer,
     blocks: Buffer,
@@ -67,49 +77,59 @@ impl GpuProgram {
         plan: &Plan,
         mut lowered: Lowered,
     ) -> Result<Self> {
-        let mut buffers = HashMap::new();
-        for (i, buffer) in plan.buffers.iter().enumerate() {
-            if is_own(buffer.role) {
-                let bytes = 4 * buffer.len() as u64;
-                let made = gpu.storage(&buffer.name, bytes)?;
-                buffers.insert(BufferId(i), made);
-            }
-        }
         let mut program = Self {
             plan: plan.clone(),
-            buffers,
+            buffers: HashMap::new(),
             nothing: gpu.storage("nothing", 16)?,
             guard: gpu.guard,
             gathers: HashMap::new(),
-            step: Listing::default(),
-            carriers: Vec::new(),
+            step: DispatchList::default(),
+            fused_into: fused_into(plan, &lowered.ops),
             alone: None,
         };
-        program.carriers = carriers(plan, &lowered.ops);
+        for id in bound(plan, &lowered) {
+            program.make(gpu, id)?;
+        }
         lowered.leave_out_gather(plan);
-        program.step = program.listing(gpu, steps, arenas, lowered, Mode::Step)?;
+        program.step = program.list_dispatches(gpu, steps, arenas, lowered, Mode::Step)?;
         Ok(program)
+    }
+
+    /// Makes one of the plan's buffers, zeroed, if it has a place of its own and was not made before.
+    ///
+    /// # Errors
+    /// The adapter has no room for it.
+    pub fn make(&mut self, gpu: &GpuDevice, id: BufferId) -> Result<()> {
+        let buffer = self.plan.buffer(id);
+        if is_own(buffer.role) && !self.buffers.contains_key(&id) {
+            let made = gpu.storage(&buffer.name, 4 * buffer.len() as u64)?;
+            self.buffers.insert(id, made);
+        }
+        Ok(())
     }
 
     /// Prepares single operations, unless that was done before.
     pub fn prepare_alone(&mut self, gpu: &GpuDevice, steps: &Steps, arenas: &Arenas) -> Result<()> {
         if self.alone.is_none() {
             let mut lowered = Lowered::new(&self.plan, &gpu.tuning(), Mode::Alone);
+            for id in bound(&self.plan, &lowered) {
+                self.make(gpu, id)?;
+            }
             lowered.leave_out_gather(&self.plan);
-            gpu.compile(&lowered, &steps.layout)?;
-            self.alone = Some(self.listing(gpu, steps, arenas, lowered, Mode::Alone)?);
+            gpu.compile(lowered.ops.iter().flatten(), &steps.layout)?;
+            self.alone = Some(self.list_dispatches(gpu, steps, arenas, lowered, Mode::Alone)?);
         }
         Ok(())
     }
 
-    fn listing(
+    fn list_dispatches(
         &self,
         gpu: &GpuDevice,
         steps: &Steps,
         arenas: &Arenas,
         lowered: Lowered,
         mode: Mode,
-    ) -> Result<Listing> {
+    ) -> Result<DispatchList> {
         // By itself an update takes the gradients as they are.
         let arena = match mode {
             Mode::Alone => vec![Block::default(); lowered.arena(&self.plan).len()],
@@ -120,37 +140,40 @@ impl GpuProgram {
             blocks: gpu.storage_with("blocks", bytemuck::cast_slice(&lowered.blocks))?,
             arena: gpu.storage_with("blocks of the arena", bytemuck::cast_slice(&arena))?,
         };
-        let mut twins = Twins::default();
+        let mut copies = ImageCopies::default();
         let mut prepare = |call: &Call<Slot>| {
             let dispatch = gpu.prepare(call, &steps.layout, |slot, access| {
-                let place = self.place(arenas, steps, Source::Scratch(&scratch), slot);
-                match access {
-                    Access::Read | Access::Write => Ok(place),
-                    Access::Texels(texel) => twins.get(gpu, (slot, texel), &place),
-                }
+                let place = self.place(arenas, steps, Extra::Scratch(&scratch), slot);
+                Ok(match access {
+                    Access::Read | Access::Write => place.resource(),
+                    Access::Image(vector) => {
+                        let (copy, stale) = copies.get(gpu, (slot, vector), place.part())?;
+                        Resource::Image(copy, stale)
+                    }
+                })
             });
             for (slot, access) in &call.bindings {
                 if *access == Access::Write {
-                    twins.written(*slot);
+                    copies.written(*slot);
                 }
             }
             if mode == Mode::Alone {
                 // Anybody may write anything before the next operation runs.
-                twins.fresh.clear();
+                copies.expire();
             }
             dispatch
         };
-        let mut listing = Listing::default();
+        let mut list = DispatchList::default();
         for (calls, pending) in lowered.ops.iter().zip(lowered.pending) {
             let mut dispatches = calls.iter().map(&mut prepare).collect::<Result<Vec<_>>>()?;
             // In a step the update sums all partial gradients.
             if mode == Mode::Alone && !pending.is_empty() {
                 dispatches.push(prepare(&Lowered::reduce(&gpu.tuning(), pending))?);
             }
-            listing.ops.push(dispatches);
+            list.ops.push(dispatches);
         }
-        listing.partials = Some(scratch.partials);
-        Ok(listing)
+        list.partials = Some(scratch.partials);
+        Ok(list)
     }
 
     /// Binds a data set to the gather, once.
@@ -166,7 +189,9 @@ impl GpuProgram {
         }
         if let Some(call) = gather_of(&self.plan, (data.images.len(), data.images_per_part)) {
             let dispatch = gpu.prepare(&call, &steps.layout, |slot, _| {
-                Ok(self.place(arenas, steps, Source::Data(data), slot))
+                Ok(self
+                    .place(arenas, steps, Extra::Data(data), slot)
+                    .resource())
             })?;
             self.gathers.insert(id, dispatch);
         }
@@ -190,14 +215,14 @@ impl GpuProgram {
 
     /// The dispatches of some operations by themselves; see [`GpuProgram::prepare_alone`].
     pub fn alone(&self, ops: Range<usize>, data: DataId) -> impl Iterator<Item = &Dispatch> {
-        let listing = self.alone.iter();
-        let listed = listing.flat_map(move |listing| self.list(listing, ops.clone(), data));
+        let list = self.alone.iter();
+        let listed = list.flat_map(move |list| self.list(list, ops.clone(), data));
         listed.map(|(_, dispatch)| dispatch)
     }
 
     fn list<'a>(
         &'a self,
-        listing: &'a Listing,
+        list: &'a DispatchList,
         ops: Range<usize>,
         data: DataId,
     ) -> impl Iterator<Item = (usize, &'a Dispatch)> {
@@ -206,7 +231,7 @@ impl GpuProgram {
                 Op::Gather(_) => self.gathers.get(&data),
                 _ => None,
             };
-            let dispatches = gather.into_iter().chain(&listing.ops[i]);
+            let dispatches = gather.into_iter().chain(&list.ops[i]);
             dispatches.map(move |dispatch| (i, dispatch))
         })
     }
@@ -225,10 +250,10 @@ impl GpuProgram {
             ("second moments", &arenas.moment_2),
             ("average", &arenas.average),
         ];
-        let listings = [Some(&self.step), self.alone.as_ref()]
+        let lists = [Some(&self.step), self.alone.as_ref()]
             .into_iter()
             .flatten();
-        let partials = listings.filter_map(|l| Some(("partial gradients", l.partials.as_ref()?)));
+        let partials = lists.filter_map(|l| Some(("partial gradients", l.partials.as_ref()?)));
         for (name, buffer) in own.chain(shared).chain(partials) {
             if !gpu.is_intact(buffer)? {
                 return Err(Error::Device(format!(
@@ -259,15 +284,15 @@ impl GpuProgram {
         &'a self,
         arenas: &'a Arenas,
         steps: &'a Steps,
-        source: Source<'a>,
+        extra: Extra<'a>,
         slot: Slot,
-    ) -> Place<'a> {
-        let (data, scratch) = match source {
-            Source::Data(data) => (Some(data), None),
-            Source::Scratch(scratch) => (None, Some(scratch)),
+    ) -> Part<'a> {
+        let (data, scratch) = match extra {
+            Extra::Data(data) => (Some(data), None),
+            Extra::Scratch(scratch) => (None, Some(scratch)),
         };
         let partials = scratch.map_or(&self.nothing, |s| &s.partials);
-        let whole = |buffer| Place::Buffer(buffer, None);
+        let whole = |buffer| Part(buffer, None);
         match slot {
             Slot::Buffer(id) => {
                 let (buffer, range) = self.location(arenas, id);
@@ -276,7 +301,7 @@ impl GpuProgram {
                     true => self.guard,
                     false => 0,
                 };
-                Place::Buffer(buffer, Some((range.start, bytes + guard)))
+                Part(buffer, Some((range.start, bytes + guard)))
             }
             Slot::Params => whole(&arenas.params),
             Slot::Gradients => whole(&arenas.gradients),
@@ -285,7 +310,7 @@ impl GpuProgram {
             Slot::Average => whole(&arenas.average),
             Slot::Partials(first) => {
                 let first = 4 * first as u64;
-                Place::Buffer(partials, Some((first, partials.size() - first)))
+                Part(partials, Some((first, partials.size() - first)))
             }
             Slot::Blocks => whole(scratch.map_or(&self.nothing, |s| &s.blocks)),
             Slot::Arena => whole(scratch.map_or(&self.nothing, |s| &s.arena)),
@@ -301,108 +326,27 @@ impl GpuProgram {
     }
 }
 
-/// The copies in images that a listing's dispatches read.
-#[derive(Default)]
-struct Twins {
-    made: HashMap<(Slot, Texel), Arc<Texels>>,
-    /// Those that hold what the buffer holds at this point of the listing.
-    fresh: HashSet<(Slot, Texel)>,
-}
+/// A buffer, and where the part bound starts and how long it is, in bytes; all if `None`.
+#[derive(Clone, Copy)]
+struct Part<'a>(&'a Buffer, Option<(u64, u64)>);
 
-impl Twins {
-    /// The copy of what lies at `place`, and whether it has to be made anew.
-    fn get<'a>(
-        &mut self,
-        gpu: &GpuDevice,
-        key: (Slot, Texel),
-        place: &Place<'a>,
-    ) -> Result<Place<'a>> {
-        let (buffer, offset, bytes) = match place {
-            Place::Buffer(buffer, Some((offset, bytes))) => (*buffer, *offset, *bytes),
-            Place::Buffer(buffer, None) => (*buffer, 0, buffer.size()),
-            Place::Texels(texels, stale) => return Ok(Place::Texels(Arc::clone(texels), *stale)),
-        };
-        let texels = match self.made.get(&key) {
-            Some(texels) => Arc::clone(texels),
-            None => Texels::new(gpu, "copy of a tensor", (buffer, offset, bytes), key.1)?,
-        };
-        self.made.insert(key, Arc::clone(&texels));
-        Ok(Place::Texels(texels, self.fresh.insert(key)))
+impl<'a> Part<'a> {
+    fn resource(self) -> Resource<'a> {
+        Resource::Buffer(self.0, self.1)
     }
 
-    /// What is copied of this slot is out of date.
-    fn written(&mut self, slot: Slot) {
-        match slot {
-            // Arenas are bound whole and in parts.
-            Slot::Params | Slot::Gradients => self.fresh.clear(),
-            Slot::Partials(_) => {
-                let partials = |other: &Slot| matches!(other, Slot::Partials(_));
-                self.fresh.retain(|(other, _)| !partials(other));
-            }
-            _ => self.fresh.retain(|(other, _)| *other != slot),
-        }
+    /// The buffer, and the start and length of the part.
+    fn part(self) -> (&'a Buffer, u64, u64) {
+        let (offset, bytes) = self.1.unwrap_or((0, self.0.size()));
+        (self.0, offset, bytes)
     }
 }
 
 /// What a call may bind beside the plan's buffers.
 #[derive(Clone, Copy)]
-enum Source<'a> {
+enum Extra<'a> {
     Data(&'a GpuData),
     Scratch(&'a Scratch),
-}
-
-impl GpuDevice {
-    /// Whether plans keep to the adapter's limits. How much memory a GPU has cannot be asked; what a
-    /// software adapter has is the machine's.
-    pub(super) fn fits(&self, plans: &[&Plan]) -> Result<()> {
-        let needs = self.needs(plans)?;
-        match self.describe().software {
-            true => memory::check("the tensors", needs),
-            false => Ok(()),
-        }
-    }
-
-    /// The bytes that plans of one model take side by side, each buffer within the adapter's limits.
-    pub(super) fn needs(&self, plans: &[&Plan]) -> Result<u64> {
-        let mut total = 0;
-        for plan in plans {
-            total += self.bytes_of(plan)?;
-        }
-        if let Some(plan) = plans.first() {
-            let arena = 4 * plan.layout.len as u64;
-            self.check_size("parameters", arena)?;
-            total += ARENAS as u64 * arena;
-        }
-        Ok(total)
-    }
-
-    /// The bytes that a plan takes beside the arenas, each buffer within the adapter's limits.
-    fn bytes_of(&self, plan: &Plan) -> Result<u64> {
-        let lowered = Lowered::new(plan, &self.tuning(), Mode::Step);
-        let own = plan.buffers.iter().filter(|b| is_own(b.role));
-        let own = own.map(|b| (b.name.as_str(), 4 * b.len() as u64));
-        let partials = ("partial gradients", 4 * lowered.partials as u64);
-        let mut total = 0;
-        for (name, bytes) in own.chain([partials]) {
-            self.check_size(name, bytes)?;
-            total += bytes;
-        }
-        let bindings = lowered.ops.iter().flatten().flat_map(|call| &call.bindings);
-        let mut copies = HashSet::new();
-        for (slot, access) in bindings {
-            if let (Slot::Buffer(id), Access::Texels(texel)) = (slot, access) {
-                let buffer = plan.buffer(*id);
-                let bytes = 4 * buffer.len() as u64;
-                texel.check_rows(self, &buffer.name, bytes)?;
-                total += if copies.insert((*slot, *texel)) {
-                    bytes
-                } else {
-                    0
-                };
-            }
-        }
-        Ok(total)
-    }
 }
 
 impl Element {

@@ -2,8 +2,9 @@
 
 use wgpu::{BufferDescriptor, BufferUsages};
 
-use super::call::{Call, Place};
+use super::call::Call;
 use super::device::GpuDevice;
+use super::dispatch::Resource;
 use crate::error::Result;
 use crate::rng::Key;
 
@@ -29,8 +30,10 @@ impl GpuDevice {
             .invocations(n)
             .write(());
         let steps = self.steps();
-        let dispatch = self.prepare(&call, &steps.layout, |(), _| Ok(Place::Buffer(&out, None)))?;
-        self.submit_now(&steps, 0, std::iter::once(&dispatch));
+        let dispatch = self.prepare(&call, &steps.layout, |(), _| {
+            Ok(Resource::Buffer(&out, None))
+        })?;
+        self.submit_now(&steps, std::iter::once(&dispatch));
         let bytes = self.read_back(&out, 0, (n * 4) as u64)?;
         Ok(bytemuck::pod_collect_to_vec(&bytes))
     }

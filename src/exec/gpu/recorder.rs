@@ -4,8 +4,8 @@ use wgpu::{
     CommandBuffer, CommandEncoder, ComputePass, ComputePassDescriptor, ComputePassTimestampWrites,
 };
 
-use super::call::Dispatch;
 use super::device::GpuDevice;
+use super::dispatch::Dispatch;
 use super::steps::Steps;
 use super::timer::Timer;
 
@@ -19,11 +19,11 @@ pub struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// Starts with the values of slot `slot`.
-    pub fn new(gpu: &GpuDevice, steps: &'a Steps, slot: usize) -> Self {
+    /// Starts with the values of the first slot.
+    pub fn new(gpu: &GpuDevice, steps: &'a Steps) -> Self {
         Self {
             steps,
-            slot,
+            slot: 0,
             pass: None,
             encoder: gpu.device.create_command_encoder(&Default::default()),
         }
@@ -93,5 +93,20 @@ impl<'a> Recorder<'a> {
         self.pass = None;
         last(&mut self.encoder);
         self.encoder.finish()
+    }
+}
+
+impl GpuDevice {
+    /// Submits some dispatches with the values of the first slot.
+    pub(super) fn submit_now<'a>(
+        &self,
+        steps: &Steps,
+        dispatches: impl Iterator<Item = &'a Dispatch>,
+    ) {
+        let mut recorder = Recorder::new(self, steps);
+        for dispatch in dispatches {
+            recorder.dispatch(dispatch);
+        }
+        self.queue.submit([recorder.finish(|_| {})]);
     }
 }

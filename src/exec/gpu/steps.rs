@@ -1,4 +1,4 @@
-//! What changes from step to step, and what steps measure: a slot for each step under way.
+//! What changes from step to step, and what steps measure: a slot for each step of a submission.
 
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor,
@@ -6,13 +6,10 @@ use wgpu::{
     BufferUsages, CommandEncoder, ShaderStages,
 };
 
-use super::call::Dispatch;
 use super::device::GpuDevice;
-use super::recorder::Recorder;
+use super::pace::MOST_STEPS;
 use crate::exec::Step;
 
-/// Slots for steps under way.
-pub const SLOTS: usize = 256;
 /// Uniform offsets are multiples of this on every adapter.
 const SLOT_BYTES: usize = 256;
 /// Bytes of a slot of metrics.
@@ -52,21 +49,10 @@ impl Steps {
         pass.set_bind_group(0, &self.bind_group, &[(i * SLOT_BYTES) as u32]);
     }
 
-    /// Copies what steps from `first` on measured.
-    pub fn copy_metrics(
-        &self,
-        encoder: &mut CommandEncoder,
-        first: usize,
-        count: usize,
-        staging: &Buffer,
-    ) {
-        encoder.copy_buffer_to_buffer(
-            &self.metrics,
-            first as u64 * METRICS_BYTES,
-            staging,
-            0,
-            count as u64 * METRICS_BYTES,
-        );
+    /// Copies what the first `count` steps measured.
+    pub fn copy_metrics(&self, encoder: &mut CommandEncoder, count: usize, staging: &Buffer) {
+        let bytes = count as u64 * METRICS_BYTES;
+        encoder.copy_buffer_to_buffer(&self.metrics, 0, staging, 0, bytes);
     }
 }
 
@@ -90,13 +76,13 @@ impl GpuDevice {
             });
         let params = self.device.create_buffer(&BufferDescriptor {
             label: Some("steps"),
-            size: (SLOTS * SLOT_BYTES) as u64,
+            size: (MOST_STEPS * SLOT_BYTES) as u64,
             usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
         let metrics = self.device.create_buffer(&BufferDescriptor {
             label: Some("metrics"),
-            size: SLOTS as u64 * METRICS_BYTES,
+            size: MOST_STEPS as u64 * METRICS_BYTES,
             usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC,
             mapped_at_creation: false,
         });
@@ -120,14 +106,14 @@ impl GpuDevice {
         }
     }
 
-    /// Writes the values of steps into the slots from `first` on.
-    pub(super) fn write_steps(&self, steps: &Steps, first: usize, list: &[Step]) {
+    /// Writes the values of the steps of the next submission.
+    pub(super) fn write_steps(&self, steps: &Steps, list: &[Step]) {
         let mut bytes = vec![0u8; list.len() * SLOT_BYTES];
         for (i, step) in list.iter().enumerate() {
             let params = StepParams {
                 offset: step.offset as u32,
                 rows: step.rows as u32,
-                slot: (first + i) as u32,
+                slot: i as u32,
                 rate: step.rates.rate,
                 decay: step.rates.decay,
                 keep: step.rates.keep,
@@ -136,21 +122,6 @@ impl GpuDevice {
             bytes[i * SLOT_BYTES..][..size_of::<StepParams>()]
                 .copy_from_slice(bytemuck::bytes_of(&params));
         }
-        self.queue
-            .write_buffer(&steps.params, (first * SLOT_BYTES) as u64, &bytes);
-    }
-
-    /// Submits some dispatches with the values of one slot.
-    pub(super) fn submit_now<'a>(
-        &self,
-        steps: &Steps,
-        slot: usize,
-        dispatches: impl Iterator<Item = &'a Dispatch>,
-    ) {
-        let mut recorder = Recorder::new(self, steps, slot);
-        for dispatch in dispatches {
-            recorder.dispatch(dispatch);
-        }
-        self.queue.submit([recorder.finish(|_| {})]);
+        self.queue.write_buffer(&steps.params, 0, &bytes);
     }
 }

@@ -6,7 +6,7 @@ use std::mem::offset_of;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use super::call::Access;
-use super::fused_into::carriers;
+use super::fused_into::fused_into;
 use super::lower::{Block, Lowered, Mode};
 use super::steps::StepParams;
 use super::tuning::{MOST_IMAGES, Tuning};
@@ -197,7 +197,7 @@ fn every_kernel_declares_the_bindings_that_it_is_given() {
                 .filter(|(_, v)| v.binding.is_some_and(|b| b.group == 1))
                 .count();
             assert_eq!(declared, call.bindings.len(), "{}", call.entry);
-            let is_storage = |access: &Access| !matches!(access, Access::Texels(_));
+            let is_storage = |access: &Access| !matches!(access, Access::Image(_));
             let storage = call.bindings.iter().filter(|(_, a)| is_storage(a)).count();
             assert!(storage <= 8, "{}: WebGPU's limit", call.entry);
             let images = call.bindings.len() - storage;
@@ -316,29 +316,29 @@ fn large_kernels_and_pools_do_not_make_long_texts() {
     }
 }
 
-/// What is fused is done by somebody, so that a profile can name it.
+/// A profile names the kernel that does a fused operation.
 #[test]
-fn every_operation_of_a_step_is_carried_by_a_kernel() {
+fn every_operation_of_a_step_has_a_kernel() {
     for plan in plans() {
         for tuning in &tunings() {
             let lowered = Lowered::new(&plan, tuning, Mode::Step);
-            for (i, carrier) in carriers(&plan, &lowered.ops).into_iter().enumerate() {
-                let carrier = carrier.unwrap_or_else(|| panic!("{}", plan.ops[i].name()));
-                assert!(!lowered.ops[carrier].is_empty());
-                assert!(lowered.ops[i].is_empty() || carrier == i);
+            for (i, into) in fused_into(&plan, &lowered.ops).into_iter().enumerate() {
+                let into = into.unwrap_or_else(|| panic!("{}", plan.ops[i].name()));
+                assert!(!lowered.ops[into].is_empty());
+                assert!(lowered.ops[i].is_empty() || into == i);
             }
         }
     }
 }
 
 #[test]
-fn what_is_fused_is_carried_by_its_neighbour() {
+fn what_is_fused_names_the_neighbour_that_does_it() {
     let model = preset("mnist-cnn").unwrap();
     let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 4).unwrap();
     let lowered = Lowered::new(&plan, &Tuning::HARDWARE, Mode::Step);
-    let carriers = carriers(&plan, &lowered.ops);
-    let names = |i: usize| [i, carriers[i].unwrap()].map(|i| plan.ops[i].name());
-    let fused = (0..plan.ops.len()).filter(|&i| carriers[i] != Some(i));
+    let into = fused_into(&plan, &lowered.ops);
+    let names = |i: usize| [i, into[i].unwrap()].map(|i| plan.ops[i].name());
+    let fused = (0..plan.ops.len()).filter(|&i| into[i] != Some(i));
     let expected = [
         ["pool2d_forward", "conv2d_forward"],
         ["pool2d_forward", "conv2d_forward"],

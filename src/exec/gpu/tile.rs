@@ -19,7 +19,7 @@ pub use store::Epilogue;
 pub use weight::WeightGradient;
 
 use super::call::Call;
-use super::software::image_copies::Texel;
+use super::call::Vector;
 use super::tuning::{Fetch, Tuning};
 use crate::shape::Window;
 
@@ -107,11 +107,11 @@ impl Correlation {
             call = call.write(beside.argmax?);
         }
         let mut load = |name, buffer, texel| {
-            call = call.clone().load(name, buffer, texel, tuning.texels);
+            call = call.clone().load(name, buffer, texel, tuning.image_copies);
         };
-        load("x", x, Texel::floats(pixel));
-        load("w", w, Texel::floats(weight));
-        let cell = Texel::floats(cell_width(self.kc));
+        load("x", x, Vector::floats(pixel));
+        load("w", w, Vector::floats(weight));
+        let cell = Vector::floats(cell_width(self.kc));
         match epilogue {
             Epilogue::Activate { bias: Some(bias) } => load("bias", bias, cell),
             Epilogue::Derive(through, _) => load("through", through, cell),
@@ -119,8 +119,8 @@ impl Correlation {
         }
         if self.unpool.is_some() {
             let [taken, made] = beside.unpool?;
-            load("taken", taken, Texel::words(pixel));
-            load("made", made, Texel::floats(pixel));
+            load("taken", taken, Vector::words(pixel));
+            load("made", made, Vector::floats(pixel));
         }
         Some(call)
     }

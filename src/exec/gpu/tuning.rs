@@ -23,7 +23,7 @@ pub struct Tuning {
     /// How pixels are fetched.
     pub fetch: Fetch,
     /// Whether tensors are read out of copies in images, which software adapters read faster.
-    pub texels: bool,
+    pub image_copies: bool,
     /// Whether the driver leaves a loop only at the end of its body, and masks out lanes that are done until
     /// then: a loop whose end is found at its beginning then goes through its whole body once more, for
     /// no lane. So do software adapters.
@@ -42,7 +42,7 @@ impl Tuning {
     pub const SOFTWARE: Self = Self {
         naive: false,
         fetch: Fetch::Direct,
-        texels: true,
+        image_copies: true,
         masks: true,
         accumulators: 176,
         weight_accumulators: 36,
@@ -60,7 +60,7 @@ impl Tuning {
     pub const HARDWARE: Self = Self {
         naive: false,
         fetch: Fetch::Direct,
-        texels: false,
+        image_copies: false,
         masks: false,
         accumulators: 8,
         weight_accumulators: 36,
@@ -84,8 +84,11 @@ impl Tuning {
     /// Its name among [`Tuning::VARIANTS`], where it is one of them with or without images.
     pub fn name(&self) -> &'static str {
         let is_this = |tuning: &Self| {
-            let texels = self.texels;
-            Self { texels, ..*tuning } == *self
+            let image_copies = self.image_copies;
+            Self {
+                image_copies,
+                ..*tuning
+            } == *self
         };
         let named = Self::VARIANTS.iter().find(|(_, tuning)| is_this(tuning));
         named.map_or("custom", |(name, _)| *name)
@@ -111,7 +114,7 @@ impl Tuning {
     pub fn within(self, limits: &Limits) -> Self {
         let possible = limits.max_storage_textures_per_shader_stage >= MOST_IMAGES;
         Self {
-            texels: self.texels && possible,
+            image_copies: self.image_copies && possible,
             ..self
         }
     }

@@ -1,10 +1,9 @@
 //! Calls of the kernels that are written by hand, one function for each.
 
-use super::super::call::Call;
-use super::super::software::image_copies::Texel;
+use super::super::call::{Call, Vector};
 use super::super::tile::cell_width;
 use super::super::tuning::Tuning;
-use super::Slot;
+use super::super::slot::Slot;
 use super::conv2d::window_sizes;
 use super::fuse::{DenseBehind, fits};
 use super::layers::WORKGROUP_SUM;
@@ -37,7 +36,7 @@ pub(super) fn gather(plan: &Plan, op: &Gather, (parts, images): (usize, usize)) 
         .write(Slot::Buffer(op.labels));
     (0..parts).fold(call, |call, part| {
         let name = format!("images_{part}");
-        call.load(&name, Slot::Images(part), Texel::words(1), false)
+        call.load(&name, Slot::Images(part), Vector::words(1), false)
     })
 }
 
@@ -65,7 +64,7 @@ pub(super) fn pool2d_forward(plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -
         .invocations(plan.batch * w.oh * w.ow * shape.c / width)
         .write(Slot::Buffer(op.y))
         .write(op.argmax.map_or(Slot::Nothing, Slot::Buffer))
-        .load("x", x, Texel::floats(width), tuning.texels)
+        .load("x", x, Vector::floats(width), tuning.image_copies)
 }
 
 /// The backward pass of a pool; `through` is what it goes on through, with 1 if that buffer has the
@@ -79,7 +78,7 @@ pub(super) fn pool2d_backward(
     let text = include_str!("../../../../shaders/pool2d_backward.wgsl");
     let (shape, w) = (&op.shape, &op.shape.window);
     let (through, pooled) = through.map_or((None, 0), |(t, pooled)| (Some(t), pooled));
-    let cell = Texel::floats(cell_width(shape.c));
+    let cell = Vector::floats(cell_width(shape.c));
     let taken = Slot::Buffer(op.argmax.unwrap_or(op.dy));
     let disjoint = w.kh <= w.sh && w.kw <= w.sw && (w.pad_top, w.pad_left) == (0, 0) && fits(w);
     let (bh, bw) = (w.ih.div_ceil(w.sh), w.iw.div_ceil(w.sw));
@@ -94,9 +93,9 @@ pub(super) fn pool2d_backward(
         .sizes(&[("THROUGH_POOLED", pooled)])
         .invocations(plan.batch * pixels * shape.c / cell_width(shape.c))
         .write(Slot::Buffer(op.dx))
-        .load("dy", Slot::Buffer(op.dy), cell, tuning.texels)
-        .load("argmax", taken, Texel::words(cell.width), tuning.texels)
-        .load("through", through_slot(through, op.dy), cell, tuning.texels)
+        .load("dy", Slot::Buffer(op.dy), cell, tuning.image_copies)
+        .load("argmax", taken, Vector::words(cell.width), tuning.image_copies)
+        .load("through", through_slot(through, op.dy), cell, tuning.image_copies)
 }
 
 pub(super) fn activation_forward(plan: &Plan, op: &ActivationForward) -> Call<Slot> {
@@ -210,12 +209,12 @@ pub(super) fn loss_call(
     call.sizes(&[("INPUTS", inputs)])
         .through(through)
         .write(Slot::Buffer(dx))
-        .load("w", Slot::Buffer(w), Texel::floats(1), tuning.texels)
+        .load("w", Slot::Buffer(w), Vector::floats(1), tuning.image_copies)
         .load(
             "through",
             through_slot(through, w),
-            Texel::floats(1),
-            tuning.texels,
+            Vector::floats(1),
+            tuning.image_copies,
         )
         .table("class_weight", class_weights)
 }
@@ -266,24 +265,24 @@ pub(super) fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Cal
             ("DECAYS", usize::from(optimizer.weight_decay != 0.0)),
         ])
         .invocations(cells)
-        .load("blocks", Slot::Arena, Texel::words(4), tuning.texels)
+        .load("blocks", Slot::Arena, Vector::words(4), tuning.image_copies)
         .load(
             "gradients",
             Slot::Gradients,
-            Texel::floats(4),
-            tuning.texels,
+            Vector::floats(4),
+            tuning.image_copies,
         )
         .load(
             "partials",
             Slot::Partials(0),
-            Texel::floats(4),
-            tuning.texels,
+            Vector::floats(4),
+            tuning.image_copies,
         )
-        .update("params", Slot::Params, tuning.texels)
-        .update("moment_1", Slot::Moment1, tuning.texels)
-        .update("moment_2", Slot::Moment2, tuning.texels);
+        .update("params", Slot::Params, tuning.image_copies)
+        .update("moment_1", Slot::Moment1, tuning.image_copies)
+        .update("moment_2", Slot::Moment2, tuning.image_copies);
     match optimizer.ema_momentum {
-        Some(_) => call.update("average", Slot::Average, tuning.texels),
+        Some(_) => call.update("average", Slot::Average, tuning.image_copies),
         None => call,
     }
 }

@@ -1,9 +1,9 @@
 //! Convolutions and dense layers, tiled where that is possible, else as plain kernels.
 
 use super::super::call::Call;
+use super::super::slot::Slot;
 use super::super::tile::{Beside, Correlation, Epilogue, Pool, Unpool};
 use super::super::tuning::Tuning;
-use super::Slot;
 use super::calls::through_slot;
 use super::fuse::FusedPool;
 use crate::model::Activation;

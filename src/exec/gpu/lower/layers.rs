@@ -1,10 +1,9 @@
 //! The calls of dropout, rescaling, batch normalization and penalties.
 
-use super::super::call::Call;
-use super::super::software::image_copies::Texel;
+use super::super::call::{Call, Vector};
 use super::super::tile::cell_width;
 use super::super::tuning::Tuning;
-use super::Slot;
+use super::super::slot::Slot;
 use super::calls::through_slot;
 use crate::plan::{
     BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
@@ -24,7 +23,7 @@ pub(super) fn statistics(plan: &Plan, tuning: &Tuning, op: &BatchNormStatistics)
         ("MOMENTUM", op.momentum as f32),
         ("ONE_MINUS_MOMENTUM", (1.0 - op.momentum) as f32),
     ])
-    .load("x", Slot::Buffer(op.x), Texel::floats(1), tuning.texels)
+    .load("x", Slot::Buffer(op.x), Vector::floats(1), tuning.image_copies)
 }
 
 pub(super) fn batch_norm_forward(
@@ -105,13 +104,13 @@ fn penalize(plan: &Plan, tuning: &Tuning, penalty: &Penalty) -> Call<Slot> {
         .invocations(1)
         .write(Slot::Metrics)
         .write(gradient.map_or(Slot::Nothing, Slot::Buffer))
-        .load("w", Slot::Buffer(w), Texel::floats(1), tuning.texels)
+        .load("w", Slot::Buffer(w), Vector::floats(1), tuning.image_copies)
 }
 
 /// Binds buffers to be read, `width` floats at a time.
 fn load(call: Call<Slot>, tuning: &Tuning, width: usize, read: &[(&str, BufferId)]) -> Call<Slot> {
     read.iter().fold(call, |call, &(name, id)| {
-        call.load(name, Slot::Buffer(id), Texel::floats(width), tuning.texels)
+        call.load(name, Slot::Buffer(id), Vector::floats(width), tuning.image_copies)
     })
 }
 
@@ -155,12 +154,12 @@ fn cells(
         .through(through)
         .invocations(len / width)
         .write(Slot::Buffer(y))
-        .load("x", Slot::Buffer(x), Texel::floats(width), tuning.texels)
+        .load("x", Slot::Buffer(x), Vector::floats(width), tuning.image_copies)
         .load(
             "through",
             through_slot(through, x),
-            Texel::floats(width),
-            tuning.texels,
+            Vector::floats(width),
+            tuning.image_copies,
         )
 }
 

@@ -91,7 +91,7 @@ fn run_once(gpu: &GpuDevice, plan: &Plan, stretch: Lowered, stop: &AtomicBool) -
         if stop.load(Ordering::Relaxed) {
             return Ok(done);
         }
-        gpu.submit_now(&steps, 0, once(&dispatch.of_one_workgroup()));
+        gpu.submit_now(&steps, once(&dispatch.of_one_workgroup()));
         gpu.wait(None)?;
     }
     Ok(dispatches.len())

@@ -6,98 +6,23 @@
 //! 95. A load from a storage texture that is only read is neither, and takes some 20. A copy costs
 //! what a copy in memory costs, 0.07 ms for the 1.4 MB of the lab network's largest tensor at batch 64.
 //!
-//! The copy is a table of texels: texel `i` of the tensor lies in row `i / ROW`, column `i % ROW`.
+//! The copy is a table of vectors: vector `i` of the tensor lies in row `i / ROW`, column `i % ROW`.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use wgpu::{
     Buffer, CommandEncoder, Extent3d, Origin3d, TexelCopyBufferInfo, TexelCopyBufferLayout,
     TexelCopyTextureInfo, Texture, TextureAspect, TextureDescriptor, TextureDimension,
-    TextureFormat, TextureUsages, TextureView,
+    TextureUsages, TextureView,
 };
 
+use super::super::call::{ROW, Vector};
 use super::super::device::GpuDevice;
+use super::super::slot::Slot;
 use crate::error::{Error, Result};
-use crate::plan::Element;
 
-/// Texels to a row. With the 8,192 rows that every adapter allows, a texture of single floats holds
-/// the 128 MiB that a storage buffer may have.
-pub const ROW: u32 = 4096;
-
-/// What is read at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Texel {
-    /// Values side by side, 1 or 4.
-    pub width: usize,
-    /// What they are.
-    pub element: Element,
-}
-
-impl Texel {
-    /// A texel of floats.
-    pub fn floats(width: usize) -> Self {
-        Self {
-            width,
-            element: Element::F32,
-        }
-    }
-
-    /// A texel of words.
-    pub fn words(width: usize) -> Self {
-        Self {
-            width,
-            element: Element::U32,
-        }
-    }
-
-    /// The type of one value in WGSL.
-    fn scalar(self) -> &'static str {
-        match self.element {
-            Element::F32 => "f32",
-            Element::U32 => "u32",
-        }
-    }
-
-    /// Its type in WGSL.
-    pub fn wgsl(self) -> String {
-        match self.width {
-            4 => format!("vec4<{}>", self.scalar()),
-            _ => self.scalar().to_owned(),
-        }
-    }
-
-    /// What takes it out of the vec4 that an image gives.
-    pub fn swizzle(self) -> &'static str {
-        match self.width {
-            4 => "",
-            _ => ".x",
-        }
-    }
-
-    /// The format of an image of it.
-    pub fn format(self) -> TextureFormat {
-        match (self.element, self.width) {
-            (Element::F32, 4) => TextureFormat::Rgba32Float,
-            (Element::F32, _) => TextureFormat::R32Float,
-            (Element::U32, 4) => TextureFormat::Rgba32Uint,
-            (Element::U32, _) => TextureFormat::R32Uint,
-        }
-    }
-
-    /// The name of the format in WGSL.
-    pub fn format_name(self) -> &'static str {
-        match (self.element, self.width) {
-            (Element::F32, 4) => "rgba32float",
-            (Element::F32, _) => "r32float",
-            (Element::U32, 4) => "rgba32uint",
-            (Element::U32, _) => "r32uint",
-        }
-    }
-
-    fn bytes(self) -> u32 {
-        4 * self.width as u32
-    }
-
+impl Vector {
     /// Rows of a texture that holds so many bytes.
     ///
     /// # Errors
@@ -120,7 +45,7 @@ impl Texel {
 }
 
 /// A tensor's copy in an image.
-pub struct Texels {
+pub struct ImageCopy {
     texture: Texture,
     /// What is bound.
     pub view: TextureView,
@@ -128,10 +53,10 @@ pub struct Texels {
     /// Where the tensor starts in the buffer, in bytes.
     offset: u64,
     count: u32,
-    texel: Texel,
+    vector: Vector,
 }
 
-impl Texels {
+impl ImageCopy {
     /// Room for a copy of `bytes` bytes from `offset` on.
     ///
     /// # Errors
@@ -140,10 +65,10 @@ impl Texels {
         gpu: &GpuDevice,
         label: &str,
         (source, offset, bytes): (&Buffer, u64, u64),
-        texel: Texel,
+        vector: Vector,
     ) -> Result<Arc<Self>> {
-        let count = (bytes / u64::from(texel.bytes())) as u32;
-        let rows = texel.check_rows(gpu, label, bytes)?;
+        let count = (bytes / u64::from(vector.bytes())) as u32;
+        let rows = vector.check_rows(gpu, label, bytes)?;
         let texture = gpu.device.create_texture(&TextureDescriptor {
             label: Some(label),
             size: Extent3d {
@@ -154,7 +79,7 @@ impl Texels {
             mip_level_count: 1,
             sample_count: 1,
             dimension: TextureDimension::D2,
-            format: texel.format(),
+            format: vector.format(),
             usage: TextureUsages::STORAGE_BINDING | TextureUsages::COPY_DST,
             view_formats: &[],
         });
@@ -165,7 +90,7 @@ impl Texels {
             source: source.clone(),
             offset,
             count,
-            texel,
+            vector,
         }))
     }
 
@@ -176,7 +101,7 @@ impl Texels {
             if width * height == 0 {
                 continue;
             }
-            let row_bytes = ROW * self.texel.bytes();
+            let row_bytes = ROW * self.vector.bytes();
             encoder.copy_buffer_to_texture(
                 TexelCopyBufferInfo {
                     buffer: &self.source,
@@ -199,5 +124,51 @@ impl Texels {
                 },
             );
         }
+    }
+}
+
+/// The copies in images that a list of dispatches reads.
+#[derive(Default)]
+pub struct ImageCopies {
+    made: HashMap<(Slot, Vector), Arc<ImageCopy>>,
+    /// Those that hold what the buffer holds at this point of the list.
+    fresh: HashSet<(Slot, Vector)>,
+}
+
+impl ImageCopies {
+    /// The copy of `bytes` bytes of a buffer from `offset` on, and whether it has to be made anew.
+    ///
+    /// # Errors
+    /// See [`ImageCopy::new`].
+    pub fn get(
+        &mut self,
+        gpu: &GpuDevice,
+        key: (Slot, Vector),
+        part: (&Buffer, u64, u64),
+    ) -> Result<(Arc<ImageCopy>, bool)> {
+        let copy = match self.made.get(&key) {
+            Some(copy) => Arc::clone(copy),
+            None => ImageCopy::new(gpu, "copy of a tensor", part, key.1)?,
+        };
+        self.made.insert(key, Arc::clone(&copy));
+        Ok((copy, self.fresh.insert(key)))
+    }
+
+    /// The copies of this slot are out of date.
+    pub fn written(&mut self, slot: Slot) {
+        match slot {
+            // Arenas are bound whole and in parts.
+            Slot::Params | Slot::Gradients => self.fresh.clear(),
+            Slot::Partials(_) => {
+                let partials = |other: &Slot| matches!(other, Slot::Partials(_));
+                self.fresh.retain(|(other, _)| !partials(other));
+            }
+            _ => self.fresh.retain(|(other, _)| *other != slot),
+        }
+    }
+
+    /// All copies are out of date.
+    pub fn expire(&mut self) {
+        self.fresh.clear();
     }
 }

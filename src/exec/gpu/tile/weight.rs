@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use super::super::call::Call;
-use super::super::software::image_copies::Texel;
+use super::super::call::Vector;
 use super::super::tuning::{Fetch, Tuning};
 use super::choice::{KEEP, LOAD, LONGEST, MOST_PIXELS, fetching, multiply_add, patience};
 use super::{
@@ -163,18 +163,18 @@ impl WeightGradient {
         let text = self.text(tile, fetch, stride, bias_at);
         let width = cell_width(self.oc);
         let cells = self.oc / width;
-        let (pixel, cell) = (Texel::floats(cell_width(tile.rb)), Texel::floats(width));
+        let (pixel, cell) = (Vector::floats(cell_width(tile.rb)), Vector::floats(width));
         let mut call = Call::new("conv2d_backward_weight", text)
             .cells(width)
             .workgroup(workgroup(fetch))
             .invocations(self.ic / tile.rb * cells / tile.q * tile.splits)
             .write(out)
-            .load("x", x, pixel, tuning.texels)
-            .load("dy", dy, cell, tuning.texels);
+            .load("x", x, pixel, tuning.image_copies)
+            .load("dy", dy, cell, tuning.image_copies);
         if let Some([argmax, through]) = pooled {
             call = call
-                .load("argmax", argmax, Texel::words(width), tuning.texels)
-                .load("through", through, cell, tuning.texels);
+                .load("argmax", argmax, Vector::words(width), tuning.image_copies)
+                .load("through", through, cell, tuning.image_copies);
         }
         call
     }

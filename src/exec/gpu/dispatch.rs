@@ -1,0 +1,166 @@
+//! A call prepared: its kernel compiled, its buffers bound, its grid known.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+use wgpu::{BindGroup, BindGroupEntry, BindGroupLayout, BindingResource, Buffer, BufferBinding};
+
+use super::call::{Access, Call};
+use super::device::GpuDevice;
+use super::pipeline::Pipeline;
+use super::software::image_copies::ImageCopy;
+use crate::error::{Error, Result};
+
+/// A call whose pipeline, buffers and grid are all set.
+pub struct Dispatch {
+    /// The kernel's name.
+    pub entry: &'static str,
+    pipeline: Arc<Pipeline>,
+    bind_group: BindGroup,
+    grid: [u32; 2],
+    /// Copies that have to be made before it.
+    pub copies: Vec<Arc<ImageCopy>>,
+}
+
+impl Dispatch {
+    /// Bytes of the kernel's own WGSL.
+    pub fn text_bytes(&self) -> usize {
+        self.pipeline.text_bytes
+    }
+
+    /// The same of one workgroup.
+    pub fn of_one_workgroup(&self) -> Self {
+        Self {
+            pipeline: Arc::clone(&self.pipeline),
+            bind_group: self.bind_group.clone(),
+            copies: self.copies.clone(),
+            grid: [1, 1],
+            ..*self
+        }
+    }
+
+    /// Adds the dispatch to a pass whose group 0 is set, after its copies.
+    pub fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
+        pass.set_pipeline(&self.pipeline.pipeline);
+        pass.set_bind_group(1, &self.bind_group, &[]);
+        pass.dispatch_workgroups(self.grid[0], self.grid[1], 1);
+    }
+}
+
+/// What a binding is bound to.
+pub enum Resource<'a> {
+    /// A buffer, and where the part bound starts and how long it is, in bytes; all if `None`.
+    Buffer(&'a Buffer, Option<(u64, u64)>),
+    /// A copy in an image, and whether it is out of date when the call runs.
+    Image(Arc<ImageCopy>, bool),
+}
+
+impl Resource<'_> {
+    fn bound(&self) -> BindingResource<'_> {
+        match self {
+            Self::Buffer(buffer, None) => buffer.as_entire_binding(),
+            Self::Buffer(buffer, Some((offset, size))) => BindingResource::Buffer(BufferBinding {
+                buffer,
+                offset: *offset,
+                size: NonZeroU64::new(*size),
+            }),
+            Self::Image(copy, _) => BindingResource::TextureView(&copy.view),
+        }
+    }
+}
+
+impl GpuDevice {
+    /// Compiles the call's kernel, unless that was done before, and binds its buffers.
+    pub(super) fn prepare<'a, B: Copy>(
+        &self,
+        call: &Call<B>,
+        step_layout: &BindGroupLayout,
+        mut resource: impl FnMut(B, Access) -> Result<Resource<'a>>,
+    ) -> Result<Dispatch> {
+        let grid = call.grid(self.groups_per_axis());
+        if grid[1] > self.groups_per_axis() {
+            return Err(Error::Device(format!(
+                "{} needs {} invocations, more than the adapter's grid holds; use a smaller batch",
+                call.entry,
+                call.wanted()
+            )));
+        }
+        let pipeline = self.pipeline(call, step_layout)?;
+        let resources = call.bindings.iter();
+        let resources = resources.map(|&(buffer, access)| resource(buffer, access));
+        let resources = resources.collect::<Result<Vec<_>>>()?;
+        let entries: Vec<BindGroupEntry<'_>> = (resources.iter().enumerate())
+            .map(|(i, resource)| BindGroupEntry {
+                binding: i as u32,
+                resource: resource.bound(),
+            })
+            .collect();
+        let bind_group = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
+            label: Some(call.entry),
+            layout: &pipeline.layout,
+            entries: &entries,
+        });
+        self.check()?;
+        let stale = resources.iter().filter_map(|resource| match resource {
+            Resource::Image(copy, true) => Some(Arc::clone(copy)),
+            Resource::Image(_, false) | Resource::Buffer(..) => None,
+        });
+        Ok(Dispatch {
+            entry: call.entry,
+            pipeline,
+            copies: stale.collect(),
+            bind_group,
+            grid: grid.map(|n| n as u32),
+        })
+    }
+
+    /// Compiles the kernels of some calls on all cores: drivers of hardware do all of it here, software
+    /// adapters a part.
+    ///
+    /// # Errors
+    /// The driver refuses one; then none is kept.
+    pub(super) fn compile<'a, B: Sync + 'a>(
+        &self,
+        calls: impl Iterator<Item = &'a Call<B>>,
+        step_layout: &BindGroupLayout,
+    ) -> Result<()> {
+        if self.info.backend == wgpu::Backend::Gl {
+            // One thread at a time may use it; they are compiled when they are prepared.
+            return Ok(());
+        }
+        let mut missing = HashMap::new();
+        for call in calls {
+            let source = self.pipelines.source(call, self.groups_per_axis());
+            if self.pipelines.get(&source).is_none() {
+                missing.insert(source, call);
+            }
+        }
+        let made: Vec<_> = (missing.into_par_iter())
+            .map(|(source, call)| {
+                let pipeline = Pipeline::new(&self.device, call, &source, step_layout);
+                (source, pipeline)
+            })
+            .collect();
+        // The device's error does not say which of them it is of.
+        self.check()?;
+        self.pipelines.extend(made);
+        Ok(())
+    }
+
+    fn pipeline<B>(&self, call: &Call<B>, step_layout: &BindGroupLayout) -> Result<Arc<Pipeline>> {
+        let source = self.pipelines.source(call, self.groups_per_axis());
+        if let Some(known) = self.pipelines.get(&source) {
+            return Ok(known);
+        }
+        let pipeline = Pipeline::new(&self.device, call, &source, step_layout);
+        self.check()?;
+        self.pipelines.extend([(source, Arc::clone(&pipeline))]);
+        Ok(pipeline)
+    }
+
+    fn groups_per_axis(&self) -> usize {
+        self.limits.max_compute_workgroups_per_dimension as usize
+    }
+}

@@ -1,0 +1,28 @@
+//! A change of a kernel's text, for tests of the checks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A change of a kernel's text.
+#[derive(Clone)]
+pub struct Mutation {
+    /// The kernel.
+    pub entry: &'static str,
+    /// What is replaced.
+    pub from: &'static str,
+    /// By what.
+    pub to: &'static str,
+    /// Texts changed so far.
+    pub applied: Arc<AtomicUsize>,
+}
+
+impl Mutation {
+    /// The text, broken if it is the kernel in question.
+    pub fn apply(&self, entry: &str, source: String) -> String {
+        if entry != self.entry || !source.contains(self.from) {
+            return source;
+        }
+        self.applied.fetch_add(1, Ordering::Relaxed);
+        source.replace(self.from, self.to)
+    }
+}

@@ -1,0 +1,165 @@
+//! Compiled kernels, and the cache that keeps them by their text.
+
+#![expect(
+    unsafe_code,
+    reason = "kernels whose loops are known to end are not given a bound by wgpu"
+)]
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use wgpu::{
+    BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType,
+    BufferBindingType, ComputePipeline, ComputePipelineDescriptor, Device,
+    PipelineCompilationOptions, PipelineLayoutDescriptor, ShaderModuleDescriptor,
+    ShaderRuntimeChecks, ShaderSource, ShaderStages, StorageTextureAccess, TextureFormat,
+    TextureViewDimension,
+};
+
+use super::call::{Access, Call, Vector};
+#[cfg(test)]
+use super::mutation::Mutation;
+use crate::plan::Element;
+
+/// A compiled kernel.
+pub struct Pipeline {
+    /// What runs.
+    pub pipeline: ComputePipeline,
+    /// Its bindings, which are group 1.
+    pub layout: BindGroupLayout,
+    /// See [`Call::text_bytes`].
+    pub text_bytes: usize,
+}
+
+/// The kernels made so far, by their text. A clone is the same cache.
+#[derive(Clone, Default)]
+pub struct Pipelines {
+    made: Arc<Mutex<HashMap<String, Arc<Pipeline>>>>,
+    /// How kernels are broken, in tests.
+    #[cfg(test)]
+    pub mutation: Option<Mutation>,
+}
+
+impl Pipelines {
+    /// Another cache, of a device that makes its kernels alike.
+    pub fn anew(&self) -> Self {
+        Self {
+            made: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// The call's whole WGSL. Its entry point is the call's, so it also tells kernels apart.
+    pub fn source<B>(&self, call: &Call<B>, per_axis: usize) -> String {
+        let source = call.source(per_axis);
+        #[cfg(test)]
+        let source = match &self.mutation {
+            Some(mutation) => mutation.apply(call.entry, source),
+            None => source,
+        };
+        format!("// {}\n{source}", call.entry)
+    }
+
+    /// The kernel with this text, if it was made.
+    pub fn get(&self, source: &str) -> Option<Arc<Pipeline>> {
+        self.lock().get(source).map(Arc::clone)
+    }
+
+    /// Keeps kernels.
+    pub fn extend(&self, made: impl IntoIterator<Item = (String, Arc<Pipeline>)>) {
+        self.lock().extend(made);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Pipeline>>> {
+        // A panic in another thread leaves the map whole.
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pipeline {
+    /// Compiles `source`, the text of `call`. What goes wrong is an error of the device.
+    pub fn new<B>(
+        device: &Device,
+        call: &Call<B>,
+        source: &str,
+        step_layout: &BindGroupLayout,
+    ) -> Arc<Self> {
+        let layout = binding_layout(device, call);
+        let module = module(device, call.entry, source);
+        let pipeline_layout = device.create_pipeline_layout(&PipelineLayoutDescriptor {
+            label: Some(call.entry),
+            bind_group_layouts: &[Some(step_layout), Some(&layout)],
+            immediate_size: 0,
+        });
+        let pipeline = device.create_compute_pipeline(&ComputePipelineDescriptor {
+            label: Some(call.entry),
+            layout: Some(&pipeline_layout),
+            module: &module,
+            entry_point: Some(call.entry),
+            compilation_options: PipelineCompilationOptions {
+                // Every kernel writes its workgroup memory before it reads it.
+                zero_initialize_workgroup_memory: false,
+                ..PipelineCompilationOptions::default()
+            },
+            cache: None,
+        });
+        Arc::new(Self {
+            pipeline,
+            layout,
+            text_bytes: call.text_bytes(),
+        })
+    }
+}
+
+fn module(device: &Device, label: &str, source: &str) -> wgpu::ShaderModule {
+    let descriptor = ShaderModuleDescriptor {
+        label: Some(label),
+        source: ShaderSource::Wgsl(source.into()),
+    };
+    let mut checks = ShaderRuntimeChecks::checked();
+    checks.force_loop_bounding = false;
+    // SAFETY: bounds checks stay on; only the guard against endless loops goes, which keeps
+    // drivers from unrolling. Every loop of our kernels counts up to a constant, which may have
+    // the grid's place along z added, a uniform or a host-made table's entry.
+    unsafe { device.create_shader_module_trusted(descriptor, checks) }
+}
+
+fn binding_layout<B>(device: &Device, call: &Call<B>) -> BindGroupLayout {
+    let entries: Vec<BindGroupLayoutEntry> = (call.bindings.iter().enumerate())
+        .map(|(i, (_, access))| BindGroupLayoutEntry {
+            binding: i as u32,
+            visibility: ShaderStages::COMPUTE,
+            ty: match access {
+                Access::Read | Access::Write => BindingType::Buffer {
+                    ty: BufferBindingType::Storage {
+                        read_only: *access == Access::Read,
+                    },
+                    has_dynamic_offset: false,
+                    min_binding_size: None,
+                },
+                Access::Image(vector) => BindingType::StorageTexture {
+                    access: StorageTextureAccess::ReadOnly,
+                    format: vector.format(),
+                    view_dimension: TextureViewDimension::D2,
+                },
+            },
+            count: None,
+        })
+        .collect();
+    device.create_bind_group_layout(&BindGroupLayoutDescriptor {
+        label: Some(call.entry),
+        entries: &entries,
+    })
+}
+
+impl Vector {
+    /// The format of an image of it.
+    pub fn format(self) -> TextureFormat {
+        match (self.element, self.width) {
+            (Element::F32, 4) => TextureFormat::Rgba32Float,
+            (Element::F32, _) => TextureFormat::R32Float,
+            (Element::U32, 4) => TextureFormat::Rgba32Uint,
+            (Element::U32, _) => TextureFormat::R32Uint,
+        }
+    }
+}
