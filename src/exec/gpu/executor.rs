@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use wgpu::{Buffer, BufferDescriptor, BufferUsages, MapMode, SubmissionIndex};
+use wgpu::{Buffer, BufferDescriptor, BufferUsages, CommandEncoder, MapMode, SubmissionIndex};
 
 use super::buffers::Arenas;
 use super::data::GpuData;
 use super::device::GpuDevice;
+use super::dispatch::Dispatch;
 use super::lower::{Lowered, Mode};
 use super::pace::{MOST_STEPS, Pace};
 use super::profile;
@@ -131,20 +132,42 @@ impl GpuExecutor {
         Ok(())
     }
 
+    /// Submits what is queued, in one submission unless its only step takes long; gives the last.
     fn submit(&self, staging: &Buffer) -> SubmissionIndex {
-        let mut recorder = Recorder::new(&self.gpu, &self.steps);
-        for (i, step) in self.queued.iter().enumerate() {
-            let program = &self.programs[step.program.0];
-            recorder.select(i);
-            for dispatch in program.step(step.data) {
-                recorder.dispatch(dispatch);
-            }
+        let steps = self.queued.iter().enumerate();
+        let dispatches: Vec<(usize, &Dispatch)> = steps
+            .flat_map(|(i, step)| {
+                let program = &self.programs[step.program.0];
+                program.step(step.data).map(move |dispatch| (i, dispatch))
+            })
+            .collect();
+        let parts = match self.queued.len() {
+            1 => self.pace.parts,
+            _ => 1,
+        };
+        let per_part = dispatches.len().div_ceil(parts).max(1);
+        let last = dispatches.len().saturating_sub(1) / per_part * per_part;
+        for part in dispatches[..last].chunks(per_part) {
+            self.record(part, |_| {});
         }
         let count = self.queued.len();
-        let commands = recorder.finish(|encoder| {
+        self.record(&dispatches[last..], |encoder| {
             self.steps.copy_metrics(encoder, count, staging);
-        });
-        self.gpu.queue.submit([commands])
+        })
+    }
+
+    /// Submits dispatches, each with the number of its step, and what comes after them.
+    fn record(
+        &self,
+        dispatches: &[(usize, &Dispatch)],
+        then: impl FnOnce(&mut CommandEncoder),
+    ) -> SubmissionIndex {
+        let mut recorder = Recorder::new(&self.gpu, &self.steps);
+        for (i, dispatch) in dispatches {
+            recorder.select(*i);
+            recorder.dispatch(dispatch);
+        }
+        self.gpu.queue.submit([recorder.finish(then)])
     }
 
     fn watch(&mut self, submission: SubmissionIndex, staging: Buffer) {
@@ -402,5 +425,34 @@ impl Executor for GpuExecutor {
             .gpu
             .read_back(buffer, range.start, range.end - range.start)?;
         Ok(program.plan.buffer(id).element.values(&bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::digits;
+    use crate::exec::Backend;
+    use crate::model::preset;
+    use crate::train::{Options, Trainer};
+
+    #[test]
+    fn a_step_in_several_submissions_gives_the_same_bytes() {
+        let gpu = GpuDevice::find(Backend::Vulkan, None)
+            .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"));
+        let gpu = Arc::new(gpu);
+        let digits = digits::generate(24, 1, 0);
+        let trained = |parts| {
+            let model = preset("mnist-mlp").unwrap();
+            let layout = Layout::new(&model).unwrap();
+            let mut executor = GpuExecutor::new(Arc::clone(&gpu), layout);
+            executor.pace.parts = parts;
+            let options = Options::default().epochs(2).batch_size(8);
+            let mut trainer = Trainer::with_executor(model, Box::new(executor), options).unwrap();
+            trainer.fit((&digits, &digits)).unwrap();
+            trainer.state().weights_hash()
+        };
+        let whole = trained(1);
+        assert_eq!([2, 3, 64].map(trained), [(); 3].map(|()| whole.clone()));
     }
 }

@@ -6,11 +6,18 @@ use std::time::{Duration, Instant};
 pub const MOST_STEPS: usize = 64;
 /// How long a submission should take.
 const AIM: Duration = Duration::from_millis(25);
+/// A step that takes longer is cut into several submissions: drivers take a submission for hung after two
+/// seconds or more.
+const LONG: Duration = Duration::from_millis(500);
+/// Most submissions of one step. Fewer dispatches than that make as many submissions as there are.
+const MOST_PARTS: usize = 64;
 
 /// The pace, adapted to what submissions take.
 pub struct Pace {
     /// Steps in the next submission.
     pub steps: usize,
+    /// Submissions in which a single step is made.
+    pub parts: usize,
     last_completion: Option<Instant>,
 }
 
@@ -18,6 +25,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             steps: 1,
+            parts: 1,
             last_completion: None,
         }
     }
@@ -34,6 +42,9 @@ impl Pace {
         let started = (self.last_completion).map_or(submitted, |last| last.max(submitted));
         self.last_completion = Some(now);
         let took = now.saturating_duration_since(started);
+        if took > LONG && self.steps == 1 && count == 1 {
+            self.parts = (self.parts * 2).min(MOST_PARTS);
+        }
         if took < AIM / 2 {
             self.steps = (self.steps * 2).min(MOST_STEPS);
         } else if took > AIM * 2 && count == 1 {
@@ -56,7 +67,7 @@ mod tests {
         let start = Instant::now();
         let mut pace = Pace {
             steps: 8,
-            last_completion: None,
+            ..Pace::default()
         };
         pace.finished(count, start, start + at);
         pace.steps
@@ -80,11 +91,28 @@ mod tests {
     }
 
     #[test]
+    fn only_a_step_that_takes_long_is_cut_up() {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        pace.finished(1, start, start + LONG / 2);
+        assert_eq!(pace.parts, 1);
+        pace.pause();
+        pace.finished(1, start, start + LONG * 2);
+        assert_eq!(pace.parts, 2);
+        let mut pace = Pace {
+            steps: 8,
+            ..Pace::default()
+        };
+        pace.finished(1, start, start + LONG * 2);
+        assert_eq!((pace.steps, pace.parts), (4, 1));
+    }
+
+    #[test]
     fn a_pause_counts_for_no_submission() {
         let start = Instant::now();
         let mut pace = Pace {
             steps: 8,
-            last_completion: None,
+            ..Pace::default()
         };
         pace.finished(1, start, start + AIM);
         pace.pause();

@@ -31,6 +31,9 @@ impl<'a> Recorder<'a> {
 
     /// Makes slot `slot` the one that the following dispatches see.
     pub fn select(&mut self, slot: usize) {
+        if self.slot == slot {
+            return;
+        }
         self.slot = slot;
         if let Some(pass) = &mut self.pass {
             self.steps.select(pass, slot);
