@@ -4,7 +4,10 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::OnceLock;
 
 use serde::Serialize;
-use wgpu::{Adapter, Backends, DeviceType, Instance, InstanceDescriptor, InstanceFlags};
+use wgpu::{
+    Adapter, Backends, DeviceType, Instance, InstanceDescriptor, InstanceFlags,
+    MemoryBudgetThresholds,
+};
 
 use crate::error::{Error, Result};
 use crate::exec::Backend;
@@ -71,6 +74,10 @@ fn device_type(device_type: DeviceType) -> &'static str {
     }
 }
 
+/// Percent of the memory budget that the driver reports, where it reports one. Beyond, tensors would be
+/// moved to main memory and back, or other programs' would.
+const MOST_OF_BUDGET: u8 = 95;
+
 /// Everything but OpenGL.
 const NATIVE: Backends = Backends::VULKAN
     .union(Backends::METAL)
@@ -90,6 +97,10 @@ fn instance(backends: Backends) -> &'static Instance {
         let mut descriptor = InstanceDescriptor::new_without_display_handle();
         descriptor.backends = backends;
         descriptor.flags = InstanceFlags::empty();
+        descriptor.memory_budget_thresholds = MemoryBudgetThresholds {
+            for_resource_creation: Some(MOST_OF_BUDGET),
+            for_device_loss: None,
+        };
         Instance::new(descriptor)
     })
 }
