@@ -558,6 +558,7 @@ fn bench_measures_the_cpu() {
     assert_eq!(report["device"]["backend"], "cpu");
     assert_eq!(report["operations"]["clock"], "operations_alone");
     assert!(report["dispatches"].is_null());
+    assert!(report["memory"].is_null());
 }
 
 /// Fails where there is no adapter, as every test of the GPU does.
@@ -569,6 +570,8 @@ fn bench_measures_a_gpu() {
     assert_eq!(report["device"]["backend"], backend.as_str());
     let rows = report["operations"]["rows"].as_array().unwrap().len();
     assert_eq!(report["dispatches"], rows);
+    positive(&report["memory"]["bytes"]);
+    assert!(report["memory"]["largest_batch"].as_u64() >= Some(64));
     let clock = report["operations"]["clock"].as_str().unwrap();
     assert!(
         ["timestamps", "dispatches_alone"].contains(&clock),

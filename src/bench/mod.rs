@@ -23,4 +23,4 @@ mod workload;
 pub use choice::{Race, cpu_is_faster};
 pub use roofline::{Roofline, RooflineRow};
 pub use scaling::{Measured, Scaling, ScalingRow};
-pub use workload::{StepTime, Workload};
+pub use workload::{Memory, StepTime, Workload};

@@ -11,6 +11,7 @@ use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
 use crate::rng::{Key, Stream};
 use crate::state::{Layout, State};
+use crate::train::room::largest_batch;
 
 /// Minimum duration of a sample, which makes the wait at its end negligible.
 const SAMPLE: Duration = Duration::from_millis(50);
@@ -24,8 +25,19 @@ const RATE: f32 = 1e-6;
 /// A model in training on a device, with a separate executor, fresh weights and a batch of noise.
 pub struct Workload {
     executor: Box<dyn Executor>,
+    model: Sequential,
+    training: Purpose,
     plan: Plan,
     step: Step,
+}
+
+/// What training takes of the device's memory.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+pub struct Memory {
+    /// Bytes of the tensors of a step, weights included.
+    pub bytes: u64,
+    /// The largest batch that fits, up to 2^20; `None` if not even one image does.
+    pub largest_batch: Option<usize>,
 }
 
 /// The duration of a step.
@@ -60,7 +72,8 @@ impl Workload {
         optimizer: Optimizer,
         batch: usize,
     ) -> Result<Self> {
-        let plan = Plan::new(model, Purpose::Training(optimizer), batch)?;
+        let training = Purpose::Training(optimizer);
+        let plan = Plan::new(model, training, batch)?;
         plan.layout.check_memory()?;
         let mut executor = device.executor(plan.layout.clone());
         let program = executor.compile(&plan)?;
@@ -75,6 +88,8 @@ impl Workload {
         };
         Ok(Self {
             executor,
+            model: model.clone(),
+            training,
             plan,
             step,
         })
@@ -83,6 +98,18 @@ impl Workload {
     /// The training plan.
     pub fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// What training takes of the device's memory; `None` where the executor keeps no count.
+    ///
+    /// # Errors
+    /// The plan is larger than the device allows.
+    pub fn memory(&self) -> Result<Option<Memory>> {
+        let bytes = self.executor.needs(&[&self.plan])?;
+        Ok(bytes.map(|bytes| Memory {
+            bytes,
+            largest_batch: largest_batch(&*self.executor, &self.model, self.training),
+        }))
     }
 
     /// Floating-point operations per step.

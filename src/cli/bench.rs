@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use cnn_gpu::bench::{Roofline, RooflineRow, Scaling, ScalingRow, StepTime, Workload};
+use cnn_gpu::bench::{Memory, Roofline, RooflineRow, Scaling, ScalingRow, StepTime, Workload};
 use cnn_gpu::exec::{Clock, Description, Opened, Peak};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::optimizer::Optimizer;
@@ -88,6 +88,8 @@ struct StepReport {
     gflops: f64,
     /// Dispatches of a step; null on the CPU, which has none.
     dispatches: Option<usize>,
+    /// Null on the CPU, which keeps no count.
+    memory: Option<Memory>,
     epoch_images: usize,
     /// Steps of an epoch by the time of one.
     epoch_seconds: f64,
@@ -140,6 +142,7 @@ fn step(
     spinner.set_message("the operations");
     let operations = workload.roofline(&peak)?;
     let flops = workload.flops();
+    let memory = workload.memory()?;
     Ok(StepReport {
         batch_size,
         peak,
@@ -147,6 +150,7 @@ fn step(
         gflops: flops as f64 / step.seconds / 1e9,
         dispatches: operations.dispatches,
         operations,
+        memory,
         epoch_images: EPOCH,
         epoch_seconds: EPOCH.div_ceil(batch_size) as f64 * step.seconds,
         step,
@@ -206,6 +210,16 @@ impl StepReport {
         );
         if let Some(dispatches) = self.dispatches {
             let _ = writeln!(out, "dispatches  {dispatches} per step");
+        }
+        if let Some(memory) = self.memory {
+            let largest = memory
+                .largest_batch
+                .map_or("none".into(), |n| count(n as u64));
+            let _ = writeln!(
+                out,
+                "memory      {:.1} MB of tensors; the largest batch that fits is {largest}",
+                memory.bytes as f64 / 1e6
+            );
         }
         out
     }

@@ -140,6 +140,15 @@ pub trait Executor {
         Ok(())
     }
 
+    /// The bytes that plans of one model take side by side on the device, weights included; `None` where the
+    /// executor keeps no count.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`](crate::Error::TooLarge), as with [`Executor::fits`].
+    fn needs(&self, _plans: &[&Plan]) -> Result<Option<u64>> {
+        Ok(None)
+    }
+
     /// Prepares a plan: buffers, pipelines, everything that a step should not have to make.
     ///
     /// # Errors

@@ -214,6 +214,10 @@ impl Executor for Recovering {
         self.executor.fits(plans)
     }
 
+    fn needs(&self, plans: &[&Plan]) -> Result<Option<u64>> {
+        self.executor.needs(plans)
+    }
+
     fn compile(&mut self, plan: &Plan) -> Result<Program> {
         let program = self.call(|e| e.compile(plan))?;
         self.plans.push(plan.clone());

@@ -40,7 +40,7 @@ mod metrics;
 mod options;
 mod prediction;
 mod prefetch;
-mod room;
+pub(crate) mod room;
 mod snapshot;
 mod source;
 mod stream;

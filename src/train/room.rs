@@ -43,6 +43,21 @@ pub(super) fn plans<E: Executor + ?Sized>(
     }
 }
 
+/// Batches up to this size are tried.
+const MOST: usize = 1 << 20;
+
+/// The largest batch, up to [`MOST`], that `model` can be trained in on the device; `None` if not even one
+/// image fits.
+pub(crate) fn largest_batch<E: Executor + ?Sized>(
+    executor: &E,
+    model: &Sequential,
+    training: Purpose,
+) -> Option<usize> {
+    largest(MOST + 1, |batch| {
+        room(executor, model, training, batch).is_ok()
+    })
+}
+
 /// Whether training and, at the same time, inference of one row fit.
 fn room<E: Executor + ?Sized>(
     executor: &E,

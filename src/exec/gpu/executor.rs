@@ -254,6 +254,10 @@ impl Executor for GpuExecutor {
         self.gpu.fits(plans)
     }
 
+    fn needs(&self, plans: &[&Plan]) -> Result<Option<u64>> {
+        self.gpu.needs(plans).map(Some)
+    }
+
     fn compile(&mut self, plan: &Plan) -> Result<Program> {
         crate::exec::check_layout(&self.layout, plan)?;
         self.arenas()?;
