@@ -83,7 +83,7 @@ fn a_profile_of_the_cpu_holds_every_operation_once() {
 fn a_profile_of_the_gpu_holds_every_operation_once_in_every_variant() {
     let plan = training(&preset("mnist-cnn").unwrap(), 4);
     let own = GpuDevice::find(backend(), None).unwrap().tuning();
-    for tuning in [own, Tuning::NAIVE, Tuning::HARDWARE, Tuning::SOFTWARE] {
+    for tuning in [own, Tuning::PLAIN, Tuning::HARDWARE, Tuning::SOFTWARE] {
         assert!(tuning == own || tuning.fetch == Fetch::Direct);
         let gpu = GpuDevice::find(backend(), None)
             .unwrap()

@@ -258,6 +258,18 @@ fn load_{name}(i: u32) -> {wgsl} {{ return {name}[i]; }}"
         self.invocations
     }
 
+    /// Its own WGSL: what differs from the shared files.
+    #[cfg(test)]
+    pub fn own_text(&self) -> String {
+        format!("{}{}{}", self.header, self.declarations, self.text)
+    }
+
+    /// Workgroups of the grid.
+    #[cfg(test)]
+    pub fn workgroups(&self) -> usize {
+        self.invocations.div_ceil(self.workgroup).max(1)
+    }
+
     /// The grid, folded where it passes what one axis can hold.
     pub fn grid(&self, per_axis: usize) -> [usize; 2] {
         let groups = self.invocations.div_ceil(self.workgroup).max(1);

@@ -11,6 +11,7 @@ use wgpu::{
 use super::adapter::{self, AdapterInfo};
 use super::pipeline::Pipelines;
 use super::tuning::{Fetch, Tuning};
+use super::variants::{name_of, variants};
 use crate::error::{Error, Result};
 use crate::exec::{Backend, Description};
 
@@ -137,9 +138,8 @@ impl GpuDevice {
         let own = self.tuning;
         // Handing pixels round needs subgroups of 8, which only an adapter that chose it surely has.
         let can = |t: &Tuning| t.fetch == Fetch::Direct || own.fetch == Fetch::Subgroup;
-        let mut variants = Tuning::VARIANTS
-            .map(|(name, t)| (name, t.within(&self.limits)))
-            .to_vec();
+        let within = |(name, tuning): (_, Tuning)| (name, tuning.within(&self.limits));
+        let mut variants: Vec<_> = variants().into_iter().map(within).collect();
         variants.retain(|(_, tuning)| can(tuning));
         variants.sort_by_key(|(_, tuning)| *tuning != own);
         variants
@@ -199,7 +199,7 @@ impl GpuDevice {
                 "workgroups per axis",
                 l.max_compute_workgroups_per_dimension.to_string(),
             ),
-            ("kernels", self.tuning.name().into()),
+            ("kernels", name_of(&self.tuning).into()),
         ];
         rows.map(|(name, value)| (name.to_owned(), value)).into()
     }

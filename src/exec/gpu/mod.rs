@@ -1,10 +1,11 @@
 //! WGSL compute shaders through wgpu.
 //!
-//! A step takes this way:
+//! A step takes this way, and no file uses one that stands later in it (`circles` checks that):
 //!
 //! - [`tuning`] chooses kernels by what the adapter reports, never by its name.
-//! - `call` is a kernel call as text, which binds `slot`s; `tile` writes the text of the tiled
+//! - `call` is a kernel call as text, which binds `slot`s; `tiled` writes the text of the tiled
 //!   convolutions, and `lower` turns each operation of a plan into calls.
+//! - `variants` are the kernels that checks run, whatever the adapter would choose.
 //! - `pipeline` compiles calls, `device` opens an adapter, `buffers` lie on it, and `dispatch` binds them to a
 //!   compiled call.
 //! - `steps` is what changes from step to step, `data` a data set, `program` a plan's buffers and dispatches,
@@ -19,6 +20,8 @@
 mod adapter;
 mod buffers;
 mod call;
+#[cfg(test)]
+mod circles;
 mod data;
 mod device;
 mod dispatch;
@@ -42,9 +45,10 @@ mod software;
 mod steps;
 #[cfg(test)]
 mod tests;
-mod tile;
+mod tiled;
 mod timer;
 pub mod tuning;
+mod variants;
 
 pub use adapter::{AdapterInfo, adapters};
 pub use device::GpuDevice;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::mutation::Mutation;
 use super::tuning::Tuning;
+use super::variants::variant;
 use super::{GpuDevice, GpuExecutor};
 use crate::check::check_ops;
 use crate::exec::{Backend, Executor};
@@ -53,43 +54,43 @@ fn is_caught(
 
 /// `name: variant, filter of the cases, entry, text, broken text`
 macro_rules! mutants {
-    ($($name:ident: $tuning:ident, $filter:literal, $entry:literal, $from:literal => $to:literal;)*) => {
+    ($($name:ident: $variant:literal, $filter:literal, $entry:literal, $from:literal => $to:literal;)*) => {
         $(#[test]
         fn $name() {
-            is_caught(Tuning::$tuning, $filter, $entry, $from, $to);
+            is_caught(variant($variant), $filter, $entry, $from, $to);
         })*
     };
 }
 
 mutants! {
-    a_missing_bounds_check_writes_past_the_end: NAIVE, "gather", "gather",
+    a_missing_bounds_check_writes_past_the_end: "plain", "gather", "gather",
         "if i >= BATCH * (SIZE / WIDTH) {" => "if i >= BATCH * (SIZE / WIDTH) + 1000u {";
-    a_missing_barrier: HARDWARE, "softmax_cross_entropy", "softmax_cross_entropy",
+    a_missing_barrier: "hardware", "softmax_cross_entropy", "softmax_cross_entropy",
         "workgroupBarrier();" => "";
-    a_wrong_label: HARDWARE, "softmax_cross_entropy", "softmax_cross_entropy",
+    a_wrong_label: "hardware", "softmax_cross_entropy", "softmax_cross_entropy",
         "own == label" => "own + 1u == label";
-    a_wrong_weight: HARDWARE, "conv2d_forward n=1", "conv2d_forward",
+    a_wrong_weight: "hardware", "conv2d_forward n=1", "conv2d_forward",
         "load_w((0u +" => "load_w((1u +";
-    a_product_left_out: HARDWARE, "conv2d_backward_input n=1", "conv2d_backward_input",
+    a_product_left_out: "hardware", "conv2d_backward_input n=1", "conv2d_backward_input",
         " + s0 * w0_0" => "";
-    the_last_block_left_out: SOFTWARE, "conv2d_forward n=2", "conv2d_forward",
+    the_last_block_left_out: "software", "conv2d_forward n=2", "conv2d_forward",
         "turn + 1u >= (" => "turn + 2u >= (";
-    the_last_channel_left_out: SOFTWARE, "conv2d_forward n=2", "conv2d_forward",
+    the_last_channel_left_out: "software", "conv2d_forward n=2", "conv2d_forward",
         "j + 1u >= (" => "j + 2u >= (";
-    the_last_patch_left_out: HARDWARE, "conv2d_backward_weight n=1", "conv2d_backward_weight",
+    the_last_patch_left_out: "hardware", "conv2d_backward_weight n=1", "conv2d_backward_weight",
         "u < min((split + 1u)" => "u + 1u < min((split + 1u)";
-    the_last_of_equal_cells: HARDWARE, "pool2d_forward", "pool2d_forward",
+    the_last_of_equal_cells: "hardware", "pool2d_forward", "pool2d_forward",
         "(v > best)" => "(v >= best)";
-    padding_counted: HARDWARE, "pool2d_forward", "pool2d_forward",
+    padding_counted: "hardware", "pool2d_forward", "pool2d_forward",
         "return f32(rows * columns);" => "return f32(KH * KW);";
-    a_window_too_many: HARDWARE, "pool2d_backward", "pool2d_backward",
+    a_window_too_many: "hardware", "pool2d_backward", "pool2d_backward",
         "oy <= min(ty / SH, OH - 1u)" => "oy <= ty / SH";
-    the_last_partial_left_out: HARDWARE, "conv2d_backward_weight n=2", "reduce",
+    the_last_partial_left_out: "hardware", "conv2d_backward_weight n=2", "reduce",
         "s < b.splits" => "s + 1u < b.splits";
-    epsilon_inside_the_root: HARDWARE, "adam_update", "adam_update",
+    epsilon_inside_the_root: "hardware", "adam_update", "adam_update",
         "(sqrt(v) + Cell(EPSILON))" => "sqrt(v + Cell(EPSILON))";
-    a_derivative_of_one_at_zero: HARDWARE, "activation_backward", "activation_backward",
+    a_derivative_of_one_at_zero: "hardware", "activation_backward", "activation_backward",
         "y > Cell(0.0)" => "y >= Cell(0.0)";
-    rows_that_are_not_there: HARDWARE, "softmax_cross_entropy", "softmax_cross_entropy",
+    rows_that_are_not_there: "hardware", "softmax_cross_entropy", "softmax_cross_entropy",
         "select(0.0, gradient, r < step.rows)" => "gradient";
 }

@@ -54,7 +54,7 @@ impl GpuDevice {
 impl Bench<'_> {
     fn gflops(&self, width: usize) -> Result<f64> {
         let room = self.from.size() as usize / (4 * width);
-        let n = (WAVES * self.gpu.tuning().busy).min(room);
+        let n = (WAVES * self.gpu.tuning().min_invocations).min(room);
         let dispatch = self.prepare("fma_peak", width, n)?;
         let flops = 2 * n * ROUNDS * SUMS * width;
         Ok(self.rate(&dispatch)? * flops as f64 / 1e9)

@@ -11,7 +11,7 @@ use super::data::GpuData;
 use super::device::GpuDevice;
 use super::dispatch::{Dispatch, Resource};
 use super::fused_into::fused_into;
-use super::lower::{Block, Lowered, Mode, gather_of};
+use super::lower::{Block, Lowered, Mode, gather_of, reduce};
 use super::slot::Slot;
 use super::software::image_copies::ImageCopies;
 use super::steps::Steps;
@@ -168,7 +168,7 @@ impl GpuProgram {
             let mut dispatches = calls.iter().map(&mut prepare).collect::<Result<Vec<_>>>()?;
             // In a step the update sums all partial gradients.
             if mode == Mode::Alone && !pending.is_empty() {
-                dispatches.push(prepare(&Lowered::reduce(&gpu.tuning(), pending))?);
+                dispatches.push(prepare(&reduce(&gpu.tuning(), pending))?);
             }
             list.ops.push(dispatches);
         }

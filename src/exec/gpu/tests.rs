@@ -5,11 +5,12 @@ use std::mem::offset_of;
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
-use super::call::Access;
+use super::call::{Access, Call};
 use super::fused_into::fused_into;
-use super::lower::{Block, Lowered, Mode};
+use super::lower::{Block, Lowered, Mode, reduce};
 use super::steps::StepParams;
 use super::tuning::{MOST_IMAGES, Tuning};
+use super::variants::variants;
 use crate::model::{
     Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
     Flatten, GlobalAveragePooling2D, MaxPooling2D, PRESETS, Regularizer, Rescaling, Sequential,
@@ -19,8 +20,8 @@ use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
 use crate::shape::Padding;
 
-fn tunings() -> [Tuning; 4] {
-    Tuning::VARIANTS.map(|(_, tuning)| tuning)
+fn tunings() -> Vec<Tuning> {
+    variants().into_iter().map(|(_, tuning)| tuning).collect()
 }
 
 /// Strides, padding, odd channels, and every activation and pool.
@@ -246,7 +247,7 @@ fn the_structs_of_shaders_match_their_rust_twins() {
         members(&gather, "Step"),
         expected.map(|(n, o)| (n.into(), o))
     );
-    let reduce = parse(&Lowered::reduce(&Tuning::HARDWARE, 0..1).source(65_535));
+    let reduce = parse(&reduce(&Tuning::HARDWARE, 0..1).source(65_535));
     let expected = [
         ("to", offset_of!(Block, to)),
         ("first", offset_of!(Block, first)),
@@ -347,4 +348,30 @@ fn what_is_fused_names_the_neighbour_that_does_it() {
         ["pool2d_backward", "conv2d_backward_weight"],
     ];
     assert_eq!(fused.map(names).collect::<Vec<_>>(), expected);
+}
+
+/// A large GPU runs some hundred workgroups at once, and a batch of 64 gives small kernels few.
+#[test]
+fn small_kernels_have_several_workgroups_on_hardware() {
+    let model = preset("mnist-cnn").unwrap();
+    let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 64).unwrap();
+    let lowered = Lowered::new(&plan, &Tuning::HARDWARE, Mode::Step);
+    let calls = |name: &str| -> Vec<usize> {
+        let ops = plan.ops.iter().zip(&lowered.ops);
+        let named = ops.filter(|(op, _)| op.name() == name);
+        let calls = named.flat_map(|(_, calls)| calls);
+        calls.map(Call::workgroups).collect()
+    };
+    let kernels = calls("conv2d_backward_weight");
+    assert_eq!(kernels.len(), 3);
+    assert!(kernels.iter().all(|groups| *groups > 4), "{kernels:?}");
+    for name in [
+        "dense_forward",
+        "dense_backward_input",
+        "dense_backward_weight",
+    ] {
+        let dense = calls(name);
+        assert!(!dense.is_empty());
+        assert!(dense.iter().all(|groups| *groups > 16), "{name}: {dense:?}");
+    }
 }

@@ -1,43 +1,16 @@
 //! Which operations of a step run in the calls of their neighbours.
 
-use super::super::tile::{Unpool, cell_width};
+use super::super::tiled::{Unpool, cell_width};
 use super::super::tuning::Tuning;
-use super::conv2d::{backward_input, forward};
-use crate::model::{Activation, PoolKind};
+use super::loss::FusedDenseGrad;
+use super::passes::{FusedPool, backward_input, backward_weight, forward};
+use super::shared::fits;
+use crate::model::PoolKind;
 use crate::plan::{
     BufferId, Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput, LossOp,
-    Op, Plan, Pool2dBackward, Pool2dForward, PoolShape, Through,
+    Op, Plan, Pool2dBackward, Pool2dForward, PoolShape,
 };
 use crate::shape::Window;
-
-/// A small dense layer that made what the loss starts from.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DenseBehind {
-    pub(super) inputs: usize,
-    pub(super) w: BufferId,
-    pub(super) dx: BufferId,
-    pub(super) through: Option<Through>,
-}
-
-/// Most products per row of a dense layer whose backward pass runs with the loss, in one workgroup.
-pub(super) const MOST_BEHIND: usize = 2048;
-
-/// A max pool that runs in the call of the convolution before it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FusedPool {
-    /// What the convolution would have written.
-    pub(super) between: BufferId,
-    pub(super) y: BufferId,
-    pub(super) argmax: Option<BufferId>,
-    pub(super) size: (usize, usize),
-    /// Rows and columns that windows hold; beyond, the gradient of `between` is zero.
-    pub(super) live: (usize, usize),
-    /// In training, the gradients of `y` and of `between`.
-    pub(super) gradients: Option<(BufferId, BufferId)>,
-    /// Whether the pool's backward pass runs in the calls of the convolution's.
-    pub(super) absorbed: bool,
-    pub(super) through: Option<Activation>,
-}
 
 /// Convolutions whose result goes into a max pool of disjoint, unpadded windows, and is else read
 /// by nobody but that pool's own backward pass.
@@ -94,37 +67,40 @@ pub(super) fn fused_pool(
         }) if argmax.is_some() && *other == argmax => Some((*dy, *dx, *through)),
         _ => None,
     });
-    let live = (w.oh * w.kh, w.ow * w.kw);
+    let nonzero = (w.oh * w.kh, w.ow * w.kw);
     let unpool = Unpool {
         size: (w.kh, w.kw),
         windows: (w.oh, w.ow),
     };
-    let absorbed = backward.is_some_and(|(_, dx, _)| {
+    let mut fused = FusedPool {
+        between,
+        y,
+        argmax,
+        size: (w.kh, w.kw),
+        nonzero,
+        gradients: backward.map(|(dy, dx, _)| (dy, dx)),
+        absorbed: true,
+        through: backward.and_then(|(_, _, through)| through.map(|t| t.activation)),
+    };
+    fused.absorbed = backward.is_some_and(|(_, dx, _)| {
         let mut readers = plan.ops.iter().filter(|op| op.reads().contains(&dx));
         // Only tiled kernels can take the pool's backward pass in.
         let takes_it_in = |op: &Op| match op {
-            Op::Conv2dBackwardWeight(Conv2dBackwardWeight { shape, .. }) => {
-                shape.is_plain() && shape.window.taps() <= tuning.weight_accumulators
+            Op::Conv2dBackwardWeight(Conv2dBackwardWeight { shape, dbias, .. }) => {
+                let bias = dbias.is_some();
+                let gradient = backward_weight(plan.batch, shape, bias, Some(&fused));
+                shape.is_plain() && gradient.tile(tuning).is_some()
             }
             Op::Conv2dBackwardInput(Conv2dBackwardInput { shape, .. }) => {
                 cell_width(shape.ic) == cell_width(shape.oc)
-                    && backward_input(plan.batch, shape, live, Some(unpool))
+                    && backward_input(plan.batch, shape, nonzero, Some(unpool))
                         .is_some_and(|c| c.is_possible(tuning))
             }
             _ => false,
         };
         readers.all(takes_it_in) && w.taps() <= 16
     });
-    FusedPool {
-        between,
-        y,
-        argmax,
-        size: (w.kh, w.kw),
-        live,
-        gradients: backward.map(|(dy, dx, _)| (dy, dx)),
-        absorbed,
-        through: backward.and_then(|(_, _, through)| through.map(|t| t.activation)),
-    }
+    fused
 }
 
 /// Whether windows lie side by side without gaps, overlap or padding.
@@ -132,13 +108,8 @@ pub(super) fn tiles(w: &Window) -> bool {
     (w.kh, w.kw) == (w.sh, w.sw) && (w.pad_top, w.pad_left) == (0, 0) && fits(w)
 }
 
-/// Whether every window lies wholly inside the input.
-pub(super) fn fits(w: &Window) -> bool {
-    (w.oh - 1) * w.sh + w.kh <= w.ih && (w.ow - 1) * w.sw + w.kw <= w.iw
-}
-
 /// The dense layer behind the loss, if it is small.
-pub(super) fn dense_behind(plan: &Plan) -> Option<DenseBehind> {
+pub(super) fn fused_dense_grad(plan: &Plan, tuning: &Tuning) -> Option<FusedDenseGrad> {
     let loss_dx = plan.ops.iter().find_map(|op| match op {
         Op::Loss(LossOp { dx, .. }) => *dx,
         _ => None,
@@ -151,7 +122,7 @@ pub(super) fn dense_behind(plan: &Plan) -> Option<DenseBehind> {
             w,
             dx,
             through,
-        }) if dy == loss_dx && inputs * outputs <= MOST_BEHIND => Some(DenseBehind {
+        }) if dy == loss_dx && inputs * outputs <= tuning.dense_with_loss => Some(FusedDenseGrad {
             inputs,
             w,
             dx,

@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 
 use super::super::call::pointwise;
-use super::{Correlation, Pool, Tile, all, cell_width};
+use super::geometry::{Correlation, Pool, Tile, cell_width};
+use super::text::all;
 use crate::model::Activation;
 
 /// What becomes of a sum before it is stored.

@@ -1,44 +1,53 @@
 //! From operations to kernel calls: the table that names, for each operation, what runs.
+//!
+//! A file for each stem in `shaders`; `correlation` has the convolutions and dense layers, whose `passes` it
+//! looks up in tables, and `fuse` finds operations that run in the calls of their neighbours.
 
-mod calls;
-mod conv2d;
+mod activation;
+mod batch_norm;
+mod clip;
+mod correlation;
+mod dropout;
 mod fuse;
-mod layers;
+mod gather;
+mod loss;
+mod passes;
+mod pool2d;
+mod regularize;
+mod rescale;
+mod shared;
+mod softmax;
+mod update;
 
-use calls::{
-    activation_backward, activation_forward, clip, gather, loss_call, pool2d_backward,
-    pool2d_forward, softmax_backward, softmax_forward, update,
+use std::ops::Range;
+
+use activation::{activation_backward, activation_forward};
+use batch_norm::{
+    batch_norm_backward_input, batch_norm_backward_weight, batch_norm_forward,
+    batch_norm_statistics,
 };
-use conv2d::{
-    conv2d_backward_input, conv2d_forward, dense, dense_backward_input, dense_forward,
-    naive_backward_weight,
-};
-use fuse::{DenseBehind, FusedPool, dense_behind, fused_pools};
+use clip::clip;
+pub use correlation::algorithms;
+use correlation::{Calls, Partials};
+use dropout::dropout;
+use fuse::{fused_dense_grad, fused_pools};
+use gather::gather;
+use loss::{FusedDenseGrad, loss_call};
+use passes::{BackwardInput, BackwardWeight, Forward, FusedPool};
+use pool2d::{pool2d_backward, pool2d_forward};
+use regularize::regularize;
+use rescale::rescale;
+use softmax::{softmax_backward, softmax_forward};
+use update::{BLOCK, update};
+pub use update::{Block, reduce};
 
 use super::call::Call;
-use super::call::Vector;
 use super::slot::Slot;
-use super::tile::WeightGradient;
 use super::tuning::Tuning;
 use crate::plan::{
-    BufferId, Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, ConvShape,
-    DenseBackwardInput, DenseBackwardWeight, Op, Plan, Pool2dBackward, Pool2dForward, Through,
+    BufferId, Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput,
+    DenseBackwardWeight, Op, Plan, Pool2dBackward, Pool2dForward, Role, Through,
 };
-
-/// A block of 64 floats of a gradient. The twin of `Block` in `shaders/partials.wgsl`; places are in
-/// vec4s.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct Block {
-    /// Where the sum belongs.
-    pub to: u32,
-    /// Where the first partial lies.
-    pub first: u32,
-    /// From one partial to the next.
-    pub stride: u32,
-    /// How many there are; none if the gradient is there as a whole.
-    pub splits: u32,
-}
 
 /// Whether operations run one by one, or as a step in which neighbours are fused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,7 +65,7 @@ pub struct Lowered {
     /// For each operation its calls.
     pub ops: Vec<Vec<Call<Slot>>>,
     /// For each operation the blocks that are still to be summed, as a range of `blocks`.
-    pub pending: Vec<std::ops::Range<usize>>,
+    pub pending: Vec<Range<usize>>,
     /// The blocks that are sums of partials.
     pub blocks: Vec<Block>,
     /// How many of those a call before the optimizer's has summed.
@@ -67,7 +76,7 @@ pub struct Lowered {
     /// The pools that are fused with the convolution before them.
     fused: Vec<FusedPool>,
     /// The dense layer whose input's gradient the loss's call makes.
-    dense_behind: Option<DenseBehind>,
+    fused_dense: Option<FusedDenseGrad>,
 }
 
 /// Images that lie in one buffer, however many.
@@ -81,9 +90,6 @@ pub fn gather_of(plan: &Plan, parts: (usize, usize)) -> Option<Call<Slot>> {
     })
 }
 
-/// Floats to a block.
-const BLOCK: usize = 64;
-
 impl Lowered {
     /// The calls of `plan` for an adapter with this tuning.
     pub fn new(plan: &Plan, tuning: &Tuning, mode: Mode) -> Self {
@@ -91,9 +97,9 @@ impl Lowered {
             mode,
             ..Self::default()
         };
-        if mode == Mode::Step && !tuning.naive {
+        if mode == Mode::Step && tuning.algorithm.is_none() {
             lowered.fused = fused_pools(plan, tuning);
-            lowered.dense_behind = dense_behind(plan);
+            lowered.fused_dense = fused_dense_grad(plan, tuning);
         }
         for op in &plan.ops {
             let before = lowered.blocks.len();
@@ -133,7 +139,7 @@ impl Lowered {
             return None;
         }
         self.summed = rest.end;
-        Some(Self::reduce(tuning, rest))
+        Some(reduce(tuning, rest))
     }
 
     /// All blocks of the arena in their order, for the optimizer of a step: it sums the partials on
@@ -155,55 +161,30 @@ impl Lowered {
         }
     }
 
-    /// The call that sums some blocks.
-    pub fn reduce(tuning: &Tuning, range: std::ops::Range<usize>) -> Call<Slot> {
-        let text = concat!(
-            include_str!("../../../shaders/partials.wgsl"),
-            include_str!("../../../shaders/reduce.wgsl")
-        );
-        Call::new("reduce", text)
-            .cells(4)
-            .sizes(&[("BLOCKS", range.len()), ("FIRST", range.start)])
-            .invocations(range.len() * BLOCK / 4)
-            .write(Slot::Gradients)
-            .load(
-                "blocks",
-                Slot::Blocks,
-                Vector::words(4),
-                tuning.image_copies,
-            )
-            .load(
-                "partials",
-                Slot::Partials(0),
-                Vector::floats(4),
-                tuning.image_copies,
-            )
-    }
-
     fn lower(&mut self, plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
         match op {
             Op::Gather(op) => vec![gather(plan, op, ONE_PART)],
-            Op::Conv2dForward(op) => vec![self.conv2d_forward(plan, tuning, op)],
-            Op::Conv2dBackwardInput(op) => vec![self.conv2d_backward_input(plan, tuning, op)],
+            Op::Conv2dForward(op) => self.conv2d_forward(plan, tuning, op),
+            Op::Conv2dBackwardInput(op) => self.conv2d_backward_input(plan, tuning, op),
             Op::Conv2dBackwardWeight(op) => self.conv2d_backward_weight(plan, tuning, op),
             Op::Pool2dForward(op) => self.pool2d_forward(plan, tuning, op),
             Op::Pool2dBackward(op) => self.pool2d_backward(plan, tuning, op),
-            Op::DenseForward(op) => vec![dense_forward(plan, tuning, op)],
+            Op::DenseForward(op) => Forward::dense(plan, op).calls(tuning).calls,
             Op::DenseBackwardInput(op) => self.dense_backward_input(plan, tuning, op),
             Op::DenseBackwardWeight(op) => self.dense_backward_weight(plan, tuning, op),
             Op::ActivationForward(op) => vec![activation_forward(plan, op)],
             Op::ActivationBackward(op) => vec![activation_backward(plan, op)],
             Op::SoftmaxForward(op) => vec![softmax_forward(plan, op)],
             Op::SoftmaxBackward(op) => vec![softmax_backward(plan, op)],
-            Op::Loss(op) => vec![loss_call(plan, tuning, op, self.dense_behind.as_ref())],
-            Op::Dropout(op) => vec![layers::dropout(plan, tuning, op)],
-            Op::Rescale(op) => vec![layers::rescale(plan, tuning, op)],
-            Op::BatchNormStatistics(op) => vec![layers::statistics(plan, tuning, op)],
-            Op::BatchNormForward(op) => vec![layers::batch_norm_forward(plan, tuning, op)],
-            Op::BatchNormBackwardWeight(op) => vec![layers::backward_weight(plan, tuning, op)],
-            Op::BatchNormBackwardInput(op) => vec![layers::backward_input(plan, tuning, op)],
-            Op::Regularize(op) => self.after_sums(tuning, layers::regularize(plan, tuning, op)),
-            Op::ClipGradients(op) => self.after_sums(tuning, clip(plan, op)),
+            Op::Loss(op) => vec![loss_call(plan, tuning, op, self.fused_dense.as_ref())],
+            Op::Dropout(op) => vec![dropout(plan, tuning, op)],
+            Op::Rescale(op) => vec![rescale(plan, tuning, op)],
+            Op::BatchNormStatistics(op) => vec![batch_norm_statistics(plan, tuning, op)],
+            Op::BatchNormForward(op) => vec![batch_norm_forward(plan, tuning, op)],
+            Op::BatchNormBackwardWeight(op) => vec![batch_norm_backward_weight(plan, tuning, op)],
+            Op::BatchNormBackwardInput(op) => vec![batch_norm_backward_input(plan, tuning, op)],
+            Op::Regularize(op) => self.after_sums(tuning, regularize(plan, tuning, op)),
+            Op::ClipGradients(op) => self.after_sums(tuning, clip(plan, tuning, op)),
             Op::Update(op) => vec![update(plan, tuning, &op.optimizer)],
         }
     }
@@ -213,17 +194,9 @@ impl Lowered {
         self.sum_now(tuning).into_iter().chain(calls).collect()
     }
 
-    fn conv2d_forward(&self, plan: &Plan, tuning: &Tuning, op: &Conv2dForward) -> Call<Slot> {
-        conv2d_forward(
-            "conv2d_forward",
-            tuning,
-            (plan.batch, op.shape),
-            (op.bias, op.activation),
-            (
-                [op.x, op.w, op.y],
-                self.fused.iter().find(|f| f.between == op.y),
-            ),
-        )
+    fn conv2d_forward(&self, plan: &Plan, tuning: &Tuning, op: &Conv2dForward) -> Vec<Call<Slot>> {
+        let pool = self.fused.iter().find(|pool| pool.between == op.y);
+        Forward::conv2d(plan, op, pool).calls(tuning).calls
     }
 
     fn conv2d_backward_input(
@@ -231,14 +204,9 @@ impl Lowered {
         plan: &Plan,
         tuning: &Tuning,
         op: &Conv2dBackwardInput,
-    ) -> Call<Slot> {
-        conv2d_backward_input(
-            "conv2d_backward_input",
-            tuning,
-            (plan.batch, op.shape),
-            op.through,
-            ([op.dy, op.w, op.dx], self.pool_behind(op.dy)),
-        )
+    ) -> Vec<Call<Slot>> {
+        let pool = self.pool_behind(op.dy);
+        BackwardInput::conv2d(plan, op, pool).calls(tuning).calls
     }
 
     fn conv2d_backward_weight(
@@ -247,8 +215,9 @@ impl Lowered {
         tuning: &Tuning,
         op: &Conv2dBackwardWeight,
     ) -> Vec<Call<Slot>> {
-        let sizes = (plan.batch, op.shape);
-        self.backward_weight(plan, tuning, sizes, [op.x, op.dy, op.dw], op.dbias)
+        let pool = self.pool_behind(op.dy);
+        let pass = BackwardWeight::conv2d(plan, op, pool, self.partials);
+        self.sum_later(plan, pass.calls(tuning), op.dw, op.dbias)
     }
 
     /// No call where the convolution's has made the pool.
@@ -286,10 +255,10 @@ impl Lowered {
         tuning: &Tuning,
         op: &DenseBackwardInput,
     ) -> Vec<Call<Slot>> {
-        if self.dense_behind.as_ref().is_some_and(|d| d.dx == op.dx) {
+        if self.fused_dense.as_ref().is_some_and(|d| d.dx == op.dx) {
             return vec![];
         }
-        vec![dense_backward_input(plan, tuning, op)]
+        BackwardInput::dense(plan, op).calls(tuning).calls
     }
 
     fn dense_backward_weight(
@@ -298,65 +267,8 @@ impl Lowered {
         tuning: &Tuning,
         op: &DenseBackwardWeight,
     ) -> Vec<Call<Slot>> {
-        let sizes = dense(plan.batch, op.inputs, op.outputs);
-        self.backward_weight(plan, tuning, sizes, [op.x, op.dy, op.dw], op.dbias)
-    }
-
-    fn backward_weight(
-        &mut self,
-        plan: &Plan,
-        tuning: &Tuning,
-        (batch, shape): (usize, ConvShape),
-        [x, dy, dw]: [BufferId; 3],
-        dbias: Option<BufferId>,
-    ) -> Vec<Call<Slot>> {
-        let pool = self.pool_behind(dy).copied();
-        let mut gradient = WeightGradient {
-            batch,
-            window: shape.window,
-            ic: shape.ic,
-            oc: shape.oc,
-            bias: dbias.is_some(),
-            dy: (shape.window.oh, shape.window.ow),
-            pool: None,
-        };
-        if let Some(FusedPool { live, .. }) = pool {
-            (gradient.window.oh, gradient.window.ow) = live;
-        }
-        let absorbed = pool.filter(|f| f.absorbed);
-        if let Some(FusedPool { live, size, .. }) = absorbed {
-            gradient.dy = (live.0 / size.0, live.1 / size.1);
-            gradient.pool = Some(size);
-        }
-        let is_tiled = !tuning.naive && shape.is_plain();
-        let tile = is_tiled.then(|| gradient.tile(tuning)).flatten();
-        let Some(tile) = tile else {
-            return naive_backward_weight((batch, shape), [x, dy, dw], dbias);
-        };
-        let weights = plan.buffer(dw).len().next_multiple_of(BLOCK);
-        let biases = match dbias {
-            Some(_) => shape.oc.next_multiple_of(BLOCK),
-            None => 0,
-        };
-        let stride = weights + biases;
-        let first = self.partials;
-        self.partials += stride * tile.splits;
-        self.sum_later(plan, dw, (first, stride), tile.splits);
-        if let Some(dbias) = dbias {
-            self.sum_later(plan, dbias, (first + weights, stride), tile.splits);
-        }
-        let (dy, pooled) = match absorbed {
-            Some(f) => (
-                f.gradients.map_or(dy, |(dy, _)| dy),
-                Some([f.argmax.unwrap_or(dy), f.y].map(Slot::Buffer)),
-            ),
-            None => (dy, None),
-        };
-        let [x, dy] = [x, dy].map(Slot::Buffer);
-        let activation = absorbed.and_then(|f| f.through).unwrap_or_default();
-        let buffers = [x, dy, Slot::Partials(first)];
-        let call = gradient.call(&tile, tuning, (stride, weights), buffers, pooled);
-        vec![call.activation(activation)]
+        let pass = BackwardWeight::dense(plan, op, self.partials);
+        self.sum_later(plan, pass.calls(tuning), op.dw, op.dbias)
     }
 
     /// The fused pool whose backward pass makes `dy`.
@@ -365,15 +277,27 @@ impl Lowered {
         self.fused.iter().find(behind)
     }
 
-    /// Notes that a gradient is the sum of partials.
+    /// Notes which gradients are sums of the partials that `calls` leave.
     fn sum_later(
         &mut self,
         plan: &Plan,
-        gradient: BufferId,
-        (first, stride): (usize, usize),
-        splits: usize,
-    ) {
-        let crate::plan::Role::Gradient(i) = plan.buffer(gradient).role else {
+        calls: Calls,
+        dw: BufferId,
+        dbias: Option<BufferId>,
+    ) -> Vec<Call<Slot>> {
+        if let Some(partials) = calls.partials {
+            let first = self.partials;
+            self.partials += partials.stride * partials.splits;
+            self.sum_blocks(plan, dw, first, partials);
+            if let Some(dbias) = dbias {
+                self.sum_blocks(plan, dbias, first + partials.bias_at, partials);
+            }
+        }
+        calls.calls
+    }
+
+    fn sum_blocks(&mut self, plan: &Plan, gradient: BufferId, first: usize, partials: Partials) {
+        let Role::Gradient(i) = plan.buffer(gradient).role else {
             return;
         };
         let parameter = &plan.layout.parameters[i];
@@ -381,8 +305,8 @@ impl Lowered {
             self.blocks.push(Block {
                 to: ((parameter.offset + block * BLOCK) / 4) as u32,
                 first: ((first + block * BLOCK) / 4) as u32,
-                stride: (stride / 4) as u32,
-                splits: splits as u32,
+                stride: (partials.stride / 4) as u32,
+                splits: partials.splits as u32,
             });
         }
     }

@@ -1,153 +1,14 @@
-//! The gradient of a convolution's kernel and bias, tiled: an invocation owns all taps of some input
+//! The text of the gradients of a convolution's kernel and bias: an invocation owns all taps of some input
 //! and output channels, and walks over patches of pixels.
 
 use std::fmt::Write as _;
 
-use super::super::call::Call;
-use super::super::call::Vector;
+use super::super::call::{Call, Vector};
 use super::super::tuning::{Fetch, Tuning};
-use super::choice::{KEEP, LOAD, LONGEST, MOST_PIXELS, fetching, multiply_add, patience};
-use super::{
-    Channel, Correlation, Footprint, Tile, all, block, broadcast, cell_width, covered, head,
-    load_pixels, workgroup,
-};
-use crate::shape::Window;
-
-/// The gradient of a convolution's kernel and bias.
-#[derive(Clone, Copy, Debug)]
-pub struct WeightGradient {
-    /// Samples.
-    pub batch: usize,
-    /// The forward pass's sizes.
-    pub window: Window,
-    /// Input channels.
-    pub ic: usize,
-    /// Output channels.
-    pub oc: usize,
-    /// Whether there is a bias.
-    pub bias: bool,
-    /// Rows and columns of the tensor `dy`; the window's output size may be smaller, where the
-    /// rest of `dy` is known to be zero.
-    pub dy: (usize, usize),
-    /// Height and width of a max pool behind the convolution, where `dy` is the gradient of the
-    /// pool's output and the pool's backward pass happens here.
-    pub pool: Option<(usize, usize)>,
-}
-
-/// How a weight gradient is cut up.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct WeightTile {
-    /// Rows and columns of output pixels per turn.
-    ph: usize,
-    pw: usize,
-    /// Input channels and cells of output channels per invocation.
-    rb: usize,
-    q: usize,
-    /// Parts of the batch, each summed on its own.
-    pub splits: usize,
-}
-
-impl WeightTile {
-    /// What is loaded and handed round in a turn.
-    fn patch(&self) -> Tile {
-        Tile {
-            ns: 1,
-            ph: self.ph,
-            pw: self.pw,
-            q: self.q,
-            looped: false,
-        }
-    }
-}
+use super::geometry::{Footprint, WeightGradient, WeightTile, cell_width};
+use super::text::{Channel, all, broadcast, head, load_pixels, workgroup};
 
 impl WeightGradient {
-    /// The tile, or `None` where the kernel has too many cells for registers. It has as many accumulators
-    /// as there may be, so that each load serves many products, and of the patches the one with the
-    /// least estimated work.
-    pub fn tile(&self, tuning: &Tuning) -> Option<WeightTile> {
-        let cells = self.oc / cell_width(self.oc);
-        let lanes = match self.fetch(tuning) {
-            Fetch::Direct => 1,
-            Fetch::Subgroup => 8,
-        };
-        let fits = |&(rb, q): &(usize, usize)| {
-            self.ic.is_multiple_of(rb)
-                && cells.is_multiple_of(lanes * q)
-                && self.window.taps() * rb * q <= tuning.weight_accumulators
-        };
-        let blocks = [16, 8, block(self.ic), 1].into_iter();
-        let (rb, q) = blocks.flat_map(|rb| [(rb, 2), (rb, 1)]).find(fits)?;
-        let patches = self.patches(self.window.taps() * rb * q).into_iter();
-        let tiles = patches.map(|(ph, pw)| {
-            let invocations = self.ic / rb * cells / q;
-            let splits = tuning.busy.div_ceil(invocations);
-            WeightTile {
-                ph,
-                pw,
-                rb,
-                q,
-                splits: splits.min(self.units(ph, pw)).min(64),
-            }
-        });
-        let costs = tiles.map(|tile| (self.cost(&tile, tuning), tile));
-        let best = costs.min_by(|(a, _), (b, _)| a.total_cmp(b));
-        best.map(|(_, tile)| tile)
-    }
-
-    fn fetch(&self, tuning: &Tuning) -> Fetch {
-        let cells = self.oc / cell_width(self.oc);
-        match tuning.fetch {
-            Fetch::Subgroup if cells.is_multiple_of(8) => Fetch::Subgroup,
-            Fetch::Subgroup | Fetch::Direct => Fetch::Direct,
-        }
-    }
-
-    /// The patches to choose from: of whole windows of the pool, and not too long a text but for the
-    /// smallest.
-    fn patches(&self, accumulators: usize) -> Vec<(usize, usize)> {
-        let w = &self.window;
-        let (kh, kw) = self.pool.unwrap_or((1, 1));
-        let heights = (kh..=w.oh.min(kh.max(8))).step_by(kh);
-        let sizes = heights.flat_map(|ph| {
-            let widths = (kw..=w.ow.min(kw.max(16))).step_by(kw);
-            widths.map(move |pw| (ph, pw))
-        });
-        let fits = |&(ph, pw): &(usize, usize)| {
-            let (th, tw) = covered(w, ph, pw);
-            let short = ph * pw <= 32 && ph * pw * accumulators <= LONGEST * 5 / 9;
-            th * tw <= MOST_PIXELS && (short || (ph, pw) == (kh, kw))
-        };
-        sizes.filter(fits).collect()
-    }
-
-    /// Work in tenths of cycles.
-    fn cost(&self, tile: &WeightTile, tuning: &Tuning) -> f64 {
-        let &WeightTile { ph, pw, rb, q, .. } = tile;
-        let (as_correlation, patch) = (self.as_correlation(), tile.patch());
-        let pixels = as_correlation.footprint(&patch).len();
-        let accumulators = self.window.taps() * rb * q;
-        let vectors = if rb.is_multiple_of(4) { rb / 4 } else { rb };
-        let fetching = fetching(self.fetch(tuning), pixels, vectors, rb);
-        let gradients = match self.pool {
-            Some((kh, kw)) => ph * pw / (kh * kw) * q * 3 * LOAD,
-            None => ph * pw * q * LOAD,
-        };
-        let products = as_correlation.products(&patch) * rb;
-        let arithmetic = products * multiply_add(products);
-        // Hardware keeps them in registers.
-        let keeping = if tuning.masks { accumulators * KEEP } else { 0 };
-        let unit = fetching + gradients + arithmetic + keeping;
-        let invocations = self.ic / rb * (self.oc / cell_width(self.oc)) / q;
-        let idle = (tuning.busy as f64 / (invocations * tile.splits) as f64).max(1.0);
-        let units = self.units(ph, pw) as f64;
-        unit as f64 * units * invocations as f64 * idle * patience(products)
-    }
-
-    /// Patches of all samples.
-    fn units(&self, ph: usize, pw: usize) -> usize {
-        self.batch * self.window.oh.div_ceil(ph) * self.window.ow.div_ceil(pw)
-    }
-
     /// The kernel. It writes split `s` of the kernel's gradient at `s * stride` floats into the
     /// output and the bias's behind it, at `bias_at`. Behind a pool it also reads the cells that the
     /// pool took and what it made (`pooled`).
@@ -164,10 +25,11 @@ impl WeightGradient {
         let width = cell_width(self.oc);
         let cells = self.oc / width;
         let (pixel, cell) = (Vector::floats(cell_width(tile.rb)), Vector::floats(width));
+        let invocations = self.ic / tile.rb * cells / tile.q * tile.splits;
         let mut call = Call::new("conv2d_backward_weight", text)
             .cells(width)
-            .workgroup(workgroup(fetch))
-            .invocations(self.ic / tile.rb * cells / tile.q * tile.splits)
+            .workgroup(workgroup(tuning, fetch, invocations))
+            .invocations(invocations)
             .write(out)
             .load("x", x, pixel, tuning.image_copies)
             .load("dy", dy, cell, tuning.image_copies);
@@ -226,21 +88,6 @@ let cell0 = ((i % {groups}u) * 8u + local) * {q}u;"
             "let split = task / {blocks}u;\nlet turn = task % {blocks}u;\nif split >= {}u {{ return; }}",
             tile.splits
         );
-    }
-
-    /// The forward pass, which loads the same pixels.
-    fn as_correlation(&self) -> Correlation {
-        let w = self.window;
-        Correlation {
-            batch: self.batch,
-            window: w,
-            rc: self.ic,
-            kc: self.oc,
-            flipped: false,
-            live: (w.ih, w.iw),
-            pool: None,
-            unpool: None,
-        }
     }
 
     /// The loop over our share of the patches.
@@ -331,7 +178,7 @@ let ox = place % {across}u * {}u;",
         tile: &WeightTile,
         (py, px): (usize, usize),
         (kh, kw): (usize, usize),
-    ) -> Place {
+    ) -> Address {
         let w = &self.window;
         let cells = self.oc / cell_width(self.oc);
         let (y, x) = (format!("(oy + {py}u)"), format!("(ox + {px}u)"));
@@ -346,7 +193,7 @@ let ox = place % {across}u * {}u;",
             false => (y, x),
         };
         let (rows, columns) = self.dy;
-        Place {
+        Address {
             at: format!(
                 "((n0 * {rows}u + {y} / {kh}u) * {columns}u + {x} / {kw}u) * {cells}u + cell0"
             ),
@@ -402,12 +249,12 @@ let ox = place % {across}u * {}u;",
 }
 
 /// An address in the text, and when there is something at it.
-struct Place {
+struct Address {
     at: String,
     exists: Option<String>,
 }
 
-impl Place {
+impl Address {
     fn guarded(&self, value: &str) -> String {
         match &self.exists {
             Some(exists) => format!("select(Cell(0.0), {value}, {exists})"),

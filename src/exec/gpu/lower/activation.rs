@@ -1,0 +1,35 @@
+//! The calls of activations by themselves.
+
+use super::super::call::Call;
+use super::super::slot::Slot;
+use super::super::tiled::cell_width;
+use crate::model::Activation;
+use crate::plan::{ActivationBackward, ActivationForward, BufferId, Plan, Through};
+
+pub(super) fn activation_forward(plan: &Plan, op: &ActivationForward) -> Call<Slot> {
+    let buffers = [op.x, op.x, op.y];
+    activation_call(plan, "activation_forward", op.activation, buffers)
+}
+
+pub(super) fn activation_backward(plan: &Plan, op: &ActivationBackward) -> Call<Slot> {
+    let Through { y, activation } = op.through;
+    activation_call(plan, "activation_backward", activation, [y, op.dy, op.dx])
+}
+
+fn activation_call(
+    plan: &Plan,
+    entry: &'static str,
+    activation: Activation,
+    [a, b, out]: [BufferId; 3],
+) -> Call<Slot> {
+    let len = plan.buffer(out).len();
+    let width = cell_width(len);
+    Call::new(entry, include_str!("../../../../shaders/activation.wgsl"))
+        .cells(width)
+        .sizes(&[("LEN", len / width)])
+        .activation(activation)
+        .invocations(len / width)
+        .read(Slot::Buffer(a))
+        .read(Slot::Buffer(b))
+        .write(Slot::Buffer(out))
+}

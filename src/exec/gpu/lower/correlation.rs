@@ -1,0 +1,269 @@
+//! Convolutions, dense layers and their gradients: for each pass a table of the ways to run it, of which
+//! the first that applies is taken.
+//!
+//! Another algorithm is a row here, and its text. The kernel variants that `selfcheck` and the tests run
+//! follow from the rows' names.
+
+use super::super::call::Call;
+use super::super::slot::Slot;
+use super::super::tiled::{Epilogue, ExtraBindings, Unpool};
+use super::super::tuning::{PLAIN, Tuning};
+use super::passes::{
+    BackwardInput, BackwardWeight, Forward, backward_input, backward_weight, forward,
+};
+use super::shared::{through_slot, window_sizes};
+use super::update::BLOCK;
+use crate::plan::{ConvShape, Through};
+
+/// A way to run the pass `P`.
+pub(super) struct Candidate<P> {
+    /// Its name, by which [`Tuning::algorithm`] asks for it.
+    name: &'static str,
+    /// Whether it computes this pass.
+    applies: fn(&P) -> bool,
+    /// Its calls; none where they would be too large.
+    calls: fn(&P, &Tuning) -> Option<Calls>,
+}
+
+/// The calls of a pass.
+pub(super) struct Calls {
+    /// In their order.
+    pub(super) calls: Vec<Call<Slot>>,
+    /// The partial gradients that they leave, if they do not write the gradients themselves.
+    pub(super) partials: Option<Partials>,
+}
+
+/// Where partial gradients of a kernel and a bias lie, in floats from the first partial of the pass on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Partials {
+    /// The bias's part of each of them.
+    pub(super) bias_at: usize,
+    /// From one to the next.
+    pub(super) stride: usize,
+    /// How many there are.
+    pub(super) splits: usize,
+}
+
+impl From<Call<Slot>> for Calls {
+    fn from(call: Call<Slot>) -> Self {
+        Self {
+            calls: vec![call],
+            partials: None,
+        }
+    }
+}
+
+/// The ways to run a forward pass.
+const FORWARD: [Candidate<Forward>; 2] = [
+    Candidate {
+        name: "tiled",
+        applies: |pass| pass.shape.is_plain(),
+        calls: Forward::tiled,
+    },
+    Candidate {
+        name: PLAIN,
+        applies: |pass| pass.pool.is_none(),
+        calls: Forward::plain,
+    },
+];
+
+/// The ways to run the gradient of an input.
+const BACKWARD_INPUT: [Candidate<BackwardInput>; 2] = [
+    Candidate {
+        name: "tiled",
+        applies: |pass| pass.shape.is_plain(),
+        calls: BackwardInput::tiled,
+    },
+    Candidate {
+        name: PLAIN,
+        applies: |pass| pass.absorbed().is_none(),
+        calls: BackwardInput::plain,
+    },
+];
+
+/// The ways to run the gradients of a kernel and a bias.
+const BACKWARD_WEIGHT: [Candidate<BackwardWeight>; 2] = [
+    Candidate {
+        name: "tiled",
+        applies: |pass| pass.shape.is_plain(),
+        calls: BackwardWeight::tiled,
+    },
+    Candidate {
+        name: PLAIN,
+        applies: |pass| pass.absorbed().is_none(),
+        calls: BackwardWeight::plain,
+    },
+];
+
+/// The names in the tables, each once: first those that are preferred.
+pub fn algorithms() -> Vec<&'static str> {
+    let tables = [
+        FORWARD.each_ref().map(|row| row.name),
+        BACKWARD_INPUT.each_ref().map(|row| row.name),
+        BACKWARD_WEIGHT.each_ref().map(|row| row.name),
+    ];
+    let mut names = Vec::new();
+    for name in tables.into_iter().flatten() {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The calls of the row that the tuning asks for, if it applies, else of the first that does.
+fn choose<P>(table: &[Candidate<P>], pass: &P, tuning: &Tuning) -> Calls {
+    let asked_for = |row: &&Candidate<P>| tuning.algorithm == Some(row.name);
+    let asked = table.iter().filter(asked_for);
+    let others = table.iter().filter(|row| !asked_for(row));
+    let mut applying = asked.chain(others).filter(|row| (row.applies)(pass));
+    let chosen = applying.find_map(|row| (row.calls)(pass, tuning));
+    // The plain kernels apply to every pass that is not fused, and passes are fused where a row takes them.
+    chosen.unwrap_or_else(|| unreachable!("no kernel for a pass"))
+}
+
+impl Forward {
+    /// Its calls.
+    pub(super) fn calls(&self, tuning: &Tuning) -> Calls {
+        choose(&FORWARD, self, tuning)
+    }
+
+    fn tiled(&self, tuning: &Tuning) -> Option<Calls> {
+        let pool = self.pool.as_ref();
+        let size = pool.map(|pool| (pool.size, pool.argmax.is_some()));
+        let epilogue = Epilogue::Activate {
+            bias: self.bias.map(Slot::Buffer),
+        };
+        let extra = ExtraBindings {
+            argmax: pool.and_then(|pool| pool.argmax).map(Slot::Buffer),
+            unpool: None,
+        };
+        let out = pool.map_or(self.y, |pool| pool.y);
+        let buffers = [self.x, self.w, out].map(Slot::Buffer);
+        let correlation = forward(self.batch, &self.shape, size);
+        let call = correlation.call(self.entry, tuning, epilogue, (buffers, extra))?;
+        Some(call.activation(self.activation).into())
+    }
+
+    fn plain(&self, _: &Tuning) -> Option<Calls> {
+        let (shape, window) = (self.shape, self.shape.window);
+        let call = plain_call("conv2d_forward", self.batch, shape)
+            .activation(self.activation)
+            .sizes(&[
+                ("HAS_BIAS", usize::from(self.bias.is_some())),
+                ("HAS_THROUGH", 0),
+            ])
+            .invocations(self.batch * window.oh * window.ow * shape.oc)
+            .read(Slot::Buffer(self.x))
+            .read(Slot::Buffer(self.w))
+            .read(Slot::Buffer(self.bias.unwrap_or(self.w)))
+            .write(Slot::Buffer(self.y));
+        Some(call.into())
+    }
+}
+
+impl BackwardInput {
+    /// Its calls.
+    pub(super) fn calls(&self, tuning: &Tuning) -> Calls {
+        choose(&BACKWARD_INPUT, self, tuning)
+    }
+
+    fn tiled(&self, tuning: &Tuning) -> Option<Calls> {
+        let window = self.shape.window;
+        let nonzero = (self.pool).map_or((window.oh, window.ow), |pool| pool.nonzero);
+        let absorbed = self.absorbed();
+        let unpool = absorbed.map(|pool| Unpool {
+            size: pool.size,
+            windows: pool.windows(),
+        });
+        let epilogue = match self.through {
+            Some(Through { y, activation }) => Epilogue::Derive(Slot::Buffer(y), activation),
+            None => Epilogue::Keep,
+        };
+        let extra = ExtraBindings {
+            argmax: None,
+            unpool: absorbed.and_then(|pool| Some([pool.argmax?, pool.y].map(Slot::Buffer))),
+        };
+        let pooled = absorbed.and_then(|pool| pool.gradients);
+        let from = pooled.map_or(self.dy, |(pooled, _)| pooled);
+        let buffers = [from, self.w, self.dx].map(Slot::Buffer);
+        let correlation = backward_input(self.batch, &self.shape, nonzero, unpool)?;
+        let call = correlation.call(self.entry, tuning, epilogue, (buffers, extra))?;
+        let activation = absorbed.and_then(|pool| pool.through).unwrap_or_default();
+        Some(call.activation(activation).into())
+    }
+
+    fn plain(&self, _: &Tuning) -> Option<Calls> {
+        let (shape, window) = (self.shape, self.shape.window);
+        let call = plain_call("conv2d_backward_input", self.batch, shape)
+            .through(self.through)
+            .sizes(&[("HAS_BIAS", 0)])
+            .invocations(self.batch * window.ih * window.iw * shape.ic)
+            .read(Slot::Buffer(self.dy))
+            .read(Slot::Buffer(self.w))
+            .read(through_slot(self.through, self.dy))
+            .write(Slot::Buffer(self.dx));
+        Some(call.into())
+    }
+}
+
+impl BackwardWeight {
+    /// Its calls.
+    pub(super) fn calls(&self, tuning: &Tuning) -> Calls {
+        choose(&BACKWARD_WEIGHT, self, tuning)
+    }
+
+    fn tiled(&self, tuning: &Tuning) -> Option<Calls> {
+        let shape = self.shape;
+        let absorbed = self.absorbed();
+        let bias = self.dbias.is_some();
+        let gradient = backward_weight(self.batch, &shape, bias, self.pool.as_ref());
+        let tile = gradient.tile(tuning)?;
+        let bias_at = shape.kernel_len().next_multiple_of(BLOCK);
+        let biases = self.dbias.map_or(0, |_| shape.oc.next_multiple_of(BLOCK));
+        let partials = Partials {
+            bias_at,
+            stride: bias_at + biases,
+            splits: tile.splits,
+        };
+        let dy = absorbed.and_then(|pool| pool.gradients);
+        let dy = dy.map_or(self.dy, |(pooled, _)| pooled);
+        let pooled = absorbed.map(|pool| [pool.argmax.unwrap_or(dy), pool.y].map(Slot::Buffer));
+        let [x, dy] = [self.x, dy].map(Slot::Buffer);
+        let buffers = [x, dy, Slot::Partials(self.first_partial)];
+        let places = (partials.stride, bias_at);
+        let call = gradient.call(&tile, tuning, places, buffers, pooled);
+        let activation = absorbed.and_then(|pool| pool.through).unwrap_or_default();
+        Some(Calls {
+            calls: vec![call.activation(activation)],
+            partials: Some(partials),
+        })
+    }
+
+    fn plain(&self, _: &Tuning) -> Option<Calls> {
+        let shape = self.shape;
+        let call = |entry, invocations, out| {
+            plain_call(entry, self.batch, shape)
+                .sizes(&[("HAS_BIAS", 0), ("HAS_THROUGH", 0)])
+                .invocations(invocations)
+                .read(Slot::Buffer(self.x))
+                .read(Slot::Buffer(self.dy))
+                .read(Slot::Buffer(self.dy))
+                .write(Slot::Buffer(out))
+        };
+        let kernel = call("conv2d_backward_weight", shape.kernel_len(), self.dw);
+        let bias = (self.dbias).map(|dbias| call("conv2d_backward_bias", shape.oc, dbias));
+        Some(Calls {
+            calls: [kernel].into_iter().chain(bias).collect(),
+            partials: None,
+        })
+    }
+}
+
+/// A kernel of `shaders/conv2d.wgsl`.
+fn plain_call(entry: &'static str, batch: usize, shape: ConvShape) -> Call<Slot> {
+    Call::new(entry, include_str!("../../../../shaders/conv2d.wgsl"))
+        .sizes(&window_sizes(&shape.window))
+        .sizes(&[("BATCH", batch), ("IC", shape.ic), ("OC", shape.oc)])
+        .sizes(&[("GROUPS", shape.groups)])
+}

@@ -1,0 +1,32 @@
+//! The call that gathers a batch out of the data set.
+
+use super::super::call::{Call, Vector};
+use super::super::slot::Slot;
+use super::super::tiled::cell_width;
+use crate::plan::{Gather, Plan};
+
+/// The gather out of so many parts of so many images each.
+pub(super) fn gather(plan: &Plan, op: &Gather, (parts, images): (usize, usize)) -> Call<Slot> {
+    let size: usize = plan.input_shape.iter().product();
+    let width = cell_width(size);
+    let rows: String = (0..parts)
+        .map(|part| format!("if part == {part}u {{ return load_images_{part}(i); }} "))
+        .collect();
+    let text = format!(
+        "{}\nfn image_word(part: u32, i: u32) -> u32 {{ {rows}return 0u; }}\n",
+        include_str!("../../../../shaders/gather.wgsl")
+    );
+    let call = Call::new("gather", text)
+        .cells(width)
+        .sizes(&[("BATCH", plan.batch), ("SIZE", size), ("WIDTH", width)])
+        .sizes(&[("PART", images.min(u32::MAX as usize))])
+        .invocations(plan.batch * size / width)
+        .read(Slot::DataLabels)
+        .read(Slot::Order)
+        .write(Slot::Buffer(op.x))
+        .write(Slot::Buffer(op.labels));
+    (0..parts).fold(call, |call, part| {
+        let name = format!("images_{part}");
+        call.load(&name, Slot::Images(part), Vector::words(1), false)
+    })
+}

@@ -1,0 +1,86 @@
+//! The calls of losses.
+
+use super::super::call::{Call, Vector};
+use super::super::slot::Slot;
+use super::super::tuning::Tuning;
+use super::shared::through_slot;
+use crate::model::Loss;
+use crate::plan::{BufferId, LossOp, Plan, Through};
+
+/// A small dense layer that made what the loss starts from, and whose input's gradient the loss's call makes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FusedDenseGrad {
+    /// Inputs of the layer.
+    pub(super) inputs: usize,
+    /// Its kernel.
+    pub(super) w: BufferId,
+    /// The gradient of its input.
+    pub(super) dx: BufferId,
+    /// The activation that the gradient goes back through.
+    pub(super) through: Option<Through>,
+}
+
+/// The loss's kernel, and in it the input's gradient of the dense layer before it, where that is `fused`.
+pub(super) fn loss_call(
+    plan: &Plan,
+    tuning: &Tuning,
+    op: &LossOp,
+    fused: Option<&FusedDenseGrad>,
+) -> Call<Slot> {
+    let (loss, width) = (op.loss, op.width);
+    let (entry, text) = match loss {
+        Loss::CategoricalCrossentropy { .. } => (
+            "softmax_cross_entropy",
+            include_str!("../../../../shaders/softmax_cross_entropy.wgsl"),
+        ),
+        Loss::BinaryCrossentropy { .. } => (
+            "sigmoid_cross_entropy",
+            include_str!("../../../../shaders/sigmoid_cross_entropy.wgsl"),
+        ),
+        Loss::MeanSquaredError => (
+            "mean_squared_error",
+            include_str!("../../../../shaders/mean_squared_error.wgsl"),
+        ),
+    };
+    let common = include_str!("../../../../shaders/loss.wgsl");
+    let then = match fused {
+        Some(_) => include_str!("../../../../shaders/dense_behind.wgsl"),
+        None => "fn behind(r: u32) {}\n",
+    };
+    let [off, on] = loss.targets(width).map(|t| t as f32);
+    let call = Call::new(entry, format!("{common}\n{text}\n{then}"))
+        .sizes(&[
+            ("BATCH", plan.batch),
+            ("WIDTH", width),
+            ("CLASSES", loss.classes(width)),
+            ("HAS_DX", usize::from(op.dx.is_some())),
+        ])
+        .numbers(&[("OFF", off), ("ON", on)])
+        .invocations(1)
+        .read(Slot::Buffer(op.x))
+        .read(Slot::Buffer(op.labels))
+        .write(Slot::Buffer(op.predictions))
+        .write(Slot::Metrics)
+        .write(op.dx.map_or(Slot::Nothing, Slot::Buffer));
+    let class_weights = op.class_weights.as_deref().unwrap_or_default();
+    let Some(&FusedDenseGrad {
+        inputs,
+        w,
+        dx,
+        through,
+    }) = fused
+    else {
+        return call.table("class_weight", class_weights);
+    };
+    call.sizes(&[("INPUTS", inputs)])
+        .through(through)
+        .write(Slot::Buffer(dx))
+        .load("w", Slot::Buffer(w), Vector::floats(1), tuning.image_copies)
+        .load(
+            "through",
+            through_slot(through, w),
+            Vector::floats(1),
+            tuning.image_copies,
+        )
+        .table("class_weight", class_weights)
+}

@@ -1,0 +1,77 @@
+//! The calls of pools by themselves.
+
+use super::super::call::{Call, Vector};
+use super::super::slot::Slot;
+use super::super::tiled::cell_width;
+use super::super::tuning::Tuning;
+use super::shared::{fits, through_slot, window_sizes};
+use crate::model::PoolKind;
+use crate::plan::{Plan, Pool2dBackward, Pool2dForward, PoolShape, Through};
+
+fn pool_call(entry: &'static str, text: &str, batch: usize, shape: &PoolShape) -> Call<Slot> {
+    let width = cell_width(shape.c);
+    let kind = match shape.kind {
+        PoolKind::Max => 0,
+        PoolKind::Average => 1,
+        PoolKind::Sum => 2,
+    };
+    let common = include_str!("../../../../shaders/pool2d.wgsl");
+    Call::new(entry, format!("{common}\n{text}"))
+        .cells(width)
+        .sizes(&window_sizes(&shape.window))
+        .sizes(&[("BATCH", batch), ("C", shape.c / width), ("KIND", kind)])
+}
+
+pub(super) fn pool2d_forward(plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -> Call<Slot> {
+    let text = include_str!("../../../../shaders/pool2d_forward.wgsl");
+    let (shape, w) = (&op.shape, &op.shape.window);
+    let width = cell_width(shape.c);
+    let x = Slot::Buffer(op.x);
+    pool_call("pool2d_forward", text, plan.batch, shape)
+        .sizes(&[("HAS_ARGMAX", usize::from(op.argmax.is_some()))])
+        .invocations(plan.batch * w.oh * w.ow * shape.c / width)
+        .write(Slot::Buffer(op.y))
+        .write(op.argmax.map_or(Slot::Nothing, Slot::Buffer))
+        .load("x", x, Vector::floats(width), tuning.image_copies)
+}
+
+/// The backward pass of a pool; `through` is what it goes on through, with 1 if that buffer has the
+/// pool's output in place of its input.
+pub(super) fn pool2d_backward(
+    plan: &Plan,
+    tuning: &Tuning,
+    op: &Pool2dBackward,
+    through: Option<(Through, usize)>,
+) -> Call<Slot> {
+    let text = include_str!("../../../../shaders/pool2d_backward.wgsl");
+    let (shape, w) = (&op.shape, &op.shape.window);
+    let (through, pooled) = through.map_or((None, 0), |(t, pooled)| (Some(t), pooled));
+    let cell = Vector::floats(cell_width(shape.c));
+    let taken = Slot::Buffer(op.argmax.unwrap_or(op.dy));
+    let disjoint = w.kh <= w.sh && w.kw <= w.sw && (w.pad_top, w.pad_left) == (0, 0) && fits(w);
+    let (bh, bw) = (w.ih.div_ceil(w.sh), w.iw.div_ceil(w.sw));
+    let (entry, pixels) = if disjoint {
+        ("pool2d_backward_disjoint", bh * bw)
+    } else {
+        ("pool2d_backward", w.ih * w.iw)
+    };
+    pool_call(entry, text, plan.batch, shape)
+        .through(through)
+        .sizes(&[("BH", bh), ("BW", bw)])
+        .sizes(&[("THROUGH_POOLED", pooled)])
+        .invocations(plan.batch * pixels * shape.c / cell_width(shape.c))
+        .write(Slot::Buffer(op.dx))
+        .load("dy", Slot::Buffer(op.dy), cell, tuning.image_copies)
+        .load(
+            "argmax",
+            taken,
+            Vector::words(cell.width),
+            tuning.image_copies,
+        )
+        .load(
+            "through",
+            through_slot(through, op.dy),
+            cell,
+            tuning.image_copies,
+        )
+}

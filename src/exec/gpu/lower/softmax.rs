@@ -1,0 +1,34 @@
+//! The calls of softmax by itself.
+
+use super::super::call::Call;
+use super::super::slot::Slot;
+use super::shared::through_slot;
+use crate::plan::{BufferId, Plan, SoftmaxBackward, SoftmaxForward, Through};
+
+pub(super) fn softmax_forward(plan: &Plan, op: &SoftmaxForward) -> Call<Slot> {
+    let buffers = [op.x, op.x, op.y];
+    softmax(plan, "softmax_forward", op.width, buffers, None)
+}
+
+pub(super) fn softmax_backward(plan: &Plan, op: &SoftmaxBackward) -> Call<Slot> {
+    let buffers = [op.dy, op.y, op.dx];
+    softmax(plan, "softmax_backward", op.width, buffers, op.through)
+}
+
+fn softmax(
+    plan: &Plan,
+    entry: &'static str,
+    width: usize,
+    [a, b, out]: [BufferId; 3],
+    through: Option<Through>,
+) -> Call<Slot> {
+    let rows = plan.buffer(out).len() / width;
+    Call::new(entry, include_str!("../../../../shaders/softmax.wgsl"))
+        .sizes(&[("ROWS", rows), ("WIDTH", width)])
+        .through(through)
+        .invocations(rows)
+        .read(Slot::Buffer(a))
+        .read(Slot::Buffer(b))
+        .read(through_slot(through, a))
+        .write(Slot::Buffer(out))
+}

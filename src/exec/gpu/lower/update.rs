@@ -1,0 +1,120 @@
+//! The calls that sum partial gradients and take the optimizer's step.
+
+use std::ops::Range;
+
+use super::super::call::{Call, Vector};
+use super::super::slot::Slot;
+use super::super::tuning::Tuning;
+use crate::optimizer::{Optimizer, Rule};
+use crate::plan::Plan;
+
+/// Floats to a block.
+pub(super) const BLOCK: usize = 64;
+
+/// A block of 64 floats of a gradient. The twin of `Block` in `shaders/partials.wgsl`; places are in
+/// vec4s.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct Block {
+    /// Where the sum belongs.
+    pub to: u32,
+    /// Where the first partial lies.
+    pub first: u32,
+    /// From one partial to the next.
+    pub stride: u32,
+    /// How many there are; none if the gradient is there as a whole.
+    pub splits: u32,
+}
+
+/// The call that sums some blocks.
+pub fn reduce(tuning: &Tuning, range: Range<usize>) -> Call<Slot> {
+    let text = concat!(
+        include_str!("../../../../shaders/partials.wgsl"),
+        include_str!("../../../../shaders/reduce.wgsl")
+    );
+    Call::new("reduce", text)
+        .cells(4)
+        .sizes(&[("BLOCKS", range.len()), ("FIRST", range.start)])
+        .invocations(range.len() * BLOCK / 4)
+        .write(Slot::Gradients)
+        .load(
+            "blocks",
+            Slot::Blocks,
+            Vector::words(4),
+            tuning.image_copies,
+        )
+        .load(
+            "partials",
+            Slot::Partials(0),
+            Vector::floats(4),
+            tuning.image_copies,
+        )
+}
+
+pub(super) fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Slot> {
+    let all = |momentum: f64, rho: f64, beta_1: f64, beta_2: f64, epsilon: f64| {
+        [
+            ("MOMENTUM", momentum),
+            ("RHO", rho),
+            ("ONE_MINUS_RHO", 1.0 - rho),
+            ("ONE_MINUS_BETA_1", 1.0 - beta_1),
+            ("ONE_MINUS_BETA_2", 1.0 - beta_2),
+            ("EPSILON", epsilon),
+        ]
+    };
+    let (entry, numbers) = match optimizer.rule {
+        Rule::Sgd { momentum, .. } => ("sgd_update", all(momentum, 0.0, 0.0, 0.0, 0.0)),
+        Rule::RmsProp {
+            rho,
+            momentum,
+            epsilon,
+            ..
+        } => ("rmsprop_update", all(momentum, rho, 0.0, 0.0, epsilon)),
+        Rule::Adam {
+            beta_1,
+            beta_2,
+            epsilon,
+            ..
+        } => ("adam_update", all(0.0, 0.0, beta_1, beta_2, epsilon)),
+    };
+    let nesterov = matches!(optimizer.rule, Rule::Sgd { nesterov: true, .. });
+    let numbers = numbers.map(|(name, value)| (name, value as f32));
+    let cells = plan.layout.trainable / 4;
+    let text = concat!(
+        include_str!("../../../../shaders/partials.wgsl"),
+        include_str!("../../../../shaders/update.wgsl")
+    );
+    let average = match optimizer.ema_momentum {
+        Some(_) => include_str!("../../../../shaders/average.wgsl"),
+        None => "fn move_average(i: u32, w: Cell) {}\n",
+    };
+    let call = Call::new(entry, format!("{text}\n{average}"))
+        .cells(4)
+        .numbers(&numbers)
+        .sizes(&[
+            ("LEN", cells),
+            ("NESTEROV", usize::from(nesterov)),
+            ("DECAYS", usize::from(optimizer.weight_decay != 0.0)),
+        ])
+        .invocations(cells)
+        .load("blocks", Slot::Arena, Vector::words(4), tuning.image_copies)
+        .load(
+            "gradients",
+            Slot::Gradients,
+            Vector::floats(4),
+            tuning.image_copies,
+        )
+        .load(
+            "partials",
+            Slot::Partials(0),
+            Vector::floats(4),
+            tuning.image_copies,
+        )
+        .update("params", Slot::Params, tuning.image_copies)
+        .update("moment_1", Slot::Moment1, tuning.image_copies)
+        .update("moment_2", Slot::Moment2, tuning.image_copies);
+    match optimizer.ema_momentum {
+        Some(_) => call.update("average", Slot::Average, tuning.image_copies),
+        None => call,
+    }
+}

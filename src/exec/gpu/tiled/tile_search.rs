@@ -1,0 +1,191 @@
+//! Which tile an invocation has: the one with the least estimated work.
+
+use super::super::tuning::{Costs, Fetch, Tuning};
+use super::geometry::{Correlation, Tile, WeightGradient, WeightTile, block, cell_width, covered};
+
+impl Costs {
+    /// Loading so many vectors of each pixel, and handing round so many channels.
+    fn fetching(&self, fetch: Fetch, pixels: usize, vectors: usize, channels: usize) -> usize {
+        match fetch {
+            Fetch::Direct => pixels * vectors * self.load,
+            Fetch::Subgroup => {
+                pixels.div_ceil(8) * vectors * self.load + pixels * channels * self.broadcast
+            }
+        }
+    }
+
+    /// The arithmetic of one Cell in a loop with so many products.
+    fn arithmetic(&self, products: usize) -> usize {
+        match products > self.cached_products {
+            true => self.multiply_add + self.fetched,
+            false => self.multiply_add,
+        }
+    }
+
+    /// A long text is slow to compile, and has to be worth it.
+    fn patience(&self, products: usize) -> f64 {
+        1.0 + products as f64 / self.patience as f64
+    }
+}
+
+impl Correlation {
+    /// Whether the kernel can be written out.
+    pub fn is_possible(&self, tuning: &Tuning) -> bool {
+        self.tile(tuning).is_some()
+    }
+
+    /// The tile with the least estimated work that still keeps the adapter busy; none where the
+    /// kernel or the pool is too large to be written out.
+    pub(super) fn tile(&self, tuning: &Tuning) -> Option<Tile> {
+        let cells = self.kc / cell_width(self.kc);
+        let fetch = self.fetch(tuning);
+        let mut best: Option<(f64, Tile)> = None;
+        for q in [1, 2] {
+            for ns in [1, 2, 4] {
+                for ph in 1..=self.window.oh.min(16) {
+                    for (pw, looped) in self.widths() {
+                        let tile = Tile {
+                            ns,
+                            ph,
+                            pw,
+                            q,
+                            looped,
+                        };
+                        let fits = tile.pixels() * q <= tuning.accumulators
+                            && self.terms(&tile) <= tuning.most_products
+                            && ns * self.footprint(&tile).len() <= tuning.most_pixels
+                            && cells.is_multiple_of(self.lanes(fetch, q))
+                            && cells.is_multiple_of(q)
+                            && self.pools_whole(&tile)
+                            && self.batch.is_multiple_of(ns);
+                        if !fits {
+                            continue;
+                        }
+                        let cost = self.cost(&tile, fetch, tuning);
+                        if best.is_none_or(|(least, _)| cost < least) {
+                            best = Some((cost, tile));
+                        }
+                    }
+                }
+            }
+        }
+        best.map(|(_, tile)| tile)
+    }
+
+    /// The widths of patches to try, with and without a loop over the channels of a block. Few taps
+    /// make short sums, which are better made long by all channels in one expression.
+    fn widths(&self) -> impl Iterator<Item = (usize, bool)> {
+        let can_loop = self.window.taps() >= 4 && block(self.rc) == 4;
+        let loops = [false, true].into_iter().filter(move |l| !l || can_loop);
+        (1..=self.window.ow.min(16)).flat_map(move |pw| loops.clone().map(move |l| (pw, l)))
+    }
+
+    fn cost(&self, tile: &Tile, fetch: Fetch, tuning: &Tuning) -> f64 {
+        let costs = &tuning.costs;
+        let rb = block(self.rc);
+        let loads = if self.unpool.is_some() { 3 } else { 1 };
+        let vectors = if rb == 4 { loads } else { rb * loads };
+        let pixels = tile.ns * self.footprint(tile).len();
+        let fetching = costs.fetching(fetch, pixels, vectors, rb);
+        let weights = self.window.taps() * rb * tile.q * costs.load;
+        let arithmetic = self.products(tile) * rb * costs.arithmetic(self.terms(tile));
+        let cells = tile.pixels() * tile.q;
+        let turns = self.rc / rb;
+        let passes = match tile.looped {
+            true => rb,
+            false => usize::from(turns > 1),
+        };
+        let keeping = cells * passes * costs.keep;
+        let turn = fetching + weights + arithmetic + keeping;
+        // Patches that only meet zeros cost nothing.
+        let (down, _) = self.patches(tile);
+        let nonzero = self.reach().0.div_ceil(tile.ph) as f64 / down as f64;
+        let invocations = self.invocations(tile);
+        // Too few invocations leave a part of the adapter idle.
+        let idle = (tuning.min_invocations as f64 / invocations as f64).max(1.0);
+        let work = (turn * turns + cells * costs.store + costs.start) as f64;
+        work * invocations as f64 * nonzero * idle * costs.patience(self.terms(tile))
+    }
+}
+
+impl WeightGradient {
+    /// The tile, or `None` where the kernel has too many cells for registers. It has as many accumulators
+    /// as there may be, so that each load serves many products, and of the patches the one with the
+    /// least estimated work.
+    pub fn tile(&self, tuning: &Tuning) -> Option<WeightTile> {
+        let cells = self.oc / cell_width(self.oc);
+        let lanes = match self.fetch(tuning) {
+            Fetch::Direct => 1,
+            Fetch::Subgroup => 8,
+        };
+        let fits = |&(rb, q): &(usize, usize)| {
+            self.ic.is_multiple_of(rb)
+                && cells.is_multiple_of(lanes * q)
+                && self.window.taps() * rb * q <= tuning.weight_accumulators
+        };
+        let blocks = [16, 8, block(self.ic), 1].into_iter();
+        let (rb, q) = blocks.flat_map(|rb| [(rb, 2), (rb, 1)]).find(fits)?;
+        let partials = self.window.taps() * self.ic * self.oc * tuning.most_small_splits;
+        let most_splits = if partials <= tuning.few_partials {
+            tuning.most_small_splits
+        } else {
+            tuning.most_splits
+        };
+        let patches = self.sizes(tuning, self.window.taps() * rb * q).into_iter();
+        let tiles = patches.map(|(ph, pw)| {
+            let invocations = self.ic / rb * cells / q;
+            let splits = tuning.min_invocations.div_ceil(invocations);
+            WeightTile {
+                ph,
+                pw,
+                rb,
+                q,
+                splits: splits.min(self.units(ph, pw)).min(most_splits),
+            }
+        });
+        let costs = tiles.map(|tile| (self.cost(&tile, tuning), tile));
+        let best = costs.min_by(|(a, _), (b, _)| a.total_cmp(b));
+        best.map(|(_, tile)| tile)
+    }
+
+    /// The patches to choose from: of whole windows of the pool, and not too long a text but for the
+    /// smallest.
+    fn sizes(&self, tuning: &Tuning, accumulators: usize) -> Vec<(usize, usize)> {
+        let w = &self.window;
+        let (kh, kw) = self.pool.unwrap_or((1, 1));
+        let heights = (kh..=w.oh.min(kh.max(8))).step_by(kh);
+        let sizes = heights.flat_map(|ph| {
+            let widths = (kw..=w.ow.min(kw.max(16))).step_by(kw);
+            widths.map(move |pw| (ph, pw))
+        });
+        let fits = |&(ph, pw): &(usize, usize)| {
+            let (th, tw) = covered(w, ph, pw);
+            let short = ph * pw <= 32 && ph * pw * accumulators <= tuning.most_products * 5 / 9;
+            th * tw <= tuning.most_pixels && (short || (ph, pw) == (kh, kw))
+        };
+        sizes.filter(fits).collect()
+    }
+
+    /// Work in tenths of cycles.
+    fn cost(&self, tile: &WeightTile, tuning: &Tuning) -> f64 {
+        let costs = &tuning.costs;
+        let &WeightTile { ph, pw, rb, q, .. } = tile;
+        let (as_correlation, patch) = (self.as_correlation(), tile.patch());
+        let pixels = as_correlation.footprint(&patch).len();
+        let accumulators = self.window.taps() * rb * q;
+        let vectors = if rb.is_multiple_of(4) { rb / 4 } else { rb };
+        let fetching = costs.fetching(self.fetch(tuning), pixels, vectors, rb);
+        let gradients = match self.pool {
+            Some((kh, kw)) => ph * pw / (kh * kw) * q * 3 * costs.load,
+            None => ph * pw * q * costs.load,
+        };
+        let products = as_correlation.products(&patch) * rb;
+        let arithmetic = products * costs.arithmetic(products);
+        let keeping = accumulators * costs.keep_weights;
+        let unit = fetching + gradients + arithmetic + keeping;
+        let invocations = self.ic / rb * (self.oc / cell_width(self.oc)) / q;
+        let idle = (tuning.min_invocations as f64 / (invocations * tile.splits) as f64).max(1.0);
+        let units = self.units(ph, pw) as f64;
+        unit as f64 * units * invocations as f64 * idle * costs.patience(products)
+    }
+}
