@@ -65,13 +65,11 @@ impl Config {
         std::iter::once(&self.device).chain(&self.continued_on)
     }
 
-    /// Records that the run continues on `device`. Returns whether that differs from the last one.
-    pub fn go_on_with(&mut self, device: DeviceRecord) -> bool {
-        let moves = !self.last_device().ran_as(&device);
-        if moves {
+    /// Records that the run continues on `device`, if that differs from the last one.
+    pub fn go_on_with(&mut self, device: DeviceRecord) {
+        if !self.last_device().ran_as(&device) {
             self.continued_on.push(device);
         }
-        moves
     }
 }
 
