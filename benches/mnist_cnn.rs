@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use cnn_gpu::data::{Dataset, digits};
-use cnn_gpu::exec::{Backend, DataId, Executor, Program, Selection, Step, open};
+use cnn_gpu::exec::{Backend, DataId, Inspect, Program, Selection, Step, open};
 use cnn_gpu::model::{Sequential, preset};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
@@ -22,7 +22,7 @@ const BATCH: usize = 64;
 const STEPS: usize = 8;
 
 struct Bench {
-    executor: Box<dyn Executor>,
+    executor: Box<dyn Inspect>,
     plan: Plan,
     program: Program,
     data: DataId,

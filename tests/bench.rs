@@ -11,7 +11,7 @@ use cnn_gpu::bench::{Race, Roofline, Workload};
 use cnn_gpu::data::digits;
 use cnn_gpu::exec::gpu::tuning::{Fetch, Tuning};
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
-use cnn_gpu::exec::{Backend, Clock, Executor, Opened, Peak, Profile, Selection, Step, open};
+use cnn_gpu::exec::{Backend, Clock, Inspect, Opened, Peak, Profile, Selection, Step, open};
 use cnn_gpu::model::{Sequential, preset};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
@@ -37,7 +37,7 @@ fn training(model: &Sequential, batch: usize) -> Plan {
 }
 
 /// The profile of a step of `plan`.
-fn profile(mut executor: Box<dyn Executor>, plan: &Plan) -> Profile {
+fn profile(mut executor: Box<dyn Inspect>, plan: &Plan) -> Profile {
     let program = executor.compile(plan).unwrap();
     executor
         .upload(&State::new(Arc::clone(&plan.layout), 1))

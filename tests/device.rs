@@ -5,27 +5,27 @@
 
 mod common;
 
-use std::cell::{Cell, RefCell};
-use std::ops::Range;
+use std::cell::Cell;
 use std::path::Path;
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cnn_gpu::Error;
 use cnn_gpu::data::{Batch, Dataset, FromIter};
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::{
-    Backend, DataId, Description, Executor, Program, Recovering, Step, StepMetrics, Values,
+    Backend, DataId, Description, Executor, Program, Recovering, Step, StepMetrics,
 };
 use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Rescaling, Sequential, preset};
 use cnn_gpu::optimizer::Optimizer;
-use cnn_gpu::plan::{BufferId, Plan};
+use cnn_gpu::plan::Plan;
 use cnn_gpu::run::RunFolder;
 use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, Schedule, Subject};
 use cnn_gpu::state::{Layout, State};
 use cnn_gpu::train::callbacks::{CONTINUE, Verdict};
-use cnn_gpu::train::{Callback, EpochLogs, History, Options, Progress, Trainer};
+use cnn_gpu::train::{Callback, EpochLogs, History, Options, Prediction, Progress, Trainer};
 use common::{SHAPE, images, model};
 
 /// An executor that fails at one of its calls, and at all after it.
@@ -35,13 +35,13 @@ struct Failing {
     fails_at: usize,
     error: fn() -> Error,
     /// How many calls there were, for the outside.
-    counted: Rc<Cell<usize>>,
+    counted: Arc<AtomicUsize>,
 }
 
 impl Failing {
     fn call(&self) -> cnn_gpu::Result<()> {
         let call = self.calls.replace(self.calls.get() + 1);
-        self.counted.set(call + 1);
+        self.counted.store(call + 1, Relaxed);
         match call < self.fails_at {
             true => Ok(()),
             false => Err((self.error)()),
@@ -93,28 +93,20 @@ impl Executor for Failing {
         self.call()?;
         self.executor.completed(wait)
     }
-    fn run(&mut self, ops: Range<usize>, step: &Step) -> cnn_gpu::Result<()> {
+    fn predictions(&mut self, program: Program) -> cnn_gpu::Result<Vec<f32>> {
         self.call()?;
-        self.executor.run(ops, step)
-    }
-    fn write(&mut self, p: Program, buffer: BufferId, values: &Values) -> cnn_gpu::Result<()> {
-        self.call()?;
-        self.executor.write(p, buffer, values)
-    }
-    fn read(&mut self, program: Program, buffer: BufferId) -> cnn_gpu::Result<Values> {
-        self.call()?;
-        self.executor.read(program, buffer)
+        self.executor.predictions(program)
     }
 }
 
-fn failing(fails_at: usize, error: fn() -> Error) -> (Box<dyn Executor>, Rc<Cell<usize>>) {
-    let counted = Rc::new(Cell::new(0));
+fn failing(fails_at: usize, error: fn() -> Error) -> (Box<dyn Executor>, Arc<AtomicUsize>) {
+    let counted = Arc::new(AtomicUsize::new(0));
     let executor = Failing {
         executor: cpu(),
         calls: Cell::new(0),
         fails_at,
         error,
-        counted: Rc::clone(&counted),
+        counted: Arc::clone(&counted),
     };
     (Box::new(executor), counted)
 }
@@ -200,7 +192,7 @@ fn a_device_that_fails_at_any_call_leaves_a_run_that_goes_on_to_the_same_bytes()
                 Ok(through) => {
                     assert_eq!(through, whole);
                     assert!(
-                        k > 0 && calls.get() <= k,
+                        k > 0 && calls.load(Relaxed) <= k,
                         "failure {i} at call {k} was passed over"
                     );
                     break;
@@ -222,21 +214,42 @@ fn a_device_lost_at_any_call_is_opened_again_and_leads_to_the_same_bytes() {
     let whole = undisturbed();
     for k in 0.. {
         let folder = tempfile::tempdir().unwrap();
-        let heard = Rc::new(RefCell::new(Vec::new()));
-        let listener = Rc::clone(&heard);
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let listener = Arc::clone(&heard);
         let (executor, calls) = failing(k, lost);
         let executor = Recovering::new(
             executor,
             || Ok(cpu()),
-            move |why| listener.borrow_mut().push(why.to_owned()),
+            move |why| listener.lock().unwrap().push(why.to_owned()),
         );
         let again = train(folder.path(), Box::new(executor)).unwrap();
         assert_eq!(again, whole, "lost at call {k}");
-        if calls.get() <= k {
-            assert!(k > 0 && heard.borrow().is_empty(), "call {k}");
+        if calls.load(Relaxed) <= k {
+            assert!(k > 0 && heard.lock().unwrap().is_empty(), "call {k}");
             break;
         }
-        assert_eq!(*heard.borrow(), ["the cable"], "call {k}");
+        assert_eq!(*heard.lock().unwrap(), ["the cable"], "call {k}");
+    }
+}
+
+#[test]
+fn a_device_lost_while_it_predicts_is_opened_again_and_predicts_the_same() {
+    let predict = |executor| -> cnn_gpu::Result<Vec<Prediction>> {
+        Trainer::with_executor(model(), executor, options())?.predict(&images(300).images)
+    };
+    let expected = predict(cpu()).unwrap();
+    for k in 0.. {
+        let (executor, calls) = failing(k, lost);
+        let executor = Recovering::new(executor, || Ok(cpu()), |_| {});
+        assert_eq!(
+            predict(Box::new(executor)).unwrap(),
+            expected,
+            "lost at call {k}"
+        );
+        if calls.load(Relaxed) <= k {
+            assert!(k > 8, "{k} calls are too few for two batches");
+            break;
+        }
     }
 }
 
@@ -267,7 +280,7 @@ fn train_generator(executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<
 fn a_device_lost_while_batches_are_made_leads_to_the_same_bytes() {
     let (executor, calls) = failing(usize::MAX, lost);
     let whole = train_generator(executor).unwrap();
-    let calls = calls.get();
+    let calls = calls.load(Relaxed);
     // Repeating all, or hardly more than what was last enqueued.
     for limits in [(usize::MAX, usize::MAX), (1, 3), (100, usize::MAX)] {
         for k in 0..calls {
@@ -343,12 +356,14 @@ fn a_gpu_that_is_taken_away_is_opened_again_and_leads_to_the_same_bytes() {
     let whole = robbed(on(&device, &model()), None).unwrap();
     let reopened = device.clone();
     let reopen = move || Ok(on(&reopened.reopen()?, &model()));
-    let times = Rc::new(Cell::new(0));
-    let told = Rc::clone(&times);
-    let listener = move |_: &str| told.set(told.get() + 1);
+    let times = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&times);
+    let listener = move |_: &str| {
+        counted.fetch_add(1, Relaxed);
+    };
     let executor = Recovering::new(on(&device, &model()), reopen, listener);
     let again = robbed(Box::new(executor), Some(Thief(device))).unwrap();
-    assert_eq!((again, times.get()), (whole, 1));
+    assert_eq!((again, times.load(Relaxed)), (whole, 1));
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod common;
 
 use cnn_gpu::Error;
 use cnn_gpu::data::Dataset;
+use cnn_gpu::exec::Executor;
 use cnn_gpu::exec::null::NullExecutor;
 use cnn_gpu::model::{Activation, Dense, Flatten, Loss, Sequential};
 use cnn_gpu::optimizer::{Clip, Optimizer};
@@ -148,7 +149,7 @@ fn beside_keras(loss: Loss, options: &Options, check: impl Fn(&str, &Trainer, &H
     let options = options.clone().epochs(2).batch_size(3).shuffle(false);
     let layout = Layout::new(&model).unwrap();
     for open in [common::reference, common::cpu, common::gpu] {
-        let executor = open(layout.clone());
+        let executor: Box<dyn Executor> = open(layout.clone());
         let name = executor.describe().backend;
         let mut trainer = Trainer::with_executor(model.clone(), executor, options.clone()).unwrap();
         let mut state = State::new(layout.clone(), 0);

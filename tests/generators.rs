@@ -5,12 +5,12 @@
 mod common;
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use cnn_gpu::Error;
 use cnn_gpu::data::digits::{self, DigitStream};
 use cnn_gpu::data::{Batch, Dataset, FromIter, Generator, ImageFolder};
-use cnn_gpu::exec::Executor;
+use cnn_gpu::exec::Inspect;
 use cnn_gpu::exec::null::NullExecutor;
 use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Sequential};
 use cnn_gpu::state::Layout;
@@ -202,7 +202,7 @@ impl Generator for Slices<'_> {
 /// refilled several times while their steps are under way.
 #[test]
 fn data_on_the_fly_give_the_bytes_of_the_same_data_at_rest() {
-    type Factory = fn(Arc<Layout>) -> Box<dyn Executor>;
+    type Factory = fn(Arc<Layout>) -> Box<dyn Inspect>;
     let model = Sequential::new([28, 28, 1])
         .add(Conv2D::new(2, 5).strides(3).activation(Activation::Relu))
         .add(Flatten::new())
@@ -280,7 +280,7 @@ fn a_folders_stream_gives_every_picture_once_in_a_pass_in_orders_of_their_own() 
 }
 
 /// Keeps the snapshot after the third step of the second epoch.
-struct Third(std::rc::Rc<std::cell::RefCell<Option<Snapshot>>>);
+struct Third(Arc<Mutex<Option<Snapshot>>>);
 
 impl Keeper for Third {
     fn is_due(&mut self, position: &Position) -> bool {
@@ -289,7 +289,7 @@ impl Keeper for Third {
 
     fn keep(&mut self, snapshot: &Snapshot) -> cnn_gpu::Result<()> {
         if snapshot.under_way.is_some() {
-            *self.0.borrow_mut() = Some(snapshot.clone());
+            *self.0.lock().unwrap() = Some(snapshot.clone());
         }
         Ok(())
     }
@@ -306,11 +306,13 @@ fn a_run_on_a_generator_goes_on_with_the_batch_after_the_snapshot() {
         Trainer::with_executor(model.clone(), executor, Options::default().epochs(3)).unwrap()
     };
     let mut whole = trainer();
-    let kept = std::rc::Rc::default();
-    whole.set_keeper(Box::new(Third(std::rc::Rc::clone(&kept))));
+    let kept = Arc::default();
+    whole.set_keeper(Box::new(Third(Arc::clone(&kept))));
     let expected = whole.fit_generator(&stream, Some(5), &mut []).unwrap();
     let mut resumed = trainer();
-    resumed.resume(kept.borrow_mut().take().unwrap()).unwrap();
+    resumed
+        .resume(kept.lock().unwrap().take().unwrap())
+        .unwrap();
     let history = resumed.fit_generator(&stream, Some(5), &mut []).unwrap();
     let losses = |h: &History| h.epochs.iter().map(|e| e.loss).collect::<Vec<_>>();
     assert_eq!(losses(&history), losses(&expected));

@@ -8,7 +8,7 @@ use cnn_gpu::check::{cases, check_case};
 use cnn_gpu::data::{Dataset, digits};
 use cnn_gpu::exec::gpu::tuning::Tuning;
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
-use cnn_gpu::exec::{Backend, Executor, Step};
+use cnn_gpu::exec::{Backend, Executor, Inspect, Step};
 use cnn_gpu::model::{
     Activation, ActivationLayer, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
     Flatten, GlobalMaxPooling2D, MaxPooling2D, Regularizer, Rescaling, Sequential,
@@ -39,7 +39,7 @@ fn other_variants() -> Vec<Tuning> {
 fn every_kernel_variant_agrees_with_the_reference() {
     for tuning in other_variants() {
         let gpu = Arc::new(device().with_tuning(tuning));
-        let factory = |layout: Arc<Layout>| -> Box<dyn Executor> {
+        let factory = |layout: Arc<Layout>| -> Box<dyn Inspect> {
             Box::new(GpuExecutor::new(Arc::clone(&gpu), layout))
         };
         for op in [
@@ -122,7 +122,7 @@ fn noise(model: &Sequential, n: usize) -> Dataset {
 }
 
 /// Trains a few steps, the last one short, and returns the weights.
-fn trained(mut executor: Box<dyn Executor>, model: &Sequential, batch: usize) -> State {
+fn trained(mut executor: Box<dyn Inspect>, model: &Sequential, batch: usize) -> State {
     let optimizer = Optimizer::adam();
     let run = || -> cnn_gpu::Result<State> {
         let data = noise(model, 2 * batch + 3);

@@ -10,7 +10,7 @@ mod common;
 
 use std::sync::Arc;
 
-use cnn_gpu::exec::{DataId, Executor, Program, Step, Values};
+use cnn_gpu::exec::{DataId, Inspect, Program, Step, Values};
 use cnn_gpu::model::{
     Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
     DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D,
@@ -30,7 +30,7 @@ const POINTWISE: [Activation; 9] = Activation::POINTWISE;
 
 /// A plan with a batch and weights in it, on the reference.
 struct Net {
-    executor: Box<dyn Executor>,
+    executor: Box<dyn Inspect>,
     plan: Plan,
     program: Program,
     labels: Vec<u32>,

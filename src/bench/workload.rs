@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Roofline;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::exec::{Executor, Opened, Peak, Step, median};
+use crate::exec::{Inspect, Opened, Peak, Step, median};
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
@@ -24,7 +24,7 @@ const RATE: f32 = 1e-6;
 
 /// A model in training on a device, with a separate executor, fresh weights and a batch of noise.
 pub struct Workload {
-    executor: Box<dyn Executor>,
+    executor: Box<dyn Inspect>,
     model: Sequential,
     training: Purpose,
     plan: Plan,

@@ -35,7 +35,7 @@ use self::reader::Reader;
 use super::Factory;
 use crate::error::{Error, Result};
 use crate::exec::reference::ReferenceExecutor;
-use crate::exec::{DataId, Executor, Program, Step, Values};
+use crate::exec::{DataId, Inspect, Program, Step, Values};
 use crate::model::Sequential;
 use crate::optimizer::{Clip, Optimizer, Rates, Rule};
 use crate::plan::{BufferId, Gather, LossOp, Op, Plan, Purpose, Role};
@@ -227,7 +227,7 @@ impl Fixture {
             return Ok(false);
         }
         let factory =
-            |layout| -> Box<dyn Executor> { Box::new(ReferenceExecutor::reference(layout)) };
+            |layout| -> Box<dyn Inspect> { Box::new(ReferenceExecutor::reference(layout)) };
         let reference = self.check(&factory, tolerance)?;
         let mut pairs = rows.iter().zip(&reference);
         Ok(pairs.all(|(row, reference)| row.pass || !reference.pass))
@@ -343,7 +343,7 @@ impl Target {
 
 /// A plan on an executor.
 struct Run<'a> {
-    executor: &'a mut dyn Executor,
+    executor: &'a mut dyn Inspect,
     plan: &'a Plan,
     program: Program,
 }

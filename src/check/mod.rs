@@ -4,10 +4,12 @@
 //! - [`check_case`]: runs one on any executor and compares it with the reference.
 //! - [`fixture`]: whole models with the numbers that Keras computed for them.
 //! - [`trajectory`]: a short training run against the CPU's.
+//! - [`compare`]: two executors, operation by operation, up to the first buffer that differs.
 //! - [`Report`]: what `selfcheck` prints.
 
 mod case;
 pub mod cases;
+mod compare;
 pub mod fixture;
 mod report;
 mod run;
@@ -16,14 +18,15 @@ mod trajectory;
 use std::sync::Arc;
 
 pub use case::{Case, Source};
+pub use compare::{Divergence, Problem, compare};
 pub use fixture::Fixture;
 pub use report::{OpRow, Report, check_ops};
 pub(crate) use run::difference;
 pub use run::{CaseResult, OutputResult, check_case};
 pub use trajectory::{Trajectory, trajectory};
 
-use crate::exec::Executor;
+use crate::exec::Inspect;
 use crate::state::Layout;
 
 /// Makes the executor under test: a new one for each case, whose parameters are its own.
-pub type Factory<'a> = &'a dyn Fn(Arc<Layout>) -> Box<dyn Executor>;
+pub type Factory<'a> = &'a dyn Fn(Arc<Layout>) -> Box<dyn Inspect>;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Case, Factory};
 use crate::error::{Error, Result};
 use crate::exec::reference::ReferenceExecutor;
-use crate::exec::{DataId, Executor, Program, Step, Values};
+use crate::exec::{DataId, Inspect, Program, Step, Values};
 use crate::plan::{Element, Op, Rounding};
 use crate::rng::Key;
 
@@ -103,7 +103,7 @@ const RUNS: usize = 3;
 
 /// Runs the operation some times, and reads everything that it made, which has to be the same to
 /// the byte each time.
-fn outputs(executor: &mut dyn Executor, case: &Case, runs: usize) -> Result<Vec<Named>> {
+fn outputs(executor: &mut dyn Inspect, case: &Case, runs: usize) -> Result<Vec<Named>> {
     let program = executor.compile(&case.plan)?;
     let step = Step {
         program,
@@ -142,7 +142,7 @@ fn same_bits(a: &Values, b: &Values) -> bool {
     bits(a) == bits(b)
 }
 
-fn outputs_once(executor: &mut dyn Executor, case: &Case, step: &Step) -> Result<Vec<Named>> {
+fn outputs_once(executor: &mut dyn Inspect, case: &Case, step: &Step) -> Result<Vec<Named>> {
     let program = step.program;
     executor.upload(&case.state)?;
     for (id, values) in &case.inputs {
@@ -165,7 +165,7 @@ fn outputs_once(executor: &mut dyn Executor, case: &Case, step: &Step) -> Result
     Ok(outputs)
 }
 
-fn load(executor: &mut dyn Executor, case: &Case) -> Result<DataId> {
+fn load(executor: &mut dyn Inspect, case: &Case) -> Result<DataId> {
     let Some(source) = &case.source else {
         // Only a gather reads a data set.
         return Ok(DataId(0));
@@ -176,7 +176,7 @@ fn load(executor: &mut dyn Executor, case: &Case) -> Result<DataId> {
 }
 
 /// Fills the outputs with NaN, so that an element which the operation forgets is found.
-fn poison(executor: &mut dyn Executor, program: Program, case: &Case) -> Result<()> {
+fn poison(executor: &mut dyn Inspect, program: Program, case: &Case) -> Result<()> {
     let reads = case.op().reads();
     for id in case.op().writes() {
         let buffer = case.plan.buffer(id);
@@ -191,7 +191,7 @@ fn poison(executor: &mut dyn Executor, program: Program, case: &Case) -> Result<
     Ok(())
 }
 
-fn metrics(executor: &mut dyn Executor) -> Result<Vec<Named>> {
+fn metrics(executor: &mut dyn Inspect) -> Result<Vec<Named>> {
     let metrics = executor.completed(true)?.pop().unwrap_or_default();
     Ok(vec![
         ("loss sum".into(), Values::F32(vec![metrics.loss_sum])),
@@ -200,7 +200,7 @@ fn metrics(executor: &mut dyn Executor) -> Result<Vec<Named>> {
     ])
 }
 
-fn moments(executor: &mut dyn Executor, case: &Case) -> Result<Vec<Named>> {
+fn moments(executor: &mut dyn Inspect, case: &Case) -> Result<Vec<Named>> {
     let mut state = case.state.clone();
     executor.download(&mut state)?;
     let mut moments = Vec::new();

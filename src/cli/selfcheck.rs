@@ -11,7 +11,7 @@ use cnn_gpu::check::{self, Factory, Fixture, Trajectory, trajectory};
 use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::reference::ReferenceExecutor;
-use cnn_gpu::exec::{Backend, Executor, Opened, Selection, open};
+use cnn_gpu::exec::{Backend, Inspect, Opened, Selection, open};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::state::Layout;
 use indicatif::ProgressBar;
@@ -172,7 +172,7 @@ fn check_operations(subject: &Subject, args: &Args) -> cnn_gpu::Result<Report> {
     for (i, (kernels, tuning)) in gpu.variants().into_iter().enumerate() {
         let gpu = Arc::new(gpu.with_tuning(tuning).guarded());
         let factory =
-            |layout| -> Box<dyn Executor> { Box::new(GpuExecutor::new(Arc::clone(&gpu), layout)) };
+            |layout| -> Box<dyn Inspect> { Box::new(GpuExecutor::new(Arc::clone(&gpu), layout)) };
         let operations = check_all(&factory, filter, kernels)?;
         if i == 0 {
             report.operations = Some(operations);
@@ -193,7 +193,7 @@ fn check_operations(subject: &Subject, args: &Args) -> cnn_gpu::Result<Report> {
     Ok(report)
 }
 
-fn cpu(layout: Arc<Layout>) -> Box<dyn Executor> {
+fn cpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
     Box::new(CpuExecutor::new(Cpu::new(), layout))
 }
 
@@ -226,7 +226,7 @@ impl Subject {
         }
     }
 
-    fn executor(&self, layout: Arc<Layout>) -> Box<dyn Executor> {
+    fn executor(&self, layout: Arc<Layout>) -> Box<dyn Inspect> {
         match self {
             Self::Device(device) => device.executor(layout),
             Self::Reference => Box::new(ReferenceExecutor::reference(layout)),

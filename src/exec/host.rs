@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{DataId, Description, Executor, Program, Step, StepMetrics, Values};
+use super::{DataId, Description, Executor, Inspect, Program, Step, StepMetrics, Values};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::optimizer::Rates;
@@ -15,7 +15,7 @@ use crate::rng::Key;
 use crate::state::{Layout, State};
 
 /// The arithmetic of a host executor.
-pub trait Kernels {
+pub trait Kernels: Send {
     /// What runs.
     fn describe(&self) -> Description;
 
@@ -340,6 +340,17 @@ impl<K: Kernels> Executor for HostExecutor<K> {
         Ok(std::mem::take(&mut self.metrics))
     }
 
+    fn predictions(&mut self, program: Program) -> Result<Vec<f32>> {
+        let id = self.programs[program.0].plan.predictions()?;
+        Ok(self.read(program, id)?.into_f32())
+    }
+
+    fn inspect(&mut self) -> Option<&mut dyn Inspect> {
+        Some(self)
+    }
+}
+
+impl<K: Kernels> Inspect for HostExecutor<K> {
     fn run(&mut self, ops: Range<usize>, step: &Step) -> Result<()> {
         let metrics = self.execute(ops, step)?;
         self.metrics.push(metrics);

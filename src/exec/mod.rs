@@ -1,7 +1,7 @@
 //! Who runs a plan: the GPU, the CPU, the reference, or nobody.
 //!
 //! An [`Executor`] holds the data set, the parameters and the buffers of the plans that it has
-//! compiled, and runs steps. Each of them matches on [`Op`](crate::plan::Op) without a wildcard, so
+//! compiled, and runs steps; [`Inspect`] is for executors that also run single operations. Each of them matches on [`Op`](crate::plan::Op) without a wildcard, so
 //! that the compiler names every place that a new operation needs.
 //!
 //! - [`mod@reference`]: plain loops with f64 accumulation, written to be read; the oracle for the others.
@@ -9,9 +9,9 @@
 //! - [`gpu`]: WGSL compute shaders through wgpu.
 //! - [`null`]: scripted metrics and no arithmetic, for tests of what stands above.
 //!
-//! [`compare`] runs two of them side by side and stops at the first buffer that differs.
+//! [`compare`](crate::check::compare) runs two of them side by side and stops at the first buffer that
+//! differs.
 
-pub mod compare;
 pub mod cpu;
 pub mod gpu;
 pub mod host;
@@ -126,8 +126,9 @@ impl Values {
     }
 }
 
-/// Runs plans of one model. All plans of an executor share its parameters and moments.
-pub trait Executor {
+/// Runs plans of one model: what training, evaluation and prediction need. All plans of an executor
+/// share its parameters and moments.
+pub trait Executor: Send {
     /// What runs.
     fn describe(&self) -> Description;
 
@@ -210,7 +211,23 @@ pub trait Executor {
     /// The device failed.
     fn completed(&mut self, wait: bool) -> Result<Vec<StepMetrics>>;
 
-    /// Runs some operations of a plan, and waits for them: for tests, fixtures and comparison.
+    /// The predictions for the rows of an inference plan's last step, `[batch, classes]`, after all steps
+    /// enqueued so far.
+    ///
+    /// # Errors
+    /// The plan makes none, or the device failed.
+    fn predictions(&mut self, program: Program) -> Result<Vec<f32>>;
+
+    /// This executor, if it can run single operations. Training asks for it after a loss that is not
+    /// finite, to name the operation where that began.
+    fn inspect(&mut self) -> Option<&mut dyn Inspect> {
+        None
+    }
+}
+
+/// An executor that runs single operations and opens its buffers: for tests, comparison and profiles.
+pub trait Inspect: Executor {
+    /// Runs some operations of a plan, and waits for them.
     ///
     /// # Errors
     /// The device failed.

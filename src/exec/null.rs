@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::{DataId, Description, Executor, Program, Step, StepMetrics, Values};
+use super::{DataId, Description, Executor, Inspect, Program, Step, StepMetrics, Values};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::plan::{BufferId, Element, Plan};
@@ -94,6 +94,17 @@ impl Executor for NullExecutor {
         Ok(std::mem::take(&mut self.metrics))
     }
 
+    fn predictions(&mut self, program: Program) -> Result<Vec<f32>> {
+        let id = self.plans[program.0].predictions()?;
+        Ok(self.read(program, id)?.into_f32())
+    }
+
+    fn inspect(&mut self) -> Option<&mut dyn Inspect> {
+        Some(self)
+    }
+}
+
+impl Inspect for NullExecutor {
     fn run(&mut self, _ops: Range<usize>, step: &Step) -> Result<()> {
         self.enqueue(step)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::cpu::CpuExecutor;
 use super::gpu::{GpuDevice, GpuExecutor};
-use super::{Executor, Peak, Recovering, cpu};
+use super::{Executor, Inspect, Peak, Recovering, cpu};
 use crate::error::{Error, Result};
 use crate::state::Layout;
 
@@ -97,7 +97,7 @@ const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
 impl Opened {
     /// An executor on this device for models with this layout.
-    pub fn executor(&self, layout: Arc<Layout>) -> Box<dyn Executor> {
+    pub fn executor(&self, layout: Arc<Layout>) -> Box<dyn Inspect> {
         match &self.device {
             Device::Cpu => Box::new(CpuExecutor::new(cpu::Cpu::new(), layout)),
             Device::Gpu(device) => Box::new(GpuExecutor::new(Arc::clone(device), layout)),
@@ -109,7 +109,7 @@ impl Opened {
     pub fn recovering(
         &self,
         layout: Arc<Layout>,
-        listener: impl FnMut(&str) + 'static,
+        listener: impl FnMut(&str) + Send + 'static,
     ) -> Box<dyn Executor> {
         let executor = self.executor(Arc::clone(&layout));
         let Device::Gpu(device) = &self.device else {

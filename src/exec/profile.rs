@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Executor, Step};
+use super::{Inspect, Step};
 use crate::error::Result;
 use crate::plan::Plan;
 
@@ -42,7 +42,7 @@ pub struct Part {
 
 impl Profile {
     /// Each operation by itself, by wall clock.
-    pub(super) fn of_operations<E: Executor + ?Sized>(
+    pub(super) fn of_operations<E: Inspect + ?Sized>(
         executor: &mut E,
         plan: &Plan,
         step: &Step,

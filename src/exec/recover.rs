@@ -7,18 +7,17 @@
 //! of what is remembered, that leads to the same bytes.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
-use super::{DataId, Description, Executor, Profile, Program, Step, StepMetrics, Values};
+use super::{DataId, Description, Executor, Inspect, Program, Step, StepMetrics};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::plan::{BufferId, Plan};
+use crate::plan::Plan;
 use crate::state::State;
 
 /// Opens the device again.
-type Reopen = Box<dyn FnMut() -> Result<Box<dyn Executor>>>;
+type Reopen = Box<dyn FnMut() -> Result<Box<dyn Executor>> + Send>;
 /// Hears why the device was lost, before it is opened again.
-type Listener = Box<dyn FnMut(&str)>;
+type Listener = Box<dyn FnMut(&str) + Send>;
 
 /// Bytes of samples that the journal may hold before the state is fetched, so that it can begin anew.
 const MOST_HELD: usize = 256 << 20;
@@ -26,9 +25,9 @@ const MOST_HELD: usize = 256 << 20;
 const MOST_ENTRIES: usize = 1 << 16;
 
 /// An executor that opens its device again when it is lost, once between one download of the state
-/// and the next. Data sets are kept in main memory for that. After [`Executor::run`] or
-/// [`Executor::write`] there is nothing to repeat, and a loss is an error as ever, until the state is
-/// known again by an upload or a download.
+/// and the next. Data sets are kept in main memory for that. After [`Executor::inspect`]
+/// there is nothing to repeat, and a loss is an error as ever, until the state is known again by an
+/// upload or a download.
 pub struct Recovering {
     executor: Box<dyn Executor>,
     reopen: Reopen,
@@ -71,8 +70,8 @@ impl Recovering {
     /// for the same model on the same device. `listener` is told.
     pub fn new(
         executor: Box<dyn Executor>,
-        reopen: impl FnMut() -> Result<Box<dyn Executor>> + 'static,
-        listener: impl FnMut(&str) + 'static,
+        reopen: impl FnMut() -> Result<Box<dyn Executor>> + Send + 'static,
+        listener: impl FnMut(&str) + Send + 'static,
     ) -> Self {
         Self {
             executor,
@@ -276,27 +275,13 @@ impl Executor for Recovering {
         Ok(all)
     }
 
-    fn run(&mut self, ops: Range<usize>, step: &Step) -> Result<()> {
-        // Something is done that cannot be repeated.
+    fn predictions(&mut self, program: Program) -> Result<Vec<f32>> {
+        self.call(|e| e.predictions(program))
+    }
+
+    fn inspect(&mut self) -> Option<&mut dyn Inspect> {
+        // What is done there cannot be repeated.
         self.able = false;
-        self.executor.run(ops, step)
-    }
-
-    fn profile(&mut self, plan: &Plan, step: &Step, repeats: usize) -> Result<Profile> {
-        self.able = false;
-        self.executor.profile(plan, step, repeats)
-    }
-
-    fn write(&mut self, program: Program, buffer: BufferId, values: &Values) -> Result<()> {
-        self.able = false;
-        self.executor.write(program, buffer, values)
-    }
-
-    fn read(&mut self, program: Program, buffer: BufferId) -> Result<Values> {
-        self.call(|e| e.read(program, buffer))
-    }
-
-    fn intact(&mut self, program: Program) -> Result<()> {
-        self.executor.intact(program)
+        self.executor.inspect()
     }
 }

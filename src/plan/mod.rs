@@ -161,6 +161,18 @@ impl Plan {
         self.ops.iter().find_map(width).unwrap_or(self.classes)
     }
 
+    /// The buffer that the loss of an inference plan writes: `[batch, classes]`.
+    ///
+    /// # Errors
+    /// The plan has no loss.
+    pub(crate) fn predictions(&self) -> Result<BufferId> {
+        let found = self.ops.iter().rev().find_map(|op| match op {
+            Op::Loss(LossOp { predictions, .. }) => Some(*predictions),
+            _ => None,
+        });
+        found.ok_or_else(|| Error::Argument(format!("plan `{}` makes no predictions", self.name)))
+    }
+
     /// The buffer of this number.
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.0]

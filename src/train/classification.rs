@@ -207,7 +207,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let step = self.inference(feed, number)?;
         self.executor.enqueue(&step)?;
         self.take_in(true, mean)?;
-        let probabilities = self.probabilities(step.program)?;
+        let probabilities = self.executor.predictions(step.program)?;
         let classes = counts.confusion.len();
         let rows = probabilities.chunks_exact(classes).zip(step.offset..);
         for (row, index) in rows.take(step.rows) {

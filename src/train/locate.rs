@@ -71,11 +71,14 @@ impl<E: Executor + ?Sized> Trainer<E> {
     fn first_not_finite(&mut self, step: &Step) -> Result<Option<String>> {
         self.executor.completed(true)?;
         let plan = self.plan(Pass::Training).clone();
+        let Some(executor) = self.executor.inspect() else {
+            return Ok(None);
+        };
         for (i, op) in plan.ops.iter().enumerate() {
-            self.executor.run(i..i + 1, step)?;
-            self.executor.completed(true)?;
+            executor.run(i..i + 1, step)?;
+            executor.completed(true)?;
             for id in op.reads().into_iter().chain(op.writes()) {
-                let values = self.executor.read(step.program, id)?;
+                let values = executor.read(step.program, id)?;
                 let finite = match &values {
                     Values::F32(values) => values.iter().all(|v| v.is_finite()),
                     Values::U32(_) => true,

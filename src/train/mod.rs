@@ -26,6 +26,47 @@
 //! assert!(scores.accuracy > 0.5);
 //! # Ok::<(), cnn_gpu::Error>(())
 //! ```
+//!
+//! A trainer, with its executor, callbacks and keeper, is [`Send`]: it can live in a worker thread that
+//! takes orders through a channel, while the thread that answers users stays free.
+//!
+//! ```
+//! use std::sync::mpsc;
+//! use std::thread;
+//!
+//! use cnn_gpu::data::digits;
+//! use cnn_gpu::exec::{self, Backend, Selection};
+//! use cnn_gpu::model::preset;
+//! use cnn_gpu::train::{Callback, EpochLogs, Options, Trainer, Verdict};
+//! use cnn_gpu::train::callbacks::CONTINUE;
+//! use cnn_gpu::state::State;
+//!
+//! /// Sends each epoch's metrics to another thread.
+//! struct Sender(mpsc::Sender<EpochLogs>);
+//!
+//! impl Callback for Sender {
+//!     fn on_epoch_end(&mut self, logs: &EpochLogs, _state: &State) -> Verdict {
+//!         // Whoever listened may have gone.
+//!         let _ = self.0.send(logs.clone());
+//!         CONTINUE
+//!     }
+//! }
+//!
+//! # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
+//! let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
+//! let mut trainer = Trainer::new(model, &device, Options::default().epochs(3))?;
+//! let (sender, epochs) = mpsc::channel();
+//! let worker = thread::spawn(move || -> cnn_gpu::Result<Trainer> {
+//!     trainer.fit_with(&digits::generate(300, 1, 0), &mut [&mut Sender(sender)])?;
+//!     Ok(trainer)
+//! });
+//! let losses: Vec<f64> = epochs.iter().map(|logs| logs.loss).collect();
+//! assert_eq!(losses.len(), 3);
+//! let Ok(trained) = worker.join() else { panic!("the worker panicked") };
+//! let scores = trained?.evaluate(&digits::generate(20, 1, 300))?;
+//! assert_eq!(scores.images, 20);
+//! # Ok::<(), cnn_gpu::Error>(())
+//! ```
 
 pub mod callbacks;
 mod classification;

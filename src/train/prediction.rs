@@ -2,12 +2,11 @@
 
 use super::Trainer;
 use super::classification::most_probable;
+use super::feed::Feed;
 use super::trainer::Pass;
+use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::exec::{DataId, Executor, Program, Step, Values};
-use crate::optimizer::Rates;
-use crate::plan::{BufferId, LossOp, Op, Plan};
-use crate::rng::Key;
+use crate::exec::{DataId, Executor};
 use crate::shape::dims;
 
 /// The prediction for one image.
@@ -60,45 +59,38 @@ impl<E: Executor + ?Sized> Trainer<E> {
     }
 
     fn predict_batch(&mut self, bytes: &[u8], rows: usize) -> Result<Vec<Prediction>> {
-        let program = self.program(Pass::Inference)?;
-        let plan = self.plan(Pass::Inference);
-        let (ops, classes) = (1..plan.ops.len(), plan.classes);
-        let (input, labels) = (plan.find("input")?, plan.find("labels")?);
-        let mut pixels: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 255.0).collect();
-        pixels.resize(plan.buffer(input).len(), 0.0);
-        let zeros = vec![0; plan.batch];
-        // The images are written directly, so the gather, the first operation, is skipped.
-        self.executor.write(program, input, &Values::F32(pixels))?;
-        self.executor.write(program, labels, &Values::U32(zeros))?;
-        let step = Step {
-            program,
-            data: DataId(0),
-            offset: 0,
-            rows,
-            rates: Rates::default(),
-            key: Key::of_step(0, 1),
+        let (plan, shape) = (self.plan(Pass::Inference), self.model.input_shape);
+        let (batch, classes) = (plan.batch, plan.classes);
+        // Any labels will do: the metrics that compare with them are discarded.
+        let samples =
+            |images| Dataset::new("to predict", "", shape, classes, images, vec![0; rows]);
+        let data = self.place_for_predictions()?;
+        self.executor.reload(data, &samples(bytes.to_vec())?)?;
+        let feed = Feed {
+            data,
+            rows: 0..rows,
+            batch,
         };
-        self.executor.run(ops, &step)?;
-        // Discard the metrics, which compare with labels of zero.
+        let step = self.inference(&feed, 0)?;
+        self.executor.enqueue(&step)?;
         self.executor.completed(true)?;
-        let values = self.probabilities(program)?;
+        let values = self.executor.predictions(step.program)?;
         Ok(values.chunks(classes).take(rows).map(prediction).collect())
     }
 
-    /// The inference plan's output for its last batch, `[batch, classes]`.
-    pub(super) fn probabilities(&mut self, program: Program) -> Result<Vec<f32>> {
-        let buffer = probabilities(self.plan(Pass::Inference))?;
-        Ok(self.executor.read(program, buffer)?.into_f32())
+    /// The executor's data set for one batch of images to predict.
+    fn place_for_predictions(&mut self) -> Result<DataId> {
+        if let Some(data) = self.predicted {
+            return Ok(data);
+        }
+        let (plan, shape) = (self.plan(Pass::Inference), self.model.input_shape);
+        let blank = vec![0; plan.batch * shape.iter().product::<usize>()];
+        let labels = vec![0; plan.batch];
+        let blank = Dataset::new("to predict", "", shape, plan.classes, blank, labels)?;
+        let data = self.executor.load(&blank)?;
+        self.predicted = Some(data);
+        Ok(data)
     }
-}
-
-/// The buffer that the last operation of an inference plan writes.
-fn probabilities(plan: &Plan) -> Result<BufferId> {
-    let found = plan.ops.iter().rev().find_map(|op| match op {
-        Op::Loss(LossOp { predictions, .. }) => Some(*predictions),
-        _ => None,
-    });
-    found.ok_or_else(|| Error::Device(format!("plan `{}` makes no probabilities", plan.name)))
 }
 
 fn prediction(probabilities: &[f32]) -> Prediction {

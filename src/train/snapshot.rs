@@ -53,7 +53,7 @@ pub struct UnderWay {
 }
 
 /// Stores snapshots: see [`Trainer::set_keeper`](super::Trainer::set_keeper).
-pub trait Keeper {
+pub trait Keeper: Send {
     /// Whether to take a snapshot now, before the step at `position`. Called after every step; a
     /// snapshot stalls the device.
     fn is_due(&mut self, position: &Position) -> bool;

@@ -29,6 +29,8 @@ pub struct Trainer<E: Executor + ?Sized = dyn Executor> {
     programs: HashMap<Pass, Program>,
     /// The data sets held by the executor, by fingerprint.
     pub(super) data: HashMap<String, DataId>,
+    /// The data set into which images to predict are copied, once there is one.
+    pub(super) predicted: Option<DataId>,
     /// The number of threads that run generators, if set.
     pub(super) generator_threads: Option<usize>,
     pub(super) executor: Box<E>,
@@ -84,6 +86,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             inference,
             programs: HashMap::new(),
             data: HashMap::new(),
+            predicted: None,
             generator_threads: None,
             executor,
             state,

@@ -8,18 +8,18 @@ use cnn_gpu::data::Dataset;
 use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
 use cnn_gpu::exec::null::NullExecutor;
 use cnn_gpu::exec::reference::ReferenceExecutor;
-use cnn_gpu::exec::{Backend, Executor, Opened, Selection, open};
+use cnn_gpu::exec::{Backend, Inspect, Opened, Selection, open};
 use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
 use cnn_gpu::state::Layout;
 use cnn_gpu::train::{Options, Trainer};
 
 /// Plain loops.
-pub fn reference(layout: Arc<Layout>) -> Box<dyn Executor> {
+pub fn reference(layout: Arc<Layout>) -> Box<dyn Inspect> {
     Box::new(ReferenceExecutor::reference(layout))
 }
 
 /// The processor.
-pub fn cpu(layout: Arc<Layout>) -> Box<dyn Executor> {
+pub fn cpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
     Box::new(CpuExecutor::new(Cpu::new(), layout))
 }
 
@@ -27,7 +27,7 @@ pub fn cpu(layout: Arc<Layout>) -> Box<dyn Executor> {
 ///
 /// # Panics
 /// It has no adapter: a test that silently tests nothing would be worse.
-pub fn gpu(layout: Arc<Layout>) -> Box<dyn Executor> {
+pub fn gpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
     static OPENED: OnceLock<Result<Opened, String>> = OnceLock::new();
     match OPENED.get_or_init(open_gpu) {
         Ok(opened) => opened.executor(layout),

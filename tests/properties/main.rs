@@ -15,8 +15,8 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseResult, TestRunner};
 
 use cnn_gpu::check::Factory;
+use cnn_gpu::check::{Divergence, Problem, compare};
 use cnn_gpu::data::Dataset;
-use cnn_gpu::exec::compare::{Divergence, Problem, compare};
 use cnn_gpu::model::{Dense, Flatten, Sequential};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};

@@ -26,7 +26,9 @@ use super::software::CompileAhead;
 use super::steps::{METRICS_BYTES, Steps};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::exec::{DataId, Description, Executor, Profile, Program, Step, StepMetrics, Values};
+use crate::exec::{
+    DataId, Description, Executor, Inspect, Profile, Program, Step, StepMetrics, Values,
+};
 use crate::plan::{BufferId, Plan};
 use crate::state::{Layout, State};
 
@@ -356,6 +358,17 @@ impl Executor for GpuExecutor {
         Ok(std::mem::take(&mut self.metrics))
     }
 
+    fn predictions(&mut self, program: Program) -> Result<Vec<f32>> {
+        let id = self.programs[program.0].plan.predictions()?;
+        Ok(self.read(program, id)?.into_f32())
+    }
+
+    fn inspect(&mut self) -> Option<&mut dyn Inspect> {
+        Some(self)
+    }
+}
+
+impl Inspect for GpuExecutor {
     fn run(&mut self, ops: Range<usize>, step: &Step) -> Result<()> {
         self.drain()?;
         let gathers = self.programs[step.program.0].plan.ops[ops.clone()]

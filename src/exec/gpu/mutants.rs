@@ -9,7 +9,7 @@ use super::tuning::Tuning;
 use super::variants::variant;
 use super::{GpuDevice, GpuExecutor};
 use crate::check::check_ops;
-use crate::exec::{Backend, Executor};
+use crate::exec::{Backend, Inspect};
 use crate::state::Layout;
 
 fn device() -> GpuDevice {
@@ -22,7 +22,7 @@ fn failures(gpu: &GpuDevice, op: &str, mutation: Mutation) -> usize {
     let mut gpu = gpu.guarded();
     gpu.pipelines.mutation = Some(mutation);
     let gpu = Arc::new(gpu);
-    let factory = |layout: Arc<Layout>| -> Box<dyn Executor> {
+    let factory = |layout: Arc<Layout>| -> Box<dyn Inspect> {
         Box::new(GpuExecutor::new(Arc::clone(&gpu), layout))
     };
     let report = check_ops(&factory, Some(op), &mut |_| {}).unwrap_or_else(|e| panic!("{e}"));

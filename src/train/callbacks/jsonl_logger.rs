@@ -61,7 +61,7 @@ impl<W: Write> JsonlLogger<W> {
     }
 }
 
-impl<W: Write> Callback for JsonlLogger<W> {
+impl<W: Write + Send> Callback for JsonlLogger<W> {
     fn on_epoch_end(&mut self, logs: &EpochLogs, _state: &State) -> Verdict {
         let line = serde_json::to_string(logs).map_err(|e| Error::file(&self.path, e))?;
         (self.writer)

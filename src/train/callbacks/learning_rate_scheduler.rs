@@ -6,7 +6,7 @@ use crate::train::{Position, Training};
 use crate::words::short;
 
 /// The rate of the step at a position, from the optimizer's.
-type Rule = dyn Fn(&Position, f32) -> f32;
+type Rule = dyn Fn(&Position, f32) -> f32 + Send;
 
 /// Sets the learning rate before every step.
 ///
@@ -37,7 +37,7 @@ impl LearningRateScheduler {
 
     /// Follows a schedule of one's own: the step's place and the optimizer's rate are given, the
     /// step's rate is the answer.
-    pub fn from_fn(schedule: impl Fn(&Position, f32) -> f32 + 'static) -> Self {
+    pub fn from_fn(schedule: impl Fn(&Position, f32) -> f32 + Send + 'static) -> Self {
         Self {
             schedule: Box::new(schedule),
             check: None,

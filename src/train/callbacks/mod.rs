@@ -63,7 +63,7 @@ pub const STOP: Verdict = Ok(ControlFlow::Break(()));
 ///     }
 /// }
 /// ```
-pub trait Callback {
+pub trait Callback: Send {
     /// What it is called where its state is kept.
     fn name(&self) -> &'static str {
         std::any::type_name::<Self>()

@@ -5,10 +5,10 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{Executor, Program, Step, StepMetrics, Values};
-use crate::check::difference;
+use super::difference;
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::exec::{Inspect, Program, Step, StepMetrics, Values};
 use crate::optimizer::Rates;
 use crate::plan::{Op, Plan};
 use crate::rng::Key;
@@ -75,8 +75,8 @@ impl Display for Divergence {
 /// # Errors
 /// One of the executors failed.
 pub fn compare(
-    a: &mut dyn Executor,
-    b: &mut dyn Executor,
+    a: &mut dyn Inspect,
+    b: &mut dyn Inspect,
     problem: &Problem<'_>,
 ) -> Result<Option<Divergence>> {
     let (step_a, step_b) = (prepare(a, problem)?, prepare(b, problem)?);
@@ -105,7 +105,7 @@ pub fn compare(
     Ok(None)
 }
 
-fn prepare(executor: &mut dyn Executor, problem: &Problem<'_>) -> Result<Step> {
+fn prepare(executor: &mut dyn Inspect, problem: &Problem<'_>) -> Result<Step> {
     let step = Step {
         program: executor.compile(problem.plan)?,
         data: executor.load(problem.data)?,
@@ -126,7 +126,7 @@ struct Output {
 }
 
 fn results(
-    executor: &mut dyn Executor,
+    executor: &mut dyn Inspect,
     op: &Op,
     program: Program,
     problem: &Problem<'_>,
@@ -162,7 +162,7 @@ fn measured(metrics: StepMetrics) -> [Output; 2] {
     ]
 }
 
-fn moments(executor: &mut dyn Executor, problem: &Problem<'_>) -> Result<Vec<Output>> {
+fn moments(executor: &mut dyn Inspect, problem: &Problem<'_>) -> Result<Vec<Output>> {
     let mut state = problem.state.clone();
     executor.download(&mut state)?;
     let mut outputs = Vec::new();
