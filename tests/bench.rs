@@ -18,11 +18,7 @@ use cnn_gpu::plan::{Plan, Purpose};
 use cnn_gpu::rng::Key;
 use cnn_gpu::state::State;
 use cnn_gpu::train::{Options, Trainer};
-
-fn backend() -> Backend {
-    let name = std::env::var("CNN_GPU_TEST_BACKEND").unwrap_or_else(|_| "vulkan".into());
-    name.parse().unwrap()
-}
+use common::test_backend;
 
 fn opened(backend: Backend) -> Opened {
     let selection = Selection {
@@ -82,10 +78,10 @@ fn a_profile_of_the_cpu_holds_every_operation_once() {
 #[test]
 fn a_profile_of_the_gpu_holds_every_operation_once_in_every_variant() {
     let plan = training(&preset("mnist-cnn").unwrap(), 4);
-    let own = GpuDevice::find(backend(), None).unwrap().tuning();
+    let own = GpuDevice::find(test_backend(), None).unwrap().tuning();
     for tuning in [own, Tuning::PLAIN, Tuning::HARDWARE, Tuning::SOFTWARE] {
         assert!(tuning == own || tuning.fetch == Fetch::Direct);
-        let gpu = GpuDevice::find(backend(), None)
+        let gpu = GpuDevice::find(test_backend(), None)
             .unwrap()
             .with_tuning(tuning);
         let executor = GpuExecutor::new(Arc::new(gpu), Arc::clone(&plan.layout));
@@ -97,7 +93,7 @@ fn a_profile_of_the_gpu_holds_every_operation_once_in_every_variant() {
 
 #[test]
 fn peaks_are_numbers_on_the_cpu_and_on_the_gpu() {
-    for backend in [Backend::Cpu, backend()] {
+    for backend in [Backend::Cpu, test_backend()] {
         let peak = opened(backend).peak().unwrap();
         for value in [peak.gflops, peak.gbytes_per_second] {
             // From below the slowest processor of this century to beyond any GPU.
@@ -150,7 +146,7 @@ fn a_step_within_no_time_is_still_measured() {
 
 #[test]
 fn a_race_with_the_cpu_does_not_change_a_training_run() {
-    let device = opened(backend());
+    let device = opened(test_backend());
     let model = preset("mnist-mlp").unwrap();
     let data = digits::generate(256, 1, 0);
     let options = Options::default().epochs(1).batch_size(32);

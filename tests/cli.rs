@@ -12,7 +12,7 @@ use std::process::{Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use program::{PROGRAM, fails, json_lines, only_says, run, text};
+use program::{PROGRAM, fails, json_lines, only_says, run, test_backend, text};
 
 const QUICK: &[&str] = &[
     "train",
@@ -564,7 +564,7 @@ fn bench_measures_the_cpu() {
 /// Fails where there is no adapter, as every test of the GPU does.
 #[test]
 fn bench_measures_a_gpu() {
-    let backend = std::env::var("CNN_GPU_TEST_BACKEND").unwrap_or_else(|_| "vulkan".into());
+    let backend = test_backend().to_string();
     let report = bench(&["--backend", &backend]);
     assert_eq!(bench_is_plausible(&report, 64.0), MLP_OPERATIONS);
     assert_eq!(report["device"]["backend"], backend.as_str());

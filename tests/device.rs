@@ -15,9 +15,7 @@ use std::time::Duration;
 use cnn_gpu::Error;
 use cnn_gpu::data::{Batch, Dataset, FromIter};
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
-use cnn_gpu::exec::{
-    Backend, DataId, Description, Executor, Program, Recovering, Step, StepMetrics,
-};
+use cnn_gpu::exec::{DataId, Description, Executor, Program, Recovering, Step, StepMetrics};
 use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Rescaling, Sequential, preset};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::Plan;
@@ -313,8 +311,7 @@ fn a_device_lost_again_and_again_is_an_error() {
 }
 
 fn gpu() -> GpuDevice {
-    let name = std::env::var("CNN_GPU_TEST_BACKEND").unwrap_or_else(|_| "vulkan".into());
-    GpuDevice::find(name.parse::<Backend>().unwrap(), None)
+    GpuDevice::find(common::test_backend(), None)
         .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"))
 }
 

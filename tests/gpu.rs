@@ -8,7 +8,7 @@ use cnn_gpu::check::{cases, check_case};
 use cnn_gpu::data::{Dataset, digits};
 use cnn_gpu::exec::gpu::tuning::Tuning;
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
-use cnn_gpu::exec::{Backend, Executor, Inspect, Step};
+use cnn_gpu::exec::{Executor, Inspect, Step};
 use cnn_gpu::model::{
     Activation, ActivationLayer, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
     Flatten, GlobalMaxPooling2D, MaxPooling2D, Regularizer, Rescaling, Sequential,
@@ -21,9 +21,7 @@ use cnn_gpu::shape::Padding;
 use cnn_gpu::state::{Layout, State};
 
 fn device() -> GpuDevice {
-    let name = std::env::var("CNN_GPU_TEST_BACKEND").unwrap_or_else(|_| "vulkan".into());
-    let backend: Backend = name.parse().unwrap_or_else(|e| panic!("{e}"));
-    GpuDevice::find(backend, None)
+    GpuDevice::find(common::test_backend(), None)
         .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"))
 }
 

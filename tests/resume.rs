@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cnn_gpu::rng::{Key, Stream};
-use program::{PROGRAM, fails, json_lines, run, text};
+use program::{PROGRAM, fails, json_lines, run, test_backend, text};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -129,7 +129,7 @@ fn a_killed_run_goes_on_to_the_same_bytes_on_the_cpu() {
 
 #[test]
 fn a_killed_run_goes_on_to_the_same_bytes_on_the_gpu() {
-    killed_run_agrees(&[&["--backend", "vulkan"], RESTORING].concat());
+    killed_run_agrees(&[&["--backend", test_backend().name()], RESTORING].concat());
 }
 
 /// Waits until the run has taken a checkpoint.
@@ -378,7 +378,7 @@ fn an_ended_run_keeps_the_device_that_it_was_trained_on() {
         "--model",
         "mnist-mlp",
         "--backend",
-        "vulkan",
+        test_backend().name(),
         "--out",
         "r",
         "--verbose",
@@ -390,7 +390,7 @@ fn an_ended_run_keeps_the_device_that_it_was_trained_on() {
         let result: Value = serde_json::from_slice(&result).unwrap();
         result["backend"].clone()
     };
-    assert_eq!(trained_on(), "vulkan");
+    assert_eq!(trained_on(), test_backend().name());
     let again = [
         "train",
         "--resume",
@@ -405,5 +405,5 @@ fn an_ended_run_keeps_the_device_that_it_was_trained_on() {
     let told = text(&output.stderr);
     assert!(told.contains("had come to its end"), "{told}");
     assert!(!told.contains("is continued on"), "{told}");
-    assert_eq!(trained_on(), "vulkan");
+    assert_eq!(trained_on(), test_backend().name());
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use program::{PROGRAM, fails, run, text};
+use program::{PROGRAM, fails, run, test_backend, text};
 use tempfile::TempDir;
 
 const RUN: &[&str] = &[
@@ -29,7 +29,7 @@ fn start(folder: &Path, out: &str) -> Child {
     Command::new(PROGRAM)
         .current_dir(folder)
         .args(RUN)
-        .args(["--backend", "vulkan", "--out", out])
+        .args(["--backend", test_backend().name(), "--out", out])
         .stdout(Stdio::null())
         .spawn()
         .unwrap()

@@ -24,6 +24,8 @@ pub mod reference;
 
 use std::ops::Range;
 
+#[cfg(test)]
+pub(crate) use open::test_backend;
 pub use open::{Backend, Opened, Selection, open};
 pub use peak::Peak;
 pub(crate) use profile::median;

@@ -71,6 +71,14 @@ impl FromStr for Backend {
     }
 }
 
+/// The GPU backend that unit tests run on, as `tests/common/backend.rs` chooses it.
+#[cfg(test)]
+pub(crate) fn test_backend() -> Backend {
+    let name = std::env::var("CNN_GPU_TEST_BACKEND").unwrap_or_else(|_| "vulkan".into());
+    name.parse()
+        .unwrap_or_else(|e| panic!("CNN_GPU_TEST_BACKEND: {e}"))
+}
+
 /// What the user asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {

@@ -2,13 +2,17 @@
 
 #![allow(dead_code, reason = "no test needs all of them")]
 
+mod backend;
+
 use std::sync::{Arc, OnceLock};
+
+pub use backend::test_backend;
 
 use cnn_gpu::data::Dataset;
 use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
 use cnn_gpu::exec::null::NullExecutor;
 use cnn_gpu::exec::reference::ReferenceExecutor;
-use cnn_gpu::exec::{Backend, Inspect, Opened, Selection, open};
+use cnn_gpu::exec::{Inspect, Opened, Selection, open};
 use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
 use cnn_gpu::state::Layout;
 use cnn_gpu::train::{Options, Trainer};
@@ -23,7 +27,7 @@ pub fn cpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
     Box::new(CpuExecutor::new(Cpu::new(), layout))
 }
 
-/// The backend of `CNN_GPU_TEST_BACKEND`, else Vulkan.
+/// The GPU of [`test_backend`].
 ///
 /// # Panics
 /// It has no adapter: a test that silently tests nothing would be worse.
@@ -36,10 +40,8 @@ pub fn gpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
 }
 
 fn open_gpu() -> Result<Opened, String> {
-    let name = std::env::var("CNN_GPU_TEST_BACKEND").unwrap_or_else(|_| "vulkan".into());
-    let backend: Backend = name.parse().map_err(|e| format!("{e}"))?;
     let selection = Selection {
-        backend,
+        backend: test_backend(),
         adapter: None,
     };
     open(&selection).map_err(|e| e.to_string())

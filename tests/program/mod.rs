@@ -1,11 +1,15 @@
 //! Running the program as its user does.
 
-#![allow(dead_code, reason = "no test needs all of it")]
+#![allow(dead_code, unused_imports, reason = "no test needs all of it")]
+
+#[path = "../common/backend.rs"]
+mod backend;
 
 use std::path::Path;
 use std::process::Output;
 
 use assert_cmd::Command;
+pub use backend::test_backend;
 use serde_json::Value;
 
 /// The program.

@@ -132,7 +132,6 @@ mod tests {
 
     use super::*;
     use crate::data::digits;
-    use crate::exec::Backend;
     use crate::exec::gpu::GpuExecutor;
     use crate::model::{Activation, Dense, Flatten, Sequential, preset};
     use crate::state::Layout;
@@ -142,7 +141,7 @@ mod tests {
     const SIZE: u64 = 28 * 28;
 
     fn device(most_in_part: u64) -> GpuDevice {
-        let mut gpu = GpuDevice::find(Backend::Vulkan, None)
+        let mut gpu = GpuDevice::find(crate::exec::test_backend(), None)
             .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"));
         gpu.most_in_part = most_in_part;
         gpu

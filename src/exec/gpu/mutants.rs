@@ -9,11 +9,11 @@ use super::tuning::Tuning;
 use super::variants::variant;
 use super::{GpuDevice, GpuExecutor};
 use crate::check::check_ops;
-use crate::exec::{Backend, Inspect};
+use crate::exec::Inspect;
 use crate::state::Layout;
 
 fn device() -> GpuDevice {
-    GpuDevice::find(Backend::Vulkan, None)
+    GpuDevice::find(crate::exec::test_backend(), None)
         .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"))
 }
 
