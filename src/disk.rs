@@ -44,6 +44,7 @@ thread_local! {
 /// assert!(written.is_err() && !path.exists());
 /// # Ok::<(), std::io::Error>(())
 /// ```
+#[doc(hidden)]
 pub fn watch<T>(
     watcher: impl FnMut(Act<'_>, &Path) -> io::Result<()> + 'static,
     work: impl FnOnce() -> T,

@@ -35,6 +35,15 @@ pub enum Error {
         /// What was expected and what was found.
         message: String,
     },
+    /// A run has no weights to load yet, but can be resumed.
+    #[error(
+        "{}: no weights yet, as the run has not reached the end of an epoch; resume it first",
+        run.display()
+    )]
+    NoWeightsYet {
+        /// The run's folder.
+        run: PathBuf,
+    },
     /// A data set cannot be had.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -50,9 +59,7 @@ pub enum Error {
     )]
     DeviceLost(String),
     /// The device has no memory left, or could never have so much.
-    #[error(
-        "out of memory: {0}; use a smaller model or batch (--batch-size), or another device (--adapter)"
-    )]
+    #[error("out of memory: {0}; use a smaller model or batch, or another device")]
     OutOfMemory(String),
     /// The device has not answered for long.
     #[error("device hung: {0}; try smaller batches, and a newer driver")]

@@ -222,7 +222,7 @@ fn arguments_out_of_range_are_usage_errors() {
         ),
         (&["--model", "resnet"], "mnist-cnn"),
         (&["--limit", "0"], "limit"),
-        (&["--backend", "cpu", "--adapter", "0"], "--adapter"),
+        (&["--backend", "cpu", "--adapter", "0"], "adapter `0`"),
         (&["--backend", "cuda"], "vulkan"),
         (&["--optimizer", "adagrad"], "rmsprop"),
         (&["--verbose", "3"], "verbose"),
@@ -253,7 +253,7 @@ fn arguments_out_of_range_are_usage_errors() {
         (&["--batch-size", "0"], "batch size"),
         (&["--batch-size", "8", "--scaling"], "--scaling"),
         (&["--model", "resnet"], "mnist-cnn"),
-        (&["--backend", "cpu", "--adapter", "0"], "--adapter"),
+        (&["--backend", "cpu", "--adapter", "0"], "adapter `0`"),
         (&["--threads", "0"], "threads"),
     ];
     for (args, word) in cases {
@@ -315,7 +315,7 @@ fn what_was_typed_is_checked_before_data_are_sought() {
         let args = ["train", "--dataset", "mnist", "--backend", "cpu"];
         run(folder.path(), &[&args, more].concat())
     };
-    only_says(&train(&["--adapter", "0"]), 2, "--adapter");
+    only_says(&train(&["--adapter", "0"]), 2, "adapter `0`");
     let batch = ["--batch-size", "9999999999"];
     only_says(&train(&batch), 2, "batch size");
     only_says(&train(&["--model", "bare.toml"]), 1, "softmax");

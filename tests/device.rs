@@ -395,7 +395,7 @@ fn largest_batch(error: &Error) -> usize {
     let (_, number) = message
         .split_once("the largest batch that fits is ")
         .unwrap();
-    number.split_once(' ').unwrap().0.parse().unwrap()
+    number.parse().unwrap()
 }
 
 #[test]

@@ -41,5 +41,9 @@ else
   echo 'cargo-deny is not installed: licences and sources of the dependencies are not checked' >&2
 fi
 step cargo clippy --release --locked --all-targets -- -D warnings
+# The library by itself, and with each of its features alone.
+for feature in '' cli gpu download pictures; do
+  step cargo check --release --locked --no-default-features --features "$feature"
+done
 step cargo test --release --locked
 RUSTDOCFLAGS='-D warnings' step cargo doc --release --locked --no-deps

@@ -12,7 +12,6 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::device::{DeviceArgs, announce};
-use super::devices::describe;
 use super::exit::Exit;
 use super::output::{self, Format, count};
 use cnn_gpu::train::callbacks::short_time as time;
@@ -105,7 +104,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         args.batch_size,
     )?;
     let device = args.device.open()?;
-    let description = describe(&device);
+    let description = device.describe();
     announce(&description, &device.reason);
     // Drawn on a terminal only.
     let spinner = ProgressBar::new_spinner();

@@ -83,7 +83,7 @@ impl Teller {
             } => return self.progress(file, *received, *total),
             Event::FellBack { .. } => {
                 self.fell_back = true;
-                say(&format!("warning: {event}"));
+                say(&format!("warning: {event} (--data-dir)"));
             }
             _ if self.quiet => {}
             _ => say(&format!("data: {event}")),

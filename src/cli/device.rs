@@ -71,7 +71,20 @@ impl DeviceArgs {
                 .build_global()
                 .context("cannot start the threads")?;
         }
-        Ok(exec::open(&self.selection())?)
+        let mut device = exec::open(&self.selection())?;
+        if let Some(reason) = asked_for(&self.selection()) {
+            device.reason = reason;
+        }
+        Ok(device)
+    }
+}
+
+/// The flag that chose the device, if one did.
+fn asked_for(selection: &Selection) -> Option<String> {
+    match (&selection.adapter, selection.backend) {
+        (Some(name), _) => Some(format!("asked for by --adapter {name}")),
+        (None, Backend::Auto) => None,
+        (None, backend) => Some(format!("asked for by --backend {backend}")),
     }
 }
 
@@ -101,7 +114,7 @@ pub fn compare_with_cpu(
     options: &Options,
 ) -> cnn_gpu::Result<()> {
     let by_itself = args.backend == Backend::Auto && args.adapter.is_none();
-    if !by_itself || device.gpu().is_none() {
+    if !by_itself || !device.is_gpu() {
         return Ok(());
     }
     match Race::run(device, model, options.optimizer, options.batch_size) {

@@ -1,10 +1,8 @@
 //! `cnn-gpu devices`.
 
-use std::sync::Arc;
-
-use cnn_gpu::exec::gpu::{self, AdapterInfo};
-use cnn_gpu::exec::{Backend, Description, Opened, Selection, open};
-use cnn_gpu::state::Layout;
+#[cfg(feature = "gpu")]
+use cnn_gpu::exec::gpu::{AdapterInfo, adapters};
+use cnn_gpu::exec::{Backend, Description, Selection, open};
 use serde::Serialize;
 
 use super::exit::Exit;
@@ -48,9 +46,9 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     };
     let auto = open(&Selection::default())?;
     let devices = Devices {
-        adapters: gpu::adapters(backend),
-        cpu: describe(&open(&cpu)?),
-        auto: describe(&auto),
+        adapters: adapters(backend),
+        cpu: open(&cpu)?.describe(),
+        auto: auto.describe(),
         reason: auto.reason,
     };
     match args.format {
@@ -60,12 +58,13 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// What a device is, without making it ready for a model.
-pub fn describe(device: &Opened) -> Description {
-    match device.gpu() {
-        Some(gpu) => gpu.describe(),
-        None => device.executor(Arc::new(Layout::default())).describe(),
-    }
+/// Without its cargo feature `gpu` the program finds none.
+#[cfg(not(feature = "gpu"))]
+type AdapterInfo = String;
+
+#[cfg(not(feature = "gpu"))]
+fn adapters(_backend: Backend) -> Vec<AdapterInfo> {
+    Vec::new()
 }
 
 fn text(devices: &Devices, gl: bool) -> String {

@@ -10,6 +10,7 @@ mod device;
 mod devices;
 mod evaluate;
 mod exit;
+mod hint;
 mod interrupt;
 mod model;
 mod output;
@@ -72,7 +73,7 @@ pub fn main() -> ExitCode {
         Err(message) => return usage::tell(&message).into(),
     };
     let exit = command.run(&typed).unwrap_or_else(|error| {
-        output::say(&format!("error: {}", one_line(&error)));
+        output::say(&format!("error: {}", with_hint(&error)));
         Exit::of(&error)
     });
     exit.into()
@@ -112,6 +113,14 @@ impl Command {
             Self::Selfcheck(args) => selfcheck::run(args),
             Self::Bench(args) => bench::run(args),
         }
+    }
+}
+
+/// An error, what caused it and the flags that help, as one line.
+fn with_hint(error: &anyhow::Error) -> String {
+    match hint::hint(error) {
+        Some(hint) => format!("{} ({hint})", one_line(error)),
+        None => one_line(error),
     }
 }
 

@@ -7,8 +7,12 @@ use std::sync::Arc;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cnn_gpu::Error;
 use cnn_gpu::check::fixture::{FixtureRow, Worst};
-use cnn_gpu::check::{self, Factory, Fixture, Trajectory, trajectory};
+#[cfg(feature = "gpu")]
+use cnn_gpu::check::trajectory;
+use cnn_gpu::check::{self, Factory, Fixture, Trajectory};
+#[cfg(feature = "gpu")]
 use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
+#[cfg(feature = "gpu")]
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::reference::ReferenceExecutor;
 use cnn_gpu::exec::{Backend, Inspect, Opened, Selection, open};
@@ -163,12 +167,21 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 fn check_operations(subject: &Subject, args: &Args) -> cnn_gpu::Result<Report> {
+    #[cfg(feature = "gpu")]
+    if let Some(gpu) = subject.gpu() {
+        return check_kernels(subject, gpu, args);
+    }
+    let mut report = Report::about(subject);
+    let filter = args.op.as_deref();
+    report.operations = Some(check_all(&|layout| subject.executor(layout), filter, "")?);
+    Ok(report)
+}
+
+/// Every variant of the kernels that the adapter can run.
+#[cfg(feature = "gpu")]
+fn check_kernels(subject: &Subject, gpu: &GpuDevice, args: &Args) -> cnn_gpu::Result<Report> {
     let filter = args.op.as_deref();
     let mut report = Report::about(subject);
-    let Some(gpu) = subject.gpu() else {
-        report.operations = Some(check_all(&|layout| subject.executor(layout), filter, "")?);
-        return Ok(report);
-    };
     for (i, (kernels, tuning)) in gpu.variants().into_iter().enumerate() {
         let gpu = Arc::new(gpu.with_tuning(tuning).guarded());
         let factory =
@@ -193,6 +206,7 @@ fn check_operations(subject: &Subject, args: &Args) -> cnn_gpu::Result<Report> {
     Ok(report)
 }
 
+#[cfg(feature = "gpu")]
 fn cpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
     Box::new(CpuExecutor::new(Cpu::new(), layout))
 }
@@ -233,6 +247,7 @@ impl Subject {
         }
     }
 
+    #[cfg(feature = "gpu")]
     fn gpu(&self) -> Option<&Arc<GpuDevice>> {
         match self {
             Self::Device(device) => device.gpu(),
@@ -247,16 +262,14 @@ impl Subject {
             ("cnn-gpu".into(), env!("CARGO_PKG_VERSION").into()),
             ("system".into(), system),
         ];
-        match self {
-            Self::Device(device) if device.gpu().is_some() => {
-                about.extend(device.gpu().map(|gpu| gpu.report()).unwrap_or_default());
-            }
-            _ => {
-                let description = self.executor(Arc::default()).describe();
-                about.push(("backend".into(), description.backend));
-                about.push(("adapter".into(), description.adapter));
-            }
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu() {
+            about.extend(gpu.report());
+            return about;
         }
+        let description = self.executor(Arc::default()).describe();
+        about.push(("backend".into(), description.backend));
+        about.push(("adapter".into(), description.adapter));
         about
     }
 }

@@ -1,82 +1,15 @@
 //! Downloading: mirrors in turn, time-outs, a limit on the size, and no half file under a good name.
 
-use std::env;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use super::mnist::{MnistFile, Published, packed_limit};
-use super::{DataError, Event};
+use super::published::{MnistFile, packed_limit};
+use super::{DataError, Event, Mirrors};
 use crate::disk::{self, File};
 
-/// The environment variable that overrides the mirrors.
-const VARIABLE: &str = "CNN_GPU_MIRRORS";
 /// How many bytes are written, and reported, at a time.
 const CHUNK: usize = 64 * 1024;
-
-/// Where to download from, and how long to wait.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mirrors {
-    /// Base addresses, tried in order; `NAME.gz` is appended.
-    pub urls: Vec<String>,
-    /// The longest wait for a host's address.
-    pub resolve_timeout: Duration,
-    /// The longest wait for a connection.
-    pub connect_timeout: Duration,
-    /// The longest silence of a server.
-    pub idle_timeout: Duration,
-    /// The longest time for one file, however steadily it trickles.
-    pub file_timeout: Duration,
-    /// Whether the proxy named by the environment (`HTTPS_PROXY` and the like) is used.
-    pub use_proxy: bool,
-}
-
-impl Default for Mirrors {
-    fn default() -> Self {
-        Self {
-            urls: Published::Mnist.mirrors(),
-            resolve_timeout: Duration::from_secs(3),
-            connect_timeout: Duration::from_secs(5),
-            idle_timeout: Duration::from_secs(10),
-            file_timeout: Duration::from_secs(30 * 60),
-            use_proxy: true,
-        }
-    }
-}
-
-impl Mirrors {
-    /// The mirrors in `CNN_GPU_MIRRORS` (base addresses separated by spaces), else those known for
-    /// the data set.
-    pub fn from_env(which: Published) -> Self {
-        let mirrors = Self {
-            urls: which.mirrors(),
-            ..Self::default()
-        };
-        match env::var(VARIABLE) {
-            Ok(text) => Self {
-                urls: text.split_whitespace().map(String::from).collect(),
-                ..mirrors
-            },
-            Err(_) => mirrors,
-        }
-    }
-
-    fn agent(&self) -> ureq::Agent {
-        let config = ureq::Agent::config_builder()
-            .user_agent(concat!("cnn-gpu/", env!("CARGO_PKG_VERSION")))
-            .timeout_resolve(Some(self.resolve_timeout))
-            .timeout_connect(Some(self.connect_timeout))
-            .timeout_recv_response(Some(self.idle_timeout))
-            .timeout_per_read(Some(self.idle_timeout))
-            .timeout_per_write(Some(self.idle_timeout))
-            .timeout_global(Some(self.file_timeout));
-        match self.use_proxy {
-            true => config.build().into(),
-            false => config.proxy(None).build().into(),
-        }
-    }
-}
 
 /// A file that was downloaded, checked and kept.
 pub(super) struct Download {
@@ -107,7 +40,7 @@ pub(super) struct Downloader {
 impl Downloader {
     pub(super) fn new(mirrors: &Mirrors) -> Self {
         Self {
-            agent: mirrors.agent(),
+            agent: agent(mirrors),
             mirrors: mirrors.urls.clone(),
             failures: Vec::new(),
         }
@@ -183,6 +116,22 @@ impl Downloader {
             Err(error @ ureq::Error::StatusCode(_)) => Err(Failure::Refused(error.to_string())),
             Err(error) => Err(Failure::Unreachable(error.to_string())),
         }
+    }
+}
+
+/// The client that waits as long as `mirrors` allow.
+fn agent(mirrors: &Mirrors) -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
+        .user_agent(concat!("cnn-gpu/", env!("CARGO_PKG_VERSION")))
+        .timeout_resolve(Some(mirrors.resolve_timeout))
+        .timeout_connect(Some(mirrors.connect_timeout))
+        .timeout_recv_response(Some(mirrors.idle_timeout))
+        .timeout_per_read(Some(mirrors.idle_timeout))
+        .timeout_per_write(Some(mirrors.idle_timeout))
+        .timeout_global(Some(mirrors.file_timeout));
+    match mirrors.use_proxy {
+        true => config.build().into(),
+        false => config.proxy(None).build().into(),
     }
 }
 

@@ -218,8 +218,7 @@ pub enum DataError {
     /// A published data set was found nowhere.
     #[error(
         "{title} was found nowhere, tried {places}; put {files} (unpacked or .gz) into {folder}, or \
-         name the folder that holds them with --data-dir or CNN_GPU_DATA_DIR, or use the built-in \
-         digits (--dataset digits)",
+         name the folder that holds them, by argument or in CNN_GPU_DATA_DIR, or use the built-in digits",
         places = [&tried[..], mirrors].concat().join("; "),
         files = files.join(", ")
     )]
@@ -259,8 +258,8 @@ impl DataError {
             places += &format!("; {last}{others}");
         }
         format!(
-            "it was found nowhere, tried {places}; put its four files into {folder}, or name their \
-             folder with --data-dir"
+            "it was found nowhere, tried {places}; put its four files into {folder}, or name the \
+             folder that holds them"
         )
     }
 

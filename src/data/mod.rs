@@ -11,7 +11,8 @@
 //!
 //! What does not fit into memory, or has no end, is a [`Generator`] of batches.
 //!
-//! Read `dataset` first, then `mnist` (find and check), `download`, `idx`, and `digits`; then the
+//! Read `dataset` first, then `published` (what is checked), `sources`, `download`, `mnist` (find),
+//! `idx`, and `digits`; then the
 //! files of one's own: `folder` with `picture`, `idx_folder`, `cifar10` and `npz`. `prepare` makes
 //! MNIST's digits of pictures, and `sheet` pictures of samples.
 
@@ -20,18 +21,27 @@ mod choice;
 pub mod cifar10;
 mod dataset;
 pub mod digits;
+#[cfg(feature = "download")]
+mod download;
+#[cfg(not(feature = "download"))]
+#[path = "no_download.rs"]
 mod download;
 mod error;
 mod event;
+#[cfg(feature = "pictures")]
 pub mod folder;
 mod generator;
 pub mod idx;
 pub mod idx_folder;
 mod mnist;
 pub mod npz;
+#[cfg(feature = "pictures")]
 pub mod picture;
+#[cfg(feature = "pictures")]
 pub mod prepare;
+mod published;
 mod sha256;
+#[cfg(feature = "pictures")]
 pub mod sheet;
 mod sources;
 
@@ -39,14 +49,15 @@ use std::path::Path;
 
 pub use choice::Choice;
 pub use dataset::{Dataset, Splits};
-pub use download::Mirrors;
 pub use error::DataError;
 pub use event::Event;
+#[cfg(feature = "pictures")]
 pub use folder::ImageFolder;
 pub use generator::{Batch, FromIter, Generator};
-pub use mnist::{Content, Hashed, MnistFile, Published};
+#[cfg(feature = "pictures")]
 pub use picture::Picture;
-pub use sources::Sources;
+pub use published::{Content, Hashed, MnistFile, Published};
+pub use sources::{Mirrors, Sources};
 
 /// Loads a data set from the places named by `data_dir` and the environment.
 ///
@@ -81,6 +92,12 @@ pub fn load_from(
 ) -> Result<Splits, DataError> {
     match choice {
         Choice::Digits => Ok(digits::splits()),
+        #[cfg(not(feature = "pictures"))]
+        Choice::Folder(path) => Err(DataError::contents(
+            &path,
+            "this library was built without its cargo feature `pictures`, which reads folders of them",
+        )),
+        #[cfg(feature = "pictures")]
         Choice::Folder(path) => {
             for reason in folder::unused(&path) {
                 on_event(&Event::Rejected { reason });

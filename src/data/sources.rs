@@ -1,17 +1,19 @@
-//! The places where a published data set is looked for.
+//! The places where a published data set is looked for, and the mirrors that it is downloaded from.
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use etcetera::BaseStrategy;
 
-use super::download::Mirrors;
-use super::mnist::{MnistFile, Published};
+use super::published::{MnistFile, Published};
 
-/// The argument that names the folder of the data.
-pub(super) const ARGUMENT: &str = "--data-dir";
+/// What messages call the folder given as argument.
+pub(super) const ARGUMENT: &str = "the given folder";
 /// The environment variable that names the folder of the data.
 const VARIABLE: &str = "CNN_GPU_DATA_DIR";
+/// The environment variable that overrides the mirrors.
+const MIRRORS: &str = "CNN_GPU_MIRRORS";
 
 /// The places where a published data set is looked for, in the order of the fields.
 #[derive(Clone, Debug)]
@@ -58,6 +60,54 @@ impl Sources {
         let argument = self.argument.as_deref().map(|folder| (ARGUMENT, folder));
         let variable = self.variable.as_deref().map(|folder| (VARIABLE, folder));
         argument.into_iter().chain(variable)
+    }
+}
+
+/// Where to download from, and how long to wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirrors {
+    /// Base addresses, tried in order; `NAME.gz` is appended.
+    pub urls: Vec<String>,
+    /// The longest wait for a host's address.
+    pub resolve_timeout: Duration,
+    /// The longest wait for a connection.
+    pub connect_timeout: Duration,
+    /// The longest silence of a server.
+    pub idle_timeout: Duration,
+    /// The longest time for one file, however steadily it trickles.
+    pub file_timeout: Duration,
+    /// Whether the proxy named by the environment (`HTTPS_PROXY` and the like) is used.
+    pub use_proxy: bool,
+}
+
+impl Default for Mirrors {
+    fn default() -> Self {
+        Self {
+            urls: Published::Mnist.mirrors(),
+            resolve_timeout: Duration::from_secs(3),
+            connect_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(10),
+            file_timeout: Duration::from_secs(30 * 60),
+            use_proxy: true,
+        }
+    }
+}
+
+impl Mirrors {
+    /// The mirrors in `CNN_GPU_MIRRORS` (base addresses separated by spaces), else those known for
+    /// the data set.
+    pub fn from_env(which: Published) -> Self {
+        let mirrors = Self {
+            urls: which.mirrors(),
+            ..Self::default()
+        };
+        match env::var(MIRRORS) {
+            Ok(text) => Self {
+                urls: text.split_whitespace().map(String::from).collect(),
+                ..mirrors
+            },
+            Err(_) => mirrors,
+        }
     }
 }
 

@@ -13,6 +13,7 @@
 //! differs.
 
 pub mod cpu;
+#[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod host;
 pub mod null;

@@ -3,11 +3,16 @@
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 use std::sync::Arc;
+#[cfg(feature = "gpu")]
 use std::time::Duration;
 
+#[cfg(feature = "gpu")]
+use super::Recovering;
 use super::cpu::CpuExecutor;
+#[cfg(feature = "gpu")]
 use super::gpu::{GpuDevice, GpuExecutor};
-use super::{Executor, Inspect, Peak, Recovering, cpu};
+use super::host::Kernels as _;
+use super::{Description, Executor, Inspect, Peak, cpu};
 use crate::error::{Error, Result};
 use crate::state::Layout;
 
@@ -97,10 +102,12 @@ pub struct Opened {
 
 enum Device {
     Cpu,
+    #[cfg(feature = "gpu")]
     Gpu(Arc<GpuDevice>),
 }
 
 /// How long a lost adapter is waited for, from try to try.
+#[cfg(feature = "gpu")]
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
 impl Opened {
@@ -108,6 +115,7 @@ impl Opened {
     pub fn executor(&self, layout: Arc<Layout>) -> Box<dyn Inspect> {
         match &self.device {
             Device::Cpu => Box::new(CpuExecutor::new(cpu::Cpu::new(), layout)),
+            #[cfg(feature = "gpu")]
             Device::Gpu(device) => Box::new(GpuExecutor::new(Arc::clone(device), layout)),
         }
     }
@@ -119,25 +127,15 @@ impl Opened {
         layout: Arc<Layout>,
         listener: impl FnMut(&str) + Send + 'static,
     ) -> Box<dyn Executor> {
-        let executor = self.executor(Arc::clone(&layout));
-        let Device::Gpu(device) = &self.device else {
-            return executor;
-        };
-        let device = Arc::clone(device);
-        let reopen = move || -> Result<Box<dyn Executor>> {
-            // After a reset an adapter may be missing for a moment.
-            let again = PAUSES.iter().find_map(|pause| {
-                let again = device.reopen().ok();
-                if again.is_none() {
-                    std::thread::sleep(*pause);
-                }
-                again
-            });
-            let device = again.map_or_else(|| device.reopen(), Ok)?;
-            let layout = Arc::clone(&layout);
-            Ok(Box::new(GpuExecutor::new(Arc::new(device), layout)))
-        };
-        Box::new(Recovering::new(executor, reopen, listener))
+        match &self.device {
+            Device::Cpu => {
+                // Nothing takes a processor away.
+                drop(listener);
+                self.executor(layout)
+            }
+            #[cfg(feature = "gpu")]
+            Device::Gpu(device) => recovering_gpu(device, layout, listener),
+        }
     }
 
     /// Measures what the device can do at most, in about half a second.
@@ -147,17 +145,58 @@ impl Opened {
     pub fn peak(&self) -> Result<Peak> {
         match &self.device {
             Device::Cpu => cpu::Cpu::new().peak(),
+            #[cfg(feature = "gpu")]
             Device::Gpu(device) => device.peak(),
         }
     }
 
-    /// The GPU, if it is one.
+    /// The GPU, if the device is one.
+    #[cfg(feature = "gpu")]
     pub fn gpu(&self) -> Option<&Arc<GpuDevice>> {
         match &self.device {
             Device::Cpu => None,
             Device::Gpu(device) => Some(device),
         }
     }
+
+    /// Whether the device is a GPU.
+    pub fn is_gpu(&self) -> bool {
+        !matches!(self.device, Device::Cpu)
+    }
+
+    /// What runs on this device.
+    pub fn describe(&self) -> Description {
+        match &self.device {
+            Device::Cpu => cpu::Cpu::new().describe(),
+            #[cfg(feature = "gpu")]
+            Device::Gpu(device) => device.describe(),
+        }
+    }
+}
+
+/// An executor that opens `device` again when it is lost.
+#[cfg(feature = "gpu")]
+fn recovering_gpu(
+    device: &Arc<GpuDevice>,
+    layout: Arc<Layout>,
+    listener: impl FnMut(&str) + Send + 'static,
+) -> Box<dyn Executor> {
+    let executor = Box::new(GpuExecutor::new(Arc::clone(device), Arc::clone(&layout)));
+    let device = Arc::clone(device);
+    let reopen = move || -> Result<Box<dyn Executor>> {
+        // After a reset an adapter may be missing for a moment.
+        let again = PAUSES.iter().find_map(|pause| {
+            let again = device.reopen().ok();
+            if again.is_none() {
+                std::thread::sleep(*pause);
+            }
+            again
+        });
+        let device = again.map_or_else(|| device.reopen(), Ok)?;
+        let layout = Arc::clone(&layout);
+        Ok(Box::new(GpuExecutor::new(Arc::new(device), layout)))
+    };
+    Box::new(Recovering::new(executor, reopen, listener))
 }
 
 /// Opens the device that `selection` asks for. `auto` takes a hardware GPU if there is one, else
@@ -171,26 +210,48 @@ pub fn open(selection: &Selection) -> Result<Opened> {
         reason,
     };
     match (selection.backend, &selection.adapter) {
-        (Backend::Cpu, None) => Ok(cpu("asked for by --backend cpu".into())),
+        (Backend::Cpu, None) => Ok(cpu("the CPU was asked for".into())),
         (Backend::Cpu, Some(name)) => Err(Error::Argument(format!(
-            "--adapter {name} cannot be combined with --backend cpu: the CPU is not an adapter"
+            "adapter `{name}` cannot be combined with backend `cpu`: the CPU is not an adapter"
         ))),
-        (Backend::Auto, None) => match GpuDevice::best_hardware()? {
-            Some(device) => Ok(Opened {
-                reason: "a hardware GPU was found".into(),
-                device: Device::Gpu(Arc::new(device)),
-            }),
-            None => Ok(cpu("no hardware GPU was found".into())),
+        (backend, adapter) => match open_gpu(backend, adapter.as_deref())? {
+            Ok(opened) => Ok(opened),
+            Err(reason) => Ok(cpu(reason.into())),
         },
-        (backend, adapter) => {
-            let device = GpuDevice::find(backend, adapter.as_deref())?;
-            Ok(Opened {
-                reason: match adapter {
-                    Some(name) => format!("asked for by --adapter {name}"),
-                    None => format!("asked for by --backend {backend}"),
-                },
-                device: Device::Gpu(Arc::new(device)),
-            })
-        }
+    }
+}
+
+/// A GPU; or why the CPU has to do, which `auto` allows.
+#[cfg(feature = "gpu")]
+fn open_gpu(backend: Backend, adapter: Option<&str>) -> Result<Result<Opened, &'static str>> {
+    let (device, reason) = match (backend, adapter) {
+        (Backend::Auto, None) => match GpuDevice::best_hardware()? {
+            Some(device) => (device, "a hardware GPU was found".into()),
+            None => return Ok(Err("no hardware GPU was found")),
+        },
+        (backend, Some(name)) => (
+            GpuDevice::find(backend, adapter)?,
+            format!("adapter `{name}` was asked for"),
+        ),
+        (backend, None) => (
+            GpuDevice::find(backend, adapter)?,
+            format!("backend `{backend}` was asked for"),
+        ),
+    };
+    let device = Device::Gpu(Arc::new(device));
+    Ok(Ok(Opened { device, reason }))
+}
+
+/// No GPU: `auto` takes the CPU.
+#[cfg(not(feature = "gpu"))]
+fn open_gpu(backend: Backend, adapter: Option<&str>) -> Result<Result<Opened, &'static str>> {
+    match (backend, adapter) {
+        (Backend::Auto, None) => Ok(Err(
+            "this library was built without its cargo feature `gpu`",
+        )),
+        (backend, _) => Err(Error::Device(format!(
+            "no adapter for backend `{backend}`: this library was built without its cargo feature \
+             `gpu`; use the CPU"
+        ))),
     }
 }

@@ -93,7 +93,7 @@ impl RunFolder {
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::file(
                     &self.path,
-                    "another process trains into this folder; wait for it, or name another with --out",
+                    "another process trains into this folder; wait for it, or choose another folder",
                 ));
             }
             // Some file systems have no locks.
@@ -110,11 +110,7 @@ impl RunFolder {
     /// Something else is there.
     pub fn check_free(path: &Path) -> Result<()> {
         if path.join("config.toml").exists() && !path.join("model.safetensors").exists() {
-            let problem = format!(
-                "holds a run without weights yet; go on with it: cnn-gpu train --resume {}, or name \
-                 another folder with --out",
-                path.display()
-            );
+            let problem = "holds a run without weights yet; resume it, or choose another folder";
             return Err(Error::file(path, problem));
         }
         let is_free = |entries: fs::ReadDir| entries.flatten().all(|entry| is_leftover(&entry));
@@ -122,9 +118,9 @@ impl RunFolder {
             Ok(true) => return Ok(()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Ok(false) => {
-                "the folder is not empty, and no run is overwritten; name another with --out"
+                "the folder is not empty, and no run is overwritten; choose another folder"
             }
-            Err(_) => "not a folder that can be read; name another with --out",
+            Err(_) => "not a folder that can be read; choose another folder",
         };
         Err(Error::file(path, message))
     }
@@ -246,12 +242,9 @@ impl RunFolder {
     pub fn weights(&self) -> Result<(Sequential, State)> {
         let path = self.weights_path();
         if !path.exists() && self.config_path().exists() {
-            let folder = self.path.display();
-            let problem = format!(
-                "not there yet: the run has not come to the end of an epoch; go on with it: cnn-gpu \
-                 train --resume {folder}"
-            );
-            return Err(Error::file(&path, problem));
+            return Err(Error::NoWeightsYet {
+                run: self.path.clone(),
+            });
         }
         weights::load(&path)
     }
@@ -301,18 +294,15 @@ mod tests {
     #[test]
     fn a_run_without_weights_is_to_be_gone_on_with() {
         let (temporary, run) = folder(&[("config.toml", "")]);
-        let message = run.weights().unwrap_err().to_string();
-        let command = format!("train --resume {}", temporary.path().display());
-        assert!(message.ends_with(&command), "{message}");
+        let error = run.weights().unwrap_err();
+        assert!(
+            matches!(&error, Error::NoWeightsYet { run } if run == temporary.path()),
+            "{error}"
+        );
         // Without settings there is nothing to resume.
         let (_temporary, other) = folder(&[]);
-        assert!(
-            !other
-                .weights()
-                .unwrap_err()
-                .to_string()
-                .contains("--resume")
-        );
+        let error = other.weights().unwrap_err();
+        assert!(matches!(error, Error::File { .. }), "{error}");
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! Classification metrics: top-k accuracy, precision, recall, F1 and the confusion matrix.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt::{self, Display, Formatter};
 use std::time::Instant;
 
-use console::{Alignment, measure_text_width, pad_str};
 use serde::{Deserialize, Serialize};
+use unicode_width::UnicodeWidthStr as _;
 
 use super::feed::Feed;
 use super::trainer::Pass;
@@ -263,9 +262,9 @@ impl Classification {
     }
 }
 
-/// Text with blanks up to a width, which is not the number of characters in every script.
-fn padded(text: &str, width: usize) -> Cow<'_, str> {
-    pad_str(text, width, Alignment::Left, None)
+/// `text` and blanks up to `width` columns; in some scripts a character takes two.
+fn padded(text: &str, width: usize) -> String {
+    text.to_owned() + &" ".repeat(width.saturating_sub(text.width()))
 }
 
 /// Human-readable tables.
@@ -273,7 +272,7 @@ impl Display for Classification {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { k, worst, .. } = self;
         let names: Vec<String> = (0..self.classes.len()).map(|c| self.class(c)).collect();
-        let longest = names.iter().map(|name| measure_text_width(name)).max();
+        let longest = names.iter().map(|name| name.width()).max();
         let first = "label ".len() + longest.unwrap_or_default();
         let first = first.max("taken as".len());
         writeln!(f, "top-{k} accuracy  {:.4}\n", self.top_k_accuracy)?;

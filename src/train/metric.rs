@@ -5,9 +5,13 @@ use serde::{Deserialize, Serialize};
 use super::EpochLogs;
 
 /// A metric of an epoch, with its Keras name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[clap(rename_all = "snake_case")]
+#[cfg_attr(
+    feature = "cli",
+    derive(clap::ValueEnum),
+    clap(rename_all = "snake_case")
+)]
 pub enum Metric {
     /// Running mean of the training loss.
     Loss,

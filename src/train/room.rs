@@ -77,7 +77,7 @@ fn what_fits(
     room: impl Fn(&Sequential, usize) -> Result<()>,
 ) -> String {
     if let Some(batch) = largest(batch, |batch| room(model, batch).is_ok()) {
-        return format!("the largest batch that fits is {batch} (--batch-size {batch})");
+        return format!("the largest batch that fits is {batch}");
     }
     let [h, w, c] = model.input_shape;
     let scaled = |height: usize| Sequential {

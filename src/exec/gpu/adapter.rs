@@ -197,7 +197,7 @@ fn missing(backend: Backend, wish: Option<&str>, names: &[AdapterInfo]) -> Strin
             }
             _ => "",
         };
-        return format!("{what}; {driver}use --backend cpu");
+        return format!("{what}; {driver}use the CPU");
     }
     let list: Vec<String> = names.iter().map(ToString::to_string).collect();
     format!("{what}; there is: {}", list.join("; "))

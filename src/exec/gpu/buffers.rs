@@ -23,7 +23,8 @@ const GUARD: [u32; 64] = [0x7fc0_5afe; 64];
 
 impl GpuDevice {
     /// The same device for checks: behind every buffer lie some bytes, bound with it, that no kernel
-    /// may touch. [`Executor::intact`](crate::exec::Executor::intact) tells.
+    /// may touch. [`Inspect::intact`](crate::exec::Inspect::intact) tells.
+    #[doc(hidden)]
     pub fn guarded(&self) -> Self {
         let mut guarded = self.clone();
         guarded.guard = size_of_val(&GUARD) as u64;

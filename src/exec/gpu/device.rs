@@ -112,11 +112,13 @@ impl GpuDevice {
     }
 
     /// Takes the device away, as a driver may at any time: for tests of what happens then.
+    #[doc(hidden)]
     pub fn destroy(&self) {
         self.device.destroy();
     }
 
     /// The same device, taken for hung after so long and not after two minutes: for tests.
+    #[doc(hidden)]
     pub fn with_patience(&self, patience: Duration) -> Self {
         Self {
             patience,
@@ -126,6 +128,7 @@ impl GpuDevice {
 
     /// The same device with other kernels: every variant must agree, and this is how checks run
     /// each of them on any adapter that can.
+    #[doc(hidden)]
     pub fn with_tuning(&self, tuning: Tuning) -> Self {
         Self {
             tuning,

@@ -156,8 +156,8 @@ fn check_monitor(name: &str, metric: Metric, training: &Training) -> Result<()> 
         return Ok(());
     }
     Err(Error::Argument(format!(
-        "{name} watches {}, and there are no images to validate on: give some, or a validation split \
-         (--validation-split), or watch loss or accuracy (--monitor)",
+        "{name} watches {}, and there are no images to validate on: give some, or a validation split, \
+         or watch loss or accuracy",
         metric.name()
     )))
 }

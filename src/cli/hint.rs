@@ -1,0 +1,64 @@
+//! The flags that help with an error. The library, which reports it, has none.
+
+use cnn_gpu::Error;
+use cnn_gpu::data::DataError;
+
+/// The flags or the command that can mend `error`, if the program has some.
+pub fn hint(error: &anyhow::Error) -> Option<String> {
+    let errors = error.chain().filter_map(|cause| cause.downcast_ref());
+    errors.filter_map(of).next()
+}
+
+fn of(error: &Error) -> Option<String> {
+    match error {
+        Error::OutOfMemory(_) => Some("--batch-size, --adapter".into()),
+        Error::TooLarge { fits, .. } if fits.contains("largest batch") => {
+            Some("--batch-size".into())
+        }
+        Error::Device(message) if message.ends_with("use the CPU") => Some("--backend cpu".into()),
+        Error::NoWeightsYet { run } => Some(format!("cnn-gpu train --resume {}", run.display())),
+        Error::File { message, .. } => of_file(message).map(str::to_owned),
+        Error::Data(error) => of_data(error),
+        _ => None,
+    }
+}
+
+/// The flags that help with a folder that a run cannot take.
+fn of_file(message: &str) -> Option<&'static str> {
+    let advice = [
+        ("resume it, or choose another folder", "--resume, --out"),
+        ("choose another folder", "--out"),
+    ];
+    let found = advice.iter().find(|(end, _)| message.ends_with(end));
+    found.map(|(_, flags)| *flags)
+}
+
+/// As [`hint`], for an error of the data alone.
+fn of_data(error: &DataError) -> Option<String> {
+    match error {
+        DataError::Unavailable { .. } => Some("--data-dir, --dataset digits".into()),
+        DataError::GivenFolder { given_by, .. } if *given_by != "CNN_GPU_DATA_DIR" => {
+            Some("--data-dir".into())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_followed_by_the_flags_that_help() {
+        let full = anyhow::Error::new(Error::OutOfMemory("the tensors".into()));
+        assert_eq!(
+            hint(&full.context("training")).as_deref(),
+            Some("--batch-size, --adapter")
+        );
+        let run = "runs/first".into();
+        let early = anyhow::Error::new(Error::NoWeightsYet { run });
+        let command = "cnn-gpu train --resume runs/first";
+        assert_eq!(hint(&early).as_deref(), Some(command));
+        assert_eq!(hint(&anyhow::anyhow!("no")), None);
+    }
+}

@@ -1,0 +1,34 @@
+//! In place of `download` in a library without the cargo feature `download`.
+
+use std::path::Path;
+
+use super::published::MnistFile;
+use super::{DataError, Event, Mirrors};
+
+/// Never made here.
+pub(super) struct Download {
+    pub(super) elements: Vec<u8>,
+    pub(super) mirror: String,
+}
+
+/// Downloads nothing, and says why.
+pub(super) struct Downloader;
+
+impl Downloader {
+    pub(super) fn new(_mirrors: &Mirrors) -> Self {
+        Self
+    }
+
+    pub(super) fn into_failures(self) -> Vec<String> {
+        vec!["downloading: this library was built without its cargo feature `download`".into()]
+    }
+
+    pub(super) fn fetch(
+        &mut self,
+        _file: &MnistFile,
+        _folder: &Path,
+        _on_event: &mut dyn FnMut(&Event),
+    ) -> Result<Option<Download>, DataError> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,173 @@
+//! The bar itself, on a terminal.
+
+use console::{Term, measure_text_width, style};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{SEPARATOR, metrics, say, short_time};
+use crate::train::Progress;
+
+/// The characters of a full bar.
+const BAR: usize = 20;
+
+/// In its place where a line ends.
+const INDENT: &str = "\n    ";
+
+/// The bar of one epoch.
+pub(super) struct Bar(ProgressBar);
+
+impl Bar {
+    /// An empty bar, drawn at once.
+    pub(super) fn new(steps: usize) -> Self {
+        let template = template(steps, columns());
+        // The template is ours and good; the default is a fine bar too.
+        let style = ProgressStyle::with_template(&template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("━╸─");
+        let bar = ProgressBar::new(steps as u64).with_style(style);
+        bar.set_message("preparing the device");
+        bar.tick();
+        Self(bar)
+    }
+
+    /// Moves the bar to where `progress` is.
+    pub(super) fn set(&self, progress: &Progress) {
+        self.0.set_message(under_way(progress, columns()));
+        self.0.set_position(progress.step as u64);
+    }
+
+    /// Ends the epoch with these figures. The bar is written anew, as a bar's own line is cut off at the
+    /// terminal's edge.
+    pub(super) fn finish(self, figures: &[String]) {
+        let steps = self.0.length().unwrap_or_default();
+        self.0.finish_and_clear();
+        say(&whole(steps, figures, columns()));
+    }
+
+    /// Leaves the bar as it stands.
+    pub(super) fn abandon(self) {
+        self.0.abandon();
+    }
+}
+
+/// How many characters the terminal's lines have.
+fn columns() -> usize {
+    Term::stderr().size().1.into()
+}
+
+/// The width of a bar that moves.
+fn bar_width(columns: usize) -> usize {
+    (columns / 4).min(BAR)
+}
+
+fn template(steps: usize, columns: usize) -> String {
+    let (digits, width) = (steps.to_string().len(), bar_width(columns));
+    format!("{{pos:>{digits}}}/{{len}} {{bar:{width}.green}} {{wide_msg}}")
+}
+
+/// The figures of an epoch under way, as many as there is room for behind the bar, in Keras's order.
+fn under_way(p: &Progress, columns: usize) -> String {
+    let speed = p.images as f64 / p.seconds;
+    let left = p.seconds * (p.steps - p.step.min(p.steps)) as f64 / p.step as f64;
+    let [speed, accuracy, loss] = metrics(speed, p.accuracy, p.loss);
+    let left = format!("{} left", short_time(left));
+    let before = 2 * p.steps.to_string().len() + 1 + bar_width(columns) + 2;
+    let room = columns.saturating_sub(before);
+    let choices = [
+        vec![&*left, &*speed, &*accuracy, &*loss],
+        vec![&*left, &*accuracy, &*loss],
+        vec![&*accuracy, &*loss],
+    ];
+    (choices.iter().map(|parts| parts.join(SEPARATOR)))
+        .find(|line| measure_text_width(line) <= room)
+        .unwrap_or(loss)
+}
+
+/// The last line of an epoch with its bar, which makes room for the figures; what then still does not
+/// fit into the line goes on the next.
+fn whole(steps: u64, parts: &[String], columns: usize) -> String {
+    let figures = measure_text_width(&parts.join(SEPARATOR));
+    let steps = format!("{steps}/{steps} ");
+    let room = columns.saturating_sub(steps.len() + 1 + figures);
+    let width = match room {
+        // Figures that need another line anyhow leave room for a whole bar.
+        0..4 => bar_width(columns),
+        room => room.min(BAR),
+    };
+    let bar = style("━".repeat(width)).green().for_stderr();
+    let mut line = steps.len() + width;
+    let mut out = format!("{steps}{bar}");
+    for (i, part) in parts.iter().enumerate() {
+        let separator = if i == 0 { " " } else { SEPARATOR };
+        let length = measure_text_width(part);
+        if i > 0 && line + separator.len() + length > columns {
+            out += INDENT;
+            line = INDENT.len() - 1;
+        } else {
+            out += separator;
+            line += separator.len();
+        }
+        out += part;
+        line += length;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::finished;
+    use super::super::tests::logs;
+    use super::*;
+    use crate::train::EpochLogs;
+
+    #[test]
+    fn an_epochs_last_line_tells_all_at_any_width() {
+        let validated = EpochLogs {
+            val_loss: Some(0.25),
+            val_accuracy: Some(0.5),
+            ..logs()
+        };
+        for logs in [logs(), validated] {
+            let parts = finished(&logs);
+            for columns in 24..200 {
+                let text = whole(938, &parts, columns);
+                let joined = text.replace(INDENT, SEPARATOR);
+                assert!(joined.ends_with(&parts.join(SEPARATOR)), "{text}");
+                for line in text.lines() {
+                    let width = measure_text_width(line);
+                    assert!(width <= columns, "{width} of {columns}: {line}");
+                }
+            }
+        }
+        // The bar gives way before the figures do.
+        let text = whole(938, &finished(&logs()), 80);
+        assert_eq!(measure_text_width(&text), 80, "{text}");
+    }
+
+    #[test]
+    fn a_bar_under_way_tells_what_there_is_room_for() {
+        let progress = Progress {
+            epoch: 1,
+            epochs: 5,
+            step: 469,
+            steps: 938,
+            images: 30_016,
+            seconds: 10.0,
+            loss: 0.25,
+            accuracy: 0.5,
+        };
+        let told = |columns| under_way(&progress, columns);
+        let all = "10.0s left - 3,002 images/s - accuracy: 0.5000 - loss: 0.2500";
+        assert_eq!(told(100), all);
+        assert_eq!(told(80), "10.0s left - accuracy: 0.5000 - loss: 0.2500");
+        assert_eq!(told(60), "accuracy: 0.5000 - loss: 0.2500");
+        assert_eq!(told(40), "loss: 0.2500");
+        for columns in 33..200 {
+            let line = format!(
+                "469/938 {} {}",
+                "━".repeat(bar_width(columns)),
+                told(columns)
+            );
+            assert!(measure_text_width(&line) <= columns, "{columns}: {line}");
+        }
+    }
+}
