@@ -10,6 +10,7 @@ use std::path::Path;
 use cnn_gpu::data::{Choice, digits, load};
 use image::imageops::{FilterType, resize};
 use image::{GrayImage, Luma, Rgb, RgbImage};
+use jpeg_encoder::{ColorType, Encoder};
 use tempfile::TempDir;
 
 use program::{fails, json_lines, only_says, run, text};
@@ -46,7 +47,12 @@ fn colours(folder: &Path) {
             let image = RgbImage::from_pixel(6, 9, Rgb(colour.map(shade)));
             let extension = if i % 2 == 0 { "png" } else { "JPG" };
             let path = folder.join(class).join(format!("{i}.{extension}"));
-            image.save(path).unwrap();
+            match extension {
+                "png" => image.save(path).unwrap(),
+                _ => Encoder::new_file(path, 90)
+                    .and_then(|encoder| encoder.encode(&image, 6, 9, ColorType::Rgb))
+                    .unwrap(),
+            }
         }
         fs::write(folder.join(class).join("notes.txt"), "not a picture").unwrap();
     }
@@ -170,9 +176,9 @@ fn pictures_that_are_none_are_named() {
     fs::write(&bad, &good[..good.len() / 2]).unwrap();
     says(&["not a whole picture"]);
     fs::write(&bad, b"GIF89a").unwrap();
-    says(&["expected a PNG or JPEG file"]);
+    says(&["expected a PNG, JPEG, WebP"]);
     fs::write(&bad, b"").unwrap();
-    says(&["expected a PNG or JPEG file"]);
+    says(&["expected a PNG, JPEG, WebP"]);
     // A JPEG file under any name.
     let jpeg = fs::read(path.join("c/red/1.JPG")).unwrap();
     for length in [jpeg.len() - 1, jpeg.len() / 2, 30] {
@@ -382,9 +388,14 @@ fn digits_on_pages_of_any_kind_are_read_as_the_digits_themselves() {
         ][i % 4];
         let extension = ["png", "jpg"][i / 4 % 2];
         let name = format!("{i:02}.{extension}");
-        page(data.image(i), scale, place, tones)
-            .save(path.join(&name))
-            .unwrap();
+        let page = page(data.image(i), scale, place, tones);
+        let (width, height) = (page.width() as u16, page.height() as u16);
+        match extension {
+            "png" => page.save(path.join(&name)).unwrap(),
+            _ => Encoder::new_file(path.join(&name), 90)
+                .and_then(|encoder| encoder.encode(&page, width, height, ColorType::Luma))
+                .unwrap(),
+        }
         names.push(name);
     }
     let labels = |files: &[&str], note: &str| -> Vec<u8> {

@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(value_name = "RUN")]
     path: PathBuf,
 
-    /// PNG or JPEG pictures of any size, or images in IDX format
+    /// Pictures of any size (PNG, JPEG, WebP, BMP, GIF, TGA, PNM, QOI), or images in IDX format
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 

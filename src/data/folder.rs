@@ -1,8 +1,8 @@
 //! Folders of pictures, one sub-folder per class: in memory, or read batch by batch while training.
 //!
 //! The classes are the sub-folders' names in alphabetical order, as Keras's
-//! `image_dataset_from_directory` has them; PNG and JPEG files in them are the pictures, and other
-//! files are passed over. A folder with the sub-folders `train` and `test` (or else `validation`, or
+//! `image_dataset_from_directory` has them; the files in them whose names end in one of
+//! [`EXTENSIONS`](super::picture::EXTENSIONS) are the pictures, and other files are passed over. A folder with the sub-folders `train` and `test` (or else `validation`, or
 //! `val`) holds both sets; in another one every fifth picture of each class, in the order of
 //! their names, is kept apart for testing.
 
@@ -13,14 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rayon::prelude::*;
 
 use super::generator::{Batch, Generator};
-use super::picture::Picture;
+use super::picture::{self, Picture};
 use super::{DataError, Dataset, Splits};
 use crate::memory;
 use crate::rng::{Key, Stream};
 use crate::shape::dims;
 
-/// What pictures are recognised by.
-const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
 /// The names of a folder of pictures for testing.
 const TEST_NAMES: [&str; 3] = ["test", "validation", "val"];
 /// One picture in so many is kept for testing.
@@ -115,10 +113,10 @@ impl ImageFolder {
         for folder in folders {
             let pictures: Vec<_> = entries(&folder)?
                 .into_iter()
-                .filter(|path| is_picture(path))
+                .filter(|path| picture::is_picture(path))
                 .collect();
             if pictures.is_empty() {
-                let problem = "a class without a picture: expected PNG or JPEG files in it";
+                let problem = "a class without a picture: expected PNG, JPEG or other files of pictures in it";
                 return Err(DataError::contents(&folder, problem));
             }
             let class = classes.len() as u8;
@@ -354,9 +352,4 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, DataError> {
 fn name(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
     name.to_string_lossy().into_owned()
-}
-
-fn is_picture(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    EXTENSIONS.contains(&extension.to_lowercase().as_str())
 }

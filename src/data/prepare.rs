@@ -26,7 +26,7 @@ const LEAST_CONTRAST: i32 = 16;
 /// does is ground as well.
 pub fn digit(picture: &Picture) -> Option<Vec<u8>> {
     let [width, height] = picture.size();
-    let ink = ink(&grey(&picture.0), width, height)?;
+    let ink = ink(&grey(&picture.image), width, height)?;
     // A picture of MNIST's own size has no noise, and its digit has its box already.
     let faint = if [width, height] == [SIDE; 2] {
         1
@@ -155,8 +155,8 @@ mod tests {
     fn a_digit_that_is_prepared_changes_no_more() {
         let data = digits::generate(50, 1, 0);
         for i in 0..data.len() {
-            let once = digit(&Picture(picture(data.image(i), 28))).unwrap();
-            let twice = digit(&Picture(picture(&once, 28))).unwrap();
+            let once = digit(&Picture::from(picture(data.image(i), 28))).unwrap();
+            let twice = digit(&Picture::from(picture(&once, 28))).unwrap();
             assert_eq!(once, twice, "digit {i}");
         }
     }
@@ -165,7 +165,7 @@ mod tests {
     fn size_place_ground_and_brightness_do_not_matter() {
         let data = digits::generate(50, 1, 0);
         for i in 0..data.len() {
-            let expected = digit(&Picture(picture(data.image(i), 28))).unwrap();
+            let expected = digit(&Picture::from(picture(data.image(i), 28))).unwrap();
             for (scale, [x, y], [ground, ink]) in [
                 (5, [10, 300], [255, 0]),
                 (9, [500, 40], [0, 255]),
@@ -185,7 +185,7 @@ mod tests {
                     let value = f32::from(ground) + (f32::from(ink) - f32::from(ground)) * mix;
                     page.put_pixel(px + x, py + y, Rgb([value as u8; 3]));
                 }
-                let found = digit(&Picture(page)).unwrap();
+                let found = digit(&Picture::from(page)).unwrap();
                 let distance = distance(&expected, &found);
                 // Other digits are some 50 apart.
                 assert!(distance < 16.0, "digit {i}, scale {scale}: {distance}");
@@ -197,7 +197,7 @@ mod tests {
     fn a_blank_page_holds_no_digit() {
         for value in [0, 128, 255] {
             let page = RgbImage::from_pixel(40, 30, Rgb([value; 3]));
-            assert_eq!(digit(&Picture(page)), None);
+            assert_eq!(digit(&Picture::from(page)), None);
         }
     }
 
@@ -208,7 +208,7 @@ mod tests {
             for (x, y) in (0..width).flat_map(|x| (0..height).map(move |y| (x, y))) {
                 page.put_pixel(50 + x, 60 + y, Rgb([0; 3]));
             }
-            let found = digit(&Picture(page)).unwrap();
+            let found = digit(&Picture::from(page)).unwrap();
             assert_eq!(found.iter().max(), Some(&255));
         }
     }

@@ -38,5 +38,5 @@ pub fn sheet(data: &Dataset, indices: &[usize], columns: usize, scale: usize) ->
             }
         }
     }
-    Picture(sheet)
+    Picture::from(sheet)
 }

@@ -123,6 +123,54 @@ fn a_picture_is_no_larger_than_its_bytes_can_hold() {
     assert_defused("picture", &jpeg, cannot);
 }
 
+/// A WebP file of 9x7 pixels, as the seed is: its parts, a name and contents each, and the length that the last claims.
+fn webp(flags: u8, parts: &[(&[u8; 4], &[u8])], claimed: Option<u32>) -> Vec<u8> {
+    let mut body = b"WEBP".to_vec();
+    let canvas = [flags, 0, 0, 0, 8, 0, 0, 6, 0, 0];
+    let all = [(b"VP8X", &canvas[..])]
+        .into_iter()
+        .chain(parts.iter().copied());
+    let last = parts.len();
+    for (i, (name, contents)) in all.enumerate() {
+        let length = contents.len() as u32;
+        let length = claimed.filter(|_| i == last).unwrap_or(length);
+        body.extend(name);
+        body.extend(length.to_le_bytes());
+        body.extend(contents);
+        body.resize(body.len().next_multiple_of(2), 0);
+    }
+    let length = claimed.unwrap_or(0).max(body.len() as u32);
+    [b"RIFF", &length.to_le_bytes()[..], &body].concat()
+}
+
+#[test]
+fn a_part_of_a_webp_file_takes_no_more_than_the_file() {
+    let (_, whole) = of("picture")
+        .into_iter()
+        .find(|(name, _)| name == "rgb.webp")
+        .unwrap();
+    // The seed's pixels stand behind RIFF, a length, WEBP, VP8L and a length.
+    let pixels = &whole[20..];
+    let promised = webp(8, &[(b"VP8L", pixels), (b"EXIF", b"II")], Some(1 << 30));
+    assert_defused("picture", &promised, "emory limit");
+    let honest = webp(8, &[(b"VP8L", pixels), (b"EXIF", b"II")], None);
+    assert_eq!(fed("picture", &honest).0, "");
+    // A key frame of 16,383 pixels a side, on a canvas of 9x7.
+    let frame = [
+        &[0x10, 0, 0, 0x9d, 0x01, 0x2a, 0xff, 0x3f, 0xff, 0x3f][..],
+        &[0; 60],
+    ]
+    .concat();
+    let large = webp(0, &[(b"VP8 ", &frame)], None);
+    assert_defused("picture", &large, "a part of it is larger than the whole");
+}
+
+#[test]
+fn a_screen_of_a_gif_is_no_larger_than_a_picture() {
+    let gif = [&b"GIF89a"[..], &[0xff; 4], &[0; 20]].concat();
+    assert_defused("picture", &gif, "at most 2^27");
+}
+
 #[test]
 fn what_a_picture_holds_beside_its_pixels_is_not_unpacked_without_end() {
     let profile = [b"bomb\0\0", &deflated(&vec![0; HUGE])[..]].concat();

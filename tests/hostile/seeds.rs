@@ -6,6 +6,8 @@ use std::path::Path;
 
 use flate2::{Compression, write::GzEncoder};
 use image::{DynamicImage, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
+use image_webp::WebPEncoder;
+use jpeg_encoder::{ColorType, Encoder};
 use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -140,17 +142,50 @@ fn pictures() -> Vec<(String, Vec<u8>)> {
         ("rgba16", deep.into()),
         ("grey_alpha", alpha.into()),
     ];
-    let file = |name: &str, image, format, extension| {
-        (format!("{name}.{extension}"), encoded(image, format))
+    let [rgb8, grey8, ..] = &all;
+    let png = |(name, image): &(&str, DynamicImage)| {
+        (format!("{name}.png"), encoded(image, ImageFormat::Png))
     };
-    let png = all
-        .iter()
-        .map(|(name, image)| file(name, image, ImageFormat::Png, "png"));
+    let mut files: Vec<_> = all.iter().map(png).collect();
     // JPEG knows neither alpha nor sixteen bits.
-    let jpeg = all[..2]
-        .iter()
-        .map(|(name, image)| file(name, image, ImageFormat::Jpeg, "jpg"));
-    png.chain(jpeg).collect()
+    files.push(("rgb.jpg".into(), jpeg(&rgb8.1, ColorType::Rgb, false)));
+    files.push(("grey.jpg".into(), jpeg(&grey8.1, ColorType::Luma, false)));
+    files.push((
+        "progressive.jpg".into(),
+        jpeg(&rgb8.1, ColorType::Rgb, true),
+    ));
+    for (extension, format) in [
+        ("bmp", ImageFormat::Bmp),
+        ("gif", ImageFormat::Gif),
+        ("ppm", ImageFormat::Pnm),
+        ("qoi", ImageFormat::Qoi),
+        ("tga", ImageFormat::Tga),
+    ] {
+        files.push((format!("rgb.{extension}"), encoded(&rgb8.1, format)));
+    }
+    let mut webp = Vec::new();
+    let (width, height) = (rgb8.1.width(), rgb8.1.height());
+    WebPEncoder::new(&mut webp)
+        .encode(
+            rgb8.1.as_bytes(),
+            width,
+            height,
+            image_webp::ColorType::Rgb8,
+        )
+        .unwrap();
+    files.push(("rgb.webp".into(), webp));
+    files
+}
+
+fn jpeg(image: &DynamicImage, colours: ColorType, progressive: bool) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = Encoder::new(&mut file, 75);
+    encoder.set_progressive(progressive);
+    let (width, height) = (image.width() as u16, image.height() as u16);
+    encoder
+        .encode(image.as_bytes(), width, height, colours)
+        .unwrap();
+    file
 }
 
 /// A network in which every layer occurs.

@@ -18,6 +18,10 @@ use cnn_gpu::run::{Config, weights};
 use cnn_gpu::train::Metric;
 use cnn_gpu::train::callbacks::{Callback, EarlyStopping, ReduceLROnPlateau, restore};
 
+use image::codecs::tga::TgaDecoder;
+use image::{ImageDecoder, ImageFormat, ImageReader};
+use image_webp::WebPDecoder;
+
 use crate::memory::peak_of;
 
 /// A format that is read.
@@ -117,10 +121,26 @@ fn text(bytes: &[u8]) -> usize {
 /// The file, its metadata as it is and unpacked, and its pixels as they are and scaled to the height
 /// of a model's.
 fn pixels(bytes: &[u8]) -> usize {
-    let header = image::ImageReader::new(Cursor::new(bytes)).with_guessed_format();
-    let size = header.ok().and_then(|reader| reader.into_dimensions().ok());
-    let pixels = size.map_or(0, |(w, h)| u64::from(w) * (u64::from(h) + 28));
+    let pixels = size(bytes).map_or(0, |(w, h)| u64::from(w) * (u64::from(h) + 28));
     plain(bytes) + bytes.len() + (pixels * BYTES_PER_PIXEL) as usize
+}
+
+/// What a picture's header promises.
+fn size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let file = || Cursor::new(bytes);
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Jpeg) => {
+            let mut decoder = jpeg_decoder::Decoder::new(bytes);
+            decoder.read_info().ok()?;
+            let info = decoder.info()?;
+            Some((info.width.into(), info.height.into()))
+        }
+        Ok(ImageFormat::WebP) => Some(WebPDecoder::new(file()).ok()?.dimensions()),
+        Ok(format) => ImageReader::with_format(file(), format)
+            .into_dimensions()
+            .ok(),
+        Err(_) => Some(TgaDecoder::new(file()).ok()?.dimensions()),
+    }
 }
 
 /// A name for messages.
@@ -171,7 +191,8 @@ fn cifar10(bytes: &[u8]) -> Result<(), String> {
 }
 
 fn picture(bytes: &[u8]) -> Result<(), String> {
-    let picture = line(Picture::from_bytes(path(), bytes))?;
+    // What has no format's mark is read as TGA, which has none.
+    let picture = line(Picture::from_bytes(Path::new("hostile.tga"), bytes))?;
     assert_eq!(line(picture.resized([28, 28, 1]))?.len(), 28 * 28);
     if let Some(digit) = prepare::digit(&picture) {
         assert_eq!(digit.len(), prepare::SIDE * prepare::SIDE);

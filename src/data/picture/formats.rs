@@ -1,0 +1,204 @@
+//! The formats of pictures, what a file of each can hold at most, and its pixels.
+
+use std::fmt::Display;
+use std::io::Cursor;
+use std::path::Path;
+
+use image::codecs::{bmp, gif, pnm, qoi, tga};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageResult, Limits, RgbImage, RgbaImage};
+
+use super::super::DataError;
+use super::super::bounded::MOST_UNPACKED;
+use super::jpeg;
+use super::{BYTES_PER_PIXEL, MOST_PIXELS};
+
+/// What files of pictures are recognised by, in lower case. A file's contents decide how it is read;
+/// only TGA, which has no mark of its own, is known by its name alone.
+pub const EXTENSIONS: [&str; 17] = [
+    "png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "gif", "tga", "pnm", "pbm",
+    "pgm", "ppm", "pam", "qoi",
+];
+/// The formats in words.
+pub const FORMATS: &str = "PNG, JPEG, WebP, BMP, GIF, TGA, PNM or QOI";
+
+/// The most pixels in a row or a column; JPEG knows no more either.
+const MOST_SIDE: u32 = 65_535;
+/// What a decoder may take whatever the size of its file.
+const SMALL: u64 = 1 << 16;
+
+/// Whether a file is a picture by its name.
+pub fn is_picture(path: &Path) -> bool {
+    extension(path).is_some_and(|extension| EXTENSIONS.contains(&&*extension))
+}
+
+fn extension(path: &Path) -> Option<String> {
+    Some(path.extension()?.to_string_lossy().to_lowercase())
+}
+
+/// The format of a file.
+pub fn format(path: &Path, bytes: &[u8]) -> Option<ImageFormat> {
+    let tga = || (extension(path)? == "tga").then_some(ImageFormat::Tga);
+    image::guess_format(bytes).ok().or_else(tga)
+}
+
+/// The pixels of a file, turned as its EXIF data say.
+pub fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
+    let file = File { path, bytes };
+    let cursor = || Cursor::new(bytes);
+    match format(path, bytes) {
+        Some(ImageFormat::Png) => png(file),
+        Some(ImageFormat::Jpeg) => jpeg::decode(file),
+        Some(ImageFormat::WebP) => webp(file),
+        Some(ImageFormat::Bmp) => file.pixels(bmp::BmpDecoder::new(cursor()), bmp_pixels(bytes)),
+        Some(ImageFormat::Gif) => file.pixels(gif::GifDecoder::new(cursor()), None),
+        Some(ImageFormat::Tga) => file.pixels(tga::TgaDecoder::new(cursor()), Some(64)),
+        Some(ImageFormat::Pnm) => file.pixels(pnm::PnmDecoder::new(cursor()), Some(8)),
+        Some(ImageFormat::Qoi) => file.pixels(qoi::QoiDecoder::new(cursor()), Some(62)),
+        other => {
+            let what = other.map_or(String::new(), |other| format!(" ({other:?})"));
+            let problem =
+                format!("not a picture this program reads{what}: expected a {FORMATS} file");
+            Err(DataError::contents(path, problem))
+        }
+    }
+}
+
+/// The most pixels to a byte of a BMP file; none where runs are packed, which may skip any number.
+fn bmp_pixels(bytes: &[u8]) -> Option<u64> {
+    let packed = matches!(bytes.get(30), Some(1 | 2));
+    (!packed).then_some(8)
+}
+
+fn png(file: File) -> Result<DynamicImage, DataError> {
+    let mut header = png::Decoder::new(Cursor::new(file.bytes));
+    let info = header.read_header_info().map_err(|e| file.bad(&e))?;
+    let packed_bits = 8 * file.bytes.len() as u64;
+    let possible = packed_bits * MOST_UNPACKED / info.bits_per_pixel() as u64;
+    let pixels = file.check_size([info.width, info.height], possible)?;
+    let limits = file.limits(pixels);
+    let decoder = image::codecs::png::PngDecoder::with_limits(Cursor::new(file.bytes), limits)
+        .map_err(|e| file.bad(&e))?;
+    file.decode(decoder)
+}
+
+/// By way of the crate's own decoder: there what metadata take can be bounded.
+fn webp(file: File) -> Result<DynamicImage, DataError> {
+    let bad = |error: image_webp::DecodingError| file.bad(&error);
+    let mut decoder = image_webp::WebPDecoder::new(Cursor::new(file.bytes)).map_err(bad)?;
+    decoder.set_memory_limit(file.bytes.len());
+    let (width, height) = decoder.dimensions();
+    file.check_size([width, height], u64::MAX)?;
+    if largest_vp8(file.bytes) > u64::from(width) * u64::from(height) {
+        return Err(file.bad(&"a part of it is larger than the whole"));
+    }
+    let length = decoder.output_buffer_size();
+    let mut pixels = vec![0; length.ok_or_else(|| file.bad(&"it is too large"))?];
+    decoder.read_image(&mut pixels).map_err(bad)?;
+    let exif = decoder.exif_metadata().map_err(bad)?;
+    let image = match decoder.has_alpha() {
+        true => RgbaImage::from_raw(width, height, pixels).map(DynamicImage::from),
+        false => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
+    };
+    let mut image = image.ok_or_else(|| file.bad(&"its pixels are of another size"))?;
+    let orientation = exif.and_then(|exif| Orientation::from_exif_chunk(&exif));
+    image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
+    Ok(image)
+}
+
+/// The most pixels that a lossy part of a WebP file promises. The decoder takes memory for them
+/// before it compares their number with the picture's.
+fn largest_vp8(bytes: &[u8]) -> u64 {
+    let parts = bytes.windows(18).filter_map(|part| match *part {
+        // The name, a length, a tag, a mark, and width and height of 14 bits each.
+        [
+            b'V',
+            b'P',
+            b'8',
+            b' ',
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            0x9d,
+            0x01,
+            0x2a,
+            w0,
+            w1,
+            h0,
+            h1,
+        ] => {
+            let side = |low, high| u64::from(u16::from_le_bytes([low, high]) & 0x3fff);
+            Some(side(w0, w1) * side(h0, h1))
+        }
+        _ => None,
+    });
+    parts.max().unwrap_or(0)
+}
+
+/// A file that is read.
+#[derive(Clone, Copy)]
+pub(super) struct File<'a> {
+    pub(super) path: &'a Path,
+    pub(super) bytes: &'a [u8],
+}
+
+impl File<'_> {
+    /// What a decoder gives that may have this many pixels to a byte of its file, or any number.
+    fn pixels(
+        self,
+        decoder: ImageResult<impl ImageDecoder>,
+        to_a_byte: Option<u64>,
+    ) -> Result<DynamicImage, DataError> {
+        let mut decoder = decoder.map_err(|e| self.bad(&e))?;
+        let (width, height) = decoder.dimensions();
+        let length = self.bytes.len() as u64;
+        let possible = to_a_byte.map_or(u64::MAX, |pixels| pixels * length);
+        let pixels = self.check_size([width, height], possible)?;
+        let limited = decoder.set_limits(self.limits(pixels));
+        limited.map_err(|e| self.bad(&e))?;
+        self.decode(decoder)
+    }
+
+    /// What a decoder may take: for the pixels, and for profiles, which may be packed as well.
+    fn limits(self, pixels: u64) -> Limits {
+        let mut limits = Limits::default();
+        limits.max_alloc = Some(BYTES_PER_PIXEL * pixels + 2 * self.bytes.len() as u64 + SMALL);
+        limits
+    }
+
+    /// The number of pixels, which can be no more than those that the file's bytes can hold.
+    pub(super) fn check_size(
+        self,
+        [width, height]: [u32; 2],
+        possible: u64,
+    ) -> Result<u64, DataError> {
+        let pixels = u64::from(width) * u64::from(height);
+        let problem = match pixels {
+            0 => ": expected at least one",
+            _ if pixels > MOST_PIXELS || width.max(height) > MOST_SIDE => {
+                ": expected at most 2^27, and 65535 a side"
+            }
+            _ if pixels > possible => ", more than its bytes can hold; get it again",
+            _ => return Ok(pixels),
+        };
+        let problem = format!("its header promises {width}x{height} pixels{problem}");
+        Err(DataError::contents(self.path, problem))
+    }
+
+    fn decode(self, mut decoder: impl ImageDecoder) -> Result<DynamicImage, DataError> {
+        let orientation = decoder.orientation().map_err(|e| self.bad(&e))?;
+        let mut image = DynamicImage::from_decoder(decoder).map_err(|e| self.bad(&e))?;
+        image.apply_orientation(orientation);
+        Ok(image)
+    }
+
+    pub(super) fn bad(self, error: &dyn Display) -> DataError {
+        let problem =
+            format!("not a whole picture: {error}; expected a {FORMATS} file, get it again");
+        DataError::contents(self.path, problem)
+    }
+}

@@ -1,0 +1,82 @@
+//! JPEG files, by the `jpeg-decoder` crate: it reads every sampling and every order of scans as libjpeg
+//! does, to within three levels. `zune-jpeg`, which the `image` crate would take and which is faster,
+//! gives wrong colours or panics where each component has a scan of its own or the brightness is
+//! sampled less than the colours.
+
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, RgbImage};
+use jpeg_decoder::{Decoder, PixelFormat};
+
+use super::super::DataError;
+use super::formats::File;
+
+/// No byte of a JPEG becomes more pixels than this: a block of 8x8 pixels takes at least one bit.
+const MOST_PIXELS_PER_BYTE: u64 = 8 * 64;
+
+pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
+    let Some(picture) = picture(file.bytes) else {
+        return Err(DataError::contents(
+            file.path,
+            "not a whole picture: the JPEG file has no end; get it again",
+        ));
+    };
+    let mut decoder = Decoder::new(picture);
+    decoder.read_info().map_err(|e| file.bad(&e))?;
+    let info = decoder
+        .info()
+        .ok_or_else(|| file.bad(&"it has no header"))?;
+    let (width, height) = (u32::from(info.width), u32::from(info.height));
+    let possible = MOST_PIXELS_PER_BYTE * picture.len() as u64;
+    file.check_size([width, height], possible)?;
+    let pixels = decoder.decode().map_err(|e| file.bad(&e))?;
+    let exif = decoder.exif_data().and_then(Orientation::from_exif_chunk);
+    // What it holds beside the pixels is no longer needed.
+    drop(decoder);
+    let image = match info.pixel_format {
+        PixelFormat::L8 => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
+        PixelFormat::RGB24 => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
+        PixelFormat::CMYK32 => {
+            RgbImage::from_raw(width, height, printed(&pixels)).map(DynamicImage::from)
+        }
+        PixelFormat::L16 => None,
+    };
+    let mut image = image.ok_or_else(|| file.bad(&"it has more than 8 bits to a channel"))?;
+    image.apply_orientation(exif.unwrap_or(Orientation::NoTransforms));
+    Ok(image)
+}
+
+/// Red, green and blue of cyan, magenta, yellow and black on white paper.
+fn printed(inks: &[u8]) -> Vec<u8> {
+    let colour = |[c, m, y, k]: &[u8; 4]| {
+        let light = |ink: u8| (u32::from(255 - ink) * u32::from(255 - k) + 127) / 255;
+        [*c, *m, *y].map(|ink| light(ink) as u8)
+    };
+    inks.as_chunks().0.iter().flat_map(colour).collect()
+}
+
+/// The bytes of the picture, from its start to the marker that ends it: what follows, as a film in a
+/// motion photo, is no part of it. Nothing if there is no end: the decoder would fill what is cut off
+/// with grey, and say nothing.
+fn picture(bytes: &[u8]) -> Option<&[u8]> {
+    let (mut at, mut scans) = (2, 0);
+    loop {
+        // A marker is ff and a byte that is neither 00, which stands for a value of ff in a scan, nor
+        // ff, which may fill.
+        let rest = bytes.get(at..)?;
+        let skipped = rest
+            .windows(2)
+            .position(|pair| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xff))?;
+        let marker = rest[skipped + 1];
+        at += skipped + 2;
+        match marker {
+            0xd9 if scans > 0 => return bytes.get(..at),
+            // These stand alone, the restarts among them.
+            0x01 | 0xd0..=0xd9 => {}
+            _ => {
+                let length = bytes.get(at..at + 2)?;
+                at += usize::from(u16::from_be_bytes([length[0], length[1]]));
+                scans += usize::from(marker == 0xda);
+            }
+        }
+    }
+}

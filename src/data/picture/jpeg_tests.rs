@@ -1,0 +1,223 @@
+//! JPEG files of every sampling and order of scans; what follows a picture, and what is lacking.
+
+use std::path::Path;
+
+use image::{Rgb, RgbImage};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+
+use super::*;
+
+const SAMPLINGS: [SamplingFactor; 8] = [
+    SamplingFactor::R_4_4_4,
+    SamplingFactor::R_4_4_0,
+    SamplingFactor::R_4_4_1,
+    SamplingFactor::R_4_2_2,
+    SamplingFactor::R_4_2_0,
+    SamplingFactor::R_4_2_1,
+    SamplingFactor::R_4_1_1,
+    SamplingFactor::R_4_1_0,
+];
+
+/// Smooth, so that little is lost.
+fn smooth(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let wave = |at: u32, length: f32| (128.0 + 80.0 * (at as f32 / length).sin()) as u8;
+        Rgb([wave(x, 19.0), wave(y, 17.0), wave(x + y, 31.0)])
+    })
+}
+
+struct Order {
+    name: &'static str,
+    /// Each component has a scan of its own.
+    apart: bool,
+    progressive: bool,
+}
+
+const ORDERS: [Order; 3] = [
+    Order {
+        name: "one scan",
+        apart: false,
+        progressive: false,
+    },
+    Order {
+        name: "a scan per component",
+        apart: true,
+        progressive: false,
+    },
+    Order {
+        name: "progressive",
+        apart: false,
+        progressive: true,
+    },
+];
+
+fn encoded(image: &RgbImage, sampling: SamplingFactor, order: &Order, restart: u16) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = Encoder::new(&mut file, 97);
+    encoder.set_sampling_factor(sampling);
+    encoder.set_optimized_huffman_tables(order.apart);
+    encoder.set_progressive(order.progressive);
+    encoder.set_restart_interval(restart);
+    let [width, height] = [image.width(), image.height()].map(|side| side as u16);
+    encoder
+        .encode(image, width, height, ColorType::Rgb)
+        .unwrap();
+    file
+}
+
+fn read(bytes: &[u8]) -> Result<RgbImage, String> {
+    let read = Picture::from_bytes(Path::new("a.jpg"), bytes);
+    read.map(|picture| picture.image)
+        .map_err(|error| error.to_string())
+}
+
+fn furthest(a: &RgbImage, b: &RgbImage) -> u8 {
+    assert_eq!(a.dimensions(), b.dimensions());
+    let pairs = a.as_raw().iter().zip(b.as_raw());
+    pairs.map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
+}
+
+fn count(bytes: &[u8], marker: u8) -> usize {
+    bytes
+        .windows(2)
+        .filter(|pair| **pair == [0xff, marker])
+        .count()
+}
+
+#[test]
+fn every_sampling_size_and_order_of_scans_gives_the_same_pixels() {
+    for sampling in SAMPLINGS {
+        for (width, height) in [(40, 48), (17, 19), (1, 1), (33, 16), (16, 33), (7, 70)] {
+            let image = smooth(width, height);
+            let mut first = None;
+            for order in &ORDERS {
+                // The encoder spoils separate scans with restarts; see below for those.
+                for restart in if order.apart { 0..1 } else { 0..4 } {
+                    let case = format!(
+                        "{sampling:?} {width}x{height} {} restart {restart}",
+                        order.name
+                    );
+                    let bytes = encoded(&image, sampling, order, restart);
+                    if order.apart {
+                        assert_eq!(count(&bytes, 0xda), 3, "{case}");
+                    }
+                    let found = read(&bytes).unwrap();
+                    let off = furthest(&found, &image);
+                    assert!(off <= 14, "{case}: {off} off");
+                    // The same coefficients, however they are ordered.
+                    assert_eq!(*first.get_or_insert(found.clone()), found, "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn separate_scans_with_restarts_and_subsampled_brightness_are_read() {
+    // 17x19 pixels each, made by a plain encoder; those of a row hold the same coefficients.
+    let rows: [&[&[u8]]; 2] = [
+        &[
+            include_bytes!("jpeg/420_together.jpg"),
+            include_bytes!("jpeg/420_apart.jpg"),
+            include_bytes!("jpeg/420_apart_restarts.jpg"),
+        ],
+        &[
+            include_bytes!("jpeg/luma_subsampled_together.jpg"),
+            include_bytes!("jpeg/luma_subsampled_apart.jpg"),
+        ],
+    ];
+    // Means of red, green and blue as Pillow has them.
+    let means = [[187.4, 143.6, 183.0], [187.3, 143.7, 183.0]];
+    for (row, means) in rows.into_iter().zip(means) {
+        let images: Vec<_> = row.iter().map(|bytes| read(bytes).unwrap()).collect();
+        for image in &images {
+            assert_eq!(*image, images[0]);
+        }
+        for (channel, expected) in means.into_iter().enumerate() {
+            let sum: f64 = images[0]
+                .pixels()
+                .map(|pixel| f64::from(pixel.0[channel]))
+                .sum();
+            let mean = sum / (17.0 * 19.0);
+            assert!((mean - expected).abs() < 1.0, "{mean} is not {expected}");
+        }
+    }
+}
+
+#[test]
+fn inks_become_light() {
+    for kind in [ColorType::Cmyk, ColorType::CmykAsYcck] {
+        for apart in [false, true] {
+            // No ink, cyan, black, and all four at half.
+            let colours = [[0; 4], [255, 0, 0, 0], [0, 0, 0, 255], [128; 4]];
+            for (ink, light) in
+                colours
+                    .into_iter()
+                    .zip([[255, 255, 255], [0, 255, 255], [0, 0, 0], [63, 63, 63]])
+            {
+                let mut file = Vec::new();
+                let mut encoder = Encoder::new(&mut file, 100);
+                encoder.set_optimized_huffman_tables(apart);
+                encoder.encode(&ink.repeat(64), 8, 8, kind).unwrap();
+                let found = read(&file).unwrap();
+                let off = furthest(&found, &RgbImage::from_pixel(8, 8, Rgb(light)));
+                assert!(off <= 2, "{kind:?} {ink:?}: {:?}", found.get_pixel(0, 0));
+            }
+        }
+    }
+}
+
+#[test]
+fn bytes_behind_the_end_are_no_part_of_a_picture() {
+    let image = smooth(20, 12);
+    for order in &ORDERS {
+        let bytes = encoded(&image, SamplingFactor::R_4_2_0, order, 2);
+        let whole = read(&bytes).unwrap();
+        let film = b"ftypmp42\xff\xda and a film \xff\xc0\xff\xd8".to_vec();
+        for behind in [
+            vec![0; 9],
+            film,
+            bytes.clone(),
+            bytes[..90].to_vec(),
+            vec![0xff; 3],
+        ] {
+            let file = [&bytes[..], &behind].concat();
+            assert_eq!(read(&file).unwrap(), whole, "{}", order.name);
+        }
+    }
+}
+
+#[test]
+fn whatever_is_cut_off_a_picture_is_refused() {
+    let image = smooth(20, 12);
+    // A small picture in the EXIF data has an end of its own.
+    let small = encoded(&smooth(8, 8), SamplingFactor::R_4_4_4, &ORDERS[0], 0);
+    for order in &ORDERS {
+        let plain = encoded(&image, SamplingFactor::R_4_2_0, order, 2);
+        let length = (small.len() + 8) as u16;
+        let segment = [
+            &[0xff, 0xe1][..],
+            &length.to_be_bytes(),
+            b"Exif\0\0",
+            &small,
+        ]
+        .concat();
+        let bytes = [&plain[..2], &segment, &plain[2..]].concat();
+        assert_eq!(read(&bytes), read(&plain));
+        for length in 0..bytes.len() {
+            assert!(read(&bytes[..length]).is_err(), "{}: {length}", order.name);
+        }
+    }
+}
+
+#[test]
+fn a_picture_is_turned_as_its_exif_data_say() {
+    let image = smooth(20, 12);
+    let plain = encoded(&image, SamplingFactor::R_4_4_4, &ORDERS[0], 0);
+    // A TIFF header, and one entry: the orientation, 6, a quarter turn to the right.
+    let exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let bytes = [&plain[..2], &[0xff, 0xe1], &length, exif, &plain[2..]].concat();
+    let turned = image::imageops::rotate90(&read(&plain).unwrap());
+    assert_eq!(read(&bytes).unwrap(), turned);
+}

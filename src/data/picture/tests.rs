@@ -1,0 +1,112 @@
+//! Every format is read to the right pixels, and what is cut off is refused.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::codecs::pnm::{PnmEncoder, PnmSubtype, SampleEncoding};
+use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage};
+
+use super::*;
+
+/// Colours that no two pixels share.
+fn pattern() -> RgbImage {
+    RgbImage::from_fn(13, 7, |x, y| {
+        Rgb([x as u8 * 19, y as u8 * 36, (x * y) as u8 * 3])
+    })
+}
+
+fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    image.write_to(&mut file, format).unwrap();
+    file.into_inner()
+}
+
+fn webp() -> Vec<u8> {
+    let mut file = Vec::new();
+    let encoder = image_webp::WebPEncoder::new(&mut file);
+    let rgb = image_webp::ColorType::Rgb8;
+    encoder.encode(&pattern(), 13, 7, rgb).unwrap();
+    file
+}
+
+/// The pattern in every format that loses nothing.
+fn files() -> Vec<(&'static str, Vec<u8>)> {
+    let image = DynamicImage::from(pattern());
+    let with = |format| encoded(&image, format);
+    let mut plain = Vec::new();
+    let encoder = PnmEncoder::new(&mut plain);
+    encoder
+        .with_subtype(PnmSubtype::Pixmap(SampleEncoding::Ascii))
+        .write_image(&pattern(), 13, 7, ExtendedColorType::Rgb8)
+        .unwrap();
+    vec![
+        ("a.png", with(ImageFormat::Png)),
+        ("a.webp", webp()),
+        ("a.bmp", with(ImageFormat::Bmp)),
+        ("a.gif", with(ImageFormat::Gif)),
+        ("a.TGA", with(ImageFormat::Tga)),
+        ("a.ppm", with(ImageFormat::Pnm)),
+        ("plain.ppm", plain),
+        ("a.qoi", with(ImageFormat::Qoi)),
+    ]
+}
+
+fn read(name: &str, bytes: &[u8]) -> Result<RgbImage, DataError> {
+    Picture::from_bytes(Path::new(name), bytes).map(|picture| picture.image)
+}
+
+#[test]
+fn every_format_is_read_to_its_pixels() {
+    for (name, bytes) in files() {
+        assert!(is_picture(Path::new(name)), "{name}");
+        assert_eq!(read(name, &bytes).unwrap(), pattern(), "{name}");
+        // A name means nothing where the contents speak.
+        if name != "a.TGA" {
+            assert_eq!(read("a.jpg", &bytes).unwrap(), pattern(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_off_gives_an_error_or_all_of_its_pixels() {
+    // Of numbers written as text the last digits may be lacking, and none can tell.
+    for (name, bytes) in files().into_iter().filter(|(name, _)| *name != "plain.ppm") {
+        let mut refused = 0;
+        for length in 0..bytes.len() {
+            match read(name, &bytes[..length]) {
+                Ok(image) => assert_eq!(image, pattern(), "{name} cut at {length}"),
+                Err(_) => refused += 1,
+            }
+        }
+        // What follows the pixels may be lacking.
+        assert!(
+            refused > bytes.len() / 2,
+            "{name}: {refused} of {}",
+            bytes.len()
+        );
+    }
+}
+
+#[test]
+fn more_pixels_than_a_file_can_hold_are_refused_before_memory_is_taken() {
+    let bmp = [&b"BM"[..], &[0; 12], &[40, 0, 0, 0]].concat();
+    let bmp = [&bmp[..], &9_000_u32.to_le_bytes(), &9_000_u32.to_le_bytes()].concat();
+    let bmp = [&bmp[..], &[1, 0, 24, 0], &[0; 24]].concat();
+    let qoi = [&b"qoif"[..], &[0, 0, 40, 0, 0, 0, 40, 0, 3, 0]].concat();
+    let tga = [0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 40, 0, 40, 24, 0];
+    let pnm = b"P6 9000 9000 255 ";
+    let files: [(&str, &[u8]); 4] = [("a", &bmp), ("a", &qoi), ("a.tga", &tga), ("a", pnm)];
+    for (name, bytes) in files {
+        let message = read(name, bytes).unwrap_err().to_string();
+        assert!(
+            message.contains("more than its bytes can hold"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn what_is_not_read_is_named() {
+    let message = read("a.tif", b"II*\0").unwrap_err().to_string();
+    assert!(message.contains("(Tiff): expected a PNG"), "{message}");
+}
