@@ -7,9 +7,8 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
-
 use super::bounded::{most_unpacked, read_promised};
+use super::gzip::{self, Unpacked};
 use super::{DataError, Dataset, Splits, idx};
 
 /// The longest header.
@@ -56,7 +55,7 @@ pub fn read_file(path: &Path) -> Result<IdxFile, DataError> {
 /// # Errors
 /// [`DataError::Gzip`] or [`DataError::Idx`].
 pub fn from_bytes(path: &Path, mut bytes: Vec<u8>) -> Result<IdxFile, DataError> {
-    if bytes.starts_with(&[0x1f, 0x8b]) {
+    if bytes.starts_with(&gzip::MAGIC) {
         bytes = unpack(path, &bytes)?;
     }
     let array = idx::parse(&bytes).map_err(|source| bad(path, source))?;
@@ -73,7 +72,7 @@ pub fn is_idx(path: &Path) -> bool {
         return false;
     };
     let read = file.take(4).read_to_end(&mut start);
-    read.is_ok() && (start.starts_with(&[0, 0]) || start.starts_with(&[0x1f, 0x8b]))
+    read.is_ok() && (start.starts_with(&[0, 0]) || start.starts_with(&gzip::MAGIC))
 }
 
 fn unpack(path: &Path, packed: &[u8]) -> Result<Vec<u8>, DataError> {
@@ -82,7 +81,7 @@ fn unpack(path: &Path, packed: &[u8]) -> Result<Vec<u8>, DataError> {
         reason: error.to_string(),
     };
     let mut start = Vec::new();
-    let reader = MultiGzDecoder::new(packed).take(HEADER);
+    let reader = Unpacked::new(packed).take(HEADER);
     { reader }.read_to_end(&mut start).map_err(gzip)?;
     let promised = match idx::parse(&start) {
         Ok(array) => array.data.len(),
@@ -98,7 +97,7 @@ fn unpack(path: &Path, packed: &[u8]) -> Result<Vec<u8>, DataError> {
         return Err(DataError::contents(path, problem));
     }
     let limit = promised + HEADER;
-    let bytes = read_promised(MultiGzDecoder::new(packed), limit).map_err(gzip)?;
+    let bytes = read_promised(Unpacked::new(packed), limit).map_err(gzip)?;
     bytes.ok_or_else(|| DataError::TooLong {
         path: path.into(),
         expected: limit,
@@ -216,7 +215,8 @@ mod tests {
             "test-images-ubyte.gz",
             &gzip(&idx(&[2, 2, 3, 3], &pixels(2))),
         );
-        write("test-labels-ubyte.gz", &gzip(&idx(&[2], &[6, 0])));
+        let padded = [&gzip(&idx(&[2], &[6, 0]))[..], &[0; 512]].concat();
+        write("test-labels-ubyte.gz", &padded);
     }
 
     fn error(folder: &Path) -> String {

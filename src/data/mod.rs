@@ -31,6 +31,7 @@ mod event;
 #[cfg(feature = "pictures")]
 pub mod folder;
 mod generator;
+mod gzip;
 pub mod idx;
 pub mod idx_folder;
 mod mnist;

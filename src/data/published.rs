@@ -8,10 +8,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
-
 use super::bounded::read_bounded;
 use super::dataset::check_labels;
+use super::gzip::{self, Unpacked};
 use super::{DataError, idx, sha256};
 
 pub(super) const SIDE: usize = 28;
@@ -302,15 +301,14 @@ fn read_packed(path: &Path, expected: u64) -> Result<Vec<u8>, DataError> {
 /// What gzip packs begins with 1f 8b, IDX with zeros: the contents tell, not the name, because some
 /// servers unpack on the way.
 pub(super) fn unpack(path: &Path, bytes: Vec<u8>, expected: u64) -> Result<Vec<u8>, DataError> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
+    if !bytes.starts_with(&gzip::MAGIC) {
         return Ok(bytes);
     }
-    let unpacked = read_bounded(MultiGzDecoder::new(&bytes[..]), expected).map_err(|error| {
-        DataError::Gzip {
+    let unpacked =
+        read_bounded(Unpacked::new(&bytes), expected).map_err(|error| DataError::Gzip {
             path: path.into(),
             reason: error.to_string(),
-        }
-    })?;
+        })?;
     unpacked.ok_or_else(|| too_long(path, expected))
 }
 
@@ -321,7 +319,8 @@ fn too_long(path: &Path, expected: u64) -> DataError {
     }
 }
 
-/// The most bytes a file of `unpacked` bytes may take when packed: gzip adds a little to noise.
+/// The most bytes a file of `unpacked` bytes may take when packed: gzip adds a little to noise, and zeros
+/// may follow.
 pub(super) fn packed_limit(unpacked: u64) -> u64 {
-    unpacked.saturating_add(unpacked / 1000 + 4096)
+    unpacked.saturating_add(unpacked / 1000 + (1 << 20))
 }
