@@ -467,11 +467,11 @@ fn show_begins_with_the_labs_digit() {
     let drawing = text(&output.stdout);
     let data = digits::splits().train;
     let lines: Vec<&str> = drawing.lines().collect();
-    assert_eq!(lines[0], format!("[4] {}", data.labels[4]));
+    assert_eq!(lines[0], format!("[5] {}", data.labels[5]));
     assert_eq!(lines.len(), 1 + 14);
     for (y, line) in lines[1..].iter().enumerate() {
         for (x, shown) in line.chars().enumerate() {
-            let dark = |y: usize| data.image(4)[y * 28 + x] > 127;
+            let dark = |y: usize| data.image(5)[y * 28 + x] > 127;
             let expected = match (dark(2 * y), dark(2 * y + 1)) {
                 (true, true) => '█',
                 (true, false) => '▀',

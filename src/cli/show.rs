@@ -30,11 +30,11 @@ pub struct Args {
     #[arg(long)]
     test: bool,
 
-    /// The first sample, counted from 0; 4, the fifth, is the lab's `train_images[4]`
+    /// The first sample, counted from 0; 5, the sixth, is the lab's `train_images[5]`
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 4,
+        default_value_t = 5,
         allow_negative_numbers = true
     )]
     index: usize,
@@ -56,7 +56,7 @@ pub struct Args {
 
 const EXAMPLES: &str = "\
 Examples:
-  cnn-gpu show                                   the fifth training image, as the lab
+  cnn-gpu show                                   the lab's train_images[5], a 2
   cnn-gpu show --dataset digits --index 0 --count 8
   cnn-gpu show --dataset folder:pets --count 40 --out pets.png
 
