@@ -12,6 +12,11 @@ pub enum Event {
         /// What was wrong with it.
         reason: String,
     },
+    /// Something worth knowing about what was found.
+    Note {
+        /// What it is.
+        text: String,
+    },
     /// A download begins.
     Downloading {
         /// The address.
@@ -51,6 +56,7 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rejected { reason } => write!(f, "passed over: {reason}"),
+            Self::Note { text } => f.write_str(text),
             Self::Downloading { url, .. } => write!(f, "downloading {url}"),
             Self::Progress {
                 file,

@@ -107,7 +107,13 @@ pub fn load_from(
         }
         Choice::Idx(path) => idx_folder::splits(&path),
         Choice::Cifar10(path) => cifar10::splits(&path),
-        Choice::Npz(path) => npz::splits(&path),
+        Choice::Npz(path) => {
+            let (splits, taken) = npz::read(&path)?;
+            if let Some(text) = taken {
+                on_event(&Event::Note { text });
+            }
+            Ok(splits)
+        }
         Choice::Mnist | Choice::FashionMnist | Choice::Kmnist => mnist::find(sources, on_event),
         Choice::Auto => match mnist::find(sources, on_event) {
             Err(error) if !matches!(error, DataError::GivenFolder { .. }) => {

@@ -169,7 +169,7 @@ fn gzip(bytes: &[u8]) -> Result<(), String> {
 }
 
 fn npz(bytes: &[u8]) -> Result<(), String> {
-    let splits = line(npz::from_reader(path(), Cursor::new(bytes)))?;
+    let (splits, _) = line(npz::from_reader(path(), Cursor::new(bytes)))?;
     for set in [splits.train, splits.test] {
         assert!(
             set.labels

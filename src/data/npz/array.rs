@@ -1,0 +1,211 @@
+//! An array of a NumPy archive: any numbers, either byte order, C or Fortran order.
+
+use std::fmt::Display;
+use std::io::{Read, Seek};
+use std::path::Path;
+
+use byteorder::{BE, ByteOrder, LE};
+use half::f16;
+use npyz::{DType, NpyHeader, Order, TypeChar};
+use zip::ZipArchive;
+
+use super::super::DataError;
+use super::super::bounded::read_promised;
+
+/// The longest header: NumPy reads no longer one either.
+const MOST_HEADER: usize = 10_000;
+
+/// The archive, and how many bytes the rest of it can hold: what its directory says of packed sizes
+/// may be wrong, and two arrays may be said to lie in the same place.
+pub(super) struct Archive<R> {
+    pub(super) zip: ZipArchive<R>,
+    pub(super) left: u64,
+}
+
+/// An array, its elements still as they lie in the file.
+pub(super) struct Array {
+    pub(super) name: &'static str,
+    /// Its elements' type as NumPy calls it, `float32`.
+    pub(super) dtype: String,
+    pub(super) kind: TypeChar,
+    pub(super) shape: Vec<usize>,
+    item: usize,
+    number: fn(&[u8]) -> f64,
+    fortran: bool,
+    bytes: Vec<u8>,
+}
+
+impl Array {
+    /// The elements as they lie in memory: in Fortran order, the first index is the fastest.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = f64> {
+        self.bytes.chunks_exact(self.item).map(self.number)
+    }
+
+    /// Every element as a byte, in C order. In place: a copy would take the memory twice.
+    pub(super) fn into_bytes(mut self, byte: impl Fn(f64) -> u8) -> Vec<u8> {
+        let elements = self.bytes.len() / self.item;
+        for i in 0..elements {
+            let at = i * self.item;
+            self.bytes[i] = byte((self.number)(&self.bytes[at..at + self.item]));
+        }
+        self.bytes.truncate(elements);
+        self.bytes.shrink_to_fit();
+        self.in_c_order()
+    }
+
+    /// As [`Array::into_bytes`] where the elements are bytes already.
+    pub(super) fn in_c_order(self) -> Vec<u8> {
+        if !self.fortran {
+            return self.bytes;
+        }
+        // How far apart in C order neighbours along each dimension are.
+        let mut strides = vec![1; self.shape.len()];
+        for dim in (1..self.shape.len()).rev() {
+            strides[dim - 1] = strides[dim] * self.shape[dim];
+        }
+        let mut ordered = vec![0; self.bytes.len()];
+        let (mut index, mut at) = (vec![0; self.shape.len()], 0);
+        for &byte in &self.bytes {
+            ordered[at] = byte;
+            for ((index, &size), stride) in index.iter_mut().zip(&self.shape).zip(&strides) {
+                *index += 1;
+                at += stride;
+                if *index < size {
+                    break;
+                }
+                at -= size * stride;
+                *index = 0;
+            }
+        }
+        ordered
+    }
+
+    /// An error about the array.
+    pub(super) fn bad(&self, path: &Path, problem: &dyn Display) -> DataError {
+        DataError::contents(path, format!("{}: {problem}", self.name))
+    }
+}
+
+/// Reads one array; sizes are checked before memory is taken for them.
+pub(super) fn array(
+    path: &Path,
+    archive: &mut Archive<impl Read + Seek>,
+    name: &'static str,
+) -> Result<Array, DataError> {
+    let problem = |what: &dyn Display| DataError::contents(path, format!("{name}: {what}"));
+    let entry = archive
+        .zip
+        .by_name(&format!("{name}.npy"))
+        .map_err(|error| {
+            problem(&format!(
+                "{error}; expected the arrays x_train, y_train, x_test and y_test, as \
+                 np.savez('data.npz', x_train=..., y_train=..., x_test=..., y_test=...) saves them"
+            ))
+        })?;
+    let size = entry.size();
+    let Some(left) = archive.left.checked_sub(size) else {
+        let what = format!(
+            "{size} bytes are promised, more than the file can hold, or more than 2 GiB packed: save the \
+             arrays with numpy.savez, or get the file again"
+        );
+        return Err(problem(&what));
+    };
+    archive.left = left;
+    let mut bytes = read_promised(entry, size)
+        .map_err(|error| problem(&format!("cannot be unpacked: {error}; get the file again")))?
+        .ok_or_else(|| problem(&"it is longer than the file says; get it again"))?;
+    let text = header(&bytes).map_err(|what| problem(&what))?;
+    let described = NpyHeader::from_reader(&bytes[..text]).map_err(|error| problem(&error))?;
+    // In place: a copy would take the memory twice.
+    bytes.drain(..text);
+    let plain =
+        "expected an array of plain numbers: integers, floats of 16, 32 or 64 bits, or bool";
+    let DType::Plain(dtype) = described.dtype() else {
+        return Err(problem(&plain));
+    };
+    let kind = dtype.type_char();
+    let item = dtype.num_bytes().unwrap_or(0);
+    let Some(number) = number(kind, item, dtype.to_string().starts_with('>')) else {
+        return Err(problem(&format!(
+            "its elements are of type {dtype}; {plain}"
+        )));
+    };
+    let shape: Option<Vec<usize>> = (described.shape().iter())
+        .map(|&dim| usize::try_from(dim).ok())
+        .collect();
+    let length = |shape: &[usize]| shape.iter().try_fold(item, |n, &dim| n.checked_mul(dim));
+    match shape {
+        Some(shape) if length(&shape) == Some(bytes.len()) => Ok(Array {
+            name,
+            dtype: in_words(kind, item),
+            kind,
+            shape,
+            item,
+            number,
+            fortran: described.order() == Order::Fortran,
+            bytes,
+        }),
+        _ => Err(problem(&format!(
+            "its header promises {:?} elements of {item} bytes, found {} bytes; get the file again",
+            described.shape(),
+            bytes.len()
+        ))),
+    }
+}
+
+/// A type as NumPy calls it.
+fn in_words(kind: TypeChar, item: usize) -> String {
+    let bits = 8 * item;
+    match kind {
+        TypeChar::Bool => "bool".into(),
+        TypeChar::Int => format!("int{bits}"),
+        TypeChar::Uint => format!("uint{bits}"),
+        _ => format!("float{bits}"),
+    }
+}
+
+/// How an element becomes a number; nothing if it is none.
+fn number(kind: TypeChar, item: usize, big_endian: bool) -> Option<fn(&[u8]) -> f64> {
+    Some(match (kind, item, big_endian) {
+        (TypeChar::Bool, 1, _) => |b| f64::from(u8::from(b[0] != 0)),
+        (TypeChar::Uint, 1, _) => |b| f64::from(b[0]),
+        (TypeChar::Int, 1, _) => |b| f64::from(b[0] as i8),
+        (TypeChar::Uint, 2, false) => |b| f64::from(LE::read_u16(b)),
+        (TypeChar::Uint, 2, true) => |b| f64::from(BE::read_u16(b)),
+        (TypeChar::Int, 2, false) => |b| f64::from(LE::read_i16(b)),
+        (TypeChar::Int, 2, true) => |b| f64::from(BE::read_i16(b)),
+        (TypeChar::Uint, 4, false) => |b| f64::from(LE::read_u32(b)),
+        (TypeChar::Uint, 4, true) => |b| f64::from(BE::read_u32(b)),
+        (TypeChar::Int, 4, false) => |b| f64::from(LE::read_i32(b)),
+        (TypeChar::Int, 4, true) => |b| f64::from(BE::read_i32(b)),
+        (TypeChar::Uint, 8, false) => |b| LE::read_u64(b) as f64,
+        (TypeChar::Uint, 8, true) => |b| BE::read_u64(b) as f64,
+        (TypeChar::Int, 8, false) => |b| LE::read_i64(b) as f64,
+        (TypeChar::Int, 8, true) => |b| BE::read_i64(b) as f64,
+        (TypeChar::Float, 2, false) => |b| f16::from_bits(LE::read_u16(b)).to_f64(),
+        (TypeChar::Float, 2, true) => |b| f16::from_bits(BE::read_u16(b)).to_f64(),
+        (TypeChar::Float, 4, false) => |b| f64::from(LE::read_f32(b)),
+        (TypeChar::Float, 4, true) => |b| f64::from(BE::read_f32(b)),
+        (TypeChar::Float, 8, false) => LE::read_f64,
+        (TypeChar::Float, 8, true) => BE::read_f64,
+        _ => return None,
+    })
+}
+
+/// The length of what precedes the elements; refuses what is too long or too nested for a parser.
+fn header(bytes: &[u8]) -> Result<usize, &'static str> {
+    let length = match *bytes {
+        [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _, a, b, ..] => {
+            10 + usize::from(u16::from_le_bytes([a, b]))
+        }
+        [0x93, b'N', b'U', b'M', b'P', b'Y', 2 | 3, _, a, b, 0, 0, ..] => {
+            12 + usize::from(u16::from_le_bytes([a, b]))
+        }
+        _ => return Err("not an array in NumPy's format: expected a short NumPy header"),
+    };
+    let opened = |text: &[u8]| text.iter().filter(|byte| b"([{".contains(byte)).count();
+    match bytes.get(..length) {
+        Some(text) if length <= MOST_HEADER && opened(text) <= 4 => Ok(length),
+        _ => Err("its header is cut off or too long: expected the one NumPy writes"),
+    }
+}
