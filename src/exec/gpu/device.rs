@@ -249,7 +249,11 @@ impl GpuDevice {
         match outcome {
             Ok(_) => Ok(()),
             Err(PollError::Timeout) => self.hung(),
-            Err(e) => Err(Error::Device(format!("cannot wait for the device: {e}"))),
+            Err(e) => {
+                // A lost device refuses submissions before it says that it is lost.
+                self.poll()?;
+                Err(Error::Device(format!("cannot wait for the device: {e}")))
+            }
         }
     }
 

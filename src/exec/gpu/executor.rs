@@ -202,12 +202,15 @@ impl GpuExecutor {
     /// Takes in the metrics of the submissions that have finished, of the oldest at least if `wait`. Gives
     /// how many they are.
     fn reap(&mut self, wait: bool) -> Result<usize> {
+        if !wait {
+            // Also where nothing is under way: so one learns that the device is lost.
+            self.gpu.poll()?;
+        }
         let Some(oldest) = self.under_way.front() else {
             return Ok(0);
         };
-        match wait {
-            true => self.gpu.wait(Some(oldest.submission.clone()))?,
-            false => self.gpu.poll()?,
+        if wait {
+            self.gpu.wait(Some(oldest.submission.clone()))?;
         }
         let (submitted, now) = (oldest.submitted, Instant::now());
         let finished = self.under_way.iter();
@@ -353,7 +356,6 @@ impl Executor for GpuExecutor {
             self.pace.pause();
         } else {
             self.reap(false)?;
-            self.gpu.check()?;
         }
         Ok(std::mem::take(&mut self.metrics))
     }

@@ -43,10 +43,9 @@ pub struct Pipelines {
 impl Pipelines {
     /// Another cache, of a device that makes its kernels alike.
     pub fn anew(&self) -> Self {
-        Self {
-            made: Arc::default(),
-            ..self.clone()
-        }
+        let mut anew = self.clone();
+        anew.made = Arc::default();
+        anew
     }
 
     /// The call's whole WGSL. Its entry point is the call's, so it also tells kernels apart.
