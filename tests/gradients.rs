@@ -17,7 +17,7 @@ use cnn_gpu::model::{
     Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use cnn_gpu::optimizer::Optimizer;
-use cnn_gpu::plan::{BufferId, Gather, LossOp, Op, Plan, Purpose, Regularize, Role};
+use cnn_gpu::plan::{BufferId, Gather, Op, Plan, Purpose, Regularize, Role};
 use cnn_gpu::rng::{Key, Stream};
 use cnn_gpu::shape::Padding;
 use cnn_gpu::state::State;
@@ -99,11 +99,8 @@ impl Net {
     /// The mean loss in f64, from the logits.
     fn loss(&mut self) -> f64 {
         self.run();
-        let loss_op = self.plan.ops.iter().find_map(|op| match op {
-            Op::Loss(LossOp { x, .. }) => Some(*x),
-            _ => None,
-        });
-        let logits = self.read(loss_op.expect("the plan has a loss"));
+        let x = self.plan.loss().expect("the plan has a loss").x;
+        let logits = self.read(x);
         let rows = logits.chunks_exact(self.plan.classes).zip(&self.labels);
         let losses = rows.map(|(row, &label)| {
             let exponentials = row.iter().map(|&x| f64::from(x).exp());

@@ -38,7 +38,7 @@ use crate::exec::reference::ReferenceExecutor;
 use crate::exec::{DataId, Inspect, Program, Step, Values};
 use crate::model::Sequential;
 use crate::optimizer::{Clip, Optimizer, Rates, Rule};
-use crate::plan::{BufferId, Gather, LossOp, Op, Plan, Purpose, Role};
+use crate::plan::{BufferId, Gather, Op, Plan, Purpose, Role};
 use crate::rng::Key;
 use crate::state::State;
 
@@ -402,10 +402,7 @@ impl Run<'_> {
     }
 
     fn loss_op(&self) -> Result<(BufferId, BufferId)> {
-        let buffers = self.plan.ops.iter().find_map(|op| match op {
-            Op::Loss(LossOp { x, predictions, .. }) => Some((*x, *predictions)),
-            _ => None,
-        });
+        let buffers = self.plan.loss().map(|op| (op.x, op.predictions));
         buffers.ok_or_else(|| self.fault("has no loss"))
     }
 

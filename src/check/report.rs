@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::{CaseResult, Factory, cases, check_case};
 use crate::error::{Error, Result};
-use crate::plan::Op;
 use crate::words::counted;
 
 /// One operation over all its cases.
@@ -27,7 +26,7 @@ pub struct OpRow {
 /// All operations, and the cases that failed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// In the order of [`Op::NAMES`].
+    /// In the order of the cases.
     pub ops: Vec<OpRow>,
     /// Every case that failed.
     pub failures: Vec<CaseResult>,
@@ -55,7 +54,7 @@ pub fn check_ops(
         return Err(Error::Argument(format!(
             "no case matches `{}`: expected an operation ({}) or words of a case, like `n=3 oc=7`",
             filter.unwrap_or_default(),
-            Op::NAMES.join(", ")
+            cases::names().join(", ")
         )));
     }
     Ok(Report::new(&results))
@@ -64,9 +63,9 @@ pub fn check_ops(
 impl Report {
     /// A report of these results.
     pub fn new(results: &[CaseResult]) -> Self {
-        let rows = Op::NAMES
-            .iter()
-            .filter_map(|name| OpRow::new(name, results));
+        let mut names: Vec<&str> = results.iter().map(|r| r.op.as_str()).collect();
+        names.dedup();
+        let rows = names.iter().filter_map(|name| OpRow::new(name, results));
         Self {
             ops: rows.collect(),
             failures: results.iter().filter(|r| !r.passes()).cloned().collect(),

@@ -121,6 +121,11 @@ impl Memory<'_> {
         }
     }
 
+    /// What a buffer's elements are.
+    pub fn element(&self, id: BufferId) -> Element {
+        self.plan.buffer(id).element
+    }
+
     /// A float buffer.
     pub fn floats(&self, id: BufferId) -> &[f32] {
         match self.plan.buffer(id).role {

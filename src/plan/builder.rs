@@ -1,21 +1,16 @@
 //! From layers to operations: the forward list, and from its record the backward one.
 //!
 //! A layer's lowering calls the methods here as it would call an eager library. In training each
-//! call also leaves a note on the tape; after the loss, [`Builder::backward`] reads the tape from
-//! its end. The gradient that travels backwards is always the one by a value's *pre-activation*:
-//! whoever makes a gradient sends it through the activation that made the value (see [`Through`]).
+//! call also records how the gradient passes its operation; after the loss, the backward pass goes
+//! through the records from the last to the first. The gradient that travels backwards is always
+//! the one by a value's *pre-activation*: whoever makes a gradient sends it through the activation
+//! that made the value (see [`Through`]). The methods for each operation lie with it, in `op`.
 
-mod activation;
 mod end;
-mod layers;
-mod normalization;
 
 use std::sync::Arc;
 
-use super::{
-    BatchNorm, Buffer, BufferId, ConvShape, DropoutMask, Element, Gather, Op, Plan, PoolShape,
-    Purpose, Role, Through,
-};
+use super::{Buffer, BufferId, Element, Gather, Op, Plan, Purpose, Role, Through};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Sequential};
 use crate::optimizer::Optimizer;
@@ -24,14 +19,14 @@ use crate::state::Layout;
 /// A tensor on its way through the layers.
 #[derive(Clone, Debug)]
 pub struct Value {
-    buffer: BufferId,
+    pub(super) buffer: BufferId,
     /// Shape of one sample.
     pub shape: Vec<usize>,
     /// The pointwise activation that made it.
-    activation: Activation,
+    pub(super) activation: Activation,
     /// What that activation's derivative is a function of: the tensor itself, or what it was made
     /// from where [`Activation::keeps_input`].
-    kept: BufferId,
+    pub(super) kept: BufferId,
 }
 
 impl Value {
@@ -41,7 +36,7 @@ impl Value {
         self
     }
 
-    fn through(&self) -> Option<Through> {
+    pub(super) fn through(&self) -> Option<Through> {
         match self.activation {
             Activation::Linear => None,
             activation => Some(Through {
@@ -52,70 +47,30 @@ impl Value {
     }
 }
 
-/// A note on the tape, and the layer that left it.
-struct Note {
+/// How the gradient passes one forward operation: from the gradient by the operation's output to
+/// the gradient by its input `x`, if that is wanted.
+type Backward = Box<dyn FnOnce(&mut Builder, &Value, BufferId, bool) -> BufferId>;
+
+/// What the backward pass needs from one forward operation.
+struct Record {
+    /// The layer that the operation belongs to.
     layer: String,
-    entry: Tape,
-}
-
-/// What the backward pass has to know of one forward operation.
-enum Tape {
-    Conv2d {
-        shape: ConvShape,
-        x: Value,
-        w: BufferId,
-        bias: Option<BufferId>,
-    },
-    Pool2d {
-        shape: PoolShape,
-        x: Value,
-        argmax: Option<BufferId>,
-    },
-    Dense {
-        x: Value,
-        w: BufferId,
-        bias: Option<BufferId>,
-        outputs: usize,
-    },
-    Activation {
-        x: Value,
-    },
-    Softmax {
-        x: Value,
-        y: BufferId,
-        width: usize,
-    },
-    Dropout {
-        mask: DropoutMask,
-        x: Value,
-    },
-    Rescale {
-        scale: f32,
-        x: Value,
-    },
-    BatchNorm(Box<NormTape>),
-}
-
-/// What the backward pass has to know of a batch normalization.
-struct NormTape {
-    norm: BatchNorm,
+    /// The operation's input.
     x: Value,
-    mean: BufferId,
-    variance: BufferId,
-    gamma: Option<BufferId>,
-    beta: Option<BufferId>,
+    has_parameters: bool,
+    backward: Backward,
 }
 
 /// Makes a [`Plan`], operation by operation.
 pub struct Builder {
-    plan: Plan,
-    optimizer: Option<Optimizer>,
+    pub(super) plan: Plan,
+    pub(super) optimizer: Option<Optimizer>,
     input_gradient: bool,
     /// The layer that is being lowered, or whose gradients are being made.
-    layer: String,
-    tape: Vec<Note>,
+    pub(super) layer: String,
+    tape: Vec<Record>,
     /// Dropouts so far.
-    dropouts: u32,
+    pub(super) dropouts: u32,
 }
 
 impl Builder {
@@ -183,16 +138,25 @@ impl Builder {
     }
 
     /// Adds an operation of the current layer.
-    fn push(&mut self, op: Op) {
+    pub(super) fn push(&mut self, op: Op) {
         self.plan.ops.push(op);
         self.plan.layers.push(self.layer.clone());
     }
 
-    /// Leaves a note of the current layer on the tape.
-    fn note(&mut self, entry: Tape) {
-        self.tape.push(Note {
+    /// Records how the gradient passes the operation of the current layer that was just added:
+    /// `backward` adds the operations that make the gradients by the parameters and by the input
+    /// `x`, and returns the latter.
+    pub(super) fn record(
+        &mut self,
+        x: Value,
+        has_parameters: bool,
+        backward: impl FnOnce(&mut Self, &Value, BufferId, bool) -> BufferId + 'static,
+    ) {
+        self.tape.push(Record {
             layer: self.layer.clone(),
-            entry,
+            x,
+            has_parameters,
+            backward: Box::new(backward),
         });
     }
 
@@ -211,31 +175,15 @@ impl Builder {
 
     fn backward(&mut self, dy: BufferId) {
         let mut dy = dy;
-        while let Some(Note { layer, entry }) = self.tape.pop() {
+        while let Some(record) = self.tape.pop() {
             // Nothing before the first parameters wants a gradient.
-            let mut before = self.tape.iter().map(|note| &note.entry);
-            let wants_dx = self.input_gradient || before.any(Tape::has_parameters);
-            if !wants_dx && !entry.has_parameters() {
+            let mut before = self.tape.iter();
+            let wants_dx = self.input_gradient || before.any(|record| record.has_parameters);
+            if !wants_dx && !record.has_parameters {
                 break;
             }
-            self.layer = layer;
-            dy = match entry {
-                Tape::Conv2d { shape, x, w, bias } => {
-                    self.conv2d_backward(dy, (shape, x, w, bias), wants_dx)
-                }
-                Tape::Pool2d { shape, x, argmax } => self.pool2d_backward(dy, (shape, x, argmax)),
-                Tape::Dense {
-                    x,
-                    w,
-                    bias,
-                    outputs,
-                } => self.dense_backward(dy, (x, w, bias, outputs), wants_dx),
-                Tape::Activation { x } => self.activation_backward(dy, &x),
-                Tape::Softmax { x, y, width } => self.softmax_backward(dy, (x, y, width)),
-                Tape::Dropout { mask, x } => self.dropout_backward(dy, mask, &x),
-                Tape::Rescale { scale, x } => self.rescale_backward(dy, scale, &x),
-                Tape::BatchNorm(tape) => self.batch_norm_backward(dy, *tape, wants_dx),
-            };
+            self.layer = record.layer;
+            dy = (record.backward)(self, &record.x, dy, wants_dx);
         }
         if self.input_gradient {
             // Without a layer that makes one of its own, the input's gradient is the last one.
@@ -265,11 +213,16 @@ impl Builder {
         self.buffer("labels".into(), shape, Element::U32, Role::Input)
     }
 
-    fn value(&mut self, shape: Vec<usize>, activation: Activation) -> Value {
+    pub(super) fn value(&mut self, shape: Vec<usize>, activation: Activation) -> Value {
         self.value_named(self.layer.clone(), shape, activation)
     }
 
-    fn value_named(&mut self, name: String, shape: Vec<usize>, activation: Activation) -> Value {
+    pub(super) fn value_named(
+        &mut self,
+        name: String,
+        shape: Vec<usize>,
+        activation: Activation,
+    ) -> Value {
         let batched = self.batched(&shape);
         let buffer = self.buffer(name, batched, Element::F32, Role::Intermediate);
         Value {
@@ -281,14 +234,14 @@ impl Builder {
     }
 
     /// The buffer for the gradient by `x`'s pre-activation.
-    fn gradient_of(&mut self, x: &Value) -> BufferId {
+    pub(super) fn gradient_of(&mut self, x: &Value) -> BufferId {
         let of = self.plan.buffer(x.buffer);
         let (name, shape) = (format!("d {}", of.name), of.shape.clone());
         self.buffer(name, shape, Element::F32, Role::Intermediate)
     }
 
     /// The buffer for a parameter's gradient.
-    fn gradient(&mut self, parameter: BufferId) -> BufferId {
+    pub(super) fn gradient(&mut self, parameter: BufferId) -> BufferId {
         let role = Role::Gradient(parameter.0);
         if let Some(i) = self.plan.buffers.iter().position(|b| b.role == role) {
             return BufferId(i);
@@ -298,7 +251,7 @@ impl Builder {
         self.buffer(name, shape, Element::F32, role)
     }
 
-    fn buffer(
+    pub(super) fn buffer(
         &mut self,
         name: String,
         shape: Vec<usize>,
@@ -314,21 +267,7 @@ impl Builder {
         BufferId(self.plan.buffers.len() - 1)
     }
 
-    fn batched(&self, shape: &[usize]) -> Vec<usize> {
+    pub(super) fn batched(&self, shape: &[usize]) -> Vec<usize> {
         [&[self.plan.batch], shape].concat()
-    }
-}
-
-impl Tape {
-    fn has_parameters(&self) -> bool {
-        match self {
-            Self::Conv2d { .. } | Self::Dense { .. } => true,
-            Self::BatchNorm(tape) => tape.gamma.is_some() || tape.beta.is_some(),
-            Self::Pool2d { .. }
-            | Self::Activation { .. }
-            | Self::Softmax { .. }
-            | Self::Dropout { .. }
-            | Self::Rescale { .. } => false,
-        }
     }
 }

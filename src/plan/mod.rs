@@ -145,8 +145,8 @@ impl Plan {
             )));
         }
         for op in &mut self.ops {
-            if let Op::Loss(LossOp { class_weights, .. }) = op {
-                *class_weights = Some(weights.to_vec());
+            if let Op::Loss(op) = op {
+                op.class_weights = Some(weights.to_vec());
             }
         }
         Ok(())
@@ -154,11 +154,19 @@ impl Plan {
 
     /// The width of the last layer: the number of classes, or 1 for two of them.
     pub(crate) fn outputs(&self) -> usize {
-        let width = |op: &Op| match op {
-            Op::Loss(LossOp { width, .. }) => Some(*width),
-            _ => None,
-        };
-        self.ops.iter().find_map(width).unwrap_or(self.classes)
+        self.loss().map_or(self.classes, |op| op.width)
+    }
+
+    /// The operation that computes the loss.
+    pub fn loss(&self) -> Option<&LossOp> {
+        let mut ops = self.ops.iter();
+        ops.find_map(|op| {
+            if let Op::Loss(op) = op {
+                Some(op)
+            } else {
+                None
+            }
+        })
     }
 
     /// The buffer that the loss of an inference plan writes: `[batch, classes]`.

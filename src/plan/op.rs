@@ -1,6 +1,7 @@
 //! The operations: what is computed, never how.
 //!
-//! Each family has a file with its operations' formulas, buffers and costs. `n` is the batch, images
+//! Each family has a file with its operations' formulas, buffers and costs, and with the
+//! [`Builder`](super::Builder)'s method that adds them to a plan. `n` is the batch, images
 //! are `[n, h, w, c]`, kernels `[kh, kw, ic, oc]` or `[in, out]`; `dx` is the gradient of the loss by
 //! `x`. A batch may hold fewer valid rows than the plan has: the others hold zeros on entry, and the
 //! loss gives them a zero gradient. So only batch normalization, whose statistics are those of the
@@ -136,7 +137,14 @@ impl Rounding {
 
 /// One operation. Executors match on it without a wildcard, so that the compiler names every place
 /// that a new operation needs.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// [`OpKind`] is the operation without what it holds, and [`OpKind::VARIANTS`] lists all of them:
+/// [`Op`]'s variants are the only list of operations.
+///
+/// [`OpKind::VARIANTS`]: strum::VariantArray::VARIANTS
+#[derive(Clone, Debug, PartialEq, strum::EnumDiscriminants)]
+#[strum_discriminants(name(OpKind), derive(Hash, strum::VariantArray))]
+#[strum_discriminants(doc = "The kind of an [`Op`].")]
 pub enum Op {
     /// Takes the batch out of the data set.
     Gather(Gather),
@@ -230,36 +238,4 @@ impl Op {
     pub fn writes(&self) -> Vec<BufferId> {
         self.operation().writes()
     }
-
-    /// Every name that [`Op::name`] can give: a coverage test asks for a case of each.
-    pub const NAMES: &'static [&'static str] = &[
-        "gather",
-        "conv2d_forward",
-        "conv2d_backward_input",
-        "conv2d_backward_weight",
-        "pool2d_forward",
-        "pool2d_backward",
-        "dense_forward",
-        "dense_backward_input",
-        "dense_backward_weight",
-        "activation_forward",
-        "activation_backward",
-        "softmax_forward",
-        "softmax_backward",
-        "softmax_cross_entropy",
-        "sigmoid_cross_entropy",
-        "mean_squared_error",
-        "dropout",
-        "rescale",
-        "batch_norm_statistics",
-        "batch_norm_forward",
-        "batch_norm_backward_weight",
-        "batch_norm_backward_input",
-        "regularize",
-        "clip_by_value",
-        "clip_by_norm",
-        "sgd_update",
-        "rmsprop_update",
-        "adam_update",
-    ];
 }

@@ -23,7 +23,7 @@ use crate::model::Activation;
 use crate::plan::{BufferId, Through};
 use crate::shape::dims;
 
-/// Every case of every operation, in the order of [`crate::plan::Op::NAMES`].
+/// Every case of every operation, those of one name together.
 pub fn all() -> Vec<Case> {
     let families = [
         gather::cases(),
@@ -39,6 +39,13 @@ pub fn all() -> Vec<Case> {
         update::cases(),
     ];
     families.into_iter().flatten().collect()
+}
+
+/// The name of every operation, in the order of the cases.
+pub fn names() -> Vec<&'static str> {
+    let mut names: Vec<_> = all().iter().map(|case| case.op().name()).collect();
+    names.dedup();
+    names
 }
 
 /// The cases of one operation.
@@ -92,15 +99,28 @@ fn through_name(f: Option<Activation>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray;
+
     use super::*;
-    use crate::plan::Op;
+    use crate::plan::OpKind;
 
     #[test]
-    fn every_operation_has_cases_and_every_case_its_own_name() {
+    fn every_operation_has_cases() {
         let cases = all();
-        for name in Op::NAMES {
-            assert!(cases.iter().any(|c| c.op().name() == *name), "{name}");
+        for &kind in OpKind::VARIANTS {
+            let mut kinds = cases.iter().map(|case| OpKind::from(case.op()));
+            assert!(kinds.any(|k| k == kind), "{kind:?} has no case");
         }
+    }
+
+    #[test]
+    fn every_case_has_its_own_name_and_follows_those_of_its_operation() {
+        let mut names = names();
+        let listed = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), listed);
+        let cases = all();
         let mut vars: Vec<&str> = cases.iter().map(|c| c.vars.as_str()).collect();
         vars.sort_unstable();
         for pair in vars.windows(2) {

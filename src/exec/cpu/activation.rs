@@ -2,7 +2,9 @@
 
 use pulp::Arch;
 
+use super::rows::{Block, RowWise};
 use crate::model::Activation;
+use crate::plan::{ActivationBackward, ActivationForward};
 
 /// The slope of a leaky ReLU below zero.
 const LEAK: f32 = 0.2;
@@ -86,5 +88,23 @@ pub(super) fn backward(arch: Arch, activation: Activation, kept: &[f32], dx: &mu
 fn scale(dx: &mut [f32], kept: &[f32], derivative: impl Fn(f32) -> f32) {
     for (dx, &kept) in dx.iter_mut().zip(kept) {
         *dx *= derivative(kept);
+    }
+}
+
+impl RowWise for ActivationForward {
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        let arch = block.arch();
+        block.write(self.y, |block, y| {
+            forward(arch, self.activation, block.floats(self.x), y);
+        });
+    }
+}
+
+impl RowWise for ActivationBackward {
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        block.write(self.dx, |block, dx| {
+            dx.copy_from_slice(block.floats(self.dy));
+            block.through(Some(self.through), dx);
+        });
     }
 }

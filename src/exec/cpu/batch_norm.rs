@@ -3,9 +3,13 @@
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::scratch;
+use super::rows::{Block, RowWise};
+use super::{BatchWise, scratch};
 use crate::exec::host::Memory;
-use crate::plan::{BatchNorm, BatchNormBackwardWeight, BatchNormStatistics, BufferId, Op};
+use crate::plan::{
+    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
+    BatchNormStatistics, BufferId,
+};
 
 /// Parts of a sum over the batch: one task computes each, and they are added in order.
 const PARTS: usize = 16;
@@ -40,68 +44,97 @@ fn put(memory: &mut Memory<'_>, id: BufferId, values: &[f64]) {
     memory.put(id, values.iter().map(|&v| v as f32).collect());
 }
 
-/// Runs the operations that sum over the batch.
-pub(super) fn run(op: &Op, memory: &mut Memory<'_>) {
-    match op {
-        Op::BatchNormStatistics(BatchNormStatistics {
-            norm,
-            x,
-            mean,
-            variance,
-            moving,
-            momentum,
-        }) => {
-            let cells = valid_cells(norm, memory, *x);
-            let (c, values) = (norm.c, memory.floats(*x));
-            let share = |sum: f64| sum / cells as f64;
-            let means = sums(c, cells, |i| values[i].into());
-            let means: Vec<f64> = means.into_iter().map(share).collect();
-            let squares = sums(c, cells, |i| (f64::from(values[i]) - means[i % c]).powi(2));
-            let variances: Vec<f64> = squares.into_iter().map(share).collect();
-            for (id, moving, now) in [(*mean, moving[0], means), (*variance, moving[1], variances)]
-            {
-                put(memory, id, &now);
-                let mut kept = memory.take(moving);
-                for (kept, now) in kept.iter_mut().zip(now) {
-                    *kept = (momentum * f64::from(*kept) + (1.0 - momentum) * now) as f32;
-                }
-                memory.put(moving, kept);
+impl BatchWise for BatchNormStatistics {
+    fn run(&self, _arch: Arch, memory: &mut Memory<'_>) {
+        let cells = valid_cells(&self.norm, memory, self.x);
+        let (c, values) = (self.norm.c, memory.floats(self.x));
+        let share = |sum: f64| sum / cells as f64;
+        let means = sums(c, cells, |i| values[i].into());
+        let means: Vec<f64> = means.into_iter().map(share).collect();
+        let squares = sums(c, cells, |i| (f64::from(values[i]) - means[i % c]).powi(2));
+        let variances: Vec<f64> = squares.into_iter().map(share).collect();
+        let [moving_mean, moving_variance] = self.moving;
+        let results = [
+            (self.mean, moving_mean, means),
+            (self.variance, moving_variance, variances),
+        ];
+        for (id, moving, now) in results {
+            put(memory, id, &now);
+            let mut kept = memory.take(moving);
+            for (kept, now) in kept.iter_mut().zip(now) {
+                *kept = (self.momentum * f64::from(*kept) + (1.0 - self.momentum) * now) as f32;
             }
+            memory.put(moving, kept);
         }
-        Op::BatchNormBackwardWeight(BatchNormBackwardWeight {
-            norm,
-            x,
-            dy,
-            mean,
-            variance,
-            dgamma,
-            dbeta,
-        }) => {
-            let cells = valid_cells(norm, memory, *x);
-            let c = norm.c;
-            let [x, dy, mean, variance] = [x, dy, mean, variance].map(|&id| memory.floats(id));
-            let plain = sums(c, cells, |i| dy[i].into());
-            let weighted = sums(c, cells, |i| {
-                f64::from(dy[i]) * f64::from(x[i] - mean[i % c])
-            });
-            let scaled = weighted.iter().zip(variance);
-            let scaled: Vec<f64> = scaled
-                .map(|(sum, &v)| sum / (f64::from(v) + norm.epsilon).sqrt())
-                .collect();
-            put(memory, *dgamma, &scaled);
-            put(memory, *dbeta, &plain);
-        }
-        // Works by rows, or is another's.
-        _ => {}
+    }
+}
+
+impl BatchWise for BatchNormBackwardWeight {
+    fn run(&self, _arch: Arch, memory: &mut Memory<'_>) {
+        let cells = valid_cells(&self.norm, memory, self.x);
+        let c = self.norm.c;
+        let inputs = [self.x, self.dy, self.mean, self.variance];
+        let [x, dy, mean, variance] = inputs.map(|id| memory.floats(id));
+        let plain = sums(c, cells, |i| dy[i].into());
+        let weighted = sums(c, cells, |i| {
+            f64::from(dy[i]) * f64::from(x[i] - mean[i % c])
+        });
+        let scaled = weighted.iter().zip(variance);
+        let scaled: Vec<f64> = scaled
+            .map(|(sum, &v)| sum / (f64::from(v) + self.norm.epsilon).sqrt())
+            .collect();
+        put(memory, self.dgamma, &scaled);
+        put(memory, self.dbeta, &plain);
+    }
+}
+
+impl RowWise for BatchNormForward {
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        let (arch, memory) = (block.arch(), block.memory());
+        let channels = Channels {
+            norm: self.norm,
+            mean: memory.floats(self.mean),
+            variance: memory.floats(self.variance),
+            gamma: self.gamma.map(|id| memory.floats(id)),
+        };
+        let beta = self.beta.map(|id| memory.floats(id));
+        block.write(self.y, |block, y| {
+            channels.forward(arch, block.floats(self.x), beta, y);
+        });
+    }
+}
+
+impl RowWise for BatchNormBackwardInput {
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        let (arch, memory) = (block.arch(), block.memory());
+        let channels = Channels {
+            norm: self.norm,
+            mean: memory.floats(self.mean),
+            variance: memory.floats(self.variance),
+            gamma: self.gamma.map(|id| memory.floats(id)),
+        };
+        let sums = [self.dgamma, self.dbeta].map(|id| memory.floats(id));
+        block.write(self.dx, |block, dx| {
+            let row = dx.len() / block.rows().len();
+            let valid = block.valid() * row;
+            let (now, rest) = dx.split_at_mut(valid);
+            let inputs = (
+                &block.floats(self.x)[..valid],
+                &block.floats(self.dy)[..valid],
+            );
+            let cells = memory.rows * row / self.norm.c;
+            channels.backward_input(arch, inputs, sums, cells, now);
+            rest.fill(0.0);
+        });
     }
 }
 
 /// The channels' statistics and parameters.
-pub(super) struct Channels<'a> {
-    pub norm: BatchNorm,
-    pub mean: &'a [f32],
-    pub variance: &'a [f32],
-    pub gamma: Option<&'a [f32]>,
+struct Channels<'a> {
+    norm: BatchNorm,
+    mean: &'a [f32],
+    variance: &'a [f32],
+    gamma: Option<&'a [f32]>,
 }
 
 impl Channels<'_> {
@@ -119,7 +152,7 @@ impl Channels<'_> {
     }
 
     /// `y = gamma * x̂ + beta` of some rows.
-    pub fn forward(&self, arch: Arch, x: &[f32], beta: Option<&[f32]>, y: &mut [f32]) {
+    fn forward(&self, arch: Arch, x: &[f32], beta: Option<&[f32]>, y: &mut [f32]) {
         let c = self.norm.c;
         self.with_scales(|_, scales| {
             arch.dispatch(|| {
@@ -136,7 +169,7 @@ impl Channels<'_> {
     }
 
     /// `dx` of some valid rows; `m` cells are valid in the batch.
-    pub fn backward_input(
+    fn backward_input(
         &self,
         arch: Arch,
         (x, dy): (&[f32], &[f32]),

@@ -1,44 +1,43 @@
 //! Gradient clipping; see [`Clip`] for the formulas.
 
+use pulp::Arch;
 use rayon::prelude::*;
 
+use super::BatchWise;
 use crate::exec::host::Memory;
 use crate::optimizer::Clip;
-use crate::plan::BufferId;
+use crate::plan::ClipGradients;
 
 /// Elements per task.
 const CHUNK: usize = 8192;
 
-/// Clips the gradients and stores their norms if requested.
-pub(super) fn run(
-    clip: Clip,
-    gradients: &[BufferId],
-    norms: Option<BufferId>,
-    memory: &mut Memory<'_>,
-) {
-    // Only a norm needs them.
-    let squares: Vec<f64> = match norms {
-        Some(_) => gradients
-            .iter()
-            .map(|&id| squares(memory.floats(id)))
-            .collect(),
-        None => vec![0.0; gradients.len()],
-    };
-    let all: f64 = squares.iter().sum();
-    for (&id, &own) in gradients.iter().zip(&squares) {
-        let mut gradient = memory.take(id);
-        match clip {
-            Clip::Value(bound) => {
-                let bound = bound as f32;
-                change(&mut gradient, |g| g.clamp(-bound, bound));
+impl BatchWise for ClipGradients {
+    fn run(&self, _arch: Arch, memory: &mut Memory<'_>) {
+        let (gradients, norms) = (&self.gradients, self.norms);
+        // Only a norm needs them.
+        let squares: Vec<f64> = match norms {
+            Some(_) => gradients
+                .iter()
+                .map(|&id| squares(memory.floats(id)))
+                .collect(),
+            None => vec![0.0; gradients.len()],
+        };
+        let all: f64 = squares.iter().sum();
+        for (&id, &own) in gradients.iter().zip(&squares) {
+            let mut gradient = memory.take(id);
+            match self.clip {
+                Clip::Value(bound) => {
+                    let bound = bound as f32;
+                    change(&mut gradient, |g| g.clamp(-bound, bound));
+                }
+                Clip::Norm(bound) => scale(&mut gradient, own.sqrt(), bound),
+                Clip::GlobalNorm(bound) => scale(&mut gradient, all.sqrt(), bound),
             }
-            Clip::Norm(bound) => scale(&mut gradient, own.sqrt(), bound),
-            Clip::GlobalNorm(bound) => scale(&mut gradient, all.sqrt(), bound),
+            memory.put(id, gradient);
         }
-        memory.put(id, gradient);
-    }
-    if let Some(id) = norms {
-        memory.put(id, squares.iter().map(|sum| sum.sqrt() as f32).collect());
+        if let Some(id) = norms {
+            memory.put(id, squares.iter().map(|sum| sum.sqrt() as f32).collect());
+        }
     }
 }
 

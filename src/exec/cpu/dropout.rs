@@ -2,18 +2,13 @@
 
 use pulp::Arch;
 
+use super::rows::{Block, RowWise};
 use super::scratch;
-use crate::plan::DropoutMask;
+use crate::plan::{Dropout, DropoutMask};
 use crate::rng::Key;
 
 /// `y = dropout(x)` of some rows; `first` is the index of the first one in the batch.
-pub(super) fn apply(
-    arch: Arch,
-    mask: &DropoutMask,
-    (key, first): (Key, usize),
-    x: &[f32],
-    y: &mut [f32],
-) {
+fn apply(arch: Arch, mask: &DropoutMask, (key, first): (Key, usize), x: &[f32], y: &mut [f32]) {
     let (threshold, scale) = (mask.threshold(), mask.scale() as f32);
     scratch::with(mask.width, |factors| {
         let rows = x.chunks_exact(mask.size);
@@ -34,4 +29,14 @@ pub(super) fn apply(
             });
         }
     });
+}
+
+impl RowWise for Dropout {
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        let (arch, draws) = (block.arch(), (block.memory().key, block.rows().start));
+        block.write(self.y, |block, y| {
+            apply(arch, &self.mask, draws, block.floats(self.x), y);
+            block.through(self.through, y);
+        });
+    }
 }

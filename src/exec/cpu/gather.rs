@@ -2,11 +2,36 @@
 
 use pulp::Arch;
 
+use super::rows::{Block, RowWise};
+use crate::plan::Gather;
+
 /// `x = image / 255`.
-pub(super) fn image(arch: Arch, image: &[u8], x: &mut [f32]) {
+fn image(arch: Arch, image: &[u8], x: &mut [f32]) {
     arch.dispatch(|| {
         for (x, &byte) in x.iter_mut().zip(image) {
             *x = f32::from(byte) / 255.0;
         }
     });
+}
+
+impl RowWise for Gather {
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        let (arch, memory) = (block.arch(), block.memory());
+        block.write(self.x, |block, x| {
+            block.write_words(self.labels, |block, labels| {
+                let size = x.len() / labels.len();
+                let rows = x.chunks_exact_mut(size).zip(labels);
+                for (row, (x, label)) in block.rows().zip(rows) {
+                    if row < memory.rows {
+                        let (pixels, class) = memory.sample(row);
+                        image(arch, pixels, x);
+                        *label = class.into();
+                    } else {
+                        x.fill(0.0);
+                        *label = 0;
+                    }
+                }
+            });
+        });
+    }
 }

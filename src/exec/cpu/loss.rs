@@ -1,7 +1,9 @@
 //! Losses; see [`Op::Loss`](crate::plan::Op::Loss) for the formulas.
 
+use super::rows::{Block, RowWise};
 use super::softmax;
 use crate::model::Loss;
+use crate::plan::LossOp;
 
 /// The loss and its targets.
 #[derive(Clone, Copy)]
@@ -164,4 +166,23 @@ fn is_first_largest(x: &[f32], label: u32) -> bool {
     let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let first = x.iter().position(|&x| x == largest);
     first == Some(label as usize) && !x.iter().any(|x| x.is_nan())
+}
+
+impl RowWise for LossOp {
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        let rule = Rule::new(self.loss, self.width, self.class_weights.as_deref());
+        let (valid, rows) = (block.valid(), block.memory().rows);
+        let sum = block.write(self.predictions, |block, predictions| {
+            let x = block.floats(self.x);
+            rule.predict(x, predictions);
+            rule.sum(x, predictions, block.words(self.labels), valid)
+        });
+        block.add_loss(sum.unwrap_or_default());
+        if let Some(dx) = self.dx {
+            block.write(dx, |block, dx| {
+                let judged = (block.floats(self.predictions), block.words(self.labels));
+                rule.gradient(judged, (valid, rows), dx);
+            });
+        }
+    }
 }

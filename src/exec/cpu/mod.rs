@@ -14,12 +14,15 @@ mod batch_norm;
 mod clip;
 mod conv2d;
 mod conv2d_grouped;
+mod conv2d_rows;
 mod dense;
 mod dropout;
 mod gather;
 mod loss;
 mod peak;
 mod pool2d;
+mod regularize;
+mod rescale;
 mod rows;
 mod scratch;
 mod softmax;
@@ -33,11 +36,12 @@ mod tests;
 use pulp::Arch;
 use rayon::ThreadPool;
 
+use self::rows::{Part, RowWise};
+use self::weights::WeightGradient;
 use super::Description;
 use super::host::{HostExecutor, Kernels, Memory};
 use crate::error::{Error, Result};
-use crate::optimizer::Optimizer;
-use crate::plan::{BufferId, ClipGradients, Op, Penalty, Regularize, Update};
+use crate::plan::Op;
 use crate::words::counted;
 
 /// An executor on the CPU.
@@ -88,85 +92,77 @@ impl Cpu {
     }
 }
 
-/// Runs each sequence of row-wise operations, and the operations between them that need the whole
-/// batch.
+/// How the work of an operation is divided among tasks.
+enum Work<'a> {
+    /// By the rows of the batch.
+    Rows(&'a dyn RowWise),
+    /// By samples or by the rows of the kernel, whichever is cheaper.
+    Weights(WeightGradient),
+    /// In a way of its own: it needs the results of every row.
+    Batch(&'a dyn BatchWise),
+}
+
+/// An operation that needs the results of every row before it.
+trait BatchWise {
+    /// Runs it on the whole batch.
+    fn run(&self, arch: Arch, memory: &mut Memory<'_>);
+}
+
+fn work(op: &Op) -> Work<'_> {
+    match op {
+        Op::Gather(op) => Work::Rows(op),
+        Op::Conv2dForward(op) => Work::Rows(op),
+        Op::Conv2dBackwardInput(op) => Work::Rows(op),
+        Op::Conv2dBackwardWeight(op) => Work::Weights(op.into()),
+        Op::Pool2dForward(op) => Work::Rows(op),
+        Op::Pool2dBackward(op) => Work::Rows(op),
+        Op::DenseForward(op) => Work::Rows(op),
+        Op::DenseBackwardInput(op) => Work::Rows(op),
+        Op::DenseBackwardWeight(op) => Work::Weights(op.into()),
+        Op::ActivationForward(op) => Work::Rows(op),
+        Op::ActivationBackward(op) => Work::Rows(op),
+        Op::SoftmaxForward(op) => Work::Rows(op),
+        Op::SoftmaxBackward(op) => Work::Rows(op),
+        Op::Loss(op) => Work::Rows(op),
+        Op::Dropout(op) => Work::Rows(op),
+        Op::Rescale(op) => Work::Rows(op),
+        Op::BatchNormStatistics(op) => Work::Batch(op),
+        Op::BatchNormForward(op) => Work::Rows(op),
+        Op::BatchNormBackwardWeight(op) => Work::Batch(op),
+        Op::BatchNormBackwardInput(op) => Work::Rows(op),
+        Op::Regularize(op) => Work::Batch(op),
+        Op::ClipGradients(op) => Work::Batch(op),
+        Op::Update(op) => Work::Batch(op),
+    }
+}
+
+/// Runs each sequence of operations whose work is divided by rows, and the operations between them
+/// that need the whole batch.
 fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut Memory<'_>) {
-    for ops in ops.split_inclusive(needs_all_rows) {
-        let (whole, by_rows) = match ops.split_last() {
-            Some((op, before)) if needs_all_rows(op) => (Some(op), before),
-            _ => (None, ops),
-        };
-        rows::run(arch, workspace, by_rows, memory);
-        weights::run(arch, workspace, by_rows, memory);
-        match whole {
-            Some(Op::Update(Update {
-                optimizer,
-                params,
-                gradients,
-            })) => run_update(arch, optimizer, params, gradients, memory),
-            Some(Op::Regularize(Regularize { penalties })) => regularize(penalties, memory),
-            Some(Op::ClipGradients(ClipGradients {
-                clip,
-                gradients,
-                norms,
-            })) => clip::run(*clip, gradients, *norms, memory),
-            Some(op) => batch_norm::run(op, memory),
-            None => {}
-        }
-    }
-}
-
-/// Whether an operation needs the results of every row.
-fn needs_all_rows(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Update(_)
-            | Op::Regularize(_)
-            | Op::ClipGradients(_)
-            | Op::BatchNormStatistics(_)
-            | Op::BatchNormBackwardWeight(_)
-    )
-}
-
-fn regularize(penalties: &[Penalty], memory: &mut Memory<'_>) {
-    for penalty in penalties {
-        let rule = penalty.regularizer;
-        let w = memory.floats(penalty.w);
-        let cost = rule.penalty(w.iter().map(|&w| w.into()));
-        memory.metrics.loss_sum += (memory.rows as f64 * cost) as f32;
-        if let Some(id) = penalty.gradient {
-            let mut gradient = memory.take(id);
-            for (g, &w) in gradient.iter_mut().zip(memory.floats(penalty.w)) {
-                *g += rule.gradient(w.into()) as f32;
+    let mut sequence = Vec::new();
+    for op in ops {
+        match work(op) {
+            Work::Rows(op) => sequence.push(Part::Rows(op)),
+            Work::Weights(gradient) => sequence.push(Part::Weights(gradient)),
+            Work::Batch(op) => {
+                run_sequence(arch, workspace, &mut sequence, memory);
+                op.run(arch, memory);
             }
-            memory.put(id, gradient);
         }
     }
+    run_sequence(arch, workspace, &mut sequence, memory);
 }
 
-fn run_update(
+/// Runs a sequence and empties it.
+fn run_sequence(
     arch: Arch,
-    optimizer: &Optimizer,
-    params: &[BufferId],
-    gradients: &[BufferId],
+    workspace: &mut rows::Workspace,
+    sequence: &mut Vec<Part<'_>>,
     memory: &mut Memory<'_>,
 ) {
-    for (&param, &gradient) in params.iter().zip(gradients) {
-        let Some(number) = memory.parameter(param) else {
-            continue;
-        };
-        let mut w = memory.take(param);
-        let mut moments = std::mem::take(&mut memory.moments[number]);
-        update::update(
-            arch,
-            optimizer,
-            memory.rates,
-            (&mut w, memory.floats(gradient)),
-            &mut moments,
-        );
-        memory.moments[number] = moments;
-        memory.put(param, w);
-    }
+    rows::run(arch, workspace, sequence, memory);
+    weights::run(arch, workspace, sequence, memory);
+    sequence.clear();
 }
 
 impl Kernels for Cpu {

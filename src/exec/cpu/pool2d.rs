@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
+use super::rows::{Block, RowWise};
 use crate::model::PoolKind;
-use crate::plan::PoolShape;
+use crate::plan::{Pool2dBackward, Pool2dForward, PoolShape};
 
 /// One output cell of one sample: which cells of its window are inside the image, and where the first
 /// one is.
@@ -224,4 +225,43 @@ fn give_to_largest(shape: &PoolShape, cell: &Cell, dy: &[f32], argmax: &[u32], d
             *dx += f32::from_bits(dy.to_bits() & mask);
         }
     });
+}
+
+impl RowWise for Pool2dForward {
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        let (arch, shape) = (block.arch(), &self.shape);
+        block.write(self.y, |block, y| match self.argmax {
+            Some(argmax) => {
+                block.write_words(argmax, |block, argmax| {
+                    arch.dispatch(Forward {
+                        shape,
+                        x: block.floats(self.x),
+                        y,
+                        argmax: Some(argmax),
+                    });
+                });
+            }
+            None => arch.dispatch(Forward {
+                shape,
+                x: block.floats(self.x),
+                y,
+                argmax: None,
+            }),
+        });
+    }
+}
+
+impl RowWise for Pool2dBackward {
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        let arch = block.arch();
+        block.write(self.dx, |block, dx| {
+            arch.dispatch(Backward {
+                shape: &self.shape,
+                dy: block.floats(self.dy),
+                argmax: self.argmax.map(|id| block.words(id)),
+                dx: &mut *dx,
+            });
+            block.through(self.through, dx);
+        });
+    }
 }

@@ -7,20 +7,18 @@
 
 mod group;
 
+pub(super) use group::Block;
+
 use std::ops::Range;
 
 use pulp::Arch;
 use rayon::prelude::*;
 
 use super::loss::Sum;
+use super::scratch;
 use super::weights::WeightGradient;
-use super::{conv2d, dense, scratch};
 use crate::exec::host::Memory;
-use crate::plan::{
-    ActivationBackward, ActivationForward, BatchNormBackwardInput, BatchNormForward, BufferId,
-    Conv2dBackwardInput, Conv2dForward, DenseBackwardInput, DenseForward, Dropout, Gather, LossOp,
-    Op, Pool2dBackward, Pool2dForward, Rescale, SoftmaxBackward, SoftmaxForward,
-};
+use crate::plan::{BufferId, Element, Operation};
 
 /// Number of groups if each has sums of its own. More groups occupy more cores but leave more sums
 /// to add.
@@ -43,10 +41,27 @@ pub(super) struct Workspace {
     pub vectors: Vec<f32>,
 }
 
+/// An operation that computes each row of its results by itself.
+pub(super) trait RowWise: Operation + Sync {
+    /// Packs its kernel, once for all tasks.
+    fn pack(&self, _arch: Arch, _memory: &Memory<'_>, _packed: &mut Vec<f32>) {}
+
+    /// Computes some rows of what it writes.
+    fn run(&self, block: &mut Block<'_, '_, '_>);
+}
+
+/// An operation of a sequence through which tasks take their rows.
+pub(super) enum Part<'a> {
+    /// Each row by itself.
+    Rows(&'a dyn RowWise),
+    /// A sum over the rows.
+    Weights(WeightGradient),
+}
+
 /// Shared by all tasks.
 struct Stage<'a> {
     arch: Arch,
-    ops: &'a [Op],
+    ops: &'a [Part<'a>],
     packed: &'a [Vec<f32>],
     memory: &'a Memory<'a>,
 }
@@ -64,8 +79,13 @@ struct Group<'a> {
 /// The buffers of one type that tasks write, taken out of the memory.
 struct Taken<T>(Vec<(BufferId, Vec<T>)>);
 
-/// Runs the row-wise operations of `ops`.
-pub(super) fn run(arch: Arch, workspace: &mut Workspace, ops: &[Op], memory: &mut Memory<'_>) {
+/// Runs the row-wise operations of `ops`, and sums the gradients of small kernels.
+pub(super) fn run(
+    arch: Arch,
+    workspace: &mut Workspace,
+    ops: &[Part<'_>],
+    memory: &mut Memory<'_>,
+) {
     if ops.is_empty() {
         return;
     }
@@ -73,14 +93,13 @@ pub(super) fn run(arch: Arch, workspace: &mut Workspace, ops: &[Op], memory: &mu
     pack(arch, ops, packed, memory);
     let mut floats = Taken(Vec::new());
     let mut words = Taken(Vec::new());
-    for op in ops {
-        let (f, w) = written_rows(op);
-        floats
-            .0
-            .extend(f.into_iter().flatten().map(|id| (id, memory.take(id))));
-        words.0.extend(w.map(|id| (id, memory.take_words(id))));
+    for id in ops.iter().flat_map(Part::writes_rows) {
+        match memory.element(id) {
+            Element::F32 => floats.0.push((id, memory.take(id))),
+            Element::U32 => words.0.push((id, memory.take_words(id))),
+        }
     }
-    let by_samples: Vec<_> = ops.iter().map(summed).collect();
+    let by_samples: Vec<_> = ops.iter().map(Part::summed).collect();
     let group = if by_samples.iter().any(Option::is_some) {
         memory.batch.div_ceil(GROUPS)
     } else {
@@ -141,92 +160,32 @@ pub(super) fn run(arch: Arch, workspace: &mut Workspace, ops: &[Op], memory: &mu
     }
 }
 
-/// The gradient of `op`, if the tasks sum it.
-fn summed(op: &Op) -> Option<WeightGradient> {
-    WeightGradient::of(op).filter(WeightGradient::by_samples)
-}
+impl Part<'_> {
+    /// The buffers that it writes row by row.
+    fn writes_rows(&self) -> Vec<BufferId> {
+        match self {
+            Self::Rows(op) => op.writes(),
+            Self::Weights(_) => vec![],
+        }
+    }
 
-/// The float and word buffers that `op` writes row by row.
-fn written_rows(op: &Op) -> ([Option<BufferId>; 2], Option<BufferId>) {
-    match *op {
-        Op::Gather(Gather { x, labels }) => ([Some(x), None], Some(labels)),
-        Op::Pool2dForward(Pool2dForward { y, argmax, .. }) => ([Some(y), None], argmax),
-        Op::Conv2dForward(Conv2dForward { y, .. })
-        | Op::DenseForward(DenseForward { y, .. })
-        | Op::ActivationForward(ActivationForward { y, .. })
-        | Op::SoftmaxForward(SoftmaxForward { y, .. }) => ([Some(y), None], None),
-        Op::Conv2dBackwardInput(Conv2dBackwardInput { dx, .. })
-        | Op::Pool2dBackward(Pool2dBackward { dx, .. })
-        | Op::DenseBackwardInput(DenseBackwardInput { dx, .. })
-        | Op::ActivationBackward(ActivationBackward { dx, .. })
-        | Op::SoftmaxBackward(SoftmaxBackward { dx, .. }) => ([Some(dx), None], None),
-        Op::Loss(LossOp {
-            predictions, dx, ..
-        }) => ([Some(predictions), dx], None),
-        Op::Dropout(Dropout { y, .. })
-        | Op::Rescale(Rescale { y, .. })
-        | Op::BatchNormForward(BatchNormForward { y, .. }) => ([Some(y), None], None),
-        Op::BatchNormBackwardInput(BatchNormBackwardInput { dx, .. }) => ([Some(dx), None], None),
-        Op::Conv2dBackwardWeight(_)
-        | Op::DenseBackwardWeight(_)
-        | Op::BatchNormStatistics(_)
-        | Op::BatchNormBackwardWeight(_)
-        | Op::Regularize(_)
-        | Op::ClipGradients(_)
-        | Op::Update(_) => ([None, None], None),
+    /// The gradient that the tasks sum, if it is one.
+    fn summed(&self) -> Option<WeightGradient> {
+        match self {
+            Self::Rows(_) => None,
+            Self::Weights(gradient) => Some(*gradient).filter(WeightGradient::by_samples),
+        }
     }
 }
 
 /// Packs the kernels, once for all tasks.
-fn pack(arch: Arch, ops: &[Op], packed: &mut Vec<Vec<f32>>, memory: &Memory<'_>) {
+fn pack(arch: Arch, ops: &[Part<'_>], packed: &mut Vec<Vec<f32>>, memory: &Memory<'_>) {
     packed.resize_with(ops.len().max(packed.len()), Vec::new);
-    let floats = |id| memory.floats(id);
-    packed
-        .par_iter_mut()
-        .zip(ops)
-        .for_each(|(packed, op)| match *op {
-            Op::Conv2dForward(Conv2dForward { shape, .. })
-            | Op::Conv2dBackwardInput(Conv2dBackwardInput { shape, .. })
-                if !shape.is_plain() => {}
-            Op::Conv2dForward(Conv2dForward { shape, w, bias, .. }) => {
-                conv2d::pack_forward(arch, &shape, floats(w), bias.map(floats), packed);
-            }
-            Op::DenseForward(DenseForward {
-                inputs,
-                outputs,
-                w,
-                bias,
-                ..
-            }) => {
-                let shape = dense::shape(inputs, outputs);
-                conv2d::pack_forward(arch, &shape, floats(w), bias.map(floats), packed);
-            }
-            Op::Conv2dBackwardInput(Conv2dBackwardInput { shape, w, .. }) => {
-                conv2d::pack_backward(arch, &shape, floats(w), packed);
-            }
-            Op::DenseBackwardInput(DenseBackwardInput {
-                inputs, outputs, w, ..
-            }) => conv2d::pack_backward(arch, &dense::shape(inputs, outputs), floats(w), packed),
-            Op::Gather(_)
-            | Op::Conv2dBackwardWeight(_)
-            | Op::Pool2dForward(_)
-            | Op::Pool2dBackward(_)
-            | Op::DenseBackwardWeight(_)
-            | Op::ActivationForward(_)
-            | Op::ActivationBackward(_)
-            | Op::SoftmaxForward(_)
-            | Op::SoftmaxBackward(_)
-            | Op::Loss(_)
-            | Op::Dropout(_)
-            | Op::Rescale(_)
-            | Op::BatchNormStatistics(_)
-            | Op::BatchNormForward(_)
-            | Op::BatchNormBackwardWeight(_)
-            | Op::BatchNormBackwardInput(_)
-            | Op::Regularize(_)
-            | Op::ClipGradients(_)
-            | Op::Update(_) => {}
-        });
+    packed.par_iter_mut().zip(ops).for_each(|(packed, op)| {
+        if let Part::Rows(op) = op {
+            op.pack(arch, memory, packed);
+        }
+    });
 }
 
 /// Adds the groups' sums in order into the gradients' buffers.

@@ -1,5 +1,8 @@
 //! Softmax.
 
+use super::rows::{Block, RowWise};
+use crate::plan::{SoftmaxBackward, SoftmaxForward};
+
 /// `y = softmax(x)`, row by row.
 pub(super) fn forward(width: usize, x: &[f32], y: &mut [f32]) {
     for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
@@ -26,5 +29,22 @@ pub(super) fn backward(width: usize, dy: &[f32], y: &[f32], dx: &mut [f32]) {
         for ((dx, dy), y) in dx.iter_mut().zip(dy).zip(y) {
             *dx = y * (dy - dot);
         }
+    }
+}
+
+impl RowWise for SoftmaxForward {
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        block.write(self.y, |block, y| {
+            forward(self.width, block.floats(self.x), y)
+        });
+    }
+}
+
+impl RowWise for SoftmaxBackward {
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        block.write(self.dx, |block, dx| {
+            backward(self.width, block.floats(self.dy), block.floats(self.y), dx);
+            block.through(self.through, dx);
+        });
     }
 }

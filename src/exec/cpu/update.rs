@@ -3,14 +3,16 @@
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::exec::host::Moments;
+use super::BatchWise;
+use crate::exec::host::{Memory, Moments};
 use crate::optimizer::{Optimizer, Rates, Rule};
+use crate::plan::Update;
 
 /// Parameters per task.
 const CHUNK: usize = 8192;
 
 /// One optimizer step of one parameter.
-pub(super) fn update(
+fn update(
     arch: Arch,
     optimizer: &Optimizer,
     rates: Rates,
@@ -117,4 +119,20 @@ fn sgd(rate: f32, momentum: f32, nesterov: bool, w: &mut f32, g: f32, m: &mut f3
     }
     *m = momentum * *m - plain;
     *w += if nesterov { momentum * *m - plain } else { *m };
+}
+
+impl BatchWise for Update {
+    fn run(&self, arch: Arch, memory: &mut Memory<'_>) {
+        for (&param, &gradient) in self.params.iter().zip(&self.gradients) {
+            let Some(number) = memory.parameter(param) else {
+                continue;
+            };
+            let mut w = memory.take(param);
+            let mut moments = std::mem::take(&mut memory.moments[number]);
+            let values = (w.as_mut_slice(), memory.floats(gradient));
+            update(arch, &self.optimizer, memory.rates, values, &mut moments);
+            memory.moments[number] = moments;
+            memory.put(param, w);
+        }
+    }
 }

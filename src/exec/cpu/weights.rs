@@ -9,10 +9,10 @@ use std::ops::Range;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::rows::Workspace;
+use super::rows::{Part, Workspace};
 use super::{conv2d, conv2d_grouped, dense, scratch};
 use crate::exec::host::Memory;
-use crate::plan::{BufferId, Conv2dBackwardWeight, ConvShape, DenseBackwardWeight, Op};
+use crate::plan::{BufferId, Conv2dBackwardWeight, ConvShape, DenseBackwardWeight};
 
 /// A kernel gradient of a convolution, or of a dense layer as a convolution.
 #[derive(Clone, Copy)]
@@ -33,61 +33,31 @@ const ROWS: usize = 48;
 /// Samples that a task processes before its next rows: small ones stay in cache.
 const SAMPLES: usize = 8;
 
-impl WeightGradient {
-    /// `op` as such a gradient, if it is one.
-    pub fn of(op: &Op) -> Option<Self> {
-        match *op {
-            Op::Conv2dBackwardWeight(Conv2dBackwardWeight {
-                shape,
-                x,
-                dy,
-                dw,
-                dbias,
-            }) => Some(Self {
-                shape,
-                x,
-                dy,
-                dw,
-                dbias,
-            }),
-            Op::DenseBackwardWeight(DenseBackwardWeight {
-                inputs,
-                outputs,
-                x,
-                dy,
-                dw,
-                dbias,
-            }) => Some(Self {
-                shape: dense::shape(inputs, outputs),
-                x,
-                dy,
-                dw,
-                dbias,
-            }),
-            Op::Gather(_)
-            | Op::Conv2dForward(_)
-            | Op::Conv2dBackwardInput(_)
-            | Op::Pool2dForward(_)
-            | Op::Pool2dBackward(_)
-            | Op::DenseForward(_)
-            | Op::DenseBackwardInput(_)
-            | Op::ActivationForward(_)
-            | Op::ActivationBackward(_)
-            | Op::SoftmaxForward(_)
-            | Op::SoftmaxBackward(_)
-            | Op::Loss(_)
-            | Op::Dropout(_)
-            | Op::Rescale(_)
-            | Op::BatchNormStatistics(_)
-            | Op::BatchNormForward(_)
-            | Op::BatchNormBackwardWeight(_)
-            | Op::BatchNormBackwardInput(_)
-            | Op::Regularize(_)
-            | Op::ClipGradients(_)
-            | Op::Update(_) => None,
+impl From<&Conv2dBackwardWeight> for WeightGradient {
+    fn from(op: &Conv2dBackwardWeight) -> Self {
+        Self {
+            shape: op.shape,
+            x: op.x,
+            dy: op.dy,
+            dw: op.dw,
+            dbias: op.dbias,
         }
     }
+}
 
+impl From<&DenseBackwardWeight> for WeightGradient {
+    fn from(op: &DenseBackwardWeight) -> Self {
+        Self {
+            shape: dense::shape(op.inputs, op.outputs),
+            x: op.x,
+            dy: op.dy,
+            dw: op.dw,
+            dbias: op.dbias,
+        }
+    }
+}
+
+impl WeightGradient {
     /// Elements of the kernel.
     pub fn len(&self) -> usize {
         self.shape.kernel_len()
@@ -170,9 +140,18 @@ impl WeightGradient {
 }
 
 /// Computes those gradients among `ops` that are divided by the kernel's rows.
-pub(super) fn run(arch: Arch, workspace: &mut Workspace, ops: &[Op], memory: &mut Memory<'_>) {
-    let gradients = ops.iter().filter_map(WeightGradient::of);
-    for gradient in gradients.filter(|g| !g.by_samples()) {
-        gradient.run(arch, workspace, memory);
+pub(super) fn run(
+    arch: Arch,
+    workspace: &mut Workspace,
+    ops: &[Part<'_>],
+    memory: &mut Memory<'_>,
+) {
+    for op in ops {
+        match op {
+            Part::Weights(gradient) if !gradient.by_samples() => {
+                gradient.run(arch, workspace, memory);
+            }
+            Part::Weights(_) | Part::Rows(_) => {}
+        }
     }
 }

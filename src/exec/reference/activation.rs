@@ -1,7 +1,25 @@
 //! Pointwise activations, forward and backward.
 
-use super::rounded;
+use super::{Definition, put_gradient, rounded};
+use crate::exec::host::Memory;
 use crate::model::Activation;
+use crate::plan::{ActivationBackward, ActivationForward};
+
+impl Definition for ActivationForward {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self { activation, x, y } = self;
+        let out = forward(*activation, m.floats(*x));
+        m.put(*y, out);
+    }
+}
+
+impl Definition for ActivationBackward {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self { through, dy, dx } = self;
+        let out = m.floats(*dy).iter().map(|&d| f64::from(d)).collect();
+        put_gradient(m, *dx, out, Some(through));
+    }
+}
 
 /// `y = f(x)`.
 pub(super) fn forward(f: Activation, x: &[f32]) -> Vec<f32> {

@@ -1,7 +1,102 @@
 //! Batch normalization; `x` holds the valid rows only where sums are made.
 
-use super::rounded;
-use crate::plan::BatchNorm;
+use super::{Definition, optional, rounded, valid};
+use crate::exec::host::Memory;
+use crate::plan::{
+    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
+    BatchNormStatistics,
+};
+
+impl Definition for BatchNormStatistics {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            norm,
+            x,
+            mean,
+            variance,
+            moving,
+            momentum,
+        } = self;
+        let now = statistics(norm, valid(m, *x));
+        let ids = [*mean, *variance].into_iter().zip(moving);
+        for ((id, &moving), now) in ids.zip(now) {
+            let moved = moved(*momentum, m.floats(moving), &now);
+            m.put(moving, moved);
+            m.put(id, rounded(now));
+        }
+    }
+}
+
+impl Definition for BatchNormForward {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            norm,
+            x,
+            mean,
+            variance,
+            gamma,
+            beta,
+            y,
+        } = self;
+        let normal = Normal {
+            norm: *norm,
+            x: m.floats(*x),
+            mean: m.floats(*mean),
+            variance: m.floats(*variance),
+        };
+        let out = normal.forward(optional(m, gamma), optional(m, beta));
+        m.put(*y, out);
+    }
+}
+
+impl Definition for BatchNormBackwardWeight {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            norm,
+            x,
+            dy,
+            mean,
+            variance,
+            dgamma,
+            dbeta,
+        } = self;
+        let normal = Normal {
+            norm: *norm,
+            x: valid(m, *x),
+            mean: m.floats(*mean),
+            variance: m.floats(*variance),
+        };
+        let [gamma, beta] = normal.backward_weight(m.floats(*dy));
+        m.put(*dgamma, rounded(gamma));
+        m.put(*dbeta, rounded(beta));
+    }
+}
+
+impl Definition for BatchNormBackwardInput {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            norm,
+            x,
+            dy,
+            mean,
+            variance,
+            gamma,
+            dgamma,
+            dbeta,
+            dx,
+        } = self;
+        let normal = Normal {
+            norm: *norm,
+            x: valid(m, *x),
+            mean: m.floats(*mean),
+            variance: m.floats(*variance),
+        };
+        let sums = [*dgamma, *dbeta].map(|id| m.floats(id));
+        let mut out = normal.backward_input(m.floats(*dy), optional(m, gamma), sums);
+        out.resize(m.floats(*x).len(), 0.0);
+        m.put(*dx, rounded(out));
+    }
+}
 
 /// Sums of `term(i)` over the cells, channel by channel.
 fn sums(norm: &BatchNorm, cells: usize, term: impl Fn(usize) -> f64) -> Vec<f64> {

@@ -1,6 +1,27 @@
 //! Gradient clipping; see [`Clip`] for the formulas.
 
+use super::{Definition, rounded};
+use crate::exec::host::Memory;
 use crate::optimizer::Clip;
+use crate::plan::ClipGradients;
+
+impl Definition for ClipGradients {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            clip,
+            gradients,
+            norms,
+        } = self;
+        let all: Vec<&[f32]> = gradients.iter().map(|&g| m.floats(g)).collect();
+        let (clipped, found) = apply(*clip, &all);
+        for (&id, values) in gradients.iter().zip(clipped) {
+            m.put(id, rounded(values));
+        }
+        if let Some(norms) = norms {
+            m.put(*norms, rounded(found));
+        }
+    }
+}
 
 /// The clipped gradients, and the norm of each before clipping.
 pub(super) fn apply(clip: Clip, gradients: &[&[f32]]) -> (Vec<Vec<f64>>, Vec<f64>) {

@@ -1,8 +1,55 @@
 //! Two-dimensional convolution, forward and backward.
 
-use super::{at, rounded};
+use super::{Definition, at, optional, put_gradient, put_gradients, rounded};
+use crate::exec::host::Memory;
 use crate::model::Activation;
-use crate::plan::ConvShape;
+use crate::plan::{Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, ConvShape};
+
+impl Definition for Conv2dForward {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            shape,
+            x,
+            w,
+            bias,
+            y,
+            activation,
+        } = self;
+        let (x, w, bias) = (m.floats(*x), m.floats(*w), optional(m, bias));
+        let out = forward(m.batch, shape, x, w, bias, *activation);
+        m.put(*y, out);
+    }
+}
+
+impl Definition for Conv2dBackwardInput {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            shape,
+            dy,
+            w,
+            dx,
+            through,
+        } = self;
+        let out = backward_input(m.batch, shape, m.floats(*dy), m.floats(*w));
+        put_gradient(m, *dx, out, through.as_ref());
+    }
+}
+
+impl Definition for Conv2dBackwardWeight {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            shape,
+            x,
+            dy,
+            dw,
+            dbias,
+        } = self;
+        let (x, dy) = (m.floats(*x), m.floats(*dy));
+        let kernel = backward_weight(m.batch, shape, x, dy);
+        let bias = super::dense::backward_bias(dy, shape.oc);
+        put_gradients(m, (*dw, kernel), (*dbias, bias));
+    }
+}
 
 /// `y[n, oy, ox, oc] = f(bias[oc] + Σ_{ky, kx, ic} x[n, iy, ix, ic] * w[ky, kx, ic, oc])`.
 pub(super) fn forward(

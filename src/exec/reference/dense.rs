@@ -1,7 +1,58 @@
 //! Fully connected layers, forward and backward.
 
-use super::rounded;
+use super::{Definition, optional, put_gradient, put_gradients, rounded};
+use crate::exec::host::Memory;
 use crate::model::Activation;
+use crate::plan::{DenseBackwardInput, DenseBackwardWeight, DenseForward};
+
+impl Definition for DenseForward {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            inputs,
+            outputs,
+            x,
+            w,
+            bias,
+            y,
+            activation,
+        } = self;
+        let (x, w, bias) = (m.floats(*x), m.floats(*w), optional(m, bias));
+        let out = forward(*inputs, *outputs, x, w, bias, *activation);
+        m.put(*y, out);
+    }
+}
+
+impl Definition for DenseBackwardInput {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            inputs,
+            outputs,
+            dy,
+            w,
+            dx,
+            through,
+        } = self;
+        let out = backward_input(*inputs, *outputs, m.floats(*dy), m.floats(*w));
+        put_gradient(m, *dx, out, through.as_ref());
+    }
+}
+
+impl Definition for DenseBackwardWeight {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            inputs,
+            outputs,
+            x,
+            dy,
+            dw,
+            dbias,
+        } = self;
+        let (x, dy) = (m.floats(*x), m.floats(*dy));
+        let kernel = backward_weight(*inputs, *outputs, x, dy);
+        let bias = backward_bias(dy, *outputs);
+        put_gradients(m, (*dw, kernel), (*dbias, bias));
+    }
+}
 
 /// `y[n, o] = f(bias[o] + Σ_i x[n, i] * w[i, o])`.
 pub(super) fn forward(

@@ -1,7 +1,22 @@
 //! Dropout, for both the forward and the backward pass; see [`Dropout`].
 
-use crate::plan::DropoutMask;
+use super::{Definition, put_gradient};
+use crate::exec::host::Memory;
+use crate::plan::{Dropout, DropoutMask};
 use crate::rng::Key;
+
+impl Definition for Dropout {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            mask,
+            x,
+            y,
+            through,
+        } = self;
+        let out = apply(mask, m.key, m.floats(*x));
+        put_gradient(m, *y, out, through.as_ref());
+    }
+}
 
 /// `y = x / (1 - rate)` where a draw keeps the cell, else 0.
 pub(super) fn apply(mask: &DropoutMask, key: Key, x: &[f32]) -> Vec<f64> {

@@ -1,5 +1,18 @@
 //! Gathers a batch from a data set.
 
+use super::Definition;
+use crate::exec::host::Memory;
+use crate::plan::Gather;
+
+impl Definition for Gather {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self { x, labels } = self;
+        let (pixels, classes) = gather(m.samples(), m.batch, m.floats(*x).len());
+        m.put(*x, pixels);
+        m.put_words(*labels, classes);
+    }
+}
+
 /// `x[r, ..] = image[order[offset + r], ..] / 255` and `labels[r] = label[order[offset + r]]` for
 /// the valid rows `r`; zeros in the others. `length` is the number of elements of `x`.
 pub(super) fn gather<'a>(

@@ -1,8 +1,37 @@
 //! Losses; the formulas stand at [`crate::plan::Op::Loss`].
 
-use super::rounded;
 use super::softmax::probabilities;
+use super::{Definition, rounded};
+use crate::exec::host::Memory;
 use crate::model::Loss;
+use crate::plan::LossOp;
+
+impl Definition for LossOp {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            loss,
+            width,
+            x,
+            labels,
+            predictions,
+            dx,
+            class_weights,
+        } = self;
+        let (x, labels) = (m.floats(*x), m.words(*labels));
+        let rule = Rule {
+            loss: *loss,
+            width: *width,
+            class_weights: class_weights.as_deref(),
+        };
+        let batch = rule.batch(m.rows, x, labels);
+        m.metrics.loss_sum = batch.sum;
+        m.metrics.correct = batch.correct;
+        m.put(*predictions, batch.predictions);
+        if let Some(dx) = dx {
+            m.put(*dx, batch.dx);
+        }
+    }
+}
 
 /// The loss and its targets.
 pub(super) struct Rule<'a> {

@@ -1,9 +1,41 @@
 //! Pooling, forward and backward.
 
-use super::{at, rounded};
+use super::{Definition, at, put_gradient, rounded};
+use crate::exec::host::Memory;
 use crate::model::PoolKind;
-use crate::plan::PoolShape;
+use crate::plan::{Pool2dBackward, Pool2dForward, PoolShape};
 use crate::shape::{Cell, Window};
+
+impl Definition for Pool2dForward {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            shape,
+            x,
+            y,
+            argmax,
+        } = self;
+        let (out, taken) = forward(m.batch, shape, m.floats(*x));
+        m.put(*y, out);
+        if let Some(argmax) = argmax {
+            m.put_words(*argmax, taken);
+        }
+    }
+}
+
+impl Definition for Pool2dBackward {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            shape,
+            dy,
+            argmax,
+            dx,
+            through,
+        } = self;
+        let argmax = argmax.map_or(&[][..], |id| m.words(id));
+        let out = backward(m.batch, shape, m.floats(*dy), argmax);
+        put_gradient(m, *dx, out, through.as_ref());
+    }
+}
 
 /// `y[n, oy, ox, c] = pool over the window of x[n, iy, ix, c]`, and for a max pool the kernel cell
 /// `ky * kw + kx` that each maximum came from.

@@ -1,6 +1,30 @@
 //! Softmax, forward and backward.
 
-use super::rounded;
+use super::{Definition, put_gradient, rounded};
+use crate::exec::host::Memory;
+use crate::plan::{SoftmaxBackward, SoftmaxForward};
+
+impl Definition for SoftmaxForward {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self { width, x, y } = self;
+        let out = forward(*width, m.floats(*x));
+        m.put(*y, out);
+    }
+}
+
+impl Definition for SoftmaxBackward {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            width,
+            dy,
+            y,
+            dx,
+            through,
+        } = self;
+        let out = backward(*width, m.floats(*dy), m.floats(*y));
+        put_gradient(m, *dx, out, through.as_ref());
+    }
+}
 
 /// `y[r, i] = exp(x[r, i]) / Σ_j exp(x[r, j])`.
 pub(super) fn forward(width: usize, x: &[f32]) -> Vec<f32> {

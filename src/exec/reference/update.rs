@@ -1,7 +1,27 @@
 //! Optimizer steps; see [`Optimizer`] for the formulas.
 
-use crate::exec::host::Moments;
+use super::Definition;
+use crate::exec::host::{Memory, Moments};
 use crate::optimizer::{Optimizer, Rates, Rule};
+use crate::plan::Update;
+
+impl Definition for Update {
+    fn run(&self, m: &mut Memory<'_>) {
+        let Self {
+            optimizer,
+            params,
+            gradients,
+        } = self;
+        for (&w, &g) in params.iter().zip(gradients) {
+            let Some(i) = m.parameter(w) else { continue };
+            let mut weights = m.take(w);
+            let mut moments = std::mem::take(&mut m.moments[i]);
+            step(optimizer, m.rates, &mut weights, &mut moments, m.floats(g));
+            m.moments[i] = moments;
+            m.put(w, weights);
+        }
+    }
+}
 
 /// One step of one parameter; `rates` are [`Optimizer::rates`] of the step.
 pub(super) fn step(

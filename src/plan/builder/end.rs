@@ -1,12 +1,11 @@
 //! What a plan ends with: loss, penalties and update.
 
-use super::{Builder, Note, Tape, Value};
+use super::{Builder, Value};
 use crate::error::Result;
 use crate::model::{Activation, Loss, Sequential};
 use crate::optimizer::{Clip, Optimizer};
 use crate::plan::{
-    BufferId, ClipGradients, Conv2dForward, DenseForward, Element, LossOp, Op, Penalty, Regularize,
-    Role, Update,
+    BufferId, ClipGradients, Element, LossOp, Op, Penalty, Regularize, Role, Update,
 };
 
 impl Builder {
@@ -59,11 +58,11 @@ impl Builder {
     /// What went into the softmax over the whole row that the last layer ends with, if it does. The
     /// softmax is undone.
     fn before_softmax(&mut self, row: usize) -> Option<Value> {
-        let ends_so =
-            |last: &mut Note| matches!(last.entry, Tape::Softmax { width, .. } if width == row);
-        let Tape::Softmax { x, .. } = self.tape.pop_if(ends_so)?.entry else {
-            return None;
-        };
+        match self.plan.ops.last()? {
+            Op::SoftmaxForward(softmax) if softmax.width == row => {}
+            _ => return None,
+        }
+        let x = self.tape.pop()?.x;
         self.undo();
         Some(x)
     }
@@ -73,25 +72,21 @@ impl Builder {
         if y.activation != Activation::Sigmoid {
             return None;
         }
+        let linear = Activation::Linear;
         match self.plan.ops.last_mut()? {
-            Op::DenseForward(DenseForward { activation, .. })
-            | Op::Conv2dForward(Conv2dForward { activation, .. }) => {
-                *activation = Activation::Linear;
-                let activation = Activation::Linear;
-                return Some(Value {
-                    activation,
-                    ..y.clone()
-                });
-            }
-            _ => {}
-        }
-        match self.tape.pop()?.entry {
-            Tape::Activation { x } => {
+            Op::DenseForward(op) => op.activation = linear,
+            Op::Conv2dForward(op) => op.activation = linear,
+            Op::ActivationForward(_) => {
+                let x = self.tape.pop()?.x;
                 self.undo();
-                Some(x)
+                return Some(x);
             }
-            _ => None,
+            _ => return None,
         }
+        Some(Value {
+            activation: linear,
+            ..y.clone()
+        })
     }
 
     /// Takes back the last operation and the buffer that was made for it.

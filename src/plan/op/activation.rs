@@ -1,8 +1,8 @@
 //! Pointwise activations that are not fused into another operation.
 
-use super::{Operation, Rounding, Through};
+use super::{Op, Operation, Rounding, Through};
 use crate::model::Activation;
-use crate::plan::{BufferId, Plan};
+use crate::plan::{BufferId, Builder, Plan, Value};
 
 /// `y = f(x)` for a pointwise activation.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,77 @@ pub struct ActivationBackward {
     pub dy: BufferId,
     /// The gradient by the input.
     pub dx: BufferId,
+}
+
+impl Builder {
+    /// `f(x)`.
+    pub fn activation(&mut self, x: Value, activation: Activation) -> Value {
+        match activation {
+            Activation::Linear => x,
+            Activation::Softmax => self.softmax(x),
+            _ => {
+                let name = self.layer.clone();
+                self.pointwise(name, x, activation)
+            }
+        }
+    }
+
+    fn pointwise(&mut self, name: String, x: Value, activation: Activation) -> Value {
+        let mut y = self.value_named(name, x.shape.clone(), activation);
+        if activation.keeps_input() {
+            y.kept = x.buffer;
+        }
+        self.push(Op::ActivationForward(ActivationForward {
+            activation,
+            x: x.buffer,
+            y: y.buffer,
+        }));
+        self.record(x, false, |b, x, dy, _| b.activation_backward(dy, x));
+        y
+    }
+
+    /// What of an activation can be applied where its argument is made: not a softmax, which needs
+    /// a whole row, and in training none that [`Activation::keeps_input`].
+    pub(in crate::plan) fn fused(&self, activation: Activation) -> Activation {
+        let training = self.optimizer.is_some();
+        match activation {
+            Activation::Softmax => Activation::Linear,
+            other if training && other.keeps_input() => Activation::Linear,
+            other => other,
+        }
+    }
+
+    /// Applies the activation unless it was `fused`.
+    pub(in crate::plan) fn unfused(
+        &mut self,
+        y: Value,
+        activation: Activation,
+        fused: Activation,
+    ) -> Value {
+        match activation {
+            _ if activation == fused => y,
+            Activation::Softmax => self.softmax(y),
+            _ => {
+                let name = format!("{} {}", self.layer, activation.name());
+                self.pointwise(name, y, activation)
+            }
+        }
+    }
+
+    /// `dy` is already by the pre-activation, that is by `x`: only the activation that made `x`
+    /// is left to pass.
+    pub(in crate::plan) fn activation_backward(&mut self, dy: BufferId, x: &Value) -> BufferId {
+        let Some(through) = x.through() else {
+            return dy;
+        };
+        let dx = self.gradient_of(x);
+        self.push(Op::ActivationBackward(ActivationBackward {
+            through,
+            dy,
+            dx,
+        }));
+        dx
+    }
 }
 
 impl Operation for ActivationForward {

@@ -1,7 +1,8 @@
 //! Batch normalization, channel by channel.
 
-use super::{Operation, Rounding};
-use crate::plan::{BufferId, Plan};
+use super::{Op, Operation, Rounding};
+use crate::model::Activation;
+use crate::plan::{BufferId, Builder, Element, Plan, Role, Value};
 
 /// The sizes of a batch normalization.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,6 +92,108 @@ pub struct BatchNormBackwardInput {
     pub dbeta: BufferId,
     /// The gradient by the input, `[n, .., c]`.
     pub dx: BufferId,
+}
+
+impl Builder {
+    /// Batch normalization. Training uses the batch's own statistics and moves the `moving` ones by
+    /// `momentum`; inference uses the moving ones.
+    pub fn batch_norm(
+        &mut self,
+        x: Value,
+        norm: BatchNorm,
+        (gamma, beta): (Option<BufferId>, Option<BufferId>),
+        (moving, momentum): ([BufferId; 2], f64),
+    ) -> Value {
+        let mut statistics = moving;
+        if self.optimizer.is_some() {
+            statistics = ["mean", "variance"].map(|what| self.per_channel(what, norm.c));
+            self.push(Op::BatchNormStatistics(BatchNormStatistics {
+                norm,
+                x: x.buffer,
+                mean: statistics[0],
+                variance: statistics[1],
+                moving,
+                momentum,
+            }));
+        }
+        let [mean, variance] = statistics;
+        let y = self.value(x.shape.clone(), Activation::Linear);
+        let forward = BatchNormForward {
+            norm,
+            x: x.buffer,
+            mean,
+            variance,
+            gamma,
+            beta,
+            y: y.buffer,
+        };
+        self.push(Op::BatchNormForward(forward.clone()));
+        let has_parameters = gamma.is_some() || beta.is_some();
+        self.record(x, has_parameters, move |b, x, dy, wants_dx| {
+            b.batch_norm_backward(&forward, x, dy, wants_dx)
+        });
+        y
+    }
+
+    fn batch_norm_backward(
+        &mut self,
+        forward: &BatchNormForward,
+        x: &Value,
+        dy: BufferId,
+        wants_dx: bool,
+    ) -> BufferId {
+        let BatchNormForward {
+            norm,
+            mean,
+            variance,
+            gamma,
+            beta,
+            ..
+        } = *forward;
+        // The input's gradient needs the sums, whether or not there are parameters to learn.
+        let mut sums = |parameter: Option<BufferId>, what| match parameter {
+            Some(parameter) => self.gradient(parameter),
+            None => self.per_channel(what, norm.c),
+        };
+        let (dgamma, dbeta) = (sums(gamma, "d gamma"), sums(beta, "d beta"));
+        self.push(Op::BatchNormBackwardWeight(BatchNormBackwardWeight {
+            norm,
+            x: x.buffer,
+            dy,
+            mean,
+            variance,
+            dgamma,
+            dbeta,
+        }));
+        if !wants_dx {
+            return dy;
+        }
+        let name = format!("d {} normalized", self.plan.buffer(x.buffer).name);
+        let dx = match x.through() {
+            Some(_) => {
+                let shape = self.batched(&x.shape);
+                self.buffer(name, shape, Element::F32, Role::Intermediate)
+            }
+            None => self.gradient_of(x),
+        };
+        self.push(Op::BatchNormBackwardInput(BatchNormBackwardInput {
+            norm,
+            x: x.buffer,
+            dy,
+            mean,
+            variance,
+            gamma,
+            dgamma,
+            dbeta,
+            dx,
+        }));
+        self.activation_backward(dx, x)
+    }
+
+    fn per_channel(&mut self, what: &str, c: usize) -> BufferId {
+        let name = format!("{} {what}", self.layer);
+        self.buffer(name, vec![c], Element::F32, Role::Intermediate)
+    }
 }
 
 impl Operation for BatchNormStatistics {

@@ -1,8 +1,8 @@
 //! Convolutions.
 
-use super::{Operation, Rounding, Through};
+use super::{Op, Operation, Rounding, Through};
 use crate::model::Activation;
-use crate::plan::{BufferId, Plan};
+use crate::plan::{BufferId, Builder, Plan, Value};
 use crate::shape::Window;
 
 /// The sizes of a convolution.
@@ -98,6 +98,54 @@ pub struct Conv2dBackwardWeight {
     pub dw: BufferId,
     /// The gradient by the bias, `[oc]`.
     pub dbias: Option<BufferId>,
+}
+
+impl Builder {
+    /// `f(x ⋆ w + bias)`.
+    pub fn conv2d(
+        &mut self,
+        x: Value,
+        w: BufferId,
+        bias: Option<BufferId>,
+        shape: ConvShape,
+        activation: Activation,
+    ) -> Value {
+        let fused = self.fused(activation);
+        let window = &shape.window;
+        let y = self.value(vec![window.oh, window.ow, shape.oc], fused);
+        self.push(Op::Conv2dForward(Conv2dForward {
+            shape,
+            x: x.buffer,
+            w,
+            bias,
+            y: y.buffer,
+            activation: fused,
+        }));
+        self.record(x, true, move |b, x, dy, wants_dx| {
+            let dw = b.gradient(w);
+            let dbias = bias.map(|bias| b.gradient(bias));
+            b.push(Op::Conv2dBackwardWeight(Conv2dBackwardWeight {
+                shape,
+                x: x.buffer,
+                dy,
+                dw,
+                dbias,
+            }));
+            if !wants_dx {
+                return dy;
+            }
+            let dx = b.gradient_of(x);
+            b.push(Op::Conv2dBackwardInput(Conv2dBackwardInput {
+                shape,
+                dy,
+                w,
+                dx,
+                through: x.through(),
+            }));
+            dx
+        });
+        self.unfused(y, activation, fused)
+    }
 }
 
 impl Operation for Conv2dForward {

@@ -1,8 +1,8 @@
 //! Fully connected layers.
 
-use super::{Operation, Rounding, Through};
+use super::{Op, Operation, Rounding, Through};
 use crate::model::Activation;
-use crate::plan::{BufferId, Plan};
+use crate::plan::{BufferId, Builder, Plan, Value};
 
 /// `y[n, o] = f(bias[o] + Σ_i x[n, i] * w[i, o])`.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,57 @@ pub struct DenseBackwardWeight {
 /// A multiply-add for each row and weight.
 fn flops(plan: &Plan, inputs: usize, outputs: usize) -> u64 {
     2 * (plan.batch * inputs * outputs) as u64
+}
+
+impl Builder {
+    /// `f(x w + bias)`.
+    pub fn dense(
+        &mut self,
+        x: Value,
+        w: BufferId,
+        bias: Option<BufferId>,
+        outputs: usize,
+        activation: Activation,
+    ) -> Value {
+        let fused = self.fused(activation);
+        let inputs = x.shape.iter().product();
+        let y = self.value(vec![outputs], fused);
+        self.push(Op::DenseForward(DenseForward {
+            inputs,
+            outputs,
+            x: x.buffer,
+            w,
+            bias,
+            y: y.buffer,
+            activation: fused,
+        }));
+        self.record(x, true, move |b, x, dy, wants_dx| {
+            let dw = b.gradient(w);
+            let dbias = bias.map(|bias| b.gradient(bias));
+            b.push(Op::DenseBackwardWeight(DenseBackwardWeight {
+                inputs,
+                outputs,
+                x: x.buffer,
+                dy,
+                dw,
+                dbias,
+            }));
+            if !wants_dx {
+                return dy;
+            }
+            let dx = b.gradient_of(x);
+            b.push(Op::DenseBackwardInput(DenseBackwardInput {
+                inputs,
+                outputs,
+                dy,
+                w,
+                dx,
+                through: x.through(),
+            }));
+            dx
+        });
+        self.unfused(y, activation, fused)
+    }
 }
 
 impl Operation for DenseForward {

@@ -1,7 +1,8 @@
 //! Dropout.
 
-use super::{Operation, Rounding, Through};
-use crate::plan::{BufferId, Plan};
+use super::{Op, Operation, Rounding, Through};
+use crate::model::Activation;
+use crate::plan::{BufferId, Builder, Plan, Value};
 use crate::rng::Key;
 
 /// Which cells a dropout keeps. It draws one number for each of `width` places of a sample, and the
@@ -49,6 +50,40 @@ pub struct Dropout {
     pub y: BufferId,
     /// In the backward pass, the activation that made the input.
     pub through: Option<Through>,
+}
+
+impl Builder {
+    /// Drops cells in training; `width` draws serve a sample. In inference, `x` as it is.
+    pub fn dropout(&mut self, x: Value, rate: f64, width: usize) -> Value {
+        if self.optimizer.is_none() || rate == 0.0 {
+            return x;
+        }
+        let mask = DropoutMask {
+            rate,
+            number: self.dropouts,
+            size: x.shape.iter().product(),
+            width,
+        };
+        self.dropouts += 1;
+        let y = self.value(x.shape.clone(), Activation::Linear);
+        self.push(Op::Dropout(Dropout {
+            mask,
+            x: x.buffer,
+            y: y.buffer,
+            through: None,
+        }));
+        self.record(x, false, move |b, x, dy, _| {
+            let dx = b.gradient_of(x);
+            b.push(Op::Dropout(Dropout {
+                mask,
+                x: dy,
+                y: dx,
+                through: x.through(),
+            }));
+            dx
+        });
+        y
+    }
 }
 
 impl Operation for Dropout {

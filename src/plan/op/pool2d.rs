@@ -1,8 +1,8 @@
 //! Pools.
 
-use super::{Operation, Rounding, Through};
-use crate::model::PoolKind;
-use crate::plan::{BufferId, Plan};
+use super::{Op, Operation, Rounding, Through};
+use crate::model::{Activation, PoolKind};
+use crate::plan::{BufferId, Builder, Element, Plan, Role, Value};
 use crate::shape::Window;
 
 /// The sizes of a pool.
@@ -44,6 +44,39 @@ pub struct Pool2dBackward {
     pub dx: BufferId,
     /// The activation that made the input.
     pub through: Option<Through>,
+}
+
+impl Builder {
+    /// Max, average or sum pooling.
+    pub fn pool2d(&mut self, x: Value, window: Window, kind: PoolKind) -> Value {
+        let c = x.shape.last().copied().unwrap_or(0);
+        let shape = PoolShape { window, c, kind };
+        let y = self.value(vec![window.oh, window.ow, c], Activation::Linear);
+        let training = self.optimizer.is_some();
+        let argmax = (kind == PoolKind::Max && training).then(|| {
+            let shape = self.plan.buffer(y.buffer).shape.clone();
+            let name = format!("{} argmax", self.layer);
+            self.buffer(name, shape, Element::U32, Role::Intermediate)
+        });
+        self.push(Op::Pool2dForward(Pool2dForward {
+            shape,
+            x: x.buffer,
+            y: y.buffer,
+            argmax,
+        }));
+        self.record(x, false, move |b, x, dy, _| {
+            let dx = b.gradient_of(x);
+            b.push(Op::Pool2dBackward(Pool2dBackward {
+                shape,
+                dy,
+                argmax,
+                dx,
+                through: x.through(),
+            }));
+            dx
+        });
+        y
+    }
 }
 
 impl Operation for Pool2dForward {

@@ -1,7 +1,8 @@
 //! Rescaling.
 
-use super::{Operation, Rounding, Through};
-use crate::plan::{BufferId, Plan};
+use super::{Op, Operation, Rounding, Through};
+use crate::model::Activation;
+use crate::plan::{BufferId, Builder, Plan, Value};
 
 /// `y = f'(through) * (scale * x + offset)`; the backward pass does the same to the gradient,
 /// without the offset.
@@ -17,6 +18,32 @@ pub struct Rescale {
     pub y: BufferId,
     /// In the backward pass, the activation that made the input.
     pub through: Option<Through>,
+}
+
+impl Builder {
+    /// `scale * x + offset`.
+    pub fn rescale(&mut self, x: Value, scale: f32, offset: f32) -> Value {
+        let y = self.value(x.shape.clone(), Activation::Linear);
+        self.push(Op::Rescale(Rescale {
+            scale,
+            offset,
+            x: x.buffer,
+            y: y.buffer,
+            through: None,
+        }));
+        self.record(x, false, move |b, x, dy, _| {
+            let dx = b.gradient_of(x);
+            b.push(Op::Rescale(Rescale {
+                scale,
+                offset: 0.0,
+                x: dy,
+                y: dx,
+                through: x.through(),
+            }));
+            dx
+        });
+        y
+    }
 }
 
 impl Operation for Rescale {

@@ -1,7 +1,8 @@
 //! Softmax over the last axis.
 
-use super::{Operation, Rounding, Through};
-use crate::plan::{BufferId, Plan};
+use super::{Op, Operation, Rounding, Through};
+use crate::model::Activation;
+use crate::plan::{BufferId, Builder, Plan, Value};
 
 /// `y[r, i] = exp(x[r, i]) / Σ_j exp(x[r, j])` over rows of `width` cells.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,32 @@ pub struct SoftmaxBackward {
     pub dx: BufferId,
     /// The activation that made the input.
     pub through: Option<Through>,
+}
+
+impl Builder {
+    pub(in crate::plan) fn softmax(&mut self, x: Value) -> Value {
+        let width = x.shape.last().copied().unwrap_or(0);
+        let name = format!("{} softmax", self.layer);
+        let value = self.value_named(name, x.shape.clone(), Activation::Linear);
+        let y = value.buffer;
+        self.push(Op::SoftmaxForward(SoftmaxForward {
+            width,
+            x: x.buffer,
+            y,
+        }));
+        self.record(x, false, move |b, x, dy, _| {
+            let dx = b.gradient_of(x);
+            b.push(Op::SoftmaxBackward(SoftmaxBackward {
+                width,
+                dy,
+                y,
+                dx,
+                through: x.through(),
+            }));
+            dx
+        });
+        value
+    }
 }
 
 impl Operation for SoftmaxForward {

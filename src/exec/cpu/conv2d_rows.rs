@@ -1,0 +1,86 @@
+//! Convolutions and dense layers, row by row. Those with groups or gaps have kernels of their own.
+
+use pulp::Arch;
+
+use super::rows::{Block, RowWise};
+use super::{conv2d, conv2d_grouped, dense};
+use crate::exec::host::Memory;
+use crate::plan::{Conv2dBackwardInput, Conv2dForward, DenseBackwardInput, DenseForward};
+
+impl RowWise for Conv2dForward {
+    fn pack(&self, arch: Arch, memory: &Memory<'_>, packed: &mut Vec<f32>) {
+        if self.shape.is_plain() {
+            let (w, bias) = (memory.floats(self.w), self.bias.map(|id| memory.floats(id)));
+            conv2d::pack_forward(arch, &self.shape, w, bias, packed);
+        }
+    }
+
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        let (shape, activation) = (&self.shape, self.activation);
+        let (arch, packed, memory) = (block.arch(), block.packed(), block.memory());
+        block.write(self.y, |block, y| {
+            let x = block.floats(self.x);
+            if shape.is_plain() {
+                conv2d::forward(arch, shape, x, packed, activation, y);
+            } else {
+                let kernel = (memory.floats(self.w), self.bias.map(|id| memory.floats(id)));
+                arch.dispatch(|| conv2d_grouped::forward(shape, x, kernel, activation, y));
+            }
+        });
+    }
+}
+
+impl RowWise for Conv2dBackwardInput {
+    fn pack(&self, arch: Arch, memory: &Memory<'_>, packed: &mut Vec<f32>) {
+        if self.shape.is_plain() {
+            conv2d::pack_backward(arch, &self.shape, memory.floats(self.w), packed);
+        }
+    }
+
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        let (arch, packed, memory) = (block.arch(), block.packed(), block.memory());
+        block.write(self.dx, |block, dx| {
+            let dy = block.floats(self.dy);
+            if self.shape.is_plain() {
+                conv2d::backward_input(arch, &self.shape, dy, packed, dx);
+            } else {
+                let w = memory.floats(self.w);
+                arch.dispatch(|| conv2d_grouped::backward_input(&self.shape, dy, w, dx));
+            }
+            block.through(self.through, dx);
+        });
+    }
+}
+
+impl RowWise for DenseForward {
+    fn pack(&self, arch: Arch, memory: &Memory<'_>, packed: &mut Vec<f32>) {
+        let shape = dense::shape(self.inputs, self.outputs);
+        let (w, bias) = (memory.floats(self.w), self.bias.map(|id| memory.floats(id)));
+        conv2d::pack_forward(arch, &shape, w, bias, packed);
+    }
+
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        let shape = dense::shape(self.inputs, self.outputs);
+        let (arch, packed) = (block.arch(), block.packed());
+        block.write(self.y, |block, y| {
+            let x = block.floats(self.x);
+            conv2d::forward(arch, &shape, x, packed, self.activation, y);
+        });
+    }
+}
+
+impl RowWise for DenseBackwardInput {
+    fn pack(&self, arch: Arch, memory: &Memory<'_>, packed: &mut Vec<f32>) {
+        let shape = dense::shape(self.inputs, self.outputs);
+        conv2d::pack_backward(arch, &shape, memory.floats(self.w), packed);
+    }
+
+    fn run(&self, block: &mut Block<'_, '_, '_>) {
+        let shape = dense::shape(self.inputs, self.outputs);
+        let (arch, packed) = (block.arch(), block.packed());
+        block.write(self.dx, |block, dx| {
+            conv2d::backward_input(arch, &shape, block.floats(self.dy), packed, dx);
+            block.through(self.through, dx);
+        });
+    }
+}
