@@ -24,11 +24,24 @@ pub fn short(number: impl Debug + LowerExp) -> String {
 /// ```
 pub fn counted(n: impl TryInto<u64>, one: &str) -> String {
     let n = n.try_into().unwrap_or(u64::MAX);
-    let number = indicatif::HumanCount(n);
+    let number = thousands(n);
     match n {
         1 => format!("{number} {one}"),
         _ => format!("{number} {}", plural(one)),
     }
+}
+
+/// A number with its thousands set apart: `93322` -> `93,322`.
+pub(crate) fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
 }
 
 /// `epoch` -> `epochs`, `class` -> `classes`; an adjective before it stays: `whole epoch`.
@@ -44,6 +57,12 @@ fn plural(one: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thousands_are_set_apart() {
+        let numbers = [100, 93_322, 1_000_000].map(thousands);
+        assert_eq!(numbers, ["100", "93,322", "1,000,000"]);
+    }
 
     #[test]
     fn one_of_anything_is_not_plural() {

@@ -39,5 +39,4 @@ pub use presets::{PRESETS, preset};
 pub use regularizer::Regularizer;
 pub use rescaling::Rescaling;
 pub use sequential::{ResolvedLayer, Sequential};
-pub(crate) use summary::thousands;
 pub use zero_padding2d::{Margins, ZeroPadding2D};

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::{ResolvedLayer, Sequential};
 use crate::error::Result;
+use crate::words::thousands;
 
 /// Minimum column widths; the first column grows with the longest name.
 const WIDTHS: [usize; 3] = [33, 26, 16];
@@ -38,7 +39,7 @@ impl Sequential {
                 [
                     title(layer),
                     format!("(None, {})", shape.join(", ")),
-                    thousands(layer.parameter_count()),
+                    thousands(layer.parameter_count() as u64),
                 ],
             );
         }
@@ -51,7 +52,7 @@ impl Sequential {
             ("Non-trainable", total - trainable),
         ] {
             let size = memory_size(4 * count);
-            let _ = writeln!(out, " {what} params: {} ({size})", thousands(count));
+            let _ = writeln!(out, " {what} params: {} ({size})", thousands(count as u64));
         }
         let _ = writeln!(out, " Input: {}", crate::shape::dims(&self.input_shape));
         Ok(out)
@@ -79,28 +80,8 @@ fn memory_size(bytes: usize) -> String {
     format!("{size:.2} {}", UNITS[unit])
 }
 
-/// `93322` -> `93,322`.
-pub(crate) fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(c);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn thousands_are_set_apart() {
-        assert_eq!(super::thousands(93_322), "93,322");
-        assert_eq!(super::thousands(100), "100");
-        assert_eq!(super::thousands(1_000_000), "1,000,000");
-    }
-
     #[test]
     fn sizes_are_those_of_keras() {
         let size = super::memory_size;

@@ -10,10 +10,9 @@ use bar::Bar;
 
 use super::{CONTINUE, Callback, Verdict};
 use crate::error::Result;
-use crate::model::thousands;
 use crate::state::State;
 use crate::train::{EpochLogs, History, Progress, Verbose};
-use crate::words::short;
+use crate::words::{short, thousands};
 
 /// Tells on standard error how training goes: a bar that fills up once per epoch and then stays, or
 /// a line per epoch. [`Options::verbose`](crate::train::Options::verbose) is the usual way to it.
@@ -158,7 +157,7 @@ fn finished(logs: &EpochLogs) -> Vec<String> {
 }
 
 fn metrics(images_per_second: f64, accuracy: f64, loss: f64) -> [String; 3] {
-    let speed = thousands(images_per_second.round() as usize);
+    let speed = thousands(images_per_second.round() as u64);
     [
         format!("{speed} images/s"),
         format!("accuracy: {accuracy:.4}"),
