@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::Path;
 
-use cnn_gpu::data::folder;
+use cnn_gpu::data::{ReadOptions, folder};
 use cnn_gpu::exec::{self, Selection};
 use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequential};
 use cnn_gpu::rng::{Key, Stream};
@@ -34,7 +34,11 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn train(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let shape = [32, 32, 3];
     // Read batch by batch while the device works; `folder::splits` reads all into memory instead.
-    let (train, test) = folder::find(path, Some(shape))?;
+    let options = ReadOptions {
+        shape: Some(shape),
+        ..ReadOptions::default()
+    };
+    let folder::Parts { train, test, .. } = folder::find(path, &options)?;
     println!("{} pictures of {}", train.len(), train.classes().join(", "));
     let model = Sequential::new(shape)
         .add(Conv2D::new(8, 3).activation(Activation::Relu))

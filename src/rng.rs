@@ -27,6 +27,8 @@ pub enum Stream {
     Check = 4,
     /// The draws of a step (dropout); the second coordinate is the step.
     Step = 5,
+    /// The order in which pictures of a folder are mixed; the second coordinate is the class.
+    Mix = 6,
 }
 
 /// The key of a sequence of draws, derived from a seed, a stream and a coordinate.

@@ -13,8 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cnn_gpu::data::{
-    Choice, Content, DataError, Event, Hashed, Mirrors, MnistFile, Published, Sources, Splits,
-    load_from,
+    Choice, Content, DataError, Event, Hashed, Mirrors, MnistFile, Published, ReadOptions, Sources,
+    Splits, load_from,
 };
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
@@ -189,7 +189,7 @@ fn sources(cache: &Path, urls: &[&str]) -> Sources {
             sha256: sha256(&contents(name)),
             hashed: Hashed::Unpacked,
         }),
-        image_shape: None,
+        read: ReadOptions::default(),
     }
 }
 

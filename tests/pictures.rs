@@ -7,7 +7,7 @@ mod program;
 use std::fs;
 use std::path::Path;
 
-use cnn_gpu::data::{Choice, digits, load};
+use cnn_gpu::data::digits;
 use image::imageops::{FilterType, resize};
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use jpeg_encoder::{ColorType, Encoder};
@@ -56,25 +56,6 @@ fn colours(folder: &Path) {
         }
         fs::write(folder.join(class).join("notes.txt"), "not a picture").unwrap();
     }
-}
-
-#[test]
-fn a_folder_for_testing_that_is_not_used_is_named() {
-    let folder = TempDir::new().unwrap();
-    for part in ["train", "test", "val"] {
-        colours(&folder.path().join(part));
-    }
-    let choice = Choice::Folder(folder.path().into());
-    let mut told = Vec::new();
-    let splits = load(choice, None, &mut |event| told.push(event.to_string())).unwrap();
-    assert_eq!((splits.train.len(), splits.test.len()), (20, 20));
-    let path = |part: &str| folder.path().join(part).display().to_string();
-    let line = format!(
-        "passed over: {}: tests are made on {}",
-        path("val"),
-        path("test")
-    );
-    assert_eq!(told, [line]);
 }
 
 #[test]
@@ -228,7 +209,9 @@ fn folders_that_hold_no_classes_say_what_is_expected() {
     };
     says("cannot read");
     fs::create_dir_all(path.join("c/red")).unwrap();
-    says("red: a class without a picture");
+    says("found 0 sub-folders: expected one per class");
+    fs::write(path.join("c/red/notes.txt"), "").unwrap();
+    says("red: a class without a picture, but 1 file that is no picture (1 .txt)");
     let dot = GrayImage::from_pixel(2, 2, Luma([9]));
     dot.save(path.join("c/red/1.png")).unwrap();
     says("found 1 sub-folders: expected one per class");
@@ -241,9 +224,13 @@ fn folders_that_hold_no_classes_say_what_is_expected() {
         fs::create_dir_all(&class).unwrap();
         dot.save(class.join("1.png")).unwrap();
     }
-    says("z: a class that is not among those to train on");
+    says("z: a class that is not among those to train on or trained on (a, b)");
     fs::remove_dir_all(path.join("c/test/z")).unwrap();
-    says("expected 10 classes");
+    // The two pictures beside these parts are named as well.
+    let output = train(path, &["--dataset", "folder:c"]);
+    fails(&output, 1, &["expected 10 classes"]);
+    let words = "2 pictures that lie in no class's folder";
+    assert!(text(&output.stderr).contains(words));
 }
 
 #[test]

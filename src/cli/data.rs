@@ -3,7 +3,8 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use cnn_gpu::data::{self, Choice, Dataset, Event, Published, Sources, Splits};
+use cnn_gpu::data::survey::Survey;
+use cnn_gpu::data::{self, Choice, Dataset, Event, Published, ReadOptions, Sources, Splits};
 use cnn_gpu::words::counted;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -31,34 +32,59 @@ pub fn choice(typed: &str) -> Result<Choice, String> {
     )
 }
 
-/// Loads a data set, pictures in the given height, width and channels, and says on standard error what happens; whatever is worth a warning is said
-/// even if `quiet`.
+/// Loads a data set, and says on standard error what happens; whatever is worth a warning is said even
+/// if `quiet`.
 pub fn load(
     choice: &Choice,
     folder: Option<&Path>,
-    image_shape: Option<[usize; 3]>,
+    read: ReadOptions,
     quiet: bool,
 ) -> anyhow::Result<Loaded> {
-    let mut teller = Teller {
-        quiet,
-        fell_back: false,
-        bar: None,
-    };
+    let mut teller = Teller::new(quiet);
+    let sources = sources(choice, folder, read);
+    let splits = data::load_from(choice.clone(), &sources, &mut |event| teller.tell(event))?;
+    Ok(Loaded {
+        splits,
+        fell_back: teller.fell_back,
+    })
+}
+
+/// As [`load`], but only images to test a model on that was trained on others.
+pub fn load_test(
+    choice: &Choice,
+    folder: Option<&Path>,
+    read: ReadOptions,
+) -> anyhow::Result<Dataset> {
+    let mut teller = Teller::new(false);
+    let sources = sources(choice, folder, read);
+    let tell = &mut |event: &Event| teller.tell(event);
+    Ok(data::load_test_from(choice.clone(), &sources, tell)?)
+}
+
+/// What a data set holds; see [`Survey`].
+pub fn survey(
+    choice: &Choice,
+    folder: Option<&Path>,
+    read: ReadOptions,
+    validation_split: f64,
+) -> anyhow::Result<Survey> {
+    let mut teller = Teller::new(false);
+    let sources = sources(choice, folder, read);
+    let tell = &mut |event: &Event| teller.tell(event);
+    Ok(Survey::of(choice, &sources, validation_split, tell)?)
+}
+
+fn sources(choice: &Choice, folder: Option<&Path>, read: ReadOptions) -> Sources {
     if let (Some(folder), None) = (folder, choice.published()) {
         say(&format!(
             "note: --data-dir {} is not looked into, as {choice} is not a published data set",
             folder.display()
         ));
     }
-    let sources = Sources {
-        image_shape,
+    Sources {
+        read,
         ..Sources::of(choice.published().unwrap_or(Published::Mnist), folder)
-    };
-    let splits = data::load_from(choice.clone(), &sources, &mut |event| teller.tell(event))?;
-    Ok(Loaded {
-        splits,
-        fell_back: teller.fell_back,
-    })
+    }
 }
 
 /// What will be used, for people: `digits (built in), 60,000 images`.
@@ -74,6 +100,14 @@ struct Teller {
 }
 
 impl Teller {
+    fn new(quiet: bool) -> Self {
+        Self {
+            quiet,
+            fell_back: false,
+            bar: None,
+        }
+    }
+
     fn tell(&mut self, event: &Event) {
         match event {
             Event::Progress {
@@ -85,6 +119,7 @@ impl Teller {
                 self.fell_back = true;
                 say(&format!("warning: {event} (--data-dir)"));
             }
+            Event::PassedOver { .. } => say(&format!("warning: {event}")),
             _ if self.quiet => {}
             _ => say(&format!("data: {event}")),
         }

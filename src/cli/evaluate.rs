@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use cnn_gpu::data::{Choice, Dataset};
+use cnn_gpu::data::{Choice, Dataset, ReadOptions};
 use cnn_gpu::run::Config;
 use cnn_gpu::train::{Classification, Evaluation, Trainer};
 use serde::Serialize;
@@ -21,13 +21,18 @@ pub struct Args {
     #[arg(value_name = "RUN")]
     path: PathBuf,
 
-    /// The data set whose test images are taken [default: the run's; for a file, auto]
+    /// The data set whose test images are taken [default: the run's; for a file, auto]; of a folder of
+    /// pictures without a sub-folder test, all
     #[arg(long, value_name = "NAME", value_parser = choice)]
     dataset: Option<Choice>,
 
     /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+
+    /// Passes over pictures that cannot be read
+    #[arg(long)]
+    skip_unreadable: bool,
 
     /// Also top-k accuracy, precision, recall and F1 of each class, the confusion matrix and the
     /// worst mistakes
@@ -95,14 +100,9 @@ struct Record<'a> {
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let device = args.device.open()?;
     let subject = Subject::open(&args.path)?;
-    let choice = args.dataset.unwrap_or_else(|| subject.data());
-    let shape = Some(subject.model.input_shape);
+    let test = subject.matched(test(&args, &subject)?)?;
     let config = subject.config.clone();
-    let folder = args.data_dir.or_else(|| subject.folder(&choice));
     let mut trainer = subject.trainer(&device)?;
-    let test = data::load(&choice, folder.as_deref(), shape, false)?
-        .splits
-        .test;
     say(&format!("data: {}", described(&test)));
     if let Some(config) = &config {
         compare(config, &test);
@@ -121,6 +121,29 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Format::Json => output::print_json(&record(&trainer, &test, scores))?,
     }
     Ok(Exit::Success)
+}
+
+/// The images to test on: of the run's own data set those that it kept apart.
+fn test(args: &Args, subject: &Subject) -> anyhow::Result<Dataset> {
+    let own = subject.config.as_ref().map(|_| subject.data());
+    let choice = args.dataset.clone().unwrap_or_else(|| subject.data());
+    let record = (subject.config.as_ref())
+        .filter(|_| own.as_ref() == Some(&choice))
+        .map(|config| &config.dataset);
+    let read = ReadOptions {
+        shape: Some(subject.model.input_shape),
+        skip_unreadable: args.skip_unreadable || record.is_some_and(|r| r.skip_unreadable),
+        ..ReadOptions::default()
+    };
+    let folder = (args.data_dir.clone()).or_else(|| subject.folder(&choice));
+    let folder = folder.as_deref();
+    if record.is_none() {
+        return data::load_test(&choice, folder, read);
+    }
+    if args.dataset.is_some() {
+        say("note: the run was trained on this data set; the images that it kept apart are tested");
+    }
+    Ok(data::load(&choice, folder, read, false)?.splits.test)
 }
 
 fn compare(config: &Config, test: &Dataset) {

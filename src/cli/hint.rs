@@ -40,6 +40,7 @@ fn of_data(error: &DataError) -> Option<String> {
         DataError::GivenFolder { given_by, .. } if *given_by != "CNN_GPU_DATA_DIR" => {
             Some("--data-dir".into())
         }
+        DataError::Pictures { .. } => Some("--skip-unreadable".into()),
         _ => None,
     }
 }

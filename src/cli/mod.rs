@@ -20,6 +20,7 @@ mod selfcheck;
 mod show;
 mod subject;
 mod summary;
+mod survey;
 mod train;
 mod usage;
 
@@ -47,6 +48,7 @@ Examples:
   cnn-gpu evaluate runs/first          how well does it do on the test set?
   cnn-gpu predict runs/first digit.png what is on this picture?
   cnn-gpu show --dataset digits        what do the images look like?
+  cnn-gpu data folder:pets             what does a data set hold, and what is passed over?
   cnn-gpu devices                      which adapters are there?
   cnn-gpu selfcheck --backend vulkan   does this adapter compute what it should?
   cnn-gpu bench --backend vulkan       how fast is it, and where does the time go?
@@ -59,6 +61,7 @@ enum Command {
     Evaluate(evaluate::Args),
     Predict(predict::Args),
     Show(show::Args),
+    Data(survey::Args),
     Summary(summary::Args),
     Plan(plan::Args),
     Devices(devices::Args),
@@ -107,6 +110,7 @@ impl Command {
             Self::Evaluate(args) => evaluate::run(args),
             Self::Predict(args) => predict::run(args),
             Self::Show(args) => show::run(args),
+            Self::Data(args) => survey::run(args),
             Self::Summary(args) => summary::run(args),
             Self::Plan(args) => plan::run(args),
             Self::Devices(args) => devices::run(args),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use cnn_gpu::Error;
 use cnn_gpu::data::sheet::sheet;
-use cnn_gpu::data::{Choice, Dataset};
+use cnn_gpu::data::{Choice, Dataset, ReadOptions};
 
 use super::blocks::{Colours, columns_that_fit, draw};
 use super::data::{self, choice, described};
@@ -25,6 +25,10 @@ pub struct Args {
     /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+
+    /// Passes over pictures that cannot be read
+    #[arg(long)]
+    skip_unreadable: bool,
 
     /// Samples to test on instead of those to train on
     #[arg(long)]
@@ -77,7 +81,13 @@ fn png(path: PathBuf) -> Result<PathBuf, &'static str> {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let splits = data::load(&args.dataset, args.data_dir.as_deref(), None, false)?.splits;
+    let read = ReadOptions {
+        // Pictures in the order of their paths.
+        seed: None,
+        skip_unreadable: args.skip_unreadable,
+        ..ReadOptions::default()
+    };
+    let splits = data::load(&args.dataset, args.data_dir.as_deref(), read, false)?.splits;
     let set = if args.test { splits.test } else { splits.train };
     say(&format!("data: {}", described(&set)));
     let indices = indices(&args, &set)?;

@@ -2,12 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
-use cnn_gpu::data::Choice;
+use cnn_gpu::data::{Choice, Dataset};
 use cnn_gpu::exec::Opened;
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::{Config, RunFolder, weights};
 use cnn_gpu::state::State;
 use cnn_gpu::train::{Options, Trainer};
+
+use super::output::say;
+
+/// `0, 1 and so on are taken for cat, dog`
+fn in_order(names: &[String]) -> String {
+    const MOST: usize = 4;
+    let more = if names.len() > MOST { ", ..." } else { "" };
+    let names = names[..names.len().min(MOST)].join(", ");
+    format!("0, 1 and so on are taken for {names}{more}")
+}
 
 /// A model with its weights.
 pub struct Subject {
@@ -70,6 +80,36 @@ impl Subject {
     pub fn class_names(&self) -> Vec<String> {
         let config = self.config.as_ref();
         config.map_or_else(Vec::new, |c| c.dataset.class_names.clone())
+    }
+
+    /// Images with the classes of the model, matched by name where both have names.
+    ///
+    /// # Errors
+    /// Names that the model does not know.
+    pub fn matched(&self, data: Dataset) -> cnn_gpu::Result<Dataset> {
+        let names = self.class_names();
+        let outputs: usize = self.model.output_shape()?.iter().product();
+        let is_number = |name: &String| name.parse().is_ok_and(|class: usize| class < outputs);
+        match (names.is_empty(), data.class_names.is_empty()) {
+            (false, false) => Ok(data.matched_to(&names)?),
+            (false, true) => {
+                let are = in_order(&names);
+                say(&format!(
+                    "note: the classes of the images have no names; {are}"
+                ));
+                Ok(data)
+            }
+            (true, false) if data.class_names.iter().all(is_number) => {
+                let numbers: Vec<String> = (0..outputs).map(|class| class.to_string()).collect();
+                Ok(data.matched_to(&numbers)?)
+            }
+            (true, false) => {
+                let are = in_order(&data.class_names);
+                say(&format!("note: the model's classes have no names; {are}"));
+                Ok(data)
+            }
+            (true, true) => Ok(data),
+        }
     }
 
     /// Whether the model was trained on digits; of bare weights nobody knows, and ten classes are

@@ -40,6 +40,17 @@ impl Choice {
         Self::Digits,
     ];
 
+    /// Whether the data set has images of its own to validate on: of a folder of pictures, whether
+    /// it has pictures in a sub-folder `val` or of another usual name; see
+    /// [`Part`](super::folder::Part).
+    pub fn has_validation(&self) -> bool {
+        match self {
+            #[cfg(feature = "pictures")]
+            Self::Folder(path) => super::folder::has_validation(path),
+            _ => false,
+        }
+    }
+
     /// The published data set that is looked for, if it is one.
     pub fn published(&self) -> Option<Published> {
         match self {

@@ -48,10 +48,10 @@ pub fn splits(folder: &Path) -> Result<Splits, DataError> {
         return Err(DataError::contents(folder, problem));
     }
     let train: Vec<String> = (1..=5).map(|i| format!("data_batch_{i}.bin")).collect();
-    Ok(Splits {
-        train: read(folder, &train)?,
-        test: read(folder, &["test_batch.bin".into()])?,
-    })
+    Ok(Splits::new(
+        read(folder, &train)?,
+        read(folder, &["test_batch.bin".into()])?,
+    ))
 }
 
 fn read(folder: &Path, names: &[String]) -> Result<Dataset, DataError> {

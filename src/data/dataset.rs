@@ -1,8 +1,10 @@
 //! Labelled images in memory.
 
+use std::path::Path;
+
 use sha2::{Digest, Sha256};
 
-use super::{DataError, sha256};
+use super::{DataError, classes, mix, sha256};
 
 /// Labelled images, as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,13 +25,38 @@ pub struct Dataset {
     pub labels: Vec<u8>,
 }
 
-/// A data set to train on and one to test on.
+/// A data set to train on and one to test on, and one to validate on where there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Splits {
     /// The samples to learn from.
     pub train: Dataset,
+    /// The samples to measure with after each epoch, where the data set has some of its own.
+    pub validation: Option<Dataset>,
     /// The samples kept apart to measure with.
     pub test: Dataset,
+}
+
+impl Splits {
+    /// A data set to train on and one to test on.
+    pub fn new(train: Dataset, test: Dataset) -> Self {
+        Self {
+            train,
+            validation: None,
+            test,
+        }
+    }
+
+    /// The same with this done to each.
+    ///
+    /// # Errors
+    /// Those of `change`.
+    pub fn map<E>(self, mut change: impl FnMut(Dataset) -> Result<Dataset, E>) -> Result<Self, E> {
+        Ok(Self {
+            train: change(self.train)?,
+            validation: self.validation.map(&mut change).transpose()?,
+            test: change(self.test)?,
+        })
+    }
 }
 
 impl Dataset {
@@ -104,14 +131,54 @@ impl Dataset {
     #[must_use]
     pub fn take(&self, n: usize) -> Self {
         let n = n.min(self.len());
+        self.with(
+            self.images[..n * self.image_bytes()].to_vec(),
+            self.labels[..n].to_vec(),
+        )
+    }
+
+    /// `n` samples that `seed` decides, or all if there are fewer: of each class in proportion, in the
+    /// data set's order.
+    #[must_use]
+    pub fn sample(&self, n: usize, seed: u64) -> Self {
+        let mut indices = mix::order(&self.labels, seed);
+        indices.truncate(n);
+        indices.sort_unstable();
+        let indices = || indices.iter().map(|&i| i as usize);
+        self.with(
+            indices().flat_map(|i| self.image(i)).copied().collect(),
+            indices().map(|i| self.labels[i]).collect(),
+        )
+    }
+
+    fn with(&self, images: Vec<u8>, labels: Vec<u8>) -> Self {
         Self {
-            images: self.images[..n * self.image_bytes()].to_vec(),
-            labels: self.labels[..n].to_vec(),
+            images,
+            labels,
             name: self.name.clone(),
             source: self.source.clone(),
             class_names: self.class_names.clone(),
             ..*self
         }
+    }
+
+    /// The same samples with the classes of a model, matched by name: labels become the places of
+    /// their names in `names`. Not every name need occur. Classes without names stay as they are.
+    ///
+    /// # Errors
+    /// [`DataError::Contents`] names the classes that are not in `names`.
+    pub fn matched_to(mut self, names: &[String]) -> Result<Self, DataError> {
+        if self.class_names.is_empty() {
+            return Ok(self);
+        }
+        let places = classes::by_name(Path::new(&self.source), &self.class_names, names)?;
+        for label in &mut self.labels {
+            // Where fewer names than classes were given, the others are numbers.
+            *label = places.get(usize::from(*label)).copied().unwrap_or(*label);
+        }
+        self.classes = names.len();
+        self.class_names = names.to_vec();
+        Ok(self)
     }
 
     /// The SHA-256 of shape, images and labels in hexadecimal: equal for equal data.

@@ -138,6 +138,24 @@ pub enum DataError {
         problem: String,
     },
 
+    /// Pictures of a folder cannot be read.
+    #[error(
+        "{count} of {all} pictures in {folder} cannot be read: {details}; mend them, take them out, or \
+         pass over them",
+        folder = folder.display(),
+        details = details.join("; ")
+    )]
+    Pictures {
+        /// The folder.
+        folder: PathBuf,
+        /// How many pictures it has.
+        all: usize,
+        /// How many cannot be read.
+        count: usize,
+        /// What is wrong with the first ten.
+        details: Vec<String>,
+    },
+
     /// A model takes images of a number of channels that pictures do not have.
     #[error(
         "pictures cannot be read with {channels} channels: expected a model whose input has 1 (grey) \
@@ -261,6 +279,25 @@ impl DataError {
             "it was found nowhere, tried {places}; put its four files into {folder}, or name the \
              folder that holds them"
         )
+    }
+
+    /// An error about one or more of a folder's pictures, `all` in number.
+    #[cfg(feature = "pictures")]
+    pub(super) fn pictures(folder: &Path, all: usize, errors: Vec<Self>) -> Self {
+        const MOST: usize = 10;
+        let count = errors.len();
+        let mut details: Vec<String> = errors.iter().map(Self::to_string).collect();
+        details.sort();
+        if count > MOST {
+            details.truncate(MOST);
+            details.push(format!("and {} more", count - MOST));
+        }
+        Self::Pictures {
+            folder: folder.into(),
+            all,
+            count,
+            details,
+        }
     }
 
     /// An error about the contents of a file or a folder.

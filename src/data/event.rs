@@ -12,6 +12,11 @@ pub enum Event {
         /// What was wrong with it.
         reason: String,
     },
+    /// Pictures were passed over that may have been meant. Tell the user.
+    PassedOver {
+        /// How many, and why.
+        reason: String,
+    },
     /// Something worth knowing about what was found.
     Note {
         /// What it is.
@@ -55,7 +60,9 @@ pub enum Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rejected { reason } => write!(f, "passed over: {reason}"),
+            Self::Rejected { reason } | Self::PassedOver { reason } => {
+                write!(f, "passed over: {reason}")
+            }
             Self::Note { text } => f.write_str(text),
             Self::Downloading { url, .. } => write!(f, "downloading {url}"),
             Self::Progress {

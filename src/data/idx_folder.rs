@@ -35,7 +35,7 @@ pub fn splits(folder: &Path) -> Result<Splits, DataError> {
     let mut test = read(folder, &names, &["t10k", "test"])?;
     let classes = train.classes.max(test.classes);
     (train.classes, test.classes) = (classes, classes);
-    Ok(Splits { train, test })
+    Ok(Splits::new(train, test))
 }
 
 /// Reads one file, as it is or packed by gzip. Sizes in its header are checked before memory is taken.

@@ -126,8 +126,8 @@ fn assemble(which: Published, parts: [Vec<u8>; 4], origin: &str) -> Result<Split
             .map(|data| data.with_class_names(which.class_names()))
     };
     let [train_images, train_labels, test_images, test_labels] = parts;
-    Ok(Splits {
-        train: split(train_images, train_labels)?,
-        test: split(test_images, test_labels)?,
-    })
+    Ok(Splits::new(
+        split(train_images, train_labels)?,
+        split(test_images, test_labels)?,
+    ))
 }

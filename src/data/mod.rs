@@ -19,6 +19,7 @@
 pub(crate) mod bounded;
 mod choice;
 pub mod cifar10;
+mod classes;
 mod dataset;
 pub mod digits;
 #[cfg(feature = "download")]
@@ -34,6 +35,7 @@ mod generator;
 mod gzip;
 pub mod idx;
 pub mod idx_folder;
+pub mod mix;
 mod mnist;
 pub mod npz;
 #[cfg(feature = "pictures")]
@@ -41,10 +43,13 @@ pub mod picture;
 #[cfg(feature = "pictures")]
 pub mod prepare;
 mod published;
+mod read_options;
 mod sha256;
 #[cfg(feature = "pictures")]
 pub mod sheet;
 mod sources;
+#[cfg(feature = "pictures")]
+pub mod survey;
 
 use std::path::Path;
 
@@ -58,6 +63,7 @@ pub use generator::{Batch, FromIter, Generator};
 #[cfg(feature = "pictures")]
 pub use picture::Picture;
 pub use published::{Content, Hashed, MnistFile, Published};
+pub use read_options::ReadOptions;
 pub use sources::{Mirrors, Sources};
 
 /// Loads a data set from the places named by `data_dir` and the environment.
@@ -82,6 +88,24 @@ pub fn load(
     load_from(choice, &Sources::of(which, data_dir), on_event)
 }
 
+/// Loads the samples of a data set to test a model on that was trained on another one: as
+/// [`load_from`], but of a folder of pictures without a sub-folder for testing all pictures are
+/// taken; see [`folder::to_test`].
+///
+/// # Errors
+/// As [`load`].
+pub fn load_test_from(
+    choice: Choice,
+    sources: &Sources,
+    on_event: &mut dyn FnMut(&Event),
+) -> Result<Dataset, DataError> {
+    match choice {
+        #[cfg(feature = "pictures")]
+        Choice::Folder(path) => folder::test_split(&path, &sources.read, on_event),
+        other => load_from(other, sources, on_event).map(|splits| splits.test),
+    }
+}
+
 /// Loads a data set from given places: what [`load`] does after reading the environment.
 ///
 /// # Errors
@@ -91,38 +115,38 @@ pub fn load_from(
     sources: &Sources,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Splits, DataError> {
-    match choice {
-        Choice::Digits => Ok(digits::splits()),
+    let splits = match &choice {
+        Choice::Digits => digits::splits(),
         #[cfg(not(feature = "pictures"))]
-        Choice::Folder(path) => Err(DataError::contents(
-            &path,
-            "this library was built without its cargo feature `pictures`, which reads folders of them",
-        )),
+        Choice::Folder(path) => return Err(no_pictures(path)),
         #[cfg(feature = "pictures")]
-        Choice::Folder(path) => {
-            for reason in folder::unused(&path) {
-                on_event(&Event::Rejected { reason });
-            }
-            folder::splits(&path, sources.image_shape)
-        }
-        Choice::Idx(path) => idx_folder::splits(&path),
-        Choice::Cifar10(path) => cifar10::splits(&path),
+        Choice::Folder(path) => folder::splits(path, &sources.read, on_event)?,
+        Choice::Idx(path) => idx_folder::splits(path)?,
+        Choice::Cifar10(path) => cifar10::splits(path)?,
         Choice::Npz(path) => {
-            let (splits, taken) = npz::read(&path)?;
+            let (splits, taken) = npz::read(path)?;
             if let Some(text) = taken {
                 on_event(&Event::Note { text });
             }
-            Ok(splits)
+            splits
         }
-        Choice::Mnist | Choice::FashionMnist | Choice::Kmnist => mnist::find(sources, on_event),
+        Choice::Mnist | Choice::FashionMnist | Choice::Kmnist => mnist::find(sources, on_event)?,
         Choice::Auto => match mnist::find(sources, on_event) {
             Err(error) if !matches!(error, DataError::GivenFolder { .. }) => {
                 on_event(&Event::FellBack {
                     reason: error.in_short(),
                 });
-                Ok(digits::splits())
+                digits::splits()
             }
-            found => found,
+            found => found?,
         },
-    }
+    };
+    Ok(sources.read.limited(&choice, splits))
+}
+
+#[cfg(not(feature = "pictures"))]
+fn no_pictures(path: &Path) -> DataError {
+    let problem =
+        "this library was built without its cargo feature `pictures`, which reads folders of them";
+    DataError::contents(path, problem)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use etcetera::BaseStrategy;
 
 use super::published::{MnistFile, Published};
+use super::read_options::ReadOptions;
 
 /// What messages call the folder given as argument.
 pub(super) const ARGUMENT: &str = "the given folder";
@@ -30,8 +31,8 @@ pub struct Sources {
     pub mirrors: Mirrors,
     /// What the four files are: training images and labels, test images and labels.
     pub files: [MnistFile; 4],
-    /// Height, width and channels that the pictures of a folder get; without it, those of the first.
-    pub image_shape: Option<[usize; 3]>,
+    /// How pictures are read, and how many samples are trained on.
+    pub read: ReadOptions,
 }
 
 impl Sources {
@@ -51,7 +52,7 @@ impl Sources {
             cache: cache_folder(which.name()),
             mirrors: Mirrors::from_env(which),
             files: which.files(),
-            image_shape: None,
+            read: ReadOptions::default(),
         }
     }
 

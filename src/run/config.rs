@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::CallbackRecord;
-use crate::data::{Choice, Splits};
+use crate::data::{Choice, ReadOptions, Splits};
 use crate::error::{Error, Result, read_toml};
 use crate::exec::Description;
 use crate::model::Sequential;
@@ -88,9 +88,20 @@ pub struct DataRecord {
     pub train_images: usize,
     /// Number of test images.
     pub test_images: usize,
-    /// `test` if it was validated on the test images.
+    /// `test` if the run validated on the test images, `val` if on the data set's own validation images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<String>,
+    /// Whether the seed decided the order and the choice of the training images; see
+    /// [`ReadOptions::seed`]. Runs of earlier versions did not do that.
+    #[serde(default)]
+    pub mixed: bool,
+    /// The limit on training images, if one was given. A run that is not `mixed` goes by
+    /// `train_images`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Whether unreadable pictures were passed over.
+    #[serde(default)]
+    pub skip_unreadable: bool,
     /// The names of the classes, if they have any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
@@ -98,6 +109,9 @@ pub struct DataRecord {
     pub train_fingerprint: String,
     /// SHA-256 of the test images and labels.
     pub test_fingerprint: String,
+    /// SHA-256 of the data set's own validation images and labels, if the run used them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation_fingerprint: Option<String>,
 }
 
 impl DataRecord {
@@ -113,6 +127,20 @@ impl DataRecord {
             &self.choice
         };
         (name.parse()).map_err(|e| Error::Argument(format!("the run's data set: {e}")))
+    }
+
+    /// How the run read its data, so that a run which goes on reads the same; `seed` is the run's.
+    pub fn read_options(&self, seed: u64) -> ReadOptions {
+        let limit = match self.mixed {
+            true => self.limit,
+            false => Some(self.train_images),
+        };
+        ReadOptions {
+            shape: None,
+            seed: self.mixed.then_some(seed),
+            limit,
+            skip_unreadable: self.skip_unreadable,
+        }
     }
 
     /// The folder that a data set asked for by name was read from, if it is still there.
@@ -132,9 +160,13 @@ impl DataRecord {
             train_images: splits.train.len(),
             test_images: splits.test.len(),
             validation: None,
+            mixed: true,
+            limit: None,
+            skip_unreadable: false,
             class_names: splits.train.class_names.clone(),
             train_fingerprint: splits.train.fingerprint(),
             test_fingerprint: splits.test.fingerprint(),
+            validation_fingerprint: None,
         }
     }
 }

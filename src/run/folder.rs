@@ -140,6 +140,13 @@ impl RunFolder {
         })
     }
 
+    /// Whether a folder is one that a run was written to: for whoever looks for other things.
+    pub fn is_run(path: &Path) -> bool {
+        let holds = |name: &str| path.join(name).is_file();
+        let others = [LOCK, "model.safetensors", "checkpoint.safetensors"];
+        holds("config.toml") && others.into_iter().any(holds)
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path

@@ -27,6 +27,43 @@ pub struct TrainingData<'a> {
     pub validation: Option<&'a Dataset>,
 }
 
+impl TrainingData<'_> {
+    /// The classes that occur among the images to validate on and never among those to train on, each
+    /// with the number of its images: validation says nothing about these. `validation_split` counts
+    /// where no images to validate on are given, as in [`Options`].
+    ///
+    /// ```
+    /// use cnn_gpu::data::Dataset;
+    /// use cnn_gpu::train::TrainingData;
+    /// let data = Dataset::new("mine", "here", [1, 1, 1], 2, vec![0; 6], vec![0, 0, 0, 0, 1, 1])?;
+    /// assert_eq!(TrainingData::from(&data).unseen_classes(0.5), [(1, 2)]);
+    /// assert_eq!(TrainingData::from(&data).unseen_classes(0.2), []);
+    /// # Ok::<(), cnn_gpu::data::DataError>(())
+    /// ```
+    pub fn unseen_classes(&self, validation_split: f64) -> Vec<(usize, usize)> {
+        let labels = &self.training.labels;
+        let (trained, validated) = match self.validation {
+            Some(validation) => (&labels[..], &validation.labels[..]),
+            None => labels.split_at(kept(labels.len(), validation_split)),
+        };
+        let count = |labels: &[u8]| {
+            let mut counts = [0_usize; 256];
+            labels.iter().for_each(|&l| counts[usize::from(l)] += 1);
+            counts
+        };
+        let (trained, validated) = (count(trained), count(validated));
+        (0..256)
+            .filter(|&class| trained[class] == 0 && validated[class] > 0)
+            .map(|class| (class, validated[class]))
+            .collect()
+    }
+}
+
+/// How many of a number of images a validation split leaves to train on.
+pub(crate) fn kept(images: usize, validation_split: f64) -> usize {
+    (images as f64 * (1.0 - validation_split)).floor() as usize
+}
+
 impl<'a> From<&'a Dataset> for TrainingData<'a> {
     fn from(training: &'a Dataset) -> Self {
         let validation = None;
@@ -112,7 +149,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// The number of images that the validation split leaves for training.
     fn kept(&self, images: usize) -> Result<usize> {
         let split = self.options.validation_split;
-        let kept = (images as f64 * (1.0 - split)).floor() as usize;
+        let kept = kept(images, split);
         if split > 0.0 && (kept == 0 || kept == images) {
             return Err(Error::Argument(format!(
                 "validation split {} of {} leaves {kept} to train on and {} to validate on; give more \

@@ -91,6 +91,8 @@ pub use callbacks::{Callback, Verdict};
 pub use classification::{ClassScores, Classification, Mistake};
 pub use evaluation::Evaluation;
 pub use feed::TrainingData;
+#[cfg(feature = "pictures")]
+pub(crate) use feed::kept;
 pub use history::{Ending, EpochLogs, History, Position, Progress, Training};
 pub use interrupt::Interrupt;
 pub use metric::{Metric, Mode};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cnn_gpu::data::Choice;
+use cnn_gpu::data::{Choice, ReadOptions};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::checkpoint::Schedule;
 use cnn_gpu::run::{CallbackRecord, InitialWeights};
@@ -32,7 +32,8 @@ pub struct Args {
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     data_dir: Option<PathBuf>,
 
-    /// Trains on the first N images only
+    /// Trains on N images only: of a folder and of one's own files some of each class in proportion,
+    /// of the others the first
     #[arg(
         long,
         value_name = "N",
@@ -40,6 +41,14 @@ pub struct Args {
         allow_negative_numbers = true
     )]
     limit: Option<usize>,
+
+    /// Passes over pictures that cannot be read, and says which
+    #[arg(long, help_heading = "Data")]
+    skip_unreadable: bool,
+
+    /// Only says what the data set holds: classes, sizes, formats, what is passed over, duplicates
+    #[arg(long, help_heading = "Data", conflicts_with = "resume")]
+    dry_run: bool,
 
     /// A preset (mnist-cnn, mnist-mlp) or the path of a TOML file [default: that of --weights, else
     /// mnist-cnn]
@@ -142,7 +151,12 @@ is then 130, and --resume goes on.";
 pub struct Settings {
     pub dataset: Choice,
     pub data_dir: Option<PathBuf>,
-    pub limit: Option<usize>,
+    /// How the data are read.
+    pub read: ReadOptions,
+    /// What the classes of a run that goes on are called; their order counts.
+    pub class_names: Vec<String>,
+    /// Whether to say only what the data set holds.
+    pub dry_run: bool,
     pub model: Sequential,
     /// The weights to begin with, if not fresh ones, until the trainer has them.
     pub initial: Option<Initial>,
@@ -150,7 +164,7 @@ pub struct Settings {
     pub weights: Option<InitialWeights>,
     pub options: Options,
     pub callbacks: CallbackRecord,
-    /// Whether to validate on the test images.
+    /// Whether to validate on the test images (`test`), or on those that the data set has for it (`val`).
     pub validation_data: Option<String>,
     pub out: PathBuf,
     /// Whether it was named, and must be free.
@@ -180,7 +194,6 @@ impl TryFrom<Args> for Settings {
             .optimizer(args.optimizer.optimizer()?);
         let options = args.fit.set(options);
         options.check()?;
-        let validates = options.validation_split > 0.0 || args.fit.validation_data.is_some();
         let initial = args.weights.as_deref().map(Initial::open).transpose()?;
         let model = match (&args.model, &initial) {
             (Some(name), _) => Sequential::load(name)?,
@@ -189,7 +202,18 @@ impl TryFrom<Args> for Settings {
         };
         let theirs = initial.as_ref().map(|initial| initial.subject.data());
         let dataset = args.dataset.or(theirs).unwrap_or_default();
-        let callbacks = args.callbacks.record(validates)?;
+        let splits = options.validation_split > 0.0;
+        let validation_data = args.fit.validation_data.clone().or_else(|| {
+            let has_its_own = !splits && dataset.has_validation();
+            has_its_own.then(|| "val".into())
+        });
+        let read = ReadOptions {
+            shape: Some(model.input_shape),
+            seed: Some(args.seed),
+            limit: args.limit,
+            skip_unreadable: args.skip_unreadable,
+        };
+        let callbacks = args.callbacks.record(splits || validation_data.is_some())?;
         let idle = (args.fit.idle().into_iter())
             .chain(args.callbacks.idle())
             .collect();
@@ -205,11 +229,13 @@ impl TryFrom<Args> for Settings {
             initial,
             options,
             callbacks,
-            validation_data: args.fit.validation_data,
+            validation_data,
             out_is_named: args.out.is_some(),
             out: args.out.unwrap_or_else(default_folder),
             dataset,
-            limit: args.limit,
+            read,
+            class_names: Vec::new(),
+            dry_run: args.dry_run,
             format: args.format,
             schedule: Schedule {
                 steps: args.checkpoint_steps.map(|steps| steps as usize),

@@ -18,8 +18,9 @@ pub struct FitArgs {
     )]
     validation_split: f64,
 
-    /// Validates on the test images, in place of a split
-    #[arg(long, value_name = "SET", value_parser = ["test"])]
+    /// Validates on the test images, or on those of a folder's sub-folder val (valid, validation), in
+    /// place of a split [default: val, where there is such a folder and no split]
+    #[arg(long, value_name = "SET", value_parser = ["test", "val"])]
     pub validation_data: Option<String>,
 
     /// Validates after every N epochs

@@ -2,6 +2,7 @@
 
 mod args;
 mod callback_args;
+mod data;
 mod fit_args;
 mod idle;
 mod initial;
@@ -25,11 +26,10 @@ use cnn_gpu::words::counted;
 pub use args::Args;
 
 use super::Typed;
-use super::data::{self, described};
 use super::device::{announce, compare_with_cpu};
 use super::exit::Exit;
 use super::interrupt::Handler;
-use super::output::{self, Format, Results, command, count, say};
+use super::output::{self, Format, Results, command, say};
 use args::Settings;
 use idle::Idle;
 use report::Report;
@@ -41,6 +41,9 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         None => (Settings::try_from(args)?, None),
         Some(run) => resume::settings(args, run, typed)?,
     };
+    if settings.dry_run {
+        return data::dry_run(&settings);
+    }
     if resumes.is_none() {
         if settings.out_is_named {
             RunFolder::check_free(&settings.out)?;
@@ -59,12 +62,15 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let initial = settings.initial.take();
     let classes = initial
         .map(|initial| initial.give(&mut trainer))
-        .transpose()?;
+        .transpose()?
+        .unwrap_or_else(|| settings.class_names.clone());
     trainer.set_interrupt(handler.interrupt.clone());
-    let (splits, record) = load(&settings)?;
+    let (splits, record) = data::load(&settings, &classes)?;
     trainer.prepare(&splits.train)?;
-    trainer.check(&splits.test)?;
-    compare_classes(&classes.unwrap_or_default(), &splits.train.class_names);
+    for data in splits.validation.iter().chain([&splits.test]) {
+        trainer.check(data)?;
+    }
+    compare_classes(&classes, &splits.train.class_names);
     let subject = subject(&settings, &trainer, &record);
     let (folder, config) = match resumes {
         None => begin(&settings, &trainer, record, device)?,
@@ -202,12 +208,15 @@ fn compare_classes(theirs: &[String], ours: &[String]) {
 
 /// What the run is about.
 fn subject(settings: &Settings, trainer: &Trainer, record: &DataRecord) -> Subject {
-    let validation = settings.validation_data.as_ref();
+    let validated = || match &record.validation_fingerprint {
+        Some(own) => own.clone(),
+        None => record.test_fingerprint.clone(),
+    };
     Subject {
         model: trainer.model().clone(),
         options: settings.options.clone(),
         train_fingerprint: record.train_fingerprint.clone(),
-        validation_fingerprint: validation.map(|_| record.test_fingerprint.clone()),
+        validation_fingerprint: settings.validation_data.as_ref().map(|_| validated()),
     }
 }
 
@@ -256,28 +265,6 @@ fn restore(
         );
     }
     Ok(trainer.resume(snapshot)?)
-}
-
-fn load(settings: &Settings) -> anyhow::Result<(Splits, DataRecord)> {
-    let quiet = settings.options.verbose == Verbose::Silent;
-    let mut loaded = data::load(
-        &settings.dataset,
-        settings.data_dir.as_deref(),
-        Some(settings.model.input_shape),
-        quiet,
-    )?;
-    if let Some(limit) = settings.limit {
-        loaded.splits.train = loaded.splits.train.take(limit);
-    }
-    if !quiet {
-        let test = count(loaded.splits.test.len());
-        let train = described(&loaded.splits.train);
-        say(&format!("data: {train} to train on, {test} to test on"));
-    }
-    let choice = settings.dataset.to_string();
-    let mut record = DataRecord::new(&choice, loaded.fell_back, &loaded.splits);
-    record.validation.clone_from(&settings.validation_data);
-    Ok((loaded.splits, record))
 }
 
 fn prepare(settings: &Settings, device: &Opened) -> anyhow::Result<(Trainer, DeviceRecord)> {
@@ -349,7 +336,10 @@ fn fit(
     if settings.format == Format::Json {
         callbacks.push(&mut stdout);
     }
-    let validation = settings.validation_data.as_ref().map(|_| &splits.test);
+    let validation = match settings.validation_data {
+        Some(_) => Some(splits.validation.as_ref().unwrap_or(&splits.test)),
+        None => None,
+    };
     let data = TrainingData {
         training: &splits.train,
         validation,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use cnn_gpu::data::ReadOptions;
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::RunFolder;
 use cnn_gpu::run::checkpoint::{Checkpoint, Subject};
@@ -54,7 +55,12 @@ pub fn settings(
     let settings = Settings {
         data_dir: given.data_dir.clone().or_else(|| config.dataset.folder()),
         dataset: config.dataset.choice()?,
-        limit: Some(config.dataset.train_images),
+        read: ReadOptions {
+            shape: Some(config.model.input_shape),
+            ..config.dataset.read_options(config.training.seed)
+        },
+        class_names: config.dataset.class_names.clone(),
+        dry_run: false,
         initial: match (&config.weights, &checkpoint) {
             (Some(record), None) => Some(Initial::again(record)?),
             _ => None,
@@ -127,7 +133,8 @@ fn refuse_changes(
             "dataset" => given.dataset != run.dataset,
             // Compared before.
             "weights" => false,
-            "limit" => given.limit != run.limit,
+            "limit" => given.read.limit != run.read.limit,
+            "skip_unreadable" => given.read.skip_unreadable != run.read.skip_unreadable,
             "out" => given.out != run.out,
             "validation_data" => given.validation_data != run.validation_data,
             key if options.contains_key(key) || theirs.contains_key(key) => {

@@ -35,10 +35,7 @@ const TEST: usize = 10_000;
 
 /// The built-in data set: 60,000 samples to train on and 10,000 to test on.
 pub fn splits() -> Splits {
-    Splits {
-        train: generate(TRAIN, SEED, 0),
-        test: generate(TEST, SEED, TRAIN as u32),
-    }
+    Splits::new(generate(TRAIN, SEED, 0), generate(TEST, SEED, TRAIN as u32))
 }
 
 /// Draws `n` samples of `seed`, from index `offset` on. Indices wrap after 2^32.

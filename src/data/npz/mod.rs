@@ -74,7 +74,7 @@ pub fn from_reader(
     let classes = train.classes.max(test.classes);
     (train.classes, test.classes) = (classes, classes);
     let taken = (!taken.is_empty()).then(|| taken.join("; "));
-    Ok((Splits { train, test }, taken))
+    Ok((Splits::new(train, test), taken))
 }
 
 fn set(

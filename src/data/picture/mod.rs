@@ -27,6 +27,7 @@ use std::path::Path;
 
 use image::{ImageFormat, Rgb, RgbImage};
 
+pub(super) use formats::format;
 pub use formats::{EXTENSIONS, FORMATS, is_picture};
 pub use resize::Interpolation;
 

@@ -1,0 +1,200 @@
+//! `cnn-gpu data`, and what `train --dry-run` prints.
+
+use std::path::PathBuf;
+
+use cnn_gpu::data::survey::{Duplicates, Imbalance, Survey};
+use cnn_gpu::data::{Choice, ReadOptions};
+
+use super::data::{self, choice};
+use super::exit::Exit;
+use super::output::{self, Format, count};
+
+/// Says what a data set holds: classes, sizes, formats, what is passed over, duplicates
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The data set: auto, mnist, fashion-mnist, kmnist, digits, folder:PATH, idx:PATH,
+    /// cifar10:PATH or npz:PATH
+    #[arg(value_name = "DATASET", value_parser = choice)]
+    dataset: Choice,
+
+    /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// How to write the result
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cnn-gpu data folder:pets
+  cnn-gpu data npz:mine.npz --format json
+  cnn-gpu train --dataset folder:pets --validation-split 0.2 --dry-run   the same, as a run splits it";
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<Exit> {
+    let folder = args.data_dir.as_deref();
+    let survey = data::survey(&args.dataset, folder, ReadOptions::default(), 0.0)?;
+    print(&survey, args.format)?;
+    Ok(Exit::Success)
+}
+
+/// Writes what a data set holds.
+pub fn print(survey: &Survey, format: Format) -> anyhow::Result<()> {
+    match format {
+        Format::Json => output::print_json(survey),
+        Format::Text => output::print(&text(survey)),
+    }
+}
+
+fn text(survey: &Survey) -> String {
+    let mut out = format!("{}\n\n{}", survey.dataset, table(survey));
+    let mut row = |name: &str, value: String| out += &format!("{name:<12} {value}\n");
+    let side = |[width, height]: [usize; 2]| format!("{width}x{height}");
+    let sizes = survey.sizes;
+    row(
+        "\nsizes",
+        match sizes.smallest == sizes.largest {
+            true => format!("{}, all of them (width x height)", side(sizes.median)),
+            false => format!(
+                "{} smallest, {} median, {} largest (width x height)",
+                side(sizes.smallest),
+                side(sizes.median),
+                side(sizes.largest)
+            ),
+        },
+    );
+    let formats = survey
+        .formats
+        .iter()
+        .map(|(name, n)| format!("{name} {}", count(*n)));
+    let formats: Vec<String> = formats.collect();
+    if !formats.is_empty() {
+        row("formats", formats.join(", "));
+    }
+    for note in &survey.notes {
+        row("note", note.clone());
+    }
+    for (reason, line) in survey.passed_over.lines() {
+        let word = if reason.is_worth_a_warning() {
+            "warning"
+        } else {
+            "passed over"
+        };
+        let line = if word == "warning" {
+            format!("passed over: {line}")
+        } else {
+            line
+        };
+        row(word, line);
+    }
+    let unreadable = &survey.unreadable;
+    if unreadable.count > 0 {
+        let (n, plural) = (
+            unreadable.count,
+            if unreadable.count == 1 { "" } else { "s" },
+        );
+        row(
+            "warning",
+            format!(
+                "{n} picture{plural} cannot be read: training refuses, unless with --skip-unreadable"
+            ),
+        );
+        for line in &unreadable.first {
+            row("", line.clone());
+        }
+    }
+    if !survey.unseen.is_empty() {
+        let names = survey.unseen.join(", ");
+        row(
+            "warning",
+            format!("validated or tested on and never trained on: {names}"),
+        );
+    }
+    if let Some(imbalance) = &survey.imbalance {
+        row("warning", in_words(imbalance, survey));
+        row("", weights(imbalance));
+    }
+    for duplicates in &survey.duplicates {
+        let word = if duplicates.part == duplicates.also_in {
+            "duplicates"
+        } else {
+            "warning"
+        };
+        row(word, repeated(duplicates));
+        for [image, other] in &duplicates.first {
+            row("", format!("{image} = {other}"));
+        }
+    }
+    out
+}
+
+/// Classes and their images in each part.
+fn table(survey: &Survey) -> String {
+    let mut rows = vec![vec!["class".to_owned()]];
+    rows[0].extend(survey.parts.iter().map(|part| part.part.to_string()));
+    for (class, name) in survey.classes.iter().enumerate() {
+        let mut row = vec![name.replace(char::is_control, "\u{fffd}")];
+        row.extend(survey.parts.iter().map(|part| count(part.by_class[class])));
+        rows.push(row);
+    }
+    let mut total = vec!["total".to_owned()];
+    total.extend(survey.parts.iter().map(|part| count(part.images)));
+    rows.push(total);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let widths: Vec<usize> = (0..rows[0].len()).map(|c| width(c).unwrap_or(0)).collect();
+    let mut out = String::new();
+    for row in &rows {
+        let mut line = format!("{:<w$}", row[0], w = widths[0]);
+        for (cell, w) in row.iter().zip(&widths).skip(1) {
+            line += &format!("  {cell:>w$}");
+        }
+        out += line.trim_end();
+        out.push('\n');
+    }
+    out
+}
+
+fn in_words(imbalance: &Imbalance, survey: &Survey) -> String {
+    let images = |name: &String| {
+        let class = survey.classes.iter().position(|other| other == name);
+        class.map_or(0, |class| survey.parts[0].by_class[class])
+    };
+    let Imbalance {
+        largest, smallest, ..
+    } = imbalance;
+    format!(
+        "the classes are unbalanced: {} images of {largest} to train on, {} of {smallest}; weights that \
+         balance them:",
+        count(images(largest)),
+        count(images(smallest))
+    )
+}
+
+fn weights(imbalance: &Imbalance) -> String {
+    let weights = imbalance.class_weights.iter().enumerate();
+    let weights = weights.filter_map(|(class, weight)| Some(format!("{class}={:.4}", (*weight)?)));
+    format!("--class-weight {}", weights.collect::<Vec<_>>().join(","))
+}
+
+fn repeated(duplicates: &Duplicates) -> String {
+    let Duplicates {
+        part,
+        also_in,
+        count: n,
+        with_other_class,
+        ..
+    } = duplicates;
+    let are = if *n == 1 { "image has" } else { "images have" };
+    let place = match part == also_in {
+        true => format!("another one of {part}"),
+        false => format!("one of {also_in}"),
+    };
+    let classes = match with_other_class {
+        0 => String::new(),
+        n => format!(", {} with another class", count(*n)),
+    };
+    format!("{} {part} {are} the pixels of {place}{classes}", count(*n))
+}

@@ -1,0 +1,280 @@
+//! The pictures of a folder, found but not read, and reading them.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use super::scan::Scan;
+use super::{FolderStream, Skipped};
+use crate::data::picture::Picture;
+use crate::data::{Batch, DataError, Dataset, mix};
+use crate::memory;
+use crate::shape::dims;
+
+/// One picture in so many is kept for testing.
+pub(super) const TEST_SHARE: usize = 5;
+
+/// The pictures of a folder, found but not read.
+#[derive(Clone, Debug)]
+pub struct ImageFolder {
+    path: PathBuf,
+    shape: [usize; 3],
+    classes: Vec<String>,
+    /// Each picture with its class.
+    files: Vec<(PathBuf, u8)>,
+    skipped: Skipped,
+}
+
+impl ImageFolder {
+    /// Finds the pictures of a folder whose sub-folders are the classes, class by class and in the order
+    /// of their paths; sub-folders of a class are walked. Without a `shape` (height, width and
+    /// channels) they get the first picture's size, in colour.
+    ///
+    /// # Errors
+    /// [`DataError`] if the folder cannot be read, has less than two classes or more than 256, or a
+    /// class is empty.
+    pub fn open(path: &Path, shape: Option<[usize; 3]>) -> Result<Self, DataError> {
+        Self::new(path, Scan::of(path, false)?, shape)
+    }
+
+    pub(super) fn new(
+        path: &Path,
+        scan: Scan,
+        shape: Option<[usize; 3]>,
+    ) -> Result<Self, DataError> {
+        let mut folder = Self {
+            path: path.into(),
+            shape: shape.unwrap_or_default(),
+            classes: scan.classes,
+            files: scan.files,
+            skipped: scan.skipped,
+        };
+        if shape.is_none() {
+            folder.shape = folder.first_shape()?;
+        }
+        Ok(folder)
+    }
+
+    /// The size of the first picture that can be read.
+    fn first_shape(&self) -> Result<[usize; 3], DataError> {
+        let mut errors = Vec::new();
+        for (path, _) in &self.files {
+            match Picture::read(path) {
+                Ok(picture) => {
+                    let [width, height] = picture.size();
+                    return Ok([height, width, 3]);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        Err(DataError::pictures(&self.path, self.len(), errors))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Height, width and channels that the pictures get.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// The names of the classes.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// The pictures, each with its class.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, usize)> {
+        (self.files.iter()).map(|(path, class)| (path.as_path(), usize::from(*class)))
+    }
+
+    /// What lies in the folder and is passed over.
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
+    }
+
+    /// The number of pictures.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether there is no picture.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// The pictures in an order that `seed` decides, with the classes mixed evenly; see
+    /// [`mix::order`].
+    #[must_use]
+    pub fn mixed(mut self, seed: u64) -> Self {
+        let labels: Vec<u8> = self.files.iter().map(|(_, class)| *class).collect();
+        let order = mix::order(&labels, seed).into_iter();
+        self.files = order.map(|i| self.files[i as usize].clone()).collect();
+        self
+    }
+
+    /// The first `n` pictures, or all if there are fewer.
+    #[must_use]
+    pub fn take(mut self, n: usize) -> Self {
+        self.files.truncate(n);
+        self
+    }
+
+    /// Reads all pictures.
+    ///
+    /// # Errors
+    /// [`DataError::Pictures`] names those that cannot be read, the first ten and how many;
+    /// [`DataError::Contents`] for more pixels than memory holds.
+    pub fn load(&self) -> Result<Dataset, DataError> {
+        let (data, errors) = self.load_some()?;
+        match errors.is_empty() {
+            true => Ok(data),
+            false => Err(DataError::pictures(&self.path, self.len(), errors)),
+        }
+    }
+
+    /// Reads the pictures that can be read; beside them, what was wrong with each of the others.
+    ///
+    /// # Errors
+    /// None can be read, or more pixels than memory holds.
+    pub fn load_readable(&self) -> Result<(Dataset, Vec<DataError>), DataError> {
+        let (data, errors) = self.load_some()?;
+        match data.is_empty() && !errors.is_empty() {
+            true => Err(DataError::pictures(&self.path, self.len(), errors)),
+            false => Ok((data, errors)),
+        }
+    }
+
+    pub(super) fn load_some(&self) -> Result<(Dataset, Vec<DataError>), DataError> {
+        self.check_memory()?;
+        let all: Vec<u32> = (0..self.len() as u32).collect();
+        let (batch, errors) = self.decode(&all)?;
+        let Batch { images, labels } = batch;
+        let source = self.path.display().to_string();
+        let classes = self.classes.len();
+        let data = Dataset::new("folder", source, self.shape, classes, images, labels)?;
+        Ok((data.with_class_names(self.classes.clone()), errors))
+    }
+
+    /// Reads every picture once and keeps those that can be read, for a [`stream`](Self::stream) that
+    /// must not end at one that cannot; what was wrong with each of the others.
+    pub fn retain_readable(&mut self) -> Vec<DataError> {
+        let outcomes: Vec<_> = (self.files.par_iter())
+            .map(|(path, _)| Picture::read(path).err())
+            .collect();
+        let mut readable = outcomes.iter().map(Option::is_none);
+        self.files.retain(|_| readable.next().unwrap_or(true));
+        outcomes.into_iter().flatten().collect()
+    }
+
+    /// Whether all pictures fit into what memory is left.
+    fn check_memory(&self) -> Result<(), DataError> {
+        let sides = self.shape.iter().map(|&side| side as u64);
+        let bytes = sides.fold(self.len() as u64, u64::saturating_mul);
+        match memory::available() {
+            Some(left) if bytes > left => {
+                let problem = format!(
+                    "{} pictures of {} would take {}, and the machine has {} left: expected fewer, or a smaller \
+                     model input; in Rust, `ImageFolder::stream` reads them batch by batch",
+                    self.len(),
+                    dims(&self.shape),
+                    memory::in_words(bytes),
+                    memory::in_words(left)
+                );
+                Err(DataError::contents(&self.path, problem))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the pictures batch by batch while the device works, for folders larger than memory:
+    /// every picture once in a pass, in an order that `seed` and the pass decide.
+    ///
+    /// # Errors
+    /// [`DataError::Contents`] if a batch would be empty.
+    pub fn stream(self, batch_size: usize, seed: u64) -> Result<FolderStream, DataError> {
+        if batch_size == 0 {
+            let problem = "a batch must hold at least 1 picture, received 0";
+            return Err(DataError::contents(&self.path, problem));
+        }
+        Ok(FolderStream::new(self, batch_size, seed))
+    }
+
+    pub(super) fn read(&self, indices: &[u32]) -> Result<Batch, DataError> {
+        let (batch, errors) = self.decode(indices)?;
+        match errors.is_empty() {
+            true => Ok(batch),
+            false => Err(DataError::pictures(&self.path, self.len(), errors)),
+        }
+    }
+
+    /// The pictures that can be read, and what was wrong with each of the others, in their order.
+    fn decode(&self, indices: &[u32]) -> Result<(Batch, Vec<DataError>), DataError> {
+        let [.., channels] = self.shape;
+        if ![1, 3].contains(&channels) {
+            return Err(DataError::Channels { channels });
+        }
+        let size: usize = self.shape.iter().product();
+        let bytes = size.checked_mul(indices.len());
+        let mut images = Vec::new();
+        if bytes.is_none_or(|bytes| images.try_reserve_exact(bytes).is_err()) {
+            let problem = format!(
+                "{} pictures of {} do not fit into memory: expected fewer, or a smaller model input",
+                indices.len(),
+                dims(&self.shape)
+            );
+            return Err(DataError::contents(&self.path, problem));
+        }
+        images.resize(size * indices.len(), 0);
+        let (pixels, files) = (images.par_chunks_exact_mut(size), indices.par_iter());
+        let outcomes: Vec<Result<(), DataError>> = pixels
+            .zip(files)
+            .map(|(pixels, &i)| {
+                let resized = Picture::read(&self.files[i as usize].0)?.resized(self.shape)?;
+                pixels.copy_from_slice(&resized);
+                Ok(())
+            })
+            .collect();
+        let (mut labels, mut errors) = (Vec::with_capacity(indices.len()), Vec::new());
+        for (at, (outcome, &i)) in outcomes.into_iter().zip(indices).enumerate() {
+            match outcome {
+                Ok(()) => {
+                    // Over those that could not be read.
+                    let kept = labels.len();
+                    images.copy_within(at * size..(at + 1) * size, kept * size);
+                    labels.push(self.files[i as usize].1);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        images.truncate(labels.len() * size);
+        Ok((Batch { images, labels }, errors))
+    }
+
+    /// Every fifth picture of each class apart.
+    pub(super) fn split(self) -> (Self, Self) {
+        let mut seen = vec![0_usize; self.classes.len()];
+        let (test, train) = self.files.iter().cloned().partition(|(_, class)| {
+            let seen = &mut seen[usize::from(*class)];
+            *seen += 1;
+            seen.is_multiple_of(TEST_SHARE)
+        });
+        let with = |files| Self {
+            files,
+            ..self.clone()
+        };
+        (with(train), with(test))
+    }
+
+    /// Labels as another folder's classes have them.
+    pub(super) fn matched_to(mut self, classes: &[String]) -> Result<Self, DataError> {
+        let labels = crate::data::classes::by_name(&self.path, &self.classes, classes)?;
+        for (_, label) in &mut self.files {
+            *label = labels[usize::from(*label)];
+        }
+        self.classes = classes.to_vec();
+        Ok(self)
+    }
+}

@@ -1,0 +1,238 @@
+//! What of a folder is passed over, counted by reason.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde::ser::{SerializeSeq as _, Serializer};
+
+use super::scan::name;
+use crate::data::picture::is_picture;
+
+/// Why something in a folder is passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// A picture, by its name, in a format that is not read.
+    Format,
+    /// A picture that lies in no class's folder.
+    Beside,
+    /// A second folder for a part that has one already, as `valid` beside `val`.
+    SecondPart,
+    /// A folder that leads back to one above it.
+    Loop,
+    /// A folder where a class is expected, with nothing in it.
+    Empty,
+    /// A folder of training runs or of their logs.
+    Runs,
+    /// A file that is no picture, by its name.
+    NoPicture,
+    /// A file or folder whose name begins with a dot, or that a system keeps for itself.
+    Hidden,
+}
+
+/// What is passed over for one reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    /// How many files or folders.
+    pub count: usize,
+    /// How many of each extension, in small letters, with its dot; files only.
+    pub extensions: BTreeMap<String, usize>,
+    /// The first few of them.
+    pub first: Vec<PathBuf>,
+}
+
+/// What of a folder is passed over, counted by reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Skipped(BTreeMap<Reason, Group>);
+
+/// How many of a group are named.
+const MOST_NAMED: usize = 3;
+/// How many extensions are named.
+const MOST_EXTENSIONS: usize = 6;
+/// Pictures that other programs read.
+const OTHER_PICTURES: &[&str] = &[
+    "apng", "arw", "avif", "bmp", "cr2", "cr3", "dcm", "dds", "dib", "dng", "eps", "exr", "ff",
+    "gif", "hdr", "heic", "heif", "ico", "j2k", "jfif", "jp2", "jpe", "jxl", "nef", "orf", "pbm",
+    "pcx", "pgm", "pnm", "ppm", "psd", "qoi", "raw", "rw2", "svg", "tga", "tif", "tiff", "webp",
+];
+
+impl Reason {
+    /// Whether it is likely that the pictures were meant to be taken.
+    pub fn is_worth_a_warning(self) -> bool {
+        match self {
+            Self::Format | Self::Beside | Self::SecondPart | Self::Loop | Self::Empty => true,
+            Self::Runs | Self::NoPicture | Self::Hidden => false,
+        }
+    }
+}
+
+impl Skipped {
+    /// What is passed over, by reason.
+    pub fn groups(&self) -> impl Iterator<Item = (Reason, &Group)> {
+        self.0.iter().map(|(reason, group)| (*reason, group))
+    }
+
+    /// How much is passed over for a reason.
+    pub fn count(&self, reason: Reason) -> usize {
+        self.0.get(&reason).map_or(0, |group| group.count)
+    }
+
+    /// Whether nothing is passed over.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// One line for each reason: how much, what, and the first names.
+    pub fn lines(&self) -> impl Iterator<Item = (Reason, String)> {
+        (self.0.iter()).map(|(reason, group)| (*reason, group.line(*reason)))
+    }
+
+    pub(super) fn add(&mut self, reason: Reason, path: &Path) {
+        let group = self.0.entry(reason).or_default();
+        group.count += 1;
+        if group.first.len() < MOST_NAMED {
+            group.first.push(path.into());
+        }
+        if matches!(reason, Reason::Format | Reason::NoPicture) {
+            let extension = extension(path).map_or("no extension".into(), |e| format!(".{e}"));
+            *group.extensions.entry(extension).or_default() += 1;
+        }
+    }
+
+    /// Counts a file that is not read, whatever it is.
+    pub(super) fn add_file(&mut self, path: &Path) {
+        let extension = extension(path).unwrap_or_default();
+        let is_other = OTHER_PICTURES.contains(&extension.as_str());
+        self.add(
+            if is_other {
+                Reason::Format
+            } else {
+                Reason::NoPicture
+            },
+            path,
+        );
+    }
+
+    /// Counts a file that lies where only folders are expected.
+    pub(super) fn add_file_beside(&mut self, path: &Path) {
+        if is_picture(path) {
+            self.add(Reason::Beside, path);
+        } else {
+            self.add_file(path);
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: &Self) {
+        for (reason, theirs) in &other.0 {
+            let ours = self.0.entry(*reason).or_default();
+            ours.count += theirs.count;
+            let room = MOST_NAMED.saturating_sub(ours.first.len());
+            ours.first.extend(theirs.first.iter().take(room).cloned());
+            for (extension, count) in &theirs.extensions {
+                *ours.extensions.entry(extension.clone()).or_default() += count;
+            }
+        }
+    }
+}
+
+impl Group {
+    fn line(&self, reason: Reason) -> String {
+        let count = self.count;
+        let plural = |one: &str, many: &str| match count {
+            1 => format!("1 {one}"),
+            _ => format!("{count} {many}"),
+        };
+        let what = match reason {
+            Reason::Format => plural(
+                "picture in a format that is not read",
+                "pictures in formats that are not read",
+            ),
+            Reason::Beside => plural(
+                "picture that lies in no class's folder",
+                "pictures that lie in no class's folder",
+            ),
+            Reason::SecondPart => plural(
+                "folder of a part that is taken from another",
+                "folders of parts that are taken from others",
+            ),
+            Reason::Loop => plural(
+                "link that leads back to a folder above it",
+                "links that lead back to a folder above them",
+            ),
+            Reason::Empty => plural("empty folder", "empty folders"),
+            Reason::Runs => plural(
+                "folder of training runs or their logs",
+                "folders of training runs or their logs",
+            ),
+            Reason::NoPicture => plural("file that is no picture", "files that are no pictures"),
+            Reason::Hidden => plural("hidden file or folder", "hidden files and folders"),
+        };
+        format!("{what} ({})", self.details())
+    }
+
+    /// The extensions, or else the first names.
+    fn details(&self) -> String {
+        let (shown, all) = match self.extensions.is_empty() {
+            true => {
+                let names = self.first.iter().map(|path| path.display().to_string());
+                (names.collect::<Vec<_>>(), self.count)
+            }
+            false => {
+                let mut kinds: Vec<_> = self.extensions.iter().collect();
+                kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+                let shown = kinds.iter().take(MOST_EXTENSIONS);
+                let shown = shown.map(|(kind, count)| format!("{count} {kind}"));
+                (shown.collect(), kinds.len())
+            }
+        };
+        let more = if all > shown.len() { ", ..." } else { "" };
+        shown.join(", ") + more
+    }
+}
+
+/// A file name's extension in small letters.
+fn extension(path: &Path) -> Option<String> {
+    let extension = path.extension()?.to_string_lossy().to_lowercase();
+    Some(extension.replace(char::is_control, "\u{fffd}"))
+}
+
+/// Whether an entry of a folder is none of the user's: hidden, or kept by a system.
+pub(super) fn is_hidden(path: &Path) -> bool {
+    const SYSTEMS: [&str; 4] = ["__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir"];
+    let name = name(path);
+    name.starts_with('.') || SYSTEMS.contains(&name.as_str())
+}
+
+impl Serialize for Skipped {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            reason: Reason,
+            count: usize,
+            #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+            extensions: &'a BTreeMap<String, usize>,
+            first: Vec<String>,
+        }
+        let mut sequence = serializer.serialize_seq(Some(self.0.len()))?;
+        for (reason, group) in self.groups() {
+            sequence.serialize_element(&Line {
+                reason,
+                count: group.count,
+                extensions: &group.extensions,
+                first: (group.first.iter())
+                    .map(|path| path.display().to_string())
+                    .collect(),
+            })?;
+        }
+        sequence.end()
+    }
+}
+
+impl fmt::Display for Skipped {
+    /// The lines, with a line break behind each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lines().try_for_each(|(_, line)| writeln!(f, "{line}"))
+    }
+}

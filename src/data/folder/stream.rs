@@ -1,0 +1,67 @@
+//! A folder read batch by batch.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::ImageFolder;
+use crate::data::{Batch, Generator};
+use crate::rng::{Key, Stream};
+
+/// An [`ImageFolder`] read batch by batch; see [`ImageFolder::stream`].
+pub struct FolderStream {
+    folder: ImageFolder,
+    batch_size: usize,
+    seed: u64,
+    /// The order of the pass that was asked for last.
+    order: Mutex<Option<(u64, Arc<Vec<u32>>)>>,
+}
+
+impl FolderStream {
+    pub(super) fn new(folder: ImageFolder, batch_size: usize, seed: u64) -> Self {
+        Self {
+            folder,
+            batch_size,
+            seed,
+            order: Mutex::new(None),
+        }
+    }
+
+    fn order(&self, pass: u64) -> Arc<Vec<u32>> {
+        let mut last = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((of, order)) if *of == pass => Arc::clone(order),
+            _ => {
+                // As in `fit`, where epochs are counted from 1.
+                let key = Key::new(self.seed).stream(Stream::Shuffle, (pass + 1) as u32);
+                let order = Arc::new(key.permutation(self.folder.len()));
+                *last = Some((pass, Arc::clone(&order)));
+                order
+            }
+        }
+    }
+}
+
+impl Generator for FolderStream {
+    fn name(&self) -> String {
+        "folder".into()
+    }
+
+    fn shape(&self) -> [usize; 3] {
+        self.folder.shape()
+    }
+
+    fn class_names(&self) -> Vec<String> {
+        self.folder.classes().to_vec()
+    }
+
+    fn steps(&self) -> Option<usize> {
+        Some(self.folder.len().div_ceil(self.batch_size))
+    }
+
+    fn batch(&self, number: u64) -> crate::Result<Option<Batch>> {
+        let steps = self.folder.len().div_ceil(self.batch_size) as u64;
+        let order = self.order(number / steps);
+        let first = (number % steps) as usize * self.batch_size;
+        let last = (first + self.batch_size).min(order.len());
+        Ok(Some(self.folder.read(&order[first..last])?))
+    }
+}

@@ -1,0 +1,353 @@
+//! What a data set holds, before anything is trained on it: classes, sizes, formats, what is passed
+//! over, and what may go wrong.
+
+mod seen;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::folder::{self, ImageFolder, Part, Reason, Skipped, Tested};
+use super::{Choice, DataError, Event, ReadOptions, Sources, load_from};
+use crate::train::kept;
+use seen::Seen;
+
+/// How many names are given.
+const MOST_NAMED: usize = 10;
+/// The largest class may have this many times the images of the smallest before that is worth a word.
+const BALANCED: usize = 2;
+
+/// What a data set holds. Made by [`Survey::of`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Survey {
+    /// What was asked for: `mnist`, `folder:pets` or another.
+    pub dataset: String,
+    /// The names of the classes, or their numbers.
+    pub classes: Vec<String>,
+    /// Each part with the number of its images of each class; pictures that cannot be read are left
+    /// out.
+    pub parts: Vec<Counts>,
+    /// Widths and heights.
+    pub sizes: Sizes,
+    /// How many pictures of each format, by what they hold; empty for data sets that are arrays.
+    pub formats: BTreeMap<String, usize>,
+    /// What is passed over, and why.
+    pub passed_over: Skipped,
+    /// Pictures that cannot be read: training refuses these, unless they are passed over.
+    pub unreadable: Unreadable,
+    /// If one class has at least twice the images of another to train on.
+    pub imbalance: Option<Imbalance>,
+    /// Images that occur more than once.
+    pub duplicates: Vec<Duplicates>,
+    /// Classes that are validated or tested on and never trained on, by name.
+    pub unseen: Vec<String>,
+    /// What else is worth knowing.
+    pub notes: Vec<String>,
+}
+
+/// The images of a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Which part.
+    pub part: Part,
+    /// All of them.
+    pub images: usize,
+    /// Those of each class, in the order of [`Survey::classes`].
+    pub by_class: Vec<usize>,
+}
+
+/// Widths and heights of images in pixels; `[0, 0]` where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sizes {
+    /// The one with the fewest pixels.
+    pub smallest: [usize; 2],
+    /// The one in the middle, by the number of pixels.
+    pub median: [usize; 2],
+    /// The one with the most pixels.
+    pub largest: [usize; 2],
+}
+
+/// Pictures that cannot be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Unreadable {
+    /// How many.
+    pub count: usize,
+    /// The first ten, with what is wrong.
+    pub first: Vec<String>,
+}
+
+/// Classes of very different sizes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Imbalance {
+    /// The class with the most images to train on.
+    pub largest: String,
+    /// The class with the fewest.
+    pub smallest: String,
+    /// The weight of each class that balances them, `images / (classes * images of the class)`; none
+    /// for a class without an image.
+    pub class_weights: Vec<Option<f64>>,
+}
+
+/// Images with the same pixels, whatever the files are called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Duplicates {
+    /// The images that were looked for are of this part,
+    pub part: Part,
+    /// and they occur in this one; in the same one, before.
+    pub also_in: Part,
+    /// How many.
+    pub count: usize,
+    /// How many of these have another class there.
+    pub with_other_class: usize,
+    /// The first ten, each with the first image that has the same pixels.
+    pub first: Vec<[String; 2]>,
+}
+
+impl Survey {
+    /// Looks at every image of a data set, which is read as [`load_from`] would read it, but that of
+    /// pictures only what is said here is kept. The last `validation_split` of those to train on are
+    /// counted as validation where it is not 0.
+    ///
+    /// # Errors
+    /// As [`load_from`]; pictures that cannot be read are no error here.
+    pub fn of(
+        choice: &Choice,
+        sources: &Sources,
+        validation_split: f64,
+        on_event: &mut dyn FnMut(&Event),
+    ) -> Result<Self, DataError> {
+        let mut survey = Self {
+            dataset: choice.to_string(),
+            classes: Vec::new(),
+            parts: Vec::new(),
+            sizes: Sizes::default(),
+            formats: BTreeMap::new(),
+            passed_over: Skipped::default(),
+            unreadable: Unreadable::default(),
+            imbalance: None,
+            duplicates: Vec::new(),
+            unseen: Vec::new(),
+            notes: Vec::new(),
+        };
+        let seen = match choice {
+            Choice::Folder(path) => survey.folder(path, &sources.read, validation_split)?,
+            _ => {
+                let splits = load_from(choice.clone(), sources, on_event)?;
+                let train = &splits.train;
+                survey.classes = (0..train.classes)
+                    .map(|class| train.class_name(class))
+                    .collect();
+                let kept = kept(train.len(), validation_split);
+                let mut seen = seen::array(train, Part::Train, kept);
+                if let Some(validation) = splits.validation.filter(|_| validation_split == 0.0) {
+                    seen.extend(seen::array(&validation, Part::Validation, 0));
+                }
+                seen.extend(seen::array(&splits.test, Part::Test, splits.test.len()));
+                seen
+            }
+        };
+        survey.count(&seen);
+        survey.measure(&seen);
+        survey.weigh();
+        survey.compare(&seen);
+        Ok(survey)
+    }
+
+    /// The pictures of a folder.
+    fn folder(
+        &mut self,
+        path: &Path,
+        options: &ReadOptions,
+        validation_split: f64,
+    ) -> Result<Vec<Seen>, DataError> {
+        let options = ReadOptions {
+            // Sizes are read below, where what cannot be read is no error.
+            shape: Some([1, 1, 3]),
+            ..options.clone()
+        };
+        let parts = folder::find(path, &options)?;
+        self.classes = parts.train.classes().to_vec();
+        self.passed_over = parts.skipped;
+        let kept = kept(parts.train.len(), validation_split);
+        let mut seen = self.pictures(path, &parts.train, Part::Train, kept);
+        match &parts.validation {
+            Some(validation) if validation_split == 0.0 => {
+                seen.extend(self.pictures(path, validation, Part::Validation, 0));
+            }
+            Some(validation) => self.notes.push(format!(
+                "a share of the pictures to train on is taken to validate on, in place of {}",
+                validation.path().display()
+            )),
+            None => {}
+        }
+        let test = parts.test.len();
+        match parts.tested {
+            Tested::OnValidation => self.notes.push(format!(
+                "there is no folder of pictures to test on: tests are made on {}, too",
+                parts.test.path().display()
+            )),
+            _ => seen.extend(self.pictures(path, &parts.test, Part::Test, test)),
+        }
+        if parts.tested == Tested::Fifth {
+            self.notes.push(
+                "there is no folder of pictures to test on: every fifth picture of each class is kept apart"
+                    .into(),
+            );
+        }
+        Ok(seen)
+    }
+
+    /// The pictures of a part; those from `kept` on are to validate on.
+    fn pictures(
+        &mut self,
+        root: &Path,
+        folder: &ImageFolder,
+        part: Part,
+        kept: usize,
+    ) -> Vec<Seen> {
+        let mut seen = Vec::new();
+        for outcome in seen::pictures(root, folder, part, kept) {
+            match outcome {
+                Ok(picture) => seen.push(picture),
+                Err(error) => {
+                    self.unreadable.count += 1;
+                    if self.unreadable.first.len() < MOST_NAMED {
+                        self.unreadable.first.push(error.to_string());
+                    }
+                }
+            }
+        }
+        seen
+    }
+
+    fn count(&mut self, seen: &[Seen]) {
+        for part in [Part::Train, Part::Validation, Part::Test] {
+            let mut by_class = vec![0; self.classes.len()];
+            for image in seen.iter().filter(|image| image.part == part) {
+                by_class[image.class] += 1;
+            }
+            let images = by_class.iter().sum();
+            if images > 0 || part == Part::Train {
+                self.parts.push(Counts {
+                    part,
+                    images,
+                    by_class,
+                });
+            }
+        }
+        let trained = self.parts[0].by_class.clone();
+        let tested = |class: usize| self.parts[1..].iter().any(|part| part.by_class[class] > 0);
+        self.unseen = (0..self.classes.len())
+            .filter(|&class| trained[class] == 0 && tested(class))
+            .map(|class| self.classes[class].clone())
+            .collect();
+    }
+
+    fn measure(&mut self, seen: &[Seen]) {
+        let mut sizes: Vec<[usize; 2]> = seen.iter().map(|image| image.size).collect();
+        sizes.sort_by_key(|&[width, height]| (width * height, width));
+        if let (Some(&smallest), Some(&largest)) = (sizes.first(), sizes.last()) {
+            self.sizes = Sizes {
+                smallest,
+                median: sizes[sizes.len() / 2],
+                largest,
+            };
+        }
+        for format in seen.iter().filter_map(|image| image.format) {
+            let name = format.extensions_str().first().copied().unwrap_or("other");
+            *self.formats.entry(name.into()).or_default() += 1;
+        }
+    }
+
+    fn weigh(&mut self) {
+        let counts = &self.parts[0].by_class;
+        let extreme = |(class, count): (usize, &usize)| (*count, class);
+        let all = || counts.iter().enumerate().map(extreme);
+        let (Some(smallest), Some(largest)) = (all().min(), all().max_by_key(|(n, _)| *n)) else {
+            return;
+        };
+        if largest.0 == 0 || largest.0 < BALANCED * smallest.0 {
+            return;
+        }
+        let images: usize = counts.iter().sum();
+        let classes = counts.iter().filter(|count| **count > 0).count();
+        let weight = |&count: &usize| (count > 0).then(|| images as f64 / (classes * count) as f64);
+        self.imbalance = Some(Imbalance {
+            largest: self.classes[largest.1].clone(),
+            smallest: self.classes[smallest.1].clone(),
+            class_weights: counts.iter().map(weight).collect(),
+        });
+    }
+
+    /// Looks for images with the same pixels.
+    fn compare(&mut self, seen: &[Seen]) {
+        // The first of each content in each part.
+        let mut firsts: HashMap<(Part, [u8; 32]), usize> = HashMap::new();
+        let mut again = Vec::new();
+        for (i, image) in seen.iter().enumerate() {
+            let first = *firsts.entry((image.part, image.digest)).or_insert(i);
+            if first != i {
+                again.push((image.part, i, first));
+            }
+        }
+        let pairs = [
+            (Part::Test, Part::Train),
+            (Part::Test, Part::Validation),
+            (Part::Validation, Part::Train),
+        ];
+        for (part, also_in) in pairs {
+            let images = seen
+                .iter()
+                .enumerate()
+                .filter(|(_, image)| image.part == part);
+            let found = images.filter_map(|(i, image)| {
+                let other = firsts.get(&(also_in, image.digest))?;
+                Some((i, *other))
+            });
+            self.add_duplicates(seen, part, also_in, found.collect());
+        }
+        for part in [Part::Train, Part::Validation, Part::Test] {
+            let own = again.iter().filter(|(of, _, _)| *of == part);
+            self.add_duplicates(
+                seen,
+                part,
+                part,
+                own.map(|(_, i, first)| (*i, *first)).collect(),
+            );
+        }
+    }
+
+    fn add_duplicates(
+        &mut self,
+        seen: &[Seen],
+        part: Part,
+        also_in: Part,
+        found: Vec<(usize, usize)>,
+    ) {
+        if found.is_empty() {
+            return;
+        }
+        let differs = |(a, b): &&(usize, usize)| seen[*a].class != seen[*b].class;
+        let name = |i: usize| seen[i].name.clone();
+        self.duplicates.push(Duplicates {
+            part,
+            also_in,
+            count: found.len(),
+            with_other_class: found.iter().filter(differs).count(),
+            first: (found.iter().take(MOST_NAMED))
+                .map(|(a, b)| [name(*a), name(*b)])
+                .collect(),
+        });
+    }
+
+    /// Whether something was found that is likely to be wrong.
+    pub fn is_worth_a_warning(&self) -> bool {
+        let passed_over = |(reason, _): (Reason, _)| reason.is_worth_a_warning();
+        self.passed_over.groups().any(passed_over)
+            || self.unreadable.count > 0
+            || self.imbalance.is_some()
+            || self.duplicates.iter().any(|d| d.part != d.also_in)
+            || !self.unseen.is_empty()
+    }
+}

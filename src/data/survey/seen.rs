@@ -1,0 +1,77 @@
+//! Looking at each image once.
+
+use std::fs;
+use std::path::Path;
+
+use image::ImageFormat;
+use rayon::prelude::*;
+use sha2::{Digest as _, Sha256};
+
+use crate::data::folder::{ImageFolder, Part};
+use crate::data::picture::format;
+use crate::data::{DataError, Dataset, Picture};
+
+/// What is kept of an image.
+pub(super) struct Seen {
+    pub(super) part: Part,
+    pub(super) class: usize,
+    /// A path in the data set's folder, or `train[5]`.
+    pub(super) name: String,
+    /// Width and height.
+    pub(super) size: [usize; 2],
+    /// SHA-256 of size and pixels.
+    pub(super) digest: [u8; 32],
+    pub(super) format: Option<ImageFormat>,
+}
+
+/// The images of an array; those from `kept` on are to validate on.
+pub(super) fn array(data: &Dataset, part: Part, kept: usize) -> Vec<Seen> {
+    let [height, width, _] = data.shape;
+    let see = |i: usize| Seen {
+        part: if i < kept { part } else { Part::Validation },
+        class: usize::from(data.labels[i]),
+        name: format!("{part}[{i}]"),
+        size: [width, height],
+        digest: Sha256::digest(data.image(i)).into(),
+        format: None,
+    };
+    (0..data.len()).into_par_iter().map(see).collect()
+}
+
+/// The pictures of a part in the folder `root`; those from `kept` on are to validate on.
+pub(super) fn pictures(
+    root: &Path,
+    folder: &ImageFolder,
+    part: Part,
+    kept: usize,
+) -> Vec<Result<Seen, DataError>> {
+    let files: Vec<_> = folder.files().enumerate().collect();
+    let see = |(i, (path, class)): (usize, (&Path, usize))| {
+        let part = if i < kept { part } else { Part::Validation };
+        let name = path.strip_prefix(root).unwrap_or(path);
+        picture(path, name.display().to_string(), part, class)
+    };
+    files.into_par_iter().map(see).collect()
+}
+
+fn picture(path: &Path, name: String, part: Part, class: usize) -> Result<Seen, DataError> {
+    let bytes = fs::read(path).map_err(|source| DataError::Read {
+        path: path.into(),
+        source,
+    })?;
+    let picture = Picture::from_bytes(path, &bytes)?;
+    let [width, height] = picture.size();
+    let mut hash = Sha256::new();
+    for side in [width, height] {
+        hash.update((side as u64).to_le_bytes());
+    }
+    hash.update(picture.image.as_raw());
+    Ok(Seen {
+        part,
+        class,
+        name,
+        size: [width, height],
+        digest: hash.finalize().into(),
+        format: format(path, &bytes),
+    })
+}
