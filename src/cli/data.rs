@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+use cnn_gpu::Error;
 use cnn_gpu::data::survey::Survey;
 use cnn_gpu::data::{self, Choice, Dataset, Event, Published, ReadOptions, Sources, Splits};
 use cnn_gpu::words::counted;
@@ -42,7 +43,8 @@ pub fn load(
 ) -> anyhow::Result<Loaded> {
     let mut teller = Teller::new(quiet);
     let sources = sources(choice, folder, read);
-    let splits = data::load_from(choice.clone(), &sources, &mut |event| teller.tell(event))?;
+    let tell = &mut |event: &Event| teller.tell(event);
+    let splits = data::load_from(choice.clone(), &sources, tell).map_err(Error::from)?;
     Ok(Loaded {
         splits,
         fell_back: teller.fell_back,
@@ -58,7 +60,7 @@ pub fn load_test(
     let mut teller = Teller::new(false);
     let sources = sources(choice, folder, read);
     let tell = &mut |event: &Event| teller.tell(event);
-    Ok(data::load_test_from(choice.clone(), &sources, tell)?)
+    Ok(data::load_test_from(choice.clone(), &sources, tell).map_err(Error::from)?)
 }
 
 /// What a data set holds; see [`Survey`].
@@ -71,7 +73,7 @@ pub fn survey(
     let mut teller = Teller::new(false);
     let sources = sources(choice, folder, read);
     let tell = &mut |event: &Event| teller.tell(event);
-    Ok(Survey::of(choice, &sources, validation_split, tell)?)
+    Ok(Survey::of(choice, &sources, validation_split, tell).map_err(Error::from)?)
 }
 
 fn sources(choice: &Choice, folder: Option<&Path>, read: ReadOptions) -> Sources {
