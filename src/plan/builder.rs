@@ -1,10 +1,11 @@
-//! From layers to operations: the forward list, and from its record the backward one.
+//! From layers to operations: the forward pass, and from its records the backward pass.
 //!
 //! A layer's lowering calls the methods here as it would call an eager library. In training each
 //! call also records how the gradient passes its operation; after the loss, the backward pass goes
 //! through the records from the last to the first. The gradient that travels backwards is always
-//! the one by a value's *pre-activation*: whoever makes a gradient sends it through the activation
-//! that made the value (see [`Through`]). The methods for each operation lie with it, in `op`.
+//! the one by a value's *pre-activation*: the operation that computes a gradient also multiplies it
+//! by the derivative of the activation that made the value (see [`Through`]). The builder's method
+//! for an operation stands in the operation's file, in `op`.
 
 mod end;
 
@@ -24,13 +25,13 @@ pub struct Value {
     pub shape: Vec<usize>,
     /// The pointwise activation that made it.
     pub(super) activation: Activation,
-    /// What that activation's derivative is a function of: the tensor itself, or what it was made
-    /// from where [`Activation::keeps_input`].
+    /// The buffer that the activation's derivative is computed from: the activation's output, or its
+    /// input where [`Activation::keeps_input`].
     pub(super) kept: BufferId,
 }
 
 impl Value {
-    /// The same tensor with all axes of a sample made one.
+    /// The same tensor with the axes of a sample merged into one.
     pub fn flattened(mut self) -> Self {
         self.shape = vec![self.shape.iter().product()];
         self
@@ -69,7 +70,7 @@ pub struct Builder {
     /// The layer that is being lowered, or whose gradients are being made.
     pub(super) layer: String,
     tape: Vec<Record>,
-    /// Dropouts so far.
+    /// The number of the next dropout.
     pub(super) dropouts: u32,
 }
 

@@ -6,8 +6,8 @@ use super::{Plan, Role};
 use crate::error::{Error, Result};
 
 impl Plan {
-    /// Every operation has its layer, every buffer is written before it is read, each intermediate one once, and no operation
-    /// writes what it reads (but updates and penalties, whose purpose that is).
+    /// Checks that every operation has its layer, that every buffer is written before it is read,
+    /// each intermediate one once, and that only operations that work in place write what they read.
     ///
     /// # Errors
     /// The operation and the buffer at fault: a mistake in a layer's lowering, not in its use.

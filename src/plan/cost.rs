@@ -4,13 +4,13 @@ use super::{BufferId, Element, Op, Plan};
 
 impl Plan {
     /// Floating-point operations of one operation at the full batch; a multiply-add is two.
-    /// Windows that hang over the edge are counted whole. Exponentials and roots count as one.
+    /// Windows that extend beyond the edge are counted whole. Exponentials and roots count as one.
     pub fn flops(&self, op: &Op) -> u64 {
         op.operation().flops(self)
     }
 
-    /// Bytes that operations must at least move when they run as one: what passes from one of them
-    /// to another need not move.
+    /// The least number of bytes that operations move when they are fused into one: results that one
+    /// passes to another stay in registers.
     pub fn fused_bytes(&self, ops: &[&Op]) -> u64 {
         let mut saved = 0;
         for (i, maker) in ops.iter().enumerate() {
@@ -26,7 +26,7 @@ impl Plan {
         all - saved
     }
 
-    /// Bytes that one operation must at least move: each buffer once.
+    /// The least number of bytes that an operation moves: each buffer once.
     pub fn bytes(&self, op: &Op) -> u64 {
         let buffers = self.bytes_of(&op.reads()) + self.bytes_of(&op.writes());
         buffers + op.operation().extra_bytes(self)

@@ -1,4 +1,4 @@
-//! What a plan ends with: loss, penalties and update.
+//! The end of a plan: loss, penalties and update.
 
 use super::{Builder, Value};
 use crate::error::Result;
@@ -9,8 +9,8 @@ use crate::plan::{
 };
 
 impl Builder {
-    /// The loss of the last layer's output. A cross-entropy takes the last activation back and starts
-    /// from the logits: exact where probabilities would round to 0 or 1.
+    /// The loss of the last layer's output. A cross-entropy removes the last activation from the plan
+    /// and starts from the logits, which stays exact where probabilities would round to 0 or 1.
     pub(super) fn loss(
         &mut self,
         loss: Loss,
@@ -55,8 +55,8 @@ impl Builder {
         Ok(dx.map(|dx| self.activation_backward(dx, &x)))
     }
 
-    /// What went into the softmax over the whole row that the last layer ends with, if it does. The
-    /// softmax is undone.
+    /// Removes the softmax over the whole row that the last layer ends with, and returns its input;
+    /// `None` without such a softmax.
     fn before_softmax(&mut self, row: usize) -> Option<Value> {
         match self.plan.ops.last()? {
             Op::SoftmaxForward(softmax) if softmax.width == row => {}
@@ -67,7 +67,7 @@ impl Builder {
         Some(x)
     }
 
-    /// What went into the sigmoid that made `y`, if one did. The sigmoid is undone.
+    /// Removes the sigmoid that made `y`, and returns its input; `None` if no sigmoid made it.
     fn before_sigmoid(&mut self, y: &Value) -> Option<Value> {
         if y.activation != Activation::Sigmoid {
             return None;
@@ -89,7 +89,7 @@ impl Builder {
         })
     }
 
-    /// Takes back the last operation and the buffer that was made for it.
+    /// Removes the last operation and its output buffer.
     fn undo(&mut self) {
         self.plan.ops.pop();
         self.plan.layers.pop();

@@ -53,8 +53,8 @@ impl Builder {
         y
     }
 
-    /// What of an activation can be applied where its argument is made: not a softmax, which needs
-    /// a whole row, and in training none that [`Activation::keeps_input`].
+    /// The activation that can be fused into the operation that computes its input; linear for a
+    /// softmax, which needs a whole row, and in training where [`Activation::keeps_input`].
     pub(in crate::plan) fn fused(&self, activation: Activation) -> Activation {
         let training = self.optimizer.is_some();
         match activation {
@@ -81,8 +81,8 @@ impl Builder {
         }
     }
 
-    /// `dy` is already by the pre-activation, that is by `x`: only the activation that made `x`
-    /// is left to pass.
+    /// `dy` is already the gradient by the pre-activation, that is by `x`: only the derivative of
+    /// the activation that made `x` remains.
     pub(in crate::plan) fn activation_backward(&mut self, dy: BufferId, x: &Value) -> BufferId {
         let Some(through) = x.through() else {
             return dy;

@@ -63,7 +63,7 @@ impl<'t, 's> Block<'t, '_, 's> {
         self.stage.arch
     }
 
-    /// The whole batch's memory, for what is no row of it: parameters, statistics, the step's values.
+    /// The whole batch's memory: parameters, statistics and the step's values are not rows of it.
     pub fn memory(&self) -> &'t Memory<'s> {
         self.stage.memory
     }
