@@ -105,3 +105,17 @@ fn a_folder_that_cannot_be_made_is_refused_before_training() {
         &["/proc/run", "cannot make the run folder"],
     );
 }
+
+/// As somebody does who brings a C library along.
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+#[test]
+fn the_program_starts_through_the_dynamic_loader() {
+    let output = Command::new("/lib64/ld-linux-x86-64.so.2")
+        .env_remove("XDG_RUNTIME_DIR")
+        .args([PROGRAM, "--version"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stdout).starts_with("cnn-gpu "));
+    assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
+}
