@@ -54,23 +54,45 @@ const SELU_FLOOR = 1.7580993408473766;
 
 // exp(x) - 1, whose difference would lose the digits of a small x.
 fn exp_m1(x: Cell) -> Cell {
-    let series = x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x / 24.0)));
-    return select(exp(x) - 1.0, series, abs(x) < Cell(0.03));
+    var series = 1.0 + x * (1.0 / 9.0);
+    series = 1.0 + x * (1.0 / 8.0) * series;
+    series = 1.0 + x * (1.0 / 7.0) * series;
+    series = 1.0 + x * (1.0 / 6.0) * series;
+    series = 1.0 + x * (1.0 / 5.0) * series;
+    series = 1.0 + x * (1.0 / 4.0) * series;
+    series = 1.0 + x * (1.0 / 3.0) * series;
+    series = 1.0 + x * (1.0 / 2.0) * series;
+    return select(exp(x) - 1.0, x * series, abs(x) < Cell(0.5));
 }
 
-// The share of a standard normal distribution that lies below x: (1 + erf(x / sqrt(2))) / 2, with
-// erf within 1.5e-7 (Abramowitz and Stegun, 7.1.26).
+// ln(1 + e) for e in [0, 1], whose sum would lose the digits of a small e: 2 artanh(e / (2 + e)).
+fn log_1p(e: Cell) -> Cell {
+    let s = e / (2.0 + e);
+    let q = s * s;
+    let series = q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0 + q * (1.0 / 9.0 + q * (1.0 / 11.0 + q / 13.0)))));
+    return 2.0 * (s + s * series);
+}
+
+// The share of a standard normal distribution that lies below x: erfc(-x / sqrt(2)) / 2, with erfc
+// within 1.2e-7 of itself, far out in its tail as well (Press et al., Numerical Recipes, 6.2).
 fn normal_share(x: Cell) -> Cell {
-    let z = abs(x) * 0.7071067811865476;
-    let t = 1.0 / (1.0 + 0.3275911 * z);
-    let p = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
-    let above = 0.5 * p * exp(-z * z);
-    return select(1.0 - above, above, x < Cell(0.0));
+    let t = 1.0 / (1.0 + 0.35355339059327373 * abs(x));
+    var p = -0.82215223 + t * 0.17087277;
+    p = 1.48851587 + t * p;
+    p = -1.13520398 + t * p;
+    p = 0.27886807 + t * p;
+    p = -0.18628806 + t * p;
+    p = 0.09678418 + t * p;
+    p = 0.37409196 + t * p;
+    p = 1.00002368 + t * p;
+    p = -1.26551223 + t * p;
+    let beyond = 0.5 * t * exp_of(p - 0.5 * x * x);
+    return select(1.0 - beyond, beyond, is_negative(x));
 }
 
-// Activations, y = f(x), and their derivatives f'(x) from what training keeps: y, and for GELU and SILU x
-// itself. A NaN stays a NaN. Names are Keras's; the host declares `activate` and `derivative` as the
-// functions of the one that a kernel needs.
+// Activations, y = f(x), and their derivatives f'(x) from what training keeps: y, and for GELU, SILU
+// and softplus x itself. A NaN stays a NaN. Names are Keras's; the host declares `activate` and
+// `derivative` as the functions of the one that a kernel needs.
 
 fn activate_linear(x: Cell) -> Cell {
     return x;
@@ -96,13 +118,21 @@ fn derivative_sigmoid(y: Cell) -> Cell {
     return y * (1.0 - y);
 }
 
-// tanh overflows in some drivers beyond 44; it is 1 to the last bit from 10 on.
+// Not the built-in one, which WGSL allows an absolute error of 1e-5: for small x Cephes's
+// polynomial, beyond it a quotient that cannot overflow.
 fn activate_tanh(x: Cell) -> Cell {
-    return select(tanh(clamp(x, Cell(-15.0), Cell(15.0))), x, is_nan(x));
+    let q = x * x;
+    var p = 2.06390887954e-2 - q * 5.70498872745e-3;
+    p = -5.37397155531e-2 + q * p;
+    p = 1.33314422036e-1 + q * p;
+    p = -3.33332819422e-1 + q * p;
+    let e = exp_of(-2.0 * abs(x));
+    let share = (1.0 - e) / (1.0 + e);
+    return select(select(share, -share, is_negative(x)), x + x * q * p, abs(x) < Cell(0.625));
 }
 
 fn derivative_tanh(y: Cell) -> Cell {
-    return 1.0 - y * y;
+    return (1.0 - y) * (1.0 + y);
 }
 
 fn activate_leaky_relu(x: Cell) -> Cell {
@@ -147,9 +177,9 @@ fn derivative_silu(x: Cell) -> Cell {
 }
 
 fn activate_softplus(x: Cell) -> Cell {
-    return select(max(x, Cell(0.0)) + log(1.0 + exp(-abs(x))), x, is_nan(x));
+    return select(max(x, Cell(0.0)) + log_1p(exp(-abs(x))), x, is_nan(x));
 }
 
-fn derivative_softplus(y: Cell) -> Cell {
-    return -exp_m1(-y);
+fn derivative_softplus(x: Cell) -> Cell {
+    return activate_sigmoid(x);
 }

@@ -28,6 +28,9 @@ pub struct Case {
     pub rows: usize,
     /// What the step's optimizer multiplies with.
     pub rates: Rates,
+    /// If set, each element's error is relative to its own size, or to this if it is smaller. Otherwise all
+    /// are relative to the largest element.
+    pub smallest: Option<f64>,
 }
 
 /// A data set and a place in its order.
@@ -66,6 +69,7 @@ pub(super) struct CaseBuilder {
     classes: usize,
     rows: usize,
     rates: Rates,
+    smallest: Option<f64>,
     source: Option<Source>,
 }
 
@@ -81,6 +85,7 @@ impl CaseBuilder {
             classes: 2,
             rows: batch,
             rates: 0.01.into(),
+            smallest: None,
             source: None,
         }
     }
@@ -92,6 +97,12 @@ impl CaseBuilder {
 
     pub(super) fn rates(mut self, rates: Rates) -> Self {
         self.rates = rates;
+        self
+    }
+
+    /// See [`Case::smallest`].
+    pub(super) fn smallest(mut self, smallest: f64) -> Self {
+        self.smallest = Some(smallest);
         self
     }
 
@@ -205,6 +216,7 @@ impl CaseBuilder {
             source: self.source,
             rows: self.rows,
             rates: self.rates,
+            smallest: self.smallest,
         }
     }
 }

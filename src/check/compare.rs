@@ -86,7 +86,7 @@ pub fn compare(
         let of_a = results(a, op, step_a.program, problem)?;
         let of_b = results(b, op, step_b.program, problem)?;
         for (a, b) in of_a.into_iter().zip(of_b) {
-            let (error, index) = difference(&a.values, &b.values);
+            let (error, index) = difference(&a.values, &b.values, None);
             if error > problem.tolerance {
                 let value = |of: &Values| of.to_f64().get(index).copied().unwrap_or(f64::NAN);
                 return Ok(Some(Divergence {

@@ -85,7 +85,7 @@ pub fn check_case(factory: Factory<'_>, case: &Case) -> CaseResult {
     let outputs = outputs(&mut *executor, case, RUNS)
         .and_then(|found| Ok((found, outputs(&mut reference, case, 1)?)));
     let (outputs, failure) = match outputs {
-        Ok((found, expected)) => (compare(case.op(), found, expected), None),
+        Ok((found, expected)) => (compare(case, found, expected), None),
         Err(error) => (Vec::new(), Some(error.to_string())),
     };
     CaseResult {
@@ -213,15 +213,15 @@ fn moments(executor: &mut dyn Inspect, case: &Case) -> Result<Vec<Named>> {
     Ok(moments)
 }
 
-fn compare(op: &Op, found: Vec<Named>, expected: Vec<Named>) -> Vec<OutputResult> {
+fn compare(case: &Case, found: Vec<Named>, expected: Vec<Named>) -> Vec<OutputResult> {
     let pairs = found.into_iter().zip(expected);
     pairs
         .map(|((name, found), (_, expected))| {
             let tolerance = match expected {
-                Values::F32(_) => tolerance(op.operation().rounding()),
+                Values::F32(_) => tolerance(case.op().operation().rounding()),
                 Values::U32(_) => 0.0,
             };
-            let (error, place) = difference(&found, &expected);
+            let (error, place) = difference(&found, &expected, case.smallest);
             let text = || {
                 let (a, b) = (found.to_f64(), expected.to_f64());
                 let found = a.get(place).copied().unwrap_or(f64::NAN);
@@ -241,8 +241,9 @@ fn compare(op: &Op, found: Vec<Named>, expected: Vec<Named>) -> Vec<OutputResult
         .collect()
 }
 
-/// `max |a - b| / max |b|` and the place of the worst element.
-pub(crate) fn difference(found: &Values, expected: &Values) -> (f64, usize) {
+/// `max |a - b| / max |b|` and the place of the worst element; with `smallest`,
+/// `max (|a - b| / max(|b|, smallest))`.
+pub(crate) fn difference(found: &Values, expected: &Values, smallest: Option<f64>) -> (f64, usize) {
     let (a, b) = (found.to_f64(), expected.to_f64());
     if a.len() != b.len() {
         return (f64::INFINITY, a.len().min(b.len()));
@@ -254,7 +255,9 @@ pub(crate) fn difference(found: &Values, expected: &Values) -> (f64, usize) {
     let words = matches!(expected, Values::U32(_));
     let error = |(a, b): (f64, f64)| match (a - b).abs() {
         _ if a == b || (a.is_nan() && b.is_nan()) => 0.0,
-        distance if distance.is_finite() && !words => distance / scale,
+        distance if distance.is_finite() && !words => {
+            distance / smallest.map_or(scale, |smallest| b.abs().max(smallest))
+        }
         _ => f64::INFINITY,
     };
     let errors = a.into_iter().zip(b).map(error).enumerate();
@@ -329,15 +332,23 @@ mod tests {
     fn differences_by_hand() {
         let f = |v: &[f32]| Values::F32(v.to_vec());
         let nan = f32::NAN;
-        assert_eq!(difference(&f(&[1.0, nan]), &f(&[1.0, nan])), (0.0, 0));
-        assert_eq!(difference(&f(&[1.0, 3.0]), &f(&[1.0, 4.0])), (0.25, 1));
-        assert_eq!(difference(&f(&[nan]), &f(&[1.0])), (f64::INFINITY, 0));
+        assert_eq!(difference(&f(&[1.0, nan]), &f(&[1.0, nan]), None), (0.0, 0));
+        assert_eq!(
+            difference(&f(&[1.0, 3.0]), &f(&[1.0, 4.0]), None),
+            (0.25, 1)
+        );
+        let each = difference(&f(&[0.0, 3.0]), &f(&[1.0, 4.0]), Some(2.0));
+        assert_eq!(each, (0.5, 0));
+        assert_eq!(difference(&f(&[nan]), &f(&[1.0]), None), (f64::INFINITY, 0));
         let infinite = f(&[f32::INFINITY, 1.0]);
-        assert_eq!(difference(&infinite, &infinite), (0.0, 0));
-        assert_eq!(difference(&f(&[1.0, 1.0]), &infinite), (f64::INFINITY, 0));
+        assert_eq!(difference(&infinite, &infinite, None), (0.0, 0));
+        assert_eq!(
+            difference(&f(&[1.0, 1.0]), &infinite, None),
+            (f64::INFINITY, 0)
+        );
         let words = |v: &[u32]| Values::U32(v.to_vec());
         assert_eq!(
-            difference(&words(&[1, 1000]), &words(&[1, 1001])),
+            difference(&words(&[1, 1000]), &words(&[1, 1001]), None),
             (f64::INFINITY, 1)
         );
     }

@@ -30,7 +30,7 @@ pub enum Activation {
     /// `dx = dy σ(x) (1 + x (1 - σ(x)))`.
     #[serde(alias = "swish")]
     Silu,
-    /// `y = ln(1 + exp(x))`; `dx = dy (1 - exp(-y))`.
+    /// `y = ln(1 + exp(x))`; `dx = dy σ(x)`.
     Softplus,
     /// `y = 1 / (1 + exp(-x))`; `dx = dy y (1 - y)`.
     Sigmoid,
@@ -78,17 +78,17 @@ impl Activation {
         }
     }
 
-    /// Whether the derivative needs the input. gelu and silu are not monotonic, so their output does
-    /// not determine the slope; training keeps their input as well.
+    /// Whether the derivative needs the input, which training then keeps as well. gelu and silu are
+    /// not monotonic, so their output does not determine the slope; softplus's does, but in f32 not
+    /// where it is small.
     pub fn keeps_input(self) -> bool {
         match self {
-            Self::Gelu | Self::Silu => true,
+            Self::Gelu | Self::Silu | Self::Softplus => true,
             Self::Linear
             | Self::Relu
             | Self::LeakyRelu
             | Self::Elu
             | Self::Selu
-            | Self::Softplus
             | Self::Sigmoid
             | Self::Tanh
             | Self::Softmax => false,
@@ -134,9 +134,9 @@ impl Activation {
                 let s = sigmoid(kept);
                 s * (1.0 + kept * (1.0 - s))
             }
-            Self::Softplus => -(-kept).exp_m1(),
+            Self::Softplus => sigmoid(kept),
             Self::Sigmoid => kept * (1.0 - kept),
-            Self::Tanh => 1.0 - kept * kept,
+            Self::Tanh => (1.0 - kept) * (1.0 + kept),
         }
     }
 }
@@ -147,7 +147,8 @@ fn sigmoid(x: f64) -> f64 {
 
 /// The cumulative distribution function of the standard normal distribution.
 fn normal_share(x: f64) -> f64 {
-    0.5 * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2))
+    // Not 1 + erf(..), which loses the digits of a small share.
+    0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
 }
 
 /// Applies an activation: `y = f(x)`; see [`Activation`] for the formulas. The output has the
@@ -207,5 +208,40 @@ impl LayerSpec for ActivationLayer {
 
     fn lower(&self, b: &mut Builder, x: Value) -> Result<Value, String> {
         Ok(b.activation(x, self.activation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn activations_are_exact_far_out_and_near_zero() {
+        // By Python's math.erfc, log1p, tanh and expm1.
+        let expected = [
+            (Activation::Gelu, -5.5, -1.044_425_935_623_83e-7),
+            (Activation::Gelu, -6.0, -5.919_525_870_226_21e-9),
+            (Activation::Softplus, -17.0, 4.139_937_633_089_75e-8),
+            (Activation::Softplus, -14.0, 8.315_283_733_837_54e-7),
+            (Activation::Tanh, 1e-4, 9.999_999_966_666_67e-5),
+            (Activation::Elu, -1e-6, -9.999_995_000_001_67e-7),
+        ];
+        for (f, x, y) in expected {
+            let error = (f.apply(x) / y - 1.0).abs();
+            assert!(error < 1e-12, "{f:?}({x}): {error}");
+        }
+    }
+
+    #[test]
+    fn a_derivative_is_the_slope() {
+        for f in Activation::POINTWISE {
+            for i in -80..=80 {
+                let x = f64::from(i) / 4.0 + 0.01;
+                let slope = (f.apply(x + 1e-5) - f.apply(x - 1e-5)) / 2e-5;
+                let kept = if f.keeps_input() { x } else { f.apply(x) };
+                let error = (f.derivative(kept) - slope).abs();
+                assert!(error < 1e-8, "{f:?}'({x}): {error}");
+            }
+        }
     }
 }

@@ -1,9 +1,9 @@
 //! Pointwise activations as operations of their own.
 
 use super::super::case::{Case, CaseBuilder};
-use super::{POINTWISE, through};
+use super::{POINTWISE, sweep, through};
 use crate::model::Activation;
-use crate::plan::{ActivationBackward, ActivationForward, Op};
+use crate::plan::{ActivationBackward, ActivationForward, Op, Through};
 
 const SIZES: [usize; 9] = [1, 7, 63, 64, 65, 255, 256, 257, 1021];
 
@@ -12,9 +12,11 @@ pub(super) fn cases() -> Vec<Case> {
     for f in POINTWISE {
         cases.extend(SIZES.map(|n| forward(f, n, "random")));
         cases.extend(["large", "nan", "inf"].map(|input| forward(f, 65, input)));
+        cases.push(forward_sweep(f));
     }
     for f in POINTWISE {
         cases.extend(SIZES.map(|n| backward(f, n)));
+        cases.push(backward_sweep(f));
     }
     cases
 }
@@ -48,4 +50,41 @@ fn backward(f: Activation, n: usize) -> Case {
     let dx = b.output("dx", &[1, n]);
     let op = Op::ActivationBackward(ActivationBackward { through, dy, dx });
     b.finish(op, &format!("size={n} activation={}", f.name()))
+}
+
+/// Below this a driver may take a number for 0.
+const TINY: f64 = 1e-30;
+
+/// Tails and small numbers, each of which counts by itself.
+fn forward_sweep(f: Activation) -> Case {
+    let mut b = CaseBuilder::new(1).smallest(TINY);
+    let values = sweep(|_| true);
+    let n = values.len();
+    let op = Op::ActivationForward(ActivationForward {
+        activation: f,
+        x: b.input_of("x", &[1, n], values),
+        y: b.output("y", &[1, n]),
+    });
+    b.finish(op, &format!("size={n} activation={} input=sweep", f.name()))
+}
+
+/// The same for the derivative. Where that is a function of `y`, it has `y`'s rounding.
+fn backward_sweep(f: Activation) -> Case {
+    let kept = |x: f64| if f.keeps_input() { x } else { f.apply(x) };
+    // Near a zero of the derivative there is the rounding of its terms, and nothing else.
+    let is_clear = |x: f64| !(-2.0..0.0).contains(&x) || f.derivative(kept(x)).abs() > 0.02;
+    let values = sweep(is_clear);
+    let values: Vec<f32> = values.iter().map(|x| kept((*x).into()) as f32).collect();
+    let n = values.len();
+    let smallest = if f.keeps_input() { TINY } else { 1.0 / 16.0 };
+    let mut b = CaseBuilder::new(1).smallest(smallest);
+    let op = Op::ActivationBackward(ActivationBackward {
+        dy: b.input_of("dy", &[1, n], vec![1.0; n]),
+        through: Through {
+            y: b.input_of("through", &[1, n], values),
+            activation: f,
+        },
+        dx: b.output("dx", &[1, n]),
+    });
+    b.finish(op, &format!("size={n} activation={} input=sweep", f.name()))
 }

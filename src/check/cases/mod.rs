@@ -93,6 +93,19 @@ fn through(b: &mut CaseBuilder, shape: &[usize], f: Option<Activation>) -> Optio
     Some(Through { y, activation })
 }
 
+/// From -20 to 20, and numbers near zero: those for which `wanted` holds.
+pub(crate) fn sweep(wanted: impl Fn(f64) -> bool) -> Vec<f32> {
+    let steps = (-160..=160).map(|i| f64::from(i) / 8.0);
+    let near_zero = (1..=28).flat_map(|i| {
+        let x = 10_f64.powf(-f64::from(i) / 2.0);
+        [x, -x]
+    });
+    let all = steps.chain(near_zero).chain([1e-25, -1e-25]);
+    // What is judged is the number that is computed with.
+    let all = all.map(|x| x as f32).filter(|x| wanted((*x).into()));
+    all.collect()
+}
+
 fn through_name(f: Option<Activation>) -> &'static str {
     f.map_or("none", Activation::name)
 }
