@@ -9,6 +9,7 @@ use wgpu::{
     MemoryBudgetThresholds,
 };
 
+use super::validation;
 use crate::error::{Error, Result};
 use crate::exec::Backend;
 
@@ -101,7 +102,7 @@ fn instance(backends: Backends) -> &'static Instance {
             for_resource_creation: Some(MOST_OF_BUDGET),
             for_device_loss: None,
         };
-        Instance::new(descriptor)
+        validation::instance(descriptor)
     })
 }
 

@@ -11,6 +11,7 @@ use wgpu::{
 use super::adapter::{self, AdapterInfo};
 use super::pipeline::Pipelines;
 use super::tuning::{Fetch, Tuning};
+use super::validation;
 use super::variants::{name_of, variants};
 use crate::error::{Error, Result};
 use crate::exec::{Backend, Description};
@@ -222,6 +223,7 @@ impl GpuDevice {
 
     /// The first error since the last call; a device that is lost or hangs stays so.
     pub(super) fn check(&self) -> Result<()> {
+        validation::check()?;
         let mut fault = lock(&self.fault);
         match &*fault {
             None => Ok(()),
@@ -295,11 +297,11 @@ fn watch(device: &Device, fault: &Arc<Mutex<Option<Error>>>) {
     });
 }
 
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A panic in another thread leaves the data of these locks whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -48,6 +48,7 @@ mod tests;
 mod tiled;
 mod timer;
 pub mod tuning;
+mod validation;
 mod variants;
 
 pub use adapter::{AdapterInfo, adapters};

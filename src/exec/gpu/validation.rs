@@ -1,0 +1,111 @@
+//! The graphics API's own checks, for work on kernels and on the host's calls.
+//!
+//! With `CNN_GPU_VALIDATION=1` in the environment Vulkan's validation layer (which must be installed) or
+//! DirectX 12's debug layer is on. What it reports as an error is the device's error: the next call
+//! that can fail does. wgpu passes such reports to the `log` crate alone, so a listener is set there;
+//! a program that has set its own gets an error, as its reports would go unnoticed here.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use log::{Level, LevelFilter, Metadata, Record};
+use wgpu::{Instance, InstanceDescriptor, InstanceFlags};
+
+use super::device::{lock, one_line};
+use crate::error::{Error, Result};
+
+const VARIABLE: &str = "CNN_GPU_VALIDATION";
+
+/// The first report that nobody has taken.
+static REPORT: Mutex<Option<String>> = Mutex::new(None);
+/// Whether there is one.
+static REPORTED: AtomicBool = AtomicBool::new(false);
+
+struct Listener;
+
+impl log::Log for Listener {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("wgpu_hal")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        if let Some(why) = fault(record.level(), &record.args().to_string()) {
+            report(why);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// What a message says is wrong.
+fn fault(level: Level, message: &str) -> Option<String> {
+    let message = one_line(message);
+    if message.contains("unable to find layer") {
+        Some(format!("{VARIABLE} is set, but {message}"))
+    } else if level == Level::Error && message.starts_with("VALIDATION") {
+        Some(format!("the API's validation: {message}"))
+    } else {
+        None
+    }
+}
+
+fn report(message: String) {
+    lock(&REPORT).get_or_insert(message);
+    REPORTED.store(true, Ordering::Release);
+}
+
+/// An instance of what `descriptor` says, with the API's validation if the user wants it.
+pub(super) fn instance(mut descriptor: InstanceDescriptor) -> Instance {
+    match std::env::var(VARIABLE).as_deref().unwrap_or_default() {
+        "" | "0" => Instance::new(descriptor),
+        "1" => {
+            if log::set_logger(&Listener).is_err() {
+                report(format!(
+                    "{VARIABLE} is set, but another logger takes the reports"
+                ));
+            }
+            descriptor.flags |= InstanceFlags::VALIDATION;
+            // That a layer is missing is said at the level of debugging only, and only here.
+            log::set_max_level(LevelFilter::Debug);
+            let instance = Instance::new(descriptor);
+            log::set_max_level(LevelFilter::Error);
+            instance
+        }
+        other => {
+            report(format!("{VARIABLE} is `{other}`: expected 1 or 0"));
+            Instance::new(descriptor)
+        }
+    }
+}
+
+/// What validation has reported since the last call.
+pub(super) fn check() -> Result<()> {
+    if !REPORTED.swap(false, Ordering::Acquire) {
+        return Ok(());
+    }
+    lock(&REPORT)
+        .take()
+        .map_or(Ok(()), |why| Err(Error::Device(why)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_validation_and_a_missing_layer_are_faults() {
+        let found = |level, message| fault(level, message);
+        let error = "VALIDATION [VUID-vkCmdDispatch-None (0x1)]\n\tno descriptor set";
+        let why =
+            "the API's validation: VALIDATION [VUID-vkCmdDispatch-None (0x1)] no descriptor set";
+        assert_eq!(found(Level::Error, error).as_deref(), Some(why));
+        assert_eq!(found(Level::Warn, error), None);
+        let loader = "GENERAL [Loader Message (0x0)]\n\tno driver.json";
+        assert_eq!(found(Level::Error, loader), None);
+        let missing = "InstanceFlags::VALIDATION requested, but unable to find layer: VK_LAYER";
+        assert!(found(Level::Debug, missing).is_some_and(|why| why.starts_with("CNN_GPU_VAL")));
+    }
+}
