@@ -1,6 +1,6 @@
 //! Main memory: how much is available, and whether it is enough.
 
-use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+use sysinfo::{MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
 
 use crate::error::{Error, Result};
 
@@ -12,6 +12,15 @@ pub(crate) fn available() -> Option<u64> {
     // Cached files can be evicted, so they do not count as used.
     let group = (system.cgroup_limits()).map(|group| group.total_memory.saturating_sub(group.rss));
     Some(machine.min(group.unwrap_or(u64::MAX)))
+}
+
+/// Bytes of main memory that this process takes; `None` if unknown.
+pub(crate) fn of_process() -> Option<u64> {
+    let own = sysinfo::get_current_pid().ok()?;
+    let mut system = System::new().ok()?;
+    let memory = ProcessRefreshKind::nothing().with_memory();
+    system.refresh_processes_specifics(ProcessesToUpdate::Some(&[own]), false, memory);
+    system.process(own).map(|process| process.memory())
 }
 
 /// Checks whether this much memory is available.
@@ -50,6 +59,12 @@ pub(crate) fn in_words(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_takes_memory() {
+        let taken = of_process().unwrap();
+        assert!(taken > 1 << 18 && taken < 1 << 40, "{taken}");
+    }
 
     #[test]
     fn bytes_in_words() {

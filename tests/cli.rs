@@ -1049,3 +1049,34 @@ fn an_average_of_the_weights_is_what_a_run_leaves() {
     let loss = &config["model"]["loss"];
     assert_eq!(loss["label_smoothing"].as_float(), Some(0.1));
 }
+
+#[test]
+fn selfcheck_names_each_case_before_it_runs_and_writes_a_row_when_it_is_done() {
+    let folder = TempDir::new().unwrap();
+    let args = ["selfcheck", "--backend", "cpu", "--op", "dense_forward n=3"];
+    let output = run(folder.path(), &args);
+    assert!(output.status.success());
+    let said = text(&output.stderr);
+    let said: Vec<&str> = said.lines().collect();
+    assert_eq!(said.len(), 4, "{said:?}");
+    assert!(said[0].starts_with("dense_forward n=3 "), "{said:?}");
+    assert!(said[1].ends_with("  pass") && said[3].ends_with("  pass"));
+    let report = text(&output.stdout);
+    assert!(report.contains("\ndense_forward "), "{report}");
+    assert!(report.ends_with("all 2 cases agree with the reference\nverdict: pass\n"));
+}
+
+#[test]
+fn selfcheck_gives_up_a_driver_that_takes_too_long() {
+    let folder = TempDir::new().unwrap();
+    let output = run(
+        folder.path(),
+        &["selfcheck", "--backend", "cpu", "--patience", "0"],
+    );
+    fails(
+        &output,
+        1,
+        &["given up: the driver has been at `", "for 0 s"],
+    );
+    assert!(text(&output.stdout).ends_with("verdict: FAIL\n"));
+}

@@ -14,16 +14,18 @@ pub mod fixture;
 mod report;
 mod run;
 mod trajectory;
+mod watch;
 
 use std::sync::Arc;
 
 pub use case::{Case, Source};
 pub use compare::{Divergence, Problem, compare};
 pub use fixture::Fixture;
-pub use report::{OpRow, Report, check_ops};
+pub use report::{Event, OpRow, Report, check_ops};
 pub(crate) use run::difference;
 pub use run::{CaseResult, OutputResult, check_case};
 pub use trajectory::{Trajectory, trajectory};
+pub use watch::{Limits, Trouble, Watch};
 
 use crate::exec::Inspect;
 use crate::state::Layout;

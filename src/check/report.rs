@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
-use super::{CaseResult, Factory, cases, check_case};
+use super::{Case, CaseResult, Factory, cases, check_case};
 use crate::error::{Error, Result};
 use crate::words::counted;
 
@@ -32,46 +32,58 @@ pub struct Report {
     pub failures: Vec<CaseResult>,
 }
 
-/// Runs the cases that match `filter` (all without one) and reports them by operation; `progress`
-/// is called after each.
+/// What [`check_ops`] tells while it runs.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// A case begins.
+    Begins(&'a Case),
+    /// It has ended.
+    Ends(&'a CaseResult),
+    /// All cases of an operation have.
+    Row(&'a OpRow),
+}
+
+/// Runs the cases that match `filter` (all without one), operation by operation, and reports
+/// them.
 ///
 /// # Errors
 /// No case matches.
 pub fn check_ops(
     factory: Factory<'_>,
     filter: Option<&str>,
-    progress: &mut dyn FnMut(&CaseResult),
+    tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Report> {
-    let mut results = Vec::new();
-    for case in cases::all() {
-        if filter.is_none_or(|filter| case.matches(filter)) {
-            let result = check_case(factory, &case);
-            progress(&result);
-            results.push(result);
-        }
+    let mut report = Report {
+        ops: Vec::new(),
+        failures: Vec::new(),
+    };
+    let mut cases = cases::all();
+    cases.retain(|case| filter.is_none_or(|filter| case.matches(filter)));
+    for of_op in cases.chunk_by(|a, b| a.op().name() == b.op().name()) {
+        let results = of_op.iter().map(|case| {
+            tell(Event::Begins(case));
+            let result = check_case(factory, case);
+            tell(Event::Ends(&result));
+            result
+        });
+        let results: Vec<CaseResult> = results.collect();
+        let row = OpRow::new(&results);
+        tell(Event::Row(&row));
+        report.ops.push(row);
+        let failures = results.into_iter().filter(|r| !r.passes());
+        report.failures.extend(failures);
     }
-    if results.is_empty() {
+    if report.ops.is_empty() {
         return Err(Error::Argument(format!(
             "no case matches `{}`: expected an operation ({}) or words of a case, like `n=3 oc=7`",
             filter.unwrap_or_default(),
             cases::names().join(", ")
         )));
     }
-    Ok(Report::new(&results))
+    Ok(report)
 }
 
 impl Report {
-    /// A report of these results.
-    pub fn new(results: &[CaseResult]) -> Self {
-        let mut names: Vec<&str> = results.iter().map(|r| r.op.as_str()).collect();
-        names.dedup();
-        let rows = names.iter().filter_map(|name| OpRow::new(name, results));
-        Self {
-            ops: rows.collect(),
-            failures: results.iter().filter(|r| !r.passes()).cloned().collect(),
-        }
-    }
-
     /// No case failed.
     pub fn passes(&self) -> bool {
         self.failures.is_empty()
@@ -79,42 +91,46 @@ impl Report {
 }
 
 impl OpRow {
-    fn new(op: &str, results: &[CaseResult]) -> Option<Self> {
-        let of_op: Vec<&CaseResult> = results.iter().filter(|r| r.op == op).collect();
-        if of_op.is_empty() {
-            return None;
-        }
-        let outputs = of_op.iter().flat_map(|r| &r.outputs);
-        Some(Self {
-            op: op.into(),
-            cases: of_op.len(),
-            failed: of_op.iter().filter(|r| !r.passes()).count(),
-            worst: of_op.iter().map(|r| r.worst()).fold(0.0, f64::max),
+    fn new(results: &[CaseResult]) -> Self {
+        let outputs = results.iter().flat_map(|r| &r.outputs);
+        Self {
+            op: results.first().map_or(String::new(), |r| r.op.clone()),
+            cases: results.len(),
+            failed: results.iter().filter(|r| !r.passes()).count(),
+            worst: results.iter().map(|r| r.worst()).fold(0.0, f64::max),
             tolerance: outputs.map(|o| o.tolerance).fold(0.0, f64::max),
-        })
+        }
+    }
+
+    /// The heads of a table of rows.
+    pub fn heads() -> String {
+        format!(
+            "{:<WIDTH$} {:>5}  {:>11}  {:>7}",
+            "operation", "cases", "worst error", "allowed"
+        )
     }
 }
 
+/// Of the first column: the longest name of an operation.
+const WIDTH: usize = 26;
+
+impl Display for OpRow {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let verdict = match self.failed {
+            0 => "pass".into(),
+            n => format!("FAIL ({n})"),
+        };
+        write!(
+            f,
+            "{:<WIDTH$} {:>5}  {:>11.1e}  {:>7.0e}  {verdict}",
+            self.op, self.cases, self.worst, self.tolerance
+        )
+    }
+}
+
+/// What follows the rows: each failure, and the count.
 impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let names = self.ops.iter().map(|row| row.op.len());
-        let width = names.max().unwrap_or_default().max("operation".len());
-        writeln!(
-            f,
-            "{:<width$} {:>5}  {:>11}  {:>7}",
-            "operation", "cases", "worst error", "allowed"
-        )?;
-        for row in &self.ops {
-            let verdict = match row.failed {
-                0 => "pass".into(),
-                n => format!("FAIL ({n})"),
-            };
-            writeln!(
-                f,
-                "{:<width$} {:>5}  {:>11.1e}  {:>7.0e}  {verdict}",
-                row.op, row.cases, row.worst, row.tolerance
-            )?;
-        }
         for failure in &self.failures {
             writeln!(f, "failed: {}", failure.message())?;
         }
@@ -142,6 +158,35 @@ mod tests {
             Some(filter),
             &mut |_| {},
         )
+    }
+
+    #[test]
+    fn every_name_fits_in_its_column() {
+        let names = cases::names();
+        let longest = names.iter().map(|name| name.len()).max();
+        assert_eq!(longest, Some(WIDTH));
+    }
+
+    #[test]
+    fn a_case_is_told_before_it_runs_and_a_row_when_it_is_full() {
+        let mut told = Vec::new();
+        let reference: Factory<'_> = &|layout| Box::new(ReferenceExecutor::reference(layout));
+        check_ops(reference, Some("dense_forward n=3"), &mut |event| {
+            told.push(match event {
+                Event::Begins(case) => format!("begins {}", case.vars),
+                Event::Ends(result) => format!("ends {}", result.vars),
+                Event::Row(row) => format!("row {} {}", row.op, row.cases),
+            });
+        })
+        .unwrap();
+        let [a, b, c, d, row] = &told[..] else {
+            panic!("{told:?}")
+        };
+        let case = a.strip_prefix("begins ").unwrap();
+        assert_eq!(*b, format!("ends {case}"));
+        let case = c.strip_prefix("begins ").unwrap();
+        assert_eq!(*d, format!("ends {case}"));
+        assert_eq!(row, "row dense_forward 2");
     }
 
     #[test]

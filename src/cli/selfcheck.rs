@@ -1,8 +1,11 @@
 //! `cnn-gpu selfcheck`: does this device compute what it should?
 
+mod progress;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cnn_gpu::Error;
@@ -18,8 +21,9 @@ use cnn_gpu::exec::reference::ReferenceExecutor;
 use cnn_gpu::exec::{Backend, Inspect, Opened, Selection, open};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::state::Layout;
-use indicatif::ProgressBar;
 use serde::Serialize;
+
+use progress::Progress;
 
 use super::device::adapter;
 use super::exit::Exit;
@@ -31,6 +35,11 @@ use super::output::{self, Format};
 /// behind each buffer that no kernel may touch; then a short training run is compared with the
 /// CPU's. The report can be pasted into a bug report as it is. The exit code is 1 if anything
 /// differs.
+///
+/// Each case is named on standard error before it starts, so that the last one named is the one that a
+/// driver crashed or hung at. A kernel that takes the driver longer than 30 seconds, or a quarter of
+/// the free memory, is named too; the check ends with exit code 1 at half of the free memory or
+/// after `--patience`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -49,6 +58,11 @@ pub struct Args {
     /// Only the kernels that this adapter takes by itself
     #[arg(long)]
     own: bool,
+
+    /// Seconds that the driver may take for a case and its kernels, before the check is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 300.0,
+          allow_negative_numbers = true, value_parser = seconds)]
+    patience: f64,
 
     /// Checks a whole model instead: a preset (mnist-cnn, mnist-mlp) or the path of a TOML file
     #[arg(long, requires = "fixture", conflicts_with = "op")]
@@ -96,6 +110,13 @@ fn tolerance(typed: &str) -> Result<f64, &'static str> {
     }
 }
 
+fn seconds(typed: &str) -> Result<f64, &'static str> {
+    match typed.parse::<f64>() {
+        Ok(seconds) if (0.0..=1e9).contains(&seconds) => Ok(seconds),
+        _ => Err("expected seconds, such as 300"),
+    }
+}
+
 /// Makes executors of the thing that is checked.
 enum Subject {
     Device(Opened),
@@ -137,61 +158,87 @@ const FIXTURE_AT_FAULT: &str = "the reference in f64 differs likewise, so the fi
     saved as np.ascontiguousarray(array), or some versions of safetensors write their values in another \
     order";
 
+/// What is said where lavapipe's kernels may come out of its cache.
+const STALE_KERNELS: &str = "some versions of Mesa take kernels out of their cache that were compiled \
+    for another LP_NATIVE_VECTOR_WIDTH; try MESA_SHADER_CACHE_DISABLE=true";
+
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let subject = Subject::open(&args)?;
+    let patience = Duration::from_secs_f64(args.patience);
+    let progress = Progress::start(args.format, patience, subject.compiling());
+    let report = Report::about(&subject);
+    if args.format == Format::Text {
+        output::print(&report.head())?;
+    }
     let report = match (&args.model, &args.fixture) {
         (Some(model), Some(tensors)) => {
             let fixture = Fixture::of_model(Sequential::load(model)?, tensors)?;
+            progress.begins(model);
             let rows = fixture.check(&|layout| subject.executor(layout), args.tolerance)?;
             Report {
                 hint: (fixture.is_at_fault(&rows, args.tolerance)?).then_some(FIXTURE_AT_FAULT),
                 fixture: Some(rows),
-                ..Report::about(&subject)
+                ..report
             }
         }
-        _ => check_operations(&subject, &args)?,
+        _ => check_operations(report, &subject, &args, &progress)?,
     };
+    progress.ends();
+    let passed = report.agrees();
+    let cache = (!passed && subject.may_have_stale_kernels()).then_some(STALE_KERNELS);
     let report = Report {
-        passed: report.agrees(),
+        passed,
+        hint: report.hint.or(cache),
         ..report
     };
     match args.format {
-        Format::Text => output::print(&report.text())?,
+        Format::Text => output::print(&report.tail())?,
         Format::Json => output::print_json(&report)?,
     }
-    Ok(match report.passed {
-        true => Exit::Success,
-        false => Exit::Failure,
+    Ok(if report.passed {
+        Exit::Success
+    } else {
+        Exit::Failure
     })
 }
 
-fn check_operations(subject: &Subject, args: &Args) -> cnn_gpu::Result<Report> {
+fn check_operations(
+    mut report: Report,
+    subject: &Subject,
+    args: &Args,
+    progress: &Progress,
+) -> anyhow::Result<Report> {
     #[cfg(feature = "gpu")]
     if let Some(gpu) = subject.gpu() {
-        return check_kernels(subject, gpu, args);
+        return check_kernels(report, gpu, args, progress);
     }
-    let mut report = Report::about(subject);
-    let filter = args.op.as_deref();
-    report.operations = Some(check_all(&|layout| subject.executor(layout), filter, "")?);
+    let factory: Factory<'_> = &|layout| subject.executor(layout);
+    report.operations = Some(progress.check_all(factory, args.op.as_deref(), None)?);
     Ok(report)
 }
 
 /// Every variant of the kernels that the adapter can run.
 #[cfg(feature = "gpu")]
-fn check_kernels(subject: &Subject, gpu: &GpuDevice, args: &Args) -> cnn_gpu::Result<Report> {
+fn check_kernels(
+    mut report: Report,
+    gpu: &GpuDevice,
+    args: &Args,
+    progress: &Progress,
+) -> anyhow::Result<Report> {
     let filter = args.op.as_deref();
-    let mut report = Report::about(subject);
     for (i, (kernels, tuning)) in gpu.variants().into_iter().enumerate() {
         let gpu = Arc::new(gpu.with_tuning(tuning).guarded());
         let factory =
             |layout| -> Box<dyn Inspect> { Box::new(GpuExecutor::new(Arc::clone(&gpu), layout)) };
-        let operations = check_all(&factory, filter, kernels)?;
+        let operations = progress.check_all(&factory, filter, (i > 0).then_some(kernels))?;
         if i == 0 {
             report.operations = Some(operations);
             // A filter is a question about an operation.
             if filter.is_none() {
+                progress.begins("training");
                 report.training = Some(trajectory(&factory, &cpu)?);
+                progress.ends();
             }
             if args.own {
                 break;
@@ -209,21 +256,6 @@ fn check_kernels(subject: &Subject, gpu: &GpuDevice, args: &Args) -> cnn_gpu::Re
 #[cfg(feature = "gpu")]
 fn cpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
     Box::new(CpuExecutor::new(Cpu::new(), layout))
-}
-
-fn check_all(
-    factory: Factory<'_>,
-    filter: Option<&str>,
-    kernels: &str,
-) -> cnn_gpu::Result<check::Report> {
-    // Drawn on a terminal only.
-    let spinner = ProgressBar::new_spinner();
-    let report = check::check_ops(factory, filter, &mut |result| {
-        spinner.set_message(format!("{kernels} {} {}", result.op, result.vars));
-        spinner.tick();
-    });
-    spinner.finish_and_clear();
-    report
 }
 
 impl Subject {
@@ -253,6 +285,33 @@ impl Subject {
             Self::Device(device) => device.gpu(),
             Self::Reference => None,
         }
+    }
+
+    /// What tells which kernel the driver is compiling, and for how long.
+    #[cfg(feature = "gpu")]
+    fn compiling(&self) -> impl Fn() -> Option<(String, Duration)> + Send + 'static {
+        let gpu = self.gpu().cloned();
+        move || {
+            let (kernel, time) = gpu.as_ref()?.compiling()?;
+            Some((kernel.to_owned(), time))
+        }
+    }
+
+    /// Nothing compiles.
+    #[cfg(not(feature = "gpu"))]
+    fn compiling(&self) -> impl Fn() -> Option<(String, Duration)> + Send + 'static {
+        || None
+    }
+
+    #[cfg(feature = "gpu")]
+    fn may_have_stale_kernels(&self) -> bool {
+        let lavapipe = self.gpu().and_then(|gpu| gpu.lavapipe());
+        lavapipe.is_some_and(|lavapipe| !lavapipe.cache_disabled)
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    fn may_have_stale_kernels(&self) -> bool {
+        false
     }
 
     /// What a bug report should tell.
@@ -296,23 +355,19 @@ impl Report {
             && self.fixture.iter().flatten().all(|row| row.pass)
     }
 
-    fn text(&self) -> String {
+    fn head(&self) -> String {
         let mut out = String::new();
-        // Writing to a string cannot fail.
         for (name, value) in &self.about {
+            // Writing to a string cannot fail.
             let _ = writeln!(out, "{name:<26} {value}");
         }
         out.push('\n');
-        if let Some(operations) = &self.operations {
-            let _ = write!(out, "{operations}");
-        }
-        for Variant {
-            kernels,
-            operations,
-        } in &self.variants
-        {
-            let _ = write!(out, "\nkernels: {kernels}\n{operations}");
-        }
+        out
+    }
+
+    /// What follows the tables of operations.
+    fn tail(&self) -> String {
+        let mut out = String::new();
         if let Some(training) = &self.training {
             let verdict = if training.passes() { "pass" } else { "FAIL" };
             let _ = writeln!(

@@ -9,6 +9,7 @@ use wgpu::{
     MemoryBudgetThresholds,
 };
 
+use super::lavapipe::Lavapipe;
 use super::validation;
 use crate::error::{Error, Result};
 use crate::exec::Backend;
@@ -28,6 +29,9 @@ pub struct AdapterInfo {
     pub driver: String,
     /// True if the adapter computes on the CPU.
     pub software: bool,
+    /// The surroundings of lavapipe, if it is that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lavapipe: Option<Lavapipe>,
 }
 
 impl Display for AdapterInfo {
@@ -36,7 +40,16 @@ impl Display for AdapterInfo {
             f,
             "{}: {} ({}, {}, {})",
             self.index, self.name, self.backend, self.device_type, self.driver
-        )
+        )?;
+        match &self.lavapipe {
+            Some(lavapipe) => write!(
+                f,
+                "\n   vectors of {}; shader cache: {}",
+                lavapipe.vectors(),
+                lavapipe.cache()
+            ),
+            None => Ok(()),
+        }
     }
 }
 
@@ -50,6 +63,7 @@ impl AdapterInfo {
             device_type: device_type(info.device_type).into(),
             driver: driver.trim().into(),
             software: info.device_type == DeviceType::Cpu,
+            lavapipe: Lavapipe::of(info),
         }
     }
 }

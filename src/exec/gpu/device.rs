@@ -9,6 +9,7 @@ use wgpu::{
 };
 
 use super::adapter::{self, AdapterInfo};
+use super::lavapipe::Lavapipe;
 use super::pipeline::Pipelines;
 use super::tuning::{Fetch, Tuning};
 use super::validation;
@@ -149,6 +150,17 @@ impl GpuDevice {
         variants
     }
 
+    /// Of the kernels that the driver is compiling the one that it began with, and for how long it has been
+    /// at it. Some drivers compile a kernel when it first runs: that is not known here.
+    pub fn compiling(&self) -> Option<(&'static str, Duration)> {
+        self.pipelines.compiling()
+    }
+
+    /// Lavapipe's surroundings, if the adapter is lavapipe's.
+    pub fn lavapipe(&self) -> Option<Lavapipe> {
+        Lavapipe::of(&self.info)
+    }
+
     /// Which kernels run.
     pub fn tuning(&self) -> Tuning {
         self.tuning
@@ -205,7 +217,14 @@ impl GpuDevice {
             ),
             ("kernels", name_of(&self.tuning).into()),
         ];
-        rows.map(|(name, value)| (name.to_owned(), value)).into()
+        let mut rows = rows.to_vec();
+        if let Some(lavapipe) = self.lavapipe() {
+            rows.push(("vectors", lavapipe.vectors()));
+            rows.push(("shader cache", lavapipe.cache()));
+        }
+        (rows.into_iter())
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 
     fn feature_names(&self) -> String {

@@ -139,7 +139,9 @@ impl GpuDevice {
         }
         let made: Vec<_> = (missing.into_par_iter())
             .map(|(source, call)| {
-                let pipeline = Pipeline::new(&self.device, call, &source, step_layout);
+                let pipeline = self
+                    .pipelines
+                    .make(&self.device, call, &source, step_layout);
                 (source, pipeline)
             })
             .collect();
@@ -154,7 +156,9 @@ impl GpuDevice {
         if let Some(known) = self.pipelines.get(&source) {
             return Ok(known);
         }
-        let pipeline = Pipeline::new(&self.device, call, &source, step_layout);
+        let pipeline = self
+            .pipelines
+            .make(&self.device, call, &source, step_layout);
         self.check()?;
         self.pipelines.extend([(source, Arc::clone(&pipeline))]);
         Ok(pipeline)

@@ -28,6 +28,7 @@ mod dispatch;
 mod executor;
 mod fits;
 mod fused_into;
+mod lavapipe;
 mod lower;
 #[cfg(test)]
 mod mutants;
@@ -54,3 +55,4 @@ mod variants;
 pub use adapter::{AdapterInfo, adapters};
 pub use device::GpuDevice;
 pub use executor::GpuExecutor;
+pub use lavapipe::Lavapipe;

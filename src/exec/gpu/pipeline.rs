@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use wgpu::{
     BindGroupLayout, BindGroupLayoutDescriptor, BindGroupLayoutEntry, BindingType,
@@ -35,6 +36,8 @@ pub struct Pipeline {
 #[derive(Clone, Default)]
 pub struct Pipelines {
     made: Arc<Mutex<HashMap<String, Arc<Pipeline>>>>,
+    /// Those that the driver is compiling, and since when.
+    under_way: Arc<Mutex<Vec<(Instant, &'static str)>>>,
     /// How kernels are broken, in tests.
     #[cfg(test)]
     pub mutation: Option<Mutation>,
@@ -61,23 +64,48 @@ impl Pipelines {
 
     /// The kernel with this text, if it was made.
     pub fn get(&self, source: &str) -> Option<Arc<Pipeline>> {
-        self.lock().get(source).map(Arc::clone)
+        lock(&self.made).get(source).map(Arc::clone)
+    }
+
+    /// As [`Pipeline::new`], which others can see under way.
+    pub fn make<B>(
+        &self,
+        device: &Device,
+        call: &Call<B>,
+        source: &str,
+        step_layout: &BindGroupLayout,
+    ) -> Arc<Pipeline> {
+        let begun = (Instant::now(), call.entry);
+        lock(&self.under_way).push(begun);
+        let pipeline = Pipeline::new(device, call, source, step_layout);
+        let mut under_way = lock(&self.under_way);
+        if let Some(at) = under_way.iter().position(|other| *other == begun) {
+            under_way.swap_remove(at);
+        }
+        pipeline
+    }
+
+    /// Of the kernels that are being compiled the one that was begun first, and for how long.
+    pub fn compiling(&self) -> Option<(&'static str, Duration)> {
+        let under_way = lock(&self.under_way);
+        let (since, entry) = under_way.iter().min_by_key(|(since, _)| *since)?;
+        Some((entry, since.elapsed()))
     }
 
     /// Keeps kernels.
     pub fn extend(&self, made: impl IntoIterator<Item = (String, Arc<Pipeline>)>) {
-        self.lock().extend(made);
+        lock(&self.made).extend(made);
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Pipeline>>> {
-        // A panic in another thread leaves the map whole.
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic in another thread leaves map and list whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pipeline {
     /// Compiles `source`, the text of `call`. What goes wrong is an error of the device.
-    pub fn new<B>(
+    fn new<B>(
         device: &Device,
         call: &Call<B>,
         source: &str,
