@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# SwiftShader, the software Vulkan adapter in Chromium: another driver than Mesa's, with other subgroups
+# and another compiler. Every operation in every kernel variant, and a training of two steps whose weights are
+# compared with lavapipe's; all of it within bounds of memory and time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# The driver of an installed browser, else that of Debian's package, which need not be installed for it.
+find_driver() {
+  find /usr/lib/chromium /usr/lib64/chromium-browser /opt/google/chrome target/swiftshader \
+    -name vk_swiftshader_icd.json 2>/dev/null | head -n 1 || true
+}
+driver=$(find_driver)
+if [ -z "$driver" ] && command -v apt-get >/dev/null; then
+  mkdir -p target/swiftshader
+  root=()
+  [ "$(id -u)" -eq 0 ] || root=(sudo)
+  "${root[@]}" apt-get update -q
+  (cd target/swiftshader && apt-get download -q chromium && dpkg-deb -x chromium_*.deb . && rm chromium_*.deb)
+  driver=$(find_driver)
+fi
+if [ -z "$driver" ]; then
+  echo 'SwiftShader was not found: install chromium' >&2
+  exit 1
+fi
+driver=$(realpath "$driver")
+lavapipe=$(compgen -G '/usr/share/vulkan/icd.d/lvp_icd*.json' | head -n 1)
+echo "SwiftShader: $driver"
+
+cargo build --release --locked
+program=${CARGO_TARGET_DIR:-target}/release/cnn-gpu
+# In a shell of its own: 12 GiB of addresses, of which the driver reserves many, and ten minutes.
+(
+  ulimit -v $((12 << 20))
+  export VK_DRIVER_FILES=$driver VK_ICD_FILENAMES=$driver
+  timeout 600 "$program" selfcheck --backend vulkan --adapter swiftshader
+)
+CNN_GPU_SWIFTSHADER=$driver CNN_GPU_LAVAPIPE=$lavapipe \
+  timeout 600 cargo test --release --locked --test swiftshader -- --ignored
