@@ -3,7 +3,9 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cnn_gpu::Error;
+use cnn_gpu::data::Interpolation;
 use cnn_gpu::data::survey::Survey;
 use cnn_gpu::data::{self, Choice, Dataset, Event, Published, ReadOptions, Sources, Splits};
 use cnn_gpu::words::counted;
@@ -31,6 +33,14 @@ pub fn choice(typed: &str) -> Result<Choice, String> {
             named => named,
         },
     )
+}
+
+/// Reads the name of an interpolation, and lists them all in `--help`.
+pub fn interpolation() -> impl TypedValueParser<Value = Interpolation> {
+    PossibleValuesParser::new(Interpolation::ALL.map(Interpolation::name)).map(|name| {
+        let mut all = Interpolation::ALL.into_iter();
+        all.find(|one| one.name() == name).unwrap_or_default()
+    })
 }
 
 /// Loads a data set, and says on standard error what happens; whatever is worth a warning is said even
@@ -121,7 +131,7 @@ impl Teller {
                 self.fell_back = true;
                 say(&format!("warning: {event} (--data-dir)"));
             }
-            Event::PassedOver { .. } => say(&format!("warning: {event}")),
+            Event::PassedOver { .. } | Event::Warning { .. } => say(&format!("warning: {event}")),
             _ if self.quiet => {}
             _ => say(&format!("data: {event}")),
         }

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
+use cnn_gpu::data::Interpolation;
 use cnn_gpu::data::{Choice, Dataset, ReadOptions};
 use cnn_gpu::run::Config;
 use cnn_gpu::train::{Classification, Evaluation, Trainer};
 use serde::Serialize;
 
-use super::data::{self, choice, described};
+use super::data::{self, choice, described, interpolation};
 use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
 use super::output::{self, Format, accuracy, say};
@@ -33,6 +34,10 @@ pub struct Args {
     /// Passes over pictures that cannot be read
     #[arg(long)]
     skip_unreadable: bool,
+
+    /// How pictures are brought to the network's input_shape [default: as the run did]
+    #[arg(long, value_name = "HOW", value_parser = interpolation())]
+    interpolation: Option<Interpolation>,
 
     /// Also top-k accuracy, precision, recall and F1 of each class, the confusion matrix and the
     /// worst mistakes
@@ -133,6 +138,7 @@ fn test(args: &Args, subject: &Subject) -> anyhow::Result<Dataset> {
     let read = ReadOptions {
         shape: Some(subject.model.input_shape),
         skip_unreadable: args.skip_unreadable || record.is_some_and(|r| r.skip_unreadable),
+        interpolation: (args.interpolation).unwrap_or_else(|| subject.interpolation()),
         ..ReadOptions::default()
     };
     let folder = (args.data_dir.clone()).or_else(|| subject.folder(&choice));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use cnn_gpu::Error;
+use cnn_gpu::data::Interpolation;
 use cnn_gpu::data::idx_folder::{self, IdxFile};
 use cnn_gpu::data::{Picture, prepare};
 use cnn_gpu::model::Loss;
@@ -12,6 +13,7 @@ use cnn_gpu::train::Prediction;
 use cnn_gpu::words::counted;
 use serde::Serialize;
 
+use super::data::interpolation;
 use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
 use super::one_line;
@@ -33,6 +35,10 @@ pub struct Args {
     /// How pictures become the model's input; images in IDX format are taken as they are
     #[arg(long, value_enum, default_value_t)]
     prepare: Preparation,
+
+    /// How pictures are stretched to the network's input_shape [default: as the run did]
+    #[arg(long, value_name = "HOW", value_parser = interpolation())]
+    interpolation: Option<Interpolation>,
 
     /// How to write the result
     #[arg(long, value_enum, default_value_t)]
@@ -96,10 +102,11 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let shape = subject.model.input_shape;
     let as_mnist = as_mnist(&args, &subject)?;
     let names = subject.class_names();
+    let interpolation = (args.interpolation).unwrap_or_else(|| subject.interpolation());
     let (mut origins, mut images, mut pictures) = (Vec::new(), Vec::new(), 0);
     let mut unread = Vec::new();
     for path in &args.files {
-        let (bytes, is_picture) = match read(path, shape, as_mnist) {
+        let (bytes, is_picture) = match read(path, shape, (as_mnist, interpolation)) {
             Ok(read) => read,
             Err(error) => {
                 unread.push(error);
@@ -159,13 +166,23 @@ fn as_mnist(args: &Args, subject: &Subject) -> anyhow::Result<bool> {
 }
 
 /// The images of a file, and whether it is a picture.
-fn read(path: &Path, shape: [usize; 3], as_mnist: bool) -> anyhow::Result<(Vec<u8>, bool)> {
+fn read(
+    path: &Path,
+    shape: [usize; 3],
+    (as_mnist, interpolation): (bool, Interpolation),
+) -> anyhow::Result<(Vec<u8>, bool)> {
     if idx_folder::is_idx(path) {
         return Ok((idx_images(path, shape)?, false));
     }
     let picture = Picture::read(path)?;
+    if picture.is_blank() {
+        let path = path.display();
+        say(&format!(
+            "warning: {path} is transparent and shows one colour only"
+        ));
+    }
     let bytes = match as_mnist {
-        false => picture.resized(shape)?,
+        false => picture.resized_by(interpolation, shape)?,
         true => prepare::digit(&picture).ok_or_else(|| {
             Error::file(
                 path,

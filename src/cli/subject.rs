@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cnn_gpu::data::Interpolation;
 use cnn_gpu::data::{Choice, Dataset};
 use cnn_gpu::exec::Opened;
 use cnn_gpu::model::Sequential;
@@ -80,6 +81,14 @@ impl Subject {
     pub fn class_names(&self) -> Vec<String> {
         let config = self.config.as_ref();
         config.map_or_else(Vec::new, |c| c.dataset.class_names.clone())
+    }
+
+    /// How the run brought pictures to the size of the model's input.
+    pub fn interpolation(&self) -> Interpolation {
+        let config = self.config.as_ref();
+        config.map_or_else(Interpolation::default, |config| {
+            config.dataset.interpolation
+        })
     }
 
     /// Images with the classes of the model, matched by name where both have names.

@@ -17,6 +17,11 @@ pub enum Event {
         /// How many, and why.
         reason: String,
     },
+    /// Something that is likely a mistake. Tell the user.
+    Warning {
+        /// What it is.
+        text: String,
+    },
     /// Something worth knowing about what was found.
     Note {
         /// What it is.
@@ -63,7 +68,7 @@ impl fmt::Display for Event {
             Self::Rejected { reason } | Self::PassedOver { reason } => {
                 write!(f, "passed over: {reason}")
             }
-            Self::Note { text } => f.write_str(text),
+            Self::Note { text } | Self::Warning { text } => f.write_str(text),
             Self::Downloading { url, .. } => write!(f, "downloading {url}"),
             Self::Progress {
                 file,

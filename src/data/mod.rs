@@ -35,6 +35,7 @@ mod generator;
 mod gzip;
 pub mod idx;
 pub mod idx_folder;
+mod interpolation;
 pub mod mix;
 mod mnist;
 pub mod npz;
@@ -60,6 +61,7 @@ pub use event::Event;
 #[cfg(feature = "pictures")]
 pub use folder::ImageFolder;
 pub use generator::{Batch, FromIter, Generator};
+pub use interpolation::Interpolation;
 #[cfg(feature = "pictures")]
 pub use picture::Picture;
 pub use published::{Content, Hashed, MnistFile, Published};

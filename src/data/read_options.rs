@@ -1,6 +1,6 @@
 //! How a data set is read.
 
-use super::{Choice, Splits};
+use super::{Choice, Interpolation, Splits};
 use crate::train::Options;
 
 /// How pictures are read, and how many samples are trained on.
@@ -18,6 +18,8 @@ pub struct ReadOptions {
     pub limit: Option<usize>,
     /// Passes over pictures that cannot be read, and says so; else they are an error. Default false.
     pub skip_unreadable: bool,
+    /// How pictures are brought to their size. Default [`Interpolation::Bilinear`].
+    pub interpolation: Interpolation,
 }
 
 impl Default for ReadOptions {
@@ -27,6 +29,7 @@ impl Default for ReadOptions {
             seed: Some(Options::default().seed),
             limit: None,
             skip_unreadable: false,
+            interpolation: Interpolation::default(),
         }
     }
 }

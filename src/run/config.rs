@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::CallbackRecord;
-use crate::data::{Choice, ReadOptions, Splits};
+use crate::data::{Choice, Interpolation, ReadOptions, Splits};
 use crate::error::{Error, Result, read_toml};
 use crate::exec::Description;
 use crate::model::Sequential;
@@ -102,6 +102,9 @@ pub struct DataRecord {
     /// Whether unreadable pictures were passed over.
     #[serde(default)]
     pub skip_unreadable: bool,
+    /// How pictures were brought to the size of the model's input; not written where it is `bilinear`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub interpolation: Interpolation,
     /// The names of the classes, if they have any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
@@ -140,6 +143,7 @@ impl DataRecord {
             seed: self.mixed.then_some(seed),
             limit,
             skip_unreadable: self.skip_unreadable,
+            interpolation: self.interpolation,
         }
     }
 
@@ -163,12 +167,17 @@ impl DataRecord {
             mixed: true,
             limit: None,
             skip_unreadable: false,
+            interpolation: Interpolation::default(),
             class_names: splits.train.class_names.clone(),
             train_fingerprint: splits.train.fingerprint(),
             test_fingerprint: splits.test.fingerprint(),
             validation_fingerprint: None,
         }
     }
+}
+
+fn is_default(interpolation: &Interpolation) -> bool {
+    *interpolation == Interpolation::default()
 }
 
 /// The device of a run.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use cnn_gpu::data::Interpolation;
 use cnn_gpu::data::{Choice, ReadOptions};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::checkpoint::Schedule;
@@ -14,7 +15,7 @@ use super::callback_args::CallbackArgs;
 use super::fit_args::FitArgs;
 use super::initial::Initial;
 use super::optimizer_args::OptimizerArgs;
-use crate::cli::data::choice;
+use crate::cli::data::{choice, interpolation};
 use crate::cli::device::DeviceArgs;
 use crate::cli::output::Format;
 
@@ -45,6 +46,10 @@ pub struct Args {
     /// Passes over pictures that cannot be read, and says which
     #[arg(long, help_heading = "Data")]
     skip_unreadable: bool,
+
+    /// How pictures are brought to the network's input_shape; see docs/data.md
+    #[arg(long, value_name = "HOW", value_parser = interpolation(), default_value_t, help_heading = "Data")]
+    interpolation: Interpolation,
 
     /// Only says what the data set holds: classes, sizes, formats, what is passed over, duplicates
     #[arg(long, help_heading = "Data", conflicts_with = "resume")]
@@ -212,6 +217,7 @@ impl TryFrom<Args> for Settings {
             seed: Some(args.seed),
             limit: args.limit,
             skip_unreadable: args.skip_unreadable,
+            interpolation: args.interpolation,
         };
         let callbacks = args.callbacks.record(splits || validation_data.is_some())?;
         let idle = (args.fit.idle().into_iter())

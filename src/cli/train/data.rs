@@ -72,6 +72,7 @@ pub fn load(settings: &Settings, classes: &[String]) -> anyhow::Result<(Splits, 
         mixed: settings.read.seed.is_some(),
         limit: settings.read.limit,
         skip_unreadable: settings.read.skip_unreadable,
+        interpolation: settings.read.interpolation,
         ..DataRecord::new(&choice, loaded.fell_back, &splits)
     };
     Ok((splits, record))

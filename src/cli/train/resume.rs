@@ -135,6 +135,7 @@ fn refuse_changes(
             "weights" => false,
             "limit" => given.read.limit != run.read.limit,
             "skip_unreadable" => given.read.skip_unreadable != run.read.skip_unreadable,
+            "interpolation" => given.read.interpolation != run.read.interpolation,
             "out" => given.out != run.out,
             "validation_data" => given.validation_data != run.validation_data,
             key if options.contains_key(key) || theirs.contains_key(key) => {

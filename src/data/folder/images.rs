@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::scan::Scan;
 use super::{FolderStream, Skipped};
 use crate::data::picture::Picture;
-use crate::data::{Batch, DataError, Dataset, mix};
+use crate::data::{Batch, DataError, Dataset, Interpolation, mix};
 use crate::memory;
 use crate::shape::dims;
 
@@ -19,10 +19,20 @@ pub(super) const TEST_SHARE: usize = 5;
 pub struct ImageFolder {
     path: PathBuf,
     shape: [usize; 3],
+    interpolation: Interpolation,
     classes: Vec<String>,
     /// Each picture with its class.
     files: Vec<(PathBuf, u8)>,
     skipped: Skipped,
+}
+
+/// The pictures that do not show what they should, in their order.
+#[derive(Default)]
+pub(super) struct Unshown {
+    /// Why pictures cannot be read.
+    pub(super) errors: Vec<DataError>,
+    /// Those that were read, and are of one colour because they are transparent.
+    pub(super) blank: Vec<PathBuf>,
 }
 
 impl ImageFolder {
@@ -45,6 +55,7 @@ impl ImageFolder {
         let mut folder = Self {
             path: path.into(),
             shape: shape.unwrap_or_default(),
+            interpolation: Interpolation::default(),
             classes: scan.classes,
             files: scan.files,
             skipped: scan.skipped,
@@ -128,7 +139,7 @@ impl ImageFolder {
     /// [`DataError::Pictures`] names those that cannot be read, the first ten and how many;
     /// [`DataError::Contents`] for more pixels than memory holds.
     pub fn load(&self) -> Result<Dataset, DataError> {
-        let (data, errors) = self.load_some()?;
+        let (data, Unshown { errors, .. }) = self.load_some()?;
         match errors.is_empty() {
             true => Ok(data),
             false => Err(DataError::pictures(&self.path, self.len(), errors)),
@@ -140,22 +151,22 @@ impl ImageFolder {
     /// # Errors
     /// None can be read, or more pixels than memory holds.
     pub fn load_readable(&self) -> Result<(Dataset, Vec<DataError>), DataError> {
-        let (data, errors) = self.load_some()?;
+        let (data, Unshown { errors, .. }) = self.load_some()?;
         match data.is_empty() && !errors.is_empty() {
             true => Err(DataError::pictures(&self.path, self.len(), errors)),
             false => Ok((data, errors)),
         }
     }
 
-    pub(super) fn load_some(&self) -> Result<(Dataset, Vec<DataError>), DataError> {
+    pub(super) fn load_some(&self) -> Result<(Dataset, Unshown), DataError> {
         self.check_memory()?;
         let all: Vec<u32> = (0..self.len() as u32).collect();
-        let (batch, errors) = self.decode(&all)?;
+        let (batch, unshown) = self.decode(&all)?;
         let Batch { images, labels } = batch;
         let source = self.path.display().to_string();
         let classes = self.classes.len();
         let data = Dataset::new("folder", source, self.shape, classes, images, labels)?;
-        Ok((data.with_class_names(self.classes.clone()), errors))
+        Ok((data.with_class_names(self.classes.clone()), unshown))
     }
 
     /// Reads every picture once and keeps those that can be read, for a [`stream`](Self::stream) that
@@ -203,15 +214,15 @@ impl ImageFolder {
     }
 
     pub(super) fn read(&self, indices: &[u32]) -> Result<Batch, DataError> {
-        let (batch, errors) = self.decode(indices)?;
+        let (batch, Unshown { errors, .. }) = self.decode(indices)?;
         match errors.is_empty() {
             true => Ok(batch),
             false => Err(DataError::pictures(&self.path, self.len(), errors)),
         }
     }
 
-    /// The pictures that can be read, and what was wrong with each of the others, in their order.
-    fn decode(&self, indices: &[u32]) -> Result<(Batch, Vec<DataError>), DataError> {
+    /// The pictures that can be read, in their order, and what is wrong with others.
+    fn decode(&self, indices: &[u32]) -> Result<(Batch, Unshown), DataError> {
         let [.., channels] = self.shape;
         if ![1, 3].contains(&channels) {
             return Err(DataError::Channels { channels });
@@ -229,28 +240,40 @@ impl ImageFolder {
         }
         images.resize(size * indices.len(), 0);
         let (pixels, files) = (images.par_chunks_exact_mut(size), indices.par_iter());
-        let outcomes: Vec<Result<(), DataError>> = pixels
+        let outcomes: Vec<Result<bool, DataError>> = pixels
             .zip(files)
             .map(|(pixels, &i)| {
-                let resized = Picture::read(&self.files[i as usize].0)?.resized(self.shape)?;
+                let picture = Picture::read(&self.files[i as usize].0)?;
+                let resized = picture.resized_by(self.interpolation, self.shape)?;
                 pixels.copy_from_slice(&resized);
-                Ok(())
+                Ok(picture.is_blank())
             })
             .collect();
-        let (mut labels, mut errors) = (Vec::with_capacity(indices.len()), Vec::new());
+        let (mut labels, mut unshown) = (Vec::with_capacity(indices.len()), Unshown::default());
         for (at, (outcome, &i)) in outcomes.into_iter().zip(indices).enumerate() {
             match outcome {
-                Ok(()) => {
+                Ok(blank) => {
                     // Over those that could not be read.
                     let kept = labels.len();
                     images.copy_within(at * size..(at + 1) * size, kept * size);
-                    labels.push(self.files[i as usize].1);
+                    let (path, label) = &self.files[i as usize];
+                    labels.push(*label);
+                    unshown.blank.extend(blank.then(|| path.clone()));
                 }
-                Err(error) => errors.push(error),
+                Err(error) => unshown.errors.push(error),
             }
         }
         images.truncate(labels.len() * size);
-        Ok((Batch { images, labels }, errors))
+        Ok((Batch { images, labels }, unshown))
+    }
+
+    /// The same pictures, brought to their size in another way.
+    #[must_use]
+    pub fn interpolated_by(self, interpolation: Interpolation) -> Self {
+        Self {
+            interpolation,
+            ..self
+        }
     }
 
     /// Every fifth picture of each class apart.

@@ -75,10 +75,12 @@ pub fn find(path: &Path, options: &ReadOptions) -> Result<Parts, DataError> {
             return Err(DataError::contents(path, problem));
         }
     };
-    let mut train = ImageFolder::open(train_path, options.shape)?;
+    let mut train =
+        ImageFolder::open(train_path, options.shape)?.interpolated_by(options.interpolation);
     skipped.merge(train.skipped());
     let mut part = |folder: &Option<PathBuf>| match folder {
-        Some(folder) => beside(folder, &train, &mut skipped),
+        Some(folder) => Ok(beside(folder, &train, &mut skipped)?
+            .map(|part| part.interpolated_by(options.interpolation))),
         None => Ok(None),
     };
     let (validation, test) = (part(&layout.validation)?, part(&layout.test)?);
@@ -159,7 +161,8 @@ pub fn to_test(
             skipped.merge(&scan.skipped);
             continue;
         }
-        let mut test = ImageFolder::new(part, scan, options.shape)?;
+        let mut test =
+            ImageFolder::new(part, scan, options.shape)?.interpolated_by(options.interpolation);
         skipped.merge(test.skipped());
         if let Some(train) = &layout.train {
             test = test.matched_to(&Scan::of(train, false)?.classes)?;
@@ -173,7 +176,7 @@ pub fn to_test(
             "no class with a picture: expected one sub-folder per class, with the pictures in it";
         return Err(DataError::contents(path, problem));
     }
-    let test = ImageFolder::new(path, scan, options.shape)?;
+    let test = ImageFolder::new(path, scan, options.shape)?.interpolated_by(options.interpolation);
     skipped.merge(test.skipped());
     Ok((test, Tested::All, skipped))
 }
@@ -253,11 +256,20 @@ fn load(
     options: &ReadOptions,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Vec<Dataset>, DataError> {
-    let (mut sets, mut errors) = (Vec::new(), Vec::new());
+    let (mut sets, mut errors, mut blank) = (Vec::new(), Vec::new(), Vec::new());
     for folder in folders {
-        let (data, unreadable) = folder.load_some()?;
+        let (data, unshown) = folder.load_some()?;
         sets.push(data);
-        errors.extend(unreadable);
+        errors.extend(unshown.errors);
+        blank.extend(unshown.blank);
+    }
+    if let Some(first) = blank.first() {
+        let text = format!(
+            "{} of the pictures are transparent and show one colour only, the first is {}: they teach nothing",
+            blank.len(),
+            first.display()
+        );
+        on_event(&Event::Warning { text });
     }
     if errors.is_empty() {
         return Ok(sets);

@@ -29,9 +29,8 @@ use image::{ImageFormat, Rgb, RgbImage};
 
 pub(super) use formats::format;
 pub use formats::{EXTENSIONS, FORMATS, is_picture};
-pub use resize::Interpolation;
 
-use super::DataError;
+use super::{DataError, Interpolation};
 use crate::disk::File;
 
 /// The most pixels in a picture: more than any camera's.

@@ -1,40 +1,10 @@
 //! Pictures brought to another size.
 
-use std::fmt;
-
 use image::RgbImage;
 use image::imageops::{self, FilterType};
-use serde::{Deserialize, Serialize};
 
+use super::super::Interpolation;
 use super::grey;
-
-/// How a picture is brought to a model's size. In either case it is stretched, whatever its shape.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Interpolation {
-    /// `bilinear`: a pixel is the mean of those it covers, weighted by a triangle that is as wide as
-    /// two of the new pixels where the picture shrinks, as Pillow's `BILINEAR`.
-    #[default]
-    Bilinear,
-    /// `bilinear-no-antialias`: a pixel is interpolated between the four nearest to its centre, however
-    /// much the picture shrinks, as `tf.image.resize` does, and with it Keras's
-    /// `image_dataset_from_directory`. Grey is made before.
-    BilinearNoAntialias,
-}
-
-impl Interpolation {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Bilinear, Self::BilinearNoAntialias];
-}
-
-impl fmt::Display for Interpolation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Bilinear => "bilinear",
-            Self::BilinearNoAntialias => "bilinear-no-antialias",
-        })
-    }
-}
 
 /// Scales to a size in pixels.
 fn scaled(image: &RgbImage, [width, height]: [u32; 2]) -> RgbImage {
@@ -155,13 +125,5 @@ mod tests {
         // The centres are 0.5 and 2.5 along x, and 0.5 along y.
         assert_eq!(pixels(&image, [1, 2, 3], PLAIN), [20, 40, 60, 100, 40, 140]);
         assert_eq!(pixels(&image, [2, 4, 3], PLAIN), *image.as_raw());
-    }
-
-    #[test]
-    fn a_name_is_written_in_settings_as_it_is_displayed() {
-        for interpolation in Interpolation::ALL {
-            let written = serde_json::to_string(&interpolation).unwrap();
-            assert_eq!(written, format!("\"{interpolation}\""));
-        }
     }
 }
