@@ -141,7 +141,8 @@ fn results(
         });
     }
     let metrics = executor.completed(true)?.pop().unwrap_or_default();
-    if op.operation().adds_to_metrics() {
+    // Run by itself, a penalty adds to nothing on the host and to the loss before it on a GPU.
+    if matches!(op, Op::Loss(_)) {
         outputs.extend(measured(metrics));
     }
     if op.operation().changes_moments() {
