@@ -37,7 +37,7 @@ impl TrainingData<'_> {
     /// use cnn_gpu::train::TrainingData;
     /// let data = Dataset::new("mine", "here", [1, 1, 1], 2, vec![0; 6], vec![0, 0, 0, 0, 1, 1])?;
     /// assert_eq!(TrainingData::from(&data).unseen_classes(0.5), [(1, 2)]);
-    /// assert_eq!(TrainingData::from(&data).unseen_classes(0.2), []);
+    /// assert_eq!(TrainingData::from(&data).unseen_classes(0.1), []);
     /// # Ok::<(), cnn_gpu::data::DataError>(())
     /// ```
     pub fn unseen_classes(&self, validation_split: f64) -> Vec<(usize, usize)> {
