@@ -5,19 +5,22 @@
 //! that can fail does. wgpu passes such reports to the `log` crate alone, so a listener is set there;
 //! a program that has set its own gets an error, as its reports would go unnoticed here.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use log::{Level, LevelFilter, Metadata, Record};
 use wgpu::{Instance, InstanceDescriptor, InstanceFlags};
 
-use super::device::{lock, one_line};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, one_line};
 
 const VARIABLE: &str = "CNN_GPU_VALIDATION";
 
 /// The first report that nobody has taken.
 static REPORT: Mutex<Option<String>> = Mutex::new(None);
+
+fn kept() -> MutexGuard<'static, Option<String>> {
+    REPORT.lock().unwrap_or_else(PoisonError::into_inner)
+}
 /// Whether there is one.
 static REPORTED: AtomicBool = AtomicBool::new(false);
 
@@ -53,7 +56,7 @@ fn fault(level: Level, message: &str) -> Option<String> {
 }
 
 fn report(message: String) {
-    lock(&REPORT).get_or_insert(message);
+    kept().get_or_insert(message);
     REPORTED.store(true, Ordering::Release);
 }
 
@@ -86,9 +89,7 @@ pub(super) fn check() -> Result<()> {
     if !REPORTED.swap(false, Ordering::Acquire) {
         return Ok(());
     }
-    lock(&REPORT)
-        .take()
-        .map_or(Ok(()), |why| Err(Error::Device(why)))
+    kept().take().map_or(Ok(()), |why| Err(Error::Device(why)))
 }
 
 #[cfg(test)]
