@@ -357,7 +357,7 @@ fn names_every_address_when_mnist_is_nowhere() {
         &urls[0][..],
         &urls[1],
         FILES[3].0,
-        "--data-dir",
+        "CNN_GPU_DATA_DIR",
         &cache.display().to_string(),
     ] {
         assert!(message.contains(part), "{message} lacks {part}");

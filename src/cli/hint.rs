@@ -1,5 +1,7 @@
 //! The flags that help with an error. The library, which reports it, has none.
 
+use std::path::Path;
+
 use cnn_gpu::Error;
 use cnn_gpu::data::DataError;
 
@@ -17,20 +19,19 @@ fn of(error: &Error) -> Option<String> {
         }
         Error::Device(message) if message.ends_with("use the CPU") => Some("--backend cpu".into()),
         Error::NoWeightsYet { run } => Some(format!("cnn-gpu train --resume {}", run.display())),
-        Error::File { message, .. } => of_file(message).map(str::to_owned),
+        Error::File { path, message, .. } => of_file(path, message),
         Error::Data(error) => of_data(error),
         _ => None,
     }
 }
 
-/// The flags that help with a folder that a run cannot take.
-fn of_file(message: &str) -> Option<&'static str> {
-    let advice = [
-        ("resume it, or choose another folder", "--resume, --out"),
-        ("choose another folder", "--out"),
-    ];
-    let found = advice.iter().find(|(end, _)| message.ends_with(end));
-    found.map(|(_, flags)| *flags)
+/// The command or the flags that help with a folder that a run cannot take.
+fn of_file(path: &Path, message: &str) -> Option<String> {
+    if message.ends_with("resume it, or choose another folder") {
+        return Some(format!("cnn-gpu train --resume {}, --out", path.display()));
+    }
+    let is_taken = message.ends_with("choose another folder");
+    is_taken.then(|| "--out".into())
 }
 
 /// As [`hint`], for an error of the data alone.
