@@ -29,11 +29,11 @@ echo "SwiftShader: $driver"
 
 cargo build --release --locked
 program=${CARGO_TARGET_DIR:-target}/release/cnn-gpu
-# In a shell of its own: 12 GiB of addresses, of which the driver reserves many, and ten minutes.
+# In a shell of its own: 12 GiB of addresses, of which the driver reserves many, and twenty minutes.
 (
   ulimit -v $((12 << 20))
   export VK_DRIVER_FILES=$driver VK_ICD_FILENAMES=$driver
-  timeout 600 "$program" selfcheck --backend vulkan --adapter swiftshader
+  timeout 1200 "$program" selfcheck --backend vulkan --adapter swiftshader
 )
 CNN_GPU_SWIFTSHADER=$driver CNN_GPU_LAVAPIPE=$lavapipe \
   timeout 600 cargo test --release --locked --test swiftshader -- --ignored
