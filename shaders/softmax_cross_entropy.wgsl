@@ -27,7 +27,8 @@ fn row(r: u32, label: u32, weight: f32) -> f32 {
             expected += OFF * (x[first + i] - largest);
         }
     }
-    return log(sum) - expected;
+    // Some drivers make a number of the logarithm of a NaN.
+    return select(log(sum), sum, is_nan(sum)) - expected;
 }
 
 // Logits have the order of their probabilities, and do not round.
