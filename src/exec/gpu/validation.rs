@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use log::{Level, LevelFilter, Metadata, Record};
 use wgpu::{Instance, InstanceDescriptor, InstanceFlags};
 
-use crate::error::{Error, Result, one_line};
+use crate::error::{Error, Result};
 
 const VARIABLE: &str = "CNN_GPU_VALIDATION";
 
@@ -45,7 +45,7 @@ impl log::Log for Listener {
 
 /// What a message says is wrong.
 fn fault(level: Level, message: &str) -> Option<String> {
-    let message = one_line(message);
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     if message.contains("unable to find layer") {
         Some(format!("{VARIABLE} is set, but {message}"))
     } else if level == Level::Error && message.starts_with("VALIDATION") {
