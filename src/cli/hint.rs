@@ -7,8 +7,11 @@ use cnn_gpu::data::DataError;
 
 /// The flags or the command that can mend `error`, if the program has some.
 pub fn hint(error: &anyhow::Error) -> Option<String> {
-    let errors = error.chain().filter_map(|cause| cause.downcast_ref());
-    errors.filter_map(of).next()
+    error.chain().find_map(|cause| {
+        let of_library = cause.downcast_ref().and_then(of);
+        // Errors of the data also come without the library's error around them.
+        of_library.or_else(|| cause.downcast_ref().and_then(of_data))
+    })
 }
 
 fn of(error: &Error) -> Option<String> {
@@ -61,6 +64,13 @@ mod tests {
         let early = anyhow::Error::new(Error::NoWeightsYet { run });
         let command = "cnn-gpu train --resume runs/first";
         assert_eq!(hint(&early).as_deref(), Some(command));
+        let given = || DataError::GivenFolder {
+            given_by: "the given folder",
+            source: Box::new(DataError::UnknownChoice { given: "".into() }),
+        };
+        for error in [anyhow::Error::new(given()), Error::Data(given()).into()] {
+            assert_eq!(hint(&error).as_deref(), Some("--data-dir"));
+        }
         assert_eq!(hint(&anyhow::anyhow!("no")), None);
     }
 }
