@@ -516,6 +516,7 @@ fn all_pictures_that_cannot_be_read_are_named_at_once() {
     );
     assert_eq!(lines.last().unwrap()["train_images"], 22);
     assert!(said.contains("warning: passed over: 12 of 40"), "{said}");
+    assert!(said.contains("and 2 more\n"), "{said}");
     let (scores, _) = evaluated(path, &["r"]);
     assert_eq!(scores["images"], 6);
     // Also for streams, which are never to end at one.
@@ -614,8 +615,8 @@ fn a_data_set_is_described_before_it_is_trained_on() {
     for words in [
         "class  train  test\n",
         "\ncat        6     4\n",
-        "8x8 smallest, 8x8 median, 30x20 largest",
-        "bmp 1, png 32",
+        "\n\nsizes        8x8 smallest, 8x8 median, 30x20 largest",
+        "\nformats      bmp 1, png 32\n",
         "1 picture in a format that is not read (1 .heic)",
         "1 picture cannot be read",
         "--class-weight 0=2.1667,1=0.6500",

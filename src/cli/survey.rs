@@ -50,12 +50,12 @@ pub fn print(survey: &Survey, format: Format) -> anyhow::Result<()> {
 }
 
 fn text(survey: &Survey) -> String {
-    let mut out = format!("{}\n\n{}", survey.dataset, table(survey));
+    let mut out = format!("{}\n\n{}\n", survey.dataset, table(survey));
     let mut row = |name: &str, value: String| out += &format!("{name:<12} {value}\n");
     let side = |[width, height]: [usize; 2]| format!("{width}x{height}");
     let sizes = survey.sizes;
     row(
-        "\nsizes",
+        "sizes",
         match sizes.smallest == sizes.largest {
             true => format!("{}, all of them (width x height)", side(sizes.median)),
             false => format!(

@@ -278,8 +278,14 @@ fn load(
     if !options.skip_unreadable || sets.iter().any(Dataset::is_empty) {
         return Err(DataError::pictures(path, pictures, errors));
     }
-    let reason = DataError::pictures(path, pictures, errors).to_string();
-    on_event(&Event::PassedOver { reason });
+    let problem = DataError::pictures(path, pictures, errors).to_string();
+    // Without the advice on what to do, as it was done.
+    let reason = problem
+        .rsplit_once("; mend them")
+        .map_or(&*problem, |(what, _)| what);
+    on_event(&Event::PassedOver {
+        reason: reason.into(),
+    });
     Ok(sets)
 }
 
