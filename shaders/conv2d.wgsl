@@ -1,6 +1,6 @@
 // conv2d: the convolution and its gradients, one invocation per result, in the order of the
 // formulas. These kernels take any shape; they are the documentation and the check of the tiled
-// ones that the host writes out (src/exec/gpu/tile.rs), and run where those do not apply.
+// ones that the host writes out (src/exec/gpu/tiled), and run where those do not apply.
 //
 //   forward          y[n, oy, ox, oc] = f(bias[oc] + Σ_{ky, kx, ic} x[n, iy, ix, ic] * w[ky, kx, ic, oc])
 //   backward_input   dx[n, iy, ix, ic] = f'(through) * Σ_{ky, kx, oc} dy[n, oy, ox, oc] * w[ky, kx, ic, oc]

@@ -12,7 +12,7 @@ use super::adapter::{self, AdapterInfo};
 use super::lavapipe::Lavapipe;
 use super::pipeline::Pipelines;
 use super::tuning::{Fetch, Tuning};
-use super::validation;
+use super::validation::{self, one_line};
 use super::variants::{name_of, variants};
 use crate::error::{Error, Result};
 use crate::exec::{Backend, Description};
@@ -314,10 +314,6 @@ fn watch(device: &Device, fault: &Arc<Mutex<Option<Error>>>) {
         };
         *lock(&keep) = Some(Error::DeviceLost(why));
     });
-}
-
-pub(super) fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A panic in another thread leaves the data of these locks whole.

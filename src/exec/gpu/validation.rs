@@ -45,7 +45,7 @@ impl log::Log for Listener {
 
 /// What a message says is wrong.
 fn fault(level: Level, message: &str) -> Option<String> {
-    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = one_line(message);
     if message.contains("unable to find layer") {
         Some(format!("{VARIABLE} is set, but {message}"))
     } else if level == Level::Error && message.starts_with("VALIDATION") {
@@ -53,6 +53,11 @@ fn fault(level: Level, message: &str) -> Option<String> {
     } else {
         None
     }
+}
+
+/// A driver's message, which may be indented over several lines, on one.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn report(message: String) {
