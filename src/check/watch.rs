@@ -55,8 +55,10 @@ pub struct Watch {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Between two looks.
+/// The longest time between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
+/// The shortest.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 impl Watch {
     /// Begins. `compiling` gives the kernel that the driver is compiling, if it is known, and for how
@@ -98,6 +100,8 @@ fn watch(
     tell: &dyn Fn(Trouble),
 ) {
     let mut told = None;
+    // Short limits are looked at often enough to be kept.
+    let pause = (limits.slow.min(limits.patience) / 10).clamp(SHORTEST_PAUSE, PAUSE);
     let mut ended = lock(&shared.ended);
     while !*ended {
         let case = lock(&shared.case).clone();
@@ -120,7 +124,7 @@ fn watch(
                 None => {}
             }
         }
-        let waited = shared.wake.wait_timeout(ended, PAUSE);
+        let waited = shared.wake.wait_timeout(ended, pause);
         ended = waited.unwrap_or_else(PoisonError::into_inner).0;
     }
 }
