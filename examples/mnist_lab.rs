@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example mnist_lab`
 
-use cnn_gpu::data::{self, Choice};
+use cnn_gpu::data::{self, DatasetSpec};
 use cnn_gpu::exec::{self, Selection};
 use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequential};
 use cnn_gpu::optimizer::Optimizer;
@@ -10,7 +10,7 @@ use cnn_gpu::train::{Options, Trainer};
 
 fn main() -> cnn_gpu::Result<()> {
     // MNIST; where it cannot be had the built-in digits, and then a line says so.
-    let mnist = data::load(Choice::Auto, None, &mut |event| eprintln!("{event}"))?;
+    let mnist = data::load(DatasetSpec::Auto, None, &mut |event| eprintln!("{event}"))?;
     let options = Options::default()
         .epochs(5)
         .batch_size(64)

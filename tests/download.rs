@@ -13,8 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cnn_gpu::data::{
-    Choice, Content, DataError, Event, Hashed, Mirrors, MnistFile, Published, ReadOptions, Sources,
-    Splits, load_from,
+    Content, DataError, DatasetSpec, Event, Hashed, Mirrors, MnistFile, Published, ReadOptions,
+    Sources, Splits, load_from,
 };
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
@@ -204,9 +204,9 @@ fn fill(folder: &Path, packed: bool) {
 }
 
 /// Loads, and gives the events as well.
-fn load(choice: Choice, sources: &Sources) -> (Result<Splits, DataError>, Vec<Event>) {
+fn load(spec: DatasetSpec, sources: &Sources) -> (Result<Splits, DataError>, Vec<Event>) {
     let mut events = Vec::new();
-    let result = load_from(choice, sources, &mut |event| events.push(event.clone()));
+    let result = load_from(spec, sources, &mut |event| events.push(event.clone()));
     (result, events)
 }
 
@@ -243,7 +243,7 @@ fn downloads_checks_and_keeps_the_files() {
         let home = TempDir::new().unwrap();
         let cache = home.path().join("not/yet/there");
         let server = Server::start(answer);
-        let (result, events) = load(Choice::Mnist, &sources(&cache, &[&server.url]));
+        let (result, events) = load(DatasetSpec::Mnist, &sources(&cache, &[&server.url]));
         let splits = result.unwrap();
         assert_is_the_tiny_set(&splits);
         assert_eq!(splits.train.source, server.url);
@@ -259,7 +259,7 @@ fn downloads_checks_and_keeps_the_files() {
         )));
 
         // What was kept is found again, with no server.
-        let (again, events) = load(Choice::Mnist, &sources(&cache, &[]));
+        let (again, events) = load(DatasetSpec::Mnist, &sources(&cache, &[]));
         assert_is_the_tiny_set(&again.unwrap());
         assert_eq!(events, []);
     }
@@ -283,7 +283,7 @@ fn takes_the_second_mirror_when_the_first_fails() {
         let (bad, good) = (Server::start(answer), Server::start(Whole));
         let start = Instant::now();
         let (result, events) = load(
-            Choice::Mnist,
+            DatasetSpec::Mnist,
             &sources(cache.path(), &[&bad.url, &good.url]),
         );
         assert_is_the_tiny_set(&result.unwrap());
@@ -302,7 +302,7 @@ fn takes_the_second_mirror_when_nobody_listens_at_the_first() {
     let cache = TempDir::new().unwrap();
     let good = Server::start(Answer::Whole);
     let (result, events) = load(
-        Choice::Mnist,
+        DatasetSpec::Mnist,
         &sources(cache.path(), &[&dead_url(), &good.url]),
     );
     assert_is_the_tiny_set(&result.unwrap());
@@ -319,7 +319,7 @@ fn leaves_no_broken_file_behind() {
         let partial = cache.path().join("train-images-idx3-ubyte.gz.partial");
         fs::write(partial, "left by a run that was killed").unwrap();
         let server = Server::start(answer);
-        let (result, _) = load(Choice::Mnist, &sources(cache.path(), &[&server.url]));
+        let (result, _) = load(DatasetSpec::Mnist, &sources(cache.path(), &[&server.url]));
         assert!(
             matches!(result, Err(DataError::Unavailable { .. })),
             "{answer:?}"
@@ -335,7 +335,7 @@ fn downloads_only_what_is_missing_or_broken() {
     fs::remove_file(cache.path().join(FILES[1].0)).unwrap();
     fs::write(cache.path().join(FILES[2].0), "broken").unwrap();
     let server = Server::start(Answer::Whole);
-    let (result, events) = load(Choice::Mnist, &sources(cache.path(), &[&server.url]));
+    let (result, events) = load(DatasetSpec::Mnist, &sources(cache.path(), &[&server.url]));
     assert_is_the_tiny_set(&result.unwrap());
     assert_eq!(server.asked(), 2);
     assert!(
@@ -349,7 +349,7 @@ fn names_every_address_when_mnist_is_nowhere() {
     let home = TempDir::new().unwrap();
     let cache = home.path().join("cache");
     let urls = [dead_url(), dead_url()];
-    let (result, _) = load(Choice::Mnist, &sources(&cache, &[&urls[0], &urls[1]]));
+    let (result, _) = load(DatasetSpec::Mnist, &sources(&cache, &[&urls[0], &urls[1]]));
     let error = result.unwrap_err();
     assert_is_one_line(&error);
     let message = error.to_string();
@@ -372,7 +372,7 @@ fn names_every_address_when_mnist_is_nowhere() {
 fn falls_back_to_the_digits_and_says_so() {
     let home = TempDir::new().unwrap();
     let sources = sources(&home.path().join("cache"), &[&dead_url()]);
-    let (result, events) = load(Choice::Auto, &sources);
+    let (result, events) = load(DatasetSpec::Auto, &sources);
     let splits = result.unwrap();
     assert_eq!((splits.train.len(), splits.test.len()), (60_000, 10_000));
     assert_eq!(
@@ -391,9 +391,9 @@ fn a_cache_folder_that_cannot_be_made_is_told() {
     fs::write(home.path().join("file"), "").unwrap();
     let server = Server::start(Answer::Whole);
     let sources = sources(&home.path().join("file/cache"), &[&server.url]);
-    let (result, _) = load(Choice::Mnist, &sources);
+    let (result, _) = load(DatasetSpec::Mnist, &sources);
     assert!(matches!(result.unwrap_err(), DataError::Write { .. }));
-    let (result, events) = load(Choice::Auto, &sources);
+    let (result, events) = load(DatasetSpec::Auto, &sources);
     assert_eq!(result.unwrap().train.name, "digits");
     let Some(Event::FellBack { reason }) = events.last() else {
         panic!("{events:?}");
@@ -412,14 +412,14 @@ fn insists_on_a_folder_named_by_the_user() {
             true => (folder, None),
             false => (None, folder),
         };
-        let error = load(Choice::Mnist, &sources).0.unwrap_err();
+        let error = load(DatasetSpec::Mnist, &sources).0.unwrap_err();
         assert!(
             matches!(&error, DataError::GivenFolder { source, .. } if matches!(**source, DataError::Missing { .. })),
             "{error}"
         );
         assert_is_one_line(&error);
         // Nor do digits take the place of what was named.
-        let result = load(Choice::Auto, &sources).0;
+        let result = load(DatasetSpec::Auto, &sources).0;
         assert!(matches!(result, Err(DataError::GivenFolder { .. })));
     }
 }
@@ -431,14 +431,14 @@ fn the_environments_folder_need_not_hold_every_set() {
     let mut sources = sources(cache.path(), &[]);
     sources.which = Published::FashionMnist;
     sources.variable = Some(home.path().into());
-    let (result, events) = load(Choice::FashionMnist, &sources);
+    let (result, events) = load(DatasetSpec::FashionMnist, &sources);
     assert_eq!(result.unwrap().train.name, "fashion-mnist");
     assert!(matches!(events[..], [Event::Rejected { .. }]), "{events:?}");
     // One that is not there is wrong for every set, and so is a sub-folder without the files.
     fs::create_dir(home.path().join("fashion-mnist")).unwrap();
     for folder in [home.path().into(), home.path().join("nowhere")] {
         sources.variable = Some(folder);
-        let result = load(Choice::FashionMnist, &sources).0;
+        let result = load(DatasetSpec::FashionMnist, &sources).0;
         assert!(matches!(result, Err(DataError::GivenFolder { .. })));
     }
 }
@@ -457,7 +457,7 @@ fn reads_a_folder_in_every_spelling() {
             }
             let mut sources = sources(&folder.path().join("cache"), &[]);
             sources.argument = Some(folder.path().into());
-            let splits = load(Choice::Mnist, &sources).0.unwrap();
+            let splits = load(DatasetSpec::Mnist, &sources).0.unwrap();
             assert_is_the_tiny_set(&splits);
             assert_eq!(splits.test.source, folder.path().display().to_string());
         }
@@ -474,7 +474,7 @@ fn error_of(index: usize, bytes: &[u8], hash_agrees: bool) -> DataError {
         sources.files[index].sha256 = sha256(bytes);
     }
     sources.argument = Some(folder.path().into());
-    match load(Choice::Mnist, &sources).0 {
+    match load(DatasetSpec::Mnist, &sources).0 {
         Err(DataError::GivenFolder { source, .. }) => {
             assert_is_one_line(&source);
             assert!(source.to_string().contains(FILES[index].0), "{source}");

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use cnn_gpu::data::folder::{self, Reason, Tested};
 use cnn_gpu::data::{
-    Choice, Event, ImageFolder, Interpolation, ReadOptions, Sources, Splits, load_from,
+    DatasetSpec, Event, ImageFolder, Interpolation, ReadOptions, Sources, Splits, load_from,
 };
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
 use serde_json::Value;
@@ -77,7 +77,7 @@ fn load(path: &Path, read: ReadOptions) -> (Splits, Vec<String>) {
     };
     let mut told = Vec::new();
     let mut tell = |event: &Event| told.push(event.to_string());
-    let splits = load_from(Choice::Folder(path.into()), &sources, &mut tell).unwrap();
+    let splits = load_from(DatasetSpec::Folder(path.into()), &sources, &mut tell).unwrap();
     (splits, told)
 }
 
@@ -391,8 +391,8 @@ fn the_parts_are_known_by_the_usual_names() {
             (test, tested),
             "{names:?}"
         );
-        let choice = Choice::Folder(folder.path().into());
-        assert_eq!(choice.has_validation(), validation.is_some());
+        let spec = DatasetSpec::Folder(folder.path().into());
+        assert_eq!(spec.has_validation(), validation.is_some());
     }
     // A class may be called `train`.
     let folder = TempDir::new().unwrap();

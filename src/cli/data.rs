@@ -7,7 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cnn_gpu::Error;
 use cnn_gpu::data::Interpolation;
 use cnn_gpu::data::survey::Survey;
-use cnn_gpu::data::{self, Choice, Dataset, Event, Published, ReadOptions, Sources, Splits};
+use cnn_gpu::data::{self, Dataset, DatasetSpec, Event, Published, ReadOptions, Sources, Splits};
 use cnn_gpu::words::counted;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -22,14 +22,14 @@ pub struct Loaded {
 }
 
 /// A data set as it was typed; a path is made one that holds from any folder.
-pub fn choice(typed: &str) -> Result<Choice, String> {
+pub fn dataset_spec(typed: &str) -> Result<DatasetSpec, String> {
     let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
     Ok(
         match typed.parse().map_err(|e: data::DataError| e.to_string())? {
-            Choice::Folder(path) => Choice::Folder(absolute(path)),
-            Choice::Idx(path) => Choice::Idx(absolute(path)),
-            Choice::Cifar10(path) => Choice::Cifar10(absolute(path)),
-            Choice::Npz(path) => Choice::Npz(absolute(path)),
+            DatasetSpec::Folder(path) => DatasetSpec::Folder(absolute(path)),
+            DatasetSpec::Idx(path) => DatasetSpec::Idx(absolute(path)),
+            DatasetSpec::Cifar10(path) => DatasetSpec::Cifar10(absolute(path)),
+            DatasetSpec::Npz(path) => DatasetSpec::Npz(absolute(path)),
             named => named,
         },
     )
@@ -46,15 +46,15 @@ pub fn interpolation() -> impl TypedValueParser<Value = Interpolation> {
 /// Loads a data set, and says on standard error what happens; whatever is worth a warning is said even
 /// if `quiet`.
 pub fn load(
-    choice: &Choice,
+    spec: &DatasetSpec,
     folder: Option<&Path>,
     read: ReadOptions,
     quiet: bool,
 ) -> anyhow::Result<Loaded> {
     let mut teller = Teller::new(quiet);
-    let sources = sources(choice, folder, read);
+    let sources = sources(spec, folder, read);
     let tell = &mut |event: &Event| teller.tell(event);
-    let splits = data::load_from(choice.clone(), &sources, tell).map_err(Error::from)?;
+    let splits = data::load_from(spec.clone(), &sources, tell).map_err(Error::from)?;
     Ok(Loaded {
         splits,
         fell_back: teller.fell_back,
@@ -63,39 +63,39 @@ pub fn load(
 
 /// As [`load`], but only images to test a model on that was trained on others.
 pub fn load_test(
-    choice: &Choice,
+    spec: &DatasetSpec,
     folder: Option<&Path>,
     read: ReadOptions,
 ) -> anyhow::Result<Dataset> {
     let mut teller = Teller::new(false);
-    let sources = sources(choice, folder, read);
+    let sources = sources(spec, folder, read);
     let tell = &mut |event: &Event| teller.tell(event);
-    Ok(data::load_test_from(choice.clone(), &sources, tell).map_err(Error::from)?)
+    Ok(data::load_test_from(spec.clone(), &sources, tell).map_err(Error::from)?)
 }
 
 /// What a data set holds; see [`Survey`].
 pub fn survey(
-    choice: &Choice,
+    spec: &DatasetSpec,
     folder: Option<&Path>,
     read: ReadOptions,
     validation_split: f64,
 ) -> anyhow::Result<Survey> {
     let mut teller = Teller::new(false);
-    let sources = sources(choice, folder, read);
+    let sources = sources(spec, folder, read);
     let tell = &mut |event: &Event| teller.tell(event);
-    Ok(Survey::of(choice, &sources, validation_split, tell).map_err(Error::from)?)
+    Ok(Survey::of(spec, &sources, validation_split, tell).map_err(Error::from)?)
 }
 
-fn sources(choice: &Choice, folder: Option<&Path>, read: ReadOptions) -> Sources {
-    if let (Some(folder), None) = (folder, choice.published()) {
+fn sources(spec: &DatasetSpec, folder: Option<&Path>, read: ReadOptions) -> Sources {
+    if let (Some(folder), None) = (folder, spec.published()) {
         say(&format!(
-            "note: --data-dir {} is not looked into, as {choice} is not a published data set",
+            "note: --data-dir {} is not looked into, as {spec} is not a published data set",
             folder.display()
         ));
     }
     Sources {
         read,
-        ..Sources::of(choice.published().unwrap_or(Published::Mnist), folder)
+        ..Sources::of(spec.published().unwrap_or(Published::Mnist), folder)
     }
 }
 

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use cnn_gpu::data::Interpolation;
-use cnn_gpu::data::{Choice, Dataset, ReadOptions};
+use cnn_gpu::data::{Dataset, DatasetSpec, ReadOptions};
 use cnn_gpu::run::Config;
 use cnn_gpu::train::{Classification, Evaluation, Trainer};
 use serde::Serialize;
 
-use super::data::{self, choice, described, interpolation};
+use super::data::{self, dataset_spec, described, interpolation};
 use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
 use super::output::{self, Format, accuracy, say};
@@ -24,8 +24,8 @@ pub struct Args {
 
     /// The data set whose test images are taken [default: the run's; for a file, auto]; of a folder of
     /// pictures without a sub-folder test, all
-    #[arg(long, value_name = "NAME", value_parser = choice)]
-    dataset: Option<Choice>,
+    #[arg(long, value_name = "NAME", value_parser = dataset_spec)]
+    dataset: Option<DatasetSpec>,
 
     /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR")]
@@ -131,9 +131,9 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 /// The images to test on: of the run's own data set those that it kept apart.
 fn test(args: &Args, subject: &Subject) -> anyhow::Result<Dataset> {
     let own = subject.config.as_ref().map(|_| subject.data());
-    let choice = args.dataset.clone().unwrap_or_else(|| subject.data());
+    let spec = args.dataset.clone().unwrap_or_else(|| subject.data());
     let record = (subject.config.as_ref())
-        .filter(|_| own.as_ref() == Some(&choice))
+        .filter(|_| own.as_ref() == Some(&spec))
         .map(|config| &config.dataset);
     let read = ReadOptions {
         shape: Some(subject.model.input_shape),
@@ -141,15 +141,15 @@ fn test(args: &Args, subject: &Subject) -> anyhow::Result<Dataset> {
         interpolation: (args.interpolation).unwrap_or_else(|| subject.interpolation()),
         ..ReadOptions::default()
     };
-    let folder = (args.data_dir.clone()).or_else(|| subject.folder(&choice));
+    let folder = (args.data_dir.clone()).or_else(|| subject.folder(&spec));
     let folder = folder.as_deref();
     if record.is_none() {
-        return data::load_test(&choice, folder, read);
+        return data::load_test(&spec, folder, read);
     }
     if args.dataset.is_some() {
         say("note: the run was trained on this data set; the images that it kept apart are tested");
     }
-    Ok(data::load(&choice, folder, read, false)?.splits.test)
+    Ok(data::load(&spec, folder, read, false)?.splits.test)
 }
 
 fn compare(config: &Config, test: &Dataset) {

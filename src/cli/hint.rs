@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(hint(&early).as_deref(), Some(command));
         let given = || DataError::GivenFolder {
             given_by: "the given folder",
-            source: Box::new(DataError::UnknownChoice { given: "".into() }),
+            source: Box::new(DataError::UnknownDataset { given: "".into() }),
         };
         for error in [anyhow::Error::new(given()), Error::Data(given()).into()] {
             assert_eq!(hint(&error).as_deref(), Some("--data-dir"));

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use cnn_gpu::Error;
 use cnn_gpu::data::sheet::sheet;
-use cnn_gpu::data::{Choice, Dataset, ReadOptions};
+use cnn_gpu::data::{Dataset, DatasetSpec, ReadOptions};
 
 use super::blocks::{Colours, columns_that_fit, draw};
-use super::data::{self, choice, described};
+use super::data::{self, dataset_spec, described};
 use super::exit::Exit;
 use super::output::{self, say};
 
@@ -19,8 +19,8 @@ use super::output::{self, say};
 pub struct Args {
     /// The data set: auto, mnist, fashion-mnist, kmnist, digits, folder:PATH, idx:PATH,
     /// cifar10:PATH or npz:PATH
-    #[arg(long, value_name = "NAME", default_value_t, value_parser = choice)]
-    dataset: Choice,
+    #[arg(long, value_name = "NAME", default_value_t, value_parser = dataset_spec)]
+    dataset: DatasetSpec,
 
     /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR")]

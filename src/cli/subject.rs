@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use cnn_gpu::data::Interpolation;
-use cnn_gpu::data::{Choice, Dataset};
+use cnn_gpu::data::{Dataset, DatasetSpec};
 use cnn_gpu::exec::Opened;
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::{Config, RunFolder, weights};
@@ -58,23 +58,23 @@ impl Subject {
     }
 
     /// The data set that the run took, without its fallback: MNIST's scores must be MNIST's.
-    pub fn data(&self) -> Choice {
+    pub fn data(&self) -> DatasetSpec {
         let Some(config) = &self.config else {
-            return Choice::default();
+            return DatasetSpec::default();
         };
-        let (choice, name) = (&config.dataset.choice, &config.dataset.name);
-        match choice.parse() {
-            Ok(Choice::Auto) | Err(_) => name.parse().unwrap_or_default(),
-            Ok(choice) => choice,
+        let (spec, name) = (&config.dataset.choice, &config.dataset.name);
+        match spec.parse() {
+            Ok(DatasetSpec::Auto) | Err(_) => name.parse().unwrap_or_default(),
+            Ok(spec) => spec,
         }
     }
 
-    /// The folder that the run read its data set from, if `choice` is that set and the folder is still
+    /// The folder that the run read its data set from, if `spec` is that set and the folder is still
     /// there.
-    pub fn folder(&self, choice: &Choice) -> Option<PathBuf> {
+    pub fn folder(&self, spec: &DatasetSpec) -> Option<PathBuf> {
         let record = &self.config.as_ref()?.dataset;
-        let theirs = record.choice().ok()?.published()?;
-        (choice.published() == Some(theirs)).then(|| record.folder())?
+        let theirs = record.spec().ok()?.published()?;
+        (spec.published() == Some(theirs)).then(|| record.folder())?
     }
 
     /// What the classes are called, as far as the run says.
@@ -158,13 +158,23 @@ mod tests {
             }
         };
         let mnist = subject("mnist", &source);
-        for same in [Choice::Mnist, Choice::Auto] {
+        for same in [DatasetSpec::Mnist, DatasetSpec::Auto] {
             assert_eq!(mnist.folder(&same).as_deref(), Some(folder.path()));
         }
-        for other in [Choice::Kmnist, Choice::Digits, Choice::Npz("x".into())] {
+        for other in [
+            DatasetSpec::Kmnist,
+            DatasetSpec::Digits,
+            DatasetSpec::Npz("x".into()),
+        ] {
             assert_eq!(mnist.folder(&other), None);
         }
-        assert_eq!(subject("mnist", "/nowhere").folder(&Choice::Mnist), None);
-        assert_eq!(subject("digits", &source).folder(&Choice::Digits), None);
+        assert_eq!(
+            subject("mnist", "/nowhere").folder(&DatasetSpec::Mnist),
+            None
+        );
+        assert_eq!(
+            subject("digits", &source).folder(&DatasetSpec::Digits),
+            None
+        );
     }
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use cnn_gpu::data::survey::{Duplicates, Imbalance, Survey};
-use cnn_gpu::data::{Choice, ReadOptions};
+use cnn_gpu::data::{DatasetSpec, ReadOptions};
 
-use super::data::{self, choice};
+use super::data::{self, dataset_spec};
 use super::exit::Exit;
 use super::output::{self, Format, count};
 
@@ -15,8 +15,8 @@ use super::output::{self, Format, count};
 pub struct Args {
     /// The data set: auto, mnist, fashion-mnist, kmnist, digits, folder:PATH, idx:PATH,
     /// cifar10:PATH or npz:PATH
-    #[arg(value_name = "DATASET", value_parser = choice)]
-    dataset: Choice,
+    #[arg(value_name = "DATASET", value_parser = dataset_spec)]
+    dataset: DatasetSpec,
 
     /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR")]

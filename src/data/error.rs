@@ -13,12 +13,12 @@ use crate::error::one_line;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// A choice of data set that does not exist.
+    /// No data set of this name.
     #[error(
         "unknown data set {given:?}: expected auto, mnist, fashion-mnist, kmnist, digits, \
          folder:PATH, idx:PATH, cifar10:PATH or npz:PATH"
     )]
-    UnknownChoice {
+    UnknownDataset {
         /// What was given.
         given: String,
     },

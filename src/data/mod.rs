@@ -4,8 +4,8 @@
 //! [`load`] looks for a published data set in this order: the folder given as argument, which must hold
 //! it; the folder in `CNN_GPU_DATA_DIR` (or its sub-folder of the data set's name); the user's cache
 //! folder; the mirrors (`CNN_GPU_MIRRORS`, base addresses separated by spaces, overrides them; an empty
-//! value turns downloads off). With [`Choice::Auto`] it ends at the built-in digits, which it announces
-//! by [`Event::FellBack`]; with [`Choice::Mnist`] it ends with an error. The environment's folder must
+//! value turns downloads off). With [`DatasetSpec::Auto`] it ends at the built-in digits, which it announces
+//! by [`Event::FellBack`]; with [`DatasetSpec::Mnist`] it ends with an error. The environment's folder must
 //! be there and hold MNIST too; of the other sets only those that have a sub-folder in it. This module
 //! prints nothing: what happens is told to the caller as [`Event`]s.
 //!
@@ -17,10 +17,10 @@
 //! MNIST's digits of pictures, and `sheet` pictures of samples.
 
 pub(crate) mod bounded;
-mod choice;
 pub mod cifar10;
 mod classes;
 mod dataset;
+mod dataset_spec;
 pub mod digits;
 #[cfg(feature = "download")]
 mod download;
@@ -54,8 +54,8 @@ pub mod survey;
 
 use std::path::Path;
 
-pub use choice::Choice;
 pub use dataset::{Dataset, Splits};
+pub use dataset_spec::DatasetSpec;
 pub use error::DataError;
 pub use event::Event;
 #[cfg(feature = "pictures")]
@@ -72,22 +72,22 @@ pub use sources::{Mirrors, Sources};
 ///
 /// # Errors
 /// [`DataError`] if what was asked for cannot be had, or if a folder named by the user cannot be
-/// used. With [`Choice::Auto`] the built-in digits are the last resort, but not where such a folder is
+/// used. With [`DatasetSpec::Auto`] the built-in digits are the last resort, but not where such a folder is
 /// wrong.
 ///
 /// ```no_run
-/// use cnn_gpu::data::{Choice, load};
-/// let splits = load(Choice::Auto, None, &mut |event| eprintln!("{event}"))?;
+/// use cnn_gpu::data::{DatasetSpec, load};
+/// let splits = load(DatasetSpec::Auto, None, &mut |event| eprintln!("{event}"))?;
 /// println!("{} samples from {}", splits.train.len(), splits.train.source);
 /// # Ok::<(), cnn_gpu::data::DataError>(())
 /// ```
 pub fn load(
-    choice: Choice,
+    spec: DatasetSpec,
     data_dir: Option<&Path>,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Splits, DataError> {
-    let which = choice.published().unwrap_or(Published::Mnist);
-    load_from(choice, &Sources::of(which, data_dir), on_event)
+    let which = spec.published().unwrap_or(Published::Mnist);
+    load_from(spec, &Sources::of(which, data_dir), on_event)
 }
 
 /// Loads the samples of a data set to test a model on that was trained on another one: as
@@ -97,13 +97,13 @@ pub fn load(
 /// # Errors
 /// As [`load`].
 pub fn load_test_from(
-    choice: Choice,
+    spec: DatasetSpec,
     sources: &Sources,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Dataset, DataError> {
-    match choice {
+    match spec {
         #[cfg(feature = "pictures")]
-        Choice::Folder(path) => folder::test_split(&path, &sources.read, on_event),
+        DatasetSpec::Folder(path) => folder::test_split(&path, &sources.read, on_event),
         other => load_from(other, sources, on_event).map(|splits| splits.test),
     }
 }
@@ -113,27 +113,29 @@ pub fn load_test_from(
 /// # Errors
 /// As [`load`].
 pub fn load_from(
-    choice: Choice,
+    spec: DatasetSpec,
     sources: &Sources,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Splits, DataError> {
-    let splits = match &choice {
-        Choice::Digits => digits::splits(),
+    let splits = match &spec {
+        DatasetSpec::Digits => digits::splits(),
         #[cfg(not(feature = "pictures"))]
-        Choice::Folder(path) => return Err(no_pictures(path)),
+        DatasetSpec::Folder(path) => return Err(no_pictures(path)),
         #[cfg(feature = "pictures")]
-        Choice::Folder(path) => folder::splits(path, &sources.read, on_event)?,
-        Choice::Idx(path) => idx_folder::splits(path)?,
-        Choice::Cifar10(path) => cifar10::splits(path)?,
-        Choice::Npz(path) => {
+        DatasetSpec::Folder(path) => folder::splits(path, &sources.read, on_event)?,
+        DatasetSpec::Idx(path) => idx_folder::splits(path)?,
+        DatasetSpec::Cifar10(path) => cifar10::splits(path)?,
+        DatasetSpec::Npz(path) => {
             let (splits, taken) = npz::read(path)?;
             if let Some(text) = taken {
                 on_event(&Event::Note { text });
             }
             splits
         }
-        Choice::Mnist | Choice::FashionMnist | Choice::Kmnist => mnist::find(sources, on_event)?,
-        Choice::Auto => match mnist::find(sources, on_event) {
+        DatasetSpec::Mnist | DatasetSpec::FashionMnist | DatasetSpec::Kmnist => {
+            mnist::find(sources, on_event)?
+        }
+        DatasetSpec::Auto => match mnist::find(sources, on_event) {
             Err(error) if !matches!(error, DataError::GivenFolder { .. }) => {
                 on_event(&Event::FellBack {
                     reason: error.in_short(),
@@ -143,7 +145,7 @@ pub fn load_from(
             found => found?,
         },
     };
-    Ok(sources.read.limited(&choice, splits))
+    Ok(sources.read.limited(&spec, splits))
 }
 
 #[cfg(not(feature = "pictures"))]

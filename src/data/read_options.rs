@@ -1,6 +1,6 @@
 //! How a data set is read.
 
-use super::{Choice, Interpolation, Splits};
+use super::{DatasetSpec, Interpolation, Splits};
 use crate::train::Options;
 
 /// How pictures are read, and how many samples are trained on.
@@ -37,13 +37,13 @@ impl Default for ReadOptions {
 impl ReadOptions {
     /// Takes what `limit` says of the samples to train on; of a folder that was done before they were
     /// read.
-    pub(super) fn limited(&self, choice: &Choice, splits: Splits) -> Splits {
+    pub(super) fn limited(&self, spec: &DatasetSpec, splits: Splits) -> Splits {
         let (Some(limit), train) = (self.limit, &splits.train) else {
             return splits;
         };
-        let train = match (choice, self.seed) {
-            (Choice::Folder(_), _) => return splits,
-            (Choice::Idx(_) | Choice::Cifar10(_) | Choice::Npz(_), Some(seed)) => {
+        let train = match (spec, self.seed) {
+            (DatasetSpec::Folder(_), _) => return splits,
+            (DatasetSpec::Idx(_) | DatasetSpec::Cifar10(_) | DatasetSpec::Npz(_), Some(seed)) => {
                 train.sample(limit, seed)
             }
             _ => train.take(limit),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::CallbackRecord;
-use crate::data::{Choice, Interpolation, ReadOptions, Splits};
+use crate::data::{DatasetSpec, Interpolation, ReadOptions, Splits};
 use crate::error::{Error, Result, read_toml};
 use crate::exec::Description;
 use crate::model::Sequential;
@@ -123,7 +123,7 @@ impl DataRecord {
     ///
     /// # Errors
     /// An unknown data set name.
-    pub fn choice(&self) -> Result<Choice> {
+    pub fn spec(&self) -> Result<DatasetSpec> {
         let name = if self.fell_back {
             &self.name
         } else {

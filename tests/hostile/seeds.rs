@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use cnn_gpu::data::{Choice, load};
+use cnn_gpu::data::{DatasetSpec, load};
 use cnn_gpu::exec::Selection;
 use cnn_gpu::model::{
     Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
@@ -262,7 +262,7 @@ fn checkpoint() -> Vec<u8> {
 }
 
 fn config() -> Vec<u8> {
-    let splits = load(Choice::Digits, None, &mut |_| {}).unwrap();
+    let splits = load(DatasetSpec::Digits, None, &mut |_| {}).unwrap();
     let model = every_layer();
     let layout = Layout::new(&model).unwrap();
     let device = common::reference(layout).describe();

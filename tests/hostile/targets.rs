@@ -234,6 +234,6 @@ fn plan(model: &Sequential) -> Result<(), String> {
 fn config(bytes: &[u8]) -> Result<(), String> {
     let config = Config::from_toml(utf8(bytes)?)?;
     line(config.training.check())?;
-    line(config.dataset.choice())?;
+    line(config.dataset.spec())?;
     line(config.model.resolve()).map(|_| ())
 }

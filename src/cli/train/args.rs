@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cnn_gpu::data::Interpolation;
-use cnn_gpu::data::{Choice, ReadOptions};
+use cnn_gpu::data::{DatasetSpec, ReadOptions};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::checkpoint::Schedule;
 use cnn_gpu::run::{CallbackRecord, InitialWeights};
@@ -15,7 +15,7 @@ use super::callback_args::CallbackArgs;
 use super::fit_args::FitArgs;
 use super::initial::Initial;
 use super::optimizer_args::OptimizerArgs;
-use crate::cli::data::{choice, interpolation};
+use crate::cli::data::{dataset_spec, interpolation};
 use crate::cli::device::DeviceArgs;
 use crate::cli::output::Format;
 
@@ -26,8 +26,8 @@ pub struct Args {
     /// What to train on: auto (MNIST, or the built-in digits, and says so), mnist, fashion-mnist,
     /// kmnist, digits, folder:PATH (pictures, a sub-folder per class), idx:PATH, cifar10:PATH or
     /// npz:PATH [default: that of --weights, else auto]
-    #[arg(long, value_name = "NAME", value_parser = choice, help_heading = "Data")]
-    dataset: Option<Choice>,
+    #[arg(long, value_name = "NAME", value_parser = dataset_spec, help_heading = "Data")]
+    dataset: Option<DatasetSpec>,
 
     /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR", help_heading = "Data")]
@@ -154,7 +154,7 @@ is then 130, and --resume goes on.";
 
 /// What `train` does, checked.
 pub struct Settings {
-    pub dataset: Choice,
+    pub dataset: DatasetSpec,
     pub data_dir: Option<PathBuf>,
     /// How the data are read.
     pub read: ReadOptions,

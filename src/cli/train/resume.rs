@@ -54,7 +54,7 @@ pub fn settings(
     let given = Settings::try_from(args)?;
     let settings = Settings {
         data_dir: given.data_dir.clone().or_else(|| config.dataset.folder()),
-        dataset: config.dataset.choice()?,
+        dataset: config.dataset.spec()?,
         read: ReadOptions {
             shape: Some(config.model.input_shape),
             ..config.dataset.read_options(config.training.seed)

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::folder::{self, ImageFolder, Part, Reason, Skipped, Tested};
-use super::{Choice, DataError, Event, ReadOptions, Sources, load_from};
+use super::{DataError, DatasetSpec, Event, ReadOptions, Sources, load_from};
 use crate::train::kept;
 use seen::Seen;
 
@@ -112,13 +112,13 @@ impl Survey {
     /// # Errors
     /// As [`load_from`]; pictures that cannot be read are no error here.
     pub fn of(
-        choice: &Choice,
+        spec: &DatasetSpec,
         sources: &Sources,
         validation_split: f64,
         on_event: &mut dyn FnMut(&Event),
     ) -> Result<Self, DataError> {
         let mut survey = Self {
-            dataset: choice.to_string(),
+            dataset: spec.to_string(),
             classes: Vec::new(),
             parts: Vec::new(),
             sizes: Sizes::default(),
@@ -130,10 +130,10 @@ impl Survey {
             unseen: Vec::new(),
             notes: Vec::new(),
         };
-        let seen = match choice {
-            Choice::Folder(path) => survey.folder(path, &sources.read, validation_split)?,
+        let seen = match spec {
+            DatasetSpec::Folder(path) => survey.folder(path, &sources.read, validation_split)?,
             _ => {
-                let splits = load_from(choice.clone(), sources, on_event)?;
+                let splits = load_from(spec.clone(), sources, on_event)?;
                 let train = &splits.train;
                 survey.classes = (0..train.classes)
                     .map(|class| train.class_name(class))

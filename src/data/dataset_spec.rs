@@ -8,7 +8,7 @@ use super::{DataError, Published};
 
 /// Which data set to load, by name or as `KIND:PATH`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Choice {
+pub enum DatasetSpec {
     /// `auto`: MNIST if it can be found or downloaded, else the built-in digits.
     #[default]
     Auto,
@@ -30,8 +30,8 @@ pub enum Choice {
     Npz(PathBuf),
 }
 
-impl Choice {
-    /// The choices that are a name without a path.
+impl DatasetSpec {
+    /// The data sets that are named without a path.
     pub const NAMED: [Self; 5] = [
         Self::Auto,
         Self::Mnist,
@@ -62,7 +62,7 @@ impl Choice {
     }
 }
 
-impl fmt::Display for Choice {
+impl fmt::Display for DatasetSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (kind, path) = match self {
             Self::Auto => return f.write_str("auto"),
@@ -79,15 +79,15 @@ impl fmt::Display for Choice {
     }
 }
 
-impl FromStr for Choice {
+impl FromStr for DatasetSpec {
     type Err = DataError;
 
     fn from_str(text: &str) -> Result<Self, DataError> {
-        let unknown = || DataError::UnknownChoice { given: text.into() };
+        let unknown = || DataError::UnknownDataset { given: text.into() };
         let Some((kind, path)) = text.split_once(':') else {
             return Self::NAMED
                 .into_iter()
-                .find(|choice| choice.to_string() == text)
+                .find(|spec| spec.to_string() == text)
                 .ok_or_else(unknown);
         };
         let make = match kind {
@@ -111,21 +111,21 @@ mod tests {
     #[test]
     fn is_read_as_it_is_written() {
         let with_path = ["folder:a b", "idx:/x", "cifar10:c:d", "npz:mnist.npz"];
-        let with_path = with_path.map(|text| text.parse::<Choice>().unwrap());
-        for choice in Choice::NAMED.into_iter().chain(with_path) {
-            assert_eq!(choice.to_string().parse::<Choice>().unwrap(), choice);
+        let with_path = with_path.map(|text| text.parse::<DatasetSpec>().unwrap());
+        for spec in DatasetSpec::NAMED.into_iter().chain(with_path) {
+            assert_eq!(spec.to_string().parse::<DatasetSpec>().unwrap(), spec);
         }
         let path = PathBuf::from("c:d");
         assert_eq!(
-            "cifar10:c:d".parse::<Choice>().unwrap(),
-            Choice::Cifar10(path)
+            "cifar10:c:d".parse::<DatasetSpec>().unwrap(),
+            DatasetSpec::Cifar10(path)
         );
     }
 
     #[test]
     fn says_what_is_known_when_it_is_not() {
         for given in ["cifar", "folder:", "zip:x", "mnist:x"] {
-            let message = given.parse::<Choice>().unwrap_err().to_string();
+            let message = given.parse::<DatasetSpec>().unwrap_err().to_string();
             assert_eq!(
                 message,
                 format!(
