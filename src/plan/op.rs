@@ -135,17 +135,38 @@ impl Rounding {
     }
 }
 
-/// One operation. Executors match on it without a wildcard, so that the compiler names every place
-/// that a new operation needs.
-///
-/// [`OpKind`] is the operation without what it holds, and [`OpKind::VARIANTS`] lists all of them:
-/// [`Op`]'s variants are the only list of operations.
-///
-/// [`OpKind::VARIANTS`]: strum::VariantArray::VARIANTS
-#[derive(Clone, Debug, PartialEq, strum::EnumDiscriminants)]
-#[strum_discriminants(name(OpKind), derive(Hash, strum::VariantArray))]
-#[strum_discriminants(doc = "The kind of an [`Op`].")]
-pub enum Op {
+/// Declares [`Op`] from the list of operations, and what has the same arm for each of them.
+macro_rules! operations {
+    // `$` itself comes first, because the inner macro has variables of its own.
+    ($d:tt, $($(#[$doc:meta])* $name:ident($payload:ident),)+) => {
+        /// One operation.
+        ///
+        /// [`OpKind`] is the operation without what it holds, and [`OpKind::VARIANTS`] lists all of
+        /// them: [`Op`]'s variants are the only list of operations.
+        ///
+        /// [`OpKind::VARIANTS`]: strum::VariantArray::VARIANTS
+        #[derive(Clone, Debug, PartialEq, strum::EnumDiscriminants)]
+        #[strum_discriminants(name(OpKind), derive(Hash, strum::VariantArray))]
+        #[strum_discriminants(doc = "The kind of an [`Op`].")]
+        pub enum Op {
+            $($(#[$doc])* $name($payload),)+
+        }
+
+        /// A `match` with the same arm for every operation: `each_operation!(op, op => op.name())`.
+        macro_rules! each_operation {
+            ($d op:expr, $d held:ident => $d arm:expr) => {
+                match $d op {
+                    $($crate::plan::Op::$name($d held) => $d arm,)+
+                }
+            };
+        }
+        pub(crate) use each_operation;
+    };
+}
+
+// Where the arms differ, executors match without a wildcard, so that the compiler names every place
+// that a new operation needs.
+operations! { $,
     /// Takes the batch out of the data set.
     Gather(Gather),
     /// A convolution.
@@ -197,31 +218,7 @@ pub enum Op {
 impl Op {
     /// What the variant holds, as what all operations share.
     pub fn operation(&self) -> &dyn Operation {
-        match self {
-            Self::Gather(op) => op,
-            Self::Conv2dForward(op) => op,
-            Self::Conv2dBackwardInput(op) => op,
-            Self::Conv2dBackwardWeight(op) => op,
-            Self::Pool2dForward(op) => op,
-            Self::Pool2dBackward(op) => op,
-            Self::DenseForward(op) => op,
-            Self::DenseBackwardInput(op) => op,
-            Self::DenseBackwardWeight(op) => op,
-            Self::ActivationForward(op) => op,
-            Self::ActivationBackward(op) => op,
-            Self::SoftmaxForward(op) => op,
-            Self::SoftmaxBackward(op) => op,
-            Self::Loss(op) => op,
-            Self::Dropout(op) => op,
-            Self::Rescale(op) => op,
-            Self::BatchNormStatistics(op) => op,
-            Self::BatchNormForward(op) => op,
-            Self::BatchNormBackwardWeight(op) => op,
-            Self::BatchNormBackwardInput(op) => op,
-            Self::Regularize(op) => op,
-            Self::ClipGradients(op) => op,
-            Self::Update(op) => op,
-        }
+        each_operation!(self, op => op)
     }
 
     /// The name that the kernel, the pipeline, the test and the bench row share.

@@ -5,40 +5,36 @@
 //! seconds. Inputs are drawn from the counter-based generator; NaN, infinities and ties are cases
 //! of their own, by name.
 
-mod activation;
-mod batch_norm;
-mod conv2d;
-mod dense;
-mod dropout;
-mod gather;
-mod loss;
-mod pool2d;
-mod regularize;
-mod softmax;
-mod update;
-
 use super::Case;
 use super::case::CaseBuilder;
 use crate::model::Activation;
 use crate::plan::{BufferId, Through};
 use crate::shape::dims;
 
-/// Every case of every operation, those of one name together.
-pub fn all() -> Vec<Case> {
-    let families = [
-        gather::cases(),
-        conv2d::cases(),
-        pool2d::cases(),
-        dense::cases(),
-        activation::cases(),
-        softmax::cases(),
-        loss::cases(),
-        dropout::cases(),
-        batch_norm::cases(),
-        regularize::cases(),
-        update::cases(),
-    ];
-    families.into_iter().flatten().collect()
+/// Declares the modules, and [`all`], which lists their cases in this order.
+macro_rules! families {
+    ($($family:ident),+ $(,)?) => {
+        $(mod $family;)+
+
+        /// Every case of every operation, those of one name together.
+        pub fn all() -> Vec<Case> {
+            [$($family::cases()),+].into_iter().flatten().collect()
+        }
+    };
+}
+
+families! {
+    gather,
+    conv2d,
+    pool2d,
+    dense,
+    activation,
+    softmax,
+    loss,
+    dropout,
+    batch_norm,
+    regularize,
+    update,
 }
 
 /// The name of every operation, in the order of the cases.

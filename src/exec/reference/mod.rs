@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use super::Description;
 use super::host::{HostExecutor, Kernels, Memory};
-use crate::plan::{BufferId, Op, Through};
+use crate::plan::{BufferId, Op, Through, each_operation};
 use crate::state::Layout;
 
 /// The executor that checks the others.
@@ -56,31 +56,7 @@ impl Kernels for Reference {
     }
 
     fn run(&mut self, op: &Op, m: &mut Memory<'_>) {
-        match op {
-            Op::Gather(op) => op.run(m),
-            Op::Conv2dForward(op) => op.run(m),
-            Op::Conv2dBackwardInput(op) => op.run(m),
-            Op::Conv2dBackwardWeight(op) => op.run(m),
-            Op::Pool2dForward(op) => op.run(m),
-            Op::Pool2dBackward(op) => op.run(m),
-            Op::DenseForward(op) => op.run(m),
-            Op::DenseBackwardInput(op) => op.run(m),
-            Op::DenseBackwardWeight(op) => op.run(m),
-            Op::ActivationForward(op) => op.run(m),
-            Op::ActivationBackward(op) => op.run(m),
-            Op::SoftmaxForward(op) => op.run(m),
-            Op::SoftmaxBackward(op) => op.run(m),
-            Op::Loss(op) => op.run(m),
-            Op::Dropout(op) => op.run(m),
-            Op::Rescale(op) => op.run(m),
-            Op::BatchNormStatistics(op) => op.run(m),
-            Op::BatchNormForward(op) => op.run(m),
-            Op::BatchNormBackwardWeight(op) => op.run(m),
-            Op::BatchNormBackwardInput(op) => op.run(m),
-            Op::Regularize(op) => op.run(m),
-            Op::ClipGradients(op) => op.run(m),
-            Op::Update(op) => op.run(m),
-        }
+        each_operation!(op, op => op.run(m))
     }
 }
 

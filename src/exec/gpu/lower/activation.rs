@@ -6,12 +6,12 @@ use super::super::tiled::cell_width;
 use crate::model::Activation;
 use crate::plan::{ActivationBackward, ActivationForward, BufferId, Plan, Through};
 
-pub(super) fn activation_forward(plan: &Plan, op: &ActivationForward) -> Call<Slot> {
+pub(super) fn forward(plan: &Plan, op: &ActivationForward) -> Call<Slot> {
     let buffers = [op.x, op.x, op.y];
     activation_call(plan, "activation_forward", op.activation, buffers)
 }
 
-pub(super) fn activation_backward(plan: &Plan, op: &ActivationBackward) -> Call<Slot> {
+pub(super) fn backward(plan: &Plan, op: &ActivationBackward) -> Call<Slot> {
     let Through { y, activation } = op.through;
     activation_call(plan, "activation_backward", activation, [y, op.dy, op.dx])
 }

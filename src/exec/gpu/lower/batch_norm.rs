@@ -10,11 +10,7 @@ use crate::plan::{
     BatchNormStatistics, BufferId, Plan,
 };
 
-pub(super) fn batch_norm_statistics(
-    plan: &Plan,
-    tuning: &Tuning,
-    op: &BatchNormStatistics,
-) -> Call<Slot> {
+pub(super) fn statistics(plan: &Plan, tuning: &Tuning, op: &BatchNormStatistics) -> Call<Slot> {
     let text = include_str!("../../../../shaders/batch_norm_statistics.wgsl");
     let write = [op.mean, op.variance, op.moving[0], op.moving[1]];
     sums(
@@ -35,11 +31,7 @@ pub(super) fn batch_norm_statistics(
     )
 }
 
-pub(super) fn batch_norm_forward(
-    plan: &Plan,
-    tuning: &Tuning,
-    op: &BatchNormForward,
-) -> Call<Slot> {
+pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &BatchNormForward) -> Call<Slot> {
     let text = include_str!("../../../../shaders/batch_norm_forward.wgsl");
     let (entry, learnt) = ("batch_norm_forward", (op.gamma, op.beta));
     let call = cell_by_cell(entry, text, (plan, &op.norm), learnt, op.y);
@@ -53,7 +45,7 @@ pub(super) fn batch_norm_forward(
     load(call, tuning, cell_width(op.norm.c), &read)
 }
 
-pub(super) fn batch_norm_backward_weight(
+pub(super) fn backward_weight(
     plan: &Plan,
     tuning: &Tuning,
     op: &BatchNormBackwardWeight,
@@ -70,7 +62,7 @@ pub(super) fn batch_norm_backward_weight(
     load(call, tuning, 1, &read)
 }
 
-pub(super) fn batch_norm_backward_input(
+pub(super) fn backward_input(
     plan: &Plan,
     tuning: &Tuning,
     op: &BatchNormBackwardInput,

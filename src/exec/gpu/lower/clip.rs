@@ -8,7 +8,7 @@ use crate::optimizer::Clip;
 use crate::plan::{ClipGradients, Plan};
 
 /// The calls that clip gradients, one gradient after the other.
-pub(super) fn clip(plan: &Plan, tuning: &Tuning, op: &ClipGradients) -> Vec<Call<Slot>> {
+pub(super) fn calls(plan: &Plan, tuning: &Tuning, op: &ClipGradients) -> Vec<Call<Slot>> {
     let (clip, gradients, norms) = (op.clip, &op.gradients, op.norms);
     let call = |entry, number: usize| {
         let (id, global) = (gradients[number], matches!(clip, Clip::GlobalNorm(_)));

@@ -7,7 +7,7 @@ use super::super::tuning::Tuning;
 use super::shared::cells;
 use crate::plan::{Dropout, Plan};
 
-pub(super) fn dropout(plan: &Plan, tuning: &Tuning, op: &Dropout) -> Call<Slot> {
+pub(super) fn call(plan: &Plan, tuning: &Tuning, op: &Dropout) -> Call<Slot> {
     let text = concat!(
         include_str!("../../../../shaders/rng.wgsl"),
         include_str!("../../../../shaders/dropout.wgsl")

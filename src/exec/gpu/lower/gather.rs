@@ -6,7 +6,7 @@ use super::super::tiled::cell_width;
 use crate::plan::{Gather, Plan};
 
 /// The gather out of so many parts of so many images each.
-pub(super) fn gather(plan: &Plan, op: &Gather, (parts, images): (usize, usize)) -> Call<Slot> {
+pub(super) fn call(plan: &Plan, op: &Gather, (parts, images): (usize, usize)) -> Call<Slot> {
     let size: usize = plan.input_shape.iter().product();
     let width = cell_width(size);
     let rows: String = (0..parts)

@@ -21,7 +21,7 @@ pub(super) struct FusedDenseGrad {
 }
 
 /// The loss's kernel, and in it the input's gradient of the dense layer before it, where that is `fused`.
-pub(super) fn loss_call(
+pub(super) fn call(
     plan: &Plan,
     tuning: &Tuning,
     op: &LossOp,

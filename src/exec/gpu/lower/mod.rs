@@ -21,24 +21,12 @@ mod update;
 
 use std::ops::Range;
 
-use activation::{activation_backward, activation_forward};
-use batch_norm::{
-    batch_norm_backward_input, batch_norm_backward_weight, batch_norm_forward,
-    batch_norm_statistics,
-};
-use clip::clip;
 pub use correlation::algorithms;
 use correlation::{Calls, Partials};
-use dropout::dropout;
 use fuse::{fused_dense_grad, fused_pools};
-use gather::gather;
-use loss::{FusedDenseGrad, loss_call};
+use loss::FusedDenseGrad;
 use passes::{BackwardInput, BackwardWeight, Forward, FusedPool};
-use pool2d::{pool2d_backward, pool2d_forward};
-use regularize::regularize;
-use rescale::rescale;
-use softmax::{softmax_backward, softmax_forward};
-use update::{BLOCK, update};
+use update::BLOCK;
 pub use update::{Block, reduce};
 
 use super::call::Call;
@@ -85,7 +73,7 @@ const ONE_PART: (usize, usize) = (1, usize::MAX);
 /// The call of a plan's gather out of so many parts of so many images.
 pub fn gather_of(plan: &Plan, parts: (usize, usize)) -> Option<Call<Slot>> {
     plan.ops.iter().find_map(|op| match op {
-        Op::Gather(op) => Some(gather(plan, op, parts)),
+        Op::Gather(op) => Some(gather::call(plan, op, parts)),
         _ => None,
     })
 }
@@ -163,7 +151,7 @@ impl Lowered {
 
     fn lower(&mut self, plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
         match op {
-            Op::Gather(op) => vec![gather(plan, op, ONE_PART)],
+            Op::Gather(op) => vec![gather::call(plan, op, ONE_PART)],
             Op::Conv2dForward(op) => self.conv2d_forward(plan, tuning, op),
             Op::Conv2dBackwardInput(op) => self.conv2d_backward_input(plan, tuning, op),
             Op::Conv2dBackwardWeight(op) => self.conv2d_backward_weight(plan, tuning, op),
@@ -172,20 +160,20 @@ impl Lowered {
             Op::DenseForward(op) => Forward::dense(plan, op).calls(tuning).calls,
             Op::DenseBackwardInput(op) => self.dense_backward_input(plan, tuning, op),
             Op::DenseBackwardWeight(op) => self.dense_backward_weight(plan, tuning, op),
-            Op::ActivationForward(op) => vec![activation_forward(plan, op)],
-            Op::ActivationBackward(op) => vec![activation_backward(plan, op)],
-            Op::SoftmaxForward(op) => vec![softmax_forward(plan, op)],
-            Op::SoftmaxBackward(op) => vec![softmax_backward(plan, op)],
-            Op::Loss(op) => vec![loss_call(plan, tuning, op, self.fused_dense.as_ref())],
-            Op::Dropout(op) => vec![dropout(plan, tuning, op)],
-            Op::Rescale(op) => vec![rescale(plan, tuning, op)],
-            Op::BatchNormStatistics(op) => vec![batch_norm_statistics(plan, tuning, op)],
-            Op::BatchNormForward(op) => vec![batch_norm_forward(plan, tuning, op)],
-            Op::BatchNormBackwardWeight(op) => vec![batch_norm_backward_weight(plan, tuning, op)],
-            Op::BatchNormBackwardInput(op) => vec![batch_norm_backward_input(plan, tuning, op)],
-            Op::Regularize(op) => self.after_sums(tuning, regularize(plan, tuning, op)),
-            Op::ClipGradients(op) => self.after_sums(tuning, clip(plan, tuning, op)),
-            Op::Update(op) => vec![update(plan, tuning, &op.optimizer)],
+            Op::ActivationForward(op) => vec![activation::forward(plan, op)],
+            Op::ActivationBackward(op) => vec![activation::backward(plan, op)],
+            Op::SoftmaxForward(op) => vec![softmax::forward(plan, op)],
+            Op::SoftmaxBackward(op) => vec![softmax::backward(plan, op)],
+            Op::Loss(op) => vec![loss::call(plan, tuning, op, self.fused_dense.as_ref())],
+            Op::Dropout(op) => vec![dropout::call(plan, tuning, op)],
+            Op::Rescale(op) => vec![rescale::call(plan, tuning, op)],
+            Op::BatchNormStatistics(op) => vec![batch_norm::statistics(plan, tuning, op)],
+            Op::BatchNormForward(op) => vec![batch_norm::forward(plan, tuning, op)],
+            Op::BatchNormBackwardWeight(op) => vec![batch_norm::backward_weight(plan, tuning, op)],
+            Op::BatchNormBackwardInput(op) => vec![batch_norm::backward_input(plan, tuning, op)],
+            Op::Regularize(op) => self.after_sums(tuning, regularize::calls(plan, tuning, op)),
+            Op::ClipGradients(op) => self.after_sums(tuning, clip::calls(plan, tuning, op)),
+            Op::Update(op) => vec![update::call(plan, tuning, &op.optimizer)],
         }
     }
 
@@ -225,7 +213,7 @@ impl Lowered {
         if self.fused.iter().any(|f| f.y == op.y) {
             return vec![];
         }
-        vec![pool2d_forward(plan, tuning, op)]
+        vec![pool2d::forward(plan, tuning, op)]
     }
 
     /// No call where the convolution's calls take it in.
@@ -245,7 +233,7 @@ impl Lowered {
             Some(fused) => (Through { y: fused.y, ..t }, 1),
             None => (t, 0),
         });
-        vec![pool2d_backward(plan, tuning, op, through)]
+        vec![pool2d::backward(plan, tuning, op, through)]
     }
 
     /// No call where the loss's has made it.

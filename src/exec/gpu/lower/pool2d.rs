@@ -22,7 +22,7 @@ fn pool_call(entry: &'static str, text: &str, batch: usize, shape: &PoolShape) -
         .sizes(&[("BATCH", batch), ("C", shape.c / width), ("KIND", kind)])
 }
 
-pub(super) fn pool2d_forward(plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -> Call<Slot> {
+pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -> Call<Slot> {
     let text = include_str!("../../../../shaders/pool2d_forward.wgsl");
     let (shape, w) = (&op.shape, &op.shape.window);
     let width = cell_width(shape.c);
@@ -37,7 +37,7 @@ pub(super) fn pool2d_forward(plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -
 
 /// The backward pass of a pool; `through` is what it goes on through, with 1 if that buffer has the
 /// pool's output in place of its input.
-pub(super) fn pool2d_backward(
+pub(super) fn backward(
     plan: &Plan,
     tuning: &Tuning,
     op: &Pool2dBackward,

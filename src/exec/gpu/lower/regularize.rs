@@ -7,7 +7,7 @@ use super::shared::WORKGROUP_SUM;
 use crate::plan::{Penalty, Plan, Regularize};
 
 /// The calls of the penalties, one after the other, once all gradients are summed.
-pub(super) fn regularize(plan: &Plan, tuning: &Tuning, op: &Regularize) -> Vec<Call<Slot>> {
+pub(super) fn calls(plan: &Plan, tuning: &Tuning, op: &Regularize) -> Vec<Call<Slot>> {
     let calls = op.penalties.iter().map(|p| penalize(plan, tuning, p));
     calls.collect()
 }

@@ -6,7 +6,7 @@ use super::super::tuning::Tuning;
 use super::shared::cells;
 use crate::plan::{Plan, Rescale};
 
-pub(super) fn rescale(plan: &Plan, tuning: &Tuning, op: &Rescale) -> Call<Slot> {
+pub(super) fn call(plan: &Plan, tuning: &Tuning, op: &Rescale) -> Call<Slot> {
     let text = include_str!("../../../../shaders/rescale.wgsl");
     cells("rescale", text, plan, tuning, [op.x, op.y], op.through)
         .numbers(&[("SCALE", op.scale), ("OFFSET", op.offset)])

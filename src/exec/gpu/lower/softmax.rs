@@ -5,12 +5,12 @@ use super::super::slot::Slot;
 use super::shared::through_slot;
 use crate::plan::{BufferId, Plan, SoftmaxBackward, SoftmaxForward, Through};
 
-pub(super) fn softmax_forward(plan: &Plan, op: &SoftmaxForward) -> Call<Slot> {
+pub(super) fn forward(plan: &Plan, op: &SoftmaxForward) -> Call<Slot> {
     let buffers = [op.x, op.x, op.y];
     softmax(plan, "softmax_forward", op.width, buffers, None)
 }
 
-pub(super) fn softmax_backward(plan: &Plan, op: &SoftmaxBackward) -> Call<Slot> {
+pub(super) fn backward(plan: &Plan, op: &SoftmaxBackward) -> Call<Slot> {
     let buffers = [op.dy, op.y, op.dx];
     softmax(plan, "softmax_backward", op.width, buffers, op.through)
 }

@@ -51,7 +51,7 @@ pub fn reduce(tuning: &Tuning, range: Range<usize>) -> Call<Slot> {
         )
 }
 
-pub(super) fn update(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Slot> {
+pub(super) fn call(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Slot> {
     let all = |momentum: f64, rho: f64, beta_1: f64, beta_2: f64, epsilon: f64| {
         [
             ("MOMENTUM", momentum),
