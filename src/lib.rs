@@ -66,6 +66,8 @@
 
 pub mod bench;
 pub mod check;
+#[cfg(test)]
+mod circles;
 pub mod data;
 #[doc(hidden)]
 pub mod disk;
@@ -75,6 +77,7 @@ mod memory;
 pub mod model;
 pub mod optimizer;
 pub mod plan;
+mod read_toml;
 pub mod rng;
 pub mod run;
 pub mod shape;

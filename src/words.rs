@@ -54,6 +54,25 @@ fn plural(one: &str) -> String {
     }
 }
 
+/// The most characters of a message that may quote a file.
+const MOST_CHARACTERS: usize = 1000;
+
+/// A message as one line of a sane length, whatever file it quotes.
+pub(crate) fn one_line(message: &str) -> String {
+    let mut line = String::new();
+    for character in message.trim_end().chars().take(MOST_CHARACTERS) {
+        match character {
+            '\n' => line.push_str("; "),
+            _ if character.is_control() => line.extend(character.escape_default()),
+            _ => line.push(character),
+        }
+    }
+    if message.chars().nth(MOST_CHARACTERS).is_some() {
+        line.push('…');
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,5 +111,15 @@ mod tests {
         assert_eq!(short(f32::NAN), "NaN");
         let number: f64 = short(0.1 + 0.2).parse().unwrap();
         assert_eq!(number, 0.1 + 0.2);
+    }
+
+    #[test]
+    fn a_message_that_quotes_a_file_is_one_line() {
+        assert_eq!(
+            one_line("expected\n`a\r\u{1b}é`\n"),
+            "expected; `a\\r\\u{1b}é`"
+        );
+        let long = one_line(&"é".repeat(2 * MOST_CHARACTERS));
+        assert_eq!(long.chars().count(), MOST_CHARACTERS + 1);
     }
 }

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::bounded::read_promised;
 use super::dataset::check_labels;
-use super::{DataError, Dataset, Splits};
+use super::dataset::{Dataset, Splits};
+use super::error::DataError;
 
 const SHAPE: [usize; 3] = [32, 32, 3];
 const PLANE: usize = 32 * 32;

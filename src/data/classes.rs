@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::DataError;
+use super::error::DataError;
 
 /// The place in `known` of each name that was `found`.
 ///

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::{DataError, Published};
+use super::error::DataError;
+use super::published::Published;
 
 /// Which data set to load, by name or as `KIND:PATH`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,17 +40,6 @@ impl DatasetSpec {
         Self::Kmnist,
         Self::Digits,
     ];
-
-    /// Whether the data set has images of its own to validate on: of a folder of pictures, whether
-    /// it has pictures in a sub-folder `val` or of another usual name; see
-    /// [`Part`](super::folder::Part).
-    pub fn has_validation(&self) -> bool {
-        match self {
-            #[cfg(feature = "pictures")]
-            Self::Folder(path) => super::folder::has_validation(path),
-            _ => false,
-        }
-    }
 
     /// The published data set that is looked for, if it is one.
     pub fn published(&self) -> Option<Published> {

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::idx::IdxError;
-use crate::error::one_line;
+use crate::words::one_line;
 
 /// Why a data set could not be had.
 #[derive(Debug, thiserror::Error)]

@@ -8,8 +8,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::bounded::{most_unpacked, read_promised};
+use super::dataset::{Dataset, Splits};
+use super::error::DataError;
 use super::gzip::{self, Unpacked};
-use super::{DataError, Dataset, Splits, idx};
+use super::idx;
 
 /// The longest header.
 const HEADER: u64 = idx::MOST_HEADER as u64;

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use super::dataset::{Dataset, Splits};
 use super::download::Downloader;
+use super::error::DataError;
+use super::event::Event;
 use super::published::{CLASSES, MnistFile, Published, SIDE};
 use super::sources::ARGUMENT;
-use super::{DataError, Dataset, Event, Sources, Splits};
+use super::sources::Sources;
 
 /// Looks for the data set in all sources. A folder that the user named must hold it, but for one
 /// that the environment names for all sets and that has no sub-folder of this one's name.

@@ -36,6 +36,7 @@ mod gzip;
 pub mod idx;
 pub mod idx_folder;
 mod interpolation;
+mod load;
 pub mod mix;
 mod mnist;
 pub mod npz;
@@ -52,8 +53,6 @@ mod sources;
 #[cfg(feature = "pictures")]
 pub mod survey;
 
-use std::path::Path;
-
 pub use dataset::{Dataset, Splits};
 pub use dataset_spec::DatasetSpec;
 pub use error::DataError;
@@ -62,95 +61,9 @@ pub use event::Event;
 pub use folder::ImageFolder;
 pub use generator::{Batch, FromIter, Generator};
 pub use interpolation::Interpolation;
+pub use load::{load, load_from, load_test_from};
 #[cfg(feature = "pictures")]
 pub use picture::Picture;
 pub use published::{Content, Hashed, MnistFile, Published};
 pub use read_options::ReadOptions;
 pub use sources::{Mirrors, Sources};
-
-/// Loads a data set from the places named by `data_dir` and the environment.
-///
-/// # Errors
-/// [`DataError`] if what was asked for cannot be had, or if a folder named by the user cannot be
-/// used. With [`DatasetSpec::Auto`] the built-in digits are the last resort, but not where such a folder is
-/// wrong.
-///
-/// ```no_run
-/// use cnn_gpu::data::{DatasetSpec, load};
-/// let splits = load(DatasetSpec::Auto, None, &mut |event| eprintln!("{event}"))?;
-/// println!("{} samples from {}", splits.train.len(), splits.train.source);
-/// # Ok::<(), cnn_gpu::data::DataError>(())
-/// ```
-pub fn load(
-    spec: DatasetSpec,
-    data_dir: Option<&Path>,
-    on_event: &mut dyn FnMut(&Event),
-) -> Result<Splits, DataError> {
-    let which = spec.published().unwrap_or(Published::Mnist);
-    load_from(spec, &Sources::of(which, data_dir), on_event)
-}
-
-/// Loads the samples of a data set to test a model on that was trained on another one: as
-/// [`load_from`], but of a folder of pictures without a sub-folder for testing all pictures are
-/// taken; see [`folder::to_test`].
-///
-/// # Errors
-/// As [`load`].
-pub fn load_test_from(
-    spec: DatasetSpec,
-    sources: &Sources,
-    on_event: &mut dyn FnMut(&Event),
-) -> Result<Dataset, DataError> {
-    match spec {
-        #[cfg(feature = "pictures")]
-        DatasetSpec::Folder(path) => folder::test_split(&path, &sources.read, on_event),
-        other => load_from(other, sources, on_event).map(|splits| splits.test),
-    }
-}
-
-/// Loads a data set from given places: what [`load`] does after reading the environment.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_from(
-    spec: DatasetSpec,
-    sources: &Sources,
-    on_event: &mut dyn FnMut(&Event),
-) -> Result<Splits, DataError> {
-    let splits = match &spec {
-        DatasetSpec::Digits => digits::splits(),
-        #[cfg(not(feature = "pictures"))]
-        DatasetSpec::Folder(path) => return Err(no_pictures(path)),
-        #[cfg(feature = "pictures")]
-        DatasetSpec::Folder(path) => folder::splits(path, &sources.read, on_event)?,
-        DatasetSpec::Idx(path) => idx_folder::splits(path)?,
-        DatasetSpec::Cifar10(path) => cifar10::splits(path)?,
-        DatasetSpec::Npz(path) => {
-            let (splits, taken) = npz::read(path)?;
-            if let Some(text) = taken {
-                on_event(&Event::Note { text });
-            }
-            splits
-        }
-        DatasetSpec::Mnist | DatasetSpec::FashionMnist | DatasetSpec::Kmnist => {
-            mnist::find(sources, on_event)?
-        }
-        DatasetSpec::Auto => match mnist::find(sources, on_event) {
-            Err(error) if !matches!(error, DataError::GivenFolder { .. }) => {
-                on_event(&Event::FellBack {
-                    reason: error.in_short(),
-                });
-                digits::splits()
-            }
-            found => found?,
-        },
-    };
-    Ok(sources.read.limited(&spec, splits))
-}
-
-#[cfg(not(feature = "pictures"))]
-fn no_pictures(path: &Path) -> DataError {
-    let problem =
-        "this library was built without its cargo feature `pictures`, which reads folders of them";
-    DataError::contents(path, problem)
-}

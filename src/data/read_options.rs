@@ -1,6 +1,8 @@
 //! How a data set is read.
 
-use super::{DatasetSpec, Interpolation, Splits};
+use super::dataset::Splits;
+use super::dataset_spec::DatasetSpec;
+use super::interpolation::Interpolation;
 use crate::train::Options;
 
 /// How pictures are read, and how many samples are trained on.

@@ -2,7 +2,8 @@
 
 use image::{Rgb, RgbImage};
 
-use super::{Dataset, Picture};
+use super::dataset::Dataset;
+use super::picture::Picture;
 
 /// Pixels between two samples.
 const GAP: usize = 2;

@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Layer, Loss, PRESETS, ParameterSpec, preset};
 use crate::data::bounded::read_text;
-use crate::error::{self, Error, Result};
+use crate::error::{Error, Result};
+use crate::read_toml::read_toml;
 use crate::shape::dims;
-use crate::words::counted;
+use crate::words::{counted, one_line};
 
 /// A model: the shape of its input and its layers, one after the other.
 ///
@@ -100,7 +101,7 @@ impl Sequential {
     /// # Errors
     /// The line that cannot be understood, or the layer that does not fit.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let model: Self = error::read_toml(text).map_err(|message| Error::Model {
+        let model: Self = read_toml(text).map_err(|message| Error::Model {
             model: "(file)".into(),
             message,
         })?;
@@ -210,7 +211,7 @@ impl Sequential {
 
     pub(crate) fn error(&self, message: String) -> Error {
         Error::Model {
-            model: error::one_line(&self.name),
+            model: one_line(&self.name),
             message,
         }
     }

@@ -16,11 +16,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::tensors::{floats, le_bytes, parse};
 use crate::disk;
-use crate::error::{Error, Result, one_line};
+use crate::error::{Error, Result};
 use crate::model::Sequential;
 use crate::state::{Layout, State, hex};
 use crate::train::callbacks::Memory;
 use crate::train::{EpochLogs, Keeper, Options, Position, Snapshot, UnderWay};
+use crate::words::one_line;
 
 /// The version of the file format; other versions are refused.
 const FORMAT: u32 = 1;

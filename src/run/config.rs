@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::CallbackRecord;
 use crate::data::{DatasetSpec, Interpolation, ReadOptions, Splits};
-use crate::error::{Error, Result, read_toml};
+use crate::error::{Error, Result};
 use crate::exec::Description;
 use crate::model::Sequential;
+use crate::read_toml::read_toml;
 use crate::train::Options;
 
 /// A run's settings and surroundings.

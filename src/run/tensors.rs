@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
-use crate::error::one_line;
+use crate::words::one_line;
 
 /// The maximum length of a header. Its text, a model and a history, takes many times its size in
 /// memory, whereas the tensors take no more than in the file.

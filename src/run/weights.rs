@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::tensors::{floats, le_bytes, parse};
 use crate::data::bounded::MOST_TEXT;
 use crate::disk;
-use crate::error::{Error, Result, read_toml};
+use crate::error::{Error, Result};
 use crate::model::Sequential;
+use crate::read_toml::read_toml;
 use crate::shape::dims;
 use crate::state::{Layout, State};
 

@@ -17,15 +17,13 @@ use rayon::prelude::*;
 
 pub use stream::DigitStream;
 
-use super::{Dataset, Splits};
+use super::dataset::{Dataset, Splits};
 use crate::rng::{Key, Stream};
 use distort::Distortion;
 use draws::Draws;
-use render::Pen;
+use render::{Pen, SIDE};
 use skeletons::{STYLES, Style};
 
-/// Height and width of an image.
-const SIDE: usize = 28;
 /// The seed of the built-in data set.
 const SEED: u64 = 28;
 /// Samples for training: indices from 0.

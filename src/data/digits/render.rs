@@ -3,9 +3,10 @@
 //! MNIST's digits were scaled to fit a box of 20x20 pixels with their aspect kept, and moved by
 //! whole pixels until their centre of mass lay in the middle of a field of 28x28.
 
-use super::SIDE;
 use super::curve::{Point, Polyline};
 
+/// Height and width of an image.
+pub(super) const SIDE: usize = 28;
 /// The box a digit fills in its longer direction.
 const BOX: f32 = 20.0;
 /// The margin around the box.

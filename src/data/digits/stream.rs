@@ -1,7 +1,8 @@
 //! The built-in digits without end.
 
-use super::{SIDE, sample};
-use crate::data::{Batch, Generator};
+use super::render::SIDE;
+use super::sample;
+use crate::data::generator::{Batch, Generator};
 use crate::rng::{Key, Stream};
 
 /// The built-in digits as an endless stream: no digit comes twice within 2^32. Batch `n` holds the

@@ -5,9 +5,13 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use super::scan::Scan;
-use super::{FolderStream, Skipped};
+use super::skipped::Skipped;
+use crate::data::dataset::Dataset;
+use crate::data::error::DataError;
+use crate::data::generator::Batch;
+use crate::data::interpolation::Interpolation;
+use crate::data::mix;
 use crate::data::picture::Picture;
-use crate::data::{Batch, DataError, Dataset, Interpolation, mix};
 use crate::memory;
 use crate::shape::dims;
 
@@ -198,19 +202,6 @@ impl ImageFolder {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Reads the pictures batch by batch while the device works, for folders larger than memory:
-    /// every picture once in a pass, in an order that `seed` and the pass decide.
-    ///
-    /// # Errors
-    /// [`DataError::Contents`] if a batch would be empty.
-    pub fn stream(self, batch_size: usize, seed: u64) -> Result<FolderStream, DataError> {
-        if batch_size == 0 {
-            let problem = "a batch must hold at least 1 picture, received 0";
-            return Err(DataError::contents(&self.path, problem));
-        }
-        Ok(FolderStream::new(self, batch_size, seed))
     }
 
     pub(super) fn read(&self, indices: &[u32]) -> Result<Batch, DataError> {

@@ -25,7 +25,10 @@ pub use parts::Part;
 pub use skipped::{Group, Reason, Skipped};
 pub use stream::FolderStream;
 
-use super::{DataError, Dataset, Event, ReadOptions, Splits};
+use super::dataset::{Dataset, Splits};
+use super::error::DataError;
+use super::event::Event;
+use super::read_options::ReadOptions;
 use images::TEST_SHARE;
 use parts::Layout;
 use scan::Scan;

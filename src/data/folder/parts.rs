@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::scan::{self, Entries};
-use super::skipped::{Reason, Skipped};
-use crate::data::{DataError, picture};
+use super::skipped::{Reason, Skipped, name};
+use crate::data::error::DataError;
+use crate::data::picture;
 
 /// A part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -95,7 +96,7 @@ impl Layout {
         let mut named: Vec<(Part, usize, PathBuf)> = folders
             .iter()
             .filter_map(|folder| {
-                let (part, rank) = Part::ranked(&scan::name(folder))?;
+                let (part, rank) = Part::ranked(&name(folder))?;
                 Some((part, rank, folder.clone()))
             })
             .collect();
@@ -129,7 +130,7 @@ impl Layout {
             skipped.add_file_beside(file);
         }
         for folder in &folders {
-            if Part::of(&scan::name(folder)).is_some() {
+            if Part::of(&name(folder)).is_some() {
                 continue;
             }
             let mut below = Skipped::default();

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::skipped::{Reason, Skipped, is_hidden};
-use crate::data::DataError;
+use super::skipped::{Reason, Skipped, is_hidden, name};
+use crate::data::error::DataError;
 use crate::data::picture::{FORMATS, is_picture};
 use crate::run::RunFolder;
 
@@ -196,10 +196,4 @@ fn below(
         below(&inner, trail, skipped, found)?;
     }
     Ok(())
-}
-
-/// The last part of a path.
-pub(super) fn name(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default();
-    name.to_string_lossy().into_owned()
 }

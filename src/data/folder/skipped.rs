@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::ser::{SerializeSeq as _, Serializer};
 
-use super::scan::name;
 use crate::data::picture::is_picture;
 
 /// Why something in a folder is passed over.
@@ -196,6 +195,12 @@ impl Group {
 fn extension(path: &Path) -> Option<String> {
     let extension = path.extension()?.to_string_lossy().to_lowercase();
     Some(extension.replace(char::is_control, "\u{fffd}"))
+}
+
+/// The last part of a path.
+pub(super) fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
 }
 
 /// Whether an entry of a folder is none of the user's: hidden, or kept by a system.

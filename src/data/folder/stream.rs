@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::ImageFolder;
-use crate::data::{Batch, Generator};
+use super::images::ImageFolder;
+use crate::data::error::DataError;
+use crate::data::generator::{Batch, Generator};
 use crate::rng::{Key, Stream};
 
 /// An [`ImageFolder`] read batch by batch; see [`ImageFolder::stream`].
@@ -15,16 +16,27 @@ pub struct FolderStream {
     order: Mutex<Option<(u64, Arc<Vec<u32>>)>>,
 }
 
-impl FolderStream {
-    pub(super) fn new(folder: ImageFolder, batch_size: usize, seed: u64) -> Self {
-        Self {
-            folder,
+impl ImageFolder {
+    /// Reads the pictures batch by batch while the device works, for folders larger than memory:
+    /// every picture once in a pass, in an order that `seed` and the pass decide.
+    ///
+    /// # Errors
+    /// [`DataError::Contents`] if a batch would be empty.
+    pub fn stream(self, batch_size: usize, seed: u64) -> Result<FolderStream, DataError> {
+        if batch_size == 0 {
+            let problem = "a batch must hold at least 1 picture, received 0";
+            return Err(DataError::contents(self.path(), problem));
+        }
+        Ok(FolderStream {
+            folder: self,
             batch_size,
             seed,
             order: Mutex::new(None),
-        }
+        })
     }
+}
 
+impl FolderStream {
     fn order(&self, pass: u64) -> Arc<Vec<u32>> {
         let mut last = self.order.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {

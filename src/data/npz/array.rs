@@ -9,8 +9,8 @@ use half::f16;
 use npyz::{DType, NpyHeader, Order, TypeChar};
 use zip::ZipArchive;
 
-use super::super::DataError;
 use super::super::bounded::read_promised;
+use super::super::error::DataError;
 
 /// The longest header: NumPy reads no longer one either.
 const MOST_HEADER: usize = 10_000;

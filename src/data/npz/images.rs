@@ -4,7 +4,7 @@ use std::path::Path;
 
 use npyz::TypeChar;
 
-use super::super::DataError;
+use super::super::error::DataError;
 use super::array::Array;
 
 /// The elements as brightness from 0 to 255, and how they were taken, if that is worth a word.

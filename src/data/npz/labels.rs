@@ -4,7 +4,7 @@ use std::path::Path;
 
 use npyz::TypeChar;
 
-use super::super::DataError;
+use super::super::error::DataError;
 use super::array::Array;
 
 /// The most classes: labels are bytes.

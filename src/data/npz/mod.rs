@@ -24,7 +24,8 @@ use self::array::{Archive, array};
 use self::images::pixels;
 use self::labels::{Labels, labels};
 use super::bounded::most_unpacked;
-use super::{DataError, Dataset, Splits};
+use super::dataset::{Dataset, Splits};
+use super::error::DataError;
 
 /// Reads a file. There are as many classes as the largest label says, or the one-hot rows.
 ///

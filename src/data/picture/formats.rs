@@ -1,17 +1,16 @@
 //! The formats of pictures, what a file of each can hold at most, and its pixels.
 
-use std::fmt::Display;
 use std::io::Cursor;
 use std::path::Path;
 
 use image::codecs::{bmp, gif, pnm, qoi, tga};
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageResult, Limits, RgbImage, RgbaImage};
+use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
-use super::super::DataError;
 use super::super::bounded::MOST_UNPACKED;
+use super::super::error::DataError;
+use super::file::{FORMATS, File};
 use super::jpeg;
-use super::{BYTES_PER_PIXEL, MOST_PIXELS};
 
 /// What files of pictures are recognised by, in lower case. A file's contents decide how it is read;
 /// only TGA, which has no mark of its own, is known by its name alone.
@@ -19,14 +18,6 @@ pub const EXTENSIONS: [&str; 17] = [
     "png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "gif", "tga", "pnm", "pbm",
     "pgm", "ppm", "pam", "qoi",
 ];
-/// The formats in words.
-pub const FORMATS: &str = "PNG, JPEG, WebP, BMP, GIF, TGA, PNM or QOI";
-
-/// The most pixels in a row or a column; JPEG knows no more either.
-const MOST_SIDE: u32 = 65_535;
-/// What a decoder may take whatever the size of its file.
-const SMALL: u64 = 1 << 16;
-
 /// Whether a file is a picture by its name.
 pub fn is_picture(path: &Path) -> bool {
     extension(path).is_some_and(|extension| EXTENSIONS.contains(&&*extension))
@@ -137,68 +128,4 @@ fn largest_vp8(bytes: &[u8]) -> u64 {
         _ => None,
     });
     parts.max().unwrap_or(0)
-}
-
-/// A file that is read.
-#[derive(Clone, Copy)]
-pub(super) struct File<'a> {
-    pub(super) path: &'a Path,
-    pub(super) bytes: &'a [u8],
-}
-
-impl File<'_> {
-    /// What a decoder gives that may have this many pixels to a byte of its file, or any number.
-    fn pixels(
-        self,
-        decoder: ImageResult<impl ImageDecoder>,
-        to_a_byte: Option<u64>,
-    ) -> Result<DynamicImage, DataError> {
-        let mut decoder = decoder.map_err(|e| self.bad(&e))?;
-        let (width, height) = decoder.dimensions();
-        let length = self.bytes.len() as u64;
-        let possible = to_a_byte.map_or(u64::MAX, |pixels| pixels * length);
-        let pixels = self.check_size([width, height], possible)?;
-        let limited = decoder.set_limits(self.limits(pixels));
-        limited.map_err(|e| self.bad(&e))?;
-        self.decode(decoder)
-    }
-
-    /// What a decoder may take: for the pixels, and for profiles, which may be packed as well.
-    fn limits(self, pixels: u64) -> Limits {
-        let mut limits = Limits::default();
-        limits.max_alloc = Some(BYTES_PER_PIXEL * pixels + 2 * self.bytes.len() as u64 + SMALL);
-        limits
-    }
-
-    /// The number of pixels, which can be no more than those that the file's bytes can hold.
-    pub(super) fn check_size(
-        self,
-        [width, height]: [u32; 2],
-        possible: u64,
-    ) -> Result<u64, DataError> {
-        let pixels = u64::from(width) * u64::from(height);
-        let problem = match pixels {
-            0 => ": expected at least one",
-            _ if pixels > MOST_PIXELS || width.max(height) > MOST_SIDE => {
-                ": expected at most 2^27, and 65535 a side"
-            }
-            _ if pixels > possible => ", more than its bytes can hold; get it again",
-            _ => return Ok(pixels),
-        };
-        let problem = format!("its header promises {width}x{height} pixels{problem}");
-        Err(DataError::contents(self.path, problem))
-    }
-
-    fn decode(self, mut decoder: impl ImageDecoder) -> Result<DynamicImage, DataError> {
-        let orientation = decoder.orientation().map_err(|e| self.bad(&e))?;
-        let mut image = DynamicImage::from_decoder(decoder).map_err(|e| self.bad(&e))?;
-        image.apply_orientation(orientation);
-        Ok(image)
-    }
-
-    pub(super) fn bad(self, error: &dyn Display) -> DataError {
-        let problem =
-            format!("not a whole picture: {error}; expected a {FORMATS} file, get it again");
-        DataError::contents(self.path, problem)
-    }
 }

@@ -2,7 +2,7 @@
 
 use image::{DynamicImage, Rgb, RgbImage, Rgba, RgbaImage};
 
-use super::brightness;
+use super::grey::brightness;
 
 /// Ink brighter than this on average, of 255, is laid on black.
 const BRIGHT: u64 = 191;

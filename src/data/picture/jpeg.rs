@@ -7,8 +7,8 @@ use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
 use jpeg_decoder::{Decoder, PixelFormat};
 
-use super::super::DataError;
-use super::formats::File;
+use super::super::error::DataError;
+use super::file::File;
 
 /// No byte of a JPEG becomes more pixels than this: a block of 8x8 pixels takes at least one bit.
 const MOST_PIXELS_PER_BYTE: u64 = 8 * 64;

@@ -12,7 +12,9 @@
 //! profiles and EXIF data, which is at most twice the file's size. Scaling takes as much for each
 //! pixel of the picture's width and the new height.
 
+mod file;
 mod formats;
+mod grey;
 mod ground;
 mod jpeg;
 #[cfg(test)]
@@ -25,19 +27,16 @@ use std::fs;
 use std::io::{Cursor, Write as _};
 use std::path::Path;
 
-use image::{ImageFormat, Rgb, RgbImage};
+use image::{ImageFormat, RgbImage};
 
+pub use file::{BYTES_PER_PIXEL, FORMATS, MOST_PIXELS};
 pub(super) use formats::format;
-pub use formats::{EXTENSIONS, FORMATS, is_picture};
+pub use formats::{EXTENSIONS, is_picture};
+pub(super) use grey::grey;
 
-use super::{DataError, Interpolation};
+use super::error::DataError;
+use super::interpolation::Interpolation;
 use crate::disk::File;
-
-/// The most pixels in a picture: more than any camera's.
-pub const MOST_PIXELS: u64 = 1 << 27;
-/// The most memory that a pixel takes while a picture is read: four channels of sixteen bits, and
-/// once more when the picture is turned.
-pub const BYTES_PER_PIXEL: u64 = 16;
 
 /// A picture in memory, in colour.
 #[derive(Clone)]
@@ -126,15 +125,4 @@ impl Picture {
             channels => Err(DataError::Channels { channels }),
         }
     }
-}
-
-/// The brightness of each pixel.
-pub(super) fn grey(image: &RgbImage) -> Vec<u8> {
-    image.pixels().map(brightness).collect()
-}
-
-/// A pixel's brightness, with the weights of ITU-R BT.601 as Keras's loader has them.
-fn brightness(Rgb([r, g, b]): &Rgb<u8>) -> u8 {
-    let sum = 19_595 * u32::from(*r) + 38_470 * u32::from(*g) + 7_471 * u32::from(*b);
-    ((sum + 0x8000) >> 16) as u8
 }

@@ -3,8 +3,8 @@
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
-use super::super::Interpolation;
-use super::grey;
+use super::super::interpolation::Interpolation;
+use super::grey::grey;
 
 /// Scales to a size in pixels.
 fn scaled(image: &RgbImage, [width, height]: [u32; 2]) -> RgbImage {

@@ -8,8 +8,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::dataset_spec::DatasetSpec;
+use super::error::DataError;
+use super::event::Event;
 use super::folder::{self, ImageFolder, Part, Reason, Skipped, Tested};
-use super::{DataError, DatasetSpec, Event, ReadOptions, Sources, load_from};
+use super::load::load_from;
+use super::read_options::ReadOptions;
+use super::sources::Sources;
 use crate::train::kept;
 use seen::Seen;
 

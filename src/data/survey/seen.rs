@@ -7,9 +7,11 @@ use image::ImageFormat;
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
 
+use crate::data::dataset::Dataset;
+use crate::data::error::DataError;
 use crate::data::folder::{ImageFolder, Part};
+use crate::data::picture::Picture;
 use crate::data::picture::format;
-use crate::data::{DataError, Dataset, Picture};
 
 /// What is kept of an image.
 pub(super) struct Seen {

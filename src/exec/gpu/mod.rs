@@ -20,8 +20,6 @@
 mod adapter;
 mod buffers;
 mod call;
-#[cfg(test)]
-mod circles;
 mod data;
 mod device;
 mod dispatch;

@@ -6,7 +6,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Callback;
-use crate::error::{Error, Result, one_line};
+use crate::error::{Error, Result};
+use crate::words::one_line;
 
 /// What a callback has to remember to go on identically in another process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
