@@ -4,7 +4,7 @@ mod settings;
 
 use serde::{Deserialize, Serialize};
 
-use self::settings::Settings;
+use self::settings::OptimizerSettings;
 use crate::error::{Error, Result};
 use crate::words::short;
 
@@ -15,7 +15,7 @@ use crate::words::short;
 ///
 /// 1. [`Clip`]: by value or by norm. Default: no clipping.
 /// 2. `w -= lr * weight_decay * w`. Default 0. Applies to biases too, as in Keras.
-/// 3. The formula of the [`Rule`].
+/// 3. The formula of the [`UpdateRule`].
 /// 4. `average = k * average + (1 - k) * w` with `k = ema_momentum`, and `average = w` after the
 ///    first step. Training, validation and checkpoints use `w`; at the end of `fit` the averages
 ///    replace the weights, unless a callback restores others. Default: no average.
@@ -30,10 +30,10 @@ use crate::words::short;
 /// assert!(optimizer.with_learning_rate(-1.0).check().is_err());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Settings", into = "Settings")]
+#[serde(try_from = "OptimizerSettings", into = "OptimizerSettings")]
 pub struct Optimizer {
     /// The formula.
-    pub rule: Rule,
+    pub rule: UpdateRule,
     /// Gradient clipping.
     pub clip: Option<Clip>,
     /// Weight decay per step at a learning rate of 1.
@@ -99,7 +99,7 @@ impl Clip {
 
 /// The update formula of a step, with moments `m` and `v` that start at zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Rule {
+pub enum UpdateRule {
     /// Stochastic gradient descent. Without momentum `w -= lr * g`; with it
     /// `m = momentum * m - lr * g` and `w += m`, or `w += momentum * m - lr * g` with Nesterov's
     /// correction.
@@ -166,9 +166,9 @@ impl Default for Optimizer {
     }
 }
 
-impl From<Rule> for Optimizer {
+impl From<UpdateRule> for Optimizer {
     /// The rule without clipping, decay or average.
-    fn from(rule: Rule) -> Self {
+    fn from(rule: UpdateRule) -> Self {
         Self {
             rule,
             clip: None,
@@ -184,7 +184,7 @@ impl Optimizer {
 
     /// SGD with Keras's defaults.
     pub fn sgd() -> Self {
-        Self::from(Rule::Sgd {
+        Self::from(UpdateRule::Sgd {
             learning_rate: 0.01,
             momentum: 0.0,
             nesterov: false,
@@ -193,7 +193,7 @@ impl Optimizer {
 
     /// RMSprop with Keras's defaults.
     pub fn rmsprop() -> Self {
-        Self::from(Rule::RmsProp {
+        Self::from(UpdateRule::RmsProp {
             learning_rate: 0.001,
             rho: 0.9,
             momentum: 0.0,
@@ -203,7 +203,7 @@ impl Optimizer {
 
     /// Adam with Keras's defaults.
     pub fn adam() -> Self {
-        Self::from(Rule::Adam {
+        Self::from(UpdateRule::Adam {
             learning_rate: 0.001,
             beta_1: 0.9,
             beta_2: 0.999,
@@ -236,10 +236,10 @@ impl Optimizer {
     /// `sgd`, `rmsprop`, `adam`, or `adamw` for Adam with weight decay.
     pub fn name(&self) -> &'static str {
         match self.rule {
-            Rule::Sgd { .. } => "sgd",
-            Rule::RmsProp { .. } => "rmsprop",
-            Rule::Adam { .. } if self.weight_decay != 0.0 => "adamw",
-            Rule::Adam { .. } => "adam",
+            UpdateRule::Sgd { .. } => "sgd",
+            UpdateRule::RmsProp { .. } => "rmsprop",
+            UpdateRule::Adam { .. } if self.weight_decay != 0.0 => "adamw",
+            UpdateRule::Adam { .. } => "adam",
         }
     }
 
@@ -265,18 +265,18 @@ impl Optimizer {
     /// The learning rate.
     pub fn learning_rate(&self) -> f32 {
         match self.rule {
-            Rule::Sgd { learning_rate, .. }
-            | Rule::RmsProp { learning_rate, .. }
-            | Rule::Adam { learning_rate, .. } => learning_rate,
+            UpdateRule::Sgd { learning_rate, .. }
+            | UpdateRule::RmsProp { learning_rate, .. }
+            | UpdateRule::Adam { learning_rate, .. } => learning_rate,
         }
     }
 
     /// This optimizer with another learning rate.
     pub fn with_learning_rate(mut self, rate: f32) -> Self {
         match &mut self.rule {
-            Rule::Sgd { learning_rate, .. }
-            | Rule::RmsProp { learning_rate, .. }
-            | Rule::Adam { learning_rate, .. } => *learning_rate = rate,
+            UpdateRule::Sgd { learning_rate, .. }
+            | UpdateRule::RmsProp { learning_rate, .. }
+            | UpdateRule::Adam { learning_rate, .. } => *learning_rate = rate,
         }
         self
     }
@@ -294,8 +294,10 @@ impl Optimizer {
 
     fn rate(&self, t: u64) -> f32 {
         match self.rule {
-            Rule::Sgd { learning_rate, .. } | Rule::RmsProp { learning_rate, .. } => learning_rate,
-            Rule::Adam {
+            UpdateRule::Sgd { learning_rate, .. } | UpdateRule::RmsProp { learning_rate, .. } => {
+                learning_rate
+            }
+            UpdateRule::Adam {
                 learning_rate,
                 beta_1,
                 beta_2,
@@ -350,14 +352,14 @@ impl Optimizer {
     /// The rule's coefficients other than the learning rate, by name.
     fn coefficients(&self) -> Vec<(&'static str, f64)> {
         match self.rule {
-            Rule::Sgd { momentum, .. } => vec![("momentum", momentum)],
-            Rule::RmsProp {
+            UpdateRule::Sgd { momentum, .. } => vec![("momentum", momentum)],
+            UpdateRule::RmsProp {
                 rho,
                 momentum,
                 epsilon,
                 ..
             } => vec![("rho", rho), ("momentum", momentum), ("epsilon", epsilon)],
-            Rule::Adam {
+            UpdateRule::Adam {
                 beta_1,
                 beta_2,
                 epsilon,
@@ -399,7 +401,7 @@ mod tests {
 
     #[test]
     fn names_the_number_out_of_range() {
-        let momentum = Optimizer::from(Rule::Sgd {
+        let momentum = Optimizer::from(UpdateRule::Sgd {
             learning_rate: 0.01,
             momentum: 1.0,
             nesterov: false,

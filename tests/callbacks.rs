@@ -480,10 +480,10 @@ fn goes_on_after_a_restart<C: Callback>(make: impl Fn() -> C, losses: &[f64]) {
     for restart in 0..told {
         let mut first = make();
         assert_eq!(run(&mut first, &losses[..restart]), None);
-        let kept = serde_json::to_string(&callbacks::memories(&[&mut first])).unwrap();
+        let kept = serde_json::to_string(&callbacks::callback_states(&[&mut first])).unwrap();
         let mut second = make();
-        let memories: Vec<_> = serde_json::from_str(&kept).unwrap();
-        callbacks::restore(&mut [&mut second], &memories).unwrap();
+        let callback_states: Vec<_> = serde_json::from_str(&kept).unwrap();
+        callbacks::restore(&mut [&mut second], &callback_states).unwrap();
         second.on_train_begin(&training()).unwrap();
         assert_eq!(go_on(&mut second, restart + 1, &losses[restart..]), stop);
         assert_eq!(second.state(), whole.state(), "restart after {restart}");
@@ -536,14 +536,14 @@ fn restored_callbacks_go_on_identically(losses: &[f64]) {
 }
 
 #[test]
-fn the_memories_of_other_callbacks_are_refused() {
-    let memories = callbacks::memories(&[&mut EarlyStopping::new(Metric::Loss)]);
+fn the_states_of_other_callbacks_are_refused() {
+    let callback_states = callbacks::callback_states(&[&mut EarlyStopping::new(Metric::Loss)]);
     let mut other = ReduceLROnPlateau::new(Metric::Loss);
-    let error = callbacks::restore(&mut [&mut other], &memories).unwrap_err();
+    let error = callbacks::restore(&mut [&mut other], &callback_states).unwrap_err();
     let expected =
-        "the run had the callback EarlyStopping, which is missing or in another place now";
+        "the run had the callback EarlyStopping, which is now missing or in another position";
     assert_eq!(error.to_string(), expected);
-    assert!(other.restore(&memories[0].1).is_err());
+    assert!(other.restore(&callback_states[0].1).is_err());
     assert_eq!(CONTINUE.unwrap(), ControlFlow::Continue(()));
 }
 

@@ -20,7 +20,7 @@ use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Rescaling, Sequential, 
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::Plan;
 use cnn_gpu::run::RunFolder;
-use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, Schedule, Subject};
+use cnn_gpu::run::checkpoint::{Checkpoint, CheckpointSchedule, Checkpointer, RunIdentity};
 use cnn_gpu::state::{Layout, State};
 use cnn_gpu::train::callbacks::{CONTINUE, Verdict};
 use cnn_gpu::train::{Callback, EpochLogs, History, Options, Prediction, Progress, Trainer};
@@ -145,20 +145,20 @@ fn essence(trainer: &Trainer, history: &History) -> (String, Vec<EpochLogs>) {
 fn train(folder: &Path, executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<EpochLogs>)> {
     let run = RunFolder::open(folder)?;
     let mut trainer = Trainer::with_executor(model(), executor, options())?;
-    let subject = Subject {
+    let identity = RunIdentity {
         model: model(),
         options: options(),
         train_fingerprint: String::new(),
         validation_fingerprint: None,
     };
-    let schedule = Schedule {
+    let schedule = CheckpointSchedule {
         steps: Some(2),
         every: None,
     };
     if run.checkpoint_path().exists() {
         trainer.resume(Checkpoint::load(&run.checkpoint_path())?.snapshot)?;
     }
-    let keeper = Checkpointer::new(&run.checkpoint_path(), subject, "a device", schedule);
+    let keeper = Checkpointer::new(&run.checkpoint_path(), identity, "a device", schedule);
     trainer.set_keeper(Box::new(keeper));
     let mut saver = run.weights_saver(model());
     let history = trainer.fit_with(&images(20), &mut [&mut saver])?;

@@ -288,7 +288,7 @@ impl Keeper for Third {
     }
 
     fn keep(&mut self, snapshot: &Snapshot) -> cnn_gpu::Result<()> {
-        if snapshot.under_way.is_some() {
+        if snapshot.partial_epoch.is_some() {
             *self.0.lock().unwrap() = Some(snapshot.clone());
         }
         Ok(())

@@ -261,9 +261,9 @@ fn a_run_that_goes_on_elsewhere_records_both_devices() {
     snapshot.last_epoch = 2;
     let mut keeper = cnn_gpu::run::checkpoint::Checkpointer::new(
         &path,
-        checkpoint.subject,
+        checkpoint.identity,
         &checkpoint.device,
-        cnn_gpu::run::checkpoint::Schedule::default(),
+        cnn_gpu::run::checkpoint::CheckpointSchedule::default(),
     );
     cnn_gpu::train::Keeper::keep(&mut keeper, &snapshot).unwrap();
     let resume = [

@@ -15,12 +15,12 @@
 //! # Ok::<(), cnn_gpu::Error>(())
 //! ```
 
-mod choice;
+mod race;
 mod roofline;
 mod scaling;
 mod workload;
 
-pub use choice::{Race, cpu_is_faster};
+pub use race::{Race, cpu_is_faster};
 pub use roofline::{Roofline, RooflineRow};
 pub use scaling::{Measured, Scaling, ScalingRow};
-pub use workload::{Memory, StepTime, Workload};
+pub use workload::{StepMemory, StepTime, Workload};

@@ -33,7 +33,7 @@ pub struct Workload {
 
 /// What training takes of the device's memory.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
-pub struct Memory {
+pub struct StepMemory {
     /// Bytes of the tensors of a step, weights included.
     pub bytes: u64,
     /// The largest batch that fits, up to 2^20; `None` if not even one image does.
@@ -104,9 +104,9 @@ impl Workload {
     ///
     /// # Errors
     /// The plan is larger than the device allows.
-    pub fn memory(&self) -> Result<Option<Memory>> {
+    pub fn memory(&self) -> Result<Option<StepMemory>> {
         let bytes = self.executor.needs(&[&self.plan])?;
-        Ok(bytes.map(|bytes| Memory {
+        Ok(bytes.map(|bytes| StepMemory {
             bytes,
             largest_batch: largest_batch(&*self.executor, &self.model, self.training),
         }))

@@ -23,7 +23,7 @@ pub struct Case {
     /// Parameters and moments before the operation.
     pub state: State,
     /// Where a gather reads.
-    pub source: Option<Source>,
+    pub source: Option<GatherSource>,
     /// Valid rows.
     pub rows: usize,
     /// What the step's optimizer multiplies with.
@@ -35,7 +35,7 @@ pub struct Case {
 
 /// A data set and a place in its order.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct GatherSource {
     /// The samples.
     pub data: Dataset,
     /// The order in which they are walked through.
@@ -70,7 +70,7 @@ pub(super) struct CaseBuilder {
     rows: usize,
     rates: Rates,
     smallest: Option<f64>,
-    source: Option<Source>,
+    source: Option<GatherSource>,
 }
 
 impl CaseBuilder {
@@ -111,7 +111,7 @@ impl CaseBuilder {
         self
     }
 
-    pub(super) fn source(mut self, source: Source) -> Self {
+    pub(super) fn source(mut self, source: GatherSource) -> Self {
         self.input_shape = source.data.shape;
         self.source = Some(source);
         self

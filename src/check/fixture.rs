@@ -37,7 +37,7 @@ use crate::error::{Error, Result};
 use crate::exec::reference::ReferenceExecutor;
 use crate::exec::{DataId, Inspect, Program, Step, Values};
 use crate::model::Sequential;
-use crate::optimizer::{Clip, Optimizer, Rates, Rule};
+use crate::optimizer::{Clip, Optimizer, Rates, UpdateRule};
 use crate::plan::{BufferId, Gather, Op, Plan, Purpose, Role};
 use crate::rng::Key;
 use crate::state::State;
@@ -123,7 +123,7 @@ impl Recipe {
         ("rmsprop", Optimizer::rmsprop),
         ("sgd", Optimizer::sgd),
         ("sgd_momentum", || {
-            Optimizer::from(Rule::Sgd {
+            Optimizer::from(UpdateRule::Sgd {
                 learning_rate: 0.01,
                 momentum: 0.9,
                 nesterov: false,

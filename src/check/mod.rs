@@ -5,23 +5,23 @@
 //! - [`fixture`]: whole models with the numbers that Keras computed for them.
 //! - [`trajectory`]: a short training run against the CPU's.
 //! - [`compare`]: two executors, operation by operation, up to the first buffer that differs.
-//! - [`Report`]: what `selfcheck` prints.
+//! - [`OpsReport`]: what `selfcheck` prints.
 
 mod case;
 pub mod cases;
 mod compare;
 pub mod fixture;
-mod report;
+mod ops_report;
 mod run;
 mod trajectory;
 mod watch;
 
 use std::sync::Arc;
 
-pub use case::{Case, Source};
+pub use case::{Case, GatherSource};
 pub use compare::{Divergence, Problem, compare};
 pub use fixture::Fixture;
-pub use report::{Event, OpRow, Report, check_ops};
+pub use ops_report::{CheckEvent, OpRow, OpsReport, check_ops};
 pub(crate) use run::difference;
 pub use run::{CaseResult, OutputResult, check_case};
 pub use trajectory::{Trajectory, trajectory};

@@ -294,9 +294,9 @@ mod tests {
     use crate::plan::{ClipGradients, Update};
 
     /// Computes nothing.
-    struct Idle;
+    struct NullKernels;
 
-    impl Kernels for Idle {
+    impl Kernels for NullKernels {
         fn describe(&self) -> Description {
             Reference.describe()
         }
@@ -312,7 +312,10 @@ mod tests {
                 &case,
             );
             assert!(result.passes(), "{}", result.message());
-            let result = check_case(&|layout| Box::new(HostExecutor::new(Idle, layout)), &case);
+            let result = check_case(
+                &|layout| Box::new(HostExecutor::new(NullKernels, layout)),
+                &case,
+            );
             let unchanged = match case.op() {
                 Op::Update(Update { optimizer, .. }) => {
                     case.vars.contains("gradient=zero") && optimizer.weight_decay == 0.0

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use cnn_gpu::bench::{Memory, Roofline, RooflineRow, Scaling, ScalingRow, StepTime, Workload};
+use cnn_gpu::bench::{Roofline, RooflineRow, Scaling, ScalingRow, StepMemory, StepTime, Workload};
 use cnn_gpu::exec::{Clock, Description, Opened, Peak};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::optimizer::Optimizer;
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
-use super::output::{self, Format, count};
+use super::output::{self, OutputFormat, count};
 use cnn_gpu::train::callbacks::short_time as time;
 
 /// Measures this device: its peaks, each operation of a training step, and the step
@@ -41,7 +41,7 @@ pub struct Args {
 
     /// How to write the results
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: OutputFormat,
 
     #[command(flatten)]
     device: DeviceArgs,
@@ -60,17 +60,17 @@ const EPOCH: usize = 60_000;
 
 /// What was measured, for programs.
 #[derive(Serialize)]
-struct Report {
+struct BenchReport {
     version: &'static str,
     device: Description,
     model: String,
     #[serde(flatten)]
-    results: Results,
+    results: Measurements,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Results {
+enum Measurements {
     Step(Box<StepReport>),
     Scaling(Scaling),
 }
@@ -88,7 +88,7 @@ struct StepReport {
     /// Dispatches of a step; null on the CPU, which has none.
     dispatches: Option<usize>,
     /// Null on the CPU, which keeps no count.
-    memory: Option<Memory>,
+    memory: Option<StepMemory>,
     epoch_images: usize,
     /// Steps of an epoch by the time of one.
     epoch_seconds: f64,
@@ -110,19 +110,19 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let spinner = ProgressBar::new_spinner();
     spinner.enable_steady_tick(Duration::from_millis(100));
     let results = match args.scaling {
-        true => Results::Scaling(scaling(&device, &model, &spinner)?),
-        false => Results::Step(Box::new(step(&device, &model, args.batch_size, &spinner)?)),
+        true => Measurements::Scaling(scaling(&device, &model, &spinner)?),
+        false => Measurements::Step(Box::new(step(&device, &model, args.batch_size, &spinner)?)),
     };
     spinner.finish_and_clear();
-    let report = Report {
+    let report = BenchReport {
         version: env!("CARGO_PKG_VERSION"),
         device: description,
         model: model.name,
         results,
     };
     match args.format {
-        Format::Text => output::print(&report.text())?,
-        Format::Json => output::print_json(&report)?,
+        OutputFormat::Text => output::print(&report.text())?,
+        OutputFormat::Json => output::print_json(&report)?,
     }
     Ok(Exit::Success)
 }
@@ -164,11 +164,11 @@ fn scaling(device: &Opened, model: &Sequential, spinner: &ProgressBar) -> cnn_gp
     })
 }
 
-impl Report {
+impl BenchReport {
     fn text(&self) -> String {
         match &self.results {
-            Results::Step(report) => report.text(),
-            Results::Scaling(scaling) => [&scaling.batches, &scaling.sides]
+            Measurements::Step(report) => report.text(),
+            Measurements::Scaling(scaling) => [&scaling.batches, &scaling.sides]
                 .map(|rows| scaling_table(rows))
                 .join("\n"),
         }

@@ -6,7 +6,7 @@ use cnn_gpu::exec::{Backend, Description, Selection, open};
 use serde::Serialize;
 
 use super::exit::Exit;
-use super::output::{self, Format};
+use super::output::{self, OutputFormat};
 
 /// Lists the devices that can train, and says which one `--backend auto` takes
 #[derive(clap::Args, Debug)]
@@ -18,7 +18,7 @@ pub struct Args {
 
     /// How to write the list
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: OutputFormat,
 }
 
 const EXAMPLES: &str = "\
@@ -52,8 +52,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         reason: auto.reason,
     };
     match args.format {
-        Format::Text => output::print(&text(&devices, args.gl))?,
-        Format::Json => output::print_json(&devices)?,
+        OutputFormat::Text => output::print(&text(&devices, args.gl))?,
+        OutputFormat::Json => output::print_json(&devices)?,
     }
     Ok(Exit::Success)
 }

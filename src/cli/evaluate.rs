@@ -11,8 +11,8 @@ use serde::Serialize;
 use super::data::{self, dataset_spec, described, interpolation};
 use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
-use super::output::{self, Format, accuracy, say};
-use super::subject::Subject;
+use super::output::{self, OutputFormat, accuracy, say};
+use super::trained_model::TrainedModel;
 
 /// Measures loss and accuracy of trained weights on a test set
 #[derive(clap::Args, Debug)]
@@ -66,7 +66,7 @@ pub struct Args {
 
     /// How to write the result
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: OutputFormat,
 
     #[command(flatten)]
     device: DeviceArgs,
@@ -91,7 +91,7 @@ enum Scores {
 }
 
 #[derive(Serialize)]
-struct Record<'a> {
+struct EvaluationRecord<'a> {
     #[serde(flatten)]
     scores: Scores,
     dataset: &'a str,
@@ -104,10 +104,10 @@ struct Record<'a> {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let device = args.device.open()?;
-    let subject = Subject::open(&args.path)?;
-    let test = subject.matched(test(&args, &subject)?)?;
-    let config = subject.config.clone();
-    let mut trainer = subject.trainer(&device)?;
+    let trained = TrainedModel::open(&args.path)?;
+    let test = trained.matched(test(&args, &trained)?)?;
+    let config = trained.config.clone();
+    let mut trainer = trained.trainer(&device)?;
     say(&format!("data: {}", described(&test)));
     if let Some(config) = &config {
         compare(config, &test);
@@ -122,26 +122,26 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         false => Scores::Few(trainer.evaluate(&test)?),
     };
     match args.format {
-        Format::Text => output::print(&text(&scores, &test.name))?,
-        Format::Json => output::print_json(&record(&trainer, &test, scores))?,
+        OutputFormat::Text => output::print(&text(&scores, &test.name))?,
+        OutputFormat::Json => output::print_json(&record(&trainer, &test, scores))?,
     }
     Ok(Exit::Success)
 }
 
 /// The images to test on: of the run's own data set those that it kept apart.
-fn test(args: &Args, subject: &Subject) -> anyhow::Result<Dataset> {
-    let own = subject.config.as_ref().map(|_| subject.data());
-    let spec = args.dataset.clone().unwrap_or_else(|| subject.data());
-    let record = (subject.config.as_ref())
+fn test(args: &Args, trained: &TrainedModel) -> anyhow::Result<Dataset> {
+    let own = trained.config.as_ref().map(|_| trained.data());
+    let spec = args.dataset.clone().unwrap_or_else(|| trained.data());
+    let record = (trained.config.as_ref())
         .filter(|_| own.as_ref() == Some(&spec))
         .map(|config| &config.dataset);
     let read = ReadOptions {
-        shape: Some(subject.model.input_shape),
+        shape: Some(trained.model.input_shape),
         skip_unreadable: args.skip_unreadable || record.is_some_and(|r| r.skip_unreadable),
-        interpolation: (args.interpolation).unwrap_or_else(|| subject.interpolation()),
+        interpolation: (args.interpolation).unwrap_or_else(|| trained.interpolation()),
         ..ReadOptions::default()
     };
-    let folder = (args.data_dir.clone()).or_else(|| subject.folder(&spec));
+    let folder = (args.data_dir.clone()).or_else(|| trained.folder(&spec));
     let folder = folder.as_deref();
     if record.is_none() {
         return data::load_test(&spec, folder, read);
@@ -173,9 +173,9 @@ fn text(scores: &Scores, dataset: &str) -> String {
     )
 }
 
-fn record<'a>(trainer: &Trainer, test: &'a Dataset, scores: Scores) -> Record<'a> {
+fn record<'a>(trainer: &Trainer, test: &'a Dataset, scores: Scores) -> EvaluationRecord<'a> {
     let device = trainer.describe();
-    Record {
+    EvaluationRecord {
         scores,
         dataset: &test.name,
         dataset_source: &test.source,

@@ -18,10 +18,10 @@ mod plan;
 mod predict;
 mod selfcheck;
 mod show;
-mod subject;
 mod summary;
 mod survey;
 mod train;
+mod trained_model;
 mod usage;
 
 use std::collections::BTreeSet;

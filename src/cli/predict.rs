@@ -18,7 +18,7 @@ use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
 use super::one_line;
 use super::output::{self, Results, say};
-use super::subject::Subject;
+use super::trained_model::TrainedModel;
 
 /// Says what is on pictures: label and probabilities
 #[derive(clap::Args, Debug)]
@@ -42,7 +42,7 @@ pub struct Args {
 
     /// How to write the result
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: PredictFormat,
 
     #[command(flatten)]
     device: DeviceArgs,
@@ -68,7 +68,7 @@ enum Preparation {
 
 /// How predictions are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum PredictFormat {
     /// For people
     #[default]
     #[value(alias = "text")]
@@ -86,7 +86,7 @@ struct Origin {
 }
 
 #[derive(Serialize)]
-struct Record<'a> {
+struct PredictionRecord<'a> {
     file: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     index: Option<usize>,
@@ -98,11 +98,11 @@ struct Record<'a> {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let subject = Subject::open(&args.path)?;
-    let shape = subject.model.input_shape;
-    let as_mnist = as_mnist(&args, &subject)?;
-    let names = subject.class_names();
-    let interpolation = (args.interpolation).unwrap_or_else(|| subject.interpolation());
+    let trained = TrainedModel::open(&args.path)?;
+    let shape = trained.model.input_shape;
+    let as_mnist = as_mnist(&args, &trained)?;
+    let names = trained.class_names();
+    let interpolation = (args.interpolation).unwrap_or_else(|| trained.interpolation());
     let (mut origins, mut images, mut pictures) = (Vec::new(), Vec::new(), 0);
     let mut unread = Vec::new();
     for path in &args.files {
@@ -126,7 +126,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         return Err(unread.swap_remove(0));
     }
     let device = args.device.open()?;
-    let mut trainer = subject.trainer(&device)?;
+    let mut trainer = trained.trainer(&device)?;
     announce(&trainer.describe(), &device.reason);
     if pictures > 0 {
         let how = match as_mnist {
@@ -151,17 +151,17 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 /// Whether pictures are prepared as MNIST was.
-fn as_mnist(args: &Args, subject: &Subject) -> anyhow::Result<bool> {
-    let fits = subject.model.input_shape == [prepare::SIDE, prepare::SIDE, 1];
+fn as_mnist(args: &Args, trained: &TrainedModel) -> anyhow::Result<bool> {
+    let fits = trained.model.input_shape == [prepare::SIDE, prepare::SIDE, 1];
     match args.prepare {
         Preparation::Resize => Ok(false),
         Preparation::Mnist if fits => Ok(true),
         Preparation::Mnist => Err(Error::Argument(format!(
             "--prepare mnist makes images of 28x28x1: expected such a model, received one for {}",
-            dims(&subject.model.input_shape)
+            dims(&trained.model.input_shape)
         ))
         .into()),
-        Preparation::Auto => Ok(fits && subject.knows_digits()),
+        Preparation::Auto => Ok(fits && trained.knows_digits()),
     }
 }
 
@@ -215,17 +215,17 @@ fn idx_images(path: &Path, shape: [usize; 3]) -> anyhow::Result<Vec<u8>> {
 }
 
 fn write(
-    format: Format,
+    format: PredictFormat,
     origins: &[Origin],
     predictions: &[Prediction],
     (names, loss): (&[String], Loss),
 ) -> anyhow::Result<()> {
     let pairs = origins.iter().zip(predictions);
     match format {
-        Format::Table => output::print(&table(origins, predictions, (names, loss))),
-        Format::Csv => csv(pairs, names),
-        Format::Json => pairs.into_iter().try_for_each(|(origin, prediction)| {
-            output::print_json(&Record {
+        PredictFormat::Table => output::print(&table(origins, predictions, (names, loss))),
+        PredictFormat::Csv => csv(pairs, names),
+        PredictFormat::Json => pairs.into_iter().try_for_each(|(origin, prediction)| {
+            output::print_json(&PredictionRecord {
                 file: &origin.file,
                 index: origin.index,
                 label: prediction.class,

@@ -23,11 +23,11 @@ use cnn_gpu::model::Sequential;
 use cnn_gpu::state::Layout;
 use serde::Serialize;
 
-use progress::Progress;
+use progress::CaseProgress;
 
 use super::device::adapter;
 use super::exit::Exit;
-use super::output::{self, Format};
+use super::output::{self, OutputFormat};
 
 /// Compares a device's arithmetic with the reference, operation by operation
 ///
@@ -45,7 +45,7 @@ use super::output::{self, Format};
 pub struct Args {
     /// The device, as for `train`; `reference` is the reference itself
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = targets())]
-    backend: Target,
+    backend: BackendArg,
 
     /// An adapter's index in `cnn-gpu devices`, or a part of its name
     #[arg(long, value_name = "INDEX-OR-NAME", value_parser = adapter)]
@@ -79,7 +79,7 @@ pub struct Args {
 
     /// How to write the report
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: OutputFormat,
 }
 
 const EXAMPLES: &str = "\
@@ -90,16 +90,16 @@ Examples:
 
 /// What is checked.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Target {
+enum BackendArg {
     Device(Backend),
     Reference,
 }
 
-fn targets() -> impl TypedValueParser<Value = Target> {
+fn targets() -> impl TypedValueParser<Value = BackendArg> {
     let names = Backend::ALL.map(Backend::name).into_iter();
     PossibleValuesParser::new(names.chain(["reference"])).try_map(|name| match name.as_str() {
-        "reference" => Ok(Target::Reference),
-        name => name.parse().map(Target::Device),
+        "reference" => Ok(BackendArg::Reference),
+        name => name.parse().map(BackendArg::Device),
     })
 }
 
@@ -118,18 +118,18 @@ fn seconds(typed: &str) -> Result<f64, &'static str> {
 }
 
 /// Makes executors of the thing that is checked.
-enum Subject {
+enum DeviceUnderTest {
     Device(Opened),
     Reference,
 }
 
 #[derive(Serialize)]
-struct Report {
+struct SelfcheckReport {
     /// Names and values, for whoever reads the bug report.
     about: Vec<(String, String)>,
     /// The operations, unless a fixture was given; on a GPU with the adapter's own choice of kernels.
     #[serde(skip_serializing_if = "Option::is_none")]
-    operations: Option<check::Report>,
+    operations: Option<check::OpsReport>,
     /// The same with the other kernels that the adapter can run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     variants: Vec<Variant>,
@@ -149,7 +149,7 @@ struct Report {
 #[derive(Serialize)]
 struct Variant {
     kernels: &'static str,
-    operations: check::Report,
+    operations: check::OpsReport,
 }
 
 /// What is said where the reference differs from a fixture as the device does.
@@ -164,37 +164,37 @@ const STALE_KERNELS: &str = "some versions of Mesa take kernels out of their cac
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let subject = Subject::open(&args)?;
+    let device = DeviceUnderTest::open(&args)?;
     let patience = Duration::from_secs_f64(args.patience);
-    let progress = Progress::start(args.format, patience, subject.compiling());
-    let report = Report::about(&subject);
-    if args.format == Format::Text {
+    let progress = CaseProgress::start(args.format, patience, device.compiling());
+    let report = SelfcheckReport::about(&device);
+    if args.format == OutputFormat::Text {
         output::print(&report.head())?;
     }
     let report = match (&args.model, &args.fixture) {
         (Some(model), Some(tensors)) => {
             let fixture = Fixture::of_model(Sequential::load(model)?, tensors)?;
             progress.begins(model);
-            let rows = fixture.check(&|layout| subject.executor(layout), args.tolerance)?;
-            Report {
+            let rows = fixture.check(&|layout| device.executor(layout), args.tolerance)?;
+            SelfcheckReport {
                 hint: (fixture.is_at_fault(&rows, args.tolerance)?).then_some(FIXTURE_AT_FAULT),
                 fixture: Some(rows),
                 ..report
             }
         }
-        _ => check_operations(report, &subject, &args, &progress)?,
+        _ => check_operations(report, &device, &args, &progress)?,
     };
     progress.ends();
     let passed = report.agrees();
-    let cache = (!passed && subject.may_have_stale_kernels()).then_some(STALE_KERNELS);
-    let report = Report {
+    let cache = (!passed && device.may_have_stale_kernels()).then_some(STALE_KERNELS);
+    let report = SelfcheckReport {
         passed,
         hint: report.hint.or(cache),
         ..report
     };
     match args.format {
-        Format::Text => output::print(&report.tail())?,
-        Format::Json => output::print_json(&report)?,
+        OutputFormat::Text => output::print(&report.tail())?,
+        OutputFormat::Json => output::print_json(&report)?,
     }
     Ok(if report.passed {
         Exit::Success
@@ -204,16 +204,16 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 fn check_operations(
-    mut report: Report,
-    subject: &Subject,
+    mut report: SelfcheckReport,
+    device: &DeviceUnderTest,
     args: &Args,
-    progress: &Progress,
-) -> anyhow::Result<Report> {
+    progress: &CaseProgress,
+) -> anyhow::Result<SelfcheckReport> {
     #[cfg(feature = "gpu")]
-    if let Some(gpu) = subject.gpu() {
+    if let Some(gpu) = device.gpu() {
         return check_kernels(report, gpu, args, progress);
     }
-    let factory: Factory<'_> = &|layout| subject.executor(layout);
+    let factory: Factory<'_> = &|layout| device.executor(layout);
     report.operations = Some(progress.check_all(factory, args.op.as_deref(), None)?);
     Ok(report)
 }
@@ -221,11 +221,11 @@ fn check_operations(
 /// Every variant of the kernels that the adapter can run.
 #[cfg(feature = "gpu")]
 fn check_kernels(
-    mut report: Report,
+    mut report: SelfcheckReport,
     gpu: &GpuDevice,
     args: &Args,
-    progress: &Progress,
-) -> anyhow::Result<Report> {
+    progress: &CaseProgress,
+) -> anyhow::Result<SelfcheckReport> {
     let filter = args.op.as_deref();
     for (i, (kernels, tuning)) in gpu.variants().into_iter().enumerate() {
         let gpu = Arc::new(gpu.with_tuning(tuning).guarded());
@@ -258,14 +258,14 @@ fn cpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
     Box::new(CpuExecutor::new(Cpu::new(), layout))
 }
 
-impl Subject {
+impl DeviceUnderTest {
     fn open(args: &Args) -> cnn_gpu::Result<Self> {
         match (args.backend, &args.adapter) {
-            (Target::Reference, None) => Ok(Self::Reference),
-            (Target::Reference, Some(_)) => Err(Error::Argument(
+            (BackendArg::Reference, None) => Ok(Self::Reference),
+            (BackendArg::Reference, Some(_)) => Err(Error::Argument(
                 "--adapter cannot be combined with --backend reference".into(),
             )),
-            (Target::Device(backend), adapter) => Ok(Self::Device(open(&Selection {
+            (BackendArg::Device(backend), adapter) => Ok(Self::Device(open(&Selection {
                 backend,
                 adapter: adapter.clone(),
             })?)),
@@ -333,11 +333,11 @@ impl Subject {
     }
 }
 
-impl Report {
+impl SelfcheckReport {
     /// A report that says what is checked, and nothing yet of how it is.
-    fn about(subject: &Subject) -> Self {
+    fn about(device: &DeviceUnderTest) -> Self {
         Self {
-            about: subject.about(),
+            about: device.about(),
             operations: None,
             variants: Vec::new(),
             training: None,
@@ -350,7 +350,7 @@ impl Report {
     fn agrees(&self) -> bool {
         let variants = self.variants.iter().map(|v| &v.operations);
         let mut operations = self.operations.iter().chain(variants);
-        operations.all(check::Report::passes)
+        operations.all(check::OpsReport::passes)
             && self.training.as_ref().is_none_or(Trajectory::passes)
             && self.fixture.iter().flatten().all(|row| row.pass)
     }

@@ -7,7 +7,7 @@ use cnn_gpu::data::{DatasetSpec, ReadOptions};
 
 use super::data::{self, dataset_spec};
 use super::exit::Exit;
-use super::output::{self, Format, count};
+use super::output::{self, OutputFormat, count};
 
 /// Says what a data set holds: classes, sizes, formats, what is passed over, duplicates
 #[derive(clap::Args, Debug)]
@@ -24,7 +24,7 @@ pub struct Args {
 
     /// How to write the result
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: OutputFormat,
 }
 
 const EXAMPLES: &str = "\
@@ -42,10 +42,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 /// Writes what a data set holds.
-pub fn print(survey: &Survey, format: Format) -> anyhow::Result<()> {
+pub fn print(survey: &Survey, format: OutputFormat) -> anyhow::Result<()> {
     match format {
-        Format::Json => output::print_json(survey),
-        Format::Text => output::print(&text(survey)),
+        OutputFormat::Json => output::print_json(survey),
+        OutputFormat::Text => output::print(&text(survey)),
     }
 }
 

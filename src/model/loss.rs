@@ -26,7 +26,7 @@ use crate::words::short;
 /// # Ok::<(), cnn_gpu::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Settings", into = "Settings")]
+#[serde(try_from = "LossSettings", into = "LossSettings")]
 pub enum Loss {
     /// Each sample has exactly one class. Keras's `sparse_categorical_crossentropy` is the same
     /// without smoothing; its name says that labels are class indices, as they always are here. With
@@ -49,13 +49,13 @@ pub enum Loss {
 /// A loss as it is written in a model file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Settings {
+struct LossSettings {
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     label_smoothing: Option<f64>,
 }
 
-impl From<Loss> for Settings {
+impl From<Loss> for LossSettings {
     fn from(loss: Loss) -> Self {
         Self {
             name: loss.name().into(),
@@ -64,10 +64,10 @@ impl From<Loss> for Settings {
     }
 }
 
-impl TryFrom<Settings> for Loss {
+impl TryFrom<LossSettings> for Loss {
     type Error = Error;
 
-    fn try_from(settings: Settings) -> Result<Self> {
+    fn try_from(settings: LossSettings) -> Result<Self> {
         let loss = Self::by_name(&settings.name)?;
         match settings.label_smoothing {
             Some(share) => loss.with_label_smoothing(share),

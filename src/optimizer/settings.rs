@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Clip, Optimizer, Rule};
+use super::{Clip, Optimizer, UpdateRule};
 
 /// Omitted settings have their defaults.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Settings {
+pub(super) struct OptimizerSettings {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     learning_rate: Option<f32>,
@@ -35,7 +35,7 @@ pub(super) struct Settings {
     ema_momentum: Option<f64>,
 }
 
-impl From<Optimizer> for Settings {
+impl From<Optimizer> for OptimizerSettings {
     fn from(optimizer: Optimizer) -> Self {
         let bound = |name| {
             let clip = optimizer.clip.filter(|clip| clip.name() == name);
@@ -51,7 +51,7 @@ impl From<Optimizer> for Settings {
             ema_momentum: optimizer.ema_momentum,
             ..Self::default()
         };
-        if let Rule::Sgd { nesterov, .. } = optimizer.rule {
+        if let UpdateRule::Sgd { nesterov, .. } = optimizer.rule {
             settings.nesterov = Some(nesterov);
         }
         for (name, value) in optimizer.coefficients() {
@@ -63,10 +63,10 @@ impl From<Optimizer> for Settings {
     }
 }
 
-impl TryFrom<Settings> for Optimizer {
+impl TryFrom<OptimizerSettings> for Optimizer {
     type Error = String;
 
-    fn try_from(mut settings: Settings) -> Result<Self, String> {
+    fn try_from(mut settings: OptimizerSettings) -> Result<Self, String> {
         let mut optimizer = Self::by_name(&settings.name).map_err(|e| e.to_string())?;
         if let Some(rate) = settings.learning_rate {
             optimizer = optimizer.with_learning_rate(rate);
@@ -83,7 +83,7 @@ impl TryFrom<Settings> for Optimizer {
     }
 }
 
-impl Settings {
+impl OptimizerSettings {
     /// A reference to one of a rule's coefficients.
     fn coefficient(&mut self, name: &str) -> Option<&mut Option<f64>> {
         match name {
@@ -97,18 +97,18 @@ impl Settings {
     }
 
     /// Moves the given coefficients into a rule that has them.
-    fn set_rule(&mut self, rule: &mut Rule) {
+    fn set_rule(&mut self, rule: &mut UpdateRule) {
         let set = |place: &mut f64, given: &mut Option<f64>| {
             *place = given.take().unwrap_or(*place);
         };
         match rule {
-            Rule::Sgd {
+            UpdateRule::Sgd {
                 momentum, nesterov, ..
             } => {
                 set(momentum, &mut self.momentum);
                 *nesterov = self.nesterov.take().unwrap_or(*nesterov);
             }
-            Rule::RmsProp {
+            UpdateRule::RmsProp {
                 rho,
                 momentum,
                 epsilon,
@@ -118,7 +118,7 @@ impl Settings {
                 set(momentum, &mut self.momentum);
                 set(epsilon, &mut self.epsilon);
             }
-            Rule::Adam {
+            UpdateRule::Adam {
                 beta_1,
                 beta_2,
                 epsilon,
@@ -150,7 +150,7 @@ mod tests {
     fn every_optimizer_survives_a_settings_file() {
         let clipped = [Clip::Norm(1.0), Clip::GlobalNorm(2.0), Clip::Value(0.5)];
         let clipped = clipped.map(|clip| Optimizer::adamw().clip(clip).ema_momentum(0.9));
-        let nesterov = Optimizer::from(Rule::Sgd {
+        let nesterov = Optimizer::from(UpdateRule::Sgd {
             learning_rate: 0.1,
             momentum: 0.9,
             nesterov: true,

@@ -19,8 +19,8 @@ use crate::disk;
 use crate::error::{Error, Result};
 use crate::model::Sequential;
 use crate::state::{Layout, State, hex};
-use crate::train::callbacks::Memory;
-use crate::train::{EpochLogs, Keeper, Options, Position, Snapshot, UnderWay};
+use crate::train::callbacks::CallbackState;
+use crate::train::{EpochLogs, Keeper, Options, PartialEpoch, Position, Snapshot};
 use crate::words::one_line;
 
 /// The version of the file format; other versions are refused.
@@ -28,7 +28,7 @@ const FORMAT: u32 = 1;
 
 /// What must be equal for a run to continue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Subject {
+pub struct RunIdentity {
     /// The model.
     pub model: Sequential,
     /// The training options.
@@ -40,8 +40,8 @@ pub struct Subject {
     pub validation_fingerprint: Option<String>,
 }
 
-impl Subject {
-    /// The differences between this checkpoint's subject and that of a run that is to continue from it.
+impl RunIdentity {
+    /// The differences between this checkpoint's identity and that of a run that is to continue from it.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let (ours, theirs) = (self.options.by_name(), other.options.by_name());
         let names = ours
@@ -68,11 +68,11 @@ impl Subject {
     }
 }
 
-/// A run's subject and position.
+/// A run's identity and position.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// The run's subject.
-    pub subject: Subject,
+    /// The run's identity.
+    pub identity: RunIdentity,
     /// The device, in words. Continuing on another device is allowed, but gives other bytes.
     pub device: String,
     /// The run's position.
@@ -80,18 +80,21 @@ pub struct Checkpoint {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct CheckpointHeader {
     format: u32,
     version: String,
-    subject: Subject,
+    #[serde(rename = "subject")]
+    identity: RunIdentity,
     device: String,
     step: u64,
     epochs_done: usize,
-    under_way: Option<UnderWay>,
+    #[serde(rename = "under_way")]
+    partial_epoch: Option<PartialEpoch>,
     last_epoch: usize,
     stopped: bool,
     history: Vec<EpochLogs>,
-    memories: Vec<(String, serde_json::Value)>,
+    #[serde(rename = "memories")]
+    callback_states: Vec<(String, serde_json::Value)>,
 }
 
 /// The part of the header common to all formats.
@@ -164,7 +167,7 @@ impl<'a> Sealed<'a> {
         digest(&self.header, data.into_iter())
     }
 
-    fn header(&self) -> Result<Header, String> {
+    fn header(&self) -> Result<CheckpointHeader, String> {
         let Versioned { format } = serde_json::from_str(&self.header).unwrap_or_default();
         if format != Some(FORMAT) {
             return Err(format!(
@@ -177,12 +180,12 @@ impl<'a> Sealed<'a> {
     }
 }
 
-impl Header {
+impl CheckpointHeader {
     /// Rejects counts that no run reaches, whose difference would overflow.
     fn check_counts(&self) -> Result<(), String> {
-        let under_way = self.under_way.unwrap_or_default();
-        let holds = under_way.steps as u64 <= self.step
-            && under_way.mean.steps == under_way.steps
+        let partial_epoch = self.partial_epoch.unwrap_or_default();
+        let holds = partial_epoch.steps as u64 <= self.step
+            && partial_epoch.mean.steps == partial_epoch.steps
             && self.history.len() <= self.epochs_done;
         match holds {
             true => Ok(()),
@@ -192,15 +195,15 @@ impl Header {
 
     fn into_checkpoint(self, tensors: &SafeTensors<'_>) -> Result<Checkpoint, String> {
         self.check_counts()?;
-        let layout = Layout::new(&self.subject.model).map_err(|e| e.to_string())?;
-        let mut memories = Vec::new();
-        for (i, (name, values)) in self.memories.into_iter().enumerate() {
+        let layout = Layout::new(&self.identity.model).map_err(|e| e.to_string())?;
+        let mut callback_states = Vec::new();
+        for (i, (name, values)) in self.callback_states.into_iter().enumerate() {
             let prefix = format!("memory/{i}/");
             let arrays = (tensors.names().into_iter())
                 .filter_map(|tensor| Some((tensor.strip_prefix(&prefix)?, tensor)))
                 .map(|(array, tensor)| Ok((array.to_owned(), floats(tensors, tensor)?.collect())))
                 .collect::<Result<_, String>>()?;
-            memories.push((name, Memory { values, arrays }));
+            callback_states.push((name, CallbackState { values, arrays }));
         }
         let arena = |name| {
             let values = floats(tensors, name)?;
@@ -217,7 +220,7 @@ impl Header {
             params: arena("params")?,
             m: arena("m")?,
             v: arena("v")?,
-            average: match self.subject.options.optimizer.ema_momentum {
+            average: match self.identity.options.optimizer.ema_momentum {
                 Some(_) => arena("average")?,
                 None => Vec::new(),
             },
@@ -225,40 +228,40 @@ impl Header {
             layout: Arc::clone(&layout),
         };
         Ok(Checkpoint {
-            subject: self.subject,
+            identity: self.identity,
             device: self.device,
             snapshot: Snapshot {
                 state,
                 epochs_done: self.epochs_done,
-                under_way: self.under_way,
+                partial_epoch: self.partial_epoch,
                 last_epoch: self.last_epoch,
                 stopped: self.stopped,
                 history: self.history,
-                memories,
+                callback_states,
             },
         })
     }
 }
 
-fn to_bytes(subject: &Subject, device: &str, snapshot: &Snapshot) -> Result<Vec<u8>, String> {
-    let memories = snapshot.memories.iter();
-    let header = Header {
+fn to_bytes(identity: &RunIdentity, device: &str, snapshot: &Snapshot) -> Result<Vec<u8>, String> {
+    let callback_states = snapshot.callback_states.iter();
+    let header = CheckpointHeader {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").into(),
-        subject: subject.clone(),
+        identity: identity.clone(),
         device: device.to_owned(),
         step: snapshot.state.step,
         epochs_done: snapshot.epochs_done,
-        under_way: snapshot.under_way,
+        partial_epoch: snapshot.partial_epoch,
         last_epoch: snapshot.last_epoch,
         stopped: snapshot.stopped,
         history: snapshot.history.clone(),
-        memories: memories
+        callback_states: callback_states
             .map(|(n, m)| (n.clone(), m.values.clone()))
             .collect(),
     };
     let header = serde_json::to_string(&header).map_err(|e| e.to_string())?;
-    let averages = subject.options.optimizer.ema_momentum.is_some();
+    let averages = identity.options.optimizer.ema_momentum.is_some();
     let tensors = tensors(snapshot, averages);
     let digest = digest(
         &header,
@@ -292,8 +295,8 @@ fn tensors(snapshot: &Snapshot, averages: bool) -> Vec<(String, Vec<u8>)> {
     if averages {
         tensors.push(("average".to_owned(), le_bytes(&state.average)));
     }
-    for (i, (_, memory)) in snapshot.memories.iter().enumerate() {
-        for (name, values) in &memory.arrays {
+    for (i, (_, state)) in snapshot.callback_states.iter().enumerate() {
+        for (name, values) in &state.arrays {
             tensors.push((format!("memory/{i}/{name}"), le_bytes(values)));
         }
     }
@@ -313,14 +316,14 @@ fn digest<'a>(header: &str, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) 
 
 /// When to write checkpoints in addition to those at the end of each epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Schedule {
+pub struct CheckpointSchedule {
     /// After this many steps.
     pub steps: Option<usize>,
     /// After this much time.
     pub every: Option<Duration>,
 }
 
-impl Default for Schedule {
+impl Default for CheckpointSchedule {
     /// Every minute.
     fn default() -> Self {
         Self {
@@ -333,18 +336,23 @@ impl Default for Schedule {
 /// Keeps a run's checkpoint up to date.
 pub struct Checkpointer {
     path: PathBuf,
-    subject: Subject,
+    identity: RunIdentity,
     device: String,
-    schedule: Schedule,
+    schedule: CheckpointSchedule,
     kept: Instant,
 }
 
 impl Checkpointer {
     /// A checkpointer that writes to `path`.
-    pub fn new(path: &Path, subject: Subject, device: &str, schedule: Schedule) -> Self {
+    pub fn new(
+        path: &Path,
+        identity: RunIdentity,
+        device: &str,
+        schedule: CheckpointSchedule,
+    ) -> Self {
         Self {
             path: path.to_owned(),
-            subject,
+            identity,
             device: device.into(),
             schedule,
             kept: Instant::now(),
@@ -354,14 +362,14 @@ impl Checkpointer {
 
 impl Keeper for Checkpointer {
     fn is_due(&mut self, position: &Position) -> bool {
-        let Schedule { steps, every } = self.schedule;
+        let CheckpointSchedule { steps, every } = self.schedule;
         steps.is_some_and(|steps| position.step.is_multiple_of(steps))
             || every.is_some_and(|every| self.kept.elapsed() >= every)
     }
 
     fn keep(&mut self, snapshot: &Snapshot) -> Result<()> {
         let path = &self.path;
-        let bytes = to_bytes(&self.subject, &self.device, snapshot)
+        let bytes = to_bytes(&self.identity, &self.device, snapshot)
             .map_err(|message| Error::file(path, message))?;
         disk::replace(path, &bytes)
             .map_err(|e| Error::file(path, format!("cannot write the checkpoint: {e}")))?;

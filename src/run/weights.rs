@@ -24,7 +24,7 @@ use crate::state::{Layout, State};
 const KEY: &str = "cnn_gpu";
 
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct WeightsHeader {
     version: String,
     step: u64,
     /// See [`State::weights_hash`].
@@ -55,7 +55,7 @@ pub fn load(path: &Path) -> Result<(Sequential, State)> {
 }
 
 fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
-    let header = Header {
+    let header = WeightsHeader {
         version: env!("CARGO_PKG_VERSION").into(),
         step: state.step,
         weights_hash: state.weights_hash(),
@@ -90,7 +90,7 @@ pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), String> {
     if header.len() as u64 > MOST_TEXT {
         return Err(format!("its metadata `{KEY}` is longer than 1 MiB"));
     }
-    let header: Header = read_toml(header)
+    let header: WeightsHeader = read_toml(header)
         .map_err(|message| format!("its metadata `{KEY}` cannot be understood: {message}"))?;
     let layout = Layout::new(&header.model).map_err(|e| e.to_string())?;
     check(&tensors, &layout)?;

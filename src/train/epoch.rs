@@ -3,13 +3,13 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use super::callbacks::{All, ProgbarLogger, memories, restore};
+use super::callbacks::{All, ProgbarLogger, callback_states, restore};
 use super::feed::Feed;
 use super::source::{Resident, Rows, Source};
 use super::trainer::Pass;
 use super::{
-    Callback, Ending, EpochLogs, History, Mean, Position, Progress, Snapshot, Trainer, Training,
-    TrainingData, UnderWay,
+    Callback, Ending, EpochLogs, History, Mean, PartialEpoch, Position, Progress, Snapshot,
+    Trainer, Training, TrainingData,
 };
 use crate::error::{Error, Result};
 use crate::exec::{Executor, Program, Step};
@@ -97,7 +97,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         // Last: what it tells has been done.
         callbacks.push(&mut progress);
         if let Some(snapshot) = &resumed {
-            restore(&mut callbacks, &snapshot.memories)?;
+            restore(&mut callbacks, &snapshot.callback_states)?;
         }
         let mut callbacks = All(&mut callbacks);
         callbacks.on_train_begin(&Training {
@@ -106,11 +106,11 @@ impl<E: Executor + ?Sized> Trainer<E> {
             steps: fit.source.steps(),
             validation: fit.validation.is_some(),
         })?;
-        let (mut history, under_way) = match resumed {
-            Some(snapshot) => (snapshot.past(), snapshot.under_way),
+        let (mut history, partial_epoch) = match resumed {
+            Some(snapshot) => (snapshot.past(), snapshot.partial_epoch),
             None => (History::default(), None),
         };
-        let trained = self.epochs(&mut fit, under_way, &mut callbacks, &mut history);
+        let trained = self.epochs(&mut fit, partial_epoch, &mut callbacks, &mut history);
         self.end(trained, &mut callbacks, &mut history)?;
         Ok(history)
     }
@@ -178,12 +178,12 @@ impl<E: Executor + ?Sized> Trainer<E> {
     fn epochs(
         &mut self,
         fit: &mut Fit<'_, E>,
-        mut under_way: Option<UnderWay>,
+        mut partial_epoch: Option<PartialEpoch>,
         callbacks: &mut All<'_, '_>,
         history: &mut History,
     ) -> Result<()> {
         while history.ending == Ending::Finished && self.epochs_done < fit.epochs {
-            let mut epoch = self.begin(fit, under_way.take().unwrap_or_default());
+            let mut epoch = self.begin(fit, partial_epoch.take().unwrap_or_default());
             history.ending = match callbacks.on_epoch_begin(&epoch.progress())? {
                 ControlFlow::Continue(()) => {
                     let taken = self.steps(fit, &mut epoch, callbacks, history);
@@ -244,11 +244,11 @@ impl<E: Executor + ?Sized> Trainer<E> {
         keeper.keep(&Snapshot {
             state,
             epochs_done: self.epochs_done,
-            under_way: epoch.map(Epoch::under_way),
+            partial_epoch: epoch.map(Epoch::partial_epoch),
             last_epoch: fit.epochs,
             stopped: history.ending == Ending::Stopped,
             history: history.epochs.clone(),
-            memories: memories(callbacks.0),
+            callback_states: callback_states(callbacks.0),
         })
     }
 
@@ -274,19 +274,19 @@ impl<E: Executor + ?Sized> Trainer<E> {
         }
     }
 
-    fn begin(&self, fit: &Fit<'_, E>, under_way: UnderWay) -> Epoch {
+    fn begin(&self, fit: &Fit<'_, E>, partial_epoch: PartialEpoch) -> Epoch {
         let now = Instant::now();
-        let before = Duration::try_from_secs_f64(under_way.seconds).unwrap_or_default();
+        let before = Duration::try_from_secs_f64(partial_epoch.seconds).unwrap_or_default();
         let started = now.checked_sub(before).unwrap_or(now);
         Epoch {
             number: self.epochs_done + 1,
             epochs: fit.epochs,
-            steps_before: self.state.step - under_way.steps as u64,
+            steps_before: self.state.step - partial_epoch.steps as u64,
             steps: fit.source.steps(),
-            enqueued: under_way.steps,
+            enqueued: partial_epoch.steps,
             learning_rate: self.options.optimizer.learning_rate(),
             follows: false,
-            finished: under_way.mean,
+            finished: partial_epoch.mean,
             started,
             looked: now,
         }
@@ -412,8 +412,8 @@ impl Epoch {
         }
     }
 
-    fn under_way(&self) -> UnderWay {
-        UnderWay {
+    fn partial_epoch(&self) -> PartialEpoch {
+        PartialEpoch {
             steps: self.enqueued,
             mean: self.finished,
             seconds: self.started.elapsed().as_secs_f64(),

@@ -99,5 +99,5 @@ pub use metric::{Metric, Mode};
 pub use metrics::Mean;
 pub use options::{Options, Verbose};
 pub use prediction::Prediction;
-pub use snapshot::{Keeper, Snapshot, UnderWay};
+pub use snapshot::{Keeper, PartialEpoch, Snapshot};
 pub use trainer::Trainer;

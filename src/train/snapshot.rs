@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::callbacks::Memory;
+use super::callbacks::CallbackState;
 use super::{Ending, EpochLogs, History, Mean, Position};
 use crate::error::Result;
 use crate::state::State;
@@ -15,7 +15,7 @@ pub struct Snapshot {
     /// Completed epochs.
     pub epochs_done: usize,
     /// The unfinished epoch after them, if it has started.
-    pub under_way: Option<UnderWay>,
+    pub partial_epoch: Option<PartialEpoch>,
     /// The last epoch's number.
     pub last_epoch: usize,
     /// Whether a callback has stopped the run.
@@ -23,7 +23,7 @@ pub struct Snapshot {
     /// The epochs so far.
     pub history: Vec<EpochLogs>,
     /// The state of the callbacks, by name.
-    pub memories: Vec<(String, Memory)>,
+    pub callback_states: Vec<(String, CallbackState)>,
 }
 
 impl Snapshot {
@@ -43,7 +43,7 @@ impl Snapshot {
 /// A partly completed epoch. The seed and the epoch's number determine the order of the samples, so
 /// the number of steps determines the position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct UnderWay {
+pub struct PartialEpoch {
     /// Completed steps.
     pub steps: usize,
     /// Their mean loss and accuracy.

@@ -48,8 +48,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let chunks = self.chunks(generator, sizes.0)?;
         let resumed = self.resumed.take();
         let last = self.last_epoch(resumed.as_ref()).saturating_mul(steps);
-        let under_way = resumed.as_ref().and_then(|snapshot| snapshot.under_way);
-        let done = self.epochs_done.saturating_mul(steps) + under_way.unwrap_or_default().steps;
+        let partial_epoch = resumed.as_ref().and_then(|snapshot| snapshot.partial_epoch);
+        let done = self.epochs_done.saturating_mul(steps) + partial_epoch.unwrap_or_default().steps;
         self.resumed = resumed;
         let total = last.saturating_sub(done);
         let first = done as u64;

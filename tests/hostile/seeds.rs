@@ -20,7 +20,7 @@ use cnn_gpu::model::{
     Layer, MaxPooling2D, Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D,
     ZeroPadding2D, preset,
 };
-use cnn_gpu::run::checkpoint::{Checkpointer, Schedule, Subject};
+use cnn_gpu::run::checkpoint::{CheckpointSchedule, Checkpointer, RunIdentity};
 use cnn_gpu::run::{
     CallbackRecord, Config, DataRecord, DeviceRecord, InitialWeights, RunFolder, weights,
 };
@@ -243,7 +243,7 @@ fn written(write: impl FnOnce(&Path)) -> Vec<u8> {
 fn checkpoint() -> Vec<u8> {
     let (model, data) = (common::model(), common::images(6));
     let options = Options::default().epochs(2).batch_size(3);
-    let subject = Subject {
+    let identity = RunIdentity {
         model,
         options: options.clone(),
         train_fingerprint: data.fingerprint(),
@@ -251,7 +251,7 @@ fn checkpoint() -> Vec<u8> {
     };
     written(|path| {
         let mut trainer = common::scripted(options, &[(1.0, 0.5)]);
-        let keeper = Checkpointer::new(path, subject, "null", Schedule::default());
+        let keeper = Checkpointer::new(path, identity, "null", CheckpointSchedule::default());
         trainer.set_keeper(Box::new(keeper));
         let mut stopping = EarlyStopping::new(Metric::Loss);
         let mut plateau = ReduceLROnPlateau::new(Metric::Loss);

@@ -208,13 +208,16 @@ fn weights(bytes: &[u8]) -> Result<(), String> {
 
 fn checkpoint(bytes: &[u8]) -> Result<(), String> {
     let checkpoint = Checkpoint::from_bytes(bytes)?;
-    let subject = &checkpoint.subject;
-    line(subject.options.check())?;
+    let identity = &checkpoint.identity;
+    line(identity.options.check())?;
     // Its callbacks may be others: then that is said.
     let mut stopping = EarlyStopping::new(Metric::Loss);
     let mut plateau = ReduceLROnPlateau::new(Metric::Loss);
     let mut callbacks: [&mut dyn Callback; 2] = [&mut stopping, &mut plateau];
-    line(restore(&mut callbacks, &checkpoint.snapshot.memories))
+    line(restore(
+        &mut callbacks,
+        &checkpoint.snapshot.callback_states,
+    ))
 }
 
 fn model(bytes: &[u8]) -> Result<(), String> {

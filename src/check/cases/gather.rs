@@ -1,6 +1,6 @@
 //! Batches out of a data set: images whose bytes do not fill words, short batches, any order.
 
-use super::super::case::{Case, CaseBuilder, Source};
+use super::super::case::{Case, CaseBuilder, GatherSource};
 use crate::data::Dataset;
 use crate::plan::{Element, Gather, Op};
 use crate::rng::{Key, Stream};
@@ -29,7 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
         (1, 1, 3, [15, 17, 1], 10),
     ]
     .map(|(batch, rows, offset, shape, classes)| {
-        let source = Source {
+        let source = GatherSource {
             data: data(shape, classes),
             order: key(2).permutation(SAMPLES),
             offset,

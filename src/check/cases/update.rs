@@ -3,7 +3,7 @@
 use super::super::case::{Case, CaseBuilder};
 use super::{all_dims, parameters};
 use crate::exec::Values;
-use crate::optimizer::{Clip, Optimizer, Rule};
+use crate::optimizer::{Clip, Optimizer, UpdateRule};
 use crate::plan::{BufferId, ClipGradients, Op, Update};
 use crate::rng::{Key, Stream};
 
@@ -20,7 +20,7 @@ pub(super) fn cases() -> Vec<Case> {
             1000,
             Gradient::Random,
         ));
-        if !matches!(optimizer.rule, Rule::Sgd { .. }) {
+        if !matches!(optimizer.rule, UpdateRule::Sgd { .. }) {
             cases.push(update(optimizer, variant, LAYOUTS[2], 1, Gradient::Small));
         }
         let others = [Gradient::Zero, Gradient::Large, Gradient::Nan];
@@ -42,13 +42,13 @@ const LAYOUTS: [&[&[usize]]; 4] = [
 
 fn optimizers() -> [(Optimizer, &'static str); 10] {
     let sgd = |nesterov| {
-        Optimizer::from(Rule::Sgd {
+        Optimizer::from(UpdateRule::Sgd {
             learning_rate: 0.01,
             momentum: 0.9,
             nesterov,
         })
     };
-    let rmsprop = Optimizer::from(Rule::RmsProp {
+    let rmsprop = Optimizer::from(UpdateRule::RmsProp {
         learning_rate: 0.001,
         rho: 0.9,
         momentum: 0.5,

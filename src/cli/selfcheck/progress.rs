@@ -3,24 +3,24 @@
 use std::io::{IsTerminal as _, stderr};
 use std::time::Duration;
 
-use cnn_gpu::check::{self, Event, Factory, Limits, OpRow, Trouble, Watch};
+use cnn_gpu::check::{self, CheckEvent, Factory, Limits, OpRow, Trouble, Watch};
 use indicatif::ProgressBar;
 
 use crate::cli::exit::{self, Exit};
-use crate::cli::output::{self, Format};
+use crate::cli::output::{self, OutputFormat};
 
 /// Says what is under way, and writes rows as they are done.
-pub struct Progress {
+pub struct CaseProgress {
     /// Drawn on a terminal only; elsewhere each case has a line.
     spinner: ProgressBar,
     rows: bool,
     watch: Watch,
 }
 
-impl Progress {
+impl CaseProgress {
     /// Begins to watch. `compiling` gives the kernel that the driver is compiling, and for how long.
     pub fn start(
-        format: Format,
+        format: OutputFormat,
         patience: Duration,
         compiling: impl Fn() -> Option<(String, Duration)> + Send + 'static,
     ) -> Self {
@@ -28,7 +28,7 @@ impl Progress {
             patience,
             ..Limits::default()
         };
-        let rows = format == Format::Text;
+        let rows = format == OutputFormat::Text;
         let tell = move |trouble| match trouble {
             Trouble::Slow(why) => output::say(&format!("warning: {why}")),
             Trouble::Hopeless(why) => give_up(&why, rows),
@@ -46,19 +46,19 @@ impl Progress {
         factory: Factory<'_>,
         filter: Option<&str>,
         kernels: Option<&str>,
-    ) -> anyhow::Result<check::Report> {
+    ) -> anyhow::Result<check::OpsReport> {
         let mut heads = heads(kernels);
         let mut written = Ok(());
         let report = check::check_ops(factory, filter, &mut |event| match event {
-            Event::Begins(case) => self.begins(&case.vars),
-            Event::Ends(result) => {
+            CheckEvent::Begins(case) => self.begins(&case.vars),
+            CheckEvent::Ends(result) => {
                 self.watch.now(None);
                 if !stderr().is_terminal() {
                     let verdict = if result.passes() { "pass" } else { "FAIL" };
                     output::say(&format!("  {:.1e}  {verdict}", result.worst()));
                 }
             }
-            Event::Row(row) => {
+            CheckEvent::Row(row) => {
                 let line = format!("{}{row}\n", std::mem::take(&mut heads));
                 if self.rows && written.is_ok() {
                     written = self.spinner.suspend(|| output::print(&line));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cnn_gpu::data::Interpolation;
 use cnn_gpu::data::{DatasetSpec, ReadOptions};
 use cnn_gpu::model::Sequential;
-use cnn_gpu::run::checkpoint::Schedule;
+use cnn_gpu::run::checkpoint::CheckpointSchedule;
 use cnn_gpu::run::{CallbackRecord, InitialWeights};
 use cnn_gpu::train::Options;
 use cnn_gpu::{Error, Result};
@@ -17,7 +17,7 @@ use super::initial::Initial;
 use super::optimizer_args::OptimizerArgs;
 use crate::cli::data::{dataset_spec, interpolation};
 use crate::cli::device::DeviceArgs;
-use crate::cli::output::Format;
+use crate::cli::output::OutputFormat;
 
 /// Trains a network, evaluates it, and leaves a folder with weights, history and settings
 #[derive(clap::Args, Debug)]
@@ -130,7 +130,7 @@ pub struct Args {
 
     /// How to write the results
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
-    format: Format,
+    format: OutputFormat,
 
     #[command(flatten)]
     device: DeviceArgs,
@@ -153,7 +153,7 @@ Ctrl-C ends the run after the step it is at, takes a checkpoint and saves the we
 is then 130, and --resume goes on.";
 
 /// What `train` does, checked.
-pub struct Settings {
+pub struct TrainSettings {
     pub dataset: DatasetSpec,
     pub data_dir: Option<PathBuf>,
     /// How the data are read.
@@ -174,15 +174,15 @@ pub struct Settings {
     pub out: PathBuf,
     /// Whether it was named, and must be free.
     pub out_is_named: bool,
-    pub format: Format,
+    pub format: OutputFormat,
     /// When checkpoints are taken.
-    pub schedule: Schedule,
+    pub schedule: CheckpointSchedule,
     pub device: DeviceArgs,
     /// What was typed and does nothing, a line each.
-    pub idle: Vec<String>,
+    pub without_effect: Vec<String>,
 }
 
-impl TryFrom<Args> for Settings {
+impl TryFrom<Args> for TrainSettings {
     type Error = Error;
 
     fn try_from(args: Args) -> Result<Self> {
@@ -202,10 +202,10 @@ impl TryFrom<Args> for Settings {
         let initial = args.weights.as_deref().map(Initial::open).transpose()?;
         let model = match (&args.model, &initial) {
             (Some(name), _) => Sequential::load(name)?,
-            (None, Some(initial)) => initial.subject.model.clone(),
+            (None, Some(initial)) => initial.trained.model.clone(),
             (None, None) => Sequential::load(MODEL)?,
         };
-        let theirs = initial.as_ref().map(|initial| initial.subject.data());
+        let theirs = initial.as_ref().map(|initial| initial.trained.data());
         let dataset = args.dataset.or(theirs).unwrap_or_default();
         let splits = options.validation_split > 0.0;
         let validation_data = args.fit.validation_data.clone().or_else(|| {
@@ -220,14 +220,14 @@ impl TryFrom<Args> for Settings {
             interpolation: args.interpolation,
         };
         let callbacks = args.callbacks.record(splits || validation_data.is_some())?;
-        let idle = (args.fit.idle().into_iter())
-            .chain(args.callbacks.idle())
+        let without_effect = (args.fit.without_effect().into_iter())
+            .chain(args.callbacks.without_effect())
             .collect();
         if let Some(schedule) = callbacks.learning_rate_schedule {
             // How many steps an epoch has is not known yet, and a warm-up is rounded to steps.
             schedule.check_length(options.epochs, 1000)?;
         }
-        let their_folder = || initial.as_ref()?.subject.folder(&dataset);
+        let their_folder = || initial.as_ref()?.trained.folder(&dataset);
         Ok(Self {
             data_dir: args.data_dir.or_else(their_folder),
             model: args.optimizer.compile(model)?,
@@ -243,13 +243,13 @@ impl TryFrom<Args> for Settings {
             class_names: Vec::new(),
             dry_run: args.dry_run,
             format: args.format,
-            schedule: Schedule {
+            schedule: CheckpointSchedule {
                 steps: args.checkpoint_steps.map(|steps| steps as usize),
                 every: (args.checkpoint_minutes > 0.0)
                     .then(|| Duration::from_secs_f64(args.checkpoint_minutes * 60.0)),
             },
             device: args.device,
-            idle,
+            without_effect,
         })
     }
 }

@@ -144,7 +144,7 @@ impl CallbackArgs {
     }
 
     /// What was typed and does nothing, if anything.
-    pub fn idle(&self) -> Option<String> {
+    pub fn without_effect(&self) -> Option<String> {
         (self.monitor != Metric::default() && !self.watches()).then(|| {
             format!(
                 "--monitor {} does nothing without --early-stopping, --checkpoint-best or \

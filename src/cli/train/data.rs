@@ -6,14 +6,14 @@ use cnn_gpu::run::DataRecord;
 use cnn_gpu::train::{TrainingData, Verbose};
 use cnn_gpu::words::counted;
 
-use super::args::Settings;
+use super::args::TrainSettings;
 use crate::cli::data::{self, described};
 use crate::cli::exit::Exit;
 use crate::cli::output::{count, say};
 use crate::cli::survey;
 
 /// Says what the data set holds, and what the model would not take.
-pub fn dry_run(settings: &Settings) -> anyhow::Result<Exit> {
+pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
     let folder = settings.data_dir.as_deref();
     let split = match settings.validation_data {
         Some(_) => 0.0,
@@ -39,7 +39,7 @@ pub fn dry_run(settings: &Settings) -> anyhow::Result<Exit> {
 }
 
 /// Reads the data; classes that weights know, or the run that goes on, keep the order they have there.
-pub fn load(settings: &Settings, classes: &[String]) -> anyhow::Result<(Splits, DataRecord)> {
+pub fn load(settings: &TrainSettings, classes: &[String]) -> anyhow::Result<(Splits, DataRecord)> {
     let quiet = settings.options.verbose == Verbose::Silent;
     let read = settings.read.clone();
     let loaded = data::load(&settings.dataset, settings.data_dir.as_deref(), read, quiet)?;
@@ -78,7 +78,7 @@ pub fn load(settings: &Settings, classes: &[String]) -> anyhow::Result<(Splits, 
     Ok((splits, record))
 }
 
-fn no_validation(settings: &Settings) -> Error {
+fn no_validation(settings: &TrainSettings) -> Error {
     Error::Argument(format!(
         "--validation-data val: {} has no images of its own to validate on: expected a folder with a \
          sub-folder val, valid or validation beside train; --validation-split SHARE takes some of those to \
@@ -88,7 +88,7 @@ fn no_validation(settings: &Settings) -> Error {
 }
 
 /// Says so if there are classes to validate or test on that are never trained on.
-fn warn_of_unseen_classes(settings: &Settings, splits: &Splits) {
+fn warn_of_unseen_classes(settings: &TrainSettings, splits: &Splits) {
     let split = settings.options.validation_split;
     let validation = match settings.validation_data.as_deref() {
         Some("val") => splits.validation.as_ref(),

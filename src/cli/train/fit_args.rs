@@ -58,7 +58,7 @@ pub struct FitArgs {
 
 impl FitArgs {
     /// What was typed and does nothing, a line each: a weight of a class that is given another below.
-    pub fn idle(&self) -> Vec<String> {
+    pub fn without_effect(&self) -> Vec<String> {
         let last: BTreeMap<usize, f32> = self.class_weight.iter().copied().collect();
         let given = |class| {
             self.class_weight

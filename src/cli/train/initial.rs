@@ -9,21 +9,21 @@ use cnn_gpu::state::Parameter;
 use cnn_gpu::train::Trainer;
 use cnn_gpu::{Error, Result};
 
-use crate::cli::subject::Subject;
+use crate::cli::trained_model::TrainedModel;
 
 /// Weights to begin with.
 pub struct Initial {
     /// Where they lie, and which they are.
     pub record: InitialWeights,
     /// The weights with their model, and the run they come from.
-    pub subject: Subject,
+    pub trained: TrainedModel,
 }
 
 impl Initial {
     /// Reads a run's folder or a file of weights.
     ///
     /// # Errors
-    /// As [`Subject::open`]; or a path that cannot be kept in the run's settings.
+    /// As [`TrainedModel::open`]; or a path that cannot be kept in the run's settings.
     pub fn open(path: &Path) -> Result<Self> {
         if path.to_str().is_none() {
             return Err(Error::Argument(format!(
@@ -31,11 +31,11 @@ impl Initial {
                 path.display()
             )));
         }
-        let subject = Subject::open(path)?;
+        let trained = TrainedModel::open(path)?;
         let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
-        let hash = subject.state.weights_hash();
+        let hash = trained.state.weights_hash();
         let record = InitialWeights { path, hash };
-        Ok(Self { record, subject })
+        Ok(Self { record, trained })
     }
 
     /// The weights that a run began with.
@@ -61,7 +61,7 @@ impl Initial {
     pub fn give(self, trainer: &mut Trainer) -> Result<Vec<String>> {
         let mut state = trainer.state().clone();
         let layout = Arc::clone(&state.layout);
-        let (ours, theirs) = (&layout.parameters, &self.subject.state.layout.parameters);
+        let (ours, theirs) = (&layout.parameters, &self.trained.state.layout.parameters);
         let differing = (0..ours.len().max(theirs.len()))
             .map(|i| (ours.get(i), theirs.get(i)))
             .find(|(a, b)| a.map(described) != b.map(described));
@@ -78,11 +78,11 @@ impl Initial {
             ));
         }
         for (ours, theirs) in ours.iter().zip(theirs) {
-            let theirs = &self.subject.state.params[theirs.range()];
+            let theirs = &self.trained.state.params[theirs.range()];
             state.params[ours.range()].copy_from_slice(theirs);
         }
         trainer.set_state(state)?;
-        Ok(self.subject.class_names())
+        Ok(self.trained.class_names())
     }
 }
 

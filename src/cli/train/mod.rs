@@ -4,10 +4,10 @@ mod args;
 mod callback_args;
 mod data;
 mod fit_args;
-mod idle;
 mod initial;
+mod no_effect;
 mod optimizer_args;
-mod report;
+mod result;
 mod resume;
 
 use anyhow::Context as _;
@@ -16,7 +16,7 @@ use cnn_gpu::data::{Dataset, Splits};
 use cnn_gpu::disk;
 use cnn_gpu::exec::Description;
 use cnn_gpu::exec::Opened;
-use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, Subject};
+use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, RunIdentity};
 use cnn_gpu::run::{Config, DataRecord, DeviceRecord, RunFolder};
 use cnn_gpu::state::Layout;
 use cnn_gpu::train::callbacks::{EarlyStopping, JsonlLogger};
@@ -29,16 +29,16 @@ use super::Typed;
 use super::device::{announce, compare_with_cpu};
 use super::exit::Exit;
 use super::interrupt::Handler;
-use super::output::{self, Format, Results, command, say};
-use args::Settings;
-use idle::Idle;
-use report::Report;
+use super::output::{self, OutputFormat, Results, command, say};
+use args::TrainSettings;
+use no_effect::NoEffect;
+use result::RunResult;
 
 /// Runs the command.
 pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let resumes = args.resume.clone();
     let (mut settings, checkpoint) = match &resumes {
-        None => (Settings::try_from(args)?, None),
+        None => (TrainSettings::try_from(args)?, None),
         Some(run) => resume::settings(args, run, typed)?,
     };
     if settings.dry_run {
@@ -71,14 +71,14 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         trainer.check(data)?;
     }
     compare_classes(&classes, &splits.train.class_names);
-    let subject = subject(&settings, &trainer, &record);
+    let identity = identity(&settings, &trainer, &record);
     let (folder, config) = match resumes {
         None => begin(&settings, &trainer, record, device)?,
-        Some(_) => go_on(&settings, &mut trainer, device, checkpoint, &subject)?,
+        Some(_) => go_on(&settings, &mut trainer, device, checkpoint, &identity)?,
     };
     trainer.set_keeper(Box::new(Checkpointer::new(
         &folder.checkpoint_path(),
-        subject,
+        identity,
         &in_words(&trainer.describe()),
         settings.schedule,
     )));
@@ -129,7 +129,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
 
 /// A new run's folder and settings.
 fn begin(
-    settings: &Settings,
+    settings: &TrainSettings,
     trainer: &Trainer,
     record: DataRecord,
     device: DeviceRecord,
@@ -145,11 +145,11 @@ fn begin(
 
 /// The folder and settings of a run that goes on, and the trainer where its checkpoint was taken.
 fn go_on(
-    settings: &Settings,
+    settings: &TrainSettings,
     trainer: &mut Trainer,
     device: DeviceRecord,
     checkpoint: Option<Checkpoint>,
-    subject: &Subject,
+    identity: &RunIdentity,
 ) -> anyhow::Result<(RunFolder, Config)> {
     let folder = RunFolder::open(&settings.out)?.locked()?;
     let began = folder.config()?;
@@ -160,7 +160,7 @@ fn go_on(
             if !has_ended(&checkpoint) {
                 config.go_on_with(device);
             }
-            restore(trainer, &folder, checkpoint, subject)?;
+            restore(trainer, &folder, checkpoint, identity)?;
         }
         None => {
             folder.cut_histories(0)?;
@@ -177,18 +177,18 @@ fn go_on(
 
 /// Evaluates on `test`, if it is given, and reports.
 fn conclude(
-    settings: &Settings,
+    settings: &TrainSettings,
     trainer: &mut Trainer,
     (folder, config): (&RunFolder, &Config),
     history: &History,
     test: Option<&Dataset>,
 ) -> anyhow::Result<()> {
     let scores = test.map(|test| trainer.evaluate(test)).transpose()?;
-    let report = Report::new(config, trainer, history, scores, folder);
+    let report = RunResult::new(config, trainer, history, scores, folder);
     folder.write_result(&report)?;
     match settings.format {
-        Format::Json => output::print_json(&report),
-        Format::Text => output::print(&report.text()),
+        OutputFormat::Json => output::print_json(&report),
+        OutputFormat::Text => output::print(&report.text()),
     }
 }
 
@@ -207,12 +207,12 @@ fn compare_classes(theirs: &[String], ours: &[String]) {
 }
 
 /// What the run is about.
-fn subject(settings: &Settings, trainer: &Trainer, record: &DataRecord) -> Subject {
+fn identity(settings: &TrainSettings, trainer: &Trainer, record: &DataRecord) -> RunIdentity {
     let validated = || match &record.validation_fingerprint {
         Some(own) => own.clone(),
         None => record.test_fingerprint.clone(),
     };
-    Subject {
+    RunIdentity {
         model: trainer.model().clone(),
         options: settings.options.clone(),
         train_fingerprint: record.train_fingerprint.clone(),
@@ -235,9 +235,9 @@ fn restore(
     trainer: &mut Trainer,
     folder: &RunFolder,
     checkpoint: Checkpoint,
-    subject: &Subject,
+    identity: &RunIdentity,
 ) -> anyhow::Result<()> {
-    if let Some(what) = checkpoint.subject.difference(subject) {
+    if let Some(what) = checkpoint.identity.difference(identity) {
         return Err(Error::Argument(format!(
             "a run goes on as it began, and this differs: {what}"
         ))
@@ -267,7 +267,7 @@ fn restore(
     Ok(trainer.resume(snapshot)?)
 }
 
-fn prepare(settings: &Settings, device: &Opened) -> anyhow::Result<(Trainer, DeviceRecord)> {
+fn prepare(settings: &TrainSettings, device: &Opened) -> anyhow::Result<(Trainer, DeviceRecord)> {
     let layout = Layout::new(&settings.model)?;
     let executor = device.recovering(layout, |why| {
         say(&format!(
@@ -283,7 +283,7 @@ fn prepare(settings: &Settings, device: &Opened) -> anyhow::Result<(Trainer, Dev
 }
 
 fn config(
-    settings: &Settings,
+    settings: &TrainSettings,
     trainer: &Trainer,
     dataset: DataRecord,
     device: DeviceRecord,
@@ -304,7 +304,11 @@ fn config(
 }
 
 /// Says what will be trained, and where.
-fn introduce(settings: &Settings, trainer: &Trainer, device: &DeviceRecord) -> anyhow::Result<()> {
+fn introduce(
+    settings: &TrainSettings,
+    trainer: &Trainer,
+    device: &DeviceRecord,
+) -> anyhow::Result<()> {
     if settings.options.verbose != Verbose::Silent {
         announce(&trainer.describe(), &device.reason);
         say(trainer.model().summary()?.trim_end());
@@ -316,7 +320,7 @@ fn introduce(settings: &Settings, trainer: &Trainer, device: &DeviceRecord) -> a
 }
 
 fn fit(
-    settings: &Settings,
+    settings: &TrainSettings,
     trainer: &mut Trainer,
     splits: &Splits,
     folder: &RunFolder,
@@ -327,13 +331,14 @@ fn fit(
     let mut saver = folder.weights_saver(trainer.model().clone());
     let mut stdout = JsonlLogger::new("standard output", Results::default());
     // Saved first: what is reported is on disk.
-    let mut idle = Idle {
+    let mut without_effect = NoEffect {
         settings,
         data: &splits.train,
     };
-    let mut callbacks: Vec<&mut dyn Callback> = vec![&mut idle, &mut saver, &mut csv, &mut jsonl];
+    let mut callbacks: Vec<&mut dyn Callback> =
+        vec![&mut without_effect, &mut saver, &mut csv, &mut jsonl];
     callbacks.extend(chosen.iter_mut().map(|callback| callback.as_mut() as _));
-    if settings.format == Format::Json {
+    if settings.format == OutputFormat::Json {
         callbacks.push(&mut stdout);
     }
     let validation = match settings.validation_data {
@@ -348,7 +353,7 @@ fn fit(
 }
 
 /// An error of the training run, what is left of the run, and how to go on with it.
-fn explain(error: Error, settings: &Settings, folder: &RunFolder) -> anyhow::Error {
+fn explain(error: Error, settings: &TrainSettings, folder: &RunFolder) -> anyhow::Error {
     let stopping = settings.callbacks.early_stopping.as_ref();
     let which = match stopping.is_some_and(EarlyStopping::restores) {
         true => "best",

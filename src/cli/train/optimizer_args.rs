@@ -2,7 +2,7 @@
 
 use clap::builder::PossibleValuesParser;
 use cnn_gpu::model::{Loss, Sequential};
-use cnn_gpu::optimizer::{Clip, Optimizer, Rule};
+use cnn_gpu::optimizer::{Clip, Optimizer, UpdateRule};
 use cnn_gpu::{Error, Result};
 
 /// Keras's.
@@ -100,7 +100,7 @@ impl OptimizerArgs {
         match (&mut optimizer.rule, self.momentum, self.nesterov) {
             (_, None, false) => {}
             (
-                Rule::Sgd {
+                UpdateRule::Sgd {
                     momentum, nesterov, ..
                 },
                 given,
@@ -115,7 +115,7 @@ impl OptimizerArgs {
                     ));
                 }
             }
-            (Rule::RmsProp { momentum, .. }, Some(given), false) => *momentum = given,
+            (UpdateRule::RmsProp { momentum, .. }, Some(given), false) => *momentum = given,
             (_, _, nesterov) => {
                 let flag = if nesterov { "--nesterov" } else { "--momentum" };
                 return Err(Error::Argument(format!(

@@ -5,11 +5,11 @@ use std::path::Path;
 use cnn_gpu::data::ReadOptions;
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::RunFolder;
-use cnn_gpu::run::checkpoint::{Checkpoint, Subject};
+use cnn_gpu::run::checkpoint::{Checkpoint, RunIdentity};
 use cnn_gpu::train::Options;
 use cnn_gpu::{Error, Result};
 
-use super::args::{Args, Settings};
+use super::args::{Args, TrainSettings};
 use super::callback_args::CallbackArgs;
 use super::initial::Initial;
 use super::optimizer_args::OptimizerArgs;
@@ -38,7 +38,7 @@ pub fn settings(
     args: Args,
     folder: &Path,
     typed: &Typed,
-) -> Result<(Settings, Option<Checkpoint>)> {
+) -> Result<(TrainSettings, Option<Checkpoint>)> {
     let run = RunFolder::open(folder)?;
     let config = run.config()?;
     let path = run.checkpoint_path();
@@ -51,8 +51,8 @@ pub fn settings(
         .filter(|name| !FREE.contains(name))
         .collect();
     let compiled = args.optimizer.compile(config.model.clone())?;
-    let given = Settings::try_from(args)?;
-    let settings = Settings {
+    let given = TrainSettings::try_from(args)?;
+    let settings = TrainSettings {
         data_dir: given.data_dir.clone().or_else(|| config.dataset.folder()),
         dataset: config.dataset.spec()?,
         read: ReadOptions {
@@ -81,9 +81,9 @@ pub fn settings(
             true => given.device.clone(),
             false => given.device.clone().or(&config.device)?,
         },
-        idle: Vec::new(),
+        without_effect: Vec::new(),
     };
-    let hash = |settings: &Settings| settings.weights.as_ref().map(|w| w.hash.clone());
+    let hash = |settings: &TrainSettings| settings.weights.as_ref().map(|w| w.hash.clone());
     if given.weights.is_some() && hash(&given) != hash(&settings) {
         return Err(changed("--weights"));
     }
@@ -114,8 +114,8 @@ fn is_one_of<A: clap::Args>(flag: &str) -> bool {
 
 /// What was typed must be what the run has. `compiled` is the run's model with the loss typed.
 fn refuse_changes(
-    run: &Settings,
-    given: &Settings,
+    run: &TrainSettings,
+    given: &TrainSettings,
     compiled: &Sequential,
     typed: &[&str],
 ) -> Result<()> {
@@ -153,7 +153,7 @@ fn refuse_changes(
             other = Some(format!("--{}", name.replace('_', "-")));
         }
     }
-    let subject = |model: &Sequential, options| Subject {
+    let identity = |model: &Sequential, options| RunIdentity {
         model: model.clone(),
         options,
         train_fingerprint: String::new(),
@@ -165,8 +165,8 @@ fn refuse_changes(
     };
     let options = serde_json::from_value(options.into());
     let options = options.map_err(|e| Error::Argument(format!("{e}")))?;
-    let given = subject(model, options);
-    let run = subject(&run.model, run.options.clone());
+    let given = identity(model, options);
+    let run = identity(&run.model, run.options.clone());
     match run.difference(&given).or(other) {
         Some(what) => Err(changed(&what)),
         None => Ok(()),

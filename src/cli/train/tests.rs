@@ -300,7 +300,7 @@ fn a_run_that_goes_on_survives_a_disk_that_fails_at_any_write() {
         .unwrap()
         .checkpoint_path();
     let snapshot = Checkpoint::load(&checkpoint).unwrap().snapshot;
-    assert!(snapshot.epochs_done > 0 && snapshot.under_way.is_some());
+    assert!(snapshot.epochs_done > 0 && snapshot.partial_epoch.is_some());
     let copy = |run: &str| copy(&site.path("part"), &site.path(run));
     fails_at_every_write(&site, copy, |run| site.resume(run), |_| FAULTS.into());
 }

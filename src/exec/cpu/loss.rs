@@ -7,7 +7,7 @@ use crate::plan::LossOp;
 
 /// The loss and its targets.
 #[derive(Clone, Copy)]
-pub(super) struct Rule<'a> {
+pub(super) struct LossFunction<'a> {
     loss: Loss,
     /// Outputs per row.
     width: usize,
@@ -31,7 +31,7 @@ impl Sum {
     }
 }
 
-impl<'a> Rule<'a> {
+impl<'a> LossFunction<'a> {
     pub fn new(loss: Loss, width: usize, class_weights: Option<&'a [f32]>) -> Self {
         Self {
             loss,
@@ -170,18 +170,18 @@ fn is_first_largest(x: &[f32], label: u32) -> bool {
 
 impl RowWise for LossOp {
     fn run(&self, block: &mut Block<'_, '_, '_>) {
-        let rule = Rule::new(self.loss, self.width, self.class_weights.as_deref());
+        let function = LossFunction::new(self.loss, self.width, self.class_weights.as_deref());
         let (valid, rows) = (block.valid(), block.memory().rows);
         let sum = block.write(self.predictions, |block, predictions| {
             let x = block.floats(self.x);
-            rule.predict(x, predictions);
-            rule.sum(x, predictions, block.words(self.labels), valid)
+            function.predict(x, predictions);
+            function.sum(x, predictions, block.words(self.labels), valid)
         });
         block.add_loss(sum.unwrap_or_default());
         if let Some(dx) = self.dx {
             block.write(dx, |block, dx| {
                 let judged = (block.floats(self.predictions), block.words(self.labels));
-                rule.gradient(judged, (valid, rows), dx);
+                function.gradient(judged, (valid, rows), dx);
             });
         }
     }

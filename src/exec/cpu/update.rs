@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::BatchWise;
 use crate::exec::host::{Memory, Moments};
-use crate::optimizer::{Optimizer, Rates, Rule};
+use crate::optimizer::{Optimizer, Rates, UpdateRule};
 use crate::plan::Update;
 
 /// Parameters per task.
@@ -72,15 +72,15 @@ impl WithSimd for Chunk<'_> {
 
 #[inline(always)]
 fn step<'a>(
-    rule: &Rule,
+    rule: &UpdateRule,
     rate: f32,
     cells: impl Iterator<Item = (&'a mut f32, f32, &'a mut f32, &'a mut f32)>,
 ) {
     match *rule {
-        Rule::Sgd {
+        UpdateRule::Sgd {
             momentum, nesterov, ..
         } => cells.for_each(|(w, g, m, _)| sgd(rate, momentum as f32, nesterov, w, g, m)),
-        Rule::RmsProp {
+        UpdateRule::RmsProp {
             rho,
             momentum,
             epsilon,
@@ -96,7 +96,7 @@ fn step<'a>(
             *m = momentum * *m + u;
             *w -= *m;
         }),
-        Rule::Adam {
+        UpdateRule::Adam {
             beta_1,
             beta_2,
             epsilon,

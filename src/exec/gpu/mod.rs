@@ -13,7 +13,7 @@
 //! - `recorder` records dispatches, and `executor` runs steps, many to a submission, at a `pace` that
 //!   neither watchdogs nor Ctrl-C mind.
 //!
-//! `software` holds what only software adapters need. For `bench`, `peak` measures the adapter, `profile` a
+//! `software` holds what only software adapters need. For `bench`, `gpu_peak` measures the adapter, `profile` a
 //! step's dispatches by the adapter's clock (`timer`), and `fused_into` says which operations each of
 //! them does.
 
@@ -26,6 +26,7 @@ mod dispatch;
 mod executor;
 mod fits;
 mod fused_into;
+mod gpu_peak;
 mod lavapipe;
 mod lower;
 #[cfg(test)]
@@ -33,7 +34,6 @@ mod mutants;
 #[cfg(test)]
 mod mutation;
 mod pace;
-mod peak;
 mod pipeline;
 mod profile;
 mod program;

@@ -18,12 +18,12 @@ impl Definition for LossOp {
             class_weights,
         } = self;
         let (x, labels) = (m.floats(*x), m.words(*labels));
-        let rule = Rule {
+        let function = ReferenceLoss {
             loss: *loss,
             width: *width,
             class_weights: class_weights.as_deref(),
         };
-        let batch = rule.batch(m.rows, x, labels);
+        let batch = function.batch(m.rows, x, labels);
         m.metrics.loss_sum = batch.sum;
         m.metrics.correct = batch.correct;
         m.put(*predictions, batch.predictions);
@@ -34,7 +34,7 @@ impl Definition for LossOp {
 }
 
 /// The loss and its targets.
-pub(super) struct Rule<'a> {
+pub(super) struct ReferenceLoss<'a> {
     pub(super) loss: Loss,
     /// Outputs per row.
     pub(super) width: usize,
@@ -60,7 +60,7 @@ struct Row {
     dx: Vec<f64>,
 }
 
-impl Rule<'_> {
+impl ReferenceLoss<'_> {
     /// Evaluates all rows, of which the first `rows` are valid.
     pub(super) fn batch(&self, rows: usize, x: &[f32], labels: &[u32]) -> Batch {
         let (mut sum, mut correct) = (0.0, 0);
@@ -178,8 +178,8 @@ mod tests {
         (f64::from(a) - b).abs() <= 1e-7 * b.abs()
     }
 
-    fn rule(loss: Loss, width: usize) -> Rule<'static> {
-        Rule {
+    fn function(loss: Loss, width: usize) -> ReferenceLoss<'static> {
+        ReferenceLoss {
             loss,
             width,
             class_weights: None,
@@ -188,11 +188,11 @@ mod tests {
 
     fn categorical(rows: usize, x: &[f32], labels: &[u32], weights: Option<&[f32]>) -> Batch {
         let class_weights = weights;
-        let rule = Rule {
+        let function = ReferenceLoss {
             class_weights,
-            ..rule(Loss::default(), 2)
+            ..function(Loss::default(), 2)
         };
-        rule.batch(rows, x, labels)
+        function.batch(rows, x, labels)
     }
 
     #[test]
@@ -221,7 +221,7 @@ mod tests {
     fn the_loss_of_large_logits_is_exact() {
         let loss = categorical(2, &[1e4, -1e4, 1e4, 1e4], &[1, 1], None);
         assert!(close(loss.sum, 2e4 + 2f64.ln()), "{}", loss.sum);
-        let binary = rule(Loss::binary_crossentropy(), 1);
+        let binary = function(Loss::binary_crossentropy(), 1);
         let loss = binary.batch(2, &[1e4, -1e4], &[0, 1]);
         assert!(close(loss.sum, 2e4), "{}", loss.sum);
     }
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn smoothed_cross_entropy_by_hand() {
         let smooth = Loss::default().with_label_smoothing(0.5).unwrap();
-        let loss = rule(smooth, 2).batch(1, &[0.0, 3f32.ln()], &[1]);
+        let loss = function(smooth, 2).batch(1, &[0.0, 3f32.ln()], &[1]);
         // -0.75 ln 0.75 - 0.25 ln 0.25
         let expected = -0.75 * 0.75f64.ln() - 0.25 * 0.25f64.ln();
         assert!(close(loss.sum, expected), "{}", loss.sum);
@@ -239,11 +239,11 @@ mod tests {
     #[test]
     fn binary_cross_entropy_by_hand() {
         let ln3 = 3f32.ln();
-        let loss = rule(Loss::binary_crossentropy(), 2).batch(1, &[ln3, 0.0], &[0]);
+        let loss = function(Loss::binary_crossentropy(), 2).batch(1, &[ln3, 0.0], &[0]);
         // (-ln 0.75 - ln 0.5) / 2
         assert!(close(loss.sum, (8.0f64 / 3.0).ln() / 2.0), "{}", loss.sum);
         assert!(close(loss.dx[0], -0.125) && close(loss.dx[1], 0.25));
-        let single = rule(Loss::binary_crossentropy(), 1);
+        let single = function(Loss::binary_crossentropy(), 1);
         let loss = single.batch(3, &[ln3, ln3, 0.0], &[1, 0, 0]);
         assert!(close(loss.predictions[0], 0.25) && close(loss.predictions[1], 0.75));
         assert_eq!(
@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn mean_squared_error_by_hand() {
-        let loss = rule(Loss::MeanSquaredError, 2).batch(2, &[0.5, 0.5, 0.0, 3.0], &[1, 1]);
+        let loss = function(Loss::MeanSquaredError, 2).batch(2, &[0.5, 0.5, 0.0, 3.0], &[1, 1]);
         assert_eq!((loss.sum, loss.correct), (0.25 + 2.0, 1));
         assert_eq!(loss.dx, [0.25, -0.25, 0.0, 1.0]);
         assert_eq!(loss.predictions, [0.5, 0.5, 0.0, 3.0]);
@@ -270,7 +270,7 @@ mod tests {
             (Loss::MeanSquaredError, 2),
         ] {
             let x = [f32::NAN, 0.0];
-            let loss = rule(loss, width).batch(1, &x[..width], &[0]);
+            let loss = function(loss, width).batch(1, &x[..width], &[0]);
             assert!(loss.sum.is_nan() && loss.dx[0].is_nan());
             assert_eq!(loss.correct, 0);
         }

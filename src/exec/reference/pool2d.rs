@@ -41,8 +41,8 @@ impl Definition for Pool2dBackward {
 /// `ky * kw + kx` that each maximum came from.
 pub(super) fn forward(batch: usize, shape: &PoolShape, x: &[f32]) -> (Vec<f32>, Vec<u32>) {
     let (mut y, mut argmax) = (Vec::new(), Vec::new());
-    for_each_output(batch, shape, |place| {
-        let values = (place.cells()).map(|cell| (cell, f64::from(x[place.input(cell)])));
+    for_each_output(batch, shape, |output| {
+        let values = (output.cells()).map(|cell| (cell, f64::from(x[output.input(cell)])));
         match shape.kind {
             PoolKind::Max => {
                 let (cell, largest) = values.reduce(larger).unwrap_or((FIRST, f64::NAN));
@@ -51,7 +51,7 @@ pub(super) fn forward(batch: usize, shape: &PoolShape, x: &[f32]) -> (Vec<f32>, 
             }
             PoolKind::Sum => y.push(values.map(|(_, x)| x).sum()),
             PoolKind::Average => {
-                y.push(values.map(|(_, x)| x).sum::<f64>() / place.cells().count() as f64);
+                y.push(values.map(|(_, x)| x).sum::<f64>() / output.cells().count() as f64);
             }
         }
     });
@@ -61,17 +61,17 @@ pub(super) fn forward(batch: usize, shape: &PoolShape, x: &[f32]) -> (Vec<f32>, 
 /// `dx[n, iy, ix, c] = Σ dy[n, oy, ox, c] * share` over the windows that hold `(iy, ix)`.
 pub(super) fn backward(batch: usize, shape: &PoolShape, dy: &[f32], argmax: &[u32]) -> Vec<f64> {
     let mut dx = vec![0.0; batch * shape.window.ih * shape.window.iw * shape.c];
-    for_each_output(batch, shape, |place| {
-        let cells = place.cells().count() as f64;
-        for cell in place.cells() {
+    for_each_output(batch, shape, |output| {
+        let cells = output.cells().count() as f64;
+        for cell in output.cells() {
             let tap = (cell.ky * shape.window.kw + cell.kx) as u32;
             let share = match shape.kind {
-                PoolKind::Max if argmax[place.output] == tap => 1.0,
+                PoolKind::Max if argmax[output.index] == tap => 1.0,
                 PoolKind::Max => continue,
                 PoolKind::Sum => 1.0,
                 PoolKind::Average => 1.0 / cells,
             };
-            dx[place.input(cell)] += f64::from(dy[place.output]) * share;
+            dx[output.input(cell)] += f64::from(dy[output.index]) * share;
         }
     });
     dx
@@ -96,7 +96,7 @@ fn larger(a: (Cell, f64), b: (Cell, f64)) -> (Cell, f64) {
 }
 
 /// One output cell and what it reads.
-struct Place {
+struct OutputCell {
     window: Window,
     batch: usize,
     channels: usize,
@@ -105,10 +105,10 @@ struct Place {
     ox: usize,
     c: usize,
     /// Its index in `y`.
-    output: usize,
+    index: usize,
 }
 
-impl Place {
+impl OutputCell {
     fn cells(&self) -> impl Iterator<Item = Cell> {
         self.window.cells(self.oy, self.ox)
     }
@@ -121,19 +121,19 @@ impl Place {
 }
 
 /// Visits the output cells in memory order.
-fn for_each_output(batch: usize, shape: &PoolShape, mut visit: impl FnMut(&Place)) {
+fn for_each_output(batch: usize, shape: &PoolShape, mut visit: impl FnMut(&OutputCell)) {
     let PoolShape { window, c, .. } = *shape;
     let y_shape = [batch, window.oh, window.ow, c];
-    for output in 0..y_shape.iter().product() {
-        visit(&Place {
+    for index in 0..y_shape.iter().product() {
+        visit(&OutputCell {
             window,
             batch,
             channels: c,
-            n: output / (window.oh * window.ow * c),
-            oy: output / (window.ow * c) % window.oh,
-            ox: output / c % window.ow,
-            c: output % c,
-            output,
+            n: index / (window.oh * window.ow * c),
+            oy: index / (window.ow * c) % window.oh,
+            ox: index / c % window.ow,
+            c: index % c,
+            index,
         });
     }
 }

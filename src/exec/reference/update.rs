@@ -2,7 +2,7 @@
 
 use super::Definition;
 use crate::exec::host::{Memory, Moments};
-use crate::optimizer::{Optimizer, Rates, Rule};
+use crate::optimizer::{Optimizer, Rates, UpdateRule};
 use crate::plan::Update;
 
 impl Definition for Update {
@@ -45,17 +45,17 @@ pub(super) fn step(
 }
 
 /// The new `[w, m, v]` of one element.
-fn apply(rule: &Rule, rate: f64, [w, m, v, g]: [f64; 4]) -> [f64; 3] {
+fn apply(rule: &UpdateRule, rate: f64, [w, m, v, g]: [f64; 4]) -> [f64; 3] {
     match *rule {
-        Rule::Sgd { momentum: 0.0, .. } => [w - rate * g, m, v],
-        Rule::Sgd {
+        UpdateRule::Sgd { momentum: 0.0, .. } => [w - rate * g, m, v],
+        UpdateRule::Sgd {
             momentum, nesterov, ..
         } => {
             let m = momentum * m - rate * g;
             let change = if nesterov { momentum * m - rate * g } else { m };
             [w + change, m, v]
         }
-        Rule::RmsProp {
+        UpdateRule::RmsProp {
             rho,
             momentum,
             epsilon,
@@ -69,7 +69,7 @@ fn apply(rule: &Rule, rate: f64, [w, m, v, g]: [f64; 4]) -> [f64; 3] {
             let m = momentum * m + u;
             [w - m, m, v]
         }
-        Rule::Adam {
+        UpdateRule::Adam {
             beta_1,
             beta_2,
             epsilon,
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     /// `w = 1`, `m = 0.5`, `v = 0.25`, `g = 2` after one step at rate 0.125.
-    fn after(rule: Rule) -> [f32; 3] {
+    fn after(rule: UpdateRule) -> [f32; 3] {
         let (w, moments) = stepped(&rule.into(), 0.125.into());
         [w, moments.m[0], moments.v[0]]
     }
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn sgd_by_hand() {
-        let sgd = |momentum, nesterov| Rule::Sgd {
+        let sgd = |momentum, nesterov| UpdateRule::Sgd {
             learning_rate: 9.0,
             momentum,
             nesterov,
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn rmsprop_by_hand() {
-        let rmsprop = |momentum| Rule::RmsProp {
+        let rmsprop = |momentum| UpdateRule::RmsProp {
             learning_rate: 9.0,
             rho: 0.5,
             momentum,
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn adam_by_hand() {
-        let adam = Rule::Adam {
+        let adam = UpdateRule::Adam {
             learning_rate: 9.0,
             beta_1: 0.5,
             beta_2: 0.5,

@@ -1,7 +1,7 @@
 //! The optimizer's step.
 
 use super::{Operation, Rounding};
-use crate::optimizer::{Optimizer, Rule};
+use crate::optimizer::{Optimizer, UpdateRule};
 use crate::plan::{BufferId, Plan};
 use crate::words::counted;
 
@@ -19,9 +19,9 @@ pub struct Update {
 impl Operation for Update {
     fn name(&self) -> &'static str {
         match self.optimizer.rule {
-            Rule::Sgd { .. } => "sgd_update",
-            Rule::RmsProp { .. } => "rmsprop_update",
-            Rule::Adam { .. } => "adam_update",
+            UpdateRule::Sgd { .. } => "sgd_update",
+            UpdateRule::RmsProp { .. } => "rmsprop_update",
+            UpdateRule::Adam { .. } => "adam_update",
         }
     }
 

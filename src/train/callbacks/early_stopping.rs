@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::{Kept, Memory, infinite};
+use super::callback_state::{CallbackState, Kept, infinite};
 use super::{CONTINUE, Callback, STOP, Verdict, check_monitor};
 use crate::error::Result;
 use crate::state::State;
@@ -224,17 +224,17 @@ impl Callback for EarlyStopping {
         Some((self.seen.now.best_epoch?, weights))
     }
 
-    fn state(&self) -> Memory {
-        let mut memory = Memory::new(&self.seen.now);
+    fn state(&self) -> CallbackState {
+        let mut state = CallbackState::new(&self.seen.now);
         if let Some(weights) = &self.best_weights {
-            memory.arrays.insert("best_weights".into(), weights.clone());
+            state.arrays.insert("best_weights".into(), weights.clone());
         }
-        memory
+        state
     }
 
-    fn restore(&mut self, memory: &Memory) -> Result<()> {
-        self.seen.restore(memory.read(self.name())?);
-        self.best_weights = memory.arrays.get("best_weights").cloned();
+    fn restore(&mut self, state: &CallbackState) -> Result<()> {
+        self.seen.restore(state.read(self.name())?);
+        self.best_weights = state.arrays.get("best_weights").cloned();
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::train::{Position, Training};
 use crate::words::short;
 
 /// The rate of the step at a position, from the optimizer's.
-type Rule = dyn Fn(&Position, f32) -> f32 + Send;
+type RateFn = dyn Fn(&Position, f32) -> f32 + Send;
 
 /// Sets the learning rate before every step.
 ///
@@ -22,7 +22,7 @@ type Rule = dyn Fn(&Position, f32) -> f32 + Send;
 /// # let _ = (cosine, halved);
 /// ```
 pub struct LearningRateScheduler {
-    schedule: Box<Rule>,
+    schedule: Box<RateFn>,
     check: Option<Schedule>,
 }
 

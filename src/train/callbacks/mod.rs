@@ -6,11 +6,11 @@
 //! [weights](Callback::final_weights) to end with, [why](Callback::reason) they stopped the run,
 //! and [what they remember](Callback::state), which a checkpoint keeps.
 
+mod callback_state;
 mod csv_logger;
 mod early_stopping;
 mod jsonl_logger;
 mod learning_rate_scheduler;
-mod memory;
 mod model_checkpoint;
 mod progbar_logger;
 mod reduce_lr_on_plateau;
@@ -21,11 +21,11 @@ mod weights_saver;
 
 use std::ops::ControlFlow;
 
+pub use callback_state::{CallbackState, callback_states, restore};
 pub use csv_logger::CsvLogger;
 pub use early_stopping::EarlyStopping;
 pub use jsonl_logger::JsonlLogger;
 pub use learning_rate_scheduler::LearningRateScheduler;
-pub use memory::{Memory, memories, restore};
 pub use model_checkpoint::ModelCheckpoint;
 pub use progbar_logger::{ProgbarLogger, short_time};
 pub use reduce_lr_on_plateau::ReduceLROnPlateau;
@@ -128,15 +128,15 @@ pub trait Callback: Send {
     }
 
     /// What it has to remember to go on in another process as it would in this one.
-    fn state(&self) -> Memory {
-        Memory::default()
+    fn state(&self) -> CallbackState {
+        CallbackState::default()
     }
 
     /// Takes back what [`Callback::state`] gave; the run that begins next goes on from there.
     ///
     /// # Errors
     /// It is the state of another callback.
-    fn restore(&mut self, _memory: &Memory) -> Result<()> {
+    fn restore(&mut self, _state: &CallbackState) -> Result<()> {
         Ok(())
     }
 

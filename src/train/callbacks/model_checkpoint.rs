@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::{Memory, infinite};
+use super::callback_state::{CallbackState, infinite};
 use super::{CONTINUE, Callback, Verdict, check_monitor};
 use crate::error::Result;
 use crate::model::Sequential;
@@ -152,12 +152,12 @@ impl Callback for ModelCheckpoint {
         CONTINUE
     }
 
-    fn state(&self) -> Memory {
-        Memory::new(&self.seen)
+    fn state(&self) -> CallbackState {
+        CallbackState::new(&self.seen)
     }
 
-    fn restore(&mut self, memory: &Memory) -> Result<()> {
-        self.seen = memory.read(self.name())?;
+    fn restore(&mut self, state: &CallbackState) -> Result<()> {
+        self.seen = state.read(self.name())?;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::memory::{Kept, Memory, infinite};
+use super::callback_state::{CallbackState, Kept, infinite};
 use super::{CONTINUE, Callback, Verdict, check_monitor};
 use crate::error::{Error, Result};
 use crate::state::State;
@@ -160,12 +160,12 @@ impl Callback for ReduceLROnPlateau {
         CONTINUE
     }
 
-    fn state(&self) -> Memory {
-        Memory::new(&self.seen.now)
+    fn state(&self) -> CallbackState {
+        CallbackState::new(&self.seen.now)
     }
 
-    fn restore(&mut self, memory: &Memory) -> Result<()> {
-        self.seen.restore(memory.read(self.name())?);
+    fn restore(&mut self, state: &CallbackState) -> Result<()> {
+        self.seen.restore(state.read(self.name())?);
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::super::call::{Call, Vector};
 use super::super::slot::Slot;
 use super::super::tuning::Tuning;
-use crate::optimizer::{Optimizer, Rule};
+use crate::optimizer::{Optimizer, UpdateRule};
 use crate::plan::Plan;
 
 /// Floats to a block.
@@ -63,21 +63,21 @@ pub(super) fn call(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<
         ]
     };
     let (entry, numbers) = match optimizer.rule {
-        Rule::Sgd { momentum, .. } => ("sgd_update", all(momentum, 0.0, 0.0, 0.0, 0.0)),
-        Rule::RmsProp {
+        UpdateRule::Sgd { momentum, .. } => ("sgd_update", all(momentum, 0.0, 0.0, 0.0, 0.0)),
+        UpdateRule::RmsProp {
             rho,
             momentum,
             epsilon,
             ..
         } => ("rmsprop_update", all(momentum, rho, 0.0, 0.0, epsilon)),
-        Rule::Adam {
+        UpdateRule::Adam {
             beta_1,
             beta_2,
             epsilon,
             ..
         } => ("adam_update", all(0.0, 0.0, beta_1, beta_2, epsilon)),
     };
-    let nesterov = matches!(optimizer.rule, Rule::Sgd { nesterov: true, .. });
+    let nesterov = matches!(optimizer.rule, UpdateRule::Sgd { nesterov: true, .. });
     let numbers = numbers.map(|(name, value)| (name, value as f32));
     let cells = plan.layout.trainable / 4;
     let text = concat!(

@@ -31,7 +31,7 @@ impl Bar {
 
     /// Moves the bar to where `progress` is.
     pub(super) fn set(&self, progress: &Progress) {
-        self.0.set_message(under_way(progress, columns()));
+        self.0.set_message(partial_epoch(progress, columns()));
         self.0.set_position(progress.step as u64);
     }
 
@@ -65,7 +65,7 @@ fn template(steps: usize, columns: usize) -> String {
 }
 
 /// The figures of an epoch under way, as many as there is room for behind the bar, in Keras's order.
-fn under_way(p: &Progress, columns: usize) -> String {
+fn partial_epoch(p: &Progress, columns: usize) -> String {
     let speed = p.images as f64 / p.seconds;
     let left = p.seconds * (p.steps - p.step.min(p.steps)) as f64 / p.step as f64;
     let [speed, accuracy, loss] = metrics(speed, p.accuracy, p.loss);
@@ -155,7 +155,7 @@ mod tests {
             loss: 0.25,
             accuracy: 0.5,
         };
-        let told = |columns| under_way(&progress, columns);
+        let told = |columns| partial_epoch(&progress, columns);
         let all = "10.0s left - 3,002 images/s - accuracy: 0.5000 - loss: 0.2500";
         assert_eq!(told(100), all);
         assert_eq!(told(80), "10.0s left - accuracy: 0.5000 - loss: 0.2500");

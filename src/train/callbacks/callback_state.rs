@@ -1,4 +1,5 @@
-//! What callbacks remember, so that a run that was interrupted goes on as if it had not been.
+//! The state of callbacks that a checkpoint keeps, so that a resumed run continues as if it had never
+//! been interrupted.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +10,18 @@ use super::Callback;
 use crate::error::{Error, Result};
 use crate::words::one_line;
 
-/// What a callback has to remember to go on identically in another process.
+/// What a callback needs to continue identically in another process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Memory {
+pub struct CallbackState {
     /// Numbers and words.
     pub values: serde_json::Value,
-    /// Large arrays, apart because they are better kept as tensors than as text.
+    /// Large arrays, which a checkpoint stores as tensors rather than as text.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub arrays: BTreeMap<String, Vec<f32>>,
 }
 
-impl Memory {
-    /// A memory of numbers and words.
+impl CallbackState {
+    /// A state of numbers and words.
     pub fn new(values: &impl Serialize) -> Self {
         Self {
             // Plain structures of numbers, which JSON can hold.
@@ -32,7 +33,7 @@ impl Memory {
     /// The numbers and words.
     ///
     /// # Errors
-    /// They are not those of the callback `name`.
+    /// They are not the state of the callback `name`.
     pub fn read<T: DeserializeOwned>(&self, name: &str) -> Result<T> {
         T::deserialize(&self.values).map_err(|e| {
             let reason = one_line(&e.to_string());
@@ -41,33 +42,36 @@ impl Memory {
     }
 }
 
-/// The memories of callbacks, each with its callback's name; none of those that remember nothing.
-pub fn memories(callbacks: &[&mut dyn Callback]) -> Vec<(String, Memory)> {
-    let memories = callbacks.iter().map(|c| (c.name().to_owned(), c.state()));
-    memories
-        .filter(|(_, memory)| *memory != Memory::default())
+/// The states of the callbacks that have one, each with its callback's name.
+pub fn callback_states(callbacks: &[&mut dyn Callback]) -> Vec<(String, CallbackState)> {
+    let states = callbacks.iter().map(|c| (c.name().to_owned(), c.state()));
+    states
+        .filter(|(_, state)| *state != CallbackState::default())
         .collect()
 }
 
-/// Gives callbacks their memories back, before `fit`. Others may stand between them.
+/// Restores the states of callbacks before `fit`. Stateless callbacks may stand between them.
 ///
 /// # Errors
-/// The callbacks are not those that the memories were taken from, in the same order.
-pub fn restore(callbacks: &mut [&mut dyn Callback], memories: &[(String, Memory)]) -> Result<()> {
+/// The callbacks with a state are not the same ones in the same order.
+pub fn restore(
+    callbacks: &mut [&mut dyn Callback],
+    states: &[(String, CallbackState)],
+) -> Result<()> {
     let mut rest = callbacks.iter_mut();
-    for (name, memory) in memories {
+    for (name, state) in states {
         let callback = rest.find(|c| c.name() == name).ok_or_else(|| {
             Error::Argument(format!(
-                "the run had the callback {}, which is missing or in another place now",
+                "the run had the callback {}, which is now missing or in another position",
                 one_line(name)
             ))
         })?;
-        callback.restore(memory)?;
+        callback.restore(state)?;
     }
     Ok(())
 }
 
-/// A number that may be infinite, for which JSON has no number.
+/// Serializes a number that may be infinite, which JSON numbers cannot be.
 pub(super) mod infinite {
     use serde::de::{Deserializer, Error};
     use serde::{Deserialize, Serialize, Serializer};
@@ -83,9 +87,12 @@ pub(super) mod infinite {
         number: &Option<f64>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        let written = |number: f64| match number.is_finite() {
-            true => Written::Number(number),
-            false => Written::Word(number.to_string()),
+        let written = |number: f64| {
+            if number.is_finite() {
+                Written::Number(number)
+            } else {
+                Written::Word(number.to_string())
+            }
         };
         number.map(written).serialize(serializer)
     }
@@ -101,7 +108,7 @@ pub(super) mod infinite {
     }
 }
 
-/// Values that begin anew with every run, unless they were restored for it.
+/// Values that every run resets, unless they were restored for that run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Kept<T> {
     pub(super) now: T,
@@ -109,13 +116,13 @@ pub(super) struct Kept<T> {
 }
 
 impl<T: Default> Kept<T> {
-    /// A run begins; says whether the values began anew.
+    /// Begins a run. Returns whether the values were reset.
     pub(super) fn begin(&mut self) -> bool {
-        let anew = !std::mem::take(&mut self.restored);
-        if anew {
+        let reset = !std::mem::take(&mut self.restored);
+        if reset {
             self.now = T::default();
         }
-        anew
+        reset
     }
 
     pub(super) fn restore(&mut self, values: T) {

@@ -1,4 +1,4 @@
-//! Settings that would change nothing in this run. Each gets a line, as nobody types what is to do
+//! TrainSettings that would change nothing in this run. Each gets a line, as nobody types what is to do
 //! nothing.
 
 use cnn_gpu::Result;
@@ -10,21 +10,21 @@ use cnn_gpu::train::callbacks::{EarlyStopping, ReduceLROnPlateau, Schedule};
 use cnn_gpu::train::{Callback, EpochLogs, Position, Training};
 use cnn_gpu::words::{counted, short};
 
-use super::args::Settings;
+use super::args::TrainSettings;
 use crate::cli::output::say;
 
 /// Runs with more epochs are not played through.
 const MOST_EPOCHS: usize = 10_000;
 
 /// Says which settings do nothing when training begins, as how long the run is is known then.
-pub struct Idle<'a> {
-    pub settings: &'a Settings,
+pub struct NoEffect<'a> {
+    pub settings: &'a TrainSettings,
     pub data: &'a Dataset,
 }
 
-impl Callback for Idle<'_> {
+impl Callback for NoEffect<'_> {
     fn name(&self) -> &'static str {
-        "Idle"
+        "NoEffect"
     }
 
     fn on_train_begin(&mut self, training: &Training) -> Result<()> {
@@ -39,9 +39,9 @@ impl Callback for Idle<'_> {
     }
 }
 
-impl Idle<'_> {
+impl NoEffect<'_> {
     fn lines(&self, training: &Training) -> Result<Vec<String>> {
-        let mut lines = self.settings.idle.clone();
+        let mut lines = self.settings.without_effect.clone();
         lines.extend(self.validation(training));
         lines.extend(self.weights());
         let steps = self.settings.schedule.steps;
@@ -73,8 +73,8 @@ impl Idle<'_> {
                 ("--validation-freq", freq > 1),
                 ("--validation-steps", options.validation_steps.is_some()),
             ];
-            let idle = flags.iter().filter(|(_, is_set)| *is_set);
-            lines.extend(idle.map(|(flag, _)| {
+            let without_effect = flags.iter().filter(|(_, is_set)| *is_set);
+            lines.extend(without_effect.map(|(flag, _)| {
                 format!(
                     "{flag} does nothing without images to validate on: give --validation-split SHARE \
                      or --validation-data"

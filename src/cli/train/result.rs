@@ -12,7 +12,7 @@ use crate::cli::output::{accuracy, command, count};
 
 /// The last words of `train`; also kept in the run folder, as `result.json`.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct RunResult {
     /// Null if the run was interrupted.
     test_loss: Option<f64>,
     /// As `test_loss`.
@@ -51,7 +51,7 @@ pub struct Report {
     run: String,
 }
 
-impl Report {
+impl RunResult {
     /// Gathers what is known at the end; no scores if the run was interrupted.
     pub fn new(
         config: &Config,

@@ -21,14 +21,14 @@ fn in_order(names: &[String]) -> String {
 }
 
 /// A model with its weights.
-pub struct Subject {
+pub struct TrainedModel {
     pub model: Sequential,
     pub state: State,
     /// The run's settings, where there is a run.
     pub config: Option<Config>,
 }
 
-impl Subject {
+impl TrainedModel {
     /// Reads a run's folder, or a file of weights.
     pub fn open(path: &Path) -> cnn_gpu::Result<Self> {
         if !path.is_dir() {
@@ -139,7 +139,7 @@ mod tests {
     fn a_run_s_data_set_is_looked_for_where_the_run_found_it() {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().display().to_string();
-        let subject = |name: &str, source: &str| {
+        let trained = |name: &str, source: &str| {
             let config = format!(
                 "version = \"1\"\nstarted = \"\"\n[training]\n[device]\nrequested_backend = \"cpu\"\n\
                  backend = \"cpu\"\nadapter = \"\"\ndriver = \"\"\nsoftware = false\nreason = \"\"\n\
@@ -151,13 +151,13 @@ mod tests {
             let config = Config::from_toml(&config).unwrap();
             let model = config.model.clone();
             let layout = cnn_gpu::state::Layout::new(&model).unwrap();
-            Subject {
+            TrainedModel {
                 model,
                 state: State::new(layout, 1),
                 config: Some(config),
             }
         };
-        let mnist = subject("mnist", &source);
+        let mnist = trained("mnist", &source);
         for same in [DatasetSpec::Mnist, DatasetSpec::Auto] {
             assert_eq!(mnist.folder(&same).as_deref(), Some(folder.path()));
         }
@@ -169,11 +169,11 @@ mod tests {
             assert_eq!(mnist.folder(&other), None);
         }
         assert_eq!(
-            subject("mnist", "/nowhere").folder(&DatasetSpec::Mnist),
+            trained("mnist", "/nowhere").folder(&DatasetSpec::Mnist),
             None
         );
         assert_eq!(
-            subject("digits", &source).folder(&DatasetSpec::Digits),
+            trained("digits", &source).folder(&DatasetSpec::Digits),
             None
         );
     }

@@ -25,7 +25,7 @@ pub struct OpRow {
 
 /// All operations, and the cases that failed.
 #[derive(Clone, Debug, Serialize)]
-pub struct Report {
+pub struct OpsReport {
     /// In the order of the cases.
     pub ops: Vec<OpRow>,
     /// Every case that failed.
@@ -34,7 +34,7 @@ pub struct Report {
 
 /// What [`check_ops`] tells while it runs.
 #[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
+pub enum CheckEvent<'a> {
     /// A case begins.
     Begins(&'a Case),
     /// It has ended.
@@ -51,9 +51,9 @@ pub enum Event<'a> {
 pub fn check_ops(
     factory: Factory<'_>,
     filter: Option<&str>,
-    tell: &mut dyn FnMut(Event<'_>),
-) -> Result<Report> {
-    let mut report = Report {
+    tell: &mut dyn FnMut(CheckEvent<'_>),
+) -> Result<OpsReport> {
+    let mut report = OpsReport {
         ops: Vec::new(),
         failures: Vec::new(),
     };
@@ -61,14 +61,14 @@ pub fn check_ops(
     cases.retain(|case| filter.is_none_or(|filter| case.matches(filter)));
     for of_op in cases.chunk_by(|a, b| a.op().name() == b.op().name()) {
         let results = of_op.iter().map(|case| {
-            tell(Event::Begins(case));
+            tell(CheckEvent::Begins(case));
             let result = check_case(factory, case);
-            tell(Event::Ends(&result));
+            tell(CheckEvent::Ends(&result));
             result
         });
         let results: Vec<CaseResult> = results.collect();
         let row = OpRow::new(&results);
-        tell(Event::Row(&row));
+        tell(CheckEvent::Row(&row));
         report.ops.push(row);
         let failures = results.into_iter().filter(|r| !r.passes());
         report.failures.extend(failures);
@@ -83,7 +83,7 @@ pub fn check_ops(
     Ok(report)
 }
 
-impl Report {
+impl OpsReport {
     /// No case failed.
     pub fn passes(&self) -> bool {
         self.failures.is_empty()
@@ -129,7 +129,7 @@ impl Display for OpRow {
 }
 
 /// What follows the rows: each failure, and the count.
-impl Display for Report {
+impl Display for OpsReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for failure in &self.failures {
             writeln!(f, "failed: {}", failure.message())?;
@@ -152,7 +152,7 @@ mod tests {
     use super::*;
     use crate::exec::reference::ReferenceExecutor;
 
-    fn check(filter: &str) -> Result<Report> {
+    fn check(filter: &str) -> Result<OpsReport> {
         check_ops(
             &|layout| Box::new(ReferenceExecutor::reference(layout)),
             Some(filter),
@@ -173,9 +173,9 @@ mod tests {
         let reference: Factory<'_> = &|layout| Box::new(ReferenceExecutor::reference(layout));
         check_ops(reference, Some("dense_forward n=3"), &mut |event| {
             told.push(match event {
-                Event::Begins(case) => format!("begins {}", case.vars),
-                Event::Ends(result) => format!("ends {}", result.vars),
-                Event::Row(row) => format!("row {} {}", row.op, row.cases),
+                CheckEvent::Begins(case) => format!("begins {}", case.vars),
+                CheckEvent::Ends(result) => format!("ends {}", result.vars),
+                CheckEvent::Row(row) => format!("row {} {}", row.op, row.cases),
             });
         })
         .unwrap();
