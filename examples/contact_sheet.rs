@@ -12,7 +12,7 @@ fn main() -> cnn_gpu::Result<()> {
     let data = digits::generate(4000, 0, 0);
     let mut indices = Vec::new();
     for class in 0..10 {
-        let of_class = (0..data.len()).filter(|&i| data.labels[i] == class);
+        let of_class = (0..data.len()).filter(|&i| data.labels()[i] == class);
         indices.extend(of_class.take(COLUMNS));
     }
     let path = std::env::args_os().nth(1).unwrap_or("digits.png".into());

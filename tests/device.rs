@@ -79,6 +79,10 @@ impl Executor for Failing {
         self.call()?;
         self.executor.order(data, order)
     }
+    fn unload(&mut self, data: DataId) -> cnn_gpu::Result<()> {
+        self.call()?;
+        self.executor.unload(data)
+    }
     fn enqueue(&mut self, step: &Step) -> cnn_gpu::Result<()> {
         self.call()?;
         self.executor.enqueue(step)
@@ -233,7 +237,7 @@ fn a_device_lost_at_any_call_is_opened_again_and_leads_to_the_same_bytes() {
 #[test]
 fn a_device_lost_while_it_predicts_is_opened_again_and_predicts_the_same() {
     let predict = |executor| -> cnn_gpu::Result<Vec<Prediction>> {
-        Trainer::with_executor(model(), executor, options())?.predict(&images(300).images)
+        Trainer::with_executor(model(), executor, options())?.predict(images(300).images())
     };
     let expected = predict(cpu()).unwrap();
     for k in 0.. {
@@ -285,6 +289,35 @@ fn a_device_lost_while_batches_are_made_leads_to_the_same_bytes() {
             let executor = Recovering::new(failing(k, lost).0, || Ok(cpu()), |_| {})
                 .repeating_at_most(limits.0, limits.1);
             let again = train_generator(Box::new(executor)).unwrap();
+            assert_eq!(again, whole, "{limits:?}: lost at call {k} of {calls}");
+        }
+    }
+}
+
+/// Evaluates on more data sets than stay loaded, some of them twice.
+fn evaluate_many(executor: Box<dyn Executor>) -> cnn_gpu::Result<Vec<(f64, f64)>> {
+    let mut trainer = Trainer::with_executor(model(), executor, options())?;
+    let sizes = [3, 4, 5, 7, 8, 10, 3, 10, 4];
+    let scores = sizes.map(|n| {
+        let scores = trainer.evaluate(&images(n))?;
+        if n == 7 {
+            trainer.unload(&images(5))?;
+        }
+        Ok((scores.loss, scores.accuracy))
+    });
+    scores.into_iter().collect()
+}
+
+#[test]
+fn a_device_lost_while_data_sets_come_and_go_leads_to_the_same_scores() {
+    let (executor, calls) = failing(usize::MAX, lost);
+    let whole = evaluate_many(executor).unwrap();
+    let calls = calls.load(Relaxed);
+    for limits in [(usize::MAX, usize::MAX), (1, 3), (20, usize::MAX)] {
+        for k in 0..calls {
+            let executor = Recovering::new(failing(k, lost).0, || Ok(cpu()), |_| {})
+                .repeating_at_most(limits.0, limits.1);
+            let again = evaluate_many(Box::new(executor)).unwrap();
             assert_eq!(again, whole, "{limits:?}: lost at call {k} of {calls}");
         }
     }

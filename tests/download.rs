@@ -227,9 +227,12 @@ fn names_in(folder: &Path) -> Vec<String> {
 
 fn assert_is_the_tiny_set(splits: &Splits) {
     assert_eq!((splits.train.len(), splits.test.len()), (3, 2));
-    assert_eq!(splits.train.shape, [28, 28, 1]);
-    assert_eq!(splits.train.labels, [0, 3, 6]);
-    assert_eq!(splits.test.images, contents("t10k-images-idx3-ubyte")[16..]);
+    assert_eq!(splits.train.shape(), [28, 28, 1]);
+    assert_eq!(splits.train.labels(), [0, 3, 6]);
+    assert_eq!(
+        splits.test.images(),
+        &contents("t10k-images-idx3-ubyte")[16..]
+    );
 }
 
 fn assert_is_one_line(error: &DataError) {

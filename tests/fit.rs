@@ -235,10 +235,9 @@ fn training_begins_anew_with_new_weights() {
     let options = Options::default().epochs(2).batch_size(4).shuffle(false);
     for open in [common::reference, common::cpu, common::gpu] {
         let layout = Layout::new(&model()).unwrap();
-        let mut data = images(10);
-        data.images.iter_mut().enumerate().for_each(|(i, pixel)| {
-            *pixel = (i * 37 % 256) as u8;
-        });
+        let pixels = (0..10 * 4).map(|i| (i * 37 % 256) as u8).collect();
+        let labels = images(10).labels().to_vec();
+        let data = Dataset::new("test", "nowhere", [2, 2, 1], 3, pixels, labels).unwrap();
         let mut trainer =
             Trainer::with_executor(model(), open(layout.clone()), options.clone()).unwrap();
         let mut weights = || {

@@ -99,7 +99,7 @@ fn a_validation_split_of_a_folder_holds_every_class() {
             ..ReadOptions::default()
         };
         let (splits, _) = load(&path.join("two"), read);
-        let labels = &splits.train.labels;
+        let labels = &splits.train.labels();
         let kept = (labels.len() as f64 * (1.0 - share)) as usize;
         let cats = labels[kept..].iter().filter(|l| **l == 0).count();
         let dogs = labels.len() - kept - cats;
@@ -121,8 +121,9 @@ fn a_limit_takes_some_of_every_class_by_seed() {
         load(path, read).0.train
     };
     for class in 0..3 {
-        let labels = sample(1).labels;
-        assert_eq!(labels.iter().filter(|l| **l == class).count(), 4);
+        let sampled = sample(1);
+        let labels = sampled.labels().iter();
+        assert_eq!(labels.filter(|l| **l == class).count(), 4);
     }
     assert_eq!(sample(1), sample(1));
     assert_ne!(sample(1).fingerprint(), sample(2).fingerprint());
@@ -233,7 +234,7 @@ fn digits_in_folders_are_matched_by_their_numbers() {
     let data = cnn_gpu::data::digits::generate(60, 5, 0);
     for i in 0..data.len() {
         // Without 0 and 1, so that each of the others stands at another place.
-        let label = data.labels[i];
+        let label = data.labels()[i];
         if label > 1 {
             let class = path.join("d").join(label.to_string());
             fs::create_dir_all(&class).unwrap();

@@ -57,7 +57,7 @@ fn steps_go_through_the_batches_in_order_and_epochs_go_on_where_the_last_ended()
     let executor = trainer.executor();
     assert_eq!(executor.steps.len(), 30);
     let pixels: Vec<u8> = (executor.reloads.iter())
-        .flat_map(|(_, chunk)| chunk.images.chunks(4).map(|image| image[0]))
+        .flat_map(|(_, chunk)| chunk.images().chunks(4).map(|image| image[0]))
         .collect();
     assert_eq!(pixels, (0..30).collect::<Vec<u8>>());
     // The chunk that is filled is never the one whose steps were enqueued last.
@@ -179,7 +179,7 @@ struct Slices<'a>(&'a Dataset, usize);
 
 impl Generator for Slices<'_> {
     fn shape(&self) -> [usize; 3] {
-        self.0.shape
+        self.0.shape()
     }
 
     fn steps(&self) -> Option<usize> {
@@ -192,8 +192,8 @@ impl Generator for Slices<'_> {
         let rows = first..(first + size).min(data.len());
         let bytes = data.image_bytes();
         Ok(Some(Batch {
-            images: data.images[rows.start * bytes..rows.end * bytes].to_vec(),
-            labels: data.labels[rows].to_vec(),
+            images: data.images()[rows.start * bytes..rows.end * bytes].to_vec(),
+            labels: data.labels()[rows].to_vec(),
         }))
     }
 }

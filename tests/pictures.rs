@@ -364,7 +364,11 @@ fn digits_on_pages_of_any_kind_are_read_as_the_digits_themselves() {
 
     const COUNT: usize = 60;
     let data = digits::generate(COUNT, 99, 0);
-    fs::write(path.join("digits.idx"), idx(&[COUNT, 28, 28], &data.images)).unwrap();
+    fs::write(
+        path.join("digits.idx"),
+        idx(&[COUNT, 28, 28], data.images()),
+    )
+    .unwrap();
     let mut names = Vec::new();
     for i in 0..COUNT {
         let (scale, place, tones) = [
@@ -403,7 +407,7 @@ fn digits_on_pages_of_any_kind_are_read_as_the_digits_themselves() {
     let right = |labels: &[u8]| {
         labels
             .iter()
-            .zip(&data.labels)
+            .zip(data.labels())
             .filter(|(a, b)| a == b)
             .count()
     };
@@ -454,7 +458,7 @@ fn show_begins_with_the_labs_digit() {
     let drawing = text(&output.stdout);
     let data = digits::splits().train;
     let lines: Vec<&str> = drawing.lines().collect();
-    assert_eq!(lines[0], format!("[5] {}", data.labels[5]));
+    assert_eq!(lines[0], format!("[5] {}", data.labels()[5]));
     assert_eq!(lines.len(), 1 + 14);
     for (y, line) in lines[1..].iter().enumerate() {
         for (x, shown) in line.chars().enumerate() {

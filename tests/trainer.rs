@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use cnn_gpu::Error;
 use cnn_gpu::data::Dataset;
+use cnn_gpu::exec::DataId;
 use cnn_gpu::exec::null::NullExecutor;
 use cnn_gpu::model::{Activation, Dense};
 use cnn_gpu::optimizer::Optimizer;
@@ -279,9 +280,27 @@ fn evaluation_sees_every_image_once_in_order_with_a_short_last_batch() {
 }
 
 #[test]
+fn the_device_keeps_the_last_four_data_sets() {
+    let mut trainer = scripted(Options::default().epochs(1), &[(1.0, 0.5)]);
+    trainer.fit((&images(30), &images(31))).unwrap();
+    for n in [32, 33, 30, 34, 31] {
+        trainer.evaluate(&images(n)).unwrap();
+    }
+    // 34 took the place of 31, and 31 that of 32.
+    assert_eq!(trainer.executor().unloads, [DataId(1), DataId(2)]);
+    let last = |trainer: &Trainer<NullExecutor>| trainer.executor().steps.last().unwrap().data;
+    assert_eq!(last(&trainer), DataId(5));
+    trainer.unload(&images(33)).unwrap();
+    trainer.unload(&images(40)).unwrap();
+    assert_eq!(trainer.executor().unloads[2..], [DataId(3)]);
+    trainer.evaluate(&images(33)).unwrap();
+    assert_eq!(last(&trainer), DataId(6));
+}
+
+#[test]
 fn predictions_come_one_per_image() {
     let mut trainer = scripted(Options::default(), &[]);
-    let predictions = trainer.predict(&images(300).images).unwrap();
+    let predictions = trainer.predict(images(300).images()).unwrap();
     assert_eq!(predictions.len(), 300);
     assert_eq!(predictions[299].probabilities.len(), 3);
     assert!(

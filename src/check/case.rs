@@ -112,7 +112,7 @@ impl CaseBuilder {
     }
 
     pub(super) fn source(mut self, source: GatherSource) -> Self {
-        self.input_shape = source.data.shape;
+        self.input_shape = source.data.shape();
         self.source = Some(source);
         self
     }

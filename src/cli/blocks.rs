@@ -79,7 +79,7 @@ fn console_width() -> Option<usize> {
 
 /// Images side by side under their titles.
 pub fn draw(data: &Dataset, indices: &[usize], titles: &[String], colours: Colours) -> String {
-    let [height, width, _] = data.shape;
+    let [height, width, _] = data.shape();
     let images: Vec<Vec<[u8; 3]>> = indices.iter().map(|&index| rgb(data, index)).collect();
     let gap = " ".repeat(GAP);
     let cut: Vec<String> = titles

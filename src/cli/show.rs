@@ -119,14 +119,14 @@ fn indices(args: &Args, set: &Dataset) -> cnn_gpu::Result<Vec<usize>> {
 
 /// The scale that was asked for, or a smaller one where the sheet would be too large.
 fn fitting_scale(set: &Dataset, samples: usize, scale: usize) -> usize {
-    let [height, width, _] = set.shape;
+    let [height, width, _] = set.shape();
     let rows = samples.div_ceil(SHEET_COLUMNS);
     let side = (width * SHEET_COLUMNS.min(samples)).max(height * rows);
     scale.min(MOST_SIDE / side.max(1)).max(1)
 }
 
 fn title(set: &Dataset, index: usize) -> String {
-    let class = usize::from(set.labels[index]);
+    let class = usize::from(set.labels()[index]);
     format!("[{index}] {}", set.class_name(class))
 }
 
@@ -136,7 +136,7 @@ fn drawing(set: &Dataset, indices: &[usize]) -> String {
         true => Colours::from_env(),
         false => Colours::None,
     };
-    let columns = columns_that_fit(set.shape[1]);
+    let columns = columns_that_fit(set.shape()[1]);
     let mut out = String::new();
     for row in indices.chunks(columns) {
         let titles: Vec<String> = row.iter().map(|&index| title(set, index)).collect();

@@ -165,7 +165,7 @@ mod tests {
         assert_eq!((data.train.len(), data.test.len()), (50_000, 10_000));
         assert_eq!(data.test.image(7)[..6], [7, 8, 9, 7, 8, 9]);
         assert_eq!(
-            data.test.class_name(usize::from(data.test.labels[9])),
+            data.test.class_name(usize::from(data.test.labels()[9])),
             "truck"
         );
 

@@ -1,29 +1,46 @@
 //! Labelled images in memory.
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
 use super::{DataError, classes, mix, sha256};
 
 /// Labelled images, as bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// Clones share the pixels and the labels, and so do executors in main memory that hold the data set.
+#[derive(Clone, Debug)]
 pub struct Dataset {
     /// What the data set is called: `mnist`, `digits` or the kind of files it is read from.
     pub name: String,
     /// Where it came from: a folder, an address, or `built in`.
     pub source: String,
-    /// Height, width and channels of an image.
-    pub shape: [usize; 3],
     /// The number of classes; labels are smaller.
     pub classes: usize,
     /// What the classes are called; empty where they are called by their numbers.
     pub class_names: Vec<String>,
-    /// The pixels: `[n, h, w, c]`.
-    pub images: Vec<u8>,
-    /// The class of each image: `[n]`.
-    pub labels: Vec<u8>,
+    shape: [usize; 3],
+    // Not `Arc<[u8]>`: making one out of a `Vec` copies the bytes.
+    images: Arc<Vec<u8>>,
+    labels: Arc<Vec<u8>>,
+    /// The fingerprint of these three, once someone has asked for it.
+    fingerprint: Arc<OnceLock<String>>,
 }
+
+impl PartialEq for Dataset {
+    fn eq(&self, other: &Self) -> bool {
+        // Whether the fingerprints are known does not matter.
+        let key = |d: &Self| (d.shape, d.classes);
+        key(self) == key(other)
+            && (&self.name, &self.source) == (&other.name, &other.source)
+            && self.class_names == other.class_names
+            && self.labels == other.labels
+            && self.images == other.images
+    }
+}
+
+impl Eq for Dataset {}
 
 /// A data set to train on and one to test on, and one to validate on where there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,15 +92,43 @@ impl Dataset {
         let source = source.into();
         check_length(&source, shape, images.len(), labels.len())?;
         check_labels(&source, classes, &labels)?;
-        Ok(Self {
+        Ok(Self::of_parts(name, source, shape, classes, images, labels))
+    }
+
+    /// Puts a data set together whose parts agree.
+    pub(crate) fn of_parts(
+        name: impl Into<String>,
+        source: impl Into<String>,
+        shape: [usize; 3],
+        classes: usize,
+        images: Vec<u8>,
+        labels: Vec<u8>,
+    ) -> Self {
+        Self {
             name: name.into(),
-            source,
+            source: source.into(),
             shape,
             classes,
             class_names: Vec::new(),
-            images,
-            labels,
-        })
+            images: Arc::new(images),
+            labels: Arc::new(labels),
+            fingerprint: Arc::default(),
+        }
+    }
+
+    /// Height, width and channels of an image.
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// The pixels: `[n, h, w, c]`.
+    pub fn images(&self) -> &[u8] {
+        &self.images
+    }
+
+    /// The class of each image: `[n]`.
+    pub fn labels(&self) -> &[u8] {
+        &self.labels
     }
 
     /// Names the classes.
@@ -130,7 +175,9 @@ impl Dataset {
     /// The first `n` samples, or all if there are fewer.
     #[must_use]
     pub fn take(&self, n: usize) -> Self {
-        let n = n.min(self.len());
+        if n >= self.len() {
+            return self.clone();
+        }
         self.with(
             self.images[..n * self.image_bytes()].to_vec(),
             self.labels[..n].to_vec(),
@@ -153,8 +200,9 @@ impl Dataset {
 
     fn with(&self, images: Vec<u8>, labels: Vec<u8>) -> Self {
         Self {
-            images,
-            labels,
+            images: Arc::new(images),
+            labels: Arc::new(labels),
+            fingerprint: Arc::default(),
             name: self.name.clone(),
             source: self.source.clone(),
             class_names: self.class_names.clone(),
@@ -172,23 +220,32 @@ impl Dataset {
             return Ok(self);
         }
         let places = classes::by_name(Path::new(&self.source), &self.class_names, names)?;
-        for label in &mut self.labels {
+        let labels = self.labels.iter().map(|label| {
             // Where fewer names than classes were given, the others are numbers.
-            *label = places.get(usize::from(*label)).copied().unwrap_or(*label);
-        }
+            places.get(usize::from(*label)).copied().unwrap_or(*label)
+        });
+        self.labels = Arc::new(labels.collect());
+        self.fingerprint = Arc::default();
         self.classes = names.len();
         self.class_names = names.to_vec();
         Ok(self)
     }
 
-    /// The SHA-256 of shape, images and labels in hexadecimal: equal for equal data.
-    pub fn fingerprint(&self) -> String {
+    /// The SHA-256 of shape, images and labels in hexadecimal: equal for equal data. Computed at the
+    /// first call, for all clones.
+    pub fn fingerprint(&self) -> &str {
+        self.fingerprint.get_or_init(|| self.hash())
+    }
+
+    fn hash(&self) -> String {
+        #[cfg(test)]
+        hashes::count();
         let mut hash = Sha256::new();
         for size in self.shape {
             hash.update((size as u64).to_le_bytes());
         }
-        hash.update(&self.images);
-        hash.update(&self.labels);
+        hash.update(self.images());
+        hash.update(self.labels());
         sha256::hex(&hash.finalize())
     }
 }
@@ -236,6 +293,22 @@ pub(super) fn check_labels<'a>(
     }
 }
 
+/// The fingerprints that this thread has computed.
+#[cfg(test)]
+pub(crate) mod hashes {
+    use std::cell::Cell;
+
+    thread_local!(static COMPUTED: Cell<usize> = const { Cell::new(0) });
+
+    pub(super) fn count() {
+        COMPUTED.set(COMPUTED.get() + 1);
+    }
+
+    pub(crate) fn computed() -> usize {
+        COMPUTED.get()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,7 +329,7 @@ mod tests {
         assert_eq!(data.image(2), [12, 13, 14, 15, 16, 17]);
         let first = data.take(2);
         assert_eq!((first.len(), first.image(1)), (2, data.image(1)));
-        assert_eq!(first.labels, [0, 3]);
+        assert_eq!(first.labels(), [0, 3]);
         assert_eq!(data.take(100), data);
         assert!(data.take(0).is_empty());
     }
@@ -288,9 +361,37 @@ mod tests {
             dataset([1, 2, 3], 4, 6, &[1]),
             dataset([1, 2, 3], 4, 12, &[0, 1]),
         ]
-        .map(|data| data.unwrap().fingerprint());
+        .map(|data| data.unwrap().fingerprint().to_owned());
         assert!((1..4).all(|i| !prints[..i].contains(&prints[i])));
         let same = dataset([1, 2, 3], 4, 6, &[0]).unwrap();
         assert_eq!(same.fingerprint(), prints[0]);
+    }
+
+    #[test]
+    fn clones_share_their_bytes_and_one_hash() {
+        let data = dataset([1, 2, 3], 4, 18, &[0, 3, 1]).unwrap();
+        let before = hashes::computed();
+        let clones = [
+            data.clone(),
+            data.take(3),
+            data.clone().with_class_names(vec![]),
+        ];
+        for clone in &clones {
+            assert_eq!(clone.images().as_ptr(), data.images().as_ptr());
+            assert_eq!(clone.labels().as_ptr(), data.labels().as_ptr());
+            assert_eq!(clone.fingerprint(), data.fingerprint());
+        }
+        assert_eq!(hashes::computed() - before, 1);
+    }
+
+    #[test]
+    fn other_labels_have_another_fingerprint() {
+        let names = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+        let data = dataset([1, 2, 3], 2, 12, &[0, 1]).unwrap();
+        let data = data.with_class_names(names(["cat", "dog"]));
+        let known = data.fingerprint().to_owned();
+        let matched = data.matched_to(&names(["dog", "cat"])).unwrap();
+        assert_eq!(matched.labels(), [1, 0]);
+        assert_ne!(matched.fingerprint(), known);
     }
 }

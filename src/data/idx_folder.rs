@@ -232,7 +232,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         fill(folder.path());
         let data = splits(folder.path()).unwrap();
-        assert_eq!((data.train.shape, data.train.len()), ([2, 3, 3], 5));
+        assert_eq!((data.train.shape(), data.train.len()), ([2, 3, 3], 5));
         assert_eq!((data.train.classes, data.test.classes), (7, 7));
         assert_eq!(data.test.image(1), (18..36).collect::<Vec<u8>>());
     }

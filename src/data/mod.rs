@@ -19,7 +19,7 @@
 pub(crate) mod bounded;
 pub mod cifar10;
 mod classes;
-mod dataset;
+pub(crate) mod dataset;
 mod dataset_spec;
 pub mod digits;
 #[cfg(feature = "download")]

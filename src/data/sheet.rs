@@ -12,7 +12,7 @@ const GAP: usize = 2;
 /// (matplotlib's `cm.binary`), 0 white and 255 black.
 pub fn rgb(data: &Dataset, index: usize) -> Vec<[u8; 3]> {
     let pixels = data.image(index);
-    match data.shape[2] {
+    match data.shape()[2] {
         3 => pixels.chunks_exact(3).map(|p| [p[0], p[1], p[2]]).collect(),
         channels => (pixels.chunks_exact(channels))
             .map(|p| [255 - p[0]; 3])
@@ -22,7 +22,7 @@ pub fn rgb(data: &Dataset, index: usize) -> Vec<[u8; 3]> {
 
 /// Some samples side by side, `columns` to a row, each pixel as a square of `scale` pixels.
 pub fn sheet(data: &Dataset, indices: &[usize], columns: usize, scale: usize) -> Picture {
-    let [height, width, _] = data.shape;
+    let [height, width, _] = data.shape();
     let columns = columns.clamp(1, indices.len().max(1));
     let rows = indices.len().div_ceil(columns);
     let size = |count: usize, side: usize| (count * (side + GAP) + GAP) * scale;

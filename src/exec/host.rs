@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{DataId, Description, Executor, Inspect, Program, Step, StepMetrics, Values};
+use super::{
+    DataId, Description, Executor, Inspect, Program, Step, StepMetrics, Values, loaded, loaded_mut,
+};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::optimizer::Rates;
@@ -40,7 +42,8 @@ pub struct HostExecutor<K> {
     gradients: Vec<Vec<f32>>,
     moments: Vec<Moments>,
     programs: Vec<HostProgram>,
-    data: Vec<HostData>,
+    /// The data sets by number; none where one was unloaded.
+    data: Vec<Option<HostData>>,
     metrics: Vec<StepMetrics>,
 }
 
@@ -64,8 +67,7 @@ struct HostProgram {
 struct HostData {
     /// Bytes of images, and labels, that were loaded first.
     room: [usize; 2],
-    images: Vec<u8>,
-    labels: Vec<u8>,
+    samples: Dataset,
     order: Vec<u32>,
 }
 
@@ -197,21 +199,18 @@ impl<K: Kernels> HostExecutor<K> {
         let program = &mut self.programs[step.program.0];
         // A data set is needed by the gather alone.
         let gathers = ops.contains(&0) && matches!(program.plan.ops.first(), Some(Op::Gather(_)));
-        let (images, labels, order): (&[u8], &[u8], &[u32]) = match self.data.get(step.data.0) {
-            Some(data) if gathers => {
-                let range = step.offset..step.offset + step.rows;
-                let order = data.order.get(range.clone()).ok_or_else(|| {
-                    Error::Argument(format!(
-                        "rows {range:?} lie outside the data set's order of {}",
-                        data.order.len()
-                    ))
-                })?;
-                (&data.images, &data.labels, order)
-            }
-            _ if gathers => {
-                return Err(Error::Argument("the step's data set is not loaded".into()));
-            }
-            _ => (&[], &[], &[]),
+        let (images, labels, order): (&[u8], &[u8], &[u32]) = if gathers {
+            let data = loaded(&self.data, step.data)?;
+            let range = step.offset..step.offset + step.rows;
+            let order = data.order.get(range.clone()).ok_or_else(|| {
+                Error::Argument(format!(
+                    "rows {range:?} lie outside the data set's order of {}",
+                    data.order.len()
+                ))
+            })?;
+            (data.samples.images(), data.samples.labels(), order)
+        } else {
+            (&[], &[], &[])
         };
         let mut metrics = StepMetrics {
             rows: step.rows as u32,
@@ -309,28 +308,32 @@ impl<K: Kernels> Executor for HostExecutor<K> {
     }
 
     fn load(&mut self, data: &Dataset) -> Result<DataId> {
-        crate::memory::check("the data set", data.images.len() as u64)?;
-        self.data.push(HostData {
-            room: [data.images.len(), data.len()],
-            images: data.images.clone(),
-            labels: data.labels.clone(),
+        crate::memory::check("the data set", data.images().len() as u64)?;
+        self.data.push(Some(HostData {
+            room: [data.images().len(), data.len()],
+            samples: data.clone(),
             order: (0..data.len() as u32).collect(),
-        });
+        }));
         Ok(DataId(self.data.len() - 1))
     }
 
     fn reload(&mut self, data: DataId, samples: &Dataset) -> Result<()> {
         // Every step enqueued before has run.
-        let loaded = &mut self.data[data.0];
+        let loaded = loaded_mut(&mut self.data, data)?;
         super::check_reload(loaded.room, samples)?;
-        loaded.images.clone_from(&samples.images);
-        loaded.labels.clone_from(&samples.labels);
+        loaded.samples = samples.clone();
         loaded.order = (0..samples.len() as u32).collect();
         Ok(())
     }
 
     fn order(&mut self, data: DataId, order: &[u32]) -> Result<()> {
-        self.data[data.0].order = order.to_vec();
+        loaded_mut(&mut self.data, data)?.order = order.to_vec();
+        Ok(())
+    }
+
+    fn unload(&mut self, data: DataId) -> Result<()> {
+        loaded(&self.data, data)?;
+        self.data[data.0] = None;
         Ok(())
     }
 
@@ -388,5 +391,30 @@ impl<K: Kernels> Inspect for HostExecutor<K> {
             (_, Element::F32) => Values::F32(host.floats.get(&id).cloned().unwrap_or_default()),
             (_, Element::U32) => Values::U32(host.words.get(&id).cloned().unwrap_or_default()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::digits;
+    use crate::exec::reference::Reference;
+    use crate::model::preset;
+
+    #[test]
+    fn a_loaded_data_set_is_shared_and_not_copied() {
+        let layout = Layout::new(&preset("mnist-mlp").unwrap()).unwrap();
+        let mut executor = HostExecutor::new(Reference, layout);
+        let (first, second) = (digits::generate(4, 1, 0), digits::generate(3, 1, 9));
+        let pixels = |executor: &HostExecutor<Reference>| {
+            let loaded = executor.data[0].as_ref().unwrap();
+            loaded.samples.images().as_ptr()
+        };
+        let id = executor.load(&first).unwrap();
+        assert_eq!(pixels(&executor), first.images().as_ptr());
+        executor.reload(id, &second).unwrap();
+        assert_eq!(pixels(&executor), second.images().as_ptr());
+        executor.unload(id).unwrap();
+        assert!(executor.order(id, &[0]).is_err());
     }
 }

@@ -192,6 +192,13 @@ pub trait Executor: Send {
     /// The device failed.
     fn order(&mut self, data: DataId, order: &[u32]) -> Result<()>;
 
+    /// Releases a data set and its memory, once the steps enqueued before have run. Its number is not given
+    /// to another.
+    ///
+    /// # Errors
+    /// The data set is not loaded, or the device failed.
+    fn unload(&mut self, data: DataId) -> Result<()>;
+
     /// Runs a step now or soon; waits only while too many are under way.
     ///
     /// # Errors
@@ -278,9 +285,24 @@ fn check_layout(layout: &crate::state::Layout, plan: &Plan) -> Result<()> {
     )))
 }
 
+/// A data set among those that an executor holds.
+fn loaded<T>(held: &[Option<T>], id: DataId) -> Result<&T> {
+    let data = held.get(id.0).and_then(Option::as_ref);
+    data.ok_or_else(|| not_loaded(id))
+}
+
+fn loaded_mut<T>(held: &mut [Option<T>], id: DataId) -> Result<&mut T> {
+    let data = held.get_mut(id.0).and_then(Option::as_mut);
+    data.ok_or_else(|| not_loaded(id))
+}
+
+fn not_loaded(id: DataId) -> crate::Error {
+    crate::Error::Argument(format!("data set {} is not loaded", id.0))
+}
+
 /// Samples must fit where others were loaded.
 fn check_reload(room: [usize; 2], samples: &Dataset) -> Result<()> {
-    let given = [samples.images.len(), samples.len()];
+    let given = [samples.images().len(), samples.len()];
     if given[0] <= room[0] && given[1] <= room[1] {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::{DataId, Description, Executor, Inspect, Program, Step, StepMetrics, Values};
+use super::{DataId, Description, Executor, Inspect, Program, Step, StepMetrics, Values, loaded};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::plan::{BufferId, Element, Plan};
@@ -20,10 +20,12 @@ pub struct NullExecutor {
     pub orders: Vec<Vec<u32>>,
     /// The samples that took the place of others, and where.
     pub reloads: Vec<(DataId, Dataset)>,
+    /// The data sets that were unloaded.
+    pub unloads: Vec<DataId>,
     plans: Vec<Plan>,
     metrics: Vec<StepMetrics>,
     /// Bytes of images, and labels, of each data set.
-    rooms: Vec<[usize; 2]>,
+    rooms: Vec<Option<[usize; 2]>>,
 }
 
 impl NullExecutor {
@@ -60,18 +62,26 @@ impl Executor for NullExecutor {
     }
 
     fn load(&mut self, data: &Dataset) -> Result<DataId> {
-        self.rooms.push([data.images.len(), data.len()]);
+        self.rooms.push(Some([data.images().len(), data.len()]));
         Ok(DataId(self.rooms.len() - 1))
     }
 
     fn reload(&mut self, data: DataId, samples: &Dataset) -> Result<()> {
-        super::check_reload(self.rooms[data.0], samples)?;
+        super::check_reload(*loaded(&self.rooms, data)?, samples)?;
         self.reloads.push((data, samples.clone()));
         Ok(())
     }
 
-    fn order(&mut self, _data: DataId, order: &[u32]) -> Result<()> {
+    fn order(&mut self, data: DataId, order: &[u32]) -> Result<()> {
+        loaded(&self.rooms, data)?;
         self.orders.push(order.to_vec());
+        Ok(())
+    }
+
+    fn unload(&mut self, data: DataId) -> Result<()> {
+        loaded(&self.rooms, data)?;
+        self.rooms[data.0] = None;
+        self.unloads.push(data);
         Ok(())
     }
 

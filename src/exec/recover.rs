@@ -33,7 +33,8 @@ pub struct Recovering {
     reopen: Reopen,
     listener: Listener,
     plans: Vec<Plan>,
-    data: Vec<Dataset>,
+    /// The data sets by number; none where one was unloaded.
+    data: Vec<Option<Dataset>>,
     base: Base,
     /// What was done since.
     journal: Vec<Entry>,
@@ -62,6 +63,7 @@ struct Base {
 enum Entry {
     Reload(DataId, Dataset),
     Order(DataId, Vec<u32>),
+    Unload(DataId),
     Enqueue(Step),
 }
 
@@ -118,7 +120,14 @@ impl Recovering {
             executor.compile(plan)?;
         }
         for data in &self.data {
-            executor.load(data)?;
+            if let Some(data) = data {
+                executor.load(data)?;
+            } else {
+                // Something has to take its number.
+                let nothing = Dataset::new("unloaded", "nowhere", [1; 3], 1, vec![], vec![])?;
+                let id = executor.load(&nothing)?;
+                executor.unload(id)?;
+            }
         }
         if let Some(state) = &self.base.state {
             executor.upload(state)?;
@@ -143,6 +152,7 @@ impl Recovering {
             match entry {
                 Entry::Reload(data, samples) => executor.reload(*data, samples)?,
                 Entry::Order(data, order) => executor.order(*data, order)?,
+                Entry::Unload(data) => executor.unload(*data)?,
                 Entry::Enqueue(step) => {
                     executor.enqueue(step)?;
                     // Or they would pile up.
@@ -171,6 +181,11 @@ impl Recovering {
                 }
                 Entry::Order(data, order) => {
                     self.base.orders.insert(data, order);
+                }
+                Entry::Unload(data) => {
+                    self.base.orders.remove(&data);
+                    self.base.samples.remove(&data);
+                    self.data[data.0] = None;
                 }
                 Entry::Enqueue(_) => {}
             }
@@ -239,13 +254,13 @@ impl Executor for Recovering {
 
     fn load(&mut self, data: &Dataset) -> Result<DataId> {
         let id = self.call(|e| e.load(data))?;
-        self.data.push(data.clone());
+        self.data.push(Some(data.clone()));
         Ok(id)
     }
 
     fn reload(&mut self, data: DataId, samples: &Dataset) -> Result<()> {
         self.call(|e| e.reload(data, samples))?;
-        self.held += samples.images.len();
+        self.held += samples.images().len();
         self.journal.push(Entry::Reload(data, samples.clone()));
         self.keep_short()
     }
@@ -254,6 +269,15 @@ impl Executor for Recovering {
         self.call(|e| e.order(data, order))?;
         self.held += size_of_val(order);
         self.journal.push(Entry::Order(data, order.to_vec()));
+        self.keep_short()
+    }
+
+    fn unload(&mut self, data: DataId) -> Result<()> {
+        self.call(|e| e.unload(data))?;
+        // Steps in the journal may still need the samples.
+        let samples = self.data.get(data.0).and_then(Option::as_ref);
+        self.held += samples.map_or(0, |samples| samples.images().len());
+        self.journal.push(Entry::Unload(data));
         self.keep_short()
     }
 

@@ -170,8 +170,8 @@ impl DataRecord {
             skip_unreadable: false,
             interpolation: Interpolation::default(),
             class_names: splits.train.class_names.clone(),
-            train_fingerprint: splits.train.fingerprint(),
-            test_fingerprint: splits.test.fingerprint(),
+            train_fingerprint: splits.train.fingerprint().to_owned(),
+            test_fingerprint: splits.test.fingerprint().to_owned(),
             validation_fingerprint: None,
         }
     }

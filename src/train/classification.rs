@@ -180,7 +180,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         self.executor.order(feed.data, &feed.in_order())?;
         let (mut mean, mut counts) = (Mean::default(), Counts::new(classes, k));
         for number in 0..feed.batches() {
-            self.classify_batch(&feed, number, (&data.labels, &mut counts), &mut mean)?;
+            self.classify_batch(&feed, number, (data.labels(), &mut counts), &mut mean)?;
         }
         let classes = counts.classes();
         Ok(Classification {

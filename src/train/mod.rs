@@ -81,6 +81,7 @@ mod metrics;
 mod options;
 mod prediction;
 mod prefetch;
+mod residents;
 pub(crate) mod room;
 mod snapshot;
 mod source;

@@ -34,7 +34,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// let data = digits::generate(3, 1, 0);
     /// let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
     /// let mut trainer = Trainer::new(model, &device, Options::default())?;
-    /// let predictions = trainer.predict(&data.images)?;
+    /// let predictions = trainer.predict(data.images())?;
     /// assert_eq!(predictions.len(), 3);
     /// let sum: f32 = predictions[0].probabilities.iter().sum();
     /// assert!((sum - 1.0).abs() < 1e-5);

@@ -131,16 +131,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let mut ids = [DataId(0); 2];
         for (i, id) in ids.iter_mut().enumerate() {
             let key = format!("chunk {i} of {rows} images of {shape:?}");
-            *id = match self.data.get(&key) {
-                Some(id) => *id,
-                None => {
-                    let (images, labels) = (vec![0; bytes], vec![0; rows]);
-                    let empty = Dataset::new("chunk", "nowhere", shape, 1, images, labels)?;
-                    let id = self.executor.load(&empty)?;
-                    self.data.insert(key, id);
-                    id
-                }
-            };
+            *id = self.resident(&key, || {
+                let (images, labels) = (vec![0; bytes], vec![0; rows]);
+                Ok(Dataset::new("chunk", "nowhere", shape, 1, images, labels)?)
+            })?;
         }
         Ok(ids)
     }

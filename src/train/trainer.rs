@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::residents::Residents;
 use super::{Interrupt, Keeper, Options, Snapshot, room};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -27,8 +28,8 @@ pub struct Trainer<E: Executor + ?Sized = dyn Executor> {
     training: Plan,
     inference: Plan,
     programs: HashMap<Pass, Program>,
-    /// The data sets held by the executor, by fingerprint.
-    pub(super) data: HashMap<String, DataId>,
+    /// The data sets held by the executor.
+    pub(super) data: Residents,
     /// The data set into which images to predict are copied, once there is one.
     pub(super) predicted: Option<DataId>,
     /// The number of threads that run generators, if set.
@@ -85,7 +86,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             training,
             inference,
             programs: HashMap::new(),
-            data: HashMap::new(),
+            data: Residents::default(),
             predicted: None,
             generator_threads: None,
             executor,
@@ -176,12 +177,24 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// The loaded data set; checks and loads it at first use.
     pub(super) fn load(&mut self, data: &Dataset) -> Result<DataId> {
         self.check(data)?;
-        let fingerprint = data.fingerprint();
-        if let Some(id) = self.data.get(&fingerprint) {
-            return Ok(*id);
+        self.resident(data.fingerprint(), || Ok(data.clone()))
+    }
+
+    /// The loaded data set of this name; makes and loads it at first use, in place of the one that
+    /// has not been used for longest if there are too many.
+    pub(super) fn resident(
+        &mut self,
+        name: &str,
+        data: impl FnOnce() -> Result<Dataset>,
+    ) -> Result<DataId> {
+        if let Some(id) = self.data.find(name) {
+            return Ok(id);
         }
-        let id = self.executor.load(data)?;
-        self.data.insert(fingerprint, id);
+        if let Some(unused) = self.data.make_room() {
+            self.executor.unload(unused)?;
+        }
+        let id = self.executor.load(&data()?)?;
+        self.data.insert(name, id);
         Ok(id)
     }
 
@@ -194,6 +207,20 @@ impl<E: Executor + ?Sized> Trainer<E> {
         self.load(data).map(drop)
     }
 
+    /// Releases the device memory of a data set, if the device holds it. The next use uploads it again.
+    ///
+    /// Whatever is loaded stays on the device, so that the next epoch or evaluation need not upload it
+    /// again: at most four data sets, of which the one that has not been used for longest then goes.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn unload(&mut self, data: &Dataset) -> Result<()> {
+        match self.data.remove(data.fingerprint()) {
+            Some(id) => self.executor.unload(id),
+            None => Ok(()),
+        }
+    }
+
     /// Checks that a data set fits the model, as [`Trainer::fit`] and [`Trainer::evaluate`] do.
     ///
     /// # Errors
@@ -203,9 +230,9 @@ impl<E: Executor + ?Sized> Trainer<E> {
             return Err(self.error(format!("data set `{}` holds no image", data.name)));
         }
         let what = format!("data set `{}`", data.name);
-        self.check_images(&what, data.shape, &data.class_names)?;
+        self.check_images(&what, data.shape(), &data.class_names)?;
         let classes = self.training.classes;
-        let label = data.labels.iter().max().map_or(0, |&l| usize::from(l));
+        let label = data.labels().iter().max().map_or(0, |&l| usize::from(l));
         if label >= classes {
             return Err(self.error(format!(
                 "expected labels below {classes}, the classes of the last layer, received data set \

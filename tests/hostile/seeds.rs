@@ -246,7 +246,7 @@ fn checkpoint() -> Vec<u8> {
     let identity = RunIdentity {
         model,
         options: options.clone(),
-        train_fingerprint: data.fingerprint(),
+        train_fingerprint: data.fingerprint().to_owned(),
         validation_fingerprint: None,
     };
     written(|path| {

@@ -172,7 +172,7 @@ fn npz(bytes: &[u8]) -> Result<(), String> {
     let (splits, _) = line(npz::from_reader(path(), Cursor::new(bytes)))?;
     for set in [splits.train, splits.test] {
         assert!(
-            set.labels
+            set.labels()
                 .iter()
                 .all(|&label| usize::from(label) < set.classes)
         );

@@ -62,15 +62,9 @@ fn data(shape: [usize; 3], classes: usize) -> Dataset {
         1 => 0,
         _ => key(0).bits(i) as u8,
     };
-    Dataset {
-        name: "check".into(),
-        source: "built in".into(),
-        shape,
-        classes,
-        class_names: Vec::new(),
-        images: (0..bytes as u32).map(byte).collect(),
-        labels: (0..SAMPLES as u32)
-            .map(|i| (key(1).bits(i) as usize % classes.min(256)) as u8)
-            .collect(),
-    }
+    let images = (0..bytes as u32).map(byte).collect();
+    let labels = (0..SAMPLES as u32)
+        .map(|i| (key(1).bits(i) as usize % classes.min(256)) as u8)
+        .collect();
+    Dataset::of_parts("check", "built in", shape, classes, images, labels)
 }

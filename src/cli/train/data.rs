@@ -1,7 +1,7 @@
 //! The data of a training run: read as its settings say, or only looked at.
 
 use cnn_gpu::Error;
-use cnn_gpu::data::{Dataset, Splits};
+use cnn_gpu::data::Splits;
 use cnn_gpu::run::DataRecord;
 use cnn_gpu::train::{TrainingData, Verbose};
 use cnn_gpu::words::counted;
@@ -68,7 +68,8 @@ pub fn load(settings: &TrainSettings, classes: &[String]) -> anyhow::Result<(Spl
     let choice = settings.dataset.to_string();
     let record = DataRecord {
         validation: settings.validation_data.clone(),
-        validation_fingerprint: splits.validation.as_ref().map(Dataset::fingerprint),
+        validation_fingerprint: (splits.validation.as_ref())
+            .map(|data| data.fingerprint().to_owned()),
         mixed: settings.read.seed.is_some(),
         limit: settings.read.limit,
         skip_unreadable: settings.read.skip_unreadable,

@@ -92,8 +92,13 @@ impl NoEffect<'_> {
     fn weights(&self) -> Vec<String> {
         let options = &self.settings.options;
         let named = options.class_weight.keys();
-        let absent =
-            named.filter(|class| !self.data.labels.iter().any(|l| usize::from(*l) == **class));
+        let absent = named.filter(|class| {
+            !self
+                .data
+                .labels()
+                .iter()
+                .any(|l| usize::from(*l) == **class)
+        });
         let mut lines: Vec<String> = absent
             .map(|class| {
                 let name = self.data.class_name(*class);

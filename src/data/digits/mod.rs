@@ -57,15 +57,8 @@ pub fn generate(n: usize, seed: u64, offset: u32) -> Dataset {
             *label = digit;
             image.copy_from_slice(&pixels);
         });
-    Dataset {
-        name: "digits".into(),
-        source: "built in".into(),
-        shape: [SIDE, SIDE, 1],
-        classes: STYLES.len(),
-        class_names: Vec::new(),
-        images,
-        labels,
-    }
+    let shape = [SIDE, SIDE, 1];
+    Dataset::of_parts("digits", "built in", shape, STYLES.len(), images, labels)
 }
 
 /// The label and the pixels of one sample.
@@ -135,18 +128,22 @@ mod tests {
     fn a_sample_depends_on_seed_and_index_only() {
         let all = generate(15, 3, 0);
         let last = generate(10, 3, 5);
-        assert_eq!(all.labels[5..], last.labels);
-        assert_eq!(all.images[5 * SIDE * SIDE..], last.images);
-        assert_ne!(generate(15, 4, 0).images, all.images);
+        assert_eq!(&all.labels()[5..], last.labels());
+        assert_eq!(&all.images()[5 * SIDE * SIDE..], last.images());
+        assert_ne!(generate(15, 4, 0).images(), all.images());
         // The last index is followed by the first.
         assert_eq!(generate(2, 3, u32::MAX).image(1), all.image(0));
     }
 
     #[test]
     fn classes_are_about_equally_frequent() {
-        let labels = generate(5000, 1, 0).labels;
+        let data = generate(5000, 1, 0);
         for digit in 0..10 {
-            let count = labels.iter().filter(|&&label| label == digit).count();
+            let count = data
+                .labels()
+                .iter()
+                .filter(|&&label| label == digit)
+                .count();
             assert!((400..600).contains(&count), "{digit}: {count}");
         }
     }
@@ -154,8 +151,8 @@ mod tests {
     /// MNIST's mean brightness is 0.1307 and its standard deviation 0.3081.
     #[test]
     fn has_about_as_much_ink_as_mnist() {
-        let images = generate(1000, 1, 0).images;
-        let (mean, deviation) = moments(images.iter().map(|&ink| f64::from(ink) / 255.0));
+        let data = generate(1000, 1, 0);
+        let (mean, deviation) = moments(data.images().iter().map(|&ink| f64::from(ink) / 255.0));
         assert!((mean - 0.1307).abs() < 0.015, "{mean}");
         assert!((deviation - 0.3081).abs() < 0.015, "{deviation}");
     }

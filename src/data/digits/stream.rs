@@ -54,6 +54,9 @@ mod tests {
     fn draws_what_generate_draws() {
         let batch = DigitStream::new(7, 3).batch(5).unwrap().unwrap();
         let data = crate::data::digits::generate(7, 3, 35);
-        assert_eq!((batch.images, batch.labels), (data.images, data.labels));
+        assert_eq!(
+            (&batch.images[..], &batch.labels[..]),
+            (data.images(), data.labels())
+        );
     }
 }

@@ -68,9 +68,9 @@ fn reads_packed_and_unpacked() {
     let folder = TempDir::new().unwrap();
     for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
         let data = splits(&write(&folder, method, &good())).unwrap();
-        assert_eq!((data.train.shape, data.train.classes), ([2, 3, 1], 5));
-        assert_eq!(data.train.labels, [3, 0, 1]);
-        assert_eq!(data.test.labels, [4, 2]);
+        assert_eq!((data.train.shape(), data.train.classes), ([2, 3, 1], 5));
+        assert_eq!(data.train.labels(), [3, 0, 1]);
+        assert_eq!(data.test.labels(), [4, 2]);
         assert_eq!(data.test.image(1), [6, 7, 8, 9, 10, 11]);
     }
 }
@@ -199,8 +199,8 @@ fn images_and_labels_of_every_type_are_read() {
         let x = npy(&descr, "(3, 2, 3)", &elements(&descr, &values));
         let y = npy(&descr, "(3, 1)", &elements(&descr, &[3, 0, 1]));
         let (splits, taken) = read_with(vec![("x_train", x), ("y_train", y)]);
-        assert_eq!(splits.train.images, values, "{descr}");
-        assert_eq!(splits.train.labels, [3, 0, 1], "{descr}");
+        assert_eq!(splits.train.images(), values, "{descr}");
+        assert_eq!(splits.train.labels(), [3, 0, 1], "{descr}");
         let float = descr.contains('f');
         assert_eq!(taken.contains("all whole"), float, "{descr}: {taken}");
         let said = taken.contains("from 0 to 119, taken as 0 to 255");
@@ -216,7 +216,7 @@ fn floats_to_one_and_bools_become_bytes() {
         .flat_map(|&v| (f64::from(v) / 255.0).to_le_bytes());
     let x = npy("<f8", "(3, 2, 3)", &bytes.collect::<Vec<_>>());
     let (splits, taken) = read_with(vec![("x_train", x)]);
-    assert_eq!(splits.train.images, values);
+    assert_eq!(splits.train.images(), values);
     assert_eq!(
         taken,
         "x_train is float64 from 0 to 1, taken as 0 to 1: times 255"
@@ -226,7 +226,7 @@ fn floats_to_one_and_bools_become_bytes() {
         ("x_train", x),
         ("x_test", npy("|b1", "(2, 1, 2)", &[0; 4])),
     ]);
-    assert_eq!(splits.train.images, [255, 0, 0, 255, 255, 0]);
+    assert_eq!(splits.train.images(), [255, 0, 0, 255, 255, 0]);
     assert!(
         taken.starts_with("x_train is bool, taken as 0 and 255; "),
         "{taken}"
@@ -236,7 +236,7 @@ fn floats_to_one_and_bools_become_bytes() {
         ("x_train", x),
         ("x_test", npy("|u1", "(2, 1, 2)", &[0; 4])),
     ]);
-    assert_eq!(splits.train.images, [1, 0, 0, 1, 1, 0]);
+    assert_eq!(splits.train.images(), [1, 0, 0, 1, 1, 0]);
     assert!(taken.contains("nearly black"), "{taken}");
 }
 
@@ -253,11 +253,11 @@ fn fortran_order_is_put_into_c_order() {
     for descr in ["|u1", ">i4", "<f4"] {
         let x = ordered(descr, "True", "(3, 3, 4, 2)", &elements(descr, &fortran));
         let (splits, _) = read_with(vec![("x_train", x), ("x_test", test.clone())]);
-        assert_eq!(splits.train.images, c, "{descr}");
+        assert_eq!(splits.train.images(), c, "{descr}");
     }
     // Of a vector the order means nothing; NumPy writes True for it too.
     let y = ordered("<i8", "True", "(3,)", &elements("<i8", &[2, 0, 1]));
-    assert_eq!(read_with(vec![("y_train", y)]).0.train.labels, [2, 0, 1]);
+    assert_eq!(read_with(vec![("y_train", y)]).0.train.labels(), [2, 0, 1]);
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn one_hot_labels_are_read() {
             let y = ordered(descr, fortran, "(3, 4)", &elements(descr, &hot));
             let test = npy("|u1", "(2,)", &[0, 1]);
             let (splits, taken) = read_with(vec![("y_train", y), ("y_test", test)]);
-            assert_eq!(splits.train.labels, [2, 0, 2], "{descr}");
+            assert_eq!(splits.train.labels(), [2, 0, 2], "{descr}");
             assert_eq!((splits.train.classes, splits.test.classes), (4, 4));
             assert_eq!(taken, "y_train is one-hot, 4 classes");
         }

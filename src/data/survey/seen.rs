@@ -28,10 +28,10 @@ pub(super) struct Seen {
 
 /// The images of an array; those from `kept` on are to validate on.
 pub(super) fn array(data: &Dataset, part: Part, kept: usize) -> Vec<Seen> {
-    let [height, width, _] = data.shape;
+    let [height, width, _] = data.shape();
     let see = |i: usize| Seen {
         part: if i < kept { part } else { Part::Validation },
-        class: usize::from(data.labels[i]),
+        class: usize::from(data.labels()[i]),
         name: format!("{part}[{i}]"),
         size: [width, height],
         digest: Sha256::digest(data.image(i)).into(),

@@ -134,21 +134,8 @@ impl GpuDevice {
     /// A storage buffer with these bytes.
     pub(super) fn storage_with(&self, label: &str, bytes: &[u8]) -> Result<Buffer> {
         let buffer = self.storage(label, bytes.len() as u64)?;
-        self.write_bytes(&buffer, bytes);
-        self.check()?;
+        self.write_bytes(&buffer, 0, bytes)?;
         Ok(buffer)
-    }
-
-    /// Writes a buffer from its beginning on.
-    pub(super) fn write_bytes(&self, buffer: &Buffer, bytes: &[u8]) {
-        let whole = bytes.len() / 4 * 4;
-        self.queue.write_buffer(buffer, 0, &bytes[..whole]);
-        if whole < bytes.len() {
-            // Copies are made of whole words.
-            let mut last = [0u8; 4];
-            last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
-            self.queue.write_buffer(buffer, whole as u64, &last);
-        }
     }
 }
 

@@ -40,21 +40,21 @@ impl GpuData {
     /// # Errors
     /// The adapter cannot bind so much, or there is no memory for it.
     pub fn new(gpu: &GpuDevice, data: &Dataset) -> Result<Self> {
-        let size = data.shape.iter().product::<usize>().max(1);
+        let size = data.shape().iter().product::<usize>().max(1);
         let images_per_part = images_per_part(gpu, data, size)?;
         if gpu.describe().software {
-            memory::check("the data set", data.images.len() as u64)?;
+            memory::check("the data set", data.images().len() as u64)?;
         }
-        let parts = parts(&data.images, images_per_part, size);
+        let parts = parts(data.images(), images_per_part, size);
         let images = parts.map(|part| gpu.storage_with("data set images", part));
         Ok(Self {
             images: images.collect::<Result<_>>()?,
-            labels: gpu.storage_with("data set labels", &data.labels)?,
+            labels: gpu.storage_with("data set labels", data.labels())?,
             order: gpu.storage_with("data set order", bytemuck::cast_slice(&in_order(data)))?,
             images_per_part,
             len: data.len(),
             size,
-            room: [data.images.len(), data.len()],
+            room: [data.images().len(), data.len()],
         })
     }
 
@@ -65,13 +65,12 @@ impl GpuData {
     pub fn reload(&mut self, gpu: &GpuDevice, samples: &Dataset) -> Result<()> {
         check_reload(self.room, samples)?;
         self.len = samples.len();
-        let parts = parts(&samples.images, self.images_per_part, self.size);
+        let parts = parts(samples.images(), self.images_per_part, self.size);
         for (buffer, part) in self.images.iter().zip(parts) {
-            gpu.write_bytes(buffer, part);
+            gpu.write_bytes(buffer, 0, part)?;
         }
-        gpu.write_bytes(&self.labels, &samples.labels);
-        gpu.write_bytes(&self.order, bytemuck::cast_slice(&in_order(samples)));
-        gpu.check()
+        gpu.write_bytes(&self.labels, 0, samples.labels())?;
+        gpu.write_bytes(&self.order, 0, bytemuck::cast_slice(&in_order(samples)))
     }
 
     /// Sets the order.
@@ -88,8 +87,7 @@ impl GpuData {
             )));
         }
         self.len = order.len();
-        gpu.queue.write_buffer(&self.order, 0, bytes);
-        gpu.check()
+        gpu.write_bytes(&self.order, 0, bytes)
     }
 }
 
@@ -104,7 +102,7 @@ fn parts(images: &[u8], images_per_part: usize, size: usize) -> impl Iterator<It
 
 /// Images of `size` bytes that a part holds; all where one buffer does.
 fn images_per_part(gpu: &GpuDevice, data: &Dataset, size: usize) -> Result<usize> {
-    let all = data.images.len();
+    let all = data.images().len();
     let most = usize::try_from(gpu.most_in_part.min(gpu.most_bound())).unwrap_or(usize::MAX);
     if all <= most {
         return Ok(usize::MAX);
@@ -197,16 +195,16 @@ mod tests {
         let gpu = device(64);
         let mut data = GpuData::new(&gpu, &first).unwrap();
         let read = |data: &GpuData| -> Vec<u8> {
-            let parts = data.images.iter().zip(first.images.chunks(4 * 15));
+            let parts = data.images.iter().zip(first.images().chunks(4 * 15));
             let bytes = parts.map(|(buffer, part)| {
                 let all = gpu.read_back(buffer, 0, buffer.size()).unwrap();
                 all[..part.len()].to_vec()
             });
             bytes.flatten().collect()
         };
-        assert_eq!(read(&data), first.images);
+        assert_eq!(read(&data), first.images());
         data.reload(&gpu, &second).unwrap();
-        assert_eq!(read(&data), second.images);
+        assert_eq!(read(&data), second.images());
     }
 
     #[test]

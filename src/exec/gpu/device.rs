@@ -12,6 +12,7 @@ use super::adapter::{self, AdapterInfo};
 use super::lavapipe::Lavapipe;
 use super::pipeline::Pipelines;
 use super::tuning::{Fetch, Tuning};
+use super::upload::PIECE;
 use super::validation::{self, one_line};
 use super::variants::{name_of, variants};
 use crate::error::{Error, Result};
@@ -34,6 +35,11 @@ pub struct GpuDevice {
     pub(super) pipelines: Pipelines,
     /// Most bytes of images in one buffer, within the adapter's limits.
     pub(super) most_in_part: u64,
+    /// Maximum bytes of one write; see [`PIECE`].
+    pub(super) piece: usize,
+    /// The largest write so far.
+    #[cfg(test)]
+    pub(super) largest_write: Arc<std::sync::atomic::AtomicUsize>,
     /// Bytes behind every buffer that nobody may write; see [`GpuDevice::guarded`].
     pub(super) guard: u64,
     pub(super) info: wgpu::AdapterInfo,
@@ -87,6 +93,9 @@ impl GpuDevice {
             patience: HUNG,
             pipelines: Pipelines::default(),
             most_in_part: MOST_IN_PART,
+            piece: PIECE,
+            #[cfg(test)]
+            largest_write: Arc::default(),
             guard: 0,
             device,
             queue,
@@ -106,6 +115,7 @@ impl GpuDevice {
         Ok(Self {
             tuning: self.tuning,
             most_in_part: self.most_in_part,
+            piece: self.piece,
             guard: self.guard,
             patience: self.patience,
             pipelines: self.pipelines.anew(),

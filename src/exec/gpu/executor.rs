@@ -27,7 +27,8 @@ use super::steps::{METRICS_BYTES, Steps};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::exec::{
-    DataId, Description, Executor, Inspect, Profile, Program, Step, StepMetrics, Values,
+    DataId, Description, Executor, Inspect, Profile, Program, Step, StepMetrics, Values, loaded,
+    loaded_mut,
 };
 use crate::plan::{BufferId, Plan};
 use crate::state::{Layout, State};
@@ -53,7 +54,8 @@ pub struct GpuExecutor {
     programs: Vec<GpuProgram>,
     /// For each program that has taken a step what compiled its kernels beside it, if anything did.
     ahead: HashMap<Program, Option<CompileAhead>>,
-    data: Vec<GpuData>,
+    /// The data sets by number; none where one was unloaded.
+    data: Vec<Option<GpuData>>,
     /// Steps not yet submitted.
     queued: Vec<Step>,
     pace: Pace,
@@ -92,10 +94,7 @@ impl GpuExecutor {
 
     /// Binds the step's data set to its program, unless that was done before.
     fn bind_data(&mut self, step: &Step) -> Result<()> {
-        let data = self
-            .data
-            .get(step.data.0)
-            .ok_or_else(|| Error::Argument("the step's data set is not loaded".into()))?;
+        let data = loaded(&self.data, step.data)?;
         if step.offset + step.rows > data.len {
             return Err(Error::Argument(format!(
                 "rows {} to {} lie outside the data set's {}",
@@ -287,9 +286,10 @@ impl Executor for GpuExecutor {
             (&arenas.moment_2, &state.v),
             (&arenas.average, &state.average),
         ] {
-            match values.is_empty() {
-                true => gpu.clear(buffer),
-                false => (gpu.queue).write_buffer(buffer, 0, bytemuck::cast_slice(values)),
+            if values.is_empty() {
+                gpu.clear(buffer);
+            } else {
+                gpu.write_bytes(buffer, 0, bytemuck::cast_slice(values))?;
             }
         }
         gpu.check()
@@ -317,7 +317,7 @@ impl Executor for GpuExecutor {
     }
 
     fn load(&mut self, data: &Dataset) -> Result<DataId> {
-        self.data.push(GpuData::new(&self.gpu, data)?);
+        self.data.push(Some(GpuData::new(&self.gpu, data)?));
         Ok(DataId(self.data.len() - 1))
     }
 
@@ -327,12 +327,23 @@ impl Executor for GpuExecutor {
         if self.queued.iter().any(|step| step.data == data) {
             self.flush()?;
         }
-        self.data[data.0].reload(&self.gpu, samples)
+        loaded_mut(&mut self.data, data)?.reload(&self.gpu, samples)
     }
 
     fn order(&mut self, data: DataId, order: &[u32]) -> Result<()> {
         self.flush()?;
-        self.data[data.0].set_order(&self.gpu, order)
+        loaded_mut(&mut self.data, data)?.set_order(&self.gpu, order)
+    }
+
+    fn unload(&mut self, data: DataId) -> Result<()> {
+        self.flush()?;
+        loaded(&self.data, data)?;
+        for program in &mut self.programs {
+            program.unbind_data(data);
+        }
+        // Submissions under way keep what they use until they have finished.
+        self.data[data.0] = None;
+        self.gpu.poll()
     }
 
     fn enqueue(&mut self, step: &Step) -> Result<()> {
@@ -420,8 +431,7 @@ impl Inspect for GpuExecutor {
             Values::F32(v) => bytemuck::cast_slice(v),
             Values::U32(v) => bytemuck::cast_slice(v),
         };
-        self.gpu.queue.write_buffer(buffer, range.start, bytes);
-        self.gpu.check()
+        self.gpu.write_bytes(buffer, range.start, bytes)
     }
 
     fn intact(&mut self, program: Program) -> Result<()> {
@@ -454,6 +464,48 @@ mod tests {
     use crate::exec::Backend;
     use crate::model::preset;
     use crate::train::{Options, Trainer};
+
+    /// Bytes on the device of what has this label.
+    fn bytes_of(gpu: &GpuDevice, label: &str) -> Option<u64> {
+        let report = gpu.device.generate_allocator_report()?;
+        let allocations = report.allocations.iter();
+        let named = allocations.filter(|allocation| allocation.name == label);
+        Some(named.map(|allocation| allocation.size).sum())
+    }
+
+    #[test]
+    fn an_unloaded_data_set_takes_no_memory_and_no_step() {
+        let gpu = Arc::new(GpuDevice::find(Backend::Vulkan, None).unwrap());
+        let model = preset("mnist-mlp").unwrap();
+        let layout = Layout::new(&model).unwrap();
+        let mut executor = GpuExecutor::new(Arc::clone(&gpu), layout);
+        let plan = Plan::new(&model, crate::plan::Purpose::Inference, 8).unwrap();
+        let program = executor.compile(&plan).unwrap();
+        let loaded = [20, 24].map(|n| executor.load(&digits::generate(n, 1, 0)).unwrap());
+        let step = |data| Step {
+            program,
+            data,
+            offset: 0,
+            rows: 8,
+            rates: crate::optimizer::Rates::default(),
+            key: crate::rng::Key::of_step(0, 1),
+        };
+        for data in loaded {
+            executor.enqueue(&step(data)).unwrap();
+        }
+        let both = bytes_of(&gpu, "data set images").unwrap();
+        // Both steps were enqueued before and still run.
+        executor.unload(loaded[0]).unwrap();
+        assert_eq!(executor.completed(true).unwrap().len(), 2);
+        gpu.poll().unwrap();
+        let one = bytes_of(&gpu, "data set images").unwrap();
+        assert!(one > 0 && one <= both - 20 * 28 * 28, "{both}, {one}");
+        let refused = executor.enqueue(&step(loaded[0])).unwrap_err().to_string();
+        assert_eq!(refused, "data set 0 is not loaded");
+        assert!(executor.unload(loaded[0]).is_err());
+        executor.enqueue(&step(loaded[1])).unwrap();
+        assert_eq!(executor.completed(true).unwrap().len(), 1);
+    }
 
     #[test]
     fn a_step_in_several_submissions_gives_the_same_bytes() {

@@ -47,6 +47,7 @@ mod tests;
 mod tiled;
 mod timer;
 pub mod tuning;
+mod upload;
 mod validation;
 mod variants;
 

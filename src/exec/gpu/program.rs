@@ -198,6 +198,11 @@ impl GpuProgram {
         Ok(())
     }
 
+    /// Forgets a data set, so that nothing here holds its buffers.
+    pub fn unbind_data(&mut self, id: DataId) {
+        self.gathers.remove(&id);
+    }
+
     /// The dispatches of a whole step.
     pub fn step(&self, data: DataId) -> impl Iterator<Item = &Dispatch> {
         self.step_by_op(data).map(|(_, dispatch)| dispatch)
