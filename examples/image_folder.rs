@@ -34,10 +34,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn train(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let shape = [32, 32, 3];
     // Read batch by batch while the device works; `folder::splits` reads all into memory instead.
-    let options = ReadOptions {
-        shape: Some(shape),
-        ..ReadOptions::default()
-    };
+    let options = ReadOptions::default().shape(shape);
     let folder::Parts { train, test, .. } = folder::find(path, &options)?;
     println!("{} pictures of {}", train.len(), train.classes().join(", "));
     let model = Sequential::new(shape)

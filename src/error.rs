@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::data::DataError;
+use crate::data::{Cause, DataError};
 use crate::words::{one_line, short};
 
 /// What can go wrong between a model's description and its trained weights.
@@ -30,8 +30,10 @@ pub enum Error {
     File {
         /// The file or folder.
         path: PathBuf,
-        /// What was expected and what was found.
+        /// What was expected and what was found; includes the text of `source`.
         message: String,
+        /// The error of the operating system or of a decoder, if there is one.
+        source: Option<Cause>,
     },
     /// A run has no weights to load yet, but can be resumed.
     #[error(
@@ -116,7 +118,18 @@ impl Error {
         Self::File {
             path: path.to_owned(),
             message: one_line(&message.to_string()),
+            source: None,
         }
+    }
+
+    /// The same error with its cause as [`source`](std::error::Error::source), which the message
+    /// should already name. Only [`Error::File`] keeps one.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
+        if let Self::File { source, .. } = &mut self {
+            *source = Some(cause.into());
+        }
+        self
     }
 
     /// An error about one layer.
@@ -125,5 +138,70 @@ impl Error {
             layer: layer.into(),
             message: message.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![cfg(feature = "pictures")]
+
+    use std::error::Error as _;
+    use std::io;
+
+    use super::*;
+    use crate::data::{Picture, idx_folder, npz};
+    use crate::model::Sequential;
+    use crate::run::checkpoint::Checkpoint;
+    use crate::run::weights;
+
+    /// The last error of a chain.
+    fn root<'a>(
+        error: &'a (dyn std::error::Error + 'static),
+    ) -> &'a (dyn std::error::Error + 'static) {
+        error.source().map_or(error, root)
+    }
+
+    #[test]
+    fn the_source_of_an_error_about_a_missing_file_is_that_of_the_system() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("missing");
+        let errors: [Error; 6] = [
+            Picture::read(&missing).map(|_| ()).unwrap_err().into(),
+            npz::splits(&missing).unwrap_err().into(),
+            idx_folder::splits(&missing).unwrap_err().into(),
+            Sequential::from_file(&missing).unwrap_err(),
+            weights::load(&missing).map(|_| ()).unwrap_err(),
+            Checkpoint::load(&missing).map(|_| ()).unwrap_err(),
+        ];
+        for error in errors {
+            let source = root(&error).downcast_ref::<io::Error>();
+            let source = source.unwrap_or_else(|| panic!("{error} has no source"));
+            assert_eq!(source.kind(), io::ErrorKind::NotFound, "{error}");
+            let (message, cause) = (error.to_string(), source.to_string());
+            assert_eq!(message.matches(&cause).count(), 1, "{message}");
+        }
+    }
+
+    #[test]
+    fn the_source_of_an_error_about_a_broken_file_is_that_of_the_decoder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("broken");
+        let png = b"\x89PNG\r\n\x1a\n and no more";
+        let error = Picture::from_bytes(&path, png).map(|_| ()).unwrap_err();
+        assert!(root(&error).is::<png::DecodingError>(), "{error:?}");
+        let error = npz::from_reader(&path, io::Cursor::new(b"no archive")).unwrap_err();
+        assert!(root(&error).is::<zip::result::ZipError>(), "{error:?}");
+        let error = idx_folder::from_bytes(&path, b"no array".to_vec()).unwrap_err();
+        assert!(root(&error).is::<crate::data::idx::IdxError>(), "{error:?}");
+        let error = idx_folder::from_bytes(&path, b"\x1f\x8b and no more".to_vec()).unwrap_err();
+        assert!(root(&error).is::<io::Error>(), "{error:?}");
+    }
+
+    #[test]
+    fn a_message_of_several_lines_becomes_one() {
+        let error = Error::file(Path::new("a"), "one\ntwo").caused_by("two");
+        assert_eq!(error.to_string(), "a: one; two");
+        assert!(error.source().is_some());
+        assert!(Error::layer("a", "b").caused_by("two").source().is_none());
     }
 }

@@ -263,7 +263,7 @@ fn train_generator(executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<
         let n = 3 + i % 2;
         let images = (0..4 * n).map(|k| (7 * k + 31 * i) as u8).collect();
         let labels = (0..n).map(|k| ((k + i) % 3) as u8).collect();
-        Batch { images, labels }
+        Batch::new(images, labels)
     };
     let batches = FromIter::new(SHAPE, (0..).map(batch));
     let history = trainer.fit_generator(&batches, Some(6), &mut [])?;

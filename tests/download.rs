@@ -13,8 +13,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cnn_gpu::data::{
-    Content, DataError, DatasetSpec, Event, Hashed, Mirrors, MnistFile, Published, ReadOptions,
-    Sources, Splits, load_from,
+    Content, DataError, DatasetSpec, Event, Hashed, Mirrors, MnistFile, Published, Sources, Splits,
+    load_from,
 };
 use flate2::{Compression, write::GzEncoder};
 use sha2::{Digest, Sha256};
@@ -171,26 +171,21 @@ fn sha256(bytes: &[u8]) -> String {
 
 /// Sources without folders given by the user: a cache folder and mirrors.
 fn sources(cache: &Path, urls: &[&str]) -> Sources {
-    Sources {
-        which: Published::Mnist,
-        argument: None,
-        variable: None,
-        cache: Some(cache.into()),
-        mirrors: Mirrors {
-            urls: urls.iter().map(|url| url.to_string()).collect(),
-            idle_timeout: Duration::from_secs(1),
-            use_proxy: false,
-            ..Mirrors::default()
-        },
-        files: FILES.map(|(name, content, samples)| MnistFile {
-            name: name.into(),
-            content,
-            samples,
-            sha256: sha256(&contents(name)),
-            hashed: Hashed::Unpacked,
-        }),
-        read: ReadOptions::default(),
-    }
+    let mut sources = Sources::of(Published::Mnist, None);
+    sources.variable = None;
+    sources.cache = Some(cache.into());
+    sources.mirrors = Mirrors::default();
+    sources.mirrors.urls = urls.iter().map(|url| url.to_string()).collect();
+    sources.mirrors.idle_timeout = Duration::from_secs(1);
+    sources.mirrors.use_proxy = false;
+    sources.files = FILES.map(|(name, content, samples)| MnistFile {
+        name: name.into(),
+        content,
+        samples,
+        sha256: sha256(&contents(name)),
+        hashed: Hashed::Unpacked,
+    });
+    sources
 }
 
 /// Writes all four files into a folder, packed or not.

@@ -71,10 +71,8 @@ fn evaluated(folder: &Path, more: &[&str]) -> (Value, String) {
 
 /// Loads a folder as the library does, with what it tells.
 fn load(path: &Path, read: ReadOptions) -> (Splits, Vec<String>) {
-    let sources = Sources {
-        read,
-        ..Sources::from_env(None)
-    };
+    let mut sources = Sources::from_env(None);
+    sources.read = read;
     let mut told = Vec::new();
     let mut tell = |event: &Event| told.push(event.to_string());
     let splits = load_from(DatasetSpec::Folder(path.into()), &sources, &mut tell).unwrap();
@@ -94,11 +92,7 @@ fn a_validation_split_of_a_folder_holds_every_class() {
     let last = &lines[29];
     assert_eq!(last["val_accuracy"], 1.0, "{last}");
     for (seed, share) in [(1, 0.5), (2, 0.2), (3, 0.1)] {
-        let read = ReadOptions {
-            seed: Some(seed),
-            ..ReadOptions::default()
-        };
-        let (splits, _) = load(&path.join("two"), read);
+        let (splits, _) = load(&path.join("two"), ReadOptions::default().seed(seed));
         let labels = &splits.train.labels();
         let kept = (labels.len() as f64 * (1.0 - share)) as usize;
         let cats = labels[kept..].iter().filter(|l| **l == 0).count();
@@ -112,12 +106,8 @@ fn a_limit_takes_some_of_every_class_by_seed() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     pictures(path, &[CAT, DOG, HORSE], 20);
-    let sample = |seed| {
-        let read = ReadOptions {
-            seed: Some(seed),
-            limit: Some(12),
-            ..ReadOptions::default()
-        };
+    let sample = |seed: u64| {
+        let read = ReadOptions::default().seed(seed).limit(12);
         load(path, read).0.train
     };
     for class in 0..3 {
@@ -679,12 +669,10 @@ fn pictures_are_interpolated_as_the_run_did_unless_another_way_is_named() {
     let path = folder.path();
     grids(&path.join("g"));
     model(path, 2);
-    let read = ReadOptions {
-        shape: Some([8, 8, 3]),
-        seed: None,
-        interpolation: Interpolation::BilinearNoAntialias,
-        ..ReadOptions::default()
-    };
+    let read = ReadOptions::default()
+        .shape([8, 8, 3])
+        .seed(None)
+        .interpolation(Interpolation::BilinearNoAntialias);
     let splits = folder::splits(&path.join("g"), &read, &mut |_| {}).unwrap();
     // The centres of the eight lie on every third pixel, so that nothing else counts.
     assert!(splits.train.image(0).iter().all(|&value| value == 0));

@@ -32,10 +32,7 @@ fn scripted(options: Options) -> Trainer<NullExecutor> {
 
 /// `n` batches of one row each, whose pixels and label tell the number.
 fn batches(n: u8) -> impl Iterator<Item = Batch> + Send {
-    (0..n).map(|i| Batch {
-        images: vec![i; 4],
-        labels: vec![i % 3],
-    })
+    (0..n).map(|i| Batch::new(vec![i; 4], vec![i % 3]))
 }
 
 fn message(generator: &dyn Generator, steps: Option<usize>) -> String {
@@ -102,10 +99,7 @@ fn batches_that_make_no_sense_are_told_with_their_number() {
         let all = batches(5).chain(std::iter::once(last));
         message(&FromIter::new(SHAPE, all), Some(3))
     };
-    let batch = |images: usize, labels: &[u8]| Batch {
-        images: vec![0; images],
-        labels: labels.into(),
-    };
+    let batch = |images: usize, labels: &[u8]| Batch::new(vec![0; images], labels.into());
     for (last, expected) in [
         (
             batch(0, &[]),
@@ -191,10 +185,8 @@ impl Generator for Slices<'_> {
         let first = number as usize % data.len().div_ceil(size) * size;
         let rows = first..(first + size).min(data.len());
         let bytes = data.image_bytes();
-        Ok(Some(Batch {
-            images: data.images()[rows.start * bytes..rows.end * bytes].to_vec(),
-            labels: data.labels()[rows].to_vec(),
-        }))
+        let images = data.images()[rows.start * bytes..rows.end * bytes].to_vec();
+        Ok(Some(Batch::new(images, data.labels()[rows].to_vec())))
     }
 }
 

@@ -168,10 +168,12 @@ impl Fixture {
     /// # Errors
     /// As [`Fixture::load`].
     pub fn of_model(model: Sequential, tensors: &Path) -> Result<Self> {
-        let bytes = std::fs::read(tensors)
-            .map_err(|e| Error::file(tensors, format!("cannot read the fixture: {e}")))?;
-        let file = SafeTensors::deserialize(&bytes)
-            .map_err(|e| Error::file(tensors, format!("not a whole safetensors file: {e}")))?;
+        let bytes = std::fs::read(tensors).map_err(|e| {
+            Error::file(tensors, format!("cannot read the fixture: {e}")).caused_by(e)
+        })?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|e| {
+            Error::file(tensors, format!("not a whole safetensors file: {e}")).caused_by(e)
+        })?;
         Reader {
             path: tensors.to_owned(),
             optimizers: reader::optimizers(tensors, &bytes)?,

@@ -93,10 +93,9 @@ fn sources(spec: &DatasetSpec, folder: Option<&Path>, read: ReadOptions) -> Sour
             folder.display()
         ));
     }
-    Sources {
-        read,
-        ..Sources::of(spec.published().unwrap_or(Published::Mnist), folder)
-    }
+    let mut sources = Sources::of(spec.published().unwrap_or(Published::Mnist), folder);
+    sources.read = read;
+    sources
 }
 
 /// What will be used, for people: `digits (built in), 60,000 images`.

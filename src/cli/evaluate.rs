@@ -135,12 +135,10 @@ fn test(args: &Args, trained: &TrainedModel) -> anyhow::Result<Dataset> {
     let record = (trained.config.as_ref())
         .filter(|_| own.as_ref() == Some(&spec))
         .map(|config| &config.dataset);
-    let read = ReadOptions {
-        shape: Some(trained.model.input_shape),
-        skip_unreadable: args.skip_unreadable || record.is_some_and(|r| r.skip_unreadable),
-        interpolation: (args.interpolation).unwrap_or_else(|| trained.interpolation()),
-        ..ReadOptions::default()
-    };
+    let read = ReadOptions::default()
+        .shape(trained.model.input_shape)
+        .skip_unreadable(args.skip_unreadable || record.is_some_and(|r| r.skip_unreadable))
+        .interpolation((args.interpolation).unwrap_or_else(|| trained.interpolation()));
     let folder = (args.data_dir.clone()).or_else(|| trained.folder(&spec));
     let folder = folder.as_deref();
     if record.is_none() {

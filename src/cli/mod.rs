@@ -30,6 +30,8 @@ use std::process::ExitCode;
 
 use clap::parser::ValueSource;
 use clap::{CommandFactory, FromArgMatches as _, Parser, Subcommand};
+use cnn_gpu::Error;
+use cnn_gpu::data::DataError;
 
 use exit::Exit;
 
@@ -130,7 +132,49 @@ fn with_hint(error: &anyhow::Error) -> String {
 
 /// An error and what caused it, as one line.
 fn one_line(error: &anyhow::Error) -> String {
-    let text = format!("{error:#}");
+    // A library error's own message ends with its causes.
+    let is_whole =
+        |cause: &&(dyn std::error::Error + 'static)| cause.is::<Error>() || cause.is::<DataError>();
+    let last = error.chain().position(|cause| is_whole(&cause));
+    let causes = error.chain().take(last.map_or(usize::MAX, |last| last + 1));
+    let text = causes
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ");
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     lines.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn an_error_names_each_of_its_causes_once() {
+        let missing = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let path = Path::new("a");
+        let data = || DataError::Read {
+            path: path.into(),
+            source: missing(),
+        };
+        let expected = "cannot read a: entity not found; expected a readable file, check the path and its \
+                        permissions";
+        for error in [anyhow::Error::new(data()), Error::Data(data()).into()] {
+            assert_eq!(one_line(&error), expected);
+            assert_eq!(
+                one_line(&error.context("while")),
+                format!("while: {expected}")
+            );
+        }
+        let file = Error::file(path, format!("no: {}", missing())).caused_by(missing());
+        assert_eq!(one_line(&file.into()), "a: no: entity not found");
+        let other = Err::<(), _>(missing())
+            .context("first\n  line")
+            .unwrap_err();
+        assert_eq!(one_line(&other), "first line: entity not found");
+    }
 }

@@ -194,7 +194,9 @@ fn read(
 }
 
 fn idx_images(path: &Path, shape: [usize; 3]) -> anyhow::Result<Vec<u8>> {
-    let IdxFile { dims: found, data } = idx_folder::read_file(path)?;
+    let IdxFile {
+        dims: found, data, ..
+    } = idx_folder::read_file(path)?;
     let [h, w, c] = shape;
     let fits = match found[..] {
         [_, height, width] => [height, width, 1] == shape,

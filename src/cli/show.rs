@@ -81,12 +81,8 @@ fn png(path: PathBuf) -> Result<PathBuf, &'static str> {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let read = ReadOptions {
-        // Pictures in the order of their paths.
-        seed: None,
-        skip_unreadable: args.skip_unreadable,
-        ..ReadOptions::default()
-    };
+    // Without a seed, pictures are in the order of their paths.
+    let read = (ReadOptions::default().seed(None)).skip_unreadable(args.skip_unreadable);
     let splits = data::load(&args.dataset, args.data_dir.as_deref(), read, false)?.splits;
     let set = if args.test { splits.test } else { splits.train };
     say(&format!("data: {}", described(&set)));

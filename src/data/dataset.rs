@@ -44,6 +44,7 @@ impl Eq for Dataset {}
 
 /// A data set to train on and one to test on, and one to validate on where there is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Splits {
     /// The samples to learn from.
     pub train: Dataset,

@@ -9,6 +9,7 @@ use super::published::Published;
 
 /// Which data set to load, by name or as `KIND:PATH`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DatasetSpec {
     /// `auto`: MNIST if it can be found or downloaded, else the built-in digits.
     #[default]

@@ -1,13 +1,16 @@
 //! What can go wrong with data: each message says what was wrong, what was expected, what to do.
 //!
 //! A message tells its cause as well. So that a chain of errors does not print it once more, it is
-//! written `r#source`: an ordinary field to thiserror, and none for `source()`.
+//! written `source`: an ordinary field to thiserror, and none for `source()`.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::idx::IdxError;
 use crate::words::one_line;
+
+/// An error of the operating system, of a decoder or of another library.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a data set could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +32,7 @@ pub enum DataError {
         /// The argument or environment variable that named the folder.
         given_by: &'static str,
         /// What is wrong with it.
-        r#source: Box<DataError>,
+        source: Box<DataError>,
     },
 
     /// A folder lacks one of a published data set's files.
@@ -54,7 +57,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// The system's reason.
-        r#source: io::Error,
+        source: io::Error,
     },
 
     /// A file or folder cannot be written.
@@ -66,19 +69,19 @@ pub enum DataError {
         /// The file or folder.
         path: PathBuf,
         /// The system's reason.
-        r#source: io::Error,
+        source: io::Error,
     },
 
     /// A file is not what gzip makes.
     #[error(
-        "{path} cannot be unpacked: {reason}; expected a whole gzip file, get it again",
+        "{path} cannot be unpacked: {source}; expected a whole gzip file, get it again",
         path = path.display()
     )]
     Gzip {
         /// The file.
         path: PathBuf,
-        /// What the decoder says.
-        reason: String,
+        /// The decoder's error.
+        source: io::Error,
     },
 
     /// A file holds more than it should.
@@ -134,8 +137,10 @@ pub enum DataError {
     Contents {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong, what was expected, and what to do.
+        /// What is wrong, what was expected, and what to do; includes the text of `source`.
         problem: String,
+        /// The error of the operating system or of a decoder, if there is one.
+        source: Option<Cause>,
     },
 
     /// Pictures of a folder cannot be read.
@@ -172,7 +177,7 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        r#source: IdxError,
+        source: IdxError,
     },
 
     /// An IDX file holds an array of another shape.
@@ -305,6 +310,16 @@ impl DataError {
         Self::Contents {
             path: path.into(),
             problem: one_line(&problem.into()),
+            source: None,
         }
+    }
+
+    /// The same error with its cause, which the message should already name. Only
+    /// [`DataError::Contents`] keeps one.
+    pub(super) fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
+        if let Self::Contents { source, .. } = &mut self {
+            *source = Some(cause.into());
+        }
+        self
     }
 }

@@ -11,11 +11,19 @@ use crate::Result;
 
 /// Labelled images, as bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Batch {
     /// The pixels: `[n, h, w, c]`.
     pub images: Vec<u8>,
     /// The class of each image: `[n]`.
     pub labels: Vec<u8>,
+}
+
+impl Batch {
+    /// A batch of these pixels, `[n, h, w, c]`, and the class of each image, `[n]`.
+    pub fn new(images: Vec<u8>, labels: Vec<u8>) -> Self {
+        Self { images, labels }
+    }
 }
 
 /// Makes batches of labelled images, each a pure function of its number.
@@ -79,7 +87,7 @@ pub trait Generator: Sync {
 ///
 /// ```
 /// use cnn_gpu::data::{Batch, FromIter, Generator};
-/// let batches = (0..3).map(|i| Batch { images: vec![i; 4], labels: vec![i] });
+/// let batches = (0..3).map(|i| Batch::new(vec![i; 4], vec![i]));
 /// let generator = FromIter::new([2, 2, 1], batches);
 /// assert_eq!(generator.batch(0)?.unwrap_or_default().labels, [0]);
 /// # Ok::<(), cnn_gpu::Error>(())

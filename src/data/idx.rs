@@ -41,6 +41,7 @@ const fn header_len(rank: usize) -> usize {
 
 /// Why bytes are not an IDX array.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum IdxError {
     /// The header is cut off.
     #[error("found {found} bytes, expected a header of {expected}")]

@@ -18,6 +18,7 @@ const HEADER: u64 = idx::MOST_HEADER as u64;
 
 /// An array of bytes read from a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct IdxFile {
     /// The size along each dimension, outermost first.
     pub dims: Vec<usize>,
@@ -78,9 +79,9 @@ pub fn is_idx(path: &Path) -> bool {
 }
 
 fn unpack(path: &Path, packed: &[u8]) -> Result<Vec<u8>, DataError> {
-    let gzip = |error: std::io::Error| DataError::Gzip {
+    let gzip = |source| DataError::Gzip {
         path: path.into(),
-        reason: error.to_string(),
+        source,
     };
     let mut start = Vec::new();
     let reader = Unpacked::new(packed).take(HEADER);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// How a picture is brought to a model's size. In either case it is stretched, whatever its shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Interpolation {
     /// `bilinear`: a pixel is the mean of those it covers, weighted by a triangle that is as wide as
     /// two of the new pixels where the picture shrinks, as Pillow's `BILINEAR`.

@@ -55,7 +55,7 @@ pub mod survey;
 
 pub use dataset::{Dataset, Splits};
 pub use dataset_spec::DatasetSpec;
-pub use error::DataError;
+pub use error::{Cause, DataError};
 pub use event::Event;
 #[cfg(feature = "pictures")]
 pub use folder::ImageFolder;

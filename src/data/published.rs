@@ -51,6 +51,7 @@ pub enum Hashed {
 
 /// A data set published in MNIST's form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Published {
     /// Handwritten digits.
     Mnist,
@@ -305,9 +306,9 @@ pub(super) fn unpack(path: &Path, bytes: Vec<u8>, expected: u64) -> Result<Vec<u
         return Ok(bytes);
     }
     let unpacked =
-        read_bounded(Unpacked::new(&bytes), expected).map_err(|error| DataError::Gzip {
+        read_bounded(Unpacked::new(&bytes), expected).map_err(|source| DataError::Gzip {
             path: path.into(),
-            reason: error.to_string(),
+            source,
         })?;
     unpacked.ok_or_else(|| too_long(path, expected))
 }

@@ -6,7 +6,14 @@ use super::interpolation::Interpolation;
 use crate::train::Options;
 
 /// How pictures are read, and how many samples are trained on.
+///
+/// ```
+/// use cnn_gpu::data::ReadOptions;
+/// let options = ReadOptions::default().shape([64, 64, 3]).limit(1000);
+/// assert_eq!((options.shape, options.limit), (Some([64, 64, 3]), Some(1000)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ReadOptions {
     /// Height, width and channels that pictures get. Default: those of the first picture, in colour.
     pub shape: Option<[usize; 3]>,
@@ -37,6 +44,41 @@ impl Default for ReadOptions {
 }
 
 impl ReadOptions {
+    /// Sets the height, width and channels of the pictures.
+    #[must_use]
+    pub fn shape(mut self, shape: [usize; 3]) -> Self {
+        self.shape = Some(shape);
+        self
+    }
+
+    /// Sets the seed of the order, or keeps the order of the paths (`None`).
+    #[must_use]
+    pub fn seed(mut self, seed: impl Into<Option<u64>>) -> Self {
+        self.seed = seed.into();
+        self
+    }
+
+    /// Sets the number of samples to train on, or takes all (`None`).
+    #[must_use]
+    pub fn limit(mut self, limit: impl Into<Option<usize>>) -> Self {
+        self.limit = limit.into();
+        self
+    }
+
+    /// Sets whether to skip unreadable pictures.
+    #[must_use]
+    pub fn skip_unreadable(mut self, skip: bool) -> Self {
+        self.skip_unreadable = skip;
+        self
+    }
+
+    /// Sets how pictures are resized.
+    #[must_use]
+    pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
+        self.interpolation = interpolation;
+        self
+    }
+
     /// Takes what `limit` says of the samples to train on; of a folder that was done before they were
     /// read.
     pub(super) fn limited(&self, spec: &DatasetSpec, splits: Splits) -> Splits {

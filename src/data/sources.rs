@@ -18,6 +18,7 @@ const MIRRORS: &str = "CNN_GPU_MIRRORS";
 
 /// The places where a published data set is looked for, in the order of the fields.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Sources {
     /// Which data set.
     pub which: Published,
@@ -66,6 +67,7 @@ impl Sources {
 
 /// Where to download from, and how long to wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Mirrors {
     /// Base addresses, tried in order; `NAME.gz` is appended.
     pub urls: Vec<String>,

@@ -114,8 +114,9 @@ impl Sequential {
     /// # Errors
     /// As [`Sequential::from_toml`], with the file's name; or the file cannot be read.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let text = read_text(path)
-            .map_err(|e| Error::file(path, format!("cannot read the model file: {e}")))?;
+        let text = read_text(path).map_err(|e| {
+            Error::file(path, format!("cannot read the model file: {e}")).caused_by(e)
+        })?;
         Self::from_toml(&text).map_err(|e| match e {
             Error::Model { message, .. } => Error::file(path, message),
             other => Error::file(path, other),

@@ -110,8 +110,9 @@ impl Checkpoint {
     /// One line: a missing file, a file that is not a checkpoint or has another format, bytes that
     /// changed since it was written, or tensors that do not fit the model.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path)
-            .map_err(|e| Error::file(path, format!("cannot read the checkpoint: {e}")))?;
+        let bytes = fs::read(path).map_err(|e| {
+            Error::file(path, format!("cannot read the checkpoint: {e}")).caused_by(e)
+        })?;
         Self::from_bytes(&bytes).map_err(|message| Error::file(path, message))
     }
 
@@ -371,8 +372,9 @@ impl Keeper for Checkpointer {
         let path = &self.path;
         let bytes = to_bytes(&self.identity, &self.device, snapshot)
             .map_err(|message| Error::file(path, message))?;
-        disk::replace(path, &bytes)
-            .map_err(|e| Error::file(path, format!("cannot write the checkpoint: {e}")))?;
+        disk::replace(path, &bytes).map_err(|e| {
+            Error::file(path, format!("cannot write the checkpoint: {e}")).caused_by(e)
+        })?;
         self.kept = Instant::now();
         Ok(())
     }

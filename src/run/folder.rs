@@ -44,8 +44,9 @@ impl RunFolder {
     pub fn create(path: &Path) -> Result<Self> {
         Self::check_free(path)?;
         let made = !path.exists();
-        disk::make_folder(path)
-            .map_err(|e| Error::file(path, format!("cannot make the run folder: {e}")))?;
+        disk::make_folder(path).map_err(|e| {
+            Error::file(path, format!("cannot make the run folder: {e}")).caused_by(e)
+        })?;
         let folder = Self::open(path)?.locked()?;
         Ok(Self { made, ..folder })
     }
@@ -56,7 +57,9 @@ impl RunFolder {
     /// # Errors
     /// The folder cannot be created.
     pub fn create_numbered(path: &Path) -> Result<Self> {
-        let failed = |path: &Path, e| Error::file(path, format!("cannot make the run folder: {e}"));
+        let failed = |path: &Path, e| {
+            Error::file(path, format!("cannot make the run folder: {e}")).caused_by(e)
+        };
         if let Some(above) = path.parent() {
             disk::make_folder(above).map_err(|e| failed(above, e))?;
         }
@@ -86,8 +89,9 @@ impl RunFolder {
     /// Another process holds the lock, or the folder is not writable.
     pub fn locked(mut self) -> Result<Self> {
         let path = self.path.join(LOCK);
-        let file = File::create(&path)
-            .map_err(|e| Error::file(&path, format!("cannot write into the run folder: {e}")))?;
+        let file = File::create(&path).map_err(|e| {
+            Error::file(&path, format!("cannot write into the run folder: {e}")).caused_by(e)
+        })?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -173,14 +177,15 @@ impl RunFolder {
             let text = match fs::read_to_string(&path) {
                 Ok(text) => text,
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(Error::file(&path, e)),
+                Err(e) => return Err(Error::file(&path, &e).caused_by(e)),
             };
             let lines = match epochs {
                 0 => 0,
                 epochs => heading + epochs,
             };
             let kept: String = text.split_inclusive('\n').take(lines).collect();
-            disk::replace(&path, kept.as_bytes()).map_err(|e| Error::file(&path, e))?;
+            disk::replace(&path, kept.as_bytes())
+                .map_err(|e| Error::file(&path, &e).caused_by(e))?;
         }
         Ok(())
     }
@@ -217,8 +222,8 @@ impl RunFolder {
     /// The file cannot be written.
     pub fn write_config(&self, config: &Config) -> Result<()> {
         let path = self.config_path();
-        let text = toml::to_string(config).map_err(|e| Error::file(&path, e))?;
-        disk::replace(&path, text.as_bytes()).map_err(|e| Error::file(&path, e))
+        let text = toml::to_string(config).map_err(|e| Error::file(&path, &e).caused_by(e))?;
+        disk::replace(&path, text.as_bytes()).map_err(|e| Error::file(&path, &e).caused_by(e))
     }
 
     /// Reads the settings.
@@ -227,8 +232,9 @@ impl RunFolder {
     /// The file is missing or invalid.
     pub fn config(&self) -> Result<Config> {
         let path = self.config_path();
-        let text = read_text(&path)
-            .map_err(|e| Error::file(&path, format!("cannot read the run's settings: {e}")))?;
+        let text = read_text(&path).map_err(|e| {
+            Error::file(&path, format!("cannot read the run's settings: {e}")).caused_by(e)
+        })?;
         Config::from_toml(&text).map_err(|message| Error::file(&path, message))
     }
 
@@ -238,8 +244,10 @@ impl RunFolder {
     /// The file cannot be written.
     pub fn write_result(&self, result: &impl serde::Serialize) -> Result<()> {
         let path = self.path.join("result.json");
-        let text = serde_json::to_string_pretty(result).map_err(|e| Error::file(&path, e))?;
-        disk::replace(&path, (text + "\n").as_bytes()).map_err(|e| Error::file(&path, e))
+        let text = serde_json::to_string_pretty(result)
+            .map_err(|e| Error::file(&path, &e).caused_by(e))?;
+        disk::replace(&path, (text + "\n").as_bytes())
+            .map_err(|e| Error::file(&path, &e).caused_by(e))
     }
 
     /// Reads model and weights.

@@ -39,7 +39,7 @@ struct WeightsHeader {
 pub fn save(path: &Path, model: &Sequential, state: &State) -> Result<()> {
     let bytes = to_bytes(model, state).map_err(|message| Error::file(path, message))?;
     disk::replace(path, &bytes)
-        .map_err(|e| Error::file(path, format!("cannot write the weights: {e}")))
+        .map_err(|e| Error::file(path, format!("cannot write the weights: {e}")).caused_by(e))
 }
 
 /// Reads a model and its weights. The file does not contain the optimizer's moments, which restart
@@ -49,8 +49,8 @@ pub fn save(path: &Path, model: &Sequential, state: &State) -> Result<()> {
 /// One line: a missing file, a file that is not safetensors or not written by this crate, tensors
 /// that do not fit the model, or bytes that changed since it was written.
 pub fn load(path: &Path) -> Result<(Sequential, State)> {
-    let bytes =
-        fs::read(path).map_err(|e| Error::file(path, format!("cannot read the weights: {e}")))?;
+    let bytes = fs::read(path)
+        .map_err(|e| Error::file(path, format!("cannot read the weights: {e}")).caused_by(e))?;
     from_bytes(bytes).map_err(|message| Error::file(path, message))
 }
 

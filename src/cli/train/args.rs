@@ -212,13 +212,12 @@ impl TryFrom<Args> for TrainSettings {
             let has_its_own = !splits && dataset.has_validation();
             has_its_own.then(|| "val".into())
         });
-        let read = ReadOptions {
-            shape: Some(model.input_shape),
-            seed: Some(args.seed),
-            limit: args.limit,
-            skip_unreadable: args.skip_unreadable,
-            interpolation: args.interpolation,
-        };
+        let read = ReadOptions::default()
+            .shape(model.input_shape)
+            .seed(args.seed)
+            .limit(args.limit)
+            .skip_unreadable(args.skip_unreadable)
+            .interpolation(args.interpolation);
         let callbacks = args.callbacks.record(splits || validation_data.is_some())?;
         let without_effect = (args.fit.without_effect().into_iter())
             .chain(args.callbacks.without_effect())

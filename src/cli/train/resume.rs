@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use cnn_gpu::data::ReadOptions;
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::RunFolder;
 use cnn_gpu::run::checkpoint::{Checkpoint, RunIdentity};
@@ -55,10 +54,7 @@ pub fn settings(
     let settings = TrainSettings {
         data_dir: given.data_dir.clone().or_else(|| config.dataset.folder()),
         dataset: config.dataset.spec()?,
-        read: ReadOptions {
-            shape: Some(config.model.input_shape),
-            ..config.dataset.read_options(config.training.seed)
-        },
+        read: (config.dataset.read_options(config.training.seed)).shape(config.model.input_shape),
         class_names: config.dataset.class_names.clone(),
         dry_run: false,
         initial: match (&config.weights, &checkpoint) {
@@ -93,7 +89,12 @@ pub fn settings(
 
 /// What can be done where a checkpoint is broken.
 fn broken(error: Error, run: &RunFolder) -> Error {
-    let Error::File { path, message } = error else {
+    let Error::File {
+        path,
+        message,
+        source,
+    } = error
+    else {
         return error;
     };
     let weights = command("train --weights", run.path());
@@ -103,7 +104,11 @@ fn broken(error: Error, run: &RunFolder) -> Error {
         ),
         false => "the run has no weights either: begin it anew, with another --out".into(),
     };
-    Error::file(&path, format!("{message}; {remedy}"))
+    Error::File {
+        path,
+        message: format!("{message}; {remedy}"),
+        source,
+    }
 }
 
 /// Whether a flag is one of these.

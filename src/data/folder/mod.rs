@@ -35,6 +35,7 @@ use scan::Scan;
 
 /// The parts of a data set in a folder, found but not read. All have the same classes.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Parts {
     /// The pictures to train on.
     pub train: ImageFolder,
@@ -50,6 +51,7 @@ pub struct Parts {
 
 /// Where the pictures to test on are from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Tested {
     /// A folder of their own.
     Apart,

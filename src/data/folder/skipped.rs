@@ -12,6 +12,7 @@ use crate::data::picture::is_picture;
 /// Why something in a folder is passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Reason {
     /// A picture, by its name, in a format that is not read.
     Format,
@@ -33,6 +34,7 @@ pub enum Reason {
 
 /// What is passed over for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Group {
     /// How many files or folders.
     pub count: usize,

@@ -101,6 +101,7 @@ pub(super) fn array(
                 "{error}; expected the arrays x_train, y_train, x_test and y_test, as \
                  np.savez('data.npz', x_train=..., y_train=..., x_test=..., y_test=...) saves them"
             ))
+            .caused_by(error)
         })?;
     let size = entry.size();
     let Some(left) = archive.left.checked_sub(size) else {
@@ -112,10 +113,13 @@ pub(super) fn array(
     };
     archive.left = left;
     let mut bytes = read_promised(entry, size)
-        .map_err(|error| problem(&format!("cannot be unpacked: {error}; get the file again")))?
+        .map_err(|error| {
+            problem(&format!("cannot be unpacked: {error}; get the file again")).caused_by(error)
+        })?
         .ok_or_else(|| problem(&"it is longer than the file says; get it again"))?;
     let text = header(&bytes).map_err(|what| problem(&what))?;
-    let described = NpyHeader::from_reader(&bytes[..text]).map_err(|error| problem(&error))?;
+    let described =
+        NpyHeader::from_reader(&bytes[..text]).map_err(|error| problem(&error).caused_by(error))?;
     // In place: a copy would take the memory twice.
     bytes.drain(..text);
     let plain =

@@ -66,6 +66,7 @@ pub fn from_reader(
         })?;
     let zip = ZipArchive::new(file).map_err(|error| {
         DataError::contents(path, format!("not a good .npz file: {error}; get it again"))
+            .caused_by(error)
     })?;
     let left = most_unpacked(length);
     let mut archive = Archive { zip, left };

@@ -1,5 +1,6 @@
 //! A picture's file: how large the picture may be, and its pixels from a decoder.
 
+use std::error::Error;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -33,13 +34,13 @@ impl File<'_> {
         decoder: ImageResult<impl ImageDecoder>,
         to_a_byte: Option<u64>,
     ) -> Result<DynamicImage, DataError> {
-        let mut decoder = decoder.map_err(|e| self.bad(&e))?;
+        let mut decoder = decoder.map_err(|e| self.bad(e))?;
         let (width, height) = decoder.dimensions();
         let length = self.bytes.len() as u64;
         let possible = to_a_byte.map_or(u64::MAX, |pixels| pixels * length);
         let pixels = self.check_size([width, height], possible)?;
         let limited = decoder.set_limits(self.limits(pixels));
-        limited.map_err(|e| self.bad(&e))?;
+        limited.map_err(|e| self.bad(e))?;
         self.decode(decoder)
     }
 
@@ -70,15 +71,21 @@ impl File<'_> {
     }
 
     pub(super) fn decode(self, mut decoder: impl ImageDecoder) -> Result<DynamicImage, DataError> {
-        let orientation = decoder.orientation().map_err(|e| self.bad(&e))?;
-        let mut image = DynamicImage::from_decoder(decoder).map_err(|e| self.bad(&e))?;
+        let orientation = decoder.orientation().map_err(|e| self.bad(e))?;
+        let mut image = DynamicImage::from_decoder(decoder).map_err(|e| self.bad(e))?;
         image.apply_orientation(orientation);
         Ok(image)
     }
 
-    pub(super) fn bad(self, error: &dyn Display) -> DataError {
+    /// The error for a picture that a decoder refuses.
+    pub(super) fn bad(self, error: impl Error + Send + Sync + 'static) -> DataError {
+        self.broken(&error).caused_by(error)
+    }
+
+    /// The error for a picture that is not whole.
+    pub(super) fn broken(self, what: impl Display) -> DataError {
         let problem =
-            format!("not a whole picture: {error}; expected a {FORMATS} file, get it again");
+            format!("not a whole picture: {what}; expected a {FORMATS} file, get it again");
         DataError::contents(self.path, problem)
     }
 }

@@ -63,35 +63,35 @@ fn bmp_pixels(bytes: &[u8]) -> Option<u64> {
 
 fn png(file: File) -> Result<DynamicImage, DataError> {
     let mut header = png::Decoder::new(Cursor::new(file.bytes));
-    let info = header.read_header_info().map_err(|e| file.bad(&e))?;
+    let info = header.read_header_info().map_err(|e| file.bad(e))?;
     let packed_bits = 8 * file.bytes.len() as u64;
     let possible = packed_bits * MOST_UNPACKED / info.bits_per_pixel() as u64;
     let pixels = file.check_size([info.width, info.height], possible)?;
     let limits = file.limits(pixels);
     let decoder = image::codecs::png::PngDecoder::with_limits(Cursor::new(file.bytes), limits)
-        .map_err(|e| file.bad(&e))?;
+        .map_err(|e| file.bad(e))?;
     file.decode(decoder)
 }
 
 /// By way of the crate's own decoder: there what metadata take can be bounded.
 fn webp(file: File) -> Result<DynamicImage, DataError> {
-    let bad = |error: image_webp::DecodingError| file.bad(&error);
+    let bad = |error: image_webp::DecodingError| file.bad(error);
     let mut decoder = image_webp::WebPDecoder::new(Cursor::new(file.bytes)).map_err(bad)?;
     decoder.set_memory_limit(file.bytes.len());
     let (width, height) = decoder.dimensions();
     file.check_size([width, height], u64::MAX)?;
     if largest_vp8(file.bytes) > u64::from(width) * u64::from(height) {
-        return Err(file.bad(&"a part of it is larger than the whole"));
+        return Err(file.broken("a part of it is larger than the whole"));
     }
     let length = decoder.output_buffer_size();
-    let mut pixels = vec![0; length.ok_or_else(|| file.bad(&"it is too large"))?];
+    let mut pixels = vec![0; length.ok_or_else(|| file.broken("it is too large"))?];
     decoder.read_image(&mut pixels).map_err(bad)?;
     let exif = decoder.exif_metadata().map_err(bad)?;
     let image = match decoder.has_alpha() {
         true => RgbaImage::from_raw(width, height, pixels).map(DynamicImage::from),
         false => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
     };
-    let mut image = image.ok_or_else(|| file.bad(&"its pixels are of another size"))?;
+    let mut image = image.ok_or_else(|| file.broken("its pixels are of another size"))?;
     let orientation = exif.and_then(|exif| Orientation::from_exif_chunk(&exif));
     image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
     Ok(image)

@@ -21,14 +21,14 @@ pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
         ));
     };
     let mut decoder = Decoder::new(picture);
-    decoder.read_info().map_err(|e| file.bad(&e))?;
+    decoder.read_info().map_err(|e| file.bad(e))?;
     let info = decoder
         .info()
-        .ok_or_else(|| file.bad(&"it has no header"))?;
+        .ok_or_else(|| file.broken("it has no header"))?;
     let (width, height) = (u32::from(info.width), u32::from(info.height));
     let possible = MOST_PIXELS_PER_BYTE * picture.len() as u64;
     file.check_size([width, height], possible)?;
-    let pixels = decoder.decode().map_err(|e| file.bad(&e))?;
+    let pixels = decoder.decode().map_err(|e| file.bad(e))?;
     let exif = decoder.exif_data().and_then(Orientation::from_exif_chunk);
     // What it holds beside the pixels is no longer needed.
     drop(decoder);
@@ -40,7 +40,7 @@ pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
         }
         PixelFormat::L16 => None,
     };
-    let mut image = image.ok_or_else(|| file.bad(&"it has more than 8 bits to a channel"))?;
+    let mut image = image.ok_or_else(|| file.broken("it has more than 8 bits to a channel"))?;
     image.apply_orientation(exif.unwrap_or(Orientation::NoTransforms));
     Ok(image)
 }

@@ -98,7 +98,7 @@ impl Picture {
         saved.map_err(|error| {
             let problem =
                 format!("cannot write the picture: {error}; expected room and permission");
-            DataError::contents(path, problem)
+            DataError::contents(path, problem).caused_by(error)
         })
     }
 

@@ -25,6 +25,7 @@ const BALANCED: usize = 2;
 
 /// What a data set holds. Made by [`Survey::of`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Survey {
     /// What was asked for: `mnist`, `folder:pets` or another.
     pub dataset: String,
@@ -53,6 +54,7 @@ pub struct Survey {
 
 /// The images of a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Counts {
     /// Which part.
     pub part: Part,
@@ -64,6 +66,7 @@ pub struct Counts {
 
 /// Widths and heights of images in pixels; `[0, 0]` where there is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Sizes {
     /// The one with the fewest pixels.
     pub smallest: [usize; 2],
@@ -75,6 +78,7 @@ pub struct Sizes {
 
 /// Pictures that cannot be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Unreadable {
     /// How many.
     pub count: usize,
@@ -84,6 +88,7 @@ pub struct Unreadable {
 
 /// Classes of very different sizes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Imbalance {
     /// The class with the most images to train on.
     pub largest: String,
@@ -96,6 +101,7 @@ pub struct Imbalance {
 
 /// Images with the same pixels, whatever the files are called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Duplicates {
     /// The images that were looked for are of this part,
     pub part: Part,

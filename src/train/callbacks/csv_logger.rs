@@ -41,7 +41,7 @@ impl CsvLogger {
     /// # Errors
     /// The file cannot be written, or exists.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create_new(path).map_err(|e| Error::file(path, e))?;
+        let file = File::create_new(path).map_err(|e| Error::file(path, &e).caused_by(e))?;
         Ok(Self::new(path, file, false))
     }
 
@@ -50,9 +50,9 @@ impl CsvLogger {
     /// # Errors
     /// The file cannot be written, or has other columns.
     pub fn append(path: &Path) -> Result<Self> {
-        let mut file = File::append(path).map_err(|e| Error::file(path, e))?;
+        let mut file = File::append(path).map_err(|e| Error::file(path, &e).caused_by(e))?;
         let mut text = String::new();
-        (file.read_to_string(&mut text)).map_err(|e| Error::file(path, e))?;
+        (file.read_to_string(&mut text)).map_err(|e| Error::file(path, &e).caused_by(e))?;
         let mut logger = Self::new(path, file, !text.is_empty());
         let found = text.lines().next().unwrap_or_default();
         logger.validation = found == names(true).join(",");
@@ -80,7 +80,7 @@ impl CsvLogger {
         let record = line.write_record(cells).map_err(std::io::Error::from);
         let line = record.and_then(|()| line.into_inner().map_err(|e| e.into_error()));
         line.and_then(|line| self.file.write_all(&line))
-            .map_err(|e| Error::file(&self.path, e))
+            .map_err(|e| Error::file(&self.path, &e).caused_by(e))
     }
 }
 

@@ -37,7 +37,7 @@ impl JsonlLogger<File> {
     /// # Errors
     /// The file cannot be written, or exists.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = File::create_new(path).map_err(|e| Error::file(path, e))?;
+        let file = File::create_new(path).map_err(|e| Error::file(path, &e).caused_by(e))?;
         Ok(Self::new(path, file))
     }
 
@@ -46,7 +46,7 @@ impl JsonlLogger<File> {
     /// # Errors
     /// The file cannot be written.
     pub fn append(path: &Path) -> Result<Self> {
-        let file = File::append(path).map_err(|e| Error::file(path, e))?;
+        let file = File::append(path).map_err(|e| Error::file(path, &e).caused_by(e))?;
         Ok(Self::new(path, file))
     }
 }
@@ -63,11 +63,12 @@ impl<W: Write> JsonlLogger<W> {
 
 impl<W: Write + Send> Callback for JsonlLogger<W> {
     fn on_epoch_end(&mut self, logs: &EpochLogs, _state: &State) -> Verdict {
-        let line = serde_json::to_string(logs).map_err(|e| Error::file(&self.path, e))?;
+        let line =
+            serde_json::to_string(logs).map_err(|e| Error::file(&self.path, &e).caused_by(e))?;
         (self.writer)
             .write_all((line + "\n").as_bytes())
             .and_then(|()| self.writer.flush())
-            .map_err(|e| Error::file(&self.path, e))?;
+            .map_err(|e| Error::file(&self.path, &e).caused_by(e))?;
         CONTINUE
     }
 }

@@ -20,8 +20,9 @@ pub(super) struct EventFile {
 impl EventFile {
     /// Begins a file in `folder`, beside those of earlier runs.
     pub(super) fn create(folder: &Path) -> Result<Self> {
-        disk::make_folder(folder)
-            .map_err(|e| Error::file(folder, format!("cannot make the folder: {e}")))?;
+        disk::make_folder(folder).map_err(|e| {
+            Error::file(folder, format!("cannot make the folder: {e}")).caused_by(e)
+        })?;
         let name = format!("events.out.tfevents.{:010}.cnn-gpu", now() as u64);
         let mut path = folder.join(&name);
         let mut number = 1;
@@ -31,7 +32,7 @@ impl EventFile {
                     number += 1;
                     path = folder.join(format!("{name}.{number}"));
                 }
-                made => break made.map_err(|e| Error::file(&path, e))?,
+                made => break made.map_err(|e| Error::file(&path, &e).caused_by(e))?,
             }
         };
         let mut events = Self { path, file };
@@ -46,7 +47,8 @@ impl EventFile {
 
     fn event(&mut self, step: i64, what: &What) -> Result<()> {
         let event = event(now(), step, what);
-        (self.file.write_all(&record(event.as_bytes()))).map_err(|e| Error::file(&self.path, e))
+        (self.file.write_all(&record(event.as_bytes())))
+            .map_err(|e| Error::file(&self.path, &e).caused_by(e))
     }
 }
 
