@@ -35,10 +35,7 @@ impl Bench {
         purpose: Purpose,
         data: &Dataset,
     ) -> cnn_gpu::Result<Self> {
-        let opened = open(&Selection {
-            backend,
-            adapter: None,
-        })?;
+        let opened = open(&Selection::new(backend))?;
         let layout = Layout::new(model)?;
         let mut executor = opened.executor(layout.clone());
         let plan = Plan::new(model, purpose, BATCH)?;

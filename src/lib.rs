@@ -18,7 +18,7 @@
 //!     .add(Dense::new(10).activation(Activation::Softmax));
 //!
 //! // `Selection::default()` takes a hardware GPU if there is one, and the CPU otherwise.
-//! let device = exec::open(&Selection { backend: Backend::Cpu, adapter: None })?;
+//! let device = exec::open(&Selection::new(Backend::Cpu))?;
 //! let mut trainer = Trainer::new(model, &device, Options::default().epochs(2))?;
 //! trainer.fit(&train)?;
 //!

@@ -31,6 +31,7 @@ use crate::words::short;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "OptimizerSettings", into = "OptimizerSettings")]
+#[non_exhaustive]
 pub struct Optimizer {
     /// The formula.
     pub rule: UpdateRule,
@@ -44,6 +45,7 @@ pub struct Optimizer {
 
 /// Gradient clipping. NaN stays NaN, and scaling by a non-finite norm gives non-finite gradients.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum Clip {
     /// Keras's `clipvalue`: each element of each gradient is clamped to `[-value, value]`.
     Value(f64),
@@ -99,6 +101,7 @@ impl Clip {
 
 /// The update formula of a step, with moments `m` and `v` that start at zero.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub enum UpdateRule {
     /// Stochastic gradient descent. Without momentum `w -= lr * g`; with it
     /// `m = momentum * m - lr * g` and `w += m`, or `w += momentum * m - lr * g` with Nesterov's

@@ -21,6 +21,7 @@ pub(crate) const ARENAS: usize = 5;
 
 /// The location of one parameter in the arenas.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Parameter {
     /// `LAYER/kernel` or `LAYER/bias`.
     pub name: String,
@@ -53,6 +54,7 @@ impl Parameter {
 
 /// The locations of all parameters of a model.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Layout {
     /// In the order of the layers, kernel before bias.
     pub parameters: Vec<Parameter>,
@@ -131,6 +133,7 @@ impl Layout {
 
 /// Parameters, moments, average and step counter of a model in training.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct State {
     /// The location of each parameter in the arenas.
     pub layout: Arc<Layout>,

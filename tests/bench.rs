@@ -21,10 +21,7 @@ use cnn_gpu::train::{Options, Trainer};
 use common::test_backend;
 
 fn opened(backend: Backend) -> Opened {
-    let selection = Selection {
-        backend,
-        adapter: None,
-    };
+    let selection = Selection::new(backend);
     open(&selection).unwrap_or_else(|e| panic!("the tests need this device: {e}"))
 }
 

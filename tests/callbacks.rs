@@ -33,12 +33,11 @@ fn scripted(epochs: usize, losses: &[f32]) -> Trainer<NullExecutor> {
 }
 
 fn logs(epoch: usize, val_loss: f64) -> EpochLogs {
-    EpochLogs {
-        epoch,
-        val_loss: Some(val_loss),
-        learning_rate: 0.01,
-        ..EpochLogs::default()
-    }
+    let mut logs = EpochLogs::default();
+    logs.epoch = epoch;
+    logs.val_loss = Some(val_loss);
+    logs.learning_rate = 0.01;
+    logs
 }
 
 /// A state that tells its epoch by its weights.
@@ -49,23 +48,21 @@ fn state(epoch: usize) -> State {
 }
 
 fn training() -> Training {
-    Training {
-        initial_epoch: 0,
-        epochs: 100,
-        steps: 1,
-        validation: true,
-    }
+    let mut training = Training::default();
+    training.epochs = 100;
+    training.steps = 1;
+    training.validation = true;
+    training
 }
 
 /// The first step of an epoch.
 fn position(epoch: usize) -> Position {
-    Position {
-        epoch,
-        epochs: 100,
-        step: 0,
-        steps: 1,
-        follows: true,
-    }
+    let mut position = Position::default();
+    position.epoch = epoch;
+    position.epochs = 100;
+    position.steps = 1;
+    position.follows = true;
+    position
 }
 
 /// Tells `callback` of epochs with these losses; the epoch after which it stops.
@@ -181,10 +178,8 @@ fn an_infinite_first_value_is_beaten_by_a_finite_one() {
             reduce.on_train_begin(&training()).unwrap();
             for (epoch, loss) in (1..).zip(losses) {
                 reached = reduce.learning_rate(&position(epoch), reached).unwrap();
-                let logs = EpochLogs {
-                    learning_rate: reached,
-                    ..logs(epoch, *loss)
-                };
+                let mut logs = logs(epoch, *loss);
+                logs.learning_rate = reached;
                 assert!(
                     reduce
                         .on_epoch_end(&logs, &state(epoch))
@@ -450,11 +445,9 @@ fn csv_has_columns_for_validation_if_there_is_any() {
     let mut csv = CsvLogger::create(&path).unwrap();
     csv.on_train_begin(&training()).unwrap();
     let measured = logs(1, 0.25);
-    let not = EpochLogs {
-        val_loss: None,
-        epoch: 2,
-        ..measured.clone()
-    };
+    let mut not = measured.clone();
+    not.epoch = 2;
+    not.val_loss = None;
     for logs in [&measured, &not] {
         assert!(csv.on_epoch_end(logs, &state(1)).unwrap().is_continue());
     }
@@ -580,14 +573,10 @@ fn tensorboard_gets_a_record_per_epoch_in_keras_s_folders() {
         .add(Flatten::new())
         .add(Dense::new(3).activation(Activation::Softmax));
     let state = State::new(Layout::new(&model).unwrap(), 1);
-    let without = EpochLogs {
-        val_loss: None,
-        ..logs(2, 0.0)
-    };
-    let with = EpochLogs {
-        val_accuracy: Some(0.5),
-        ..logs(1, 0.25)
-    };
+    let mut without = logs(2, 0.0);
+    without.val_loss = None;
+    let mut with = logs(1, 0.25);
+    with.val_accuracy = Some(0.5);
     for logs in [&with, &without] {
         assert!(board.on_epoch_end(logs, &state).unwrap().is_continue());
     }

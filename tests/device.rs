@@ -270,11 +270,10 @@ fn train_generator(executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<
     let batches = FromIter::new(SHAPE, (0..).map(batch));
     let scores = trainer.evaluate_generator(&batches, Some(5))?;
     let (hash, mut epochs) = essence(&trainer, &history);
-    epochs.push(EpochLogs {
-        loss: scores.loss,
-        accuracy: scores.accuracy,
-        ..EpochLogs::default()
-    });
+    let mut evaluated = EpochLogs::default();
+    evaluated.loss = scores.loss;
+    evaluated.accuracy = scores.accuracy;
+    epochs.push(evaluated);
     Ok((hash, epochs))
 }
 

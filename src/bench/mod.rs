@@ -7,7 +7,7 @@
 //! use cnn_gpu::exec::{self, Backend, Selection};
 //! use cnn_gpu::model::preset;
 //!
-//! let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
+//! let device = exec::open(&Selection::new(Backend::Cpu))?;
 //! let model = preset("mnist-mlp").expect("a preset");
 //! let mut workload = Workload::new(&device, &model, 16)?;
 //! let step = workload.step(Duration::from_millis(20))?;

@@ -35,10 +35,7 @@ impl Race {
         optimizer: Optimizer,
         batch: usize,
     ) -> Result<Self> {
-        let cpu = open(&Selection {
-            backend: Backend::Cpu,
-            adapter: None,
-        })?;
+        let cpu = open(&Selection::new(Backend::Cpu))?;
         let mut on_gpu = Workload::with_optimizer(gpu, model, optimizer, batch)?;
         let gpu = on_gpu.step(BUDGET)?.seconds;
         let mut on_cpu = Workload::with_optimizer(&cpu, model, optimizer, batch)?;

@@ -45,10 +45,9 @@ pub fn adapter(typed: &str) -> Result<String, &'static str> {
 impl DeviceArgs {
     /// What was asked for.
     pub fn selection(&self) -> Selection {
-        Selection {
-            backend: self.backend,
-            adapter: self.adapter.clone(),
-        }
+        let mut selection = Selection::new(self.backend);
+        selection.adapter.clone_from(&self.adapter);
+        selection
     }
 
     /// The device that a run asked for, with the threads that were typed.

@@ -40,10 +40,7 @@ struct Devices {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let backend = if args.gl { Backend::Gl } else { Backend::Auto };
-    let cpu = Selection {
-        backend: Backend::Cpu,
-        adapter: None,
-    };
+    let cpu = Selection::new(Backend::Cpu);
     let auto = open(&Selection::default())?;
     let devices = Devices {
         adapters: adapters(backend),

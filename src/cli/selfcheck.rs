@@ -265,10 +265,11 @@ impl DeviceUnderTest {
             (BackendArg::Reference, Some(_)) => Err(Error::Argument(
                 "--adapter cannot be combined with --backend reference".into(),
             )),
-            (BackendArg::Device(backend), adapter) => Ok(Self::Device(open(&Selection {
-                backend,
-                adapter: adapter.clone(),
-            })?)),
+            (BackendArg::Device(backend), adapter) => {
+                let mut selection = Selection::new(backend);
+                selection.adapter.clone_from(adapter);
+                Ok(Self::Device(open(&selection)?))
+            }
         }
     }
 

@@ -42,6 +42,7 @@ use crate::state::State;
 
 /// What runs, in words.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Description {
     /// `cpu`, `reference`, `vulkan`, `metal`, `dx12`, `gl` or `null`.
     pub backend: String,

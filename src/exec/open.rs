@@ -18,6 +18,7 @@ use crate::state::Layout;
 
 /// Where to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Backend {
     /// A hardware GPU if there is one, else the CPU.
     #[default]
@@ -86,6 +87,7 @@ pub(crate) fn test_backend() -> Backend {
 
 /// What the user asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Selection {
     /// The interface.
     pub backend: Backend,
@@ -93,7 +95,24 @@ pub struct Selection {
     pub adapter: Option<String>,
 }
 
+impl Selection {
+    /// The first fitting device of this backend.
+    pub fn new(backend: Backend) -> Self {
+        Self {
+            backend,
+            adapter: None,
+        }
+    }
+
+    /// Chooses the adapter, by its index in `cnn-gpu devices` or a part of its name.
+    pub fn adapter(mut self, adapter: impl Into<String>) -> Self {
+        self.adapter = Some(adapter.into());
+        self
+    }
+}
+
 /// A device that can run models, and why it was chosen.
+#[non_exhaustive]
 pub struct Opened {
     device: Device,
     /// Why this device, in one sentence.

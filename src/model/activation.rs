@@ -9,6 +9,7 @@ use crate::plan::{Builder, Value};
 /// so training keeps one tensor per layer instead of two; see [`Activation::keeps_input`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Activation {
     /// `y = x`
     #[default]
@@ -165,6 +166,7 @@ fn normal_share(x: f64) -> f64 {
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ActivationLayer {
     /// Default: `activation`, then `activation_1`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -32,6 +32,7 @@ use crate::words::short;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct BatchNormalization {
     /// Default: `batch_normalization`, then `batch_normalization_1`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,6 +124,18 @@ impl BatchNormalization {
     /// Sets whether to multiply by `gamma`.
     pub fn scale(mut self, scale: bool) -> Self {
         self.scale = scale;
+        self
+    }
+
+    /// Sets the initializer of `beta`.
+    pub fn beta_initializer(mut self, initializer: Initializer) -> Self {
+        self.beta_initializer = initializer;
+        self
+    }
+
+    /// Sets the initializer of `gamma`.
+    pub fn gamma_initializer(mut self, initializer: Initializer) -> Self {
+        self.gamma_initializer = initializer;
         self
     }
 

@@ -31,6 +31,7 @@ use crate::words::counted;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Conv2D {
     /// Default: `conv2d`, then `conv2d_1`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,6 +151,12 @@ impl Conv2D {
     /// Sets the kernel's initializer.
     pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
         self.kernel_initializer = initializer;
+        self
+    }
+
+    /// Sets the bias's initializer.
+    pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
+        self.bias_initializer = initializer;
         self
     }
 

@@ -23,6 +23,7 @@ use crate::shape::dims;
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Dense {
     /// Default: `dense`, then `dense_1`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,6 +86,12 @@ impl Dense {
     /// Sets the kernel's initializer.
     pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
         self.kernel_initializer = initializer;
+        self
+    }
+
+    /// Sets the bias's initializer.
+    pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
+        self.bias_initializer = initializer;
         self
     }
 

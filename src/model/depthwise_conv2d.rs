@@ -29,6 +29,7 @@ use crate::shape::{Padding, Pair};
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct DepthwiseConv2D {
     /// Default: `depthwise_conv2d`, then `depthwise_conv2d_1`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,6 +137,12 @@ impl DepthwiseConv2D {
     /// Sets the kernels' initializer.
     pub fn depthwise_initializer(mut self, initializer: Initializer) -> Self {
         self.depthwise_initializer = initializer;
+        self
+    }
+
+    /// Sets the bias's initializer.
+    pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
+        self.bias_initializer = initializer;
         self
     }
 

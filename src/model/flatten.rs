@@ -16,6 +16,7 @@ use crate::plan::{Builder, Value};
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Flatten {
     /// Default: `flatten`, then `flatten_1`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ use crate::shape::{Padding, Window};
 /// The arguments that both global pooling layers share.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct GlobalPooling2D {
     /// Default: `global_average_pooling2d`, then `global_average_pooling2d_1`, ...; likewise for the
     /// other.

@@ -18,6 +18,7 @@ use crate::rng::Key;
 /// In a model file: `kernel_initializer = "he_normal"`, `bias_initializer = { constant = 0.1 }`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Initializer {
     /// `limit = sqrt(6 / (fan_in + fan_out))` (Glorot and Bengio, 2010); the default for kernels.
     #[default]

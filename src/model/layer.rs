@@ -11,6 +11,7 @@ use crate::plan::{Builder, Value};
 
 /// A parameter that a layer needs.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct ParameterSpec {
     /// `kernel`, `bias`, `gamma`, ...
     pub name: &'static str,
@@ -81,6 +82,7 @@ pub trait LayerSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type")]
 #[expect(missing_docs, reason = "each variant is documented at its type")]
+#[non_exhaustive]
 pub enum Layer {
     Conv2D(Conv2D),
     MaxPooling2D(MaxPooling2D),

@@ -27,6 +27,7 @@ use crate::words::short;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "LossSettings", into = "LossSettings")]
+#[non_exhaustive]
 pub enum Loss {
     /// Each sample has exactly one class. Keras's `sparse_categorical_crossentropy` is the same
     /// without smoothing; its name says that labels are class indices, as they always are here. With

@@ -8,6 +8,7 @@ use crate::shape::{Padding, Pair, Window};
 
 /// How a pool reduces the cells under its window. Padding is never part of the window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PoolKind {
     /// The maximum; the first one in row-major order receives the whole gradient.
     Max,
@@ -20,6 +21,7 @@ pub enum PoolKind {
 /// The arguments that the three pooling layers share.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Pooling2D {
     /// Default: `max_pooling2d`, then `max_pooling2d_1`, ...; likewise for the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +35,19 @@ pub struct Pooling2D {
     /// Default `valid`.
     #[serde(default)]
     pub padding: Padding,
+}
+
+impl Pooling2D {
+    /// Windows of `pool_size` (one number, or height and width), as far apart as they are large,
+    /// within the image.
+    pub fn new(pool_size: impl Into<Pair>) -> Self {
+        Self {
+            name: None,
+            pool_size: pool_size.into(),
+            strides: None,
+            padding: Padding::Valid,
+        }
+    }
 }
 
 fn two() -> Pair {
@@ -97,12 +112,7 @@ macro_rules! pooling_layer {
             /// A pool of `pool_size` (one number, or height and width); all other arguments have their
             /// defaults.
             pub fn new(pool_size: impl Into<Pair>) -> Self {
-                Self(Pooling2D {
-                    name: None,
-                    pool_size: pool_size.into(),
-                    strides: None,
-                    padding: Padding::Valid,
-                })
+                Self(Pooling2D::new(pool_size))
             }
 
             /// Names the layer.

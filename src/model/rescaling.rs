@@ -20,6 +20,7 @@ use crate::plan::{Builder, Value};
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Rescaling {
     /// Default: `rescaling`, then `rescaling_1`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]

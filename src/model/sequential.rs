@@ -27,6 +27,7 @@ use crate::words::{counted, one_line};
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Sequential {
     /// Default `sequential`.
     #[serde(default = "default_name")]
@@ -52,6 +53,7 @@ fn is_default(loss: &Loss) -> bool {
 
 /// A layer with its name and shapes resolved.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct ResolvedLayer<'a> {
     /// Unique in the model.
     pub name: String,

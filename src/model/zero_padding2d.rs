@@ -71,6 +71,7 @@ impl From<[[usize; 2]; 2]> for Margins {
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ZeroPadding2D {
     /// Default: `zero_padding2d`, then `zero_padding2d_1`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]

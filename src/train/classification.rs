@@ -16,6 +16,7 @@ use crate::exec::Executor;
 
 /// The metrics of [`Trainer::classify`], computed from every image's probabilities.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Classification {
     /// Loss and accuracy.
     #[serde(flatten)]
@@ -46,6 +47,7 @@ pub struct Classification {
 /// An image counts for one class: of equally probable ones, for the first. Keras's `F1Score` counts it
 /// for all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ClassScores {
     /// The fraction of the images classified as this class that belong to it.
     pub precision: f64,
@@ -59,6 +61,7 @@ pub struct ClassScores {
 
 /// A misclassified image.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Mistake {
     /// The image's index in the data set.
     pub index: usize,
@@ -160,7 +163,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// use cnn_gpu::model::preset;
     /// use cnn_gpu::train::{Options, Trainer};
     /// # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
-    /// let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
+    /// let device = exec::open(&Selection::new(Backend::Cpu))?;
     /// let mut trainer = Trainer::new(model, &device, Options::default().epochs(1))?;
     /// let test = digits::generate(100, 1, 0);
     /// let found = trainer.classify(&test, 3, 5)?;

@@ -19,6 +19,7 @@ const FETCH_EVERY: usize = 16;
 
 /// The result of [`Trainer::evaluate`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Evaluation {
     /// Mean loss.
     pub loss: f64,

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::Metric;
 
 /// A training run about to start.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Training {
     /// Number of epochs that count as completed.
     pub initial_epoch: usize,
@@ -18,7 +19,8 @@ pub struct Training {
 }
 
 /// The position of a training run: the epoch and step that come next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Position {
     /// Counted from 1.
     pub epoch: usize,
@@ -46,6 +48,7 @@ impl Position {
 
 /// A completed epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct EpochLogs {
     /// Counted from 1.
     pub epoch: usize,
@@ -69,6 +72,7 @@ pub struct EpochLogs {
 
 /// The progress of an epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Progress {
     /// Counted from 1.
     pub epoch: usize,
@@ -91,6 +95,7 @@ pub struct Progress {
 /// Why a training run ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Ending {
     /// After its last epoch.
     #[default]
@@ -106,6 +111,7 @@ pub enum Ending {
 
 /// A training run.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct History {
     /// The completed epochs.
     pub epochs: Vec<EpochLogs>,

@@ -17,7 +17,7 @@
 //!     .add(Flatten::new())
 //!     .add(Dense::new(10).activation(Activation::Softmax));
 //!
-//! let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
+//! let device = exec::open(&Selection::new(Backend::Cpu))?;
 //! let mut trainer = Trainer::new(model, &device, Options::default().epochs(2))?;
 //! let history = trainer.fit(&train)?;
 //! let scores = trainer.evaluate(&test)?;
@@ -53,7 +53,7 @@
 //! }
 //!
 //! # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
-//! let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
+//! let device = exec::open(&Selection::new(Backend::Cpu))?;
 //! let mut trainer = Trainer::new(model, &device, Options::default().epochs(3))?;
 //! let (sender, epochs) = mpsc::channel();
 //! let worker = thread::spawn(move || -> cnn_gpu::Result<Trainer> {

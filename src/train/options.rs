@@ -19,6 +19,7 @@ use crate::words::{counted, short};
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Options {
     /// Number of epochs; with `initial_epoch`, the number of the last epoch. Default 5.
     pub epochs: usize,
@@ -53,6 +54,7 @@ pub struct Options {
 
 /// How much progress to print on standard error, with Keras's numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verbose {
     /// 0: nothing.
     #[default]

@@ -11,6 +11,7 @@ use crate::shape::dims;
 
 /// The prediction for one image.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Prediction {
     /// The most probable class.
     pub class: usize,
@@ -32,7 +33,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// use cnn_gpu::train::{Options, Trainer};
     /// # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
     /// let data = digits::generate(3, 1, 0);
-    /// let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
+    /// let device = exec::open(&Selection::new(Backend::Cpu))?;
     /// let mut trainer = Trainer::new(model, &device, Options::default())?;
     /// let predictions = trainer.predict(data.images())?;
     /// assert_eq!(predictions.len(), 3);

@@ -29,7 +29,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// use cnn_gpu::model::preset;
     /// use cnn_gpu::train::{Options, Trainer};
     /// # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
-    /// let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
+    /// let device = exec::open(&Selection::new(Backend::Cpu))?;
     /// let mut trainer = Trainer::new(model, &device, Options::default().epochs(2))?;
     /// // Digits that were never seen before, without end.
     /// let history = trainer.fit_generator(&DigitStream::new(64, 7), Some(20), &mut [])?;

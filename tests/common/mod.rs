@@ -40,10 +40,7 @@ pub fn gpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
 }
 
 fn open_gpu() -> Result<Opened, String> {
-    let selection = Selection {
-        backend: test_backend(),
-        adapter: None,
-    };
+    let selection = Selection::new(test_backend());
     open(&selection).map_err(|e| e.to_string())
 }
 

@@ -140,11 +140,10 @@ fn network(
     };
     // Probabilities neither all the same, which would leave a bias no gradient but rounding, nor so
     // near one that they are rounded to it.
-    let head = Dense {
-        kernel_initializer: Initializer::RandomNormal,
-        bias_initializer: Initializer::RandomNormal,
-        ..Dense::new(classes).activation(Activation::Softmax)
-    };
+    let head = Dense::new(classes)
+        .activation(Activation::Softmax)
+        .kernel_initializer(Initializer::RandomNormal)
+        .bias_initializer(Initializer::RandomNormal);
     model.add(head)
 }
 
@@ -157,11 +156,11 @@ fn output(model: &Sequential) -> Vec<usize> {
 /// One that leaves a gradient to see: with a beta that is not zero, and an epsilon beside which the
 /// variance does not make the scale of what comes before meaningless.
 fn normalization(recipe: &Recipe) -> BatchNormalization {
-    BatchNormalization {
-        beta_initializer: Initializer::RandomNormal,
-        center: recipe.use_bias,
-        ..BatchNormalization::new().epsilon(0.5).momentum(recipe.rate)
-    }
+    BatchNormalization::new()
+        .epsilon(0.5)
+        .momentum(recipe.rate)
+        .beta_initializer(Initializer::RandomNormal)
+        .center(recipe.use_bias)
 }
 
 /// Kinds of layers for images; those for vectors are fewer.
@@ -238,12 +237,9 @@ impl Recipe {
     }
 
     fn pool<L: Into<Layer>>(&self, layer: fn(Pooling2D) -> L, size: [usize; 2]) -> Layer {
-        let pool = Pooling2D {
-            name: None,
-            pool_size: self.window(size, 1).into(),
-            strides: Some(self.strides.into()),
-            padding: self.padding,
-        };
+        let mut pool = Pooling2D::new(self.window(size, 1));
+        pool.strides = Some(self.strides.into());
+        pool.padding = self.padding;
         layer(pool).into()
     }
 
@@ -343,26 +339,33 @@ fn faults(layer: &Layer) -> Vec<Fault> {
         | Layer::Activation(_)
         | Layer::GlobalAveragePooling2D(_)
         | Layer::GlobalMaxPooling2D(_) => vec![],
+        _ => panic!("no faults are known for {layer:?}"),
     }
 }
 
 fn conv2d_faults(conv: &Conv2D) -> Vec<Fault> {
     let with = |change: &dyn Fn(Conv2D) -> Conv2D| Layer::from(change(conv.clone()));
     vec![
-        ("no filters", with(&|c| Conv2D { filters: 0, ..c })),
+        (
+            "no filters",
+            with(&|mut c| {
+                c.filters = 0;
+                c
+            }),
+        ),
         (
             "filters beyond any index",
-            with(&|c| Conv2D {
-                filters: 1 << 31,
-                groups: 1,
-                ..c
+            with(&|mut c| {
+                c.filters = 1 << 31;
+                c.groups = 1;
+                c
             }),
         ),
         (
             "an empty kernel",
-            with(&|c| Conv2D {
-                kernel_size: (0, 1).into(),
-                ..c
+            with(&|mut c| {
+                c.kernel_size = (0, 1).into();
+                c
             }),
         ),
         ("strides of zero", with(&|c| c.strides((1, 0)))),
@@ -386,10 +389,10 @@ fn conv2d_faults(conv: &Conv2D) -> Vec<Fault> {
         ),
         (
             "a window larger than its input",
-            with(&|c| Conv2D {
-                kernel_size: 100.into(),
-                padding: Padding::Valid,
-                ..c
+            with(&|mut c| {
+                c.kernel_size = 100.into();
+                c.padding = Padding::Valid;
+                c
             }),
         ),
     ]
@@ -417,12 +420,9 @@ fn depthwise_faults(conv: &DepthwiseConv2D) -> Vec<Fault> {
 
 fn pool_faults<L: Into<Layer>>(layer: fn(Pooling2D) -> L) -> Vec<Fault> {
     let with = |pool_size: usize, strides: usize, padding| {
-        let pool = Pooling2D {
-            name: None,
-            pool_size: pool_size.into(),
-            strides: Some(strides.into()),
-            padding,
-        };
+        let mut pool = Pooling2D::new(pool_size);
+        pool.strides = Some(strides.into());
+        pool.padding = padding;
         layer(pool).into()
     };
     vec![
@@ -443,12 +443,18 @@ fn pool_faults<L: Into<Layer>>(layer: fn(Pooling2D) -> L) -> Vec<Fault> {
 fn dense_faults(dense: &Dense) -> Vec<Fault> {
     let with = |change: &dyn Fn(Dense) -> Dense| change(dense.clone()).into();
     vec![
-        ("no units", with(&|d| Dense { units: 0, ..d })),
+        (
+            "no units",
+            with(&|mut d| {
+                d.units = 0;
+                d
+            }),
+        ),
         (
             "units beyond any index",
-            with(&|d| Dense {
-                units: 1 << 31,
-                ..d
+            with(&|mut d| {
+                d.units = 1 << 31;
+                d
             }),
         ),
         (

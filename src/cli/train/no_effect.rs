@@ -157,14 +157,13 @@ impl NoEffect<'_> {
         (training.initial_epoch + 1..=training.epochs)
             .map(|epoch| {
                 let validates = validated.binary_search(&epoch).is_ok();
-                EpochLogs {
-                    epoch,
-                    loss,
-                    accuracy,
-                    val_loss: validates.then_some(loss),
-                    val_accuracy: validates.then_some(accuracy),
-                    ..EpochLogs::default()
-                }
+                let mut logs = EpochLogs::default();
+                logs.epoch = epoch;
+                logs.loss = loss;
+                logs.accuracy = accuracy;
+                logs.val_loss = validates.then_some(loss);
+                logs.val_accuracy = validates.then_some(accuracy);
+                logs
             })
             .collect()
     }
@@ -253,11 +252,11 @@ fn no_state() -> State {
 }
 
 fn position(training: &Training, epoch: usize, step: usize) -> Position {
-    Position {
-        epoch,
-        epochs: training.epochs,
-        step,
-        steps: training.steps,
-        follows: true,
-    }
+    let mut position = Position::default();
+    position.epoch = epoch;
+    position.epochs = training.epochs;
+    position.step = step;
+    position.steps = training.steps;
+    position.follows = true;
+    position
 }

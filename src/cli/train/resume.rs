@@ -5,7 +5,6 @@ use std::path::Path;
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::RunFolder;
 use cnn_gpu::run::checkpoint::{Checkpoint, RunIdentity};
-use cnn_gpu::train::Options;
 use cnn_gpu::{Error, Result};
 
 use super::args::{Args, TrainSettings};
@@ -63,10 +62,7 @@ pub fn settings(
         },
         weights: config.weights,
         model: config.model,
-        options: Options {
-            verbose: given.options.verbose,
-            ..config.training
-        },
+        options: config.training.verbose(given.options.verbose),
         callbacks: config.callbacks,
         validation_data: config.dataset.validation,
         out_is_named: true,

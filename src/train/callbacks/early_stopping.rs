@@ -36,7 +36,7 @@ use crate::words::short;
 /// use cnn_gpu::train::callbacks::EarlyStopping;
 /// use cnn_gpu::train::{Metric, Options, Trainer};
 /// # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
-/// let device = exec::open(&Selection { backend: Backend::Cpu, ..Selection::default() })?;
+/// let device = exec::open(&Selection::new(Backend::Cpu))?;
 /// let options = Options::default().epochs(20).validation_split(0.2);
 /// let mut trainer = Trainer::new(model, &device, options)?;
 /// let mut stopping = EarlyStopping::new(Metric::ValAccuracy)
