@@ -40,9 +40,10 @@ impl Failing {
     fn call(&self) -> cnn_gpu::Result<()> {
         let call = self.calls.replace(self.calls.get() + 1);
         self.counted.store(call + 1, Relaxed);
-        match call < self.fails_at {
-            true => Ok(()),
-            false => Err((self.error)()),
+        if call < self.fails_at {
+            Ok(())
+        } else {
+            Err((self.error)())
         }
     }
 }

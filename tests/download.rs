@@ -191,9 +191,10 @@ fn sources(cache: &Path, urls: &[&str]) -> Sources {
 /// Writes all four files into a folder, packed or not.
 fn fill(folder: &Path, packed: bool) {
     for (name, ..) in FILES {
-        match packed {
-            true => fs::write(folder.join(format!("{name}.gz")), gzip(&contents(name))).unwrap(),
-            false => fs::write(folder.join(name), contents(name)).unwrap(),
+        if packed {
+            fs::write(folder.join(format!("{name}.gz")), gzip(&contents(name))).unwrap()
+        } else {
+            fs::write(folder.join(name), contents(name)).unwrap()
         }
     }
 }
@@ -406,9 +407,10 @@ fn insists_on_a_folder_named_by_the_user() {
     let mut sources = sources(cache.path(), &[]);
     for by_argument in [true, false] {
         let folder = Some(empty.path().to_path_buf());
-        (sources.argument, sources.variable) = match by_argument {
-            true => (folder, None),
-            false => (None, folder),
+        (sources.argument, sources.variable) = if by_argument {
+            (folder, None)
+        } else {
+            (None, folder)
         };
         let error = load(DatasetSpec::Mnist, &sources).0.unwrap_err();
         assert!(

@@ -41,9 +41,10 @@ impl Race {
         let mut on_cpu = Workload::with_optimizer(&cpu, model, optimizer, batch)?;
         // The CPU compiles nothing, so its first step is hardly slower than the others.
         let first = on_cpu.run(1)?;
-        let cpu = match first < BUDGET.as_secs_f64() {
-            true => on_cpu.step(BUDGET)?.seconds,
-            false => first,
+        let cpu = if first < BUDGET.as_secs_f64() {
+            on_cpu.step(BUDGET)?.seconds
+        } else {
+            first
         };
         Ok(Self { gpu, cpu })
     }

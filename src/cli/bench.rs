@@ -109,9 +109,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     // Drawn on a terminal only.
     let spinner = ProgressBar::new_spinner();
     spinner.enable_steady_tick(Duration::from_millis(100));
-    let results = match args.scaling {
-        true => Measurements::Scaling(scaling(&device, &model, &spinner)?),
-        false => Measurements::Step(Box::new(step(&device, &model, args.batch_size, &spinner)?)),
+    let results = if args.scaling {
+        Measurements::Scaling(scaling(&device, &model, &spinner)?)
+    } else {
+        Measurements::Step(Box::new(step(&device, &model, args.batch_size, &spinner)?))
     };
     spinner.finish_and_clear();
     let report = BenchReport {
@@ -279,9 +280,10 @@ fn operations_table(out: &mut String, operations: &Roofline) {
 
 /// The operations that are done, or the helper's name, and their layers.
 fn title(row: &RooflineRow) -> [String; 2] {
-    let operations = match row.operations.is_empty() {
-        true => format!("({})", row.name),
-        false => row.operations.join(" + "),
+    let operations = if row.operations.is_empty() {
+        format!("({})", row.name)
+    } else {
+        row.operations.join(" + ")
     };
     [operations, row.layers.join(", ")]
 }

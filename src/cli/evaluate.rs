@@ -113,13 +113,12 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         compare(config, &test);
     }
     announce(&trainer.describe(), &device.reason);
-    let scores = match args.metrics {
-        true => {
-            let classes = trainer.model().output_shape()?.iter().product();
-            let k = args.top_k.unwrap_or(TOP_K.min(classes));
-            Scores::All(trainer.classify(&test, k, args.worst)?)
-        }
-        false => Scores::Few(trainer.evaluate(&test)?),
+    let scores = if args.metrics {
+        let classes = trainer.model().output_shape()?.iter().product();
+        let k = args.top_k.unwrap_or(TOP_K.min(classes));
+        Scores::All(trainer.classify(&test, k, args.worst)?)
+    } else {
+        Scores::Few(trainer.evaluate(&test)?)
     };
     match args.format {
         OutputFormat::Text => output::print(&text(&scores, &test.name))?,

@@ -37,9 +37,10 @@ impl ModelArgs {
             let config = RunFolder::open(path)?.config()?;
             return Ok((config.model.clone(), Some(config)));
         }
-        match path.extension().is_some_and(|end| end == "safetensors") {
-            true => Ok((weights::load(path)?.0, None)),
-            false => Ok((Sequential::load(name)?, None)),
+        if path.extension().is_some_and(|end| end == "safetensors") {
+            Ok((weights::load(path)?.0, None))
+        } else {
+            Ok((Sequential::load(name)?, None))
         }
     }
 }

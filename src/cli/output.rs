@@ -88,9 +88,10 @@ pub fn accuracy(scores: &Evaluation, dataset: &str) -> String {
 pub fn command(words: &str, run: &Path) -> String {
     let run = run.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/\\:._-+=@%".contains(c);
-    match run.chars().all(plain) {
-        true => format!("cnn-gpu {words} {run}"),
-        false => format!("cnn-gpu {words} '{}'", run.replace('\'', r"'\''")),
+    if run.chars().all(plain) {
+        format!("cnn-gpu {words} {run}")
+    } else {
+        format!("cnn-gpu {words} '{}'", run.replace('\'', r"'\''"))
     }
 }
 

@@ -32,9 +32,10 @@ Examples:
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let (model, run) = args.model.load()?;
     let options = run.map(|config| config.training).unwrap_or_default();
-    let purpose = match args.inference {
-        true => Purpose::Inference,
-        false => Purpose::Training(options.optimizer),
+    let purpose = if args.inference {
+        Purpose::Inference
+    } else {
+        Purpose::Training(options.optimizer)
     };
     let plan = Plan::new(
         &model,

@@ -129,9 +129,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let mut trainer = trained.trainer(&device)?;
     announce(&trainer.describe(), &device.reason);
     if pictures > 0 {
-        let how = match as_mnist {
-            true => prepare::WORDS.to_owned(),
-            false => format!("by stretching to {}", dims(&shape)),
+        let how = if as_mnist {
+            prepare::WORDS.to_owned()
+        } else {
+            format!("by stretching to {}", dims(&shape))
         };
         say(&format!("prepared {} {how}", counted(pictures, "picture")));
     }
@@ -144,9 +145,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     for error in &unread {
         say(&format!("error: {}", one_line(error)));
     }
-    Ok(match unread.is_empty() {
-        true => Exit::Success,
-        false => Exit::Failure,
+    Ok(if unread.is_empty() {
+        Exit::Success
+    } else {
+        Exit::Failure
     })
 }
 
@@ -181,14 +183,15 @@ fn read(
             "warning: {path} is transparent and shows one colour only"
         ));
     }
-    let bytes = match as_mnist {
-        false => picture.resized_by(interpolation, shape)?,
-        true => prepare::digit(&picture).ok_or_else(|| {
+    let bytes = if as_mnist {
+        prepare::digit(&picture).ok_or_else(|| {
             Error::file(
                 path,
                 "no digit is to be seen: expected ink that differs from the ground",
             )
-        })?,
+        })?
+    } else {
+        picture.resized_by(interpolation, shape)?
     };
     Ok((bytes, true))
 }

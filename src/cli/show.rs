@@ -128,9 +128,10 @@ fn title(set: &Dataset, index: usize) -> String {
 
 /// The samples in half blocks, as many side by side as the terminal has room for.
 fn drawing(set: &Dataset, indices: &[usize]) -> String {
-    let colours = match std::io::stdout().is_terminal() {
-        true => Colours::from_env(),
-        false => Colours::None,
+    let colours = if std::io::stdout().is_terminal() {
+        Colours::from_env()
+    } else {
+        Colours::None
     };
     let columns = columns_that_fit(set.shape()[1]);
     let mut out = String::new();

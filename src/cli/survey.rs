@@ -56,14 +56,15 @@ fn text(survey: &Survey) -> String {
     let sizes = survey.sizes;
     row(
         "sizes",
-        match sizes.smallest == sizes.largest {
-            true => format!("{}, all of them (width x height)", side(sizes.median)),
-            false => format!(
+        if sizes.smallest == sizes.largest {
+            format!("{}, all of them (width x height)", side(sizes.median))
+        } else {
+            format!(
                 "{} smallest, {} median, {} largest (width x height)",
                 side(sizes.smallest),
                 side(sizes.median),
                 side(sizes.largest)
-            ),
+            )
         },
     );
     let formats = survey
@@ -188,9 +189,10 @@ fn repeated(duplicates: &Duplicates) -> String {
         ..
     } = duplicates;
     let are = if *n == 1 { "image has" } else { "images have" };
-    let place = match part == also_in {
-        true => format!("another one of {part}"),
-        false => format!("one of {also_in}"),
+    let place = if part == also_in {
+        format!("another one of {part}")
+    } else {
+        format!("one of {also_in}")
     };
     let classes = match with_other_class {
         0 => String::new(),

@@ -188,9 +188,10 @@ impl CheckpointHeader {
         let holds = partial_epoch.steps as u64 <= self.step
             && partial_epoch.mean.steps == partial_epoch.steps
             && self.history.len() <= self.epochs_done;
-        match holds {
-            true => Ok(()),
-            false => Err("its numbers of steps and epochs contradict each other".into()),
+        if holds {
+            Ok(())
+        } else {
+            Err("its numbers of steps and epochs contradict each other".into())
         }
     }
 
@@ -208,13 +209,14 @@ impl CheckpointHeader {
         }
         let arena = |name| {
             let values = floats(tensors, name)?;
-            match values.len() == layout.len {
-                true => Ok(values.collect()),
-                false => Err(format!(
+            if values.len() == layout.len {
+                Ok(values.collect())
+            } else {
+                Err(format!(
                     "`{name}` has {} values, and the model needs {}",
                     values.len(),
                     layout.len
-                )),
+                ))
             }
         };
         let state = State {

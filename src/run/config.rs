@@ -135,9 +135,10 @@ impl DataRecord {
 
     /// How the run read its data, so that a run which goes on reads the same; `seed` is the run's.
     pub fn read_options(&self, seed: u64) -> ReadOptions {
-        let limit = match self.mixed {
-            true => self.limit,
-            false => Some(self.train_images),
+        let limit = if self.mixed {
+            self.limit
+        } else {
+            Some(self.train_images)
         };
         ReadOptions {
             shape: None,

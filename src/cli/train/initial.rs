@@ -44,12 +44,13 @@ impl Initial {
     /// As [`Initial::open`]; or they are no longer the same.
     pub fn again(record: &InitialWeights) -> Result<Self> {
         let initial = Self::open(&record.path)?;
-        match initial.record.hash == record.hash {
-            true => Ok(initial),
-            false => Err(Error::file(
+        if initial.record.hash == record.hash {
+            Ok(initial)
+        } else {
+            Err(Error::file(
                 &record.path,
                 "not the weights that the run began with: they have changed since",
-            )),
+            ))
         }
     }
 

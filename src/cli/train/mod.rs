@@ -115,15 +115,17 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         (!interrupted).then_some(&splits.test),
     )
     .with_context(|| {
-        let what = match interrupted {
-            true => "training was interrupted",
-            false => "training is done",
+        let what = if interrupted {
+            "training was interrupted"
+        } else {
+            "training is done"
         };
         format!("{what}, and its weights are in {}", folder.path().display())
     })?;
-    Ok(match interrupted {
-        true => Exit::Interrupted,
-        false => Exit::Success,
+    Ok(if interrupted {
+        Exit::Interrupted
+    } else {
+        Exit::Success
     })
 }
 
@@ -134,9 +136,10 @@ fn begin(
     record: DataRecord,
     device: DeviceRecord,
 ) -> anyhow::Result<(RunFolder, Config)> {
-    let folder = match settings.out_is_named {
-        true => RunFolder::create(&settings.out)?,
-        false => RunFolder::create_numbered(&settings.out)?,
+    let folder = if settings.out_is_named {
+        RunFolder::create(&settings.out)?
+    } else {
+        RunFolder::create_numbered(&settings.out)?
     };
     let config = config(settings, trainer, record, device);
     folder.write_config(&config)?;
@@ -355,9 +358,10 @@ fn fit(
 /// An error of the training run, what is left of the run, and how to go on with it.
 fn explain(error: Error, settings: &TrainSettings, folder: &RunFolder) -> anyhow::Error {
     let stopping = settings.callbacks.early_stopping.as_ref();
-    let which = match stopping.is_some_and(EarlyStopping::restores) {
-        true => "best",
-        false => "last whole",
+    let which = if stopping.is_some_and(EarlyStopping::restores) {
+        "best"
+    } else {
+        "last whole"
     };
     let path = folder.path().display();
     let left = match folder.weights_path().exists() {
@@ -366,12 +370,13 @@ fn explain(error: Error, settings: &TrainSettings, folder: &RunFolder) -> anyhow
         false if folder.checkpoint_path().exists() => " in its first epoch".into(),
         false => " in its first epoch, with no weights to keep".into(),
     };
-    let how = match folder.config_path().exists() && may_pass(&error) {
-        true => format!(
+    let how = if folder.config_path().exists() && may_pass(&error) {
+        format!(
             "; `{}` goes on with it",
             command("train --resume", folder.path())
-        ),
-        false => String::new(),
+        )
+    } else {
+        String::new()
     };
     anyhow::Error::new(error).context(format!("training stopped{left}{how}"))
 }

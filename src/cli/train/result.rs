@@ -63,9 +63,10 @@ impl RunResult {
         let parameters = &trainer.state().layout.parameters;
         let (device, data) = (config.last_device().clone(), config.dataset.clone());
         let named = |device: &DeviceRecord| format!("{} ({})", device.adapter, device.backend);
-        let adapters = match config.continued_on.is_empty() {
-            true => Vec::new(),
-            false => config.devices().map(named).collect(),
+        let adapters = if config.continued_on.is_empty() {
+            Vec::new()
+        } else {
+            config.devices().map(named).collect()
         };
         Self {
             test_loss: scores.map(|s| s.loss),

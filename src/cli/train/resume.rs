@@ -40,9 +40,10 @@ pub fn settings(
     let run = RunFolder::open(folder)?;
     let config = run.config()?;
     let path = run.checkpoint_path();
-    let checkpoint = match path.exists() {
-        true => Some(Checkpoint::load(&path).map_err(|error| broken(error, &run))?),
-        false => None,
+    let checkpoint = if path.exists() {
+        Some(Checkpoint::load(&path).map_err(|error| broken(error, &run))?)
+    } else {
+        None
     };
     let other_device = typed.contains("backend") || typed.contains("adapter");
     let typed: Vec<&str> = (typed.iter().map(String::as_str))
@@ -69,9 +70,10 @@ pub fn settings(
         out: folder.to_owned(),
         format: given.format,
         schedule: given.schedule,
-        device: match other_device {
-            true => given.device.clone(),
-            false => given.device.clone().or(&config.device)?,
+        device: if other_device {
+            given.device.clone()
+        } else {
+            given.device.clone().or(&config.device)?
         },
         without_effect: Vec::new(),
     };
@@ -94,11 +96,10 @@ fn broken(error: Error, run: &RunFolder) -> Error {
         return error;
     };
     let weights = command("train --weights", run.path());
-    let remedy = match run.weights_path().exists() {
-        true => format!(
-            "the run's last weights are whole: `{weights}` trains them further, in another run"
-        ),
-        false => "the run has no weights either: begin it anew, with another --out".into(),
+    let remedy = if run.weights_path().exists() {
+        format!("the run's last weights are whole: `{weights}` trains them further, in another run")
+    } else {
+        "the run has no weights either: begin it anew, with another --out".into()
     };
     Error::File {
         path,
@@ -160,9 +161,10 @@ fn refuse_changes(
         train_fingerprint: String::new(),
         validation_fingerprint: None,
     };
-    let model = match typed.contains(&"model") {
-        true => &given.model,
-        false => compiled,
+    let model = if typed.contains(&"model") {
+        &given.model
+    } else {
+        compiled
     };
     let options = serde_json::from_value(options.into());
     let options = options.map_err(|e| Error::Argument(format!("{e}")))?;

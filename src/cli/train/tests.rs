@@ -113,9 +113,10 @@ impl Site {
 
     /// Goes on as a user would.
     fn go_on(&self, run: &str) -> anyhow::Result<Exit> {
-        match self.path(run).join("config.toml").exists() {
-            true => self.resume(run),
-            false => self.begin(run),
+        if self.path(run).join("config.toml").exists() {
+            self.resume(run)
+        } else {
+            self.begin(run)
         }
     }
 

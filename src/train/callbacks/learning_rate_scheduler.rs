@@ -60,14 +60,15 @@ impl Callback for LearningRateScheduler {
 
     fn learning_rate(&mut self, position: &Position, rate: f32) -> Result<f32> {
         let rate = (self.schedule)(position, rate);
-        match (0.0..=f32::MAX).contains(&rate) {
-            true => Ok(rate),
-            false => Err(Error::Argument(format!(
+        if (0.0..=f32::MAX).contains(&rate) {
+            Ok(rate)
+        } else {
+            Err(Error::Argument(format!(
                 "the learning-rate schedule gives {} at epoch {}, step {}: expected a number from 0 on",
                 short(rate),
                 position.epoch,
                 position.step + 1
-            ))),
+            )))
         }
     }
 }

@@ -59,9 +59,10 @@ impl Callback for WeightsSaver {
         // Those of the last epoch are saved already; in place of those of a failed first epoch there
         // is nothing to save.
         let earned = history.ending != Ending::Failed || !history.epochs.is_empty();
-        match earned && self.saved.as_ref() != Some(&state.params) {
-            true => self.save(state),
-            false => Ok(()),
+        if earned && self.saved.as_ref() != Some(&state.params) {
+            self.save(state)
+        } else {
+            Ok(())
         }
     }
 }
