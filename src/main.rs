@@ -8,15 +8,15 @@ fn main() -> std::process::ExitCode {
     cli::main()
 }
 
-/// Without a desktop session Mesa's Vulkan layer still asks for Wayland, and libwayland then
-/// writes to the terminal that there is no `XDG_RUNTIME_DIR`. With one where nothing is, it finds
-/// no Wayland and says nothing.
+/// Mesa's Vulkan layer looks for Wayland even without a desktop session, and libwayland then
+/// complains on the terminal about a missing `XDG_RUNTIME_DIR`. A path that does not exist silences
+/// it.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "changes the process's environment")]
 fn keep_wayland_quiet() {
     const NAME: &str = "XDG_RUNTIME_DIR";
     if std::env::var_os(NAME).is_none() {
-        // SAFETY: the process has no other thread yet that could read the environment.
+        // SAFETY: no other thread exists yet that could read the environment.
         unsafe { std::env::set_var(NAME, "/nonexistent") };
     }
 }

@@ -468,7 +468,7 @@ fn devices_lists_the_cpu_and_what_auto_takes() {
         list.contains("\ncpu: ") || list.starts_with("cpu: "),
         "{list}"
     );
-    assert!(list.contains("\nauto takes "), "{list}");
+    assert!(list.contains("\nauto picks "), "{list}");
     let devices = &json_lines(&run(folder.path(), &["devices", "--format", "json"]).stdout)[0];
     assert_eq!(devices["cpu"]["backend"], "cpu");
     assert_eq!(text(&output.stderr), "", "something foreign was written");
@@ -844,7 +844,7 @@ fn a_finished_runs_weights_are_trained_further() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     fs::rename(path.join("pets/dark"), path.join("pets/zebra")).unwrap();
     let output = train(&["--weights", "a", "--out", "f"]);
-    let note = "note: the weights tell apart dark, light, and these images are of light, zebra";
+    let note = "note: the weights were trained on the classes dark, light, but these images have light, zebra";
     assert!(
         text(&output.stderr).contains(note),
         "{}",

@@ -138,11 +138,11 @@ fn a_run_that_goes_on_reads_the_same_pictures() {
     let output = run(path, &resume);
     let said = text(&output.stderr);
     assert!(
-        output.status.success() && said.contains("goes on after"),
+        output.status.success() && said.contains("resuming after"),
         "{said}"
     );
     let output = run(path, &[&resume[..], &["--limit", "29"]].concat());
-    fails(&output, 2, &["--limit would change it"]);
+    fails(&output, 2, &["--limit would change them"]);
     // A run of a version that mixed nothing goes by its own rule, and its pictures are others.
     let old: Vec<&str> = config
         .lines()
@@ -430,7 +430,7 @@ fn pictures_to_validate_on_are_validated_on() {
     assert_eq!(lines[1]["val_loss"], last["test_loss"]);
     let (_, said) = trained(path, &args("--validation-split 0.5 --out split"));
     assert!(
-        said.contains("passed over: the images that the data set has to validate on"),
+        said.contains("skipped: the data set's validation images"),
         "{said}"
     );
     // Other pictures to validate on make it another run.
@@ -439,9 +439,13 @@ fn pictures_to_validate_on_are_validated_on() {
     fails(&output, 2, &["this differs: the images to validate on"]);
     fs::remove_dir_all(path.join("d/valid")).unwrap();
     let output = train(path, &args("--validation-data val"));
-    fails(&output, 2, &["has no images of its own to validate on"]);
+    fails(&output, 2, &["has no validation images"]);
     let output = train(path, &args("--early-stopping 1"));
-    fails(&output, 2, &["there are no images to measure val_loss on"]);
+    fails(
+        &output,
+        2,
+        &["there are no validation images to measure val_loss on"],
+    );
 }
 
 #[test]
@@ -547,10 +551,10 @@ fn classes_that_validation_sees_and_training_does_not_are_named() {
     ];
     let (_, said) = trained(path, &args);
     // Of the last twelve images two are of class 1, which training sees.
-    let words = "warning: 10 images to validate on are of classes that are never trained on: 2";
+    let words = "warning: 10 images to validate on belong to classes that are never trained on: 2";
     assert!(said.contains(words), "{said}");
     assert!(
-        said.contains("shuffle these before they are saved"),
+        said.contains("shuffle the images before saving them"),
         "{said}"
     );
     // A limit takes some of each class, and so the test set has no other.
@@ -611,7 +615,7 @@ fn a_data_set_is_described_before_it_is_trained_on() {
         "1 picture in a format that is not read (1 .heic)",
         "1 picture cannot be read",
         "--class-weight 0=2.1667,1=0.6500",
-        "6 test images have the pixels of one of train",
+        "6 test images repeat the pixels of a train image",
         "test/cat/000.png = train/cat/000.png",
     ] {
         assert!(said.contains(words), "no {words} in {said}");
@@ -712,7 +716,7 @@ fn pictures_are_interpolated_as_the_run_did_unless_another_way_is_named() {
         path,
         &[&resume[..], &["--interpolation", "bilinear"]].concat(),
     );
-    fails(&output, 2, &["--interpolation would change it"]);
+    fails(&output, 2, &["--interpolation would change them"]);
     let output = run(
         path,
         &[&resume[..], &["--interpolation", "bilinear-no-antialias"]].concat(),

@@ -171,7 +171,7 @@ fn an_interrupted_run_goes_on_to_the_same_bytes() {
     assert!(kill.unwrap().success());
     let stopped = child.wait_with_output().unwrap();
     assert_eq!(stopped.status.code(), Some(130));
-    let how = "go on with      cnn-gpu train --resume part\n";
+    let how = "resume with cnn-gpu train --resume part\n";
     assert!(text(&stopped.stdout).contains(how));
     let resume = [
         "train",
@@ -305,7 +305,7 @@ fn a_broken_checkpoint_is_refused_in_one_line() {
         1,
         &[
             "not a whole safetensors file",
-            "`cnn-gpu train --weights done` trains them further",
+            "`cnn-gpu train --weights done` starts a new run from them",
         ],
     );
     fails(
@@ -403,7 +403,7 @@ fn an_ended_run_keeps_the_device_that_it_was_trained_on() {
     let output = run(folder.path(), &again);
     assert!(output.status.success());
     let told = text(&output.stderr);
-    assert!(told.contains("had come to its end"), "{told}");
-    assert!(!told.contains("is continued on"), "{told}");
+    assert!(told.contains("has already finished"), "{told}");
+    assert!(!told.contains("and continues on"), "{told}");
     assert_eq!(trained_on(), test_backend().name());
 }

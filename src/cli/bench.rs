@@ -16,17 +16,17 @@ use super::exit::Exit;
 use super::output::{self, OutputFormat, count};
 use cnn_gpu::train::callbacks::short_time as time;
 
-/// Measures this device: its peaks, each operation of a training step, and the step
+/// Measure a device: its peak rates, each operation of a training step, and the whole step
 ///
-/// Trains on noise; nothing is read and nothing is written.
+/// Trains on random noise; reads and writes no files.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A preset (mnist-cnn, mnist-mlp) or the path of a TOML file
+    /// A preset (mnist-cnn, mnist-mlp) or a TOML file
     #[arg(long, default_value = "mnist-cnn")]
     model: String,
 
-    /// Images in a step
+    /// Images per step
     #[arg(
         long,
         value_name = "N",
@@ -35,11 +35,11 @@ pub struct Args {
     )]
     batch_size: usize,
 
-    /// Measures steps of 1 to 4096 images, and of images with up to 8 times the sides
+    /// Measure steps of 1 to 4096 images, and of images up to 8 times as wide and high
     #[arg(long, conflicts_with = "batch_size")]
     scaling: bool,
 
-    /// How to write the results
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
 
@@ -53,12 +53,12 @@ Examples:
   cnn-gpu bench --backend cpu --batch-size 256
   cnn-gpu bench --backend vulkan --scaling --format json";
 
-/// Time for the step as a whole.
+/// Time budget for measuring the whole step.
 const BUDGET: Duration = Duration::from_secs(3);
-/// MNIST's training set.
+/// Images in MNIST's training set.
 const EPOCH: usize = 60_000;
 
-/// What was measured, for programs.
+/// The report.
 #[derive(Serialize)]
 struct BenchReport {
     version: &'static str,
@@ -81,23 +81,23 @@ struct StepReport {
     peak: Peak,
     operations: Roofline,
     step: StepTime,
-    /// Floating-point operations of a step.
+    /// Floating-point operations per step.
     flops: u64,
-    /// Those of a step per second, in 1e9.
+    /// Floating-point operations per second during a step, in 1e9.
     gflops: f64,
-    /// Dispatches of a step; null on the CPU, which has none.
+    /// Dispatches per step; null on the CPU, which has none.
     dispatches: Option<usize>,
-    /// Null on the CPU, which keeps no count.
+    /// Null on the CPU, which does not count it.
     memory: Option<StepMemory>,
     epoch_images: usize,
-    /// Steps of an epoch by the time of one.
+    /// Steps per epoch times the time of one.
     epoch_seconds: f64,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let model = Sequential::load(&args.model)?;
-    // First, as it needs no device: what was typed may make no sense.
+    // Before opening a device, as the arguments may be invalid.
     Plan::new(
         &model,
         Purpose::Training(Optimizer::default()),
@@ -261,24 +261,25 @@ fn operations_table(out: &mut String, operations: &Roofline) {
     let _ = writeln!(out, "{:<before$} {:>11}", "sum", milliseconds(sum));
     let how = match operations.clock {
         Clock::Timestamps => {
-            "Each dispatch in its place in whole steps, by the adapter's timestamps."
+            "Each dispatch was timed within whole steps, by the adapter's timestamps."
         }
         Clock::DispatchesAlone => {
-            "Each dispatch repeated by itself, by wall clock: the adapter gives no timestamps."
+            "Each dispatch was repeated on its own and timed by wall clock, as the adapter has no timestamps."
         }
         Clock::OperationsAlone => {
-            "Each operation by itself, by wall clock. A step takes a few images through all of \
-             them, while\nthey are in cache, and so takes less than the sum."
+            "Each operation was timed on its own, by wall clock. A whole step takes less than the \
+             sum, as it\npasses a few images through all operations while they are in cache."
         }
     };
     let _ = writeln!(
         out,
-        "{how}\nroofline: the larger of arithmetic and traffic at the peaks, over the time; above \
-         100 % in caches,\nor where the loop that measured the peak met a slower moment."
+        "{how}\nroofline: the time that the arithmetic or the traffic takes at the peak, whichever is \
+         longer, divided\nby the measured time; above 100 % if data stay in cache or the peak was \
+         measured too low."
     );
 }
 
-/// The operations that are done, or the helper's name, and their layers.
+/// The operations of a row, or the helper's name, and their layers.
 fn title(row: &RooflineRow) -> [String; 2] {
     let operations = if row.operations.is_empty() {
         format!("({})", row.name)

@@ -1,9 +1,9 @@
-//! Images in a terminal: a character shows two pixels, one above the other, by the half block `▀`.
+//! Draws images in a terminal: the half block `▀` shows two pixels, one above the other.
 
 use cnn_gpu::data::Dataset;
 use cnn_gpu::data::sheet::rgb;
 
-/// Columns of a terminal that does not say how wide it is.
+/// Assumed width of a terminal that does not report one.
 const COLUMNS: usize = 80;
 /// Columns between two images.
 const GAP: usize = 2;
@@ -20,7 +20,7 @@ pub enum Colours {
 }
 
 impl Colours {
-    /// What the environment says: `NO_COLOR`, `COLORTERM` and `TERM`.
+    /// Reads the environment variables `NO_COLOR`, `COLORTERM` and `TERM`.
     pub fn from_env() -> Self {
         let variable = |name| std::env::var(name).unwrap_or_default();
         if !variable("NO_COLOR").is_empty() || variable("TERM") == "dumb" {
@@ -32,7 +32,7 @@ impl Colours {
         }
     }
 
-    /// The escape sequence's part for a colour.
+    /// A colour's part of an escape sequence.
     fn code(self, [r, g, b]: [u8; 3]) -> String {
         match self {
             Self::True => format!("2;{r};{g};{b}"),
@@ -59,25 +59,27 @@ fn indexed([r, g, b]: [u8; 3]) -> u8 {
     16 + 36 * step(r) + 6 * step(g) + step(b)
 }
 
-/// How many images of this width the terminal has room for, at least one.
+/// How many images of this width fit side by side in the terminal, at least one.
 pub fn columns_that_fit(width: usize) -> usize {
     let columns = console_width().unwrap_or(COLUMNS);
     ((columns + GAP) / (width + GAP)).max(1)
 }
 
-/// The terminal's width, as it says or as the environment does.
+/// The width that the terminal reports, or else `COLUMNS`.
 fn console_width() -> Option<usize> {
-    let said = std::env::var("COLUMNS")
+    let from_env = std::env::var("COLUMNS")
         .ok()
         .and_then(|text| text.parse().ok());
-    let asked = || {
+    let reported = || {
         let (_, columns) = console::Term::stdout().size_checked()?;
         Some(columns.into())
     };
-    asked().or(said).filter(|&columns: &usize| columns > 0)
+    reported()
+        .or(from_env)
+        .filter(|&columns: &usize| columns > 0)
 }
 
-/// Images side by side under their titles.
+/// Draws images side by side under their titles.
 pub fn draw(data: &Dataset, indices: &[usize], titles: &[String], colours: Colours) -> String {
     let [height, width, _] = data.shape();
     let images: Vec<Vec<[u8; 3]>> = indices.iter().map(|&index| rgb(data, index)).collect();
@@ -101,7 +103,7 @@ pub fn draw(data: &Dataset, indices: &[usize], titles: &[String], colours: Colou
     out
 }
 
-/// Two rows of pixels as one line of text; the last row of an odd number is alone.
+/// Two rows of pixels as one line of text; the last of an odd number of rows stands alone.
 fn line(upper: &[[u8; 3]], lower: Option<&[[u8; 3]]>, colours: Colours) -> String {
     let mut out = String::new();
     for (x, &above) in upper.iter().enumerate() {
@@ -136,7 +138,7 @@ mod tests {
     use super::*;
 
     fn data() -> Dataset {
-        // Ink above, below, both, none; then a last row alone.
+        // Ink above, below, both, none; then a single last row.
         let images = vec![255, 0, 255, 0, 0, 255, 255, 0, 255, 0, 0, 0];
         Dataset::new("d", "here", [3, 4, 1], 10, images, vec![7]).unwrap()
     }

@@ -1,4 +1,4 @@
-//! Choosing a data set on the command line, and telling how it is come by.
+//! Choosing and loading a data set on the command line, with progress on standard error.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use super::output::say;
 
 /// What was loaded.
 pub struct Loaded {
-    /// The two sets.
+    /// The training and the test set.
     pub splits: Splits,
     /// Whether the built-in digits stand in for MNIST.
     pub fell_back: bool,
 }
 
-/// A data set as it was typed; a path is made one that holds from any folder.
+/// Parses a data set. Paths become absolute, so that a run can be resumed from any folder.
 pub fn dataset_spec(typed: &str) -> Result<DatasetSpec, String> {
     let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
     Ok(
@@ -35,7 +35,7 @@ pub fn dataset_spec(typed: &str) -> Result<DatasetSpec, String> {
     )
 }
 
-/// Reads the name of an interpolation, and lists them all in `--help`.
+/// Parses the name of an interpolation; `--help` lists them all.
 pub fn interpolation() -> impl TypedValueParser<Value = Interpolation> {
     PossibleValuesParser::new(Interpolation::ALL.map(Interpolation::name)).map(|name| {
         let mut all = Interpolation::ALL.into_iter();
@@ -43,34 +43,33 @@ pub fn interpolation() -> impl TypedValueParser<Value = Interpolation> {
     })
 }
 
-/// Loads a data set, and says on standard error what happens; whatever is worth a warning is said even
-/// if `quiet`.
+/// Loads a data set and reports progress on standard error. Warnings are printed even if `quiet`.
 pub fn load(
     spec: &DatasetSpec,
     folder: Option<&Path>,
     read: ReadOptions,
     quiet: bool,
 ) -> anyhow::Result<Loaded> {
-    let mut teller = Teller::new(quiet);
+    let mut printer = EventPrinter::new(quiet);
     let sources = sources(spec, folder, read);
-    let tell = &mut |event: &Event| teller.tell(event);
-    let splits = data::load_from(spec.clone(), &sources, tell).map_err(Error::from)?;
+    let print = &mut |event: &Event| printer.print(event);
+    let splits = data::load_from(spec.clone(), &sources, print).map_err(Error::from)?;
     Ok(Loaded {
         splits,
-        fell_back: teller.fell_back,
+        fell_back: printer.fell_back,
     })
 }
 
-/// As [`load`], but only images to test a model on that was trained on others.
+/// Like [`load`], but only the test images, for a model that was trained on other data.
 pub fn load_test(
     spec: &DatasetSpec,
     folder: Option<&Path>,
     read: ReadOptions,
 ) -> anyhow::Result<Dataset> {
-    let mut teller = Teller::new(false);
+    let mut printer = EventPrinter::new(false);
     let sources = sources(spec, folder, read);
-    let tell = &mut |event: &Event| teller.tell(event);
-    Ok(data::load_test_from(spec.clone(), &sources, tell).map_err(Error::from)?)
+    let print = &mut |event: &Event| printer.print(event);
+    Ok(data::load_test_from(spec.clone(), &sources, print).map_err(Error::from)?)
 }
 
 /// What a data set holds; see [`Survey`].
@@ -80,16 +79,16 @@ pub fn survey(
     read: ReadOptions,
     validation_split: f64,
 ) -> anyhow::Result<Survey> {
-    let mut teller = Teller::new(false);
+    let mut printer = EventPrinter::new(false);
     let sources = sources(spec, folder, read);
-    let tell = &mut |event: &Event| teller.tell(event);
-    Ok(Survey::of(spec, &sources, validation_split, tell).map_err(Error::from)?)
+    let print = &mut |event: &Event| printer.print(event);
+    Ok(Survey::of(spec, &sources, validation_split, print).map_err(Error::from)?)
 }
 
 fn sources(spec: &DatasetSpec, folder: Option<&Path>, read: ReadOptions) -> Sources {
     if let (Some(folder), None) = (folder, spec.published()) {
         say(&format!(
-            "note: --data-dir {} is not looked into, as {spec} is not a published data set",
+            "note: --data-dir {} has no effect, as {spec} is not MNIST, Fashion-MNIST or KMNIST",
             folder.display()
         ));
     }
@@ -98,19 +97,19 @@ fn sources(spec: &DatasetSpec, folder: Option<&Path>, read: ReadOptions) -> Sour
     sources
 }
 
-/// What will be used, for people: `digits (built in), 60,000 images`.
+/// A data set in words: `digits (built in), 60,000 images`.
 pub fn described(data: &Dataset) -> String {
     let images = counted(data.len(), "image");
     format!("{} ({}), {images}", data.name, data.source)
 }
 
-struct Teller {
+struct EventPrinter {
     quiet: bool,
     fell_back: bool,
     bar: Option<(PathBuf, ProgressBar)>,
 }
 
-impl Teller {
+impl EventPrinter {
     fn new(quiet: bool) -> Self {
         Self {
             quiet,
@@ -119,7 +118,7 @@ impl Teller {
         }
     }
 
-    fn tell(&mut self, event: &Event) {
+    fn print(&mut self, event: &Event) {
         match event {
             Event::Progress {
                 file,

@@ -11,19 +11,19 @@ use cnn_gpu::train::Options;
 
 use super::output::say;
 
-/// Where to run.
+/// The device to run on.
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Device")]
 pub struct DeviceArgs {
-    /// The interface to the device; `auto` takes a hardware GPU if there is one, else the CPU
+    /// API to run on; `auto` picks a hardware GPU if there is one, otherwise the CPU
     #[arg(long, value_name = "NAME", default_value_t, value_parser = backends())]
     backend: Backend,
 
-    /// An adapter's index in `cnn-gpu devices`, or a part of its name
+    /// Index of the adapter in `cnn-gpu devices`, or part of its name
     #[arg(long, value_name = "INDEX-OR-NAME", value_parser = adapter)]
     adapter: Option<String>,
 
-    /// Threads that work on the processor [default: all]
+    /// Number of CPU threads [default: one per core]
     #[arg(long, value_name = "N", allow_negative_numbers = true,
           value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
@@ -34,23 +34,23 @@ fn backends() -> impl TypedValueParser<Value = Backend> {
     PossibleValuesParser::new(names).try_map(|name| name.parse::<Backend>())
 }
 
-/// An adapter as it was typed, if it says anything.
+/// Parses an adapter: anything that is not blank.
 pub fn adapter(typed: &str) -> Result<String, &'static str> {
     match typed.trim() {
-        "" => Err("expected an index in `cnn-gpu devices`, or a part of a name"),
+        "" => Err("expected an index from `cnn-gpu devices`, or part of an adapter's name"),
         _ => Ok(typed.to_owned()),
     }
 }
 
 impl DeviceArgs {
-    /// What was asked for.
+    /// The requested device.
     pub fn selection(&self) -> Selection {
         let mut selection = Selection::new(self.backend);
         selection.adapter.clone_from(&self.adapter);
         selection
     }
 
-    /// The device that a run asked for, with the threads that were typed.
+    /// The device that a run requested, with the number of threads given now.
     ///
     /// # Errors
     /// The run's settings name a backend that does not exist.
@@ -62,7 +62,7 @@ impl DeviceArgs {
         })
     }
 
-    /// Opens the device, and limits the threads: before anything else makes use of them.
+    /// Limits the number of threads, before anything uses them, and opens the device.
     pub fn open(&self) -> anyhow::Result<Opened> {
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new()
@@ -71,7 +71,7 @@ impl DeviceArgs {
                 .context("cannot start the threads")?;
         }
         let mut device = exec::open(&self.selection())?;
-        if let Some(reason) = asked_for(&self.selection()) {
+        if let Some(reason) = requested(&self.selection()) {
             device.reason = reason;
         }
         Ok(device)
@@ -79,15 +79,15 @@ impl DeviceArgs {
 }
 
 /// The flag that chose the device, if one did.
-fn asked_for(selection: &Selection) -> Option<String> {
+fn requested(selection: &Selection) -> Option<String> {
     match (&selection.adapter, selection.backend) {
-        (Some(name), _) => Some(format!("asked for by --adapter {name}")),
+        (Some(name), _) => Some(format!("requested by --adapter {name}")),
         (None, Backend::Auto) => None,
-        (None, backend) => Some(format!("asked for by --backend {backend}")),
+        (None, backend) => Some(format!("requested by --backend {backend}")),
     }
 }
 
-/// Says what runs, why, and what to mind.
+/// Prints the device, why it was chosen, and a warning if it is a software adapter.
 pub fn announce(device: &Description, reason: &str) {
     let driver = match device.driver.as_str() {
         "" => String::new(),
@@ -99,21 +99,21 @@ pub fn announce(device: &Description, reason: &str) {
     say(&format!("device: {adapter} ({backend}{driver}), {reason}"));
     if device.software {
         say(
-            "warning: a software adapter has the processor do a GPU's work; `cnn-gpu bench` with \
-             this device, and with `--backend cpu`, tells which trains faster here",
+            "warning: this software adapter emulates a GPU on the CPU; run `cnn-gpu bench` on it and \
+             with `--backend cpu` to see which trains faster",
         );
     }
 }
 
-/// Says so if the CPU trains the model faster than the hardware GPU that nobody asked for by name.
+/// Prints a note if the CPU trains the model faster than the GPU that was chosen automatically.
 pub fn compare_with_cpu(
     args: &DeviceArgs,
     device: &Opened,
     model: &Sequential,
     options: &Options,
 ) -> cnn_gpu::Result<()> {
-    let by_itself = args.backend == Backend::Auto && args.adapter.is_none();
-    if !by_itself || !device.is_gpu() {
+    let is_automatic = args.backend == Backend::Auto && args.adapter.is_none();
+    if !is_automatic || !device.is_gpu() {
         return Ok(());
     }
     match Race::run(device, model, options.optimizer, options.batch_size) {
@@ -124,12 +124,12 @@ pub fn compare_with_cpu(
             Ok(())
         }
         Err(lost @ (Error::DeviceLost(_) | Error::DeviceHung(_))) => Err(lost),
-        // What cannot be compared, for want of memory say, may still be trained.
+        // A model that cannot be compared, for lack of memory for instance, may still be trained.
         Err(_) => Ok(()),
     }
 }
 
-/// What there is to say of a race.
+/// The note about a race that the CPU wins clearly.
 fn advice(race: &Race) -> Option<String> {
     let factor = cpu_is_faster(race)?;
     Some(format!(

@@ -8,15 +8,15 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::output::{self, OutputFormat};
 
-/// Lists the devices that can train, and says which one `--backend auto` takes
+/// List the devices that can train, and the one that `--backend auto` picks
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Lists the OpenGL adapters, which some drivers cannot open without noise
+    /// List the OpenGL adapters; some drivers print messages when they are opened
     #[arg(long)]
     gl: bool,
 
-    /// How to write the list
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
 }
@@ -24,16 +24,16 @@ pub struct Args {
 const EXAMPLES: &str = "\
 Examples:
   cnn-gpu devices
-  cnn-gpu train --adapter 1        take an adapter by its index
-  cnn-gpu train --adapter radeon   or by a part of its name";
+  cnn-gpu train --adapter 1        choose an adapter by its index
+  cnn-gpu train --adapter radeon   or by part of its name";
 
 #[derive(Serialize)]
 struct Devices {
     adapters: Vec<AdapterInfo>,
     cpu: Description,
-    /// What `--backend auto` takes.
+    /// The device that `--backend auto` picks.
     auto: Description,
-    /// Why.
+    /// Why it picks that one.
     reason: String,
 }
 
@@ -55,7 +55,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Without its cargo feature `gpu` the program finds none.
+/// Without the cargo feature `gpu` there are no adapters.
 #[cfg(not(feature = "gpu"))]
 type AdapterInfo = String;
 
@@ -73,13 +73,13 @@ fn text(devices: &Devices, gl: bool) -> String {
         let hint = if gl {
             ""
         } else {
-            " (`--gl` looks for OpenGL's)"
+            " (`--gl` lists OpenGL adapters)"
         };
-        out += &format!("no adapter was found{hint}\n");
+        out += &format!("no adapter found{hint}\n");
     }
     out += &format!("cpu: {}\n", devices.cpu.adapter);
     out += &format!(
-        "auto takes {} ({}): {}\n",
+        "auto picks {} ({}): {}\n",
         devices.auto.adapter, devices.auto.backend, devices.reason
     );
     out

@@ -14,38 +14,34 @@ use super::exit::Exit;
 use super::output::{self, OutputFormat, accuracy, say};
 use super::trained_model::TrainedModel;
 
-/// Measures loss and accuracy of trained weights on a test set
+/// Measure loss and accuracy of trained weights on a test set
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The folder of a run, or a model.safetensors file
+    /// Run folder or model.safetensors file
     #[arg(value_name = "RUN")]
     path: PathBuf,
-
-    /// The data set whose test images are taken [default: the run's; for a file, auto]; of a folder of
-    /// pictures without a sub-folder test, all
+    /// Data set to test on [default: the run's, or auto for a file]; a folder of pictures without
+    /// a sub-folder test is used whole
     #[arg(long, value_name = "NAME", value_parser = dataset_spec)]
     dataset: Option<DatasetSpec>,
 
-    /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
+    /// Folder with the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Passes over pictures that cannot be read
+    /// Skip pictures that cannot be read
     #[arg(long)]
     skip_unreadable: bool,
 
-    /// How pictures are brought to the network's input_shape [default: as the run did]
+    /// How to resize pictures to the model's input_shape [default: as in the run]
     #[arg(long, value_name = "HOW", value_parser = interpolation())]
     interpolation: Option<Interpolation>,
-
-    /// Also top-k accuracy, precision, recall and F1 of each class, the confusion matrix and the
+    /// Also report top-k accuracy, precision, recall and F1 per class, the confusion matrix and the
     /// worst mistakes
     #[arg(long)]
     metrics: bool,
-
-    /// Among how many of the most probable classes the label has to be [default: 3, or all of fewer
-    /// classes]
+    /// The k of top-k accuracy [default: 3, or the number of classes if smaller]
     #[arg(
         long,
         value_name = "K",
@@ -54,7 +50,7 @@ pub struct Args {
     )]
     top_k: Option<usize>,
 
-    /// How many of the worst mistakes are listed
+    /// Number of worst mistakes to list
     #[arg(
         long,
         value_name = "N",
@@ -64,7 +60,7 @@ pub struct Args {
     )]
     worst: usize,
 
-    /// How to write the result
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
 
@@ -72,17 +68,17 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// The `k` of top-k accuracy, where there are as many classes.
+/// The default k of top-k accuracy, for models with at least as many classes.
 const TOP_K: usize = 3;
 
 const EXAMPLES: &str = "\
 Examples:
   cnn-gpu evaluate runs/first
-  cnn-gpu evaluate runs/first --metrics          which digits are taken for which?
-  cnn-gpu evaluate runs/first --dataset digits   on other images than its own
+  cnn-gpu evaluate runs/first --metrics          which digits are mistaken for which?
+  cnn-gpu evaluate runs/first --dataset digits   on another data set
   cnn-gpu evaluate model.safetensors --backend cpu --format json";
 
-/// What was asked for.
+/// The requested scores.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Scores {
@@ -127,7 +123,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The images to test on: of the run's own data set those that it kept apart.
+/// The test images; of the run's own data set those that it held out.
 fn test(args: &Args, trained: &TrainedModel) -> anyhow::Result<Dataset> {
     let own = trained.config.as_ref().map(|_| trained.data());
     let spec = args.dataset.clone().unwrap_or_else(|| trained.data());
@@ -144,7 +140,7 @@ fn test(args: &Args, trained: &TrainedModel) -> anyhow::Result<Dataset> {
         return data::load_test(&spec, folder, read);
     }
     if args.dataset.is_some() {
-        say("note: the run was trained on this data set; the images that it kept apart are tested");
+        say("note: the run was trained on this data set; testing on the images that it held out");
     }
     Ok(data::load(&spec, folder, read, false)?.splits.test)
 }

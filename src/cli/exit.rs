@@ -1,4 +1,4 @@
-//! How the program ends.
+//! Exit codes.
 
 use std::process::ExitCode;
 
@@ -7,18 +7,18 @@ use cnn_gpu::Error;
 /// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// All went well.
+    /// Success.
     Success = 0,
-    /// Something went wrong, or a check failed.
+    /// An error, or a failed check.
     Failure = 1,
-    /// The command line makes no sense.
+    /// An invalid command line.
     Usage = 2,
-    /// Stopped by Ctrl-C or a signal: 128 + SIGINT, as shells have it.
+    /// Stopped by Ctrl-C or a signal: 128 + SIGINT, as in shells.
     Interrupted = 130,
 }
 
 impl Exit {
-    /// The code for an error: an argument out of range is a matter of usage.
+    /// The code for an error: an invalid argument is a usage error.
     pub fn of(error: &anyhow::Error) -> Self {
         let is_usage = error.chain().any(|cause| {
             let cause = cause.downcast_ref::<Error>();
@@ -28,19 +28,18 @@ impl Exit {
     }
 }
 
-/// Ends the process at once, whatever its threads are at.
+/// Ends the process immediately, whatever its threads are doing.
 #[cfg(unix)]
 #[expect(unsafe_code, reason = "calls the C library")]
-pub fn at_once(exit: Exit) -> ! {
-    // What a driver has registered to run at the end would wait for its threads, or pull away from under them
-    // what they use.
-    // SAFETY: takes a number and returns to nobody.
+pub fn immediately(exit: Exit) -> ! {
+    // A driver's exit handlers would wait for its threads, or free what they still use.
+    // SAFETY: `_exit` takes an integer and does not return.
     unsafe { libc::_exit(exit as i32) }
 }
 
-/// Ends the process at once, whatever its threads are at.
+/// Ends the process immediately, whatever its threads are doing.
 #[cfg(not(unix))]
-pub fn at_once(exit: Exit) -> ! {
+pub fn immediately(exit: Exit) -> ! {
     std::process::exit(exit as i32)
 }
 
@@ -55,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_argument_out_of_range_is_a_matter_of_usage() {
+    fn an_invalid_argument_is_a_usage_error() {
         let error = anyhow::Error::new(Error::Argument("batch size 0".into()));
         assert_eq!(Exit::of(&error.context("train")), Exit::Usage);
         assert_eq!(Exit::of(&anyhow::anyhow!("no")), Exit::Failure);

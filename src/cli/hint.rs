@@ -1,15 +1,15 @@
-//! The flags that help with an error. The library, which reports it, has none.
+//! Flags and commands that may fix an error. The library, which reports the error, knows no flags.
 
 use std::path::Path;
 
 use cnn_gpu::Error;
 use cnn_gpu::data::DataError;
 
-/// The flags or the command that can mend `error`, if the program has some.
+/// The flags or the command that may fix `error`, if there are any.
 pub fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         let of_library = cause.downcast_ref().and_then(of);
-        // Errors of the data also come without the library's error around them.
+        // A data error may also come without a library error around it.
         of_library.or_else(|| cause.downcast_ref().and_then(of_data))
     })
 }
@@ -28,7 +28,7 @@ fn of(error: &Error) -> Option<String> {
     }
 }
 
-/// The command or the flags that help with a folder that a run cannot take.
+/// The command or the flags that help with a folder that a run cannot use.
 fn of_file(path: &Path, message: &str) -> Option<String> {
     if message.ends_with("resume it, or choose another folder") {
         return Some(format!("cnn-gpu train --resume {}, --out", path.display()));
@@ -37,7 +37,7 @@ fn of_file(path: &Path, message: &str) -> Option<String> {
     is_taken.then(|| "--out".into())
 }
 
-/// As [`hint`], for an error of the data alone.
+/// Like [`hint`], for a data error.
 fn of_data(error: &DataError) -> Option<String> {
     match error {
         DataError::Unavailable { .. } => Some("--data-dir, --dataset digits".into()),

@@ -1,4 +1,4 @@
-//! Ctrl-C: the first one lets training finish its step, any other stops at once.
+//! Ctrl-C: the first lets training finish the current step, the second exits immediately.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,23 +10,23 @@ use cnn_gpu::train::Interrupt;
 use super::exit::Exit;
 use super::output::say;
 
-/// Signals within this time of the first are the same one: `timeout` and some shells send it to the
-/// process and to its group.
+/// Signals this close to the first count as the same one: `timeout` and some shells signal both the
+/// process and its group.
 const TOGETHER: Duration = Duration::from_millis(200);
 
-/// What Ctrl-C, SIGTERM and SIGHUP do.
+/// Handles Ctrl-C, SIGTERM and SIGHUP.
 #[derive(Clone)]
 pub struct Handler {
     /// Raised by the first signal while training.
     pub interrupt: Interrupt,
-    /// Whether there is something to finish.
+    /// Whether training is in progress.
     training: Arc<AtomicBool>,
-    /// What to say when stopped at once.
-    last_words: Arc<Mutex<String>>,
+    /// The message of an immediate exit.
+    exit_message: Arc<Mutex<String>>,
 }
 
 impl Handler {
-    /// The process's handler, installed when it is first asked for.
+    /// The process's handler, which the first call installs.
     pub fn install() -> anyhow::Result<Self> {
         static INSTALLED: Mutex<Option<Handler>> = Mutex::new(None);
         let mut installed = INSTALLED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -39,11 +39,11 @@ impl Handler {
     fn new() -> anyhow::Result<Self> {
         let interrupt = Interrupt::new();
         let training = Arc::new(AtomicBool::new(false));
-        let last_words = Arc::new(Mutex::new(String::new()));
+        let exit_message = Arc::new(Mutex::new(String::new()));
         let handler = Self {
             interrupt: interrupt.clone(),
             training: Arc::clone(&training),
-            last_words: Arc::clone(&last_words),
+            exit_message: Arc::clone(&exit_message),
         };
         let mut first = None;
         ctrlc::set_handler(move || {
@@ -51,26 +51,26 @@ impl Handler {
                 return;
             }
             if !training.load(Ordering::Relaxed) || interrupt.is_raised() {
-                let words = last_words.lock().unwrap_or_else(PoisonError::into_inner);
-                if !words.is_empty() {
-                    say(&format!("\ninterrupted: {words}"));
+                let message = exit_message.lock().unwrap_or_else(PoisonError::into_inner);
+                if !message.is_empty() {
+                    say(&format!("\ninterrupted: {message}"));
                 }
                 std::process::exit(Exit::Interrupted as i32);
             }
             interrupt.raise();
             first = Some(Instant::now());
-            say("\ninterrupted: saving the weights; once more stops at once");
+            say("\ninterrupted: saving the weights; interrupt again to exit immediately");
         })
         .context("cannot watch for Ctrl-C")?;
         Ok(handler)
     }
 
-    /// What to say from now on when the program is stopped at once.
-    pub fn set_last_words(&self, words: String) {
-        let mut last_words = self.last_words.lock();
-        **last_words
+    /// Sets the message of an immediate exit.
+    pub fn set_exit_message(&self, message: String) {
+        let mut exit_message = self.exit_message.lock();
+        **exit_message
             .as_mut()
-            .unwrap_or_else(|poisoned| poisoned.get_mut()) = words;
+            .unwrap_or_else(|poisoned| poisoned.get_mut()) = message;
     }
 
     /// Runs `training`, which the interrupt can end.

@@ -1,5 +1,5 @@
-//! One subcommand per file. Each takes what was typed, makes a validated configuration of it, and
-//! works with the public library only.
+//! One subcommand per file. Each turns its arguments into a validated configuration and uses only
+//! the public library.
 //!
 //! Results go to standard output, everything else to standard error.
 
@@ -35,7 +35,7 @@ use cnn_gpu::data::DataError;
 
 use exit::Exit;
 
-/// Trains convolutional networks with compute shaders, on any GPU and on the CPU.
+/// Train convolutional networks with compute shaders, on any GPU and on the CPU.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
@@ -45,17 +45,17 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  cnn-gpu train                        get MNIST, train the lab's network on the best device
-  cnn-gpu train --backend cpu          the same on the processor
-  cnn-gpu evaluate runs/first          how well does it do on the test set?
-  cnn-gpu predict runs/first digit.png what is on this picture?
-  cnn-gpu show --dataset digits        what do the images look like?
-  cnn-gpu data folder:pets             what does a data set hold, and what is passed over?
-  cnn-gpu devices                      which adapters are there?
-  cnn-gpu selfcheck --backend vulkan   does this adapter compute what it should?
-  cnn-gpu bench --backend vulkan       how fast is it, and where does the time go?
+  cnn-gpu train                        download MNIST and train on the best device
+  cnn-gpu train --backend cpu          train on the CPU
+  cnn-gpu evaluate runs/first          measure loss and accuracy on the test set
+  cnn-gpu predict runs/first digit.png classify a picture
+  cnn-gpu show --dataset digits        show some images
+  cnn-gpu data folder:pets             summarize a data set
+  cnn-gpu devices                      list the adapters
+  cnn-gpu selfcheck --backend vulkan   compare an adapter's results with the reference
+  cnn-gpu bench --backend vulkan       measure an adapter's speed, operation by operation
 
-`cnn-gpu COMMAND --help` tells more.";
+`cnn-gpu COMMAND --help` describes a command and its options.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -75,7 +75,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let (command, typed) = match parse(std::env::args_os()) {
         Ok(parsed) => parsed,
-        Err(message) => return usage::tell(&message).into(),
+        Err(message) => return usage::print(&message).into(),
     };
     let exit = command.run(&typed).unwrap_or_else(|error| {
         output::say(&format!("error: {}", with_hint(&error)));
@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-/// The flags of a subcommand that were typed, by the names of their fields.
+/// The flags that were given on the command line, by field name.
 type Typed = BTreeSet<String>;
 
 fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Command, Typed), clap::Error> {
@@ -99,7 +99,7 @@ fn parse(args: impl IntoIterator<Item = OsString>) -> Result<(Command, Typed), c
 }
 
 fn typed(command: &clap::Command, matches: &clap::ArgMatches) -> Typed {
-    // Of the command, as the matches name groups of flags too.
+    // From the command, as the matches also list argument groups.
     let ids = command.get_arguments().map(|arg| arg.get_id().as_str());
     let typed = |id: &&str| matches.value_source(id) == Some(ValueSource::CommandLine);
     ids.filter(typed).map(str::to_owned).collect()
@@ -122,7 +122,7 @@ impl Command {
     }
 }
 
-/// An error, what caused it and the flags that help, as one line.
+/// An error, its causes and the flags that may help, on one line.
 fn with_hint(error: &anyhow::Error) -> String {
     match hint::hint(error) {
         Some(hint) => format!("{} ({hint})", one_line(error)),
@@ -130,7 +130,7 @@ fn with_hint(error: &anyhow::Error) -> String {
     }
 }
 
-/// An error and what caused it, as one line.
+/// An error and its causes, on one line.
 fn one_line(error: &anyhow::Error) -> String {
     // A library error's own message ends with its causes.
     let is_whole =

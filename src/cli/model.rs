@@ -1,15 +1,14 @@
-//! Choosing a network on the command line.
+//! Choosing a model on the command line.
 
 use std::path::Path;
 
 use cnn_gpu::model::{PRESETS, Sequential};
 use cnn_gpu::run::{Config, RunFolder, weights};
 
-/// A network, by its place on the command line or, as `train` and `bench` take it, by `--model`.
+/// A model, as an argument or, as in `train` and `bench`, with `--model`.
 #[derive(clap::Args, Debug)]
 pub struct ModelArgs {
-    /// A preset (mnist-cnn, mnist-mlp), the path of a TOML file, the folder of a run, or a
-    /// model.safetensors file
+    /// A preset (mnist-cnn, mnist-mlp), a TOML file, a run folder or a model.safetensors file
     #[arg(
         value_name = "MODEL",
         default_value = "mnist-cnn",
@@ -17,13 +16,13 @@ pub struct ModelArgs {
     )]
     model: String,
 
-    /// The same
+    /// The same, as a flag
     #[arg(long = "model", value_name = "MODEL", hide = true)]
     named: Option<String>,
 }
 
 impl ModelArgs {
-    /// Reads it, and the settings of the run if it is one's.
+    /// Loads the model, and the run's settings if it belongs to a run.
     ///
     /// # Errors
     /// As [`Sequential::load`], [`RunFolder::config`] and [`weights::load`].

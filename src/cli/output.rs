@@ -1,4 +1,4 @@
-//! Where words go: results to standard output, the rest to standard error.
+//! Output: results go to standard output, everything else to standard error.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -8,24 +8,24 @@ use clap::ValueEnum;
 use cnn_gpu::train::Evaluation;
 use serde::Serialize;
 
-/// How results are written.
+/// The format of results.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
-    /// For people.
+    /// Readable text
     #[default]
     Text,
-    /// For programs: one JSON object per line.
+    /// One JSON object per line
     Json,
 }
 
-/// Commands that tests run in their own process say nothing there.
+/// Commands that tests run in their own process print nothing.
 #[cfg(test)]
 use io::{sink as stderr, sink as stdout};
 #[cfg(not(test))]
 use io::{stderr, stdout};
 
-/// Standard output. When its reader has gone (`| head -1`) it takes everything in silence, so
-/// that a run is not lost to a closed pipe.
+/// Standard output. Once its reader has gone (`| head -1`), writes are discarded, so that a closed
+/// pipe does not end a run.
 #[derive(Default)]
 pub struct Results {
     closed: bool,
@@ -56,25 +56,26 @@ impl Write for Results {
     }
 }
 
-/// Writes a result for people, as it is.
+/// Prints a result as text.
 pub fn print(text: &str) -> anyhow::Result<()> {
     let mut out = Results::default();
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
-        .context("standard output")
+        .context("cannot write to standard output")
 }
 
-/// Writes a result for programs, as one line of JSON.
+/// Prints a result as one line of JSON.
 pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string(value)?))
 }
 
-/// Says something beside the results. Nothing can be done if nobody listens.
+/// Prints a line to standard error. A failure is ignored, as there is nowhere to report it.
 pub fn say(line: &str) {
     let _ = writeln!(stderr(), "{line}");
 }
 
-/// `0.9904 (9,904 of 10,000)`; nobody is to take the built-in digits' accuracy for MNIST's.
+/// `0.9904 (9,904 of 10,000)`. The built-in digits are named, so that their accuracy is not
+/// mistaken for MNIST's.
 pub fn accuracy(scores: &Evaluation, dataset: &str) -> String {
     let (correct, images) = (count(scores.correct), count(scores.images));
     let of = match dataset {
@@ -84,7 +85,7 @@ pub fn accuracy(scores: &Evaluation, dataset: &str) -> String {
     format!("{:.4} ({correct} of {images}{of})", scores.accuracy)
 }
 
-/// A command on the run in a folder, to be pasted into a shell.
+/// A command on a run's folder, quoted so that it can be pasted into a shell.
 pub fn command(words: &str, run: &Path) -> String {
     let run = run.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/\\:._-+=@%".contains(c);

@@ -6,18 +6,18 @@ use super::exit::Exit;
 use super::model::ModelArgs;
 use super::output;
 
-/// Prints what one step does: its operations, with their arithmetic and memory traffic
+/// Print the operations of one step, with their arithmetic and memory traffic
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
 
-    /// Images in a step [default: the run's, else 64]
+    /// Images per step [default: the run's, or 64]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     batch_size: Option<usize>,
 
-    /// The forward pass only, instead of a training step
+    /// Print the forward pass instead of a training step
     #[arg(long)]
     inference: bool,
 }

@@ -20,27 +20,27 @@ use super::one_line;
 use super::output::{self, Results, say};
 use super::trained_model::TrainedModel;
 
-/// Says what is on pictures: label and probabilities
+/// Classify pictures: print labels and probabilities
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The folder of a run, or a model.safetensors file
+    /// Run folder or model.safetensors file
     #[arg(value_name = "RUN")]
     path: PathBuf,
 
-    /// Pictures of any size (PNG, JPEG, WebP, BMP, GIF, TGA, PNM, QOI), or images in IDX format
+    /// Pictures of any size (PNG, JPEG, WebP, BMP, GIF, TGA, PNM, QOI), or IDX files of images
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
-    /// How pictures become the model's input; images in IDX format are taken as they are
+    /// How to turn pictures into the model's input; IDX images are used as they are
     #[arg(long, value_enum, default_value_t)]
     prepare: Preparation,
 
-    /// How pictures are stretched to the network's input_shape [default: as the run did]
+    /// How to resize pictures to the model's input_shape [default: as in the run]
     #[arg(long, value_name = "HOW", value_parser = interpolation())]
     interpolation: Option<Interpolation>,
 
-    /// How to write the result
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: PredictFormat,
 
@@ -54,32 +54,32 @@ Examples:
   cnn-gpu predict runs/first t10k-images-idx3-ubyte --format csv > labels.csv
   cnn-gpu predict runs/pets cat.jpg --format json";
 
-/// How pictures become the model's input.
+/// How to turn pictures into the model's input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Preparation {
-    /// `mnist` for a model of digits, else `resize`
+    /// `mnist` for a model trained on digits, otherwise `resize`
     #[default]
     Auto,
-    /// As MNIST was: for pictures of single digits
+    /// Prepare single digits as in MNIST: scaled, centred, light on dark
     Mnist,
-    /// Stretched to the model's input
+    /// Stretch to the model's input
     Resize,
 }
 
-/// How predictions are written.
+/// The format of predictions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum PredictFormat {
-    /// For people
+    /// A table
     #[default]
     #[value(alias = "text")]
     Table,
-    /// For spreadsheets: a column per class
+    /// CSV with one column per class
     Csv,
-    /// For programs: one JSON object per image
+    /// One JSON object per image
     Json,
 }
 
-/// Where an image comes from: a file, and for IDX the image's place in it.
+/// Where an image comes from: a file, and for IDX the image's index in it.
 struct Origin {
     file: String,
     index: Option<usize>,
@@ -121,7 +121,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         }));
         images.extend(bytes);
     }
-    // Of several files one that cannot be read does not take the others' predictions away.
+    // One unreadable file among several must not cost the others their predictions.
     if images.is_empty() && !unread.is_empty() {
         return Err(unread.swap_remove(0));
     }
@@ -137,7 +137,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         say(&format!("prepared {} {how}", counted(pictures, "picture")));
     }
     if pictures == 0 && args.prepare != Preparation::Auto {
-        say("note: --prepare does nothing, as images in IDX format are taken as they are");
+        say("note: --prepare has no effect, as IDX images are used as they are");
     }
     let predictions = trainer.predict(&images)?;
     let loss = trainer.model().loss;
@@ -152,14 +152,14 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// Whether pictures are prepared as MNIST was.
+/// Whether to prepare pictures as in MNIST.
 fn as_mnist(args: &Args, trained: &TrainedModel) -> anyhow::Result<bool> {
     let fits = trained.model.input_shape == [prepare::SIDE, prepare::SIDE, 1];
     match args.prepare {
         Preparation::Resize => Ok(false),
         Preparation::Mnist if fits => Ok(true),
         Preparation::Mnist => Err(Error::Argument(format!(
-            "--prepare mnist makes images of 28x28x1: expected such a model, received one for {}",
+            "--prepare mnist makes images of 28x28x1: expected a model with that input_shape, received {}",
             dims(&trained.model.input_shape)
         ))
         .into()),
@@ -180,14 +180,14 @@ fn read(
     if picture.is_blank() {
         let path = path.display();
         say(&format!(
-            "warning: {path} is transparent and shows one colour only"
+            "warning: {path} is transparent and shows a single colour"
         ));
     }
     let bytes = if as_mnist {
         prepare::digit(&picture).ok_or_else(|| {
             Error::file(
                 path,
-                "no digit is to be seen: expected ink that differs from the ground",
+                "no digit found: expected ink that differs from the background",
             )
         })?
     } else {
@@ -249,8 +249,8 @@ fn name(names: &[String], class: usize) -> String {
         .unwrap_or_else(|| class.to_string())
 }
 
-/// Image, class and probability, and the runner-up. What a model gives that was trained on squared
-/// errors is no probability.
+/// Each image with its class, its probability and the runner-up. The outputs of a model trained
+/// with the mean squared error are not probabilities.
 fn table(
     origins: &[Origin],
     predictions: &[Prediction],
@@ -260,7 +260,7 @@ fn table(
     let what = if is_output { "output" } else { "probability" };
     let mut rows = vec![["image", "label", what, "next", ""].map(String::from)];
     for (origin, prediction) in origins.iter().zip(predictions) {
-        let told = |class: usize| match prediction.probabilities[class] {
+        let shown = |class: usize| match prediction.probabilities[class] {
             output if is_output => format!("{output:.4}"),
             probability => format!("{:.2} %", 100.0 * probability),
         };
@@ -271,9 +271,9 @@ fn table(
                 None => origin.file.clone(),
             },
             name(names, first),
-            told(first),
+            shown(first),
             name(names, second),
-            told(second),
+            shown(second),
         ]);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
@@ -289,7 +289,7 @@ fn table(
     out
 }
 
-/// The second most probable class; of a model with one class that one.
+/// The second most probable class, or the only class.
 fn runner_up(prediction: &Prediction) -> usize {
     let p = &prediction.probabilities;
     let others = (0..p.len()).filter(|&class| class != prediction.class);

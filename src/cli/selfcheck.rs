@@ -1,4 +1,4 @@
-//! `cnn-gpu selfcheck`: does this device compute what it should?
+//! `cnn-gpu selfcheck`: compares a device's results with the reference.
 
 mod progress;
 
@@ -29,55 +29,54 @@ use super::device::adapter;
 use super::exit::Exit;
 use super::output::{self, OutputFormat};
 
-/// Compares a device's arithmetic with the reference, operation by operation
+/// Compare a device's results with the reference, operation by operation
 ///
-/// On a GPU every kernel variant that the adapter can run is checked, several times over, with memory
-/// behind each buffer that no kernel may touch; then a short training run is compared with the
-/// CPU's. The report can be pasted into a bug report as it is. The exit code is 1 if anything
-/// differs.
+/// On a GPU, every kernel variant that the adapter can run is checked several times, with guard
+/// bands behind the buffers that no kernel may touch; then a short training run is compared with
+/// the CPU's. The report can be pasted into a bug report. The exit code is 1 if anything differs.
 ///
-/// Each case is named on standard error before it starts, so that the last one named is the one that a
-/// driver crashed or hung at. A kernel that takes the driver longer than 30 seconds, or a quarter of
-/// the free memory, is named too; the check ends with exit code 1 at half of the free memory or
-/// after `--patience`.
+/// Each case is printed to standard error before it starts, so that the last one printed is the one
+/// at which a driver crashed or hung. A warning names each kernel that the driver compiles for more
+/// than 30 seconds or with more than a quarter of the free memory. The check ends with exit code 1
+/// when half of the free memory is used, or after `--patience`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The device, as for `train`; `reference` is the reference itself
+    /// API of the device, as for `train`; `reference` checks the reference itself
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = targets())]
     backend: BackendArg,
 
-    /// An adapter's index in `cnn-gpu devices`, or a part of its name
+    /// Index of the adapter in `cnn-gpu devices`, or part of its name
     #[arg(long, value_name = "INDEX-OR-NAME", value_parser = adapter)]
     adapter: Option<String>,
 
-    /// Only the cases with these words: an operation, sizes (`conv2d_forward n=3`)
+    /// Check only the cases that contain these words: an operation or sizes (`conv2d_forward n=3`)
     #[arg(long, value_name = "FILTER")]
     op: Option<String>,
 
-    /// Only the kernels that this adapter takes by itself
+    /// Check only the kernel variant that this adapter uses by default
     #[arg(long)]
     own: bool,
 
-    /// Seconds that the driver may take for a case and its kernels, before the check is given up
+    /// Seconds that the driver may spend on one case and its kernels before the check is aborted
     #[arg(long, value_name = "SECONDS", default_value_t = 300.0,
           allow_negative_numbers = true, value_parser = seconds)]
     patience: f64,
 
-    /// Checks a whole model instead: a preset (mnist-cnn, mnist-mlp) or the path of a TOML file
+    /// Check a whole model instead: a preset (mnist-cnn, mnist-mlp) or a TOML file
     #[arg(long, requires = "fixture", conflicts_with = "op")]
     model: Option<String>,
 
-    /// With --model: a safetensors file of inputs and of what Keras made of them
+    /// With --model: a safetensors file of inputs and Keras's results
     #[arg(long, value_name = "FILE", requires = "model")]
     fixture: Option<PathBuf>,
 
-    /// With --fixture: the relative error to allow
+    /// With --fixture: the allowed relative error
     #[arg(long, value_name = "E", default_value_t = 1e-4, requires = "fixture",
           allow_negative_numbers = true, value_parser = tolerance)]
     tolerance: f64,
 
-    /// How to write the report
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
 }
@@ -88,7 +87,7 @@ Examples:
   cnn-gpu selfcheck --backend vulkan --op conv2d
   cnn-gpu selfcheck --model m.toml --fixture m.safetensors --backend reference";
 
-/// What is checked.
+/// The value of `--backend`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum BackendArg {
     Device(Backend),
@@ -117,7 +116,7 @@ fn seconds(typed: &str) -> Result<f64, &'static str> {
     }
 }
 
-/// Makes executors of the thing that is checked.
+/// Makes the executors to check.
 enum DeviceUnderTest {
     Device(Opened),
     Reference,
@@ -125,42 +124,42 @@ enum DeviceUnderTest {
 
 #[derive(Serialize)]
 struct SelfcheckReport {
-    /// Names and values, for whoever reads the bug report.
+    /// Names and values for a bug report.
     about: Vec<(String, String)>,
-    /// The operations, unless a fixture was given; on a GPU with the adapter's own choice of kernels.
+    /// The operations, unless a fixture was given; on a GPU with the adapter's default kernels.
     #[serde(skip_serializing_if = "Option::is_none")]
     operations: Option<check::OpsReport>,
-    /// The same with the other kernels that the adapter can run.
+    /// The same with each other kernel variant that the adapter can run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     variants: Vec<Variant>,
-    /// A short training run against the CPU's.
+    /// A short training run compared with the CPU's.
     #[serde(skip_serializing_if = "Option::is_none")]
     training: Option<Trajectory>,
     /// The fixture's tensors.
     #[serde(skip_serializing_if = "Option::is_none")]
     fixture: Option<Vec<FixtureRow>>,
-    /// What to look at if it differs.
+    /// A likely cause of the differences.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<&'static str>,
     passed: bool,
 }
 
-/// The operations with one variant of the kernels.
+/// The operations with one kernel variant.
 #[derive(Serialize)]
 struct Variant {
     kernels: &'static str,
     operations: check::OpsReport,
 }
 
-/// What is said where the reference differs from a fixture as the device does.
-const FIXTURE_AT_FAULT: &str = "the reference in f64 differs likewise, so the fixture or the model is at \
-    fault and not the device; arrays that are transposed or otherwise not contiguous in NumPy must be \
-    saved as np.ascontiguousarray(array), or some versions of safetensors write their values in another \
+/// The hint if the reference differs from the fixture in the same way as the device.
+const FIXTURE_AT_FAULT: &str = "the f64 reference differs in the same way, so the fixture or the model is at \
+    fault, not the device; save transposed or otherwise non-contiguous arrays as \
+    np.ascontiguousarray(array), because some versions of safetensors write their values in another \
     order";
 
-/// What is said where lavapipe's kernels may come out of its cache.
-const STALE_KERNELS: &str = "some versions of Mesa take kernels out of their cache that were compiled \
-    for another LP_NATIVE_VECTOR_WIDTH; try MESA_SHADER_CACHE_DISABLE=true";
+/// The hint if lavapipe may have loaded kernels from a stale cache.
+const STALE_KERNELS: &str = "some versions of Mesa load cached kernels that were compiled for \
+    another LP_NATIVE_VECTOR_WIDTH; try MESA_SHADER_CACHE_DISABLE=true";
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
@@ -218,7 +217,7 @@ fn check_operations(
     Ok(report)
 }
 
-/// Every variant of the kernels that the adapter can run.
+/// Checks every kernel variant that the adapter can run.
 #[cfg(feature = "gpu")]
 fn check_kernels(
     mut report: SelfcheckReport,
@@ -234,7 +233,7 @@ fn check_kernels(
         let operations = progress.check_all(&factory, filter, (i > 0).then_some(kernels))?;
         if i == 0 {
             report.operations = Some(operations);
-            // A filter is a question about an operation.
+            // A filter selects operations, so training is left out.
             if filter.is_none() {
                 progress.begins("training");
                 report.training = Some(trajectory(&factory, &cpu)?);
@@ -288,7 +287,8 @@ impl DeviceUnderTest {
         }
     }
 
-    /// What tells which kernel the driver is compiling, and for how long.
+    /// A function that returns the kernel that the driver is compiling, and for how long it has
+    /// been.
     #[cfg(feature = "gpu")]
     fn compiling(&self) -> impl Fn() -> Option<(String, Duration)> + Send + 'static {
         let gpu = self.gpu().cloned();
@@ -298,7 +298,7 @@ impl DeviceUnderTest {
         }
     }
 
-    /// Nothing compiles.
+    /// Without a GPU no driver compiles anything.
     #[cfg(not(feature = "gpu"))]
     fn compiling(&self) -> impl Fn() -> Option<(String, Duration)> + Send + 'static {
         || None
@@ -315,7 +315,7 @@ impl DeviceUnderTest {
         false
     }
 
-    /// What a bug report should tell.
+    /// What a bug report should state.
     fn about(&self) -> Vec<(String, String)> {
         let system = format!("{} {}", std::env::consts::OS, std::env::consts::ARCH);
         let mut about = vec![
@@ -335,7 +335,7 @@ impl DeviceUnderTest {
 }
 
 impl SelfcheckReport {
-    /// A report that says what is checked, and nothing yet of how it is.
+    /// A report on a device without any results yet.
     fn about(device: &DeviceUnderTest) -> Self {
         Self {
             about: device.about(),
@@ -366,14 +366,14 @@ impl SelfcheckReport {
         out
     }
 
-    /// What follows the tables of operations.
+    /// The text below the tables of operations.
     fn tail(&self) -> String {
         let mut out = String::new();
         if let Some(training) = &self.training {
             let verdict = if training.passes() { "pass" } else { "FAIL" };
             let _ = writeln!(
                 out,
-                "\ntraining: {} steps against the CPU's: losses within {:.1e}, weights within {:.1e}, allowed {:.0e}  {verdict}",
+                "\ntraining: {} steps compared with the CPU's: losses differ by {:.1e}, weights by {:.1e}, allowed {:.0e}  {verdict}",
                 training.steps, training.loss_error, training.weights_error, training.tolerance
             );
         }

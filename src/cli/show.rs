@@ -13,28 +13,28 @@ use super::data::{self, dataset_spec, described};
 use super::exit::Exit;
 use super::output::{self, say};
 
-/// Shows samples of a data set, first the one that the Keras lab shows
+/// Show samples of a data set, by default the one that the Keras lab shows
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The data set: auto, mnist, fashion-mnist, kmnist, digits, folder:PATH, idx:PATH,
+    /// Data set: auto, mnist, fashion-mnist, kmnist, digits, folder:PATH, idx:PATH,
     /// cifar10:PATH or npz:PATH
     #[arg(long, value_name = "NAME", default_value_t, value_parser = dataset_spec)]
     dataset: DatasetSpec,
 
-    /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
+    /// Folder with the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// Passes over pictures that cannot be read
+    /// Skip pictures that cannot be read
     #[arg(long)]
     skip_unreadable: bool,
 
-    /// Samples to test on instead of those to train on
+    /// Show test samples instead of training samples
     #[arg(long)]
     test: bool,
 
-    /// The first sample, counted from 0; 5, the sixth, is the lab's `train_images[5]`
+    /// Index of the first sample, from 0; 5 is the lab's `train_images[5]`
     #[arg(
         long,
         value_name = "N",
@@ -43,16 +43,16 @@ pub struct Args {
     )]
     index: usize,
 
-    /// How many samples
+    /// Number of samples
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
           value_parser = clap::value_parser!(u16).range(1..))]
     count: u16,
 
-    /// Writes the samples to a PNG file instead of the terminal
+    /// Write the samples to a PNG file instead of the terminal
     #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(png))]
     out: Option<PathBuf>,
 
-    /// In a PNG file: each pixel becomes a square of so many
+    /// Enlargement of the samples in a PNG file
     #[arg(long, value_name = "N", default_value_t = 8, allow_negative_numbers = true,
           value_parser = clap::value_parser!(u16).range(1..=64))]
     scale: u16,
@@ -64,18 +64,18 @@ Examples:
   cnn-gpu show --dataset digits --index 0 --count 8
   cnn-gpu show --dataset folder:pets --count 40 --out pets.png
 
-Grey images are shown as the lab shows them, dark on light.";
+Grey images are drawn dark on light, as in the lab.";
 
-/// Samples side by side in a PNG file.
+/// Samples per row of a PNG file.
 const SHEET_COLUMNS: usize = 10;
-/// Most pixels along one side of a PNG file.
+/// Maximum width and height of a PNG file, in pixels.
 const MOST_SIDE: usize = 32_768;
 
-/// A name for a PNG file.
+/// Rejects a path that does not end in .png.
 fn png(path: PathBuf) -> Result<PathBuf, &'static str> {
     match path.extension() {
         Some(kind) if kind.eq_ignore_ascii_case("png") => Ok(path),
-        _ => Err("expected the name of a PNG file, ending in .png"),
+        _ => Err("expected a file name that ends in .png"),
     }
 }
 
@@ -113,7 +113,7 @@ fn indices(args: &Args, set: &Dataset) -> cnn_gpu::Result<Vec<usize>> {
     Ok((args.index..last.min(samples)).collect())
 }
 
-/// The scale that was asked for, or a smaller one where the sheet would be too large.
+/// The requested scale, or the largest one that keeps the sheet within [`MOST_SIDE`].
 fn fitting_scale(set: &Dataset, samples: usize, scale: usize) -> usize {
     let [height, width, _] = set.shape();
     let rows = samples.div_ceil(SHEET_COLUMNS);
@@ -126,7 +126,7 @@ fn title(set: &Dataset, index: usize) -> String {
     format!("[{index}] {}", set.class_name(class))
 }
 
-/// The samples in half blocks, as many side by side as the terminal has room for.
+/// Draws the samples in half blocks, as many side by side as fit in the terminal.
 fn drawing(set: &Dataset, indices: &[usize]) -> String {
     let colours = if std::io::stdout().is_terminal() {
         Colours::from_env()

@@ -4,14 +4,14 @@ use super::exit::Exit;
 use super::model::ModelArgs;
 use super::output;
 
-/// Prints a network's layers, output shapes and numbers of parameters
+/// Print a model's layers, output shapes and parameter counts
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     model: ModelArgs,
 
-    /// Prints the network as a TOML file instead, to start one of your own from
+    /// Print the model as a TOML file instead, as a starting point for your own
     #[arg(long)]
     toml: bool,
 }

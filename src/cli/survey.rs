@@ -9,20 +9,20 @@ use super::data::{self, dataset_spec};
 use super::exit::Exit;
 use super::output::{self, OutputFormat, count};
 
-/// Says what a data set holds: classes, sizes, formats, what is passed over, duplicates
+/// Summarize a data set: classes, sizes, formats, skipped files, duplicates
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The data set: auto, mnist, fashion-mnist, kmnist, digits, folder:PATH, idx:PATH,
+    /// Data set: auto, mnist, fashion-mnist, kmnist, digits, folder:PATH, idx:PATH,
     /// cifar10:PATH or npz:PATH
     #[arg(value_name = "DATASET", value_parser = dataset_spec)]
     dataset: DatasetSpec,
 
-    /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
+    /// Folder with the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
-    /// How to write the result
+    /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
 }
@@ -31,7 +31,7 @@ const EXAMPLES: &str = "\
 Examples:
   cnn-gpu data folder:pets
   cnn-gpu data npz:mine.npz --format json
-  cnn-gpu train --dataset folder:pets --validation-split 0.2 --dry-run   the same, as a run splits it";
+  cnn-gpu train --dataset folder:pets --validation-split 0.2 --dry-run   with a run's split";
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
@@ -41,7 +41,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Writes what a data set holds.
+/// Prints the summary of a data set.
 pub fn print(survey: &Survey, format: OutputFormat) -> anyhow::Result<()> {
     match format {
         OutputFormat::Json => output::print_json(survey),
@@ -57,7 +57,7 @@ fn text(survey: &Survey) -> String {
     row(
         "sizes",
         if sizes.smallest == sizes.largest {
-            format!("{}, all of them (width x height)", side(sizes.median))
+            format!("all {} (width x height)", side(sizes.median))
         } else {
             format!(
                 "{} smallest, {} median, {} largest (width x height)",
@@ -82,10 +82,10 @@ fn text(survey: &Survey) -> String {
         let word = if reason.is_worth_a_warning() {
             "warning"
         } else {
-            "passed over"
+            "skipped"
         };
         let line = if word == "warning" {
-            format!("passed over: {line}")
+            format!("skipped: {line}")
         } else {
             line
         };
@@ -99,9 +99,7 @@ fn text(survey: &Survey) -> String {
         );
         row(
             "warning",
-            format!(
-                "{n} picture{plural} cannot be read: training refuses, unless with --skip-unreadable"
-            ),
+            format!("{n} picture{plural} cannot be read: training fails without --skip-unreadable"),
         );
         for line in &unreadable.first {
             row("", line.clone());
@@ -111,7 +109,7 @@ fn text(survey: &Survey) -> String {
         let names = survey.unseen.join(", ");
         row(
             "warning",
-            format!("validated or tested on and never trained on: {names}"),
+            format!("classes to validate or test on that are never trained on: {names}"),
         );
     }
     if let Some(imbalance) = &survey.imbalance {
@@ -132,7 +130,7 @@ fn text(survey: &Survey) -> String {
     out
 }
 
-/// Classes and their images in each part.
+/// The number of images per class and part.
 fn table(survey: &Survey) -> String {
     let mut rows = vec![vec!["class".to_owned()]];
     rows[0].extend(survey.parts.iter().map(|part| part.part.to_string()));
@@ -167,8 +165,8 @@ fn in_words(imbalance: &Imbalance, survey: &Survey) -> String {
         largest, smallest, ..
     } = imbalance;
     format!(
-        "the classes are unbalanced: {} images of {largest} to train on, {} of {smallest}; weights that \
-         balance them:",
+        "the classes are unbalanced: {} training images of {largest}, {} of {smallest}; balance them \
+         with",
         count(images(largest)),
         count(images(smallest))
     )
@@ -188,15 +186,22 @@ fn repeated(duplicates: &Duplicates) -> String {
         with_other_class,
         ..
     } = duplicates;
-    let are = if *n == 1 { "image has" } else { "images have" };
-    let place = if part == also_in {
-        format!("another one of {part}")
+    let repeat = if *n == 1 {
+        "image repeats"
     } else {
-        format!("one of {also_in}")
+        "images repeat"
+    };
+    let place = if part == also_in {
+        format!("another {part} image")
+    } else {
+        format!("a {also_in} image")
     };
     let classes = match with_other_class {
         0 => String::new(),
         n => format!(", {} with another class", count(*n)),
     };
-    format!("{} {part} {are} the pixels of {place}{classes}", count(*n))
+    format!(
+        "{} {part} {repeat} the pixels of {place}{classes}",
+        count(*n)
+    )
 }

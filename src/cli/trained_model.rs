@@ -1,4 +1,4 @@
-//! What `evaluate` and `predict` look at: a run's folder, or a file of weights.
+//! A model with its weights, from a run folder or a file of weights.
 
 use std::path::{Path, PathBuf};
 
@@ -12,24 +12,24 @@ use cnn_gpu::train::{Options, Trainer};
 
 use super::output::say;
 
-/// `0, 1 and so on are taken for cat, dog`
+/// `0, 1 and so on stand for cat, dog`
 fn in_order(names: &[String]) -> String {
     const MOST: usize = 4;
     let more = if names.len() > MOST { ", ..." } else { "" };
     let names = names[..names.len().min(MOST)].join(", ");
-    format!("0, 1 and so on are taken for {names}{more}")
+    format!("0, 1 and so on stand for {names}{more}")
 }
 
 /// A model with its weights.
 pub struct TrainedModel {
     pub model: Sequential,
     pub state: State,
-    /// The run's settings, where there is a run.
+    /// The run's settings, if the weights belong to a run folder.
     pub config: Option<Config>,
 }
 
 impl TrainedModel {
-    /// Reads a run's folder, or a file of weights.
+    /// Reads a run folder or a file of weights.
     pub fn open(path: &Path) -> cnn_gpu::Result<Self> {
         if !path.is_dir() {
             let (model, state) = weights::load(path)?;
@@ -47,9 +47,7 @@ impl TrainedModel {
             config: Some(folder.config()?),
         })
     }
-
-    /// The model with its weights, on a device. Nothing is to be trained, so there need be no room for
-    /// that.
+    /// The model with its weights on a device. Only inference must fit: the batch size is 1.
     pub fn trainer(self, device: &Opened) -> cnn_gpu::Result<Trainer> {
         let options = Options::default().batch_size(1);
         let mut trainer = Trainer::new(self.model, device, options)?;
@@ -57,7 +55,7 @@ impl TrainedModel {
         Ok(trainer)
     }
 
-    /// The data set that the run took, without its fallback: MNIST's scores must be MNIST's.
+    /// The data set of the run, without the fallback: MNIST's scores must come from MNIST.
     pub fn data(&self) -> DatasetSpec {
         let Some(config) = &self.config else {
             return DatasetSpec::default();
@@ -68,22 +66,21 @@ impl TrainedModel {
             Ok(spec) => spec,
         }
     }
-
-    /// The folder that the run read its data set from, if `spec` is that set and the folder is still
-    /// there.
+    /// The folder that the run read its data set from, if `spec` is that data set and the folder
+    /// still exists.
     pub fn folder(&self, spec: &DatasetSpec) -> Option<PathBuf> {
         let record = &self.config.as_ref()?.dataset;
         let theirs = record.spec().ok()?.published()?;
         (spec.published() == Some(theirs)).then(|| record.folder())?
     }
 
-    /// What the classes are called, as far as the run says.
+    /// The class names, if the run recorded them.
     pub fn class_names(&self) -> Vec<String> {
         let config = self.config.as_ref();
         config.map_or_else(Vec::new, |c| c.dataset.class_names.clone())
     }
 
-    /// How the run brought pictures to the size of the model's input.
+    /// How the run resized pictures to the model's input.
     pub fn interpolation(&self) -> Interpolation {
         let config = self.config.as_ref();
         config.map_or_else(Interpolation::default, |config| {
@@ -91,10 +88,10 @@ impl TrainedModel {
         })
     }
 
-    /// Images with the classes of the model, matched by name where both have names.
+    /// The data with the model's classes, matched by name if both have names.
     ///
     /// # Errors
-    /// Names that the model does not know.
+    /// The data have a class that the model does not know.
     pub fn matched(&self, data: Dataset) -> cnn_gpu::Result<Dataset> {
         let names = self.class_names();
         let outputs: usize = self.model.output_shape()?.iter().product();
@@ -102,9 +99,9 @@ impl TrainedModel {
         match (names.is_empty(), data.class_names.is_empty()) {
             (false, false) => Ok(data.matched_to(&names)?),
             (false, true) => {
-                let are = in_order(&names);
+                let order = in_order(&names);
                 say(&format!(
-                    "note: the classes of the images have no names; {are}"
+                    "note: the classes of the images have no names; {order}"
                 ));
                 Ok(data)
             }
@@ -113,16 +110,15 @@ impl TrainedModel {
                 Ok(data.matched_to(&numbers)?)
             }
             (true, false) => {
-                let are = in_order(&data.class_names);
-                say(&format!("note: the model's classes have no names; {are}"));
+                let order = in_order(&data.class_names);
+                say(&format!("note: the model's classes have no names; {order}"));
                 Ok(data)
             }
             (true, true) => Ok(data),
         }
     }
-
-    /// Whether the model was trained on digits; of bare weights nobody knows, and ten classes are
-    /// taken for digits.
+    /// Whether the model was trained on digits. Weights without a run are assumed to be if they
+    /// have ten classes.
     pub fn knows_digits(&self) -> bool {
         match &self.config {
             Some(config) => ["mnist", "digits"].contains(&config.dataset.name.as_str()),
@@ -136,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_s_data_set_is_looked_for_where_the_run_found_it() {
+    fn a_run_s_data_set_is_read_from_the_folder_that_the_run_used() {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().display().to_string();
         let trained = |name: &str, source: &str| {

@@ -1,17 +1,17 @@
-//! What is said of a command line that cannot be parsed, and of one that asks for help.
+//! Messages for command lines that cannot be parsed or that ask for help.
 
 use clap::error::ErrorKind;
 
 use super::exit::Exit;
 use super::output::say;
 
-/// Prints help as it is, and an error as one line.
-pub fn tell(message: &clap::Error) -> Exit {
+/// Prints help unchanged, and an error as one line.
+pub fn print(message: &clap::Error) -> Exit {
     match message.kind() {
         ErrorKind::DisplayHelp
         | ErrorKind::DisplayVersion
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            // Nobody is left to be told if this fails.
+            // There is nowhere to report a failure.
             let _ = message.print();
         }
         _ => say(&plain(&one_line(&message.render().to_string()))),
@@ -23,7 +23,7 @@ pub fn tell(message: &clap::Error) -> Exit {
     }
 }
 
-/// The first paragraph of clap's message, and its guess at what was meant if it has one.
+/// The first paragraph of clap's message, with its suggestion if it has one.
 fn one_line(message: &str) -> String {
     let mut lines = message.lines().map(str::trim);
     let problem: Vec<&str> = lines.by_ref().take_while(|l| !l.is_empty()).collect();
@@ -36,7 +36,7 @@ fn one_line(message: &str) -> String {
     }
 }
 
-/// The words of Rust's parsers of numbers, at the end of a line, in those of the user.
+/// Rewrites the messages of Rust's number parsers, at the end of a line, for users.
 fn plain(line: &str) -> String {
     const WORDS: [(&str, &str); 6] = [
         (
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_number_is_told_plainly() {
+    fn errors_of_number_parsers_are_rewritten() {
         let line = |error: &dyn std::fmt::Display| plain(&format!("invalid value: {error}"));
         let whole = |text: &str| line(&text.parse::<u8>().unwrap_err());
         assert_eq!(

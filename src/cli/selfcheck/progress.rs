@@ -1,4 +1,4 @@
-//! What `selfcheck` says while it runs: rows on standard output, what is under way on standard error.
+//! Progress of `selfcheck`: finished rows on standard output, the current case on standard error.
 
 use std::io::{IsTerminal as _, stderr};
 use std::time::Duration;
@@ -9,16 +9,17 @@ use indicatif::ProgressBar;
 use crate::cli::exit::{self, Exit};
 use crate::cli::output::{self, OutputFormat};
 
-/// Says what is under way, and writes rows as they are done.
+/// Reports the current case, and prints each row as soon as it is complete.
 pub struct CaseProgress {
-    /// Drawn on a terminal only; elsewhere each case has a line.
+    /// Drawn on a terminal only; otherwise each case is printed on a line.
     spinner: ProgressBar,
     rows: bool,
     watch: Watch,
 }
 
 impl CaseProgress {
-    /// Begins to watch. `compiling` gives the kernel that the driver is compiling, and for how long.
+    /// Starts the watchdog. `compiling` returns the kernel that the driver is compiling, and for
+    /// how long it has been.
     pub fn start(
         format: OutputFormat,
         patience: Duration,
@@ -29,18 +30,18 @@ impl CaseProgress {
             ..Limits::default()
         };
         let rows = format == OutputFormat::Text;
-        let tell = move |trouble| match trouble {
+        let report = move |trouble| match trouble {
             Trouble::Slow(why) => output::say(&format!("warning: {why}")),
-            Trouble::Hopeless(why) => give_up(&why, rows),
+            Trouble::Hopeless(why) => abort(&why, rows),
         };
         Self {
             spinner: ProgressBar::new_spinner(),
             rows,
-            watch: Watch::start(limits, compiling, tell),
+            watch: Watch::start(limits, compiling, report),
         }
     }
 
-    /// Runs the cases, with `kernels` above their table if it has a name.
+    /// Runs the cases and prints their table, under the name of the kernel variant if given.
     pub fn check_all(
         &self,
         factory: Factory<'_>,
@@ -73,7 +74,7 @@ impl CaseProgress {
         Ok(report)
     }
 
-    /// Names what begins now.
+    /// Announces what starts now.
     pub fn begins(&self, what: &str) {
         self.watch.now(Some(what));
         if stderr().is_terminal() {
@@ -84,7 +85,7 @@ impl CaseProgress {
         }
     }
 
-    /// Nothing is under way any more.
+    /// Clears the current case.
     pub fn ends(&self) {
         self.watch.now(None);
         self.spinner.set_message("");
@@ -97,12 +98,12 @@ fn heads(kernels: Option<&str>) -> String {
     format!("{}{}\n", kernels.unwrap_or_default(), OpRow::heads())
 }
 
-/// Ends the program while a driver is at work that no call can break off.
-fn give_up(why: &str, text: bool) {
+/// Ends the program although the driver is still busy, as no call can interrupt it.
+fn abort(why: &str, text: bool) {
     output::say(&format!("error: {why}"));
     if text {
-        // Nothing can be done if nobody listens.
+        // There is nowhere to report a failure.
         let _ = output::print("verdict: FAIL\n");
     }
-    exit::at_once(Exit::Failure);
+    exit::immediately(Exit::Failure);
 }

@@ -1,4 +1,4 @@
-//! What is typed after `cnn-gpu train`, and the settings made of it.
+//! The arguments of `cnn-gpu train`, and the settings derived from them.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,22 +19,21 @@ use crate::cli::data::{dataset_spec, interpolation};
 use crate::cli::device::DeviceArgs;
 use crate::cli::output::OutputFormat;
 
-/// Trains a network, evaluates it, and leaves a folder with weights, history and settings
+/// Train a model, evaluate it, and write a run folder with weights, history and settings
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct Args {
-    /// What to train on: auto (MNIST, or the built-in digits, and says so), mnist, fashion-mnist,
-    /// kmnist, digits, folder:PATH (pictures, a sub-folder per class), idx:PATH, cifar10:PATH or
-    /// npz:PATH [default: that of --weights, else auto]
+    /// Data set to train on: auto (MNIST, or else the built-in digits, with a warning), mnist,
+    /// fashion-mnist, kmnist, digits, folder:PATH (pictures, one sub-folder per class), idx:PATH,
+    /// cifar10:PATH or npz:PATH [default: that of --weights, or auto]
     #[arg(long, value_name = "NAME", value_parser = dataset_spec, help_heading = "Data")]
     dataset: Option<DatasetSpec>,
 
-    /// A folder that holds the four files of MNIST, Fashion-MNIST or KMNIST
+    /// Folder with the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR", help_heading = "Data")]
     data_dir: Option<PathBuf>,
-
-    /// Trains on N images only: of a folder and of one's own files some of each class in proportion,
-    /// of the others the first
+    /// Train on N images only: a proportional share of each class of a folder or of your own files,
+    /// the first N of other data sets
     #[arg(
         long,
         value_name = "N",
@@ -43,29 +42,26 @@ pub struct Args {
     )]
     limit: Option<usize>,
 
-    /// Passes over pictures that cannot be read, and says which
+    /// Skip pictures that cannot be read, and list them
     #[arg(long, help_heading = "Data")]
     skip_unreadable: bool,
 
-    /// How pictures are brought to the network's input_shape; see docs/data.md
+    /// How to resize pictures to the model's input_shape; see docs/data.md
     #[arg(long, value_name = "HOW", value_parser = interpolation(), default_value_t, help_heading = "Data")]
     interpolation: Interpolation,
 
-    /// Only says what the data set holds: classes, sizes, formats, what is passed over, duplicates
+    /// Only summarize the data set: classes, sizes, formats, skipped files, duplicates
     #[arg(long, help_heading = "Data", conflicts_with = "resume")]
     dry_run: bool,
-
-    /// A preset (mnist-cnn, mnist-mlp) or the path of a TOML file [default: that of --weights, else
-    /// mnist-cnn]
+    /// A preset (mnist-cnn, mnist-mlp) or a TOML file [default: that of --weights, or mnist-cnn]
     #[arg(long, help_heading = "Training")]
     model: Option<String>,
-
-    /// Begins with the weights of the run in this folder, or of a model.safetensors file; of another
-    /// --model only the names and shapes of the parameters must be the same
+    /// Start from the weights of a run folder or a model.safetensors file; another --model must
+    /// have parameters of the same names and shapes
     #[arg(long, value_name = "RUN", help_heading = "Training")]
     weights: Option<PathBuf>,
 
-    /// How often to go through the images
+    /// Number of epochs
     #[arg(
         long,
         value_name = "N",
@@ -75,7 +71,7 @@ pub struct Args {
     )]
     epochs: usize,
 
-    /// Images in a step
+    /// Images per step
     #[arg(
         long,
         value_name = "N",
@@ -85,7 +81,7 @@ pub struct Args {
     )]
     batch_size: usize,
 
-    /// Decides the first weights and every shuffle; same seed, same adapter: same result
+    /// Seed of initial weights, shuffling and dropout; same seed, same adapter: same result
     #[arg(
         long,
         value_name = "N",
@@ -104,31 +100,31 @@ pub struct Args {
     #[command(flatten)]
     callbacks: CallbackArgs,
 
-    /// Goes on with the run in this folder where its last checkpoint was taken, with its settings
+    /// Resume the run in this folder from its last checkpoint, with its settings
     #[arg(long, value_name = "RUN", help_heading = "Checkpoints")]
     pub resume: Option<PathBuf>,
 
-    /// Takes a checkpoint every N steps, beside those after each epoch
+    /// Write a checkpoint every N steps, in addition to those after each epoch
     #[arg(long, value_name = "N", help_heading = "Checkpoints", allow_negative_numbers = true,
           value_parser = clap::value_parser!(u32).range(1..))]
     checkpoint_steps: Option<u32>,
 
-    /// Takes a checkpoint every M minutes; 0: none but those after each epoch
+    /// Write a checkpoint every M minutes; 0: only after each epoch
     #[arg(long, value_name = "M", default_value_t = 1.0, help_heading = "Checkpoints",
           allow_negative_numbers = true, value_parser = minutes)]
     checkpoint_minutes: f64,
 
-    /// The folder for the run, new or empty [default: runs/DATE_TIME]
+    /// Run folder, new or empty [default: runs/DATE_TIME]
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     out: Option<PathBuf>,
 
-    /// 0: results only; 1: a progress bar, or without a terminal as 2; 2: a line per epoch
+    /// 0: results only; 1: a progress bar, or without a terminal like 2; 2: one line per epoch
     #[arg(long, value_name = "LEVEL", default_value_t = 1, help_heading = "Output",
           allow_negative_numbers = true,
           value_parser = clap::value_parser!(u8).range(0..=2))]
     verbose: u8,
 
-    /// How to write the results
+    /// Output format
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     format: OutputFormat,
 
@@ -136,7 +132,7 @@ pub struct Args {
     device: DeviceArgs,
 }
 
-/// The lab's network.
+/// The default model: the lab's network.
 const MODEL: &str = "mnist-cnn";
 
 const EXAMPLES: &str = "\
@@ -146,39 +142,40 @@ Examples:
   cnn-gpu train --backend vulkan --adapter radeon --out runs/radeon
   cnn-gpu train --epochs 50 --validation-split 0.1 --early-stopping 3 --restore-best-weights
   cnn-gpu train --epochs 10 --lr-schedule cosine:1 --tensorboard logs/cosine
-  cnn-gpu train --weights runs/first --learning-rate 1e-4   trains a finished run further
+  cnn-gpu train --weights runs/first --learning-rate 1e-4   fine-tune the weights of a run
   cnn-gpu train --dataset digits --limit 2000 --epochs 1 --backend cpu   a quick look
 
-Ctrl-C ends the run after the step it is at, takes a checkpoint and saves the weights; the exit code
-is then 130, and --resume goes on.";
+Ctrl-C finishes the current step, writes a checkpoint and saves the weights. The exit code is
+then 130, and --resume continues the run.";
 
-/// What `train` does, checked.
+/// The validated settings of `train`.
 pub struct TrainSettings {
     pub dataset: DatasetSpec,
     pub data_dir: Option<PathBuf>,
-    /// How the data are read.
+    /// How to read the data.
     pub read: ReadOptions,
-    /// What the classes of a run that goes on are called; their order counts.
+    /// The class names of a resumed run, in its order.
     pub class_names: Vec<String>,
-    /// Whether to say only what the data set holds.
+    /// Whether to only summarize the data set.
     pub dry_run: bool,
     pub model: Sequential,
-    /// The weights to begin with, if not fresh ones, until the trainer has them.
+    /// The initial weights, if they come from another run, until the trainer has them.
     pub initial: Option<Initial>,
-    /// Which they are.
+    /// The path and the hash of those weights.
     pub weights: Option<InitialWeights>,
     pub options: Options,
     pub callbacks: CallbackRecord,
-    /// Whether to validate on the test images (`test`), or on those that the data set has for it (`val`).
+    /// Whether to validate on the test images (`test`) or on the data set's validation images
+    /// (`val`).
     pub validation_data: Option<String>,
     pub out: PathBuf,
-    /// Whether it was named, and must be free.
+    /// Whether `out` was given, and must be a new or empty folder.
     pub out_is_named: bool,
     pub format: OutputFormat,
-    /// When checkpoints are taken.
+    /// When to write checkpoints within an epoch.
     pub schedule: CheckpointSchedule,
     pub device: DeviceArgs,
-    /// What was typed and does nothing, a line each.
+    /// Notes on flags without effect, one line each.
     pub without_effect: Vec<String>,
 }
 
@@ -223,7 +220,7 @@ impl TryFrom<Args> for TrainSettings {
             .chain(args.callbacks.without_effect())
             .collect();
         if let Some(schedule) = callbacks.learning_rate_schedule {
-            // How many steps an epoch has is not known yet, and a warm-up is rounded to steps.
+            // The steps per epoch are not known yet, and a warm-up is rounded to whole steps.
             schedule.check_length(options.epochs, 1000)?;
         }
         let their_folder = || initial.as_ref()?.trained.folder(&dataset);

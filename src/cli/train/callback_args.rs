@@ -12,15 +12,15 @@ use cnn_gpu::{Error, Result};
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Callbacks")]
 pub struct CallbackArgs {
-    /// What early stopping, the best checkpoint and the plateau watch
+    /// Metric that early stopping, the best checkpoint and the plateau watch
     #[arg(long, value_enum, value_name = "METRIC", default_value_t)]
     monitor: Metric,
 
-    /// Stops when N epochs in a row did not improve
+    /// Stop after N epochs in a row without improvement
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     early_stopping: Option<usize>,
 
-    /// Differences up to this one are no improvement to early stopping [default: 0]
+    /// Early stopping ignores improvements up to this size [default: 0]
     #[arg(
         long,
         value_name = "DELTA",
@@ -30,7 +30,7 @@ pub struct CallbackArgs {
     )]
     min_delta: Option<f64>,
 
-    /// What early stopping wants the metric to be better than
+    /// Early stopping counts only epochs better than this value as improvements
     #[arg(
         long,
         value_name = "VALUE",
@@ -40,7 +40,7 @@ pub struct CallbackArgs {
     )]
     baseline: Option<f64>,
 
-    /// Early stopping passes over the first N epochs [default: 0]
+    /// Early stopping ignores the first N epochs [default: 0]
     #[arg(
         long,
         value_name = "N",
@@ -49,19 +49,19 @@ pub struct CallbackArgs {
     )]
     start_from_epoch: Option<usize>,
 
-    /// Ends with the weights of the best epoch, whatever ended the run
+    /// End with the weights of the best epoch, however the run ends
     #[arg(long, requires = "early_stopping")]
     restore_best_weights: bool,
 
-    /// Also keeps the weights of the best epoch, in best.safetensors
+    /// Also keep the weights of the best epoch in best.safetensors
     #[arg(long)]
     checkpoint_best: bool,
 
-    /// Reduces the learning rate when N epochs in a row did not improve
+    /// Reduce the learning rate after N epochs in a row without improvement
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     reduce_lr_on_plateau: Option<usize>,
 
-    /// What the plateau multiplies the learning rate by [default: 0.1]
+    /// Factor of the learning rate on a plateau [default: 0.1]
     #[arg(
         long,
         value_name = "FACTOR",
@@ -70,7 +70,7 @@ pub struct CallbackArgs {
     )]
     lr_factor: Option<f64>,
 
-    /// After a reduction the plateau waits for N epochs [default: 0]
+    /// Epochs to wait after a reduction on a plateau [default: 0]
     #[arg(
         long,
         value_name = "N",
@@ -79,7 +79,7 @@ pub struct CallbackArgs {
     )]
     lr_cooldown: Option<usize>,
 
-    /// The plateau reduces the learning rate to no less [default: 0]
+    /// Lower bound of the learning rate on a plateau [default: 0]
     #[arg(
         long,
         value_name = "RATE",
@@ -89,16 +89,18 @@ pub struct CallbackArgs {
     )]
     min_lr: Option<f64>,
 
-    /// constant, step:EPOCHS[:FACTOR], exponential:RATE, cosine[:WARMUP_EPOCHS[:ALPHA]] or
-    /// one-cycle[:WARMUP_SHARE]; a warm-up must end before the run does
+    /// Learning-rate schedule: constant, step:EPOCHS[:FACTOR], exponential:RATE,
+    /// cosine[:WARMUP_EPOCHS[:ALPHA]] or one-cycle[:WARMUP_SHARE]; a warm-up must end before the
+    /// run does
     #[arg(long, value_name = "SCHEDULE")]
     lr_schedule: Option<Schedule>,
 
-    /// Ends the run in order, with the last whole epoch's weights, when the loss is not a number
+    /// End the run with the weights of the last complete epoch when the loss becomes NaN or
+    /// infinite
     #[arg(long)]
     terminate_on_nan: bool,
 
-    /// Writes event files for TensorBoard: metrics, histograms of weights, pictures of filters
+    /// Write TensorBoard event files: metrics, histograms of weights, images of filters
     #[arg(long, value_name = "DIR")]
     tensorboard: Option<PathBuf>,
 }
@@ -114,11 +116,11 @@ fn distance(typed: &str) -> Result<f64, &'static str> {
 }
 
 impl CallbackArgs {
-    /// What was typed, checked; `validates` says whether there are images to validate on.
+    /// The validated callbacks. `validates` states whether there are validation images.
     pub fn record(&self, validates: bool) -> Result<CallbackRecord> {
         if self.watches() && self.monitor.needs_validation() && !validates {
             return Err(Error::Argument(format!(
-                "there are no images to measure {} on: expected --validation-split SHARE, \
+                "there are no validation images to measure {} on: expected --validation-split SHARE, \
                  --validation-data test, or --monitor loss",
                 self.monitor.name()
             )));
@@ -143,11 +145,11 @@ impl CallbackArgs {
         self.checkpoint_best || self.early_stopping.is_some() || self.reduce_lr_on_plateau.is_some()
     }
 
-    /// What was typed and does nothing, if anything.
+    /// A note on `--monitor`, if it has no effect.
     pub fn without_effect(&self) -> Option<String> {
         (self.monitor != Metric::default() && !self.watches()).then(|| {
             format!(
-                "--monitor {} does nothing without --early-stopping, --checkpoint-best or \
+                "--monitor {} has no effect without --early-stopping, --checkpoint-best or \
                  --reduce-lr-on-plateau",
                 self.monitor.name()
             )

@@ -1,4 +1,4 @@
-//! The data of a training run: read as its settings say, or only looked at.
+//! The data of a training run: loads it, or only summarizes it.
 
 use cnn_gpu::Error;
 use cnn_gpu::data::Splits;
@@ -12,7 +12,7 @@ use crate::cli::exit::Exit;
 use crate::cli::output::{count, say};
 use crate::cli::survey;
 
-/// Says what the data set holds, and what the model would not take.
+/// Summarizes the data set, and fails if the model has too few outputs for it.
 pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
     let folder = settings.data_dir.as_deref();
     let split = match settings.validation_data {
@@ -26,8 +26,8 @@ pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
         return Err(Error::Model {
             model: settings.model.name.clone(),
             message: format!(
-                "expected {outputs} classes, as the last layer has, received {} with {}; give the last layer \
-                 {} units",
+                "expected {outputs} classes, one per unit of the last layer, received {} with {}; give the \
+                 last layer {} units",
                 survey.dataset,
                 survey.classes.len(),
                 survey.classes.len()
@@ -38,7 +38,7 @@ pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Reads the data; classes that weights know, or the run that goes on, keep the order they have there.
+/// Loads the data. Classes that the initial weights or the resumed run know keep their order.
 pub fn load(settings: &TrainSettings, classes: &[String]) -> anyhow::Result<(Splits, DataRecord)> {
     let quiet = settings.options.verbose == Verbose::Silent;
     let read = settings.read.clone();
@@ -47,12 +47,12 @@ pub fn load(settings: &TrainSettings, classes: &[String]) -> anyhow::Result<(Spl
     if (splits.train.class_names.iter()).all(|name| classes.contains(name)) {
         splits = splits.map(|data| data.matched_to(classes))?;
     }
-    // What is not validated on takes no memory.
+    // Validation images that are not used take no memory.
     let own = splits.validation.take();
     if settings.validation_data.as_deref() == Some("val") {
         splits.validation = Some(own.ok_or_else(|| no_validation(settings))?);
     } else if own.is_some() && !quiet {
-        say("data: passed over: the images that the data set has to validate on");
+        say("data: skipped: the data set's validation images, which a split replaces");
     }
     if !quiet {
         let validation = splits.validation.as_ref();
@@ -81,14 +81,13 @@ pub fn load(settings: &TrainSettings, classes: &[String]) -> anyhow::Result<(Spl
 
 fn no_validation(settings: &TrainSettings) -> Error {
     Error::Argument(format!(
-        "--validation-data val: {} has no images of its own to validate on: expected a folder with a \
-         sub-folder val, valid or validation beside train; --validation-split SHARE takes some of those to \
-         train on",
+        "--validation-data val: {} has no validation images: expected a folder with a sub-folder val, \
+         valid or validation next to train; --validation-split SHARE takes some of the training images",
         settings.dataset
     ))
 }
 
-/// Says so if there are classes to validate or test on that are never trained on.
+/// Warns of classes to validate or test on that are never trained on.
 fn warn_of_unseen_classes(settings: &TrainSettings, splits: &Splits) {
     let split = settings.options.validation_split;
     let validation = match settings.validation_data.as_deref() {
@@ -104,7 +103,7 @@ fn warn_of_unseen_classes(settings: &TrainSettings, splits: &Splits) {
     let what = match &splits.train.name[..] {
         "folder" => "",
         _ => {
-            "; a split takes the last images of an array as they lie, so shuffle these before they are saved"
+            "; a split takes the last images of an array, so shuffle the images before saving them"
         }
     };
     let warn = |word: &str, classes: Vec<(usize, usize)>, hint: &str| {
@@ -113,9 +112,9 @@ fn warn_of_unseen_classes(settings: &TrainSettings, splits: &Splits) {
         let names: Vec<String> = names.collect();
         if !names.is_empty() {
             say(&format!(
-                "warning: {} to {word} on {} of classes that are never trained on: {}{hint}",
+                "warning: {} to {word} on {} to classes that are never trained on: {}{hint}",
                 counted(images, "image"),
-                if images == 1 { "is" } else { "are" },
+                if images == 1 { "belongs" } else { "belong" },
                 names.join(", ")
             ));
         }

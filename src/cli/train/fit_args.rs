@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use cnn_gpu::train::Options;
 use cnn_gpu::words::short;
 
-/// What of `fit` can be set, with Keras's names.
+/// The arguments of `fit`, with Keras's names.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Epochs and validation")]
 pub struct FitArgs {
-    /// Keeps the last images apart to validate on: a share from 0 to less than 1
+    /// Hold out the last images for validation: a share from 0 to less than 1
     #[arg(
         long,
         value_name = "SHARE",
@@ -17,13 +17,12 @@ pub struct FitArgs {
         allow_negative_numbers = true
     )]
     validation_split: f64,
-
-    /// Validates on the test images, or on those of a folder's sub-folder val (valid, validation), in
-    /// place of a split [default: val, where there is such a folder and no split]
+    /// Validate on the test images, or on those in a folder's sub-folder val (valid, validation),
+    /// instead of a split [default: val, if there is such a folder and no split]
     #[arg(long, value_name = "SET", value_parser = ["test", "val"])]
     pub validation_data: Option<String>,
 
-    /// Validates after every N epochs
+    /// Validate every N epochs
     #[arg(
         long,
         value_name = "N",
@@ -32,32 +31,30 @@ pub struct FitArgs {
     )]
     validation_freq: usize,
 
-    /// Validates on the first N batches [default: all]
+    /// Validate on the first N batches only [default: all]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     validation_steps: Option<usize>,
-
-    /// Steps that make an epoch [default: once through the images]. Unlike in Keras an epoch is never
-    /// cut short: the next goes on with the batch after, and images that are used up begin again in a
-    /// new order
+    /// Steps per epoch [default: one pass over the images]. Unlike in Keras an epoch is never cut
+    /// short: the next one continues with the following batch, and when all images are used they
+    /// start over in a new order
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     steps_per_epoch: Option<usize>,
-
-    /// Counts N epochs as done; --epochs is then the last epoch's number. The images come in the order
-    /// that they would have in that epoch, also of --steps-per-epoch
+    /// Count N epochs as done; --epochs is then the number of the last epoch. The images come in
+    /// the order of that epoch, also with --steps-per-epoch
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     initial_epoch: Option<usize>,
 
-    /// Goes through the images in their own order in every epoch
+    /// Do not shuffle the images
     #[arg(long)]
     no_shuffle: bool,
 
-    /// Multiplies the loss of some classes: `3=2,5=0.5`
+    /// Weight the loss of some classes: `3=2,5=0.5`
     #[arg(long, value_name = "CLASS=WEIGHT", value_delimiter = ',', value_parser = class_weight)]
     class_weight: Vec<(usize, f32)>,
 }
 
 impl FitArgs {
-    /// What was typed and does nothing, a line each: a weight of a class that is given another below.
+    /// Notes on flags without effect, one line each: classes that are given several weights.
     pub fn without_effect(&self) -> Vec<String> {
         let last: BTreeMap<usize, f32> = self.class_weight.iter().copied().collect();
         let given = |class| {
@@ -70,7 +67,7 @@ impl FitArgs {
             .filter(|(class, _)| given(*class) > 1)
             .map(|(class, weight)| {
                 format!(
-                    "--class-weight gives class {class} {} weights; the last, {}, counts",
+                    "--class-weight gives class {class} {} weights; the last one, {}, is used",
                     given(class),
                     short(weight)
                 )
@@ -78,7 +75,7 @@ impl FitArgs {
             .collect()
     }
 
-    /// Sets what was typed.
+    /// Applies the flags to `options`.
     pub fn set(&self, mut options: Options) -> Options {
         options.validation_steps = self.validation_steps;
         options.steps_per_epoch = self.steps_per_epoch;

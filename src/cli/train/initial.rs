@@ -1,4 +1,4 @@
-//! `train --weights PATH`: the weights of another run to begin with.
+//! `train --weights PATH`: starts from the weights of another run.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,9 +11,9 @@ use cnn_gpu::{Error, Result};
 
 use crate::cli::trained_model::TrainedModel;
 
-/// Weights to begin with.
+/// Initial weights.
 pub struct Initial {
-    /// Where they lie, and which they are.
+    /// Their path and their hash.
     pub record: InitialWeights,
     /// The weights with their model, and the run they come from.
     pub trained: TrainedModel,
@@ -23,7 +23,8 @@ impl Initial {
     /// Reads a run's folder or a file of weights.
     ///
     /// # Errors
-    /// As [`TrainedModel::open`]; or a path that cannot be kept in the run's settings.
+    /// As [`TrainedModel::open`]; or the path is not UTF-8 and cannot be stored in the run's
+    /// settings.
     pub fn open(path: &Path) -> Result<Self> {
         if path.to_str().is_none() {
             return Err(Error::Argument(format!(
@@ -38,10 +39,10 @@ impl Initial {
         Ok(Self { record, trained })
     }
 
-    /// The weights that a run began with.
+    /// Reloads the weights that a run started from.
     ///
     /// # Errors
-    /// As [`Initial::open`]; or they are no longer the same.
+    /// As [`Initial::open`]; or the weights have changed.
     pub fn again(record: &InitialWeights) -> Result<Self> {
         let initial = Self::open(&record.path)?;
         if initial.record.hash == record.hash {
@@ -49,13 +50,12 @@ impl Initial {
         } else {
             Err(Error::file(
                 &record.path,
-                "not the weights that the run began with: they have changed since",
+                "these are not the weights that the run started from: the file has changed since",
             ))
         }
     }
-
-    /// Gives the trainer these weights, whose optimizer begins anew; the names of the classes that they
-    /// tell apart.
+    /// Sets the trainer's weights, and resets its optimizer. Returns the class names of the
+    /// weights.
     ///
     /// # Errors
     /// The trainer's model has other parameters.
@@ -67,12 +67,13 @@ impl Initial {
             .map(|i| (ours.get(i), theirs.get(i)))
             .find(|(a, b)| a.map(described) != b.map(described));
         if let Some((ours, theirs)) = differing {
-            let name = |p: Option<&Parameter>| p.map_or_else(|| "no more".into(), described);
+            let name =
+                |p: Option<&Parameter>| p.map_or_else(|| "no further parameter".into(), described);
             return Err(Error::file(
                 &self.record.path,
                 format!(
-                    "the weights are those of another network: expected {}, found {}; leave out --model \
-                     to train theirs",
+                    "the weights belong to another model: expected {}, found {}; omit --model to train \
+                     theirs",
                     name(ours),
                     name(theirs)
                 ),

@@ -1,4 +1,4 @@
-//! `cnn-gpu train`: finds the data and the device, trains, evaluates, and reports.
+//! `cnn-gpu train`: opens the device, loads the data, trains, evaluates, and reports.
 
 mod args;
 mod callback_args;
@@ -48,7 +48,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         if settings.out_is_named {
             RunFolder::check_free(&settings.out)?;
         }
-        // Else the run would have a folder, which goes on to the same error for ever.
+        // Before the run has a folder, as resuming the run would only repeat the error.
         if let Some(logs) = &settings.callbacks.tensorboard {
             disk::make_folder(logs).map_err(|e| {
                 Error::file(logs, format!("cannot make the folder for TensorBoard: {e}"))
@@ -56,7 +56,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         }
     }
     let handler = Handler::install()?;
-    // First, as it needs no data: what was typed may not fit the device or the model.
+    // Before loading the data, as the settings may not fit the device or the model.
     let opened = settings.device.open()?;
     let (mut trainer, device) = prepare(&settings, &opened)?;
     let initial = settings.initial.take();
@@ -74,7 +74,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let identity = identity(&settings, &trainer, &record);
     let (folder, config) = match resumes {
         None => begin(&settings, &trainer, record, device)?,
-        Some(_) => go_on(&settings, &mut trainer, device, checkpoint, &identity)?,
+        Some(_) => resume_run(&settings, &mut trainer, device, checkpoint, &identity)?,
     };
     trainer.set_keeper(Box::new(Checkpointer::new(
         &folder.checkpoint_path(),
@@ -93,17 +93,17 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     }
     let fitted = handler.while_training(|| fit(&settings, &mut trainer, &splits, &folder));
     let history = fitted.map_err(|error| {
-        let in_vain = resumes.is_none() && !may_pass(&error);
+        let is_lost = resumes.is_none() && !may_pass(&error);
         let error = explain(error, &settings, &folder);
-        if in_vain {
+        if is_lost {
             folder.withdraw();
         }
         error
     })?;
     let interrupted = history.ending == Ending::Interrupted || handler.interrupt.is_raised();
     if !interrupted {
-        handler.set_last_words(format!(
-            "training is done, and its weights are saved; `{}` tests them",
+        handler.set_exit_message(format!(
+            "training has finished and the weights are saved; `{}` evaluates them",
             command("evaluate", folder.path())
         ));
     }
@@ -118,7 +118,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         let what = if interrupted {
             "training was interrupted"
         } else {
-            "training is done"
+            "training has finished"
         };
         format!("{what}, and its weights are in {}", folder.path().display())
     })?;
@@ -129,7 +129,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     })
 }
 
-/// A new run's folder and settings.
+/// Creates the folder and the settings of a new run.
 fn begin(
     settings: &TrainSettings,
     trainer: &Trainer,
@@ -146,8 +146,9 @@ fn begin(
     Ok((folder, config))
 }
 
-/// The folder and settings of a run that goes on, and the trainer where its checkpoint was taken.
-fn go_on(
+/// Opens the folder and the settings of a resumed run, and restores the trainer from its
+/// checkpoint.
+fn resume_run(
     settings: &TrainSettings,
     trainer: &mut Trainer,
     device: DeviceRecord,
@@ -155,9 +156,9 @@ fn go_on(
     identity: &RunIdentity,
 ) -> anyhow::Result<(RunFolder, Config)> {
     let folder = RunFolder::open(&settings.out)?.locked()?;
-    let began = folder.config()?;
-    // Of a run that has come to its end nothing is trained here.
-    let mut config = began.clone();
+    let saved = folder.config()?;
+    // A finished run trains nothing on this device.
+    let mut config = saved.clone();
     match checkpoint {
         Some(checkpoint) => {
             if !has_ended(&checkpoint) {
@@ -167,18 +168,18 @@ fn go_on(
         }
         None => {
             folder.cut_histories(0)?;
-            say("the run has no checkpoint yet, and begins anew");
+            say("the run has no checkpoint yet and starts over");
             config.continued_on.clear();
             config.device = device;
         }
     }
-    if config != began {
+    if config != saved {
         folder.write_config(&config)?;
     }
     Ok((folder, config))
 }
 
-/// Evaluates on `test`, if it is given, and reports.
+/// Evaluates on `test`, if given, and reports.
 fn conclude(
     settings: &TrainSettings,
     trainer: &mut Trainer,
@@ -195,7 +196,7 @@ fn conclude(
     }
 }
 
-/// Says so if weights told other classes apart than those they are now trained on.
+/// Prints a note if the initial weights were trained on other classes.
 fn compare_classes(theirs: &[String], ours: &[String]) {
     if !theirs.is_empty() && theirs != ours {
         let ours = match ours {
@@ -203,13 +204,13 @@ fn compare_classes(theirs: &[String], ours: &[String]) {
             ours => ours.join(", "),
         };
         say(&format!(
-            "note: the weights tell apart {}, and these images are of {ours}",
+            "note: the weights were trained on the classes {}, but these images have {ours}",
             theirs.join(", ")
         ));
     }
 }
 
-/// What the run is about.
+/// What must be equal when the run is resumed.
 fn identity(settings: &TrainSettings, trainer: &Trainer, record: &DataRecord) -> RunIdentity {
     let validated = || match &record.validation_fingerprint {
         Some(own) => own.clone(),
@@ -228,12 +229,12 @@ fn in_words(device: &Description) -> String {
     format!("{} ({})", device.adapter, interface.trim_end())
 }
 
-/// Whether a run was at its end when the checkpoint was taken.
+/// Whether the run had finished when the checkpoint was written.
 fn has_ended(checkpoint: &Checkpoint) -> bool {
     checkpoint.snapshot.epochs_done >= checkpoint.snapshot.last_epoch
 }
 
-/// Puts the trainer where the checkpoint was taken, and says so.
+/// Restores the trainer from the checkpoint, and prints where it continues.
 fn restore(
     trainer: &mut Trainer,
     folder: &RunFolder,
@@ -242,7 +243,7 @@ fn restore(
 ) -> anyhow::Result<()> {
     if let Some(what) = checkpoint.identity.difference(identity) {
         return Err(Error::Argument(format!(
-            "a run goes on as it began, and this differs: {what}"
+            "a resumed run keeps its settings, and this differs: {what}"
         ))
         .into());
     }
@@ -250,22 +251,20 @@ fn restore(
     let ended = has_ended(&checkpoint);
     if here != *there && !ended {
         say(&format!(
-            "note: the run came so far on {there} and is continued on {here}; its weights will not be \
-             those of one device to the last bit"
+            "note: the run was trained on {there} and continues on {here}; its weights will not be \
+             bit-identical to those of a single device"
         ));
     }
     let snapshot = checkpoint.snapshot;
     folder.cut_histories(snapshot.history.len())?;
     say(&format!(
-        "goes on after {}, {} of {}",
+        "resuming after {}, {} of {}",
         counted(snapshot.state.step, "step"),
-        counted(snapshot.epochs_done, "whole epoch"),
+        counted(snapshot.epochs_done, "complete epoch"),
         snapshot.last_epoch
     ));
     if ended {
-        say(
-            "note: the run had come to its end; --weights trains its weights further, in another run",
-        );
+        say("note: the run has already finished; --weights starts a new run from its weights");
     }
     Ok(trainer.resume(snapshot)?)
 }
@@ -274,8 +273,8 @@ fn prepare(settings: &TrainSettings, device: &Opened) -> anyhow::Result<(Trainer
     let layout = Layout::new(&settings.model)?;
     let executor = device.recovering(layout, |why| {
         say(&format!(
-            "warning: THE DEVICE WAS LOST ({why}); it is opened again, and the steps since its weights \
-             were last seen are taken once more"
+            "warning: THE DEVICE WAS LOST ({why}); reopening it and repeating the steps since the last \
+             copy of the weights"
         ));
     });
     let trainer =
@@ -306,7 +305,7 @@ fn config(
     }
 }
 
-/// Says what will be trained, and where.
+/// Prints the device, the model and the initial weights.
 fn introduce(
     settings: &TrainSettings,
     trainer: &Trainer,
@@ -333,7 +332,7 @@ fn fit(
     let mut jsonl = folder.jsonl_logger()?;
     let mut saver = folder.weights_saver(trainer.model().clone());
     let mut stdout = JsonlLogger::new("standard output", Results::default());
-    // Saved first: what is reported is on disk.
+    // The savers come first, so that whatever is reported is on disk.
     let mut without_effect = NoEffect {
         settings,
         data: &splits.train,
@@ -355,24 +354,24 @@ fn fit(
     trainer.fit_with(data, &mut callbacks)
 }
 
-/// An error of the training run, what is left of the run, and how to go on with it.
+/// Adds to an error what is left of the run, and how to resume it.
 fn explain(error: Error, settings: &TrainSettings, folder: &RunFolder) -> anyhow::Error {
     let stopping = settings.callbacks.early_stopping.as_ref();
     let which = if stopping.is_some_and(EarlyStopping::restores) {
         "best"
     } else {
-        "last whole"
+        "last complete"
     };
     let path = folder.path().display();
     let left = match folder.weights_path().exists() {
-        _ if !folder.path().exists() => format!(", and {path} is no longer there"),
+        _ if !folder.path().exists() => format!(", and {path} no longer exists"),
         true => format!(", and the weights of the {which} epoch are in {path}"),
         false if folder.checkpoint_path().exists() => " in its first epoch".into(),
-        false => " in its first epoch, with no weights to keep".into(),
+        false => " in its first epoch, before any weights were saved".into(),
     };
     let how = if folder.config_path().exists() && may_pass(&error) {
         format!(
-            "; `{}` goes on with it",
+            "; `{}` resumes it",
             command("train --resume", folder.path())
         )
     } else {
@@ -381,7 +380,7 @@ fn explain(error: Error, settings: &TrainSettings, folder: &RunFolder) -> anyhow
     anyhow::Error::new(error).context(format!("training stopped{left}{how}"))
 }
 
-/// Whether the same run can do better another time, when there is room or the device is back.
+/// Whether resuming the run may help, once there is room or the device is back.
 fn may_pass(error: &Error) -> bool {
     matches!(
         error,

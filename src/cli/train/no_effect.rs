@@ -1,5 +1,4 @@
-//! TrainSettings that would change nothing in this run. Each gets a line, as nobody types what is to do
-//! nothing.
+//! Notes on settings that have no effect in this run: a flag without effect is probably a mistake.
 
 use cnn_gpu::Result;
 use std::sync::Arc;
@@ -13,10 +12,10 @@ use cnn_gpu::words::{counted, short};
 use super::args::TrainSettings;
 use crate::cli::output::say;
 
-/// Runs with more epochs are not played through.
+/// Callbacks of longer runs are not simulated.
 const MOST_EPOCHS: usize = 10_000;
 
-/// Says which settings do nothing when training begins, as how long the run is is known then.
+/// Prints the notes when training begins, as the length of the run is known only then.
 pub struct NoEffect<'a> {
     pub settings: &'a TrainSettings,
     pub data: &'a Dataset,
@@ -28,7 +27,7 @@ impl Callback for NoEffect<'_> {
     }
 
     fn on_train_begin(&mut self, training: &Training) -> Result<()> {
-        // Of a run that has come to its end nothing would do anything.
+        // In a finished run nothing has an effect.
         if (training.initial_epoch + 1..=training.epochs).is_empty() {
             return Ok(());
         }
@@ -47,8 +46,8 @@ impl NoEffect<'_> {
         let steps = self.settings.schedule.steps;
         if let Some(steps) = steps.filter(|steps| *steps >= training.steps) {
             lines.push(format!(
-                "--checkpoint-steps {steps} takes no checkpoint, as an epoch has {}; there is one after each \
-                 epoch",
+                "--checkpoint-steps {steps} has no effect, as an epoch has only {} and ends with a checkpoint \
+                 anyway",
                 counted(training.steps, "step")
             ));
         }
@@ -64,7 +63,7 @@ impl NoEffect<'_> {
         let mut lines = Vec::new();
         if settings.validation_data.is_some() && split > 0.0 {
             lines.push(format!(
-                "--validation-split {} keeps no images apart, as --validation-data takes its place",
+                "--validation-split {} has no effect, as --validation-data replaces it",
                 short(split)
             ));
         }
@@ -76,13 +75,13 @@ impl NoEffect<'_> {
             let without_effect = flags.iter().filter(|(_, is_set)| *is_set);
             lines.extend(without_effect.map(|(flag, _)| {
                 format!(
-                    "{flag} does nothing without images to validate on: give --validation-split SHARE \
-                     or --validation-data"
+                    "{flag} has no effect without validation images: add --validation-split SHARE or \
+                     --validation-data"
                 )
             }));
         } else if self.measured(training).next().is_none() {
             lines.push(format!(
-                "--validation-freq {freq} never validates, as the run ends with epoch {}",
+                "--validation-freq {freq} never validates, as the run ends after epoch {}",
                 training.epochs
             ));
         }
@@ -103,7 +102,7 @@ impl NoEffect<'_> {
             .map(|class| {
                 let name = self.data.class_name(*class);
                 format!(
-                    "--class-weight does nothing for class {name}: no image to train on is of it"
+                    "--class-weight has no effect on class {name}, which has no training images"
                 )
             })
             .collect();
@@ -111,8 +110,8 @@ impl NoEffect<'_> {
         if options.optimizer.ema_momentum.is_some() && stopping.is_some_and(EarlyStopping::restores)
         {
             lines.push(
-                "--use-ema does nothing beside --restore-best-weights: the run ends with the weights of \
-                 its best epoch, not with their average"
+                "--use-ema has no effect with --restore-best-weights: the run ends with the weights of \
+                 its best epoch, not with the average"
                     .into(),
             );
         }
@@ -140,7 +139,7 @@ impl NoEffect<'_> {
         Ok(lines)
     }
 
-    /// The epochs that are validated.
+    /// The epochs after which the run validates.
     fn measured(&self, training: &Training) -> impl Iterator<Item = usize> + use<> {
         let freq = if training.validation {
             self.settings.options.validation_freq
@@ -151,7 +150,7 @@ impl NoEffect<'_> {
         (training.initial_epoch + 1..=last).filter(move |e| freq > 0 && e.is_multiple_of(freq))
     }
 
-    /// What the epochs report if nothing ever changes.
+    /// The logs of a run whose metrics never change.
     fn flat(&self, training: &Training, loss: f64, accuracy: f64) -> Vec<EpochLogs> {
         let validated: Vec<usize> = self.measured(training).collect();
         (training.initial_epoch + 1..=training.epochs)
@@ -167,31 +166,30 @@ impl NoEffect<'_> {
             })
             .collect()
     }
-
-    /// Early stopping, played through with the metrics that stop it first: those that never change, and
-    /// are worse than any baseline.
+    /// Simulates early stopping with the metrics that trigger it first: constant ones, and ones
+    /// worse than any baseline.
     fn stopping(&self, stopping: &EarlyStopping, training: &Training) -> Result<Option<String>> {
         let (mut watches, mut stops) = (false, false);
         for (loss, accuracy) in [(1.0, 0.5), (f64::MAX, -1.0)] {
-            let mut played = stopping.clone();
-            played.on_train_begin(training)?;
+            let mut simulated = stopping.clone();
+            simulated.on_train_begin(training)?;
             for logs in self.flat(training, loss, accuracy) {
-                if played.on_epoch_end(&logs, &no_state())?.is_break() {
+                if simulated.on_epoch_end(&logs, &no_state())?.is_break() {
                     stops |= logs.epoch < training.epochs;
                     break;
                 }
             }
-            watches |= played.best_epoch().is_some();
+            watches |= simulated.best_epoch().is_some();
         }
         let last = training.epochs;
         Ok(if !watches {
             Some(format!(
-                "--early-stopping never watches an epoch, as the run ends with epoch {last}: lower \
+                "--early-stopping never evaluates an epoch, as the run ends after epoch {last}: lower \
                  --start-from-epoch or --validation-freq, or raise --epochs"
             ))
         } else if !stops && !stopping.restores() {
             Some(format!(
-                "--early-stopping is too patient to stop before the run ends with epoch {last}"
+                "--early-stopping is too patient to stop the run before its end after epoch {last}"
             ))
         } else {
             None
@@ -199,20 +197,20 @@ impl NoEffect<'_> {
     }
 
     fn plateau(&self, reduce: &ReduceLROnPlateau, training: &Training) -> Result<Option<String>> {
-        let mut played = reduce.clone();
+        let mut simulated = reduce.clone();
         let rate = self.settings.options.optimizer.learning_rate();
-        played.on_train_begin(training)?;
+        simulated.on_train_begin(training)?;
         for mut logs in self.flat(training, 1.0, 0.5) {
             let at = position(training, logs.epoch, 0);
-            logs.learning_rate = played.learning_rate(&at, rate)?;
+            logs.learning_rate = simulated.learning_rate(&at, rate)?;
             if logs.learning_rate != rate {
                 return Ok(None);
             }
-            let _ = played.on_epoch_end(&logs, &no_state())?;
+            let _ = simulated.on_epoch_end(&logs, &no_state())?;
         }
         Ok(Some(format!(
-            "--reduce-lr-on-plateau never reduces the learning rate, {}, before the run ends with epoch {}: \
-             lower its N or --min-lr, or raise --epochs",
+            "--reduce-lr-on-plateau never reduces the learning rate, {}, before the run ends after epoch \
+             {}: lower its N or --min-lr, or raise --epochs",
             short(rate),
             training.epochs
         )))
@@ -231,14 +229,14 @@ impl NoEffect<'_> {
         let shown = |factor: f64| short((rate * factor) as f32);
         if factors.iter().all(|factor| *factor == first) {
             return Some(format!(
-                "--lr-schedule {schedule} keeps the learning rate at {} in a run that ends with epoch {}",
+                "--lr-schedule {schedule} keeps the learning rate at {} in a run that ends after epoch {}",
                 shown(first),
                 training.epochs
             ));
         }
         factors.iter().all(|factor| *factor <= last).then(|| {
             format!(
-                "--lr-schedule {schedule} never comes down: the learning rate rises from {} to {}",
+                "--lr-schedule {schedule} never lowers the learning rate, which rises from {} to {}",
                 shown(first),
                 shown(last)
             )
@@ -246,7 +244,7 @@ impl NoEffect<'_> {
     }
 }
 
-/// Callbacks that are only played through keep no weights.
+/// Simulated callbacks keep no weights.
 fn no_state() -> State {
     State::new(Arc::default(), 0)
 }

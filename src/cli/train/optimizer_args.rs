@@ -1,65 +1,63 @@
-//! The flags of `cnn-gpu train` that say what is made small, and how.
+//! The flags of `cnn-gpu train` for the loss and the optimizer.
 
 use clap::builder::PossibleValuesParser;
 use cnn_gpu::model::{Loss, Sequential};
 use cnn_gpu::optimizer::{Clip, Optimizer, UpdateRule};
 use cnn_gpu::{Error, Result};
 
-/// Keras's.
+/// Keras's default.
 const EMA_MOMENTUM: f64 = 0.99;
 
 /// Loss and optimizer, with Keras's names and defaults.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Loss and optimizer")]
 pub struct OptimizerArgs {
-    /// What training makes small [default: the model's own, categorical_crossentropy]
+    /// Loss function [default: the model's own, or categorical_crossentropy]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Loss::NAMES))]
     loss: Option<String>,
 
-    /// The share of a label that goes to all classes alike, from 0 to less than 1 [default: the model's own, 0]
+    /// Label smoothing, from 0 to less than 1 [default: the model's own, or 0]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     label_smoothing: Option<f64>,
 
-    /// How a step changes the weights; adamw is adam with a weight decay of 0.004
+    /// Optimizer; adamw is adam with a weight decay of 0.004
     #[arg(long, value_name = "NAME", default_value = "adam",
           value_parser = PossibleValuesParser::new(Optimizer::NAMES))]
     optimizer: String,
 
-    /// How far a step goes [default: 0.001, for sgd 0.01]
+    /// Learning rate [default: 0.001, or 0.01 for sgd]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = learning_rate)]
     learning_rate: Option<f32>,
 
-    /// For sgd and rmsprop, from 0 to less than 1 [default: 0]
+    /// Momentum of sgd and rmsprop, from 0 to less than 1 [default: 0]
     #[arg(long, value_name = "M", allow_negative_numbers = true, value_parser = momentum)]
     momentum: Option<f64>,
 
-    /// Nesterov's correction of the momentum, for sgd with --momentum
+    /// Nesterov momentum, for sgd with --momentum
     #[arg(long)]
     nesterov: bool,
-
-    /// The share of the weights that a step takes away, times the learning rate [default: 0, for
-    /// adamw 0.004]
+    /// Share of the weights, times the learning rate, that each step subtracts [default: 0, or
+    /// 0.004 for adamw]
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     weight_decay: Option<f64>,
 
-    /// Scales each parameter's gradient down to this norm
+    /// Scale each parameter's gradient down to this norm
     #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     clipnorm: Option<f64>,
 
-    /// Scales all gradients down to this norm of them together
+    /// Scale all gradients down to this joint norm
     #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
     global_clipnorm: Option<f64>,
 
-    /// Moves each element of a gradient into [-VALUE, VALUE]
+    /// Clip each element of the gradients to [-VALUE, VALUE]
     #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
     clipvalue: Option<f64>,
-
-    /// Averages the weights over the steps, and ends with the average where no best epoch's weights
-    /// are put back
+    /// Average the weights over the steps, and end with the average unless --restore-best-weights
+    /// restores those of the best epoch
     #[arg(long)]
     use_ema: bool,
 
-    /// The share of the average that stays from step to step [default: 0.99]
+    /// Share of the average that each step keeps [default: 0.99]
     #[arg(
         long,
         value_name = "SHARE",
@@ -70,7 +68,7 @@ pub struct OptimizerArgs {
 }
 
 impl OptimizerArgs {
-    /// The model with the loss that was typed.
+    /// The model with the given loss.
     pub fn compile(&self, mut model: Sequential) -> Result<Sequential> {
         if let Some(name) = &self.loss {
             model.loss = Loss::by_name(name)?;
@@ -81,7 +79,7 @@ impl OptimizerArgs {
         Ok(model)
     }
 
-    /// The optimizer that was typed.
+    /// The given optimizer.
     pub fn optimizer(&self) -> Result<Optimizer> {
         let mut optimizer = Optimizer::by_name(&self.optimizer)?;
         self.set_momentum(&mut optimizer)?;
@@ -110,8 +108,7 @@ impl OptimizerArgs {
                 *momentum = given.unwrap_or(*momentum);
                 if wanted && *momentum == 0.0 {
                     return Err(Error::Argument(
-                        "--nesterov corrects the momentum: expected --momentum above 0 with it"
-                            .into(),
+                        "--nesterov needs momentum: expected --momentum above 0".into(),
                     ));
                 }
             }
@@ -119,7 +116,7 @@ impl OptimizerArgs {
             (_, _, nesterov) => {
                 let flag = if nesterov { "--nesterov" } else { "--momentum" };
                 return Err(Error::Argument(format!(
-                    "{flag} is not for the optimizer {}",
+                    "{flag} does not apply to the optimizer {}",
                     self.optimizer
                 )));
             }
@@ -128,7 +125,7 @@ impl OptimizerArgs {
     }
 }
 
-/// A learning rate as it was typed; one below the range is zero to many a GPU.
+/// Parses a learning rate; many GPUs treat one below the range as zero.
 fn learning_rate(typed: &str) -> Result<f32, String> {
     let (least, most) = (f32::MIN_POSITIVE, f32::MAX);
     match typed.parse() {

@@ -1,4 +1,4 @@
-//! What a run comes to, for people and for programs.
+//! The result of a run, as text and as JSON.
 
 use std::path::Path;
 
@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use crate::cli::output::{accuracy, command, count};
 
-/// The last words of `train`; also kept in the run folder, as `result.json`.
+/// What `train` prints at the end, and writes to the run folder as `result.json`.
 #[derive(Debug, Serialize)]
 pub struct RunResult {
     /// Null if the run was interrupted.
     test_loss: Option<f64>,
-    /// As `test_loss`.
+    /// Null if the run was interrupted.
     test_accuracy: Option<f64>,
     #[serde(skip)]
     scores: Option<Evaluation>,
@@ -23,7 +23,7 @@ pub struct RunResult {
     ending: Ending,
     /// Why a callback stopped the run, if one did.
     stop_reason: Option<String>,
-    /// The epoch whose weights were put back, if any were.
+    /// The epoch whose weights were restored, if any were.
     restored_epoch: Option<usize>,
     epochs: usize,
     steps: u64,
@@ -34,7 +34,7 @@ pub struct RunResult {
     adapter: String,
     driver: String,
     software: bool,
-    /// The adapters of a run that went on elsewhere than it began, in turn.
+    /// The adapters, in order, of a run that was resumed on another one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     adapters: Vec<String>,
     model: String,
@@ -52,7 +52,7 @@ pub struct RunResult {
 }
 
 impl RunResult {
-    /// Gathers what is known at the end; no scores if the run was interrupted.
+    /// Collects the result; there are no scores if the run was interrupted.
     pub fn new(
         config: &Config,
         trainer: &Trainer,
@@ -101,7 +101,7 @@ impl RunResult {
         }
     }
 
-    /// The report as a few lines.
+    /// The result as a few lines of text.
     pub fn text(&self) -> String {
         let rows = [
             ("test loss", self.scores.map(|s| format!("{:.4}", s.loss))),
@@ -109,9 +109,9 @@ impl RunResult {
                 "test accuracy",
                 self.scores.map(|s| accuracy(&s, &self.dataset)),
             ),
-            ("interrupted", self.interrupted.then(|| self.earned())),
+            ("interrupted", self.interrupted.then(|| self.interruption())),
             (
-                "go on with",
+                "resume with",
                 self.interrupted
                     .then(|| command("train --resume", Path::new(&self.run))),
             ),
@@ -132,14 +132,14 @@ impl RunResult {
         out
     }
 
-    fn earned(&self) -> String {
+    fn interruption(&self) -> String {
         let steps = counted(self.steps, "step");
-        format!("after {steps}, whose weights are saved")
+        format!("after {steps}; the weights are saved")
     }
 
-    /// Why the history holds no epoch, if it holds none.
+    /// Why the history is empty, if it is.
     fn emptiness(&self) -> Option<String> {
-        let words = "no epoch came to its end, so history.csv has no line below its names";
+        let words = "no epoch was completed, so history.csv has no line below its header";
         (self.epochs == 0).then(|| words.into())
     }
 

@@ -1,4 +1,4 @@
-//! `train --resume RUN`: the settings of a run that goes on.
+//! `train --resume RUN`: the settings of a resumed run.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::optimizer_args::OptimizerArgs;
 use crate::cli::Typed;
 use crate::cli::output::command;
 
-/// Flags that say where and how loudly a run goes on, and may be other ones than before.
+/// Flags that may differ when a run is resumed: they do not change its result on the same device.
 const FREE: &[&str] = &[
     "resume",
     "data_dir",
@@ -27,11 +27,11 @@ const FREE: &[&str] = &[
     "checkpoint_minutes",
 ];
 
-/// The settings of the run in `folder`, with what was typed of those that are free, and its last
-/// checkpoint; none if it ended before the first.
+/// The settings of the run in `folder`, with the [`FREE`] flags as given now, and its last
+/// checkpoint, if it has one.
 ///
 /// # Errors
-/// There is no such run, its checkpoint is broken, or something was typed that differs from the run.
+/// There is no such run, its checkpoint is corrupt, or a flag differs from the run's settings.
 pub fn settings(
     args: Args,
     folder: &Path,
@@ -85,7 +85,7 @@ pub fn settings(
     Ok((settings, checkpoint))
 }
 
-/// What can be done where a checkpoint is broken.
+/// Adds what to do about a corrupt checkpoint.
 fn broken(error: Error, run: &RunFolder) -> Error {
     let Error::File {
         path,
@@ -97,9 +97,9 @@ fn broken(error: Error, run: &RunFolder) -> Error {
     };
     let weights = command("train --weights", run.path());
     let remedy = if run.weights_path().exists() {
-        format!("the run's last weights are whole: `{weights}` trains them further, in another run")
+        format!("the run's last weights are intact: `{weights}` starts a new run from them")
     } else {
-        "the run has no weights either: begin it anew, with another --out".into()
+        "the run has no weights either: start over with another --out".into()
     };
     Error::File {
         path,
@@ -114,7 +114,8 @@ fn is_one_of<A: clap::Args>(flag: &str) -> bool {
     command.get_arguments().any(|arg| arg.get_id() == flag)
 }
 
-/// What was typed must be what the run has. `compiled` is the run's model with the loss typed.
+/// Rejects flags that differ from the run's settings. `compiled` is the run's model with the given
+/// loss.
 fn refuse_changes(
     run: &TrainSettings,
     given: &TrainSettings,
@@ -133,7 +134,7 @@ fn refuse_changes(
         let differs = match key {
             "model" => false,
             "dataset" => given.dataset != run.dataset,
-            // Compared before.
+            // Compared by the caller.
             "weights" => false,
             "limit" => given.read.limit != run.read.limit,
             "skip_unreadable" => given.read.skip_unreadable != run.read.skip_unreadable,
@@ -148,7 +149,7 @@ fn refuse_changes(
                 false
             }
             key if is_one_of::<CallbackArgs>(key) => given.callbacks != run.callbacks,
-            // Of a flag that nobody thought of here it is not known what it changes.
+            // A flag that is not listed here may change the run.
             _ => true,
         };
         if differs {
@@ -178,7 +179,7 @@ fn refuse_changes(
 
 fn changed(what: &str) -> Error {
     Error::Argument(format!(
-        "a run goes on as it began, and {what} would change it; leave it out, or begin a new run with \
-         --out"
+        "a resumed run keeps its settings, and {what} would change them; omit it, or start a new run \
+         with --out"
     ))
 }

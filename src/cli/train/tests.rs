@@ -1,5 +1,5 @@
-//! A run on a disk that fails, at each write in turn and in every way: it ends in one line that says
-//! so, what it had is whole, and it goes on to the bytes of a run that nothing happened to.
+//! Runs on a disk that fails at each write in turn and in every way: the run ends with one line of
+//! error, its files are intact, and resuming it gives the same bytes as a run without a failure.
 
 use std::cell::Cell;
 use std::fs;
@@ -19,13 +19,13 @@ use crate::cli::{one_line, parse};
 /// How a disk fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    /// From some write on it is full; of what is written then a part gets there.
+    /// From some write on the disk is full, and takes only a part of what is written.
     Full,
-    /// As [`Fault::Full`], but there is room again for the next write.
+    /// As [`Fault::Full`], but the next write has room again.
     FullOnce,
-    /// From some write on the user may no longer write.
+    /// From some write on the user has no permission to write.
     Forbidden,
-    /// The run's folder is moved away; what is open stays so.
+    /// The run folder is moved away; open files stay open.
     Vanished,
 }
 
@@ -36,16 +36,16 @@ const FAULTS: [Fault; 4] = [
     Fault::Vanished,
 ];
 
-/// Where a run takes place.
+/// A folder with data and a model to train.
 struct Site {
     folder: TempDir,
     backend: &'static str,
 }
 
 impl Site {
-    /// A model and images that are trained on in no time.
+    /// A model and images that train in an instant.
     fn new(backend: &'static str) -> Self {
-        // Each run waits for the disk often: thousands of times together, so in memory if possible.
+        // The runs wait for the disk thousands of times, so in memory if possible.
         let folder = TempDir::new_in("/dev/shm")
             .or_else(|_| TempDir::new())
             .unwrap();
@@ -84,7 +84,7 @@ impl Site {
         command.run(&typed)
     }
 
-    /// A run with all that writes something.
+    /// A run with everything that writes files.
     fn begin(&self, run: &str) -> anyhow::Result<Exit> {
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
         let mut args: Vec<String> = vec![
@@ -111,8 +111,8 @@ impl Site {
         )
     }
 
-    /// Goes on as a user would.
-    fn go_on(&self, run: &str) -> anyhow::Result<Exit> {
+    /// Resumes as a user would.
+    fn resume_or_begin(&self, run: &str) -> anyhow::Result<Exit> {
         if self.path(run).join("config.toml").exists() {
             self.resume(run)
         } else {
@@ -120,7 +120,7 @@ impl Site {
         }
     }
 
-    /// What a run comes to, without what depends on the clock or on the folder's name.
+    /// A run's results, without what depends on the clock or on the folder's name.
     fn essence(&self, run: &str) -> (Vec<Vec<u8>>, Vec<Value>, Vec<String>, Value) {
         let folder = self.path(run);
         let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
@@ -148,7 +148,7 @@ impl Site {
         )
     }
 
-    /// Runs `work` on a disk that fails at its write number `k`; returns how many it came to.
+    /// Runs `work` on a disk that fails at write number `k`. Returns the number of writes too.
     fn with_fault<T>(
         &self,
         run: &str,
@@ -200,7 +200,7 @@ impl Fault {
     }
 }
 
-/// Where a folder is that vanished.
+/// Where a vanished folder is.
 fn away(run: &Path) -> PathBuf {
     run.with_extension("away")
 }
@@ -212,7 +212,7 @@ fn write_idx(path: &Path, shape: &[u32], bytes: &[u8]) {
     fs::write(path, file).unwrap();
 }
 
-/// One line and the right exit code; and what is left is whole.
+/// Checks for one line of error and the right exit code, and that the remaining files are intact.
 fn ended_well(outcome: anyhow::Result<Exit>, run: &Path, case: &str) {
     if let Err(error) = outcome {
         let message = format!("{error:#}");
@@ -232,7 +232,8 @@ fn ended_well(outcome: anyhow::Result<Exit>, run: &Path, case: &str) {
     }
 }
 
-/// Has `work` fail at each of its writes in turn in the ways that `faults` names for it, and goes on.
+/// Lets `work` fail at each of its writes in turn in the ways that `faults` returns for it, and
+/// resumes.
 fn fails_at_every_write(
     site: &Site,
     prepare: impl Fn(&str),
@@ -243,7 +244,7 @@ fn fails_at_every_write(
     let whole = site.essence("whole");
     let attempt = |run, fault| {
         prepare(run);
-        // Names in it are those of seconds, and one that is taken is one more attempt.
+        // Its file names contain the second, and a name that is taken costs one more attempt.
         let _ = fs::remove_dir_all(site.path("logs"));
         site.with_fault(run, fault, || work(run))
     };
@@ -254,15 +255,15 @@ fn fails_at_every_write(
         let case = format!("{fault:?} at write {k} of {writes}");
         let run = site.path("run");
         let (outcome, _) = attempt("run", Some((fault, k)));
-        // Files that are open can be written where no folder is.
+        // Open files can still be written after their folder has vanished.
         assert!(outcome.is_err() || fault == Fault::Vanished, "{case}");
         if away(&run).exists() {
             let _ = fs::remove_dir_all(&run);
             fs::rename(away(&run), &run).unwrap();
         }
         ended_well(outcome, &run, &case);
-        let gone_on = site.go_on("run");
-        let exit = gone_on.unwrap_or_else(|e| panic!("{case}: {e:#}"));
+        let resumed = site.resume_or_begin("run");
+        let exit = resumed.unwrap_or_else(|e| panic!("{case}: {e:#}"));
         assert_eq!(exit, Exit::Success, "{case}");
         assert_eq!(site.essence("run"), whole, "{case}");
         fs::remove_dir_all(&run).unwrap();
@@ -278,12 +279,12 @@ fn a_run_survives_a_disk_that_fails_at_any_write_on_the_cpu() {
 #[test]
 fn a_run_survives_a_disk_that_fails_at_any_write_on_the_gpu() {
     let site = Site::new("vulkan");
-    // One fault for each write, as each run opens the device anew.
+    // One fault per write, as each run opens the device again.
     let in_turn = |k| vec![FAULTS[k % FAULTS.len()]];
     fails_at_every_write(&site, |_| {}, |run| site.begin(run), in_turn);
 }
 
-/// Copies the files of a run, which has no folders.
+/// Copies the files of a run, which has no sub-folders.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -293,7 +294,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_run_that_goes_on_survives_a_disk_that_fails_at_any_write() {
+fn a_resumed_run_survives_a_disk_that_fails_at_any_write() {
     let site = Site::new("cpu");
     let (stopped, _) = site.with_fault("part", Some((Fault::Full, 60)), || site.begin("part"));
     assert!(stopped.is_err());
