@@ -685,7 +685,7 @@ fn early_stopping_leaves_the_best_epochs_weights_and_says_so() {
         if stopped { "stopped" } else { "finished" }
     );
     let message = text(&output.stderr);
-    let restored = format!("the weights of epoch {best}, the best, are put back");
+    let restored = format!("restored the weights of the best epoch, {best}");
     assert!(message.contains(&restored), "{message}");
     assert_eq!(message.contains("early stopping after epoch"), stopped);
 

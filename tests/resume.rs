@@ -147,7 +147,7 @@ fn wait_for_checkpoint(folder: &Path, child: &mut Child) {
 #[test]
 fn an_interrupted_run_goes_on_to_the_same_bytes() {
     let folder = TempDir::new().unwrap();
-    // The run ends with the average, unless the best epoch's weights are put back.
+    // The run ends with the average, unless it restores the best epoch's weights.
     let averaging = [AVERAGING, ON_THE_CPU].concat();
     let whole = whole_run(folder.path(), &averaging);
     let begin = [
@@ -304,7 +304,7 @@ fn a_broken_checkpoint_is_refused_in_one_line() {
         &run(folder.path(), &["train", "--resume", "done"]),
         1,
         &[
-            "not a whole safetensors file",
+            "not a complete safetensors file",
             "`cnn-gpu train --weights done` starts a new run from them",
         ],
     );

@@ -32,7 +32,7 @@ fn notes(flags: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_setting_that_does_nothing_gets_a_line() {
+fn a_setting_without_effect_gets_a_line() {
     let split = "--validation-split 0.25 ";
     let cases = [
         (
@@ -42,7 +42,7 @@ fn a_setting_that_does_nothing_gets_a_line() {
         ("--monitor loss", "--monitor loss has no effect"),
         ("--validation-steps 2", "--validation-steps has no effect"),
         ("--validation-freq 2", "--validation-freq has no effect"),
-        ("--checkpoint-steps 8", "an epoch has 8 steps"),
+        ("--checkpoint-steps 8", "an epoch has only 8 steps"),
         ("--lr-schedule step:2", "keeps the learning rate at 0.001"),
         ("--lr-schedule exponential:1", "keeps the learning rate"),
         ("--lr-schedule step:1:2", "never lowers"),

@@ -102,7 +102,7 @@ fn a_folder_that_cannot_be_made_is_refused_before_training() {
     fails(
         &run(folder.path(), &args),
         1,
-        &["/proc/run", "cannot make the run folder"],
+        &["/proc/run", "cannot create the run folder"],
     );
 }
 

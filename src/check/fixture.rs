@@ -172,7 +172,7 @@ impl Fixture {
             Error::file(tensors, format!("cannot read the fixture: {e}")).caused_by(e)
         })?;
         let file = SafeTensors::deserialize(&bytes).map_err(|e| {
-            Error::file(tensors, format!("not a whole safetensors file: {e}")).caused_by(e)
+            Error::file(tensors, format!("not a complete safetensors file: {e}")).caused_by(e)
         })?;
         Reader {
             path: tensors.to_owned(),
@@ -685,7 +685,7 @@ mod tests {
         let whole = write(&tensors());
         for length in [0, 7, 8, 100, whole.len() - 1] {
             let message = load_bytes(&whole[..length]).unwrap_err().to_string();
-            assert_says(message, "not a whole safetensors file");
+            assert_says(message, "not a complete safetensors file");
         }
         let mut huge = whole;
         huge[..8].copy_from_slice(&u64::MAX.to_le_bytes());

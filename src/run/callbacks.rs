@@ -1,4 +1,4 @@
-//! The callbacks of a run, as its settings name them.
+//! The callbacks of a run, as in its settings.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,34 +11,34 @@ use crate::train::callbacks::{
     TensorBoard, TerminateOnNaN,
 };
 
-/// The callbacks of a run that may change how it goes or what it leaves; none by default.
+/// The callbacks of a run that may change its course or its files; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallbackRecord {
-    /// Whether it ended in order when the loss was not a number.
+    /// Whether the run ends normally when the loss becomes NaN.
     pub terminate_on_nan: bool,
-    /// The metric that decided what `best.safetensors` holds.
+    /// The metric that decides which epoch `best.safetensors` holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_best: Option<Metric>,
-    /// The folder of its event files.
+    /// The folder of TensorBoard's event files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tensorboard: Option<std::path::PathBuf>,
-    /// What its learning rate followed.
+    /// The learning-rate schedule.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_rate_schedule: Option<Schedule>,
-    /// What reduced its learning rate.
+    /// Reduces the learning rate on a plateau.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reduce_lr_on_plateau: Option<ReduceLROnPlateau>,
-    /// What stopped it.
+    /// Stops the run early.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
 }
 
 impl CallbackRecord {
-    /// The callbacks themselves, at their beginning, always in the same order.
+    /// Creates the callbacks, always in the same order.
     ///
     /// # Errors
-    /// A file or folder that cannot be written.
+    /// A file or folder cannot be written.
     pub fn callbacks(
         &self,
         folder: &RunFolder,

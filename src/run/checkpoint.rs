@@ -1,9 +1,10 @@
 //! `checkpoint.safetensors`: a training run at one step, in one file.
 //!
 //! Tensors: `params`, `m`, `v` and, where the optimizer keeps one, `average`, the flat arrays of
-//! [`State`], and `memory/N/NAME`, the arrays that callback `N` remembers. The metadata holds `checkpoint`, a JSON object with everything else, and
-//! `sha256`, a digest of that object's text and of the tensors' bytes. The file is replaced
-//! atomically, so the last good one survives any failure while the next one is written.
+//! [`State`], and `memory/N/NAME`, the arrays in the state of callback `N`. The metadata holds
+//! `checkpoint`, a JSON object with everything else, and `sha256`, a digest of that object's text
+//! and of the tensors' bytes. The file is replaced atomically, so the last good one survives any
+//! failure while the next one is written.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ pub struct RunIdentity {
 }
 
 impl RunIdentity {
-    /// The differences between this checkpoint's identity and that of a run that is to continue from it.
+    /// The first difference from `other`, a run to be resumed from this checkpoint.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let (ours, theirs) = (self.options.by_name(), other.options.by_name());
         let names = ours
@@ -52,10 +53,10 @@ impl RunIdentity {
             return Some("the model".into());
         }
         if self.train_fingerprint != other.train_fingerprint {
-            return Some("the images to train on".into());
+            return Some("the training images".into());
         }
         if self.validation_fingerprint != other.validation_fingerprint {
-            return Some("the images to validate on".into());
+            return Some("the validation images".into());
         }
         let text = |value: Option<&serde_json::Value>| match value {
             None | Some(serde_json::Value::Null) => "unset".to_owned(),
@@ -116,15 +117,17 @@ impl Checkpoint {
         Self::from_bytes(&bytes).map_err(|message| Error::file(path, message))
     }
 
-    /// Like [`Checkpoint::load`], from the file's contents. Besides these, only the arrays take memory,
-    /// as much as in the file.
+    /// Like [`Checkpoint::load`], from the file's contents. Besides these, only the arrays take
+    /// memory, as much as in the file.
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let sealed = Sealed::parse(bytes)?;
         if sealed.digest() != sealed.sha256 {
-            return Err("the checkpoint changed since it was written: its digest differs".into());
+            return Err(
+                "the checkpoint has changed since it was written: its digest differs".into(),
+            );
         }
         sealed.header()?.into_checkpoint(&sealed.tensors)
     }
@@ -172,12 +175,12 @@ impl<'a> Sealed<'a> {
         let Versioned { format } = serde_json::from_str(&self.header).unwrap_or_default();
         if format != Some(FORMAT) {
             return Err(format!(
-                "a checkpoint of another format: expected {FORMAT}, found {}",
+                "a checkpoint in another format: expected {FORMAT}, found {}",
                 format.map_or("none".into(), |format| format.to_string())
             ));
         }
         serde_json::from_str(&self.header)
-            .map_err(|e| one_line(&format!("its metadata cannot be understood: {e}")))
+            .map_err(|e| one_line(&format!("its metadata is invalid: {e}")))
     }
 }
 

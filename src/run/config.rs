@@ -66,8 +66,8 @@ impl Config {
         std::iter::once(&self.device).chain(&self.continued_on)
     }
 
-    /// Records that the run continues on `device`, if that differs from the last one.
-    pub fn go_on_with(&mut self, device: DeviceRecord) {
+    /// Records that the run continues on `device`, if it differs from the last one.
+    pub fn continue_on(&mut self, device: DeviceRecord) {
         if !self.last_device().ran_as(&device) {
             self.continued_on.push(device);
         }
@@ -89,7 +89,8 @@ pub struct DataRecord {
     pub train_images: usize,
     /// Number of test images.
     pub test_images: usize,
-    /// `test` if the run validated on the test images, `val` if on the data set's own validation images.
+    /// `test` if the run validated on the test images, `val` if on the data set's own validation
+    /// images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<String>,
     /// Whether the seed decided the order and the choice of the training images; see
@@ -100,13 +101,13 @@ pub struct DataRecord {
     /// `train_images`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
-    /// Whether unreadable pictures were passed over.
+    /// Whether unreadable pictures were skipped.
     #[serde(default)]
     pub skip_unreadable: bool,
-    /// How pictures were brought to the size of the model's input; not written where it is `bilinear`.
+    /// How pictures were resized to the model's input; omitted if it is `bilinear`.
     #[serde(default, skip_serializing_if = "is_default")]
     pub interpolation: Interpolation,
-    /// The names of the classes, if they have any.
+    /// The class names, if the data set has them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub class_names: Vec<String>,
     /// SHA-256 of the training images and labels.
@@ -119,8 +120,7 @@ pub struct DataRecord {
 }
 
 impl DataRecord {
-    /// What to ask for to get the same data again: not the built-in digits' stand-in for MNIST, but
-    /// the digits themselves.
+    /// The data set to load to get the same data again: the built-in digits if they stood in for MNIST.
     ///
     /// # Errors
     /// An unknown data set name.
@@ -133,7 +133,7 @@ impl DataRecord {
         (name.parse()).map_err(|e| Error::Argument(format!("the run's data set: {e}")))
     }
 
-    /// How the run read its data, so that a run which goes on reads the same; `seed` is the run's.
+    /// The options to read the same data again; `seed` is the run's seed.
     pub fn read_options(&self, seed: u64) -> ReadOptions {
         let limit = if self.mixed {
             self.limit
@@ -149,14 +149,14 @@ impl DataRecord {
         }
     }
 
-    /// The folder that a data set asked for by name was read from, if it is still there.
+    /// The folder from which a data set with a name was read, if it still exists.
     pub fn folder(&self) -> Option<PathBuf> {
         let named = !self.fell_back && !self.choice.contains(':');
         let folder = PathBuf::from(&self.source);
         (named && folder.is_dir()).then_some(folder)
     }
 
-    /// What `choice` led to.
+    /// The record of the data sets that `choice` resolved to.
     pub fn new(choice: &str, fell_back: bool, splits: &Splits) -> Self {
         Self {
             choice: choice.into(),
@@ -185,14 +185,14 @@ fn is_default(interpolation: &Interpolation) -> bool {
 /// The device of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeviceRecord {
-    /// What was asked for.
+    /// The requested backend.
     pub requested_backend: String,
-    /// What was asked for, if it was.
+    /// The requested adapter, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_adapter: Option<String>,
-    /// What ran.
+    /// The backend used.
     pub backend: String,
-    /// What ran.
+    /// The adapter used.
     pub adapter: String,
     /// Its driver.
     pub driver: String,
@@ -203,7 +203,7 @@ pub struct DeviceRecord {
 }
 
 impl DeviceRecord {
-    /// Whether both stand for the same adapter, backend and driver.
+    /// Whether both are the same adapter, backend and driver.
     fn ran_as(&self, other: &Self) -> bool {
         let ran = |record: &Self| {
             let Self {
@@ -217,7 +217,7 @@ impl DeviceRecord {
         ran(self) == ran(other)
     }
 
-    /// What `selection` led to.
+    /// The record of the device that `selection` resolved to.
     pub fn new(selection: &crate::exec::Selection, reason: &str, ran: &Description) -> Self {
         Self {
             requested_backend: selection.backend.to_string(),
@@ -237,7 +237,7 @@ mod tests {
     use crate::data::digits;
 
     #[test]
-    fn only_a_named_data_set_is_looked_for_where_it_was() {
+    fn only_a_data_set_with_a_name_is_read_from_its_former_folder() {
         let temporary = tempfile::tempdir().unwrap();
         let mut record = DataRecord::new("mnist", false, &digits::splits());
         assert_eq!(record.folder(), None);

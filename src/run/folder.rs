@@ -45,7 +45,7 @@ impl RunFolder {
         Self::check_free(path)?;
         let made = !path.exists();
         disk::make_folder(path).map_err(|e| {
-            Error::file(path, format!("cannot make the run folder: {e}")).caused_by(e)
+            Error::file(path, format!("cannot create the run folder: {e}")).caused_by(e)
         })?;
         let folder = Self::open(path)?.locked()?;
         Ok(Self { made, ..folder })
@@ -58,7 +58,7 @@ impl RunFolder {
     /// The folder cannot be created.
     pub fn create_numbered(path: &Path) -> Result<Self> {
         let failed = |path: &Path, e| {
-            Error::file(path, format!("cannot make the run folder: {e}")).caused_by(e)
+            Error::file(path, format!("cannot create the run folder: {e}")).caused_by(e)
         };
         if let Some(above) = path.parent() {
             disk::make_folder(above).map_err(|e| failed(above, e))?;
@@ -97,7 +97,7 @@ impl RunFolder {
             Err(TryLockError::WouldBlock) => {
                 return Err(Error::file(
                     &self.path,
-                    "another process trains into this folder; wait for it, or choose another folder",
+                    "another process is training into this folder; wait for it, or choose another folder",
                 ));
             }
             // Some file systems have no locks.
@@ -107,14 +107,14 @@ impl RunFolder {
         Ok(self)
     }
 
-    /// Checks that `path` does not exist, is an empty folder, or is the folder of a run that failed to
-    /// start.
+    /// Checks that `path` does not exist, is an empty folder, or is the folder of a run that failed
+    /// to start.
     ///
     /// # Errors
     /// Something else is there.
     pub fn check_free(path: &Path) -> Result<()> {
         if path.join("config.toml").exists() && !path.join("model.safetensors").exists() {
-            let problem = "holds a run without weights yet; resume it, or choose another folder";
+            let problem = "contains a run without weights; resume it, or choose another folder";
             return Err(Error::file(path, problem));
         }
         let is_free = |entries: fs::ReadDir| entries.flatten().all(|entry| is_leftover(&entry));
@@ -122,9 +122,9 @@ impl RunFolder {
             Ok(true) => return Ok(()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Ok(false) => {
-                "the folder is not empty, and no run is overwritten; choose another folder"
+                "the folder is not empty, and existing runs are never overwritten; choose another folder"
             }
-            Err(_) => "not a folder that can be read; choose another folder",
+            Err(_) => "not a readable folder; choose another folder",
         };
         Err(Error::file(path, message))
     }
@@ -144,7 +144,7 @@ impl RunFolder {
         })
     }
 
-    /// Whether a folder is one that a run was written to: for whoever looks for other things.
+    /// Whether `path` is a run folder, so that a search for other files can skip it.
     pub fn is_run(path: &Path) -> bool {
         let holds = |name: &str| path.join(name).is_file();
         let others = [LOCK, "model.safetensors", "checkpoint.safetensors"];
@@ -166,8 +166,8 @@ impl RunFolder {
         self.path.join("checkpoint.safetensors")
     }
 
-    /// Removes the epochs after a checkpoint's `epochs` epochs from the histories; a resumed run writes
-    /// them again.
+    /// Removes the epochs after a checkpoint's `epochs` epochs from the histories; a resumed run
+    /// writes them again.
     ///
     /// # Errors
     /// A file cannot be read or written.
@@ -190,9 +190,9 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Removes the files of a run that ended with neither weights nor a checkpoint, so that the next
-    /// run can use the folder. Keeps the folder of another run, files that runs do not write, and a
-    /// folder that existed before.
+    /// Removes the files of a run that ended with neither weights nor a checkpoint, so that the
+    /// next run can use the folder. Keeps the folder of another run, files that runs do not write,
+    /// and a folder that existed before.
     pub fn withdraw(&self) {
         if self.weights_path().exists() || self.checkpoint_path().exists() {
             return;
@@ -253,7 +253,7 @@ impl RunFolder {
     /// Reads model and weights.
     ///
     /// # Errors
-    /// Those of [`weights::load`]; the run ended before it had weights.
+    /// Those of [`weights::load`]; or the run ended before it had weights.
     pub fn weights(&self) -> Result<(Sequential, State)> {
         let path = self.weights_path();
         if !path.exists() && self.config_path().exists() {
@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_without_weights_is_to_be_gone_on_with() {
+    fn a_run_without_weights_must_be_resumed() {
         let (temporary, run) = folder(&[("config.toml", "")]);
         let error = run.weights().unwrap_err();
         assert!(
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_ask_for_one_folder_at_once_get_one_each() {
+    fn runs_that_request_the_same_folder_get_different_ones() {
         let temporary = tempfile::tempdir().unwrap();
         let wanted = temporary.path().join("runs").join("now");
         let runs: Vec<RunFolder> = std::thread::scope(|scope| {
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_could_not_begin_leaves_its_folder_free() {
+    fn a_run_that_failed_to_start_leaves_its_folder_free() {
         let (temporary, _) = folder(&[(".lock", ""), ("config.toml.partial", "half a li")]);
         RunFolder::create(temporary.path()).unwrap();
         fs::write(temporary.path().join("config.toml"), "").unwrap();
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lies_behind_the_checkpoint_is_cut_from_the_histories() {
+    fn epochs_after_the_checkpoint_are_cut_from_the_histories() {
         for (epochs, csv, jsonl) in [
             (0, "", ""),
             (1, "epoch\n1\n", "{1}\n"),

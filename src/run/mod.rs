@@ -2,8 +2,8 @@
 //!
 //! - `config.toml`: [`Config`], the model included.
 //! - `history.csv` and `history.jsonl`: one line per epoch, written as it ends.
-//! - `checkpoint.safetensors`: the run's position and state, see [`checkpoint`]; replaced after every
-//!   epoch, every minute, and after an interrupt.
+//! - `checkpoint.safetensors`: the run's position and state, see [`checkpoint`]; replaced after
+//!   every epoch, every minute, and after an interrupt.
 //! - `model.safetensors`: model and weights, see [`weights`]; replaced after every epoch.
 //! - `best.safetensors`: those of the best epoch, if requested.
 //! - `result.json`: the result, written at the end.

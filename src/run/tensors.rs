@@ -20,7 +20,7 @@ pub fn le_bytes(values: &[f32]) -> Vec<u8> {
 /// # Errors
 /// The bytes are not a complete safetensors file, or the header is too long.
 pub fn parse(bytes: &[u8]) -> Result<(SafeTensors<'_>, HashMap<String, String>), String> {
-    let broken = |e: SafeTensorError| one_line(&format!("not a whole safetensors file: {e}"));
+    let broken = |e: SafeTensorError| one_line(&format!("not a complete safetensors file: {e}"));
     if let Some(&length) = bytes.first_chunk()
         && u64::from_le_bytes(length) > MOST_HEADER
     {

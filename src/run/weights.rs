@@ -86,12 +86,12 @@ fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
 pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), String> {
     let (tensors, metadata) = parse(&bytes)?;
     let header = (metadata.get(KEY))
-        .ok_or_else(|| format!("holds no model: expected the metadata `{KEY}`"))?;
+        .ok_or_else(|| format!("contains no model: expected the metadata `{KEY}`"))?;
     if header.len() as u64 > MOST_TEXT {
         return Err(format!("its metadata `{KEY}` is longer than 1 MiB"));
     }
     let header: WeightsHeader = read_toml(header)
-        .map_err(|message| format!("its metadata `{KEY}` cannot be understood: {message}"))?;
+        .map_err(|message| format!("its metadata `{KEY}` is invalid: {message}"))?;
     let layout = Layout::new(&header.model).map_err(|e| e.to_string())?;
     check(&tensors, &layout)?;
     let params = fill(&tensors, &layout)?;
@@ -105,7 +105,7 @@ pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), String> {
         layout,
     };
     if state.weights_hash() != header.weights_hash {
-        return Err("the weights changed since they were written: their hash differs".into());
+        return Err("the weights have changed since they were written: their hash differs".into());
     }
     Ok((header.model, state))
 }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_saved_is_loaded() {
+    fn saved_weights_are_loaded() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         let (model, state) = (model(), state(&model()));
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_byte_of_the_weights_is_noticed() {
+    fn every_flipped_byte_of_the_weights_is_detected() {
         let bytes = to_bytes(&model(), &state(&model())).unwrap();
         for i in bytes.len() - 60..bytes.len() {
             let mut flipped = bytes.clone();

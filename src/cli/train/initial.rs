@@ -50,7 +50,7 @@ impl Initial {
         } else {
             Err(Error::file(
                 &record.path,
-                "these are not the weights that the run started from: the file has changed since",
+                "not the weights that the run started from: they have changed since",
             ))
         }
     }

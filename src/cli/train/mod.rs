@@ -162,7 +162,7 @@ fn resume_run(
     match checkpoint {
         Some(checkpoint) => {
             if !has_ended(&checkpoint) {
-                config.go_on_with(device);
+                config.continue_on(device);
             }
             restore(trainer, &folder, checkpoint, identity)?;
         }

@@ -1,5 +1,5 @@
-//! The state of callbacks that a checkpoint keeps, so that a resumed run continues as if it had never
-//! been interrupted.
+//! The state of callbacks that a checkpoint keeps, so that a resumed run continues as if it had
+//! never been interrupted.
 
 use std::collections::BTreeMap;
 

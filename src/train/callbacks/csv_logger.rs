@@ -1,4 +1,4 @@
-//! Epochs as lines of a CSV file.
+//! Writes the epochs to a CSV file.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -10,10 +10,11 @@ use crate::state::State;
 use crate::train::{EpochLogs, Training};
 use crate::words::short;
 
-/// Writes the names of [`EpochLogs`]'s fields when training begins, and below them a line per epoch,
-/// and flushes each: a run that ends in its first epoch leaves the names.
-/// `val_loss` and `val_accuracy` are there if there are images to validate on, and empty in epochs
-/// in which they were not measured. Keras's columns are `epoch`, counted from 0, and the metrics; here
+/// Writes a header with the field names of [`EpochLogs`] when training begins, then one line per
+/// epoch, each flushed at once. A run that ends in its first epoch leaves only the header.
+///
+/// The columns `val_loss` and `val_accuracy` exist if there are validation images, and are empty in
+/// epochs that did not validate. Keras's columns are `epoch`, counted from 0, and the metrics; here
 /// epochs count from 1, as Keras prints them.
 ///
 /// # Errors
@@ -30,7 +31,7 @@ use crate::words::short;
 pub struct CsvLogger {
     path: PathBuf,
     file: File,
-    /// A file that is gone on with has its names already.
+    /// Whether the file has its header already.
     named: bool,
     validation: bool,
 }
@@ -45,7 +46,7 @@ impl CsvLogger {
         Ok(Self::new(path, file, false))
     }
 
-    /// A logger that goes on with a file and its columns, or begins it: Keras's `append=True`.
+    /// A logger that appends to a file with its columns, or creates it: Keras's `append=True`.
     ///
     /// # Errors
     /// The file cannot be written, or has other columns.
@@ -74,7 +75,7 @@ impl CsvLogger {
         }
     }
 
-    /// Writes a line in one piece.
+    /// Writes a line with a single call.
     fn write(&mut self, cells: impl Iterator<Item = String>) -> Result<()> {
         let mut line = csv::Writer::from_writer(Vec::new());
         let record = line.write_record(cells).map_err(std::io::Error::from);
@@ -84,7 +85,7 @@ impl CsvLogger {
     }
 }
 
-/// Names and values; without the validation's if there is none.
+/// Names and values, those of the validation only if there is one.
 fn cells(
     logs: &EpochLogs,
     validation: bool,

@@ -1,4 +1,4 @@
-//! Stopping when nothing improves any more.
+//! Stops a run that no longer improves.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,22 +12,22 @@ use crate::words::short;
 /// Stops training when a metric has stopped improving.
 ///
 /// An epoch improves if its metric is better than the best so far by more than `min_delta`. After
-/// `patience` epochs in a row that did not improve, training stops. With a `baseline`, epochs that
-/// improve count only once the metric is better than that. Epochs in which the metric was not
-/// measured are passed over. As in Keras, the first value improves even if it is infinite, and the
-/// first epoch of all never ends a run.
+/// `patience` epochs in a row without improvement, training stops. With a `baseline`, an
+/// improvement counts only if the metric is also better than the baseline. Epochs that did not
+/// measure the metric are ignored. As in Keras, the first value is an improvement even if it is
+/// infinite, and the very first epoch never ends a run.
 ///
-/// With `restore_best_weights`, the run ends with the weights of its best epoch, whatever ended
-/// it: patience, the last epoch, another callback, an interrupt or an error.
-/// [`History::restored_epoch`](crate::train::History::restored_epoch) names it. The optimizer's
-/// moments stay as they are.
+/// With `restore_best_weights`, the run ends with the weights of its best epoch, however it ends:
+/// by patience, after the last epoch, by another callback, an interrupt or an error.
+/// [`History::restored_epoch`](crate::train::History::restored_epoch) is that epoch. The
+/// optimizer's moments are not restored.
 ///
 /// Defaults: `val_loss`, patience 0, min_delta 0, no baseline, start_from_epoch 0, and the last
-/// weights stay.
+/// weights are kept.
 ///
 /// # Errors
-/// [`Trainer::fit_with`](crate::train::Trainer::fit_with) refuses a metric on validation images
-/// where there are none.
+/// [`Trainer::fit_with`](crate::train::Trainer::fit_with) refuses a validation metric if there are
+/// no validation images.
 ///
 /// ```
 /// use cnn_gpu::data::digits;
@@ -69,7 +69,7 @@ struct Seen {
     #[serde(default, with = "infinite")]
     best: Option<f64>,
     best_epoch: Option<usize>,
-    /// Epochs in a row that did not improve.
+    /// Epochs in a row without improvement.
     wait: usize,
     stopped_epoch: Option<usize>,
 }
@@ -83,37 +83,37 @@ impl EarlyStopping {
         }
     }
 
-    /// Says which values are better, if that does not follow from the metric.
+    /// Sets whether smaller or larger values are better. By default this follows from the metric.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// Sets how much better is better; smaller differences do not count.
+    /// Sets the minimum improvement; smaller ones do not count.
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.min_delta = min_delta;
         self
     }
 
-    /// Sets how many epochs without improvement end training.
+    /// Sets after how many epochs in a row without improvement training stops.
     pub fn patience(mut self, epochs: usize) -> Self {
         self.patience = epochs;
         self
     }
 
-    /// Sets what the metric has to be better than.
+    /// Sets the value that the metric must beat for an improvement to count.
     pub fn baseline(mut self, baseline: f64) -> Self {
         self.baseline = Some(baseline);
         self
     }
 
-    /// Ends the run with the weights of its best epoch.
+    /// Sets whether the run ends with the weights of its best epoch.
     pub fn restore_best_weights(mut self, restore: bool) -> Self {
         self.restore_best_weights = restore;
         self
     }
 
-    /// Passes over the first epochs.
+    /// Ignores this many epochs at the beginning.
     pub fn start_from_epoch(mut self, epochs: usize) -> Self {
         self.start_from_epoch = epochs;
         self
@@ -134,7 +134,7 @@ impl EarlyStopping {
         self.seen.now.best_epoch
     }
 
-    /// The epoch after which it stopped the run, counted from 1; none if it did not.
+    /// The epoch after which it stopped the run, counted from 1, if it did.
     pub fn stopped_epoch(&self) -> Option<usize> {
         self.seen.now.stopped_epoch
     }
@@ -172,7 +172,7 @@ impl Callback for EarlyStopping {
             return CONTINUE;
         }
         if self.seen.now.best_epoch.is_none() {
-            // Better some epoch's weights than none, even if its metric is not a number.
+            // Some epoch's weights are better than none, even if its metric is NaN.
             self.keep(logs.epoch, state);
         }
         self.seen.now.wait += 1;

@@ -1,4 +1,4 @@
-//! Epochs as JSON objects, one per line.
+//! Writes the epochs as JSON objects, one per line.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use crate::error::{Error, Result};
 use crate::state::State;
 use crate::train::EpochLogs;
 
-/// Writes one JSON object per epoch and line, with the fields of [`EpochLogs`], and flushes it.
+/// Writes a line per epoch, a JSON object with the fields of [`EpochLogs`], and flushes it.
 ///
 /// # Errors
-/// What cannot be written ends training with that error.
+/// A line that cannot be written ends training with that error.
 ///
 /// ```
 /// use cnn_gpu::train::callbacks::{Callback, JsonlLogger};
@@ -26,7 +26,7 @@ use crate::train::EpochLogs;
 /// # Ok::<(), cnn_gpu::Error>(())
 /// ```
 pub struct JsonlLogger<W> {
-    /// For errors.
+    /// The name in errors.
     path: PathBuf,
     writer: W,
 }
@@ -41,7 +41,7 @@ impl JsonlLogger<File> {
         Ok(Self::new(path, file))
     }
 
-    /// A logger that goes on with a file, or begins it.
+    /// A logger that appends to a file, or creates it.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -52,7 +52,7 @@ impl JsonlLogger<File> {
 }
 
 impl<W: Write> JsonlLogger<W> {
-    /// A logger that writes to `writer`, which errors call `name`.
+    /// A logger that writes to `writer`, called `name` in errors.
     pub fn new(name: impl Into<PathBuf>, writer: W) -> Self {
         Self {
             path: name.into(),

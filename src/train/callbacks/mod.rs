@@ -1,10 +1,9 @@
-//! Callbacks are told what happened and answer whether to go on; they do not reach into the
-//! trainer.
+//! Callbacks observe training and decide whether it continues; they have no access to the trainer.
 //!
-//! One per file, named as in Keras where Keras has them. What they say beyond that is asked of them:
-//! the [learning rate](Callback::learning_rate) of a step, the
-//! [weights](Callback::final_weights) to end with, [why](Callback::reason) they stopped the run,
-//! and [what they remember](Callback::state), which a checkpoint keeps.
+//! There is one per file, with Keras's name if Keras has it. Besides the hooks, the trainer asks
+//! them for the [learning rate](Callback::learning_rate) of a step, the
+//! [weights](Callback::final_weights) to end with, the [reason](Callback::reason) why they stopped
+//! the run, and the [state](Callback::state) that a checkpoint keeps.
 
 mod callback_state;
 mod csv_logger;
@@ -38,16 +37,16 @@ use super::{EpochLogs, History, Metric, Position, Progress, Training};
 use crate::error::{Error, Result};
 use crate::state::State;
 
-/// A callback's answer: go on, stop, or what went wrong (which stops as well).
+/// A callback's answer: continue, stop, or an error, which stops too.
 pub type Verdict = Result<ControlFlow<()>>;
 
-/// Go on.
+/// Continue training.
 pub const CONTINUE: Verdict = Ok(ControlFlow::Continue(()));
 
 /// Stop after this step or epoch.
 pub const STOP: Verdict = Ok(ControlFlow::Break(()));
 
-/// Somebody who wants to know how a training run goes. Every method has an empty default.
+/// Hooks that observe and control a training run. Each method has a default that does nothing.
 ///
 /// ```
 /// use cnn_gpu::state::State;
@@ -64,105 +63,98 @@ pub const STOP: Verdict = Ok(ControlFlow::Break(()));
 /// }
 /// ```
 pub trait Callback: Send {
-    /// What it is called where its state is kept.
+    /// The name under which a checkpoint keeps the callback's state.
     fn name(&self) -> &'static str {
         std::any::type_name::<Self>()
     }
 
-    /// Training begins.
+    /// Called when training begins.
     ///
     /// # Errors
-    /// What the callback could not do; training does not begin.
+    /// The callback failed; training does not begin.
     fn on_train_begin(&mut self, _training: &Training) -> Result<()> {
         Ok(())
     }
-
-    /// The learning rate of the step at `position`. `rate` is the optimizer's, or what the callback
-    /// before this one made of it.
+    /// Returns the learning rate of the step at `position`. `rate` is the optimizer's, or the previous callback's result.
     ///
     /// # Errors
-    /// What the callback could not do.
+    /// The callback failed.
     fn learning_rate(&mut self, _position: &Position, rate: f32) -> Result<f32> {
         Ok(rate)
     }
 
-    /// An epoch begins. `progress` holds the numbers of epochs and steps.
+    /// Called when an epoch begins. `progress` has the numbers of epochs and steps.
     ///
     /// # Errors
-    /// What the callback could not do.
+    /// The callback failed.
     fn on_epoch_begin(&mut self, _progress: &Progress) -> Verdict {
         CONTINUE
     }
 
-    /// Some batches have finished since the last call: one on slow devices, many on fast ones.
+    /// Called when batches have finished: one since the last call on slow devices, many on fast
+    /// ones.
     ///
     /// # Errors
-    /// What the callback could not do.
+    /// The callback failed.
     fn on_batch_end(&mut self, _progress: &Progress) -> Verdict {
         CONTINUE
     }
 
-    /// An epoch has ended, and `state` is what it led to.
+    /// Called when an epoch has ended. `state` is the state after it.
     ///
     /// # Errors
-    /// What the callback could not do.
+    /// The callback failed.
     fn on_epoch_end(&mut self, _logs: &EpochLogs, _state: &State) -> Verdict {
         CONTINUE
     }
-
-    /// Whether an error that stopped training is an end like another: then it is not returned, and
-    /// the run ends with the weights of its last whole epoch.
+    /// Whether an error that stopped training counts as a normal end: the error is then not returned, and the run ends with the weights of its last complete epoch.
     fn ends_quietly(&mut self, _error: &Error) -> bool {
         false
     }
 
-    /// Why it asked to stop, if it did.
+    /// Why the callback stopped the run, if it did.
     fn reason(&self) -> Option<String> {
         None
     }
-
-    /// The epoch and the parameters (see [`State::params`]) that the run should end with, whatever
-    /// ended it. The first callback that names some decides.
+    /// The epoch and the parameters (see [`State::params`]) that the run ends with, however it ends. The first callback that returns some decides.
     fn final_weights(&self) -> Option<(usize, &[f32])> {
         None
     }
 
-    /// What it has to remember to go on in another process as it would in this one.
+    /// What the callback needs to continue in another process as it would in this one.
     fn state(&self) -> CallbackState {
         CallbackState::default()
     }
 
-    /// Takes back what [`Callback::state`] gave; the run that begins next goes on from there.
+    /// Restores what [`Callback::state`] returned; the next run continues from there.
     ///
     /// # Errors
-    /// It is the state of another callback.
+    /// The state belongs to another callback.
     fn restore(&mut self, _state: &CallbackState) -> Result<()> {
         Ok(())
     }
-
-    /// Training has ended, after an error too, and `state` is what it led to: the weights to end
-    /// with are in place.
+    /// Called when training has ended, even by an error. `state` has the final weights.
     ///
     /// # Errors
-    /// What the callback could not do.
+    /// The callback failed.
     fn on_train_end(&mut self, _history: &History, _state: &State) -> Result<()> {
         Ok(())
     }
 }
 
-/// A metric that will never be measured cannot be watched.
+/// Rejects a metric that is never measured.
 fn check_monitor(name: &str, metric: Metric, training: &Training) -> Result<()> {
     if training.validation || !metric.needs_validation() {
         return Ok(());
     }
     Err(Error::Argument(format!(
-        "{name} watches {}, and there are no images to validate on: give some, or a validation split, \
-         or watch loss or accuracy",
+        "{name} watches {}, but there are no validation images: add some or a validation split, or \
+         watch loss or accuracy",
         metric.name()
     )))
 }
 
-/// Several callbacks as one: all are asked, and one that wants to stop is enough.
+/// Several callbacks as one: calls all of them, and stops if any stops.
 pub(super) struct All<'a, 'b>(pub &'a mut [&'b mut dyn Callback]);
 
 impl All<'_, '_> {
@@ -199,7 +191,7 @@ impl Callback for All<'_, '_> {
     }
 
     fn ends_quietly(&mut self, error: &Error) -> bool {
-        // All are asked, as each may note it.
+        // Calls all of them, as each may record the error.
         let quiet = (self.0.iter_mut()).filter_map(|c| c.ends_quietly(error).then_some(()));
         quiet.count() > 0
     }

@@ -1,4 +1,4 @@
-//! The weights of some epochs, each in a file.
+//! Saves the weights of epochs, each to a file.
 
 use std::path::{Path, PathBuf};
 
@@ -13,19 +13,18 @@ use crate::state::State;
 use crate::train::{EpochLogs, Metric, Mode, Training};
 
 /// Saves model and weights after every epoch, or with `save_best_only` after every epoch whose
-/// metric is better than all before it. The files are those that `evaluate` reads; see
-/// [`crate::run::weights`].
+/// metric is better than all before. The files can be evaluated; see [`crate::run::weights`].
 ///
-/// `{epoch}` in the file's name stands for the epoch's number and `{loss}`, `{accuracy}`,
-/// `{val_loss}`, `{val_accuracy}` for its metrics with four decimals; without them the file is
-/// replaced, in one go.
+/// In the file's name, `{epoch}` stands for the epoch's number and `{loss}`, `{accuracy}`,
+/// `{val_loss}`, `{val_accuracy}` for its metrics with four decimals. Without them the file is
+/// replaced atomically.
 ///
-/// Defaults: every epoch; `val_loss`, and any value is good enough to begin with.
+/// Defaults: every epoch; `val_loss`, without a threshold for the first value.
 ///
 /// # Errors
-/// A file that cannot be written ends training with that error.
-/// [`Trainer::fit_with`](crate::train::Trainer::fit_with) refuses a metric on validation images
-/// where there are none, if it matters.
+/// A file that cannot be written ends training with that error. With `save_best_only`,
+/// [`Trainer::fit_with`](crate::train::Trainer::fit_with) refuses a validation metric if there are
+/// no validation images.
 ///
 /// ```
 /// use std::path::Path;
@@ -70,25 +69,25 @@ impl ModelCheckpoint {
         }
     }
 
-    /// Sets the metric that decides.
+    /// Sets the metric that decides which epoch is best.
     pub fn monitor(mut self, monitor: Metric) -> Self {
         self.monitor = monitor;
         self
     }
 
-    /// Says which values are better, if that does not follow from the metric.
+    /// Sets whether smaller or larger values are better. By default this follows from the metric.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// Saves after epochs that are better than all before only.
+    /// Sets whether to save only epochs that are better than all before.
     pub fn save_best_only(mut self, best_only: bool) -> Self {
         self.save_best_only = best_only;
         self
     }
 
-    /// Sets what the first saved epoch has to be better than.
+    /// Sets the value that the first saved epoch must beat.
     pub fn initial_value_threshold(mut self, value: f64) -> Self {
         self.initial_value_threshold = Some(value);
         self
@@ -118,7 +117,7 @@ impl ModelCheckpoint {
         path.into()
     }
 
-    /// Whether this epoch is to be saved; one that is the best so far is remembered as such.
+    /// Whether to save this epoch; remembers it if it is the best so far.
     fn wants(&mut self, logs: &EpochLogs) -> bool {
         if !self.save_best_only {
             return true;
@@ -140,7 +139,8 @@ impl Callback for ModelCheckpoint {
         if self.save_best_only {
             check_monitor(self.name(), self.monitor, training)?;
         }
-        // As in Keras, a second run goes on from the best of the first: its file must not get worse.
+        // As in Keras, a second run keeps the best value of the first, so that the file never gets
+        // worse.
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! How training goes, on standard error, much as Keras shows it.
+//! Shows the progress of training on standard error, much as Keras does.
 
 #[cfg(feature = "cli")]
 mod bar;
@@ -14,12 +14,12 @@ use crate::state::State;
 use crate::train::{EpochLogs, History, Progress, Verbose};
 use crate::words::{short, thousands};
 
-/// Tells on standard error how training goes: a bar that fills up once per epoch and then stays, or
-/// a line per epoch. [`Options::verbose`](crate::train::Options::verbose) is the usual way to it.
+/// Shows the progress of training on standard error: a bar per epoch, or a line per epoch.
+/// [`Options::verbose`](crate::train::Options::verbose) is the usual way to add it.
 ///
-/// On a narrow terminal the bar is shorter; while it moves, the loss is told first, then the accuracy,
-/// the time left and the speed as far as there is room. At the end of an epoch all is told, on further
-/// lines if need be.
+/// On a narrow terminal the bar is shorter, and while it moves it leaves out the speed, then the
+/// time left and then the accuracy, but never the loss. At the end of an epoch it shows all
+/// figures, on several lines if necessary.
 ///
 /// ```
 /// use cnn_gpu::train::Verbose;
@@ -36,7 +36,7 @@ pub struct ProgbarLogger {
     rate: Rate,
 }
 
-/// The learning rate, which is told once it has changed.
+/// The learning rate, which is shown once it has changed.
 #[derive(Default)]
 struct Rate {
     first: Option<f32>,
@@ -44,8 +44,7 @@ struct Rate {
 }
 
 impl ProgbarLogger {
-    /// A logger as verbose as this. A bar becomes lines where standard error is no terminal, and in a
-    /// library built without its cargo feature `cli`.
+    /// A logger with this verbosity. A bar becomes lines if standard error is not a terminal, or if the crate is built without the feature `cli`.
     pub fn new(verbose: Verbose) -> Self {
         let verbose = match verbose {
             Verbose::Bar if !cfg!(feature = "cli") || !io::stderr().is_terminal() => Verbose::Lines,
@@ -62,26 +61,26 @@ impl ProgbarLogger {
 
     fn finished(&mut self, logs: &EpochLogs) -> Vec<String> {
         let mut parts = finished(logs);
-        parts.extend(self.rate.told(logs.learning_rate));
+        parts.extend(self.rate.shown(logs.learning_rate));
         parts
     }
 }
 
 impl Rate {
-    fn told(&mut self, rate: f32) -> Option<String> {
+    fn shown(&mut self, rate: f32) -> Option<String> {
         self.changed |= *self.first.get_or_insert(rate) != rate;
         self.changed
             .then(|| format!("learning_rate: {}", two_digits(rate)))
     }
 }
 
-/// A rate to two digits, as short as it can be: `0.001`, `3.3e-5`.
+/// A rate with two digits, in its shortest form: `0.001`, `3.3e-5`.
 fn two_digits(rate: f32) -> String {
     let rounded = format!("{rate:.1e}").parse();
     short(rounded.unwrap_or(rate))
 }
 
-/// Nothing can be done if nobody listens.
+/// A failure is ignored, as there is nowhere to report it.
 fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
@@ -111,15 +110,15 @@ impl Callback for ProgbarLogger {
     }
 
     fn on_epoch_end(&mut self, logs: &EpochLogs, _state: &State) -> Verdict {
-        let told = self.finished(logs);
+        let figures = self.finished(logs);
         #[cfg(feature = "cli")]
         if let Some(bar) = self.bar.take() {
-            bar.finish(&told);
+            bar.finish(&figures);
             return CONTINUE;
         }
         if self.verbose == Verbose::Lines {
-            let told = told.join(SEPARATOR);
-            say(&format!("Epoch {}/{} - {told}", logs.epoch, self.epochs));
+            let figures = figures.join(SEPARATOR);
+            say(&format!("Epoch {}/{} - {figures}", logs.epoch, self.epochs));
         }
         CONTINUE
     }
@@ -134,16 +133,14 @@ impl Callback for ProgbarLogger {
                 say(reason);
             }
             if let Some(epoch) = history.restored_epoch {
-                say(&format!(
-                    "the weights of epoch {epoch}, the best, are put back"
-                ));
+                say(&format!("restored the weights of the best epoch, {epoch}"));
             }
         }
         Ok(())
     }
 }
 
-/// Between two figures, as Keras has it.
+/// Between two figures, as in Keras.
 const SEPARATOR: &str = " - ";
 
 fn finished(logs: &EpochLogs) -> Vec<String> {
@@ -200,7 +197,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_line_tells_time_speed_accuracy_and_loss() {
+    fn a_line_has_time_speed_accuracy_and_loss() {
         let expected = "16.5s - 3,636 images/s - accuracy: 0.9491 - loss: 0.1703";
         assert_eq!(finished(&logs()).join(SEPARATOR), expected);
         let validated = EpochLogs {
@@ -213,12 +210,12 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_learning_rate_is_told_once_it_has_changed() {
+    fn the_learning_rate_is_shown_once_it_has_changed() {
         let mut rate = Rate::default();
-        let told = [0.001, 0.001, 1e-4, 0.001].map(|r| rate.told(r));
+        let shown = [0.001, 0.001, 1e-4, 0.001].map(|r| rate.shown(r));
         let changed = ["learning_rate: 0.0001", "learning_rate: 0.001"];
         let changed = changed.map(|text| Some(text.to_owned()));
-        assert_eq!(told[..2], [None, None]);
-        assert_eq!(told[2..], changed);
+        assert_eq!(shown[..2], [None, None]);
+        assert_eq!(shown[2..], changed);
     }
 }

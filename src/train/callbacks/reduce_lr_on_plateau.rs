@@ -1,4 +1,4 @@
-//! A smaller learning rate when nothing improves any more.
+//! Reduces the learning rate of a run that no longer improves.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,12 +13,12 @@ use crate::words::short;
 /// down to `min_lr`; then waits `cooldown` epochs before it counts again.
 ///
 /// Defaults: `val_loss`, factor 0.1, patience 10, min_delta 1e-4, cooldown 0, min_lr 0. The reduced
-/// rate stays when the same callback takes part in another run. It takes the place of the rate of
+/// rate is kept when the same callback is used in another run. It replaces the rate of the
 /// callbacks before it.
 ///
 /// # Errors
 /// [`Trainer::fit_with`](crate::train::Trainer::fit_with) refuses a factor outside `[0, 1)`, and a
-/// metric on validation images where there are none.
+/// validation metric if there are no validation images.
 ///
 /// ```
 /// use cnn_gpu::train::Metric;
@@ -75,25 +75,25 @@ impl ReduceLROnPlateau {
         }
     }
 
-    /// Says which values are better, if that does not follow from the metric.
+    /// Sets whether smaller or larger values are better. By default this follows from the metric.
     pub fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// Sets what the rate is multiplied by.
+    /// Sets the factor of a reduction.
     pub fn factor(mut self, factor: f64) -> Self {
         self.factor = factor;
         self
     }
 
-    /// Sets how many epochs without improvement reduce the rate.
+    /// Sets after how many epochs in a row without improvement the rate is reduced.
     pub fn patience(mut self, epochs: usize) -> Self {
         self.patience = epochs;
         self
     }
 
-    /// Sets how much better is better; smaller differences do not count.
+    /// Sets the minimum improvement; smaller ones do not count.
     pub fn min_delta(mut self, min_delta: f64) -> Self {
         self.min_delta = min_delta;
         self
@@ -105,7 +105,7 @@ impl ReduceLROnPlateau {
         self
     }
 
-    /// Sets the smallest rate.
+    /// Sets the lower bound of the rate.
     pub fn min_lr(mut self, rate: f64) -> Self {
         self.min_lr = rate;
         self

@@ -1,4 +1,4 @@
-//! Learning rates that follow a plan made beforehand.
+//! Learning-rate schedules.
 
 use std::f64::consts::PI;
 use std::fmt::{self, Display, Formatter};
@@ -10,10 +10,10 @@ use crate::error::{Error, Result};
 use crate::train::Position;
 use crate::words::{counted, short};
 
-/// How the learning rate changes over a run, as multiples of the optimizer's rate. `s` is the
-/// number of steps before this one and `S` that of the whole run, both from the first epoch on.
+/// A learning-rate schedule: factors of the optimizer's rate over a run. `s` is the number of steps
+/// before this one and `S` the number of steps in the run, both counted from the first epoch.
 ///
-/// On the command line `constant`, `step:EPOCHS[:FACTOR]`, `exponential:RATE`,
+/// As text: `constant`, `step:EPOCHS[:FACTOR]`, `exponential:RATE`,
 /// `cosine[:WARMUP_EPOCHS[:ALPHA]]` and `one-cycle[:WARMUP_SHARE]`.
 ///
 /// ```
@@ -30,31 +30,29 @@ use crate::words::{counted, short};
 pub enum Schedule {
     /// Always 1.
     Constant,
-    /// `factor^k` after `k` times `epochs` epochs; by epoch.
+    /// `factor^k` after `k * epochs` epochs; changes between epochs.
     Step {
-        /// Epochs from one change to the next.
+        /// Epochs between two changes.
         epochs: usize,
         /// Default 0.1.
         factor: f64,
     },
-    /// `decay_rate^(epochs so far)`, by step, so that the rate falls evenly within an epoch too:
+    /// `decay_rate^(epochs so far)`; changes with every step, also within an epoch:
     /// Keras's `ExponentialDecay` with `decay_steps` of one epoch.
     Exponential {
-        /// What an epoch multiplies the rate by.
+        /// Factor per epoch.
         decay_rate: f64,
     },
-    /// Keras's `CosineDecay`, by step. `s / W` during the `W` steps of the warm-up, then
-    /// `(1 - alpha) (1 + cos(π (s - W) / (S - W))) / 2 + alpha`.
+    /// Keras's `CosineDecay`; changes with every step. `s / W` during the `W` steps of the warm-up,
+    /// then `(1 - alpha) (1 + cos(π (s - W) / (S - W))) / 2 + alpha`.
     Cosine {
-        /// Epochs of the warm-up, which need not be whole, and must end before the run does.
+        /// Epochs of the warm-up, not necessarily whole. It must end before the run does.
         /// Default 0.
         warmup_epochs: f64,
-        /// Where it ends. Default 0.
+        /// The factor at the end. Default 0.
         alpha: f64,
     },
-    /// Smith's one-cycle policy as PyTorch's `OneCycleLR` has it, by step: with half cosines from
-    /// 1/25 up to 1 until `s = pct_start * S - 1`, and from there down to 1/250,000 in the last
-    /// step. Where `pct_start * S` is below 1 the first step is on the way down already.
+    /// Smith's one-cycle policy as in PyTorch's `OneCycleLR`; changes with every step: along half a cosine from 1/25 up to 1 at `s = pct_start * S - 1`, and along another down to 1/250,000 in the last step. If `pct_start * S` is below 1, the rate falls from the first step on.
     OneCycle {
         /// Default 0.3.
         pct_start: f64,
@@ -62,7 +60,7 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// What the optimizer's rate is multiplied by.
+    /// The factor of the optimizer's rate.
     pub fn factor(&self, at: &Position) -> f64 {
         let (step, all) = (at.steps_before() as f64, at.all_steps() as f64);
         match *self {
@@ -82,29 +80,28 @@ impl Schedule {
             }
             Self::OneCycle { pct_start } => {
                 let (first, last) = (1.0 / 25.0, 1.0 / 25.0 / 1e4);
-                // PyTorch's end of the rise lies between two steps, or before the first one.
+                // As in PyTorch, the peak may lie between two steps, or before the first one.
                 let (top, end) = (pct_start * all - 1.0, all - 1.0);
-                match step <= top && top > 0.0 {
-                    true => between(first, 1.0, step / top),
-                    // Where the top is the first step, PyTorch divides by zero.
-                    false => between(1.0, last, (step - top) / (end - top)),
+                if step <= top && top > 0.0 {
+                    between(first, 1.0, step / top)
+                } else {
+                    // PyTorch divides by zero if the peak is at the first step.
+                    between(1.0, last, (step - top) / (end - top))
                 }
             }
         }
     }
-
-    /// Checks that a run of `epochs` epochs of `steps` steps comes to the end of the warm-up. With
-    /// steps enough it does whenever the warm-up has fewer epochs than the run.
+    /// Checks that the warm-up ends within a run of `epochs` epochs of `steps` steps. With enough steps it does whenever it has fewer epochs than the run.
     ///
     /// # Errors
-    /// The warm-up is as long as the run or longer.
+    /// The warm-up is at least as long as the run.
     pub fn check_length(&self, epochs: usize, steps: usize) -> Result<()> {
         let all = epochs.saturating_mul(steps) as f64;
         match *self {
             Self::Cosine { warmup_epochs, .. } if warmup_steps(warmup_epochs, steps) >= all => {
                 Err(Error::Argument(format!(
-                    "learning-rate schedule `{self}`: its warm-up takes {} of the run's {} and never ends; \
-                     expected less, as in cosine:{}",
+                    "learning-rate schedule `{self}`: its warm-up takes {} of the run's {} and never ends; expected a \
+                     shorter one, such as cosine:{}",
                     short(warmup_epochs),
                     counted(epochs, "epoch"),
                     short(epochs as f64 / 10.0)
@@ -114,10 +111,10 @@ impl Schedule {
         }
     }
 
-    /// Checks the numbers.
+    /// Checks the parameters.
     ///
     /// # Errors
-    /// One that makes no sense, by name.
+    /// A parameter is out of range.
     pub fn check(&self) -> Result<()> {
         let positive = |x: f64| x > 0.0 && x.is_finite();
         let wrong = match *self {
@@ -128,9 +125,12 @@ impl Schedule {
             Self::Exponential { decay_rate } if !positive(decay_rate) => {
                 Some(format!("rate {} must be above 0", short(decay_rate)))
             }
-            Self::Cosine { warmup_epochs, .. } if !(0.0..=1e6).contains(&warmup_epochs) => Some(
-                format!("warm-up {} must be epochs from 0 on", short(warmup_epochs)),
-            ),
+            Self::Cosine { warmup_epochs, .. } if !(0.0..=1e6).contains(&warmup_epochs) => {
+                Some(format!(
+                    "warm-up {} must be a number of epochs, 0 or more",
+                    short(warmup_epochs)
+                ))
+            }
             Self::Cosine { alpha, .. } if !(0.0..=1.0).contains(&alpha) => {
                 Some(format!("alpha {} must lie in [0, 1]", short(alpha)))
             }
@@ -232,7 +232,7 @@ mod tests {
         assert!(!found.iter().zip(expected).any(off), "{found:?}");
     }
 
-    /// What Keras 3.15 computes for a rate of 0.01 at these steps.
+    /// The steps at which Keras 3.15 computed the expected rates, from an optimizer's rate of 0.01.
     const STEPS: [usize; 7] = [0, 1, 4, 5, 7, 13, 19];
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
 
     /// What PyTorch's `OneCycleLR` gives for a `max_lr` of 0.01 over `expected.len()` steps.
     #[track_caller]
-    fn is_one_cycle_of_pytorch(pct_start: f64, expected: &[f64]) {
+    fn is_pytorchs_one_cycle(pct_start: f64, expected: &[f64]) {
         let at = |step| Position {
             follows: true,
             epoch: 1,
@@ -296,12 +296,12 @@ mod tests {
     #[test]
     fn one_cycle_is_pytorch_s_where_the_fall_is_shorter_than_a_step() {
         #[rustfmt::skip]
-        is_one_cycle_of_pytorch(
+        is_pytorchs_one_cycle(
             0.9,
             &[0.0004, 0.002207248951, 0.006268100483, 0.009524650566, 4e-8],
         );
         #[rustfmt::skip]
-        is_one_cycle_of_pytorch(
+        is_pytorchs_one_cycle(
             0.95,
             &[0.0004, 0.00112309564, 0.003074521184, 0.005666331922, 0.008117641585,
               0.009689895452, 4e-8],
@@ -310,10 +310,10 @@ mod tests {
 
     #[test]
     fn one_cycle_is_pytorch_s_where_the_rise_is_shorter_than_a_step() {
-        is_one_cycle_of_pytorch(0.3, &[0.009944154355, 0.004626371027, 4e-8]);
+        is_pytorchs_one_cycle(0.3, &[0.009944154355, 0.004626371027, 4e-8]);
         #[rustfmt::skip]
-        is_one_cycle_of_pytorch(0.0, &[0.008535539764, 0.00500002, 0.001464500236, 4e-8]);
-        is_one_cycle_of_pytorch(0.3, &[4e-8]);
+        is_pytorchs_one_cycle(0.0, &[0.008535539764, 0.00500002, 0.001464500236, 4e-8]);
+        is_pytorchs_one_cycle(0.3, &[4e-8]);
     }
 
     #[test]
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_in_one_line() {
+    fn invalid_schedules_are_refused_in_one_line() {
         let wrong = [
             "",
             "linear",

@@ -1,11 +1,12 @@
-//! An end in order when the loss is not a number.
+//! Ends a run normally when its loss becomes NaN.
 
 use super::Callback;
 use crate::error::Error;
 
-/// Ends training when the loss or a weight becomes NaN or infinite, with the weights of the last whole epoch
-/// and [`Ending::Stopped`](crate::train::Ending::Stopped). Without it that is
-/// [`Error::NonFiniteLoss`] or [`Error::NonFiniteWeights`]. Keras leaves the weights as they are, which then hold NaN.
+/// Ends training when the loss or a weight becomes NaN or infinite, with the weights of the last
+/// complete epoch and [`Ending::Stopped`](crate::train::Ending::Stopped). Without this callback
+/// training fails with [`Error::NonFiniteLoss`] or [`Error::NonFiniteWeights`]. Keras keeps the
+/// current weights, NaN included.
 ///
 /// ```
 /// use cnn_gpu::train::callbacks::{Callback, TerminateOnNaN};

@@ -1,4 +1,4 @@
-//! Weights in a file, kept up to date.
+//! Keeps a file of weights up to date.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ use crate::run::weights;
 use crate::state::State;
 use crate::train::{Ending, EpochLogs, History};
 
-/// Saves the weights after every epoch and at the end, an interruption included, so that nothing
-/// earned is lost. The file is replaced in one go: it is always whole, and `evaluate` reads it.
+/// Saves the weights after every epoch and at the end, even after an interrupt, so that no training
+/// is lost. The file is replaced atomically and is always complete.
 ///
 /// # Errors
 /// A file that cannot be written ends training with that error.
@@ -26,7 +26,7 @@ use crate::train::{Ending, EpochLogs, History};
 pub struct WeightsSaver {
     path: PathBuf,
     model: Sequential,
-    /// What the file holds, once it holds something.
+    /// The parameters in the file, if it has been written.
     saved: Option<Vec<f32>>,
 }
 
@@ -56,10 +56,9 @@ impl Callback for WeightsSaver {
     }
 
     fn on_train_end(&mut self, history: &History, state: &State) -> Result<()> {
-        // Those of the last epoch are saved already; in place of those of a failed first epoch there
-        // is nothing to save.
-        let earned = history.ending != Ending::Failed || !history.epochs.is_empty();
-        if earned && self.saved.as_ref() != Some(&state.params) {
+        // The last epoch's weights are saved already, and a failed first epoch has none worth saving.
+        let has_trained = history.ending != Ending::Failed || !history.epochs.is_empty();
+        if has_trained && self.saved.as_ref() != Some(&state.params) {
             self.save(state)
         } else {
             Ok(())

@@ -1,4 +1,4 @@
-//! The bar itself, on a terminal.
+//! The progress bar of a terminal.
 
 use console::{Term, measure_text_width, style};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -6,20 +6,20 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{SEPARATOR, metrics, say, short_time};
 use crate::train::Progress;
 
-/// The characters of a full bar.
+/// The length of a full bar, in characters.
 const BAR: usize = 20;
 
-/// In its place where a line ends.
+/// Replaces the separator where a line is broken.
 const INDENT: &str = "\n    ";
 
 /// The bar of one epoch.
 pub(super) struct Bar(ProgressBar);
 
 impl Bar {
-    /// An empty bar, drawn at once.
+    /// Draws an empty bar.
     pub(super) fn new(steps: usize) -> Self {
         let template = template(steps, columns());
-        // The template is ours and good; the default is a fine bar too.
+        // The template is valid; the default would do as well.
         let style = ProgressStyle::with_template(&template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("━╸─");
@@ -34,27 +34,25 @@ impl Bar {
         self.0.set_message(partial_epoch(progress, columns()));
         self.0.set_position(progress.step as u64);
     }
-
-    /// Ends the epoch with these figures. The bar is written anew, as a bar's own line is cut off at the
-    /// terminal's edge.
+    /// Ends the epoch with these figures. The bar is printed again as plain lines, because indicatif cuts its line off at the terminal's edge.
     pub(super) fn finish(self, figures: &[String]) {
         let steps = self.0.length().unwrap_or_default();
         self.0.finish_and_clear();
         say(&whole(steps, figures, columns()));
     }
 
-    /// Leaves the bar as it stands.
+    /// Leaves the bar as it is.
     pub(super) fn abandon(self) {
         self.0.abandon();
     }
 }
 
-/// How many characters the terminal's lines have.
+/// The terminal's width in characters.
 fn columns() -> usize {
     Term::stderr().size().1.into()
 }
 
-/// The width of a bar that moves.
+/// The width of a moving bar.
 fn bar_width(columns: usize) -> usize {
     (columns / 4).min(BAR)
 }
@@ -64,7 +62,7 @@ fn template(steps: usize, columns: usize) -> String {
     format!("{{pos:>{digits}}}/{{len}} {{bar:{width}.green}} {{wide_msg}}")
 }
 
-/// The figures of an epoch under way, as many as there is room for behind the bar, in Keras's order.
+/// The figures of an unfinished epoch, as many as fit next to the bar, in Keras's order.
 fn partial_epoch(p: &Progress, columns: usize) -> String {
     let speed = p.images as f64 / p.seconds;
     let left = p.seconds * (p.steps - p.step.min(p.steps)) as f64 / p.step as f64;
@@ -82,14 +80,14 @@ fn partial_epoch(p: &Progress, columns: usize) -> String {
         .unwrap_or(loss)
 }
 
-/// The last line of an epoch with its bar, which makes room for the figures; what then still does not
-/// fit into the line goes on the next.
+/// The final text of an epoch: a bar, shortened to make room for the figures, and the figures, on
+/// several lines if they do not fit.
 fn whole(steps: u64, parts: &[String], columns: usize) -> String {
     let figures = measure_text_width(&parts.join(SEPARATOR));
     let steps = format!("{steps}/{steps} ");
     let room = columns.saturating_sub(steps.len() + 1 + figures);
     let width = match room {
-        // Figures that need another line anyhow leave room for a whole bar.
+        // If the figures need another line anyway, there is room for the bar.
         0..4 => bar_width(columns),
         room => room.min(BAR),
     };
@@ -120,7 +118,7 @@ mod tests {
     use crate::train::EpochLogs;
 
     #[test]
-    fn an_epochs_last_line_tells_all_at_any_width() {
+    fn the_final_text_of_an_epoch_has_all_figures_at_any_width() {
         let validated = EpochLogs {
             val_loss: Some(0.25),
             val_accuracy: Some(0.5),
@@ -138,13 +136,13 @@ mod tests {
                 }
             }
         }
-        // The bar gives way before the figures do.
+        // The bar is shortened before the figures are.
         let text = whole(938, &finished(&logs()), 80);
         assert_eq!(measure_text_width(&text), 80, "{text}");
     }
 
     #[test]
-    fn a_bar_under_way_tells_what_there_is_room_for() {
+    fn a_moving_bar_shows_the_figures_that_fit() {
         let progress = Progress {
             epoch: 1,
             epochs: 5,
@@ -155,17 +153,17 @@ mod tests {
             loss: 0.25,
             accuracy: 0.5,
         };
-        let told = |columns| partial_epoch(&progress, columns);
+        let shown = |columns| partial_epoch(&progress, columns);
         let all = "10.0s left - 3,002 images/s - accuracy: 0.5000 - loss: 0.2500";
-        assert_eq!(told(100), all);
-        assert_eq!(told(80), "10.0s left - accuracy: 0.5000 - loss: 0.2500");
-        assert_eq!(told(60), "accuracy: 0.5000 - loss: 0.2500");
-        assert_eq!(told(40), "loss: 0.2500");
+        assert_eq!(shown(100), all);
+        assert_eq!(shown(80), "10.0s left - accuracy: 0.5000 - loss: 0.2500");
+        assert_eq!(shown(60), "accuracy: 0.5000 - loss: 0.2500");
+        assert_eq!(shown(40), "loss: 0.2500");
         for columns in 33..200 {
             let line = format!(
                 "469/938 {} {}",
                 "━".repeat(bar_width(columns)),
-                told(columns)
+                shown(columns)
             );
             assert!(measure_text_width(&line) <= columns, "{columns}: {line}");
         }

@@ -1,17 +1,17 @@
-//! What an event file holds: the part of TensorFlow's `event.proto` and `summary.proto` that is
-//! written here, with their names and numbers.
+//! The contents of event files: the messages of TensorFlow's `event.proto` and `summary.proto` that
+//! are written here, with their names and field numbers.
 
 use super::wire::Fields;
 
-/// What one record of a file says.
+/// The content of a record.
 pub(super) enum What {
-    /// Of the file's first record.
+    /// The version, in a file's first record.
     FileVersion(&'static str),
-    /// What was measured at a step.
+    /// The values of a step.
     Summary(Vec<Value>),
 }
 
-/// Something measured, by name.
+/// A named value.
 pub(super) struct Value {
     pub(super) tag: String,
     pub(super) kind: Kind,
@@ -23,7 +23,7 @@ pub(super) enum Kind {
     Histo(Histogram),
 }
 
-/// A picture.
+/// An image.
 pub(super) struct Image {
     pub(super) height: usize,
     pub(super) width: usize,
@@ -33,7 +33,7 @@ pub(super) struct Image {
     pub(super) encoded_image_string: Vec<u8>,
 }
 
-/// How values are spread.
+/// The distribution of values.
 #[derive(Debug, PartialEq)]
 pub(super) struct Histogram {
     min: f64,
@@ -41,12 +41,12 @@ pub(super) struct Histogram {
     num: f64,
     sum: f64,
     sum_squares: f64,
-    /// The right end of each bucket.
+    /// The upper bound of each bucket.
     bucket_limit: Vec<f64>,
     bucket: Vec<f64>,
 }
 
-/// The `Event` of a step at a time in seconds since 1970.
+/// The `Event` of a step; `wall_time` is in seconds since 1970.
 pub(super) fn event(wall_time: f64, step: i64, what: &What) -> Fields {
     let event = Fields::default().double(1, wall_time).int(2, step);
     match what {
@@ -80,7 +80,7 @@ impl Image {
     }
 }
 
-/// Buckets of a histogram.
+/// Number of buckets of a histogram.
 const BUCKETS: usize = 30;
 
 impl Histogram {
@@ -95,7 +95,7 @@ impl Histogram {
             .doubles(7, &self.bucket)
     }
 
-    /// Of the finite ones of `values`, in buckets of equal width; none without one.
+    /// The histogram of the finite `values`, in buckets of equal width; `None` if there are none.
     pub(super) fn new(values: &[f32]) -> Option<Self> {
         let values: Vec<f64> = (values.iter().copied().filter(|v| v.is_finite()))
             .map(f64::from)

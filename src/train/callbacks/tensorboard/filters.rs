@@ -1,16 +1,16 @@
-//! A picture of a convolution's filters.
+//! An image of a convolution's filters.
 
 use super::event::Image;
 use crate::state::{Parameter, State};
 
-/// Pixels along a weight.
+/// Width and height of a weight in pixels.
 const SCALE: usize = 8;
 /// Pixels between filters.
 const GAP: usize = 2;
 
-/// The filters of the model's first convolution side by side, in rows about as long as there are;
-/// none without one. Zero is mid-grey, and the largest weight is white or black. Three input
-/// channels are red, green and blue; of another number the mean is shown.
+/// The filters of the model's first convolution in a square grid; `None` without a convolution.
+/// Zero is mid-grey, and the largest weight is white or black. Three input channels are shown as
+/// red, green and blue, any other number as their mean.
 pub(super) fn picture(state: &State) -> Option<(&str, Image)> {
     let kernel = (state.layout.parameters.iter())
         .find(|p| p.shape.len() == 4 && p.name.ends_with("/kernel"))?;
@@ -22,7 +22,7 @@ struct Grid {
     /// `[kh, kw, ic, oc]`.
     shape: [usize; 4],
     columns: usize,
-    /// Channels of the picture.
+    /// Channels of the image.
     channels: usize,
     height: usize,
     width: usize,

@@ -1,4 +1,4 @@
-//! Event files for TensorBoard.
+//! Writes event files for TensorBoard.
 
 mod event;
 mod filters;
@@ -16,9 +16,9 @@ use record::EventFile;
 
 /// Writes event files that TensorBoard reads, with Keras's folders, names and steps: `train` has
 /// `epoch_loss`, `epoch_accuracy`, `epoch_learning_rate`, a histogram of every parameter
-/// (`conv2d/kernel/histogram`) and a picture of the first convolution's filters
+/// (`conv2d/kernel/histogram`) and an image of the first convolution's filters
 /// (`conv2d/kernel/image`); `validation` has `epoch_loss` and `epoch_accuracy`. The first epoch is
-/// step 0. Look at them with `tensorboard --logdir DIR`.
+/// step 0. View them with `tensorboard --logdir DIR`.
 ///
 /// # Errors
 /// A file that cannot be written ends training with that error.
@@ -34,18 +34,17 @@ use record::EventFile;
 pub struct TensorBoard {
     folder: PathBuf,
     train: EventFile,
-    /// Begun when there is something to write.
+    /// Created when there is something to write.
     validation: Option<EventFile>,
     histogram_freq: usize,
     write_images: bool,
 }
 
 impl TensorBoard {
-    /// Writes new files below `folder`, beside those of earlier runs. Histograms and pictures are
-    /// written after every epoch.
+    /// Writes new files below `folder`, next to those of earlier runs, with histograms and images after every epoch.
     ///
     /// # Errors
-    /// The folder or the file cannot be made.
+    /// The folder or the file cannot be created.
     pub fn create(folder: &Path) -> Result<Self> {
         Ok(Self {
             folder: folder.to_owned(),
@@ -56,13 +55,13 @@ impl TensorBoard {
         })
     }
 
-    /// Writes histograms and pictures after every so many epochs only; with 0, never.
+    /// Sets after how many epochs histograms and images are written; 0: never.
     pub fn histogram_freq(mut self, epochs: usize) -> Self {
         self.histogram_freq = epochs;
         self
     }
 
-    /// Whether the first convolution's filters are drawn.
+    /// Sets whether to draw the first convolution's filters.
     pub fn write_images(mut self, write: bool) -> Self {
         self.write_images = write;
         self

@@ -11,17 +11,17 @@ use super::event::{Value, What, event};
 use crate::disk::{self, File};
 use crate::error::{Error, Result};
 
-/// An event file under way.
+/// An open event file.
 pub(super) struct EventFile {
     path: PathBuf,
     file: File,
 }
 
 impl EventFile {
-    /// Begins a file in `folder`, beside those of earlier runs.
+    /// Creates a file in `folder`, next to those of earlier runs.
     pub(super) fn create(folder: &Path) -> Result<Self> {
         disk::make_folder(folder).map_err(|e| {
-            Error::file(folder, format!("cannot make the folder: {e}")).caused_by(e)
+            Error::file(folder, format!("cannot create the folder: {e}")).caused_by(e)
         })?;
         let name = format!("events.out.tfevents.{:010}.cnn-gpu", now() as u64);
         let mut path = folder.join(&name);
@@ -40,7 +40,7 @@ impl EventFile {
         Ok(events)
     }
 
-    /// Writes what was measured at `step`, so that a reader sees it at once.
+    /// Writes the values of `step`; a reader sees them at once.
     pub(super) fn write(&mut self, step: i64, values: Vec<Value>) -> Result<()> {
         self.event(step, &What::Summary(values))
     }
@@ -57,7 +57,7 @@ fn now() -> f64 {
     seconds(SystemTime::now())
 }
 
-/// Seconds from 1970 to `time`; none before, where a clock without a battery may stand.
+/// Seconds from 1970 to `time`; 0 for earlier times, which a clock without a battery may show.
 fn seconds(time: SystemTime) -> f64 {
     let since = time.duration_since(UNIX_EPOCH);
     since.map_or(0.0, |since| since.as_secs_f64())
@@ -74,7 +74,7 @@ fn record(data: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// A CRC-32C, masked so that checksums of data with checksums in it stay good ones.
+/// A CRC-32C, masked because the checksum of data that contains checksums would be weak.
 fn checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes)
         .rotate_right(15)
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_record_is_tensorflow_s() {
-        // What `tf.io.TFRecordWriter` makes of b"hello".
+        // Written by `tf.io.TFRecordWriter` for b"hello".
         let expected = [
             &[5, 0, 0, 0, 0, 0, 0, 0, 0xea, 0xb2, 0x04, 0x3e][..],
             b"hello",
@@ -98,13 +98,13 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_before_1970_is_no_error() {
+    fn a_clock_before_1970_is_not_an_error() {
         let before = UNIX_EPOCH - std::time::Duration::from_secs(1);
         assert_eq!(seconds(before), 0.0);
     }
 
     #[test]
-    fn two_files_of_one_second_have_names_of_their_own() {
+    fn files_of_the_same_second_have_different_names() {
         let folder = tempfile::tempdir().unwrap();
         let files: Vec<_> = (0..3)
             .map(|_| EventFile::create(folder.path()).unwrap())

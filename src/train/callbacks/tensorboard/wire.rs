@@ -1,10 +1,10 @@
-//! Protocol buffers, as far as event files need them: messages are written and never read.
+//! The encoding of protocol buffers, as far as event files need it.
 
-/// A message: its fields, one after the other, each behind its number and the form of its value.
+/// An encoded message: its fields, each with its number, wire type and value.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Fields(Vec<u8>);
 
-/// Forms of a value.
+/// Wire types.
 const VARINT: u32 = 0;
 const EIGHT_BYTES: u32 = 1;
 const LENGTH_FIRST: u32 = 2;
@@ -12,7 +12,7 @@ const FOUR_BYTES: u32 = 5;
 
 impl Fields {
     pub(super) fn int(self, number: u32, value: i64) -> Self {
-        // A negative number takes all ten bytes, as two's complement.
+        // A negative number takes ten bytes, in two's complement.
         self.key(number, VARINT).varint(value as u64)
     }
 
@@ -24,7 +24,7 @@ impl Fields {
         self.key(number, FOUR_BYTES).raw(&value.to_le_bytes())
     }
 
-    /// Bytes, or a text in UTF-8.
+    /// Bytes or UTF-8 text.
     pub(super) fn bytes(self, number: u32, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         self.key(number, LENGTH_FIRST)
@@ -49,7 +49,7 @@ impl Fields {
         self.varint(u64::from(number << 3 | form))
     }
 
-    /// Seven bits to a byte, the lowest first; the eighth says that more follow.
+    /// Seven bits per byte, lowest first; the eighth bit marks that more follow.
     fn varint(mut self, mut value: u64) -> Self {
         while value >= 0x80 {
             self.0.push(value as u8 | 0x80);
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn messages_are_those_of_the_documentation() {
-        // The examples of the encoding guide: `a: 150`, `b: "testing"`, `c { a: 150 }`.
+        // The examples in the encoding guide: `a: 150`, `b: "testing"`, `c { a: 150 }`.
         let a = Fields::default().int(1, 150);
         assert_eq!(a.as_bytes(), [0x08, 0x96, 0x01]);
         let b = Fields::default().bytes(2, "testing");
