@@ -1,0 +1,175 @@
+//! Trained weights: evaluated, and trained further.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::program::{fails, json_lines, run, text};
+use super::quick;
+
+#[test]
+fn evaluate_reports_metrics_on_request() {
+    let folder = TempDir::new().unwrap();
+    assert!(quick(folder.path(), &["--out", "run"]).status.success());
+    let evaluate = |more: &[&str]| {
+        let device = ["evaluate", "run", "--backend", "cpu", "--metrics"];
+        run(folder.path(), &[&device[..], more].concat())
+    };
+    let output = evaluate(&["--format", "json", "--top-k", "2", "--worst", "4"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let found = &json_lines(&output.stdout)[0];
+    let confusion = found["confusion"].as_array().unwrap();
+    let count = |row: &Value| -> u64 {
+        (row.as_array().unwrap().iter())
+            .filter_map(Value::as_u64)
+            .sum()
+    };
+    assert_eq!(confusion.iter().map(count).sum::<u64>(), 10_000);
+    let right: u64 = (0..10).filter_map(|i| confusion[i][i].as_u64()).sum();
+    assert_eq!(found["correct"], right);
+    assert!(found["top_k_accuracy"].as_f64() > found["accuracy"].as_f64());
+    assert_eq!(found["classes"].as_array().unwrap().len(), 10);
+    let worst = found["worst"].as_array().unwrap();
+    assert_eq!(worst.len(), 4);
+    assert_ne!(worst[0]["label"], worst[0]["predicted"]);
+
+    let tables = text(&evaluate(&[]).stdout);
+    for words in ["top-3 accuracy", "precision", "taken as", "worst mistakes"] {
+        assert!(tables.contains(words), "{tables}");
+    }
+    fails(&evaluate(&["--top-k", "11"]), 2, &["from 1 to 10"]);
+}
+
+/// Creates grey pictures in two classes, and a model for them.
+fn two_classes(folder: &Path) {
+    for (class, value) in [("dark", 20_u8), ("light", 230)] {
+        let class = folder.join("pets").join(class);
+        fs::create_dir_all(&class).unwrap();
+        for i in 0..20 {
+            let picture = image::GrayImage::from_pixel(8, 8, image::Luma([value + i]));
+            picture.save(class.join(format!("{i}.png"))).unwrap();
+        }
+    }
+    let model = "input_shape = [8, 8, 1]\n[[layers]]\ntype = \"Flatten\"\n[[layers]]\n\
+                 type = \"Dense\"\nunits = 2\nactivation = \"softmax\"\n";
+    fs::write(folder.join("net.toml"), model).unwrap();
+}
+
+#[test]
+fn two_classes_have_all_their_metrics_and_their_names() {
+    let folder = TempDir::new().unwrap();
+    two_classes(folder.path());
+    let train = [
+        "train",
+        "--backend",
+        "cpu",
+        "--dataset",
+        "folder:pets",
+        "--model",
+        "net.toml",
+        "--out",
+        "run",
+    ];
+    assert!(run(folder.path(), &train).status.success());
+    let evaluate = ["evaluate", "run", "--backend", "cpu", "--metrics"];
+    let output = run(folder.path(), &evaluate);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let tables = text(&output.stdout);
+    for words in ["top-2 accuracy  1.0000", "\n0 dark ", "\nlabel 1 light "] {
+        assert!(tables.contains(words), "no `{words}` in {tables}");
+    }
+    let output = run(folder.path(), &[&evaluate[..], &["--top-k", "3"]].concat());
+    fails(&output, 2, &["from 1 to 2"]);
+}
+
+#[test]
+fn a_finished_runs_weights_are_trained_further() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    two_classes(path);
+    let device = ["train", "--backend", "cpu", "--dataset", "folder:pets"];
+    let train = |more: &[&str]| run(path, &[&device[..], more].concat());
+    let model = ["--model", "net.toml", "--epochs", "1", "--format", "json"];
+    assert!(
+        train(&[&model[..], &["--out", "a"]].concat())
+            .status
+            .success()
+    );
+    // The learning rate is so low that the loss stays where the first run ended.
+    let further = [
+        "--weights",
+        "a",
+        "--epochs",
+        "1",
+        "--format",
+        "json",
+        "--learning-rate",
+        "1e-30",
+    ];
+    let output = train(&[&further[..], &["--out", "b"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let tested = |out: &str| {
+        let result = fs::read(path.join(out).join("result.json")).unwrap();
+        serde_json::from_slice::<Value>(&result).unwrap()["test_loss"].as_f64()
+    };
+    assert_eq!(tested("a"), tested("b"));
+    let config = fs::read_to_string(path.join("b/config.toml")).unwrap();
+    assert!(config.contains("[weights]"), "{config}");
+
+    // Without a checkpoint the run starts over from the same weights, if they have not changed.
+    fs::remove_file(path.join("b/checkpoint.safetensors")).unwrap();
+    let resumed = run(path, &["train", "--resume", "b"]);
+    assert!(resumed.status.success(), "{}", text(&resumed.stderr));
+    assert_eq!(tested("a"), tested("b"));
+    let c = train(&[
+        "--model", "net.toml", "--seed", "7", "--epochs", "1", "--out", "c",
+    ]);
+    assert!(c.status.success());
+    let other = run(path, &["train", "--resume", "b", "--weights", "c"]);
+    fails(&other, 2, &["--weights"]);
+    let same = ["train", "--resume", "b", "--weights", "a/model.safetensors"];
+    assert!(run(path, &same).status.success());
+    // A run's weights imply its data set.
+    let theirs = ["train", "--backend", "cpu", "--weights", "a", "--out", "e"];
+    let output = run(path, &theirs);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    fs::rename(path.join("pets/dark"), path.join("pets/zebra")).unwrap();
+    let output = train(&["--weights", "a", "--out", "f"]);
+    let note = "note: the weights were trained on the classes dark, light, but these images have light, zebra";
+    assert!(
+        text(&output.stderr).contains(note),
+        "{}",
+        text(&output.stderr)
+    );
+    fs::rename(path.join("pets/zebra"), path.join("pets/dark")).unwrap();
+    fs::remove_file(path.join("b/checkpoint.safetensors")).unwrap();
+    fs::copy(
+        path.join("c/model.safetensors"),
+        path.join("a/model.safetensors"),
+    )
+    .unwrap();
+    fails(
+        &run(path, &["train", "--resume", "b"]),
+        1,
+        &["have changed"],
+    );
+
+    let wider = fs::read_to_string(path.join("net.toml"))
+        .unwrap()
+        .replace("units = 2", "units = 3");
+    fs::write(path.join("wide.toml"), wider).unwrap();
+    let output = train(&["--weights", "a", "--model", "wide.toml", "--out", "d"]);
+    fails(
+        &output,
+        1,
+        &["dense/kernel[64x3]", "dense/kernel[64x2]", "--model"],
+    );
+    fails(
+        &train(&["--weights", "nowhere", "--out", "d"]),
+        1,
+        &["nowhere"],
+    );
+    assert!(!path.join("d").exists());
+}
