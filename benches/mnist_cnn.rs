@@ -1,9 +1,9 @@
-//! Every operation and the whole step of the lab's network, on the CPU and on the first adapter.
+//! Measures every operation and the whole step of `mnist-cnn`, on the CPU and on the first adapter.
 //!
-//! `cargo bench` runs all; `cargo bench -- cpu/step` a part. Set `CNN_GPU_BENCH_BACKEND` to `metal`,
-//! `dx12` or `gl` for another interface than Vulkan. The unit `elem` is one floating-point operation
+//! `cargo bench` runs everything, `cargo bench -- cpu/step` a part. Set `CNN_GPU_BENCH_BACKEND` to
+//! `metal`, `dx12` or `gl` for a backend other than Vulkan. The unit `elem` is one floating-point operation
 //! for single operations and one image for steps. Each measurement waits for the device inside the
-//! timed region, so on a GPU single operations carry a submission and a read-back of some 0.1 ms.
+//! timed region, so on a GPU single operations include a submission and a read-back of about 0.1 ms.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use cnn_gpu::state::{Layout, State};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
 const BATCH: usize = 64;
-/// Steps per measurement: enough that those under way overlap as in training.
+/// Steps per measurement: enough to overlap as in training.
 const STEPS: usize = 8;
 
 struct Bench {

@@ -1,4 +1,4 @@
-//! Writes a sheet of built-in digits as a PNG picture: ten rows, one per class.
+//! Writes a contact sheet of the built-in digits as a PNG file: ten rows, one per class.
 //!
 //! `cargo run --release --example contact_sheet digits.png`
 

@@ -1,4 +1,4 @@
-//! Stops when validation stops improving, and ends with the weights of the best epoch.
+//! Stops training when the validation loss stops improving, and restores the best epoch's weights.
 //!
 //! `cargo run --release --example early_stopping`
 
@@ -8,7 +8,7 @@ use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
 use cnn_gpu::train::callbacks::EarlyStopping;
 use cnn_gpu::train::{Metric, Options, Trainer};
 
-/// Trains on few digits, which it soon knows by heart.
+/// Trains on few digits, so that the model soon overfits.
 pub fn main() -> cnn_gpu::Result<()> {
     let (train, validation) = (digits::generate(500, 1, 0), digits::generate(500, 1, 500));
     let model = Sequential::new([28, 28, 1])
@@ -29,13 +29,13 @@ pub fn main() -> cnn_gpu::Result<()> {
     }
     let scores = trainer.evaluate(&validation)?;
     if let Some(epoch) = history.restored_epoch {
-        println!("back at epoch {epoch}: {scores}");
+        println!("restored epoch {epoch}: {scores}");
     }
     let best = losses.iter().copied().fold(f64::INFINITY, f64::min);
-    assert!(losses.len() < 100, "it should have stopped");
+    assert!(losses.len() < 100, "early stopping did not stop the run");
     assert!(
         (scores.loss - best).abs() < 1e-5,
-        "the best weights are back"
+        "the best weights were not restored"
     );
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! Trains on a folder of colour pictures, one sub-folder per class. The example paints the pictures
-//! itself, into a temporary folder: fruit in three kinds, of different sizes, as PNG files.
+//! Trains on a folder of colour pictures, one sub-folder per class. The example draws the pictures
+//! itself, in a temporary folder: three kinds of fruit as PNG files of different sizes.
 //!
 //! `cargo run --release --example image_folder`
 
@@ -23,7 +23,7 @@ const FRUIT: [Fruit; 3] = [
 ];
 const PICTURES: u32 = 80;
 
-/// Trains, and tells how well.
+/// Trains, and prints the accuracy.
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::temp_dir().join(format!("fruit-{}", std::process::id()));
     let outcome = paint_all(&path).and_then(|()| train(&path));
@@ -33,7 +33,7 @@ pub fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn train(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let shape = [32, 32, 3];
-    // Read batch by batch while the device works; `folder::splits` reads all into memory instead.
+    // Reads batches while the device works; `folder::splits` would load everything into memory.
     let options = ReadOptions::default().shape(shape);
     let folder::Parts { train, test, .. } = folder::find(path, &options)?;
     println!("{} pictures of {}", train.len(), train.classes().join(", "));
@@ -51,8 +51,8 @@ fn train(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
         println!("epoch {}: accuracy {:.4}", epoch.epoch, epoch.accuracy);
     }
     let scores = trainer.evaluate(&test.load()?)?;
-    println!("pictures kept apart: {scores}");
-    assert!(scores.accuracy > 0.9, "it should have learnt more");
+    println!("held-out pictures: {scores}");
+    assert!(scores.accuracy > 0.9, "the accuracy is too low");
     Ok(())
 }
 
@@ -68,7 +68,7 @@ fn paint_all(path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// A fruit somewhere on a table of some colour.
+/// Draws a fruit at a random position on a table of a random colour.
 fn paint((_, colour, size): &Fruit, key: Key) -> RgbImage {
     let side = 40 + key.bits(0) % 40;
     let table = [1, 2, 3].map(|i| 120.0 + 110.0 * key.uniform(i));

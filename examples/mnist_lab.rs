@@ -1,4 +1,4 @@
-//! The lab: its network, its data set, its five epochs.
+//! The Keras MNIST lab: its model, its data set, its five epochs.
 //!
 //! `cargo run --release --example mnist_lab`
 
@@ -9,7 +9,7 @@ use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::train::{Options, Trainer};
 
 fn main() -> cnn_gpu::Result<()> {
-    // MNIST; where it cannot be had the built-in digits, and then a line says so.
+    // MNIST, or the built-in digits, with a message, if it cannot be loaded.
     let mnist = data::load(DatasetSpec::Auto, None, &mut |event| eprintln!("{event}"))?;
     let options = Options::default()
         .epochs(5)

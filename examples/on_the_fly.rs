@@ -1,4 +1,5 @@
-//! Trains on a data set made on the fly: it lies nowhere, has no end, and no image comes twice.
+//! Trains on data generated on the fly: the data set is stored nowhere, never ends, and never
+//! repeats an image.
 //!
 //! `cargo run --release --example on_the_fly`
 
@@ -11,7 +12,7 @@ use cnn_gpu::train::{Options, Trainer};
 const SIDE: u32 = 16;
 const BATCH: u32 = 64;
 
-/// Bright shapes on a noisy ground: discs, squares and crosses.
+/// Bright shapes on a noisy background: discs, squares and crosses.
 struct Shapes {
     seed: u64,
 }
@@ -29,7 +30,7 @@ impl Generator for Shapes {
         ["disc", "square", "cross"].map(String::from).to_vec()
     }
 
-    /// A pure function of the number: threads may make batches in any order.
+    /// A pure function of the number, as threads may generate batches in any order.
     fn batch(&self, number: u64) -> cnn_gpu::Result<Option<Batch>> {
         let mut batch = Batch::default();
         for row in 0..BATCH {
@@ -59,7 +60,7 @@ fn draw(key: Key, class: u32) -> impl Iterator<Item = u8> {
     })
 }
 
-/// Trains, and tells how well.
+/// Trains, and prints the accuracy.
 pub fn main() -> cnn_gpu::Result<()> {
     let model = Sequential::new([SIDE as usize, SIDE as usize, 1])
         .add(Conv2D::new(8, 3).activation(Activation::Relu))
@@ -74,7 +75,7 @@ pub fn main() -> cnn_gpu::Result<()> {
         println!("epoch {}: accuracy {:.4}", epoch.epoch, epoch.accuracy);
     }
     let scores = trainer.evaluate_generator(&Shapes { seed: 2 }, Some(20))?;
-    println!("shapes never seen: {scores}");
-    assert!(scores.accuracy > 0.9, "it should have learnt more");
+    println!("unseen shapes: {scores}");
+    assert!(scores.accuracy > 0.9, "the accuracy is too low");
     Ok(())
 }

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# jpeg-encoder 0.7.1 spoils pictures that have both optimised Huffman tables and a restart interval.
+# jpeg-encoder 0.7.1 corrupts pictures with both optimised Huffman tables and a restart interval.
 #
-# It counts the symbols for the tables as if no restart reset the prediction of a block's mean. A symbol
-# that occurs only behind a restart then has no code, and nothing is written for it: the encoder returns
-# Ok, libjpeg (by way of Pillow) shows garbage without an error, and jpeg-decoder refuses the file. A test of a
-# decoder that takes its inputs from this encoder must not combine the two.
+# When it counts the symbols for the tables, it ignores that a restart resets the DC prediction. A symbol
+# that occurs only after a restart then has no code, and nothing is written for it: the encoder returns
+# Ok, libjpeg (in Pillow) shows garbage without an error, and jpeg-decoder refuses the file. Tests of a
+# decoder that create their inputs with this encoder must not combine the two options.
 #
-# Guessed before: tables and restarts are independent, as in libjpeg. Needs cargo and python3.
-# Exits non-zero if the behaviour is another.
+# Expected: tables and restarts are independent, as in libjpeg. Needs cargo and python3.
+# Exits non-zero if the behaviour changes.
 set -euo pipefail
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -54,5 +54,5 @@ for optimised in "false", "true":
         print(f"jpeg-encoder 0.7.1, optimised tables {optimised}, restart interval {restarts}:",
               f"at most {off[optimised, restarts]} levels off")
 good = [off["false", 0], off["false", 1], off["true", 0]]
-assert max(good) < 16 and off["true", 1] > 50, "another behaviour"
+assert max(good) < 16 and off["true", 1] > 50, "the behaviour has changed"
 PY

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Keras 3.15.1's ModelCheckpoint(save_best_only=True) replaces the best weights by those of an epoch
+# Keras 3.15.1's ModelCheckpoint(save_best_only=True) overwrites the best weights with those of an epoch
 # that was not validated.
 #
 # With `validation_freq=2` every other epoch has no `val_loss`. Keras warns "Can save best model only
-# with val_loss available", and then saves that epoch all the same: the file "of the best epoch" holds
-# weights that nobody measured. One would expect it to be skipped, as Keras 2 did ("..., skipping"),
-# and as EarlyStopping does. So whoever validates more rarely must watch a training metric, or give
-# each epoch a file of its own.
+# with val_loss available", and then saves that epoch anyway: the file "of the best epoch" holds
+# weights that were never measured. Expected: the epoch is skipped, as in Keras 2 ("..., skipping") and in
+# EarlyStopping. To validate less often than every epoch, monitor a training metric or save each epoch to
+# its own file.
 #
-# Here the learning rate is so large that the loss only rises: the first validated epoch is the best,
-# and the file should still hold it after five epochs.
+# Here the learning rate is so high that the loss only rises: the first validated epoch is the best, and
+# the file should still hold it after five epochs.
 set -euo pipefail
 
 folder=$(mktemp -d)
@@ -45,5 +45,5 @@ print(f"weights after epochs 1 to 5: {weights}")
 print(f"val_loss, measured after epochs 2 and 4: {history['val_loss']}")
 print(f"the best validated epoch is 2, weight {weights[1]}; the file holds {kept}: epoch 5's")
 assert history["val_loss"][0] < history["val_loss"][1]
-assert kept == weights[4] != weights[1], "it changed"
+assert kept == weights[4] != weights[1], "the behaviour has changed"
 PYTHON

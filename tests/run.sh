@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Everything that must hold, cheapest first: format, lints, tests on the CPU and on a GPU, docs.
-# Tests that need a GPU fail without one; where no Vulkan driver is installed this script installs
-# Mesa's software adapter (lavapipe), which is enough for all of them.
+# Runs all checks, cheapest first: format, lints, tests on the CPU and on a GPU, docs. GPU tests fail
+# without an adapter; if no Vulkan driver is installed, this script installs Mesa's software adapter
+# (lavapipe), which is enough for all of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 step() { printf '\n== %s\n' "$*"; "$@"; }
 
 has_vulkan() {
-  # Not `grep -q`, which leaves early: ldconfig would then fail, and with it the pipe.
+  # Not `grep -q`, which exits early: ldconfig would then fail, and with it the pipe.
   ldconfig -p 2>/dev/null | grep 'libvulkan\.so\.1' >/dev/null &&
     compgen -G '/usr/share/vulkan/icd.d/*.json' /dev/null >/dev/null
 }
@@ -30,18 +30,18 @@ if [ "$(uname)" = Linux ] && ! has_vulkan; then
   fi
 fi
 
-# Without a desktop session libwayland would fill the output with complaints about it.
+# Without a desktop session libwayland would flood the output with complaints.
 export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-/nonexistent}"
 
 step cargo fmt --all --check
 if command -v cargo-deny >/dev/null; then
-  # Advisories are looked at in continuous integration: they need the network each time.
+  # Advisories are checked in continuous integration, as they need the network.
   step cargo deny --locked check licenses bans sources
 else
   echo 'cargo-deny is not installed: licences and sources of the dependencies are not checked' >&2
 fi
 step cargo clippy --release --locked --all-targets -- -D warnings
-# The library by itself, and with each of its features alone.
+# The library without features, and with each feature alone.
 for feature in '' cli gpu download pictures; do
   step cargo check --release --locked --no-default-features --features "$feature"
 done

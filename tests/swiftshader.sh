@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# SwiftShader, the software Vulkan adapter in Chromium: another driver than Mesa's, with other subgroups
-# and another compiler. Every operation in every kernel variant, and a training of two steps whose weights are
-# compared with lavapipe's; all of it within bounds of memory and time.
+# Tests on SwiftShader, Chromium's software Vulkan adapter, whose subgroups and compiler differ from Mesa's:
+# checks every operation in every kernel variant, and compares the weights after two training steps with
+# lavapipe's, all within limits of memory and time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The driver of an installed browser, else that of Debian's package, which need not be installed for it.
+# The driver of an installed browser, or from Debian's package without installing it.
 find_driver() {
   find /usr/lib/chromium /usr/lib64/chromium-browser /opt/google/chrome target/swiftshader \
     -name vk_swiftshader_icd.json 2>/dev/null | head -n 1 || true
@@ -20,7 +20,7 @@ if [ -z "$driver" ] && command -v apt-get >/dev/null; then
   driver=$(find_driver)
 fi
 if [ -z "$driver" ]; then
-  echo 'SwiftShader was not found: install chromium' >&2
+  echo 'SwiftShader not found: install chromium' >&2
   exit 1
 fi
 driver=$(realpath "$driver")
@@ -29,7 +29,7 @@ echo "SwiftShader: $driver"
 
 cargo build --release --locked
 program=${CARGO_TARGET_DIR:-target}/release/cnn-gpu
-# In a shell of its own: 12 GiB of addresses, of which the driver reserves many, and twenty minutes.
+# In a subshell with limits: 12 GiB of address space, as the driver reserves a lot, and twenty minutes.
 (
   ulimit -v $((12 << 20))
   export VK_DRIVER_FILES=$driver VK_ICD_FILENAMES=$driver

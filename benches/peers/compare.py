@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Runs cnn-gpu and every installed peer on the same job, in turn, and prints the ratios.
+"""Runs cnn-gpu and all other installed programs on the same task, in turn, and prints the ratios.
 
     cargo build --release
     python3 benches/peers/compare.py
 
-The job is the lab's network on MNIST with Adam. README.md, beside this file, tells how to install
-the peers and what cannot be compared. Nothing but Python's standard library is needed here.
+The task is to train mnist-cnn on MNIST with Adam. README.md in this folder describes how to install
+the programs and the limits of the comparison. This script needs only Python's standard library.
 """
 
 import argparse
@@ -27,9 +27,9 @@ def main():
     found, missing = programs.find_all(args.program, args.python)
     chosen = [p for p in found if any(word in p.name for word in args.only or [""])]
     if not found:
-        sys.exit(f"error: nothing can be run here. {listed(missing)}")
+        sys.exit(f"error: no program can be run. {listed(missing)}")
     if not chosen:
-        sys.exit(f"error: --only fits none of: {', '.join(program.name for program in found)}")
+        sys.exit(f"error: --only matches none of: {', '.join(program.name for program in found)}")
     with tempfile.TemporaryDirectory(prefix="cnn-gpu-peers-") as folder:
         work = Work(
             data_dir=args.data_dir,
@@ -57,14 +57,14 @@ def main():
 
 
 def arguments():
-    """What was asked for."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], epilog="Peers and their setup: benches/peers/README.md"
+        description=__doc__.splitlines()[0], epilog="The programs and their installation: benches/peers/README.md"
     )
     add = parser.add_argument
-    add("--rounds", type=positive, default=3, help="how often each program runs [%(default)s]")
-    add("--epochs", type=positive, default=2, help="the last one counts [%(default)s]")
-    add("--batch-size", type=positive, default=64, help="[%(default)s]")
+    add("--rounds", type=positive, default=3, help="runs of each program [%(default)s]")
+    add("--epochs", type=positive, default=2, help="epochs per run; the last one is measured [%(default)s]")
+    add("--batch-size", type=positive, default=64, help="images per step [%(default)s]")
     add("--limit", type=positive, default=60_000, help="training images [%(default)s]")
     add(
         "--slow-limit",
@@ -73,10 +73,10 @@ def arguments():
         help="training images of burn, and of cnn-gpu on a software adapter [%(default)s]",
     )
     add("--data-dir", type=folder, default=os.environ.get("CNN_GPU_DATA_DIR"))
-    add("--only", action="append", metavar="WORD", help="only programs named so; repeatable")
-    add("--program", metavar="PATH", help="cnn-gpu [target/release/cnn-gpu, else PATH's]")
-    add("--python", metavar="PATH", help="the Python of the Python peers [this one]")
-    add("--timeout", type=positive, default=900, help="seconds for one run [%(default)s]")
+    add("--only", action="append", metavar="WORD", help="run only programs with this word in their name; repeatable")
+    add("--program", metavar="PATH", help="cnn-gpu [target/release/cnn-gpu, or the one on PATH]")
+    add("--python", metavar="PATH", help="Python interpreter of Keras and PyTorch [this one]")
+    add("--timeout", type=positive, default=900, help="seconds allowed per run [%(default)s]")
     add("--format", choices=["text", "json"], default="text")
     return parser.parse_args()
 
@@ -90,19 +90,19 @@ def positive(text):
 
 
 def folder(text):
-    """A folder, whole, because the programs run in another one."""
+    """An absolute path of a folder, because the programs run in another one."""
     if not os.path.isdir(text):
-        raise argparse.ArgumentTypeError(f"{text} is no folder")
+        raise argparse.ArgumentTypeError(f"{text} is not a folder")
     return os.path.abspath(text)
 
 
 def listed(reasons):
-    """Names and their reasons in one line."""
+    """Names with their reasons, on one line."""
     return "; ".join(f"{name}: {why}" for name, why in reasons.items())
 
 
 def find_data(work, found):
-    """Asks cnn-gpu where MNIST is, where nobody said."""
+    """Asks cnn-gpu for MNIST's folder if none was given."""
     if work.data_dir is None:
         if not (found and found[0].ours):
             sys.exit("error: no data: give --data-dir DIR or set CNN_GPU_DATA_DIR")
@@ -113,7 +113,7 @@ def find_data(work, found):
 
 
 def run_rounds(chosen, count, work):
-    """Every program once a round, the even rounds backwards. A program that failed is left out."""
+    """Runs every program once per round, in reverse order in every other round, until it fails."""
     rounds, failed = {p.name: {} for p in chosen}, {}
     for round in range(count):
         for program in chosen if round % 2 == 0 else reversed(chosen):
@@ -132,12 +132,12 @@ def run_rounds(chosen, count, work):
 
 
 def say(line):
-    """Progress, beside the results."""
+    """Prints progress to standard error."""
     print(line, file=sys.stderr, flush=True)
 
 
 def summary(program, runs):
-    """A program's medians. The first round's caches are cold, the others' are warm."""
+    """A program's medians. Caches are cold in the first round and warm in the others."""
     first, *later = runs.values()
     same = {key: first[key] for key in ("program", "version", "device", "train_images")}
     return {
@@ -150,7 +150,7 @@ def summary(program, runs):
 
 
 def ratios(chosen, rounds):
-    """cnn-gpu against every peer on the same path: the median of the ratios within a round."""
+    """The ratios of cnn-gpu to each program on the same path: medians of the ratios within a round."""
     pairs = [
         (ours, peer)
         for ours in chosen
@@ -161,7 +161,7 @@ def ratios(chosen, rounds):
 
 
 def ratio(ours, peer, rounds):
-    """One pair, above 1 where cnn-gpu is faster; `None` where they share no round."""
+    """The ratios of a pair, above 1 if cnn-gpu is faster; `None` if they share no round."""
     both = [(run, rounds[peer.name].get(i)) for i, run in rounds[ours.name].items()]
     both = [(run, other) for run, other in both if other]
     if not both:
@@ -181,9 +181,9 @@ def ratio(ours, peer, rounds):
 
 
 def text(report):
-    """The report for people."""
+    """The report as text."""
     lines = [
-        f"batch {report['batch_size']}, {report['epochs']} epochs, of which the last counts;"
+        f"batch {report['batch_size']}, {report['epochs']} epochs, of which the last is measured;"
         f" medians of {report['rounds']} rounds",
         "",
         *table(
@@ -192,8 +192,8 @@ def text(report):
         ),
     ]
     if report["ratios"]:
-        lines += ["", "cnn-gpu against its peers (above 1: cnn-gpu is faster)", ""]
-        header = ["cnn-gpu", "peer", "training", "evaluation", "first step", ""]
+        lines += ["", "cnn-gpu compared with other programs (above 1: cnn-gpu is faster)", ""]
+        header = ["cnn-gpu", "other", "training", "evaluation", "first step", ""]
         lines += table(header, [ratio_row(ratio) for ratio in report["ratios"]])
     lines += [""] * bool(report["failed"] or report["missing"])
     lines += [f"failed: {name}: {why}" for name, why in report["failed"].items()]

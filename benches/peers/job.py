@@ -1,7 +1,7 @@
-"""What the Python peers share: the arguments, the data, and the one line that each prints.
+"""The common parts of the Python programs: arguments, data, and the JSON line that each prints.
 
-A peer is a program that `compare.py` can run. `--list` prints its version and the variants that
-this machine can run; without it one variant trains and one JSON line comes out.
+`compare.py` runs these programs. With `--list` a program prints its version and the variants that
+this machine can run; otherwise it trains one variant and prints one JSON line.
 """
 
 import argparse
@@ -26,7 +26,7 @@ class Split:
 
 
 def arguments(description, variants):
-    """The arguments of a peer; ends the program after `--list`."""
+    """Parses the arguments of a program."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--variant", choices=variants, default=variants[0])
     parser.add_argument("--epochs", type=positive, default=2)
@@ -36,9 +36,9 @@ def arguments(description, variants):
         "--data-dir",
         type=pathlib.Path,
         default=os.environ.get("CNN_GPU_DATA_DIR"),
-        help="the folder of MNIST's four files, as they are or as .gz [env: CNN_GPU_DATA_DIR]",
+        help="folder with MNIST's four files, plain or as .gz [env: CNN_GPU_DATA_DIR]",
     )
-    parser.add_argument("--list", action="store_true", help="print version and variants, and end")
+    parser.add_argument("--list", action="store_true", help="print version and variants, and exit")
     return parser.parse_args()
 
 
@@ -51,7 +51,7 @@ def positive(text):
 
 
 def print_list(version, variants):
-    """Answers `--list`."""
+    """Prints the output of `--list`."""
     print(json.dumps({"version": version, "variants": variants}))
 
 
@@ -65,7 +65,7 @@ def load(args):
 
 def read_split(folder, name, limit):
     """One half of MNIST."""
-    import numpy as np  # Here, so that a peer without it can say how to install both.
+    import numpy as np  # Imported here, so that the caller can report how to install it.
 
     images = np.frombuffer(read_idx(folder / f"{name}-images-idx3-ubyte"), np.uint8, offset=16)
     labels = np.frombuffer(read_idx(folder / f"{name}-labels-idx1-ubyte"), np.uint8, offset=8)
@@ -74,7 +74,7 @@ def read_split(folder, name, limit):
 
 
 def read_idx(path):
-    """The bytes of an IDX file, unpacked."""
+    """The bytes of an IDX file, decompressed if necessary."""
     packed = path.with_name(path.name + ".gz")
     try:
         return path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
@@ -82,7 +82,7 @@ def read_idx(path):
         fail(f"cannot read {path} or its .gz: {error}")
 
 def print_result(args, result):
-    """The line that `compare.py` reads; `result` brings what only the peer knows."""
+    """Prints the line that `compare.py` reads, from `result` and the arguments."""
     images = result["train_images"]
     line = result | {
         "batch_size": args.batch_size,
@@ -92,5 +92,5 @@ def print_result(args, result):
 
 
 def fail(message):
-    """Ends the program with one line."""
+    """Exits with one line of error."""
     sys.exit(f"error: {message}")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains the lab's network with Keras on TensorFlow and prints one JSON line.
+"""Trains mnist-cnn with Keras on TensorFlow and prints one JSON line.
 
     pip install keras tensorflow-cpu
     python3 benches/peers/keras_cnn.py --data-dir DIR
@@ -34,7 +34,7 @@ def main():
         return job.print_list(version, VARIANTS)
     train, test = job.load(args)
     model = network(keras)
-    # One step, as an epoch of one batch: the same compiled function as the epochs after it.
+    # One step, as an epoch of one batch: it uses the same compiled function as later epochs.
     model.fit(*head(train, args.batch_size), batch_size=args.batch_size, verbose=0)
     warm_up = time.perf_counter() - STARTED
     epochs = fit(keras, model, train, args)
@@ -55,7 +55,7 @@ def main():
 
 
 def network(keras):
-    """The lab's network, compiled."""
+    """mnist-cnn, compiled."""
     layers = keras.layers
     model = keras.Sequential(
         [
@@ -80,12 +80,12 @@ def network(keras):
 
 
 def head(split, rows):
-    """The first rows, with the channel that Keras expects."""
+    """The first rows, with a channel dimension."""
     return split.images[:rows, :, :, None], split.labels[:rows]
 
 
 def fit(keras, model, train, args):
-    """Trains; the seconds of every epoch."""
+    """Trains and returns the seconds of each epoch."""
     seconds = []
 
     class Clock(keras.callbacks.Callback):
@@ -109,7 +109,7 @@ def fit(keras, model, train, args):
 
 
 def evaluate(model, test):
-    """Seconds and accuracy of the second evaluation: the first one compiles."""
+    """Seconds and accuracy of the second evaluation, as the first one compiles."""
     images, labels = head(test, None)
     for _ in range(2):
         started = time.perf_counter()

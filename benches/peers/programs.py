@@ -1,4 +1,4 @@
-"""What `compare.py` can run: cnn-gpu and its peers, each as a `Program`.
+"""The programs that `compare.py` can run: cnn-gpu and the others, each as a `Program`.
 
 Running one gives a dictionary: program, version, device, train_images, warm_up_seconds,
 epoch_seconds, images_per_second, evaluate_images_per_second, test_accuracy.
@@ -22,12 +22,12 @@ BUILD_BURN = "cargo build --release --manifest-path benches/peers/burn/Cargo.tom
 
 
 class Failed(Exception):
-    """A program that ended without a result; the message is one line."""
+    """A program ended without a result; the message is one line."""
 
 
 @dataclass
 class Work:
-    """What every program has to do, and where it may leave files."""
+    """The task of every program, and the folder for its files."""
 
     data_dir: str
     epochs: int
@@ -38,21 +38,21 @@ class Work:
     folder: pathlib.Path
 
     def environment(self):
-        """Caches of drivers and tuners start empty and are shared between the rounds."""
+        """The caches of drivers and tuners, empty at first and shared by all rounds."""
         caches = {"XDG_CACHE_HOME": str(self.folder), "MESA_SHADER_CACHE_DIR": str(self.folder)}
         return os.environ | caches | {"__GL_SHADER_DISK_CACHE_PATH": str(self.folder)}
 
 
 @dataclass
 class Program:
-    """One way to train the network."""
+    """One way to train the model."""
 
     name: str
     command: list
-    # Whom a peer is set beside: "cpu" or "gpu".
+    # What it is compared with: cnn-gpu on "cpu" or "gpu".
     path: str
     ours: bool = False
-    # Trains on --slow-limit images; a peer evaluates on as many.
+    # Trains on --slow-limit images; programs other than cnn-gpu also evaluate on as many.
     slow: bool = False
 
     def run(self, work):
@@ -64,7 +64,7 @@ class Program:
 
 
 def flags(program, work):
-    """The arguments that all programs share."""
+    """The common arguments of all programs."""
     limit = work.slow_limit if program.slow else work.limit
     return [
         *("--data-dir", work.data_dir, "--limit", str(limit)),
@@ -73,7 +73,7 @@ def flags(program, work):
 
 
 def run_ours(program, work):
-    """Three calls: one step from a standing start, the epochs, the evaluation."""
+    """Calls cnn-gpu three times: for the first step, the epochs and the evaluation."""
     warm_up = first_line_seconds(one_step(program, work), work)
     trained = last_json(train(program, work, "run", *flags(program, work)), work)
     run = work.folder / "run"
@@ -106,7 +106,7 @@ def train(program, work, name, *arguments):
 
 
 def one_step(program, work):
-    """A call of `cnn-gpu train` whose only epoch is one step."""
+    """A call of `cnn-gpu train` for a single step."""
     batch = str(work.batch_size)
     folder = ["--data-dir", work.data_dir] if work.data_dir else []
     steps = ["--epochs", "1", "--limit", batch, "--batch-size", batch]
@@ -114,7 +114,7 @@ def one_step(program, work):
 
 
 def first_line_seconds(command, work):
-    """From the start of `command` to its first line, which reports its first epoch."""
+    """Seconds from the start of `command` to its first line, which reports its first epoch."""
     started = time.perf_counter()
     with start(command, work, subprocess.DEVNULL) as process:
         watchdog = threading.Timer(work.timeout, process.kill)
@@ -124,12 +124,12 @@ def first_line_seconds(command, work):
         process.communicate()
         watchdog.cancel()
     if process.returncode != 0:
-        raise Failed(f"training a single step ended with {process.returncode}")
+        raise Failed(f"training a single step failed with exit code {process.returncode}")
     return seconds
 
 
 def last_json(command, work, environment=None):
-    """Runs `command`; the last line of its output, which must be JSON."""
+    """Runs `command` and returns the last line of its output, which must be JSON."""
     with start(command, work, subprocess.PIPE, environment) as process:
         try:
             output, errors = process.communicate(timeout=work.timeout)
@@ -137,15 +137,15 @@ def last_json(command, work, environment=None):
             process.kill()
             raise Failed(f"took more than {work.timeout:.0f} s (--timeout)") from None
     if process.returncode != 0:
-        raise Failed(last_line(errors) or f"ended with {process.returncode}")
+        raise Failed(last_line(errors) or f"failed with exit code {process.returncode}")
     try:
         return json.loads(last_line(output))
     except ValueError:
-        raise Failed(f"printed no JSON line but: {last_line(output)!r}") from None
+        raise Failed(f"expected a JSON line, found {last_line(output)!r}") from None
 
 
 def start(command, work, errors, environment=None):
-    """Starts `command` in the folder for this comparison."""
+    """Starts `command` in the comparison's folder."""
     return subprocess.Popen(
         [str(part) for part in command],
         stdout=subprocess.PIPE,
@@ -157,24 +157,24 @@ def start(command, work, errors, environment=None):
 
 
 def last_line(text):
-    """The last line that is not empty."""
+    """The last non-empty line."""
     return next((line for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def find_ours(binary):
-    """cnn-gpu's CPU path, and its GPU path where there is an adapter; or why there is none."""
+    """cnn-gpu's CPU path, and its GPU path if there is an adapter; or why they are missing."""
     built = ROOT / "target" / "release" / ("cnn-gpu" + ".exe" * (os.name == "nt"))
     binary = binary or (str(built) if built.exists() else shutil.which("cnn-gpu"))
     command = [binary or str(built), "devices", "--format", "json"]
     try:
         listed = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        return [], {"cnn-gpu": f"{error}; build it with: cargo build --release, or give --program"}
+        return [], {"cnn-gpu": f"{error}; build it with: cargo build --release, or pass --program"}
     binary = str(pathlib.Path(binary).resolve())
     programs = [Program("cnn-gpu cpu", [binary, "--backend", "cpu"], "cpu", ours=True)]
     adapters = json.loads(listed.stdout)["adapters"]
     if not adapters:
-        return programs, {"cnn-gpu on a GPU": "no adapter was found: install a Vulkan driver"}
+        return programs, {"cnn-gpu on a GPU": "no adapter found: install a Vulkan driver"}
     best = min(adapters, key=lambda adapter: adapter["software"])
     device = [f"--backend={best['backend']}", f"--adapter={best['index']}"]
     name, slow = f"cnn-gpu {best['backend']}", best["software"]
@@ -182,12 +182,12 @@ def find_ours(binary):
 
 
 def find_python(python):
-    """Keras and PyTorch, as far as `python` has them."""
+    """Keras and PyTorch, if `python` has them."""
     programs, missing = [], {}
     for name, script in PYTHON_PEERS.items():
         variants, reason = list_variants([python, str(script)])
         if reason:
-            missing[name] = f"{reason}, or give --python"
+            missing[name] = f"{reason}, or pass --python"
         for variant in variants:
             path = "gpu" if variant.startswith("cuda") else "cpu"
             command = [python, str(script), "--variant", variant]
@@ -196,7 +196,7 @@ def find_python(python):
 
 
 def find_burn():
-    """burn, where its program was built."""
+    """burn, if its program was built."""
     if not BURN.exists():
         return [], {"burn": f"not built; build it with: {BUILD_BURN}"}
     variants, reason = list_variants([str(BURN)])
@@ -209,7 +209,7 @@ def find_burn():
 
 
 def list_variants(command):
-    """What a peer answers to `--list`: its variants, or why there are none."""
+    """The output of a program's `--list`: its variants, or why there are none."""
     try:
         listed = subprocess.run([*command, "--list"], capture_output=True, text=True)
         if listed.returncode == 0:
@@ -220,13 +220,13 @@ def list_variants(command):
 
 
 def find_all(binary, python):
-    """Everything that can be run here, cnn-gpu first, and what cannot, each with its reason."""
+    """All programs that can be run, cnn-gpu first, and the missing ones with the reason."""
     found = [find_ours(binary), find_python(python or sys.executable), find_burn()]
     programs = [program for some, _ in found for program in some]
     return programs, {name: why for _, missing in found for name, why in missing.items()}
 
 
 def mnist_folder(program, work):
-    """Where cnn-gpu finds MNIST, which it downloads if need be."""
-    # The data set may lie in the user's cache, which the comparison otherwise leaves alone.
+    """The folder where cnn-gpu finds MNIST, downloading it if necessary."""
+    # The data set may be in the user's cache, which the comparison does not use otherwise.
     return last_json(one_step(program, work), work, os.environ)["dataset_source"]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains the lab's network with PyTorch, eagerly, and prints one JSON line.
+"""Trains mnist-cnn with PyTorch, eagerly, and prints one JSON line.
 
     pip install torch numpy
     python3 benches/peers/pytorch_cnn.py --data-dir DIR --variant cpu-channels-last
@@ -29,7 +29,7 @@ def main():
     if args.list:
         return job.print_list(torch.__version__, CPU + CUDA * torch.cuda.is_available())
     if args.variant in CUDA and not torch.cuda.is_available():
-        job.fail(f"--variant {args.variant} needs a CUDA device, and PyTorch finds none")
+        job.fail(f"--variant {args.variant} needs a CUDA device, but PyTorch finds none")
     train, test = job.load(args)
     trainer = Trainer(torch, args)
     train_images = len(train.images)
@@ -37,7 +37,7 @@ def main():
     trainer.epoch(*(tensor[: args.batch_size] for tensor in train))
     warm_up = time.perf_counter() - STARTED
     epochs = [timed(lambda: trainer.epoch(*train))[0] for _ in range(args.epochs)]
-    trainer.accuracy(*test)  # The first evaluation chooses its kernels; the second is measured.
+    trainer.accuracy(*test)  # The first evaluation selects kernels; the second is measured.
     seconds, accuracy = timed(lambda: trainer.accuracy(*test))
     job.print_result(
         args,
@@ -55,14 +55,14 @@ def main():
 
 
 def timed(work):
-    """Seconds and result of `work`, which leaves nothing running on the device."""
+    """The seconds and the result of `work`, including its work on the device."""
     started = time.perf_counter()
     result = work()
     return time.perf_counter() - started, result
 
 
 def network(torch):
-    """The lab's network without its softmax, which the loss brings; weights as Keras draws them."""
+    """mnist-cnn without its softmax, which is part of the loss; weights initialised as in Keras."""
     nn = torch.nn
     model = nn.Sequential(
         nn.Conv2d(1, 32, 3),
@@ -88,7 +88,7 @@ def network(torch):
 
 
 class Trainer:
-    """A model, its optimizer, and a step, which may be a graph."""
+    """A model, its optimizer, and a training step, which may be a CUDA graph."""
 
     def __init__(self, torch, args):
         self.torch = torch
@@ -110,7 +110,7 @@ class Trainer:
         )
 
     def describe(self):
-        """The device as a person would name it."""
+        """A readable name of the device."""
         if self.device.type == "cuda":
             return self.torch.cuda.get_device_name(self.device)
         return f"cpu, {self.torch.get_num_threads()} threads"
@@ -122,7 +122,7 @@ class Trainer:
         return images.contiguous(memory_format=self.format), labels
 
     def epoch(self, images, labels):
-        """Trains on every image once, in a new order; returns when the device is done."""
+        """Trains on every image once, in a new order, and waits for the device."""
         order = self.torch.randperm(len(images), device=self.device)
         for rows in order.split(self.batch):
             if self.graphs and len(rows) == self.batch:
@@ -138,7 +138,7 @@ class Trainer:
         self.optimizer.step()
 
     def replay(self, images, labels):
-        """One step of Adam as a graph, which the first call captures."""
+        """One step of Adam as a graph, captured in the first call."""
         if self.graph is None:
             self.capture(images, labels)
         self.images.copy_(images)
@@ -146,7 +146,7 @@ class Trainer:
         self.graph.replay()
 
     def capture(self, images, labels):
-        """Takes three steps on a side stream, as PyTorch's manual asks, and captures the next."""
+        """Runs three steps on a side stream, as PyTorch's manual requires, and captures the next."""
         cuda = self.torch.cuda
         self.images, self.labels = images.clone(), labels.clone()
         side = cuda.Stream()
@@ -161,7 +161,7 @@ class Trainer:
             self.step(self.images, self.labels)
 
     def accuracy(self, images, labels):
-        """The share of images that are classified correctly."""
+        """The share of correctly classified images."""
         self.model.eval()
         with self.torch.inference_mode():
             batches = zip(images.split(job.EVALUATE_BATCH), labels.split(job.EVALUATE_BATCH))

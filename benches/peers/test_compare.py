@@ -11,7 +11,7 @@ from programs import Failed
 
 @dataclass
 class Scripted:
-    """A program whose runs are known; a run that is `None` fails."""
+    """A program with scripted runs; a run that is `None` fails."""
 
     name: str
     path: str
@@ -39,7 +39,7 @@ class Scripted:
 
 
 def run(*chosen):
-    """As many rounds as there are speeds; what came of them, and the order of the runs."""
+    """Runs one round per speed. Returns the outcome and the order of the runs."""
     order = []
     with contextlib.redirect_stderr(io.StringIO()):
         rounds, failed = compare.run_rounds(chosen, len(chosen[0].speeds), order)

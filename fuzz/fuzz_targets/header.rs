@@ -1,17 +1,17 @@
-//! Mutates a safetensors file so that more than its first check is met: as text between its length
-//! and its tensors, with the length and a checkpoint's digest put right again.
+//! Mutates safetensors files so that they pass the first checks: mutates the header as text, and then
+//! corrects the length and the digest of a checkpoint.
 
 use cnn_gpu::run::checkpoint::digest_of;
 use libfuzzer_sys::fuzzer_mutate;
 
 const LENGTH: usize = 8;
-/// What stands before a checkpoint's digest.
+/// The text before a checkpoint's digest.
 const DIGEST: &[u8] = b"\"sha256\":\"";
 
-/// Puts something new into `data`, whose first `size` bytes are used; returns how many are then.
+/// Mutates `data`, whose first `size` bytes are used. Returns the new size.
 pub fn mutate(data: &mut [u8], size: usize, most: usize, seed: u32) -> usize {
     let size = match split(&data[..size]) {
-        // Other damage is worth a try too.
+        // The rest gets ordinary mutations.
         Some((header, tensors)) if !seed.is_multiple_of(8) => {
             let file = with_other_header(header, tensors);
             let size = file.len().min(most);
@@ -43,7 +43,7 @@ fn with_other_header(header: &[u8], tensors: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// Writes the digest that a checkpoint of these contents must bear.
+/// Writes the digest of a checkpoint with these contents.
 fn seal(file: &mut [u8]) {
     let Ok(digest) = digest_of(file) else { return };
     let found = file.windows(DIGEST.len()).position(|text| text == DIGEST);

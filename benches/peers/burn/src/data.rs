@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 
 const PIXELS: usize = 28 * 28;
 
-/// Images from 0 to 1 and their classes.
+/// Images with values from 0 to 1, and their classes.
 pub struct Split {
     pixels: Vec<f32>,
     labels: Vec<u8>,
@@ -29,8 +29,8 @@ impl Split {
         }
     }
 
-    /// Some images as [n, 1, 28, 28] and their labels, put together on the host as burn's own
-    /// data loader does.
+    /// Some images as [n, 1, 28, 28] and their labels, assembled on the host as in burn's data
+    /// loader.
     pub fn batch(&self, rows: &[usize], device: &Device) -> (Tensor<4>, Tensor<1, Int>) {
         let mut pixels = Vec::with_capacity(rows.len() * PIXELS);
         for row in rows {
@@ -50,7 +50,7 @@ pub fn read(folder: &Path, name: &str, limit: Option<usize>) -> Result<Split, St
     let mut labels = read_idx(folder, &format!("{name}-labels-idx1-ubyte"), 8)?;
     labels.truncate(limit.unwrap_or(usize::MAX));
     if labels.is_empty() || images.len() < labels.len() * PIXELS {
-        return Err(format!("{} holds no complete MNIST", folder.display()));
+        return Err(format!("{} does not contain MNIST's files", folder.display()));
     }
     let pixels = images[..labels.len() * PIXELS].iter();
     Ok(Split {
@@ -59,7 +59,7 @@ pub fn read(folder: &Path, name: &str, limit: Option<usize>) -> Result<Split, St
     })
 }
 
-/// The bytes of an IDX file behind its header.
+/// The bytes of an IDX file after its header.
 fn read_idx(folder: &Path, name: &str, header: usize) -> Result<Vec<u8>, String> {
     let plain = folder.join(name);
     let mut bytes = Vec::new();

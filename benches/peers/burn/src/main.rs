@@ -1,6 +1,6 @@
-//! Trains the lab's network with burn and prints one JSON line for `compare.py`.
+//! Trains mnist-cnn with burn and prints one JSON line for `compare.py`.
 //!
-//! The model's code is one for all of burn's backends; `--variant` picks the device.
+//! The code is the same for all of burn's backends; `--variant` selects the device.
 
 mod data;
 mod network;
@@ -31,10 +31,10 @@ const EPSILON: f32 = 1e-7;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Trains the lab's network with burn and prints one JSON line
+/// Train mnist-cnn with burn and print one JSON line
 #[derive(Parser)]
 struct Args {
-    /// Which of burn's backends
+    /// The backend of burn
     #[arg(long, value_enum, default_value_t)]
     variant: Variant,
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
@@ -47,10 +47,10 @@ struct Args {
     /// Evaluate on the first N test images only
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     test_limit: Option<u32>,
-    /// The folder of MNIST's four files, as they are or as .gz
+    /// Folder with MNIST's four files, plain or as .gz
     #[arg(long, env = "CNN_GPU_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// Print version and variants, and end
+    /// Print version and variants, and exit
     #[arg(long)]
     list: bool,
 }
@@ -60,7 +60,7 @@ enum Variant {
     /// The CPU backend that burn recommends
     #[default]
     Flex,
-    /// The adapter that burn's wgpu backend picks
+    /// The adapter that burn's wgpu backend selects
     #[cfg(feature = "wgpu")]
     Wgpu,
 }
@@ -82,7 +82,7 @@ impl Variant {
         }
     }
 
-    /// The device as a person would name it.
+    /// A readable name of the device.
     fn describe(self) -> String {
         match self {
             Self::Flex => "cpu".into(),
@@ -119,7 +119,7 @@ fn run(args: &Args, started: Instant) -> Result<()> {
     let mut trainer = Trainer::new(args, &device);
     trainer.epoch(&train.head(args.batch_size as usize))?;
     let warm_up = started.elapsed();
-    // Told at once, as a slow device may not come to the end.
+    // Printed immediately, as a slow device may not finish.
     eprintln!("warm-up: {:.1} s", warm_up.as_secs_f64());
     let mut epochs = Vec::new();
     for number in 1..=args.epochs {
@@ -127,7 +127,7 @@ fn run(args: &Args, started: Instant) -> Result<()> {
         eprintln!("epoch {number}: {seconds:.1} s");
         epochs.push(seconds);
     }
-    // The first evaluation compiles and chooses kernels; the second is measured.
+    // The first evaluation compiles and selects kernels; the second is measured.
     trainer.accuracy(&test)?;
     let (seconds, accuracy) = timed(|| trainer.accuracy(&test))?;
     let result = json!({
@@ -146,7 +146,7 @@ fn run(args: &Args, started: Instant) -> Result<()> {
     Ok(())
 }
 
-/// burn's version, as it was built.
+/// The version of burn that was built.
 fn version() -> &'static str {
     let entry = LOCK.split_once("name = \"burn\"\nversion = \"");
     let version = entry.and_then(|(_, rest)| rest.split('"').next());
@@ -182,11 +182,11 @@ impl Trainer {
         }
     }
 
-    /// Trains on every image once, in a new order; returns when the device is done.
+    /// Trains on every image once, in a new order, and waits for the device.
     fn epoch(&mut self, data: &Split) -> Result<()> {
         let mut order: Vec<usize> = (0..data.len()).collect();
         order.shuffle(&mut self.random);
-        // The loop owns its parameters, so that burn may update them in place.
+        // The loop owns the parameters, so that burn can update them in place.
         let mut model = self.model.clone();
         for rows in order.chunks(self.batch) {
             let (images, labels) = data.batch(rows, &self.device);
@@ -198,7 +198,7 @@ impl Trainer {
         Ok(self.device.sync()?)
     }
 
-    /// The share of images that are classified correctly; reads one number back at the end.
+    /// The share of correctly classified images; reads back one number at the end.
     fn accuracy(&self, data: &Split) -> Result<f64> {
         let model = self.model.valid();
         let device = self.device.clone().inner();

@@ -1,4 +1,4 @@
-//! The lab's network, 93,322 parameters, with weights drawn as Keras draws them.
+//! mnist-cnn, with 93,322 parameters and weights initialised as in Keras.
 
 use burn::module::Param;
 use burn::nn::conv::{Conv2d, Conv2dConfig};
@@ -9,7 +9,7 @@ use burn::tensor::activation::relu;
 
 const GLOROT_UNIFORM: Initializer = Initializer::XavierUniform { gain: 1.0 };
 
-/// Without the last softmax, which the loss brings.
+/// Without the last softmax, which is part of the loss.
 #[derive(Module, Debug)]
 pub struct Network {
     conv1: Conv2d,
