@@ -3,7 +3,8 @@
 //
 //   clip_by_value   g = min(max(g, -BOUND), BOUND)
 //   gradient_norm   norms[NUMBER] = sqrt(Σ g²), by one workgroup: invocation k takes every WORKGROUPth
-//                   element from k on (workgroup_sum.wgsl)
+//                   element from k on (workgroup_sum.wgsl). PARTS workgroups of PART_LEN elements each
+//                   make as many norms, which the next call takes for a gradient
 //   clip_by_norm    g *= BOUND / max(norm, BOUND), with norm = norms[NUMBER], or where IS_GLOBAL that
 //                   of all GRADIENTS together; NaN where the norm is no finite number
 //
@@ -39,9 +40,15 @@ fn clip_by_value(
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn gradient_norm(@builtin(local_invocation_index) local: u32) {
+fn gradient_norm(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let part = workgroup.y * GRID + workgroup.x;
+    let first = part * PART_LEN;
+    let end = min(first + PART_LEN, LEN);
     var largest = 0.0;
-    for (var i = local; i < LEN; i += WORKGROUP) {
+    for (var i = first + local; i < end; i += WORKGROUP) {
         largest = larger(largest, gradient[i]);
     }
     maxima[local] = largest;
@@ -54,13 +61,13 @@ fn gradient_norm(@builtin(local_invocation_index) local: u32) {
     }
     let scale = select(maxima[0], 1.0, maxima[0] == 0.0);
     var sum = 0.0;
-    for (var i = local; i < LEN; i += WORKGROUP) {
+    for (var i = first + local; i < end; i += WORKGROUP) {
         let g = gradient[i] / scale;
         sum += g * g;
     }
     let all = total(local, sum);
-    if local == 0u {
-        norms[NUMBER] = scale * sqrt(all);
+    if local == 0u && part < PARTS {
+        norms[NUMBER + part] = scale * sqrt(all);
     }
 }
 

@@ -14,6 +14,9 @@
 // Host constants: BATCH; IH, IW, IC; OH, OW, OC; KH, KW; SH, SW; DH, DW; GROUPS; PAD_TOP, PAD_LEFT;
 // HAS_BIAS (0 or 1; without a bias any buffer is bound in its place), HAS_THROUGH likewise. The host
 // declares the activation of the output, or of `through`. Here a Cell is one f32.
+//
+// Long sums of the last two kernels come in PARTS, each over PART_ROWS of the BATCH * OH rows of dy; part
+// s is written STRIDE * s floats into the output, and they are added up afterwards (partials.wgsl).
 
 @group(1) @binding(0) var<storage, read> a: array<f32>;
 @group(1) @binding(1) var<storage, read> b: array<f32>;
@@ -23,6 +26,8 @@
 // Input and output channels of a group.
 const GROUP_IC = IC / GROUPS;
 const GROUP_OC = OC / GROUPS;
+// Weights of the kernel.
+const KERNEL = KH * KW * GROUP_IC * OC;
 
 // a = x, b = w, c = bias, out = y
 @compute @workgroup_size(WORKGROUP)
@@ -93,55 +98,65 @@ fn conv2d_backward_input(
     out[i] = sum;
 }
 
-// a = x, b = dy, out = dw
+// a = x, b = dy, out = dw or parts of it
 @compute @workgroup_size(WORKGROUP)
 fn conv2d_backward_weight(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = flat_index(workgroup, local);
-    if i >= KH * KW * GROUP_IC * OC {
+    let part = i / KERNEL;
+    if part >= PARTS {
         return;
     }
     let oc = i % OC;
     let ic = (i / OC) % GROUP_IC + oc / GROUP_OC * GROUP_IC;
     let kx = (i / (OC * GROUP_IC)) % KW;
-    let ky = i / (OC * GROUP_IC * KW);
+    let ky = (i / (OC * GROUP_IC * KW)) % KH;
+    var row = part * PART_ROWS;
+    let end = min(row + PART_ROWS, BATCH * OH);
     var sum = 0.0;
-    for (var n = 0u; n < BATCH; n++) {
+    while row < end {
         // A sum of its own per sample keeps the rounding error of long batches small.
         var sample = 0.0;
-        for (var oy = 0u; oy < OH; oy++) {
-            let iy = oy * SH + ky * DH - PAD_TOP;
+        let n = row / OH;
+        for (; row < min(end, (n + 1u) * OH); row++) {
+            let iy = (row - n * OH) * SH + ky * DH - PAD_TOP;
             for (var ox = 0u; ox < OW; ox++) {
                 let ix = ox * SW + kx * DW - PAD_LEFT;
                 if iy < IH && ix < IW {
-                    sample += a[((n * IH + iy) * IW + ix) * IC + ic] * b[((n * OH + oy) * OW + ox) * OC + oc];
+                    sample += a[((n * IH + iy) * IW + ix) * IC + ic] * b[(row * OW + ox) * OC + oc];
                 }
             }
         }
         sum += sample;
     }
-    out[i] = sum;
+    out[part * STRIDE + i % KERNEL] = sum;
 }
 
-// b = dy, out = dbias; a and c are not read.
+// b = dy, out = dbias or parts of it; a and c are not read.
 @compute @workgroup_size(WORKGROUP)
 fn conv2d_backward_bias(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
-    let oc = flat_index(workgroup, local);
-    if oc >= OC {
+    let i = flat_index(workgroup, local);
+    let part = i / OC;
+    if part >= PARTS {
         return;
     }
+    let oc = i % OC;
+    var row = part * PART_ROWS;
+    let end = min(row + PART_ROWS, BATCH * OH);
     var sum = 0.0;
-    for (var n = 0u; n < BATCH; n++) {
+    while row < end {
         var sample = 0.0;
-        for (var p = 0u; p < OH * OW; p++) {
-            sample += b[(n * OH * OW + p) * OC + oc];
+        let next = min(end, (row / OH + 1u) * OH);
+        for (var p = row * OW; p < next * OW; p++) {
+            sample += b[p * OC + oc];
         }
         sum += sample;
+        row = next;
     }
-    out[oc] = sum;
+    out[part * STRIDE + oc] = sum;
 }

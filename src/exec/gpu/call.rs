@@ -9,6 +9,9 @@ use crate::plan::Element;
 /// of single floats holds the 128 MiB that a storage buffer may have.
 pub const ROW: u32 = 4096;
 
+/// Invocations per workgroup, unless a call sets its own number.
+pub const WORKGROUP: usize = 64;
+
 /// What one load brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Vector {
@@ -88,6 +91,8 @@ pub struct Call<B> {
     workgroup: usize,
     /// Invocations wanted.
     invocations: usize,
+    /// How many values, or vectors of them, one invocation loads of its largest operand.
+    loads: usize,
     /// Buffers, in the order of their bindings.
     pub bindings: Vec<(B, Access)>,
 }
@@ -112,8 +117,9 @@ impl<B> Call<B> {
             header: String::new(),
             declarations: String::new(),
             activation: Activation::Linear,
-            workgroup: 64,
+            workgroup: WORKGROUP,
             invocations: 0,
+            loads: 1,
             bindings: Vec::new(),
         }
         .cells(1)
@@ -182,6 +188,13 @@ impl<B> Call<B> {
     /// Sets how many invocations are needed at least.
     pub fn invocations(mut self, n: usize) -> Self {
         self.invocations = n;
+        self
+    }
+
+    /// Sets how many values, or vectors of them, one invocation loads of its largest operand, at most; 1
+    /// otherwise.
+    pub fn loads(mut self, n: usize) -> Self {
+        self.loads = n;
         self
     }
 
@@ -256,6 +269,12 @@ fn load_{name}(i: u32) -> {wgsl} {{ return {name}[i]; }}"
     /// How many invocations are needed.
     pub fn wanted(&self) -> usize {
         self.invocations
+    }
+
+    /// How many values, or vectors of them, one invocation loads of its largest operand.
+    #[cfg(test)]
+    pub fn most_loads(&self) -> usize {
+        self.loads
     }
 
     /// Its own WGSL: what differs from the shared files.

@@ -43,7 +43,7 @@ impl GpuDevice {
         let own = bound(plan, &lowered).into_iter();
         let own = own.map(|id| plan.buffer(id));
         let own = own.map(|b| (b.name.as_str(), 4 * b.len() as u64));
-        let partials = ("partial gradients", 4 * lowered.partials as u64);
+        let partials = ("partial sums", 4 * lowered.partials as u64);
         let mut total = 0;
         for (name, bytes) in own.chain([partials]) {
             self.check_size(name, bytes)?;

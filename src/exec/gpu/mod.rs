@@ -28,6 +28,8 @@ mod fits;
 mod fused_into;
 mod gpu_peak;
 mod lavapipe;
+#[cfg(test)]
+mod loads;
 mod lower;
 #[cfg(test)]
 mod mutants;

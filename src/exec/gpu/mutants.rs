@@ -87,6 +87,18 @@ mutants! {
         "oy <= min(ty / SH, OH - 1u)" => "oy <= ty / SH";
     the_last_partial_left_out: "hardware", "conv2d_backward_weight n=2", "reduce",
         "s < b.splits" => "s + 1u < b.splits";
+    a_row_left_out_of_each_part: "plain", "conv2d_backward_weight n=2", "conv2d_backward_weight",
+        "min(row + PART_ROWS, BATCH * OH)" => "min(row + PART_ROWS - 1u, BATCH * OH)";
+    the_spread_between_parts_left_out: "plain", "batch_norm_statistics", "batch_norm_statistics_finish",
+        "part.y + f32(n) * d * d" => "part.y";
+    a_part_beyond_the_valid_rows: "plain", "batch_norm_backward_weight", "batch_norm_backward_weight",
+        "min(part * PART_CELLS, step.rows * CELLS)" => "part * PART_CELLS";
+    the_last_part_left_out_of_a_sum: "plain", "batch_norm_backward_weight", "batch_norm_backward_weight_finish",
+        "s < PARTS" => "s + 1u < PARTS";
+    the_first_part_taken_for_the_penalty: "plain", "regularize", "regularize_finish",
+        "i < PARTS" => "i < 1u";
+    the_norm_of_the_first_part: "plain", "clip", "gradient_norm",
+        "norms[NUMBER + part]" => "norms[NUMBER]";
     epsilon_inside_the_root: "hardware", "adam_update", "adam_update",
         "(sqrt(v) + Cell(EPSILON))" => "sqrt(v + Cell(EPSILON))";
     a_derivative_of_one_at_zero: "hardware", "activation_backward", "activation_backward",

@@ -42,7 +42,7 @@ pub struct GpuProgram {
 struct DispatchList {
     /// For each operation its dispatches; none for a gather or for what is fused with another.
     ops: Vec<Vec<Dispatch>>,
-    /// Where its kernels leave partial gradients.
+    /// Where its kernels leave partial sums.
     partials: Option<Buffer>,
 }
 
@@ -136,7 +136,7 @@ impl GpuProgram {
             Mode::Step => lowered.arena(&self.plan),
         };
         let scratch = Scratch {
-            partials: gpu.storage("partial gradients", 4 * lowered.partials as u64)?,
+            partials: gpu.storage("partial sums", 4 * lowered.partials as u64)?,
             blocks: gpu.storage_with("blocks", bytemuck::cast_slice(&lowered.blocks))?,
             arena: gpu.storage_with("blocks of the arena", bytemuck::cast_slice(&arena))?,
         };
@@ -258,7 +258,7 @@ impl GpuProgram {
         let lists = [Some(&self.step), self.alone.as_ref()]
             .into_iter()
             .flatten();
-        let partials = lists.filter_map(|l| Some(("partial gradients", l.partials.as_ref()?)));
+        let partials = lists.filter_map(|l| Some(("partial sums", l.partials.as_ref()?)));
         for (name, buffer) in own.chain(shared).chain(partials) {
             if !gpu.is_intact(buffer)? {
                 return Err(Error::Device(format!(

@@ -55,6 +55,9 @@ pub struct Tuning {
     pub small_workgroup: usize,
     /// Workgroups that keep the adapter busy.
     pub min_workgroups: usize,
+    /// Most values that one invocation sums over a batch, an image or a parameter; longer sums are made in
+    /// parts, and these are summed by another call.
+    pub most_loads: usize,
     /// Invocations that sum one channel, or one penalty, together.
     pub summing: usize,
     /// Invocations that sum the squares of one gradient together.
@@ -141,6 +144,8 @@ impl Tuning {
         workgroup: 64,
         small_workgroup: 64,
         min_workgroups: 16,
+        // No watchdog, and few invocations at once.
+        most_loads: 1 << 20,
         summing: 64,
         norm: 256,
         dense_with_loss: 2048,
@@ -171,15 +176,20 @@ impl Tuning {
         workgroup: 64,
         small_workgroup: 32,
         min_workgroups: 32,
+        // At a microsecond for each, a slow memory's, well within the two seconds of a watchdog.
+        most_loads: 1 << 16,
         summing: 64,
         norm: 256,
         dense_with_loss: 2048,
         costs: Costs::HARDWARE,
     };
 
-    /// The plain kernels, for checks.
+    /// The plain kernels, with sums in parts even where they are short: for checks.
     pub const PLAIN: Self = Self {
         algorithm: Some(PLAIN),
+        most_loads: 32,
+        summing: 8,
+        norm: 16,
         ..Self::HARDWARE
     };
 

@@ -9,7 +9,7 @@ pub fn variants() -> Vec<(&'static str, Tuning)> {
     let others = algorithms().into_iter().skip(1).map(|name| {
         let tuning = Tuning {
             algorithm: Some(name),
-            ..Tuning::HARDWARE
+            ..Tuning::PLAIN
         };
         (name, tuning)
     });

@@ -4,31 +4,35 @@ use super::super::call::{Call, Vector};
 use super::super::slot::Slot;
 use super::super::tiled::cell_width;
 use super::super::tuning::Tuning;
-use super::shared::WORKGROUP_SUM;
+use super::shared::{Split, WORKGROUP_SUM, take_partials};
 use crate::plan::{
     BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
     BatchNormStatistics, BufferId, Plan,
 };
 
-pub(super) fn statistics(plan: &Plan, tuning: &Tuning, op: &BatchNormStatistics) -> Call<Slot> {
+/// One call, or two where it sums in parts; these lie behind `partials` floats of partial sums.
+pub(super) fn statistics(
+    plan: &Plan,
+    tuning: &Tuning,
+    op: &BatchNormStatistics,
+    partials: &mut usize,
+) -> Vec<Call<Slot>> {
     let text = include_str!("../../../../shaders/batch_norm_statistics.wgsl");
-    let write = [op.mean, op.variance, op.moving[0], op.moving[1]];
-    sums(
-        "batch_norm_statistics",
+    let kernel = Sums {
+        entries: ["batch_norm_statistics", "batch_norm_statistics_finish"],
         text,
-        (plan, tuning, &op.norm, op.x),
-        &write,
-    )
-    .numbers(&[
-        ("MOMENTUM", op.momentum as f32),
-        ("ONE_MINUS_MOMENTUM", (1.0 - op.momentum) as f32),
-    ])
-    .load(
-        "x",
-        Slot::Buffer(op.x),
-        Vector::floats(1),
-        tuning.image_copies,
-    )
+        passes: 2,
+        write: &[op.mean, op.variance, op.moving[0], op.moving[1]],
+    };
+    let calls = kernel.calls((plan, tuning, &op.norm, op.x), partials);
+    let calls = calls.into_iter().map(|call| {
+        let numbers = [
+            ("MOMENTUM", op.momentum as f32),
+            ("ONE_MINUS_MOMENTUM", (1.0 - op.momentum) as f32),
+        ];
+        load(call.numbers(&numbers), tuning, 1, &[("x", op.x)])
+    });
+    calls.collect()
 }
 
 pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &BatchNormForward) -> Call<Slot> {
@@ -45,21 +49,32 @@ pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &BatchNormForward) -> Ca
     load(call, tuning, cell_width(op.norm.c), &read)
 }
 
+/// One call, or two where it sums in parts; these lie behind `partials` floats of partial sums.
 pub(super) fn backward_weight(
     plan: &Plan,
     tuning: &Tuning,
     op: &BatchNormBackwardWeight,
-) -> Call<Slot> {
+    partials: &mut usize,
+) -> Vec<Call<Slot>> {
     let text = include_str!("../../../../shaders/batch_norm_backward_weight.wgsl");
-    let (entry, write) = ("batch_norm_backward_weight", [op.dgamma, op.dbeta]);
-    let call = sums(entry, text, (plan, tuning, &op.norm, op.x), &write);
+    let kernel = Sums {
+        entries: [
+            "batch_norm_backward_weight",
+            "batch_norm_backward_weight_finish",
+        ],
+        text,
+        passes: 1,
+        write: &[op.dgamma, op.dbeta],
+    };
+    let calls = kernel.calls((plan, tuning, &op.norm, op.x), partials);
     let read = [
         ("x", op.x),
         ("dy", op.dy),
         ("mean", op.mean),
         ("variance", op.variance),
     ];
-    load(call, tuning, 1, &read)
+    let calls = calls.into_iter();
+    calls.map(|call| load(call, tuning, 1, &read)).collect()
 }
 
 pub(super) fn backward_input(
@@ -94,23 +109,58 @@ fn load(call: Call<Slot>, tuning: &Tuning, width: usize, read: &[(&str, BufferId
     })
 }
 
-/// A call with a workgroup for each channel.
-fn sums(
-    entry: &'static str,
-    text: &str,
-    (plan, tuning, norm, x): (&Plan, &Tuning, &BatchNorm, BufferId),
-    write: &[BufferId],
-) -> Call<Slot> {
-    let call = Call::new(entry, format!("{WORKGROUP_SUM}\n{text}"))
-        .workgroup(tuning.summing)
-        .sizes(&[
-            ("C", norm.c),
-            ("CELLS", plan.buffer(x).len() / plan.batch / norm.c),
-        ])
-        .numbers(&[("EPSILON", norm.epsilon as f32)])
-        .invocations(norm.c * tuning.summing);
-    let write = write.iter().map(|&id| Slot::Buffer(id));
-    write.fold(call, Call::write)
+/// A kernel that sums over the cells of each channel.
+struct Sums<'a> {
+    /// The kernel's name, and that of the one that puts parts together.
+    entries: [&'static str; 2],
+    text: &'static str,
+    /// How often it reads each cell.
+    passes: usize,
+    write: &'a [BufferId],
+}
+
+impl Sums<'_> {
+    /// A workgroup for each part of each channel, and then an invocation for each channel if there are
+    /// several parts.
+    fn calls(
+        &self,
+        (plan, tuning, norm, x): (&Plan, &Tuning, &BatchNorm, BufferId),
+        partials: &mut usize,
+    ) -> Vec<Call<Slot>> {
+        let cells = plan.buffer(x).len() / norm.c;
+        let most = tuning.most_loads / self.passes * tuning.summing;
+        let split = Split::new(cells, most);
+        let room = match split.is_whole() {
+            true => Slot::Nothing,
+            false => take_partials(partials, 2 * split.parts * norm.c),
+        };
+        let parts = include_str!("../../../../shaders/batch_norm_parts.wgsl");
+        let text = format!("{WORKGROUP_SUM}\n{parts}\n{}", self.text);
+        let call = |entry| {
+            let call = Call::new(entry, text.as_str())
+                .workgroup(tuning.summing)
+                .sizes(&[
+                    ("C", norm.c),
+                    ("CELLS", cells / plan.batch),
+                    ("PARTS", split.parts),
+                    ("PART_CELLS", split.each),
+                ])
+                .numbers(&[("EPSILON", norm.epsilon as f32)]);
+            let write = self.write.iter().map(|&id| Slot::Buffer(id));
+            write.fold(call, Call::write).write(room)
+        };
+        let [sum, finish] = self.entries;
+        let sum = call(sum)
+            .invocations(norm.c * split.parts * tuning.summing)
+            .loads(self.passes * split.each.div_ceil(tuning.summing));
+        if split.is_whole() {
+            return vec![sum];
+        }
+        let finish = call(finish)
+            .invocations(norm.c)
+            .loads(self.passes * split.parts);
+        vec![sum, finish]
+    }
 }
 
 /// A call that normalizes cell by cell.

@@ -3,36 +3,74 @@
 use super::super::call::Call;
 use super::super::slot::Slot;
 use super::super::tuning::Tuning;
-use super::shared::WORKGROUP_SUM;
+use super::shared::{Split, WORKGROUP_SUM, take_partials};
 use crate::optimizer::Clip;
 use crate::plan::{ClipGradients, Plan};
 
-/// The calls that clip gradients, one gradient after the other.
-pub(super) fn calls(plan: &Plan, tuning: &Tuning, op: &ClipGradients) -> Vec<Call<Slot>> {
-    let (clip, gradients, norms) = (op.clip, &op.gradients, op.norms);
-    let call = |entry, number: usize| {
-        let (id, global) = (gradients[number], matches!(clip, Clip::GlobalNorm(_)));
-        let len = plan.buffer(id).len();
+/// The calls that clip gradients, one gradient after the other. Partial sums lie behind `partials` floats
+/// of them.
+pub(super) fn calls(
+    plan: &Plan,
+    tuning: &Tuning,
+    op: &ClipGradients,
+    partials: &mut usize,
+) -> Vec<Call<Slot>> {
+    let (clip, gradients) = (op.clip, &op.gradients);
+    let norms = op.norms.map_or(Slot::Nothing, Slot::Buffer);
+    let global = matches!(clip, Clip::GlobalNorm(_));
+    let call = |entry, [from, to]: [Slot; 2], len, number: usize, split: Split| {
         let text = include_str!("../../../../shaders/clip.wgsl");
         Call::new(entry, format!("{WORKGROUP_SUM}\n{text}"))
             .numbers(&[("BOUND", clip.bound() as f32)])
             .sizes(&[
                 ("LEN", len),
                 ("NUMBER", number),
+                ("PARTS", split.parts),
+                ("PART_LEN", split.each),
                 ("GRADIENTS", gradients.len()),
                 ("IS_GLOBAL", usize::from(global)),
             ])
             .invocations(len)
-            .write(Slot::Buffer(id))
-            .write(norms.map_or(Slot::Nothing, Slot::Buffer))
+            .write(from)
+            .write(to)
     };
-    let each = |entry| (0..gradients.len()).map(move |number| call(entry, number));
-    match clip {
-        Clip::Value(_) => each("clip_by_value").collect(),
-        Clip::Norm(_) | Clip::GlobalNorm(_) => {
-            let norms =
-                each("gradient_norm").map(|call| call.workgroup(tuning.norm).invocations(1));
-            norms.chain(each("clip_by_norm")).collect()
-        }
+    let norm = |slots, len, number, split: Split| {
+        call("gradient_norm", slots, len, number, split)
+            .workgroup(tuning.norm)
+            .invocations(split.parts * tuning.norm)
+            .loads(2 * split.each.div_ceil(tuning.norm))
+    };
+    let numbered = || {
+        (0..).zip(
+            gradients
+                .iter()
+                .map(|&id| (Slot::Buffer(id), plan.buffer(id).len())),
+        )
+    };
+    let each = |entry| {
+        numbered().map(move |(number, (gradient, len))| {
+            let whole = Split::new(len, len);
+            call(entry, [gradient, norms], len, number, whole)
+        })
+    };
+    if let Clip::Value(_) = clip {
+        return each("clip_by_value").collect();
     }
+    let mut calls = Vec::new();
+    for (number, (gradient, len)) in numbered() {
+        let most = tuning.most_loads / 2 * tuning.norm;
+        let split = Split::new(len, most);
+        if split.is_whole() {
+            calls.push(norm([gradient, norms], len, number, split));
+            continue;
+        }
+        // The norm of the parts' norms is that of the whole.
+        let parts = take_partials(partials, split.parts);
+        calls.push(norm([gradient, parts], len, 0, split));
+        let whole = Split::new(split.parts, split.parts);
+        calls.push(norm([parts, norms], split.parts, number, whole));
+    }
+    let norms_read = if global { gradients.len() } else { 1 };
+    calls.extend(each("clip_by_norm").map(|call| call.loads(2 * norms_read)));
+    calls
 }

@@ -11,7 +11,7 @@ use super::super::tuning::{PLAIN, Tuning};
 use super::passes::{
     BackwardInput, BackwardWeight, Forward, backward_input, backward_weight, forward,
 };
-use super::shared::{through_slot, window_sizes};
+use super::shared::{Split, through_slot, window_sizes};
 use super::update::BLOCK;
 use crate::plan::{ConvShape, Through};
 
@@ -148,6 +148,8 @@ impl Forward {
     fn plain(&self, _: &Tuning) -> Option<Calls> {
         let (shape, window) = (self.shape, self.shape.window);
         let call = plain_call("conv2d_forward", self.batch, shape)
+            .loads(window.taps() * shape.ic / shape.groups)
+            .sizes(&WHOLE)
             .activation(self.activation)
             .sizes(&[
                 ("HAS_BIAS", usize::from(self.bias.is_some())),
@@ -196,6 +198,8 @@ impl BackwardInput {
     fn plain(&self, _: &Tuning) -> Option<Calls> {
         let (shape, window) = (self.shape, self.shape.window);
         let call = plain_call("conv2d_backward_input", self.batch, shape)
+            .loads(window.taps() * shape.oc / shape.groups)
+            .sizes(&WHOLE)
             .through(self.through)
             .sizes(&[("HAS_BIAS", 0)])
             .invocations(self.batch * window.ih * window.iw * shape.ic)
@@ -219,19 +223,13 @@ impl BackwardWeight {
         let bias = self.dbias.is_some();
         let gradient = backward_weight(self.batch, &shape, bias, self.pool.as_ref());
         let tile = gradient.tile(tuning)?;
-        let bias_at = shape.kernel_len().next_multiple_of(BLOCK);
-        let biases = self.dbias.map_or(0, |_| shape.oc.next_multiple_of(BLOCK));
-        let partials = Partials {
-            bias_at,
-            stride: bias_at + biases,
-            splits: tile.splits,
-        };
+        let partials = self.partials(tile.splits);
         let dy = absorbed.and_then(|pool| pool.gradients);
         let dy = dy.map_or(self.dy, |(pooled, _)| pooled);
         let pooled = absorbed.map(|pool| [pool.argmax.unwrap_or(dy), pool.y].map(Slot::Buffer));
         let [x, dy] = [self.x, dy].map(Slot::Buffer);
         let buffers = [x, dy, Slot::Partials(self.first_partial)];
-        let places = (partials.stride, bias_at);
+        let places = (partials.stride, partials.bias_at);
         let call = gradient.call(&tile, tuning, places, buffers, pooled);
         let activation = absorbed.and_then(|pool| pool.through).unwrap_or_default();
         Some(Calls {
@@ -240,25 +238,57 @@ impl BackwardWeight {
         })
     }
 
-    fn plain(&self, _: &Tuning) -> Option<Calls> {
-        let shape = self.shape;
-        let call = |entry, invocations, out| {
+    fn plain(&self, tuning: &Tuning) -> Option<Calls> {
+        let (shape, window) = (self.shape, self.shape.window);
+        let split = Split::new(self.batch * window.oh, tuning.most_loads / window.ow);
+        let partials = (!split.is_whole()).then(|| self.partials(split.parts));
+        let call = |entry, len, out| {
             plain_call(entry, self.batch, shape)
                 .sizes(&[("HAS_BIAS", 0), ("HAS_THROUGH", 0)])
-                .invocations(invocations)
+                .sizes(&[
+                    ("PARTS", split.parts),
+                    ("PART_ROWS", split.each),
+                    ("STRIDE", partials.as_ref().map_or(0, |p| p.stride)),
+                ])
+                .invocations(split.parts * len)
+                .loads(split.each * window.ow)
                 .read(Slot::Buffer(self.x))
                 .read(Slot::Buffer(self.dy))
                 .read(Slot::Buffer(self.dy))
-                .write(Slot::Buffer(out))
+                .write(out)
         };
-        let kernel = call("conv2d_backward_weight", shape.kernel_len(), self.dw);
-        let bias = (self.dbias).map(|dbias| call("conv2d_backward_bias", shape.oc, dbias));
+        let out = |gradient, at| match partials {
+            Some(_) => Slot::Partials(self.first_partial + at),
+            None => Slot::Buffer(gradient),
+        };
+        let bias_at = partials.as_ref().map_or(0, |p| p.bias_at);
+        let kernel = call(
+            "conv2d_backward_weight",
+            shape.kernel_len(),
+            out(self.dw, 0),
+        );
+        let bias =
+            (self.dbias).map(|dbias| call("conv2d_backward_bias", shape.oc, out(dbias, bias_at)));
         Some(Calls {
             calls: [kernel].into_iter().chain(bias).collect(),
-            partials: None,
+            partials,
         })
     }
+
+    /// Where so many partial gradients lie.
+    fn partials(&self, splits: usize) -> Partials {
+        let bias_at = self.shape.kernel_len().next_multiple_of(BLOCK);
+        let biases = (self.dbias).map_or(0, |_| self.shape.oc.next_multiple_of(BLOCK));
+        Partials {
+            bias_at,
+            stride: bias_at + biases,
+            splits,
+        }
+    }
 }
+
+/// Sums of a kernel of `shaders/conv2d.wgsl` that are not split.
+const WHOLE: [(&str, usize); 3] = [("PARTS", 1), ("PART_ROWS", 0), ("STRIDE", 0)];
 
 /// A kernel of `shaders/conv2d.wgsl`.
 fn plain_call(entry: &'static str, batch: usize, shape: ConvShape) -> Call<Slot> {

@@ -1,6 +1,6 @@
 //! The calls of losses.
 
-use super::super::call::{Call, Vector};
+use super::super::call::{Call, Vector, WORKGROUP};
 use super::super::slot::Slot;
 use super::super::tuning::Tuning;
 use super::shared::through_slot;
@@ -48,7 +48,9 @@ pub(super) fn call(
         None => "fn behind(r: u32) {}\n",
     };
     let [off, on] = loss.targets(width).map(|t| t as f32);
+    let products = fused.map_or(0, |dense| dense.inputs * width);
     let call = Call::new(entry, format!("{common}\n{text}\n{then}"))
+        .loads(plan.batch.div_ceil(WORKGROUP) * (4 * width + products))
         .sizes(&[
             ("BATCH", plan.batch),
             ("WIDTH", width),

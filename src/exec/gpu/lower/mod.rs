@@ -59,12 +59,18 @@ pub struct Lowered {
     /// How many of those a call before the optimizer's has summed.
     summed: usize,
     mode: Mode,
-    /// Floats of partial gradients.
+    /// Floats of partial sums.
     pub partials: usize,
     /// The pools that are fused with the convolution before them.
     fused: Vec<FusedPool>,
     /// The dense layer whose input's gradient the loss's call makes.
     fused_dense: Option<FusedDenseGrad>,
+}
+
+/// The most partials that one invocation adds up.
+fn most_splits(blocks: &[Block]) -> usize {
+    let splits = blocks.iter().map(|block| block.splits as usize);
+    splits.max().unwrap_or_default().max(1)
 }
 
 /// Images that lie in one buffer, however many.
@@ -127,7 +133,8 @@ impl Lowered {
             return None;
         }
         self.summed = rest.end;
-        Some(reduce(tuning, rest))
+        let splits = most_splits(&self.blocks[rest.clone()]);
+        Some(reduce(tuning, rest).loads(splits))
     }
 
     /// All blocks of the arena in their order, for the optimizer of a step: it sums the partials on
@@ -167,13 +174,26 @@ impl Lowered {
             Op::Loss(op) => vec![loss::call(plan, tuning, op, self.fused_dense.as_ref())],
             Op::Dropout(op) => vec![dropout::call(plan, tuning, op)],
             Op::Rescale(op) => vec![rescale::call(plan, tuning, op)],
-            Op::BatchNormStatistics(op) => vec![batch_norm::statistics(plan, tuning, op)],
+            Op::BatchNormStatistics(op) => {
+                batch_norm::statistics(plan, tuning, op, &mut self.partials)
+            }
             Op::BatchNormForward(op) => vec![batch_norm::forward(plan, tuning, op)],
-            Op::BatchNormBackwardWeight(op) => vec![batch_norm::backward_weight(plan, tuning, op)],
+            Op::BatchNormBackwardWeight(op) => {
+                batch_norm::backward_weight(plan, tuning, op, &mut self.partials)
+            }
             Op::BatchNormBackwardInput(op) => vec![batch_norm::backward_input(plan, tuning, op)],
-            Op::Regularize(op) => self.after_sums(tuning, regularize::calls(plan, tuning, op)),
-            Op::ClipGradients(op) => self.after_sums(tuning, clip::calls(plan, tuning, op)),
-            Op::Update(op) => vec![update::call(plan, tuning, &op.optimizer)],
+            Op::Regularize(op) => {
+                let calls = regularize::calls(plan, tuning, op, &mut self.partials);
+                self.after_sums(tuning, calls)
+            }
+            Op::ClipGradients(op) => {
+                let calls = clip::calls(plan, tuning, op, &mut self.partials);
+                self.after_sums(tuning, calls)
+            }
+            Op::Update(op) => {
+                let splits = most_splits(&self.blocks[self.summed..]);
+                vec![update::call(plan, tuning, &op.optimizer).loads(splits)]
+            }
         }
     }
 

@@ -30,6 +30,7 @@ pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -> Call<
     pool_call("pool2d_forward", text, plan.batch, shape)
         .sizes(&[("HAS_ARGMAX", usize::from(op.argmax.is_some()))])
         .invocations(plan.batch * w.oh * w.ow * shape.c / width)
+        .loads(w.taps())
         .write(Slot::Buffer(op.y))
         .write(op.argmax.map_or(Slot::Nothing, Slot::Buffer))
         .load("x", x, Vector::floats(width), tuning.image_copies)
@@ -60,6 +61,7 @@ pub(super) fn backward(
         .sizes(&[("BH", bh), ("BW", bw)])
         .sizes(&[("THROUGH_POOLED", pooled)])
         .invocations(plan.batch * pixels * shape.c / cell_width(shape.c))
+        .loads(w.kh.div_ceil(w.sh) * w.kw.div_ceil(w.sw))
         .write(Slot::Buffer(op.dx))
         .load("dy", Slot::Buffer(op.dy), cell, tuning.image_copies)
         .load(

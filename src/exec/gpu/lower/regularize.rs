@@ -3,31 +3,61 @@
 use super::super::call::{Call, Vector};
 use super::super::slot::Slot;
 use super::super::tuning::Tuning;
-use super::shared::WORKGROUP_SUM;
+use super::shared::{Split, WORKGROUP_SUM, take_partials};
 use crate::plan::{Penalty, Plan, Regularize};
 
-/// The calls of the penalties, one after the other, once all gradients are summed.
-pub(super) fn calls(plan: &Plan, tuning: &Tuning, op: &Regularize) -> Vec<Call<Slot>> {
-    let calls = op.penalties.iter().map(|p| penalize(plan, tuning, p));
-    calls.collect()
+/// The calls of the penalties, one after the other, once all gradients are summed. Partial sums lie behind
+/// `partials` floats of them.
+pub(super) fn calls(
+    plan: &Plan,
+    tuning: &Tuning,
+    op: &Regularize,
+    partials: &mut usize,
+) -> Vec<Call<Slot>> {
+    let calls = op.penalties.iter();
+    calls
+        .flat_map(|penalty| penalize(plan, tuning, penalty, partials))
+        .collect()
 }
 
-fn penalize(plan: &Plan, tuning: &Tuning, penalty: &Penalty) -> Call<Slot> {
+fn penalize(
+    plan: &Plan,
+    tuning: &Tuning,
+    penalty: &Penalty,
+    partials: &mut usize,
+) -> Vec<Call<Slot>> {
     let Penalty {
         w,
         gradient,
         regularizer,
     } = *penalty;
+    let len = plan.buffer(w).len();
+    let split = Split::new(len, tuning.most_loads * tuning.summing);
+    let room = match split.is_whole() {
+        true => Slot::Nothing,
+        false => take_partials(partials, split.parts),
+    };
     let text = include_str!("../../../../shaders/regularize.wgsl");
-    Call::new("regularize", format!("{WORKGROUP_SUM}\n{text}"))
-        .workgroup(tuning.summing)
-        .sizes(&[
-            ("LEN", plan.buffer(w).len()),
-            ("HAS_GRADIENT", usize::from(gradient.is_some())),
-        ])
-        .numbers(&[("L1", regularizer.l1 as f32), ("L2", regularizer.l2 as f32)])
-        .invocations(1)
-        .write(Slot::Metrics)
-        .write(gradient.map_or(Slot::Nothing, Slot::Buffer))
-        .load("w", Slot::Buffer(w), Vector::floats(1), tuning.image_copies)
+    let call = |entry, groups, terms: usize| {
+        Call::new(entry, format!("{WORKGROUP_SUM}\n{text}"))
+            .workgroup(tuning.summing)
+            .sizes(&[
+                ("LEN", len),
+                ("PARTS", split.parts),
+                ("PART_LEN", split.each),
+                ("HAS_GRADIENT", usize::from(gradient.is_some())),
+            ])
+            .numbers(&[("L1", regularizer.l1 as f32), ("L2", regularizer.l2 as f32)])
+            .invocations(groups * tuning.summing)
+            .loads(terms.div_ceil(tuning.summing))
+            .write(Slot::Metrics)
+            .write(gradient.map_or(Slot::Nothing, Slot::Buffer))
+            .write(room)
+            .load("w", Slot::Buffer(w), Vector::floats(1), tuning.image_copies)
+    };
+    let mut calls = vec![call("regularize", split.parts, split.each)];
+    if !split.is_whole() {
+        calls.push(call("regularize_finish", 1, split.parts));
+    }
+    calls
 }

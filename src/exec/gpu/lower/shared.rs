@@ -4,12 +4,45 @@ use super::super::call::{Call, Vector};
 use super::super::slot::Slot;
 use super::super::tiled::cell_width;
 use super::super::tuning::Tuning;
+use super::update::BLOCK;
 use crate::model::Activation;
 use crate::plan::{BufferId, Plan, Through};
 use crate::shape::Window;
 
 /// The functions of kernels whose invocations sum together.
 pub(super) const WORKGROUP_SUM: &str = include_str!("../../../../shaders/workgroup_sum.wgsl");
+
+/// A sum in parts of equal length, except perhaps the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Split {
+    /// Number of parts.
+    pub(super) parts: usize,
+    /// Terms of a part.
+    pub(super) each: usize,
+}
+
+impl Split {
+    /// As few parts of `len` terms as there can be of at most `most` terms each.
+    pub(super) fn new(len: usize, most: usize) -> Self {
+        let each = len.div_ceil(len.div_ceil(most.max(1)).max(1)).max(1);
+        Self {
+            parts: len.div_ceil(each).max(1),
+            each,
+        }
+    }
+
+    /// Whether the sum is made in one piece.
+    pub(super) fn is_whole(self) -> bool {
+        self.parts == 1
+    }
+}
+
+/// Takes room for partial sums out of the plan's, `used` floats of which are taken.
+pub(super) fn take_partials(used: &mut usize, floats: usize) -> Slot {
+    let first = *used;
+    *used += floats.next_multiple_of(BLOCK);
+    Slot::Partials(first)
+}
 
 impl Call<Slot> {
     /// Sets what a kernel has to know of the activation that it goes back through.
@@ -77,4 +110,24 @@ pub(super) fn cells(
             Vector::floats(width),
             tuning.image_copies,
         )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_is_split_into_as_few_parts_as_the_bound_allows() {
+        let split = |len, most| {
+            let Split { parts, each } = Split::new(len, most);
+            assert!(each <= most.max(1) && parts * each >= len && (parts - 1) * each < len.max(1));
+            (parts, each)
+        };
+        assert_eq!(split(64, 64), (1, 64));
+        assert_eq!(split(65, 64), (2, 33));
+        assert_eq!(split(10, 4), (3, 4));
+        assert_eq!(split(9, 4), (3, 3));
+        assert_eq!(split(5, 0), (5, 1));
+        assert_eq!(split(0, 7), (1, 1));
+    }
 }

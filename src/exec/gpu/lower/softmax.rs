@@ -27,6 +27,7 @@ fn softmax(
         .sizes(&[("ROWS", rows), ("WIDTH", width)])
         .through(through)
         .invocations(rows)
+        .loads(3 * width)
         .read(Slot::Buffer(a))
         .read(Slot::Buffer(b))
         .read(through_slot(through, a))

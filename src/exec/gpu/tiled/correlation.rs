@@ -40,6 +40,7 @@ impl Correlation {
             .cells(cell_width(self.kc))
             .workgroup(workgroup(tuning, fetch, invocations))
             .invocations(invocations)
+            .loads(self.rc / pixel * tile.ns * self.footprint(&tile).len())
             .write(out);
         if self.pool.is_some_and(|pool| pool.argmax) {
             call = call.write(extra.argmax?);

@@ -135,12 +135,14 @@ impl WeightGradient {
         let tiles = patches.map(|(ph, pw)| {
             let invocations = self.ic / rb * cells / q;
             let splits = tuning.min_invocations.div_ceil(invocations);
+            let units = self.units(ph, pw);
+            let within_bound = (units * ph * pw).div_ceil(tuning.most_loads);
             WeightTile {
                 ph,
                 pw,
                 rb,
                 q,
-                splits: splits.min(self.units(ph, pw)).min(most_splits),
+                splits: splits.min(most_splits).max(within_bound).min(units),
             }
         });
         let costs = tiles.map(|tile| (self.cost(&tile, tuning), tile));

@@ -30,6 +30,7 @@ impl WeightGradient {
             .cells(width)
             .workgroup(workgroup(tuning, fetch, invocations))
             .invocations(invocations)
+            .loads(self.units(tile.ph, tile.pw).div_ceil(tile.splits) * tile.ph * tile.pw)
             .write(out)
             .load("x", x, pixel, tuning.image_copies)
             .load("dy", dy, cell, tuning.image_copies);

@@ -1,0 +1,20 @@
+// Part of the kernels that sum over the cells of a channel. A workgroup takes one of PARTS parts of one
+// channel, of PART_CELLS cells each, of which the last may lie beyond the valid rows.
+
+struct Part {
+    channel: u32,
+    // Its cells.
+    first: u32,
+    end: u32,
+}
+
+fn cells_before(part: u32) -> u32 {
+    return min(part * PART_CELLS, step.rows * CELLS);
+}
+
+// The part of a workgroup. A folded grid has more workgroups than there are parts: these sum up some
+// other cells, and must store nothing.
+fn part_of(group: u32) -> Part {
+    let part = group / C;
+    return Part(group % C, cells_before(part), cells_before(part + 1u));
+}
