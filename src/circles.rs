@@ -26,8 +26,8 @@ impl Crate {
         Self(all)
     }
 
-    /// The module that `path` starts at, as seen from `from`, and the item in it; none for a path of
-    /// another crate.
+    /// The module that `path` starts at, as seen from `from`, and the item in it; none for a path
+    /// of another crate.
     fn resolve<'a>(&self, from: &[String], path: &'a str) -> Option<(Module, &'a str)> {
         let mut words = path.split("::").peekable();
         let mut to = from.to_vec();

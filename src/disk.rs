@@ -1,27 +1,25 @@
-//! Everything that this crate writes to a disk goes through here: files that are whole or not there,
-//! files that grow, and folders.
+//! All writes of this crate to the disk: atomically replaced files, growing files, and folders.
 //!
-//! A disk fails in few ways and at every place: it is full, it may not be written to, the folder is
-//! gone. [`watch`] stands between the crate and the disk, so that a test can have each write fail in
-//! turn.
+//! Any write can fail: the disk is full, permission is missing, the folder is gone. With [`watch`],
+//! a test can make each write fail in turn.
 
 use std::cell::RefCell;
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// What is about to be done.
+/// An operation about to be performed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act<'a> {
-    /// A folder is made, with those above it.
+    /// Creates a folder and its parents.
     MakeFolder,
-    /// A file is made, or opened to be written.
+    /// Creates a file, or opens it for writing.
     Open,
-    /// These bytes are written.
+    /// Writes these bytes.
     Write(&'a [u8]),
-    /// What was written is sent to the disk.
+    /// Flushes what was written to the disk.
     Sync,
-    /// A file takes the place of another.
+    /// Renames a file, which may replace another.
     Rename,
 }
 
@@ -31,8 +29,8 @@ thread_local! {
     static WATCHER: RefCell<Option<Box<Watcher>>> = const { RefCell::new(None) };
 }
 
-/// For tests: asks `watcher` before everything that `work` does to a disk on this thread. An error that it
-/// answers takes the act's place.
+/// For tests: calls `watcher` before every operation of `work` on this thread. If it returns an
+/// error, the operation fails with that error instead of being performed.
 ///
 /// ```
 /// use std::io::{Error, ErrorKind};
@@ -49,14 +47,14 @@ pub fn watch<T>(
     watcher: impl FnMut(Act<'_>, &Path) -> io::Result<()> + 'static,
     work: impl FnOnce() -> T,
 ) -> T {
-    /// Puts the watcher before back, if `work` panics too.
-    struct Before(Option<Box<Watcher>>);
-    impl Drop for Before {
+    /// Restores the previous watcher, even if `work` panics.
+    struct Previous(Option<Box<Watcher>>);
+    impl Drop for Previous {
         fn drop(&mut self) {
             WATCHER.set(self.0.take());
         }
     }
-    let _before = Before(WATCHER.replace(Some(Box::new(watcher))));
+    let _previous = Previous(WATCHER.replace(Some(Box::new(watcher))));
     work()
 }
 
@@ -67,7 +65,7 @@ fn ask(act: Act<'_>, path: &Path) -> io::Result<()> {
     })
 }
 
-/// A file to be written.
+/// A file open for writing.
 #[derive(Debug)]
 pub struct File {
     path: PathBuf,
@@ -75,10 +73,10 @@ pub struct File {
 }
 
 impl File {
-    /// An empty file, in place of what was there.
+    /// Creates an empty file, truncating an existing one.
     ///
     /// # Errors
-    /// It cannot be made.
+    /// The file cannot be created.
     pub fn create(path: &Path) -> io::Result<Self> {
         Self::open(
             path,
@@ -86,18 +84,18 @@ impl File {
         )
     }
 
-    /// An empty file where there is none.
+    /// Creates an empty file.
     ///
     /// # Errors
-    /// It cannot be made, or there is one.
+    /// The file exists or cannot be created.
     pub fn create_new(path: &Path) -> io::Result<Self> {
         Self::open(path, OpenOptions::new().write(true).create_new(true))
     }
 
-    /// A file that grows, begun if there is none.
+    /// Opens a file for reading and appending; creates it if it is missing.
     ///
     /// # Errors
-    /// It cannot be opened or made.
+    /// The file cannot be opened or created.
     pub fn append(path: &Path) -> io::Result<Self> {
         Self::open(
             path,
@@ -113,19 +111,19 @@ impl File {
         })
     }
 
-    /// Sends what was written to the disk, and waits.
+    /// Flushes what was written to the disk, and waits for it.
     ///
     /// # Errors
-    /// It does not get there.
+    /// The data cannot be flushed.
     pub fn sync(&self) -> io::Result<()> {
         ask(Act::Sync, &self.path)?;
         self.inner.sync_all()
     }
 
-    /// Locks the file for this process until it is dropped, unless another has.
+    /// Locks the file until it is dropped.
     ///
     /// # Errors
-    /// Another has, or the file system has no locks.
+    /// Another process holds the lock, or the file system does not support locks.
     pub fn try_lock(&self) -> Result<(), TryLockError> {
         self.inner.try_lock()
     }
@@ -148,51 +146,51 @@ impl Read for File {
     }
 }
 
-/// Makes a folder and those above it, where they are missing.
+/// Creates a folder and its parents, if missing.
 ///
 /// # Errors
-/// It cannot be made.
+/// The folder cannot be created.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     ask(Act::MakeFolder, path)?;
     fs::create_dir_all(path)
 }
 
-/// Makes a folder that was not there, in one that is.
+/// Creates a folder in an existing one.
 ///
 /// # Errors
-/// It is there, or cannot be made.
+/// The folder exists or cannot be created.
 pub fn make_new_folder(path: &Path) -> io::Result<()> {
     ask(Act::MakeFolder, path)?;
     fs::create_dir(path)
 }
 
-/// Gives a file, written and synced, the name `path`; what was there before is gone.
+/// Renames a written and synced file to `path`, replacing any file there.
 ///
 /// # Errors
-/// It cannot be renamed.
+/// The file cannot be renamed.
 pub fn rename(from: &Path, path: &Path) -> io::Result<()> {
     ask(Act::Rename, path)?;
     fs::rename(from, path)
 }
 
-/// Writes `bytes` to a file beside `path`, which then takes its place: whoever looks at `path`, after
-/// a power failure too, finds the old file or the new one, whole.
+/// Replaces the file at `path` atomically: writes `bytes` to a temporary file and renames it. Even
+/// after a power failure, `path` holds either the old file or the new one, complete.
 ///
 /// # Errors
-/// The disk is full, the folder is gone or may not be written to. What was at `path` is still there, or
-/// the new file, whole, if only its name could not be made to last.
+/// The disk is full, or the folder is gone or not writable. `path` still holds the old file, or the
+/// complete new one if only syncing the folder failed.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let partial = partial(path);
     let written = write(&partial, bytes).and_then(|()| rename(&partial, path));
     if written.is_err() {
-        // What is left of it is of no use; the first error is the one to report.
+        // The partial file is useless; the first error is the one to report.
         let _ = fs::remove_file(&partial);
         return written;
     }
     sync_folder(path.parent().unwrap_or(Path::new("")))
 }
 
-/// Where what is to be at `path` lies while it is not whole.
+/// The path of the temporary file for `path`.
 pub fn partial(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
@@ -202,18 +200,19 @@ pub fn partial(path: &Path) -> PathBuf {
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(bytes)?;
-    // A rename may reach the disk before the bytes do, unless they are sent there first.
+    // Without this, the rename could reach the disk before the bytes.
     file.sync()
 }
 
-/// Makes a rename last. Only Unix can open a folder; elsewhere the system sees to it.
+/// Makes a rename durable. Only Unix can open a folder; other systems take care of it themselves.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     if !cfg!(unix) {
         return Ok(());
     }
-    let folder = match folder.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => folder,
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
     };
     ask(Act::Sync, folder)?;
     fs::File::open(folder)?.sync_all()
@@ -224,18 +223,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_write_that_fails_leaves_the_old_file() {
+    fn a_failed_write_leaves_the_old_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         replace(&path, b"old").unwrap();
-        // A folder in the place of the partial file: it cannot be made.
+        // A folder with its name keeps the partial file from being created.
         fs::create_dir(folder.path().join("file.partial")).unwrap();
         assert!(replace(&path, b"new").is_err());
         assert_eq!(fs::read(&path).unwrap(), b"old");
     }
 
     #[test]
-    fn nothing_is_left_beside_the_file() {
+    fn no_partial_file_is_left_behind() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         replace(&path, b"old").unwrap();
@@ -245,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watcher_is_asked_before_each_act_and_gone_afterwards() {
+    fn a_watcher_is_called_before_each_act_and_removed_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         replace(&path, b"old").unwrap();
@@ -253,9 +252,10 @@ mod tests {
             let mut act = 0;
             let watcher = move |_: Act<'_>, _: &Path| {
                 act += 1;
-                match act > failing {
-                    true => Err(io::ErrorKind::StorageFull.into()),
-                    false => Ok(()),
+                if act > failing {
+                    Err(io::ErrorKind::StorageFull.into())
+                } else {
+                    Ok(())
                 }
             };
             assert!(watch(watcher, || replace(&path, b"new")).is_err());

@@ -1,15 +1,16 @@
-//! The library's errors: one line each that says what was wrong, what was expected and what to do.
+//! The library's errors. Each message is one line: what was wrong, what was expected and what to
+//! do.
 
 use std::path::{Path, PathBuf};
 
 use crate::data::{Cause, DataError};
 use crate::words::{one_line, short};
 
-/// What can go wrong between a model's description and its trained weights.
+/// An error of this library.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A layer cannot do what its description asks.
+    /// A layer is invalid.
     #[error("layer `{layer}`: {message}")]
     Layer {
         /// The layer's name, as `summary` prints it.
@@ -17,7 +18,7 @@ pub enum Error {
         /// What was expected and what was received.
         message: String,
     },
-    /// A model as a whole makes no sense.
+    /// A model as a whole is invalid.
     #[error("model `{model}`: {message}")]
     Model {
         /// The model's name.
@@ -25,7 +26,7 @@ pub enum Error {
         /// What was expected and what was received.
         message: String,
     },
-    /// A file cannot be read, written or understood.
+    /// A file cannot be read, written or parsed.
     #[error("{}: {message}", path.display())]
     File {
         /// The file or folder.
@@ -35,41 +36,41 @@ pub enum Error {
         /// The error of the operating system or of a decoder, if there is one.
         source: Option<Cause>,
     },
-    /// A run has no weights to load yet, but can be resumed.
+    /// A run has no weights to load yet, but it can be resumed.
     #[error(
-        "{}: no weights yet, as the run has not reached the end of an epoch; resume it first",
+        "{}: no weights yet because the run has not completed an epoch; resume it first",
         run.display()
     )]
     NoWeightsYet {
         /// The run's folder.
         run: PathBuf,
     },
-    /// A data set cannot be had.
+    /// A data set is unavailable or invalid.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// An argument lies outside what is possible.
+    /// An argument is out of range.
     #[error("{0}")]
     Argument(String),
-    /// No device of the wanted kind, or one that cannot run this plan.
+    /// There is no device of the requested kind, or it cannot run this plan.
     #[error("{0}")]
     Device(String),
-    /// The device stopped working while it ran.
+    /// The device stopped working during a run.
     #[error(
-        "device lost: {0}; the driver or the system took it away, so run again, with smaller batches if it repeats"
+        "device lost: {0}; run again, with smaller batches if the driver or the system resets it again"
     )]
     DeviceLost(String),
-    /// The device has no memory left, or could never have so much.
+    /// The device is out of memory.
     #[error("out of memory: {0}; use a smaller model or batch, or another device")]
     OutOfMemory(String),
-    /// The device has not answered for long.
+    /// The device has stopped responding.
     #[error("device hung: {0}; try smaller batches, and a newer driver")]
     DeviceHung(String),
-    /// A plan or a data set is larger than the device allows; nothing was made on it.
+    /// A plan or a data set exceeds a limit of the device; nothing was allocated.
     #[error("{needs}, and {allows}; {fits}")]
     TooLarge {
-        /// What needs how much.
+        /// What is needed, and for what.
         needs: String,
-        /// What allows how much.
+        /// The limit, and whose it is.
         allows: String,
         /// What would fit.
         fits: String,
@@ -78,33 +79,34 @@ pub enum Error {
     #[error(
         "the loss became {loss} at step {step} (epoch {epoch}, learning rate {}){}; try a smaller learning rate",
         short(*learning_rate),
-        origin.as_ref().map(|o| format!(", and the first that was not a finite number is {o}")).unwrap_or_default()
+        origin.as_ref().map(|o| format!(", and the first value that was not finite is {o}")).unwrap_or_default()
     )]
     NonFiniteLoss {
-        /// The first such mean loss.
+        /// The loss.
         loss: f32,
-        /// Counted from 1 over the whole run.
+        /// The step, counted from 1 over the whole run.
         step: u64,
-        /// Counted from 1.
+        /// The epoch, counted from 1.
         epoch: usize,
-        /// The rate in force.
+        /// The learning rate of the step.
         learning_rate: f32,
-        /// The first buffer of the step that was not finite, and the operation that met it.
+        /// The first buffer of the step with a value that was not finite, and the operation that
+        /// read it.
         origin: Option<String>,
     },
-    /// The last update made weights NaN or infinite, which the next loss would have told.
+    /// The last update made weights NaN or infinite, and no step follows whose loss would show it.
     #[error(
-        "the weights `{parameter}` were no longer finite numbers after step {step} (epoch {epoch}, learning rate {}); try a smaller learning rate",
+        "the weights `{parameter}` became NaN or infinite after step {step} (epoch {epoch}, learning rate {}); try a smaller learning rate",
         short(*learning_rate)
     )]
     NonFiniteWeights {
-        /// The first such parameter's name.
+        /// The name of the first such parameter.
         parameter: String,
-        /// Counted from 1 over the whole run.
+        /// The step, counted from 1 over the whole run.
         step: u64,
-        /// Counted from 1.
+        /// The epoch, counted from 1.
         epoch: usize,
-        /// The rate in force.
+        /// The learning rate of the step.
         learning_rate: f32,
     },
 }
@@ -122,8 +124,8 @@ impl Error {
         }
     }
 
-    /// The same error with its cause as [`source`](std::error::Error::source), which the message
-    /// should already name. Only [`Error::File`] keeps one.
+    /// Sets the [`source`](std::error::Error::source) of an [`Error::File`]. The message should
+    /// already include its text.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
         if let Self::File { source, .. } = &mut self {

@@ -7,7 +7,7 @@
 //! use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequential};
 //! use cnn_gpu::train::{Options, Trainer};
 //!
-//! // Digits that the crate draws itself; `data::load` finds or downloads MNIST.
+//! // Built-in digits; `data::load` finds or downloads MNIST.
 //! let train = digits::generate(2_000, 1, 0);
 //! let test = digits::generate(200, 1, 2_000);
 //!
@@ -17,7 +17,7 @@
 //!     .add(Flatten::new())
 //!     .add(Dense::new(10).activation(Activation::Softmax));
 //!
-//! // `Selection::default()` takes a hardware GPU if there is one, and the CPU otherwise.
+//! // `Selection::default()` uses a hardware GPU if there is one, and the CPU otherwise.
 //! let device = exec::open(&Selection::new(Backend::Cpu))?;
 //! let mut trainer = Trainer::new(model, &device, Options::default().epochs(2))?;
 //! trainer.fit(&train)?;
@@ -35,34 +35,34 @@
 //!
 //! All are on by default.
 //!
-//! - `cli`: the program `cnn-gpu`, and the moving bar of
-//!   [`ProgbarLogger`](train::callbacks::ProgbarLogger). A library needs neither:
+//! - `cli`: the program `cnn-gpu`, and the progress bar of
+//!   [`ProgbarLogger`](train::callbacks::ProgbarLogger). To use only the library, set
 //!   `default-features = false`.
-//! - `gpu`: training on GPUs through wgpu. Without it the crate trains on the CPU.
-//! - `download`: downloading MNIST and its kin where no folder holds them.
-//! - `pictures`: reading PNG and JPEG pictures, one by one or in folders.
+//! - `gpu`: training on GPUs with wgpu. Without it the crate trains on the CPU only.
+//! - `download`: downloading MNIST and similar data sets if no folder holds them.
+//! - `pictures`: reading PNG, JPEG and other pictures, one by one or in folders.
 //!
 //! # Map
 //!
-//! Read the crate in the order in which data flows through it:
+//! The modules, in the order in which data flows through them:
 //!
-//! 1. [`data`]: MNIST or the built-in digits, as bytes.
-//! 2. [`model`]: the layers that the user wrote.
-//! 3. [`plan`]: what one step does, as a list of operations over named buffers.
-//! 4. [`exec`]: who does it: the GPU, the CPU, or the reference that checks both.
-//! 5. [`state`]: what training changes; [`optimizer`]: how.
+//! 1. [`data`]: data sets as bytes.
+//! 2. [`model`]: the layers, as the user wrote them.
+//! 3. [`plan`]: a training step as a list of operations over named buffers.
+//! 4. [`exec`]: the executors of a plan: the GPU, the CPU, and a reference to check both.
+//! 5. [`state`]: what training changes; [`optimizer`]: how it changes.
 //! 6. [`train`]: the only training loop.
-//! 7. [`run`]: what a run leaves on disk.
-//! 8. [`check`]: whether a device's arithmetic is right; [`mod@bench`]: how fast it is.
+//! 7. [`run`]: the files of a run.
+//! 8. [`check`]: whether a device computes correctly; [`mod@bench`]: how fast it is.
 //!
-//! Random numbers come from [`rng`], sizes of windows from [`shape`], numbers in sentences from
-//! [`words`]; whatever is written goes through `disk`.
+//! [`rng`] generates random numbers, [`shape`] computes the sizes of windows, [`words`] formats
+//! numbers in messages, and all writes go through `disk`.
 //!
 //! # Stability
 //!
-//! The public interface is [`data`], [`model`], [`optimizer`], [`state`], [`train`], [`run`], and of
-//! [`exec`] the choice of a device. [`plan`], [`check`], [`mod@bench`] and what implements the executors
-//! are public for the program and for the tests; they may change in any version.
+//! The public interface is [`data`], [`model`], [`optimizer`], [`state`], [`train`], [`run`], and
+//! the device selection in [`exec`]. [`plan`], [`check`], [`mod@bench`] and the rest of [`exec`]
+//! are public for the program and the tests; they may change in any version.
 
 pub mod bench;
 pub mod check;
@@ -87,7 +87,7 @@ pub mod words;
 
 pub use error::{Error, Result};
 
-/// The README's example, so that it stays true.
+/// Tests the README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

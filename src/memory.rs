@@ -1,10 +1,10 @@
-//! Main memory: how much is available, and whether it is enough.
+//! Main memory: how much is available, and whether that is enough.
 
 use sysinfo::{MemoryRefreshKind, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
 
 use crate::error::{Error, Result};
 
-/// Available bytes, within the limits of the process's control group; `None` if unknown.
+/// The available bytes, within the limits of the process's control group; `None` if unknown.
 pub(crate) fn available() -> Option<u64> {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(memory).ok()?;
@@ -14,7 +14,7 @@ pub(crate) fn available() -> Option<u64> {
     Some(machine.min(group.unwrap_or(u64::MAX)))
 }
 
-/// Bytes of main memory that this process takes; `None` if unknown.
+/// The bytes of main memory that this process uses; `None` if unknown.
 pub(crate) fn of_process() -> Option<u64> {
     let own = sysinfo::get_current_pid().ok()?;
     let mut system = System::new().ok()?;
@@ -23,14 +23,14 @@ pub(crate) fn of_process() -> Option<u64> {
     system.process(own).map(|process| process.memory())
 }
 
-/// Checks whether this much memory is available.
+/// Checks that this much memory is available.
 ///
 /// # Errors
 /// [`Error::TooLarge`], without a size that would fit.
 pub(crate) fn check(what: &str, needs: u64) -> Result<()> {
     match available() {
         Some(available) if needs > available => {
-            let left = format!("the machine has {} left", in_words(available));
+            let left = format!("only {} is available", in_words(available));
             Err(too_large(what, needs, &left))
         }
         _ => Ok(()),
@@ -46,7 +46,7 @@ pub(crate) fn too_large(what: &str, needs: u64, allows: &str) -> Error {
     }
 }
 
-/// `3.2 GiB`.
+/// A number of bytes, such as `3.2 GiB`.
 pub(crate) fn in_words(bytes: u64) -> String {
     const UNITS: [(&str, u32); 3] = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = UNITS.into_iter().find(|(_, shift)| bytes >> shift > 0);
@@ -61,19 +61,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_takes_memory() {
+    fn a_process_uses_memory() {
         let taken = of_process().unwrap();
         assert!(taken > 1 << 18 && taken < 1 << 40, "{taken}");
     }
 
     #[test]
-    fn bytes_in_words() {
+    fn bytes_are_written_with_units() {
         let words = [12, 1 << 10, 3 << 19, 7 << 29].map(in_words);
         assert_eq!(words, ["12 bytes", "1.0 KiB", "1.5 MiB", "3.5 GiB"]);
     }
 
     #[test]
-    fn more_memory_than_any_machine_has_is_refused() {
+    fn more_memory_than_any_machine_has_is_an_error() {
         assert!(check("a byte", 1).is_ok());
         let error = check("the tensors", 1 << 60).map_err(|e| e.to_string());
         assert!(

@@ -72,7 +72,8 @@ impl Key {
         threefry2x32(self.0, [element, series])[0]
     }
 
-    /// A number in [0, 1) for `element`, with 24 bits, so that `f32` represents every value exactly.
+    /// A number in [0, 1) for `element`, with 24 bits, so that `f32` represents every value
+    /// exactly.
     pub fn uniform(self, element: u32) -> f32 {
         (self.bits(element) >> 8) as f32 * (1.0 / 16_777_216.0)
     }

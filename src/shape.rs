@@ -9,8 +9,8 @@ pub enum Padding {
     /// Only whole windows: `out = floor((in - kernel) / stride) + 1`.
     #[default]
     Valid,
-    /// `out = ceil(in / stride)`, with `max((out - 1) * stride + kernel - in, 0)` cells of padding in
-    /// total; if that is odd, the extra cell is at the end, as in TensorFlow.
+    /// `out = ceil(in / stride)`, with `max((out - 1) * stride + kernel - in, 0)` cells of padding
+    /// in total; if that is odd, the extra cell is at the end, as in TensorFlow.
     Same,
 }
 

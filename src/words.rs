@@ -1,8 +1,8 @@
-//! Numbers as a sentence has them.
+//! Text for messages: numbers in sentences, and messages of one line.
 
 use std::fmt::{Debug, LowerExp};
 
-/// A number as one would type it: `0.001`, `2`, `1e-8`, `1e30`.
+/// A number in its shortest form: `0.001`, `2`, `1e-8`, `1e30`.
 ///
 /// ```
 /// use cnn_gpu::words::short;
@@ -14,7 +14,7 @@ pub fn short(number: impl Debug + LowerExp) -> String {
     text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
-/// A number of things by the name of one: `1 epoch`, `2 epochs`, `60,000 images`.
+/// A number with its noun, in the singular or plural: `1 epoch`, `2 epochs`, `60,000 images`.
 ///
 /// ```
 /// use cnn_gpu::words::counted;
@@ -31,7 +31,7 @@ pub fn counted(n: impl TryInto<u64>, one: &str) -> String {
     }
 }
 
-/// A number with its thousands set apart: `93322` -> `93,322`.
+/// A number with thousands separators: `93322` -> `93,322`.
 pub(crate) fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();
@@ -44,20 +44,21 @@ pub(crate) fn thousands(n: u64) -> String {
     out
 }
 
-/// `epoch` -> `epochs`, `class` -> `classes`; an adjective before it stays: `whole epoch`.
+/// `epoch` -> `epochs`, `class` -> `classes`. An adjective may precede the noun: `whole epoch`.
 fn plural(one: &str) -> String {
     let hisses = ["s", "x", "ch", "sh"];
-    // `epoch` ends in a k.
-    match hisses.iter().any(|end| one.ends_with(end)) && !one.ends_with("epoch") {
-        true => format!("{one}es"),
-        false => format!("{one}s"),
+    // `epoch` ends in the sound of a k.
+    if hisses.iter().any(|end| one.ends_with(end)) && !one.ends_with("epoch") {
+        format!("{one}es")
+    } else {
+        format!("{one}s")
     }
 }
 
-/// The most characters of a message that may quote a file.
+/// The most characters in a message that may quote a file.
 const MOST_CHARACTERS: usize = 1000;
 
-/// A message as one line of a sane length, whatever file it quotes.
+/// A message as one line of limited length, whatever file it quotes.
 pub(crate) fn one_line(message: &str) -> String {
     let mut line = String::new();
     for character in message.trim_end().chars().take(MOST_CHARACTERS) {
@@ -78,13 +79,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_are_set_apart() {
+    fn thousands_are_separated() {
         let numbers = [100, 93_322, 1_000_000].map(thousands);
         assert_eq!(numbers, ["100", "93,322", "1,000,000"]);
     }
 
     #[test]
-    fn one_of_anything_is_not_plural() {
+    fn only_one_is_singular() {
         let names = ["epoch", "step", "class", "batch", "whole epoch"];
         let one = names.map(|name| counted(1_usize, name));
         assert_eq!(
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_keep_all_their_digits_and_no_row_of_zeros() {
+    fn numbers_keep_all_significant_digits() {
         assert_eq!(short(1.175_494_4e-38_f32), "1.1754944e-38");
         assert_eq!(short(123_456.5), "123456.5");
         assert_eq!(short(f32::NAN), "NaN");

@@ -193,7 +193,7 @@ fn classes_are_matched_by_name() {
         "cpu",
     ];
     let words = [
-        "kit: kitten: a class that is not among",
+        "kit: unknown class kitten: expected some of the training classes",
         "(cat, dog, horse)",
     ];
     fails(&run(path, &args), 1, &words);
@@ -265,7 +265,7 @@ fn sub_folders_are_walked_and_what_is_passed_over_is_counted() {
     assert_eq!((opened.len(), opened.shape()), (26, [8, 8, 3]));
     let counts = [
         (Reason::Format, 3),
-        (Reason::Beside, 1),
+        (Reason::NoClass, 1),
         (Reason::NoPicture, 2),
         (Reason::Hidden, 3),
         (Reason::Runs, 0),
@@ -276,14 +276,12 @@ fn sub_folders_are_walked_and_what_is_passed_over_is_counted() {
     let (_, told) = load(path, ReadOptions::default());
     let shown = path.display();
     let expected = [
-        format!("passed over: {shown}: 3 pictures in formats that are not read (2 .heic, 1 .avif)"),
-        format!(
-            "passed over: {shown}: 1 picture that lies in no class's folder ({shown}/cover.png)"
-        ),
-        format!("passed over: {shown}: 2 files that are no pictures (1 .csv, 1 .txt)"),
+        format!("skipped: {shown}: 3 pictures in unsupported formats (2 .heic, 1 .avif)"),
+        format!("skipped: {shown}: 1 picture outside all class folders ({shown}/cover.png)"),
+        format!("skipped: {shown}: 2 files that are not pictures (1 .csv, 1 .txt)"),
     ];
     assert_eq!(told[..3], expected);
-    assert!(told[3].starts_with(&format!("passed over: {shown}: 3 hidden files and folders")));
+    assert!(told[3].starts_with(&format!("skipped: {shown}: 3 hidden files and folders")));
 
     // What may have been meant is said at any level; what else, unless silence was asked for.
     let above = path.parent().unwrap();
@@ -293,7 +291,7 @@ fn sub_folders_are_walked_and_what_is_passed_over_is_counted() {
     let args = ["--dataset", &dataset, "--out", "r", "--verbose"];
     let (_, said) = trained(site.path(), &[&args[..], &["0"]].concat());
     assert!(
-        said.contains("warning: passed over") && !said.contains("no pictures"),
+        said.contains("warning: skipped") && !said.contains("not pictures"),
         "{said}"
     );
 }
@@ -349,7 +347,7 @@ fn folders_of_runs_are_passed_over() {
     fs::create_dir(path.join("runs")).unwrap();
     let (_, said) = trained(path, &["--dataset", "folder:."]);
     assert!(
-        said.contains("passed over") && said.contains("1 empty folder ("),
+        said.contains("skipped") && said.contains("1 empty folder ("),
         "{said}"
     );
 }
@@ -397,13 +395,16 @@ fn the_parts_are_known_by_the_usual_names() {
     pictures(&folder.path().join("parts"), &[("test", [7; 3])], 3);
     let opened = folder::find(&folder.path().join("parts"), &ReadOptions::default()).unwrap();
     assert_eq!(opened.tested, Tested::OnValidation);
-    assert_eq!(opened.skipped.count(Reason::Beside), 10 + 3);
+    assert_eq!(opened.skipped.count(Reason::NoClass), 10 + 3);
     assert_eq!(opened.skipped.count(Reason::SecondPart), 1);
     // Nothing to train on.
     pictures(&folder.path().join("no/val"), &[CAT, DOG], 5);
     pictures(&folder.path().join("no/test"), &[CAT, DOG], 5);
     let error = folder::find(&folder.path().join("no"), &ReadOptions::default()).unwrap_err();
-    assert!(error.to_string().contains("none to train on"), "{error}");
+    assert!(
+        error.to_string().contains("no training pictures"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -460,7 +461,7 @@ fn all_pictures_of_a_folder_without_parts_are_evaluated() {
         pictures(&path.join(&name), &[CAT, DOG], count);
         let (scores, said) = evaluated(path, &["r", "--dataset", &format!("folder:{name}")]);
         assert_eq!(scores["images"], 2 * count);
-        assert!(said.contains("all pictures of"), "{said}");
+        assert!(said.contains("all pictures in"), "{said}");
     }
     // Of its own data set those that it was not trained on.
     for args in [&["r"][..], &["r", "--dataset", "folder:pets"]] {
@@ -499,7 +500,7 @@ fn all_pictures_that_cannot_be_read_are_named_at_once() {
         1,
         &[
             "12 of 40 pictures in",
-            "and 2 more; mend them",
+            "and 2 more; fix, remove or skip them",
             "--skip-unreadable",
         ],
     );
@@ -510,7 +511,7 @@ fn all_pictures_that_cannot_be_read_are_named_at_once() {
         &[&args[..], &["--skip-unreadable", "--out", "r"]].concat(),
     );
     assert_eq!(lines.last().unwrap()["train_images"], 22);
-    assert!(said.contains("warning: passed over: 12 of 40"), "{said}");
+    assert!(said.contains("warning: skipped: 12 of 40"), "{said}");
     assert!(said.contains("and 2 more\n"), "{said}");
     let (scores, _) = evaluated(path, &["r"]);
     assert_eq!(scores["images"], 6);
@@ -612,7 +613,7 @@ fn a_data_set_is_described_before_it_is_trained_on() {
         "\ncat        6     4\n",
         "\n\nsizes        8x8 smallest, 8x8 median, 30x20 largest",
         "\nformats      bmp 1, png 32\n",
-        "1 picture in a format that is not read (1 .heic)",
+        "1 picture in an unsupported format (1 .heic)",
         "1 picture cannot be read",
         "--class-weight 0=2.1667,1=0.6500",
         "6 test images repeat the pixels of a train image",
@@ -745,6 +746,6 @@ fn pictures_that_transparency_leaves_blank_are_warned_of() {
         path,
         &["--dataset", "folder:d", "--out", "b", "--verbose", "0"],
     );
-    let warning = "warning: 3 of the pictures are transparent and show one colour only";
+    let warning = "warning: 3 pictures are transparent and show a single colour";
     assert!(said.contains(warning), "{said}");
 }

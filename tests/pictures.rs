@@ -155,16 +155,16 @@ fn pictures_that_are_none_are_named() {
     };
     let good = fs::read(&bad).unwrap();
     fs::write(&bad, &good[..good.len() / 2]).unwrap();
-    says(&["not a whole picture"]);
+    says(&["damaged picture"]);
     fs::write(&bad, b"GIF89a").unwrap();
-    says(&["expected a PNG, JPEG, WebP"]);
+    says(&["expected a complete PNG, JPEG, WebP"]);
     fs::write(&bad, b"").unwrap();
     says(&["expected a PNG, JPEG, WebP"]);
     // A JPEG file under any name.
     let jpeg = fs::read(path.join("c/red/1.JPG")).unwrap();
     for length in [jpeg.len() - 1, jpeg.len() / 2, 30] {
         fs::write(&bad, &jpeg[..length]).unwrap();
-        says(&["the JPEG file has no end"]);
+        says(&["the JPEG file is truncated"]);
     }
     // A header that promises 30,000 pixels a side, and has nothing to keep it with.
     fs::write(&bad, png_that_promises(30_000)).unwrap();
@@ -211,25 +211,25 @@ fn folders_that_hold_no_classes_say_what_is_expected() {
     fs::create_dir_all(path.join("c/red")).unwrap();
     says("found 0 sub-folders: expected one per class");
     fs::write(path.join("c/red/notes.txt"), "").unwrap();
-    says("red: a class without a picture, but 1 file that is no picture (1 .txt)");
+    says("red: a class without pictures, but 1 file that is not a picture (1 .txt)");
     let dot = GrayImage::from_pixel(2, 2, Luma([9]));
     dot.save(path.join("c/red/1.png")).unwrap();
     says("found 1 sub-folders: expected one per class");
     fs::create_dir_all(path.join("c/blue")).unwrap();
     dot.save(path.join("c/blue/1.png")).unwrap();
-    says("no picture is left for testing");
+    says("no pictures are left for testing");
     // With both sets given, the classes of one must be known to the other.
     for (set, class) in [("train", "a"), ("train", "b"), ("test", "b"), ("test", "z")] {
         let class = path.join("c").join(set).join(class);
         fs::create_dir_all(&class).unwrap();
         dot.save(class.join("1.png")).unwrap();
     }
-    says("z: a class that is not among those to train on or trained on (a, b)");
+    says("unknown class z: expected some of the training classes (a, b)");
     fs::remove_dir_all(path.join("c/test/z")).unwrap();
     // The two pictures beside these parts are named as well.
     let output = train(path, &["--dataset", "folder:c"]);
     fails(&output, 1, &["expected 10 classes"]);
-    let words = "2 pictures that lie in no class's folder";
+    let words = "2 pictures outside all class folders";
     assert!(text(&output.stderr).contains(words));
 }
 
@@ -310,9 +310,9 @@ fn data_sets_that_cannot_be_had_are_one_line() {
     says("cifar10:.", 1, "data_batch_1.bin");
     says("idx:.", 1, "found 0 files named *train*images*");
     fs::write(path.join("x.npz"), "no zip").unwrap();
-    says("npz:x.npz", 1, "not a good .npz file");
-    says("fashion-mnist", 1, "Fashion-MNIST was found nowhere");
-    says("kmnist", 1, "KMNIST was found nowhere");
+    says("npz:x.npz", 1, "not a valid .npz file");
+    says("fashion-mnist", 1, "Fashion-MNIST was not found");
+    says("kmnist", 1, "KMNIST was not found");
     // MNIST's files have the same names and shapes, and are not taken for others.
     let images = idx(&[60_000, 28, 28], &vec![0; 60_000 * 784]);
     fs::write(path.join("train-images-idx3-ubyte"), images).unwrap();
@@ -400,7 +400,7 @@ fn digits_on_pages_of_any_kind_are_read_as_the_digits_themselves() {
         json_lines(&output.stdout).into_iter().map(label).collect()
     };
     let files: Vec<&str> = names.iter().map(String::as_str).collect();
-    let note = "prepared 60 pictures as MNIST was: grey, inverted where the ground is light, \
+    let note = "prepared 60 pictures as for MNIST: grey, inverted if the background is light, \
                 scaled to fit 20x20, centred by mass in 28x28";
     let read = labels(&files, note);
     let expected = labels(&["digits.idx"], "");

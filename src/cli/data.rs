@@ -129,7 +129,7 @@ impl EventPrinter {
                 self.fell_back = true;
                 say(&format!("warning: {event} (--data-dir)"));
             }
-            Event::PassedOver { .. } | Event::Warning { .. } => say(&format!("warning: {event}")),
+            Event::Skipped { .. } | Event::Warning { .. } => say(&format!("warning: {event}")),
             _ if self.quiet => {}
             _ => say(&format!("data: {event}")),
         }

@@ -161,7 +161,7 @@ mod tests {
             path: path.into(),
             source: missing(),
         };
-        let expected = "cannot read a: entity not found; expected a readable file, check the path and its \
+        let expected = "cannot read a: entity not found; expected a readable file; check the path and its \
                         permissions";
         for error in [anyhow::Error::new(data()), Error::Data(data()).into()] {
             assert_eq!(one_line(&error), expected);

@@ -1,41 +1,40 @@
-//! Reading with a limit, so that no file takes more memory than it may.
+//! Reading with limits, so that no file takes too much memory.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// No byte packed by deflate (gzip, zip, PNG) becomes more than this many: 1,032, and a little for
-/// what counts sizes otherwise.
+/// The most bytes that one byte of deflate (gzip, zip, PNG) unpacks to: 1,032, with a margin for
+/// formats that count sizes differently.
 pub const MOST_UNPACKED: u64 = 1100;
 
-/// What a packed file may become, however small it is.
+/// The size that any packed file may unpack to, however small it is.
 const MOST_FROM_LITTLE: u64 = 2 << 30;
 
-/// The most bytes that a packed file of so many may become: what deflate can make of it, up to 2 GiB or
-/// twice the file.
+/// The most bytes that a file of `packed` bytes may unpack to: what deflate can produce, up to 2
+/// GiB or twice the file, whichever is larger.
 pub fn most_unpacked(packed: u64) -> u64 {
     let allowed = packed.saturating_mul(2).max(MOST_FROM_LITTLE);
     packed.saturating_mul(MOST_UNPACKED).min(allowed)
 }
 
-/// The longest text that is read, of a model or of settings: parsed it is many times as large.
+/// The longest text to read, of a model or of settings. Parsed, it takes many times as much memory.
 pub const MOST_TEXT: u64 = 1 << 20;
 
-/// The text of a file.
+/// Reads a text file.
 pub fn read_text(path: &Path) -> io::Result<String> {
     let bytes = read_bounded(File::open(path)?, MOST_TEXT)?;
     let bytes = bytes.ok_or_else(|| io::Error::other("it is longer than 1 MiB"))?;
     String::from_utf8(bytes).map_err(|_| io::Error::other("it is not text in UTF-8"))
 }
 
-/// Everything a reader gives, or nothing if that is more than `limit` bytes.
+/// Reads everything, or returns `None` if that is more than `limit` bytes.
 pub fn read_bounded(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     read_into(Vec::new(), reader, limit)
 }
 
-/// As [`read_bounded`] where about `limit` bytes are expected, which the caller has found possible:
-/// memory for them is taken in one piece, because one that grows by doubling takes up to twice as
-/// much.
+/// Like [`read_bounded`] if about `limit` bytes are expected, which the caller has found plausible.
+/// Allocates them at once, because a buffer that grows by doubling takes up to twice as much.
 pub fn read_promised(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let size = usize::try_from(limit).map_err(|_| io::ErrorKind::OutOfMemory)?;
@@ -53,7 +52,7 @@ fn read_into(mut bytes: Vec<u8>, reader: impl Read, limit: u64) -> io::Result<Op
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_packed_file_becomes_at_most_two_gib_or_twice_its_size() {
+    fn a_packed_file_unpacks_to_at_most_two_gib_or_twice_its_size() {
         let most = super::most_unpacked;
         assert_eq!([most(0), most(10)], [0, 11_000]);
         assert_eq!([most(4 << 20), most(1 << 30)], [2 << 30; 2]);

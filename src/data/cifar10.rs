@@ -1,7 +1,7 @@
 //! CIFAR-10 in its binary version: `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`.
 //!
 //! Each file holds 10,000 records of 3,073 bytes: a label, then 1,024 bytes each of red, green and
-//! blue, row by row. The program holds images as `[h, w, c]`.
+//! blue, row by row. [`splits`] interleaves the colours to `[h, w, c]`.
 
 use std::fs::File;
 use std::path::Path;
@@ -15,7 +15,7 @@ const SHAPE: [usize; 3] = [32, 32, 3];
 const PLANE: usize = 32 * 32;
 const RECORD: usize = 1 + 3 * PLANE;
 const RECORDS: usize = 10_000;
-/// What the classes are called, in the order of their labels.
+/// The class names, in the order of their labels.
 const CLASSES: [&str; 10] = [
     "airplane",
     "automobile",
@@ -29,23 +29,24 @@ const CLASSES: [&str; 10] = [
     "truck",
 ];
 
-/// Reads CIFAR-10 from the folder that holds the six files, or from the folder around it, as the
-/// archive unpacks.
+/// Reads CIFAR-10 from the folder with the six files, or from the folder that the archive was
+/// unpacked into.
 ///
 /// # Errors
-/// [`DataError`] that names the file that is missing or not what it should be.
+/// [`DataError`] names the file that is missing or invalid.
 pub fn splits(folder: &Path) -> Result<Splits, DataError> {
     let inner = folder.join("cifar-10-batches-bin");
     let folder = if inner.is_dir() { &inner } else { folder };
     if !folder.join("data_batch_1.bin").exists() {
-        let found = match folder.join("data_batch_1").exists()
-            || folder.join("cifar-10-batches-py").is_dir()
-        {
-            true => "these are the files of CIFAR-10's Python version",
-            false => "there is no data_batch_1.bin",
+        let is_python =
+            folder.join("data_batch_1").exists() || folder.join("cifar-10-batches-py").is_dir();
+        let found = if is_python {
+            "holds CIFAR-10's Python version"
+        } else {
+            "there is no data_batch_1.bin"
         };
         let problem =
-            format!("{found}: expected its binary version, cifar-10-binary.tar.gz, unpacked");
+            format!("{found}: expected the binary version, unpacked from cifar-10-binary.tar.gz");
         return Err(DataError::contents(folder, problem));
     }
     let train: Vec<String> = (1..=5).map(|i| format!("data_batch_{i}.bin")).collect();
@@ -70,10 +71,10 @@ fn read(folder: &Path, names: &[String]) -> Result<Dataset, DataError> {
         .map(|data| data.with_class_names(CLASSES.map(String::from).to_vec()))
 }
 
-/// The labels and planes in the contents of the file at `path`; they are not copied.
+/// The labels and colour planes in the contents of the file at `path`, without copying them.
 ///
 /// # Errors
-/// [`DataError`], for what is not whole records, or for a label that names no class.
+/// [`DataError`] for a truncated record or an invalid label.
 pub fn records<'a>(
     path: &Path,
     bytes: &'a [u8],
@@ -81,8 +82,7 @@ pub fn records<'a>(
     let (whole, rest) = bytes.as_chunks::<RECORD>();
     if !rest.is_empty() {
         let problem = format!(
-            "found {} bytes, expected records of {RECORD}: a file of CIFAR-10's binary version, \
-             unpacked",
+            "found {} bytes, expected records of {RECORD}: use an unpacked file of CIFAR-10's binary version",
             bytes.len()
         );
         return Err(DataError::contents(path, problem));
@@ -92,12 +92,12 @@ pub fn records<'a>(
     Ok(whole.iter().map(|record| (record[0], &record[1..])))
 }
 
-/// The pixels of an image whose colours lie in planes.
+/// The pixels of an image, interleaved from its colour planes.
 pub fn interleaved(planes: &[u8]) -> impl Iterator<Item = u8> {
     (0..3 * PLANE).map(|i| planes[i % 3 * PLANE + i / 3])
 }
 
-/// The bytes of a file, which has one size only.
+/// The bytes of a file, which must have the right size.
 fn contents(path: &Path) -> Result<Vec<u8>, DataError> {
     let unreadable = |source| DataError::Read {
         path: path.into(),
@@ -111,8 +111,8 @@ fn contents(path: &Path) -> Result<Vec<u8>, DataError> {
         Some(bytes) if bytes.len() == expected => Ok(bytes),
         _ => {
             let problem = format!(
-                "found {found} bytes, expected {expected}, 10,000 records of {RECORD}: a file of \
-                 CIFAR-10's binary version, unpacked"
+                "found {found} bytes, expected {expected} for 10,000 records of {RECORD}: use an unpacked file \
+                 of CIFAR-10's binary version"
             );
             Err(DataError::contents(path, problem))
         }
@@ -127,7 +127,7 @@ mod tests {
 
     use super::*;
 
-    /// A file whose record `r` has label `r % 10` and the bytes `r`, `r + 1` and `r + 2` in its planes.
+    /// A file whose record `r` has label `r % 10` and planes of bytes `r`, `r + 1` and `r + 2`.
     fn file() -> Vec<u8> {
         let mut bytes = Vec::new();
         for r in 0..RECORDS {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_planes_as_channels_and_names_what_is_wrong() {
+    fn planes_become_channels_and_an_error_names_the_file() {
         let folder = TempDir::new().unwrap();
         let inner = folder.path().join("cifar-10-batches-bin");
         fs::create_dir(&inner).unwrap();
@@ -155,9 +155,9 @@ mod tests {
             let message = splits(python.path()).unwrap_err().to_string();
             assert!(message.contains(words), "{message}");
         };
-        says("there is no data_batch_1.bin: expected its binary version");
+        says("there is no data_batch_1.bin: expected the binary version");
         fs::create_dir(python.path().join("cifar-10-batches-py")).unwrap();
-        says("the files of CIFAR-10's Python version");
+        says("holds CIFAR-10's Python version: expected");
 
         let test = inner.join("test_batch.bin");
         fs::write(&test, &good).unwrap();

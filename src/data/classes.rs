@@ -1,13 +1,13 @@
-//! Matching classes by name.
+//! Matches classes by name.
 
 use std::path::Path;
 
 use super::error::DataError;
 
-/// The place in `known` of each name that was `found`.
+/// The index in `known` of each name in `found`.
 ///
 /// # Errors
-/// [`DataError::Contents`] names those that are not there.
+/// [`DataError::Contents`] lists the names that are not known.
 pub(super) fn by_name(
     origin: &Path,
     found: &[String],
@@ -23,19 +23,19 @@ pub(super) fn by_name(
     if unknown.is_empty() {
         return Ok(places);
     }
-    let what = match unknown.len() {
-        1 => "a class that is",
-        _ => "classes that are",
+    let (what, remedy) = match unknown.len() {
+        1 => ("class", "its folder"),
+        _ => ("classes", "their folders"),
     };
     let problem = format!(
-        "{}: {what} not among those to train on or trained on ({}): rename its folder, or leave it out",
+        "unknown {what} {}: expected some of the training classes ({}); rename or remove {remedy}",
         abridged(&unknown),
         abridged(known)
     );
     Err(DataError::contents(origin, problem))
 }
 
-/// The first names of a list that may be long.
+/// The first names of a list.
 fn abridged(names: &[impl AsRef<str>]) -> String {
     const MOST: usize = 10;
     let shown: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();

@@ -9,16 +9,17 @@ use super::{DataError, classes, mix, sha256};
 
 /// Labelled images, as bytes.
 ///
-/// Clones share the pixels and the labels, and so do executors in main memory that hold the data set.
+/// Clones share the pixels and the labels, and so do executors in main memory that hold the data
+/// set.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// What the data set is called: `mnist`, `digits` or the kind of files it is read from.
+    /// The name: `mnist`, `digits`, or the kind of files that it was read from.
     pub name: String,
-    /// Where it came from: a folder, an address, or `built in`.
+    /// The origin: a folder, an address or `built in`.
     pub source: String,
-    /// The number of classes; labels are smaller.
+    /// The number of classes; every label is smaller.
     pub classes: usize,
-    /// What the classes are called; empty where they are called by their numbers.
+    /// The class names; empty if classes are named by their numbers.
     pub class_names: Vec<String>,
     shape: [usize; 3],
     // Not `Arc<[u8]>`: making one out of a `Vec` copies the bytes.
@@ -42,20 +43,20 @@ impl PartialEq for Dataset {
 
 impl Eq for Dataset {}
 
-/// A data set to train on and one to test on, and one to validate on where there is one.
+/// A training set, a test set, and possibly a validation set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Splits {
-    /// The samples to learn from.
+    /// The training samples.
     pub train: Dataset,
-    /// The samples to measure with after each epoch, where the data set has some of its own.
+    /// The validation samples, if the data set has any.
     pub validation: Option<Dataset>,
-    /// The samples kept apart to measure with.
+    /// The test samples.
     pub test: Dataset,
 }
 
 impl Splits {
-    /// A data set to train on and one to test on.
+    /// A training set and a test set.
     pub fn new(train: Dataset, test: Dataset) -> Self {
         Self {
             train,
@@ -64,7 +65,7 @@ impl Splits {
         }
     }
 
-    /// The same with this done to each.
+    /// Applies `change` to each set.
     ///
     /// # Errors
     /// Those of `change`.
@@ -78,7 +79,7 @@ impl Splits {
 }
 
 impl Dataset {
-    /// Puts a data set together and checks that its parts agree.
+    /// Makes a data set after checking that its parts agree.
     ///
     /// # Errors
     /// [`DataError::EmptyShape`], [`DataError::ImageBytes`] or [`DataError::LabelRange`].
@@ -96,7 +97,7 @@ impl Dataset {
         Ok(Self::of_parts(name, source, shape, classes, images, labels))
     }
 
-    /// Puts a data set together whose parts agree.
+    /// Makes a data set from parts that agree.
     pub(crate) fn of_parts(
         name: impl Into<String>,
         source: impl Into<String>,
@@ -135,13 +136,13 @@ impl Dataset {
     /// Names the classes.
     #[must_use]
     pub fn with_class_names(mut self, names: Vec<String>) -> Self {
-        // They may be names of folders, and are printed.
+        // They may come from folder names, and are printed.
         let printable = |name: String| name.replace(char::is_control, "\u{fffd}");
         self.class_names = names.into_iter().map(printable).collect();
         self
     }
 
-    /// What a class is called: its name, or its number where it has none.
+    /// The name of a class, or its number if it has no name.
     pub fn class_name(&self, class: usize) -> String {
         match self.class_names.get(class) {
             Some(name) => name.clone(),
@@ -154,12 +155,12 @@ impl Dataset {
         self.labels.len()
     }
 
-    /// Whether there is no sample.
+    /// Whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 
-    /// The bytes of one image, `[h, w, c]`.
+    /// The size of one image, `[h, w, c]`, in bytes.
     pub fn image_bytes(&self) -> usize {
         self.shape.iter().product()
     }
@@ -167,7 +168,7 @@ impl Dataset {
     /// The pixels of image `i`, `[h, w, c]`.
     ///
     /// # Panics
-    /// If `i` is not smaller than [`Dataset::len`], as indexing a slice does.
+    /// If `i` is not smaller than [`Dataset::len`].
     pub fn image(&self, i: usize) -> &[u8] {
         let size = self.image_bytes();
         &self.images[i * size..(i + 1) * size]
@@ -185,8 +186,8 @@ impl Dataset {
         )
     }
 
-    /// `n` samples that `seed` decides, or all if there are fewer: of each class in proportion, in the
-    /// data set's order.
+    /// A random sample of size `n`, or everything if there are fewer. It is stratified, depends
+    /// only on `seed`, and keeps the data set's order.
     #[must_use]
     pub fn sample(&self, n: usize, seed: u64) -> Self {
         let mut indices = mix::order(&self.labels, seed);
@@ -211,18 +212,19 @@ impl Dataset {
         }
     }
 
-    /// The same samples with the classes of a model, matched by name: labels become the places of
-    /// their names in `names`. Not every name need occur. Classes without names stay as they are.
+    /// The same samples with the classes of a model, matched by name: each label becomes the index
+    /// of its class in `names`. Not every name need occur. A data set without class names is
+    /// unchanged.
     ///
     /// # Errors
-    /// [`DataError::Contents`] names the classes that are not in `names`.
+    /// [`DataError::Contents`] lists the classes that are not in `names`.
     pub fn matched_to(mut self, names: &[String]) -> Result<Self, DataError> {
         if self.class_names.is_empty() {
             return Ok(self);
         }
         let places = classes::by_name(Path::new(&self.source), &self.class_names, names)?;
         let labels = self.labels.iter().map(|label| {
-            // Where fewer names than classes were given, the others are numbers.
+            // Classes beyond the names are numbers.
             places.get(usize::from(*label)).copied().unwrap_or(*label)
         });
         self.labels = Arc::new(labels.collect());
@@ -232,7 +234,7 @@ impl Dataset {
         Ok(self)
     }
 
-    /// The SHA-256 of shape, images and labels in hexadecimal: equal for equal data. Computed at the
+    /// The SHA-256 of the shape, the images and the labels, in hexadecimal. Computed at the
     /// first call, for all clones.
     pub fn fingerprint(&self) -> &str {
         self.fingerprint.get_or_init(|| self.hash())
@@ -257,7 +259,7 @@ fn check_length(
     found: usize,
     samples: usize,
 ) -> Result<(), DataError> {
-    // The size of one image comes first, so that it is sound even where there is no sample.
+    // The size of one image comes first, so that it is checked even if there are no samples.
     let expected = shape
         .iter()
         .try_fold(1_usize, |product, &size| product.checked_mul(size))
@@ -347,7 +349,7 @@ mod tests {
         let message = error([1, 2, 3], 3, 18, &[0, 3, 1]);
         assert!(message.contains("label 1 is 3"), "{message}");
         let message = error([1, 0, 3], 3, 0, &[0]);
-        assert!(message.contains("hold no pixel"), "{message}");
+        assert!(message.contains("have no pixels"), "{message}");
         for labels in [&[][..], &[0]] {
             let message = error([usize::MAX; 3], 3, 0, labels);
             assert!(message.contains("bytes of pixels"), "{message}");

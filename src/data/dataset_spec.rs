@@ -11,14 +11,14 @@ use super::published::Published;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DatasetSpec {
-    /// `auto`: MNIST if it can be found or downloaded, else the built-in digits.
+    /// `auto`: MNIST if it can be found or downloaded, otherwise the built-in digits.
     #[default]
     Auto,
     /// `mnist`, or an error.
     Mnist,
-    /// `fashion-mnist`: ten kinds of clothing, in MNIST's form, or an error.
+    /// `fashion-mnist`: ten kinds of clothing in MNIST's format, or an error.
     FashionMnist,
-    /// `kmnist`: ten cursive Japanese characters, in MNIST's form, or an error.
+    /// `kmnist`: ten cursive Japanese characters in MNIST's format, or an error.
     Kmnist,
     /// `digits`: the built-in digits.
     Digits,
@@ -28,12 +28,12 @@ pub enum DatasetSpec {
     Idx(PathBuf),
     /// `cifar10:PATH`: the folder of CIFAR-10's binary version; see [`cifar10`](super::cifar10).
     Cifar10(PathBuf),
-    /// `npz:PATH`: a file as `keras.datasets` keeps them; see [`npz`](super::npz).
+    /// `npz:PATH`: a file in the format of `keras.datasets`; see [`npz`](super::npz).
     Npz(PathBuf),
 }
 
 impl DatasetSpec {
-    /// The data sets that are named without a path.
+    /// The data sets with a name and no path.
     pub const NAMED: [Self; 5] = [
         Self::Auto,
         Self::Mnist,
@@ -42,7 +42,7 @@ impl DatasetSpec {
         Self::Digits,
     ];
 
-    /// The published data set that is looked for, if it is one.
+    /// The published data set that this names, if any.
     pub fn published(&self) -> Option<Published> {
         match self {
             Self::Auto | Self::Mnist => Some(Published::Mnist),
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_read_as_it_is_written() {
+    fn parses_what_it_displays() {
         let with_path = ["folder:a b", "idx:/x", "cifar10:c:d", "npz:mnist.npz"];
         let with_path = with_path.map(|text| text.parse::<DatasetSpec>().unwrap());
         for spec in DatasetSpec::NAMED.into_iter().chain(with_path) {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_known_when_it_is_not() {
+    fn an_unknown_name_is_answered_with_the_known_ones() {
         for given in ["cifar", "folder:", "zip:x", "mnist:x"] {
             let message = given.parse::<DatasetSpec>().unwrap_err().to_string();
             assert_eq!(

@@ -1,4 +1,5 @@
-//! Downloading: mirrors in turn, time-outs, a limit on the size, and no half file under a good name.
+//! Downloads: mirrors in turn, with time-outs and size limits. A partial file never gets the final
+//! name.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -8,31 +9,31 @@ use super::published::{MnistFile, packed_limit};
 use super::{DataError, Event, Mirrors};
 use crate::disk::{self, File};
 
-/// How many bytes are written, and reported, at a time.
+/// Bytes per write and per progress report.
 const CHUNK: usize = 64 * 1024;
 
-/// A file that was downloaded, checked and kept.
+/// A file that was downloaded, checked and stored.
 pub(super) struct Download {
-    /// The elements of its array.
+    /// The elements of the file's array.
     pub(super) elements: Vec<u8>,
-    /// The base address it came from.
+    /// The base address of the mirror.
     pub(super) mirror: String,
 }
 
-/// Why a mirror did not give a file.
+/// Why a mirror did not deliver a file.
 enum Failure {
-    /// It does not talk to us, and would not for another file.
+    /// It does not respond, so further files are not requested from it.
     Unreachable(String),
-    /// It has no such file, or a wrong one.
+    /// It lacks the file or has a wrong one.
     Refused(String),
-    /// The trouble is on our side.
+    /// The error is local.
     Local(DataError),
 }
 
-/// Downloads files, and remembers which mirrors are not worth another try.
+/// Downloads files, and remembers which mirrors do not respond.
 pub(super) struct Downloader {
     agent: ureq::Agent,
-    /// The mirrors that answer.
+    /// The mirrors that have not failed to respond.
     mirrors: Vec<String>,
     failures: Vec<String>,
 }
@@ -46,15 +47,15 @@ impl Downloader {
         }
     }
 
-    /// Every address that failed, with the reason.
+    /// Every address that failed, with its reason.
     pub(super) fn into_failures(self) -> Vec<String> {
         self.failures
     }
 
-    /// Downloads a file into a folder from the first mirror that gives it; nothing if none does.
+    /// Downloads a file into a folder from the first mirror that delivers it; `None` if none does.
     ///
     /// # Errors
-    /// [`DataError::Write`] if the file cannot be kept.
+    /// [`DataError::Write`] if the file cannot be stored.
     pub(super) fn fetch(
         &mut self,
         file: &MnistFile,
@@ -78,7 +79,7 @@ impl Downloader {
         Ok(None)
     }
 
-    /// Downloads beside the final name, checks, and only then takes that name.
+    /// Downloads to a temporary name next to the final one, and renames the file after checking it.
     fn try_mirror(
         &self,
         url: &str,
@@ -93,7 +94,7 @@ impl Downloader {
             file: path.clone(),
         });
         let body = self.request(url)?;
-        // The folder is made this late so that a machine without a network is left as it was.
+        // Only now, so that a machine without a network is left unchanged.
         disk::make_folder(folder).map_err(|source| local(folder, source))?;
         receive(body, file, &partial.0, &mut |received, total| {
             on_event(&Event::Progress {
@@ -119,7 +120,7 @@ impl Downloader {
     }
 }
 
-/// The client that waits as long as `mirrors` allow.
+/// The HTTP client, with the time-outs of `mirrors`.
 fn agent(mirrors: &Mirrors) -> ureq::Agent {
     let config = ureq::Agent::config_builder()
         .user_agent(concat!("cnn-gpu/", env!("CARGO_PKG_VERSION")))
@@ -129,18 +130,19 @@ fn agent(mirrors: &Mirrors) -> ureq::Agent {
         .timeout_per_read(Some(mirrors.idle_timeout))
         .timeout_per_write(Some(mirrors.idle_timeout))
         .timeout_global(Some(mirrors.file_timeout));
-    match mirrors.use_proxy {
-        true => config.build().into(),
-        false => config.proxy(None).build().into(),
+    if mirrors.use_proxy {
+        config.build().into()
+    } else {
+        config.proxy(None).build().into()
     }
 }
 
-/// A file on its way, removed when it is done with; after a rename there is nothing to remove.
+/// A partial file, removed on drop unless it has been renamed.
 struct Partial(PathBuf);
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // A file that cannot be removed does no harm: the next download writes over it.
+        // Harmless if it fails: the next download overwrites the file.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -156,7 +158,7 @@ fn local(path: &Path, source: std::io::Error) -> Failure {
     })
 }
 
-/// Writes a response's body to a file, as far as the file's size allows.
+/// Writes a response's body to a file, up to the size limit.
 fn receive(
     mut body: ureq::Body,
     file: &MnistFile,
@@ -178,7 +180,8 @@ fn receive(
         }
         received += count as u64;
         if received > limit {
-            let reason = format!("it sends more than {limit} bytes, the most the file can take");
+            let reason =
+                format!("it sends more than {limit} bytes, the most that the file can have");
             return Err(Failure::Refused(reason));
         }
         output
@@ -186,6 +189,6 @@ fn receive(
             .map_err(|source| local(path, source))?;
         on_progress(received, total);
     }
-    // A rename may reach the disk before the bytes do, unless they are sent there first.
+    // Without this, the rename could reach the disk before the bytes.
     output.sync().map_err(|source| local(path, source))
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with data: each message says what was wrong, what was expected, what to do.
+//! Errors of the data; each message says what was wrong, what was expected and what to do.
 //!
 //! A message tells its cause as well. So that a chain of errors does not print it once more, it is
 //! written `source`: an ordinary field to thiserror, and none for `source()`.
@@ -12,33 +12,33 @@ use crate::words::one_line;
 /// An error of the operating system, of a decoder or of another library.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a data set could not be had.
+/// Why a data set could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// No data set of this name.
+    /// No data set has this name.
     #[error(
         "unknown data set {given:?}: expected auto, mnist, fashion-mnist, kmnist, digits, \
          folder:PATH, idx:PATH, cifar10:PATH or npz:PATH"
     )]
     UnknownDataset {
-        /// What was given.
+        /// The name received.
         given: String,
     },
 
-    /// A folder named by the user cannot be used.
+    /// A folder named by the user is unusable.
     #[error("{given_by}: {source}")]
     GivenFolder {
         /// The argument or environment variable that named the folder.
         given_by: &'static str,
-        /// What is wrong with it.
+        /// What is wrong with the folder.
         source: Box<DataError>,
     },
 
     /// A folder lacks one of a published data set's files.
     #[error(
         "{folder} lacks {file} (or {file}.gz): expected the data set's four files there; \
-         put them there or name the folder that holds them",
+         put them there, or name the folder that holds them",
         folder = folder.display()
     )]
     Missing {
@@ -50,31 +50,31 @@ pub enum DataError {
 
     /// A file cannot be read.
     #[error(
-        "cannot read {path}: {source}; expected a readable file, check the path and its permissions",
+        "cannot read {path}: {source}; expected a readable file; check the path and its permissions",
         path = path.display()
     )]
     Read {
         /// The file.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: io::Error,
     },
 
     /// A file or folder cannot be written.
     #[error(
-        "cannot write {path}: {source}; expected room and permission to keep downloads there",
+        "cannot write {path}: {source}; expected free space and permission to store downloads there",
         path = path.display()
     )]
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: io::Error,
     },
 
-    /// A file is not what gzip makes.
+    /// A file is not valid gzip.
     #[error(
-        "{path} cannot be unpacked: {source}; expected a whole gzip file, get it again",
+        "{path} cannot be unpacked: {source}; expected a complete gzip file; download it again",
         path = path.display()
     )]
     Gzip {
@@ -84,9 +84,9 @@ pub enum DataError {
         source: io::Error,
     },
 
-    /// A file holds more than it should.
+    /// A file is longer than it should be.
     #[error(
-        "{path} is too long: expected {expected} bytes when unpacked; get it again",
+        "{path} is too long: expected {expected} bytes when unpacked; download it again",
         path = path.display()
     )]
     TooLong {
@@ -96,10 +96,10 @@ pub enum DataError {
         expected: u64,
     },
 
-    /// A file's contents are not the published ones.
+    /// A file's contents are not those published.
     #[error(
         "{path} is not the published file: expected {expected_bytes} bytes with SHA-256 {expected}, \
-         found {found_bytes} with {found} (both unpacked); get it again",
+         found {found_bytes} with {found} (both unpacked); download it again",
         path = path.display()
     )]
     Hash {
@@ -115,10 +115,10 @@ pub enum DataError {
         found_bytes: u64,
     },
 
-    /// A packed file is not the published one.
+    /// A packed file is not the one published.
     #[error(
-        "{path} is not the published file: expected {file}.gz, as it is downloaded, with SHA-256 \
-         {expected}, found {found}; get it again",
+        "{path} is not the published file: expected the original {file}.gz with SHA-256 {expected}, \
+         found {found}; download it again",
         path = path.display()
     )]
     PackedHash {
@@ -132,7 +132,7 @@ pub enum DataError {
         found: String,
     },
 
-    /// A file's contents are not what they should be.
+    /// A file's or folder's contents are invalid.
     #[error("{path}: {problem}", path = path.display())]
     Contents {
         /// The file or folder.
@@ -143,28 +143,27 @@ pub enum DataError {
         source: Option<Cause>,
     },
 
-    /// Pictures of a folder cannot be read.
+    /// Some pictures in a folder cannot be read.
     #[error(
-        "{count} of {all} pictures in {folder} cannot be read: {details}; mend them, take them out, or \
-         pass over them",
+        "{count} of {all} pictures in {folder} cannot be read: {details}; fix, remove or skip them",
         folder = folder.display(),
         details = details.join("; ")
     )]
     Pictures {
         /// The folder.
         folder: PathBuf,
-        /// How many pictures it has.
+        /// The number of its pictures.
         all: usize,
-        /// How many cannot be read.
+        /// The number that cannot be read.
         count: usize,
-        /// What is wrong with the first ten.
+        /// The errors of the first ten.
         details: Vec<String>,
     },
 
-    /// A model takes images of a number of channels that pictures do not have.
+    /// A model's input has a number of channels that pictures do not have.
     #[error(
         "pictures cannot be read with {channels} channels: expected a model whose input has 1 (grey) \
-         or 3 (red, green and blue)"
+         or 3 (red, green and blue) channels"
     )]
     Channels {
         /// The number of channels.
@@ -172,7 +171,7 @@ pub enum DataError {
     },
 
     /// A file is not in IDX format.
-    #[error("{path} is not a good IDX file: {source}; get it again", path = path.display())]
+    #[error("{path} is not a valid IDX file: {source}; download it again", path = path.display())]
     Idx {
         /// The file.
         path: PathBuf,
@@ -180,27 +179,27 @@ pub enum DataError {
         source: IdxError,
     },
 
-    /// An IDX file holds an array of another shape.
+    /// An IDX file holds an array of the wrong shape.
     #[error(
-        "{path} holds an array of shape {found:?}: expected {expected:?}; get the right file",
+        "{path} holds an array of shape {found:?}: expected {expected:?}; use the right file",
         path = path.display()
     )]
     Dimensions {
         /// The file.
         path: PathBuf,
-        /// The shape it should have.
+        /// The expected shape.
         expected: Vec<usize>,
-        /// The shape it has.
+        /// The actual shape.
         found: Vec<usize>,
     },
 
-    /// A label names no class.
+    /// A label is not a class.
     #[error(
         "{origin}: label {index} is {label}: expected a number below {classes}; \
          use a data set whose labels fit its classes"
     )]
     LabelRange {
-        /// The file or source of the labels.
+        /// The labels' file or source.
         origin: String,
         /// The position of the label.
         index: usize,
@@ -210,25 +209,25 @@ pub enum DataError {
         classes: usize,
     },
 
-    /// Images of no pixels.
+    /// The images have no pixels.
     #[error(
-        "{origin}: images of shape {shape:?} hold no pixel: expected height, width and channels of \
+        "{origin}: images of shape {shape:?} have no pixels: expected height, width and channels of \
          at least 1"
     )]
     EmptyShape {
-        /// The source of the data.
+        /// The data's source.
         origin: String,
         /// Height, width and channels.
         shape: [usize; 3],
     },
 
-    /// The pixels do not match the labels in number.
+    /// The number of pixels does not match the number of labels.
     #[error(
         "{origin}: found {found} bytes of pixels: expected {samples} images (one per label) of \
          shape {shape:?}"
     )]
     ImageBytes {
-        /// The source of the data.
+        /// The data's source.
         origin: String,
         /// Height, width and channels.
         shape: [usize; 3],
@@ -238,39 +237,50 @@ pub enum DataError {
         found: usize,
     },
 
-    /// A published data set was found nowhere.
+    /// A published data set was not found anywhere.
     #[error(
-        "{title} was found nowhere, tried {places}; put {files} (unpacked or .gz) into {folder}, or \
-         name the folder that holds them, by argument or in CNN_GPU_DATA_DIR, or use the built-in digits",
+        "{title} was not found, tried {places}; put {files} (unpacked or .gz) into {folder}, or name \
+         their folder by argument or in CNN_GPU_DATA_DIR, or use the built-in digits",
         places = [&tried[..], mirrors].concat().join("; "),
         files = files.join(", ")
     )]
     Unavailable {
-        /// What the data set is called.
+        /// The name of the data set.
         title: &'static str,
-        /// Every place tried on this machine, with what was wrong there.
+        /// Every place tried on this machine, with its error.
         tried: Vec<String>,
-        /// Every address tried, with what was wrong there.
+        /// Every address tried, with its error.
         mirrors: Vec<String>,
-        /// The files that are needed.
+        /// The files needed.
         files: Vec<String>,
-        /// Where they would be found.
+        /// Where to put them.
         folder: String,
     },
 }
 
 impl DataError {
-    /// The message for somebody who goes on without the data set: where it was looked for and where it
-    /// can be put.
+    /// A shorter message for a caller that continues without the data set or without the pictures.
     pub(super) fn in_short(&self) -> String {
-        let Self::Unavailable {
-            tried,
-            mirrors,
-            folder,
-            ..
-        } = self
-        else {
-            return self.to_string();
+        let (tried, mirrors, folder) = match self {
+            Self::Unavailable {
+                tried,
+                mirrors,
+                folder,
+                ..
+            } => (tried, mirrors, folder),
+            Self::Pictures {
+                folder,
+                all,
+                count,
+                details,
+            } => {
+                return format!(
+                    "{count} of {all} pictures in {} cannot be read: {}",
+                    folder.display(),
+                    details.join("; ")
+                );
+            }
+            _ => return self.to_string(),
         };
         let mut places = tried.join("; ");
         if let Some(last) = mirrors.last() {
@@ -281,12 +291,11 @@ impl DataError {
             places += &format!("; {last}{others}");
         }
         format!(
-            "it was found nowhere, tried {places}; put its four files into {folder}, or name the \
-             folder that holds them"
+            "it was not found, tried {places}; put its four files into {folder}, or name their folder"
         )
     }
 
-    /// An error about one or more of a folder's pictures, `all` in number.
+    /// An error about some of a folder's pictures, of which there are `all`.
     #[cfg(feature = "pictures")]
     pub(super) fn pictures(folder: &Path, all: usize, errors: Vec<Self>) -> Self {
         const MOST: usize = 10;
@@ -314,8 +323,7 @@ impl DataError {
         }
     }
 
-    /// The same error with its cause, which the message should already name. Only
-    /// [`DataError::Contents`] keeps one.
+    /// Sets the source of a [`DataError::Contents`]. The message should already include its text.
     pub(super) fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
         if let Self::Contents { source, .. } = &mut self {
             *source = Some(cause.into());

@@ -1,61 +1,61 @@
-//! What happens while a data set is looked for.
+//! What happens while a data set is loaded.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Something that happened while a data set was looked for. Displayed, it is one line.
+/// Something that happened while a data set was loaded. It displays as one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A folder or a file was passed over.
+    /// A folder or a file was skipped.
     Rejected {
-        /// What was wrong with it.
+        /// Why.
         reason: String,
     },
-    /// Pictures were passed over that may have been meant. Tell the user.
-    PassedOver {
+    /// Pictures were skipped that the user may have meant to include. Warn the user.
+    Skipped {
         /// How many, and why.
         reason: String,
     },
-    /// Something that is likely a mistake. Tell the user.
+    /// A likely mistake. Warn the user.
     Warning {
-        /// What it is.
+        /// What is wrong.
         text: String,
     },
-    /// Something worth knowing about what was found.
+    /// Something worth knowing about the data.
     Note {
-        /// What it is.
+        /// What is worth knowing.
         text: String,
     },
-    /// A download begins.
+    /// A download started.
     Downloading {
         /// The address.
         url: String,
-        /// The file it will become.
+        /// The destination.
         file: PathBuf,
     },
     /// Part of a download arrived.
     Progress {
-        /// The file it will become.
+        /// The destination.
         file: PathBuf,
-        /// Bytes received until now.
+        /// Bytes received so far.
         received: u64,
-        /// Bytes there will be, if the server says.
+        /// Total bytes, if the server says.
         total: Option<u64>,
     },
-    /// A download is complete, checked and kept.
+    /// A download was checked and stored.
     Downloaded {
         /// The file.
         file: PathBuf,
     },
-    /// A mirror did not give a file.
+    /// A mirror did not deliver a file.
     MirrorFailed {
         /// The address.
         url: String,
-        /// What was wrong.
+        /// Why.
         reason: String,
     },
-    /// MNIST cannot be had: the built-in digits are used. Tell the user, and record it.
+    /// MNIST is unavailable, and the built-in digits are used. Warn the user, and record it.
     FellBack {
         /// Everything that was tried, and what to do.
         reason: String,
@@ -65,8 +65,8 @@ pub enum Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Rejected { reason } | Self::PassedOver { reason } => {
-                write!(f, "passed over: {reason}")
+            Self::Rejected { reason } | Self::Skipped { reason } => {
+                write!(f, "skipped: {reason}")
             }
             Self::Note { text } | Self::Warning { text } => f.write_str(text),
             Self::Downloading { url, .. } => write!(f, "downloading {url}"),

@@ -1,9 +1,9 @@
-//! Batches made on the fly: for data larger than memory, and for data without end.
+//! Batches made on the fly, for data that is larger than memory or has no end.
 //!
-//! A [`Generator`] makes batches by number, so that any number of threads can make them in any order
-//! and the bytes are the same; [`Trainer::fit_generator`](crate::train::Trainer::fit_generator)
-//! trains on them. Batch numbers count on from epoch to epoch. [`FromIter`] makes a generator of an
-//! iterator, whose batches can only be made one after the other.
+//! A [`Generator`] makes each batch from its number, so that any number of threads can make them in
+//! any order with the same result; [`Trainer::fit_generator`](crate::train::Trainer::fit_generator)
+//! trains on them. Batch numbers continue from epoch to epoch. [`FromIter`] wraps an iterator,
+//! whose batches can only be made one after another.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -20,18 +20,18 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A batch of these pixels, `[n, h, w, c]`, and the class of each image, `[n]`.
+    /// A batch of pixels `[n, h, w, c]` and the class of each image `[n]`.
     pub fn new(images: Vec<u8>, labels: Vec<u8>) -> Self {
         Self { images, labels }
     }
 }
 
-/// Makes batches of labelled images, each a pure function of its number.
+/// Makes batches of labelled images; each is a pure function of its number.
 ///
 /// ```
 /// use cnn_gpu::data::{Batch, Generator};
 ///
-/// /// Stripes: across for class 0, along for class 1.
+/// /// Stripes: horizontal for class 0, vertical for class 1.
 /// struct Stripes;
 ///
 /// impl Generator for Stripes {
@@ -53,7 +53,7 @@ impl Batch {
 /// # Ok::<(), cnn_gpu::Error>(())
 /// ```
 pub trait Generator: Sync {
-    /// What it is called in messages. Default `generator`.
+    /// The name in messages. Default `generator`.
     fn name(&self) -> String {
         "generator".into()
     }
@@ -61,29 +61,28 @@ pub trait Generator: Sync {
     /// Height, width and channels of an image.
     fn shape(&self) -> [usize; 3];
 
-    /// What the classes are called; if there are names, the model must have as many classes.
-    /// Default none.
+    /// The class names. If there are any, the model must have as many classes. Default: none.
     fn class_names(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Batches in an epoch, unless `steps_per_epoch` says so. Default unknown.
+    /// Batches per epoch, unless `steps_per_epoch` is set. Default: unknown.
     fn steps(&self) -> Option<usize> {
         None
     }
 
-    /// Told once before a run which batch is the first. Default nothing.
+    /// Called once before training with the number of the first batch. Default: does nothing.
     fn begin(&self, _first: u64) {}
 
-    /// Batch `number`, counted from 0 and on from epoch to epoch; nothing where there is none any
-    /// more. It holds at least one image and at most `batch_size`.
+    /// Batch `number`, counted from 0 over all epochs; `None` after the last. It holds 1 to
+    /// `batch_size` images.
     ///
     /// # Errors
-    /// What keeps the batch from being made; it ends the run.
+    /// Why the batch cannot be made. The error ends training.
     fn batch(&self, number: u64) -> Result<Option<Batch>>;
 }
 
-/// A [`Generator`] that takes its batches from an iterator, in order, whoever asks first.
+/// A [`Generator`] that takes its batches from an iterator, in order, whichever thread asks first.
 ///
 /// ```
 /// use cnn_gpu::data::{Batch, FromIter, Generator};
@@ -104,7 +103,7 @@ struct Turn<I> {
 }
 
 impl<I: Iterator<Item = Batch> + Send> FromIter<I> {
-    /// A generator of images of this height, width and number of channels.
+    /// A generator of images with this height, width and number of channels.
     pub fn new(shape: [usize; 3], batches: I) -> Self {
         Self {
             shape,
@@ -118,7 +117,7 @@ impl<I: Iterator<Item = Batch> + Send> FromIter<I> {
     }
 }
 
-/// Wakes those who wait, also when the iterator panics.
+/// Wakes the waiting threads, even if the iterator panics.
 struct Wake<'a>(&'a Condvar);
 
 impl Drop for Wake<'_> {
@@ -147,7 +146,7 @@ impl<I: Iterator<Item = Batch> + Send> Generator for FromIter<I> {
             let waited = self.passed.wait(turn);
             turn = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        // Before the iterator is asked, so that nobody waits for one that panics.
+        // Before calling the iterator, so that no thread waits for one that panics.
         turn.next = number + 1;
         Ok(turn.batches.next())
     }

@@ -1,11 +1,11 @@
-//! What gzip packed, unpacked as gzip does: one member after another, and zeros after a member, which
-//! tapes and some copies add, are passed over. Anything else there is an error, as in Python.
+//! Unpacks gzip files as gzip does: one member after another, skipping zeros after a member, which
+//! tapes and some copies add. Anything else after a member is an error, as in Python.
 
 use std::io::{self, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// What gzip's files begin with.
+/// The first bytes of a gzip file.
 pub(super) const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// The unpacked bytes of a file's contents.
@@ -31,7 +31,7 @@ impl Read for Unpacked<'_> {
             let rest = &rest[zeros..];
             if !rest.starts_with(&MAGIC) {
                 let problem = format!(
-                    "its last {} bytes are neither packed by gzip nor zeros",
+                    "its last {} bytes are neither a gzip member nor zeros",
                     rest.len()
                 );
                 return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_after_a_member_are_passed_over() {
+    fn zeros_after_a_member_are_skipped() {
         let (one, two) = (gzip(b"one "), gzip(b"two"));
         for zeros in [0, 1, 7, 512, 70_000] {
             let padding = vec![0; zeros];
@@ -73,12 +73,12 @@ mod tests {
     }
 
     #[test]
-    fn other_bytes_there_and_what_is_cut_off_are_errors() {
+    fn trailing_bytes_and_truncated_files_are_errors() {
         let one = gzip(b"one");
         let message = unpacked(&[&one[..], b"\0\0\0more"].concat()).unwrap_err();
         assert_eq!(
             message,
-            "its last 4 bytes are neither packed by gzip nor zeros"
+            "its last 4 bytes are neither a gzip member nor zeros"
         );
         for length in 0..one.len() {
             assert!(unpacked(&one[..length]).is_err(), "{length}");

@@ -1,8 +1,8 @@
 //! IDX, the format of MNIST's files: a magic number, the dimensions, the bytes.
 //!
-//! The magic number is two zero bytes, a byte for the element's type (0x08 is an unsigned byte) and
-//! a byte for the number of dimensions. Each dimension is a big-endian 32-bit number. The elements
-//! follow in row-major order, and nothing after them.
+//! The magic number is two zero bytes, a byte for the element type (0x08 is an unsigned byte) and a
+//! byte for the number of dimensions. Each dimension is a big-endian 32-bit number. The elements
+//! follow in row-major order and end the file.
 
 use byteorder::{BigEndian, ByteOrder};
 
@@ -15,11 +15,11 @@ pub struct Idx<'a> {
     pub data: &'a [u8],
 }
 
-/// The most dimensions that are read.
+/// The most dimensions supported.
 const MAX_DIMS: usize = 4;
-/// The longest header.
+/// The length of the longest header.
 pub(super) const MOST_HEADER: usize = header_len(MAX_DIMS);
-/// The type of elements that is read: unsigned bytes.
+/// The supported element type: unsigned bytes.
 const UNSIGNED_BYTE: u8 = 0x08;
 
 impl Idx<'_> {
@@ -34,7 +34,7 @@ impl Idx<'_> {
     }
 }
 
-/// The magic number and the dimensions.
+/// The length of the magic number and the dimensions.
 const fn header_len(rank: usize) -> usize {
     4 + 4 * rank
 }
@@ -43,16 +43,16 @@ const fn header_len(rank: usize) -> usize {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdxError {
-    /// The header is cut off.
+    /// The header is truncated.
     #[error("found {found} bytes, expected a header of {expected}")]
     Header {
-        /// The bytes a header takes.
+        /// The length of the header.
         expected: usize,
-        /// The bytes there are.
+        /// The length of the file.
         found: usize,
     },
-    /// The magic number is another one.
-    #[error("it begins with {found:02x?}, expected two zero bytes")]
+    /// The magic number is wrong.
+    #[error("it starts with {found:02x?}, expected two zero bytes")]
     Magic {
         /// The first two bytes.
         found: [u8; 2],
@@ -70,25 +70,25 @@ pub enum IdxError {
         found: u8,
     },
     /// The dimensions multiply to more than memory can address.
-    #[error("its dimensions {dims:?} are larger than any memory, expected a real size")]
+    #[error("its dimensions {dims:?} exceed any memory")]
     Overflow {
         /// The dimensions.
         dims: Vec<usize>,
     },
-    /// The number of elements is not what the header says.
-    #[error("its header promises {expected} elements, found {found}")]
+    /// The number of elements differs from the header's.
+    #[error("its header declares {expected} elements, found {found}")]
     Length {
-        /// The elements the header promises.
+        /// The elements that the header declares.
         expected: usize,
-        /// The elements there are.
+        /// The elements in the file.
         found: usize,
     },
 }
 
-/// Reads an array of unsigned bytes; no memory is taken, whatever the header says.
+/// Reads an array of unsigned bytes without allocating, whatever the header says.
 ///
 /// # Errors
-/// [`IdxError`], for any bytes that are not exactly one array.
+/// [`IdxError`] if the bytes are not exactly one array.
 ///
 /// ```
 /// use cnn_gpu::data::idx;
@@ -207,7 +207,7 @@ mod tests {
         let mut bytes = vec![0, 0, 8, 4];
         bytes.extend([0xff; 16]);
         assert!(matches!(parse(&bytes), Err(IdxError::Overflow { .. })));
-        // A product that overflows stays an error even where another dimension is zero.
+        // An overflowing product is an error even if another dimension is zero.
         bytes[16..20].fill(0);
         assert!(parse(&bytes).is_err());
     }
@@ -217,7 +217,7 @@ mod tests {
         for case in 0..20_000 {
             let key = Key::new(1).stream(Stream::Check, case);
             let mut bytes: Vec<u8> = (1..=key.bits(0) % 40).map(|i| key.bits(i) as u8).collect();
-            // Half of them with a good beginning, so that the sizes are reached.
+            // Half of them with a valid start, so that the sizes are reached.
             if case % 2 == 0 {
                 for (byte, good) in bytes
                     .iter_mut()

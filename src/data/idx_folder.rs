@@ -1,7 +1,7 @@
-//! Images and labels of one's own in IDX format: a folder with four files named as MNIST's are.
+//! Your own images and labels in IDX format: a folder with four files named like MNIST's.
 //!
-//! A file takes no more memory than it has bytes. A packed one is unpacked as far as its IDX header
-//! says, and only if that is no more than gzip can make of so many bytes.
+//! A file takes no more memory than it has bytes. A gzip file is unpacked to the size in its IDX
+//! header, and only if gzip can have packed that much into the file.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -13,7 +13,7 @@ use super::error::DataError;
 use super::gzip::{self, Unpacked};
 use super::idx;
 
-/// The longest header.
+/// The length of the longest header.
 const HEADER: u64 = idx::MOST_HEADER as u64;
 
 /// An array of bytes read from a file.
@@ -26,12 +26,12 @@ pub struct IdxFile {
     pub data: Vec<u8>,
 }
 
-/// Reads `PATH/*train*images*`, `*train*labels*`, `*t10k*images*` and `*t10k*labels*` (or `*test*`),
-/// each as it is or packed by gzip: images `[n, h, w]` or `[n, h, w, c]`, labels `[n]`. There are as
-/// many classes as the largest label says.
+/// Reads `PATH/*train*images*`, `*train*labels*`, `*t10k*images*` and `*t10k*labels*` (or
+/// `*test*`), each raw or packed by gzip: images `[n, h, w]` or `[n, h, w, c]`, labels `[n]`. The
+/// largest label determines the number of classes.
 ///
 /// # Errors
-/// [`DataError`] that names the file that is missing, or not what it should be.
+/// [`DataError`] names the file that is missing or invalid.
 pub fn splits(folder: &Path) -> Result<Splits, DataError> {
     let names = file_names(folder)?;
     let mut train = read(folder, &names, &["train"])?;
@@ -41,7 +41,7 @@ pub fn splits(folder: &Path) -> Result<Splits, DataError> {
     Ok(Splits::new(train, test))
 }
 
-/// Reads one file, as it is or packed by gzip. Sizes in its header are checked before memory is taken.
+/// Reads one file, raw or packed by gzip. Checks the sizes in its header before allocating.
 ///
 /// # Errors
 /// [`DataError::Read`], [`DataError::Gzip`] or [`DataError::Idx`].
@@ -53,7 +53,7 @@ pub fn read_file(path: &Path) -> Result<IdxFile, DataError> {
     from_bytes(path, bytes)
 }
 
-/// As [`read_file`], from the contents of the file at `path`.
+/// Like [`read_file`], from the contents of the file at `path`.
 ///
 /// # Errors
 /// [`DataError::Gzip`] or [`DataError::Idx`].
@@ -63,12 +63,12 @@ pub fn from_bytes(path: &Path, mut bytes: Vec<u8>) -> Result<IdxFile, DataError>
     }
     let array = idx::parse(&bytes).map_err(|source| bad(path, source))?;
     let (dims, header) = (array.dims().into(), array.header_len());
-    // In place: a copy would take the memory twice.
+    // In place: a copy would double the memory.
     bytes.drain(..header);
     Ok(IdxFile { dims, data: bytes })
 }
 
-/// Whether a file begins as IDX files do, packed or not.
+/// Whether a file starts like an IDX file, packed or not.
 pub fn is_idx(path: &Path) -> bool {
     let mut start = Vec::new();
     let Ok(file) = File::open(path) else {
@@ -93,8 +93,8 @@ fn unpack(path: &Path, packed: &[u8]) -> Result<Vec<u8>, DataError> {
     } as u64;
     if promised > most_unpacked(packed.len() as u64) {
         let problem = format!(
-            "its header promises {promised} elements, more than its {} packed bytes can hold, or more than \
-             2 GiB: unpack it, or get it again",
+            "its header declares {promised} elements, more than its {} packed bytes can hold or more than \
+             2 GiB; unpack it or download it again",
             packed.len()
         );
         return Err(DataError::contents(path, problem));
@@ -128,7 +128,7 @@ fn file_names(folder: &Path) -> Result<Vec<String>, DataError> {
     Ok(names)
 }
 
-/// The one file whose name says what it holds.
+/// The only file whose name contains one of `set` and `content`.
 fn find(
     folder: &Path,
     names: &[String],
@@ -141,7 +141,7 @@ fn find(
         [name] => Ok(folder.join(name)),
         _ => {
             let problem = format!(
-                "found {} files named *{}*{content}*: expected one, as in {}-{content}-ubyte",
+                "found {} files named *{}*{content}*: expected one, for example {}-{content}-ubyte",
                 found.len(),
                 set.join("* or *"),
                 set[0]
@@ -181,7 +181,7 @@ fn read(folder: &Path, names: &[String], set: &[&str]) -> Result<Dataset, DataEr
 
 fn dimensions(path: &Path, expected: &str, found: &IdxFile) -> DataError {
     let problem = format!(
-        "holds an array of shape {:?}: expected {expected}; get the right file",
+        "holds an array of shape {:?}: expected {expected}; use the right file",
         found.dims
     );
     DataError::contents(path, problem)
@@ -208,7 +208,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// Five colour images of 2x3 to train on, and two to test on, whose labels go to 6.
+    /// Five training and two test images of 2x3 in colour, with labels up to 6.
     fn fill(folder: &Path) {
         let pixels = |n: u8| (0..n * 18).collect::<Vec<u8>>();
         let write = |name: &str, bytes: &[u8]| fs::write(folder.join(name), bytes).unwrap();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn names_the_file_and_what_is_wrong() {
+    fn an_error_names_the_file_and_what_is_wrong() {
         let folder = TempDir::new().unwrap();
         let path = folder.path();
         fill(path);
@@ -259,14 +259,14 @@ mod tests {
     }
 
     #[test]
-    fn a_promise_that_cannot_be_kept_takes_no_memory() {
+    fn a_header_that_declares_too_much_takes_no_memory() {
         let folder = TempDir::new().unwrap();
         fill(folder.path());
         let path = folder.path().join("test-images-ubyte.gz");
         fs::write(&path, gzip(&idx(&[u32::MAX, 1 << 20, 1], &[1, 2, 3]))).unwrap();
         let message = error(folder.path());
         assert!(
-            message.contains("promises") && message.contains("packed bytes"),
+            message.contains("declares") && message.contains("packed bytes"),
             "{message}"
         );
         let good = gzip(&idx(&[2, 2, 3, 3], &[7; 36]));

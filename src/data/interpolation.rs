@@ -1,29 +1,29 @@
-//! How pictures are brought to a model's size.
+//! How pictures are resized.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How a picture is brought to a model's size. In either case it is stretched, whatever its shape.
+/// How a picture is resized to a model's input. Both stretch it, whatever its aspect ratio.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Interpolation {
-    /// `bilinear`: a pixel is the mean of those it covers, weighted by a triangle that is as wide as
-    /// two of the new pixels where the picture shrinks, as Pillow's `BILINEAR`.
+    /// `bilinear`: a pixel is the mean of the pixels it covers, weighted by a triangle that is two
+    /// new pixels wide where the picture shrinks, as Pillow's `BILINEAR`.
     #[default]
     Bilinear,
-    /// `bilinear-no-antialias`: a pixel is interpolated between the four nearest to its centre, however
-    /// much the picture shrinks, as `tf.image.resize` does, and with it Keras's
-    /// `image_dataset_from_directory`. Grey is made before.
+    /// `bilinear-no-antialias`: a pixel is interpolated between the four nearest to its centre,
+    /// however much the picture shrinks, as `tf.image.resize` and Keras's
+    /// `image_dataset_from_directory` do. Colours are converted to grey before.
     BilinearNoAntialias,
 }
 
 impl Interpolation {
-    /// Both.
+    /// All interpolations.
     pub const ALL: [Self; 2] = [Self::Bilinear, Self::BilinearNoAntialias];
 
-    /// What it is called.
+    /// The name in options and settings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Bilinear => "bilinear",
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_written_in_settings_as_it_is_displayed() {
+    fn settings_and_display_use_the_same_name() {
         for interpolation in Interpolation::ALL {
             let written = serde_json::to_string(&interpolation).unwrap();
             assert_eq!(written, format!("\"{interpolation}\""));

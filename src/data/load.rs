@@ -13,9 +13,8 @@ use super::sources::Sources;
 use super::{cifar10, digits, idx_folder, mnist, npz};
 
 impl DatasetSpec {
-    /// Whether the data set has images of its own to validate on: of a folder of pictures, whether
-    /// it has pictures in a sub-folder `val` or of another usual name; see
-    /// [`Part`](folder::Part).
+    /// Whether the data set has validation images. Only a folder of pictures can, in a sub-folder
+    /// named `val` or similar; see [`Part`](folder::Part).
     pub fn has_validation(&self) -> bool {
         match self {
             #[cfg(feature = "pictures")]
@@ -25,12 +24,11 @@ impl DatasetSpec {
     }
 }
 
-/// Loads a data set from the places named by `data_dir` and the environment.
+/// Loads a data set from `data_dir` and the places that the environment names.
 ///
 /// # Errors
-/// [`DataError`] if what was asked for cannot be had, or if a folder named by the user cannot be
-/// used. With [`DatasetSpec::Auto`] the built-in digits are the last resort, but not where such a folder is
-/// wrong.
+/// [`DataError`] if the data set is unavailable or a folder named by the user is unusable.
+/// [`DatasetSpec::Auto`] falls back to the built-in digits, except if such a folder is unusable.
 ///
 /// ```no_run
 /// use cnn_gpu::data::{DatasetSpec, load};
@@ -47,12 +45,12 @@ pub fn load(
     load_from(spec, &Sources::of(which, data_dir), on_event)
 }
 
-/// Loads the samples of a data set to test a model on that was trained on another one: as
-/// [`load_from`], but of a folder of pictures without a sub-folder for testing all pictures are
-/// taken; see [`folder::to_test`].
+/// Loads the test samples of a data set for a model that was trained on another one. Like
+/// [`load_from`], but a folder of pictures without a test sub-folder is used as a whole; see
+/// [`folder::to_test`].
 ///
 /// # Errors
-/// As [`load`].
+/// Those of [`load`].
 pub fn load_test_from(
     spec: DatasetSpec,
     sources: &Sources,
@@ -65,10 +63,10 @@ pub fn load_test_from(
     }
 }
 
-/// Loads a data set from given places: what [`load`] does after reading the environment.
+/// Loads a data set from the given sources: [`load`] without the environment.
 ///
 /// # Errors
-/// As [`load`].
+/// Those of [`load`].
 pub fn load_from(
     spec: DatasetSpec,
     sources: &Sources,
@@ -107,7 +105,6 @@ pub fn load_from(
 
 #[cfg(not(feature = "pictures"))]
 fn no_pictures(path: &Path) -> DataError {
-    let problem =
-        "this library was built without its cargo feature `pictures`, which reads folders of them";
+    let problem = "this library was built without its cargo feature `pictures`, which reads folders of pictures";
     DataError::contents(path, problem)
 }

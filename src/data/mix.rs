@@ -1,11 +1,11 @@
-//! Orders in which the classes are mixed evenly, so that any stretch of samples holds them in proportion.
+//! Orders that interleave the classes evenly, so that any stretch of samples is stratified.
 
 use crate::rng::{Key, Stream};
 
-/// The indices of `labels` in an order that `seed` decides. Each class is shuffled and then spread
-/// evenly: the sample number `r` of the `n` of its class stands at `(r + 1/2) / n` of the way, and
-/// the lower class goes first where two stand at the same place. So the first `k` samples, the last
-/// `k` and all that is left are stratified: they hold the classes in the proportions of the whole, rounded.
+/// The indices of `labels` in an order that depends on `seed`. Each class is shuffled and then
+/// spread evenly: sample `r` of a class of `n` is placed at `(r + 1/2) / n` of the way, and the
+/// lower class goes first on a tie. So the first `k` samples, the last `k` and the rest are
+/// stratified: they hold the classes in the proportions of the whole, rounded.
 ///
 /// ```
 /// use cnn_gpu::data::mix;
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_stretch_at_either_end_holds_the_classes_in_proportion() {
+    fn every_stretch_at_either_end_is_stratified() {
         let counts = [40_usize, 25, 3, 1];
         let labels: Vec<u8> = (0..4_u8)
             .flat_map(|class| vec![class; counts[usize::from(class)]])

@@ -1,4 +1,4 @@
-//! Finding MNIST, or a data set published in its form: in a folder, in the cache, on a mirror.
+//! Finds MNIST, or a data set published in its format, in a folder, in the cache or on a mirror.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,8 @@ use super::published::{CLASSES, MnistFile, Published, SIDE};
 use super::sources::ARGUMENT;
 use super::sources::Sources;
 
-/// Looks for the data set in all sources. A folder that the user named must hold it, but for one
-/// that the environment names for all sets and that has no sub-folder of this one's name.
+/// Looks for the data set in all sources. A folder that the user named must hold it; the exception
+/// is the environment's folder for all data sets, if it has no sub-folder for this one.
 pub(super) fn find(
     sources: &Sources,
     on_event: &mut dyn FnMut(&Event),
@@ -37,12 +37,13 @@ pub(super) fn find(
     cached_or_downloaded(sources, tried, on_event)
 }
 
-/// Whether a folder that the environment names for all published sets has to hold this one.
+/// Whether the environment's folder for all published data sets must hold this one.
 fn must_hold(folder: &Path, which: Published) -> bool {
     which == Published::Mnist || !folder.is_dir() || folder.join(which.name()).is_dir()
 }
 
-/// The sub-folder of the data set's name if there is one: one folder can then hold several sets.
+/// The sub-folder with the data set's name, if there is one, so that a folder can hold several
+/// sets.
 fn subfolder(folder: &Path, which: Published) -> PathBuf {
     let inner = folder.join(which.name());
     if inner.is_dir() { inner } else { folder.into() }
@@ -51,7 +52,7 @@ fn subfolder(folder: &Path, which: Published) -> PathBuf {
 /// Reads all four files from a folder.
 fn read_folder(sources: &Sources, folder: &Path) -> Result<Splits, DataError> {
     let files = &sources.files;
-    // All are looked for before the first is read, which takes longer.
+    // Check that all exist before reading any, which takes longer.
     for file in files {
         if file.candidates(folder).next().is_none() {
             return Err(file.missing_from(folder));
@@ -71,7 +72,9 @@ fn cached_or_downloaded(
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Splits, DataError> {
     let Some(cache) = &sources.cache else {
-        tried.push("downloading: there is no cache folder, as the home folder is unknown".into());
+        tried.push(
+            "downloading: there is no cache folder because the home folder is unknown".into(),
+        );
         return Err(unavailable(sources, tried, Vec::new()));
     };
     let mut downloader = Downloader::new(&sources.mirrors);
@@ -91,10 +94,10 @@ fn cached_or_downloaded(
     assemble(sources.which, parts, &origin)
 }
 
-/// The error when every place was tried.
+/// The error after all sources failed.
 fn unavailable(sources: &Sources, mut tried: Vec<String>, mirrors: Vec<String>) -> DataError {
     if sources.mirrors.urls.is_empty() {
-        tried.push("downloading: there is no mirror, CNN_GPU_MIRRORS is empty".into());
+        tried.push("downloading: CNN_GPU_MIRRORS is empty, so there is no mirror".into());
     }
     DataError::Unavailable {
         title: sources.which.title(),
@@ -108,7 +111,7 @@ fn unavailable(sources: &Sources, mut tried: Vec<String>, mirrors: Vec<String>) 
     }
 }
 
-/// A file from the cache folder; a bad one is reported and left to be replaced.
+/// A file from the cache folder; an invalid one is reported, and the download replaces it.
 fn cached(file: &MnistFile, cache: &Path, on_event: &mut dyn FnMut(&Event)) -> Option<Vec<u8>> {
     match file.read_in(cache) {
         Ok(elements) => Some(elements),

@@ -1,20 +1,24 @@
-//! Where the images come from: published data sets found or downloaded, files and folders of one's
-//! own, or digits drawn by the program.
+//! Data sets: published ones found or downloaded, your own files and folders, and built-in digits.
 //!
-//! [`load`] looks for a published data set in this order: the folder given as argument, which must hold
-//! it; the folder in `CNN_GPU_DATA_DIR` (or its sub-folder of the data set's name); the user's cache
-//! folder; the mirrors (`CNN_GPU_MIRRORS`, base addresses separated by spaces, overrides them; an empty
-//! value turns downloads off). With [`DatasetSpec::Auto`] it ends at the built-in digits, which it announces
-//! by [`Event::FellBack`]; with [`DatasetSpec::Mnist`] it ends with an error. The environment's folder must
-//! be there and hold MNIST too; of the other sets only those that have a sub-folder in it. This module
-//! prints nothing: what happens is told to the caller as [`Event`]s.
+//! [`load`] looks for a published data set in this order:
 //!
-//! What does not fit into memory, or has no end, is a [`Generator`] of batches.
+//! 1. the folder given as an argument, which must hold the data set;
+//! 2. the folder in `CNN_GPU_DATA_DIR`, or its sub-folder with the data set's name. It must exist
+//!    and hold MNIST; any other data set is required only if it has a sub-folder there;
+//! 3. the user's cache folder;
+//! 4. the mirrors, which `CNN_GPU_MIRRORS` overrides: base addresses separated by spaces. An empty
+//!    value turns downloads off.
 //!
-//! Read `dataset` first, then `published` (what is checked), `sources`, `download`, `mnist` (find),
-//! `idx`, and `digits`; then the
-//! files of one's own: `folder` with `picture`, `idx_folder`, `cifar10` and `npz`. `prepare` makes
-//! MNIST's digits of pictures, and `sheet` pictures of samples.
+//! If all fail, [`DatasetSpec::Auto`] falls back to the built-in digits and reports
+//! [`Event::FellBack`]; [`DatasetSpec::Mnist`] returns an error. This module prints nothing: it
+//! reports what happens as [`Event`]s.
+//!
+//! A [`Generator`] makes the batches of data that do not fit into memory or have no end.
+//!
+//! Read `dataset` first, then `published` (the checks), `sources`, `download` and `mnist` (the
+//! search), `idx` and `digits`; then the readers of your own files: `folder` with `picture`,
+//! `idx_folder`, `cifar10` and `npz`. `prepare` turns pictures into MNIST-like digits, and `sheet`
+//! turns samples into a picture.
 
 pub(crate) mod bounded;
 pub mod cifar10;

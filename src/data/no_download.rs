@@ -1,17 +1,17 @@
-//! In place of `download` in a library without the cargo feature `download`.
+//! Replaces `download` if the cargo feature `download` is off.
 
 use std::path::Path;
 
 use super::published::MnistFile;
 use super::{DataError, Event, Mirrors};
 
-/// Never made here.
+/// Never constructed.
 pub(super) struct Download {
     pub(super) elements: Vec<u8>,
     pub(super) mirror: String,
 }
 
-/// Downloads nothing, and says why.
+/// Downloads nothing and reports why.
 pub(super) struct Downloader;
 
 impl Downloader {

@@ -1,33 +1,33 @@
-//! Pictures of single digits, prepared as MNIST's were.
+//! Turns pictures of single digits into images like MNIST's.
 //!
-//! MNIST's digits are bright on a dark ground; each was scaled, its aspect kept, to fit a box of
-//! 20x20 pixels, and moved by whole pixels until its centre of mass lay in the middle of 28x28. A
-//! digit that is so already stays as it is.
+//! MNIST's digits are bright on a dark background. Each was scaled to fit a box of 20x20 pixels,
+//! keeping its aspect ratio, and moved by whole pixels until its centre of mass was in the middle
+//! of 28x28. A digit prepared in this way stays unchanged.
 
 use image::{GrayImage, imageops};
 
 use super::picture::{Picture, grey};
 
-/// Height and width of what comes out.
+/// Height and width of a prepared digit.
 pub const SIDE: usize = 28;
-/// What is done, in words.
-pub const WORDS: &str = "as MNIST was: grey, inverted where the ground is light, scaled to fit \
-                         20x20, centred by mass in 28x28";
+/// A description of the preparation.
+pub const WORDS: &str = "as for MNIST: grey, inverted if the background is light, scaled to \
+                         fit 20x20, centred by mass in 28x28";
 /// Height and width of the box around a digit.
 const BOX: u32 = 20;
-/// Ink less strong than this, of 255, does not make the digit's box larger: it may be noise.
+/// Ink fainter than this, of 255, may be noise and does not enlarge the digit's box.
 const FAINT: u8 = 32;
-/// The least difference between ground and ink.
+/// The least difference between background and ink.
 const LEAST_CONTRAST: i32 = 16;
 
-/// The digit of a picture as 28x28 bytes; nothing if the picture is of one colour.
+/// The digit in a picture as 28x28 bytes; `None` if the picture has a single colour.
 ///
-/// The ground is what most of the border shows; what differs from it no more than the border itself
-/// does is ground as well.
+/// The background is the median of the border. What differs from it no more than the border does is
+/// background, too.
 pub fn digit(picture: &Picture) -> Option<Vec<u8>> {
     let [width, height] = picture.size();
     let ink = ink(&grey(&picture.image), width, height)?;
-    // A picture of MNIST's own size has no noise, and its digit has its box already.
+    // A picture of MNIST's own size has no noise, and its digit already fits its box.
     let faint = if [width, height] == [SIDE; 2] {
         1
     } else {
@@ -35,7 +35,7 @@ pub fn digit(picture: &Picture) -> Option<Vec<u8>> {
     };
     let [x, y, width, height] = bounds(&ink, faint)?;
     let mut fitted = fit(&imageops::crop_imm(&ink, x, y, width, height).to_image());
-    // Thin lines fade when they are scaled down.
+    // Thin lines fade when scaled down.
     let most = fitted.pixels().map(|pixel| pixel.0[0]).max()?.max(1);
     let stretched =
         |value: u8| ((u32::from(value) * 255 + u32::from(most) / 2) / u32::from(most)) as u8;
@@ -45,7 +45,7 @@ pub fn digit(picture: &Picture) -> Option<Vec<u8>> {
     Some(centred(&fitted))
 }
 
-/// How much each pixel differs from the ground, towards the other end of the scale.
+/// How much each pixel differs from the background, towards the other end of the scale.
 fn ink(grey: &[u8], width: usize, height: usize) -> Option<GrayImage> {
     let border = border(grey, width, height);
     let ground = i32::from(border[border.len() / 2]);
@@ -78,7 +78,7 @@ fn border(grey: &[u8], width: usize, height: usize) -> Vec<u8> {
     border
 }
 
-/// The smallest box around all that is not faint: left, top, width and height.
+/// The smallest box around all ink that is not faint: left, top, width and height.
 fn bounds(ink: &GrayImage, faint: u8) -> Option<[u32; 4]> {
     let (mut low, mut high) = ([u32::MAX; 2], [0; 2]);
     for (x, y, pixel) in ink.enumerate_pixels() {
@@ -103,7 +103,8 @@ fn fit(image: &GrayImage) -> GrayImage {
     }
 }
 
-/// In the middle of the field by its centre of mass, moved by whole pixels, with all of its ink.
+/// Moves the image by whole pixels until its centre of mass is in the middle of the field, without
+/// losing ink.
 fn centred(image: &GrayImage) -> Vec<u8> {
     let (mut mass, mut moments) = (0, [0; 2]);
     for (x, y, pixel) in image.enumerate_pixels() {
@@ -139,7 +140,7 @@ mod tests {
         RgbImage::from_fn(side, side, |x, y| Rgb([pixels[(y * side + x) as usize]; 3]))
     }
 
-    /// The mean difference of two images, one of them moved by up to a pixel.
+    /// The mean difference of two images, with one of them moved by up to a pixel.
     fn distance(a: &[u8], b: &[u8]) -> f64 {
         let moved = |[dx, dy]: [usize; 2]| {
             let sum: u32 = (SIDE + 1..SIDE * (SIDE - 1) - 1)
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digit_that_is_prepared_changes_no_more() {
+    fn a_prepared_digit_stays_unchanged() {
         let data = digits::generate(50, 1, 0);
         for i in 0..data.len() {
             let once = digit(&Picture::from(picture(data.image(i), 28))).unwrap();
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn size_place_ground_and_brightness_do_not_matter() {
+    fn size_position_background_and_brightness_do_not_matter() {
         let data = digits::generate(50, 1, 0);
         for i in 0..data.len() {
             let expected = digit(&Picture::from(picture(data.image(i), 28))).unwrap();
@@ -187,7 +188,7 @@ mod tests {
                 }
                 let found = digit(&Picture::from(page)).unwrap();
                 let distance = distance(&expected, &found);
-                // Other digits are some 50 apart.
+                // Different digits are about 50 apart.
                 assert!(distance < 16.0, "digit {i}, scale {scale}: {distance}");
             }
         }
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_and_dots_do_no_harm() {
+    fn lines_and_dots_are_prepared() {
         for (width, height) in [(1, 1), (1, 300), (300, 1)] {
             let mut page = RgbImage::from_pixel(400, 400, Rgb([255; 3]));
             for (x, y) in (0..width).flat_map(|x| (0..height).map(move |y| (x, y))) {

@@ -1,9 +1,9 @@
-//! The data sets published in MNIST's form: their names, their files, and how a file is checked.
+//! The data sets published in MNIST's format: their names, their files and their checksums.
 //!
-//! MNIST's files are checked by the SHA-256 of their unpacked bytes, so that a re-packed copy is as
-//! good as the original. Of Fashion-MNIST and KMNIST only the checksums of the packed files are
-//! published, so that these are accepted as `.gz` only, byte for byte. The files of all three have the
-//! same names, and only the checksums tell them apart.
+//! MNIST's files are checked by the SHA-256 of their unpacked bytes, so a re-packed copy is as good
+//! as the original. For Fashion-MNIST and KMNIST only checksums of the packed files are known, so
+//! these are accepted only as the original `.gz`. The files of all three have the same names; only
+//! the checksums tell them apart.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -25,31 +25,31 @@ pub enum Content {
     Labels,
 }
 
-/// What one of MNIST's files must be.
+/// One of a data set's four files, as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MnistFile {
-    /// Its name, unpacked.
+    /// The name, unpacked.
     pub name: String,
-    /// What it holds.
+    /// Whether it holds images or labels.
     pub content: Content,
-    /// How many images or labels.
+    /// The number of images or labels.
     pub samples: usize,
-    /// The SHA-256 of its bytes in hexadecimal.
+    /// The SHA-256 in hexadecimal.
     pub sha256: String,
-    /// Which bytes that is the hash of.
+    /// Which bytes the hash is of.
     pub hashed: Hashed,
 }
 
-/// Which bytes of a file a published hash is of.
+/// Whether a hash is of the packed or of the unpacked bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hashed {
-    /// The unpacked bytes: any packing will do.
+    /// The unpacked bytes; the file may be packed in any way.
     Unpacked,
-    /// The packed bytes: the file as it is downloaded.
+    /// The packed bytes, as downloaded.
     Packed,
 }
 
-/// A data set published in MNIST's form.
+/// A data set published in MNIST's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Published {
@@ -62,7 +62,7 @@ pub enum Published {
 }
 
 impl MnistFile {
-    /// The shape of the array in it.
+    /// The shape of the file's array.
     fn dims(&self) -> Vec<usize> {
         match self.content {
             Content::Images => vec![self.samples, SIDE, SIDE],
@@ -79,7 +79,7 @@ impl MnistFile {
             .saturating_add(header)
     }
 
-    /// The names under which the file is accepted: both common spellings, unpacked or packed.
+    /// The accepted file names: both common spellings, unpacked and packed.
     fn spellings(&self) -> [String; 4] {
         let other = self.name.replacen("-idx", ".idx", 1);
         [
@@ -90,7 +90,7 @@ impl MnistFile {
         ]
     }
 
-    /// The files in a folder that bear one of its names.
+    /// The files in a folder with one of these names.
     pub(super) fn candidates(&self, folder: &Path) -> impl Iterator<Item = PathBuf> {
         self.spellings()
             .map(|name| folder.join(name))
@@ -98,7 +98,7 @@ impl MnistFile {
             .filter(|path| path.exists())
     }
 
-    /// The error of a folder without the file.
+    /// The error for a folder without the file.
     pub(super) fn missing_from(&self, folder: &Path) -> DataError {
         DataError::Missing {
             folder: folder.into(),
@@ -106,7 +106,7 @@ impl MnistFile {
         }
     }
 
-    /// Reads the file from a folder: the first good one of its names, else what is wrong with the first.
+    /// Reads the file from a folder: the first valid one of its names, or the first error.
     pub(super) fn read_in(&self, folder: &Path) -> Result<Vec<u8>, DataError> {
         let mut first_error = None;
         for path in self.candidates(folder) {
@@ -118,7 +118,7 @@ impl MnistFile {
         Err(first_error.unwrap_or_else(|| self.missing_from(folder)))
     }
 
-    /// Reads and checks the file: the elements of its array.
+    /// Reads and checks the file; returns the elements of its array.
     pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>, DataError> {
         let bytes = read_packed(path, self.bytes())?;
         if self.hashed == Hashed::Packed {
@@ -178,7 +178,7 @@ impl MnistFile {
 }
 
 impl Published {
-    /// The name on the command line, and of the folder that holds the files.
+    /// The name on the command line, and of the data set's folder.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mnist => "mnist",
@@ -187,7 +187,7 @@ impl Published {
         }
     }
 
-    /// What it is called in a sentence.
+    /// The name in prose.
     pub fn title(self) -> &'static str {
         match self {
             Self::Mnist => "MNIST",
@@ -196,7 +196,7 @@ impl Published {
         }
     }
 
-    /// What the classes are called; none for digits, which are called by their numbers.
+    /// The class names; empty for digits, which are named by their numbers.
     pub fn class_names(self) -> Vec<String> {
         let names: &[&str] = match self {
             Self::Mnist => &[],
@@ -217,7 +217,7 @@ impl Published {
         names.iter().map(|&name| name.into()).collect()
     }
 
-    /// The base addresses that the files were published at, and good copies.
+    /// The original base addresses, and reliable copies.
     pub(super) fn mirrors(self) -> Vec<String> {
         let urls: &[&str] = match self {
             Self::Mnist => &[
@@ -237,7 +237,7 @@ impl Published {
         urls.iter().map(|&url| url.into()).collect()
     }
 
-    /// Training images and labels, test images and labels, as they were published.
+    /// Training images and labels, test images and labels, as published.
     pub fn files(self) -> [MnistFile; 4] {
         let (hashed, hashes) = match self {
             Self::Mnist => (
@@ -286,7 +286,7 @@ impl Published {
     }
 }
 
-/// The bytes of a file as they lie on disk; never much more than `expected` are read.
+/// The bytes of a file as stored on disk; never reads much more than `expected`.
 fn read_packed(path: &Path, expected: u64) -> Result<Vec<u8>, DataError> {
     let read = |source| DataError::Read {
         path: path.into(),
@@ -297,10 +297,10 @@ fn read_packed(path: &Path, expected: u64) -> Result<Vec<u8>, DataError> {
     bytes.ok_or_else(|| too_long(path, expected))
 }
 
-/// Unpacks what is packed, and leaves the rest as it is; never more than `expected` are made.
+/// Unpacks gzip files to at most `expected` bytes, and returns any other file unchanged.
 ///
-/// What gzip packs begins with 1f 8b, IDX with zeros: the contents tell, not the name, because some
-/// servers unpack on the way.
+/// The contents decide, not the name, because some servers unpack on the way: gzip files start with
+/// 1f 8b, IDX files with zeros.
 pub(super) fn unpack(path: &Path, bytes: Vec<u8>, expected: u64) -> Result<Vec<u8>, DataError> {
     if !bytes.starts_with(&gzip::MAGIC) {
         return Ok(bytes);
@@ -320,8 +320,8 @@ fn too_long(path: &Path, expected: u64) -> DataError {
     }
 }
 
-/// The most bytes a file of `unpacked` bytes may take when packed: gzip adds a little to noise, and zeros
-/// may follow.
+/// The most bytes that a packed file may have. It can be larger than its `unpacked` bytes: gzip
+/// grows noise a little, and zeros may follow.
 pub(super) fn packed_limit(unpacked: u64) -> u64 {
     unpacked.saturating_add(unpacked / 1000 + (1 << 20))
 }

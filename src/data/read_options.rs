@@ -1,11 +1,11 @@
-//! How a data set is read.
+//! Options for reading a data set.
 
 use super::dataset::Splits;
 use super::dataset_spec::DatasetSpec;
 use super::interpolation::Interpolation;
 use crate::train::Options;
 
-/// How pictures are read, and how many samples are trained on.
+/// Options for reading a data set: how to read pictures, and how many training samples to use.
 ///
 /// ```
 /// use cnn_gpu::data::ReadOptions;
@@ -15,19 +15,23 @@ use crate::train::Options;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReadOptions {
-    /// Height, width and channels that pictures get. Default: those of the first picture, in colour.
+    /// Height, width and channels of the resized pictures. Default: the size of the first picture,
+    /// in colour.
     pub shape: Option<[usize; 3]>,
-    /// What decides the order of a folder's pictures to train on, in which the classes are mixed evenly
-    /// (see [`mix::order`](super::mix::order)), and what `limit` takes. None: class by class, by
-    /// their paths. Default 42, the seed of [`Options`].
+    /// The seed of the order of a folder's training pictures, in which the classes are evenly
+    /// interleaved (see [`mix::order`](super::mix::order)), and of the samples that `limit`
+    /// selects. `None`: class by class, in the order of the paths. Default 42, the seed of
+    /// [`Options`].
     pub seed: Option<u64>,
-    /// Trains on this many samples. Of a folder, and of `idx:`, `cifar10:` and `npz:`, these are of all
-    /// classes in proportion; without a `seed`, and of the published data sets and the built-in
-    /// digits, which are mixed as they are, they are the first. Default all.
+    /// The number of training samples. From `folder:`, `idx:`, `cifar10:` and `npz:` this is a
+    /// stratified sample if there is a `seed`. From the published data sets and the built-in
+    /// digits, whose order is random already, and without a seed, these are the first samples.
+    /// Default: all.
     pub limit: Option<usize>,
-    /// Passes over pictures that cannot be read, and says so; else they are an error. Default false.
+    /// Whether to skip pictures that cannot be read, with a warning; otherwise they are an error.
+    /// Default false.
     pub skip_unreadable: bool,
-    /// How pictures are brought to their size. Default [`Interpolation::Bilinear`].
+    /// How pictures are resized. Default [`Interpolation::Bilinear`].
     pub interpolation: Interpolation,
 }
 
@@ -51,21 +55,21 @@ impl ReadOptions {
         self
     }
 
-    /// Sets the seed of the order, or keeps the order of the paths (`None`).
+    /// Sets the seed of the order; `None` keeps the order of the paths.
     #[must_use]
     pub fn seed(mut self, seed: impl Into<Option<u64>>) -> Self {
         self.seed = seed.into();
         self
     }
 
-    /// Sets the number of samples to train on, or takes all (`None`).
+    /// Sets the number of training samples; `None` takes all.
     #[must_use]
     pub fn limit(mut self, limit: impl Into<Option<usize>>) -> Self {
         self.limit = limit.into();
         self
     }
 
-    /// Sets whether to skip unreadable pictures.
+    /// Sets whether to skip pictures that cannot be read.
     #[must_use]
     pub fn skip_unreadable(mut self, skip: bool) -> Self {
         self.skip_unreadable = skip;
@@ -79,8 +83,8 @@ impl ReadOptions {
         self
     }
 
-    /// Takes what `limit` says of the samples to train on; of a folder that was done before they were
-    /// read.
+    /// Applies `limit` to the training samples, except to those of a folder, which was limited
+    /// before it was read.
     pub(super) fn limited(&self, spec: &DatasetSpec, splits: Splits) -> Splits {
         let (Some(limit), train) = (self.limit, &splits.train) else {
             return splits;

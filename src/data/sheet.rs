@@ -8,8 +8,8 @@ use super::picture::Picture;
 /// Pixels between two samples.
 const GAP: usize = 2;
 
-/// One sample as red, green and blue: colours as they are, and grey as the Keras lab shows it
-/// (matplotlib's `cm.binary`), 0 white and 255 black.
+/// One sample as red, green and blue. Colours are unchanged; grey is inverted, from 0 white to 255
+/// black, as matplotlib's `cm.binary` shows it.
 pub fn rgb(data: &Dataset, index: usize) -> Vec<[u8; 3]> {
     let pixels = data.image(index);
     match data.shape()[2] {
@@ -20,7 +20,8 @@ pub fn rgb(data: &Dataset, index: usize) -> Vec<[u8; 3]> {
     }
 }
 
-/// Some samples side by side, `columns` to a row, each pixel as a square of `scale` pixels.
+/// Samples side by side, `columns` per row, with each pixel as a square of `scale` x `scale`
+/// pixels.
 pub fn sheet(data: &Dataset, indices: &[usize], columns: usize, scale: usize) -> Picture {
     let [height, width, _] = data.shape();
     let columns = columns.clamp(1, indices.len().max(1));

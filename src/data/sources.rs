@@ -1,4 +1,4 @@
-//! The places where a published data set is looked for, and the mirrors that it is downloaded from.
+//! Where to look for a published data set, and the mirrors to download it from.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -9,40 +9,40 @@ use etcetera::BaseStrategy;
 use super::published::{MnistFile, Published};
 use super::read_options::ReadOptions;
 
-/// What messages call the folder given as argument.
+/// The name of the argument's folder in messages.
 pub(super) const ARGUMENT: &str = "the given folder";
-/// The environment variable that names the folder of the data.
+/// The environment variable that names the data folder.
 const VARIABLE: &str = "CNN_GPU_DATA_DIR";
 /// The environment variable that overrides the mirrors.
 const MIRRORS: &str = "CNN_GPU_MIRRORS";
 
-/// The places where a published data set is looked for, in the order of the fields.
+/// Where to look for a published data set, in the order of the fields.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Sources {
     /// Which data set.
     pub which: Published,
-    /// The folder given as argument.
+    /// The folder given as an argument.
     pub argument: Option<PathBuf>,
     /// The folder given by `CNN_GPU_DATA_DIR`.
     pub variable: Option<PathBuf>,
-    /// The folder where downloads are kept; without one, nothing is downloaded.
+    /// The folder to store downloads in. `None` turns downloads off.
     pub cache: Option<PathBuf>,
     /// Where to download from.
     pub mirrors: Mirrors,
-    /// What the four files are: training images and labels, test images and labels.
+    /// The four files: training images and labels, test images and labels.
     pub files: [MnistFile; 4],
-    /// How pictures are read, and how many samples are trained on.
+    /// How to read pictures, and how many training samples to use.
     pub read: ReadOptions,
 }
 
 impl Sources {
-    /// MNIST's: the folder given as argument, and what the environment names.
+    /// The sources of MNIST: `data_dir`, and the places that the environment names.
     pub fn from_env(data_dir: Option<&Path>) -> Self {
         Self::of(Published::Mnist, data_dir)
     }
 
-    /// As [`Sources::from_env`], for any published data set.
+    /// Like [`Sources::from_env`], for any published data set.
     pub fn of(which: Published, data_dir: Option<&Path>) -> Self {
         Self {
             which,
@@ -57,7 +57,7 @@ impl Sources {
         }
     }
 
-    /// The folders the user named, each with what named it.
+    /// The folders that the user named, each with the name of its argument or variable.
     pub(super) fn given(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         let argument = self.argument.as_deref().map(|folder| (ARGUMENT, folder));
         let variable = self.variable.as_deref().map(|folder| (VARIABLE, folder));
@@ -65,21 +65,21 @@ impl Sources {
     }
 }
 
-/// Where to download from, and how long to wait.
+/// Where to download from, and the time-outs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Mirrors {
-    /// Base addresses, tried in order; `NAME.gz` is appended.
+    /// Base addresses, tried in order; `NAME.gz` is appended to each.
     pub urls: Vec<String>,
-    /// The longest wait for a host's address.
+    /// The longest wait for a name lookup.
     pub resolve_timeout: Duration,
     /// The longest wait for a connection.
     pub connect_timeout: Duration,
     /// The longest silence of a server.
     pub idle_timeout: Duration,
-    /// The longest time for one file, however steadily it trickles.
+    /// The longest time for one file, however steadily it arrives.
     pub file_timeout: Duration,
-    /// Whether the proxy named by the environment (`HTTPS_PROXY` and the like) is used.
+    /// Whether to use the proxy that the environment names (`HTTPS_PROXY` and the like).
     pub use_proxy: bool,
 }
 
@@ -97,8 +97,8 @@ impl Default for Mirrors {
 }
 
 impl Mirrors {
-    /// The mirrors in `CNN_GPU_MIRRORS` (base addresses separated by spaces), else those known for
-    /// the data set.
+    /// The mirrors in `CNN_GPU_MIRRORS` (base addresses separated by spaces), or the data set's
+    /// known mirrors if it is unset.
     pub fn from_env(which: Published) -> Self {
         let mirrors = Self {
             urls: which.mirrors(),
@@ -114,7 +114,7 @@ impl Mirrors {
     }
 }
 
-/// `cnn-gpu/NAME` in the user's cache folder, if the user has a home.
+/// `cnn-gpu/NAME` in the user's cache folder, if the user has a home folder.
 fn cache_folder(name: &str) -> Option<PathBuf> {
     let strategy = etcetera::base_strategy::choose_native_strategy().ok()?;
     Some(strategy.cache_dir().join("cnn-gpu").join(name))

@@ -1,12 +1,12 @@
-//! From a skeleton to polylines: jittered nodes joined by smooth curves.
+//! Turns a skeleton into polylines: jittered nodes joined by smooth curves.
 
 use super::draws::Draws;
 use super::skeletons::Node;
 
-/// A place on the plane: x to the right, y downwards.
+/// A point in the plane: x to the right, y downwards.
 pub(super) type Point = [f32; 2];
 
-/// A stroke as the points a pen passes through.
+/// A stroke as the points that the pen passes through.
 pub(super) type Polyline = Vec<Point>;
 
 /// Straight pieces per span between two nodes.
@@ -34,7 +34,7 @@ pub(super) fn trace(nodes: &[Node], jitter: f32, draws: &mut Draws) -> Polyline 
 /// Appends the curve from node `span` to the next one.
 fn push_span(line: &mut Polyline, points: &[Point], nodes: &[Node], span: usize) {
     let (from, to) = (points[span], points[span + 1]);
-    // At a corner, as at an end, the neighbour beyond does not bend the curve.
+    // At a corner, as at an end, the neighbour beyond it does not bend the curve.
     let before = match span {
         0 => from,
         _ if nodes[span].corner => from,
@@ -52,7 +52,8 @@ fn push_span(line: &mut Polyline, points: &[Point], nodes: &[Node], span: usize)
     }
 }
 
-/// The Catmull-Rom spline: from `b` at t = 0 to `c` at t = 1, parallel to a-c at `b` and b-d at `c`.
+/// The Catmull-Rom spline: from `b` at t = 0 to `c` at t = 1, parallel to a-c at `b` and b-d at
+/// `c`.
 fn catmull_rom(a: f32, b: f32, c: f32, d: f32, t: f32) -> f32 {
     let linear = c - a;
     let square = 2.0 * a - 5.0 * b + 4.0 * c - d;
@@ -60,7 +61,7 @@ fn catmull_rom(a: f32, b: f32, c: f32, d: f32, t: f32) -> f32 {
     b + 0.5 * t * (linear + t * (square + t * cube))
 }
 
-/// Cuts up to `most` of a stroke's points from both ends, as hasty writers do.
+/// Cuts up to a share `most` of a stroke's points from each end, as in hasty writing.
 pub(super) fn trim(line: &mut Polyline, most: f32, draws: &mut Draws) {
     let length = line.len() as f32;
     let head = (length * draws.range(0.0, most)) as usize;

@@ -1,9 +1,9 @@
-//! The shape of a hand: slant, rotation, aspect, and a smooth bending of the page.
+//! Distortions of handwriting: slant, rotation, aspect ratio, and a smooth bending of the page.
 
 use super::curve::Point;
 use super::draws::Draws;
 
-/// Cells of the bending field along each axis, less one.
+/// The number of cells of the bending field along each axis.
 const CELLS: usize = 3;
 
 /// A random smooth map of the plane.
@@ -26,7 +26,7 @@ impl Distortion {
         }
     }
 
-    /// Where the map takes a point.
+    /// Applies the map to a point.
     pub(super) fn apply(&self, point: Point) -> Point {
         let [dx, dy] = self.displacement(point);
         let (x, y) = (point[0] + dx - 0.5, point[1] + dy - 0.5);
@@ -45,7 +45,7 @@ impl Distortion {
     }
 }
 
-/// The grid cell a coordinate falls in, and how far into it, eased so that cells join smoothly.
+/// The grid cell of a coordinate, and the position in it, eased so that cells join smoothly.
 fn cell(coordinate: f32) -> (usize, f32) {
     let scaled = coordinate.clamp(0.0, 1.0) * CELLS as f32;
     let index = (scaled as usize).min(CELLS - 1);

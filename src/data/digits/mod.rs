@@ -1,9 +1,9 @@
-//! Built-in digits: handwriting drawn by the program, for machines without MNIST.
+//! Built-in digits: synthetic handwriting for machines without MNIST.
 //!
 //! Each sample is a pure function of (seed, index): a digit, one of its writing styles
-//! (`skeletons`), jittered nodes joined by smooth curves (`curve`), a slanted, turned, stretched and
-//! bent page (`distort`), and a pen drawn with soft edges into 28x28 pixels, sized and centred as
-//! MNIST's are (`render`). Only additions, multiplications, divisions and square roots are used,
+//! (`skeletons`), jittered nodes joined by smooth curves (`curve`), a slanted, rotated, stretched
+//! and bent page (`distort`), and a pen with soft edges on 28x28 pixels, scaled and centred like
+//! MNIST's digits (`render`). It uses only additions, multiplications, divisions and square roots,
 //! which IEEE 754 defines to the last bit, so that every platform draws the same bytes.
 
 mod curve;
@@ -26,17 +26,17 @@ use skeletons::{STYLES, Style};
 
 /// The seed of the built-in data set.
 const SEED: u64 = 28;
-/// Samples for training: indices from 0.
+/// The number of training samples: indices from 0.
 const TRAIN: usize = 60_000;
-/// Samples for testing: the indices after those for training.
+/// The number of test samples: the indices after the training samples.
 const TEST: usize = 10_000;
 
-/// The built-in data set: 60,000 samples to train on and 10,000 to test on.
+/// The built-in data set: 60,000 training and 10,000 test samples.
 pub fn splits() -> Splits {
     Splits::new(generate(TRAIN, SEED, 0), generate(TEST, SEED, TRAIN as u32))
 }
 
-/// Draws `n` samples of `seed`, from index `offset` on. Indices wrap after 2^32.
+/// Draws `n` samples of `seed`, starting at index `offset`. Indices wrap at 2^32.
 ///
 /// ```
 /// use cnn_gpu::data::digits;
@@ -66,7 +66,7 @@ fn sample(key: Key) -> (u8, [u8; SIDE * SIDE]) {
     let mut draws = Draws::new(key);
     let digit = draws.below(STYLES.len() as u32);
     let style = pick(STYLES[digit as usize], &mut draws);
-    // Some hands are careful, some are not.
+    // Some writers are careful, some are not.
     let jitter = draws.range(0.01, 0.055);
     let bend = draws.range(0.01, 0.08);
     let page = Distortion::draw(bend, &mut draws);
@@ -86,7 +86,7 @@ fn sample(key: Key) -> (u8, [u8; SIDE * SIDE]) {
     (digit as u8, render::render(&mut strokes, &pen))
 }
 
-/// One of the styles, each as often as its weight says.
+/// Draws one of the styles by weight.
 fn pick<'a>(styles: &'a [Style], draws: &mut Draws) -> &'a Style {
     let total = styles.iter().map(|style| style.weight).sum();
     let mut ticket = draws.below(total);
@@ -99,7 +99,8 @@ fn pick<'a>(styles: &'a [Style], draws: &mut Draws) -> &'a Style {
     &styles[0]
 }
 
-/// A pen for a skeleton of `nodes`: the longer the way, the thinner it must be to keep loops open.
+/// A pen for a skeleton with this many nodes: the longer the strokes, the thinner the pen must be
+/// to keep loops open.
 fn draw_pen(nodes: usize, draws: &mut Draws) -> Pen {
     let bell = draws.bell();
     // The square skews the bell: a very thick pen is more common than a very thin one.
@@ -115,7 +116,7 @@ fn draw_pen(nodes: usize, draws: &mut Draws) -> Pen {
 mod tests {
     use super::*;
 
-    /// The data set is part of what a seed means: a change of these bytes changes every result.
+    /// A change of these bytes would change the results of every seed.
     #[test]
     fn draws_the_same_bytes_everywhere() {
         assert_eq!(
@@ -150,7 +151,7 @@ mod tests {
 
     /// MNIST's mean brightness is 0.1307 and its standard deviation 0.3081.
     #[test]
-    fn has_about_as_much_ink_as_mnist() {
+    fn digits_have_about_as_much_ink_as_mnist() {
         let data = generate(1000, 1, 0);
         let (mean, deviation) = moments(data.images().iter().map(|&ink| f64::from(ink) / 255.0));
         assert!((mean - 0.1307).abs() < 0.015, "{mean}");

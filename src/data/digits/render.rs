@@ -1,30 +1,30 @@
-//! From polylines to 28x28 grey pixels, sized and centred as MNIST's are.
+//! Renders polylines as 28x28 grey pixels, scaled and centred like MNIST's digits.
 //!
-//! MNIST's digits were scaled to fit a box of 20x20 pixels with their aspect kept, and moved by
-//! whole pixels until their centre of mass lay in the middle of a field of 28x28.
+//! MNIST's digits were scaled to fit a box of 20x20 pixels, keeping their aspect ratio, and moved
+//! by whole pixels until their centre of mass was in the middle of a field of 28x28.
 
 use super::curve::{Point, Polyline};
 
 /// Height and width of an image.
 pub(super) const SIDE: usize = 28;
-/// The box a digit fills in its longer direction.
+/// The side of the box that a digit fills in its longer direction.
 const BOX: f32 = 20.0;
 /// The margin around the box.
 const MARGIN: f32 = 4.0;
 
-/// A pen: how thick its line is in pixels, and how that varies.
+/// A pen: the thickness of its line, and how that varies.
 pub(super) struct Pen {
     /// Half the line's thickness in pixels.
     pub(super) radius: f32,
-    /// How much the thickness changes from the start of a stroke to its middle and its end.
+    /// The relative thickness at the start, the middle and the end of a stroke.
     pub(super) pressure: [f32; 3],
-    /// Pixels over which the edge fades.
+    /// The width of the fading edge in pixels.
     pub(super) softness: f32,
 }
 
 type Canvas = [[f32; SIDE]; SIDE];
 
-/// Draws the strokes.
+/// Renders the strokes.
 pub(super) fn render(strokes: &mut [Polyline], pen: &Pen) -> [u8; SIDE * SIDE] {
     fit(strokes, pen.radius);
     let mut canvas = [[0.0; SIDE]; SIDE];
@@ -34,7 +34,7 @@ pub(super) fn render(strokes: &mut [Polyline], pen: &Pen) -> [u8; SIDE * SIDE] {
     centred(&canvas)
 }
 
-/// Scales and moves the strokes so that they and their thickness fill the box.
+/// Scales and moves the strokes so that they fill the box, including their thickness.
 fn fit(strokes: &mut [Polyline], radius: f32) {
     let (mut low, mut high) = ([f32::MAX; 2], [f32::MIN; 2]);
     for point in strokes.iter().flatten() {
@@ -62,7 +62,7 @@ fn draw_stroke(canvas: &mut Canvas, stroke: &[Point], pen: &Pen) {
     }
 }
 
-/// Interpolates the three pressures along a stroke, `t` from 0 to 1.
+/// Interpolates the three pressures along a stroke, with `t` from 0 to 1.
 fn pressure(at: &[f32; 3], t: f32) -> f32 {
     if t < 0.5 {
         at[0] + (at[1] - at[0]) * 2.0 * t
@@ -90,13 +90,13 @@ fn draw_segment(canvas: &mut Canvas, [a, b]: [Point; 2], radii: [f32; 2], softne
     }
 }
 
-/// The pixels from one coordinate to another, cut to the canvas.
+/// The pixels from one coordinate to another, clipped to the canvas.
 fn pixels(low: f32, high: f32) -> std::ops::Range<usize> {
-    // Casts saturate, so that nothing falls outside.
+    // Casts saturate, so the range stays inside.
     (low as usize).min(SIDE)..(high as usize + 1).min(SIDE)
 }
 
-/// The canvas as bytes, moved by whole pixels to bring its centre of mass to the middle.
+/// The canvas as bytes, moved by whole pixels so that its centre of mass is in the middle.
 fn centred(canvas: &Canvas) -> [u8; SIDE * SIDE] {
     let (mut mass, mut moment) = (0.0, [0.0; 2]);
     for (row, line) in canvas.iter().enumerate() {
@@ -120,7 +120,7 @@ fn centred(canvas: &Canvas) -> [u8; SIDE * SIDE] {
     image
 }
 
-/// The nearest whole number of pixels, within the margin so that no ink leaves the field.
+/// The nearest whole number of pixels within the margin, so that no ink leaves the field.
 fn whole_shift(shift: f32) -> isize {
     let shift = shift.clamp(-MARGIN, MARGIN);
     (shift + MARGIN + 0.5) as isize - MARGIN as isize

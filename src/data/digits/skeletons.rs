@@ -1,7 +1,7 @@
 //! How each digit is written: skeletons of strokes in several handwriting styles.
 //!
-//! The unit square holds a digit, y pointing down. A stroke is a list of nodes in writing order,
-//! joined by smooth curves; the curve breaks at a corner.
+//! A digit fits the unit square, with y pointing down. A stroke is a list of nodes in writing
+//! order, joined by smooth curves that break at corners.
 
 /// A node of a stroke.
 pub(super) struct Node {
@@ -13,12 +13,12 @@ pub(super) struct Node {
 
 /// One way to write a digit.
 pub(super) struct Style {
-    /// How often it occurs among the styles of its digit.
+    /// The weight of the style among those of its digit.
     pub(super) weight: u32,
     pub(super) strokes: &'static [&'static [Node]],
 }
 
-/// A node the curve passes smoothly.
+/// A node that the curve passes smoothly.
 const fn p(x: f32, y: f32) -> Node {
     let corner = false;
     Node { x, y, corner }
@@ -45,25 +45,25 @@ const ZEROS: &[Style] = &[
     style(7, &[&[p(0.55, 0.0), p(0.25, 0.1), p(0.08, 0.48), p(0.2, 0.88), p(0.5, 1.0), p(0.8, 0.88), p(0.92, 0.5), p(0.78, 0.1), p(0.5, 0.0)]]),
     // Slim.
     style(3, &[&[p(0.55, 0.0), p(0.38, 0.12), p(0.28, 0.5), p(0.34, 0.88), p(0.5, 1.0), p(0.66, 0.88), p(0.72, 0.5), p(0.64, 0.1), p(0.5, 0.0)]]),
-    // Begun at the right, closed inside with a small hook.
+    // Started at the right, closed inside with a small hook.
     style(2, &[&[p(0.72, 0.12), p(0.45, 0.0), p(0.18, 0.2), p(0.1, 0.6), p(0.25, 0.93), p(0.52, 1.0), p(0.8, 0.8), p(0.88, 0.45), p(0.75, 0.15), p(0.5, 0.08), p(0.35, 0.14)]]),
-    // Begun at the left with a hook outside.
+    // Started at the left with a hook outside.
     style(1, &[&[p(0.22, 0.08), p(0.5, 0.02), p(0.8, 0.15), p(0.9, 0.5), p(0.75, 0.9), p(0.48, 1.0), p(0.2, 0.88), p(0.1, 0.5), p(0.24, 0.15), p(0.5, 0.02), p(0.68, 0.04)]]),
     // Not quite closed.
     style(1, &[&[p(0.42, 0.02), p(0.18, 0.2), p(0.1, 0.55), p(0.22, 0.9), p(0.5, 1.0), p(0.78, 0.88), p(0.9, 0.5), p(0.8, 0.18), p(0.6, 0.04)]]),
     // Wide and flat.
     style(3, &[&[p(0.5, 0.22), p(0.1, 0.32), p(-0.08, 0.55), p(0.12, 0.8), p(0.5, 0.88), p(0.95, 0.76), p(1.08, 0.52), p(0.85, 0.28), p(0.45, 0.2)]]),
-    // Wide, begun at the right, the ends crossing at the top.
+    // Wide, started at the right, the ends crossing at the top.
     style(1, &[&[p(0.85, 0.2), p(0.5, 0.1), p(0.1, 0.3), p(0.0, 0.62), p(0.25, 0.92), p(0.65, 0.95), p(1.0, 0.7), p(0.98, 0.35), p(0.65, 0.1), p(0.3, 0.1), p(0.15, 0.2)]]),
-    // A tail above, where the pen set down.
+    // A tail above, where the pen touched down.
     style(1, &[&[p(0.86, -0.08), p(0.52, 0.06), p(0.2, 0.24), p(0.08, 0.62), p(0.28, 0.94), p(0.6, 0.97), p(0.86, 0.7), p(0.82, 0.3), p(0.55, 0.08), p(0.34, 0.04)]]),
     // Pointed at the top.
     style(1, &[&[c(0.5, -0.05), p(0.22, 0.3), p(0.1, 0.66), p(0.28, 0.96), p(0.6, 0.98), p(0.86, 0.7), p(0.78, 0.32), p(0.48, -0.02)]]),
-    // Wide, open at the left above.
+    // Wide, open at the top left.
     style(2, &[&[p(0.12, 0.24), p(0.0, 0.56), p(0.18, 0.9), p(0.58, 0.96), p(0.95, 0.72), p(0.92, 0.34), p(0.6, 0.12), p(0.3, 0.14)]]),
-    // The end passing the start, at the right above.
+    // The end passing the start, at the top right.
     style(2, &[&[p(0.66, 0.04), p(0.34, 0.06), p(0.1, 0.36), p(0.14, 0.78), p(0.44, 1.0), p(0.78, 0.86), p(0.9, 0.5), p(0.74, 0.16), p(0.44, 0.02), p(0.2, 0.12)]]),
-    // The end drawn into the inside.
+    // The end drawn inside.
     style(1, &[&[p(0.56, 0.0), p(0.22, 0.12), p(0.06, 0.5), p(0.22, 0.9), p(0.56, 1.0), p(0.88, 0.78), p(0.92, 0.4), p(0.7, 0.1), p(0.42, 0.12), p(0.3, 0.28)]]),
 ];
 
@@ -147,7 +147,7 @@ const FOURS: &[Style] = &[
     style(2, &[&[p(0.2, 0.03), p(0.1, 0.38), p(0.26, 0.54), p(0.58, 0.44), c(0.86, 0.02), p(0.76, 0.5), p(0.68, 1.0)]]),
     // Closed: a triangle and a stem.
     style(1, &[&[p(0.66, 0.0), p(0.38, 0.34), c(0.06, 0.66), p(0.5, 0.66), p(0.94, 0.65)], &[p(0.66, 0.0), p(0.66, 0.5), p(0.65, 1.0)]]),
-    // Closed, small, near to a nine.
+    // Closed, small, similar to a nine.
     style(1, &[&[p(0.7, 0.05), p(0.4, 0.2), c(0.14, 0.52), p(0.45, 0.52), p(0.78, 0.47)], &[p(0.76, 0.05), p(0.72, 0.5), p(0.66, 1.0)]]),
     // Open, the bar crossing far, the stem short above.
     style(2, &[&[p(0.34, 0.0), p(0.2, 0.3), c(0.06, 0.58), p(0.5, 0.6), p(0.98, 0.56)], &[p(0.64, 0.25), p(0.6, 0.6), p(0.55, 1.0)]]),
@@ -249,7 +249,7 @@ const SEVENS: &[Style] = &[
 
 #[rustfmt::skip]
 const EIGHTS: &[Style] = &[
-    // An S and back.
+    // An S there and back.
     style(4, &[&[p(0.72, 0.12), p(0.48, 0.0), p(0.24, 0.16), p(0.38, 0.4), p(0.66, 0.6), p(0.76, 0.84), p(0.5, 1.0), p(0.24, 0.86), p(0.34, 0.6), p(0.62, 0.4), p(0.78, 0.2), p(0.66, 0.04)]]),
     // Two circles.
     style(2, &[&[p(0.5, 0.0), p(0.26, 0.1), p(0.26, 0.34), p(0.5, 0.46), p(0.74, 0.34), p(0.74, 0.1), p(0.48, 0.0)], &[p(0.5, 0.46), p(0.2, 0.6), p(0.2, 0.88), p(0.5, 1.0), p(0.8, 0.88), p(0.8, 0.6), p(0.5, 0.46)]]),
@@ -257,7 +257,7 @@ const EIGHTS: &[Style] = &[
     style(2, &[&[p(0.68, 0.1), p(0.5, 0.0), p(0.32, 0.14), p(0.42, 0.38), p(0.6, 0.6), p(0.66, 0.86), p(0.48, 1.0), p(0.32, 0.86), p(0.4, 0.6), p(0.58, 0.4), p(0.68, 0.18), p(0.6, 0.04)]]),
     // Open at the top.
     style(2, &[&[p(0.74, 0.1), p(0.44, 0.02), p(0.24, 0.2), p(0.42, 0.42), p(0.66, 0.64), p(0.64, 0.92), p(0.4, 1.0), p(0.26, 0.84), p(0.4, 0.6), p(0.62, 0.4), p(0.84, 0.16)]]),
-    // Begun in the middle.
+    // Started in the middle.
     style(1, &[&[p(0.5, 0.48), p(0.24, 0.3), p(0.3, 0.06), p(0.6, 0.0), p(0.76, 0.2), p(0.5, 0.48), p(0.24, 0.7), p(0.3, 0.96), p(0.6, 0.98), p(0.72, 0.74), p(0.5, 0.48)]]),
     // A large top, a small bottom.
     style(2, &[&[p(0.78, 0.14), p(0.48, 0.0), p(0.18, 0.2), p(0.36, 0.48), p(0.58, 0.66), p(0.64, 0.88), p(0.48, 1.0), p(0.34, 0.88), p(0.4, 0.66), p(0.64, 0.46), p(0.82, 0.22), p(0.72, 0.06)]]),
@@ -291,7 +291,7 @@ const NINES: &[Style] = &[
     style(2, &[&[p(0.5, 0.02), p(0.24, 0.1), p(0.2, 0.36), p(0.46, 0.46), p(0.74, 0.32), p(0.72, 0.08), p(0.46, 0.02)], &[p(0.76, 0.14), p(0.7, 0.6), p(0.62, 1.0)]]),
     // The head round, the tail curved back under it.
     style(2, &[&[p(0.7, 0.1), p(0.46, 0.0), p(0.26, 0.14), p(0.28, 0.36), p(0.5, 0.44), p(0.72, 0.28), p(0.74, 0.12), p(0.76, 0.46), p(0.72, 0.82), p(0.5, 1.0), p(0.24, 0.96), p(0.16, 0.84)]]),
-    // The head begun with a stroke to the left, hardly closed, the tail curved.
+    // The head started with a stroke to the left, hardly closed, the tail curved.
     style(1, &[&[p(0.68, 0.04), p(0.4, 0.06), p(0.22, 0.26), p(0.4, 0.42), p(0.68, 0.3), p(0.74, 0.2), p(0.72, 0.56), p(0.56, 0.88), p(0.28, 1.0)]]),
     // A small head on a stem that leans back.
     style(1, &[&[p(0.64, 0.16), p(0.44, 0.02), p(0.22, 0.16), p(0.28, 0.38), p(0.5, 0.38), p(0.62, 0.16), p(0.68, 0.4), p(0.76, 0.7), p(0.84, 1.0)]]),

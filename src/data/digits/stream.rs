@@ -1,12 +1,12 @@
-//! The built-in digits without end.
+//! The built-in digits as an endless stream.
 
 use super::render::SIDE;
 use super::sample;
 use crate::data::generator::{Batch, Generator};
 use crate::rng::{Key, Stream};
 
-/// The built-in digits as an endless stream: no digit comes twice within 2^32. Batch `n` holds the
-/// samples from index `n * batch_size` on, the same that [`generate`](super::generate) draws.
+/// The built-in digits as an endless stream, which repeats after 2^32 digits. Batch `n` holds the
+/// samples from index `n * batch_size` on, the same as [`generate`](super::generate) draws.
 #[derive(Clone, Copy, Debug)]
 pub struct DigitStream {
     batch_size: usize,
@@ -14,7 +14,7 @@ pub struct DigitStream {
 }
 
 impl DigitStream {
-    /// A stream of batches of this size; a seed other than 28 keeps clear of the built-in test set.
+    /// A stream of batches of this size. A seed other than 28 avoids the built-in test set.
     pub fn new(batch_size: usize, seed: u64) -> Self {
         Self { batch_size, seed }
     }

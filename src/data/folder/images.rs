@@ -1,4 +1,4 @@
-//! The pictures of a folder, found but not read, and reading them.
+//! Finds and reads the pictures of a folder.
 
 use std::path::{Path, PathBuf};
 
@@ -15,10 +15,10 @@ use crate::data::picture::Picture;
 use crate::memory;
 use crate::shape::dims;
 
-/// One picture in so many is kept for testing.
+/// One picture in this many is held out for testing.
 pub(super) const TEST_SHARE: usize = 5;
 
-/// The pictures of a folder, found but not read.
+/// The pictures of a folder, found but not yet read.
 #[derive(Clone, Debug)]
 pub struct ImageFolder {
     path: PathBuf,
@@ -30,22 +30,22 @@ pub struct ImageFolder {
     skipped: Skipped,
 }
 
-/// The pictures that do not show what they should, in their order.
+/// The pictures that cannot be used, in order.
 #[derive(Default)]
 pub(super) struct Unshown {
-    /// Why pictures cannot be read.
+    /// The errors of those that cannot be read.
     pub(super) errors: Vec<DataError>,
-    /// Those that were read, and are of one colour because they are transparent.
+    /// Those with a single colour because they are transparent.
     pub(super) blank: Vec<PathBuf>,
 }
 
 impl ImageFolder {
-    /// Finds the pictures of a folder whose sub-folders are the classes, class by class and in the order
-    /// of their paths; sub-folders of a class are walked. Without a `shape` (height, width and
-    /// channels) they get the first picture's size, in colour.
+    /// Finds the pictures of a folder whose sub-folders are the classes, class by class in the
+    /// order of their paths, at any depth. `shape` is the height, width and channels to resize them
+    /// to; the default is the size of the first picture, in colour.
     ///
     /// # Errors
-    /// [`DataError`] if the folder cannot be read, has less than two classes or more than 256, or a
+    /// [`DataError`] if the folder cannot be read, has fewer than 2 or more than 256 classes, or a
     /// class is empty.
     pub fn open(path: &Path, shape: Option<[usize; 3]>) -> Result<Self, DataError> {
         Self::new(path, Scan::of(path, false)?, shape)
@@ -70,7 +70,7 @@ impl ImageFolder {
         Ok(folder)
     }
 
-    /// The size of the first picture that can be read.
+    /// The size of the first readable picture.
     fn first_shape(&self) -> Result<[usize; 3], DataError> {
         let mut errors = Vec::new();
         for (path, _) in &self.files {
@@ -90,12 +90,12 @@ impl ImageFolder {
         &self.path
     }
 
-    /// Height, width and channels that the pictures get.
+    /// Height, width and channels that the pictures are resized to.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
     }
 
-    /// The names of the classes.
+    /// The class names.
     pub fn classes(&self) -> &[String] {
         &self.classes
     }
@@ -105,7 +105,7 @@ impl ImageFolder {
         (self.files.iter()).map(|(path, class)| (path.as_path(), usize::from(*class)))
     }
 
-    /// What lies in the folder and is passed over.
+    /// What was skipped in the folder.
     pub fn skipped(&self) -> &Skipped {
         &self.skipped
     }
@@ -115,13 +115,12 @@ impl ImageFolder {
         self.files.len()
     }
 
-    /// Whether there is no picture.
+    /// Whether there are no pictures.
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
 
-    /// The pictures in an order that `seed` decides, with the classes mixed evenly; see
-    /// [`mix::order`].
+    /// The pictures shuffled by `seed`, with the classes evenly interleaved; see [`mix::order`].
     #[must_use]
     pub fn mixed(mut self, seed: u64) -> Self {
         let labels: Vec<u8> = self.files.iter().map(|(_, class)| *class).collect();
@@ -140,25 +139,27 @@ impl ImageFolder {
     /// Reads all pictures.
     ///
     /// # Errors
-    /// [`DataError::Pictures`] names those that cannot be read, the first ten and how many;
-    /// [`DataError::Contents`] for more pixels than memory holds.
+    /// [`DataError::Pictures`] counts the pictures that cannot be read and lists the first ten;
+    /// [`DataError::Contents`] if the pixels do not fit into memory.
     pub fn load(&self) -> Result<Dataset, DataError> {
         let (data, Unshown { errors, .. }) = self.load_some()?;
-        match errors.is_empty() {
-            true => Ok(data),
-            false => Err(DataError::pictures(&self.path, self.len(), errors)),
+        if errors.is_empty() {
+            Ok(data)
+        } else {
+            Err(DataError::pictures(&self.path, self.len(), errors))
         }
     }
 
-    /// Reads the pictures that can be read; beside them, what was wrong with each of the others.
+    /// Reads the pictures that can be read, and returns the errors of the others.
     ///
     /// # Errors
-    /// None can be read, or more pixels than memory holds.
+    /// No picture can be read, or the pixels do not fit into memory.
     pub fn load_readable(&self) -> Result<(Dataset, Vec<DataError>), DataError> {
         let (data, Unshown { errors, .. }) = self.load_some()?;
-        match data.is_empty() && !errors.is_empty() {
-            true => Err(DataError::pictures(&self.path, self.len(), errors)),
-            false => Ok((data, errors)),
+        if data.is_empty() && !errors.is_empty() {
+            Err(DataError::pictures(&self.path, self.len(), errors))
+        } else {
+            Ok((data, errors))
         }
     }
 
@@ -173,8 +174,8 @@ impl ImageFolder {
         Ok((data.with_class_names(self.classes.clone()), unshown))
     }
 
-    /// Reads every picture once and keeps those that can be read, for a [`stream`](Self::stream) that
-    /// must not end at one that cannot; what was wrong with each of the others.
+    /// Reads every picture once, drops those that cannot be read and returns their errors, so that
+    /// a [`stream`](Self::stream) does not fail on them.
     pub fn retain_readable(&mut self) -> Vec<DataError> {
         let outcomes: Vec<_> = (self.files.par_iter())
             .map(|(path, _)| Picture::read(path).err())
@@ -184,15 +185,15 @@ impl ImageFolder {
         outcomes.into_iter().flatten().collect()
     }
 
-    /// Whether all pictures fit into what memory is left.
+    /// Checks that all pictures fit into the available memory.
     fn check_memory(&self) -> Result<(), DataError> {
         let sides = self.shape.iter().map(|&side| side as u64);
         let bytes = sides.fold(self.len() as u64, u64::saturating_mul);
         match memory::available() {
             Some(left) if bytes > left => {
                 let problem = format!(
-                    "{} pictures of {} would take {}, and the machine has {} left: expected fewer, or a smaller \
-                     model input; in Rust, `ImageFolder::stream` reads them batch by batch",
+                    "{} pictures of {} need {}, but only {} of memory is available: use fewer pictures or a smaller \
+                     model input, or read them batch by batch with `ImageFolder::stream` in Rust",
                     self.len(),
                     dims(&self.shape),
                     memory::in_words(bytes),
@@ -206,13 +207,14 @@ impl ImageFolder {
 
     pub(super) fn read(&self, indices: &[u32]) -> Result<Batch, DataError> {
         let (batch, Unshown { errors, .. }) = self.decode(indices)?;
-        match errors.is_empty() {
-            true => Ok(batch),
-            false => Err(DataError::pictures(&self.path, self.len(), errors)),
+        if errors.is_empty() {
+            Ok(batch)
+        } else {
+            Err(DataError::pictures(&self.path, self.len(), errors))
         }
     }
 
-    /// The pictures that can be read, in their order, and what is wrong with others.
+    /// The readable pictures, in order, and the unusable ones.
     fn decode(&self, indices: &[u32]) -> Result<(Batch, Unshown), DataError> {
         let [.., channels] = self.shape;
         if ![1, 3].contains(&channels) {
@@ -223,7 +225,7 @@ impl ImageFolder {
         let mut images = Vec::new();
         if bytes.is_none_or(|bytes| images.try_reserve_exact(bytes).is_err()) {
             let problem = format!(
-                "{} pictures of {} do not fit into memory: expected fewer, or a smaller model input",
+                "{} pictures of {} do not fit into memory: use fewer pictures or a smaller model input",
                 indices.len(),
                 dims(&self.shape)
             );
@@ -244,7 +246,7 @@ impl ImageFolder {
         for (at, (outcome, &i)) in outcomes.into_iter().zip(indices).enumerate() {
             match outcome {
                 Ok(blank) => {
-                    // Over those that could not be read.
+                    // Overwrites the pixels of those that could not be read.
                     let kept = labels.len();
                     images.copy_within(at * size..(at + 1) * size, kept * size);
                     let (path, label) = &self.files[i as usize];
@@ -258,7 +260,7 @@ impl ImageFolder {
         Ok((Batch { images, labels }, unshown))
     }
 
-    /// The same pictures, brought to their size in another way.
+    /// Sets how the pictures are resized.
     #[must_use]
     pub fn interpolated_by(self, interpolation: Interpolation) -> Self {
         Self {
@@ -267,7 +269,7 @@ impl ImageFolder {
         }
     }
 
-    /// Every fifth picture of each class apart.
+    /// Splits off every fifth picture of each class: the training and the test pictures.
     pub(super) fn split(self) -> (Self, Self) {
         let mut seen = vec![0_usize; self.classes.len()];
         let (test, train) = self.files.iter().cloned().partition(|(_, class)| {
@@ -282,7 +284,7 @@ impl ImageFolder {
         (with(train), with(test))
     }
 
-    /// Labels as another folder's classes have them.
+    /// Renumbers the labels to match another folder's classes.
     pub(super) fn matched_to(mut self, classes: &[String]) -> Result<Self, DataError> {
         let labels = crate::data::classes::by_name(&self.path, &self.classes, classes)?;
         for (_, label) in &mut self.files {

@@ -1,14 +1,14 @@
-//! Folders of pictures, one sub-folder per class: in memory, or read batch by batch while training.
+//! Folders of pictures, one sub-folder per class, loaded into memory or read batch by batch.
 //!
-//! The classes are the sub-folders' names in alphabetical order, as Keras's
-//! `image_dataset_from_directory` has them. Files with the extensions of
-//! [`EXTENSIONS`](super::picture::EXTENSIONS) in them and in their own sub-folders are the pictures;
-//! what else lies there is passed over, and counted in [`Skipped`].
+//! The classes are the names of the sub-folders in alphabetical order, as in Keras's
+//! `image_dataset_from_directory`. The pictures of a class are the files in its folder, at any
+//! depth, with one of the [`EXTENSIONS`](super::picture::EXTENSIONS); everything else is skipped
+//! and counted in [`Skipped`].
 //!
-//! A folder with sub-folders of the usual names (`train`, `val` or `valid` or `validation`, `test`, and
-//! others; see [`Part`]) holds the parts of a data set. In another one every fifth picture of each
-//! class, in the order of their paths, is kept apart for testing. The pictures to train on are mixed
-//! by a seed, the classes evenly, so that their first and their last images hold each class.
+//! A folder with sub-folders named `train`, `val`, `test` or similar (see [`Part`]) holds the parts
+//! of a data set. In any other folder every fifth picture of each class, in the order of the paths,
+//! is held out for testing. A seed shuffles the training pictures and interleaves the classes
+//! evenly, so that any share of them, from the start or from the end, holds every class.
 //!
 //! Read `scan` first, then `parts`, `skipped`, `images` and `stream`.
 
@@ -33,41 +33,41 @@ use images::TEST_SHARE;
 use parts::Layout;
 use scan::Scan;
 
-/// The parts of a data set in a folder, found but not read. All have the same classes.
+/// The parts of a data set in a folder, found but not read. All parts have the same classes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Parts {
-    /// The pictures to train on.
+    /// The training pictures.
     pub train: ImageFolder,
-    /// Those to validate on, if there is a folder of them.
+    /// The validation pictures, if there is a folder of them.
     pub validation: Option<ImageFolder>,
-    /// Those to test on.
+    /// The test pictures.
     pub test: ImageFolder,
-    /// Where those to test on are from.
+    /// Where the test pictures are from.
     pub tested: Tested,
-    /// What is passed over in all of it.
+    /// Everything that was skipped.
     pub skipped: Skipped,
 }
 
-/// Where the pictures to test on are from.
+/// Where the test pictures are from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Tested {
-    /// A folder of their own.
+    /// From a folder of their own.
     Apart,
-    /// The folder to validate on, as there is no other.
+    /// From the validation folder, because there is no test folder.
     OnValidation,
-    /// Every fifth picture of each class, as there is neither.
+    /// Every fifth picture of each class, because there is neither.
     Fifth,
-    /// All pictures of the folder; see [`to_test`].
+    /// All pictures in the folder; see [`to_test`].
     All,
 }
 
-/// The pictures to train on, to validate on and to test on, found but not read.
+/// Finds the training, validation and test pictures without reading them.
 ///
 /// # Errors
-/// [`DataError`] if there are no pictures where they should be, no two classes to train on, or a class
-/// to validate or test on that is not among them.
+/// [`DataError`] if pictures are missing, there are fewer than two training classes, or a
+/// validation or test class is not a training class.
 pub fn find(path: &Path, options: &ReadOptions) -> Result<Parts, DataError> {
     let mut skipped = Skipped::default();
     let layout = Layout::of(path, &mut skipped)?;
@@ -75,8 +75,8 @@ pub fn find(path: &Path, options: &ReadOptions) -> Result<Parts, DataError> {
         Some(train) => train.as_path(),
         None if layout.is_flat() => path,
         None => {
-            let problem = "pictures to validate or test on, and none to train on: expected a sub-folder train \
-                           beside them";
+            let problem = "it has validation or test pictures and no training pictures: expected a sub-folder \
+                           `train`, too";
             return Err(DataError::contents(path, problem));
         }
     };
@@ -84,7 +84,7 @@ pub fn find(path: &Path, options: &ReadOptions) -> Result<Parts, DataError> {
         ImageFolder::open(train_path, options.shape)?.interpolated_by(options.interpolation);
     skipped.merge(train.skipped());
     let mut part = |folder: &Option<PathBuf>| match folder {
-        Some(folder) => Ok(beside(folder, &train, &mut skipped)?
+        Some(folder) => Ok(part_like(folder, &train, &mut skipped)?
             .map(|part| part.interpolated_by(options.interpolation))),
         None => Ok(None),
     };
@@ -100,8 +100,8 @@ pub fn find(path: &Path, options: &ReadOptions) -> Result<Parts, DataError> {
     };
     if test.is_empty() {
         let problem = format!(
-            "no picture is left for testing: expected {TEST_SHARE} pictures or more in a class, or \
-             the sub-folders train and test"
+            "no pictures are left for testing: expected at least {TEST_SHARE} pictures in a class, or the \
+             sub-folders `train` and `test`"
         );
         return Err(DataError::contents(path, problem));
     }
@@ -120,9 +120,8 @@ pub fn find(path: &Path, options: &ReadOptions) -> Result<Parts, DataError> {
     })
 }
 
-/// The pictures of a part beside those to train on; none if it has no class. Not every class need be
-/// there.
-fn beside(
+/// The pictures of a validation or test part; `None` if it has none. It may lack some classes.
+fn part_like(
     path: &Path,
     train: &ImageFolder,
     skipped: &mut Skipped,
@@ -136,7 +135,7 @@ fn beside(
     part.matched_to(train.classes()).map(Some)
 }
 
-/// Whether a folder has pictures to validate on.
+/// Whether a folder has validation pictures.
 pub(super) fn has_validation(path: &Path) -> bool {
     let layout = Layout::of(path, &mut Skipped::default());
     let part = layout.ok().and_then(|layout| layout.validation);
@@ -144,11 +143,12 @@ pub(super) fn has_validation(path: &Path) -> bool {
     scan.is_some_and(|scan| !scan.files.is_empty())
 }
 
-/// The pictures of a folder to test on: those of its sub-folder `test`, else those of `val`, else all,
-/// found but not read; and which it is. Where the folder has a sub-folder `train`, its classes count.
+/// Finds the test pictures of a folder without reading them: those of its sub-folder `test`, else
+/// of `val`, else all of them. Returns also which of these it is. If there is a sub-folder `train`,
+/// it determines the classes.
 ///
 /// # Errors
-/// As [`find`]; one class is enough.
+/// Those of [`find`], but one class is enough.
 pub fn to_test(
     path: &Path,
     options: &ReadOptions,
@@ -177,8 +177,7 @@ pub fn to_test(
     let path = layout.train.as_deref().unwrap_or(path);
     let scan = Scan::of(path, true)?;
     if scan.files.is_empty() {
-        let problem =
-            "no class with a picture: expected one sub-folder per class, with the pictures in it";
+        let problem = "no class has pictures: expected one sub-folder per class, with its pictures";
         return Err(DataError::contents(path, problem));
     }
     let test = ImageFolder::new(path, scan, options.shape)?.interpolated_by(options.interpolation);
@@ -186,21 +185,21 @@ pub fn to_test(
     Ok((test, Tested::All, skipped))
 }
 
-/// Reads the pictures to train on, to validate on and to test on into memory; see [`find`]. What is
-/// passed over is told as [`Event`]s.
+/// Reads the training, validation and test pictures into memory; see [`find`]. Reports what it
+/// skips as [`Event`]s.
 ///
 /// # Errors
-/// As [`find`], and for pictures that cannot be read, unless these are passed over.
+/// Those of [`find`], and for pictures that cannot be read, unless `options` skips them.
 pub fn splits(
     path: &Path,
     options: &ReadOptions,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Splits, DataError> {
     let parts = find(path, options)?;
-    tell_skipped(path, &parts.skipped, on_event);
+    report_skipped(path, &parts.skipped, on_event);
     if parts.tested == Tested::OnValidation {
         let text = format!(
-            "there is no folder of pictures to test on: tests are made on {}, too",
+            "there is no folder of test pictures, so {} is used for testing, too",
             parts.test.path().display()
         );
         on_event(&Event::Note { text });
@@ -227,22 +226,25 @@ pub fn splits(
     })
 }
 
-/// Reads the pictures of a folder to test on into memory; see [`to_test`].
+/// Reads the test pictures of a folder into memory; see [`to_test`].
 ///
 /// # Errors
-/// As [`to_test`], and for pictures that cannot be read, unless these are passed over.
+/// Those of [`to_test`], and for pictures that cannot be read, unless `options` skips them.
 pub fn test_split(
     path: &Path,
     options: &ReadOptions,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Dataset, DataError> {
     let (test, tested, skipped) = to_test(path, options)?;
-    tell_skipped(path, &skipped, on_event);
-    let whole = format!("all pictures of {} are tested", test.path().display());
+    report_skipped(path, &skipped, on_event);
+    let whole = format!(
+        "all pictures in {} are used for testing",
+        test.path().display()
+    );
     let text = match tested {
         Tested::Apart => None,
         Tested::OnValidation => Some(format!(
-            "there is no folder of pictures to test on: tests are made on {}",
+            "there is no folder of test pictures, so {} is used for testing",
             test.path().display()
         )),
         Tested::Fifth | Tested::All => Some(whole),
@@ -254,7 +256,7 @@ pub fn test_split(
     Ok(read.swap_remove(0))
 }
 
-/// Reads parts of a folder; pictures that cannot be read are named together.
+/// Reads parts of a folder; one error lists all pictures that cannot be read.
 fn load(
     path: &Path,
     folders: &[&ImageFolder],
@@ -270,7 +272,8 @@ fn load(
     }
     if let Some(first) = blank.first() {
         let text = format!(
-            "{} of the pictures are transparent and show one colour only, the first is {}: they teach nothing",
+            "{} pictures are transparent and show a single colour, so nothing can be learned from them; the \
+             first is {}",
             blank.len(),
             first.display()
         );
@@ -283,27 +286,18 @@ fn load(
     if !options.skip_unreadable || sets.iter().any(Dataset::is_empty) {
         return Err(DataError::pictures(path, pictures, errors));
     }
-    let problem = DataError::pictures(path, pictures, errors).to_string();
-    // Without the advice on what to do, as it was done.
-    let reason = problem
-        .rsplit_once("; mend them")
-        .map_or(&*problem, |(what, _)| what);
-    on_event(&Event::PassedOver {
-        reason: reason.into(),
-    });
+    let reason = DataError::pictures(path, pictures, errors).in_short();
+    on_event(&Event::Skipped { reason });
     Ok(sets)
 }
 
-fn tell_skipped(path: &Path, skipped: &Skipped, on_event: &mut dyn FnMut(&Event)) {
+fn report_skipped(path: &Path, skipped: &Skipped, on_event: &mut dyn FnMut(&Event)) {
     for (reason, line) in skipped.lines() {
-        let reason_text = format!("{}: {line}", path.display());
-        on_event(&match reason.is_worth_a_warning() {
-            true => Event::PassedOver {
-                reason: reason_text,
-            },
-            false => Event::Rejected {
-                reason: reason_text,
-            },
+        let text = format!("{}: {line}", path.display());
+        on_event(&if reason.is_worth_a_warning() {
+            Event::Skipped { reason: text }
+        } else {
+            Event::Rejected { reason: text }
         });
     }
 }

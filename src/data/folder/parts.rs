@@ -1,4 +1,4 @@
-//! Which sub-folders hold the pictures to train on, to validate on and to test on.
+//! Finds the sub-folders of the training, validation and test pictures.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,16 @@ use crate::data::picture;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Part {
-    /// The samples to learn from.
+    /// The training samples.
     Train,
-    /// The samples that are measured after each epoch.
+    /// The samples evaluated after each epoch.
     Validation,
-    /// The samples that are measured at the end.
+    /// The samples evaluated after training.
     Test,
 }
 
-/// The names of each part's folder, in small letters and without `_`, `-` and spaces; where a folder
-/// holds two, the first of the list is taken.
+/// The names of each part's folder in lower case, without `_`, `-` and spaces. If several exist,
+/// the first in the list is used.
 const NAMES: [(Part, &[&str]); 3] = [
     (Part::Train, &["train", "training", "trn"]),
     (
@@ -32,12 +32,12 @@ const NAMES: [(Part, &[&str]); 3] = [
     ),
     (Part::Test, &["test", "testing", "tst"]),
 ];
-/// What may follow a part's name: `training_set`, `test-images`.
+/// Possible suffixes of a part's name, as in `training_set` and `test-images`.
 const ENDINGS: [&str; 5] = ["", "set", "data", "images", "split"];
 
 impl Part {
-    /// The part that a folder of this name holds, in any case: `train`, `Training`, `val`, `VALID`,
-    /// `test_set`; and the name's place in the list of that part's names.
+    /// The part of a folder with this name (`train`, `Training`, `val`, `VALID`, `test_set`), and
+    /// the index of the name in that part's names.
     fn ranked(name: &str) -> Option<(Self, usize)> {
         let plain: String = (name.chars())
             .filter(|c| !"_- .".contains(*c))
@@ -52,7 +52,7 @@ impl Part {
         })
     }
 
-    /// The part that a folder of this name holds, if it is one of the usual names in any case.
+    /// The part of a folder with this name, if it is one of the usual names, in any case.
     ///
     /// ```
     /// use cnn_gpu::data::folder::Part;
@@ -76,7 +76,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// Where the parts of a data set lie; nowhere if the folder's sub-folders are the classes.
+/// The folders of a data set's parts; all `None` if the sub-folders are the classes.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Layout {
     pub(super) train: Option<PathBuf>,
@@ -90,7 +90,7 @@ impl Layout {
         *self == Self::default()
     }
 
-    /// Looks at the names of a folder's sub-folders, and counts what lies beside the parts.
+    /// Detects the parts by the names of the sub-folders, and counts everything else.
     pub(super) fn of(path: &Path, skipped: &mut Skipped) -> Result<Self, DataError> {
         let Entries { folders, .. } = scan::entries(path, &mut Skipped::default())?;
         let mut named: Vec<(Part, usize, PathBuf)> = folders
@@ -124,10 +124,10 @@ impl Layout {
                 Some(_) => skipped.add(Reason::SecondPart, folder),
             }
         }
-        // What lies beside the parts.
+        // Everything that is not in a part.
         let Entries { files, .. } = scan::entries(path, skipped)?;
         for file in &files {
-            skipped.add_file_beside(file);
+            skipped.add_file_outside(file);
         }
         for folder in &folders {
             if Part::of(&name(folder)).is_some() {
@@ -141,14 +141,14 @@ impl Layout {
             }
             skipped.merge(&below);
             for picture in &found.pictures {
-                skipped.add(Reason::Beside, picture);
+                skipped.add(Reason::NoClass, picture);
             }
         }
         Ok(layout)
     }
 }
 
-/// Whether a folder holds sub-folders, and no pictures itself.
+/// Whether a folder has sub-folders and no pictures of its own.
 fn holds_classes(folder: &Path) -> bool {
     scan::entries(folder, &mut Skipped::default()).is_ok_and(|entries| {
         let mut files = entries.files.iter();
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_usual_names_of_parts_are_known_in_any_case() {
+    fn the_usual_names_of_parts_are_recognised_in_any_case() {
         let cases = [
             (
                 Part::Train,

@@ -1,4 +1,4 @@
-//! Finding pictures: a folder's classes, and what lies in each, at any depth.
+//! Finds the classes of a folder and their pictures, at any depth.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::run::RunFolder;
 /// Labels are bytes.
 const MOST_CLASSES: usize = 256;
 
-/// The classes of a folder with their pictures, both in the order of their names.
+/// The classes of a folder and their pictures, both sorted by name.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     pub(super) classes: Vec<String>,
@@ -19,38 +19,38 @@ pub(super) struct Scan {
     pub(super) skipped: Skipped,
 }
 
-/// What lies directly in a folder and is not hidden, by name.
+/// The entries of a folder that are not hidden, sorted by name.
 #[derive(Debug, Default)]
 pub(super) struct Entries {
     pub(super) folders: Vec<PathBuf>,
     pub(super) files: Vec<PathBuf>,
 }
 
-/// What was found below a folder.
+/// The contents of a folder, at any depth.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) pictures: Vec<PathBuf>,
-    /// Whether there is nothing that is not hidden, at any depth.
+    /// Whether there are no files except hidden ones.
     is_empty: bool,
-    /// Whether a run or its logs were found.
+    /// Whether it contains a training run or its logs.
     holds_runs: bool,
 }
 
 impl Found {
-    /// Whether the folder in which this was found is one of training runs.
+    /// Whether the folder is one of training runs.
     pub(super) fn is_runs(&self) -> bool {
         self.pictures.is_empty() && self.holds_runs
     }
 }
 
 impl Scan {
-    /// The sub-folders of `path` are the classes. Of a folder to train on a class without a picture is
-    /// an error; of others (`may_lack`) it is left out.
+    /// Scans `path`, whose sub-folders are the classes. A class without pictures is an error, or is
+    /// left out if `may_lack` (for validation and test folders).
     pub(super) fn of(path: &Path, may_lack: bool) -> Result<Self, DataError> {
         let mut scan = Self::default();
         let Entries { folders, files } = entries(path, &mut scan.skipped)?;
         for file in &files {
-            scan.skipped.add_file_beside(file);
+            scan.skipped.add_file_outside(file);
         }
         for folder in folders {
             if RunFolder::is_run(&folder) {
@@ -73,13 +73,13 @@ impl Scan {
             }
             if found.pictures.is_empty() {
                 let problem = match below.lines().next() {
-                    Some((_, line)) => format!("a class without a picture, but {line}"),
-                    None => "a class without a picture".into(),
+                    Some((_, line)) => format!("a class without pictures, but {line}"),
+                    None => "a class without pictures".into(),
                 };
                 let problem = format!("{problem}: expected {FORMATS} files in it");
                 return Err(DataError::contents(&folder, problem));
             }
-            // More than fit are refused below.
+            // Too many classes are an error below.
             let class = scan.classes.len().min(MOST_CLASSES - 1) as u8;
             scan.classes.push(name(&folder));
             let pictures = found.pictures.into_iter();
@@ -90,8 +90,8 @@ impl Scan {
             return Ok(scan);
         }
         let problem = format!(
-            "found {} sub-folders: expected one per class, from {least} to {MOST_CLASSES}, with the \
-             pictures in them{}",
+            "found {} sub-folders: expected one per class, from {least} to {MOST_CLASSES}, with their \
+             pictures{}",
             scan.classes.len(),
             deeper(path, &scan)
         );
@@ -99,7 +99,7 @@ impl Scan {
     }
 }
 
-/// A hint for a folder around the one that was meant.
+/// A hint if the user probably meant the folder inside this one.
 fn deeper(path: &Path, scan: &Scan) -> String {
     let [only] = &scan.classes[..] else {
         return String::new();
@@ -107,13 +107,13 @@ fn deeper(path: &Path, scan: &Scan) -> String {
     let inner = path.join(only);
     match entries(&inner, &mut Skipped::default()) {
         Ok(entries) if entries.folders.len() > 1 => {
-            format!("; or is it folder:{}?", inner.display())
+            format!("; did you mean folder:{}?", inner.display())
         }
         _ => String::new(),
     }
 }
 
-/// What lies directly in a folder; what is hidden is counted.
+/// The entries of a folder; counts the hidden ones.
 pub(super) fn entries(folder: &Path, skipped: &mut Skipped) -> Result<Entries, DataError> {
     let unreadable = |source| DataError::Read {
         path: folder.into(),
@@ -131,7 +131,7 @@ pub(super) fn entries(folder: &Path, skipped: &mut Skipped) -> Result<Entries, D
         } else if kind.is_file() || kind.is_symlink() && !is_special(&path) {
             found.files.push(path);
         } else {
-            // A pipe or a device would never come to an end.
+            // Reading a pipe or a device might never end.
             skipped.add(Reason::NoPicture, &path);
         }
     }
@@ -140,12 +140,13 @@ pub(super) fn entries(folder: &Path, skipped: &mut Skipped) -> Result<Entries, D
     Ok(found)
 }
 
-/// Whether a link leads to something that is no file; one that leads nowhere is read, and named.
+/// Whether a link leads to something other than a file. A broken link is not special, so that
+/// reading it fails with an error that names it.
 fn is_special(link: &Path) -> bool {
     fs::metadata(link).is_ok_and(|target| !target.is_file())
 }
 
-/// The pictures in a folder and its sub-folders, in the order of their paths.
+/// The pictures in a folder at any depth, sorted by path.
 pub(super) fn walk(folder: &Path, skipped: &mut Skipped) -> Result<Found, DataError> {
     let mut found = Found {
         is_empty: true,
@@ -157,7 +158,7 @@ pub(super) fn walk(folder: &Path, skipped: &mut Skipped) -> Result<Found, DataEr
     Ok(found)
 }
 
-/// `trail` holds the real paths of the first folder and of the links that led here.
+/// `trail` holds the real paths of the first folder and of the links followed since.
 fn below(
     folder: &Path,
     trail: Vec<PathBuf>,

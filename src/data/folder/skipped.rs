@@ -1,4 +1,4 @@
-//! What of a folder is passed over, counted by reason.
+//! What is skipped in a folder, counted by reason.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,50 +9,51 @@ use serde::ser::{SerializeSeq as _, Serializer};
 
 use crate::data::picture::is_picture;
 
-/// Why something in a folder is passed over.
+/// Why something in a folder is skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
-    /// A picture, by its name, in a format that is not read.
+    /// A picture in an unsupported format, judged by its name.
     Format,
-    /// A picture that lies in no class's folder.
-    Beside,
-    /// A second folder for a part that has one already, as `valid` beside `val`.
+    /// A picture outside all class folders.
+    #[serde(rename = "beside")]
+    NoClass,
+    /// A second folder for the same part, such as `valid` next to `val`.
     SecondPart,
-    /// A folder that leads back to one above it.
+    /// A link that leads back to a folder above it.
     Loop,
-    /// A folder where a class is expected, with nothing in it.
+    /// An empty folder in place of a class.
     Empty,
     /// A folder of training runs or of their logs.
     Runs,
-    /// A file that is no picture, by its name.
+    /// A file that is not a picture, judged by its name.
     NoPicture,
-    /// A file or folder whose name begins with a dot, or that a system keeps for itself.
+    /// A hidden file or folder: its name starts with a dot, or it belongs to the operating system.
     Hidden,
 }
 
-/// What is passed over for one reason.
+/// What is skipped for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Group {
-    /// How many files or folders.
+    /// The number of files or folders.
     pub count: usize,
-    /// How many of each extension, in small letters, with its dot; files only.
+    /// The number of files by extension, in lower case with its dot.
     pub extensions: BTreeMap<String, usize>,
     /// The first few of them.
     pub first: Vec<PathBuf>,
 }
 
-/// What of a folder is passed over, counted by reason.
+/// What is skipped in a folder, counted by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Skipped(BTreeMap<Reason, Group>);
 
-/// How many of a group are named.
+/// The most names in a line.
 const MOST_NAMED: usize = 3;
-/// How many extensions are named.
+/// The most extensions in a line.
 const MOST_EXTENSIONS: usize = 6;
-/// Pictures that other programs read.
+/// The extensions of picture formats that are not supported.
 const OTHER_PICTURES: &[&str] = &[
     "apng", "arw", "avif", "bmp", "cr2", "cr3", "dcm", "dds", "dib", "dng", "eps", "exr", "ff",
     "gif", "hdr", "heic", "heif", "ico", "j2k", "jfif", "jp2", "jpe", "jxl", "nef", "orf", "pbm",
@@ -60,32 +61,32 @@ const OTHER_PICTURES: &[&str] = &[
 ];
 
 impl Reason {
-    /// Whether it is likely that the pictures were meant to be taken.
+    /// Whether the user probably meant to include the pictures.
     pub fn is_worth_a_warning(self) -> bool {
         match self {
-            Self::Format | Self::Beside | Self::SecondPart | Self::Loop | Self::Empty => true,
+            Self::Format | Self::NoClass | Self::SecondPart | Self::Loop | Self::Empty => true,
             Self::Runs | Self::NoPicture | Self::Hidden => false,
         }
     }
 }
 
 impl Skipped {
-    /// What is passed over, by reason.
+    /// What is skipped, by reason.
     pub fn groups(&self) -> impl Iterator<Item = (Reason, &Group)> {
         self.0.iter().map(|(reason, group)| (*reason, group))
     }
 
-    /// How much is passed over for a reason.
+    /// The number of files and folders skipped for a reason.
     pub fn count(&self, reason: Reason) -> usize {
         self.0.get(&reason).map_or(0, |group| group.count)
     }
 
-    /// Whether nothing is passed over.
+    /// Whether nothing is skipped.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// One line for each reason: how much, what, and the first names.
+    /// One line per reason: the count, the kind and the first names.
     pub fn lines(&self) -> impl Iterator<Item = (Reason, String)> {
         (self.0.iter()).map(|(reason, group)| (*reason, group.line(*reason)))
     }
@@ -102,7 +103,7 @@ impl Skipped {
         }
     }
 
-    /// Counts a file that is not read, whatever it is.
+    /// Counts a file that is not read, whatever its kind.
     pub(super) fn add_file(&mut self, path: &Path) {
         let extension = extension(path).unwrap_or_default();
         let is_other = OTHER_PICTURES.contains(&extension.as_str());
@@ -116,10 +117,10 @@ impl Skipped {
         );
     }
 
-    /// Counts a file that lies where only folders are expected.
-    pub(super) fn add_file_beside(&mut self, path: &Path) {
+    /// Counts a file in a folder that should only contain folders.
+    pub(super) fn add_file_outside(&mut self, path: &Path) {
         if is_picture(path) {
-            self.add(Reason::Beside, path);
+            self.add(Reason::NoClass, path);
         } else {
             self.add_file(path);
         }
@@ -147,16 +148,16 @@ impl Group {
         };
         let what = match reason {
             Reason::Format => plural(
-                "picture in a format that is not read",
-                "pictures in formats that are not read",
+                "picture in an unsupported format",
+                "pictures in unsupported formats",
             ),
-            Reason::Beside => plural(
-                "picture that lies in no class's folder",
-                "pictures that lie in no class's folder",
+            Reason::NoClass => plural(
+                "picture outside all class folders",
+                "pictures outside all class folders",
             ),
             Reason::SecondPart => plural(
-                "folder of a part that is taken from another",
-                "folders of parts that are taken from others",
+                "second folder for the same part",
+                "second folders for the same part",
             ),
             Reason::Loop => plural(
                 "link that leads back to a folder above it",
@@ -167,33 +168,32 @@ impl Group {
                 "folder of training runs or their logs",
                 "folders of training runs or their logs",
             ),
-            Reason::NoPicture => plural("file that is no picture", "files that are no pictures"),
+            Reason::NoPicture => {
+                plural("file that is not a picture", "files that are not pictures")
+            }
             Reason::Hidden => plural("hidden file or folder", "hidden files and folders"),
         };
         format!("{what} ({})", self.details())
     }
 
-    /// The extensions, or else the first names.
+    /// The extensions, or the first names if there are none.
     fn details(&self) -> String {
-        let (shown, all) = match self.extensions.is_empty() {
-            true => {
-                let names = self.first.iter().map(|path| path.display().to_string());
-                (names.collect::<Vec<_>>(), self.count)
-            }
-            false => {
-                let mut kinds: Vec<_> = self.extensions.iter().collect();
-                kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-                let shown = kinds.iter().take(MOST_EXTENSIONS);
-                let shown = shown.map(|(kind, count)| format!("{count} {kind}"));
-                (shown.collect(), kinds.len())
-            }
+        let (shown, all) = if self.extensions.is_empty() {
+            let names = self.first.iter().map(|path| path.display().to_string());
+            (names.collect::<Vec<_>>(), self.count)
+        } else {
+            let mut kinds: Vec<_> = self.extensions.iter().collect();
+            kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+            let shown = kinds.iter().take(MOST_EXTENSIONS);
+            let shown = shown.map(|(kind, count)| format!("{count} {kind}"));
+            (shown.collect(), kinds.len())
         };
         let more = if all > shown.len() { ", ..." } else { "" };
         shown.join(", ") + more
     }
 }
 
-/// A file name's extension in small letters.
+/// A file name's extension in lower case.
 fn extension(path: &Path) -> Option<String> {
     let extension = path.extension()?.to_string_lossy().to_lowercase();
     Some(extension.replace(char::is_control, "\u{fffd}"))
@@ -205,7 +205,7 @@ pub(super) fn name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// Whether an entry of a folder is none of the user's: hidden, or kept by a system.
+/// Whether an entry of a folder is hidden or belongs to the operating system.
 pub(super) fn is_hidden(path: &Path) -> bool {
     const SYSTEMS: [&str; 4] = ["__MACOSX", "Thumbs.db", "desktop.ini", "@eaDir"];
     let name = name(path);
@@ -238,7 +238,7 @@ impl Serialize for Skipped {
 }
 
 impl fmt::Display for Skipped {
-    /// The lines, with a line break behind each.
+    /// The lines, each with a line break.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.lines().try_for_each(|(_, line)| writeln!(f, "{line}"))
     }

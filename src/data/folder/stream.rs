@@ -1,4 +1,4 @@
-//! A folder read batch by batch.
+//! Reads a folder batch by batch.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,19 +12,19 @@ pub struct FolderStream {
     folder: ImageFolder,
     batch_size: usize,
     seed: u64,
-    /// The order of the pass that was asked for last.
+    /// The last pass that was requested, and its order.
     order: Mutex<Option<(u64, Arc<Vec<u32>>)>>,
 }
 
 impl ImageFolder {
-    /// Reads the pictures batch by batch while the device works, for folders larger than memory:
-    /// every picture once in a pass, in an order that `seed` and the pass decide.
+    /// Reads the pictures batch by batch while the device works, for folders larger than memory.
+    /// Each pass reads every picture once, in an order that depends on `seed` and the pass.
     ///
     /// # Errors
-    /// [`DataError::Contents`] if a batch would be empty.
+    /// [`DataError::Contents`] if `batch_size` is 0.
     pub fn stream(self, batch_size: usize, seed: u64) -> Result<FolderStream, DataError> {
         if batch_size == 0 {
-            let problem = "a batch must hold at least 1 picture, received 0";
+            let problem = "received batch size 0, expected at least 1";
             return Err(DataError::contents(self.path(), problem));
         }
         Ok(FolderStream {
@@ -42,7 +42,7 @@ impl FolderStream {
         match &*last {
             Some((of, order)) if *of == pass => Arc::clone(order),
             _ => {
-                // As in `fit`, where epochs are counted from 1.
+                // As in `fit`, which counts epochs from 1.
                 let key = Key::new(self.seed).stream(Stream::Shuffle, (pass + 1) as u32);
                 let order = Arc::new(key.permutation(self.folder.len()));
                 *last = Some((pass, Arc::clone(&order)));

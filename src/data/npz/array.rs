@@ -1,4 +1,4 @@
-//! An array of a NumPy archive: any numbers, either byte order, C or Fortran order.
+//! An array of a NumPy archive: any numeric type, either byte order, C or Fortran order.
 
 use std::fmt::Display;
 use std::io::{Read, Seek};
@@ -12,20 +12,20 @@ use zip::ZipArchive;
 use super::super::bounded::read_promised;
 use super::super::error::DataError;
 
-/// The longest header: NumPy reads no longer one either.
+/// The longest header, as in NumPy.
 const MOST_HEADER: usize = 10_000;
 
-/// The archive, and how many bytes the rest of it can hold: what its directory says of packed sizes
-/// may be wrong, and two arrays may be said to lie in the same place.
+/// An archive, and how many bytes the rest of it can hold. Its directory may declare wrong sizes,
+/// or two arrays at the same place.
 pub(super) struct Archive<R> {
     pub(super) zip: ZipArchive<R>,
     pub(super) left: u64,
 }
 
-/// An array, its elements still as they lie in the file.
+/// An array with its elements as stored in the file.
 pub(super) struct Array {
     pub(super) name: &'static str,
-    /// Its elements' type as NumPy calls it, `float32`.
+    /// NumPy's name of the element type, such as `float32`.
     pub(super) dtype: String,
     pub(super) kind: TypeChar,
     pub(super) shape: Vec<usize>,
@@ -36,12 +36,12 @@ pub(super) struct Array {
 }
 
 impl Array {
-    /// The elements as they lie in memory: in Fortran order, the first index is the fastest.
+    /// The elements in storage order: in Fortran order, the first index is the fastest.
     pub(super) fn numbers(&self) -> impl Iterator<Item = f64> {
         self.bytes.chunks_exact(self.item).map(self.number)
     }
 
-    /// Every element as a byte, in C order. In place: a copy would take the memory twice.
+    /// Every element as a byte, in C order. In place: a copy would double the memory.
     pub(super) fn into_bytes(mut self, byte: impl Fn(f64) -> u8) -> Vec<u8> {
         let elements = self.bytes.len() / self.item;
         for i in 0..elements {
@@ -53,12 +53,12 @@ impl Array {
         self.in_c_order()
     }
 
-    /// As [`Array::into_bytes`] where the elements are bytes already.
+    /// Like [`Array::into_bytes`] if the elements are bytes already.
     pub(super) fn in_c_order(self) -> Vec<u8> {
         if !self.fortran {
             return self.bytes;
         }
-        // How far apart in C order neighbours along each dimension are.
+        // The distance in C order between neighbours along each dimension.
         let mut strides = vec![1; self.shape.len()];
         for dim in (1..self.shape.len()).rev() {
             strides[dim - 1] = strides[dim] * self.shape[dim];
@@ -86,7 +86,7 @@ impl Array {
     }
 }
 
-/// Reads one array; sizes are checked before memory is taken for them.
+/// Reads one array. Checks its size before allocating.
 pub(super) fn array(
     path: &Path,
     archive: &mut Archive<impl Read + Seek>,
@@ -106,21 +106,26 @@ pub(super) fn array(
     let size = entry.size();
     let Some(left) = archive.left.checked_sub(size) else {
         let what = format!(
-            "{size} bytes are promised, more than the file can hold, or more than 2 GiB packed: save the \
-             arrays with numpy.savez, or get the file again"
+            "its entry declares {size} bytes, more than the file can hold or more than 2 GiB packed; save \
+             the arrays with numpy.savez, or download the file again"
         );
         return Err(problem(&what));
     };
     archive.left = left;
     let mut bytes = read_promised(entry, size)
         .map_err(|error| {
-            problem(&format!("cannot be unpacked: {error}; get the file again")).caused_by(error)
+            problem(&format!(
+                "cannot be unpacked: {error}; download or save the file again"
+            ))
+            .caused_by(error)
         })?
-        .ok_or_else(|| problem(&"it is longer than the file says; get it again"))?;
+        .ok_or_else(|| {
+            problem(&"it is longer than the file declares; download or save it again")
+        })?;
     let text = header(&bytes).map_err(|what| problem(&what))?;
     let described =
         NpyHeader::from_reader(&bytes[..text]).map_err(|error| problem(&error).caused_by(error))?;
-    // In place: a copy would take the memory twice.
+    // In place: a copy would double the memory.
     bytes.drain(..text);
     let plain =
         "expected an array of plain numbers: integers, floats of 16, 32 or 64 bits, or bool";
@@ -150,14 +155,14 @@ pub(super) fn array(
             bytes,
         }),
         _ => Err(problem(&format!(
-            "its header promises {:?} elements of {item} bytes, found {} bytes; get the file again",
+            "its header declares {:?} elements of {item} bytes, found {} bytes; save the file again",
             described.shape(),
             bytes.len()
         ))),
     }
 }
 
-/// A type as NumPy calls it.
+/// NumPy's name of a type.
 fn in_words(kind: TypeChar, item: usize) -> String {
     let bits = 8 * item;
     match kind {
@@ -168,7 +173,7 @@ fn in_words(kind: TypeChar, item: usize) -> String {
     }
 }
 
-/// How an element becomes a number; nothing if it is none.
+/// How to read an element as a number; `None` if it is not a number.
 fn number(kind: TypeChar, item: usize, big_endian: bool) -> Option<fn(&[u8]) -> f64> {
     Some(match (kind, item, big_endian) {
         (TypeChar::Bool, 1, _) => |b| f64::from(u8::from(b[0] != 0)),
@@ -196,7 +201,8 @@ fn number(kind: TypeChar, item: usize, big_endian: bool) -> Option<fn(&[u8]) -> 
     })
 }
 
-/// The length of what precedes the elements; refuses what is too long or too nested for a parser.
+/// The length of everything before the elements. Too long or too nested a header is an error, to
+/// protect the parser.
 fn header(bytes: &[u8]) -> Result<usize, &'static str> {
     let length = match *bytes {
         [0x93, b'N', b'U', b'M', b'P', b'Y', 1, _, a, b, ..] => {
@@ -210,6 +216,6 @@ fn header(bytes: &[u8]) -> Result<usize, &'static str> {
     let opened = |text: &[u8]| text.iter().filter(|byte| b"([{".contains(byte)).count();
     match bytes.get(..length) {
         Some(text) if length <= MOST_HEADER && opened(text) <= 4 => Ok(length),
-        _ => Err("its header is cut off or too long: expected the one NumPy writes"),
+        _ => Err("its header is truncated or too long: expected a header as NumPy writes it"),
     }
 }

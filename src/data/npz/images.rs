@@ -1,4 +1,4 @@
-//! Pixels of numbers: bytes by the range that they lie in.
+//! Converts numbers to pixels, by the range of their values.
 
 use std::path::Path;
 
@@ -7,15 +7,15 @@ use npyz::TypeChar;
 use super::super::error::DataError;
 use super::array::Array;
 
-/// The elements as brightness from 0 to 255, and how they were taken, if that is worth a word.
+/// The elements as brightness from 0 to 255, and how they were interpreted if that is not obvious.
 pub(super) fn pixels(path: &Path, array: Array) -> Result<(Vec<u8>, Option<String>), DataError> {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for (index, value) in array.numbers().enumerate() {
         if !value.is_finite() {
             let name = array.name;
             let problem = format!(
-                "the element at index {index} is {value}: expected finite numbers; look for what made it \
-                 so, or put 0 there by np.nan_to_num({name}, posinf=0, neginf=0)"
+                "the element at index {index} is {value}: expected finite numbers; find its cause, or \
+                 replace it by 0 with np.nan_to_num({name}, posinf=0, neginf=0)"
             );
             return Err(array.bad(path, &problem));
         }
@@ -42,7 +42,7 @@ pub(super) fn pixels(path: &Path, array: Array) -> Result<(Vec<u8>, Option<Strin
     }
     let taken = match () {
         () if high <= 1.0 && high > 0.0 => Some(format!(
-            "{what}, taken as brightness of 255, nearly black: if 1 is meant to be white, save it as float32"
+            "{what}, taken as 0 to 255 and so nearly black; if 1 means white, save it as float32"
         )),
         () if array.dtype == "uint8" => None,
         () => Some(format!("{what}, taken as 0 to 255")),
@@ -54,30 +54,30 @@ pub(super) fn pixels(path: &Path, array: Array) -> Result<(Vec<u8>, Option<Strin
     Ok((bytes, taken))
 }
 
-/// Why numbers are no brightness, and what makes it of them.
+/// Why numbers are not brightness, and how to convert them.
 fn refused(array: &Array, low: f64, high: f64) -> String {
     let name = array.name;
     let remedy = match array.kind {
         _ if (-1.0..0.0).contains(&low) && high <= 1.0 => {
-            format!("from -1 to 1 they become that as ({name} + 1) / 2")
+            format!("convert them from -1..1 with ({name} + 1) / 2")
         }
         TypeChar::Uint if array.dtype == "uint16" => {
-            format!("of 16 bits they become that as {name} / 65535")
+            format!("convert them from 16 bits with {name} / 65535")
         }
         TypeChar::Float if low < 0.0 => format!(
-            "save the pixels from before they were standardised, or scale all arrays alike, as \
+            "save the pixels before standardization, or scale all arrays alike with \
              ({name} - low) / (high - low)"
         ),
         _ if low < 0.0 => {
-            format!("shift and scale all arrays alike, as ({name} - low) / (high - low)")
+            format!("shift and scale all arrays alike with ({name} - low) / (high - low)")
         }
         _ => format!(
-            "scale all arrays alike, as {name} / high, high being the brightest there can be"
+            "scale all arrays alike with {name} / high, where high is the largest possible brightness"
         ),
     };
     format!(
-        "its elements, {}, go from {low} to {high}: expected brightness from 0 to 255, or floats from 0 to 1; \
-         {remedy}",
+        "its {} elements range from {low} to {high}: expected brightness from 0 to 255, or floats from \
+         0 to 1; {remedy}",
         array.dtype
     )
 }

@@ -1,4 +1,4 @@
-//! Labels of numbers: the numbers of classes, or one-hot rows.
+//! Reads labels: class numbers or one-hot rows.
 
 use std::path::Path;
 
@@ -10,12 +10,12 @@ use super::array::Array;
 /// The most classes: labels are bytes.
 const MOST_CLASSES: usize = 256;
 
-/// The labels of so many images.
+/// The labels of a set of images.
 pub(super) struct Labels {
     pub(super) labels: Vec<u8>,
     /// The number of classes.
     pub(super) classes: usize,
-    /// How they were taken, if that is worth a word.
+    /// How they were interpreted, if that is not obvious.
     pub(super) taken: Option<String>,
 }
 
@@ -27,7 +27,7 @@ pub(super) fn labels(path: &Path, array: Array, samples: usize) -> Result<Labels
         _ => {
             let problem = format!(
                 "{} has shape {:?}: expected one label for each of {samples} images, [n] or [n, 1], or one-hot \
-                 rows, [n, classes]",
+                 rows [n, classes]",
                 array.name, array.shape
             );
             Err(DataError::contents(path, problem))
@@ -40,13 +40,13 @@ fn numbered(path: &Path, array: Array) -> Result<Labels, DataError> {
         let problem = match value {
             _ if value.fract() != 0.0 || !value.is_finite() => {
                 format!(
-                    "the label at index {index} is {value}: expected whole numbers, the number of each image's class"
+                    "the label at index {index} is {value}: expected the class numbers, which are whole"
                 )
             }
             _ if !(0.0..=255.0).contains(&value) => {
                 format!(
-                    "the label at index {index} is {value}, not from 0 to 255, use other numbers, as \
-                     np.unique({0}, return_inverse=True)[1] gives them for all labels together",
+                    "the label at index {index} is {value}: expected 0 to 255; renumber all labels together, \
+                     for example with np.unique({0}, return_inverse=True)[1]",
                     array.name
                 )
             }
@@ -78,7 +78,7 @@ fn one_hot(path: &Path, array: Array, classes: usize) -> Result<Labels, DataErro
     {
         let problem = format!(
             "the element at index {index} of shape {:?} is {value}: expected one-hot rows of 0 and 1, or one \
-             number for each image, as np.argmax({}, axis=1) makes",
+             number per image, for example from np.argmax({}, axis=1)",
             array.shape, array.name
         );
         return Err(array.bad(path, &problem));
@@ -98,7 +98,7 @@ fn one_hot(path: &Path, array: Array, classes: usize) -> Result<Labels, DataErro
                     "several classes"
                 };
                 let problem = format!(
-                    "{name}: row {row} names {found}: expected one, pictures of several classes cannot be trained on"
+                    "{name}: row {row} names {found}: expected exactly one; multi-label classification is not supported"
                 );
                 return Err(DataError::contents(path, problem));
             }

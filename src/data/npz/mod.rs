@@ -1,12 +1,13 @@
-//! Data sets as `keras.datasets` keeps them: an `.npz` file with the arrays `x_train`, `y_train`,
-//! `x_test` and `y_test`.
+//! Data sets in the format of `keras.datasets`: an `.npz` file with the arrays `x_train`,
+//! `y_train`, `x_test` and `y_test`.
 //!
-//! Images are `[n, h, w]` or `[n, h, w, c]`, of any numbers: integers are brightness from 0 to 255;
-//! floats too, unless none is above 1: then they are brightness from 0 to 1. `bool` becomes 0 and 255.
-//! What lies outside these ranges, or is not finite, is refused. Labels are whole numbers of any type,
-//! `[n]` or `[n, 1]`, or one-hot rows `[n, classes]` as `to_categorical` makes them.
+//! Images are `[n, h, w]` or `[n, h, w, c]` of any numeric type. Integers are brightness from 0 to
+//! 255. Floats are, too, unless none is above 1: then they are brightness from 0 to 1. `bool`
+//! becomes 0 and
+//! 255. Values outside these ranges or not finite are an error. Labels are whole numbers of any
+//!      type, `[n]` or `[n, 1]`, or one-hot rows `[n, classes]` as `to_categorical` makes them.
 //!
-//! Either byte order, C or Fortran order, packed (`savez_compressed`) or not makes no difference.
+//! Both byte orders, C and Fortran order, and compressed files (`savez_compressed`) are supported.
 
 mod array;
 mod images;
@@ -27,21 +28,23 @@ use super::bounded::most_unpacked;
 use super::dataset::{Dataset, Splits};
 use super::error::DataError;
 
-/// Reads a file. There are as many classes as the largest label says, or the one-hot rows.
+/// Reads a file. The largest label or the length of the one-hot rows determines the number of
+/// classes.
 ///
 /// # Errors
-/// [`DataError`] that names the array that is missing or not what it should be.
+/// [`DataError`] names the array that is missing or invalid.
 ///
-/// In Python, `np.savez("mine.npz", x_train=x, y_train=y, x_test=xt, y_test=yt)` writes one.
+/// In Python, `np.savez("mine.npz", x_train=x, y_train=y, x_test=xt, y_test=yt)` writes such a
+/// file.
 pub fn splits(path: &Path) -> Result<Splits, DataError> {
     read(path).map(|(splits, _)| splits)
 }
 
-/// As [`splits`], with a line that says how numbers were taken, unless all are bytes of images and
-/// integer labels.
+/// Like [`splits`], with a line that says how numbers were interpreted, unless all images are bytes
+/// and all labels integers.
 ///
 /// # Errors
-/// As [`splits`].
+/// Those of [`splits`].
 pub fn read(path: &Path) -> Result<(Splits, Option<String>), DataError> {
     let file = File::open(path).map_err(|source| DataError::Read {
         path: path.into(),
@@ -50,10 +53,10 @@ pub fn read(path: &Path) -> Result<(Splits, Option<String>), DataError> {
     from_reader(path, BufReader::new(file))
 }
 
-/// As [`read`], from the contents of the file at `path`.
+/// Like [`read`], from the contents of the file at `path`.
 ///
 /// # Errors
-/// As [`splits`].
+/// Those of [`splits`].
 pub fn from_reader(
     path: &Path,
     mut file: impl Read + Seek,
@@ -65,8 +68,11 @@ pub fn from_reader(
             source,
         })?;
     let zip = ZipArchive::new(file).map_err(|error| {
-        DataError::contents(path, format!("not a good .npz file: {error}; get it again"))
-            .caused_by(error)
+        DataError::contents(
+            path,
+            format!("not a valid .npz file: {error}; download or save it again"),
+        )
+        .caused_by(error)
     })?;
     let left = most_unpacked(length);
     let mut archive = Archive { zip, left };

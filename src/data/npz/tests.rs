@@ -1,4 +1,4 @@
-//! Every type and order of numbers, and what is refused.
+//! Every type and order of numbers, and invalid files.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -48,7 +48,7 @@ fn write(folder: &TempDir, method: CompressionMethod, arrays: &[(&str, Vec<u8>)]
     path
 }
 
-/// What is said where one array is another one.
+/// The error if one array is replaced.
 fn error_with(name: &'static str, bytes: Vec<u8>) -> String {
     let folder = TempDir::new().unwrap();
     let mut arrays = good();
@@ -76,7 +76,7 @@ fn reads_packed_and_unpacked() {
 }
 
 #[test]
-fn names_the_array_and_what_is_wrong() {
+fn an_error_names_the_array_and_what_is_wrong() {
     let cases: &[(&'static str, Vec<u8>, &str)] = &[
         (
             "x_train",
@@ -91,12 +91,12 @@ fn names_the_array_and_what_is_wrong() {
         (
             "y_test",
             npy("<i2", "(2,)", &[1, 0, 0, 1]),
-            "y_test: the label at index 1 is 256, not from 0 to 255",
+            "y_test: the label at index 1 is 256: expected 0 to 255",
         ),
         (
             "y_test",
             npy("|i1", "(2,)", &[255, 0]),
-            "y_test: the label at index 0 is -1, not",
+            "y_test: the label at index 0 is -1: expected",
         ),
         (
             "x_test",
@@ -111,7 +111,7 @@ fn names_the_array_and_what_is_wrong() {
         (
             "x_test",
             npy("|u1", "(((((((((1,)))))))))", &[]),
-            "cut off or too long",
+            "truncated or too long",
         ),
         (
             "x_test",
@@ -152,7 +152,7 @@ fn survives_every_truncation_and_every_changed_byte() {
     }
 }
 
-/// The good file with other arrays in place of its own: its sets, and what is said of them.
+/// The valid file with some arrays replaced: its sets, and how they were interpreted.
 fn read_with(others: Vec<(&'static str, Vec<u8>)>) -> (Splits, String) {
     let folder = TempDir::new().unwrap();
     let mut arrays = good();
@@ -163,7 +163,7 @@ fn read_with(others: Vec<(&'static str, Vec<u8>)>) -> (Splits, String) {
     (splits, taken.unwrap_or_default())
 }
 
-/// Elements of a type, `<f4`, that are these whole numbers.
+/// These whole numbers as elements of a type such as `<f4`.
 fn elements(descr: &str, values: &[u8]) -> Vec<u8> {
     let element = |&value: &u8| {
         let mut bytes = match &descr[1..] {
@@ -183,7 +183,7 @@ fn elements(descr: &str, values: &[u8]) -> Vec<u8> {
     values.iter().flat_map(element).collect()
 }
 
-/// Every type of numbers but `bool`, in either byte order.
+/// Every numeric type except `bool`, in either byte order.
 fn types() -> Vec<String> {
     let kinds = [
         "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8",
@@ -209,7 +209,7 @@ fn images_and_labels_of_every_type_are_read() {
 }
 
 #[test]
-fn floats_to_one_and_bools_become_bytes() {
+fn floats_up_to_one_and_bools_become_bytes() {
     let values: Vec<u8> = (0..18).map(|i| i * 15).collect();
     let bytes = values
         .iter()
@@ -241,7 +241,7 @@ fn floats_to_one_and_bools_become_bytes() {
 }
 
 #[test]
-fn fortran_order_is_put_into_c_order() {
+fn fortran_order_becomes_c_order() {
     // Element [i, j, k, l] is 24i + 8j + 2k + l.
     let (mut c, mut fortran) = (Vec::new(), Vec::new());
     let at = |i: u8, j: u8, k: u8, l: u8| 24 * i + 8 * j + 2 * k + l;
@@ -255,7 +255,7 @@ fn fortran_order_is_put_into_c_order() {
         let (splits, _) = read_with(vec![("x_train", x), ("x_test", test.clone())]);
         assert_eq!(splits.train.images(), c, "{descr}");
     }
-    // Of a vector the order means nothing; NumPy writes True for it too.
+    // A vector has no order, but NumPy may write True.
     let y = ordered("<i8", "True", "(3,)", &elements("<i8", &[2, 0, 1]));
     assert_eq!(read_with(vec![("y_train", y)]).0.train.labels(), [2, 0, 1]);
 }
@@ -278,7 +278,7 @@ fn one_hot_labels_are_read() {
 }
 
 #[test]
-fn numbers_that_are_no_brightness_or_label_are_refused_with_their_remedy() {
+fn numbers_that_are_not_brightness_or_labels_are_refused_with_a_remedy() {
     let floats = |values: [f32; 6]| {
         values
             .iter()
@@ -295,7 +295,7 @@ fn numbers_that_are_no_brightness_or_label_are_refused_with_their_remedy() {
         (
             "x_train",
             x([0.0, -1.0, 0.5, 1.0, 0.0, 0.0]),
-            "go from -1 to 1: expected brightness",
+            "range from -1 to 1: expected brightness",
         ),
         (
             "x_train",
@@ -305,7 +305,7 @@ fn numbers_that_are_no_brightness_or_label_are_refused_with_their_remedy() {
         (
             "x_train",
             x([0.0, -2.5, 0.5, 3.0, 0.0, 0.0]),
-            "before they were standardised",
+            "before standardization",
         ),
         (
             "x_train",
@@ -330,7 +330,7 @@ fn numbers_that_are_no_brightness_or_label_are_refused_with_their_remedy() {
         (
             "x_train",
             ints("<i2", [0, -5, 200, 0, 0, 0]),
-            "go from -5 to 200",
+            "range from -5 to 200",
         ),
         (
             "x_train",
@@ -340,7 +340,7 @@ fn numbers_that_are_no_brightness_or_label_are_refused_with_their_remedy() {
         (
             "y_train",
             npy("<f4", "(3,)", &floats([0.0, 1.0, 0.5, 0.0, 0.0, 0.0])[..12]),
-            "y_train: the label at index 2 is 0.5: expected whole numbers",
+            "y_train: the label at index 2 is 0.5: expected the class numbers",
         ),
         (
             "y_train",

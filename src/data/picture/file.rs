@@ -1,4 +1,4 @@
-//! A picture's file: how large the picture may be, and its pixels from a decoder.
+//! A picture's file: limits of its size and memory, and decoding.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -8,19 +8,19 @@ use image::{DynamicImage, ImageDecoder, ImageResult, Limits};
 
 use super::super::error::DataError;
 
-/// The formats in words.
+/// The supported formats, for messages.
 pub const FORMATS: &str = "PNG, JPEG, WebP, BMP, GIF, TGA, PNM or QOI";
-/// The most pixels in a picture: more than any camera's.
+/// The most pixels in a picture, more than any camera takes.
 pub const MOST_PIXELS: u64 = 1 << 27;
-/// The most memory that a pixel takes while a picture is read: four channels of sixteen bits, and
-/// once more when the picture is turned.
+/// The most bytes that a pixel takes while a picture is read: four channels of 16 bits, twice while
+/// the picture is rotated.
 pub const BYTES_PER_PIXEL: u64 = 16;
-/// The most pixels in a row or a column; JPEG knows no more either.
+/// The most pixels in a row or a column, as in JPEG.
 const MOST_SIDE: u32 = 65_535;
-/// What a decoder may take whatever the size of its file.
+/// The memory that a decoder may take for any file.
 const SMALL: u64 = 1 << 16;
 
-/// A file that is read.
+/// A file to decode.
 #[derive(Clone, Copy)]
 pub(super) struct File<'a> {
     pub(super) path: &'a Path,
@@ -28,7 +28,7 @@ pub(super) struct File<'a> {
 }
 
 impl File<'_> {
-    /// What a decoder gives that may have this many pixels to a byte of its file, or any number.
+    /// Decodes the pixels. A byte of the file may hold this many pixels, or any number (`None`).
     pub(super) fn pixels(
         self,
         decoder: ImageResult<impl ImageDecoder>,
@@ -44,14 +44,15 @@ impl File<'_> {
         self.decode(decoder)
     }
 
-    /// What a decoder may take: for the pixels, and for profiles, which may be packed as well.
+    /// The memory that a decoder may take: for the pixels, and for profiles, which may be
+    /// compressed.
     pub(super) fn limits(self, pixels: u64) -> Limits {
         let mut limits = Limits::default();
         limits.max_alloc = Some(BYTES_PER_PIXEL * pixels + 2 * self.bytes.len() as u64 + SMALL);
         limits
     }
 
-    /// The number of pixels, which can be no more than those that the file's bytes can hold.
+    /// Checks the size and returns the number of pixels; `possible` is how many the file can hold.
     pub(super) fn check_size(
         self,
         [width, height]: [u32; 2],
@@ -61,12 +62,12 @@ impl File<'_> {
         let problem = match pixels {
             0 => ": expected at least one",
             _ if pixels > MOST_PIXELS || width.max(height) > MOST_SIDE => {
-                ": expected at most 2^27, and 65535 a side"
+                ": expected at most 2^27, with at most 65535 a side"
             }
-            _ if pixels > possible => ", more than its bytes can hold; get it again",
+            _ if pixels > possible => ", more than its bytes can hold; get a complete copy",
             _ => return Ok(pixels),
         };
-        let problem = format!("its header promises {width}x{height} pixels{problem}");
+        let problem = format!("its header declares {width}x{height} pixels{problem}");
         Err(DataError::contents(self.path, problem))
     }
 
@@ -77,15 +78,14 @@ impl File<'_> {
         Ok(image)
     }
 
-    /// The error for a picture that a decoder refuses.
+    /// The error for a picture that the decoder rejects.
     pub(super) fn bad(self, error: impl Error + Send + Sync + 'static) -> DataError {
         self.broken(&error).caused_by(error)
     }
 
-    /// The error for a picture that is not whole.
+    /// The error for a damaged picture.
     pub(super) fn broken(self, what: impl Display) -> DataError {
-        let problem =
-            format!("not a whole picture: {what}; expected a {FORMATS} file, get it again");
+        let problem = format!("damaged picture: {what}; expected a complete {FORMATS} file");
         DataError::contents(self.path, problem)
     }
 }

@@ -1,4 +1,4 @@
-//! The formats of pictures, what a file of each can hold at most, and its pixels.
+//! The picture formats: recognition, decoding, and the most pixels that a file can hold.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -12,13 +12,13 @@ use super::super::error::DataError;
 use super::file::{FORMATS, File};
 use super::jpeg;
 
-/// What files of pictures are recognised by, in lower case. A file's contents decide how it is read;
-/// only TGA, which has no mark of its own, is known by its name alone.
+/// The file extensions of pictures, in lower case. A file's contents determine its format; only
+/// TGA, which has no signature, is recognised by its extension.
 pub const EXTENSIONS: [&str; 17] = [
     "png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "gif", "tga", "pnm", "pbm",
     "pgm", "ppm", "pam", "qoi",
 ];
-/// Whether a file is a picture by its name.
+/// Whether a file is a picture, judged by its extension.
 pub fn is_picture(path: &Path) -> bool {
     extension(path).is_some_and(|extension| EXTENSIONS.contains(&&*extension))
 }
@@ -33,7 +33,7 @@ pub fn format(path: &Path, bytes: &[u8]) -> Option<ImageFormat> {
     image::guess_format(bytes).ok().or_else(tga)
 }
 
-/// The pixels of a file, turned as its EXIF data say.
+/// Decodes a file and rotates the pixels according to its EXIF data.
 pub fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
     let file = File { path, bytes };
     let cursor = || Cursor::new(bytes);
@@ -48,14 +48,14 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
         Some(ImageFormat::Qoi) => file.pixels(qoi::QoiDecoder::new(cursor()), Some(62)),
         other => {
             let what = other.map_or(String::new(), |other| format!(" ({other:?})"));
-            let problem =
-                format!("not a picture this program reads{what}: expected a {FORMATS} file");
+            let problem = format!("unsupported picture format{what}: expected a {FORMATS} file");
             Err(DataError::contents(path, problem))
         }
     }
 }
 
-/// The most pixels to a byte of a BMP file; none where runs are packed, which may skip any number.
+/// The most pixels per byte of a BMP file; `None` if it is run-length encoded, where runs may skip
+/// any number.
 fn bmp_pixels(bytes: &[u8]) -> Option<u64> {
     let packed = matches!(bytes.get(30), Some(1 | 2));
     (!packed).then_some(8)
@@ -73,7 +73,7 @@ fn png(file: File) -> Result<DynamicImage, DataError> {
     file.decode(decoder)
 }
 
-/// By way of the crate's own decoder: there what metadata take can be bounded.
+/// Uses `image_webp` directly, where the memory for metadata can be limited.
 fn webp(file: File) -> Result<DynamicImage, DataError> {
     let bad = |error: image_webp::DecodingError| file.bad(error);
     let mut decoder = image_webp::WebPDecoder::new(Cursor::new(file.bytes)).map_err(bad)?;
@@ -81,27 +81,28 @@ fn webp(file: File) -> Result<DynamicImage, DataError> {
     let (width, height) = decoder.dimensions();
     file.check_size([width, height], u64::MAX)?;
     if largest_vp8(file.bytes) > u64::from(width) * u64::from(height) {
-        return Err(file.broken("a part of it is larger than the whole"));
+        return Err(file.broken("one of its frames is larger than the picture"));
     }
     let length = decoder.output_buffer_size();
     let mut pixels = vec![0; length.ok_or_else(|| file.broken("it is too large"))?];
     decoder.read_image(&mut pixels).map_err(bad)?;
     let exif = decoder.exif_metadata().map_err(bad)?;
-    let image = match decoder.has_alpha() {
-        true => RgbaImage::from_raw(width, height, pixels).map(DynamicImage::from),
-        false => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
+    let image = if decoder.has_alpha() {
+        RgbaImage::from_raw(width, height, pixels).map(DynamicImage::from)
+    } else {
+        RgbImage::from_raw(width, height, pixels).map(DynamicImage::from)
     };
-    let mut image = image.ok_or_else(|| file.broken("its pixels are of another size"))?;
+    let mut image = image.ok_or_else(|| file.broken("its pixels have the wrong size"))?;
     let orientation = exif.and_then(|exif| Orientation::from_exif_chunk(&exif));
     image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
     Ok(image)
 }
 
-/// The most pixels that a lossy part of a WebP file promises. The decoder takes memory for them
-/// before it compares their number with the picture's.
+/// The most pixels that a lossy chunk of a WebP file declares. The decoder allocates memory for
+/// them before it compares their number with the picture's.
 fn largest_vp8(bytes: &[u8]) -> u64 {
     let parts = bytes.windows(18).filter_map(|part| match *part {
-        // The name, a length, a tag, a mark, and width and height of 14 bits each.
+        // The name, a length, a tag, a signature, and width and height of 14 bits each.
         [
             b'V',
             b'P',

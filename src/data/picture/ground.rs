@@ -1,17 +1,17 @@
-//! What a transparent picture is laid on.
+//! The background of transparent pictures.
 
 use image::{DynamicImage, Rgb, RgbImage, Rgba, RgbaImage};
 
 use super::grey::brightness;
 
-/// Ink brighter than this on average, of 255, is laid on black.
+/// A drawing brighter than this on average, of 255, is blended with black.
 const BRIGHT: u64 = 191;
 
-/// A picture without transparency, with eight bits to a channel; and whether transparency left
-/// nothing to see on it, only one colour.
+/// Removes transparency and reduces channels to 8 bits. Returns also whether transparency left only
+/// a single colour.
 ///
-/// It is laid on white, but on black where what is drawn is bright (its mean brightness, weighted by
-/// alpha, is above three quarters): on white, white ink would not show.
+/// The background is white, but black if the drawing is bright (if its mean brightness, weighted by
+/// alpha, is above three quarters), because white would not show on white.
 pub(super) fn opaque(image: DynamicImage) -> (RgbImage, bool) {
     if !image.color().has_alpha() {
         return (image.into_rgb8(), false);
@@ -45,7 +45,7 @@ fn ground(image: &RgbaImage) -> u32 {
 mod tests {
     use super::*;
 
-    /// A picture of one row: each pixel's grey and alpha.
+    /// Blends a row of pixels with these grey and alpha values.
     fn laid<const N: usize>(pixels: [[u8; 2]; N]) -> ([u8; N], bool) {
         let image = RgbaImage::from_fn(N as u32, 1, |x, _| {
             let [grey, alpha] = pixels[x as usize];
@@ -59,10 +59,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_drawn_shows_whatever_its_colour() {
+    fn a_drawing_of_any_colour_shows() {
         assert_eq!(laid([[0, 255], [0, 0]]), ([0, 255], false));
         assert_eq!(laid([[255, 255], [255, 0]]), ([255, 0], false));
-        // What is transparent has no say, whatever colour hides under it.
+        // The colour of transparent pixels does not count.
         assert_eq!(
             laid([[0, 0], [0, 0], [0, 0], [240, 128]]),
             ([0, 0, 0, 120], false)
@@ -71,13 +71,13 @@ mod tests {
             laid([[255, 0], [255, 0], [190, 255]]),
             ([255, 255, 190], false)
         );
-        // An opaque picture is what it is.
+        // An opaque picture stays unchanged.
         assert_eq!(laid([[255, 255], [7, 255]]), ([255, 7], false));
         assert_eq!(laid([[255, 255], [255, 255]]), ([255, 255], false));
     }
 
     #[test]
-    fn a_picture_that_transparency_leaves_empty_is_told() {
+    fn a_picture_that_transparency_leaves_blank_is_reported() {
         assert_eq!(laid([[9, 0], [200, 0]]), ([255, 255], true));
         assert_eq!(laid([[255, 128], [255, 128]]), ([128, 128], true));
     }

@@ -1,7 +1,7 @@
-//! JPEG files, by the `jpeg-decoder` crate: it reads every sampling and every order of scans as libjpeg
-//! does, to within three levels. `zune-jpeg`, which the `image` crate would take and which is faster,
-//! gives wrong colours or panics where each component has a scan of its own or the brightness is
-//! sampled less than the colours.
+//! JPEG files, decoded by the `jpeg-decoder` crate. It reads every sampling and every order of
+//! scans, within three levels of libjpeg. `zune-jpeg`, the faster decoder of the `image` crate,
+//! gives wrong colours or panics if each component has its own scan or if luma is subsampled more
+//! than chroma.
 
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
@@ -10,14 +10,14 @@ use jpeg_decoder::{Decoder, PixelFormat};
 use super::super::error::DataError;
 use super::file::File;
 
-/// No byte of a JPEG becomes more pixels than this: a block of 8x8 pixels takes at least one bit.
+/// The most pixels per byte of a JPEG file: a block of 8x8 pixels takes at least one bit.
 const MOST_PIXELS_PER_BYTE: u64 = 8 * 64;
 
 pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
     let Some(picture) = picture(file.bytes) else {
         return Err(DataError::contents(
             file.path,
-            "not a whole picture: the JPEG file has no end; get it again",
+            "damaged picture: the JPEG file is truncated; get a complete copy",
         ));
     };
     let mut decoder = Decoder::new(picture);
@@ -30,7 +30,7 @@ pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
     file.check_size([width, height], possible)?;
     let pixels = decoder.decode().map_err(|e| file.bad(e))?;
     let exif = decoder.exif_data().and_then(Orientation::from_exif_chunk);
-    // What it holds beside the pixels is no longer needed.
+    // Frees the decoder's memory.
     drop(decoder);
     let image = match info.pixel_format {
         PixelFormat::L8 => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
@@ -40,12 +40,12 @@ pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
         }
         PixelFormat::L16 => None,
     };
-    let mut image = image.ok_or_else(|| file.broken("it has more than 8 bits to a channel"))?;
+    let mut image = image.ok_or_else(|| file.broken("it has more than 8 bits per channel"))?;
     image.apply_orientation(exif.unwrap_or(Orientation::NoTransforms));
     Ok(image)
 }
 
-/// Red, green and blue of cyan, magenta, yellow and black on white paper.
+/// Converts cyan, magenta, yellow and black on white paper to red, green and blue.
 fn printed(inks: &[u8]) -> Vec<u8> {
     let colour = |[c, m, y, k]: &[u8; 4]| {
         let light = |ink: u8| (u32::from(255 - ink) * u32::from(255 - k) + 127) / 255;
@@ -54,14 +54,14 @@ fn printed(inks: &[u8]) -> Vec<u8> {
     inks.as_chunks().0.iter().flat_map(colour).collect()
 }
 
-/// The bytes of the picture, from its start to the marker that ends it: what follows, as a film in a
-/// motion photo, is no part of it. Nothing if there is no end: the decoder would fill what is cut off
-/// with grey, and say nothing.
+/// The bytes of the picture up to its end marker. Trailing bytes, such as the video of a motion
+/// photo, are not part of it. `None` if there is no end marker: the decoder would silently fill the
+/// missing part with grey.
 fn picture(bytes: &[u8]) -> Option<&[u8]> {
     let (mut at, mut scans) = (2, 0);
     loop {
-        // A marker is ff and a byte that is neither 00, which stands for a value of ff in a scan, nor
-        // ff, which may fill.
+        // A marker is ff and a byte other than 00, which escapes a value of ff in a scan, and ff,
+        // which is padding.
         let rest = bytes.get(at..)?;
         let skipped = rest
             .windows(2)
@@ -70,7 +70,7 @@ fn picture(bytes: &[u8]) -> Option<&[u8]> {
         at += skipped + 2;
         match marker {
             0xd9 if scans > 0 => return bytes.get(..at),
-            // These stand alone, the restarts among them.
+            // Markers without a segment, such as restarts.
             0x01 | 0xd0..=0xd9 => {}
             _ => {
                 let length = bytes.get(at..at + 2)?;

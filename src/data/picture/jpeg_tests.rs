@@ -1,4 +1,4 @@
-//! JPEG files of every sampling and order of scans; what follows a picture, and what is lacking.
+//! JPEG files of every sampling and order of scans, with trailing bytes, and truncated.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ const SAMPLINGS: [SamplingFactor; 8] = [
     SamplingFactor::R_4_1_0,
 ];
 
-/// Smooth, so that little is lost.
+/// A smooth picture, which JPEG compresses with little loss.
 fn smooth(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let wave = |at: u32, length: f32| (128.0 + 80.0 * (at as f32 / length).sin()) as u8;
@@ -28,7 +28,7 @@ fn smooth(width: u32, height: u32) -> RgbImage {
 
 struct Order {
     name: &'static str,
-    /// Each component has a scan of its own.
+    /// Whether each component has its own scan.
     apart: bool,
     progressive: bool,
 }
@@ -91,7 +91,7 @@ fn every_sampling_size_and_order_of_scans_gives_the_same_pixels() {
             let image = smooth(width, height);
             let mut first = None;
             for order in &ORDERS {
-                // The encoder spoils separate scans with restarts; see below for those.
+                // The encoder cannot write restarts in separate scans; see below for those.
                 for restart in if order.apart { 0..1 } else { 0..4 } {
                     let case = format!(
                         "{sampling:?} {width}x{height} {} restart {restart}",
@@ -104,7 +104,7 @@ fn every_sampling_size_and_order_of_scans_gives_the_same_pixels() {
                     let found = read(&bytes).unwrap();
                     let off = furthest(&found, &image);
                     assert!(off <= 14, "{case}: {off} off");
-                    // The same coefficients, however they are ordered.
+                    // The same coefficients in any order.
                     assert_eq!(*first.get_or_insert(found.clone()), found, "{case}");
                 }
             }
@@ -114,7 +114,7 @@ fn every_sampling_size_and_order_of_scans_gives_the_same_pixels() {
 
 #[test]
 fn separate_scans_with_restarts_and_subsampled_brightness_are_read() {
-    // 17x19 pixels each, made by a plain encoder; those of a row hold the same coefficients.
+    // 17x19 pixels each, made by a simple encoder; the files of a row hold the same coefficients.
     let rows: [&[&[u8]]; 2] = [
         &[
             include_bytes!("jpeg/420_together.jpg"),
@@ -126,7 +126,7 @@ fn separate_scans_with_restarts_and_subsampled_brightness_are_read() {
             include_bytes!("jpeg/luma_subsampled_apart.jpg"),
         ],
     ];
-    // Means of red, green and blue as Pillow has them.
+    // Means of red, green and blue according to Pillow.
     let means = [[187.4, 143.6, 183.0], [187.3, 143.7, 183.0]];
     for (row, means) in rows.into_iter().zip(means) {
         let images: Vec<_> = row.iter().map(|bytes| read(bytes).unwrap()).collect();
@@ -145,10 +145,10 @@ fn separate_scans_with_restarts_and_subsampled_brightness_are_read() {
 }
 
 #[test]
-fn inks_become_light() {
+fn cmyk_is_converted_to_rgb() {
     for kind in [ColorType::Cmyk, ColorType::CmykAsYcck] {
         for apart in [false, true] {
-            // No ink, cyan, black, and all four at half.
+            // No ink, cyan, black, and half of all four.
             let colours = [[0; 4], [255, 0, 0, 0], [0, 0, 0, 255], [128; 4]];
             for (ink, light) in
                 colours
@@ -168,7 +168,7 @@ fn inks_become_light() {
 }
 
 #[test]
-fn bytes_behind_the_end_are_no_part_of_a_picture() {
+fn trailing_bytes_are_ignored() {
     let image = smooth(20, 12);
     for order in &ORDERS {
         let bytes = encoded(&image, SamplingFactor::R_4_2_0, order, 2);
@@ -188,9 +188,9 @@ fn bytes_behind_the_end_are_no_part_of_a_picture() {
 }
 
 #[test]
-fn whatever_is_cut_off_a_picture_is_refused() {
+fn every_truncation_is_refused() {
     let image = smooth(20, 12);
-    // A small picture in the EXIF data has an end of its own.
+    // A thumbnail in the EXIF data has its own end marker.
     let small = encoded(&smooth(8, 8), SamplingFactor::R_4_4_4, &ORDERS[0], 0);
     for order in &ORDERS {
         let plain = encoded(&image, SamplingFactor::R_4_2_0, order, 2);
@@ -211,10 +211,10 @@ fn whatever_is_cut_off_a_picture_is_refused() {
 }
 
 #[test]
-fn a_picture_is_turned_as_its_exif_data_say() {
+fn a_picture_is_rotated_according_to_its_exif_data() {
     let image = smooth(20, 12);
     let plain = encoded(&image, SamplingFactor::R_4_4_4, &ORDERS[0], 0);
-    // A TIFF header, and one entry: the orientation, 6, a quarter turn to the right.
+    // A TIFF header and one entry: orientation 6, a quarter turn clockwise.
     let exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
     let length = (exif.len() as u16 + 2).to_be_bytes();
     let bytes = [&plain[..2], &[0xff, 0xe1], &length, exif, &plain[2..]].concat();

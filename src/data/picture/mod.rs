@@ -1,16 +1,16 @@
-//! Pictures: files of any size, read and brought to a model's size.
+//! Pictures: image files of any size, decoded and resized for a model.
 //!
-//! The formats are [`FORMATS`]; of an animation the first picture is read. A picture is turned as its
-//! EXIF data say, sixteen bits become eight, and what is transparent becomes white, or black where
-//! what is drawn is so bright that it would not show on white: where the mean brightness of its
-//! pixels, weighted by alpha, is above three quarters.
+//! The supported formats are [`FORMATS`]; only the first frame of an animation is read. A picture
+//! is rotated according to its EXIF data, and 16-bit channels are reduced to 8 bits. Transparency
+//! is blended with white, or with black if the drawing is too bright to show on white: if its mean
+//! brightness, weighted by alpha, is above three quarters.
 //!
-//! Sizes in a file's header are checked before memory is taken for the pixels: no more than 2^27 of
-//! them, no more than 65,535 a side, and no more than a file of so many bytes can hold (of WebP, GIF
-//! and BMP with packed runs a few bytes can hold any number). Reading takes
-//! at most [`BYTES_PER_PIXEL`] for each, beside the file itself and what its format takes for colour
-//! profiles and EXIF data, which is at most twice the file's size. Scaling takes as much for each
-//! pixel of the picture's width and the new height.
+//! The size in a file's header is checked before memory is allocated for the pixels: at most 2^27
+//! pixels, at most 65,535 a side, and no more pixels than a file of that size can hold (a few bytes
+//! of WebP, GIF or run-length encoded BMP can hold any number). Decoding takes at most
+//! [`BYTES_PER_PIXEL`] per pixel, in addition to the file itself and to its colour profiles and
+//! EXIF data, which take at most twice the file's size. Resizing takes as much for each pixel of
+//! the old width and the new height.
 
 mod file;
 mod formats;
@@ -38,7 +38,7 @@ use super::error::DataError;
 use super::interpolation::Interpolation;
 use crate::disk::File;
 
-/// A picture in memory, in colour.
+/// A decoded picture in colour.
 #[derive(Clone)]
 pub struct Picture {
     pub(super) image: RgbImage,
@@ -53,10 +53,11 @@ impl From<RgbImage> for Picture {
 }
 
 impl Picture {
-    /// Reads a file of one of the [`FORMATS`]; its contents tell which, and for TGA its name.
+    /// Reads a file in one of the [`FORMATS`]. Its contents determine the format, except for TGA,
+    /// which is recognised by its name.
     ///
     /// # Errors
-    /// [`DataError::Read`] or, for what is no whole picture of a sane size, [`DataError::Contents`].
+    /// [`DataError::Read`], or [`DataError::Contents`] if the picture is damaged or too large.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let bytes = fs::read(path).map_err(|source| DataError::Read {
             path: path.into(),
@@ -65,16 +66,16 @@ impl Picture {
         Self::from_bytes(path, &bytes)
     }
 
-    /// As [`Picture::read`], from the contents of the file at `path`.
+    /// Like [`Picture::read`], from the contents of the file at `path`.
     ///
     /// # Errors
-    /// [`DataError::Contents`]
+    /// [`DataError::Contents`] if the picture is damaged or too large.
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
         let (image, blank) = ground::opaque(formats::decode(path, bytes)?);
         Ok(Self { image, blank })
     }
 
-    /// Whether the picture is of one colour because it is transparent: nothing on it is seen.
+    /// Whether transparency leaves a single colour, so that the picture shows nothing.
     pub fn is_blank(&self) -> bool {
         self.blank
     }
@@ -84,7 +85,7 @@ impl Picture {
         [self.image.width() as usize, self.image.height() as usize]
     }
 
-    /// Writes the picture as PNG, whatever the file is called.
+    /// Writes the picture as PNG, whatever the file's extension.
     ///
     /// # Errors
     /// [`DataError::Contents`] if the file cannot be written.
@@ -97,13 +98,13 @@ impl Picture {
         });
         saved.map_err(|error| {
             let problem =
-                format!("cannot write the picture: {error}; expected room and permission");
+                format!("cannot write the picture: {error}; expected free space and permission");
             DataError::contents(path, problem).caused_by(error)
         })
     }
 
     /// The pixels as `[h, w, c]` for a model: grey for one channel, red, green and blue for three.
-    /// The picture is stretched to the size, by [`Interpolation::Bilinear`].
+    /// Stretches the picture to the size by [`Interpolation::Bilinear`].
     ///
     /// # Errors
     /// [`DataError::Channels`] for another number of channels.
@@ -111,7 +112,7 @@ impl Picture {
         self.resized_by(Interpolation::Bilinear, shape)
     }
 
-    /// As [`Picture::resized`], by another interpolation.
+    /// Like [`Picture::resized`], with a choice of interpolation.
     ///
     /// # Errors
     /// [`DataError::Channels`] for another number of channels.

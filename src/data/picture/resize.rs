@@ -1,4 +1,4 @@
-//! Pictures brought to another size.
+//! Resizes pictures.
 
 use image::RgbImage;
 use image::imageops::{self, FilterType};
@@ -6,7 +6,7 @@ use image::imageops::{self, FilterType};
 use super::super::interpolation::Interpolation;
 use super::grey::grey;
 
-/// Scales to a size in pixels.
+/// Scales to a width and height in pixels.
 fn scaled(image: &RgbImage, [width, height]: [u32; 2]) -> RgbImage {
     if image.dimensions() == (width, height) {
         return image.clone();
@@ -14,7 +14,7 @@ fn scaled(image: &RgbImage, [width, height]: [u32; 2]) -> RgbImage {
     imageops::resize(image, width, height, FilterType::Triangle)
 }
 
-/// The pixels as `[h, w, c]`: grey for one channel, else red, green and blue.
+/// The resized pixels as `[h, w, c]`: grey for one channel, otherwise red, green and blue.
 pub(super) fn pixels(
     image: &RgbImage,
     [height, width, channels]: [usize; 3],
@@ -32,14 +32,15 @@ pub(super) fn pixels(
     }
 }
 
-/// Where a new pixel lies between two old ones: their places, and how far it is from the first.
+/// The position of a new pixel between two old ones: their indices, and the distance from the
+/// first.
 struct Between {
     low: usize,
     high: usize,
     part: f32,
 }
 
-/// A new pixel's centre, `(i + 1/2) * old / new - 1/2` in the old picture, for each of `new` pixels.
+/// The centres of `new` pixels in the old picture: `(i + 1/2) * old / new - 1/2`.
 fn between(old: usize, new: usize) -> Vec<Between> {
     let scale = old as f32 / new as f32;
     let place = |i: usize| {
@@ -53,7 +54,7 @@ fn between(old: usize, new: usize) -> Vec<Between> {
     (0..new).map(place).collect()
 }
 
-/// As TensorFlow's `ResizeBilinear` with `half_pixel_centers` computes it, rounded to whole levels.
+/// TensorFlow's `ResizeBilinear` with `half_pixel_centers`, rounded to whole levels.
 fn interpolated(
     pixels: &[u8],
     [height, width, channels]: [usize; 3],
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pixel_is_interpolated_between_its_nearest_whatever_it_covers() {
+    fn a_pixel_is_interpolated_between_its_nearest_neighbours_only() {
         // Centres at 1.5 and 5.5, 0.83, 3.5 and 6.17, then -0.17, 0.5 and 1.17.
         let eight = row(&[0, 10, 200, 30, 40, 50, 160, 70]);
         assert_eq!(pixels(&eight, [1, 2, 1], PLAIN), [105, 105]);
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pixels_are_those_of_tensorflow() {
+    fn the_pixels_agree_with_tensorflow() {
         // tf.image.resize of TensorFlow 2.21, rounded.
         let eight = row(&[0, 10, 200, 30, 40, 50, 160, 70]);
         assert_eq!(pixels(&eight, [1, 5, 1], PLAIN), [3, 181, 35, 61, 97]);

@@ -1,4 +1,4 @@
-//! Every format is read to the right pixels, and what is cut off is refused.
+//! Every format is decoded to the right pixels, and truncated files are refused.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -8,7 +8,7 @@ use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, Rgb
 
 use super::*;
 
-/// Colours that no two pixels share.
+/// A picture whose pixels all have different colours.
 fn pattern() -> RgbImage {
     RgbImage::from_fn(13, 7, |x, y| {
         Rgb([x as u8 * 19, y as u8 * 36, (x * y) as u8 * 3])
@@ -29,7 +29,7 @@ fn webp() -> Vec<u8> {
     file
 }
 
-/// The pattern in every format that loses nothing.
+/// The pattern in every lossless format.
 fn files() -> Vec<(&'static str, Vec<u8>)> {
     let image = DynamicImage::from(pattern());
     let with = |format| encoded(&image, format);
@@ -56,11 +56,11 @@ fn read(name: &str, bytes: &[u8]) -> Result<RgbImage, DataError> {
 }
 
 #[test]
-fn every_format_is_read_to_its_pixels() {
+fn every_format_is_decoded_to_the_right_pixels() {
     for (name, bytes) in files() {
         assert!(is_picture(Path::new(name)), "{name}");
         assert_eq!(read(name, &bytes).unwrap(), pattern(), "{name}");
-        // A name means nothing where the contents speak.
+        // The contents determine the format, not the name.
         if name != "a.TGA" {
             assert_eq!(read("a.jpg", &bytes).unwrap(), pattern(), "{name}");
         }
@@ -68,8 +68,8 @@ fn every_format_is_read_to_its_pixels() {
 }
 
 #[test]
-fn a_file_that_is_cut_off_gives_an_error_or_all_of_its_pixels() {
-    // Of numbers written as text the last digits may be lacking, and none can tell.
+fn a_truncated_file_gives_an_error_or_all_of_its_pixels() {
+    // Missing digits at the end of a number in text cannot be detected.
     for (name, bytes) in files().into_iter().filter(|(name, _)| *name != "plain.ppm") {
         let mut refused = 0;
         for length in 0..bytes.len() {
@@ -78,7 +78,7 @@ fn a_file_that_is_cut_off_gives_an_error_or_all_of_its_pixels() {
                 Err(_) => refused += 1,
             }
         }
-        // What follows the pixels may be lacking.
+        // Bytes after the pixels may be missing.
         assert!(
             refused > bytes.len() / 2,
             "{name}: {refused} of {}",
@@ -88,7 +88,7 @@ fn a_file_that_is_cut_off_gives_an_error_or_all_of_its_pixels() {
 }
 
 #[test]
-fn more_pixels_than_a_file_can_hold_are_refused_before_memory_is_taken() {
+fn more_pixels_than_a_file_can_hold_are_refused_before_allocating() {
     let bmp = [&b"BM"[..], &[0; 12], &[40, 0, 0, 0]].concat();
     let bmp = [&bmp[..], &9_000_u32.to_le_bytes(), &9_000_u32.to_le_bytes()].concat();
     let bmp = [&bmp[..], &[1, 0, 24, 0], &[0; 24]].concat();
@@ -106,7 +106,7 @@ fn more_pixels_than_a_file_can_hold_are_refused_before_memory_is_taken() {
 }
 
 #[test]
-fn what_is_not_read_is_named() {
+fn an_unsupported_format_is_named() {
     let message = read("a.tif", b"II*\0").unwrap_err().to_string();
     assert!(message.contains("(Tiff): expected a PNG"), "{message}");
 }

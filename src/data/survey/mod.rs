@@ -1,5 +1,4 @@
-//! What a data set holds, before anything is trained on it: classes, sizes, formats, what is passed
-//! over, and what may go wrong.
+//! Inspects a data set before training: classes, sizes, formats, skipped files and likely problems.
 
 mod seen;
 
@@ -18,61 +17,60 @@ use super::sources::Sources;
 use crate::train::kept;
 use seen::Seen;
 
-/// How many names are given.
+/// The most names in a list.
 const MOST_NAMED: usize = 10;
-/// The largest class may have this many times the images of the smallest before that is worth a word.
+/// Classes are imbalanced if the largest has at least this many times the images of the smallest.
 const BALANCED: usize = 2;
 
-/// What a data set holds. Made by [`Survey::of`].
+/// The contents of a data set, from [`Survey::of`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Survey {
-    /// What was asked for: `mnist`, `folder:pets` or another.
+    /// The data set's specification, such as `mnist` or `folder:pets`.
     pub dataset: String,
-    /// The names of the classes, or their numbers.
+    /// The class names, or the class numbers if there are no names.
     pub classes: Vec<String>,
-    /// Each part with the number of its images of each class; pictures that cannot be read are left
-    /// out.
+    /// The number of images of each part and class, without those that cannot be read.
     pub parts: Vec<Counts>,
     /// Widths and heights.
     pub sizes: Sizes,
-    /// How many pictures of each format, by what they hold; empty for data sets that are arrays.
+    /// The number of pictures of each format, detected from their contents; empty for arrays.
     pub formats: BTreeMap<String, usize>,
-    /// What is passed over, and why.
+    /// The skipped files and folders, by reason.
     pub passed_over: Skipped,
-    /// Pictures that cannot be read: training refuses these, unless they are passed over.
+    /// The pictures that cannot be read. Training fails on them unless they are skipped.
     pub unreadable: Unreadable,
-    /// If one class has at least twice the images of another to train on.
+    /// Set if one class has at least twice the training images of another.
     pub imbalance: Option<Imbalance>,
     /// Images that occur more than once.
     pub duplicates: Vec<Duplicates>,
-    /// Classes that are validated or tested on and never trained on, by name.
+    /// The names of classes with validation or test images but no training images.
     pub unseen: Vec<String>,
-    /// What else is worth knowing.
+    /// Other remarks.
     pub notes: Vec<String>,
 }
 
-/// The images of a part.
+/// The number of images in a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Counts {
-    /// Which part.
+    /// The part.
     pub part: Part,
-    /// All of them.
+    /// The number of images.
     pub images: usize,
-    /// Those of each class, in the order of [`Survey::classes`].
+    /// The number of images of each class, in the order of [`Survey::classes`].
     pub by_class: Vec<usize>,
 }
 
-/// Widths and heights of images in pixels; `[0, 0]` where there is none.
+/// Widths and heights of images in pixels; `[0, 0]` if there are no images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Sizes {
-    /// The one with the fewest pixels.
+    /// The size with the fewest pixels.
     pub smallest: [usize; 2],
-    /// The one in the middle, by the number of pixels.
+    /// The median size, by the number of pixels.
     pub median: [usize; 2],
-    /// The one with the most pixels.
+    /// The size with the most pixels.
     pub largest: [usize; 2],
 }
 
@@ -80,48 +78,48 @@ pub struct Sizes {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Unreadable {
-    /// How many.
+    /// The number.
     pub count: usize,
-    /// The first ten, with what is wrong.
+    /// The errors of the first ten.
     pub first: Vec<String>,
 }
 
-/// Classes of very different sizes.
+/// Imbalanced classes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Imbalance {
-    /// The class with the most images to train on.
+    /// The class with the most training images.
     pub largest: String,
-    /// The class with the fewest.
+    /// The class with the fewest training images.
     pub smallest: String,
-    /// The weight of each class that balances them, `images / (classes * images of the class)`; none
-    /// for a class without an image.
+    /// The class weights that balance them, `images / (classes * images of the class)`; `None` for
+    /// a class without images.
     pub class_weights: Vec<Option<f64>>,
 }
 
-/// Images with the same pixels, whatever the files are called.
+/// Images with the same pixels, whatever their file names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Duplicates {
-    /// The images that were looked for are of this part,
+    /// The part of the duplicates.
     pub part: Part,
-    /// and they occur in this one; in the same one, before.
+    /// The part of the originals. If it is the same part, these come earlier in it.
     pub also_in: Part,
-    /// How many.
+    /// The number.
     pub count: usize,
-    /// How many of these have another class there.
+    /// The number of duplicates whose class differs from the original's.
     pub with_other_class: usize,
-    /// The first ten, each with the first image that has the same pixels.
+    /// The first ten duplicates, each with its first original.
     pub first: Vec<[String; 2]>,
 }
 
 impl Survey {
-    /// Looks at every image of a data set, which is read as [`load_from`] would read it, but that of
-    /// pictures only what is said here is kept. The last `validation_split` of those to train on are
-    /// counted as validation where it is not 0.
+    /// Inspects every image of a data set. Reads the same images as [`load_from`], but keeps no
+    /// pixels of pictures. If `validation_split` is not 0, that share of the training images, the
+    /// last ones, counts as validation.
     ///
     /// # Errors
-    /// As [`load_from`]; pictures that cannot be read are no error here.
+    /// Those of [`load_from`], except for pictures that cannot be read.
     pub fn of(
         spec: &DatasetSpec,
         sources: &Sources,
@@ -173,7 +171,7 @@ impl Survey {
         validation_split: f64,
     ) -> Result<Vec<Seen>, DataError> {
         let options = ReadOptions {
-            // Sizes are read below, where what cannot be read is no error.
+            // Sizes are read below, where an unreadable picture is not an error.
             shape: Some([1, 1, 3]),
             ..options.clone()
         };
@@ -187,7 +185,7 @@ impl Survey {
                 seen.extend(self.pictures(path, validation, Part::Validation, 0));
             }
             Some(validation) => self.notes.push(format!(
-                "a share of the pictures to train on is taken to validate on, in place of {}",
+                "a share of the training pictures is used for validation in place of {}",
                 validation.path().display()
             )),
             None => {}
@@ -195,21 +193,21 @@ impl Survey {
         let test = parts.test.len();
         match parts.tested {
             Tested::OnValidation => self.notes.push(format!(
-                "there is no folder of pictures to test on: tests are made on {}, too",
+                "there is no folder of test pictures, so {} is used for testing, too",
                 parts.test.path().display()
             )),
             _ => seen.extend(self.pictures(path, &parts.test, Part::Test, test)),
         }
         if parts.tested == Tested::Fifth {
             self.notes.push(
-                "there is no folder of pictures to test on: every fifth picture of each class is kept apart"
+                "there is no folder of test pictures, so every fifth picture of each class is held out"
                     .into(),
             );
         }
         Ok(seen)
     }
 
-    /// The pictures of a part; those from `kept` on are to validate on.
+    /// The pictures of a part; those from index `kept` on are for validation.
     fn pictures(
         &mut self,
         root: &Path,
@@ -293,7 +291,7 @@ impl Survey {
 
     /// Looks for images with the same pixels.
     fn compare(&mut self, seen: &[Seen]) {
-        // The first of each content in each part.
+        // The first image with each content in each part.
         let mut firsts: HashMap<(Part, [u8; 32]), usize> = HashMap::new();
         let mut again = Vec::new();
         for (i, image) in seen.iter().enumerate() {
@@ -352,7 +350,7 @@ impl Survey {
         });
     }
 
-    /// Whether something was found that is likely to be wrong.
+    /// Whether the survey found a likely problem.
     pub fn is_worth_a_warning(&self) -> bool {
         let passed_over = |(reason, _): (Reason, _)| reason.is_worth_a_warning();
         self.passed_over.groups().any(passed_over)

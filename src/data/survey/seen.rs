@@ -1,4 +1,4 @@
-//! Looking at each image once.
+//! Inspects each image once.
 
 use std::fs;
 use std::path::Path;
@@ -13,20 +13,20 @@ use crate::data::folder::{ImageFolder, Part};
 use crate::data::picture::Picture;
 use crate::data::picture::format;
 
-/// What is kept of an image.
+/// The properties of an image.
 pub(super) struct Seen {
     pub(super) part: Part,
     pub(super) class: usize,
-    /// A path in the data set's folder, or `train[5]`.
+    /// The path relative to the data set's folder, or an index such as `train[5]`.
     pub(super) name: String,
     /// Width and height.
     pub(super) size: [usize; 2],
-    /// SHA-256 of size and pixels.
+    /// SHA-256 of the size and the pixels.
     pub(super) digest: [u8; 32],
     pub(super) format: Option<ImageFormat>,
 }
 
-/// The images of an array; those from `kept` on are to validate on.
+/// The images of an array; those from index `kept` on are for validation.
 pub(super) fn array(data: &Dataset, part: Part, kept: usize) -> Vec<Seen> {
     let [height, width, _] = data.shape();
     let see = |i: usize| Seen {
@@ -40,7 +40,7 @@ pub(super) fn array(data: &Dataset, part: Part, kept: usize) -> Vec<Seen> {
     (0..data.len()).into_par_iter().map(see).collect()
 }
 
-/// The pictures of a part in the folder `root`; those from `kept` on are to validate on.
+/// The pictures of a part in the folder `root`; those from index `kept` on are for validation.
 pub(super) fn pictures(
     root: &Path,
     folder: &ImageFolder,
