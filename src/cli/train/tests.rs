@@ -218,7 +218,10 @@ fn ended_well(outcome: anyhow::Result<Exit>, run: &Path, case: &str) {
         let message = one_line(&error);
         assert!(!message.contains('\n'), "{case}: {message}");
         let causes = error.chain().map(ToString::to_string);
-        assert!(causes.into_iter().all(|cause| message.contains(&cause)), "{case}: {message}");
+        assert!(
+            causes.into_iter().all(|cause| message.contains(&cause)),
+            "{case}: {message}"
+        );
         assert_eq!(Exit::of(&error), Exit::Failure, "{case}: {message}");
     }
     let checkpoint = run.join("checkpoint.safetensors");

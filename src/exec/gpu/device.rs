@@ -12,7 +12,6 @@ use super::adapter::{self, AdapterInfo};
 use super::lavapipe::Lavapipe;
 use super::pipeline::Pipelines;
 use super::tuning::{Fetch, Tuning};
-use super::upload::PIECE;
 use super::validation::{self, one_line};
 use super::variants::{name_of, variants};
 use crate::error::{Error, Result};
@@ -21,6 +20,9 @@ use crate::exec::{Backend, Description};
 /// A submission that takes longer than this is taken for hung. Drivers compile kernels when they are
 /// first run, the slowest of them for some ten seconds.
 const HUNG: Duration = Duration::from_secs(120);
+
+/// Maximum bytes of one write.
+pub(super) const PIECE: usize = 64 << 20;
 
 /// Kernels count bytes of images in u32.
 const MOST_IN_PART: u64 = 1 << 31;

@@ -8,9 +8,6 @@ use wgpu::Buffer;
 use super::device::GpuDevice;
 use crate::error::Result;
 
-/// Maximum bytes of one write.
-pub const PIECE: usize = 64 << 20;
-
 impl GpuDevice {
     /// Writes a buffer from `offset` on. Waits for earlier pieces, so that the queue holds two at most.
     ///
@@ -54,6 +51,7 @@ mod tests {
     use super::*;
     use crate::data::digits;
     use crate::exec::gpu::GpuExecutor;
+    use crate::exec::gpu::device::PIECE;
     use crate::model::preset;
     use crate::state::Layout;
     use crate::train::{Options, Trainer};
