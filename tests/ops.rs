@@ -1,4 +1,5 @@
-//! Every case of every operation, on every executor, against the reference.
+//! Every case of every operation, and every step of the small networks, on every executor, against the
+//! reference.
 //!
 //! A failure prints the case; its words select it: `cnn-gpu selfcheck --op 'dense_forward n=3'`.
 //! Tests of the GPU fail where there is none; `CNN_GPU_TEST_BACKEND` chooses another backend than
@@ -6,12 +7,11 @@
 
 mod common;
 
-use cnn_gpu::check::{Factory, cases, check_case};
+use cnn_gpu::check::{CaseResult, Factory, cases, check_case, check_step, steps};
 
-fn check(factory: Factory<'_>) {
-    let cases = cases::all();
-    let results = cases.iter().map(|case| check_case(factory, case));
-    let failures: Vec<String> = results
+fn check(results: impl Iterator<Item = CaseResult>) {
+    let results: Vec<CaseResult> = results.collect();
+    let failures: Vec<String> = (results.iter())
         .filter(|result| !result.passes())
         .map(|result| result.message())
         .collect();
@@ -19,17 +19,35 @@ fn check(factory: Factory<'_>) {
         failures.is_empty(),
         "{} of {} cases differ from the reference:\n{}",
         failures.len(),
-        cases.len(),
+        results.len(),
         failures.join("\n")
     );
 }
 
+fn check_ops(factory: Factory<'_>) {
+    check(cases::all().iter().map(|case| check_case(factory, case)));
+}
+
+fn check_steps(factory: Factory<'_>) {
+    check(steps::all().iter().map(|case| check_step(factory, case)));
+}
+
 #[test]
 fn every_operation_agrees_with_the_reference_on_the_cpu() {
-    check(&common::cpu);
+    check_ops(&common::cpu);
 }
 
 #[test]
 fn every_operation_agrees_with_the_reference_on_the_gpu() {
-    check(&common::gpu);
+    check_ops(&common::gpu);
+}
+
+#[test]
+fn steps_agree_with_the_reference_on_the_cpu() {
+    check_steps(&common::cpu);
+}
+
+#[test]
+fn steps_agree_with_the_reference_on_the_gpu() {
+    check_steps(&common::gpu);
 }

@@ -52,10 +52,14 @@ impl Case {
 
     /// True if every word of `filter` is one of [`Case::vars`] or begins the operation's name.
     pub fn matches(&self, filter: &str) -> bool {
-        let words: Vec<&str> = self.vars.split_whitespace().collect();
-        let begins = |word| self.op().name().starts_with(word);
-        (filter.split_whitespace()).all(|word| words.contains(&word) || begins(word))
+        has_words(&self.vars, self.op().name(), filter)
     }
+}
+
+/// Whether every word of `filter` is one of `vars` or begins `name`.
+pub(super) fn has_words(vars: &str, name: &str, filter: &str) -> bool {
+    let words: Vec<&str> = vars.split_whitespace().collect();
+    (filter.split_whitespace()).all(|word| words.contains(&word) || name.starts_with(word))
 }
 
 /// Draws inputs and puts a [`Case`] together. Parameters come first, as in every plan.

@@ -2,6 +2,7 @@
 //!
 //! - [`cases`]: for every operation, small problems with awkward sizes: [`Case`].
 //! - [`check_case`]: runs one on any executor and compares it with the reference.
+//! - [`steps`]: whole steps of small networks, with the kernels that operations share in a step.
 //! - [`fixture`]: whole models with the numbers that Keras computed for them.
 //! - [`trajectory`]: a short training run against the CPU's.
 //! - [`compare`]: two executors, operation by operation, up to the first buffer that differs.
@@ -12,7 +13,9 @@ pub mod cases;
 mod compare;
 pub mod fixture;
 mod ops_report;
+mod result;
 mod run;
+pub mod steps;
 mod trajectory;
 mod watch;
 
@@ -22,8 +25,10 @@ pub use case::{Case, GatherSource};
 pub use compare::{Divergence, Problem, compare};
 pub use fixture::Fixture;
 pub use ops_report::{CheckEvent, OpRow, OpsReport, check_ops};
-pub(crate) use run::difference;
-pub use run::{CaseResult, OutputResult, check_case};
+pub(crate) use result::difference;
+pub use result::{CaseResult, OutputResult};
+pub use run::check_case;
+pub use steps::{StepCase, check_step};
 pub use trajectory::{Trajectory, trajectory};
 pub use watch::{Limits, Trouble, Watch};
 

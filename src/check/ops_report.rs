@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
-use super::{Case, CaseResult, Factory, cases, check_case};
+use super::{CaseResult, Factory, cases, check_case, check_step, steps};
 use crate::error::{Error, Result};
 use crate::words::counted;
 
@@ -30,13 +30,15 @@ pub struct OpsReport {
     pub ops: Vec<OpRow>,
     /// Every case that failed.
     pub failures: Vec<CaseResult>,
+    /// The whole steps with all that was compared, whether it failed or not.
+    pub steps: Vec<CaseResult>,
 }
 
 /// What [`check_ops`] tells while it runs.
 #[derive(Clone, Copy, Debug)]
 pub enum CheckEvent<'a> {
     /// A case begins.
-    Begins(&'a Case),
+    Begins(&'a str),
     /// It has ended.
     Ends(&'a CaseResult),
     /// All cases of an operation have.
@@ -56,26 +58,32 @@ pub fn check_ops(
     let mut report = OpsReport {
         ops: Vec::new(),
         failures: Vec::new(),
+        steps: Vec::new(),
     };
     let mut cases = cases::all();
     cases.retain(|case| filter.is_none_or(|filter| case.matches(filter)));
     for of_op in cases.chunk_by(|a, b| a.op().name() == b.op().name()) {
         let results = of_op.iter().map(|case| {
-            tell(CheckEvent::Begins(case));
+            tell(CheckEvent::Begins(&case.vars));
             let result = check_case(factory, case);
             tell(CheckEvent::Ends(&result));
             result
         });
         let results: Vec<CaseResult> = results.collect();
-        let row = OpRow::new(&results);
-        tell(CheckEvent::Row(&row));
-        report.ops.push(row);
-        let failures = results.into_iter().filter(|r| !r.passes());
-        report.failures.extend(failures);
+        tell(CheckEvent::Row(report.add(&results)));
+    }
+    let mut steps = steps::all();
+    steps.retain(|case| filter.is_none_or(|filter| case.matches(filter)));
+    for case in &steps {
+        tell(CheckEvent::Begins(&case.vars));
+        let result = check_step(factory, case);
+        tell(CheckEvent::Ends(&result));
+        tell(CheckEvent::Row(report.add(std::slice::from_ref(&result))));
+        report.steps.push(result);
     }
     if report.ops.is_empty() {
         return Err(Error::Argument(format!(
-            "no case matches `{}`: expected an operation ({}) or words of a case, like `n=3 oc=7`",
+            "no case matches `{}`: expected an operation ({}), `training_step`, `inference_step` or words of a case, like `n=3 oc=7`",
             filter.unwrap_or_default(),
             cases::names().join(", ")
         )));
@@ -84,6 +92,14 @@ pub fn check_ops(
 }
 
 impl OpsReport {
+    /// Takes in the results of one row.
+    fn add(&mut self, results: &[CaseResult]) -> &OpRow {
+        let failures = results.iter().filter(|r| !r.passes());
+        self.failures.extend(failures.cloned());
+        self.ops.push(OpRow::new(results));
+        &self.ops[self.ops.len() - 1]
+    }
+
     /// No case failed.
     pub fn passes(&self) -> bool {
         self.failures.is_empty()
@@ -162,8 +178,9 @@ mod tests {
 
     #[test]
     fn every_name_fits_in_its_column() {
-        let names = cases::names();
-        let longest = names.iter().map(|name| name.len()).max();
+        let names = cases::names().into_iter().map(str::len);
+        let steps = steps::all().into_iter().map(|case| case.name.len());
+        let longest = names.chain(steps).max();
         assert_eq!(longest, Some(WIDTH));
     }
 
@@ -173,7 +190,7 @@ mod tests {
         let reference: Factory<'_> = &|layout| Box::new(ReferenceExecutor::reference(layout));
         check_ops(reference, Some("dense_forward n=3"), &mut |event| {
             told.push(match event {
-                CheckEvent::Begins(case) => format!("begins {}", case.vars),
+                CheckEvent::Begins(case) => format!("begins {case}"),
                 CheckEvent::Ends(result) => format!("ends {}", result.vars),
                 CheckEvent::Row(row) => format!("row {} {}", row.op, row.cases),
             });

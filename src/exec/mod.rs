@@ -265,6 +265,12 @@ pub trait Inspect: Executor {
     /// The device failed.
     fn read(&mut self, program: Program, buffer: BufferId) -> Result<Values>;
 
+    /// For each operation of a plan the one in whose kernels a step does it; empty where each has kernels of
+    /// its own.
+    fn fused_into(&self, _program: Program) -> Vec<Option<usize>> {
+        Vec::new()
+    }
+
     /// Whether everything that ran kept to the buffers of its plan. Rust's own checks see to that
     /// where it runs in Rust.
     ///

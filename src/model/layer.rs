@@ -80,6 +80,7 @@ pub trait LayerSpec {
 
 /// One layer of a [`super::Sequential`] model. In a model file it is a table with a `type`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(strum::EnumCount))]
 #[serde(tag = "type")]
 #[expect(missing_docs, reason = "each variant is documented at its type")]
 #[non_exhaustive]

@@ -28,6 +28,8 @@ const TABLE: &[Row] = &[
     [1, 1, 257],
     [2, 128, 32],
     [16, 16, 16],
+    // Enough rows and outputs for the lanes of a subgroup to share rows.
+    [64, 32, 64],
 ];
 
 const SMALL: Row = [5, 13, 7];

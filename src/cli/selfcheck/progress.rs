@@ -51,7 +51,7 @@ impl CaseProgress {
         let mut heads = heads(kernels);
         let mut written = Ok(());
         let report = check::check_ops(factory, filter, &mut |event| match event {
-            CheckEvent::Begins(case) => self.begins(&case.vars),
+            CheckEvent::Begins(case) => self.begins(case),
             CheckEvent::Ends(result) => {
                 self.watch.now(None);
                 if !stderr().is_terminal() {

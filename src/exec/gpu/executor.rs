@@ -434,6 +434,10 @@ impl Inspect for GpuExecutor {
         self.gpu.write_bytes(buffer, range.start, bytes)
     }
 
+    fn fused_into(&self, program: Program) -> Vec<Option<usize>> {
+        self.programs[program.0].fused_into.clone()
+    }
+
     fn intact(&mut self, program: Program) -> Result<()> {
         self.flush()?;
         match &self.arenas {

@@ -1,12 +1,11 @@
-//! Kernels broken on purpose. Each must be caught by the cases behind `selfcheck`; one that is not
-//! shows what the cases do not look at. That whole kernels pass is what `tests/ops.rs` shows.
+//! Kernels broken on purpose. The cases behind `selfcheck` must catch each of them; one that passes
+//! shows what the cases do not look at. That the kernels pass as they are is what `tests/ops.rs` and
+//! `tests/gpu.rs` show.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::mutation::Mutation;
-use super::tuning::Tuning;
-use super::variants::variant;
 use super::{GpuDevice, GpuExecutor};
 use crate::check::check_ops;
 use crate::exec::Inspect;
@@ -17,20 +16,20 @@ fn device() -> GpuDevice {
         .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"))
 }
 
-/// Cases of `op` that fail with the mutation.
-fn failures(gpu: &GpuDevice, op: &str, mutation: Mutation) -> usize {
+/// Cases that fail with the mutation.
+fn failures(gpu: &GpuDevice, filter: &str, mutation: Mutation) -> usize {
     let mut gpu = gpu.guarded();
     gpu.pipelines.mutation = Some(mutation);
     let gpu = Arc::new(gpu);
     let factory = |layout: Arc<Layout>| -> Box<dyn Inspect> {
         Box::new(GpuExecutor::new(Arc::clone(&gpu), layout))
     };
-    let report = check_ops(&factory, Some(op), &mut |_| {}).unwrap_or_else(|e| panic!("{e}"));
+    let report = check_ops(&factory, Some(filter), &mut |_| {}).unwrap_or_else(|e| panic!("{e}"));
     report.failures.len()
 }
 
 fn is_caught(
-    tuning: Tuning,
+    kernels: &str,
     filter: &str,
     entry: &'static str,
     from: &'static str,
@@ -43,7 +42,13 @@ fn is_caught(
         to,
         applied: Arc::clone(&applied),
     };
-    let gpu = device().with_tuning(tuning);
+    let gpu = device();
+    let mut variants = gpu.variants().into_iter();
+    let Some((_, tuning)) = variants.find(|(name, _)| *name == kernels) else {
+        eprintln!("skipped: this adapter cannot run the kernels `{kernels}`");
+        return;
+    };
+    let gpu = gpu.with_tuning(tuning);
     let failed = failures(&gpu, filter, mutation);
     assert!(
         applied.load(Ordering::Relaxed) > 0,
@@ -57,7 +62,7 @@ macro_rules! mutants {
     ($($name:ident: $variant:literal, $filter:literal, $entry:literal, $from:literal => $to:literal;)*) => {
         $(#[test]
         fn $name() {
-            is_caught(variant($variant), $filter, $entry, $from, $to);
+            is_caught($variant, $filter, $entry, $from, $to);
         })*
     };
 }
@@ -105,4 +110,82 @@ mutants! {
         "y > Cell(0.0)" => "y >= Cell(0.0)";
     rows_that_are_not_there: "hardware", "softmax_cross_entropy", "softmax_cross_entropy",
         "select(0.0, gradient, r < step.rows)" => "gradient";
+}
+
+// What only the subgroup variant does.
+mutants! {
+    a_pixel_of_another_lane: "software with subgroups", "conv2d_forward oc=32", "conv2d_forward",
+        "subgroupBroadcast(e0, 1u)" => "subgroupBroadcast(e0, 2u)";
+    pixels_past_the_eighth: "software with subgroups", "conv2d_backward_weight oc=32",
+        "conv2d_backward_weight", "let p1 = min(8u + local" => "let p1 = min(local";
+    a_row_of_another_lane: "software with subgroups", "dense_forward n=64", "dense_forward",
+        "subgroupBroadcast(e0_0, 1u)" => "subgroupBroadcast(e0_0, 2u)";
+}
+
+// Kernels that only steps have.
+mutants! {
+    a_step_takes_the_smallest_of_a_window: "hardware", "inference_step pools", "conv2d_forward",
+        "(v > best)" => "(v < best)";
+    a_step_notes_the_wrong_cell: "hardware", "training_step pools", "conv2d_forward",
+        "taken = select(taken, Words(1u)" => "taken = select(taken, Words(2u)";
+    a_step_leaves_out_a_bias: "software", "training_step pools", "conv2d_forward",
+        " + bias0)" => ")";
+    a_step_leaves_out_the_last_channels: "software", "training_step pools", "conv2d_forward",
+        "turn + 1u >= (" => "turn + 2u >= (";
+    a_kernels_gradient_from_the_wrong_cell: "hardware", "training_step pools",
+        "conv2d_backward_weight", "== Words(1u)" => "== Words(2u)";
+    a_kernels_gradient_without_the_derivative: "software", "training_step pools",
+        "conv2d_backward_weight", " * derivative(load_through(" => " + 0.0 * derivative(load_through(";
+    an_inputs_gradient_from_the_wrong_cells: "hardware", "training_step pools",
+        "conv2d_backward_input", ") == Words(u" => ") != Words(u";
+    an_inputs_gradient_without_the_derivative: "software", "training_step pools",
+        "conv2d_backward_input", " * derivative(load_made(" => " + 0.0 * derivative(load_made(";
+    an_inputs_gradient_of_cells_left_over: "hardware", "training_step pools",
+        "conv2d_backward_input", "(x0 < 8u)" => "(x0 < 9u)";
+    a_derivative_of_another_cell: "hardware", "training_step mixed-pools", "pool2d_backward_disjoint",
+        "share *= derivative(load_through(o));" => "share *= derivative(load_through(i / 2u));";
+    a_pool_without_its_derivative: "software", "training_step large-pools",
+        "pool2d_backward_disjoint", "if THROUGH_POOLED == 1u {" => "if THROUGH_POOLED == 2u {";
+    softmax_with_the_dense_layer_transposed: "hardware", "training_step pools",
+        "softmax_cross_entropy", "load_w(j * WIDTH + i)" => "load_w(i * INPUTS + j)";
+    sigmoid_with_the_gradient_of_another_row: "software", "training_step binary",
+        "sigmoid_cross_entropy", "dx[r * WIDTH + i] * load_w" => "dx[i] * load_w";
+    squared_error_without_the_derivative: "hardware", "training_step squared", "mean_squared_error",
+        "sum *= derivative(load_through(at));" => "";
+    squared_error_with_one_input_less: "hardware", "training_step clip-norm", "mean_squared_error",
+        "j < INPUTS" => "j + 1u < INPUTS";
+    sgd_without_the_last_partial: "hardware", "training_step pools", "sgd_update",
+        "s < b.splits" => "s + 1u < b.splits";
+    adam_without_the_last_partial: "software", "training_step wide-pools", "adam_update",
+        "s < b.splits" => "s + 1u < b.splits";
+    rmsprop_without_the_last_partial: "hardware", "training_step large-pools", "rmsprop_update",
+        "s < b.splits" => "s + 1u < b.splits";
+    partials_of_the_first_cell: "hardware", "training_step squared", "rmsprop_update",
+        "b.first + s * b.stride + cell" => "b.first + s * b.stride";
+    an_average_that_stays: "hardware", "training_step mixed-pools", "adam_update",
+        "average[i] = " => "average[i] = load_average_before(i) + 0.0 * ";
+    a_clipped_sum_without_the_last_partial: "hardware", "training_step clip-norm", "reduce",
+        "s < b.splits" => "s + 1u < b.splits";
+    the_norm_of_one_gradient_for_that_of_all: "hardware", "training_step clip-global",
+        "clip_by_norm", "norm = norm_of_all();" => "norm = norms[0];";
+    a_penalized_sum_without_the_last_partial: "hardware", "training_step layers", "reduce",
+        "s < b.splits" => "s + 1u < b.splits";
+}
+
+// The same where the lanes of a subgroup share pixels.
+mutants! {
+    a_pooled_pixel_of_another_lane: "software with subgroups", "training_step wide-pools",
+        "conv2d_forward", "subgroupBroadcast(e0, 1u)" => "subgroupBroadcast(e0, 2u)";
+    a_subgroup_notes_the_wrong_cell: "software with subgroups", "training_step wide-pools",
+        "conv2d_forward", "taken = select(taken, Words(1u)" => "taken = select(taken, Words(2u)";
+    a_subgroup_pools_the_smallest: "software with subgroups", "inference_step wide-pools",
+        "conv2d_forward", "(v > best)" => "(v < best)";
+    a_gradient_from_another_lane: "software with subgroups", "training_step wide-pools",
+        "conv2d_backward_input", "subgroupBroadcast(e0, 1u)" => "subgroupBroadcast(e0, 2u)";
+    a_subgroup_takes_the_wrong_cells: "software with subgroups", "training_step wide-pools",
+        "conv2d_backward_input", ") == Words(u" => ") != Words(u";
+    a_kernels_gradient_from_another_lane: "software with subgroups", "training_step wide-pools",
+        "conv2d_backward_weight", "subgroupBroadcast(e0, 1u)" => "subgroupBroadcast(e0, 2u)";
+    a_subgroups_gradient_from_the_wrong_cell: "software with subgroups", "training_step wide-pools",
+        "conv2d_backward_weight", "== Words(1u)" => "== Words(2u)";
 }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use naga::valid::{Capabilities, ValidationFlags, Validator};
+
 /// A change of a kernel's text.
 #[derive(Clone)]
 pub struct Mutation {
@@ -23,6 +25,13 @@ impl Mutation {
             return source;
         }
         self.applied.fetch_add(1, Ordering::Relaxed);
-        source.replace(self.from, self.to)
+        let source = source.replace(self.from, self.to);
+        // A text that is not WGSL would fail whatever the cases look at.
+        let module = naga::front::wgsl::parse_str(&source)
+            .unwrap_or_else(|e| panic!("`{}`: {}", self.to, e.emit_to_string(&source)));
+        Validator::new(ValidationFlags::all(), Capabilities::all())
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("`{}`: {e:?}", self.to));
+        source
     }
 }

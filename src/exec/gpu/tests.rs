@@ -1,5 +1,7 @@
 //! What of the GPU path can be checked without a GPU: texts, twins of structs, dispatch counts.
 
+mod coverage;
+
 use std::collections::BTreeSet;
 use std::mem::offset_of;
 

@@ -16,13 +16,6 @@ pub fn variants() -> Vec<(&'static str, Tuning)> {
     Tuning::CLASSES.into_iter().chain(others).collect()
 }
 
-/// The variant of this name.
-#[cfg(test)]
-pub fn variant(name: &str) -> Tuning {
-    let found = variants().into_iter().find(|(other, _)| *other == name);
-    found.unwrap_or_else(|| panic!("no variant `{name}`")).1
-}
-
 /// The name of the variant that a tuning is, with or without copies in images.
 pub fn name_of(tuning: &Tuning) -> &'static str {
     let image_copies = tuning.image_copies;

@@ -1,0 +1,56 @@
+//! Whole steps of small networks: the kernels that training and inference run.
+//!
+//! In a step neighbouring operations share kernels, and the optimizer sums the partial gradients that
+//! others leave. Single operations show none of that. [`all`] lists networks in which every such kernel
+//! occurs; the tests of the GPU path compare the list with what it can produce.
+
+mod networks;
+mod run;
+#[cfg(test)]
+mod tests;
+
+pub use networks::all;
+pub use run::check_step;
+
+use super::case::has_words;
+use crate::model::Sequential;
+use crate::plan::Purpose;
+
+/// A small network and what its steps are for.
+#[derive(Clone, Debug)]
+pub struct StepCase {
+    /// `training_step` or `inference_step`, and the network's name.
+    pub name: String,
+    /// The name and the sizes, as in [`Case::vars`](super::Case::vars).
+    pub vars: String,
+    /// The network.
+    pub model: Sequential,
+    /// Training or inference.
+    pub purpose: Purpose,
+    /// Rows in a batch.
+    pub batch: usize,
+}
+
+impl StepCase {
+    fn new(network: &str, model: Sequential, purpose: Purpose, batch: usize) -> Self {
+        let (kind, optimizer) = match purpose {
+            Purpose::Training(optimizer) | Purpose::Gradients(optimizer) => {
+                ("training_step", optimizer.name())
+            }
+            Purpose::Inference => ("inference_step", "none"),
+        };
+        Self {
+            name: format!("{kind} {network}"),
+            vars: format!("{kind} {network} optimizer={optimizer} n={batch}"),
+            model,
+            purpose,
+            batch,
+        }
+    }
+
+    /// True if every word of `filter` is one of [`StepCase::vars`] or begins the step's kind.
+    pub fn matches(&self, filter: &str) -> bool {
+        let kind = self.name.split(' ').next().unwrap_or_default();
+        has_words(&self.vars, kind, filter)
+    }
+}

@@ -1,0 +1,208 @@
+//! The table of networks. All are small, so that a driver has little to compile.
+
+use super::StepCase;
+use crate::model::{
+    Activation, ActivationLayer, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
+    Flatten, GlobalMaxPooling2D, Loss, MaxPooling2D, Regularizer, Rescaling, Sequential,
+    SpatialDropout2D, ZeroPadding2D,
+};
+use crate::optimizer::{Clip, Optimizer, UpdateRule};
+use crate::plan::Purpose;
+use crate::shape::Padding;
+
+/// Every network, as a training step or as an inference step.
+pub fn all() -> Vec<StepCase> {
+    let step = |name, model, purpose| StepCase::new(name, model, purpose, 5);
+    let train = |name, model, optimizer| step(name, model, Purpose::Training(optimizer));
+    vec![
+        train("pools", pools(), momentum()),
+        train("wide-pools", wide_pools(), adam()),
+        train("mixed-pools", mixed_pools(), adam().ema_momentum(0.75)),
+        train("large-pools", large_pools(), rmsprop()),
+        train("layers", layers(), momentum()),
+        train("binary", binary(), momentum().ema_momentum(0.75)),
+        train("squared", squared(), rmsprop().ema_momentum(0.75)),
+        train("clip-value", sigmoid(), momentum().clip(Clip::Value(0.05))),
+        train("clip-norm", linear(), momentum().clip(Clip::Norm(0.1))),
+        train(
+            "clip-global",
+            small(softmax(3)),
+            adam().clip(Clip::GlobalNorm(0.1)),
+        ),
+        step("pools", pools(), Purpose::Inference),
+        step("wide-pools", wide_pools(), Purpose::Inference),
+    ]
+}
+
+/// After one step its first moment is a multiple of the gradient, to the bit.
+fn momentum() -> Optimizer {
+    Optimizer::from(UpdateRule::Sgd {
+        learning_rate: 0.125,
+        momentum: 0.5,
+        nesterov: false,
+    })
+}
+
+/// With an epsilon as large as a small gradient: with a smaller one its relative error would be an error of
+/// the whole step.
+fn adam() -> Optimizer {
+    Optimizer::from(UpdateRule::Adam {
+        learning_rate: 0.01,
+        beta_1: 0.5,
+        beta_2: 0.75,
+        epsilon: 0.01,
+    })
+}
+
+/// Likewise.
+fn rmsprop() -> Optimizer {
+    Optimizer::from(UpdateRule::RmsProp {
+        learning_rate: 0.01,
+        rho: 0.75,
+        momentum: 0.5,
+        epsilon: 1e-3,
+    })
+}
+
+fn softmax(units: usize) -> Dense {
+    Dense::new(units).activation(Activation::Softmax)
+}
+
+/// Max pools in the kernels of convolutions, forward and backward: behind another convolution and behind a
+/// pool, with cells left over and without, with a bias and without.
+fn pools() -> Sequential {
+    Sequential::new([13, 12, 3])
+        .add(Conv2D::new(4, 2).activation(Activation::Relu))
+        .add(Conv2D::new(8, 3).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2))
+        .add(
+            Conv2D::new(4, 2)
+                .padding(Padding::Same)
+                .use_bias(false)
+                .activation(Activation::Tanh),
+        )
+        .add(MaxPooling2D::new([2, 3]))
+        .add(Flatten::new())
+        .add(Dense::new(7).activation(Activation::Relu))
+        .add(softmax(5))
+}
+
+/// The same with channels enough for eight lanes of four, which some kernels share.
+fn wide_pools() -> Sequential {
+    Sequential::new([8, 8, 3])
+        .add(Conv2D::new(32, 2).activation(Activation::Relu))
+        .add(Conv2D::new(32, 2).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2))
+        .add(
+            Conv2D::new(32, 2)
+                .use_bias(false)
+                .activation(Activation::Tanh),
+        )
+        .add(MaxPooling2D::new(2))
+        .add(Flatten::new())
+        .add(Dense::new(32).activation(Activation::Relu))
+        .add(softmax(5))
+}
+
+/// Convolutions that are read and written in cells of different widths: their gradients do not take in the
+/// pool behind, but leave out the cells that it leaves over.
+fn mixed_pools() -> Sequential {
+    Sequential::new([9, 9, 1])
+        .add(Conv2D::new(3, 2).activation(Activation::Tanh))
+        .add(Conv2D::new(32, 2).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2))
+        .add(Conv2D::new(3, 1).activation(Activation::Sigmoid))
+        .add(MaxPooling2D::new(2))
+        .add(Flatten::new())
+        .add(softmax(3))
+}
+
+/// A pool with more cells than gradients take in, and one whose windows overlap and which no kernel takes
+/// in.
+fn large_pools() -> Sequential {
+    Sequential::new([13, 14, 1])
+        .add(Conv2D::new(4, 2).activation(Activation::Relu))
+        .add(Conv2D::new(4, 2).activation(Activation::Tanh))
+        .add(MaxPooling2D::new(5))
+        .add(
+            Conv2D::new(4, 1)
+                .padding(Padding::Same)
+                .activation(Activation::Sigmoid),
+        )
+        .add(MaxPooling2D::new(2).strides(1))
+        .add(Flatten::new())
+        .add(softmax(3))
+}
+
+/// Layers that a step runs as they are, between convolutions that it fuses.
+fn layers() -> Sequential {
+    Sequential::new([12, 11, 3])
+        .add(Rescaling::new(2.0).offset(-1.0))
+        .add(Conv2D::new(8, 3).activation(Activation::Gelu))
+        .add(MaxPooling2D::new(2))
+        .add(ZeroPadding2D::new(1))
+        .add(
+            Conv2D::new(8, 3)
+                .use_bias(false)
+                .kernel_regularizer(Regularizer::l2(0.01)),
+        )
+        .add(BatchNormalization::new())
+        .add(ActivationLayer::new(Activation::Silu))
+        .add(SpatialDropout2D::new(0.25))
+        .add(
+            DepthwiseConv2D::new(3)
+                .padding(Padding::Same)
+                .activation(Activation::Selu),
+        )
+        .add(
+            Conv2D::new(16, 2)
+                .dilation_rate(2)
+                .groups(2)
+                .activation(Activation::Relu),
+        )
+        .add(GlobalMaxPooling2D::new())
+        // A bias before a normalization has next to no gradient.
+        .add(Dense::new(12).use_bias(false).activation(Activation::Elu))
+        .add(BatchNormalization::new().momentum(0.5))
+        .add(Dropout::new(0.5))
+        .add(Dense::new(10).activation(Activation::Softmax))
+}
+
+/// A yes-or-no decision, whose layer runs backward with the loss.
+fn binary() -> Sequential {
+    Sequential::new([6, 5, 1])
+        .add(Conv2D::new(4, 2).activation(Activation::Tanh))
+        .add(Flatten::new())
+        .add(Dense::new(1).activation(Activation::Sigmoid))
+        .loss(Loss::BinaryCrossentropy {
+            label_smoothing: 0.1,
+        })
+}
+
+/// Squared errors, likewise.
+fn squared() -> Sequential {
+    Sequential::new([6, 5, 1])
+        .add(Flatten::new())
+        .add(Dense::new(6).activation(Activation::Tanh))
+        .add(Dense::new(3))
+        .loss(Loss::MeanSquaredError)
+}
+
+/// A layer without an activation, and one before the loss.
+fn small(last: Dense) -> Sequential {
+    Sequential::new([3, 3, 1])
+        .add(Flatten::new())
+        .add(Dense::new(4))
+        .add(last)
+}
+
+fn sigmoid() -> Sequential {
+    let loss = Loss::BinaryCrossentropy {
+        label_smoothing: 0.0,
+    };
+    small(Dense::new(3).activation(Activation::Sigmoid)).loss(loss)
+}
+
+fn linear() -> Sequential {
+    small(Dense::new(3)).loss(Loss::MeanSquaredError)
+}
