@@ -1,9 +1,10 @@
 //! Measures every operation and the whole step of `mnist-cnn`, on the CPU and on the first adapter.
 //!
 //! `cargo bench` runs everything, `cargo bench -- cpu/step` a part. Set `CNN_GPU_BENCH_BACKEND` to
-//! `metal`, `dx12` or `gl` for a backend other than Vulkan. The unit `elem` is one floating-point operation
-//! for single operations and one image for steps. Each measurement waits for the device inside the
-//! timed region, so on a GPU single operations include a submission and a read-back of about 0.1 ms.
+//! `metal`, `dx12` or `gl` for a backend other than Vulkan. The unit `elem` is one floating-point
+//! operation for single operations and one image for steps. Each measurement waits for the device
+//! inside the timed region, so on a GPU single operations include a submission and a read-back of
+//! about 0.1 ms.
 
 use std::hint::black_box;
 use std::time::Duration;

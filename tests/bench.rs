@@ -1,4 +1,4 @@
-//! Measuring: what is measured must be all of the step, and must not touch a training run.
+//! Measurements cover the whole step, and do not affect a training run.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -44,7 +44,7 @@ fn profile(mut executor: Box<dyn Inspect>, plan: &Plan) -> Profile {
         key: Key::of_step(0, 1),
     };
     let profile = executor.profile(plan, &step, 2).unwrap();
-    // The metrics of the steps meanwhile are nobody's.
+    // Discards the metrics of these steps.
     executor.completed(true).unwrap();
     executor.enqueue(&step).unwrap();
     assert_eq!(executor.completed(true).unwrap().len(), 1);
@@ -93,14 +93,14 @@ fn peaks_are_numbers_on_the_cpu_and_on_the_gpu() {
     for backend in [Backend::Cpu, test_backend()] {
         let peak = opened(backend).peak().unwrap();
         for value in [peak.gflops, peak.gbytes_per_second] {
-            // From below the slowest processor of this century to beyond any GPU.
+            // From slower than any current processor to faster than any GPU.
             assert!((0.01..1e6).contains(&value), "{backend}: {peak:?}");
         }
     }
 }
 
 #[test]
-fn a_roofline_counts_what_the_plan_counts() {
+fn a_roofline_counts_the_same_work_as_the_plan() {
     let plan = training(&preset("mnist-mlp").unwrap(), 4);
     let profile = profile(common::cpu(Arc::clone(&plan.layout)), &plan);
     let peak = Peak {
@@ -118,14 +118,15 @@ fn a_roofline_counts_what_the_plan_counts() {
 }
 
 #[test]
-fn what_passes_between_fused_operations_does_not_move() {
+fn tensors_between_fused_operations_cost_no_traffic() {
     let plan = training(&preset("mnist-cnn").unwrap(), 2);
     let [conv, pool] = [1, 2].map(|i| &plan.ops[i]);
     assert_eq!(
         [conv.name(), pool.name()],
         ["conv2d_forward", "pool2d_forward"]
     );
-    // The first convolution writes 26x26x32 floats for each of two images, and the pool reads them.
+    // The first convolution writes 26x26x32 floats per image for two images, and the pool reads
+    // them.
     let between = 2 * 4 * 2 * 26 * 26 * 32;
     let apart = plan.bytes(conv) + plan.bytes(pool);
     assert_eq!(plan.fused_bytes(&[conv, pool]), apart - between);
@@ -133,7 +134,7 @@ fn what_passes_between_fused_operations_does_not_move() {
 }
 
 #[test]
-fn a_step_within_no_time_is_still_measured() {
+fn a_step_can_be_measured_without_a_time_budget() {
     let model = preset("mnist-mlp").unwrap();
     let mut workload = Workload::new(&opened(Backend::Cpu), &model, 3).unwrap();
     let step = workload.step(Duration::ZERO).unwrap();

@@ -1,5 +1,5 @@
-//! Devices that fail: each failure is a typed error that leaves a checkpoint to go on from, or is made
-//! good without a trace in the bytes; and what is too large is refused before it starts.
+//! Devices that fail: each failure is a typed error that leaves a checkpoint to go on from, or is
+//! made good without a trace in the bytes; and what is too large is refused before it starts.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -180,8 +180,8 @@ fn undisturbed() -> (String, Vec<EpochLogs>) {
     train(folder.path(), cpu()).unwrap()
 }
 
-// How many calls a run makes depends on the clock (a slow one looks for finished steps more often), so
-// a device is made to fail at later and later calls until a run is over before its call comes.
+// How many calls a run makes depends on the clock (a slow one looks for finished steps more often),
+// so a device is made to fail at later and later calls until a run is over before its call comes.
 
 #[test]
 fn a_device_that_fails_at_any_call_leaves_a_run_that_goes_on_to_the_same_bytes() {

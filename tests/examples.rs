@@ -1,4 +1,4 @@
-//! The examples run, and reach what they say.
+//! Runs the examples, which check their own results.
 
 #[path = "../examples/early_stopping.rs"]
 mod early_stopping;
@@ -11,22 +11,22 @@ mod mnist_lab;
 mod on_the_fly;
 
 #[test]
-fn a_data_set_made_on_the_fly_is_learnt() {
+fn a_model_learns_data_generated_on_the_fly() {
     on_the_fly::main().unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
-fn a_folder_of_colour_pictures_is_learnt() {
+fn a_model_learns_a_folder_of_colour_pictures() {
     image_folder::main().unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
-fn training_stops_early_and_goes_back_to_the_best_epoch() {
+fn training_stops_early_and_restores_the_best_epoch() {
     early_stopping::main().unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
-fn the_lab_has_the_network_of_the_preset() {
+fn the_lab_s_model_is_the_preset() {
     let preset = cnn_gpu::model::preset("mnist-cnn").expect("it is a preset");
     assert_eq!(mnist_lab::network().layers, preset.layers);
 }

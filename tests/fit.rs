@@ -137,8 +137,8 @@ fn what_leaves_nothing_to_do_is_refused() {
     }
 }
 
-/// Five samples of two pixels, batches of 3 and 2, and first weights: what the figures of Keras 3.15
-/// below are about.
+/// Five samples of two pixels, batches of 3 and 2, and first weights: what the figures of Keras
+/// 3.15 below are about.
 fn beside_keras(loss: Loss, options: &Options, check: impl Fn(&str, &Trainer, &History)) {
     let model = Sequential::new([1, 2, 1])
         .add(Flatten::new())
@@ -202,7 +202,8 @@ fn class_weights_do_what_keras_does() {
     });
 }
 
-/// AdamW(0.1, weight_decay=0.5, clipnorm=0.2, use_ema=True, ema_momentum=0.75), label smoothing 0.1.
+/// AdamW(0.1, weight_decay=0.5, clipnorm=0.2, use_ema=True, ema_momentum=0.75), label smoothing
+/// 0.1.
 #[test]
 fn clipping_decay_and_averaging_do_what_keras_does() {
     let smoothed = Loss::default().with_label_smoothing(0.1).unwrap();

@@ -1,4 +1,5 @@
-//! Folders of pictures as people have them: what is read, what is passed over, and which part is what.
+//! Folders of pictures as people have them: what is read, what is passed over, and which part is
+//! what.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -354,7 +355,8 @@ fn folders_of_runs_are_passed_over() {
 
 #[test]
 fn the_parts_are_known_by_the_usual_names() {
-    // The parts' folders, pictures of a class in each, and how many there are to validate and test on.
+    // The parts' folders, pictures of a class in each, and how many there are to validate and test
+    // on.
     let cases: [(&[&str], Option<usize>, usize, Tested); 8] = [
         (&["train", "val", "test"], Some(4), 6, Tested::Apart),
         (&["train", "valid"], Some(4), 4, Tested::OnValidation),
@@ -648,8 +650,8 @@ fn a_data_set_is_described_before_it_is_trained_on() {
     assert_eq!(names.len(), 10);
 }
 
-/// Pictures of 24x24 pixels, of which every third row and column from the second on is of one colour,
-/// all others of another.
+/// Pictures of 24x24 pixels, of which every third row and column from the second on is of one
+/// colour, all others of another.
 fn grids(folder: &Path) {
     for (class, [line, rest]) in [("dark", [0_u8, 200]), ("light", [250, 90])] {
         fs::create_dir_all(folder.join(class)).unwrap();

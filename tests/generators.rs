@@ -190,8 +190,8 @@ impl Generator for Slices<'_> {
     }
 }
 
-/// On every executor, with any number of threads: the bytes of the same data at rest. The chunks are
-/// refilled several times while their steps are under way.
+/// On every executor, with any number of threads: the bytes of the same data at rest. The chunks
+/// are refilled several times while their steps are under way.
 #[test]
 fn data_on_the_fly_give_the_bytes_of_the_same_data_at_rest() {
     type Factory = fn(Arc<Layout>) -> Box<dyn Inspect>;

@@ -1,4 +1,5 @@
-//! A run that was stopped, in whatever way, comes to the same bytes as one that never was.
+//! A stopped and resumed run ends with the same bytes as an uninterrupted one, however it was
+//! stopped.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -18,10 +19,10 @@ const ON_THE_CPU: &[&str] = &["--backend", "cpu"];
 
 const RESTORING: &[&str] = &["--restore-best-weights"];
 
-/// An optimizer that remembers more than moments.
+/// An optimizer with more state than moments.
 const AVERAGING: &[&str] = &["--optimizer", "adamw", "--clipnorm", "1", "--use-ema"];
 
-/// A run that takes a few seconds, with callbacks that remember something.
+/// A run of a few seconds, with stateful callbacks.
 const RUN: &[&str] = &[
     "train",
     "--dataset",
@@ -44,7 +45,7 @@ const RUN: &[&str] = &[
     "0",
 ];
 
-/// The lines of standard output without what depends on the clock or on the folder.
+/// The lines of standard output, without values that depend on the clock or the folder.
 fn essence(stdout: &[u8]) -> Vec<Value> {
     let mut lines = json_lines(stdout);
     for line in &mut lines {
@@ -76,13 +77,13 @@ fn start(folder: &Path, args: &[&str]) -> Child {
         .unwrap()
 }
 
-/// How often a run is killed: `CNN_GPU_TEST_KILLS`, or a few times.
+/// How often to kill a run: `CNN_GPU_TEST_KILLS`, or a few times.
 fn kills() -> u32 {
     let given = std::env::var("CNN_GPU_TEST_KILLS").ok();
     given.and_then(|n| n.parse().ok()).unwrap_or(4)
 }
 
-/// Kills the run at random moments until it was killed often enough, and then lets it finish.
+/// Kills the run at random moments, and finally lets it finish.
 fn killed_run_agrees(device: &[&str]) {
     let folder = TempDir::new().unwrap();
     let started = Instant::now();
@@ -100,7 +101,7 @@ fn killed_run_agrees(device: &[&str]) {
         unfinished += u32::from(child.try_wait().unwrap().is_none());
         child.kill().unwrap();
         child.wait().unwrap();
-        // A kill before the settings were written leaves nothing to go on with.
+        // If it was killed before writing its settings, there is nothing to resume.
         if !folder.path().join("killed/config.toml").exists() {
             let _ = fs::remove_dir_all(folder.path().join("killed"));
         }
@@ -123,16 +124,16 @@ fn history(folder: &Path, run: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_killed_run_goes_on_to_the_same_bytes_on_the_cpu() {
+fn a_killed_run_resumes_to_the_same_bytes_on_the_cpu() {
     killed_run_agrees(&[ON_THE_CPU, RESTORING].concat());
 }
 
 #[test]
-fn a_killed_run_goes_on_to_the_same_bytes_on_the_gpu() {
+fn a_killed_run_resumes_to_the_same_bytes_on_the_gpu() {
     killed_run_agrees(&[&["--backend", test_backend().name()], RESTORING].concat());
 }
 
-/// Waits until the run has taken a checkpoint.
+/// Waits until the run has written a checkpoint.
 fn wait_for_checkpoint(folder: &Path, child: &mut Child) {
     while !folder.join("checkpoint.safetensors").exists() {
         assert!(
@@ -145,7 +146,7 @@ fn wait_for_checkpoint(folder: &Path, child: &mut Child) {
 
 #[cfg(unix)]
 #[test]
-fn an_interrupted_run_goes_on_to_the_same_bytes() {
+fn an_interrupted_run_resumes_to_the_same_bytes() {
     let folder = TempDir::new().unwrap();
     // The run ends with the average, unless it restores the best epoch's weights.
     let averaging = [AVERAGING, ON_THE_CPU].concat();
@@ -191,7 +192,7 @@ fn an_interrupted_run_goes_on_to_the_same_bytes() {
     );
 }
 
-/// A run that is done; its checkpoint is that of its last epoch.
+/// A finished run; its checkpoint is that of its last epoch.
 fn finished() -> TempDir {
     let folder = TempDir::new().unwrap();
     let args = [
@@ -214,7 +215,7 @@ fn finished() -> TempDir {
 }
 
 #[test]
-fn what_would_change_the_run_is_refused_by_name() {
+fn flags_that_would_change_the_run_are_refused_by_name() {
     let folder = finished();
     let resume = |more: &[&str]| {
         run(
@@ -240,7 +241,7 @@ fn what_would_change_the_run_is_refused_by_name() {
     ] {
         fails(&resume(&[flag, value]), 2, &[name]);
     }
-    // What is as it was may be said again.
+    // Flags that repeat the run's settings are accepted.
     assert!(
         resume(&["--batch-size", "64", "--epochs", "1"])
             .status
@@ -287,7 +288,7 @@ fn class_weights_are_compared_class_by_class() {
 }
 
 #[test]
-fn a_broken_checkpoint_is_refused_in_one_line() {
+fn a_corrupt_checkpoint_is_refused_in_one_line() {
     let folder = finished();
     let path = folder.path().join("done/checkpoint.safetensors");
     let bytes = fs::read(&path).unwrap();
@@ -316,7 +317,7 @@ fn a_broken_checkpoint_is_refused_in_one_line() {
 }
 
 #[test]
-fn two_processes_do_not_train_into_one_folder() {
+fn two_processes_cannot_train_into_one_folder() {
     let folder = TempDir::new().unwrap();
     let begin = [
         RUN,
@@ -336,7 +337,7 @@ fn two_processes_do_not_train_into_one_folder() {
 }
 
 #[test]
-fn a_folder_that_vanishes_ends_the_run_in_words() {
+fn a_vanished_folder_ends_the_run_with_one_line() {
     let folder = TempDir::new().unwrap();
     let begin = [
         RUN,
@@ -357,7 +358,7 @@ fn a_folder_that_vanishes_ends_the_run_in_words() {
     fs::rename(folder.path().join("gone"), folder.path().join("elsewhere")).unwrap();
     let output = child.wait_with_output().unwrap();
     fails(&output, 1, &["cannot write the checkpoint"]);
-    // The checkpoint before is whole.
+    // The previous checkpoint is intact.
     let kept = cnn_gpu::run::checkpoint::Checkpoint::load(
         &folder.path().join("elsewhere/checkpoint.safetensors"),
     );
@@ -365,7 +366,7 @@ fn a_folder_that_vanishes_ends_the_run_in_words() {
 }
 
 #[test]
-fn an_ended_run_keeps_the_device_that_it_was_trained_on() {
+fn a_finished_run_keeps_its_device() {
     let folder = TempDir::new().unwrap();
     let begin = [
         "train",

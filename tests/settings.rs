@@ -1,4 +1,4 @@
-//! What the program says of settings that do nothing or make no sense, and where it finds them.
+//! Notes and errors about settings without effect and invalid settings.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -32,7 +32,7 @@ fn notes(flags: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_setting_without_effect_gets_a_line() {
+fn a_setting_without_effect_gets_a_note() {
     let split = "--validation-split 0.25 ";
     let cases = [
         (
@@ -82,13 +82,13 @@ fn a_setting_without_effect_gets_a_line() {
         both[0].contains("--validation-data replaces it"),
         "{both:?}"
     );
-    // One image, a digit that is none of nine others.
+    // One image has one class: the weights of the nine others have no effect.
     let absent = notes("--limit 1 --class-weight 0=2,1=2,2=2,3=2,4=2,5=2,6=2,7=2,8=2,9=2");
     assert_eq!(absent.len(), 9, "{absent:?}");
 }
 
 #[test]
-fn a_setting_that_does_something_gets_none() {
+fn a_setting_with_an_effect_gets_no_note() {
     let split = "--validation-split 0.25";
     for flags in [
         "",
@@ -146,7 +146,7 @@ fn a_run_that_ends_in_its_first_epoch_says_that_its_history_is_empty() {
 }
 
 #[test]
-fn numbers_of_one_are_no_plural() {
+fn messages_use_the_singular_after_one() {
     let folder = TempDir::new().unwrap();
     let flags = "--epochs 1 --limit 1 --verbose 2 --learning-rate 1e-30";
     let output = quick(folder.path(), flags);
@@ -203,7 +203,7 @@ fn an_error_in_a_toml_file_names_the_line_of_the_key() {
         ("input_shape = [8, 8]", "input_shape = [8, 8, 1]", 2),
         ("nom = \"net\"", "name = \"net\"", 1),
         ("units = ", "units = 2", 15),
-        // Missing: the head of the layer.
+        // The header of the layer's table is missing.
         ("", "units = 2", 13),
     ] {
         let path = folder.path().join("net.toml");
@@ -239,7 +239,7 @@ fn an_error_in_a_toml_file_names_the_line_of_the_key() {
 }
 
 #[test]
-fn a_run_without_weights_is_pointed_to_resume() {
+fn the_error_of_a_run_without_weights_suggests_resume() {
     let folder = TempDir::new().unwrap();
     assert!(quick(folder.path(), "").status.success());
     fs::remove_file(folder.path().join("run/model.safetensors")).unwrap();
@@ -253,9 +253,9 @@ fn a_run_without_weights_is_pointed_to_resume() {
 }
 
 #[test]
-fn a_run_that_goes_on_elsewhere_records_both_devices() {
+fn a_run_resumed_on_another_device_records_both() {
     let folder = TempDir::new().unwrap();
-    // Ends with an error after its checkpoint in the first epoch, and may go on.
+    // Fails after a checkpoint in its first epoch, so that it can be resumed.
     let begin = "--epochs 1 --checkpoint-steps 2 --learning-rate 1e-9";
     assert!(quick(folder.path(), begin).status.success());
     let path = folder.path().join("run/checkpoint.safetensors");
@@ -318,12 +318,12 @@ fn predictions_as_text_are_the_table() {
 }
 
 #[test]
-fn a_fixture_that_the_reference_fails_too_is_not_the_devices_fault() {
+fn selfcheck_blames_the_fixture_if_the_reference_fails_too() {
     let folder = TempDir::new().unwrap();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let bytes = fs::read(fixtures.join("ties.safetensors")).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    // A kernel as a transposed view would be written: all its values, in another order.
+    // A kernel as written from a transposed view: all its values, in a different order.
     let kernel = file
         .names()
         .into_iter()

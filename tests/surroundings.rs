@@ -1,4 +1,4 @@
-//! What goes on around a run: other processes on the same adapter, and a user without a home.
+//! The environment of a run: other processes on the same adapter, and users without a home folder.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -36,7 +36,7 @@ fn start(folder: &Path, out: &str) -> Child {
 }
 
 #[test]
-fn two_processes_on_one_adapter_come_to_what_each_comes_to_alone() {
+fn two_processes_on_one_adapter_give_the_same_weights_as_one() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     assert!(start(path, "alone").wait().unwrap().success());
@@ -49,7 +49,7 @@ fn two_processes_on_one_adapter_come_to_what_each_comes_to_alone() {
     assert_eq!(weights("second"), weights("alone"));
 }
 
-/// Trains on what there is, with these variables and without the user's others.
+/// Trains with `--dataset auto` and only these environment variables for folders.
 fn at_home(folder: &Path, variables: &[(&str, &str)]) -> std::process::Output {
     let mut command = Command::new(PROGRAM);
     command.current_dir(folder).env("CNN_GPU_MIRRORS", "");
@@ -76,7 +76,7 @@ fn at_home(folder: &Path, variables: &[(&str, &str)]) -> std::process::Output {
 }
 
 #[test]
-fn a_user_without_a_home_trains_and_is_told_on_what() {
+fn a_user_without_a_home_trains_on_a_named_data_set() {
     for home in [
         &[][..],
         &[("HOME", "")],
@@ -87,16 +87,19 @@ fn a_user_without_a_home_trains_and_is_told_on_what() {
         let output = at_home(folder.path(), home);
         let message = text(&output.stderr);
         assert!(output.status.success(), "{home:?}: {message}");
-        // Somebody's real home may hold MNIST.
-        let told = message.contains("USING THE BUILT-IN DIGITS") || home.is_empty();
-        assert!(told && message.contains("data: "), "{home:?}: {message}");
+        // Without `HOME`, the real home folder may contain MNIST.
+        let fell_back = message.contains("USING THE BUILT-IN DIGITS") || home.is_empty();
+        assert!(
+            fell_back && message.contains("data: "),
+            "{home:?}: {message}"
+        );
         assert!(folder.path().join("run/model.safetensors").exists());
     }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_folder_that_cannot_be_made_is_refused_before_training() {
+fn a_folder_that_cannot_be_created_is_an_error_before_training() {
     let folder = TempDir::new().unwrap();
     let args = [RUN, &["--backend", "cpu", "--out", "/proc/run"]].concat();
     fails(
@@ -106,7 +109,7 @@ fn a_folder_that_cannot_be_made_is_refused_before_training() {
     );
 }
 
-/// As somebody does who brings a C library along.
+/// As in programs that bundle their own C library.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 #[test]
 fn the_program_starts_through_the_dynamic_loader() {

@@ -1,4 +1,5 @@
-//! Two Vulkan drivers come to the same weights. `tests/swiftshader.sh` runs this with both drivers in the environment.
+//! Two Vulkan drivers give the same weights. `tests/swiftshader.sh` runs this with both drivers in
+//! the environment.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,7 +12,7 @@ use program::{PROGRAM, text};
 use safetensors::SafeTensors;
 use tempfile::TempDir;
 
-/// The weights after two steps of the default network on the driver of this ICD file.
+/// The weights after two steps of the default model with the driver of this ICD file.
 fn train(folder: &Path, driver: &str) -> Vec<(String, Vec<f32>)> {
     let output = Command::new(PROGRAM)
         .current_dir(folder)
@@ -34,7 +35,7 @@ fn train(folder: &Path, driver: &str) -> Vec<(String, Vec<f32>)> {
 
 #[test]
 #[ignore = "needs two drivers; tests/swiftshader.sh runs it"]
-fn two_steps_on_swiftshader_and_on_lavapipe_come_to_the_same_weights() {
+fn two_steps_on_swiftshader_and_lavapipe_give_the_same_weights() {
     let drivers = ["CNN_GPU_SWIFTSHADER", "CNN_GPU_LAVAPIPE"].map(|name| {
         std::env::var(name).unwrap_or_else(|_| panic!("{name}: the path of the driver's ICD file"))
     });

@@ -1,5 +1,5 @@
-//! Mutates safetensors files so that they pass the first checks: mutates the header as text, and then
-//! corrects the length and the digest of a checkpoint.
+//! Mutates safetensors files so that they pass the first checks: mutates the header as text, and
+//! then corrects the length and the digest of a checkpoint.
 
 use cnn_gpu::run::checkpoint::digest_of;
 use libfuzzer_sys::fuzzer_mutate;

@@ -80,8 +80,8 @@ fn continue_run(callback: &mut dyn Callback, first: usize, losses: &[f64]) -> Op
 #[test]
 fn an_infinite_first_value_is_beaten_by_a_finite_one() {
     let inf = f64::INFINITY;
-    /// Losses; the last epoch with patience 0, 1 and 2; the saved epochs; the rate after a plateau with
-    /// patience 1 and 2.
+    /// Losses; the last epoch with patience 0, 1 and 2; the saved epochs; the rate after a plateau
+    /// with patience 1 and 2.
     type Row<'a> = (&'a [f64], [Option<usize>; 3], &'a [usize], [f32; 2]);
     let cases: [Row; 4] = [
         (&[inf, 1.0, 0.9], [None; 3], &[1, 2, 3], [0.01, 0.01]),

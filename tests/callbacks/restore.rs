@@ -10,7 +10,8 @@ use cnn_gpu::train::{Callback, Metric};
 use super::common::model;
 use super::{continue_run, run, training};
 
-/// Runs `make`'s callback over `losses` without a restart, and with one after each number of epochs. The state passes through text, as in a checkpoint.
+/// Runs `make`'s callback over `losses` without a restart, and with one after each number of
+/// epochs. The state passes through text, as in a checkpoint.
 fn continues_after_a_restart<C: Callback>(make: impl Fn() -> C, losses: &[f64]) {
     let mut whole = make();
     let stop = run(&mut whole, losses);

@@ -2,8 +2,8 @@
 
 use cnn_gpu::exec::Backend;
 
-/// The backend that `CNN_GPU_TEST_BACKEND` names: Vulkan by default, Metal on macOS and DirectX 12 on
-/// Windows, where continuous integration sets it.
+/// The backend that `CNN_GPU_TEST_BACKEND` names: Vulkan by default, Metal on macOS and DirectX 12
+/// on Windows, where continuous integration sets it.
 ///
 /// # Panics
 /// The variable names no backend: a test that ran on another one would mislead.

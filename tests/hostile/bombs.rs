@@ -123,7 +123,8 @@ fn a_picture_is_no_larger_than_its_bytes_can_hold() {
     assert_defused("picture", &jpeg, cannot);
 }
 
-/// A WebP file of 9x7 pixels, as the seed is: its parts, a name and contents each, and the length that the last claims.
+/// A WebP file of 9x7 pixels, as the seed is: its parts, a name and contents each, and the length
+/// that the last claims.
 fn webp(flags: u8, parts: &[(&[u8; 4], &[u8])], claimed: Option<u32>) -> Vec<u8> {
     let mut body = b"WEBP".to_vec();
     let canvas = [flags, 0, 0, 0, 8, 0, 0, 6, 0, 0];

@@ -1,8 +1,8 @@
 //! What is fed with hostile bytes: one function per format, which the regression test runs over the
 //! corpora beside this file, and the fuzz targets in `fuzz/` over whatever they come up with.
 //!
-//! Each function does what the program does with a file of its format, up to where a device would be
-//! asked. No bytes may make it panic, give an error of several lines, or hold more memory than
+//! Each function does what the program does with a file of its format, up to where a device would
+//! be asked. No bytes may make it panic, give an error of several lines, or hold more memory than
 //! [`Target::allowed`] says.
 
 use std::io::Cursor;
@@ -118,8 +118,8 @@ fn text(bytes: &[u8]) -> usize {
     plain(bytes) + PER_CHARACTER * bytes.len()
 }
 
-/// The file, its metadata as it is and unpacked, and its pixels as they are and scaled to the height
-/// of a model's.
+/// The file, its metadata as it is and unpacked, and its pixels as they are and scaled to the
+/// height of a model's.
 fn pixels(bytes: &[u8]) -> usize {
     let pixels = size(bytes).map_or(0, |(w, h)| u64::from(w) * (u64::from(h) + 28));
     plain(bytes) + bytes.len() + (pixels * BYTES_PER_PIXEL) as usize

@@ -1,4 +1,4 @@
-//! Running the program as its user does.
+//! Runs the program as users do.
 
 #![allow(dead_code, unused_imports, reason = "no test needs all of it")]
 
@@ -15,7 +15,7 @@ use serde_json::Value;
 /// The program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_cnn-gpu");
 
-/// Runs the program in `folder`, without network and without a data folder of the user's.
+/// Runs the program in `folder`, without network and without the user's data folder.
 pub fn run(folder: &Path, args: &[&str]) -> Output {
     Command::new(PROGRAM)
         .current_dir(folder)
@@ -35,7 +35,7 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// Asserts the exit code and that standard error is one line that holds `words`.
+/// Asserts the exit code, and that standard error ends with a single error that contains `words`.
 pub fn fails(output: &Output, code: i32, words: &[&str]) {
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{message}");
@@ -51,7 +51,7 @@ pub fn fails(output: &Output, code: i32, words: &[&str]) {
     assert!(!message.contains("panicked"), "{message}");
 }
 
-/// As [`fails`], and nothing else is written.
+/// Like [`fails`], and asserts that nothing else is printed.
 #[track_caller]
 pub fn only_says(output: &Output, code: i32, word: &str) {
     fails(output, code, &[word]);
@@ -59,7 +59,7 @@ pub fn only_says(output: &Output, code: i32, word: &str) {
     assert!(output.stdout.is_empty());
 }
 
-/// A JSON value per line.
+/// Parses one JSON value per line.
 pub fn json_lines(bytes: &[u8]) -> Vec<Value> {
     let parse = |line: &str| serde_json::from_str(line).unwrap();
     text(bytes).lines().map(parse).collect()

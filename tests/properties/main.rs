@@ -1,5 +1,5 @@
-//! What holds for every network: one that is valid becomes a plan whose step all executors agree on,
-//! and one that is not is refused with the name of the layer at fault.
+//! What holds for every network: one that is valid becomes a plan whose step all executors agree
+//! on, and one that is not is refused with the name of the layer at fault.
 //!
 //! Networks are drawn from a fixed seed, so that a failure comes again; `PROPTEST_RNG_SEED` draws
 //! others, and `PROPTEST_CASES` more of them. A failure prints the smallest network that fails.
@@ -84,16 +84,16 @@ fn difference(
     compare(&mut *executor, &mut *reference, &problem)
 }
 
-/// Whether it is about which cell is the largest in a row beyond the valid ones: such rows come from
-/// images of zeros, and their cells are all the same but for rounding.
+/// Whether it is about which cell is the largest in a row beyond the valid ones: such rows come
+/// from images of zeros, and their cells are all the same but for rounding.
 fn is_a_tie(divergence: &Divergence, trial: &Trial) -> bool {
     let cells: usize = divergence.shape[1..].iter().product();
     divergence.buffer.ends_with("argmax") && divergence.index / cells >= trial.rows
 }
 
 /// An executor agrees with the reference unless it differs for every one of some draws: a wrong
-/// kernel does. An unlucky draw, with two cells under a max pool a rounding apart or a gradient whose
-/// terms cancel, does not come twice.
+/// kernel does. An unlucky draw, with two cells under a max pool a rounding apart or a gradient
+/// whose terms cancel, does not come twice.
 fn agrees(factory: Factory<'_>, trial: &Trial) -> TestCaseResult {
     let fail = |what: &dyn Display| {
         let model = trial.model.to_toml();
