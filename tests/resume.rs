@@ -403,8 +403,8 @@ fn a_finished_run_keeps_its_device() {
     ];
     let output = run(folder.path(), &again);
     assert!(output.status.success());
-    let told = text(&output.stderr);
-    assert!(told.contains("has already finished"), "{told}");
-    assert!(!told.contains("and continues on"), "{told}");
+    let messages = text(&output.stderr);
+    assert!(messages.contains("has already finished"), "{messages}");
+    assert!(!messages.contains("and continues on"), "{messages}");
     assert_eq!(trained_on(), test_backend().name());
 }

@@ -44,7 +44,7 @@ impl Split {
     }
 }
 
-/// One half of MNIST, at most `limit` images of it.
+/// The training or test set of MNIST, at most `limit` images.
 pub fn read(folder: &Path, name: &str, limit: Option<usize>) -> Result<Split, String> {
     let images = read_idx(folder, &format!("{name}-images-idx3-ubyte"), 16)?;
     let mut labels = read_idx(folder, &format!("{name}-labels-idx1-ubyte"), 8)?;
