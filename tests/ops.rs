@@ -1,5 +1,5 @@
-//! Every case of every operation, and every step of the small networks, on every executor, against the
-//! reference.
+//! Every case of every operation, and every step of the small networks, on every executor, against
+//! the reference.
 //!
 //! A failure prints the case; its words select it: `cnn-gpu selfcheck --op 'dense_forward n=3'`.
 //! Tests of the GPU fail where there is none; `CNN_GPU_TEST_BACKEND` chooses another backend than

@@ -23,9 +23,9 @@ pub struct Race {
 }
 
 impl Race {
-    /// Trains on both for a quarter of a second, or for one step if that takes longer, with separate
-    /// executors, weights and data, so a training in progress is not affected. The GPU driver keeps the
-    /// compiled kernels for the next training on `gpu`.
+    /// Trains on both for a quarter of a second, or for one step if that takes longer, with
+    /// separate executors, weights and data, so a training in progress is not affected. The GPU
+    /// driver keeps the compiled kernels for the next training on `gpu`.
     ///
     /// # Errors
     /// A device cannot run the model, or fails.
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_clear_lead_of_the_cpu_is_told() {
+    fn only_a_clear_lead_of_the_cpu_is_reported() {
         let factor = |gpu, cpu| cpu_is_faster(&Race { gpu, cpu });
         assert_eq!(factor(4.0, 1.0), Some(4.0));
         assert_eq!(factor(1.05, 1.0), None);

@@ -58,8 +58,8 @@ pub struct Measured {
 }
 
 impl Scaling {
-    /// Measures both tables for training `model` and reports each row to `progress`. A size that does
-    /// not fit the device is skipped, with the reason.
+    /// Measures both tables for training `model` and reports each row to `progress`. A size that
+    /// does not fit the device is skipped, with the reason.
     ///
     /// # Errors
     /// The device is lost, or the model is invalid.

@@ -1,11 +1,12 @@
-//! Is this device's arithmetic right? One table of cases for the tests, `selfcheck` and the benches.
+//! Checks a device's results: one table of cases for the tests, `selfcheck` and the benchmarks.
 //!
-//! - [`cases`]: for every operation, small problems with awkward sizes: [`Case`].
-//! - [`check_case`]: runs one on any executor and compares it with the reference.
+//! - [`cases`]: for every operation, small problems with awkward sizes ([`Case`]).
+//! - [`check_case`]: runs a case on any executor and compares the results with the reference.
 //! - [`steps`]: whole steps of small networks, with the kernels that operations share in a step.
-//! - [`fixture`]: whole models with the numbers that Keras computed for them.
-//! - [`trajectory`]: a short training run against the CPU's.
-//! - [`compare`]: two executors, operation by operation, up to the first buffer that differs.
+//! - [`fixture`]: whole models with Keras's results.
+//! - [`trajectory`]: a short training run, compared with the CPU's.
+//! - [`compare`]: compares two executors operation by operation, up to the first buffer that
+//!   differs.
 //! - [`OpsReport`]: what `selfcheck` prints.
 
 mod case;
@@ -35,5 +36,5 @@ pub use watch::{Limits, Trouble, Watch};
 use crate::exec::Inspect;
 use crate::state::Layout;
 
-/// Makes the executor under test: a new one for each case, whose parameters are its own.
+/// Makes the executor under test: a new one for each case, with the case's parameters.
 pub type Factory<'a> = &'a dyn Fn(Arc<Layout>) -> Box<dyn Inspect>;

@@ -1,4 +1,4 @@
-//! What `selfcheck` says of the operations.
+//! The report of `selfcheck` on single operations.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -8,7 +8,7 @@ use super::{CaseResult, Factory, cases, check_case, check_step, steps};
 use crate::error::{Error, Result};
 use crate::words::counted;
 
-/// One operation over all its cases.
+/// The results of one operation over all its cases.
 #[derive(Clone, Debug, Serialize)]
 pub struct OpRow {
     /// The operation.
@@ -19,11 +19,11 @@ pub struct OpRow {
     pub failed: usize,
     /// The largest error in any of them; null in JSON if it is infinite.
     pub worst: f64,
-    /// The error that was allowed, the largest over the cases.
+    /// The allowed error, the largest over the cases.
     pub tolerance: f64,
 }
 
-/// All operations, and the cases that failed.
+/// The results of all operations, and the failed cases.
 #[derive(Clone, Debug, Serialize)]
 pub struct OpsReport {
     /// In the order of the cases.
@@ -34,26 +34,25 @@ pub struct OpsReport {
     pub steps: Vec<CaseResult>,
 }
 
-/// What [`check_ops`] tells while it runs.
+/// What [`check_ops`] reports while it runs.
 #[derive(Clone, Copy, Debug)]
 pub enum CheckEvent<'a> {
-    /// A case begins.
+    /// A case is about to run.
     Begins(&'a str),
-    /// It has ended.
+    /// The case has finished.
     Ends(&'a CaseResult),
-    /// All cases of an operation have.
+    /// All cases of an operation have finished.
     Row(&'a OpRow),
 }
 
-/// Runs the cases that match `filter` (all without one), operation by operation, and reports
-/// them.
+/// Runs the cases that match `filter`, or all cases, operation by operation.
 ///
 /// # Errors
 /// No case matches.
 pub fn check_ops(
     factory: Factory<'_>,
     filter: Option<&str>,
-    tell: &mut dyn FnMut(CheckEvent<'_>),
+    on_event: &mut dyn FnMut(CheckEvent<'_>),
 ) -> Result<OpsReport> {
     let mut report = OpsReport {
         ops: Vec::new(),
@@ -64,21 +63,21 @@ pub fn check_ops(
     cases.retain(|case| filter.is_none_or(|filter| case.matches(filter)));
     for of_op in cases.chunk_by(|a, b| a.op().name() == b.op().name()) {
         let results = of_op.iter().map(|case| {
-            tell(CheckEvent::Begins(&case.vars));
+            on_event(CheckEvent::Begins(&case.vars));
             let result = check_case(factory, case);
-            tell(CheckEvent::Ends(&result));
+            on_event(CheckEvent::Ends(&result));
             result
         });
         let results: Vec<CaseResult> = results.collect();
-        tell(CheckEvent::Row(report.add(&results)));
+        on_event(CheckEvent::Row(report.add(&results)));
     }
     let mut steps = steps::all();
     steps.retain(|case| filter.is_none_or(|filter| case.matches(filter)));
     for case in &steps {
-        tell(CheckEvent::Begins(&case.vars));
+        on_event(CheckEvent::Begins(&case.vars));
         let result = check_step(factory, case);
-        tell(CheckEvent::Ends(&result));
-        tell(CheckEvent::Row(report.add(std::slice::from_ref(&result))));
+        on_event(CheckEvent::Ends(&result));
+        on_event(CheckEvent::Row(report.add(std::slice::from_ref(&result))));
         report.steps.push(result);
     }
     if report.ops.is_empty() {
@@ -100,7 +99,7 @@ impl OpsReport {
         &self.ops[self.ops.len() - 1]
     }
 
-    /// No case failed.
+    /// Whether no case failed.
     pub fn passes(&self) -> bool {
         self.failures.is_empty()
     }
@@ -118,7 +117,7 @@ impl OpRow {
         }
     }
 
-    /// The heads of a table of rows.
+    /// The header of the table.
     pub fn heads() -> String {
         format!(
             "{:<WIDTH$} {:>5}  {:>11}  {:>7}",
@@ -127,7 +126,7 @@ impl OpRow {
     }
 }
 
-/// Of the first column: the longest name of an operation.
+/// Width of the first column, the longest name of an operation.
 const WIDTH: usize = 26;
 
 impl Display for OpRow {
@@ -144,7 +143,7 @@ impl Display for OpRow {
     }
 }
 
-/// What follows the rows: each failure, and the count.
+/// The text below the rows: the failures and the counts.
 impl Display for OpsReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for failure in &self.failures {
@@ -185,19 +184,19 @@ mod tests {
     }
 
     #[test]
-    fn a_case_is_told_before_it_runs_and_a_row_when_it_is_full() {
-        let mut told = Vec::new();
+    fn a_case_is_reported_before_it_runs_and_a_row_when_complete() {
+        let mut events = Vec::new();
         let reference: Factory<'_> = &|layout| Box::new(ReferenceExecutor::reference(layout));
         check_ops(reference, Some("dense_forward n=3"), &mut |event| {
-            told.push(match event {
+            events.push(match event {
                 CheckEvent::Begins(case) => format!("begins {case}"),
                 CheckEvent::Ends(result) => format!("ends {}", result.vars),
                 CheckEvent::Row(row) => format!("row {} {}", row.op, row.cases),
             });
         })
         .unwrap();
-        let [a, b, c, d, row] = &told[..] else {
-            panic!("{told:?}")
+        let [a, b, c, d, row] = &events[..] else {
+            panic!("{events:?}")
         };
         let case = a.strip_prefix("begins ").unwrap();
         assert_eq!(*b, format!("ends {case}"));

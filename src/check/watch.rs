@@ -1,5 +1,5 @@
-//! Watches over a check on a device: a driver that compiles a kernel without end, or takes all memory
-//! for it, is named after a while and in the end given up.
+//! A watchdog for checks on a device: reports a driver that compiles a kernel for too long or with
+//! too much memory, and finally has the check aborted.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use crate::memory::{self, in_words};
 
-/// What one case may take.
+/// The limits of one case.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// A kernel or a case that takes longer is named. Default: 30 s.
+    /// A kernel or case that takes longer is reported. Default: 30 s.
     pub slow: Duration,
-    /// One that takes longer is given up. Default: 5 minutes.
+    /// A kernel or case that takes longer is aborted. Default: 5 minutes.
     pub patience: Duration,
-    /// Bytes of main memory: where the process takes more it is given up, and the kernel is named from half
-    /// of it on. Default: half of what was available, if that is known.
+    /// Bytes of main memory. If the process takes more, the check is aborted; from half of it on,
+    /// the kernel is reported. Default: half of what is available at the start, if known.
     pub memory: Option<u64>,
 }
 
@@ -30,16 +30,16 @@ impl Default for Limits {
     }
 }
 
-/// What is wrong, in one sentence.
+/// A problem, in one sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// It takes long, or much memory.
+    /// A kernel or case takes long, or much memory.
     Slow(String),
-    /// It takes more than [`Limits`] allow, and no call of the driver can be broken off.
+    /// It exceeds the [`Limits`], and a call of the driver cannot be interrupted.
     Hopeless(String),
 }
 
-/// A name, and since when.
+/// A name and a starting time.
 type Since = (String, Instant);
 
 #[derive(Default)]
@@ -49,34 +49,35 @@ struct Shared {
     wake: Condvar,
 }
 
-/// A thread that watches. It ends when this is dropped.
+/// The watchdog's thread, which ends when this is dropped.
 pub struct Watch {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// The longest time between two looks.
+/// The longest interval between two checks of the limits.
 const PAUSE: Duration = Duration::from_millis(200);
-/// The shortest.
+/// The shortest interval.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 impl Watch {
-    /// Begins. `compiling` gives the kernel that the driver is compiling, if it is known, and for how
-    /// long; `tell` hears of each case or kernel that is slow once, and of what is hopeless.
+    /// Starts watching. `compiling` returns the kernel that the driver is compiling, if known, and
+    /// for how long it has been. `report` is called once for each slow case or kernel, and for
+    /// hopeless ones.
     pub fn start(
         limits: Limits,
         compiling: impl Fn() -> Option<(String, Duration)> + Send + 'static,
-        tell: impl Fn(Trouble) + Send + 'static,
+        report: impl Fn(Trouble) + Send + 'static,
     ) -> Self {
         let shared = Arc::new(Shared::default());
         let watched = Arc::clone(&shared);
-        let work = move || watch(&watched, limits, &compiling, &tell);
-        // Without a thread to spare nobody watches.
+        let work = move || watch(&watched, limits, &compiling, &report);
+        // If no thread can be started, the check runs unwatched.
         let thread = thread::Builder::new().spawn(work).ok();
         Self { shared, thread }
     }
 
-    /// Says what begins now; nothing if `None`.
+    /// Sets the case that starts now, or none.
     pub fn now(&self, case: Option<&str>) {
         *lock(&self.shared.case) = case.map(|case| (case.to_owned(), Instant::now()));
     }
@@ -97,10 +98,10 @@ fn watch(
     shared: &Shared,
     limits: Limits,
     compiling: &dyn Fn() -> Option<(String, Duration)>,
-    tell: &dyn Fn(Trouble),
+    report: &dyn Fn(Trouble),
 ) {
-    let mut told = None;
-    // Short limits are looked at often enough to be kept.
+    let mut reported = None;
+    // Short limits need short intervals.
     let pause = (limits.slow.min(limits.patience) / 10).clamp(SHORTEST_PAUSE, PAUSE);
     let mut ended = lock(&shared.ended);
     while !*ended {
@@ -116,10 +117,10 @@ fn watch(
                 memory::of_process(),
                 limits,
             ) {
-                Some(Trouble::Slow(_)) if told.as_ref() == Some(&name) => {}
+                Some(Trouble::Slow(_)) if reported.as_ref() == Some(&name) => {}
                 Some(trouble) => {
-                    tell(trouble);
-                    told = Some(name);
+                    report(trouble);
+                    reported = Some(name);
                 }
                 None => {}
             }
@@ -138,7 +139,7 @@ fn judge(
     let (what, time) = match kernel {
         Some((kernel, time)) => (format!("compiling the kernel `{kernel}` of `{case}`"), time),
         None => (
-            format!("at `{case}`, whose kernels it may be compiling"),
+            format!("working on `{case}`, perhaps compiling its kernels"),
             time,
         ),
     };
@@ -146,9 +147,9 @@ fn judge(
     let large = |share: u64| limits.memory.is_some_and(|most| bytes > Some(most / share));
     let taken = in_words(bytes.unwrap_or(0));
     let so_far =
-        format!("the driver has been {what}, for {seconds:.0} s; the process takes {taken}");
+        format!("the driver has been {what} for {seconds:.0} s; the process takes {taken}");
     if time > limits.patience || large(1) {
-        Some(Trouble::Hopeless(format!("given up: {so_far}")))
+        Some(Trouble::Hopeless(format!("aborted: {so_far}")))
     } else if time > limits.slow || large(2) {
         Some(Trouble::Slow(so_far))
     } else {
@@ -178,9 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_that_takes_long_or_much_memory_is_named_and_then_given_up() {
+    fn a_kernel_that_takes_long_or_much_memory_is_reported_and_then_aborted() {
         assert_eq!(judged(29, Some(20), 1 << 30), None);
-        let slow = "the driver has been compiling the kernel `matmul` of `dense n=3`, for 31 s; \
+        let slow = "the driver has been compiling the kernel `matmul` of `dense n=3` for 31 s; \
                     the process takes 1.0 GiB";
         assert_eq!(
             judged(40, Some(31), 1 << 30),
@@ -193,30 +194,30 @@ mod tests {
                 panic!("{trouble:?}");
             };
             assert!(
-                why.starts_with("given up: ") && why.contains("dense n=3"),
+                why.starts_with("aborted: ") && why.contains("dense n=3"),
                 "{why}"
             );
         }
     }
 
     #[test]
-    fn what_is_slow_is_told_once_and_what_is_done_is_not() {
-        let (told, heard) = mpsc::channel();
+    fn a_slow_case_is_reported_once_and_a_finished_one_is_not() {
+        let (reports, received) = mpsc::channel();
         let limits = Limits {
             slow: Duration::ZERO,
             memory: None,
             ..LIMITS
         };
-        let watch = Watch::start(limits, || None, move |trouble| drop(told.send(trouble)));
+        let watch = Watch::start(limits, || None, move |trouble| drop(reports.send(trouble)));
         watch.now(Some("a"));
-        let first = heard.recv_timeout(Duration::from_secs(60)).unwrap();
+        let first = received.recv_timeout(Duration::from_secs(60)).unwrap();
         assert!(matches!(first, Trouble::Slow(why) if why.contains("`a`")));
-        assert!(heard.recv_timeout(PAUSE * 3).is_err());
+        assert!(received.recv_timeout(PAUSE * 3).is_err());
         watch.now(Some("b"));
-        let second = heard.recv_timeout(Duration::from_secs(60)).unwrap();
+        let second = received.recv_timeout(Duration::from_secs(60)).unwrap();
         assert!(matches!(second, Trouble::Slow(why) if why.contains("`b`")));
         watch.now(None);
         drop(watch);
-        assert!(heard.recv_timeout(PAUSE).is_err());
+        assert!(received.recv_timeout(PAUSE).is_err());
     }
 }

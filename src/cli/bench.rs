@@ -134,12 +134,12 @@ fn step(
     batch_size: usize,
     spinner: &ProgressBar,
 ) -> cnn_gpu::Result<StepReport> {
-    spinner.set_message("the step");
+    spinner.set_message("measuring the step");
     let mut workload = Workload::new(device, model, batch_size)?;
     let step = workload.step(BUDGET)?;
-    spinner.set_message("the device's peaks");
+    spinner.set_message("measuring the device's peak rates");
     let peak = device.peak()?;
-    spinner.set_message("the operations");
+    spinner.set_message("measuring the operations");
     let operations = workload.roofline(&peak)?;
     let flops = workload.flops();
     let memory = workload.memory()?;
@@ -161,7 +161,7 @@ fn scaling(device: &Opened, model: &Sequential, spinner: &ProgressBar) -> cnn_gp
     Scaling::measure(device, model, &mut |row| {
         let [height, width] = row.image;
         let batch = row.batch_size;
-        spinner.set_message(format!("after {batch} images of {height}x{width}"));
+        spinner.set_message(format!("measured {batch} images of {height}x{width}"));
     })
 }
 

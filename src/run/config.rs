@@ -120,7 +120,8 @@ pub struct DataRecord {
 }
 
 impl DataRecord {
-    /// The data set to load to get the same data again: the built-in digits if they stood in for MNIST.
+    /// The data set to load to get the same data again: the built-in digits if they stood in for
+    /// MNIST.
     ///
     /// # Errors
     /// An unknown data set name.

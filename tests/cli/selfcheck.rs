@@ -30,7 +30,7 @@ fn selfcheck_aborts_if_a_driver_takes_too_long() {
     fails(
         &output,
         1,
-        &["given up: the driver has been at `", "for 0 s"],
+        &["aborted: the driver has been working on `", "for 0 s"],
     );
     assert!(text(&output.stdout).ends_with("verdict: FAIL\n"));
 }

@@ -32,7 +32,8 @@ impl LearningRateScheduler {
             ..Self::from_fn(move |at, rate| (f64::from(rate) * schedule.factor(at)) as f32)
         }
     }
-    /// Follows your own schedule: a function from the step's position and the optimizer's rate to the step's rate.
+    /// Follows your own schedule: a function from the step's position and the optimizer's rate to
+    /// the step's rate.
     pub fn from_fn(schedule: impl Fn(&Position, f32) -> f32 + Send + 'static) -> Self {
         Self {
             schedule: Box::new(schedule),

@@ -75,7 +75,8 @@ pub trait Callback: Send {
     fn on_train_begin(&mut self, _training: &Training) -> Result<()> {
         Ok(())
     }
-    /// Returns the learning rate of the step at `position`. `rate` is the optimizer's, or the previous callback's result.
+    /// Returns the learning rate of the step at `position`. `rate` is the optimizer's, or the
+    /// previous callback's result.
     ///
     /// # Errors
     /// The callback failed.
@@ -107,7 +108,8 @@ pub trait Callback: Send {
     fn on_epoch_end(&mut self, _logs: &EpochLogs, _state: &State) -> Verdict {
         CONTINUE
     }
-    /// Whether an error that stopped training counts as a normal end: the error is then not returned, and the run ends with the weights of its last complete epoch.
+    /// Whether an error that stopped training counts as a normal end: the error is then not
+    /// returned, and the run ends with the weights of its last complete epoch.
     fn ends_quietly(&mut self, _error: &Error) -> bool {
         false
     }
@@ -116,7 +118,8 @@ pub trait Callback: Send {
     fn reason(&self) -> Option<String> {
         None
     }
-    /// The epoch and the parameters (see [`State::params`]) that the run ends with, however it ends. The first callback that returns some decides.
+    /// The epoch and the parameters (see [`State::params`]) that the run ends with, however it
+    /// ends. The first callback that returns some decides.
     fn final_weights(&self) -> Option<(usize, &[f32])> {
         None
     }

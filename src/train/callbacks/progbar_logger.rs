@@ -44,7 +44,8 @@ struct Rate {
 }
 
 impl ProgbarLogger {
-    /// A logger with this verbosity. A bar becomes lines if standard error is not a terminal, or if the crate is built without the feature `cli`.
+    /// A logger with this verbosity. A bar becomes lines if standard error is not a terminal, or if
+    /// the crate is built without the feature `cli`.
     pub fn new(verbose: Verbose) -> Self {
         let verbose = match verbose {
             Verbose::Bar if !cfg!(feature = "cli") || !io::stderr().is_terminal() => Verbose::Lines,

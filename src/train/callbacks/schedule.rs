@@ -52,7 +52,9 @@ pub enum Schedule {
         /// The factor at the end. Default 0.
         alpha: f64,
     },
-    /// Smith's one-cycle policy as in PyTorch's `OneCycleLR`; changes with every step: along half a cosine from 1/25 up to 1 at `s = pct_start * S - 1`, and along another down to 1/250,000 in the last step. If `pct_start * S` is below 1, the rate falls from the first step on.
+    /// Smith's one-cycle policy as in PyTorch's `OneCycleLR`; changes with every step: along half a
+    /// cosine from 1/25 up to 1 at `s = pct_start * S - 1`, and along another down to 1/250,000 in
+    /// the last step. If `pct_start * S` is below 1, the rate falls from the first step on.
     OneCycle {
         /// Default 0.3.
         pct_start: f64,
@@ -91,7 +93,8 @@ impl Schedule {
             }
         }
     }
-    /// Checks that the warm-up ends within a run of `epochs` epochs of `steps` steps. With enough steps it does whenever it has fewer epochs than the run.
+    /// Checks that the warm-up ends within a run of `epochs` epochs of `steps` steps. With enough
+    /// steps it does whenever it has fewer epochs than the run.
     ///
     /// # Errors
     /// The warm-up is at least as long as the run.

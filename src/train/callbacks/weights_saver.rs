@@ -56,7 +56,8 @@ impl Callback for WeightsSaver {
     }
 
     fn on_train_end(&mut self, history: &History, state: &State) -> Result<()> {
-        // The last epoch's weights are saved already, and a failed first epoch has none worth saving.
+        // The last epoch's weights are saved already, and a failed first epoch has none worth
+        // saving.
         let has_trained = history.ending != Ending::Failed || !history.epochs.is_empty();
         if has_trained && self.saved.as_ref() != Some(&state.params) {
             self.save(state)

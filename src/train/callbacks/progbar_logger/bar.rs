@@ -34,7 +34,8 @@ impl Bar {
         self.0.set_message(partial_epoch(progress, columns()));
         self.0.set_position(progress.step as u64);
     }
-    /// Ends the epoch with these figures. The bar is printed again as plain lines, because indicatif cuts its line off at the terminal's edge.
+    /// Ends the epoch with these figures. The bar is printed again as plain lines, because
+    /// indicatif cuts its line off at the terminal's edge.
     pub(super) fn finish(self, figures: &[String]) {
         let steps = self.0.length().unwrap_or_default();
         self.0.finish_and_clear();

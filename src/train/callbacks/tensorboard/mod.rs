@@ -41,7 +41,8 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Writes new files below `folder`, next to those of earlier runs, with histograms and images after every epoch.
+    /// Writes new files below `folder`, next to those of earlier runs, with histograms and images
+    /// after every epoch.
     ///
     /// # Errors
     /// The folder or the file cannot be created.
