@@ -1,5 +1,6 @@
-//! Devices that fail: each failure is a typed error that leaves a checkpoint to go on from, or is
-//! made good without a trace in the bytes; and what is too large is refused before it starts.
+//! Failing devices: each failure is a typed error that leaves a checkpoint to resume from, or is
+//! recovered without a difference in the bytes. What is too large is refused before training
+//! starts.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -26,13 +27,13 @@ use cnn_gpu::train::callbacks::{CONTINUE, Verdict};
 use cnn_gpu::train::{Callback, EpochLogs, History, Options, Prediction, Progress, Trainer};
 use common::{SHAPE, images, model};
 
-/// An executor that fails at one of its calls, and at all after it.
+/// An executor that fails at a given call and all later ones.
 struct Failing {
     executor: Box<dyn Executor>,
     calls: Cell<usize>,
     fails_at: usize,
     error: fn() -> Error,
-    /// How many calls there were, for the outside.
+    /// The number of calls so far, shared with the test.
     counted: Arc<AtomicUsize>,
 }
 
@@ -62,7 +63,7 @@ impl Executor for Failing {
     }
     fn download(&mut self, state: &mut State) -> cnn_gpu::Result<()> {
         if let Err(error) = self.call() {
-            // A part of it may have come back already.
+            // Part of the work may have come back already.
             state.params.fill(0.5);
             return Err(error);
         }
@@ -122,7 +123,7 @@ fn lost() -> Error {
     Error::DeviceLost("the cable".into())
 }
 
-/// What can become of a device.
+/// How a device can fail.
 const FAILURES: [fn() -> Error; 4] = [
     lost,
     || Error::DeviceHung("no answer".into()),
@@ -137,7 +138,7 @@ fn options() -> Options {
         .validation_split(0.3)
 }
 
-/// What a run comes to, without what depends on the clock.
+/// A run's results, without values that depend on the clock.
 fn essence(trainer: &Trainer, history: &History) -> (String, Vec<EpochLogs>) {
     let mut epochs = history.epochs.clone();
     for logs in &mut epochs {
@@ -146,7 +147,7 @@ fn essence(trainer: &Trainer, history: &History) -> (String, Vec<EpochLogs>) {
     (trainer.state().weights_hash(), epochs)
 }
 
-/// Trains in a folder as the program does, from its checkpoint on if there is one.
+/// Trains in a folder as the program does, resuming from its checkpoint if there is one.
 fn train(folder: &Path, executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<EpochLogs>)> {
     let run = RunFolder::open(folder)?;
     let mut trainer = Trainer::with_executor(model(), executor, options())?;
@@ -174,17 +175,17 @@ fn train(folder: &Path, executor: Box<dyn Executor>) -> cnn_gpu::Result<(String,
     Ok(essence(&trainer, &history))
 }
 
-/// What an undisturbed run comes to.
+/// The results of an undisturbed run.
 fn undisturbed() -> (String, Vec<EpochLogs>) {
     let folder = tempfile::tempdir().unwrap();
     train(folder.path(), cpu()).unwrap()
 }
 
-// How many calls a run makes depends on the clock (a slow one looks for finished steps more often),
-// so a device is made to fail at later and later calls until a run is over before its call comes.
+// The number of calls depends on the clock (a slow run polls for finished steps more often), so the
+// device fails at later and later calls until a run ends before its failing call.
 
 #[test]
-fn a_device_that_fails_at_any_call_leaves_a_run_that_goes_on_to_the_same_bytes() {
+fn a_run_resumes_to_the_same_bytes_after_a_device_failed_at_any_call() {
     let whole = undisturbed();
     for (i, failure) in FAILURES.into_iter().enumerate() {
         for k in 0.. {
@@ -196,7 +197,7 @@ fn a_device_that_fails_at_any_call_leaves_a_run_that_goes_on_to_the_same_bytes()
                     assert_eq!(through, whole);
                     assert!(
                         k > 0 && calls.load(Relaxed) <= k,
-                        "failure {i} at call {k} was passed over"
+                        "failure {i} at call {k} was ignored"
                     );
                     break;
                 }
@@ -213,7 +214,7 @@ fn a_device_that_fails_at_any_call_leaves_a_run_that_goes_on_to_the_same_bytes()
 }
 
 #[test]
-fn a_device_lost_at_any_call_is_opened_again_and_leads_to_the_same_bytes() {
+fn a_device_lost_at_any_call_is_reopened_and_gives_the_same_bytes() {
     let whole = undisturbed();
     for k in 0.. {
         let folder = tempfile::tempdir().unwrap();
@@ -236,7 +237,7 @@ fn a_device_lost_at_any_call_is_opened_again_and_leads_to_the_same_bytes() {
 }
 
 #[test]
-fn a_device_lost_while_it_predicts_is_opened_again_and_predicts_the_same() {
+fn a_device_lost_while_predicting_is_reopened_and_predicts_the_same() {
     let predict = |executor| -> cnn_gpu::Result<Vec<Prediction>> {
         Trainer::with_executor(model(), executor, options())?.predict(images(300).images())
     };
@@ -256,7 +257,7 @@ fn a_device_lost_while_it_predicts_is_opened_again_and_predicts_the_same() {
     }
 }
 
-/// Trains and evaluates on batches of three and four images that are made on the fly.
+/// Trains and evaluates on generated batches of three and four images.
 fn train_generator(executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<EpochLogs>)> {
     let mut trainer = Trainer::with_executor(model(), executor, options().validation_split(0.0))?;
     trainer.set_generator_threads(1);
@@ -279,11 +280,11 @@ fn train_generator(executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<
 }
 
 #[test]
-fn a_device_lost_while_batches_are_made_leads_to_the_same_bytes() {
+fn a_device_lost_while_generating_batches_gives_the_same_bytes() {
     let (executor, calls) = failing(usize::MAX, lost);
     let whole = train_generator(executor).unwrap();
     let calls = calls.load(Relaxed);
-    // Repeating all, or hardly more than what was last enqueued.
+    // With a journal that repeats everything, or hardly more than the last steps.
     for limits in [(usize::MAX, usize::MAX), (1, 3), (100, usize::MAX)] {
         for k in 0..calls {
             let executor = Recovering::new(failing(k, lost).0, || Ok(cpu()), |_| {})
@@ -294,7 +295,7 @@ fn a_device_lost_while_batches_are_made_leads_to_the_same_bytes() {
     }
 }
 
-/// Evaluates on more data sets than stay loaded, some of them twice.
+/// Evaluates on more data sets than stay loaded, and on some of them twice.
 fn evaluate_many(executor: Box<dyn Executor>) -> cnn_gpu::Result<Vec<(f64, f64)>> {
     let mut trainer = Trainer::with_executor(model(), executor, options())?;
     let sizes = [3, 4, 5, 7, 8, 10, 3, 10, 4];
@@ -309,7 +310,7 @@ fn evaluate_many(executor: Box<dyn Executor>) -> cnn_gpu::Result<Vec<(f64, f64)>
 }
 
 #[test]
-fn a_device_lost_while_data_sets_come_and_go_leads_to_the_same_scores() {
+fn a_device_lost_while_data_sets_are_swapped_gives_the_same_scores() {
     let (executor, calls) = failing(usize::MAX, lost);
     let whole = evaluate_many(executor).unwrap();
     let calls = calls.load(Relaxed);
@@ -324,7 +325,7 @@ fn a_device_lost_while_data_sets_come_and_go_leads_to_the_same_scores() {
 }
 
 #[test]
-fn a_device_lost_again_and_again_is_an_error() {
+fn a_device_lost_repeatedly_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let again = |k| move || Ok(failing(k, lost).0);
     for k in [0, 3, 9] {
@@ -353,7 +354,7 @@ fn on(gpu: &GpuDevice, model: &Sequential) -> Box<dyn Executor> {
     Box::new(GpuExecutor::new(Arc::new(gpu.clone()), layout))
 }
 
-/// Takes the device away in the middle of the second epoch.
+/// Destroys the device in the middle of the second epoch.
 struct Thief(GpuDevice);
 
 impl Callback for Thief {
@@ -365,7 +366,7 @@ impl Callback for Thief {
     }
 }
 
-/// Trains on a device that is taken away, if there is a thief.
+/// Trains on a device, which `thief` destroys if given.
 fn robbed(
     executor: Box<dyn Executor>,
     thief: Option<Thief>,
@@ -381,7 +382,7 @@ fn robbed(
 }
 
 #[test]
-fn a_gpu_that_is_taken_away_is_opened_again_and_leads_to_the_same_bytes() {
+fn a_destroyed_gpu_is_reopened_and_gives_the_same_bytes() {
     let device = gpu();
     let whole = robbed(on(&device, &model()), None).unwrap();
     let reopened = device.clone();
@@ -397,14 +398,14 @@ fn a_gpu_that_is_taken_away_is_opened_again_and_leads_to_the_same_bytes() {
 }
 
 #[test]
-fn a_gpu_that_is_taken_away_is_a_typed_error() {
+fn a_destroyed_gpu_is_a_typed_error() {
     let device = gpu();
     let error = robbed(on(&device, &model()), Some(Thief(device.clone()))).unwrap_err();
     assert!(matches!(error, Error::DeviceLost(_)), "{error}");
 }
 
 #[test]
-fn a_gpu_that_does_not_answer_is_a_typed_error_and_is_not_waited_for() {
+fn a_gpu_that_does_not_respond_is_a_typed_error_without_a_long_wait() {
     let device = gpu().with_patience(Duration::ZERO);
     let model = preset("mnist-cnn").unwrap();
     let executor = on(&device, &model);
@@ -415,13 +416,13 @@ fn a_gpu_that_does_not_answer_is_a_typed_error_and_is_not_waited_for() {
     assert!(matches!(error, Error::DeviceHung(_)), "{error}");
 }
 
-/// Whether a trainer for such batches can be made.
+/// Tries to create a trainer for such batches.
 fn try_batch(model: &Sequential, executor: Box<dyn Executor>, batch: usize) -> cnn_gpu::Result<()> {
     let options = Options::default().batch_size(batch);
     Trainer::with_executor(model.clone(), executor, options).map(|_| ())
 }
 
-/// The batch that an error says would fit.
+/// The batch size that an error says would fit.
 fn largest_batch(error: &Error) -> usize {
     let message = error.to_string();
     assert!(matches!(error, Error::TooLarge { .. }), "{message}");
@@ -442,7 +443,7 @@ fn a_batch_too_large_for_the_gpu_is_refused_with_the_largest_that_fits() {
 
 #[test]
 fn a_batch_too_large_for_main_memory_is_refused_with_one_that_fits() {
-    // Terabytes, in tensors that are possible one by one.
+    // Terabytes, although each tensor alone would be possible.
     let mut deep = Sequential::new([32, 32, 1]);
     for _ in 0..300 {
         deep = deep.add(Conv2D::new(1, 1));
@@ -453,7 +454,7 @@ fn a_batch_too_large_for_main_memory_is_refused_with_one_that_fits() {
     let layout = Layout::new(&deep).unwrap();
     let batch = |n| try_batch(&deep, common::cpu(Arc::clone(&layout)), n);
     let fits = largest_batch(&batch(2_000_000).unwrap_err());
-    // Not to the last one: other tests and programs take memory between the two calls.
+    // Not exactly, as other tests and programs take memory between the two calls.
     batch(fits / 2).unwrap();
 }
 
@@ -479,8 +480,8 @@ fn an_image_too_large_is_refused_with_the_largest_that_fits() {
     assert!(Trainer::with_executor(fits.clone(), on(&device, &fits), options).is_ok());
 }
 
-/// A network with such large gradients that an update with the largest of learning rates makes its
-/// weights infinite, after a loss that was a number.
+/// A model with gradients so large that an update with the largest learning rate makes the weights
+/// infinite, after a finite loss.
 fn bursting() -> Sequential {
     Sequential::new(SHAPE)
         .add(Rescaling::new(1000.0))
@@ -489,7 +490,7 @@ fn bursting() -> Sequential {
 }
 
 #[test]
-fn weights_that_the_last_update_broke_are_never_saved() {
+fn weights_made_infinite_by_the_last_update_are_never_saved() {
     for executor in [common::cpu, common::gpu] {
         let folder = tempfile::tempdir().unwrap();
         let run = RunFolder::open(folder.path()).unwrap();

@@ -1,4 +1,4 @@
-//! `fit` in full, against an executor that does no arithmetic and answers from a script.
+//! All options of `fit`, with a scripted executor that computes nothing.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -22,7 +22,7 @@ fn refused(options: Options, images: &Dataset) -> String {
 
 #[test]
 fn a_validation_split_takes_the_last_images_before_any_shuffle() {
-    // Keras keeps floor(10 * (1 - 0.25)) = 7 to train on.
+    // Keras trains on floor(10 * (1 - 0.25)) = 7.
     let options = Options::default()
         .epochs(2)
         .batch_size(4)
@@ -46,7 +46,7 @@ fn a_validation_split_takes_the_last_images_before_any_shuffle() {
 }
 
 #[test]
-fn images_to_validate_on_take_the_place_of_a_split() {
+fn validation_images_replace_a_split() {
     let options = Options::default().epochs(1).validation_split(0.5);
     let mut trainer = scripted(options, &[(1.0, 0.5)]);
     let history = trainer.fit((&images(10), &images(6))).unwrap();
@@ -56,7 +56,7 @@ fn images_to_validate_on_take_the_place_of_a_split() {
 }
 
 #[test]
-fn validation_comes_after_every_so_many_epochs_on_the_first_batches() {
+fn validation_runs_every_few_epochs_on_the_first_batches() {
     let options = Options::default()
         .epochs(5)
         .batch_size(3)
@@ -79,7 +79,7 @@ fn validation_comes_after_every_so_many_epochs_on_the_first_batches() {
 }
 
 #[test]
-fn an_epoch_of_some_steps_goes_on_where_the_last_one_stopped() {
+fn an_epoch_of_some_steps_continues_where_the_last_one_stopped() {
     let options = Options::default()
         .epochs(3)
         .batch_size(4)
@@ -96,7 +96,7 @@ fn an_epoch_of_some_steps_goes_on_where_the_last_one_stopped() {
     assert_ne!(orders[2], orders[0]);
     assert_eq!(history.epochs.len(), 3);
 
-    // Later epochs by themselves are the same.
+    // Training only the later epochs gives the same steps.
     let mut late = scripted(options.initial_epoch(1), &[(1.0, 0.5)]);
     let history = late.fit(&images(10)).unwrap();
     assert_eq!(history.epochs[0].epoch, 2);
@@ -115,7 +115,7 @@ fn the_initial_epoch_counts_as_done() {
 }
 
 #[test]
-fn what_leaves_nothing_to_do_is_refused() {
+fn options_that_leave_nothing_to_do_are_refused() {
     let message = refused(Options::default().validation_split(1e-17), &images(10));
     assert!(message.contains("0 to validate on"), "{message}");
     let message = refused(Options::default().validation_split(0.99), &images(10));
@@ -137,8 +137,8 @@ fn what_leaves_nothing_to_do_is_refused() {
     }
 }
 
-/// Five samples of two pixels, batches of 3 and 2, and first weights: what the figures of Keras
-/// 3.15 below are about.
+/// Five samples of two pixels, batches of 3 and 2, and initial weights, with which Keras 3.15
+/// computed the figures below.
 fn beside_keras(loss: Loss, options: &Options, check: impl Fn(&str, &Trainer, &History)) {
     let model = Sequential::new([1, 2, 1])
         .add(Flatten::new())
@@ -180,7 +180,7 @@ fn bias(trainer: &Trainer) -> Vec<f64> {
 
 /// SGD with rate 0.5, class weights {0: 2, 2: 0.25}.
 #[test]
-fn class_weights_do_what_keras_does() {
+fn class_weights_work_as_in_keras() {
     let options = Options::default()
         .optimizer(Optimizer::sgd().with_learning_rate(0.5))
         .class_weight([(0, 2.0), (2, 0.25)]);
@@ -191,7 +191,7 @@ fn class_weights_do_what_keras_does() {
             &[1.151_475_4, 1.128_441_1],
         );
         close(name, &history.metric(Metric::Accuracy), &[0.4, 0.4]);
-        // Validation knows no class weights.
+        // Validation uses no class weights.
         let expected = [1.320_718_1, 1.345_311_9];
         close(name, &history.metric(Metric::ValLoss), &expected);
         close(
@@ -205,7 +205,7 @@ fn class_weights_do_what_keras_does() {
 /// AdamW(0.1, weight_decay=0.5, clipnorm=0.2, use_ema=True, ema_momentum=0.75), label smoothing
 /// 0.1.
 #[test]
-fn clipping_decay_and_averaging_do_what_keras_does() {
+fn clipping_decay_and_averaging_work_as_in_keras() {
     let smoothed = Loss::default().with_label_smoothing(0.1).unwrap();
     let optimizer = Optimizer::adamw()
         .with_learning_rate(0.1)
@@ -219,7 +219,7 @@ fn clipping_decay_and_averaging_do_what_keras_does() {
             &history.metric(Metric::Loss),
             &[1.289_940_2, 1.184_677],
         );
-        // The averages take the weights' place only when training has ended.
+        // The averages replace the weights only when training has ended.
         let expected = [1.167_915, 1.150_074_4];
         close(name, &history.metric(Metric::ValLoss), &expected);
         close(
@@ -230,9 +230,9 @@ fn clipping_decay_and_averaging_do_what_keras_does() {
     });
 }
 
-/// New weights come without moments, and must not meet those of the training before.
+/// New weights have no moments, and must not be combined with those of earlier training.
 #[test]
-fn training_begins_anew_with_new_weights() {
+fn new_weights_reset_the_optimizer() {
     let options = Options::default().epochs(2).batch_size(4).shuffle(false);
     for open in [common::reference, common::cpu, common::gpu] {
         let layout = Layout::new(&model()).unwrap();
@@ -253,9 +253,9 @@ fn training_begins_anew_with_new_weights() {
     }
 }
 
-/// Whoever asks a device for its state gets the moments too.
+/// A state downloaded from a device has moments.
 #[test]
-fn a_state_without_moments_is_filled() {
+fn a_state_without_moments_gets_zeros() {
     let layout = Layout::new(&model()).unwrap();
     let plan = Plan::new(&model(), Purpose::Training(Optimizer::adam()), 4).unwrap();
     for open in [common::reference, common::cpu, common::gpu] {

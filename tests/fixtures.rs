@@ -1,4 +1,4 @@
-//! Whole models against Keras: every `tests/fixtures/NAME.toml` with its `NAME.safetensors`.
+//! Compares whole models with Keras: every `tests/fixtures/NAME.toml` with its `NAME.safetensors`.
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use cnn_gpu::check::{Factory, Fixture};
 
-/// Model files of the fixtures, in their names' order.
+/// The fixtures' model files, in the order of their names.
 fn models() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let entries = std::fs::read_dir(&folder).expect("the folder tests/fixtures is there");

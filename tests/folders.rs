@@ -158,7 +158,7 @@ fn a_run_that_goes_on_reads_the_same_pictures() {
     fails(
         &run(path, &resume),
         2,
-        &["this differs: the images to train on"],
+        &["this differs: the training images"],
     );
 }
 
@@ -439,7 +439,7 @@ fn pictures_to_validate_on_are_validated_on() {
     // Other pictures to validate on make it another run.
     fs::remove_file(path.join("d/valid/cat/000.png")).unwrap();
     let output = run(path, &["train", "--resume", "early", "--backend", "cpu"]);
-    fails(&output, 2, &["this differs: the images to validate on"]);
+    fails(&output, 2, &["this differs: the validation images"]);
     fs::remove_dir_all(path.join("d/valid")).unwrap();
     let output = train(path, &args("--validation-data val"));
     fails(&output, 2, &["has no validation images"]);

@@ -1,4 +1,4 @@
-//! Training on batches made on the fly.
+//! Training on generated batches.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -30,7 +30,7 @@ fn scripted(options: Options) -> Trainer<NullExecutor> {
     Trainer::with_executor(small(), Box::new(executor), options).unwrap()
 }
 
-/// `n` batches of one row each, whose pixels and label tell the number.
+/// `n` batches of one row each, whose pixels and label encode the batch's number.
 fn batches(n: u8) -> impl Iterator<Item = Batch> + Send {
     (0..n).map(|i| Batch::new(vec![i; 4], vec![i % 3]))
 }
@@ -44,7 +44,7 @@ fn message(generator: &dyn Generator, steps: Option<usize>) -> String {
 }
 
 #[test]
-fn steps_go_through_the_batches_in_order_and_epochs_go_on_where_the_last_ended() {
+fn steps_take_the_batches_in_order_and_epochs_continue_where_the_last_ended() {
     let mut trainer = scripted(Options::default().epochs(3).batch_size(2));
     let generator = FromIter::new(SHAPE, batches(30));
     let history = trainer
@@ -57,14 +57,14 @@ fn steps_go_through_the_batches_in_order_and_epochs_go_on_where_the_last_ended()
         .flat_map(|(_, chunk)| chunk.images().chunks(4).map(|image| image[0]))
         .collect();
     assert_eq!(pixels, (0..30).collect::<Vec<u8>>());
-    // The chunk that is filled is never the one whose steps were enqueued last.
+    // A chunk is never filled while the steps enqueued last use it.
     for pair in executor.reloads.windows(2) {
         assert_ne!(pair[0].0, pair[1].0);
     }
 }
 
 #[test]
-fn a_dry_or_short_generator_says_how_many_batches_there_were() {
+fn the_error_of_an_exhausted_generator_states_the_number_of_batches() {
     let message = message(&FromIter::new(SHAPE, batches(13)), Some(10));
     for part in [
         "`iterator` ran dry after 13 of 20 batches",
@@ -75,12 +75,12 @@ fn a_dry_or_short_generator_says_how_many_batches_there_were() {
 }
 
 #[test]
-fn what_a_dry_generator_left_under_way_is_not_counted_later() {
+fn steps_in_flight_of_an_exhausted_generator_are_not_counted_later() {
     let layout = Layout::new(&small()).unwrap();
     let options = Options::default().batch_size(2);
     let mut trainer = Trainer::with_executor(small(), common::gpu(layout), options).unwrap();
     let mut evaluate = |steps| {
-        // More than a chunk, the first of which is under way when the second is missing.
+        // More than a chunk: the first is in flight when the second is missing.
         let generator = FromIter::new(SHAPE, batches(40));
         trainer.evaluate_generator(&generator, Some(steps))
     };
@@ -94,7 +94,7 @@ fn what_a_dry_generator_left_under_way_is_not_counted_later() {
 }
 
 #[test]
-fn batches_that_make_no_sense_are_told_with_their_number() {
+fn the_error_of_an_invalid_batch_states_its_number() {
     let with_last = |last: Batch| {
         let all = batches(5).chain(std::iter::once(last));
         message(&FromIter::new(SHAPE, all), Some(3))
@@ -168,7 +168,7 @@ fn names_of_classes_that_the_model_does_not_have_are_refused() {
     assert!(message.contains(expected), "{message}");
 }
 
-/// A data set as a generator, always in its own order.
+/// A data set as a generator, always in its original order.
 struct Slices<'a>(&'a Dataset, usize);
 
 impl Generator for Slices<'_> {
@@ -190,10 +190,10 @@ impl Generator for Slices<'_> {
     }
 }
 
-/// On every executor, with any number of threads: the bytes of the same data at rest. The chunks
-/// are refilled several times while their steps are under way.
+/// Holds on every executor, with any number of threads. The chunks are refilled several times while
+/// steps are in flight.
 #[test]
-fn data_on_the_fly_give_the_bytes_of_the_same_data_at_rest() {
+fn generated_data_give_the_same_bytes_as_loaded_data() {
     type Factory = fn(Arc<Layout>) -> Box<dyn Inspect>;
     let model = Sequential::new([28, 28, 1])
         .add(Conv2D::new(2, 5).strides(3).activation(Activation::Relu))
@@ -234,7 +234,7 @@ fn data_on_the_fly_give_the_bytes_of_the_same_data_at_rest() {
 }
 
 #[test]
-fn a_folders_stream_gives_every_picture_once_in_a_pass_in_orders_of_their_own() {
+fn a_folder_stream_gives_each_picture_once_per_pass_in_different_orders() {
     let folder = TempDir::new().unwrap();
     for i in 0..11_u8 {
         let class = folder.path().join(["even", "odd"][usize::from(i % 2)]);
@@ -288,7 +288,7 @@ impl Keeper for Third {
 }
 
 #[test]
-fn a_run_on_a_generator_goes_on_with_the_batch_after_the_snapshot() {
+fn a_run_on_a_generator_resumes_with_the_batch_after_the_snapshot() {
     let stream = DigitStream::new(8, 3);
     let model = Sequential::new([28, 28, 1])
         .add(Flatten::new())

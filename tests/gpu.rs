@@ -1,4 +1,4 @@
-//! What is particular to the GPU: kernel variants, fused steps, random bits, equal bytes.
+//! Tests specific to GPUs: kernel variants, fused steps, random bits, equal bytes.
 
 mod common;
 
@@ -20,14 +20,14 @@ fn device() -> GpuDevice {
         .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"))
 }
 
-/// The variants that are not this adapter's own choice, but can run on it.
+/// The variants that can run on this adapter, other than its default.
 fn other_variants() -> Vec<Tuning> {
     let others = device().variants().into_iter().skip(1);
     others.map(|(_, tuning)| tuning).collect()
 }
 
-/// Every fourth case of the tiled operations; the adapter's own choice runs all of them in
-/// `tests/ops.rs`.
+/// Every fourth case of the tiled operations; `tests/ops.rs` runs all cases with the adapter's
+/// default.
 #[test]
 fn every_kernel_variant_agrees_with_the_reference() {
     for tuning in other_variants() {
@@ -48,7 +48,7 @@ fn every_kernel_variant_agrees_with_the_reference() {
     }
 }
 
-/// A network with five classes whose step fuses much.
+/// A model with five classes and many fused operations.
 fn network() -> Sequential {
     let mut steps = steps::all();
     steps.swap_remove(0).model
@@ -128,7 +128,7 @@ fn random_bits_are_those_of_the_host() {
 }
 
 #[test]
-fn a_batch_that_does_not_fit_is_refused_in_words() {
+fn a_batch_that_does_not_fit_is_refused_with_a_message() {
     let gpu = Arc::new(device());
     let model = network();
     let layout = Layout::new(&model).unwrap_or_else(|e| panic!("{e}"));

@@ -1,10 +1,10 @@
-//! Gradients of every kind of layer against central finite differences, on the reference.
+//! Compares the gradients of every kind of layer with central finite differences, on the reference.
 //!
 //! `(loss(x + h) - loss(x - h)) / 2h` is computed from the logits in f64. Logits are stored as f32,
-//! 6e-8 off at worst, which a step of 2^-8 turns into 8e-6; the step's own error is h²/6 of the
-//! third derivative, about 3e-6. Gradients here are 0.01 to 1, so 2e-3 of a tensor's norm leaves
-//! room for both and finds every wrong index or factor. The inputs are drawn from a seed that
-//! leaves no kink of ReLU or of a max pool within a step.
+//! with an error of at most 6e-8, which a step of 2^-8 turns into 8e-6; the step's own error is
+//! h²/6 of the third derivative, about 3e-6. Gradients here are 0.01 to 1, so 2e-3 of a tensor's
+//! norm allows for both and detects every wrong index or factor. The seed of the inputs is chosen
+//! so that no kink of a ReLU or max pool lies within a step.
 
 mod common;
 
@@ -28,7 +28,7 @@ const STEP: f32 = 1.0 / 256.0;
 const TOLERANCE: f64 = 2e-3;
 const POINTWISE: [Activation; 9] = Activation::POINTWISE;
 
-/// A plan with a batch and weights in it, on the reference.
+/// A plan with a batch and weights, on the reference.
 struct Net {
     executor: Box<dyn Inspect>,
     plan: Plan,
@@ -44,7 +44,7 @@ impl Net {
         let program = executor.compile(&plan).expect("the plan compiles");
         let mut state = State::new(Arc::clone(&plan.layout), seed);
         let key = Key::new(seed).stream(Stream::Check, 0);
-        // Biases as well, which start at zero.
+        // Including biases, which are initialised to zero.
         for (i, w) in state.params.iter_mut().enumerate() {
             *w += 0.2 * key.normal(i as u32);
         }
@@ -122,7 +122,7 @@ impl Net {
         costs.sum()
     }
 
-    /// The derivatives of the loss by every element of a buffer.
+    /// The derivatives of the loss with respect to every element of a buffer.
     fn differences(&mut self, id: BufferId) -> Vec<f64> {
         let values = self.read(id);
         let mut differences = Vec::new();
@@ -134,7 +134,7 @@ impl Net {
                 self.loss()
             };
             let (above, below) = (values[i] + STEP, values[i] - STEP);
-            // The steps as f32 has them.
+            // The steps as rounded to f32.
             let distance = f64::from(above) - f64::from(below);
             differences.push((at(above) - at(below)) / distance);
         }
@@ -142,7 +142,7 @@ impl Net {
         differences
     }
 
-    /// The tensors that have a gradient, with it.
+    /// The tensors with a gradient, and the gradients.
     fn gradients(&self) -> Vec<(BufferId, BufferId)> {
         let buffers = &self.plan.buffers;
         let of = |i| buffers.iter().position(|b| b.role == Role::Gradient(i));
@@ -185,7 +185,7 @@ fn with_head(model: Sequential) -> Sequential {
 }
 
 fn conv(layer: Conv2D) -> Sequential {
-    // A second one, so that the first one's input gradient goes on through its activation.
+    // A second convolution, so that the input gradient passes through the first one's activation.
     with_head(
         Sequential::new([6, 5, 2])
             .add(layer)
@@ -318,7 +318,7 @@ fn of_batch_normalization_with_and_without_its_parameters() {
         for activation in [Activation::Linear, Activation::Tanh] {
             let layer = BatchNormalization::new().scale(scale).center(center);
             let what = format!("scale {scale} center {center} {activation:?}");
-            // Normalization takes a bias before it away: its gradient is zero.
+            // Normalization cancels a bias before it, whose gradient is zero.
             let before = Conv2D::new(3, 2).use_bias(false).activation(activation);
             let image = Sequential::new([4, 5, 2]).add(before);
             assert_gradients(&what, &with_head(image.add(layer.clone())));
@@ -329,7 +329,7 @@ fn of_batch_normalization_with_and_without_its_parameters() {
     let dense = Sequential::new([2, 3, 1])
         .add(Flatten::new())
         .add(Dense::new(4).use_bias(false))
-        // Of two rows hardly more than the signs are left where epsilon is small.
+        // With two rows and a small epsilon, hardly more than the signs are left.
         .add(BatchNormalization::new().epsilon(1.0));
     assert_gradients("after a dense layer", &with_head(dense));
 }

@@ -2,8 +2,7 @@
 //! the reference.
 //!
 //! A failure prints the case; its words select it: `cnn-gpu selfcheck --op 'dense_forward n=3'`.
-//! Tests of the GPU fail where there is none; `CNN_GPU_TEST_BACKEND` chooses another backend than
-//! Vulkan.
+//! GPU tests fail without an adapter; `CNN_GPU_TEST_BACKEND` selects a backend other than Vulkan.
 
 mod common;
 

@@ -430,7 +430,7 @@ fn digits_on_pages_of_any_kind_are_read_as_the_digits_themselves() {
         .save(path.join("blank.png"))
         .unwrap();
     let args = ["predict", "r", "blank.png", "--backend", "cpu"];
-    only_says(&run(path, &args), 1, "blank.png: no digit is to be seen");
+    only_says(&run(path, &args), 1, "blank.png: no digit found");
     only_says(
         &run(path, &["predict", "r", "nothing.png"]),
         1,

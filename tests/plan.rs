@@ -1,5 +1,5 @@
-//! The plans of `mnist-cnn` as text. After a change that is meant, write them anew with
-//! `CNN_GPU_WRITE_GOLDEN=1 cargo test --test plan`, and read the difference.
+//! The plans of `mnist-cnn` as text. After an intended change, update the files with
+//! `CNN_GPU_WRITE_GOLDEN=1 cargo test --test plan`, and review the difference.
 
 use std::path::Path;
 
@@ -20,12 +20,12 @@ fn assert_golden(name: &str, purpose: Purpose) {
 }
 
 #[test]
-fn the_training_plan_is_as_written_down() {
+fn the_training_plan_equals_the_golden_text() {
     let purpose = Purpose::Training(Optimizer::adam());
     assert_golden("mnist_cnn_training.txt", purpose);
 }
 
 #[test]
-fn the_inference_plan_is_as_written_down() {
+fn the_inference_plan_equals_the_golden_text() {
     assert_golden("mnist_cnn_inference.txt", Purpose::Inference);
 }

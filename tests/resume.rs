@@ -333,7 +333,11 @@ fn two_processes_cannot_train_into_one_folder() {
     );
     child.kill().unwrap();
     child.wait().unwrap();
-    fails(&second, 1, &["another process trains into this folder"]);
+    fails(
+        &second,
+        1,
+        &["another process is training into this folder"],
+    );
 }
 
 #[test]

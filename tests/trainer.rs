@@ -1,4 +1,4 @@
-//! The training loop, against an executor that does no arithmetic and answers from a script.
+//! The training loop, with a scripted executor that computes nothing.
 
 mod common;
 
@@ -17,7 +17,7 @@ use cnn_gpu::train::{
 };
 use common::{SHAPE, images, model, scripted};
 
-/// Writes down what it is told, and stops where it is told to.
+/// Records its calls, and stops where requested.
 #[derive(Default)]
 struct Recorder {
     heard: Vec<String>,
@@ -80,7 +80,7 @@ fn a_batch_larger_than_the_data_set_is_one_step() {
 }
 
 #[test]
-fn every_epoch_has_an_order_of_its_own_that_holds_each_index_once() {
+fn every_epoch_has_its_own_order_with_each_index_once() {
     let options = Options::default().epochs(3).batch_size(10);
     let mut trainer = scripted(options.clone(), &[(1.0, 0.5)]);
     trainer.fit(&images(97)).unwrap();
@@ -102,7 +102,7 @@ fn every_epoch_has_an_order_of_its_own_that_holds_each_index_once() {
 }
 
 #[test]
-fn without_shuffling_the_order_is_the_data_sets() {
+fn without_shuffling_the_order_is_that_of_the_data_set() {
     let mut trainer = scripted(Options::default().epochs(1).shuffle(false), &[(1.0, 0.5)]);
     trainer.fit(&images(9)).unwrap();
     assert_eq!(trainer.executor().orders, [(0..9).collect::<Vec<u32>>()]);
@@ -125,7 +125,7 @@ fn the_training_loss_is_the_mean_over_rows_of_one_epoch() {
     let script = [(1.0, 1.0), (2.0, 0.5), (4.0, 0.0), (3.0, 1.0)];
     let mut trainer = scripted(Options::default().epochs(2).batch_size(4), &script);
     let history = trainer.fit(&images(10)).unwrap();
-    // Batches of 4, 4 and 2 rows: (4*1 + 4*2 + 2*4) / 10, and (4 + 2 + 0) / 10 of them right.
+    // Batches of 4, 4 and 2 rows: (4*1 + 4*2 + 2*4) / 10, and (4 + 2 + 0) / 10 of them correct.
     assert_eq!(
         (history.epochs[0].loss, history.epochs[0].accuracy),
         (2.0, 0.6)
@@ -152,7 +152,7 @@ fn adams_rate_follows_the_step_counter_over_epochs() {
 }
 
 #[test]
-fn a_loss_that_is_not_a_number_stops_and_names_the_step() {
+fn a_nan_loss_stops_training_and_names_the_step() {
     let mut script = vec![(1.0, 0.5); 100];
     script[7] = (f32::NAN, 0.0);
     let options = Options::default().epochs(2).batch_size(2);
@@ -171,12 +171,12 @@ fn a_loss_that_is_not_a_number_stops_and_names_the_step() {
 }
 
 #[test]
-fn an_infinite_loss_in_a_long_epoch_is_noticed_before_its_end() {
+fn an_infinite_loss_in_a_long_epoch_is_detected_before_its_end() {
     let mut script = vec![(1.0, 0.5); 10];
     script.push((f32::INFINITY, 0.0));
     let mut trainer = scripted(Options::default().epochs(1).batch_size(1), &script);
     assert!(trainer.fit(&images(1_000)).is_err());
-    // Some of them are taken again, to find where it came from.
+    // Some steps are repeated to find the origin.
     assert!(trainer.executor().steps.len() < 100);
 }
 
@@ -219,7 +219,7 @@ fn an_interrupt_before_the_first_step_trains_nothing() {
 }
 
 #[test]
-fn callbacks_are_told_in_order_and_can_stop_after_an_epoch() {
+fn callbacks_are_called_in_order_and_can_stop_after_an_epoch() {
     let mut trainer = scripted(Options::default().batch_size(5), &[(1.0, 0.5)]);
     let mut recorder = Recorder {
         stop_at_epoch: Some(2),
@@ -286,7 +286,7 @@ fn the_device_keeps_the_last_four_data_sets() {
     for n in [32, 33, 30, 34, 31] {
         trainer.evaluate(&images(n)).unwrap();
     }
-    // 34 took the place of 31, and 31 that of 32.
+    // 34 replaced 31, and 31 replaced 32.
     assert_eq!(trainer.executor().unloads, [DataId(1), DataId(2)]);
     let last = |trainer: &Trainer<NullExecutor>| trainer.executor().steps.last().unwrap().data;
     assert_eq!(last(&trainer), DataId(5));
@@ -298,7 +298,7 @@ fn the_device_keeps_the_last_four_data_sets() {
 }
 
 #[test]
-fn predictions_come_one_per_image() {
+fn there_is_one_prediction_per_image() {
     let mut trainer = scripted(Options::default(), &[]);
     let predictions = trainer.predict(images(300).images()).unwrap();
     assert_eq!(predictions.len(), 300);
@@ -359,7 +359,7 @@ fn weights_of_another_model_are_refused() {
 }
 
 #[test]
-fn one_callback_that_stops_does_not_keep_others_from_hearing() {
+fn all_callbacks_are_called_even_if_one_stops() {
     let mut trainer = scripted(Options::default(), &[(1.0, 0.5)]);
     let mut first = Recorder {
         stop_at_epoch: Some(1),

@@ -6,7 +6,7 @@ use cnn_gpu::exec::Backend;
 /// on Windows, where continuous integration sets it.
 ///
 /// # Panics
-/// The variable names no backend: a test that ran on another one would mislead.
+/// The variable is not a backend's name, as testing on another backend would be misleading.
 pub fn test_backend() -> Backend {
     let name = std::env::var("CNN_GPU_TEST_BACKEND").unwrap_or_else(|_| "vulkan".into());
     name.parse()

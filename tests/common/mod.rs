@@ -1,4 +1,4 @@
-//! The executors that tests run on.
+//! Executors for tests.
 
 #![allow(dead_code, reason = "no test needs all of them")]
 
@@ -17,12 +17,12 @@ use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
 use cnn_gpu::state::Layout;
 use cnn_gpu::train::{Options, Trainer};
 
-/// Plain loops.
+/// The reference.
 pub fn reference(layout: Arc<Layout>) -> Box<dyn Inspect> {
     Box::new(ReferenceExecutor::reference(layout))
 }
 
-/// The processor.
+/// The CPU executor.
 pub fn cpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
     Box::new(CpuExecutor::new(Cpu::new(), layout))
 }
@@ -30,7 +30,7 @@ pub fn cpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
 /// The GPU of [`test_backend`].
 ///
 /// # Panics
-/// It has no adapter: a test that silently tests nothing would be worse.
+/// There is no adapter, as a test must not silently pass without one.
 pub fn gpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
     static OPENED: OnceLock<Result<Opened, String>> = OnceLock::new();
     match OPENED.get_or_init(open_gpu) {
@@ -44,10 +44,10 @@ fn open_gpu() -> Result<Opened, String> {
     open(&selection).map_err(|e| e.to_string())
 }
 
-/// Images of 2x2 pixels, which scripted trainers learn from.
+/// The shape of the images of scripted trainers.
 pub const SHAPE: [usize; 3] = [2, 2, 1];
 
-/// A network for such images, in three classes.
+/// A model with three classes for such images.
 pub fn model() -> Sequential {
     Sequential::new(SHAPE)
         .add(Flatten::new())
@@ -61,7 +61,7 @@ pub fn images(n: usize) -> Dataset {
         .unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// A trainer whose steps measure what `script` says.
+/// A trainer whose steps return the metrics in `script`.
 pub fn scripted(options: Options, script: &[(f32, f32)]) -> Trainer<NullExecutor> {
     let executor = NullExecutor::new(script.iter().copied());
     Trainer::with_executor(model(), Box::new(executor), options).unwrap_or_else(|e| panic!("{e}"))

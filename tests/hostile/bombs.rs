@@ -1,4 +1,4 @@
-//! Files that promise or hold far more than their size, and large honest ones.
+//! Files that declare or contain far more than their size, and large valid files.
 
 use std::io::Write;
 
@@ -12,16 +12,16 @@ use super::memory::peak_of;
 use super::seeds::{archive, gzip, idx, npy, of, weights};
 use super::targets::{SMALL, Target};
 
-/// More than any limit that is not the file's own.
+/// More than any limit that does not depend on the file.
 const HUGE: usize = 64 << 20;
 
-/// Feeds a target; what it says, and how much memory it took.
+/// Feeds a target. Returns its message and the memory it took.
 fn fed(target: &str, bytes: &[u8]) -> (String, usize) {
     let (outcome, peak) = Target::named(target).check(bytes);
     (outcome.err().unwrap_or_default(), peak)
 }
 
-/// Refused with these words, for no more memory than twice the file and a little.
+/// Asserts that a file is refused with these words, with hardly more memory than twice the file.
 #[track_caller]
 fn assert_defused(target: &str, bytes: &[u8], words: &str) {
     let (message, peak) = fed(target, bytes);
@@ -36,7 +36,7 @@ fn noise(n: usize) -> Vec<u8> {
 }
 
 #[test]
-fn gzip_is_unpacked_no_further_than_its_header_says() {
+fn gzip_is_decompressed_no_further_than_its_header_declares() {
     let bomb = gzip(&idx(&[3], &vec![0; HUGE]));
     assert!(bomb.len() < HUGE / 900);
     assert_defused("gzip", &bomb, "too long: expected 23 bytes");
@@ -45,7 +45,7 @@ fn gzip_is_unpacked_no_further_than_its_header_says() {
 }
 
 #[test]
-fn an_array_is_unpacked_no_further_than_its_archive_says() {
+fn an_array_is_decompressed_no_further_than_its_archive_declares() {
     let array = npy("|u1", "(2, 2, 3)", &[5; 12]);
     let promised = (array.len() as u32).to_le_bytes();
     let bomb = [array, vec![0; HUGE]].concat();
@@ -65,7 +65,7 @@ fn an_array_is_unpacked_no_further_than_its_archive_says() {
     assert_defused("npz", &bytes, "x_train: cannot be unpacked");
 }
 
-/// A part of a PNG file.
+/// A chunk of a PNG file.
 fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     let body = [kind, data].concat();
     let mut crc = Crc::new();
@@ -80,7 +80,7 @@ fn deflated(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A PNG file of grey pixels, so many bits each, with more chunks before them.
+/// A PNG file of grey pixels with this many bits, preceded by these chunks.
 fn png([width, height]: [u32; 2], bits: u8, more: &[u8], raw: &[u8]) -> Vec<u8> {
     let mut header = [width.to_be_bytes(), height.to_be_bytes()].concat();
     header.extend([bits, 0, 0, 0, 0]);
@@ -108,7 +108,7 @@ fn a_picture_is_no_larger_than_its_bytes_can_hold() {
         &png([1 << 20, 1 << 20], 1, &[], &[]),
         "at most 2^27",
     );
-    // Scaled to a model's height it would take gigabytes, however small the file.
+    // Resized to a model's height it would take gigabytes, although the file is small.
     let wide = png([1 << 27, 1], 1, &[], &vec![0; (1 << 24) + 1]);
     assert_defused("picture", &wide, "65535 a side");
     let (_, mut jpeg) = of("picture")
@@ -123,8 +123,8 @@ fn a_picture_is_no_larger_than_its_bytes_can_hold() {
     assert_defused("picture", &jpeg, cannot);
 }
 
-/// A WebP file of 9x7 pixels, as the seed is: its parts, a name and contents each, and the length
-/// that the last claims.
+/// A WebP file of 9x7 pixels like the seed, from its chunks (name and contents) and the declared
+/// length of the last one.
 fn webp(flags: u8, parts: &[(&[u8; 4], &[u8])], claimed: Option<u32>) -> Vec<u8> {
     let mut body = b"WEBP".to_vec();
     let canvas = [flags, 0, 0, 0, 8, 0, 0, 6, 0, 0];
@@ -145,12 +145,12 @@ fn webp(flags: u8, parts: &[(&[u8; 4], &[u8])], claimed: Option<u32>) -> Vec<u8>
 }
 
 #[test]
-fn a_part_of_a_webp_file_takes_no_more_than_the_file() {
+fn a_chunk_of_a_webp_file_takes_no_more_memory_than_the_file() {
     let (_, whole) = of("picture")
         .into_iter()
         .find(|(name, _)| name == "rgb.webp")
         .unwrap();
-    // The seed's pixels stand behind RIFF, a length, WEBP, VP8L and a length.
+    // The seed's pixels follow RIFF, a length, WEBP, VP8L and a length.
     let pixels = &whole[20..];
     let promised = webp(8, &[(b"VP8L", pixels), (b"EXIF", b"II")], Some(1 << 30));
     assert_defused("picture", &promised, "emory limit");
@@ -173,7 +173,7 @@ fn a_screen_of_a_gif_is_no_larger_than_a_picture() {
 }
 
 #[test]
-fn what_a_picture_holds_beside_its_pixels_is_not_unpacked_without_end() {
+fn metadata_of_a_picture_is_decompressed_only_up_to_a_limit() {
     let profile = [b"bomb\0\0", &deflated(&vec![0; HUGE])[..]].concat();
     let small = png([1, 1], 8, &chunk(b"iCCP", &profile), &[0, 7]);
     let (message, peak) = fed("picture", &small);
@@ -188,7 +188,7 @@ fn what_a_picture_holds_beside_its_pixels_is_not_unpacked_without_end() {
 fn a_large_blank_page_of_one_bit_per_pixel_is_a_picture() {
     let page = png([8_000, 6_000], 1, &[], &vec![255; 6_000 * 1_001]);
     assert!(page.len() < 10_000, "{}", page.len());
-    // The rows' first bytes are no filters.
+    // The first bytes of the rows are not filters.
     assert!(fed("picture", &page).0.contains("damaged picture"));
     let rows: Vec<u8> = std::iter::repeat_n([&[0][..], &[255; 1_000]].concat(), 6_000)
         .flatten()
@@ -196,14 +196,14 @@ fn a_large_blank_page_of_one_bit_per_pixel_is_a_picture() {
     assert_eq!(fed("picture", &png([8_000, 6_000], 1, &[], &rows)).0, "");
 }
 
-/// The header of a safetensors file, and nothing behind it.
+/// The header of a safetensors file, without data.
 fn safetensors(metadata: &[(&str, &str)]) -> Vec<u8> {
     let metadata: std::collections::BTreeMap<_, _> = metadata.iter().copied().collect();
     let header = serde_json::json!({ "__metadata__": metadata }).to_string();
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()
 }
 
-/// A network of 2^29 weights.
+/// A model with 2^29 weights.
 fn vast() -> Sequential {
     Sequential::new([1, 1, 1])
         .add(Flatten::new())
@@ -228,16 +228,16 @@ fn weights_that_a_file_lacks_take_no_memory() {
 }
 
 #[test]
-fn a_vast_model_is_planned_without_memory_for_its_tensors() {
+fn a_huge_model_is_planned_without_memory_for_its_tensors() {
     let (message, peak) = fed("model", vast().to_toml().as_bytes());
     assert!(message.contains("softmax"), "{message}");
     assert!(peak < SMALL, "{peak}");
 }
 
-/// Texts of whose characters as many as possible become something in memory. The targets themselves
-/// check what that takes.
+/// Texts with as many memory-consuming elements per character as possible. The targets check the
+/// memory.
 #[test]
-fn dense_text_takes_no_more_memory_than_its_characters_may() {
+fn dense_text_stays_within_the_memory_limit() {
     let layers = "[[layers]]\ntype='Flatten'\n".repeat(10_000);
     let model = format!(
         "input_shape = [1, 1, 1]\n{layers}[[layers]]\ntype='Dense'\nunits=2\nactivation='softmax'"
@@ -288,7 +288,7 @@ fn an_archive_of_many_files_takes_little_memory() {
     assert!(peak < 8 * bytes.len(), "{peak} for {}", bytes.len());
 }
 
-/// Files so large that a copy too many shows.
+/// Files so large that an extra copy is noticeable.
 #[test]
 fn large_files_take_twice_their_size() {
     let n: u32 = 8 << 20;

@@ -1,9 +1,7 @@
-//! Hostile files: whatever their bytes are, the readers say in one line what is wrong, and take no
-//! more memory than such a file may.
-//!
-//! `corpus/TARGET/` holds what fuzzing found worth keeping, and whole files to begin with. `fuzz/`
-//! tells how it is fuzzed. After a change of a format, `CNN_GPU_WRITE_SEEDS=1 cargo test --test
-//! hostile` writes the whole files anew.
+//! Hostile files: whatever the bytes, the readers report an error in one line, and stay within the
+//! memory limit for such a file. `corpus/TARGET/` contains valid files and files with which fuzzing
+//! reached new code; see `fuzz/`. After a change of a format, `CNN_GPU_WRITE_SEEDS=1 cargo test
+//! --test hostile` rewrites the valid files.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -27,7 +25,7 @@ fn corpus(target: &Target) -> PathBuf {
 }
 
 #[test]
-fn whole_files_are_read() {
+fn valid_files_are_read() {
     for target in &TARGETS {
         for (name, bytes) in seeds::of(target.name) {
             let (outcome, _) = target.check(&bytes);
@@ -41,7 +39,7 @@ fn whole_files_are_read() {
 }
 
 #[test]
-fn no_file_of_the_corpora_does_harm() {
+fn every_file_of_the_corpora_is_handled() {
     for target in &TARGETS {
         let files = fs::read_dir(corpus(target)).unwrap();
         let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
@@ -54,9 +52,9 @@ fn no_file_of_the_corpora_does_harm() {
     }
 }
 
-/// Every file cut off in many places, and with bytes changed in many ways.
+/// Truncates every file in many places, and changes its bytes in many ways.
 #[test]
-fn no_damage_to_a_whole_file_does_harm() {
+fn any_damage_to_a_valid_file_is_handled() {
     for target in &TARGETS {
         for (_, bytes) in seeds::of(target.name) {
             for i in 0..400 {
@@ -74,7 +72,7 @@ fn damaged(bytes: &[u8], key: Key) -> Vec<u8> {
     let mut damaged = bytes.to_vec();
     for i in 0..1 + key.bits(2) % 3 {
         let byte = key.bits(10 * i + 3);
-        // Numbers that are often wrong, or any.
+        // Values that often cause errors, or random ones.
         damaged[at(10 * i + 4)] = [0, 1, 0x7f, 0xff, b'9', byte as u8][byte as usize % 6];
     }
     damaged

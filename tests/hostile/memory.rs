@@ -1,4 +1,4 @@
-//! Counts the memory that a thread holds, as its allocator gives it out.
+//! An allocator that counts the memory allocated by each thread.
 
 #![allow(
     unsafe_code,
@@ -24,34 +24,34 @@ fn count(bytes: isize) {
     PEAK.set(PEAK.get().max(held));
 }
 
-// SAFETY: every call goes to the system's allocator as it came; counting takes no memory.
+// SAFETY: every call is passed to the system's allocator unchanged; counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
-        // SAFETY: the caller keeps to the contract of this function, which is that one's too.
+        // SAFETY: the caller upholds the contract, which is the same for both functions.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size() as isize);
-        // SAFETY: the caller keeps to the contract of this function, which is that one's too.
+        // SAFETY: the caller upholds the contract, which is the same for both functions.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         count(-(layout.size() as isize));
-        // SAFETY: the caller keeps to the contract of this function, which is that one's too.
+        // SAFETY: the caller upholds the contract, which is the same for both functions.
         unsafe { System.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size as isize - layout.size() as isize);
-        // SAFETY: the caller keeps to the contract of this function, which is that one's too.
+        // SAFETY: the caller upholds the contract, which is the same for both functions.
         unsafe { System.realloc(block, layout, size) }
     }
 }
 
-/// What `run` gives, and the most bytes that it held on this thread beyond those held before.
+/// Returns the result of `run`, and the peak of the bytes that it allocated on this thread.
 pub fn peak_of<T>(run: impl FnOnce() -> T) -> (T, usize) {
     let before = HELD.get();
     PEAK.set(before);

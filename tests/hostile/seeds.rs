@@ -1,4 +1,4 @@
-//! Small whole files of every format, most of them written by the program itself.
+//! Small valid files of every format, most of them written by the program itself.
 
 use std::fs;
 use std::io::{Cursor, Write};
@@ -31,7 +31,7 @@ use cnn_gpu::train::{Metric, Options};
 
 use super::common;
 
-/// Whole files of a target's format, by name.
+/// Valid files of a target's format, by name.
 pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
     let named = |name: &str, bytes| (name.to_owned(), bytes);
     match target {
@@ -72,14 +72,14 @@ pub fn idx(dims: &[u32], data: &[u8]) -> Vec<u8> {
     [&bytes, data].concat()
 }
 
-/// Packed by gzip.
+/// Compresses with gzip.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
 
-/// An array as NumPy writes it.
+/// An array in NumPy's format.
 pub fn npy(descr: &str, shape: &str, elements: &[u8]) -> Vec<u8> {
     let text = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
     let text = format!("{text:<117}\n");
@@ -147,7 +147,7 @@ fn pictures() -> Vec<(String, Vec<u8>)> {
         (format!("{name}.png"), encoded(image, ImageFormat::Png))
     };
     let mut files: Vec<_> = all.iter().map(png).collect();
-    // JPEG knows neither alpha nor sixteen bits.
+    // JPEG has neither alpha nor 16 bits.
     files.push(("rgb.jpg".into(), jpeg(&rgb8.1, ColorType::Rgb, false)));
     files.push(("grey.jpg".into(), jpeg(&grey8.1, ColorType::Luma, false)));
     files.push((
@@ -188,7 +188,7 @@ fn jpeg(image: &DynamicImage, colours: ColorType, progressive: bool) -> Vec<u8> 
     file
 }
 
-/// A network in which every layer occurs.
+/// A model with every kind of layer.
 pub fn every_layer() -> Sequential {
     let layers: Vec<Layer> = vec![
         Rescaling::new(2.0).offset(-1.0).into(),
@@ -232,7 +232,7 @@ pub fn weights(model: &Sequential) -> Vec<u8> {
     written(|path| weights::save(path, model, &state).unwrap())
 }
 
-/// What is in the file that `write` makes.
+/// The contents of the file that `write` creates.
 fn written(write: impl FnOnce(&Path)) -> Vec<u8> {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("file");

@@ -1,9 +1,7 @@
-//! What is fed with hostile bytes: one function per format, which the regression test runs over the
-//! corpora beside this file, and the fuzz targets in `fuzz/` over whatever they come up with.
-//!
-//! Each function does what the program does with a file of its format, up to where a device would
-//! be asked. No bytes may make it panic, give an error of several lines, or hold more memory than
-//! [`Target::allowed`] says.
+//! The targets of hostile bytes: one function per format, which the regression test runs on the
+//! corpora in this folder, and the fuzz targets in `fuzz/` on generated inputs. Each function
+//! processes a file as the program does, up to the point where it would need a device. No input may
+//! cause a panic, an error of several lines, or more memory than [`Target::allowed`].
 
 use std::io::Cursor;
 use std::path::Path;
@@ -24,16 +22,16 @@ use image_webp::WebPDecoder;
 
 use crate::memory::peak_of;
 
-/// A format that is read.
+/// A file format.
 pub struct Target {
     /// Its name, and that of its corpus.
     pub name: &'static str,
     read: fn(&[u8]) -> Result<(), String>,
-    /// How many bytes a file of these contents may take, its own included.
+    /// The memory limit for a file with these contents, the file included.
     allowed: fn(&[u8]) -> usize,
 }
 
-/// Every format.
+/// All formats.
 pub const TARGETS: [Target; 9] = [
     target("idx", idx, plain),
     target("gzip", gzip, packed),
@@ -62,16 +60,16 @@ impl Target {
     /// The target of this name.
     ///
     /// # Panics
-    /// There is none.
+    /// There is no such target.
     pub fn named(name: &str) -> &'static Self {
         let found = TARGETS.iter().find(|target| target.name == name);
         found.unwrap_or_else(|| panic!("no target `{name}`"))
     }
 
-    /// Reads hostile bytes: what is wrong with them, if anything is, and how much memory that took.
+    /// Reads hostile bytes. Returns their error, if any, and the memory that it took.
     ///
     /// # Panics
-    /// They do what no bytes may do.
+    /// The bytes cause what no input may cause.
     pub fn check(&self, bytes: &[u8]) -> (Result<(), String>, usize) {
         let (outcome, peak) = peak_of(|| (self.read)(bytes));
         let allowed = (self.allowed)(bytes);
@@ -89,24 +87,24 @@ impl Target {
     }
 }
 
-/// Names, messages, and what a decoder takes whatever it decodes.
+/// For names, messages, and the fixed memory of decoders.
 pub const SMALL: usize = 1 << 20;
-/// Deflate makes no more of one byte.
+/// The maximum expansion of Deflate.
 const MOST_UNPACKED: usize = 1100;
-/// A character of a list or a table is an element of a tree, and a layer some operations of a plan.
+/// For the elements of lists and tables, and for the operations of a plan.
 const PER_CHARACTER: usize = 128;
 
-/// Twice the file: itself, and what was read.
+/// Twice the file: its bytes, and the parsed data.
 fn plain(bytes: &[u8]) -> usize {
     2 * bytes.len() + SMALL
 }
 
-/// The file, and what it promises, which is checked against what it can hold.
+/// The file and its declared size, as far as the file can hold it.
 fn packed(bytes: &[u8]) -> usize {
     plain(bytes) + MOST_UNPACKED * bytes.len()
 }
 
-/// The file and the arrays in it; and the header's text.
+/// The file, the arrays in it, and the header's text.
 fn tensors(bytes: &[u8]) -> usize {
     let header = bytes
         .first_chunk()
@@ -118,14 +116,14 @@ fn text(bytes: &[u8]) -> usize {
     plain(bytes) + PER_CHARACTER * bytes.len()
 }
 
-/// The file, its metadata as it is and unpacked, and its pixels as they are and scaled to the
-/// height of a model's.
+/// The file, its metadata before and after decompression, and its pixels before and after resizing
+/// to a model's height.
 fn pixels(bytes: &[u8]) -> usize {
     let pixels = size(bytes).map_or(0, |(w, h)| u64::from(w) * (u64::from(h) + 28));
     plain(bytes) + bytes.len() + (pixels * BYTES_PER_PIXEL) as usize
 }
 
-/// What a picture's header promises.
+/// The size that a picture's header declares.
 fn size(bytes: &[u8]) -> Option<(u32, u32)> {
     let file = || Cursor::new(bytes);
     match image::guess_format(bytes) {
@@ -191,7 +189,7 @@ fn cifar10(bytes: &[u8]) -> Result<(), String> {
 }
 
 fn picture(bytes: &[u8]) -> Result<(), String> {
-    // What has no format's mark is read as TGA, which has none.
+    // Files without a known signature are read as TGA, which has none.
     let picture = line(Picture::from_bytes(Path::new("hostile.tga"), bytes))?;
     assert_eq!(line(picture.resized([28, 28, 1]))?.len(), 28 * 28);
     if let Some(digit) = prepare::digit(&picture) {
@@ -209,8 +207,7 @@ fn weights(bytes: &[u8]) -> Result<(), String> {
 fn checkpoint(bytes: &[u8]) -> Result<(), String> {
     let checkpoint = Checkpoint::from_bytes(bytes)?;
     let identity = &checkpoint.identity;
-    line(identity.options.check())?;
-    // Its callbacks may be others: then that is said.
+    line(identity.options.check())?; // Its callbacks may differ, which must be an error of one line.
     let mut stopping = EarlyStopping::new(Metric::Loss);
     let mut plateau = ReduceLROnPlateau::new(Metric::Loss);
     let mut callbacks: [&mut dyn Callback; 2] = [&mut stopping, &mut plateau];

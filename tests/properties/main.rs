@@ -1,8 +1,7 @@
-//! What holds for every network: one that is valid becomes a plan whose step all executors agree
-//! on, and one that is not is refused with the name of the layer at fault.
-//!
-//! Networks are drawn from a fixed seed, so that a failure comes again; `PROPTEST_RNG_SEED` draws
-//! others, and `PROPTEST_CASES` more of them. A failure prints the smallest network that fails.
+//! Properties of all models: a valid one gives a plan on whose step all executors agree, and an
+//! invalid one is refused with the name of the faulty layer. The models are drawn from a fixed
+//! seed, so that failures can be reproduced; `PROPTEST_RNG_SEED` sets another seed,
+//! `PROPTEST_CASES` the number of models. A failure prints the smallest model that fails.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -26,12 +25,12 @@ use cnn_gpu::train::Options;
 
 use networks::{Trial, spoilt, trials};
 
-/// What `tests/fixtures.rs` allows a whole step.
+/// The tolerance of a whole step, as in `tests/fixtures.rs`.
 const TOLERANCE: f64 = 1e-4;
-/// How often weights and images are drawn before executors are said to differ.
+/// The number of draws of weights and images before executors count as different.
 const DRAWS: u32 = 5;
 
-/// Checks a property on so many cases, or as many as `PROPTEST_CASES` says.
+/// Checks a property on this many cases, or on `PROPTEST_CASES`.
 #[track_caller]
 fn for_all<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value) -> TestCaseResult) {
     let mut config = ProptestConfig {
@@ -57,8 +56,8 @@ fn noise(trial: &Trial, classes: usize, key: Key) -> cnn_gpu::Result<Dataset> {
     Ok(Dataset::new("noise", "", shape, classes, images, labels)?)
 }
 
-/// Runs a training step operation by operation on an executor and the reference, with weights and
-/// images of this draw; the first difference, if there is one.
+/// Runs a training step operation by operation on an executor and the reference, with the weights
+/// and images of this draw. Returns the first difference, if any.
 fn difference(
     factory: Factory<'_>,
     trial: &Trial,
@@ -84,16 +83,16 @@ fn difference(
     compare(&mut *executor, &mut *reference, &problem)
 }
 
-/// Whether it is about which cell is the largest in a row beyond the valid ones: such rows come
-/// from images of zeros, and their cells are all the same but for rounding.
+/// Whether the difference is the largest cell of a row that is not valid: such rows come from
+/// images of zeros, and all their cells are equal except for rounding.
 fn is_a_tie(divergence: &Divergence, trial: &Trial) -> bool {
     let cells: usize = divergence.shape[1..].iter().product();
     divergence.buffer.ends_with("argmax") && divergence.index / cells >= trial.rows
 }
 
-/// An executor agrees with the reference unless it differs for every one of some draws: a wrong
-/// kernel does. An unlucky draw, with two cells under a max pool a rounding apart or a gradient
-/// whose terms cancel, does not come twice.
+/// An executor agrees with the reference unless it differs in all of several draws, as a wrong
+/// kernel does. Unlucky draws, with two almost equal cells of a max pool or a gradient whose terms
+/// cancel, do not repeat.
 fn agrees(factory: Factory<'_>, trial: &Trial) -> TestCaseResult {
     let fail = |what: &dyn Display| {
         let model = trial.model.to_toml();
@@ -115,14 +114,14 @@ fn the_cpu_agrees_with_the_reference_on_any_network() {
     for_all(128, trials(), |trial| agrees(&common::cpu, &trial));
 }
 
-/// Few, because a software adapter compiles every new shape anew.
+/// Few cases, because a software adapter compiles kernels for every new shape.
 #[test]
 fn the_gpu_agrees_with_the_reference_on_any_network() {
     for_all(12, trials(), |trial| agrees(&common::gpu, &trial));
 }
 
 #[test]
-fn any_network_survives_a_model_file() {
+fn any_model_survives_a_model_file() {
     for_all(256, trials(), |trial| {
         let again = Sequential::from_toml(&trial.model.to_toml());
         prop_assert_eq!(again.map_err(|e| e.to_string()), Ok(trial.model));
@@ -131,7 +130,7 @@ fn any_network_survives_a_model_file() {
 }
 
 #[test]
-fn a_layer_that_cannot_be_is_refused_by_name() {
+fn an_invalid_layer_is_refused_by_name() {
     for_all(2_000, spoilt(), |spoilt| {
         let purpose = Purpose::Training(Optimizer::adam());
         let errors = [
@@ -170,7 +169,7 @@ fn options_out_of_range_are_refused() {
 }
 
 #[test]
-fn a_batch_beyond_any_index_is_refused() {
+fn a_batch_too_large_to_index_is_refused() {
     let model = Sequential::new([9, 9, 4])
         .add(Flatten::new())
         .add(Dense::new(8).activation(cnn_gpu::model::Activation::Softmax));

@@ -1,5 +1,5 @@
-//! Random networks: valid ones made of recipes that are fitted to whatever comes before them, and
-//! those spoilt in one layer.
+//! Random models: valid ones, from recipes that adapt to the preceding layers, and invalid ones,
+//! with one faulty layer.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -13,7 +13,7 @@ use cnn_gpu::model::{
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::shape::Padding;
 
-/// A network, and how it is trained for one step.
+/// A model and its options for one training step.
 #[derive(Clone, Debug)]
 pub struct Trial {
     pub model: Sequential,
@@ -24,7 +24,7 @@ pub struct Trial {
     pub seed: u64,
 }
 
-/// Numbers of which a layer is made that can take the output of the one before.
+/// Random numbers from which a layer is made that accepts the previous layer's output.
 #[derive(Clone, Debug)]
 struct Recipe {
     kind: usize,
@@ -40,8 +40,8 @@ struct Recipe {
     rate: f64,
 }
 
-/// What may stand before a normalization, which takes away whatever is the same for all samples:
-/// the gradient of a bias there is what rounding left, and no two devices agree on it.
+/// Whether a layer may precede a normalization, which cancels whatever is the same for all samples:
+/// the gradient of a bias there is pure rounding, on which no two devices agree.
 const BEFORE_NORMALIZATION: usize = 2;
 
 pub fn trials() -> impl Strategy<Value = Trial> {
@@ -66,7 +66,7 @@ pub fn trials() -> impl Strategy<Value = Trial> {
     )
         .prop_map(
             |(input, recipes, normalized, head, optimizer, (rows, empty), seed)| {
-                // A single row is its own mean: normalized, nothing is left of it.
+                // A single row equals its mean, so normalization leaves nothing.
                 let rows = if normalized.is_some() { rows + 3 } else { rows };
                 Trial {
                     model: network(input, &recipes, normalized, head),
@@ -110,7 +110,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     )
 }
 
-/// Layers after recipes, a normalization after some of them, and a head that classifies.
+/// Layers from recipes, some followed by a normalization, and a classifier.
 fn network(
     input: [usize; 3],
     recipes: &[Recipe],
@@ -137,9 +137,7 @@ fn network(
         (1, _) => model,
         (_, true) => model.add(Flatten::new()),
         (_, false) => model.add(GlobalAveragePooling2D::new()),
-    };
-    // Probabilities neither all the same, which would leave a bias no gradient but rounding, nor so
-    // near one that they are rounded to it.
+    }; // Probabilities that are not all equal, which would make a bias's gradient pure rounding, and not so close to 1 that they round to it.
     let head = Dense::new(classes)
         .activation(Activation::Softmax)
         .kernel_initializer(Initializer::RandomNormal)
@@ -153,8 +151,8 @@ fn output(model: &Sequential) -> Vec<usize> {
         .unwrap_or_else(|e| panic!("{e}: {model:?}"))
 }
 
-/// One that leaves a gradient to see: with a beta that is not zero, and an epsilon beside which the
-/// variance does not make the scale of what comes before meaningless.
+/// A normalization with a measurable gradient: with a non-zero beta, and an epsilon large enough
+/// that the scale of the previous layer matters.
 fn normalization(recipe: &Recipe) -> BatchNormalization {
     BatchNormalization::new()
         .epsilon(0.5)
@@ -163,11 +161,12 @@ fn normalization(recipe: &Recipe) -> BatchNormalization {
         .center(recipe.use_bias)
 }
 
-/// Kinds of layers for images; those for vectors are fewer.
+/// The number of kinds of layers for images; there are fewer for vectors.
 const KINDS: usize = 13;
-/// One without parameters, for both.
+/// A kind without parameters, for both.
 const PLAIN: usize = 10;
-/// Offsets and dropouts: a channel of nothing but zeros may come to the same number everywhere.
+/// Kinds with an offset or dropout, after which a channel of zeros may have the same value
+/// everywhere.
 const VARIANCE_TAKERS: [usize; 3] = [7, 8, 9];
 
 impl Recipe {
@@ -178,9 +177,7 @@ impl Recipe {
             _ => self.vector_layer(),
         }
     }
-
-    /// Without what a normalization behind it takes away, which is a bias and all that a single
-    /// weight does, and without what may leave it the same value everywhere.
+    /// The recipe without what a following normalization cancels, a bias or a single weight, and without what may make all values equal.
     fn bare(&self, input: &[usize]) -> Self {
         let has_room = matches!(*input, [h, w, _] if h.min(w) >= 2);
         let varies = has_room && !VARIANCE_TAKERS.contains(&self.kind);
@@ -227,7 +224,7 @@ impl Recipe {
         }
     }
 
-    /// A window whose cells lie so far apart, no larger than its input where it must not be.
+    /// A window with this dilation, no larger than its input if it must not be.
     fn window(&self, size: [usize; 2], dilation: usize) -> [usize; 2] {
         let fit = |most: usize, axis: usize| match self.padding {
             Padding::Same => self.window[axis],
@@ -243,7 +240,7 @@ impl Recipe {
         layer(pool).into()
     }
 
-    /// Strides, or else a dilation: they do not go together.
+    /// Strides or a dilation, as they cannot be combined.
     fn steps(&self) -> ([usize; 2], [usize; 2]) {
         match self.dilation.iter().sum::<usize>() % 2 {
             0 => (self.strides, [1, 1]),
@@ -286,7 +283,7 @@ impl Recipe {
     }
 }
 
-/// A network with one layer that cannot be: which one, and what is wrong with it.
+/// A model with one invalid layer: which one, and its fault.
 #[derive(Clone, Debug)]
 pub struct Spoilt {
     pub model: Sequential,
@@ -318,7 +315,7 @@ pub fn spoilt() -> impl Strategy<Value = Spoilt> {
 
 type Fault = (&'static str, Layer);
 
-/// Everything that can be wrong with a layer of this kind.
+/// All faults that a layer of this kind can have.
 fn faults(layer: &Layer) -> Vec<Fault> {
     match layer {
         Layer::Conv2D(conv) => conv2d_faults(conv),
