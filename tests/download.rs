@@ -1,4 +1,4 @@
-//! MNIST found, downloaded and checked, against a small server on loopback and a tiny data set.
+//! Finding, downloading and checking MNIST, with a small server on loopback and a tiny data set.
 #![expect(
     clippy::unwrap_used,
     reason = "what fails here fails the test, in helpers as well"
@@ -25,25 +25,25 @@ use tempfile::TempDir;
 enum Answer {
     /// The file.
     Whole,
-    /// The file, unpacked on the way.
+    /// The file, decompressed on the way.
     Unpacked,
-    /// Half of the file, then it hangs up.
+    /// Half of the file, then it closes the connection.
     Half,
-    /// Half of the file, then silence.
+    /// Half of the file, then nothing more.
     Stall,
-    /// Silence.
+    /// Nothing at all.
     Mute,
-    /// Other bytes, packed well.
+    /// Other bytes, correctly compressed.
     Wrong,
-    /// A page, as the login of a hotel's network.
+    /// An HTML page, like the login page of a hotel network.
     Page,
-    /// Bytes without an end.
+    /// Endless bytes.
     Endless,
     /// No such file.
     NotFound,
 }
 
-/// A server and the names asked of it.
+/// A server and the names requested from it.
 struct Server {
     url: String,
     asked: Arc<Mutex<Vec<String>>>,
@@ -58,7 +58,7 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let log = Arc::clone(&log);
-                // The client may hang up at any time, so that errors mean nothing here.
+                // The client may close the connection at any time, so errors are ignored.
                 thread::spawn(move || drop(serve(stream, answer, &log)));
             }
         });
@@ -100,7 +100,7 @@ fn serve(mut stream: TcpStream, answer: Answer, log: &Mutex<Vec<String>>) -> std
     }
 }
 
-/// The name of the file that is asked for.
+/// The name of the requested file.
 fn read_request(stream: &TcpStream) -> std::io::Result<String> {
     let mut lines = BufReader::new(stream).lines();
     let first = lines.next().unwrap_or(Ok(String::new()))?;
@@ -133,7 +133,7 @@ const FILES: [(&str, Content, usize); 4] = [
     ("t10k-labels-idx1-ubyte", Content::Labels, 2),
 ];
 
-/// The unpacked bytes of a file.
+/// The decompressed bytes of a file.
 fn contents(name: &str) -> Vec<u8> {
     match FILES.iter().find(|file| file.0 == name) {
         Some((_, Content::Images, n)) => {
@@ -169,7 +169,7 @@ fn sha256(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Sources without folders given by the user: a cache folder and mirrors.
+/// Sources without user folders: a cache folder and mirrors.
 fn sources(cache: &Path, urls: &[&str]) -> Sources {
     let mut sources = Sources::of(Published::Mnist, None);
     sources.variable = None;
@@ -188,7 +188,7 @@ fn sources(cache: &Path, urls: &[&str]) -> Sources {
     sources
 }
 
-/// Writes all four files into a folder, packed or not.
+/// Writes all four files to a folder, compressed or not.
 fn fill(folder: &Path, packed: bool) {
     for (name, ..) in FILES {
         if packed {
@@ -199,14 +199,14 @@ fn fill(folder: &Path, packed: bool) {
     }
 }
 
-/// Loads, and gives the events as well.
+/// Loads the data set. Returns the events too.
 fn load(spec: DatasetSpec, sources: &Sources) -> (Result<Splits, DataError>, Vec<Event>) {
     let mut events = Vec::new();
     let result = load_from(spec, sources, &mut |event| events.push(event.clone()));
     (result, events)
 }
 
-/// An address where nobody listens.
+/// An address without a server.
 fn dead_url() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}/", listener.local_addr().unwrap())
@@ -257,7 +257,7 @@ fn downloads_checks_and_keeps_the_files() {
             Event::Progress { received, total: Some(total), .. } if received == total
         )));
 
-        // What was kept is found again, with no server.
+        // The cached files are found again, without a server.
         let (again, events) = load(DatasetSpec::Mnist, &sources(&cache, &[]));
         assert_is_the_tiny_set(&again.unwrap());
         assert_eq!(events, []);
@@ -267,7 +267,8 @@ fn downloads_checks_and_keeps_the_files() {
 #[test]
 fn takes_the_second_mirror_when_the_first_fails() {
     use Answer::*;
-    // Mirrors that do not talk are asked once, those that lack a file or lie are asked for each.
+    // Unreachable mirrors are tried once; those with missing or wrong files are tried for each
+    // file.
     let cases = [
         (NotFound, 4),
         (Wrong, 4),
@@ -297,7 +298,7 @@ fn takes_the_second_mirror_when_the_first_fails() {
 }
 
 #[test]
-fn takes_the_second_mirror_when_nobody_listens_at_the_first() {
+fn takes_the_second_mirror_when_the_first_is_unreachable() {
     let cache = TempDir::new().unwrap();
     let good = Server::start(Answer::Whole);
     let (result, events) = load(
@@ -344,7 +345,7 @@ fn downloads_only_what_is_missing_or_broken() {
 }
 
 #[test]
-fn names_every_address_when_mnist_is_nowhere() {
+fn names_every_address_when_mnist_cannot_be_found() {
     let home = TempDir::new().unwrap();
     let cache = home.path().join("cache");
     let urls = [dead_url(), dead_url()];
@@ -368,7 +369,7 @@ fn names_every_address_when_mnist_is_nowhere() {
 }
 
 #[test]
-fn falls_back_to_the_digits_and_says_so() {
+fn falls_back_to_the_digits_with_a_message() {
     let home = TempDir::new().unwrap();
     let sources = sources(&home.path().join("cache"), &[&dead_url()]);
     let (result, events) = load(DatasetSpec::Auto, &sources);
@@ -385,7 +386,7 @@ fn falls_back_to_the_digits_and_says_so() {
 }
 
 #[test]
-fn a_cache_folder_that_cannot_be_made_is_told() {
+fn a_cache_folder_that_cannot_be_created_is_reported() {
     let home = TempDir::new().unwrap();
     fs::write(home.path().join("file"), "").unwrap();
     let server = Server::start(Answer::Whole);
@@ -418,14 +419,14 @@ fn insists_on_a_folder_named_by_the_user() {
             "{error}"
         );
         assert_is_one_line(&error);
-        // Nor do digits take the place of what was named.
+        // The digits do not replace a named data set.
         let result = load(DatasetSpec::Auto, &sources).0;
         assert!(matches!(result, Err(DataError::GivenFolder { .. })));
     }
 }
 
 #[test]
-fn the_environments_folder_need_not_hold_every_set() {
+fn the_folder_in_the_environment_need_not_have_every_set() {
     let (home, cache) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     fill(cache.path(), true);
     let mut sources = sources(cache.path(), &[]);
@@ -434,7 +435,7 @@ fn the_environments_folder_need_not_hold_every_set() {
     let (result, events) = load(DatasetSpec::FashionMnist, &sources);
     assert_eq!(result.unwrap().train.name, "fashion-mnist");
     assert!(matches!(events[..], [Event::Rejected { .. }]), "{events:?}");
-    // One that is not there is wrong for every set, and so is a sub-folder without the files.
+    // A missing folder is an error for every set, and so is a sub-folder without the files.
     fs::create_dir(home.path().join("fashion-mnist")).unwrap();
     for folder in [home.path().into(), home.path().join("nowhere")] {
         sources.variable = Some(folder);
@@ -444,7 +445,7 @@ fn the_environments_folder_need_not_hold_every_set() {
 }
 
 #[test]
-fn reads_a_folder_in_every_spelling() {
+fn reads_a_folder_with_any_spelling_of_the_names() {
     for packed in [true, false] {
         for dotted in [true, false] {
             let folder = TempDir::new().unwrap();
@@ -464,7 +465,7 @@ fn reads_a_folder_in_every_spelling() {
     }
 }
 
-/// What is wrong with a folder whose file number `index` holds `bytes`, the hash expected or not.
+/// The error of a folder whose file `index` has these `bytes`, with their hash expected or not.
 fn error_of(index: usize, bytes: &[u8], hash_agrees: bool) -> DataError {
     let folder = TempDir::new().unwrap();
     fill(folder.path(), false);
@@ -485,7 +486,7 @@ fn error_of(index: usize, bytes: &[u8], hash_agrees: bool) -> DataError {
 }
 
 #[test]
-fn names_what_is_wrong_with_a_file() {
+fn states_what_is_wrong_with_a_file() {
     let images = contents(FILES[0].0);
     let mut other = images.clone();
     other[100] ^= 1;
@@ -510,7 +511,7 @@ fn names_what_is_wrong_with_a_file() {
 }
 
 #[test]
-fn survives_every_truncation_of_a_packed_file() {
+fn survives_every_truncation_of_a_compressed_file() {
     let packed = gzip(&contents(FILES[1].0));
     for length in 2..packed.len() {
         let error = error_of(1, &packed[..length], false);
@@ -519,9 +520,10 @@ fn survives_every_truncation_of_a_packed_file() {
 }
 
 #[test]
-fn unpacks_no_more_than_the_file_should_hold() {
+fn decompresses_no_more_than_the_file_should_contain() {
     let bomb = gzip(&vec![0; 5_000_000]);
-    // Packed, the zeros take about 5 kB: more than a file of labels may, less than one of images.
+    // Compressed, the zeros take about 5 kB: more than a file of labels may have, less than one of
+    // images.
     for index in [0, 1] {
         assert!(matches!(
             error_of(index, &bomb, false),

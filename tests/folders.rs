@@ -1,5 +1,5 @@
-//! Folders of pictures as people have them: what is read, what is passed over, and which part is
-//! what.
+//! Folders of pictures as users have them: which files are read, which are skipped, and which parts
+//! they form.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use program::{fails, json_lines, only_says, run, text};
 
-/// Pictures of 8x8 pixels, each different, with a colour for each class.
+/// Creates pictures of 8x8 pixels, all different, with one colour per class.
 fn pictures(folder: &Path, classes: &[(&str, [u8; 3])], count: u8) {
     for (class, colour) in classes {
         let folder = folder.join(class);
@@ -37,7 +37,7 @@ const CAT: (&str, [u8; 3]) = ("cat", [200, 20, 20]);
 const DOG: (&str, [u8; 3]) = ("dog", [20, 200, 20]);
 const HORSE: (&str, [u8; 3]) = ("horse", [20, 20, 200]);
 
-/// A TOML file of a small network.
+/// Writes a small model as a TOML file.
 fn model(folder: &Path, classes: usize) {
     let text = format!(
         "input_shape = [8, 8, 3]\n[[layers]]\ntype = \"Flatten\"\n[[layers]]\ntype = \"Dense\"\n\
@@ -70,7 +70,7 @@ fn evaluated(folder: &Path, more: &[&str]) -> (Value, String) {
     (json_lines(&output.stdout)[0].clone(), said)
 }
 
-/// Loads a folder as the library does, with what it tells.
+/// Loads a folder with the library. Returns its messages too.
 fn load(path: &Path, read: ReadOptions) -> (Splits, Vec<String>) {
     let mut sources = Sources::from_env(None);
     sources.read = read;
@@ -81,7 +81,7 @@ fn load(path: &Path, read: ReadOptions) -> (Splits, Vec<String>) {
 }
 
 #[test]
-fn a_validation_split_of_a_folder_holds_every_class() {
+fn a_validation_split_of_a_folder_has_every_class() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     pictures(&path.join("two"), &[CAT, DOG], 25);
@@ -103,7 +103,7 @@ fn a_validation_split_of_a_folder_holds_every_class() {
 }
 
 #[test]
-fn a_limit_takes_some_of_every_class_by_seed() {
+fn a_limit_takes_a_share_of_every_class_by_seed() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     pictures(path, &[CAT, DOG, HORSE], 20);
@@ -121,7 +121,7 @@ fn a_limit_takes_some_of_every_class_by_seed() {
 }
 
 #[test]
-fn a_run_that_goes_on_reads_the_same_pictures() {
+fn a_resumed_run_reads_the_same_pictures() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     pictures(&path.join("d"), &[CAT, DOG], 25);
@@ -144,7 +144,7 @@ fn a_run_that_goes_on_reads_the_same_pictures() {
     );
     let output = run(path, &[&resume[..], &["--limit", "29"]].concat());
     fails(&output, 2, &["--limit would change them"]);
-    // A run of a version that mixed nothing goes by its own rule, and its pictures are others.
+    // A run of an earlier version did not mix the pictures, so it reads others.
     let old: Vec<&str> = config
         .lines()
         .filter(|l| {
@@ -170,7 +170,7 @@ fn classes_are_matched_by_name() {
     model(path, 3);
     let args = ["--dataset", "folder:pets", "--epochs", "40", "--out", "r"];
     trained(path, &args);
-    // Two of the three, which stand at other places here.
+    // Two of the three classes, with other indices.
     pictures(&path.join("other"), &[DOG, HORSE], 25);
     let (scores, _) = evaluated(path, &["r", "--dataset", "folder:other"]);
     assert_eq!(
@@ -183,7 +183,7 @@ fn classes_are_matched_by_name() {
         (&scores["accuracy"], &scores["images"]),
         (&1.0.into(), &3.into())
     );
-    // A name that nobody knows.
+    // An unknown name.
     pictures(&path.join("kit"), &[DOG, HORSE, ("kitten", CAT.1)], 5);
     let args = [
         "evaluate",
@@ -198,7 +198,7 @@ fn classes_are_matched_by_name() {
         "(cat, dog, horse)",
     ];
     fails(&run(path, &args), 1, &words);
-    // Weights that are trained further keep the places of their classes.
+    // Fine-tuned weights keep the order of their classes.
     pictures(&path.join("more"), &[HORSE, DOG], 10);
     let args = [
         "--dataset",
@@ -215,7 +215,7 @@ fn classes_are_matched_by_name() {
 }
 
 #[test]
-fn digits_in_folders_are_matched_by_their_numbers() {
+fn folders_of_digits_are_matched_by_number() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     let args =
@@ -224,7 +224,7 @@ fn digits_in_folders_are_matched_by_their_numbers() {
     assert!(run(path, &args).status.success());
     let data = cnn_gpu::data::digits::generate(60, 5, 0);
     for i in 0..data.len() {
-        // Without 0 and 1, so that each of the others stands at another place.
+        // Without 0 and 1, so that the others have other indices.
         let label = data.labels()[i];
         if label > 1 {
             let class = path.join("d").join(label.to_string());
@@ -239,7 +239,7 @@ fn digits_in_folders_are_matched_by_their_numbers() {
 }
 
 #[test]
-fn sub_folders_are_walked_and_what_is_passed_over_is_counted() {
+fn sub_folders_are_searched_and_skipped_files_are_counted() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     pictures(path, &[CAT, DOG], 10);
@@ -284,7 +284,7 @@ fn sub_folders_are_walked_and_what_is_passed_over_is_counted() {
     assert_eq!(told[..3], expected);
     assert!(told[3].starts_with(&format!("skipped: {shown}: 3 hidden files and folders")));
 
-    // What may have been meant is said at any level; what else, unless silence was asked for.
+    // Files that look like pictures are reported at any level, other files unless output is off.
     let above = path.parent().unwrap();
     let dataset = format!("folder:{shown}");
     let site = TempDir::new_in(above).unwrap();
@@ -299,7 +299,7 @@ fn sub_folders_are_walked_and_what_is_passed_over_is_counted() {
 
 #[cfg(unix)]
 #[test]
-fn links_are_followed_and_never_in_a_circle() {
+fn links_are_followed_but_not_in_cycles() {
     use std::os::unix::fs::symlink;
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("d");
@@ -309,7 +309,7 @@ fn links_are_followed_and_never_in_a_circle() {
     symlink(&path, path.join("dog/up")).unwrap();
     symlink(path.join("dog"), folder.path().join("elsewhere/more/dog")).unwrap();
     let opened = ImageFolder::open(&path, None).unwrap();
-    // Five, four behind the link, and the dogs behind a link in there; the dogs.
+    // Five pictures, four through the link, and the dogs through a link within; the dogs.
     let classes: Vec<usize> = opened.files().map(|(_, class)| class).collect();
     let count = |of| classes.iter().filter(|class| **class == of).count();
     assert_eq!((count(0), count(1)), (14, 5));
@@ -317,7 +317,7 @@ fn links_are_followed_and_never_in_a_circle() {
 }
 
 #[test]
-fn folders_of_runs_are_passed_over() {
+fn run_folders_are_skipped() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     pictures(path, &[CAT, DOG], 10);
@@ -343,7 +343,7 @@ fn folders_of_runs_are_passed_over() {
             "{line}"
         );
     }
-    // A folder with nothing in it is no class, and no run's.
+    // An empty folder is neither a class nor a run folder.
     fs::remove_dir_all(path.join("runs")).unwrap();
     fs::create_dir(path.join("runs")).unwrap();
     let (_, said) = trained(path, &["--dataset", "folder:."]);
@@ -354,9 +354,8 @@ fn folders_of_runs_are_passed_over() {
 }
 
 #[test]
-fn the_parts_are_known_by_the_usual_names() {
-    // The parts' folders, pictures of a class in each, and how many there are to validate and test
-    // on.
+fn parts_are_recognised_by_their_usual_names() {
+    // The folders of the parts, the pictures per class in each, and the numbers of validation and test pictures.
     let cases: [(&[&str], Option<usize>, usize, Tested); 8] = [
         (&["train", "val", "test"], Some(4), 6, Tested::Apart),
         (&["train", "valid"], Some(4), 4, Tested::OnValidation),
@@ -390,7 +389,7 @@ fn the_parts_are_known_by_the_usual_names() {
     pictures(folder.path(), &[("bus", CAT.1), ("train", DOG.1)], 5);
     let opened = folder::find(folder.path(), &ReadOptions::default()).unwrap();
     assert_eq!(opened.train.classes(), ["bus", "train"]);
-    // What lies beside the parts, a second folder of one, and pictures without a class.
+    // Other folders next to the parts, a second folder for a part, and pictures without a class.
     for part in ["train", "val", "valid", "extra"] {
         pictures(&folder.path().join("parts").join(part), &[CAT, DOG], 5);
     }
@@ -399,7 +398,7 @@ fn the_parts_are_known_by_the_usual_names() {
     assert_eq!(opened.tested, Tested::OnValidation);
     assert_eq!(opened.skipped.count(Reason::NoClass), 10 + 3);
     assert_eq!(opened.skipped.count(Reason::SecondPart), 1);
-    // Nothing to train on.
+    // No training part.
     pictures(&folder.path().join("no/val"), &[CAT, DOG], 5);
     pictures(&folder.path().join("no/test"), &[CAT, DOG], 5);
     let error = folder::find(&folder.path().join("no"), &ReadOptions::default()).unwrap_err();
@@ -410,7 +409,7 @@ fn the_parts_are_known_by_the_usual_names() {
 }
 
 #[test]
-fn pictures_to_validate_on_are_validated_on() {
+fn the_validation_part_is_used() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     model(path, 2);
@@ -436,7 +435,7 @@ fn pictures_to_validate_on_are_validated_on() {
         said.contains("skipped: the data set's validation images"),
         "{said}"
     );
-    // Other pictures to validate on make it another run.
+    // Other validation pictures make it a different run.
     fs::remove_file(path.join("d/valid/cat/000.png")).unwrap();
     let output = run(path, &["train", "--resume", "early", "--backend", "cpu"]);
     fails(&output, 2, &["this differs: the validation images"]);
@@ -465,11 +464,11 @@ fn all_pictures_of_a_folder_without_parts_are_evaluated() {
         assert_eq!(scores["images"], 2 * count);
         assert!(said.contains("all pictures in"), "{said}");
     }
-    // Of its own data set those that it was not trained on.
+    // The run's own data set: the pictures that it held out.
     for args in [&["r"][..], &["r", "--dataset", "folder:pets"]] {
         assert_eq!(evaluated(path, args).0["images"], 10);
     }
-    // Of a folder with parts the one for tests.
+    // A folder with parts: its test part.
     pictures(&path.join("d/val"), &[CAT, DOG], 4);
     assert_eq!(
         evaluated(path, &["r", "--dataset", "folder:d"]).0["images"],
@@ -483,7 +482,7 @@ fn all_pictures_of_a_folder_without_parts_are_evaluated() {
 }
 
 #[test]
-fn all_pictures_that_cannot_be_read_are_named_at_once() {
+fn all_unreadable_pictures_are_reported_together() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     pictures(&path.join("d"), &[CAT, DOG], 20);
@@ -496,7 +495,7 @@ fn all_pictures_that_cannot_be_read_are_named_at_once() {
     let args = ["--dataset", "folder:d", "--verbose", "0"];
     let output = train(path, &args);
     only_says(&output, 1, "d cannot be read: ");
-    // Those that are kept apart to test on are read later, and named with the others.
+    // Held-out test pictures are read later, and reported with the others.
     fails(
         &output,
         1,
@@ -517,14 +516,14 @@ fn all_pictures_that_cannot_be_read_are_named_at_once() {
     assert!(said.contains("and 2 more\n"), "{said}");
     let (scores, _) = evaluated(path, &["r"]);
     assert_eq!(scores["images"], 6);
-    // Also for streams, which are never to end at one.
+    // Also in streams, which must not end at an unreadable picture.
     let mut opened = ImageFolder::open(&path.join("d"), Some([4, 4, 1])).unwrap();
     assert_eq!(opened.retain_readable().len(), 12);
     assert_eq!(opened.load().unwrap().len(), 28);
 }
 
 #[test]
-fn classes_that_validation_sees_and_training_does_not_are_named() {
+fn classes_that_are_validated_but_not_trained_are_named() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     let idx = |dims: &[u32], data: &[u8]| {
@@ -532,7 +531,7 @@ fn classes_that_validation_sees_and_training_does_not_are_named() {
         dims.iter().for_each(|dim| bytes.extend(dim.to_be_bytes()));
         [&bytes, data].concat()
     };
-    // Sorted by class, as arrays should not be.
+    // Sorted by class, which arrays should not be.
     for (set, n) in [("train", 30_u8), ("t10k", 6)] {
         let labels: Vec<u8> = (0..n).map(|i| i / (n / 3)).collect();
         let images: Vec<u8> = labels.iter().flat_map(|l| [l * 90; 192]).collect();
@@ -553,14 +552,14 @@ fn classes_that_validation_sees_and_training_does_not_are_named() {
         "0",
     ];
     let (_, said) = trained(path, &args);
-    // Of the last twelve images two are of class 1, which training sees.
+    // Two of the last twelve images have class 1, which is also trained on.
     let words = "warning: 10 images to validate on belong to classes that are never trained on: 2";
     assert!(said.contains(words), "{said}");
     assert!(
         said.contains("shuffle the images before saving them"),
         "{said}"
     );
-    // A limit takes some of each class, and so the test set has no other.
+    // A limit takes a share of each class, so the test set has no unseen class.
     let (lines, said) = trained(
         path,
         &["--dataset", "idx:.", "--limit", "6", "--verbose", "0"],
@@ -570,7 +569,7 @@ fn classes_that_validation_sees_and_training_does_not_are_named() {
 }
 
 #[test]
-fn a_data_set_is_described_before_it_is_trained_on() {
+fn a_data_set_is_summarized_before_training() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     pictures(&path.join("d/train"), &[DOG], 20);
@@ -595,7 +594,7 @@ fn a_data_set_is_described_before_it_is_trained_on() {
     let weights = survey["imbalance"]["class_weights"].as_array().unwrap();
     let weights: Vec<f64> = weights.iter().map(|w| w.as_f64().unwrap()).collect();
     assert_eq!(weights, [26.0 / 12.0, 26.0 / 40.0]);
-    // The pictures to test on were painted as the first to train on.
+    // The test pictures equal the first training pictures.
     let duplicates = &survey["duplicates"][0];
     assert_eq!(
         (&duplicates["part"], &duplicates["also_in"]),
@@ -624,7 +623,7 @@ fn a_data_set_is_described_before_it_is_trained_on() {
         assert!(said.contains(words), "no {words} in {said}");
     }
 
-    // As a run would split it, and nothing is trained.
+    // With a run's split, without training.
     model(path, 2);
     pictures(&path.join("flat"), &[CAT, DOG], 20);
     let args = "--dataset folder:flat --validation-split 0.25 --limit 24 --dry-run --out r";
@@ -650,8 +649,8 @@ fn a_data_set_is_described_before_it_is_trained_on() {
     assert_eq!(names.len(), 10);
 }
 
-/// Pictures of 24x24 pixels, of which every third row and column from the second on is of one
-/// colour, all others of another.
+/// Creates pictures of 24x24 pixels: every third row and column, from the second on, has one
+/// colour, all others another.
 fn grids(folder: &Path) {
     for (class, [line, rest]) in [("dark", [0_u8, 200]), ("light", [250, 90])] {
         fs::create_dir_all(folder.join(class)).unwrap();
@@ -671,7 +670,7 @@ fn grids(folder: &Path) {
 }
 
 #[test]
-fn pictures_are_interpolated_as_the_run_did_unless_another_way_is_named() {
+fn pictures_are_interpolated_as_in_the_run_unless_a_flag_says_otherwise() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     grids(&path.join("g"));
@@ -681,7 +680,7 @@ fn pictures_are_interpolated_as_the_run_did_unless_another_way_is_named() {
         .seed(None)
         .interpolation(Interpolation::BilinearNoAntialias);
     let splits = folder::splits(&path.join("g"), &read, &mut |_| {}).unwrap();
-    // The centres of the eight lie on every third pixel, so that nothing else counts.
+    // The eight centres lie on every third pixel, so that only these pixels matter.
     assert!(splits.train.image(0).iter().all(|&value| value == 0));
     assert!(splits.train.image(8).iter().all(|&value| value == 250));
 
@@ -725,14 +724,14 @@ fn pictures_are_interpolated_as_the_run_did_unless_another_way_is_named() {
         &[&resume[..], &["--interpolation", "bilinear-no-antialias"]].concat(),
     );
     assert!(output.status.success(), "{}", text(&output.stderr));
-    // Nothing is recorded where nothing was asked for.
+    // The default is not recorded.
     trained(path, &["--dataset", "folder:g", "--out", "d"]);
     let config = fs::read_to_string(path.join("d/config.toml")).unwrap();
     assert!(!config.contains("interpolation"), "{config}");
 }
 
 #[test]
-fn pictures_that_transparency_leaves_blank_are_warned_of() {
+fn a_warning_counts_pictures_that_are_blank_through_transparency() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     pictures(&path.join("d"), &[CAT, DOG], 10);

@@ -1,4 +1,4 @@
-//! Data sets of one's own, predictions and pictures, as the program's user meets them.
+//! Users' own data sets, predictions and pictures, through the program.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use program::{fails, json_lines, only_says, run, text};
 
-/// A TOML file of a model.
+/// Writes a model as a TOML file.
 fn model(folder: &Path, shape: &str, classes: usize) {
     let text = format!(
         "input_shape = {shape}\n[[layers]]\ntype = \"Flatten\"\n[[layers]]\ntype = \"Dense\"\n\
@@ -32,13 +32,13 @@ fn idx(dims: &[usize], data: &[u8]) -> Vec<u8> {
     [&bytes, data].concat()
 }
 
-/// Trains on the CPU, in silence.
+/// Trains on the CPU, without output.
 fn train(folder: &Path, more: &[&str]) -> std::process::Output {
     let args = ["train", "--backend", "cpu", "--verbose", "0"];
     run(folder, &[&args, more].concat())
 }
 
-/// Pictures of 6x9 pixels, red and blue, ten of each: PNG and JPEG.
+/// Creates ten red and ten blue pictures of 6x9 pixels, as PNG and JPEG files.
 fn colours(folder: &Path) {
     for (class, colour) in [("blue", [30, 40, 220]), ("red", [230, 40, 30])] {
         fs::create_dir_all(folder.join(class)).unwrap();
@@ -59,7 +59,7 @@ fn colours(folder: &Path) {
 }
 
 #[test]
-fn a_folder_of_pictures_is_trained_on_evaluated_and_predicted_by_name() {
+fn a_folder_of_pictures_is_trained_evaluated_and_predicted_by_class_name() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     colours(&path.join("c"));
@@ -84,7 +84,7 @@ fn a_folder_of_pictures_is_trained_on_evaluated_and_predicted_by_name() {
         (&16.into(), &1.0.into())
     );
 
-    // The run knows its data set from any folder.
+    // The run finds its data set from any folder.
     let elsewhere = path.join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     let args = ["evaluate", "../r", "--backend", "cpu", "--format", "json"];
@@ -116,7 +116,7 @@ fn a_folder_of_pictures_is_trained_on_evaluated_and_predicted_by_name() {
 }
 
 #[test]
-fn a_model_with_another_number_of_classes_is_refused_in_one_line() {
+fn a_model_with_a_different_number_of_classes_is_refused_in_one_line() {
     let folder = TempDir::new().unwrap();
     colours(&folder.path().join("c"));
     model(folder.path(), "[4, 4, 3]", 10);
@@ -141,7 +141,7 @@ fn a_model_with_another_number_of_classes_is_refused_in_one_line() {
 }
 
 #[test]
-fn pictures_that_are_none_are_named() {
+fn files_that_are_not_pictures_are_named() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     colours(&path.join("c"));
@@ -160,20 +160,20 @@ fn pictures_that_are_none_are_named() {
     says(&["expected a complete PNG, JPEG, WebP"]);
     fs::write(&bad, b"").unwrap();
     says(&["expected a PNG, JPEG, WebP"]);
-    // A JPEG file under any name.
+    // A JPEG file with another extension.
     let jpeg = fs::read(path.join("c/red/1.JPG")).unwrap();
     for length in [jpeg.len() - 1, jpeg.len() / 2, 30] {
         fs::write(&bad, &jpeg[..length]).unwrap();
         says(&["the JPEG file is truncated"]);
     }
-    // A header that promises 30,000 pixels a side, and has nothing to keep it with.
+    // A header that declares 30,000 pixels per side, without data.
     fs::write(&bad, png_that_promises(30_000)).unwrap();
     says(&["at most 2^27"]);
     fs::write(&bad, png_that_promises(10_000)).unwrap();
     says(&["10000x10000 pixels, more than its bytes can hold"]);
 }
 
-/// A PNG file of a sane form whose header claims a size.
+/// A well-formed PNG file whose header declares this size.
 fn png_that_promises(side: u32) -> Vec<u8> {
     let chunk = |kind: &[u8; 4], data: &[u8]| {
         let mut crc = flate2::Crc::new();
@@ -200,7 +200,7 @@ fn png_that_promises(side: u32) -> Vec<u8> {
 }
 
 #[test]
-fn folders_that_hold_no_classes_say_what_is_expected() {
+fn the_error_of_a_folder_without_classes_states_what_is_expected() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     let says = |words: &str| {
@@ -218,7 +218,7 @@ fn folders_that_hold_no_classes_say_what_is_expected() {
     fs::create_dir_all(path.join("c/blue")).unwrap();
     dot.save(path.join("c/blue/1.png")).unwrap();
     says("no pictures are left for testing");
-    // With both sets given, the classes of one must be known to the other.
+    // With both parts given, the test part must not add classes.
     for (set, class) in [("train", "a"), ("train", "b"), ("test", "b"), ("test", "z")] {
         let class = path.join("c").join(set).join(class);
         fs::create_dir_all(&class).unwrap();
@@ -226,7 +226,7 @@ fn folders_that_hold_no_classes_say_what_is_expected() {
     }
     says("unknown class z: expected some of the training classes (a, b)");
     fs::remove_dir_all(path.join("c/test/z")).unwrap();
-    // The two pictures beside these parts are named as well.
+    // The two pictures next to these parts are reported too.
     let output = train(path, &["--dataset", "folder:c"]);
     fails(&output, 1, &["expected 10 classes"]);
     let words = "2 pictures outside all class folders";
@@ -234,7 +234,7 @@ fn folders_that_hold_no_classes_say_what_is_expected() {
 }
 
 #[test]
-fn idx_files_of_ones_own_are_trained_on() {
+fn the_user_s_idx_files_are_trained_on() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     fs::create_dir(path.join("d")).unwrap();
@@ -257,7 +257,7 @@ fn idx_files_of_ones_own_are_trained_on() {
         (&last["dataset"], &last["train_images"]),
         (&"idx".into(), &30.into())
     );
-    // Images in IDX format are predicted by their place.
+    // Predictions of IDX images state their index.
     let args = [
         "predict",
         "r",
@@ -272,7 +272,7 @@ fn idx_files_of_ones_own_are_trained_on() {
     let lines = json_lines(&output.stdout);
     assert_eq!((lines.len(), &lines[5]["index"]), (6, &5.into()));
     assert_eq!(lines[0]["probabilities"].as_array().unwrap().len(), 3);
-    // Labels are no images.
+    // Labels are not images.
     let args = [
         "predict",
         "r",
@@ -285,7 +285,7 @@ fn idx_files_of_ones_own_are_trained_on() {
         1,
         "shape [6]: expected [n, 4, 5], the model's input",
     );
-    // A model for other images.
+    // A model for images of another shape.
     model(path, "[5, 4, 1]", 3);
     let args = ["--dataset", "idx:d", "--model", "net.toml"];
     only_says(
@@ -298,7 +298,7 @@ fn idx_files_of_ones_own_are_trained_on() {
 }
 
 #[test]
-fn data_sets_that_cannot_be_had_are_one_line() {
+fn the_error_of_a_missing_data_set_is_one_line() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     let says = |dataset: &str, code: i32, words: &str| {
@@ -313,7 +313,7 @@ fn data_sets_that_cannot_be_had_are_one_line() {
     says("npz:x.npz", 1, "not a valid .npz file");
     says("fashion-mnist", 1, "Fashion-MNIST was not found");
     says("kmnist", 1, "KMNIST was not found");
-    // MNIST's files have the same names and shapes, and are not taken for others.
+    // MNIST's files have the same names and shapes, but must not pass for another data set.
     let images = idx(&[60_000, 28, 28], &vec![0; 60_000 * 784]);
     fs::write(path.join("train-images-idx3-ubyte"), images).unwrap();
     for name in [
@@ -331,7 +331,7 @@ fn data_sets_that_cannot_be_had_are_one_line() {
     );
 }
 
-/// A digit enlarged and put somewhere on a larger page.
+/// An enlarged digit, placed on a larger page.
 fn page(pixels: &[u8], scale: u32, [x, y]: [u32; 2], [ground, ink]: [u8; 2]) -> GrayImage {
     let digit = GrayImage::from_raw(28, 28, pixels.to_vec()).unwrap();
     let large = resize(&digit, 28 * scale, 28 * scale, FilterType::CatmullRom);
@@ -346,7 +346,7 @@ fn page(pixels: &[u8], scale: u32, [x, y]: [u32; 2], [ground, ink]: [u8; 2]) -> 
 }
 
 #[test]
-fn digits_on_pages_of_any_kind_are_read_as_the_digits_themselves() {
+fn digits_on_any_page_are_predicted_like_the_digits_alone() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     let args = [
@@ -419,7 +419,7 @@ fn digits_on_pages_of_any_kind_are_read_as_the_digits_themselves() {
     let same = read.iter().zip(&expected).filter(|(a, b)| a == b).count();
     assert!(same >= COUNT - 4, "{same} of {COUNT} are read alike");
 
-    // Stretched instead, the light pages are another matter.
+    // If stretched instead, the light pages are misread.
     let stretched = labels(
         &[&files[..], &["--prepare", "resize"]].concat(),
         "by stretching",
@@ -437,7 +437,7 @@ fn digits_on_pages_of_any_kind_are_read_as_the_digits_themselves() {
         "nothing.png",
     );
     only_says(&run(path, &["predict", "r"]), 2, "<FILE>");
-    // One of several that cannot be read does not take the others' predictions away.
+    // One unreadable file does not cost the others their predictions.
     let args = ["predict", "r", "nothing.png", &names[0], "--backend", "cpu"];
     let output = run(path, &[&args[..], &["--format", "json"]].concat());
     assert_eq!(output.status.code(), Some(1));
@@ -450,7 +450,7 @@ fn digits_on_pages_of_any_kind_are_read_as_the_digits_themselves() {
 }
 
 #[test]
-fn show_begins_with_the_labs_digit() {
+fn show_starts_with_the_lab_s_digit() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     let show = |more: &[&str]| run(path, &[&["show", "--dataset", "digits"], more].concat());
@@ -480,7 +480,7 @@ fn show_begins_with_the_labs_digit() {
     assert_eq!(text(&output.stdout).lines().count(), 12);
     let sheet = image::open(path.join("s.png")).unwrap().to_rgb8();
     assert_eq!(sheet.dimensions(), ((10 * 30 + 2) * 2, (2 * 30 + 2) * 2));
-    // The second of the second row: sample 18, dark on light.
+    // The second image of the second row: sample 18, dark on light.
     for (x, y) in [(0, 0), (14, 14), (12, 9)] {
         let pixel = sheet.get_pixel((2 + 30 + x) * 2 + 1, (2 + 30 + y) * 2 + 1);
         let value = 255 - data.image(18)[(y * 28 + x) as usize];
@@ -490,7 +490,7 @@ fn show_begins_with_the_labs_digit() {
     only_says_last(&show(&["--count", "0"]), "--count");
 }
 
-/// Exit code 2, with these words in the last line.
+/// Asserts exit code 2, and these words in the last line.
 fn only_says_last(output: &std::process::Output, words: &str) {
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{message}");
