@@ -172,7 +172,7 @@ fn an_interrupted_run_resumes_to_the_same_bytes() {
     assert!(kill.unwrap().success());
     let stopped = child.wait_with_output().unwrap();
     assert_eq!(stopped.status.code(), Some(130));
-    let how = "resume with cnn-gpu train --resume part\n";
+    let how = "resume with     cnn-gpu train --resume part\n";
     assert!(text(&stopped.stdout).contains(how));
     let resume = [
         "train",
