@@ -43,7 +43,9 @@ fn profile(mut executor: Box<dyn Inspect>, plan: &Plan) -> Profile {
         rates: 1e-6.into(),
         key: Key::of_step(0, 1),
     };
-    let profile = executor.profile(plan, &step, 2).unwrap();
+    let profile = executor
+        .profile(plan, &step, Duration::from_millis(20))
+        .unwrap();
     // Discards the metrics of these steps.
     executor.completed(true).unwrap();
     executor.enqueue(&step).unwrap();

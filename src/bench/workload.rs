@@ -17,8 +17,8 @@ use crate::train::room::largest_batch;
 const SAMPLE: Duration = Duration::from_millis(50);
 /// Intended number of samples in a time budget.
 const SAMPLES: u32 = 8;
-/// Repetitions of each part of a step.
-const REPEATS: usize = 20;
+/// Time budget for the parts of a step.
+const PARTS: Duration = Duration::from_secs(1);
 /// Small enough that training on random labels does not move the weights noticeably.
 const RATE: f32 = 1e-6;
 
@@ -164,7 +164,7 @@ impl Workload {
     /// # Errors
     /// The device fails.
     pub fn roofline(&mut self, peak: &Peak) -> Result<Roofline> {
-        let profile = self.executor.profile(&self.plan, &self.step, REPEATS)?;
+        let profile = self.executor.profile(&self.plan, &self.step, PARTS)?;
         Ok(Roofline::new(&self.plan, &profile, peak))
     }
 }

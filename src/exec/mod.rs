@@ -24,6 +24,7 @@ mod recover;
 pub mod reference;
 
 use std::ops::Range;
+use std::time::Duration;
 
 #[cfg(test)]
 pub(crate) use open::test_backend;
@@ -244,13 +245,14 @@ pub trait Inspect: Executor {
     /// The device failed.
     fn run(&mut self, ops: Range<usize>, step: &Step) -> Result<()>;
 
-    /// Times the parts of a step of `plan`, each the median of `repeats`; it trains meanwhile.
-    /// Unless an executor can do better, the parts are the operations, each run by itself.
+    /// Times the parts of a step of `plan`, each the median of as many runs as fit in about `budget` for all
+    /// of them, at least one; this trains the weights. Unless an executor can do better, the parts are
+    /// the operations, each run by itself.
     ///
     /// # Errors
     /// The device failed.
-    fn profile(&mut self, plan: &Plan, step: &Step, repeats: usize) -> Result<Profile> {
-        Profile::of_operations(self, plan, step, repeats)
+    fn profile(&mut self, plan: &Plan, step: &Step, budget: Duration) -> Result<Profile> {
+        Profile::of_operations(self, plan, step, budget)
     }
 
     /// Sets a buffer.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::profile::repeat_within;
 use crate::error::Result;
 
 /// A device's measured limits.
@@ -35,14 +36,14 @@ impl Peak {
     }
 }
 
-/// How long a measurement takes at least, and how often it is taken: short and often, so that some
-/// find the device free of other work.
-const SAMPLE: (Duration, usize) = (Duration::from_millis(5), 20);
+/// Minimum duration of a sample: short, so that some of many find the device free of other work.
+const SAMPLE: Duration = Duration::from_millis(5);
+/// Time for all samples of one rate. A device that is too slow for more takes one.
+const BUDGET: Duration = Duration::from_millis(150);
 
 /// The most that `run` does in a second: it is given how often to do its work, and is called with
 /// more and more until a call takes long enough to be measured.
 pub(super) fn best_rate(mut run: impl FnMut(usize) -> Result<()>) -> Result<f64> {
-    let (least, samples) = SAMPLE;
     let mut timed = |n| -> Result<f64> {
         let started = Instant::now();
         run(n)?;
@@ -51,12 +52,13 @@ pub(super) fn best_rate(mut run: impl FnMut(usize) -> Result<()>) -> Result<f64>
     // The first call makes pipelines and touches memory.
     timed(1)?;
     let mut n = 1;
-    while timed(n)? < least.as_secs_f64() {
+    while timed(n)? < SAMPLE.as_secs_f64() {
         n *= 2;
     }
     let mut best = 0f64;
-    for _ in 0..samples {
+    repeat_within(BUDGET, || {
         best = best.max(n as f64 / timed(n)?);
-    }
+        Ok(())
+    })?;
     Ok(best)
 }

@@ -1,6 +1,6 @@
 //! Where a step's time goes.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Inspect, Step};
 use crate::error::Result;
@@ -46,19 +46,21 @@ impl Profile {
         executor: &mut E,
         plan: &Plan,
         step: &Step,
-        repeats: usize,
+        budget: Duration,
     ) -> Result<Self> {
+        let share = budget / plan.ops.len().max(1) as u32;
         // What an operation reads is what its predecessors have left.
         executor.run(0..plan.ops.len(), step)?;
         let mut parts = Vec::new();
         for (i, op) in plan.ops.iter().enumerate() {
             executor.run(i..i + 1, step)?;
             let mut times = Vec::new();
-            for _ in 0..repeats.max(1) {
+            repeat_within(share, || {
                 let started = Instant::now();
                 executor.run(i..i + 1, step)?;
                 times.push(started.elapsed().as_secs_f64());
-            }
+                Ok(())
+            })?;
             executor.completed(true)?;
             parts.push(Part {
                 name: op.name(),
@@ -73,6 +75,23 @@ impl Profile {
     }
 }
 
+/// Maximum number of repetitions within a budget.
+const MOST_REPEATS: usize = 1000;
+
+/// Calls `once` as often as fits in `budget`, at least once and at most a thousand times.
+pub(super) fn repeat_within(budget: Duration, mut once: impl FnMut() -> Result<()>) -> Result<()> {
+    let started = Instant::now();
+    for _ in 0..MOST_REPEATS {
+        let before = started.elapsed();
+        once()?;
+        let after = started.elapsed();
+        if after + (after - before) > budget {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// The middle of some numbers; of an even count the upper of the two. Zero of none.
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -82,6 +101,26 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// How often something that takes this long runs within 40 ms.
+    fn repeats(takes: Duration) -> usize {
+        let mut count = 0;
+        let repeated = repeat_within(Duration::from_millis(40), || {
+            std::thread::sleep(takes);
+            count += 1;
+            Ok(())
+        });
+        repeated.unwrap();
+        count
+    }
+
+    #[test]
+    fn what_is_slow_is_repeated_less_often_than_what_is_fast() {
+        assert_eq!(repeats(Duration::from_millis(60)), 1);
+        let fast = repeats(Duration::from_micros(10));
+        assert!((2..=MOST_REPEATS).contains(&fast), "{fast}");
+        assert!(repeats(Duration::from_millis(15)) <= 2);
+    }
 
     #[test]
     fn the_median_is_the_middle() {

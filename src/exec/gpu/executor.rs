@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wgpu::{Buffer, BufferDescriptor, BufferUsages, CommandEncoder, MapMode, SubmissionIndex};
 
@@ -409,13 +409,13 @@ impl Inspect for GpuExecutor {
         Ok(())
     }
 
-    fn profile(&mut self, _plan: &Plan, step: &Step, repeats: usize) -> Result<Profile> {
+    fn profile(&mut self, _plan: &Plan, step: &Step, budget: Duration) -> Result<Profile> {
         self.bind_data(step)?;
         self.drain()?;
         self.gpu
             .write_steps(&self.steps, std::slice::from_ref(step));
         let program = &self.programs[step.program.0];
-        profile::measure(&self.gpu, &self.steps, (program, step.data), repeats)
+        profile::measure(&self.gpu, &self.steps, (program, step.data), budget)
     }
 
     fn write(&mut self, program: Program, id: BufferId, values: &Values) -> Result<()> {

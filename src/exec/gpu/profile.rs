@@ -1,7 +1,7 @@
 //! How long each dispatch of a step takes.
 
 use std::iter::repeat_n;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::device::GpuDevice;
 use super::dispatch::Dispatch;
@@ -10,27 +10,37 @@ use super::recorder::Recorder;
 use super::steps::Steps;
 use super::timer::Timer;
 use crate::error::Result;
+use crate::exec::profile::repeat_within;
 use crate::exec::{Clock, DataId, Part, Profile, median};
+
+/// A step that takes longer is timed in one submission per dispatch: drivers reset a device that is busy with
+/// one submission for two seconds.
+const LONG: Duration = Duration::from_millis(500);
+/// Maximum time of a submission that repeats one dispatch.
+const MOST_ALONE: Duration = Duration::from_millis(100);
+/// Maximum repetitions of one dispatch.
+const MOST_REPEATS: f64 = 1000.0;
 
 /// Times the dispatches of a step, whose values lie in slot 0.
 pub fn measure(
     gpu: &GpuDevice,
     steps: &Steps,
     (program, data): (&GpuProgram, DataId),
-    repeats: usize,
+    budget: Duration,
 ) -> Result<Profile> {
     let listed: Vec<_> = program.step_by_op(data).collect();
     let dispatches: Vec<_> = listed.iter().map(|(_, dispatch)| *dispatch).collect();
     // Drivers compile at the first dispatch.
-    gpu.submit_now(steps, dispatches.iter().copied());
-    gpu.wait(None)?;
-    let repeats = repeats.max(1);
-    let (clock, seconds) = match by_timestamps(gpu, steps, &dispatches, repeats)? {
-        Some(seconds) => (Clock::Timestamps, seconds),
-        None => (
-            Clock::DispatchesAlone,
-            alone(gpu, steps, &dispatches, repeats)?,
-        ),
+    submit_one_by_one(gpu, steps, &dispatches)?;
+    let started = Instant::now();
+    submit_one_by_one(gpu, steps, &dispatches)?;
+    let in_one = started.elapsed() < LONG;
+    let timed = by_timestamps(gpu, steps, &dispatches, (budget, in_one))?;
+    let (clock, seconds) = if let Some(seconds) = timed {
+        (Clock::Timestamps, seconds)
+    } else {
+        let seconds = alone(gpu, steps, &dispatches, budget)?;
+        (Clock::DispatchesAlone, seconds)
     };
     let parts = (listed.iter().zip(seconds).enumerate())
         .map(|(at, ((_, dispatch), seconds))| Part {
@@ -40,6 +50,14 @@ pub fn measure(
         })
         .collect();
     Ok(Profile { clock, parts })
+}
+
+/// Runs dispatches in submissions of their own, and waits for them.
+fn submit_one_by_one(gpu: &GpuDevice, steps: &Steps, dispatches: &[&Dispatch]) -> Result<()> {
+    for dispatch in dispatches {
+        gpu.submit_now(steps, std::iter::once(*dispatch));
+    }
+    gpu.wait(None)
 }
 
 /// The operations that the dispatch at this place does: its operation and those fused into it, unless
@@ -59,44 +77,58 @@ fn covered(program: &GpuProgram, listed: &[(usize, &Dispatch)], at: usize) -> Ve
     }
 }
 
-/// The median of each dispatch over whole steps; `None` if the adapter's clock is no help.
+/// The median of each dispatch over whole steps, each step `in_one` submission or in one for each dispatch;
+/// `None` if the adapter's clock is no help.
 fn by_timestamps(
     gpu: &GpuDevice,
     steps: &Steps,
     dispatches: &[&Dispatch],
-    repeats: usize,
+    (budget, in_one): (Duration, bool),
 ) -> Result<Option<Vec<f64>>> {
     let Some(timer) = Timer::new(gpu, dispatches.len())? else {
         return Ok(None);
     };
     let mut times = vec![Vec::new(); dispatches.len()];
-    for _ in 0..repeats {
-        let mut recorder = Recorder::new(gpu, steps);
-        for (i, dispatch) in dispatches.iter().enumerate() {
-            recorder.timed(dispatch, &timer, i);
+    let per_submission = if in_one { dispatches.len() } else { 1 };
+    repeat_within(budget, || {
+        let numbered: Vec<_> = dispatches.iter().enumerate().collect();
+        for part in numbered.chunks(per_submission.max(1)) {
+            let mut recorder = Recorder::new(gpu, steps);
+            for (i, dispatch) in part {
+                recorder.timed(dispatch, &timer, *i);
+            }
+            gpu.queue.submit([recorder.finish(|_| {})]);
         }
-        let commands = recorder.finish(|encoder| timer.resolve(encoder));
-        gpu.queue.submit([commands]);
+        let recorder = Recorder::new(gpu, steps);
+        gpu.queue
+            .submit([recorder.finish(|encoder| timer.resolve(encoder))]);
         for (times, seconds) in times.iter_mut().zip(timer.seconds(gpu)?) {
             times.push(seconds);
         }
-    }
+        Ok(())
+    })?;
     let seconds: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
     Ok(seconds.iter().any(|s| *s > 0.0).then_some(seconds))
 }
 
-/// Each dispatch many times in a submission, by wall clock.
+/// Each dispatch by wall clock, repeated in one submission as often as fits in its share of the budget.
 fn alone(
     gpu: &GpuDevice,
     steps: &Steps,
     dispatches: &[&Dispatch],
-    repeats: usize,
+    budget: Duration,
 ) -> Result<Vec<f64>> {
-    let time = |dispatch: &&Dispatch| -> Result<f64> {
+    let share = (budget / dispatches.len().max(1) as u32).min(MOST_ALONE);
+    let time = |dispatch: &Dispatch, repeats: usize| -> Result<f64> {
         let started = Instant::now();
-        gpu.submit_now(steps, repeat_n(*dispatch, repeats));
+        gpu.submit_now(steps, repeat_n(dispatch, repeats));
         gpu.wait(None)?;
         Ok(started.elapsed().as_secs_f64() / repeats as f64)
     };
-    dispatches.iter().map(time).collect()
+    let times = dispatches.iter().map(|dispatch| {
+        let once = time(dispatch, 1)?;
+        let repeats = (share.as_secs_f64() / once).clamp(1.0, MOST_REPEATS);
+        time(dispatch, repeats as usize)
+    });
+    times.collect()
 }
