@@ -33,7 +33,7 @@
 //!
 //! # Cargo features
 //!
-//! All are on by default.
+//! All but the last are on by default.
 //!
 //! - `cli`: the program `cnn-gpu`, and the progress bar of
 //!   [`ProgbarLogger`](train::callbacks::ProgbarLogger). To use only the library, set
@@ -41,6 +41,9 @@
 //! - `gpu`: training on GPUs with wgpu. Without it the crate trains on the CPU only.
 //! - `download`: downloading MNIST and similar data sets if no folder holds them.
 //! - `pictures`: reading PNG, JPEG and other pictures, one by one or in folders.
+//! - `static-dxc`: DirectX's shader compiler DXC, linked in on Windows with MSVC; its build script
+//!   downloads a prebuilt library. Without it, kernels on DirectX 12 are compiled by the
+//!   `dxcompiler.dll` beside the program or in `PATH`, or by FXC, with a warning.
 //!
 //! # Map
 //!

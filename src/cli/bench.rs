@@ -105,7 +105,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     )?;
     let device = args.device.open()?;
     let description = device.describe();
-    announce(&description, &device.reason);
+    announce(&description, &device);
     // Drawn on a terminal only.
     let spinner = ProgressBar::new_spinner();
     spinner.enable_steady_tick(Duration::from_millis(100));

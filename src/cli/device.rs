@@ -87,8 +87,9 @@ fn requested(selection: &Selection) -> Option<String> {
     }
 }
 
-/// Prints the device, why it was chosen, and a warning if it is a software adapter.
-pub fn announce(device: &Description, reason: &str) {
+/// Prints the device, why it was chosen, and warnings if it is a software adapter or compiles slowly.
+pub fn announce(device: &Description, opened: &Opened) {
+    let reason = &opened.reason;
     let driver = match device.driver.as_str() {
         "" => String::new(),
         driver => format!(", driver {driver}"),
@@ -102,6 +103,9 @@ pub fn announce(device: &Description, reason: &str) {
             "warning: this software adapter emulates a GPU on the CPU; run `cnn-gpu bench` on it and \
              with `--backend cpu` to see which trains faster",
         );
+    }
+    if let Some(why) = opened.slow_compiler() {
+        say(&format!("warning: {why}"));
     }
 }
 

@@ -108,7 +108,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     if let Some(config) = &config {
         compare(config, &test);
     }
-    announce(&trainer.describe(), &device.reason);
+    announce(&trainer.describe(), &device);
     let scores = if args.metrics {
         let classes = trainer.model().output_shape()?.iter().product();
         let k = args.top_k.unwrap_or(TOP_K.min(classes));

@@ -127,7 +127,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     }
     let device = args.device.open()?;
     let mut trainer = trained.trainer(&device)?;
-    announce(&trainer.describe(), &device.reason);
+    announce(&trainer.describe(), &device);
     if pictures > 0 {
         let how = if as_mnist {
             prepare::WORDS.to_owned()

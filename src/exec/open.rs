@@ -183,6 +183,15 @@ impl Opened {
         !matches!(self.device, Device::Cpu)
     }
 
+    /// Why the device's kernels take long to compile, if they do.
+    pub fn slow_compiler(&self) -> Option<&'static str> {
+        match &self.device {
+            Device::Cpu => None,
+            #[cfg(feature = "gpu")]
+            Device::Gpu(device) => device.slow_compiler(),
+        }
+    }
+
     /// What runs on this device.
     pub fn describe(&self) -> Description {
         match &self.device {

@@ -82,7 +82,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         &in_words(&trainer.describe()),
         settings.schedule,
     )));
-    introduce(&settings, &trainer, config.last_device())?;
+    introduce(&settings, &trainer, &opened)?;
     if settings.options.verbose != Verbose::Silent {
         compare_with_cpu(
             &settings.device,
@@ -306,13 +306,9 @@ fn config(
 }
 
 /// Prints the device, the model and the initial weights.
-fn introduce(
-    settings: &TrainSettings,
-    trainer: &Trainer,
-    device: &DeviceRecord,
-) -> anyhow::Result<()> {
+fn introduce(settings: &TrainSettings, trainer: &Trainer, opened: &Opened) -> anyhow::Result<()> {
     if settings.options.verbose != Verbose::Silent {
-        announce(&trainer.describe(), &device.reason);
+        announce(&trainer.describe(), opened);
         say(trainer.model().summary()?.trim_end());
         if let Some(weights) = &settings.weights {
             say(&format!("weights: {}", weights.path.display()));

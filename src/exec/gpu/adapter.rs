@@ -9,6 +9,7 @@ use wgpu::{
     MemoryBudgetThresholds,
 };
 
+use super::dx12;
 use super::lavapipe::Lavapipe;
 use super::validation;
 use crate::error::{Error, Result};
@@ -32,6 +33,9 @@ pub struct AdapterInfo {
     /// The surroundings of lavapipe, if it is that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lavapipe: Option<Lavapipe>,
+    /// Why its kernels take long to compile, if they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_compiler: Option<&'static str>,
 }
 
 impl Display for AdapterInfo {
@@ -41,13 +45,12 @@ impl Display for AdapterInfo {
             "{}: {} ({}, {}, {})",
             self.index, self.name, self.backend, self.device_type, self.driver
         )?;
-        match &self.lavapipe {
-            Some(lavapipe) => write!(
-                f,
-                "\n   vectors of {}; shader cache: {}",
-                lavapipe.vectors(),
-                lavapipe.cache()
-            ),
+        if let Some(lavapipe) = &self.lavapipe {
+            let (vectors, cache) = (lavapipe.vectors(), lavapipe.cache());
+            write!(f, "\n   vectors of {vectors}; shader cache: {cache}")?;
+        }
+        match self.slow_compiler {
+            Some(why) => write!(f, "\n   {why}"),
             None => Ok(()),
         }
     }
@@ -64,6 +67,7 @@ impl AdapterInfo {
             driver: driver.trim().into(),
             software: info.device_type == DeviceType::Cpu,
             lavapipe: Lavapipe::of(info),
+            slow_compiler: dx12::slow_compiler(info.backend),
         }
     }
 }
@@ -112,6 +116,9 @@ fn instance(backends: Backends) -> &'static Instance {
         let mut descriptor = InstanceDescriptor::new_without_display_handle();
         descriptor.backends = backends;
         descriptor.flags = InstanceFlags::empty();
+        if cfg!(windows) && backends.contains(Backends::DX12) {
+            descriptor.backend_options.dx12.shader_compiler = dx12::compiler();
+        }
         descriptor.memory_budget_thresholds = MemoryBudgetThresholds {
             for_resource_creation: Some(MOST_OF_BUDGET),
             for_device_loss: None,

@@ -173,6 +173,11 @@ impl GpuDevice {
         Lavapipe::of(&self.info)
     }
 
+    /// Why its kernels take long to compile, if they do.
+    pub fn slow_compiler(&self) -> Option<&'static str> {
+        super::dx12::slow_compiler(self.info.backend)
+    }
+
     /// Which kernels run.
     pub fn tuning(&self) -> Tuning {
         self.tuning

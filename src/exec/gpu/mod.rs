@@ -23,6 +23,7 @@ mod call;
 mod data;
 mod device;
 mod dispatch;
+mod dx12;
 mod executor;
 mod fits;
 mod fused_into;

@@ -1,0 +1,97 @@
+//! The compiler of DirectX 12's shaders.
+//!
+//! wgpu hands DirectX 12 its kernels as HLSL, which one of two compilers takes. DXC is the maintained one.
+//! It is linked in with the cargo feature `static-dxc` (MSVC on x86 only), and is otherwise looked for
+//! as `dxcompiler.dll`. FXC comes with Windows and always works, but takes minutes over the long loops
+//! of tiled kernels, and knows no subgroups.
+
+use std::sync::OnceLock;
+
+use wgpu::Dx12Compiler;
+
+/// What a user of DirectX 12 is told where FXC compiles.
+const SLOW: &str = "kernels are compiled by FXC, which takes long: no dxcompiler.dll that works was \
+                    found; put that of DirectXShaderCompiler 1.8.2502 or later beside the program \
+                    or into a folder of PATH, or build with the cargo feature `static-dxc`";
+
+/// Whether DXC is linked in, where DirectX 12 is at all.
+const LINKED: bool = cfg!(all(
+    feature = "static-dxc",
+    windows,
+    target_env = "msvc",
+    not(target_arch = "aarch64")
+));
+
+/// The compiler, chosen once per process.
+pub(super) fn compiler() -> Dx12Compiler {
+    static CHOSEN: OnceLock<Dx12Compiler> = OnceLock::new();
+    CHOSEN
+        .get_or_init(|| choose(LINKED, finds_adapters))
+        .clone()
+}
+
+/// Why kernels take long to compile with this backend, if they do.
+pub(super) fn slow_compiler(backend: wgpu::Backend) -> Option<&'static str> {
+    (backend == wgpu::Backend::Dx12)
+        .then(compiler)
+        .and_then(|compiler| warning(&compiler))
+}
+
+fn warning(compiler: &Dx12Compiler) -> Option<&'static str> {
+    matches!(compiler, Dx12Compiler::Fxc).then_some(SLOW)
+}
+
+/// DXC if it is linked in, else the library if it works, else FXC.
+fn choose(linked: bool, works: impl Fn(&Dx12Compiler) -> bool) -> Dx12Compiler {
+    if linked {
+        return Dx12Compiler::StaticDxc;
+    }
+    let library = Dx12Compiler::default_dynamic_dxc();
+    if works(&library) {
+        library
+    } else {
+        Dx12Compiler::Fxc
+    }
+}
+
+/// Whether an adapter is found with this compiler. There is none where the library is missing or older
+/// than wgpu needs, and none that is too old for what DXC makes.
+fn finds_adapters(compiler: &Dx12Compiler) -> bool {
+    // Elsewhere no instance asks for it.
+    cfg!(windows) && {
+        let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+        descriptor.backends = wgpu::Backends::DX12;
+        descriptor.flags = wgpu::InstanceFlags::empty();
+        descriptor.backend_options.dx12.shader_compiler = compiler.clone();
+        let instance = wgpu::Instance::new(descriptor);
+        let found = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::DX12));
+        !found.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dxc_is_taken_where_it_works_and_fxc_comes_with_a_warning() {
+        let linked = choose(true, |_| false);
+        assert!(matches!(linked, Dx12Compiler::StaticDxc));
+        let library = choose(false, |compiler| {
+            matches!(compiler, Dx12Compiler::DynamicDxc { .. })
+        });
+        let Dx12Compiler::DynamicDxc { dxc_path } = &library else {
+            panic!("{library:?}")
+        };
+        assert_eq!(dxc_path, "dxcompiler.dll");
+        let fallback = choose(false, |_| false);
+        assert!(matches!(fallback, Dx12Compiler::Fxc));
+        assert_eq!([&linked, &library].map(warning), [None, None]);
+        assert!(warning(&fallback).is_some_and(|why| why.contains("dxcompiler.dll")));
+    }
+
+    #[test]
+    fn other_backends_have_no_slow_compiler() {
+        assert_eq!(slow_compiler(wgpu::Backend::Vulkan), None);
+    }
+}
