@@ -1,9 +1,9 @@
-// activation: pointwise functions where they could not be fused.
+// activation: pointwise functions that are not fused.
 //
 //   forward   y = f(x)
 //   backward  dx = f'(y) * dy
 //
-// One invocation makes one Cell. Host constants: LEN in Cells. The host declares the activation.
+// One invocation computes one Cell. Host constants: LEN in Cells. The host declares the activation.
 
 @group(1) @binding(0) var<storage, read> a: array<Cell>;
 @group(1) @binding(1) var<storage, read> b: array<Cell>;

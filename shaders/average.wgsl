@@ -1,4 +1,4 @@
-// Part of the optimizers where an average of the weights is kept:
+// Part of the optimizers if a moving average of the weights is kept:
 //
 //   average = keep * average + (1 - keep) * w
 //

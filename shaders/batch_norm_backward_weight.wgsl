@@ -3,13 +3,13 @@
 //   dbeta[c] = Σ_i dy[i, c]
 //   dgamma[c] = Σ_i dy[i, c] * (x[i, c] - mean[c]) / sqrt(variance[c] + EPSILON)
 //
-// i runs over the M = step.rows * CELLS cells of the valid rows. One workgroup sums one channel, or one of
-// PARTS parts of it (batch_norm_parts.wgsl); its invocations take every WORKGROUPth cell
-// (workgroup_sum.wgsl). Parts are added up by batch_norm_backward_weight_finish, one channel per
+// i runs over the M = step.rows * CELLS cells of the valid rows. One workgroup sums one channel, or
+// one of its PARTS parts (batch_norm_parts.wgsl); its invocations read every WORKGROUPth cell
+// (workgroup_sum.wgsl). batch_norm_backward_weight_finish sums the parts, one channel per
 // invocation.
 //
 // Host constants: CELLS of a sample, C channels, PARTS, PART_CELLS, EPSILON. The host declares
-// load_NAME(i) for what is read.
+// load_NAME(i) for each input.
 
 @group(1) @binding(0) var<storage, read_write> dgamma: array<f32>;      // [C]
 @group(1) @binding(1) var<storage, read_write> dbeta: array<f32>;       // [C]

@@ -3,16 +3,16 @@
 //   mean[c] = Σ_i x[i, c] / M, variance[c] = Σ_i (x[i, c] - mean[c])² / M
 //   moving = MOMENTUM * moving + (1 - MOMENTUM) * (mean or variance)
 //
-// i runs over the M = step.rows * CELLS cells of the valid rows. One workgroup sums one channel, or one of
-// PARTS parts of it (batch_norm_parts.wgsl); its invocations take every WORKGROUPth cell
-// (workgroup_sum.wgsl). Parts are put together by batch_norm_statistics_finish, one channel per
-// invocation, from the mean and the squares of each, with n[s] for its cells:
+// i runs over the M = step.rows * CELLS cells of the valid rows. One workgroup sums one channel, or
+// one of its PARTS parts (batch_norm_parts.wgsl); its invocations read every WORKGROUPth cell
+// (workgroup_sum.wgsl). batch_norm_statistics_finish combines the parts, one channel per
+// invocation, from the mean, the squared deviations and the number of cells n[s] of each:
 //
 //   mean[c] = Σ_s n[s] * mean[s, c] / M
 //   variance[c] = Σ_s (squares[s, c] + n[s] * (mean[s, c] - mean[c])²) / M
 //
-// Host constants: CELLS of a sample, C channels, PARTS, PART_CELLS, MOMENTUM and its complement. The host
-// declares load_x(i).
+// Host constants: CELLS of a sample, C channels, PARTS, PART_CELLS, MOMENTUM and its complement.
+// The host declares load_x(i).
 
 @group(1) @binding(0) var<storage, read_write> mean: array<f32>;            // [C]
 @group(1) @binding(1) var<storage, read_write> variance: array<f32>;        // [C]

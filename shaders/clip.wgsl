@@ -1,15 +1,16 @@
-// clip_by_value, and clip_by_norm in two kernels: gradients that are too large are made smaller. What
-// is no finite number never looks like one afterwards.
+// clip_by_value, and clip_by_norm in two kernels: limit gradients. A value that is not finite never
+// becomes finite.
 //
 //   clip_by_value   g = min(max(g, -BOUND), BOUND)
-//   gradient_norm   norms[NUMBER] = sqrt(Σ g²), by one workgroup: invocation k takes every WORKGROUPth
-//                   element from k on (workgroup_sum.wgsl). PARTS workgroups of PART_LEN elements each
-//                   make as many norms, which the next call takes for a gradient
-//   clip_by_norm    g *= BOUND / max(norm, BOUND), with norm = norms[NUMBER], or where IS_GLOBAL that
-//                   of all GRADIENTS together; NaN where the norm is no finite number
+//   gradient_norm   norms[NUMBER] = sqrt(Σ g²), by one workgroup: invocation k reads every
+//                   WORKGROUPth element from k on (workgroup_sum.wgsl). PARTS workgroups of
+//                   PART_LEN elements each compute as many norms, which the next call reads as
+//                   if they were a gradient
+//   clip_by_norm    g *= BOUND / max(norm, BOUND), with norm = norms[NUMBER], or if IS_GLOBAL that
+//                   of all GRADIENTS together; NaN if the norm is not finite
 //
-// Squares of what is divided by its largest element first fit into f32. Host constants: LEN, and the
-// names above. A Cell is one f32.
+// Gradients are divided by their largest element first, so that the squares fit into f32. Host
+// constants: LEN, and the names above. A Cell is one f32.
 
 @group(1) @binding(0) var<storage, read_write> gradient: array<f32>; // [LEN]
 @group(1) @binding(1) var<storage, read_write> norms: array<f32>;    // [GRADIENTS]
@@ -21,7 +22,7 @@ fn is_finite(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7f800000u) != 0x7f800000u;
 }
 
-// The larger one, leaving out what is no finite number.
+// The larger one, ignoring values that are not finite.
 fn larger(a: f32, b: f32) -> f32 {
     return select(a, max(a, abs(b)), is_finite(b));
 }

@@ -1,4 +1,4 @@
-// What every kernel starts with. The host puts `const` lines before it: sizes (u32), choices, and
+// The start of every kernel. The host puts `const` lines before it: sizes (u32), choices, and
 //   WORKGROUP  invocations in a workgroup,
 //   GRID       workgroups along x; a grid past the limit of 65,535 is folded into y.
 // and the aliases
@@ -6,27 +6,27 @@
 //                       their number allows it. The number of cells is then a quarter.
 //   LANES               the number of each value in its Cell.
 
-// What changes from step to step. Its Rust twin is `StepParams`.
+// The values that change from step to step. The Rust twin is `StepParams`.
 struct Step {
-    // Place of the batch's first row in the data set's order.
+    // Position of the batch's first row in the data set's order.
     offset: u32,
-    // Valid rows of the batch.
+    // Number of valid rows in the batch.
     rows: u32,
-    // Where this step's loss and correct count go.
+    // Index of this step's metrics.
     slot: u32,
-    // What the optimizer's rule multiplies with.
+    // The rate of the optimizer's rule.
     rate: f32,
-    // The share of the weights that decays.
+    // The fraction of the weights that decays.
     decay: f32,
-    // The share of the weights' average that stays.
+    // The fraction of the moving average that is kept.
     keep: f32,
-    // The key of the step's draws.
+    // The key of the step's random draws.
     key: vec2<u32>,
 }
 
 @group(0) @binding(0) var<uniform> step: Step;
 
-// Flat number of an invocation, whatever the grid was folded to.
+// Flat index of an invocation in a possibly folded grid.
 fn flat_index(workgroup: vec3<u32>, local: u32) -> u32 {
     return (workgroup.y * GRID + workgroup.x) * WORKGROUP + local;
 }
@@ -42,7 +42,7 @@ fn is_negative(x: Cell) -> Bools {
     return bitcast<Words>(x) - Words(0x80000001u) <= Words(0x7f7fffffu);
 }
 
-// exp(x). Some drivers make infinity of a NaN.
+// exp(x). Some drivers turn NaN into infinity.
 fn exp_of(x: Cell) -> Cell {
     return select(exp(x), x, is_nan(x));
 }
@@ -52,7 +52,7 @@ const SELU_SCALE = 1.0507009873554805;
 // SELU_SCALE times selu's alpha.
 const SELU_FLOOR = 1.7580993408473766;
 
-// exp(x) - 1, whose difference would lose the digits of a small x.
+// exp(x) - 1, without the cancellation for small x.
 fn exp_m1(x: Cell) -> Cell {
     var series = 1.0 + x * (1.0 / 9.0);
     series = 1.0 + x * (1.0 / 8.0) * series;
@@ -65,7 +65,7 @@ fn exp_m1(x: Cell) -> Cell {
     return select(exp(x) - 1.0, x * series, abs(x) < Cell(0.5));
 }
 
-// ln(1 + e) for e in [0, 1], whose sum would lose the digits of a small e: 2 artanh(e / (2 + e)).
+// ln(1 + e) for e in [0, 1], accurate for small e: 2 artanh(e / (2 + e)).
 fn log_1p(e: Cell) -> Cell {
     let s = e / (2.0 + e);
     let q = s * s;
@@ -73,8 +73,8 @@ fn log_1p(e: Cell) -> Cell {
     return 2.0 * (s + s * series);
 }
 
-// The share of a standard normal distribution that lies below x: erfc(-x / sqrt(2)) / 2, with erfc
-// within 1.2e-7 of itself, far out in its tail as well (Press et al., Numerical Recipes, 6.2).
+// The standard normal distribution function at x: erfc(-x / sqrt(2)) / 2, with a relative error of
+// erfc below 1.2e-7, also far out in the tail (Press et al., Numerical Recipes, 6.2).
 fn normal_share(x: Cell) -> Cell {
     let t = 1.0 / (1.0 + 0.35355339059327373 * abs(x));
     var p = -0.82215223 + t * 0.17087277;
@@ -90,9 +90,9 @@ fn normal_share(x: Cell) -> Cell {
     return select(1.0 - beyond, beyond, is_negative(x));
 }
 
-// Activations, y = f(x), and their derivatives f'(x) from what training keeps: y, and for GELU, SILU
-// and softplus x itself. A NaN stays a NaN. Names are Keras's; the host declares `activate` and
-// `derivative` as the functions of the one that a kernel needs.
+// Activations y = f(x), and their derivatives f'(x) as functions of what training keeps: y, or x
+// for GELU, SILU and softplus. NaN stays NaN. Names are Keras's; the host declares `activate` and
+// `derivative` as those of the activation that a kernel needs.
 
 fn activate_linear(x: Cell) -> Cell {
     return x;
@@ -118,8 +118,8 @@ fn derivative_sigmoid(y: Cell) -> Cell {
     return y * (1.0 - y);
 }
 
-// Not the built-in one, which WGSL allows an absolute error of 1e-5: for small x Cephes's
-// polynomial, beyond it a quotient that cannot overflow.
+// Not the built-in function, for which WGSL allows an absolute error of 1e-5: for small x Cephes's
+// polynomial, otherwise a quotient that cannot overflow.
 fn activate_tanh(x: Cell) -> Cell {
     let q = x * x;
     var p = 2.06390887954e-2 - q * 5.70498872745e-3;

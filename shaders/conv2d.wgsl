@@ -1,32 +1,35 @@
 // conv2d: the convolution and its gradients, one invocation per result, in the order of the
-// formulas. These kernels take any shape; they are the documentation and the check of the tiled
-// ones that the host writes out (src/exec/gpu/tiled), and run where those do not apply.
+// formulas. These kernels support any shape: they document and check the tiled ones that the host
+// generates (src/exec/gpu/tiled), and run where those do not apply.
 //
-//   forward          y[n, oy, ox, oc] = f(bias[oc] + Σ_{ky, kx, ic} x[n, iy, ix, ic] * w[ky, kx, ic, oc])
-//   backward_input   dx[n, iy, ix, ic] = f'(through) * Σ_{ky, kx, oc} dy[n, oy, ox, oc] * w[ky, kx, ic, oc]
+//   forward          y[n, oy, ox, oc] = f(bias[oc]
+//                      + Σ_{ky, kx, ic} x[n, iy, ix, ic] * w[ky, kx, ic, oc])
+//   backward_input   dx[n, iy, ix, ic] = f'(through)
+//                      * Σ_{ky, kx, oc} dy[n, oy, ox, oc] * w[ky, kx, ic, oc]
 //   backward_weight  dw[ky, kx, ic, oc] = Σ_{n, oy, ox} x[n, iy, ix, ic] * dy[n, oy, ox, oc]
 //                    dbias[oc] = Σ_{n, oy, ox} dy[n, oy, ox, oc]
 //
-//   with iy = oy * SH + ky * DH - PAD_TOP and ix = ox * SW + kx * DW - PAD_LEFT, where these lie inside.
-//   Channels fall into GROUPS; an output channel sees the inputs of its own group, and the ic of the
-//   kernel counts these only.
+//   with iy = oy * SH + ky * DH - PAD_TOP and ix = ox * SW + kx * DW - PAD_LEFT, inside the input.
+//   Channels are divided into GROUPS; an output channel reads the inputs of its own group, and the
+//   ic of the kernel counts only these.
 //
 // Host constants: BATCH; IH, IW, IC; OH, OW, OC; KH, KW; SH, SW; DH, DW; GROUPS; PAD_TOP, PAD_LEFT;
-// HAS_BIAS (0 or 1; without a bias any buffer is bound in its place), HAS_THROUGH likewise. The host
-// declares the activation of the output, or of `through`. Here a Cell is one f32.
+// HAS_BIAS (0 or 1; without a bias any buffer is bound in its place), HAS_THROUGH likewise. The
+// host declares the activation of the output, or of `through`. Here a Cell is one f32.
 //
-// Long sums of the last two kernels come in PARTS, each over PART_ROWS of the BATCH * OH rows of dy; part
-// s is written STRIDE * s floats into the output, and they are added up afterwards (partials.wgsl).
+// Long sums of the last two kernels are split into PARTS, each over PART_ROWS of the BATCH * OH
+// rows of dy. Part s is stored s * STRIDE floats into the output; the parts are summed later
+// (partials.wgsl).
 
 @group(1) @binding(0) var<storage, read> a: array<f32>;
 @group(1) @binding(1) var<storage, read> b: array<f32>;
 @group(1) @binding(2) var<storage, read> c: array<f32>;
 @group(1) @binding(3) var<storage, read_write> out: array<f32>;
 
-// Input and output channels of a group.
+// Number of input and output channels per group.
 const GROUP_IC = IC / GROUPS;
 const GROUP_OC = OC / GROUPS;
-// Weights of the kernel.
+// Number of weights of the kernel.
 const KERNEL = KH * KW * GROUP_IC * OC;
 
 // a = x, b = w, c = bias, out = y
@@ -45,7 +48,7 @@ fn conv2d_forward(
     let n = i / (OC * OW * OH);
     var sum = 0.0;
     for (var ky = 0u; ky < KH; ky++) {
-        // Below the top edge the difference wraps to a huge number: one test for both edges.
+        // Above the top edge the difference wraps to a huge number: one test covers both edges.
         let iy = oy * SH + ky * DH - PAD_TOP;
         for (var kx = 0u; kx < KW; kx++) {
             let ix = ox * SW + kx * DW - PAD_LEFT;
@@ -82,7 +85,7 @@ fn conv2d_backward_input(
         let ty = iy + PAD_TOP - ky * DH;
         for (var kx = 0u; kx < KW; kx++) {
             let tx = ix + PAD_LEFT - kx * DW;
-            // A negative difference wraps and its quotient is past the last output.
+            // A negative difference wraps, and its quotient exceeds the last output.
             if ty % SH == 0u && tx % SW == 0u && ty / SH < OH && tx / SW < OW {
                 let first = ic / GROUP_IC * GROUP_OC;
                 for (var oc = first; oc < first + GROUP_OC; oc++) {
@@ -117,7 +120,7 @@ fn conv2d_backward_weight(
     let end = min(row + PART_ROWS, BATCH * OH);
     var sum = 0.0;
     while row < end {
-        // A sum of its own per sample keeps the rounding error of long batches small.
+        // A separate sum per sample keeps the rounding error of large batches small.
         var sample = 0.0;
         let n = row / OH;
         for (; row < min(end, (n + 1u) * OH); row++) {
@@ -125,7 +128,8 @@ fn conv2d_backward_weight(
             for (var ox = 0u; ox < OW; ox++) {
                 let ix = ox * SW + kx * DW - PAD_LEFT;
                 if iy < IH && ix < IW {
-                    sample += a[((n * IH + iy) * IW + ix) * IC + ic] * b[(row * OW + ox) * OC + oc];
+                    sample += a[((n * IH + iy) * IW + ix) * IC + ic]
+                        * b[(row * OW + ox) * OC + oc];
                 }
             }
         }

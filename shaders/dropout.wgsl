@@ -1,14 +1,14 @@
-// dropout: y = x / (1 - rate) where a draw keeps the cell, else 0.
+// dropout: y = x / (1 - rate) where a draw keeps the cell, otherwise 0.
 //
 //   keep[e] = random_words(step.key, e / SIZE * DRAWS + e % DRAWS, NUMBER) >= THRESHOLD
 //
-// SIZE floats make a sample, and DRAWS draws serve it: as many as it has floats, or its channels where
-// whole feature maps are dropped. The backward pass is the same of the gradient, with the same draws,
-// and goes on through an activation: dx = f'(through) * dropout(dy).
+// A sample has SIZE floats and DRAWS draws: one per float, or one per channel if whole feature maps
+// are dropped. The backward pass applies the same draws to the gradient, and the derivative of an
+// activation: dx = f'(through) * dropout(dy).
 //
-// One invocation makes one Cell. Host constants: LEN in Cells, WIDTH floats of a Cell, SIZE, DRAWS,
-// NUMBER (the dropout's own in the plan), THRESHOLD, SCALE, HAS_THROUGH. The host puts rng.wgsl before
-// this, and declares load_x(i), load_through(i) and the activation.
+// One invocation computes one Cell. Host constants: LEN in Cells, WIDTH floats of a Cell, SIZE,
+// DRAWS, NUMBER (the dropout's index in the plan), THRESHOLD, SCALE, HAS_THROUGH. The host puts
+// rng.wgsl before this, and declares load_x(i), load_through(i) and the activation.
 
 @group(1) @binding(0) var<storage, read_write> out: array<Cell>;
 

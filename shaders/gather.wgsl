@@ -1,14 +1,15 @@
-// gather: the rows of a batch out of the resident data set.
+// gather: the rows of a batch from the resident data set.
 //
 //   x[r, e]   = images[order[offset + r], e] / 255      r < rows, else 0
 //   labels[r] = data_labels[order[offset + r]]          r < rows, else 0
 //
-// Images and labels are bytes, four to a word, little end first. One invocation makes one Cell of x:
-// four elements where SIZE allows it, so that they come out of one word. Those of element 0 also
-// make the row's label.
+// Images and labels are bytes, four per word, in little-endian order. One invocation computes one
+// Cell of x: four elements if SIZE is a multiple of four, so that they come from one word. The
+// invocations of element 0 also write the row's label.
 //
-// Host constants: BATCH rows in the batch, SIZE elements of an image, WIDTH elements of a Cell, PART
-// images in a part. The images lie in parts; the host declares image_word(part, i), word i of one.
+// Host constants: BATCH rows in the batch, SIZE elements of an image, WIDTH elements of a Cell,
+// PART images in a part. The images lie in parts; the host declares image_word(part, i), word i of
+// one part.
 
 @group(1) @binding(0) var<storage, read> data_labels: array<u32>; // [samples] bytes
 @group(1) @binding(1) var<storage, read> order: array<u32>;       // [samples]

@@ -1,11 +1,12 @@
-// Part of every loss: what a row's label asks for, and the sum over the batch.
+// Part of every loss: the targets of a row, and the sum over the batch.
 //
-//   metrics[slot] = (Σ_r loss[r], number of valid rows whose first largest judged(r, i) is the label's)
+//   metrics[slot] = (Σ_r loss[r], number of valid rows whose first maximum is the label's)
 //
-// One workgroup for the whole batch: invocation k takes rows k, k + WORKGROUP, ..., and the sums
-// meet in a tree of fixed shape, so that their order never changes. The kernel gives the function
-// row(r, label, weight), which writes a row's predictions and gradient and returns its loss, and
-// judged(r, i), what a row is judged by, for class i. What follows a row is `behind(r)`: nothing, or dense_behind.wgsl.
+// One workgroup for the whole batch: invocation k computes rows k, k + WORKGROUP, ..., and the sums
+// are added in a tree of fixed shape, so that their order never changes. Each kernel defines row(r,
+// label, weight), which writes a row's predictions and gradient and returns its loss, and judged(r,
+// i), the value of class i by which a row is judged. fused_dense_grad(r) follows each row: nothing,
+// or fused_dense_grad.wgsl.
 //
 // Host constants: BATCH, WIDTH (outputs of a row), CLASSES, HAS_DX, ON, OFF, and the function
 // class_weight. A Cell is one f32.
@@ -24,21 +25,20 @@ struct Metrics {
 var<workgroup> losses: array<f32, WORKGROUP>;
 var<workgroup> corrects: array<u32, WORKGROUP>;
 
-// The target of output i: OFF for each, and ON more for the label's. A single output has class 1 for
-// its own.
+// The target of output i: OFF, plus ON for the label's. A single output stands for class 1.
 fn target_of(i: u32, label: u32) -> f32 {
     let own = i + select(0u, 1u, WIDTH == 1u);
     return OFF + select(0.0, ON, own == label);
 }
 
-// Writes a gradient; 0 in a row that is not valid.
+// Writes a gradient; 0 in rows that are not valid.
 fn put_dx(r: u32, i: u32, gradient: f32) {
     if HAS_DX == 1u {
         dx[r * WIDTH + i] = select(0.0, gradient, r < step.rows);
     }
 }
 
-// Whether the label's value is the first of the largest, and none is NaN.
+// Whether the label's value is the first maximum and no value is NaN.
 fn is_right(r: u32, label: u32) -> bool {
     var largest = judged(r, 0u);
     var best = 0u;
@@ -61,7 +61,7 @@ fn all_rows(local: u32) {
         let label = labels[r];
         let weight = class_weight(label);
         let own = weight * row(r, label, weight);
-        behind(r);
+        fused_dense_grad(r);
         if r < step.rows {
             loss += own;
             correct += select(0u, 1u, is_right(r, label));

@@ -1,9 +1,9 @@
-// mean_squared_error: of the outputs x, which are the predictions as well.
+// mean_squared_error: of the outputs x, which are also the predictions.
 //
 //   loss[r] = weight / WIDTH * Σ_i (x[r, i] - t[i])²
 //   dx[r, i] = 2 * weight * (x[r, i] - t[i]) / (WIDTH * rows)
 //
-// After loss.wgsl, which has the targets t.
+// Follows loss.wgsl, which defines the targets t.
 
 fn row(r: u32, label: u32, weight: f32) -> f32 {
     var loss = 0.0;

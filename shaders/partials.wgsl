@@ -1,16 +1,16 @@
-// Gradients as sums of partial ones, which kernels leave that split the batch.
+// Gradients as sums of partial gradients, from kernels that split the batch.
 //
-// Parameters are padded to whole blocks of 64 floats, and the host lists the blocks; a Cell is a vec4.
-// The host declares load_partials(i) and load_blocks(i), which gives a block's words.
+// Parameters are padded to whole blocks of 64 floats, and the host lists the blocks; a Cell is a
+// vec4. The host declares load_partials(i) and load_blocks(i), which returns a block's words.
 
 struct Block {
-    // Where the sum belongs, in Cells.
+    // Offset of the sum, in Cells.
     to: u32,
-    // Where the first partial lies, in Cells.
+    // Offset of the first partial, in Cells.
     first: u32,
-    // From one partial to the next, in Cells.
+    // Distance between partials, in Cells.
     stride: u32,
-    // How many there are; none if the gradient is there as a whole.
+    // Number of partials; 0 if the gradient is whole.
     splits: u32,
 }
 
@@ -19,7 +19,7 @@ fn block(i: u32) -> Block {
     return Block(words.x, words.y, words.z, words.w);
 }
 
-// Cells of a block.
+// Cells per block.
 const CELLS = 16u;
 
 // Σ_{s < splits} partials[first + s * stride + cell], s ascending.

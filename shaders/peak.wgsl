@@ -1,10 +1,10 @@
-// peak: what an adapter can do at most.
+// peak: an adapter's peak rates.
 //
 //   fma_peak   out[i] = Σ x_k, where each of 12 x_k went through x = x * m + c for ROUNDS times
 //   copy_peak  out[i] = a[i]
 //
-// One invocation makes one Cell. The x_k do not depend on each other, and nothing is loaded
-// meanwhile. Host constants: LEN in Cells, ROUNDS, a multiple of 8.
+// One invocation computes one Cell. The x_k are independent of each other, and nothing is loaded in
+// the loop. Host constants: LEN in Cells, ROUNDS, a multiple of 8.
 
 @group(1) @binding(0) var<storage, read> a: array<Cell>;
 @group(1) @binding(1) var<storage, read_write> out: array<Cell>;
@@ -18,7 +18,7 @@ fn fma_peak(
     if i >= LEN {
         return;
     }
-    // The host leaves zeros there, which no compiler knows. The x_k tend to 2.
+    // The host stores zeros there, which no compiler knows. The x_k tend to 2.
     let m = a[i] + Cell(0.5);
     let c = a[i] + Cell(1.0);
     var x0 = m;
@@ -34,7 +34,7 @@ fn fma_peak(
     var x10 = m + Cell(10.0);
     var x11 = m + Cell(11.0);
     for (var round = 0u; round < ROUNDS / 8u; round++) {
-        // Drivers unroll this one.
+        // Drivers unroll this loop.
         for (var k = 0u; k < 8u; k++) {
             x0 = fma(x0, m, c);
             x1 = fma(x1, m, c);

@@ -7,9 +7,9 @@
 //             hold (iy, ix): 1 for a sum, 1 / real cells for an average, and for a max 1 where
 //             argmax names this cell.
 //
-// One invocation makes one Cell. Host constants: BATCH; IH, IW, OH, OW; C in Cells; KH, KW; SH, SW;
-// PAD_TOP, PAD_LEFT; KIND; HAS_THROUGH; HAS_ARGMAX. Where a buffer is not used, another is bound in
-// its place. The host declares load_NAME(i) for each tensor that is read, and the activation.
+// One invocation computes one Cell. Host constants: BATCH; IH, IW, OH, OW; C in Cells; KH, KW; SH,
+// SW; PAD_TOP, PAD_LEFT; KIND; HAS_THROUGH; HAS_ARGMAX. Unused bindings hold another buffer. The
+// host declares load_NAME(i) for each input, and the activation.
 
 const MAX = 0u;
 const AVERAGE = 1u;

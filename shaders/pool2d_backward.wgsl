@@ -13,7 +13,7 @@ fn pool2d_backward(
     let ix = (i / C) % IW;
     let iy = (i / (C * IW)) % IH;
     let n = i / (C * IW * IH);
-    // The windows that hold row iy start at output rows (iy + PAD_TOP - KH, iy + PAD_TOP] / SH.
+    // The windows that contain row iy start at output rows (iy + PAD_TOP - KH, iy + PAD_TOP] / SH.
     let ty = iy + PAD_TOP;
     let tx = ix + PAD_LEFT;
     let oy_first = select(0u, (ty - KH) / SH + 1u, ty >= KH);
@@ -38,11 +38,10 @@ fn pool2d_backward(
     out[i] = sum;
 }
 
-// The same where windows do not overlap and nothing is padded: one invocation writes the SH x SW
-// cells of dx from one window's corner on, of which each takes its share of one dy or nothing.
-// Host constants: BH = ceil(IH / SH) and BW = ceil(IW / SW), the number of such blocks;
-// THROUGH_POOLED if `through` is the max pool's own output [BATCH, OH, OW, C], which is what its
-// largest cells are.
+// The same if windows do not overlap and nothing is padded: one invocation writes the SH x SW cells
+// of dx from one window's corner, each of which receives its share of one dy or nothing. Host
+// constants: BH = ceil(IH / SH) and BW = ceil(IW / SW), the number of such blocks; THROUGH_POOLED
+// if `through` is the max pool's own output [BATCH, OH, OW, C], which equals its largest cells.
 @compute @workgroup_size(WORKGROUP)
 fn pool2d_backward_disjoint(
     @builtin(workgroup_id) workgroup: vec3<u32>,

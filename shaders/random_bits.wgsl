@@ -1,4 +1,4 @@
-// random_bits: out[i] = random_words(KEY, i, 0), for the check that both sides draw the same.
+// random_bits: out[i] = random_words(KEY, i, 0), to check that host and device draw the same bits.
 //
 // Host constants: LEN, KEY_0, KEY_1. The host puts rng.wgsl before this.
 

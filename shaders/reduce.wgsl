@@ -1,8 +1,8 @@
-// reduce: adds up partial gradients (partials.wgsl) where they are wanted by themselves; in a step the
-// optimizer does it on the way.
+// reduce: sums partial gradients (partials.wgsl) where whole ones are needed; in most steps the
+// optimizer does this.
 //
-// One invocation makes one Cell of a block. Host constants: BLOCKS, their number, and FIRST, where
-// they start in the list.
+// One invocation computes one Cell of a block. Host constants: BLOCKS, their number, and FIRST, the
+// index of the first in the list.
 
 @group(1) @binding(0) var<storage, read_write> gradients: array<Cell>;
 

@@ -3,9 +3,10 @@
 //   metrics[slot].loss += rows * Σ_i (L1 * |w[i]| + L2 * w[i]²)
 //   gradient[i] += L1 * sign(w[i]) + 2 * L2 * w[i]        in training
 //
-// A workgroup takes PART_LEN elements, invocation k of it every WORKGROUPth from k on
-// (workgroup_sum.wgsl). Where there are PARTS of them, regularize_finish adds up what they leave, in one
-// workgroup. Host constants: LEN, PARTS, PART_LEN, L1, L2, HAS_GRADIENT. The host declares load_w(i).
+// A workgroup handles PART_LEN elements, invocation k of it every WORKGROUPth from k on
+// (workgroup_sum.wgsl). With several PARTS, regularize_finish sums their penalties in one
+// workgroup. Host constants: LEN, PARTS, PART_LEN, L1, L2, HAS_GRADIENT. The host declares
+// load_w(i).
 
 struct Metrics {
     loss: f32,
@@ -14,7 +15,7 @@ struct Metrics {
 
 @group(1) @binding(0) var<storage, read_write> metrics: array<Metrics>;
 @group(1) @binding(1) var<storage, read_write> gradient: array<f32>;
-@group(1) @binding(2) var<storage, read_write> parts: array<f32>; // [PARTS], if there is more than one
+@group(1) @binding(2) var<storage, read_write> parts: array<f32>; // [PARTS], if PARTS > 1
 
 @compute @workgroup_size(WORKGROUP)
 fn regularize(

@@ -1,7 +1,7 @@
 // rescale: y = SCALE * x + OFFSET; the backward pass is dx = f'(through) * SCALE * dy.
 //
-// One invocation makes one Cell. Host constants: LEN in Cells, SCALE, OFFSET,
-// HAS_THROUGH. The host declares load_x(i), load_through(i) and the activation.
+// One invocation computes one Cell. Host constants: LEN in Cells, SCALE, OFFSET, HAS_THROUGH. The
+// host declares load_x(i), load_through(i) and the activation.
 
 @group(1) @binding(0) var<storage, read_write> out: array<Cell>;
 

@@ -1,5 +1,5 @@
 // rng: counter-based random bits, the twin of src/rng.rs (Threefry-2x32-20). The host puts this
-// before what draws. Words are u32 or vec4 of them: one draw for each lane.
+// before the kernels that use it. Words are u32 or a vec4 of them: one draw per lane.
 
 fn rotate_left(x: Words, n: u32) -> Words {
     return (x << Words(n)) | (x >> Words(32u - n));

@@ -5,7 +5,7 @@
 //           = weight / WIDTH * Σ_i (max(x[r, i], 0) - t[i] * x[r, i] + ln(1 + exp(-|x[r, i]|)))
 //   dx[r, i] = weight * (p[r, i] - t[i]) / (WIDTH * rows)
 //
-// After loss.wgsl, which has the targets t.
+// Follows loss.wgsl, which defines the targets t.
 
 fn row(r: u32, label: u32, weight: f32) -> f32 {
     var loss = 0.0;

@@ -3,7 +3,7 @@
 //   forward   y[r, i] = exp(x[r, i] - m) / Σ_j exp(x[r, j] - m),  m = max_j x[r, j]
 //   backward  dx[r, i] = f'(through) * y[r, i] * (dy[r, i] - Σ_j dy[r, j] * y[r, j])
 //
-// One invocation makes one row. Host constants: ROWS, WIDTH, HAS_THROUGH. The host declares the
+// One invocation computes one row. Host constants: ROWS, WIDTH, HAS_THROUGH. The host declares the
 // activation. A Cell is one f32.
 
 @group(1) @binding(0) var<storage, read> a: array<f32>;

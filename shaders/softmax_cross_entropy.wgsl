@@ -5,7 +5,7 @@
 //           = weight * (ln Σ_j exp(x[r, j] - m) - Σ_i t[i] * (x[r, i] - m)),  m = max_j x[r, j]
 //   dx[r, i] = weight * (p[r, i] - t[i]) / rows
 //
-// After loss.wgsl, which has the targets t.
+// Follows loss.wgsl, which defines the targets t.
 
 fn row(r: u32, label: u32, weight: f32) -> f32 {
     let first = r * WIDTH;
@@ -17,7 +17,7 @@ fn row(r: u32, label: u32, weight: f32) -> f32 {
     for (var i = 0u; i < WIDTH; i++) {
         sum += exp_of(x[first + i] - largest);
     }
-    // Kept apart from the others, so that no target of 0 meets what may be infinite.
+    // Separate from the others, so that a target of 0 never meets an infinite value.
     var expected = ON * (x[first + label] - largest);
     for (var i = 0u; i < WIDTH; i++) {
         let p = exp_of(x[first + i] - largest) / sum;
@@ -27,11 +27,11 @@ fn row(r: u32, label: u32, weight: f32) -> f32 {
             expected += OFF * (x[first + i] - largest);
         }
     }
-    // Some drivers make a number of the logarithm of a NaN.
+    // Some drivers turn the logarithm of NaN into a number.
     return select(log(sum), sum, is_nan(sum)) - expected;
 }
 
-// Logits have the order of their probabilities, and do not round.
+// Logits have the same order as the probabilities, without rounding.
 fn judged(r: u32, i: u32) -> f32 {
     return x[r * WIDTH + i];
 }

@@ -1,5 +1,5 @@
-// The optimizers, over the whole arena of parameters: g the gradient, w the weight, m and v the
-// moments, rate = step.rate. Epsilon stands where Keras puts it.
+// The optimizers, over the whole arena of parameters: g is the gradient, w the weight, m and v are
+// the moments, and rate = step.rate. Epsilon stands where Keras puts it.
 //
 //   sgd      w -= rate * g, or with momentum m = MOMENTUM * m - rate * g and
 //            w += m, or Nesterov's w += MOMENTUM * m - rate * g
@@ -8,12 +8,13 @@
 //   adam     m += (g - m) * (1 - BETA_1), v += (g² - v) * (1 - BETA_2)
 //            w -= rate * m / (sqrt(v) + EPSILON), the bias correction being in the rate
 //
-// Before it the weights decay, w -= step.decay * w, and after it moves their average (average.wgsl),
-// if there is one.
+// Before this the weights decay, w -= step.decay * w, and after it their moving average is updated
+// (average.wgsl), if there is one.
 //
-// One invocation handles one Cell (a vec4). Host constants: LEN in Cells, NESTEROV, DECAYS, and the numbers
-// above with their complements, which the host takes from 1 in f64. The host declares the arrays
-// params, moment_1 and moment_2, load_NAME_before(i) for each of them, and load_gradients(i).
+// One invocation handles one Cell (a vec4). Host constants: LEN in Cells, NESTEROV, DECAYS, and the
+// numbers above with their complements, which the host computes in f64. The host declares the
+// arrays params, moment_1 and moment_2, load_NAME_before(i) for each of them, and
+// load_gradients(i).
 
 // The gradient, whole or in parts (partials.wgsl).
 fn gradient(i: u32) -> Cell {

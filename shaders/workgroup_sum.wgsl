@@ -1,9 +1,9 @@
-// Part of kernels whose invocations sum together: the sums meet in a tree of fixed shape, so that
+// Part of kernels that sum over a workgroup: the sums are added in a tree of fixed shape, so that
 // their order never changes.
 
 var<workgroup> sums: array<f32, WORKGROUP>;
 
-// The sum over the workgroup, the same to all. Every invocation must call it.
+// The sum over the workgroup, the same for all. Every invocation must call it.
 fn total(local: u32, sum: f32) -> f32 {
     sums[local] = sum;
     workgroupBarrier();
@@ -14,7 +14,7 @@ fn total(local: u32, sum: f32) -> f32 {
         workgroupBarrier();
     }
     let result = sums[0];
-    // Before the next sum overwrites it.
+    // Completes the read before the next sum overwrites it.
     workgroupBarrier();
     return result;
 }

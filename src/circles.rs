@@ -198,6 +198,24 @@ fn the_files_of_the_gpu_path_use_each_other_in_one_direction() {
 }
 
 #[test]
+fn the_files_of_the_cpu_path_use_each_other_in_one_direction() {
+    let all = Crate::read();
+    let is_cpu = |module: &Module| {
+        module.len() >= 2
+            && module[..2] == ["exec", "cpu"]
+            && module.get(2).is_none_or(|file| file != "tests")
+    };
+    let mut uses = all.uses();
+    uses.retain(|module, _| is_cpu(module));
+    uses.values_mut().for_each(|used| used.retain(is_cpu));
+    let path = |path: &str| path.split('/').map(String::from).collect::<Module>();
+    assert!(uses[&path("exec/cpu/rows")].contains(&path("exec/cpu/weights")));
+    assert!(uses[&path("exec/cpu/loss")].contains(&path("exec/cpu/rows/group")));
+    let circles = circles(&uses);
+    assert!(circles.is_empty(), "a circle among {:?}", names(&circles));
+}
+
+#[test]
 fn no_file_of_the_data_is_in_a_circle_nor_are_the_errors() {
     const OPEN: [&str; 8] = [
         "data",

@@ -11,7 +11,7 @@ use cnn_gpu::bench::{Race, Roofline, Workload};
 use cnn_gpu::data::digits;
 use cnn_gpu::exec::gpu::tuning::{Fetch, Tuning};
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
-use cnn_gpu::exec::{Backend, Clock, Inspect, Opened, Peak, Profile, Selection, Step, open};
+use cnn_gpu::exec::{Backend, Clock, Device, Inspect, Peak, Profile, Selection, Step, open};
 use cnn_gpu::model::{Sequential, preset};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
@@ -20,7 +20,7 @@ use cnn_gpu::state::State;
 use cnn_gpu::train::{Options, Trainer};
 use common::test_backend;
 
-fn opened(backend: Backend) -> Opened {
+fn opened(backend: Backend) -> Device {
     let selection = Selection::new(backend);
     open(&selection).unwrap_or_else(|e| panic!("the tests need this device: {e}"))
 }

@@ -337,16 +337,14 @@ fn a_device_lost_repeatedly_is_an_error() {
     let executor = Recovering::new(failing(20, lost).0, gone, |_| {});
     let error = train(folder.path(), Box::new(executor)).unwrap_err();
     assert!(
-        error
-            .to_string()
-            .contains("cannot be opened again: unplugged"),
+        error.to_string().contains("reopening it failed: unplugged"),
         "{error}"
     );
 }
 
 fn gpu() -> GpuDevice {
     GpuDevice::find(common::test_backend(), None)
-        .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"))
+        .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"))
 }
 
 fn on(gpu: &GpuDevice, model: &Sequential) -> Box<dyn Executor> {

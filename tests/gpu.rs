@@ -17,7 +17,7 @@ use cnn_gpu::state::{Layout, State};
 
 fn device() -> GpuDevice {
     GpuDevice::find(common::test_backend(), None)
-        .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"))
+        .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"))
 }
 
 /// The variants that can run on this adapter, other than its default.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Workload;
 use crate::error::Result;
-use crate::exec::{Backend, Opened, Selection, open};
+use crate::exec::{Backend, Device, Selection, open};
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
 
@@ -30,7 +30,7 @@ impl Race {
     /// # Errors
     /// A device cannot run the model, or fails.
     pub fn run(
-        gpu: &Opened,
+        gpu: &Device,
         model: &Sequential,
         optimizer: Optimizer,
         batch: usize,

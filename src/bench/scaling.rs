@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Workload;
 use crate::error::{Error, Result};
-use crate::exec::Opened;
+use crate::exec::Device;
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
@@ -64,7 +64,7 @@ impl Scaling {
     /// # Errors
     /// The device is lost, or the model is invalid.
     pub fn measure(
-        device: &Opened,
+        device: &Device,
         model: &Sequential,
         progress: &mut dyn FnMut(&ScalingRow),
     ) -> Result<Self> {
@@ -93,7 +93,7 @@ fn enlarged(model: &Sequential, factor: usize) -> Sequential {
 }
 
 /// The row for the largest batch up to [`SIDE_BATCH`] that fits.
-fn largest(device: &Opened, model: &Sequential) -> Result<ScalingRow> {
+fn largest(device: &Device, model: &Sequential) -> Result<ScalingRow> {
     let mut batch = SIDE_BATCH;
     while batch > 1 && bytes(model, batch)? > ROOM {
         batch /= 2;
@@ -113,7 +113,7 @@ fn bytes(model: &Sequential, batch: usize) -> Result<usize> {
     Ok(plan.buffers.iter().map(|buffer| 4 * buffer.len()).sum())
 }
 
-fn row(device: &Opened, model: &Sequential, batch: usize) -> Result<ScalingRow> {
+fn row(device: &Device, model: &Sequential, batch: usize) -> Result<ScalingRow> {
     let [height, width, _] = model.input_shape;
     let (measured, skipped) = match measure(device, model, batch) {
         Ok(measured) => (Some(measured), None),
@@ -133,7 +133,7 @@ fn row(device: &Opened, model: &Sequential, batch: usize) -> Result<ScalingRow> 
     })
 }
 
-fn measure(device: &Opened, model: &Sequential, batch: usize) -> Result<Measured> {
+fn measure(device: &Device, model: &Sequential, batch: usize) -> Result<Measured> {
     let mut workload = Workload::new(device, model, batch)?;
     let time = workload.step(BUDGET)?;
     Ok(Measured {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Roofline;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::exec::{Inspect, Opened, Peak, Step, median};
+use crate::exec::{Device, Inspect, Peak, Step, median};
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
@@ -58,7 +58,7 @@ impl Workload {
     ///
     /// # Errors
     /// Those of [`Plan::new`]; the device cannot run the plan.
-    pub fn new(device: &Opened, model: &Sequential, batch: usize) -> Result<Self> {
+    pub fn new(device: &Device, model: &Sequential, batch: usize) -> Result<Self> {
         Self::with_optimizer(device, model, Optimizer::default(), batch)
     }
 
@@ -67,7 +67,7 @@ impl Workload {
     /// # Errors
     /// As [`Workload::new`].
     pub fn with_optimizer(
-        device: &Opened,
+        device: &Device,
         model: &Sequential,
         optimizer: Optimizer,
         batch: usize,

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use cnn_gpu::bench::{Roofline, RooflineRow, Scaling, ScalingRow, StepMemory, StepTime, Workload};
-use cnn_gpu::exec::{Clock, Description, Opened, Peak};
+use cnn_gpu::exec::{Clock, Description, Device, Peak};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
@@ -129,7 +129,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 fn step(
-    device: &Opened,
+    device: &Device,
     model: &Sequential,
     batch_size: usize,
     spinner: &ProgressBar,
@@ -157,7 +157,7 @@ fn step(
     })
 }
 
-fn scaling(device: &Opened, model: &Sequential, spinner: &ProgressBar) -> cnn_gpu::Result<Scaling> {
+fn scaling(device: &Device, model: &Sequential, spinner: &ProgressBar) -> cnn_gpu::Result<Scaling> {
     Scaling::measure(device, model, &mut |row| {
         let [height, width] = row.image;
         let batch = row.batch_size;

@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cnn_gpu::Error;
 use cnn_gpu::bench::{Race, cpu_is_faster};
-use cnn_gpu::exec::{self, Backend, Description, Opened, Selection};
+use cnn_gpu::exec::{self, Backend, Description, Device, Selection};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::DeviceRecord;
 use cnn_gpu::train::Options;
@@ -63,7 +63,7 @@ impl DeviceArgs {
     }
 
     /// Limits the number of threads, before anything uses them, and opens the device.
-    pub fn open(&self) -> anyhow::Result<Opened> {
+    pub fn open(&self) -> anyhow::Result<Device> {
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new()
                 .num_threads(threads.into())
@@ -88,7 +88,7 @@ fn requested(selection: &Selection) -> Option<String> {
 }
 
 /// Prints the device, why it was chosen, and warnings if it is a software adapter or compiles slowly.
-pub fn announce(device: &Description, opened: &Opened) {
+pub fn announce(device: &Description, opened: &Device) {
     let reason = &opened.reason;
     let driver = match device.driver.as_str() {
         "" => String::new(),
@@ -112,7 +112,7 @@ pub fn announce(device: &Description, opened: &Opened) {
 /// Prints a note if the CPU trains the model faster than the GPU that was chosen automatically.
 pub fn compare_with_cpu(
     args: &DeviceArgs,
-    device: &Opened,
+    device: &Device,
     model: &Sequential,
     options: &Options,
 ) -> cnn_gpu::Result<()> {

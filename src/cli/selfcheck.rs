@@ -18,7 +18,7 @@ use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
 #[cfg(feature = "gpu")]
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::reference::ReferenceExecutor;
-use cnn_gpu::exec::{Backend, Inspect, Opened, Selection, open};
+use cnn_gpu::exec::{Backend, Device, Inspect, Selection, open};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::state::Layout;
 use serde::Serialize;
@@ -118,7 +118,7 @@ fn seconds(typed: &str) -> Result<f64, &'static str> {
 
 /// Makes the executors to check.
 enum DeviceUnderTest {
-    Device(Opened),
+    Device(Device),
     Reference,
 }
 

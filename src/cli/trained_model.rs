@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cnn_gpu::data::Interpolation;
 use cnn_gpu::data::{Dataset, DatasetSpec};
-use cnn_gpu::exec::Opened;
+use cnn_gpu::exec::Device;
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::{Config, RunFolder, weights};
 use cnn_gpu::state::State;
@@ -48,7 +48,7 @@ impl TrainedModel {
         })
     }
     /// The model with its weights on a device. Only inference must fit: the batch size is 1.
-    pub fn trainer(self, device: &Opened) -> cnn_gpu::Result<Trainer> {
+    pub fn trainer(self, device: &Device) -> cnn_gpu::Result<Trainer> {
         let options = Options::default().batch_size(1);
         let mut trainer = Trainer::new(self.model, device, options)?;
         trainer.set_state(self.state)?;

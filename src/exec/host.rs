@@ -1,6 +1,7 @@
-//! What the executors in main memory share: buffers, data sets and the loop over operations.
+//! The parts shared by the executors in main memory: buffers, data sets and the loop over
+//! operations.
 //!
-//! The reference and the fast CPU path differ in their [`Kernels`] only.
+//! The reference and the fast CPU path differ only in their [`Kernels`].
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -18,14 +19,14 @@ use crate::state::{Layout, State};
 
 /// The arithmetic of a host executor.
 pub trait Kernels: Send {
-    /// What runs.
+    /// Describes the device.
     fn describe(&self) -> Description;
 
     /// Runs one operation.
     fn run(&mut self, op: &Op, memory: &mut Memory<'_>);
 
-    /// Runs operations in order. One that can do better than one after the other, say by keeping a
-    /// few rows in cache from the first operation to the last, overrides this.
+    /// Runs operations in order. Kernels that gain from running several together, for example by
+    /// keeping a few rows in cache from the first operation to the last, override this.
     fn run_all(&mut self, ops: &[Op], memory: &mut Memory<'_>) {
         for op in ops {
             self.run(op, memory);
@@ -47,14 +48,14 @@ pub struct HostExecutor<K> {
     metrics: Vec<StepMetrics>,
 }
 
-/// The optimizer's memory of one parameter.
+/// The optimizer's moments of one parameter.
 #[derive(Clone, Debug, Default)]
 pub struct Moments {
     /// First moment, or momentum.
     pub m: Vec<f32>,
     /// Second moment.
     pub v: Vec<f32>,
-    /// The weights' average.
+    /// Moving average of the weights.
     pub average: Vec<f32>,
 }
 
@@ -65,26 +66,26 @@ struct HostProgram {
 }
 
 struct HostData {
-    /// Bytes of images, and labels, that were loaded first.
+    /// Bytes of images, and number of labels, when first loaded.
     room: [usize; 2],
     samples: Dataset,
     order: Vec<u32>,
 }
 
-/// What an operation sees: the buffers by number, the step's values and the data set.
+/// An operation's view of the executor: the buffers by number, the step's values and the data set.
 ///
-/// To write a buffer, [`Memory::take`] it, fill it, and [`Memory::put`] it back; meanwhile the
-/// others can be read.
+/// To write a buffer, [`Memory::take`] it, fill it, and [`Memory::put`] it back; the others can be
+/// read in the meantime.
 pub struct Memory<'a> {
     /// Rows in the plan's batch.
     pub batch: usize,
     /// Valid rows.
     pub rows: usize,
-    /// What the step's optimizer multiplies with.
+    /// The optimizer's rates for this step.
     pub rates: Rates,
-    /// The key of the step's draws.
+    /// The key of the step's random draws.
     pub key: Key,
-    /// What the step measures.
+    /// The step's metrics.
     pub metrics: &'a mut StepMetrics,
     /// The optimizer's moments, by parameter.
     pub moments: &'a mut Vec<Moments>,
@@ -115,7 +116,7 @@ impl Memory<'_> {
         (&self.images[i * size..][..size], self.labels[i])
     }
 
-    /// The number in the layout, and in [`Memory::moments`], of a parameter's buffer.
+    /// The index of a parameter's buffer in the layout and in [`Memory::moments`].
     pub fn parameter(&self, id: BufferId) -> Option<usize> {
         match self.plan.buffer(id).role {
             Role::Parameter(i) => Some(i),
@@ -123,7 +124,7 @@ impl Memory<'_> {
         }
     }
 
-    /// What a buffer's elements are.
+    /// The element type of a buffer.
     pub fn element(&self, id: BufferId) -> Element {
         self.plan.buffer(id).element
     }
@@ -142,7 +143,7 @@ impl Memory<'_> {
         self.words.get(&id).map_or(&[], Vec::as_slice)
     }
 
-    /// Takes a float buffer out, to be written.
+    /// Takes out a float buffer to write it.
     pub fn take(&mut self, id: BufferId) -> Vec<f32> {
         std::mem::take(self.slot(id))
     }
@@ -152,7 +153,7 @@ impl Memory<'_> {
         *self.slot(id) = values;
     }
 
-    /// Takes a buffer of words out, to be written.
+    /// Takes out a buffer of words to write it.
     pub fn take_words(&mut self, id: BufferId) -> Vec<u32> {
         self.words.remove(&id).unwrap_or_default()
     }
@@ -197,7 +198,7 @@ impl<K: Kernels> HostExecutor<K> {
 
     fn execute(&mut self, ops: Range<usize>, step: &Step) -> Result<StepMetrics> {
         let program = &mut self.programs[step.program.0];
-        // A data set is needed by the gather alone.
+        // Only the gather needs a data set.
         let gathers = ops.contains(&0) && matches!(program.plan.ops.first(), Some(Op::Gather(_)));
         let (images, labels, order): (&[u8], &[u8], &[u32]) = if gathers {
             let data = loaded(&self.data, step.data)?;
@@ -318,7 +319,7 @@ impl<K: Kernels> Executor for HostExecutor<K> {
     }
 
     fn reload(&mut self, data: DataId, samples: &Dataset) -> Result<()> {
-        // Every step enqueued before has run.
+        // All steps enqueued earlier have run.
         let loaded = loaded_mut(&mut self.data, data)?;
         super::check_reload(loaded.room, samples)?;
         loaded.samples = samples.clone();

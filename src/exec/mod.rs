@@ -1,16 +1,18 @@
-//! Who runs a plan: the GPU, the CPU, the reference, or nobody.
+//! Executors, which run plans: the GPU, the CPU, the reference, and one that computes nothing.
 //!
-//! An [`Executor`] holds the data set, the parameters and the buffers of the plans that it has
-//! compiled, and runs steps; [`Inspect`] is for executors that also run single operations. Each of them matches on [`Op`](crate::plan::Op) without a wildcard, so
-//! that the compiler names every place that a new operation needs.
+//! An [`Executor`] holds data sets, parameters and the buffers of its compiled plans, and runs
+//! steps; [`Inspect`] is for executors that also run single operations. Each executor matches on
+//! [`Op`](crate::plan::Op) without a wildcard, so that the compiler names every place that a new
+//! operation needs.
 //!
-//! - [`mod@reference`]: plain loops with f64 accumulation, written to be read; the oracle for the others.
+//! - [`mod@reference`]: plain loops with f64 accumulation, written to be read; the others are
+//!   checked against it.
 //! - [`cpu`]: fast, on all cores.
 //! - [`gpu`]: WGSL compute shaders through wgpu.
-//! - [`null`]: scripted metrics and no arithmetic, for tests of what stands above.
+//! - [`null`]: scripted metrics and no arithmetic, for tests of the trainer.
 //!
-//! [`compare`](crate::check::compare) runs two of them side by side and stops at the first buffer that
-//! differs.
+//! [`compare`](crate::check::compare) runs two executors side by side and stops at the first buffer
+//! that differs.
 
 pub mod cpu;
 #[cfg(feature = "gpu")]
@@ -28,7 +30,7 @@ use std::time::Duration;
 
 #[cfg(test)]
 pub(crate) use open::test_backend;
-pub use open::{Backend, Opened, Selection, open};
+pub use open::{Backend, Device, Selection, open};
 pub use peak::Peak;
 pub(crate) use profile::median;
 pub use profile::{Clock, Part, Profile};
@@ -41,7 +43,7 @@ use crate::plan::{BufferId, Plan};
 use crate::rng::Key;
 use crate::state::State;
 
-/// What runs, in words.
+/// A description of a device.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[non_exhaustive]
 pub struct Description {
@@ -51,43 +53,43 @@ pub struct Description {
     pub adapter: String,
     /// The driver and its version, or empty.
     pub driver: String,
-    /// True for a GPU's interface implemented in software.
+    /// True for a GPU emulated in software.
     pub software: bool,
 }
 
-/// A plan that an executor has compiled.
+/// Handle of a compiled plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Program(pub usize);
 
-/// A data set that an executor holds.
+/// Handle of a loaded data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DataId(pub usize);
 
-/// One step to run: which plan, on which rows.
+/// One step: a plan and the rows to run it on.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Step {
     /// The plan.
     pub program: Program,
     /// The data set.
     pub data: DataId,
-    /// Place of the batch's first row in the data set's order.
+    /// Position of the batch's first row in the data set's order.
     pub offset: usize,
     /// Valid rows, from 1 to the plan's batch.
     pub rows: usize,
-    /// What the optimizer multiplies with; see [`crate::optimizer::Optimizer::rates`].
+    /// The optimizer's rates; see [`crate::optimizer::Optimizer::rates`].
     pub rates: Rates,
-    /// The key of the step's draws; see [`Key::of_step`].
+    /// The key of the step's random draws; see [`Key::of_step`].
     pub key: Key,
 }
 
-/// What a step measured.
+/// The metrics of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepMetrics {
     /// Sum of the losses of the valid rows.
     pub loss_sum: f32,
-    /// Valid rows whose largest logit is the label's.
+    /// Number of valid rows whose largest logit is the label's.
     pub correct: u32,
-    /// Valid rows.
+    /// Number of valid rows.
     pub rows: u32,
 }
 
@@ -114,7 +116,7 @@ impl Values {
         self.len() == 0
     }
 
-    /// The elements as f64, whatever they are.
+    /// The elements as f64, of either type.
     pub fn to_f64(&self) -> Vec<f64> {
         match self {
             Self::F32(v) => v.iter().map(|&x| f64::from(x)).collect(),
@@ -122,7 +124,7 @@ impl Values {
         }
     }
 
-    /// The floats of a float buffer; none of another.
+    /// The floats of a float buffer; empty for words.
     pub fn into_f32(self) -> Vec<f32> {
         match self {
             Self::F32(v) => v,
@@ -131,23 +133,24 @@ impl Values {
     }
 }
 
-/// Runs plans of one model: what training, evaluation and prediction need. All plans of an executor
-/// share its parameters and moments.
+/// Runs plans of one model: everything that training, evaluation and prediction need. All plans of
+/// an executor share its parameters and moments.
 pub trait Executor: Send {
-    /// What runs.
+    /// Describes the device.
     fn describe(&self) -> Description;
 
-    /// Whether there is room for plans of one model side by side, before anything is made of them. By
-    /// default there is.
+    /// Checks that the plans of one model fit on the device side by side, before allocating
+    /// anything. The default accepts all.
     ///
     /// # Errors
-    /// [`Error::TooLarge`](crate::Error::TooLarge), which says what is, without what would fit.
+    /// [`Error::TooLarge`](crate::Error::TooLarge), which names what is too large but not what
+    /// would fit.
     fn fits(&self, _plans: &[&Plan]) -> Result<()> {
         Ok(())
     }
 
-    /// The bytes that plans of one model take side by side on the device, weights included; `None` where the
-    /// executor keeps no count.
+    /// The device memory in bytes of plans of one model side by side, weights included; `None` if
+    /// the executor keeps no count.
     ///
     /// # Errors
     /// [`Error::TooLarge`](crate::Error::TooLarge), as with [`Executor::fits`].
@@ -155,60 +158,62 @@ pub trait Executor: Send {
         Ok(None)
     }
 
-    /// Prepares a plan: buffers, pipelines, everything that a step should not have to make.
+    /// Prepares a plan: allocates buffers, compiles pipelines, and does all other work that steps
+    /// should not repeat.
     ///
     /// # Errors
-    /// The device cannot run it, or lacks the memory.
+    /// The device cannot run the plan or lacks the memory.
     fn compile(&mut self, plan: &Plan) -> Result<Program>;
 
-    /// Sets parameters, moments and average.
+    /// Sets the parameters, moments and moving average.
     ///
     /// # Errors
     /// The device failed.
     fn upload(&mut self, state: &State) -> Result<()>;
 
-    /// Copies parameters and moments into `state`, and the average if it has one, after all steps
-    /// enqueued so far.
+    /// Copies the parameters and moments, and the moving average if `state` has one, into `state`
+    /// after all steps enqueued so far.
     ///
     /// # Errors
     /// The device failed.
     fn download(&mut self, state: &mut State) -> Result<()>;
 
-    /// Takes a data set, in its own order.
+    /// Loads a data set, in its own order.
     ///
     /// # Errors
-    /// It does not fit the device.
+    /// The data set does not fit the device.
     fn load(&mut self, data: &Dataset) -> Result<DataId>;
 
-    /// Puts other samples, in their own order, where a data set was loaded: no more of them, and of
-    /// the same shape. Steps enqueued before still see the samples before, and those enqueued after
-    /// see the new ones; nobody has to wait for that.
+    /// Replaces the samples of a loaded data set by others of the same shape, in their own order,
+    /// and at most as many. Steps enqueued earlier still see the old samples and later ones the
+    /// new; the caller need not wait.
     ///
     /// # Errors
-    /// There are more samples than were loaded, or the device failed.
+    /// More samples than were loaded, or the device failed.
     fn reload(&mut self, data: DataId, samples: &Dataset) -> Result<()>;
 
-    /// Sets the order in which steps walk through a data set.
+    /// Sets the order in which steps read a data set.
     ///
     /// # Errors
     /// The device failed.
     fn order(&mut self, data: DataId, order: &[u32]) -> Result<()>;
 
-    /// Releases a data set and its memory, once the steps enqueued before have run. Its number is not given
-    /// to another.
+    /// Releases a data set and its memory once the steps enqueued earlier have run. Its handle is
+    /// not reused.
     ///
     /// # Errors
     /// The data set is not loaded, or the device failed.
     fn unload(&mut self, data: DataId) -> Result<()>;
 
-    /// Runs a step now or soon; waits only while too many are under way.
+    /// Enqueues a step, to run now or soon; waits only while too many are in flight.
     ///
     /// # Errors
     /// The device failed, now or in an earlier step.
     fn enqueue(&mut self, step: &Step) -> Result<()>;
 
-    /// Starts whatever is enqueued and waits to be joined by more: for a caller who is about to wait
-    /// for something else. Default nothing, for a device that starts every step at once.
+    /// Submits steps that are held back to be submitted together, for a caller about to wait for
+    /// something other than the device. By default nothing, for executors that start every step at
+    /// once.
     ///
     /// # Errors
     /// The device failed.
@@ -216,38 +221,39 @@ pub trait Executor: Send {
         Ok(())
     }
 
-    /// The metrics of steps that have finished since the last call, in order; of all steps
-    /// enqueued if `wait`.
+    /// The metrics of the steps that have finished since the last call, in order; of all enqueued
+    /// steps if `wait`.
     ///
     /// # Errors
     /// The device failed.
     fn completed(&mut self, wait: bool) -> Result<Vec<StepMetrics>>;
 
-    /// The predictions for the rows of an inference plan's last step, `[batch, classes]`, after all steps
-    /// enqueued so far.
+    /// The predictions for the rows of an inference plan's last step, `[batch, classes]`, after all
+    /// steps enqueued so far.
     ///
     /// # Errors
-    /// The plan makes none, or the device failed.
+    /// The plan has no predictions, or the device failed.
     fn predictions(&mut self, program: Program) -> Result<Vec<f32>>;
 
-    /// This executor, if it can run single operations. Training asks for it after a loss that is not
-    /// finite, to name the operation where that began.
+    /// This executor, if it can run single operations. After a loss that is not finite, training
+    /// uses it to name the operation where the first such value appeared.
     fn inspect(&mut self) -> Option<&mut dyn Inspect> {
         None
     }
 }
 
-/// An executor that runs single operations and opens its buffers: for tests, comparison and profiles.
+/// An executor that runs single operations and gives access to its buffers: for tests, comparison
+/// and profiles.
 pub trait Inspect: Executor {
-    /// Runs some operations of a plan, and waits for them.
+    /// Runs a range of operations of a plan and waits for them.
     ///
     /// # Errors
     /// The device failed.
     fn run(&mut self, ops: Range<usize>, step: &Step) -> Result<()>;
 
-    /// Times the parts of a step of `plan`, each the median of as many runs as fit in about `budget` for all
-    /// of them, at least one; this trains the weights. Unless an executor can do better, the parts are
-    /// the operations, each run by itself.
+    /// Times the parts of a step of `plan` within about `budget` in total: each the median of as
+    /// many runs as fit, at least one. The runs train the weights. By default the parts are the
+    /// operations, each run by itself.
     ///
     /// # Errors
     /// The device failed.
@@ -255,10 +261,10 @@ pub trait Inspect: Executor {
         Profile::of_operations(self, plan, step, budget)
     }
 
-    /// Sets a buffer.
+    /// Sets the contents of a buffer.
     ///
     /// # Errors
-    /// The values have another type or number than the buffer.
+    /// The type or number of the values differs from the buffer's.
     fn write(&mut self, program: Program, buffer: BufferId, values: &Values) -> Result<()>;
 
     /// The contents of a buffer, after all steps enqueued so far.
@@ -267,23 +273,23 @@ pub trait Inspect: Executor {
     /// The device failed.
     fn read(&mut self, program: Program, buffer: BufferId) -> Result<Values>;
 
-    /// For each operation of a plan the one in whose kernels a step does it; empty where each has kernels of
-    /// its own.
+    /// For each operation of a plan, the operation whose kernels compute it in a step; empty if
+    /// each has its own kernels.
     fn fused_into(&self, _program: Program) -> Vec<Option<usize>> {
         Vec::new()
     }
 
-    /// Whether everything that ran kept to the buffers of its plan. Rust's own checks see to that
-    /// where it runs in Rust.
+    /// Checks that nothing was written outside the plan's buffers. By default does nothing:
+    /// executors in safe Rust are checked by the language.
     ///
     /// # Errors
-    /// Something was written outside; or the device failed.
+    /// Something was written outside, or the device failed.
     fn intact(&mut self, _program: Program) -> Result<()> {
         Ok(())
     }
 }
 
-/// All plans of an executor must be of one model.
+/// Checks that a plan belongs to the executor's model.
 fn check_layout(layout: &crate::state::Layout, plan: &Plan) -> Result<()> {
     if *layout == *plan.layout {
         return Ok(());
@@ -294,7 +300,7 @@ fn check_layout(layout: &crate::state::Layout, plan: &Plan) -> Result<()> {
     )))
 }
 
-/// A data set among those that an executor holds.
+/// The loaded data set with this handle.
 fn loaded<T>(held: &[Option<T>], id: DataId) -> Result<&T> {
     let data = held.get(id.0).and_then(Option::as_ref);
     data.ok_or_else(|| not_loaded(id))
@@ -309,7 +315,7 @@ fn not_loaded(id: DataId) -> crate::Error {
     crate::Error::Argument(format!("data set {} is not loaded", id.0))
 }
 
-/// Samples must fit where others were loaded.
+/// Checks that samples fit in the place of those loaded first.
 fn check_reload(room: [usize; 2], samples: &Dataset) -> Result<()> {
     let given = [samples.images().len(), samples.len()];
     if given[0] <= room[0] && given[1] <= room[1] {
@@ -321,7 +327,7 @@ fn check_reload(room: [usize; 2], samples: &Dataset) -> Result<()> {
     )))
 }
 
-/// Values must have their buffer's type and number.
+/// Checks that values have the buffer's type and number.
 fn check_values(buffer: &crate::plan::Buffer, values: &Values) -> Result<()> {
     use crate::plan::Element;
     let same_type = matches!(

@@ -1,4 +1,5 @@
-//! Runs nothing: metrics come from a script. For tests of the trainer and its callbacks.
+//! An executor without arithmetic, whose metrics come from a script: for tests of the trainer and
+//! its callbacks.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -9,27 +10,27 @@ use crate::error::Result;
 use crate::plan::{BufferId, Element, Plan};
 use crate::state::State;
 
-/// An executor that takes every step and answers from a script.
+/// Accepts every step and returns metrics from a script.
 #[derive(Default)]
 pub struct NullExecutor {
-    /// `(mean loss, accuracy)` of the steps to come; the last one repeats.
+    /// `(mean loss, accuracy)` of the next steps; the last pair repeats.
     pub script: VecDeque<(f32, f32)>,
     /// The steps that were enqueued.
     pub steps: Vec<Step>,
     /// The orders that were set.
     pub orders: Vec<Vec<u32>>,
-    /// The samples that took the place of others, and where.
+    /// The samples that replaced others, with the data set.
     pub reloads: Vec<(DataId, Dataset)>,
     /// The data sets that were unloaded.
     pub unloads: Vec<DataId>,
     plans: Vec<Plan>,
     metrics: Vec<StepMetrics>,
-    /// Bytes of images, and labels, of each data set.
+    /// Bytes of images and number of labels of each data set.
     rooms: Vec<Option<[usize; 2]>>,
 }
 
 impl NullExecutor {
-    /// An executor that answers with these `(mean loss, accuracy)` pairs, step by step.
+    /// An executor whose steps report these `(mean loss, accuracy)` pairs in turn.
     pub fn new(script: impl IntoIterator<Item = (f32, f32)>) -> Self {
         Self {
             script: script.into_iter().collect(),

@@ -1,4 +1,4 @@
-//! Choosing a device: what was asked for, what there is, and why it was taken.
+//! Choosing a device: the request, the devices present, and the reason for the choice.
 
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
@@ -16,11 +16,11 @@ use super::{Description, Executor, Inspect, Peak, cpu};
 use crate::error::{Error, Result};
 use crate::state::Layout;
 
-/// Where to run.
+/// The API to run on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Backend {
-    /// A hardware GPU if there is one, else the CPU.
+    /// A hardware GPU if there is one, otherwise the CPU.
     #[default]
     Auto,
     /// Vulkan: Linux, Windows, Android.
@@ -36,7 +36,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// Every backend, in the order in which they are listed.
+    /// Every backend, in the order of help texts.
     pub const ALL: [Self; 6] = [
         Self::Auto,
         Self::Vulkan,
@@ -85,18 +85,19 @@ pub(crate) fn test_backend() -> Backend {
         .unwrap_or_else(|e| panic!("CNN_GPU_TEST_BACKEND: {e}"))
 }
 
-/// What the user asked for.
+/// A request for a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Selection {
-    /// The interface.
+    /// The API.
     pub backend: Backend,
-    /// An adapter's index in `devices`, or a part of its name.
+    /// An adapter's index in the list of [`adapters`](crate::exec::gpu::adapters), or part of its
+    /// name.
     pub adapter: Option<String>,
 }
 
 impl Selection {
-    /// The first fitting device of this backend.
+    /// The first device of this backend.
     pub fn new(backend: Backend) -> Self {
         Self {
             backend,
@@ -104,7 +105,7 @@ impl Selection {
         }
     }
 
-    /// Chooses the adapter, by its index in `cnn-gpu devices` or a part of its name.
+    /// Chooses the adapter by its index in `cnn-gpu devices` or part of its name.
     pub fn adapter(mut self, adapter: impl Into<String>) -> Self {
         self.adapter = Some(adapter.into());
         self
@@ -113,96 +114,97 @@ impl Selection {
 
 /// A device that can run models, and why it was chosen.
 #[non_exhaustive]
-pub struct Opened {
-    device: Device,
+pub struct Device {
+    kind: Kind,
     /// Why this device, in one sentence.
     pub reason: String,
 }
 
-enum Device {
+enum Kind {
     Cpu,
     #[cfg(feature = "gpu")]
     Gpu(Arc<GpuDevice>),
 }
 
-/// How long a lost adapter is waited for, from try to try.
+/// Pauses between attempts to open a lost adapter again.
 #[cfg(feature = "gpu")]
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
-impl Opened {
+impl Device {
     /// An executor on this device for models with this layout.
     pub fn executor(&self, layout: Arc<Layout>) -> Box<dyn Inspect> {
-        match &self.device {
-            Device::Cpu => Box::new(CpuExecutor::new(cpu::Cpu::new(), layout)),
+        match &self.kind {
+            Kind::Cpu => Box::new(CpuExecutor::new(cpu::Cpu::new(), layout)),
             #[cfg(feature = "gpu")]
-            Device::Gpu(device) => Box::new(GpuExecutor::new(Arc::clone(device), layout)),
+            Kind::Gpu(device) => Box::new(GpuExecutor::new(Arc::clone(device), layout)),
         }
     }
 
-    /// As [`Opened::executor`], but a GPU that is lost is opened again, and what it did since its state
-    /// was last known is done again: see [`Recovering`]. `listener` hears of it first.
+    /// Like [`Device::executor`], but reopens a GPU that is lost and repeats the steps since its
+    /// state was last known: see [`Recovering`]. `listener` is called first, with the reason for
+    /// the loss.
     pub fn recovering(
         &self,
         layout: Arc<Layout>,
         listener: impl FnMut(&str) + Send + 'static,
     ) -> Box<dyn Executor> {
-        match &self.device {
-            Device::Cpu => {
-                // Nothing takes a processor away.
+        match &self.kind {
+            Kind::Cpu => {
+                // The CPU cannot be lost.
                 drop(listener);
                 self.executor(layout)
             }
             #[cfg(feature = "gpu")]
-            Device::Gpu(device) => recovering_gpu(device, layout, listener),
+            Kind::Gpu(device) => recovering_gpu(device, layout, listener),
         }
     }
 
-    /// Measures what the device can do at most, in about half a second.
+    /// Measures the device's peak rates, in about half a second.
     ///
     /// # Errors
     /// The device failed.
     pub fn peak(&self) -> Result<Peak> {
-        match &self.device {
-            Device::Cpu => cpu::Cpu::new().peak(),
+        match &self.kind {
+            Kind::Cpu => cpu::Cpu::new().peak(),
             #[cfg(feature = "gpu")]
-            Device::Gpu(device) => device.peak(),
+            Kind::Gpu(device) => device.peak(),
         }
     }
 
     /// The GPU, if the device is one.
     #[cfg(feature = "gpu")]
     pub fn gpu(&self) -> Option<&Arc<GpuDevice>> {
-        match &self.device {
-            Device::Cpu => None,
-            Device::Gpu(device) => Some(device),
+        match &self.kind {
+            Kind::Cpu => None,
+            Kind::Gpu(device) => Some(device),
         }
     }
 
     /// Whether the device is a GPU.
     pub fn is_gpu(&self) -> bool {
-        !matches!(self.device, Device::Cpu)
+        !matches!(self.kind, Kind::Cpu)
     }
 
     /// Why the device's kernels take long to compile, if they do.
     pub fn slow_compiler(&self) -> Option<&'static str> {
-        match &self.device {
-            Device::Cpu => None,
+        match &self.kind {
+            Kind::Cpu => None,
             #[cfg(feature = "gpu")]
-            Device::Gpu(device) => device.slow_compiler(),
+            Kind::Gpu(device) => device.slow_compiler(),
         }
     }
 
-    /// What runs on this device.
+    /// Describes the device.
     pub fn describe(&self) -> Description {
-        match &self.device {
-            Device::Cpu => cpu::Cpu::new().describe(),
+        match &self.kind {
+            Kind::Cpu => cpu::Cpu::new().describe(),
             #[cfg(feature = "gpu")]
-            Device::Gpu(device) => device.describe(),
+            Kind::Gpu(device) => device.describe(),
         }
     }
 }
 
-/// An executor that opens `device` again when it is lost.
+/// An executor that reopens `device` when it is lost.
 #[cfg(feature = "gpu")]
 fn recovering_gpu(
     device: &Arc<GpuDevice>,
@@ -227,18 +229,18 @@ fn recovering_gpu(
     Box::new(Recovering::new(executor, reopen, listener))
 }
 
-/// Opens the device that `selection` asks for. `auto` takes a hardware GPU if there is one, else
-/// the CPU; a software adapter runs only when it is asked for by backend or by name.
+/// Opens the device that `selection` requests. `auto` picks a hardware GPU if there is one,
+/// otherwise the CPU; a software adapter runs only if requested by backend or by name.
 ///
 /// # Errors
-/// Nothing matches: the message lists what there is.
-pub fn open(selection: &Selection) -> Result<Opened> {
-    let cpu = |reason: String| Opened {
-        device: Device::Cpu,
+/// No adapter matches; the message lists those present.
+pub fn open(selection: &Selection) -> Result<Device> {
+    let cpu = |reason: String| Device {
+        kind: Kind::Cpu,
         reason,
     };
     match (selection.backend, &selection.adapter) {
-        (Backend::Cpu, None) => Ok(cpu("the CPU was asked for".into())),
+        (Backend::Cpu, None) => Ok(cpu("the CPU was requested".into())),
         (Backend::Cpu, Some(name)) => Err(Error::Argument(format!(
             "adapter `{name}` cannot be combined with backend `cpu`: the CPU is not an adapter"
         ))),
@@ -249,9 +251,9 @@ pub fn open(selection: &Selection) -> Result<Opened> {
     }
 }
 
-/// A GPU; or why the CPU has to do, which `auto` allows.
+/// A GPU, or the reason why `auto` falls back to the CPU.
 #[cfg(feature = "gpu")]
-fn open_gpu(backend: Backend, adapter: Option<&str>) -> Result<Result<Opened, &'static str>> {
+fn open_gpu(backend: Backend, adapter: Option<&str>) -> Result<Result<Device, &'static str>> {
     let (device, reason) = match (backend, adapter) {
         (Backend::Auto, None) => match GpuDevice::best_hardware()? {
             Some(device) => (device, "a hardware GPU was found".into()),
@@ -259,20 +261,20 @@ fn open_gpu(backend: Backend, adapter: Option<&str>) -> Result<Result<Opened, &'
         },
         (backend, Some(name)) => (
             GpuDevice::find(backend, adapter)?,
-            format!("adapter `{name}` was asked for"),
+            format!("adapter `{name}` was requested"),
         ),
         (backend, None) => (
             GpuDevice::find(backend, adapter)?,
-            format!("backend `{backend}` was asked for"),
+            format!("backend `{backend}` was requested"),
         ),
     };
-    let device = Device::Gpu(Arc::new(device));
-    Ok(Ok(Opened { device, reason }))
+    let kind = Kind::Gpu(Arc::new(device));
+    Ok(Ok(Device { kind, reason }))
 }
 
-/// No GPU: `auto` takes the CPU.
+/// Without GPUs, `auto` picks the CPU.
 #[cfg(not(feature = "gpu"))]
-fn open_gpu(backend: Backend, adapter: Option<&str>) -> Result<Result<Opened, &'static str>> {
+fn open_gpu(backend: Backend, adapter: Option<&str>) -> Result<Result<Device, &'static str>> {
     match (backend, adapter) {
         (Backend::Auto, None) => Ok(Err(
             "this library was built without its cargo feature `gpu`",

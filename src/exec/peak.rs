@@ -1,4 +1,4 @@
-//! What a device can do at most, measured: the two sides of a roofline.
+//! A device's measured peak rates: the two sides of a roofline.
 
 use std::time::{Duration, Instant};
 
@@ -16,11 +16,11 @@ pub struct Peak {
 }
 
 impl Peak {
-    /// Bytes of the array that is copied: more than caches hold.
+    /// Size in bytes of the copied array: larger than the caches.
     pub(super) const COPIED: usize = 128 << 20;
 
-    /// The share of the roofline that some work reached: the larger of its arithmetic and its
-    /// traffic at the device's limits, over its time. `None` without a time or without work.
+    /// The fraction of the roofline that some work reached: the larger of its arithmetic and its
+    /// traffic at the device's limits, divided by its time. `None` without a time or without work.
     ///
     /// ```
     /// use cnn_gpu::exec::Peak;
@@ -36,20 +36,21 @@ impl Peak {
     }
 }
 
-/// Minimum duration of a sample: short, so that some of many find the device free of other work.
+/// Minimum duration of a sample: short, so that some of many run while the device is otherwise
+/// idle.
 const SAMPLE: Duration = Duration::from_millis(5);
-/// Time for all samples of one rate. A device that is too slow for more takes one.
+/// Time budget for the samples of one rate; a slow device takes a single one.
 const BUDGET: Duration = Duration::from_millis(150);
 
-/// The most that `run` does in a second: it is given how often to do its work, and is called with
-/// more and more until a call takes long enough to be measured.
+/// The highest rate of `run`, in calls of its work per second: `run(n)` does its work `n` times,
+/// and `n` doubles until a call takes long enough to measure.
 pub(super) fn best_rate(mut run: impl FnMut(usize) -> Result<()>) -> Result<f64> {
     let mut timed = |n| -> Result<f64> {
         let started = Instant::now();
         run(n)?;
         Ok(started.elapsed().as_secs_f64())
     };
-    // The first call makes pipelines and touches memory.
+    // The first call compiles pipelines and touches memory.
     timed(1)?;
     let mut n = 1;
     while timed(n)? < SAMPLE.as_secs_f64() {

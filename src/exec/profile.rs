@@ -14,8 +14,8 @@ pub enum Clock {
     Timestamps,
     /// Each dispatch of a step repeated by itself, by wall clock.
     DispatchesAlone,
-    /// Each operation of the plan by itself, by wall clock. In a step neighbours share what is in
-    /// cache, so that a step takes less than the sum.
+    /// Each operation of the plan by itself, by wall clock. Within a step neighbours share cached
+    /// data, so a step takes less than the sum.
     OperationsAlone,
 }
 
@@ -33,10 +33,10 @@ pub struct Profile {
 pub struct Part {
     /// The kernel's name on a GPU, elsewhere the operation's.
     pub name: &'static str,
-    /// The operations of the plan that it does. None for a helper, such as the sum of gradients
-    /// that several operations left in parts.
+    /// The operations of the plan that it computes. Empty for a helper, such as the sum of partial
+    /// gradients of several operations.
     pub ops: Vec<usize>,
-    /// The median of several.
+    /// The median of several runs.
     pub seconds: f64,
 }
 
@@ -49,7 +49,7 @@ impl Profile {
         budget: Duration,
     ) -> Result<Self> {
         let share = budget / plan.ops.len().max(1) as u32;
-        // What an operation reads is what its predecessors have left.
+        // Computes the inputs of each operation.
         executor.run(0..plan.ops.len(), step)?;
         let mut parts = Vec::new();
         for (i, op) in plan.ops.iter().enumerate() {
@@ -92,7 +92,7 @@ pub(super) fn repeat_within(budget: Duration, mut once: impl FnMut() -> Result<(
     Ok(())
 }
 
-/// The middle of some numbers; of an even count the upper of the two. Zero of none.
+/// The median of some numbers; of an even count the upper of the middle two. Zero if empty.
 pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(0.0)

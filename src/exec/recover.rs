@@ -1,10 +1,10 @@
-//! An executor that goes on when its device is lost.
+//! An executor that survives the loss of its device.
 //!
-//! Drivers take devices away: after a reset, a suspend, an update, or when somebody pulls the plug of
-//! an external GPU. All that is on the device is gone then. [`Recovering`] remembers what was put
-//! there, the last state that came back, and the steps enqueued since. It opens the device again,
-//! puts everything back and takes the steps once more. As every step is a function of the state and
-//! of what is remembered, that leads to the same bytes.
+//! Devices are lost after a driver reset, a suspend or an update, or when an external GPU is
+//! unplugged, and everything on them with them. [`Recovering`] remembers what was uploaded, the
+//! last known state, and the steps enqueued since. It reopens the device, restores all this and
+//! repeats the steps. As every step is a function of the state and of what is remembered, the
+//! result has the same bytes.
 
 use std::collections::HashMap;
 
@@ -14,20 +14,21 @@ use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::state::State;
 
-/// Opens the device again.
+/// Reopens the device.
 type Reopen = Box<dyn FnMut() -> Result<Box<dyn Executor>> + Send>;
-/// Hears why the device was lost, before it is opened again.
+/// Called with the reason for the loss before the device is reopened.
 type Listener = Box<dyn FnMut(&str) + Send>;
 
-/// Bytes of samples that the journal may hold before the state is fetched, so that it can begin anew.
+/// Bytes of samples in the journal at which the state is fetched, so that the journal can be
+/// cleared.
 const MOST_HELD: usize = 256 << 20;
-/// Calls in the journal likewise.
+/// Number of calls in the journal at which the same happens.
 const MOST_ENTRIES: usize = 1 << 16;
 
-/// An executor that opens its device again when it is lost, once between one download of the state
-/// and the next. Data sets are kept in main memory for that. After [`Executor::inspect`]
-/// there is nothing to repeat, and a loss is an error as ever, until the state is known again by an
-/// upload or a download.
+/// An executor that reopens its device when it is lost, at most once between two downloads of the
+/// state. It keeps the data sets in main memory for that. After [`Executor::inspect`] the steps
+/// cannot be repeated, and a loss is an error until the state is known again by an upload or a
+/// download.
 pub struct Recovering {
     executor: Box<dyn Executor>,
     reopen: Reopen,
@@ -36,30 +37,31 @@ pub struct Recovering {
     /// The data sets by number; none where one was unloaded.
     data: Vec<Option<Dataset>>,
     base: Base,
-    /// What was done since.
+    /// The calls since then.
     journal: Vec<Entry>,
-    /// Bytes of samples in it.
+    /// Bytes of samples in the journal.
     held: usize,
     most_held: usize,
     most_entries: usize,
-    /// How many steps of the journal have had their metrics fetched.
+    /// Number of steps in the journal whose metrics have been fetched.
     fetched: usize,
-    /// Metrics that were fetched, and that the caller is to have first.
+    /// Fetched metrics to return first.
     ready: Vec<StepMetrics>,
-    /// Whether another loss can be made good; if not, then not before the state is known again.
+    /// Whether the next loss can be recovered from; once false, it stays so until the state is
+    /// known again.
     able: bool,
 }
 
-/// What the device held when its state was last known.
+/// The contents of the device when its state was last known.
 #[derive(Default)]
 struct Base {
     state: Option<State>,
-    /// What has taken the place of loaded samples.
+    /// Samples that replaced those loaded first.
     samples: HashMap<DataId, Dataset>,
     orders: HashMap<DataId, Vec<u32>>,
 }
 
-/// Something that can be done again.
+/// A call that can be repeated.
 enum Entry {
     Reload(DataId, Dataset),
     Order(DataId, Vec<u32>),
@@ -68,8 +70,8 @@ enum Entry {
 }
 
 impl Recovering {
-    /// An executor that is `executor` until its device is lost, and then what `reopen` makes: another
-    /// for the same model on the same device. `listener` is told.
+    /// Wraps `executor`. When its device is lost, calls `listener` with the reason and continues
+    /// with the executor that `reopen` returns: one for the same model on the same device.
     pub fn new(
         executor: Box<dyn Executor>,
         reopen: impl FnMut() -> Result<Box<dyn Executor>> + Send + 'static,
@@ -92,15 +94,15 @@ impl Recovering {
         }
     }
 
-    /// Fetches the state once so many bytes of samples are kept, or so many calls would have to be made
-    /// again. By default 256 MiB and 65,536: fetching waits for the device.
+    /// Sets after how many bytes of samples or calls the state is fetched, which waits for the
+    /// device. By default 256 MiB and 65,536.
     #[must_use]
     pub fn repeating_at_most(mut self, bytes: usize, calls: usize) -> Self {
         (self.most_held, self.most_entries) = (bytes, calls);
         self
     }
 
-    /// Makes a call, once more if the device is lost and can be had again.
+    /// Makes a call, and repeats it after recovering a lost device.
     fn call<T>(&mut self, mut call: impl FnMut(&mut dyn Executor) -> Result<T>) -> Result<T> {
         match call(&mut *self.executor) {
             Err(Error::DeviceLost(why)) if self.able => {
@@ -115,7 +117,7 @@ impl Recovering {
         self.able = false;
         (self.listener)(why);
         let mut executor = (self.reopen)()
-            .map_err(|e| Error::DeviceLost(format!("{why}; it cannot be opened again: {e}")))?;
+            .map_err(|e| Error::DeviceLost(format!("{why}; reopening it failed: {e}")))?;
         for plan in &self.plans {
             executor.compile(plan)?;
         }
@@ -123,7 +125,7 @@ impl Recovering {
             if let Some(data) = data {
                 executor.load(data)?;
             } else {
-                // Something has to take its number.
+                // Keeps the later handles as they were.
                 let nothing = Dataset::new("unloaded", "nowhere", [1; 3], 1, vec![], vec![])?;
                 let id = executor.load(&nothing)?;
                 executor.unload(id)?;
@@ -145,7 +147,7 @@ impl Recovering {
         Ok(())
     }
 
-    /// Does what is in the journal, and waits for it.
+    /// Repeats the calls in the journal and waits for them.
     fn repeat(&self, executor: &mut dyn Executor) -> Result<Vec<StepMetrics>> {
         let mut metrics = Vec::new();
         for entry in &self.journal {
@@ -155,7 +157,7 @@ impl Recovering {
                 Entry::Unload(data) => executor.unload(*data)?,
                 Entry::Enqueue(step) => {
                     executor.enqueue(step)?;
-                    // Or they would pile up.
+                    // Keeps the number in flight bounded.
                     metrics.extend(executor.completed(false)?);
                 }
             }
@@ -169,13 +171,13 @@ impl Recovering {
         self.journal.iter().filter(is_step).count()
     }
 
-    /// The state is known: the journal begins anew.
+    /// Clears the journal, as the state is now known.
     fn begin_anew(&mut self, state: State) {
         self.base.state = Some(state);
         for entry in self.journal.drain(..) {
             match entry {
                 Entry::Reload(data, samples) => {
-                    // They come in their own order.
+                    // Replaced samples start in their own order.
                     self.base.orders.remove(&data);
                     self.base.samples.insert(data, samples);
                 }
@@ -195,8 +197,7 @@ impl Recovering {
         self.able = true;
     }
 
-    /// Fetches the state when the journal has become long, so that it takes bounded memory and is soon
-    /// repeated.
+    /// Fetches the state if the journal is long, which bounds its memory and the time to repeat it.
     fn keep_short(&mut self) -> Result<()> {
         if self.held < self.most_held && self.journal.len() < self.most_entries {
             return Ok(());
@@ -210,7 +211,7 @@ impl Recovering {
         Ok(())
     }
 
-    /// Fetches what the steps in the journal measured, before that is forgotten.
+    /// Fetches the metrics of the steps in the journal before it is cleared.
     fn settle(&mut self) -> Result<()> {
         let metrics = self.call(|e| e.completed(true))?;
         self.fetched += metrics.len();
@@ -304,7 +305,7 @@ impl Executor for Recovering {
     }
 
     fn inspect(&mut self) -> Option<&mut dyn Inspect> {
-        // What is done there cannot be repeated.
+        // Calls on the inner executor are not recorded.
         self.able = false;
         self.executor.inspect()
     }

@@ -41,9 +41,9 @@ impl TrainingData<'_> {
     /// # Ok::<(), cnn_gpu::data::DataError>(())
     /// ```
     pub fn unseen_classes(&self, validation_split: f64) -> Vec<(usize, usize)> {
-        let labels = &self.training.labels();
+        let labels = self.training.labels();
         let (trained, validated) = match self.validation {
-            Some(validation) => (&labels[..], &validation.labels()[..]),
+            Some(validation) => (labels, validation.labels()),
             None => labels.split_at(kept(labels.len(), validation_split)),
         };
         let count = |labels: &[u8]| {

@@ -7,7 +7,7 @@ use super::residents::Residents;
 use super::{Interrupt, Keeper, Options, Snapshot, room};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::exec::{DataId, Description, Executor, Opened, Program};
+use crate::exec::{DataId, Description, Device, Executor, Program};
 use crate::model::Sequential;
 use crate::plan::{Plan, Purpose};
 use crate::shape::dims;
@@ -52,7 +52,7 @@ impl Trainer {
     /// # Errors
     /// Options out of range, an invalid model, a batch or images too large for the device, or a device
     /// failure.
-    pub fn new(model: Sequential, device: &Opened, options: Options) -> Result<Self> {
+    pub fn new(model: Sequential, device: &Device, options: Options) -> Result<Self> {
         options.check()?;
         let layout = Layout::new(&model)?;
         layout.check_memory()?;

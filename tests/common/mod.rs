@@ -12,7 +12,7 @@ use cnn_gpu::data::Dataset;
 use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
 use cnn_gpu::exec::null::NullExecutor;
 use cnn_gpu::exec::reference::ReferenceExecutor;
-use cnn_gpu::exec::{Inspect, Opened, Selection, open};
+use cnn_gpu::exec::{Device, Inspect, Selection, open};
 use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
 use cnn_gpu::state::Layout;
 use cnn_gpu::train::{Options, Trainer};
@@ -32,14 +32,14 @@ pub fn cpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
 /// # Panics
 /// There is no adapter, as a test must not silently pass without one.
 pub fn gpu(layout: Arc<Layout>) -> Box<dyn Inspect> {
-    static OPENED: OnceLock<Result<Opened, String>> = OnceLock::new();
+    static OPENED: OnceLock<Result<Device, String>> = OnceLock::new();
     match OPENED.get_or_init(open_gpu) {
         Ok(opened) => opened.executor(layout),
-        Err(message) => panic!("the tests of the GPU need one, if only in software: {message}"),
+        Err(message) => panic!("the GPU tests need an adapter, such as lavapipe: {message}"),
     }
 }
 
-fn open_gpu() -> Result<Opened, String> {
+fn open_gpu() -> Result<Device, String> {
     let selection = Selection::new(test_backend());
     open(&selection).map_err(|e| e.to_string())
 }

@@ -15,7 +15,7 @@ use cnn_gpu::Error;
 use cnn_gpu::data::{Dataset, Splits};
 use cnn_gpu::disk;
 use cnn_gpu::exec::Description;
-use cnn_gpu::exec::Opened;
+use cnn_gpu::exec::Device;
 use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, RunIdentity};
 use cnn_gpu::run::{Config, DataRecord, DeviceRecord, RunFolder};
 use cnn_gpu::state::Layout;
@@ -269,7 +269,7 @@ fn restore(
     Ok(trainer.resume(snapshot)?)
 }
 
-fn prepare(settings: &TrainSettings, device: &Opened) -> anyhow::Result<(Trainer, DeviceRecord)> {
+fn prepare(settings: &TrainSettings, device: &Device) -> anyhow::Result<(Trainer, DeviceRecord)> {
     let layout = Layout::new(&settings.model)?;
     let executor = device.recovering(layout, |why| {
         say(&format!(
@@ -306,7 +306,7 @@ fn config(
 }
 
 /// Prints the device, the model and the initial weights.
-fn introduce(settings: &TrainSettings, trainer: &Trainer, opened: &Opened) -> anyhow::Result<()> {
+fn introduce(settings: &TrainSettings, trainer: &Trainer, opened: &Device) -> anyhow::Result<()> {
     if settings.options.verbose != Verbose::Silent {
         announce(&trainer.describe(), opened);
         say(trainer.model().summary()?.trim_end());

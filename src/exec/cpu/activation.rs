@@ -2,9 +2,7 @@
 
 use pulp::Arch;
 
-use super::rows::{Block, RowWise};
 use crate::model::Activation;
-use crate::plan::{ActivationBackward, ActivationForward};
 
 /// The slope of a leaky ReLU below zero.
 const LEAK: f32 = 0.2;
@@ -21,9 +19,12 @@ pub(super) fn apply(activation: Activation, y: &mut [f32]) {
         Activation::Relu => map(y, |x| if x < 0.0 { 0.0 } else { x }),
         Activation::LeakyRelu => map(y, |x| if x < 0.0 { LEAK * x } else { x }),
         Activation::Elu => map(y, |x| if x < 0.0 { x.exp_m1() } else { x }),
-        Activation::Selu => map(y, |x| match x < 0.0 {
-            true => SELU_FLOOR * x.exp_m1(),
-            false => SELU_SCALE * x,
+        Activation::Selu => map(y, |x| {
+            if x < 0.0 {
+                SELU_FLOOR * x.exp_m1()
+            } else {
+                SELU_SCALE * x
+            }
         }),
         Activation::Gelu => map(y, gelu),
         Activation::Silu => map(y, |x| x * sigmoid(x)),
@@ -78,10 +79,11 @@ pub(super) fn backward(arch: Arch, activation: Activation, kept: &[f32], dx: &mu
         }
         Activation::LeakyRelu => scale(dx, kept, |y| if y > 0.0 { 1.0 } else { LEAK }),
         Activation::Elu => scale(dx, kept, |y| if y < 0.0 { y + 1.0 } else { 1.0 }),
-        Activation::Selu => scale(dx, kept, |y| match y < 0.0 {
-            true => y + SELU_FLOOR,
-            false => SELU_SCALE,
-        }),
+        Activation::Selu => scale(
+            dx,
+            kept,
+            |y| if y < 0.0 { y + SELU_FLOOR } else { SELU_SCALE },
+        ),
         Activation::Gelu => scale(dx, kept, gelu_derivative),
         Activation::Silu => scale(dx, kept, |x| {
             let s = sigmoid(x);
@@ -97,24 +99,6 @@ pub(super) fn backward(arch: Arch, activation: Activation, kept: &[f32], dx: &mu
 fn scale(dx: &mut [f32], kept: &[f32], derivative: impl Fn(f32) -> f32) {
     for (dx, &kept) in dx.iter_mut().zip(kept) {
         *dx *= derivative(kept);
-    }
-}
-
-impl RowWise for ActivationForward {
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
-        let arch = block.arch();
-        block.write(self.y, |block, y| {
-            forward(arch, self.activation, block.floats(self.x), y);
-        });
-    }
-}
-
-impl RowWise for ActivationBackward {
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
-        block.write(self.dx, |block, dx| {
-            dx.copy_from_slice(block.floats(self.dy));
-            block.through(Some(self.through), dx);
-        });
     }
 }
 
@@ -140,7 +124,8 @@ mod tests {
                 let error = (f64::from(y) - exact).abs() / exact.abs().max(SMALLEST);
                 assert!(error < 1e-6, "{f:?}({x}) = {y}, not {exact}");
                 let exact = f.derivative(kept.into());
-                // Sums in f32: near a zero, and what is left of selu's floor, have the error of a term.
+                // Sums in f32: near a zero, and what is left of selu's floor, have the error of a
+                // term.
                 let smallest = match f {
                     Activation::Silu | Activation::Selu => 0.5,
                     _ => SMALLEST,

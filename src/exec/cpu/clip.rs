@@ -61,10 +61,13 @@ fn squares_of_chunk(gradient: &[f32]) -> f64 {
 
 /// Scales to a norm of at most `bound`.
 fn scale(gradient: &mut [f32], norm: f64, bound: f64) {
-    let scale = match norm.is_finite() {
-        true if norm <= bound => return,
-        true => (bound / norm) as f32,
-        false => f32::NAN,
+    if norm <= bound {
+        return;
+    }
+    let scale = if norm.is_finite() {
+        (bound / norm) as f32
+    } else {
+        f32::NAN
     };
     change(gradient, |g| g * scale);
 }

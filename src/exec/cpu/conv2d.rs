@@ -54,9 +54,9 @@ pub(super) struct Band {
     rows: Range<usize>,
 }
 
-/// Divides the output rows of some samples into bands, in order: a single band for small samples and
-/// dense layers, otherwise bands of one sample each. Every band reads the kernel (`kernel` floats)
-/// again, which for a large kernel costs more than banding saves.
+/// Divides the output rows of some samples into bands, in order: a single band for small samples
+/// and dense layers, otherwise bands of one sample each. Every band reads the kernel (`kernel`
+/// floats) again, which for a large kernel costs more than banding saves.
 pub(super) fn bands(
     shape: &ConvShape,
     samples: usize,
@@ -66,10 +66,11 @@ pub(super) fn bands(
     let read = window.sh.saturating_mul(frame.w * shape.ic);
     let row = read.saturating_add(window.ow * shape.oc).saturating_mul(4);
     let sample = row.saturating_mul(window.oh);
-    let rows = match sample <= BAND || sample / 4 < kernel {
-        true => window.oh,
+    let rows = if sample <= BAND || sample / 4 < kernel {
+        window.oh
+    } else {
         // Half of it, since the kernel needs room too.
-        false => (BAND / 2 / row).clamp(1, window.oh),
+        (BAND / 2 / row).clamp(1, window.oh)
     };
     let step = if rows == window.oh { samples } else { 1 };
     (0..samples).step_by(step.max(1)).flat_map(move |first| {
@@ -288,8 +289,8 @@ struct Reached {
     /// The first one, and their number.
     first: usize,
     count: usize,
-    /// The first output row whose window covers the first of them; it advances by one from each row to
-    /// the next.
+    /// The first output row whose window covers the first of them; it advances by one from each row
+    /// to the next.
     output: usize,
     /// The kernel row that covers it, counted from the last one.
     tap: usize,
@@ -349,8 +350,8 @@ impl Reached {
     }
 }
 
-/// Minimum average number of input cells per kernel cell and sample: with fewer, summing in registers
-/// saves less than the repeated reads of the kernel cost.
+/// Minimum average number of input cells per kernel cell and sample: with fewer, summing in
+/// registers saves less than the repeated reads of the kernel cost.
 const CELLS_PER_READ: usize = 8;
 
 /// `dx` for some samples, before any activation.
@@ -374,7 +375,8 @@ pub(super) fn backward_input(
         usize::saturating_mul(y, x)
     };
     let reads = of_both(|r| r.taps);
-    // Independent of the number of samples: a sample's bytes must not depend on how a batch is divided.
+    // Independent of the number of samples: a sample's bytes must not depend on how a batch is
+    // divided.
     if of_both(|r| r.count * r.taps) < reads.saturating_mul(CELLS_PER_READ) {
         dx.fill(0.0);
         let by_tap = axes.map(Reached::by_each);
@@ -442,7 +444,8 @@ pub(super) fn whole_vectors_len(arch: Arch, shape: &ConvShape, dy: usize) -> usi
     }
 }
 
-/// `dy` with its channels padded to whole vectors, in `copy`, or `dy` itself if no padding is needed.
+/// `dy` with its channels padded to whole vectors, in `copy`, or `dy` itself if no padding is
+/// needed.
 pub(super) fn whole_vectors<'a>(
     arch: Arch,
     shape: &ConvShape,

@@ -1,5 +1,5 @@
-//! Grouped and dilated convolutions: plain loops over output cells and the window's cells under each.
-//! The innermost loop runs over a group's output channels, which are contiguous.
+//! Grouped and dilated convolutions: plain loops over output cells and the window's cells under
+//! each. The innermost loop runs over a group's output channels, which are contiguous.
 
 use super::activation;
 use crate::model::Activation;

@@ -1,5 +1,6 @@
 //! Losses; see [`Op::Loss`](crate::plan::Op::Loss) for the formulas.
 
+use super::loss_sum::LossSum;
 use super::rows::{Block, RowWise};
 use super::softmax;
 use crate::model::Loss;
@@ -14,21 +15,6 @@ pub(super) struct LossFunction<'a> {
     class_weights: Option<&'a [f32]>,
     /// The target of every output, and what is added to it for the label's.
     targets: [f32; 2],
-}
-
-/// The contribution of some rows to the step's metrics.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sum {
-    pub loss: f64,
-    pub correct: u32,
-}
-
-impl Sum {
-    /// Adds the contribution of other rows.
-    pub fn add(&mut self, other: Self) {
-        self.loss += other.loss;
-        self.correct += other.correct;
-    }
 }
 
 impl<'a> LossFunction<'a> {
@@ -63,8 +49,8 @@ impl<'a> LossFunction<'a> {
     }
 
     /// The loss of the first `valid` rows.
-    pub fn sum(&self, x: &[f32], predictions: &[f32], labels: &[u32], valid: usize) -> Sum {
-        let mut sum = Sum::default();
+    pub fn sum(&self, x: &[f32], predictions: &[f32], labels: &[u32], valid: usize) -> LossSum {
+        let mut sum = LossSum::default();
         let classes = self.loss.classes(self.width);
         let rows = x
             .chunks_exact(self.width)
@@ -75,7 +61,7 @@ impl<'a> LossFunction<'a> {
                 Loss::BinaryCrossentropy { .. } => predictions,
                 Loss::CategoricalCrossentropy { .. } | Loss::MeanSquaredError => x,
             };
-            sum.add(Sum {
+            sum.add(LossSum {
                 loss: f64::from(self.weight(label)) * self.loss(x, label),
                 correct: u32::from(is_first_largest(judged, label)),
             });

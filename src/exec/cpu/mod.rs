@@ -1,15 +1,16 @@
 //! The fast CPU path.
 //!
 //! [`Cpu`] does not run each operation over the whole batch before the next. It divides the batch
-//! into groups of rows, and each task takes its group through all operations of the step, so that the
-//! output of one operation is still in cache when the next one reads it; see `rows`. Large kernel
-//! gradients are divided by their own elements instead; see `weights`.
+//! into groups of rows, and each task takes its group through all operations of the step, so that
+//! the output of one operation is still in cache when the next one reads it; see `rows`. Large
+//! kernel gradients are divided by their own elements instead; see `weights`.
 //!
 //! The division depends on shapes alone, and the tasks' sums are added in a fixed order, so any
 //! number of threads gives the same bytes. So does any vector length, since vectors run along the
 //! results and never along the terms of a sum. Only processors without fused multiply-add differ.
 
 mod activation;
+mod activation_rows;
 mod batch_norm;
 mod clip;
 mod conv2d;
@@ -20,6 +21,7 @@ mod dense;
 mod dropout;
 mod gather;
 mod loss;
+mod loss_sum;
 mod pool2d;
 mod regularize;
 mod rescale;
@@ -53,7 +55,14 @@ pub struct Cpu {
     arch: Arch,
     /// `None` is rayon's global pool.
     pool: Option<ThreadPool>,
-    workspace: rows::Workspace,
+    workspace: Workspace,
+}
+
+/// Memory reused from step to step.
+#[derive(Default)]
+struct Workspace {
+    rows: rows::Workspace,
+    weights: weights::Workspace,
 }
 
 impl Default for Cpu {
@@ -68,7 +77,7 @@ impl Cpu {
         Self {
             arch: Arch::new(),
             pool: None,
-            workspace: rows::Workspace::default(),
+            workspace: Workspace::default(),
         }
     }
 
@@ -138,7 +147,7 @@ fn work(op: &Op) -> Work<'_> {
 
 /// Runs each sequence of operations whose work is divided by rows, and the operations between them
 /// that need the whole batch.
-fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut Memory<'_>) {
+fn run_all(arch: Arch, workspace: &mut Workspace, ops: &[Op], memory: &mut Memory<'_>) {
     let mut sequence = Vec::new();
     for op in ops {
         match work(op) {
@@ -156,12 +165,13 @@ fn run_all(arch: Arch, workspace: &mut rows::Workspace, ops: &[Op], memory: &mut
 /// Runs a sequence and empties it.
 fn run_sequence(
     arch: Arch,
-    workspace: &mut rows::Workspace,
+    workspace: &mut Workspace,
     sequence: &mut Vec<Part<'_>>,
     memory: &mut Memory<'_>,
 ) {
-    rows::run(arch, workspace, sequence, memory);
-    weights::run(arch, workspace, sequence, memory);
+    rows::run(arch, &mut workspace.rows, sequence, memory);
+    let gradients = sequence.iter().filter_map(Part::gradient);
+    weights::run(arch, &mut workspace.weights, gradients, memory);
     sequence.clear();
 }
 

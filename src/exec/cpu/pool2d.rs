@@ -8,8 +8,8 @@ use super::rows::{Block, RowWise};
 use crate::model::PoolKind;
 use crate::plan::{Pool2dBackward, Pool2dForward, PoolShape};
 
-/// One output cell of one sample: which cells of its window are inside the image, and where the first
-/// one is.
+/// One output cell of one sample: which cells of its window are inside the image, and where the
+/// first one is.
 struct Cell {
     ky: Range<usize>,
     kx: Range<usize>,
@@ -37,7 +37,8 @@ impl Cell {
         self.ky.len() * self.kx.len()
     }
 
-    /// Calls `f` with the index and the input offset of each window cell inside the image, row by row.
+    /// Calls `f` with the index and the input offset of each window cell inside the image, row by
+    /// row.
     #[inline(always)]
     fn taps(&self, shape: &PoolShape, mut f: impl FnMut(u32, usize)) {
         let w = &shape.window;
@@ -121,7 +122,8 @@ fn max<S: Simd>(
     let w = &shape.window;
     for c in (0..shape.c).step_by(S::F32_LANES) {
         let channels = c..shape.c.min(c + S::F32_LANES);
-        // Less than any number; the first cell inside the image still wins unless another one is larger.
+        // Less than any number; the first cell inside the image still wins unless another one is
+        // larger.
         let mut best = simd.splat_f32s(f32::NEG_INFINITY);
         let mut taken = simd.splat_u32s((cell.ky.start * w.kw + cell.kx.start) as u32);
         for ky in cell.ky.clone() {
@@ -130,7 +132,8 @@ fn max<S: Simd>(
                 let from = (line + cell.left + kx - w.pad_left) * shape.c;
                 let x = load(simd, &x[from + channels.start..from + channels.end]);
                 let tap = simd.splat_u32s((ky * w.kw + kx) as u32);
-                // True for a larger value and for the first NaN: neither `x <= best` nor is `best` NaN.
+                // True for a larger value and for the first NaN: neither `x <= best` nor is `best`
+                // NaN.
                 let number = simd.equal_f32s(best, best);
                 let no_more = simd.less_than_or_equal_f32s(x, best);
                 let takes = simd.and_m32s(number, simd.not_m32s(no_more));

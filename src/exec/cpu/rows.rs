@@ -7,26 +7,21 @@
 
 mod group;
 
-pub(super) use group::Block;
+pub(super) use group::{Block, Part, RowWise};
 
-use std::ops::Range;
-
+use group::{BLOCK, Group, Stage};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::loss::Sum;
+use super::loss_sum::LossSum;
 use super::scratch;
 use super::weights::WeightGradient;
 use crate::exec::host::Memory;
-use crate::plan::{BufferId, Element, Operation};
+use crate::plan::{BufferId, Element};
 
 /// Number of groups if each has sums of its own. More groups occupy more cores but leave more sums
 /// to add.
 const GROUPS: usize = 16;
-
-/// Rows per block: enough to use a kernel several times while it is in cache, few enough that their
-/// tensors are in cache too.
-const BLOCK: usize = 4;
 
 /// Memory reused from step to step.
 #[derive(Default)]
@@ -35,45 +30,6 @@ pub(super) struct Workspace {
     packed: Vec<Vec<f32>>,
     /// Each operation's gradient sums, group by group.
     sums: Vec<Vec<f32>>,
-    /// Images with padding.
-    pub frames: Vec<f32>,
-    /// Gradients with padded channels.
-    pub vectors: Vec<f32>,
-}
-
-/// An operation that computes each row of its results by itself.
-pub(super) trait RowWise: Operation + Sync {
-    /// Packs its kernel, once for all tasks.
-    fn pack(&self, _arch: Arch, _memory: &Memory<'_>, _packed: &mut Vec<f32>) {}
-
-    /// Computes some rows of what it writes.
-    fn run(&self, block: &mut Block<'_, '_, '_>);
-}
-
-/// An operation of a sequence through which tasks take their rows.
-pub(super) enum Part<'a> {
-    /// Each row by itself.
-    Rows(&'a dyn RowWise),
-    /// A sum over the rows.
-    Weights(WeightGradient),
-}
-
-/// Shared by all tasks.
-struct Stage<'a> {
-    arch: Arch,
-    ops: &'a [Part<'a>],
-    packed: &'a [Vec<f32>],
-    memory: &'a Memory<'a>,
-}
-
-/// Owned by one task, by buffer and by operation.
-struct Group<'a> {
-    /// Its rows in the batch.
-    rows: Range<usize>,
-    floats: Vec<Option<&'a mut [f32]>>,
-    words: Vec<Option<&'a mut [u32]>>,
-    sums: Vec<&'a mut [f32]>,
-    loss: Sum,
 }
 
 /// The buffers of one type that tasks write, taken out of the memory.
@@ -89,7 +45,7 @@ pub(super) fn run(
     if ops.is_empty() {
         return;
     }
-    let Workspace { packed, sums, .. } = workspace;
+    let Workspace { packed, sums } = workspace;
     pack(arch, ops, packed, memory);
     let mut floats = Taken(Vec::new());
     let mut words = Taken(Vec::new());
@@ -118,7 +74,7 @@ pub(super) fn run(
             floats: Vec::new(),
             words: Vec::new(),
             sums: Vec::new(),
-            loss: Sum::default(),
+            loss: LossSum::default(),
         })
         .collect();
     floats.deal(memory.batch, group, &mut tasks, |task| &mut task.floats);
@@ -141,7 +97,7 @@ pub(super) fn run(
         .par_iter_mut()
         .with_max_len(1)
         .for_each(|task| task.run(&stage));
-    let losses: Vec<Sum> = tasks.iter().map(|task| task.loss).collect();
+    let losses: Vec<LossSum> = tasks.iter().map(|task| task.loss).collect();
     drop(tasks);
 
     let loss: f64 = losses.iter().map(|l| l.loss).sum();
@@ -156,24 +112,6 @@ pub(super) fn run(
     for (sums, gradient) in sums.iter().zip(by_samples) {
         if let Some(gradient) = gradient {
             add_up(arch, &gradient, sums, memory);
-        }
-    }
-}
-
-impl Part<'_> {
-    /// The buffers that it writes row by row.
-    fn writes_rows(&self) -> Vec<BufferId> {
-        match self {
-            Self::Rows(op) => op.writes(),
-            Self::Weights(_) => vec![],
-        }
-    }
-
-    /// The gradient that the tasks sum, if it is one.
-    fn summed(&self) -> Option<WeightGradient> {
-        match self {
-            Self::Rows(_) => None,
-            Self::Weights(gradient) => Some(*gradient).filter(WeightGradient::by_samples),
         }
     }
 }

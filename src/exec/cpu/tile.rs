@@ -1,12 +1,14 @@
 //! The inner loop of all products: a tile of at most 6 rows by two vectors of columns (12 rows for
-//! long sums on processors with 32 vector registers), kept in registers while it walks its operands.
+//! long sums on processors with 32 vector registers), kept in registers while it walks its
+//! operands.
 //!
-//! `c[r, j] = Σ_{s, i, k} a[row(r) + s * a0 + i * a1 + k * a2] * b[column + s * b0 + i * b1 + k * b2 + j]`
+//! `c[r, j] = Σ_{s, i, k} a[row(r) + s * a0 + i * a1 + k * a2] * b[column + s * b0 + i * b1 + k *
+//! b2 + j]`
 //!
-//! A row is an offset into `a`, not a row of a matrix, so a convolution reads its image in place: row
-//! `(oy, ox)` starts at the window's corner, `i` runs over the window's rows and `k` over the
-//! `kw * ic` contiguous floats of one. There is no im2col copy. The vectors run along the columns of
-//! `b` and `c`, which are channels.
+//! A row is an offset into `a`, not a row of a matrix, so a convolution reads its image in place:
+//! row `(oy, ox)` starts at the window's corner, `i` runs over the window's rows and `k` over the
+//! `kw * ic` contiguous floats of one. There is no im2col copy. The vectors run along the columns
+//! of `b` and `c`, which are channels.
 
 #![expect(
     unsafe_code,
@@ -18,8 +20,8 @@ use pulp::{Arch, Simd, WithSimd};
 /// Rows of the largest tile with 16 registers, or for short sums.
 const FEW_ROWS: usize = 6;
 
-/// Rows of the largest tile: with two vectors of columns and their operands, 6 rows fill 16 registers
-/// and 12 rows fill 28 of 32.
+/// Rows of the largest tile: with two vectors of columns and their operands, 6 rows fill 16
+/// registers and 12 rows fill 28 of 32.
 const fn most_rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 {
         12
@@ -50,7 +52,8 @@ impl Walk {
 /// The operand whose columns the vectors run along.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Columns<'a> {
-    /// The data. Walks read whole vectors, so columns are padded to a multiple of the vector length.
+    /// The data. Walks read whole vectors, so columns are padded to a multiple of the vector
+    /// length.
     pub data: &'a [f32],
     /// Stride from one pair of vectors to the next.
     pub panel: usize,

@@ -1,18 +1,26 @@
 //! Gradients of large kernels, divided by the kernel's rows.
 //!
 //! Dividing a sum over the batch by samples needs a copy of the gradient per task and a pass that
-//! adds the copies. For a large kernel it is cheaper if each task computes some rows of the gradient
-//! over the whole batch.
+//! adds the copies. For a large kernel it is cheaper if each task computes some rows of the
+//! gradient over the whole batch.
 
 use std::ops::Range;
 
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::rows::{Part, Workspace};
 use super::{conv2d, conv2d_grouped, dense, scratch};
 use crate::exec::host::Memory;
 use crate::plan::{BufferId, Conv2dBackwardWeight, ConvShape, DenseBackwardWeight};
+
+/// Memory reused from step to step.
+#[derive(Default)]
+pub(super) struct Workspace {
+    /// Images with padding.
+    frames: Vec<f32>,
+    /// Gradients with padded channels.
+    vectors: Vec<f32>,
+}
 
 /// A kernel gradient of a convolution, or of a dense layer as a convolution.
 #[derive(Clone, Copy)]
@@ -139,19 +147,14 @@ impl WeightGradient {
     }
 }
 
-/// Computes those gradients among `ops` that are divided by the kernel's rows.
+/// Computes those of the gradients that are divided by the kernel's rows.
 pub(super) fn run(
     arch: Arch,
     workspace: &mut Workspace,
-    ops: &[Part<'_>],
+    gradients: impl Iterator<Item = WeightGradient>,
     memory: &mut Memory<'_>,
 ) {
-    for op in ops {
-        match op {
-            Part::Weights(gradient) if !gradient.by_samples() => {
-                gradient.run(arch, workspace, memory);
-            }
-            Part::Weights(_) | Part::Rows(_) => {}
-        }
+    for gradient in gradients.filter(|gradient| !gradient.by_samples()) {
+        gradient.run(arch, workspace, memory);
     }
 }

@@ -1,4 +1,4 @@
-//! Adapters: what there is, and which one is taken.
+//! Adapters: listing them and choosing one.
 
 use std::fmt::{self, Display, Formatter};
 use std::sync::OnceLock;
@@ -15,12 +15,12 @@ use super::validation;
 use crate::error::{Error, Result};
 use crate::exec::Backend;
 
-/// One adapter, in words.
+/// A description of an adapter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AdapterInfo {
-    /// Its place in the list of [`adapters`].
+    /// Its index in the list of [`adapters`].
     pub index: usize,
-    /// The name that the driver gives.
+    /// The name reported by the driver.
     pub name: String,
     /// `vulkan`, `metal`, `dx12` or `gl`.
     pub backend: String,
@@ -30,7 +30,7 @@ pub struct AdapterInfo {
     pub driver: String,
     /// True if the adapter computes on the CPU.
     pub software: bool,
-    /// The surroundings of lavapipe, if it is that.
+    /// The environment of lavapipe, if this is lavapipe.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lavapipe: Option<Lavapipe>,
     /// Why its kernels take long to compile, if they do.
@@ -93,17 +93,17 @@ fn device_type(device_type: DeviceType) -> &'static str {
     }
 }
 
-/// Percent of the memory budget that the driver reports, where it reports one. Beyond, tensors would be
-/// moved to main memory and back, or other programs' would.
+/// Percentage of the driver's memory budget that may be used, where the driver reports one. Beyond
+/// it, buffers are evicted to main memory.
 const MOST_OF_BUDGET: u8 = 95;
 
-/// Everything but OpenGL.
+/// All APIs except OpenGL.
 const NATIVE: Backends = Backends::VULKAN
     .union(Backends::METAL)
     .union(Backends::DX12);
 
-/// One instance per process and family. OpenGL has its own, opened when it is asked for: opening it
-/// makes some drivers write to the terminal.
+/// One instance per process and family. OpenGL has its own, created on request, because some
+/// drivers write to the terminal when it is opened.
 fn instance(backends: Backends) -> &'static Instance {
     static NATIVE_INSTANCE: OnceLock<Instance> = OnceLock::new();
     static GL_INSTANCE: OnceLock<Instance> = OnceLock::new();
@@ -138,7 +138,7 @@ fn wanted(backend: Backend) -> Backends {
     }
 }
 
-/// Adapters that can run compute shaders, best kind first; in one kind as the driver lists them.
+/// Adapters that can run compute shaders, best type first, otherwise in the driver's order.
 pub(super) fn enumerate(backend: Backend) -> Vec<Adapter> {
     let backends = wanted(backend);
     let found = pollster::block_on(instance(backends).enumerate_adapters(backends));
@@ -156,12 +156,12 @@ pub(super) fn enumerate(backend: Backend) -> Vec<Adapter> {
     adapters
 }
 
-/// The adapters of a backend; of all but OpenGL for `auto`.
+/// The adapters of a backend; for `auto`, of all except OpenGL.
 pub fn adapters(backend: Backend) -> Vec<AdapterInfo> {
     described(&enumerate(backend))
 }
 
-/// The adapter that the user means.
+/// The requested adapter.
 pub(super) fn find(backend: Backend, wish: Option<&str>) -> Result<Adapter> {
     let mut list = enumerate(backend);
     let names = described(&list);
@@ -183,17 +183,17 @@ pub(super) fn find(backend: Backend, wish: Option<&str>) -> Result<Adapter> {
     }
 }
 
-/// The adapter of which this is said, in a new list.
+/// The adapter with this description in a new list.
 pub(super) fn again(info: &wgpu::AdapterInfo) -> Result<Adapter> {
     let backend: Backend = backend_name(info.backend).parse()?;
     let same = |a: &Adapter| {
         let found = a.get_info();
-        // Of several cards of one kind the same.
+        // Tells identical cards apart.
         found.device_pci_bus_id == info.device_pci_bus_id
             && (&found.name, found.vendor, found.device) == (&info.name, info.vendor, info.device)
     };
     let found = enumerate(backend).into_iter().find(same);
-    found.ok_or_else(|| Error::Device(format!("there is no {} any more", info.name)))
+    found.ok_or_else(|| Error::Device(format!("adapter {} is gone", info.name)))
 }
 
 fn described(list: &[Adapter]) -> Vec<AdapterInfo> {
@@ -222,5 +222,5 @@ fn missing(backend: Backend, wish: Option<&str>, names: &[AdapterInfo]) -> Strin
         return format!("{what}; {driver}use the CPU");
     }
     let list: Vec<String> = names.iter().map(ToString::to_string).collect();
-    format!("{what}; there is: {}", list.join("; "))
+    format!("{what}; available: {}", list.join("; "))
 }

@@ -1,4 +1,4 @@
-//! Buffers on the device: made, filled, cleared and read back.
+//! Buffers on the device: creating, filling, clearing and reading them back.
 
 use futures_intrusive::channel::shared::oneshot_channel;
 use wgpu::{Buffer, BufferDescriptor, BufferUsages, MapMode};
@@ -17,13 +17,13 @@ pub struct Arenas {
     pub average: Buffer,
 }
 
-/// What lies behind every buffer of a guarded device, and must stay there: a NaN, so that a kernel
-/// which reads it is found out too.
+/// The guard behind every buffer of a guarded device, which kernels must not overwrite: NaNs, so
+/// that a kernel that reads it is noticed too.
 const GUARD: [u32; 64] = [0x7fc0_5afe; 64];
 
 impl GpuDevice {
-    /// The same device for checks: behind every buffer lie some bytes, bound with it, that no kernel
-    /// may touch. [`Inspect::intact`](crate::exec::Inspect::intact) tells.
+    /// The same device for checks: every buffer is followed by a guard, bound with it, that no
+    /// kernel may touch; see [`Inspect::intact`](crate::exec::Inspect::intact).
     #[doc(hidden)]
     pub fn guarded(&self) -> Self {
         let mut guarded = self.clone();
@@ -39,7 +39,7 @@ impl GpuDevice {
         }
     }
 
-    /// Whether the guard behind a buffer is as it was written.
+    /// Whether the guard behind a buffer is unchanged.
     pub(super) fn is_intact(&self, buffer: &Buffer) -> Result<bool> {
         if self.guard == 0 {
             return Ok(true);
@@ -48,28 +48,30 @@ impl GpuDevice {
         Ok(bytes == bytemuck::bytes_of(&GUARD))
     }
 
-    /// Bytes of the largest buffer that can be bound as a whole.
+    /// Size in bytes of the largest buffer that can be bound as a whole.
     pub(super) fn most_bound(&self) -> u64 {
         let limits = &self.limits;
         let most = (limits.max_buffer_size).min(limits.max_storage_buffer_binding_size);
-        // Shaders on Metal learn a binding's size as a u32, and read zeros beyond it (gfx-rs/wgpu#10305).
+        // Metal passes a binding's size to shaders as a u32; reads beyond it return zero
+        // (gfx-rs/wgpu#10305).
         most.min(u32::MAX.into()) / 16 * 16
     }
 
-    /// Whether a buffer of this size is within the adapter's limits.
+    /// Checks the size of a buffer against the adapter's limits.
     pub(super) fn check_size(&self, label: &str, bytes: u64) -> Result<()> {
         let most = self.most_bound();
-        match bytes > most {
-            true => Err(memory::too_large(
+        if bytes > most {
+            Err(memory::too_large(
                 &format!("buffer `{label}`"),
                 bytes,
                 &format!("the adapter allows {}", memory::in_words(most)),
-            )),
-            false => Ok(()),
+            ))
+        } else {
+            Ok(())
         }
     }
 
-    /// A storage buffer of at least so many bytes, zeroed.
+    /// A zeroed storage buffer of at least `bytes` bytes.
     pub(super) fn storage(&self, label: &str, bytes: u64) -> Result<Buffer> {
         self.check_size(label, bytes)?;
         let size = bytes.max(16).next_multiple_of(16);
@@ -84,7 +86,7 @@ impl GpuDevice {
         Ok(buffer)
     }
 
-    /// The arrays of an executor, zeroed.
+    /// An executor's arrays, zeroed.
     pub(super) fn arenas(&self, layout: &Layout) -> Result<Arenas> {
         let bytes = 4 * layout.len as u64;
         Ok(Arenas {
@@ -110,11 +112,11 @@ impl GpuDevice {
         let submission = self.queue.submit([encoder.finish()]);
         let (sender, receiver) = oneshot_channel();
         staging.map_async(MapMode::Read, .., move |outcome| {
-            // The receiver waits below; without one there is nobody to tell.
+            // Fails only if the receiver is gone, after an error below.
             let _ = sender.send(outcome);
         });
         self.wait(Some(submission))?;
-        // The wait has run the callback, or dropped it with the device.
+        // The wait has run the callback or, if the device is lost, dropped it.
         if !matches!(pollster::block_on(receiver.receive()), Some(Ok(()))) {
             return Err(Error::DeviceLost("a finished copy cannot be read".into()));
         }
@@ -124,7 +126,7 @@ impl GpuDevice {
         Ok(view[..bytes as usize].to_vec())
     }
 
-    /// Sets what is not a guard to zeros.
+    /// Zeroes a buffer, except for its guard.
     pub(super) fn clear(&self, buffer: &Buffer) {
         let mut encoder = self.device.create_command_encoder(&Default::default());
         encoder.clear_buffer(buffer, 0, Some(buffer.size() - self.guard));
@@ -147,7 +149,7 @@ mod tests {
     #[test]
     fn nothing_of_4_gib_is_bound_whatever_the_adapter_allows() {
         let mut gpu = GpuDevice::find(Backend::Vulkan, None)
-            .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"));
+            .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"));
         gpu.limits.max_buffer_size = 1 << 40;
         gpu.limits.max_storage_buffer_binding_size = 1 << 40;
         assert!(gpu.check_size("tensor", (1 << 32) - 16).is_ok());

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use crate::model::Activation;
 use crate::plan::Element;
 
-/// Vectors in a row of a tensor's copy in an image. With the 8,192 rows that every adapter allows, an image
-/// of single floats holds the 128 MiB that a storage buffer may have.
+/// Vectors per row of an image copy. With the 8,192 rows that every adapter allows, an image of
+/// single floats holds 128 MiB, as much as a storage buffer.
 pub const ROW: u32 = 4096;
 
 /// Invocations per workgroup, unless a call sets its own number.
 pub const WORKGROUP: usize = 64;
 
-/// What one load brings.
+/// The value of one load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Vector {
     /// Values side by side, 1 or 4.
@@ -38,7 +38,7 @@ impl Vector {
         }
     }
 
-    /// Bytes of it.
+    /// Size in bytes.
     pub fn bytes(self) -> u32 {
         4 * self.width as u32
     }
@@ -55,7 +55,7 @@ impl Vector {
         }
     }
 
-    /// What takes it out of the vec4 that an image gives.
+    /// The swizzle that extracts it from the vec4 of an image load.
     fn swizzle(self) -> &'static str {
         match self.width {
             4 => "",
@@ -74,37 +74,37 @@ impl Vector {
     }
 }
 
-/// What runs on the device in one dispatch, before buffers are known by more than `B`.
+/// One dispatch before its buffers exist; `B` names them.
 #[derive(Clone, Debug)]
 pub struct Call<B> {
     /// The kernel's name, which is its entry point.
     pub entry: &'static str,
-    /// The WGSL that holds it, without the common part.
+    /// Its WGSL, without the common part.
     text: String,
     /// `const` and `alias` lines.
     header: String,
-    /// Tensors that the text reads through functions.
+    /// Declarations of tensors that the text reads through functions.
     declarations: String,
-    /// The function that `activate` and `derivative` are.
+    /// The activation behind `activate` and `derivative`.
     activation: Activation,
     /// Invocations per workgroup.
     workgroup: usize,
-    /// Invocations wanted.
+    /// Number of invocations.
     invocations: usize,
-    /// How many values, or vectors of them, one invocation loads of its largest operand.
+    /// Values, or vectors of them, that one invocation loads from its largest operand.
     loads: usize,
-    /// Buffers, in the order of their bindings.
+    /// The buffers in binding order.
     pub bindings: Vec<(B, Access)>,
 }
 
-/// What a kernel does with a buffer.
+/// How a kernel accesses a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// `var<storage, read>`
     Read,
     /// `var<storage, read_write>`
     Write,
-    /// `texture_storage_2d<_, read>`: the copy in an image, of such vectors.
+    /// `texture_storage_2d<_, read>`: an image copy of such vectors.
     Image(Vector),
 }
 
@@ -150,7 +150,7 @@ impl<B> Call<B> {
         self
     }
 
-    /// Adds float constants. The shortest text that reads back as the same f32 is used.
+    /// Adds float constants, as the shortest text that reads back as the same f32.
     pub fn numbers(mut self, numbers: &[(&str, f32)]) -> Self {
         for (name, value) in numbers {
             let _ = writeln!(self.header, "const {name} = f32({value:?});");
@@ -158,15 +158,15 @@ impl<B> Call<B> {
         self
     }
 
-    /// Sets the activation; linear otherwise.
+    /// Sets the activation; by default linear.
     pub fn activation(mut self, activation: Activation) -> Self {
         self.activation = activation;
         self
     }
 
-    /// Adds a table of floats as the function `name`: one that gives `values[i]` for `i`, and 1
-    /// beyond them. It costs nothing where all are 1. Not a `switch`: on lavapipe one of some two
-    /// hundred cases took another in place of its default.
+    /// Adds a table of floats as the function `name(i)`, which returns `values[i]`, and 1 beyond
+    /// the end. Entries of 1 cost nothing. Not a `switch`: lavapipe took a wrong case for the
+    /// default in one of some two hundred cases.
     pub fn table(mut self, name: &str, values: &[f32]) -> Self {
         let cases: String = (values.iter().enumerate())
             .filter(|(_, value)| **value != 1.0)
@@ -179,39 +179,39 @@ impl<B> Call<B> {
         self
     }
 
-    /// Sets the invocations per workgroup; 64 otherwise.
+    /// Sets the number of invocations per workgroup; by default 64.
     pub fn workgroup(mut self, size: usize) -> Self {
         self.workgroup = size;
         self
     }
 
-    /// Sets how many invocations are needed at least.
+    /// Sets the minimum number of invocations.
     pub fn invocations(mut self, n: usize) -> Self {
         self.invocations = n;
         self
     }
 
-    /// Sets how many values, or vectors of them, one invocation loads of its largest operand, at most; 1
-    /// otherwise.
+    /// Sets how many values, or vectors of them, one invocation loads from its largest operand at
+    /// most; by default 1.
     pub fn loads(mut self, n: usize) -> Self {
         self.loads = n;
         self
     }
 
-    /// Binds the next buffer, to be read.
+    /// Binds the next buffer for reading.
     pub fn read(mut self, buffer: B) -> Self {
         self.bindings.push((buffer, Access::Read));
         self
     }
 
-    /// Binds the next buffer, to be written.
+    /// Binds the next buffer for writing.
     pub fn write(mut self, buffer: B) -> Self {
         self.bindings.push((buffer, Access::Write));
         self
     }
 
-    /// Binds the next buffer, to be read by `load_NAME(i)`, which gives its `i`th `vector`; out of
-    /// a copy in an image if `image`.
+    /// Binds the next buffer for reading by `load_NAME(i)`, which returns its `i`th `vector`; from
+    /// an image copy if `image`.
     pub fn load(mut self, name: &str, buffer: B, vector: Vector, image: bool) -> Self {
         let at = self.bindings.len();
         let wgsl = vector.wgsl();
@@ -239,8 +239,8 @@ fn load_{name}(i: u32) -> {wgsl} {{ return {name}[i]; }}"
         self
     }
 
-    /// Binds the next buffer, to be read by `load_NAME(i)` and written at `NAME[i]`, in Cells of four
-    /// floats. An invocation only reads what it writes itself later.
+    /// Binds the next buffer for reading by `load_NAME_before(i)` and writing at `NAME[i]`, in
+    /// Cells of four floats. An invocation reads only cells that it writes itself later.
     pub fn update(mut self, name: &str, buffer: B, image: bool) -> Self
     where
         B: Copy,
@@ -261,35 +261,35 @@ fn load_{name}(i: u32) -> {wgsl} {{ return {name}[i]; }}"
         self
     }
 
-    /// Bytes of its own WGSL.
+    /// Size in bytes of its own WGSL.
     pub fn text_bytes(&self) -> usize {
         self.text.len() + self.declarations.len()
     }
 
-    /// How many invocations are needed.
+    /// The minimum number of invocations.
     pub fn wanted(&self) -> usize {
         self.invocations
     }
 
-    /// How many values, or vectors of them, one invocation loads of its largest operand.
+    /// Values, or vectors of them, that one invocation loads from its largest operand.
     #[cfg(test)]
     pub fn most_loads(&self) -> usize {
         self.loads
     }
 
-    /// Its own WGSL: what differs from the shared files.
+    /// Its own WGSL, without the shared files.
     #[cfg(test)]
     pub fn own_text(&self) -> String {
         format!("{}{}{}", self.header, self.declarations, self.text)
     }
 
-    /// Workgroups of the grid.
+    /// Number of workgroups in the grid.
     #[cfg(test)]
     pub fn workgroups(&self) -> usize {
         self.invocations.div_ceil(self.workgroup).max(1)
     }
 
-    /// The grid, folded where it passes what one axis can hold.
+    /// The grid, folded into two axes if it exceeds the limit of one.
     pub fn grid(&self, per_axis: usize) -> [usize; 2] {
         let groups = self.invocations.div_ceil(self.workgroup).max(1);
         let y = groups.div_ceil(per_axis);
@@ -314,7 +314,7 @@ fn derivative(y: Cell) -> Cell {{ return derivative_{activation}(y); }}
     }
 }
 
-/// How `shaders/common.wgsl` calls an activation. Softmax is never applied cell by cell.
+/// The name of an activation in `shaders/common.wgsl`. Softmax is never applied cell by cell.
 pub fn pointwise(activation: Activation) -> &'static str {
     match activation {
         Activation::Softmax => Activation::Linear.name(),

@@ -1,7 +1,7 @@
 //! A data set on the device.
 //!
-//! An adapter may bind fewer bytes at once than the images take: 128 MiB is what WebGPU promises, and
-//! CIFAR-10 takes 147. The images then lie in several buffers, of whole images each.
+//! The images may exceed the largest binding: WebGPU guarantees 128 MiB, and CIFAR-10 takes 147.
+//! They then lie in several buffers of whole images.
 
 use wgpu::Buffer;
 
@@ -11,34 +11,34 @@ use crate::error::{Error, Result};
 use crate::exec::check_reload;
 use crate::memory;
 
-/// Buffers that a gather binds beside the images.
-const BESIDE: usize = 4;
-/// Most buffers of images. The gather looks at each of them for every word.
+/// Number of buffers that a gather binds in addition to the images.
+const EXTRA_BINDINGS: usize = 4;
+/// Maximum number of image buffers. The gather tests each of them for every word.
 const MOST_PARTS: usize = 16;
 
 /// A data set on the device.
 pub struct GpuData {
-    /// Images, in parts.
+    /// The images, in parts.
     pub images: Vec<Buffer>,
-    /// Labels.
+    /// The labels.
     pub labels: Buffer,
-    /// The order in which steps walk through them.
+    /// The order in which steps read the samples.
     pub order: Buffer,
-    /// Images in each of these buffers but the last.
+    /// Number of images in each part except the last.
     pub images_per_part: usize,
-    /// Samples in the order.
+    /// Number of samples in the order.
     pub len: usize,
-    /// Bytes of an image.
+    /// Size of an image in bytes.
     size: usize,
-    /// Bytes of images, and labels, that were loaded first.
+    /// Bytes of images, and number of labels, when first loaded.
     room: [usize; 2],
 }
 
 impl GpuData {
-    /// Puts a data set on the device, in its own order.
+    /// Uploads a data set, in its own order.
     ///
     /// # Errors
-    /// The adapter cannot bind so much, or there is no memory for it.
+    /// The data set exceeds the adapter's bindings or memory.
     pub fn new(gpu: &GpuDevice, data: &Dataset) -> Result<Self> {
         let size = data.shape().iter().product::<usize>().max(1);
         let images_per_part = images_per_part(gpu, data, size)?;
@@ -58,10 +58,10 @@ impl GpuData {
         })
     }
 
-    /// Puts other samples in their place.
+    /// Replaces the samples.
     ///
     /// # Errors
-    /// There are more of them.
+    /// There are more than were loaded first.
     pub fn reload(&mut self, gpu: &GpuDevice, samples: &Dataset) -> Result<()> {
         check_reload(self.room, samples)?;
         self.len = samples.len();
@@ -76,7 +76,7 @@ impl GpuData {
     /// Sets the order.
     ///
     /// # Errors
-    /// It is longer than the data set.
+    /// The order is longer than the data set.
     pub fn set_order(&mut self, gpu: &GpuDevice, order: &[u32]) -> Result<()> {
         let bytes = bytemuck::cast_slice(order);
         if bytes.len() as u64 > self.order.size() {
@@ -100,27 +100,28 @@ fn parts(images: &[u8], images_per_part: usize, size: usize) -> impl Iterator<It
     images.chunks(images_per_part.saturating_mul(size))
 }
 
-/// Images of `size` bytes that a part holds; all where one buffer does.
+/// Number of images of `size` bytes in a part; unlimited if one buffer holds all.
 fn images_per_part(gpu: &GpuDevice, data: &Dataset, size: usize) -> Result<usize> {
     let all = data.images().len();
     let most = usize::try_from(gpu.most_in_part.min(gpu.most_bound())).unwrap_or(usize::MAX);
     if all <= most {
         return Ok(usize::MAX);
     }
-    // Parts begin at whole words.
+    // Parts start at word boundaries.
     let images_per_part = most / size / 4 * 4;
     let bindings = gpu.limits.max_storage_buffers_per_shader_stage as usize;
-    let parts = bindings.saturating_sub(BESIDE).min(MOST_PARTS);
-    match images_per_part.saturating_mul(parts) < data.len() {
-        true => Err(memory::too_large(
+    let parts = bindings.saturating_sub(EXTRA_BINDINGS).min(MOST_PARTS);
+    if images_per_part.saturating_mul(parts) < data.len() {
+        Err(memory::too_large(
             &format!("the images of data set `{}`", data.name),
             all as u64,
             &format!(
                 "the adapter allows {} in {parts} buffers",
                 memory::in_words((images_per_part * parts * size) as u64)
             ),
-        )),
-        false => Ok(images_per_part),
+        ))
+    } else {
+        Ok(images_per_part)
     }
 }
 
@@ -135,17 +136,18 @@ mod tests {
     use crate::state::Layout;
     use crate::train::{Options, Trainer};
 
-    /// Bytes of a digit.
+    /// Size of a digit in bytes.
     const SIZE: u64 = 28 * 28;
 
     fn device(most_in_part: u64) -> GpuDevice {
         let mut gpu = GpuDevice::find(crate::exec::test_backend(), None)
-            .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"));
+            .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"));
         gpu.most_in_part = most_in_part;
         gpu
     }
 
-    /// The hash of the weights after training on `train` in parts of so many bytes, and the parts.
+    /// The hash of the weights after training on `train` in parts of at most `most_in_part` bytes,
+    /// and the number of parts.
     fn trained(most_in_part: u64, model: Sequential, train: &Dataset) -> (String, usize) {
         let gpu = Arc::new(device(most_in_part));
         let layout = Layout::new(&model).unwrap();
@@ -168,7 +170,7 @@ mod tests {
         assert_eq!(whole, cut);
     }
 
-    /// Nine images of 15 bytes, which begin within words.
+    /// Nine images of 15 bytes, most of which start within a word.
     fn odd(first: usize) -> Dataset {
         let pixels = (0..9 * 15).map(|i| ((first + 7 * i) % 251) as u8);
         Dataset::new("odd", "", [3, 5, 1], 9, pixels.collect(), (0..9).collect()).unwrap()

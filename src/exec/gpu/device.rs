@@ -1,4 +1,4 @@
-//! A GPU that is open: device and queue, what it can do, and what went wrong on it.
+//! An open GPU: device and queue, capabilities, and errors.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,32 +17,32 @@ use super::variants::{name_of, variants};
 use crate::error::{Error, Result};
 use crate::exec::{Backend, Description};
 
-/// A submission that takes longer than this is taken for hung. Drivers compile kernels when they are
-/// first run, the slowest of them for some ten seconds.
+/// A submission that takes longer counts as hung. Drivers compile kernels when these first run,
+/// which takes up to some ten seconds.
 const HUNG: Duration = Duration::from_secs(120);
 
-/// Maximum bytes of one write.
-pub(super) const PIECE: usize = 64 << 20;
-
-/// Kernels count bytes of images in u32.
+/// Kernels index the bytes of images with a u32.
 const MOST_IN_PART: u64 = 1 << 31;
 
-/// An open GPU, shared by the executors on it. A clone is the same device.
+/// Maximum bytes of one write; see `upload`.
+pub(super) const PIECE: usize = 64 << 20;
+
+/// An open GPU, shared by its executors. A clone refers to the same device.
 #[derive(Clone)]
 pub struct GpuDevice {
     pub(super) device: Device,
     pub(super) queue: Queue,
     pub(super) limits: Limits,
-    /// The kernels made so far.
+    /// The kernels compiled so far.
     pub(super) pipelines: Pipelines,
-    /// Most bytes of images in one buffer, within the adapter's limits.
+    /// Maximum bytes of images in one buffer, within the adapter's limits.
     pub(super) most_in_part: u64,
     /// Maximum bytes of one write; see [`PIECE`].
     pub(super) piece: usize,
     /// The largest write so far.
     #[cfg(test)]
     pub(super) largest_write: Arc<std::sync::atomic::AtomicUsize>,
-    /// Bytes behind every buffer that nobody may write; see [`GpuDevice::guarded`].
+    /// Size of the guard behind every buffer; see [`GpuDevice::guarded`].
     pub(super) guard: u64,
     pub(super) info: wgpu::AdapterInfo,
     tuning: Tuning,
@@ -55,7 +55,7 @@ impl GpuDevice {
     /// The best hardware GPU, if there is one.
     ///
     /// # Errors
-    /// There is one, but it cannot be opened.
+    /// The GPU cannot be opened.
     pub fn best_hardware() -> Result<Option<Self>> {
         let best = adapter::enumerate(Backend::Auto).into_iter().next();
         match best {
@@ -66,10 +66,10 @@ impl GpuDevice {
         }
     }
 
-    /// The adapter of `backend` with this index or this part of its name; the first without a wish.
+    /// The adapter of `backend` with the index or part of a name in `wish`; by default the first.
     ///
     /// # Errors
-    /// None matches, or it cannot be opened.
+    /// No adapter matches, or it cannot be opened.
     pub fn find(backend: Backend, wish: Option<&str>) -> Result<Self> {
         Self::open(&adapter::find(backend, wish)?)
     }
@@ -107,11 +107,11 @@ impl GpuDevice {
         })
     }
 
-    /// Another device of the same adapter, for who has lost this one or wants a second: with the same
-    /// choices, and no kernels yet.
+    /// Another device on the same adapter, to replace a lost one or to run beside it: with the same
+    /// choices, and no compiled kernels.
     ///
     /// # Errors
-    /// It is gone, or cannot be opened.
+    /// The adapter is gone or cannot be opened.
     pub fn reopen(&self) -> Result<Self> {
         let again = Self::open(&adapter::again(&self.info)?)?;
         Ok(Self {
@@ -125,13 +125,13 @@ impl GpuDevice {
         })
     }
 
-    /// Takes the device away, as a driver may at any time: for tests of what happens then.
+    /// Destroys the device, as a driver may at any time: for tests.
     #[doc(hidden)]
     pub fn destroy(&self) {
         self.device.destroy();
     }
 
-    /// The same device, taken for hung after so long and not after two minutes: for tests.
+    /// The same device with a shorter hang timeout: for tests.
     #[doc(hidden)]
     pub fn with_patience(&self, patience: Duration) -> Self {
         Self {
@@ -140,8 +140,8 @@ impl GpuDevice {
         }
     }
 
-    /// The same device with other kernels: every variant must agree, and this is how checks run
-    /// each of them on any adapter that can.
+    /// The same device with other kernels: checks run every variant on any adapter that supports
+    /// it.
     #[doc(hidden)]
     pub fn with_tuning(&self, tuning: Tuning) -> Self {
         Self {
@@ -150,10 +150,11 @@ impl GpuDevice {
         }
     }
 
-    /// The kernel variants that this adapter can run, by name; its own choice comes first.
+    /// The kernel variants that this adapter supports, by name; its own choice comes first.
     pub fn variants(&self) -> Vec<(&'static str, Tuning)> {
         let own = self.tuning;
-        // Handing pixels round needs subgroups of 8, which only an adapter that chose it surely has.
+        // Sharing pixels needs subgroups of exactly 8, which is certain only where the adapter's
+        // own choice uses them.
         let can = |t: &Tuning| t.fetch == Fetch::Direct || own.fetch == Fetch::Subgroup;
         let within = |(name, tuning): (_, Tuning)| (name, tuning.within(&self.limits));
         let mut variants: Vec<_> = variants().into_iter().map(within).collect();
@@ -162,13 +163,13 @@ impl GpuDevice {
         variants
     }
 
-    /// Of the kernels that the driver is compiling the one that it began with, and for how long it has been
-    /// at it. Some drivers compile a kernel when it first runs: that is not known here.
+    /// The kernel that the driver has been compiling for longest, and since when. Does not see
+    /// drivers that compile a kernel when it first runs.
     pub fn compiling(&self) -> Option<(&'static str, Duration)> {
         self.pipelines.compiling()
     }
 
-    /// Lavapipe's surroundings, if the adapter is lavapipe's.
+    /// Lavapipe's environment, if the adapter is lavapipe.
     pub fn lavapipe(&self) -> Option<Lavapipe> {
         Lavapipe::of(&self.info)
     }
@@ -178,12 +179,12 @@ impl GpuDevice {
         super::dx12::slow_compiler(self.info.backend)
     }
 
-    /// Which kernels run.
+    /// The choice of kernels.
     pub fn tuning(&self) -> Tuning {
         self.tuning
     }
 
-    /// What runs.
+    /// Describes the device.
     pub fn describe(&self) -> Description {
         let info = AdapterInfo::new(0, &self.info);
         Description {
@@ -194,7 +195,7 @@ impl GpuDevice {
         }
     }
 
-    /// What a bug report should tell of the device: names and values.
+    /// Names and values for bug reports.
     pub fn report(&self) -> Vec<(String, String)> {
         let info = AdapterInfo::new(0, &self.info);
         let l = &self.limits;
@@ -251,13 +252,14 @@ impl GpuDevice {
             .iter_names()
             .map(|(name, _)| name)
             .collect();
-        match names.is_empty() {
-            true => "none".into(),
-            false => names.join(", "),
+        if names.is_empty() {
+            "none".into()
+        } else {
+            names.join(", ")
         }
     }
 
-    /// The first error since the last call; a device that is lost or hangs stays so.
+    /// The first error since the last call. A lost or hung device returns its error on every call.
     pub(super) fn check(&self) -> Result<()> {
         validation::check()?;
         let mut fault = lock(&self.fault);
@@ -269,9 +271,9 @@ impl GpuDevice {
         }
     }
 
-    /// Lets finished work call back, without waiting.
+    /// Runs the callbacks of finished work without waiting.
     pub(super) fn poll(&self) -> Result<()> {
-        // Nothing to report but a lost device, which has its own callback.
+        // The only error is a lost device, which has its own callback.
         let _ = self.device.poll(PollType::Poll);
         self.check()
     }
@@ -288,28 +290,28 @@ impl GpuDevice {
             Ok(_) => Ok(()),
             Err(PollError::Timeout) => self.hung(),
             Err(e) => {
-                // A lost device refuses submissions before it says that it is lost.
+                // A lost device refuses submissions before its loss is reported.
                 self.poll()?;
                 Err(Error::Device(format!("cannot wait for the device: {e}")))
             }
         }
     }
 
-    /// Leaves the device to itself.
+    /// Gives up on the device.
     fn hung(&self) -> Result<()> {
-        // Whoever drops the last handle waits for the device, and would for ever.
+        // Dropping the last handle waits for the device, which would take forever.
         std::mem::forget((self.device.clone(), self.queue.clone()));
         let seconds = self.patience.as_secs();
         let why = format!(
-            "no answer in {seconds} s, from work that does not end or a driver that is still compiling it"
+            "no answer in {seconds} s: its work does not end, or the driver is still compiling it"
         );
         *lock(&self.fault) = Some(Error::DeviceHung(why));
         self.check()
     }
 }
 
-/// Errors and loss of the device are kept for the next call that can return them; wgpu would
-/// otherwise panic.
+/// Keeps errors and the loss of the device for the next call that returns a result; wgpu would
+/// panic instead.
 fn watch(device: &Device, fault: &Arc<Mutex<Option<Error>>>) {
     let keep = Arc::clone(fault);
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -324,7 +326,7 @@ fn watch(device: &Device, fault: &Arc<Mutex<Option<Error>>>) {
     }));
     let keep = Arc::clone(fault);
     device.set_device_lost_callback(move |reason, message| {
-        // Whatever else goes wrong then follows from that.
+        // Later errors follow from the loss.
         let why = match reason {
             wgpu::DeviceLostReason::Unknown => one_line(&message),
             wgpu::DeviceLostReason::Destroyed => "it was destroyed".into(),
@@ -333,7 +335,7 @@ fn watch(device: &Device, fault: &Arc<Mutex<Option<Error>>>) {
     });
 }
 
-/// A panic in another thread leaves the data of these locks whole.
+/// Locks a mutex whose data stay valid even if another thread panicked.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

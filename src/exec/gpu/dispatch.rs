@@ -1,4 +1,4 @@
-//! A call prepared: its kernel compiled, its buffers bound, its grid known.
+//! Prepared calls: kernel compiled, buffers bound, grid known.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -13,24 +13,24 @@ use super::pipeline::Pipeline;
 use super::software::image_copies::ImageCopy;
 use crate::error::{Error, Result};
 
-/// A call whose pipeline, buffers and grid are all set.
+/// A call with its pipeline, buffers and grid.
 pub struct Dispatch {
     /// The kernel's name.
     pub entry: &'static str,
     pipeline: Arc<Pipeline>,
     bind_group: BindGroup,
     grid: [u32; 2],
-    /// Copies that have to be made before it.
+    /// Image copies to refresh before it runs.
     pub copies: Vec<Arc<ImageCopy>>,
 }
 
 impl Dispatch {
-    /// Bytes of the kernel's own WGSL.
+    /// Size in bytes of the kernel's own WGSL.
     pub fn text_bytes(&self) -> usize {
         self.pipeline.text_bytes
     }
 
-    /// The same of one workgroup.
+    /// The same dispatch with a single workgroup.
     pub fn of_one_workgroup(&self) -> Self {
         Self {
             pipeline: Arc::clone(&self.pipeline),
@@ -49,11 +49,11 @@ impl Dispatch {
     }
 }
 
-/// What a binding is bound to.
+/// The resource behind a binding.
 pub enum Resource<'a> {
-    /// A buffer, and where the part bound starts and how long it is, in bytes; all if `None`.
+    /// A buffer, with the start and size in bytes of the bound part; all of it if `None`.
     Buffer(&'a Buffer, Option<(u64, u64)>),
-    /// A copy in an image, and whether it is out of date when the call runs.
+    /// An image copy, and whether it is stale when the call runs.
     Image(Arc<ImageCopy>, bool),
 }
 
@@ -72,7 +72,7 @@ impl Resource<'_> {
 }
 
 impl GpuDevice {
-    /// Compiles the call's kernel, unless that was done before, and binds its buffers.
+    /// Compiles the call's kernel unless it is cached, and binds its buffers.
     pub(super) fn prepare<'a, B: Copy>(
         &self,
         call: &Call<B>,
@@ -116,18 +116,18 @@ impl GpuDevice {
         })
     }
 
-    /// Compiles the kernels of some calls on all cores: drivers of hardware do all of it here, software
-    /// adapters a part.
+    /// Compiles the kernels of some calls on all cores. Drivers of hardware do all compilation
+    /// here, software adapters only part of it.
     ///
     /// # Errors
-    /// The driver refuses one; then none is kept.
+    /// The driver refuses one of them; none is kept then.
     pub(super) fn compile<'a, B: Sync + 'a>(
         &self,
         calls: impl Iterator<Item = &'a Call<B>>,
         step_layout: &BindGroupLayout,
     ) -> Result<()> {
         if self.info.backend == wgpu::Backend::Gl {
-            // One thread at a time may use it; they are compiled when they are prepared.
+            // OpenGL serves one thread at a time: kernels are compiled when prepared.
             return Ok(());
         }
         let mut missing = HashMap::new();
@@ -145,7 +145,7 @@ impl GpuDevice {
                 (source, pipeline)
             })
             .collect();
-        // The device's error does not say which of them it is of.
+        // The device's error does not name the kernel.
         self.check()?;
         self.pipelines.extend(made);
         Ok(())

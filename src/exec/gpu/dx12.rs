@@ -1,20 +1,20 @@
-//! The compiler of DirectX 12's shaders.
+//! The shader compiler of DirectX 12.
 //!
-//! wgpu hands DirectX 12 its kernels as HLSL, which one of two compilers takes. DXC is the maintained one.
-//! It is linked in with the cargo feature `static-dxc` (MSVC on x86 only), and is otherwise looked for
-//! as `dxcompiler.dll`. FXC comes with Windows and always works, but takes minutes over the long loops
-//! of tiled kernels, and knows no subgroups.
+//! On DirectX 12, wgpu translates kernels to HLSL, which DXC or FXC compiles. DXC is the maintained
+//! one. It is linked in with the cargo feature `static-dxc` (x86 with MSVC only); otherwise it is
+//! loaded from `dxcompiler.dll`. FXC comes with Windows, but is slow on unrolled loops such as
+//! those of tiled kernels, and does not support subgroups.
 
 use std::sync::OnceLock;
 
 use wgpu::Dx12Compiler;
 
-/// What a user of DirectX 12 is told where FXC compiles.
+/// The warning for FXC.
 const SLOW: &str = "kernels are compiled by FXC, which takes long: no dxcompiler.dll that works was \
                     found; put that of DirectXShaderCompiler 1.8.2502 or later beside the program \
                     or into a folder of PATH, or build with the cargo feature `static-dxc`";
 
-/// Whether DXC is linked in, where DirectX 12 is at all.
+/// Whether DXC is linked in.
 const LINKED: bool = cfg!(all(
     feature = "static-dxc",
     windows,
@@ -41,7 +41,7 @@ fn warning(compiler: &Dx12Compiler) -> Option<&'static str> {
     matches!(compiler, Dx12Compiler::Fxc).then_some(SLOW)
 }
 
-/// DXC if it is linked in, else the library if it works, else FXC.
+/// DXC if it is linked in, otherwise the library if it works, otherwise FXC.
 fn choose(linked: bool, works: impl Fn(&Dx12Compiler) -> bool) -> Dx12Compiler {
     if linked {
         return Dx12Compiler::StaticDxc;
@@ -54,10 +54,10 @@ fn choose(linked: bool, works: impl Fn(&Dx12Compiler) -> bool) -> Dx12Compiler {
     }
 }
 
-/// Whether an adapter is found with this compiler. There is none where the library is missing or older
-/// than wgpu needs, and none that is too old for what DXC makes.
+/// Whether any adapter can be used with this compiler. None can if the library is missing or older
+/// than wgpu requires, or if no adapter supports the shader models of DXC.
 fn finds_adapters(compiler: &Dx12Compiler) -> bool {
-    // Elsewhere no instance asks for it.
+    // Other systems have no DirectX 12.
     cfg!(windows) && {
         let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
         descriptor.backends = wgpu::Backends::DX12;

@@ -1,9 +1,10 @@
-//! Runs steps: many dispatches to a step, many steps to a submission, no waiting in between.
+//! Runs steps: many dispatches per step, many steps per submission, and no waiting in between.
 //!
-//! What changes from step to step travels in one small uniform with a slot per step; loss and
-//! correct counts come back the same way, copied at the end of a submission and read when the copy
-//! is there. Submissions under way are bounded, and their length is adapted so that each takes some
-//! 25 ms: short enough for Ctrl-C and for any driver's watchdog, long enough to cost nothing.
+//! The values that change from step to step lie in a small uniform with a slot per step. Losses and
+//! correct counts come back the same way, copied at the end of a submission and read once the copy
+//! is done. The number of submissions in flight is bounded, and their length is adapted to some 25
+//! ms each: short enough for Ctrl-C and any driver's watchdog, long enough to make the overhead
+//! negligible.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -33,10 +34,10 @@ use crate::exec::{
 use crate::plan::{BufferId, Plan};
 use crate::state::{Layout, State};
 
-/// Most submissions under way.
+/// Maximum number of submissions in flight.
 const MOST_UNDER_WAY: usize = 3;
 
-/// A submission whose metrics are not read yet.
+/// A submission whose metrics have not been read.
 struct UnderWay {
     submission: SubmissionIndex,
     staging: Buffer,
@@ -52,9 +53,9 @@ pub struct GpuExecutor {
     steps: Steps,
     arenas: Option<Arenas>,
     programs: Vec<GpuProgram>,
-    /// For each program that has taken a step what compiled its kernels beside it, if anything did.
+    /// For each program that has run, the threads that compiled its kernels ahead, if any.
     ahead: HashMap<Program, Option<CompileAhead>>,
-    /// The data sets by number; none where one was unloaded.
+    /// The data sets by handle; `None` once unloaded.
     data: Vec<Option<GpuData>>,
     /// Steps not yet submitted.
     queued: Vec<Step>,
@@ -92,7 +93,7 @@ impl GpuExecutor {
             .ok_or_else(|| Error::Device("the arenas were not made".into()))
     }
 
-    /// Binds the step's data set to its program, unless that was done before.
+    /// Binds the step's data set to its program unless it is bound already.
     fn bind_data(&mut self, step: &Step) -> Result<()> {
         let data = loaded(&self.data, step.data)?;
         if step.offset + step.rows > data.len {
@@ -110,7 +111,7 @@ impl GpuExecutor {
         program.bind_data(&self.gpu, &self.steps, arenas, (step.data, data))
     }
 
-    /// Submits what is queued.
+    /// Submits the queued steps.
     fn flush(&mut self) -> Result<()> {
         if self.queued.is_empty() {
             return Ok(());
@@ -118,7 +119,7 @@ impl GpuExecutor {
         while self.under_way.len() >= MOST_UNDER_WAY {
             self.reap(true)?;
         }
-        // Writes are ordered against submissions: those under way still see their own values.
+        // Writes are ordered with submissions: those in flight still see their own values.
         self.gpu.write_steps(&self.steps, &self.queued);
         let staging = self.staging();
         let submission = self.submit(&staging);
@@ -126,14 +127,15 @@ impl GpuExecutor {
         self.gpu.check()
     }
 
-    /// Submits what is queued, and waits for everything.
+    /// Submits the queued steps and waits for all submissions.
     fn drain(&mut self) -> Result<()> {
         self.flush()?;
         while self.reap(true)? > 0 {}
         Ok(())
     }
 
-    /// Submits what is queued, in one submission unless its only step takes long; gives the last.
+    /// Submits the queued steps, in one submission unless a single long step is split; returns the
+    /// last one.
     fn submit(&self, staging: &Buffer) -> SubmissionIndex {
         let steps = self.queued.iter().enumerate();
         let dispatches: Vec<(usize, &Dispatch)> = steps
@@ -157,7 +159,7 @@ impl GpuExecutor {
         })
     }
 
-    /// Submits dispatches, each with the number of its step, and what comes after them.
+    /// Submits dispatches, each with the slot of its step, followed by the commands of `then`.
     fn record(
         &self,
         dispatches: &[(usize, &Dispatch)],
@@ -175,7 +177,7 @@ impl GpuExecutor {
         let mapped = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&mapped);
         staging.map_async(MapMode::Read, .., move |outcome| {
-            // A failure is a lost device, which is told elsewhere.
+            // Fails only if the device is lost, which is reported elsewhere.
             flag.store(outcome.is_ok(), Ordering::Release);
         });
         self.under_way.push_back(UnderWay {
@@ -198,11 +200,11 @@ impl GpuExecutor {
         })
     }
 
-    /// Takes in the metrics of the submissions that have finished, of the oldest at least if `wait`. Gives
-    /// how many they are.
+    /// Collects the metrics of finished submissions; waits for the oldest if `wait`. Returns the
+    /// number of submissions.
     fn reap(&mut self, wait: bool) -> Result<usize> {
         if !wait {
-            // Also where nothing is under way: so one learns that the device is lost.
+            // Even with nothing in flight, so that a lost device is noticed.
             self.gpu.poll()?;
         }
         let Some(oldest) = self.under_way.front() else {
@@ -217,9 +219,10 @@ impl GpuExecutor {
             .take_while(|done| done.mapped.load(Ordering::Acquire))
             .count();
         if count == 0 {
-            return match wait {
-                true => Err(Error::DeviceLost("a finished copy cannot be read".into())),
-                false => Ok(0),
+            return if wait {
+                Err(Error::DeviceLost("a finished copy cannot be read".into()))
+            } else {
+                Ok(0)
             };
         }
         self.ahead.values().flatten().for_each(CompileAhead::stop);
@@ -308,7 +311,7 @@ impl Executor for GpuExecutor {
             (&arenas.average, &mut state.average),
         ] {
             if values.is_empty() {
-                // An average that nobody keeps.
+                // The state has no moving average.
                 continue;
             }
             *values = bytemuck::pod_collect_to_vec(&gpu.read_back(buffer, 0, bytes)?);
@@ -322,8 +325,8 @@ impl Executor for GpuExecutor {
     }
 
     fn reload(&mut self, data: DataId, samples: &Dataset) -> Result<()> {
-        // Writes take place before what is submitted next, so that only steps still queued could see
-        // them too soon.
+        // A write takes effect before the next submission, so only queued steps could see it too
+        // early.
         if self.queued.iter().any(|step| step.data == data) {
             self.flush()?;
         }
@@ -341,7 +344,7 @@ impl Executor for GpuExecutor {
         for program in &mut self.programs {
             program.unbind_data(data);
         }
-        // Submissions under way keep what they use until they have finished.
+        // Submissions in flight keep their buffers alive.
         self.data[data.0] = None;
         self.gpu.poll()
     }
@@ -351,9 +354,10 @@ impl Executor for GpuExecutor {
         let plan = &self.programs[step.program.0].plan;
         (self.ahead.entry(step.program)).or_insert_with(|| CompileAhead::start(&self.gpu, plan));
         self.queued.push(*step);
-        match self.queued.len() >= self.pace.steps {
-            true => self.flush(),
-            false => Ok(()),
+        if self.queued.len() >= self.pace.steps {
+            self.flush()
+        } else {
+            Ok(())
         }
     }
 
@@ -469,7 +473,7 @@ mod tests {
     use crate::model::preset;
     use crate::train::{Options, Trainer};
 
-    /// Bytes on the device of what has this label.
+    /// Bytes allocated on the device under this label.
     fn bytes_of(gpu: &GpuDevice, label: &str) -> Option<u64> {
         let report = gpu.device.generate_allocator_report()?;
         let allocations = report.allocations.iter();
@@ -498,7 +502,7 @@ mod tests {
             executor.enqueue(&step(data)).unwrap();
         }
         let both = bytes_of(&gpu, "data set images").unwrap();
-        // Both steps were enqueued before and still run.
+        // Steps enqueued earlier still run.
         executor.unload(loaded[0]).unwrap();
         assert_eq!(executor.completed(true).unwrap().len(), 2);
         gpu.poll().unwrap();
@@ -514,7 +518,7 @@ mod tests {
     #[test]
     fn a_step_in_several_submissions_gives_the_same_bytes() {
         let gpu = GpuDevice::find(Backend::Vulkan, None)
-            .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"));
+            .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"));
         let gpu = Arc::new(gpu);
         let digits = digits::generate(24, 1, 0);
         let trained = |parts| {

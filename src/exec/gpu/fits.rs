@@ -1,4 +1,4 @@
-//! How much memory plans take on the device, before anything is made.
+//! Device memory of plans, computed before anything is allocated.
 
 use std::collections::HashSet;
 
@@ -13,17 +13,19 @@ use crate::plan::Plan;
 use crate::state::ARENAS;
 
 impl GpuDevice {
-    /// Whether plans keep to the adapter's limits. How much memory a GPU has cannot be asked; what a
-    /// software adapter has is the machine's.
+    /// Checks plans against the adapter's limits and, on a software adapter, against main memory.
+    /// The size of a GPU's memory cannot be queried.
     pub(super) fn fits(&self, plans: &[&Plan]) -> Result<()> {
         let needs = self.needs(plans)?;
-        match self.describe().software {
-            true => memory::check("the tensors", needs),
-            false => Ok(()),
+        if self.describe().software {
+            memory::check("the tensors", needs)
+        } else {
+            Ok(())
         }
     }
 
-    /// The bytes that plans of one model take side by side, each buffer within the adapter's limits.
+    /// The memory in bytes of plans of one model side by side; each buffer must be within the
+    /// adapter's limits.
     pub(super) fn needs(&self, plans: &[&Plan]) -> Result<u64> {
         let mut total = 0;
         for plan in plans {
@@ -37,7 +39,8 @@ impl GpuDevice {
         Ok(total)
     }
 
-    /// The bytes that the steps of a plan take beside the arenas, each buffer within the adapter's limits.
+    /// The memory in bytes of a plan's steps, without the arenas; each buffer must be within the
+    /// adapter's limits.
     fn bytes_of(&self, plan: &Plan) -> Result<u64> {
         let lowered = Lowered::new(plan, &self.tuning(), Mode::Step);
         let own = bound(plan, &lowered).into_iter();
@@ -74,7 +77,7 @@ mod tests {
     use crate::optimizer::Optimizer;
     use crate::plan::Purpose;
 
-    /// What a fused convolution would write, and the gradient of that, are the largest tensors of a step;
+    /// The output of a fused convolution and its gradient would be the largest tensors of a step;
     /// its kernels bind neither.
     #[test]
     fn a_training_step_takes_memory_for_what_it_binds() {

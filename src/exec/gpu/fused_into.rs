@@ -4,9 +4,9 @@ use super::call::{Access, Call};
 use super::slot::Slot;
 use crate::plan::{BufferId, Plan};
 
-/// For each operation of `plan` the one whose calls do it, given the calls of each: its own if it
-/// has any; else those that write what it writes; else those of whoever reads what it would have
-/// written. `None` if nobody does it.
+/// For each operation of `plan`, the operation whose calls compute it, given the calls of each:
+/// itself if it has any; otherwise the one whose calls write its outputs; otherwise the one that
+/// reads them. `None` if there is none.
 pub fn fused_into(plan: &Plan, calls: &[Vec<Call<Slot>>]) -> Vec<Option<usize>> {
     (0..plan.ops.len()).map(|i| fused(plan, calls, i)).collect()
 }

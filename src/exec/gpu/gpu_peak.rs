@@ -1,5 +1,5 @@
-//! What the adapter can do at most: the kernels of `shaders/peak.wgsl`, timed by wall clock over
-//! submissions that are long enough for it.
+//! The adapter's peak rates: the kernels of `shaders/peak.wgsl`, timed by wall clock over
+//! submissions long enough to measure.
 
 use std::iter::repeat_n;
 
@@ -13,11 +13,11 @@ use crate::error::Result;
 use crate::exec::Peak;
 use crate::exec::peak::best_rate;
 
-/// Sums that an invocation of `fma_peak` has under way.
+/// Independent sums of an invocation of `fma_peak`.
 const SUMS: usize = 12;
-/// Multiply-adds to each.
+/// Multiply-adds per sum.
 const ROUNDS: usize = 1024;
-/// Invocations for each that keeps the adapter busy.
+/// Invocations per invocation needed to keep the adapter busy.
 const WAVES: usize = 16;
 
 /// The two buffers, the slots, and the device.
@@ -29,8 +29,8 @@ struct Bench<'a> {
 }
 
 impl GpuDevice {
-    /// Measures multiply-adds and copies: of the former the better of scalars and vec4s, of the
-    /// latter the better of a kernel's and the driver's own.
+    /// Measures multiply-adds, the better of scalars and vec4s, and copies, the better of a
+    /// kernel's and the driver's.
     ///
     /// # Errors
     /// The device failed.

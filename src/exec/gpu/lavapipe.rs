@@ -1,26 +1,26 @@
-//! What of lavapipe's surroundings decides what it computes with: the width of its vectors, and the cache that
-//! its kernels lie in. Some versions of Mesa (25.0.7 and 26.1.6) take kernels for another width out
-//! of the cache, which then silently compute zeros.
+//! The parts of lavapipe's environment that determine what it runs: its vector width and its kernel
+//! cache. Some versions of Mesa (25.0.7 and 26.1.6) load kernels of another width from the cache,
+//! which then silently compute zeros.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// The surroundings of lavapipe.
+/// The environment of lavapipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Lavapipe {
-    /// Bits of a vector.
+    /// Vector width in bits.
     pub vector_bits: u32,
     /// `LP_NATIVE_VECTOR_WIDTH`, if it is set.
     pub native_vector_width: Option<String>,
-    /// Folders of Mesa's shader cache that exist; those of other versions of Mesa may be among them.
+    /// Existing folders of Mesa's shader cache, possibly of other versions of Mesa.
     pub shader_cache: Vec<PathBuf>,
     /// Whether `MESA_SHADER_CACHE_DISABLE` turns the cache off.
     pub cache_disabled: bool,
 }
 
-/// The folders of Mesa's kinds of cache.
+/// Folder names of Mesa's cache types.
 const FOLDERS: [&str; 3] = [
     "mesa_shader_cache",
     "mesa_shader_cache_db",
@@ -28,7 +28,7 @@ const FOLDERS: [&str; 3] = [
 ];
 
 impl Lavapipe {
-    /// Of an adapter that is lavapipe's.
+    /// The environment, if the adapter is lavapipe.
     pub(super) fn of(info: &wgpu::AdapterInfo) -> Option<Self> {
         (info.backend == wgpu::Backend::Vulkan && info.driver == "llvmpipe")
             // One lane is one f32.

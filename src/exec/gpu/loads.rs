@@ -1,7 +1,7 @@
-//! A bound on the work of one invocation, over the plans of some networks.
+//! Test of the bound on the work of one invocation, over the plans of some networks.
 //!
-//! Drivers reset a GPU that is busy with one dispatch for some two seconds, and the slowest invocation of a
-//! dispatch takes as long as all that it loads.
+//! Drivers reset a GPU after some two seconds in one dispatch, which takes at least as long as the
+//! loads of its slowest invocation.
 
 use super::lower::{Lowered, Mode};
 use super::tuning::{PLAIN, Tuning};
@@ -12,7 +12,7 @@ use crate::model::{
 use crate::optimizer::{Clip, Optimizer};
 use crate::plan::{Plan, Purpose};
 
-/// Every kernel whose sums grow, on images of 224x224.
+/// All kernels whose sums grow with the image or the batch, on images of 224x224.
 fn large() -> Sequential {
     let penalty = Regularizer::l2(1e-4);
     Sequential::new([224, 224, 3])
@@ -36,7 +36,7 @@ fn pooled() -> Sequential {
         .add(Dense::new(1000).activation(Activation::Softmax))
 }
 
-/// The kernel whose invocations load most in a step, and how much that is.
+/// The kernel with the most loads per invocation in a step, and their number.
 fn most_loads(model: &Sequential, batch: usize, tuning: &Tuning) -> (&'static str, usize) {
     let optimizer = Optimizer::adam().clip(Clip::GlobalNorm(1.0));
     let plan = Plan::new(model, Purpose::Training(optimizer), batch).unwrap();
@@ -71,7 +71,7 @@ fn no_invocation_loads_more_than_its_bound() {
     assert_eq!(largest, [&hardware[..], &software[..]].concat());
 }
 
-/// Without parts these would load three million values one after the other.
+/// Without parts, one invocation would load millions of values in sequence.
 #[test]
 fn long_sums_are_made_in_parts_and_short_ones_are_not() {
     let parts = |model: &Sequential, batch| -> Vec<&str> {
@@ -89,7 +89,7 @@ fn long_sums_are_made_in_parts_and_short_ones_are_not() {
             "regularize_finish"
         ]
     );
-    // A penalty's sum grows with the layer alone.
+    // A penalty's sum depends only on the layer.
     assert_eq!(parts(&large(), 1), ["regularize_finish"]);
     assert!(parts(&preset("mnist-cnn").unwrap(), 64).is_empty());
 }

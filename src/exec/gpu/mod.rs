@@ -1,21 +1,21 @@
 //! WGSL compute shaders through wgpu.
 //!
-//! A step takes this way, and no file uses one that stands later in it (`circles` checks that):
+//! The files in the order of a step; none uses a later one, which `circles` checks:
 //!
 //! - [`tuning`] chooses kernels by what the adapter reports, never by its name.
-//! - `call` is a kernel call as text, which binds `slot`s; `tiled` writes the text of the tiled
+//! - `call` is a kernel call as text, which binds `slot`s; `tiled` generates the text of the tiled
 //!   convolutions, and `lower` turns each operation of a plan into calls.
-//! - `variants` are the kernels that checks run, whatever the adapter would choose.
-//! - `pipeline` compiles calls, `device` opens an adapter, `buffers` lie on it, and `dispatch` binds them to a
-//!   compiled call.
-//! - `steps` is what changes from step to step, `data` a data set, `program` a plan's buffers and dispatches,
-//!   `fits` the memory that these take.
-//! - `recorder` records dispatches, and `executor` runs steps, many to a submission, at a `pace` that
-//!   neither watchdogs nor Ctrl-C mind.
+//! - `variants` lists the kernels that checks run on every adapter.
+//! - `pipeline` compiles calls, `device` opens an adapter, `buffers` and `upload` fill its memory,
+//!   and `dispatch` binds buffers to a compiled call.
+//! - `steps` holds the values that change from step to step, `data` a data set, `program` a plan's
+//!   buffers and dispatches; `fits` computes their memory.
+//! - `recorder` records dispatches, and `executor` runs steps, many per submission; `pace` keeps
+//!   these short enough for watchdogs and Ctrl-C.
 //!
-//! `software` holds what only software adapters need. For `bench`, `gpu_peak` measures the adapter, `profile` a
-//! step's dispatches by the adapter's clock (`timer`), and `fused_into` says which operations each of
-//! them does.
+//! `software` holds what only software adapters need, and `dx12` chooses DirectX's compiler. For
+//! `bench`, `gpu_peak` measures the adapter, `profile` a step's dispatches by the adapter's clock
+//! (`timer`), and `fused_into` names the operations that each of them computes.
 
 mod adapter;
 mod buffers;

@@ -1,6 +1,5 @@
 //! Kernels broken on purpose. The cases behind `selfcheck` must catch each of them; one that passes
-//! shows what the cases do not look at. That the kernels pass as they are is what `tests/ops.rs` and
-//! `tests/gpu.rs` show.
+//! reveals a gap in the cases. `tests/ops.rs` shows that intact kernels pass.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,10 +12,10 @@ use crate::state::Layout;
 
 fn device() -> GpuDevice {
     GpuDevice::find(crate::exec::test_backend(), None)
-        .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"))
+        .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"))
 }
 
-/// Cases that fail with the mutation.
+/// Number of cases that fail with the mutation.
 fn failures(gpu: &GpuDevice, filter: &str, mutation: Mutation) -> usize {
     let mut gpu = gpu.guarded();
     gpu.pipelines.mutation = Some(mutation);

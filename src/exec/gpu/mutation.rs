@@ -1,25 +1,25 @@
-//! A change of a kernel's text, for tests of the checks.
+//! Changes to a kernel's text, for tests of the checks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 
-/// A change of a kernel's text.
+/// A change to a kernel's text.
 #[derive(Clone)]
 pub struct Mutation {
     /// The kernel.
     pub entry: &'static str,
-    /// What is replaced.
+    /// The text to replace.
     pub from: &'static str,
-    /// By what.
+    /// The replacement.
     pub to: &'static str,
-    /// Texts changed so far.
+    /// Number of texts changed so far.
     pub applied: Arc<AtomicUsize>,
 }
 
 impl Mutation {
-    /// The text, broken if it is the kernel in question.
+    /// The text, changed if it belongs to the kernel.
     pub fn apply(&self, entry: &str, source: String) -> String {
         if entry != self.entry || !source.contains(self.from) {
             return source;

@@ -1,22 +1,22 @@
-//! How many steps a submission holds, so that each takes about as long as it should.
+//! The number of steps per submission, adapted to how long submissions take.
 
 use std::time::{Duration, Instant};
 
-/// Most steps in a submission.
+/// Maximum number of steps in a submission.
 pub const MOST_STEPS: usize = 64;
-/// How long a submission should take.
+/// Target duration of a submission.
 const AIM: Duration = Duration::from_millis(25);
-/// A step that takes longer is cut into several submissions: drivers take a submission for hung after two
-/// seconds or more.
+/// A longer step is split over several submissions: drivers reset a device after a submission of
+/// two seconds or more.
 const LONG: Duration = Duration::from_millis(500);
-/// Most submissions of one step. Fewer dispatches than that make as many submissions as there are.
+/// Maximum number of submissions per step; at most one per dispatch.
 const MOST_PARTS: usize = 64;
 
-/// The pace, adapted to what submissions take.
+/// The current pace.
 pub struct Pace {
     /// Steps in the next submission.
     pub steps: usize,
-    /// Submissions in which a single step is made.
+    /// Number of submissions for a single step.
     pub parts: usize,
     last_completion: Option<Instant>,
 }
@@ -32,12 +32,12 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Notes that `count` submissions, the first of them made at `submitted`, were found finished at `now`
-    /// by one look at the device. Submissions become longer while they take less than they should, and
-    /// shorter while they take more.
+    /// Records that one poll at `now` found `count` submissions finished, the first of them made at
+    /// `submitted`. Submissions grow while they are shorter than the target, and shrink while they
+    /// are longer.
     ///
-    /// Nobody knows when each of several finished: the host was away meanwhile. Their time together is
-    /// then no reason for shorter ones, and one for longer ones only where it is short by itself.
+    /// If several have finished, the host was away and the time of each is unknown. Their total is
+    /// then no reason to shrink, and a reason to grow only if it is short.
     pub fn finished(&mut self, count: usize, submitted: Instant, now: Instant) {
         let started = (self.last_completion).map_or(submitted, |last| last.max(submitted));
         self.last_completion = Some(now);
@@ -52,7 +52,7 @@ impl Pace {
         }
     }
 
-    /// What follows is another series; the pause before it belongs to no submission.
+    /// Starts another series; the pause before it does not count.
     pub fn pause(&mut self) {
         self.last_completion = None;
     }
@@ -62,7 +62,8 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// A pace of 8 steps after one look at `at`, which found `count` submissions of time zero finished.
+    /// The steps of a pace of 8 after a poll at `at` that found `count` submissions of time zero
+    /// finished.
     fn after(count: usize, at: Duration) -> usize {
         let start = Instant::now();
         let mut pace = Pace {
@@ -82,11 +83,11 @@ mod tests {
 
     #[test]
     fn several_that_one_look_finds_finished_are_not_taken_for_short_or_long_ones() {
-        // Each took 25 ms; the second was seen no time after the first.
+        // Each took 25 ms; one poll found both.
         assert_eq!(after(2, AIM * 2), 8);
         // The host was away.
         assert_eq!(after(3, AIM * 40), 8);
-        // A device this fast is never seen at a single one.
+        // On a device this fast every poll finds several.
         assert_eq!(after(3, AIM / 4), 16);
     }
 

@@ -1,4 +1,4 @@
-//! Compiled kernels, and the cache that keeps them by their text.
+//! Compiled kernels, cached by their text.
 
 #![expect(
     unsafe_code,
@@ -24,7 +24,7 @@ use crate::plan::Element;
 
 /// A compiled kernel.
 pub struct Pipeline {
-    /// What runs.
+    /// The pipeline.
     pub pipeline: ComputePipeline,
     /// Its bindings, which are group 1.
     pub layout: BindGroupLayout,
@@ -32,26 +32,26 @@ pub struct Pipeline {
     pub text_bytes: usize,
 }
 
-/// The kernels made so far, by their text. A clone is the same cache.
+/// The kernels compiled so far, by their text. A clone refers to the same cache.
 #[derive(Clone, Default)]
 pub struct Pipelines {
     made: Arc<Mutex<HashMap<String, Arc<Pipeline>>>>,
-    /// Those that the driver is compiling, and since when.
+    /// The kernels that the driver is compiling, and since when.
     under_way: Arc<Mutex<Vec<(Instant, &'static str)>>>,
-    /// How kernels are broken, in tests.
+    /// The mutation to apply, in tests.
     #[cfg(test)]
     pub mutation: Option<Mutation>,
 }
 
 impl Pipelines {
-    /// Another cache, of a device that makes its kernels alike.
+    /// An empty cache for another device with the same settings.
     pub fn anew(&self) -> Self {
         let mut anew = self.clone();
         anew.made = Arc::default();
         anew
     }
 
-    /// The call's whole WGSL. Its entry point is the call's, so it also tells kernels apart.
+    /// The call's whole WGSL, which also identifies the kernel by its entry point.
     pub fn source<B>(&self, call: &Call<B>, per_axis: usize) -> String {
         let source = call.source(per_axis);
         #[cfg(test)]
@@ -62,12 +62,12 @@ impl Pipelines {
         format!("// {}\n{source}", call.entry)
     }
 
-    /// The kernel with this text, if it was made.
+    /// The kernel with this text, if it is cached.
     pub fn get(&self, source: &str) -> Option<Arc<Pipeline>> {
         lock(&self.made).get(source).map(Arc::clone)
     }
 
-    /// As [`Pipeline::new`], which others can see under way.
+    /// Like [`Pipeline::new`], listed among the kernels being compiled meanwhile.
     pub fn make<B>(
         &self,
         device: &Device,
@@ -85,26 +85,26 @@ impl Pipelines {
         pipeline
     }
 
-    /// Of the kernels that are being compiled the one that was begun first, and for how long.
+    /// The kernel that has been compiling for longest, and for how long.
     pub fn compiling(&self) -> Option<(&'static str, Duration)> {
         let under_way = lock(&self.under_way);
         let (since, entry) = under_way.iter().min_by_key(|(since, _)| *since)?;
         Some((entry, since.elapsed()))
     }
 
-    /// Keeps kernels.
+    /// Adds kernels to the cache.
     pub fn extend(&self, made: impl IntoIterator<Item = (String, Arc<Pipeline>)>) {
         lock(&self.made).extend(made);
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic in another thread leaves map and list whole.
+    // Map and list stay valid even if another thread panicked.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Pipeline {
-    /// Compiles `source`, the text of `call`. What goes wrong is an error of the device.
+    /// Compiles `source`, the text of `call`. Failures are reported as errors of the device.
     fn new<B>(
         device: &Device,
         call: &Call<B>,
@@ -124,7 +124,7 @@ impl Pipeline {
             module: &module,
             entry_point: Some(call.entry),
             compilation_options: PipelineCompilationOptions {
-                // Every kernel writes its workgroup memory before it reads it.
+                // All kernels write workgroup memory before reading it.
                 zero_initialize_workgroup_memory: false,
                 ..PipelineCompilationOptions::default()
             },
@@ -145,9 +145,9 @@ fn module(device: &Device, label: &str, source: &str) -> wgpu::ShaderModule {
     };
     let mut checks = ShaderRuntimeChecks::checked();
     checks.force_loop_bounding = false;
-    // SAFETY: bounds checks stay on; only the guard against endless loops goes, which keeps
-    // drivers from unrolling. Every loop of our kernels counts up to a constant, which may have
-    // the grid's place along z added, a uniform or a host-made table's entry.
+    // SAFETY: bounds checks stay on. Only the loop bound goes, which keeps drivers from unrolling.
+    // Every loop of our kernels counts up to a constant, possibly plus the grid's index along z, a
+    // uniform, or an entry of a table made by the host.
     unsafe { device.create_shader_module_trusted(descriptor, checks) }
 }
 
@@ -180,7 +180,7 @@ fn binding_layout<B>(device: &Device, call: &Call<B>) -> BindGroupLayout {
 }
 
 impl Vector {
-    /// The format of an image of it.
+    /// The format of its image copies.
     pub fn format(self) -> TextureFormat {
         match (self.element, self.width) {
             (Element::F32, 4) => TextureFormat::Rgba32Float,

@@ -1,4 +1,4 @@
-//! How long each dispatch of a step takes.
+//! Times of the dispatches of a step.
 
 use std::iter::repeat_n;
 use std::time::{Duration, Instant};
@@ -13,10 +13,10 @@ use crate::error::Result;
 use crate::exec::profile::repeat_within;
 use crate::exec::{Clock, DataId, Part, Profile, median};
 
-/// A step that takes longer is timed in one submission per dispatch: drivers reset a device that is busy with
-/// one submission for two seconds.
+/// A longer step is timed with one submission per dispatch: drivers reset a device after a
+/// submission of two seconds or more.
 const LONG: Duration = Duration::from_millis(500);
-/// Maximum time of a submission that repeats one dispatch.
+/// Maximum duration of a submission that repeats one dispatch.
 const MOST_ALONE: Duration = Duration::from_millis(100);
 /// Maximum repetitions of one dispatch.
 const MOST_REPEATS: f64 = 1000.0;
@@ -30,7 +30,7 @@ pub fn measure(
 ) -> Result<Profile> {
     let listed: Vec<_> = program.step_by_op(data).collect();
     let dispatches: Vec<_> = listed.iter().map(|(_, dispatch)| *dispatch).collect();
-    // Drivers compile at the first dispatch.
+    // Some drivers compile a kernel when it first runs.
     submit_one_by_one(gpu, steps, &dispatches)?;
     let started = Instant::now();
     submit_one_by_one(gpu, steps, &dispatches)?;
@@ -60,25 +60,26 @@ fn submit_one_by_one(gpu: &GpuDevice, steps: &Steps, dispatches: &[&Dispatch]) -
     gpu.wait(None)
 }
 
-/// The operations that the dispatch at this place does: its operation and those fused into it, unless
-/// it only helps another dispatch of that operation.
+/// The operations that the dispatch at index `at` computes: its own and those fused into it. None
+/// if it only helps another dispatch of that operation.
 fn covered(program: &GpuProgram, listed: &[(usize, &Dispatch)], at: usize) -> Vec<usize> {
     let op = listed[at].0;
     let name = program.plan.ops[op].name();
     let named = listed.iter().position(|(i, d)| *i == op && d.entry == name);
     let main = named.or_else(|| listed.iter().rposition(|(i, _)| *i == op));
     let fused = program.fused_into.iter().enumerate();
-    match main == Some(at) {
-        true => fused
+    if main == Some(at) {
+        fused
             .filter(|(_, into)| **into == Some(op))
             .map(|(i, _)| i)
-            .collect(),
-        false => Vec::new(),
+            .collect()
+    } else {
+        Vec::new()
     }
 }
 
-/// The median of each dispatch over whole steps, each step `in_one` submission or in one for each dispatch;
-/// `None` if the adapter's clock is no help.
+/// The median time of each dispatch over whole steps, each step in one submission or one per
+/// dispatch; `None` if the adapter has no usable clock.
 fn by_timestamps(
     gpu: &GpuDevice,
     steps: &Steps,
@@ -111,7 +112,8 @@ fn by_timestamps(
     Ok(seconds.iter().any(|s| *s > 0.0).then_some(seconds))
 }
 
-/// Each dispatch by wall clock, repeated in one submission as often as fits in its share of the budget.
+/// The time of each dispatch by wall clock, repeated in one submission as often as fits in its
+/// share of the budget.
 fn alone(
     gpu: &GpuDevice,
     steps: &Steps,

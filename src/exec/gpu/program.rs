@@ -1,4 +1,4 @@
-//! A plan on the device: its buffers and its dispatches, all made before the first step.
+//! A plan on the device: its buffers and dispatches, created before the first step.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -22,36 +22,36 @@ use crate::plan::{BufferId, Element, Op, Plan, Role};
 /// A compiled plan.
 pub struct GpuProgram {
     pub plan: Plan,
-    /// Of the plan's own buffers those that a step binds, and those that somebody asked for.
+    /// Those of the plan's own buffers that a step binds or that were requested.
     buffers: HashMap<BufferId, Buffer>,
     nothing: Buffer,
-    /// Bytes behind each of them that are bound with it; see [`GpuDevice::guarded`].
+    /// Size of the guard bound with each of them; see [`GpuDevice::guarded`].
     guard: u64,
     /// The gather's dispatches, which depend on the data set.
     gathers: HashMap<DataId, Dispatch>,
-    /// What a step runs.
+    /// The dispatches of a step.
     step: DispatchList,
-    /// For each operation the one in whose dispatches of a step it is done.
+    /// For each operation, the operation whose dispatches compute it in a step.
     pub fused_into: Vec<Option<usize>>,
-    /// What single operations run, made when first asked for.
+    /// The dispatches of single operations, created on first request.
     alone: Option<DispatchList>,
 }
 
 /// The dispatches of a plan in one mode.
 #[derive(Default)]
 struct DispatchList {
-    /// For each operation its dispatches; none for a gather or for what is fused with another.
+    /// The dispatches of each operation; none for a gather or a fused operation.
     ops: Vec<Vec<Dispatch>>,
-    /// Where its kernels leave partial sums.
+    /// The partial sums of its kernels.
     partials: Option<Buffer>,
 }
 
-/// Whether a buffer is the plan's, and does not lie in an arena.
+/// Whether a buffer belongs to the plan rather than to an arena.
 pub fn is_own(role: Role) -> bool {
     matches!(role, Role::Input | Role::Intermediate)
 }
 
-/// The plan's own buffers that calls bind: what a kernel is fused with leaves others unused.
+/// The plan's own buffers that calls bind; fusion leaves others unused.
 pub fn bound(plan: &Plan, lowered: &Lowered) -> BTreeSet<BufferId> {
     let bindings = lowered.ops.iter().flatten().flat_map(|call| &call.bindings);
     let ids = bindings.filter_map(|(slot, _)| match slot {
@@ -61,7 +61,7 @@ pub fn bound(plan: &Plan, lowered: &Lowered) -> BTreeSet<BufferId> {
     ids.filter(|id| is_own(plan.buffer(*id).role)).collect()
 }
 
-/// Scratch that a list's dispatches share.
+/// Scratch memory shared by the dispatches of a list.
 struct Scratch {
     partials: Buffer,
     blocks: Buffer,
@@ -69,7 +69,7 @@ struct Scratch {
 }
 
 impl GpuProgram {
-    /// Makes buffers, pipelines and bind groups for the calls of a step.
+    /// Creates buffers, pipelines and bind groups for the calls of a step.
     pub fn new(
         gpu: &GpuDevice,
         steps: &Steps,
@@ -95,10 +95,10 @@ impl GpuProgram {
         Ok(program)
     }
 
-    /// Makes one of the plan's buffers, zeroed, if it has a place of its own and was not made before.
+    /// Creates one of the plan's own buffers, zeroed, unless it exists or lies in an arena.
     ///
     /// # Errors
-    /// The adapter has no room for it.
+    /// The adapter lacks the memory.
     pub fn make(&mut self, gpu: &GpuDevice, id: BufferId) -> Result<()> {
         let buffer = self.plan.buffer(id);
         if is_own(buffer.role) && !self.buffers.contains_key(&id) {
@@ -108,7 +108,7 @@ impl GpuProgram {
         Ok(())
     }
 
-    /// Prepares single operations, unless that was done before.
+    /// Prepares single operations unless they are prepared already.
     pub fn prepare_alone(&mut self, gpu: &GpuDevice, steps: &Steps, arenas: &Arenas) -> Result<()> {
         if self.alone.is_none() {
             let mut lowered = Lowered::new(&self.plan, &gpu.tuning(), Mode::Alone);
@@ -130,7 +130,7 @@ impl GpuProgram {
         lowered: Lowered,
         mode: Mode,
     ) -> Result<DispatchList> {
-        // By itself an update takes the gradients as they are.
+        // On its own, an update reads whole gradients.
         let arena = match mode {
             Mode::Alone => vec![Block::default(); lowered.arena(&self.plan).len()],
             Mode::Step => lowered.arena(&self.plan),
@@ -158,7 +158,7 @@ impl GpuProgram {
                 }
             }
             if mode == Mode::Alone {
-                // Anybody may write anything before the next operation runs.
+                // Any buffer may be written before the next operation runs.
                 copies.expire();
             }
             dispatch
@@ -166,7 +166,7 @@ impl GpuProgram {
         let mut list = DispatchList::default();
         for (calls, pending) in lowered.ops.iter().zip(lowered.pending) {
             let mut dispatches = calls.iter().map(&mut prepare).collect::<Result<Vec<_>>>()?;
-            // In a step the update sums all partial gradients.
+            // In a step, the update sums the partial gradients.
             if mode == Mode::Alone && !pending.is_empty() {
                 dispatches.push(prepare(&reduce(&gpu.tuning(), pending))?);
             }
@@ -176,7 +176,7 @@ impl GpuProgram {
         Ok(list)
     }
 
-    /// Binds a data set to the gather, once.
+    /// Binds a data set to the gather unless it is bound already.
     pub fn bind_data(
         &mut self,
         gpu: &GpuDevice,
@@ -198,7 +198,7 @@ impl GpuProgram {
         Ok(())
     }
 
-    /// Forgets a data set, so that nothing here holds its buffers.
+    /// Drops the references to a data set's buffers.
     pub fn unbind_data(&mut self, id: DataId) {
         self.gathers.remove(&id);
     }
@@ -208,17 +208,17 @@ impl GpuProgram {
         self.step_by_op(data).map(|(_, dispatch)| dispatch)
     }
 
-    /// The dispatches of a step but the one that depends on the data set.
+    /// The dispatches of a step, without the gather.
     pub fn step_without_gather(&self) -> impl Iterator<Item = &Dispatch> {
         self.step.ops.iter().flatten()
     }
 
-    /// The dispatches of a whole step, each with the operation in whose list it stands.
+    /// The dispatches of a whole step, each with the index of its operation.
     pub fn step_by_op(&self, data: DataId) -> impl Iterator<Item = (usize, &Dispatch)> {
         self.list(&self.step, 0..self.plan.ops.len(), data)
     }
 
-    /// The dispatches of some operations by themselves; see [`GpuProgram::prepare_alone`].
+    /// The dispatches of some single operations; see [`GpuProgram::prepare_alone`].
     pub fn alone(&self, ops: Range<usize>, data: DataId) -> impl Iterator<Item = &Dispatch> {
         let list = self.alone.iter();
         let listed = list.flat_map(move |list| self.list(list, ops.clone(), data));
@@ -241,10 +241,10 @@ impl GpuProgram {
         })
     }
 
-    /// Whether the kernels kept to their buffers, on a guarded device.
+    /// Checks on a guarded device that kernels kept to their buffers.
     ///
     /// # Errors
-    /// They did not, or the device failed.
+    /// A kernel wrote past the end of a buffer, or the device failed.
     pub fn intact(&self, gpu: &GpuDevice, arenas: &Arenas) -> Result<()> {
         let own = self.buffers.iter();
         let own = own.map(|(&id, buffer)| (self.plan.buffer(id).name.as_str(), buffer));
@@ -269,7 +269,7 @@ impl GpuProgram {
         Ok(())
     }
 
-    /// Where a buffer of the plan lies, and its bytes.
+    /// The location of a buffer of the plan, in bytes.
     pub fn location<'a>(&'a self, arenas: &'a Arenas, id: BufferId) -> (&'a Buffer, Range<u64>) {
         let bytes = 4 * self.plan.buffer(id).len() as u64;
         let (buffer, first) = match self.plan.buffer(id).role {
@@ -280,7 +280,7 @@ impl GpuProgram {
         (buffer, first..first + bytes)
     }
 
-    /// Where a parameter starts in its arena, in bytes.
+    /// The offset of a parameter in its arena, in bytes.
     fn offset(&self, parameter: usize) -> u64 {
         4 * self.plan.layout.parameters[parameter].offset as u64
     }
@@ -302,9 +302,10 @@ impl GpuProgram {
             Slot::Buffer(id) => {
                 let (buffer, range) = self.location(arenas, id);
                 let bytes = (range.end - range.start).next_multiple_of(16);
-                let guard = match self.buffers.contains_key(&id) {
-                    true => self.guard,
-                    false => 0,
+                let guard = if self.buffers.contains_key(&id) {
+                    self.guard
+                } else {
+                    0
                 };
                 Part(buffer, Some((range.start, bytes + guard)))
             }
@@ -331,7 +332,7 @@ impl GpuProgram {
     }
 }
 
-/// A buffer, and where the part bound starts and how long it is, in bytes; all if `None`.
+/// A buffer, with the start and size in bytes of the bound part; all of it if `None`.
 #[derive(Clone, Copy)]
 struct Part<'a>(&'a Buffer, Option<(u64, u64)>);
 
@@ -340,14 +341,14 @@ impl<'a> Part<'a> {
         Resource::Buffer(self.0, self.1)
     }
 
-    /// The buffer, and the start and length of the part.
+    /// The buffer, with the start and size of the part.
     fn part(self) -> (&'a Buffer, u64, u64) {
         let (offset, bytes) = self.1.unwrap_or((0, self.0.size()));
         (self.0, offset, bytes)
     }
 }
 
-/// What a call may bind beside the plan's buffers.
+/// What a call may bind in addition to the plan's buffers.
 #[derive(Clone, Copy)]
 enum Extra<'a> {
     Data(&'a GpuData),
@@ -355,7 +356,7 @@ enum Extra<'a> {
 }
 
 impl Element {
-    /// Values from a buffer's bytes.
+    /// Converts a buffer's bytes.
     pub(super) fn values(self, bytes: &[u8]) -> crate::exec::Values {
         match self {
             Self::F32 => crate::exec::Values::F32(bytemuck::pod_collect_to_vec(bytes)),

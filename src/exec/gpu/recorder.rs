@@ -1,4 +1,4 @@
-//! Dispatches and the copies before them, in a row.
+//! Recording of dispatches and the copies before them.
 
 use wgpu::{
     CommandBuffer, CommandEncoder, ComputePass, ComputePassDescriptor, ComputePassTimestampWrites,
@@ -9,17 +9,17 @@ use super::dispatch::Dispatch;
 use super::steps::Steps;
 use super::timer::Timer;
 
-/// Records dispatches. They share a pass for as long as no copy has to come between.
+/// Records dispatches, which share a pass until a copy comes in between.
 pub struct Recorder<'a> {
     steps: &'a Steps,
     slot: usize,
-    // Declared before the encoder, so that it is dropped, and with that ended, first.
+    // Declared before the encoder, so that it is dropped, and thereby ended, first.
     pass: Option<ComputePass<'static>>,
     encoder: CommandEncoder,
 }
 
 impl<'a> Recorder<'a> {
-    /// Starts with the values of the first slot.
+    /// A recorder that uses the first slot.
     pub fn new(gpu: &GpuDevice, steps: &'a Steps) -> Self {
         Self {
             steps,
@@ -29,7 +29,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Makes slot `slot` the one that the following dispatches see.
+    /// Sets the slot of the following dispatches.
     pub fn select(&mut self, slot: usize) {
         if self.slot == slot {
             return;
@@ -40,16 +40,16 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// Adds a dispatch, after its copies.
+    /// Records a dispatch, after its copies.
     pub fn dispatch(&mut self, dispatch: &Dispatch) {
         self.copy(dispatch);
         dispatch.encode(self.pass(None));
     }
 
-    /// Adds a dispatch as interval `i` of a timer, with its copies.
+    /// Records a dispatch as interval `i` of a timer, including its copies.
     pub fn timed(&mut self, dispatch: &Dispatch, timer: &Timer, i: usize) {
         self.pass = None;
-        // Copies have no timestamps of their own: an empty pass stands before them.
+        // Copies have no timestamps: an empty pass before them writes the first.
         let copies = !dispatch.copies.is_empty();
         if copies {
             self.pass(Some(timer.writes(i, true, false)));
@@ -59,7 +59,7 @@ impl<'a> Recorder<'a> {
         self.pass = None;
     }
 
-    /// The copies before a dispatch, outside of any pass.
+    /// Records the copies before a dispatch, outside any pass.
     fn copy(&mut self, dispatch: &Dispatch) {
         if !dispatch.copies.is_empty() {
             self.pass = None;
@@ -69,7 +69,7 @@ impl<'a> Recorder<'a> {
         }
     }
 
-    /// The pass under way, or a new one.
+    /// The open pass, or a new one.
     fn pass(
         &mut self,
         timestamp_writes: Option<ComputePassTimestampWrites<'_>>,
@@ -91,7 +91,7 @@ impl<'a> Recorder<'a> {
         })
     }
 
-    /// What was recorded, after `last`.
+    /// Records the commands of `last` and finishes.
     pub fn finish(mut self, last: impl FnOnce(&mut CommandEncoder)) -> CommandBuffer {
         self.pass = None;
         last(&mut self.encoder);

@@ -1,4 +1,4 @@
-//! What a call binds, before there is a device.
+//! The buffers of a call, before there is a device.
 
 use crate::plan::BufferId;
 
@@ -15,17 +15,17 @@ pub enum Slot {
     Moment1,
     /// Second moments.
     Moment2,
-    /// The weights' average.
+    /// The moving average of the weights.
     Average,
-    /// Partial gradients, from this float on.
+    /// Partial sums, starting at this float.
     Partials(usize),
     /// The list of blocks that `reduce` sums.
     Blocks,
     /// All blocks of the arena, for the optimizer.
     Arena,
-    /// Loss and correct count of each step under way.
+    /// Loss and correct count of each step in flight.
     Metrics,
-    /// Stands where a kernel may write a buffer and here does not.
+    /// Placeholder for a binding that this call does not use.
     Nothing,
     /// A part of the data set's images.
     Images(usize),

@@ -1,4 +1,5 @@
-//! What changes from step to step, and what steps measure: a slot for each step of a submission.
+//! The values that change from step to step, and the metrics of steps: a slot for each step of a
+//! submission.
 
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor,
@@ -10,28 +11,28 @@ use super::device::GpuDevice;
 use super::pace::MOST_STEPS;
 use crate::exec::Step;
 
-/// Uniform offsets are multiples of this on every adapter.
+/// Every adapter supports uniform offsets that are multiples of this.
 const SLOT_BYTES: usize = 256;
-/// Bytes of a slot of metrics.
+/// Size in bytes of the metrics of one step.
 pub const METRICS_BYTES: u64 = 8;
 
-/// What changes from step to step: the twin of `Step` in `shaders/common.wgsl`.
+/// The values that change from step to step: the twin of `Step` in `shaders/common.wgsl`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct StepParams {
-    /// Place of the batch's first row in the data set's order.
+    /// Position of the batch's first row in the data set's order.
     pub offset: u32,
-    /// Valid rows of the batch.
+    /// Number of valid rows in the batch.
     pub rows: u32,
-    /// Where this step's loss and correct count go.
+    /// Index of this step's metrics.
     pub slot: u32,
-    /// What the optimizer's rule multiplies with.
+    /// The rate of the optimizer's rule.
     pub rate: f32,
-    /// The share of the weights that decays.
+    /// The fraction of the weights that decays.
     pub decay: f32,
-    /// The share of the weights' average that stays.
+    /// The fraction of the moving average that is kept.
     pub keep: f32,
-    /// The key of the step's draws.
+    /// The key of the step's random draws.
     pub key: [u32; 2],
 }
 
@@ -44,12 +45,12 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Makes slot `i` the one that the following dispatches see.
+    /// Sets the slot of the following dispatches.
     pub fn select(&self, pass: &mut wgpu::ComputePass<'_>, i: usize) {
         pass.set_bind_group(0, &self.bind_group, &[(i * SLOT_BYTES) as u32]);
     }
 
-    /// Copies what the first `count` steps measured.
+    /// Copies the metrics of the first `count` steps.
     pub fn copy_metrics(&self, encoder: &mut CommandEncoder, count: usize, staging: &Buffer) {
         let bytes = count as u64 * METRICS_BYTES;
         encoder.copy_buffer_to_buffer(&self.metrics, 0, staging, 0, bytes);
@@ -106,7 +107,7 @@ impl GpuDevice {
         }
     }
 
-    /// Writes the values of the steps of the next submission.
+    /// Writes the values for the steps of the next submission.
     pub(super) fn write_steps(&self, steps: &Steps, list: &[Step]) {
         let mut bytes = vec![0u8; list.len() * SLOT_BYTES];
         for (i, step) in list.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! What of the GPU path can be checked without a GPU: texts, twins of structs, dispatch counts.
+//! Tests of the GPU path that need no GPU: texts, twins of structs, dispatch counts.
 
 mod coverage;
 
@@ -93,7 +93,7 @@ fn parse(source: &str) -> naga::Module {
         .unwrap_or_else(|e| panic!("{}\n{source}", e.emit_to_string(source)))
 }
 
-/// The text of each kernel of the plans, in every variant and mode, once, behind its entry point.
+/// The distinct kernels of the plans in every variant and mode: entry point and text.
 fn sources(plans: impl IntoIterator<Item = Plan>) -> BTreeSet<(&'static str, String)> {
     let mut sources = BTreeSet::new();
     for plan in plans {
@@ -121,10 +121,11 @@ fn every_kernel_of_every_variant_is_valid_wgsl() {
     assert!(sources.len() > 50, "only {} kernels", sources.len());
 }
 
-/// Most branches in the body of a loop: the loss has them, whose loop over rows holds all of it.
+/// Maximum number of branches in the body of a loop. The loss has most, as all of it is in the loop
+/// over rows.
 const MOST_BRANCHES: usize = 20;
 
-/// Branches in a block, those of the functions that it calls with them.
+/// Number of branches in a block, including the functions that it calls.
 fn branches(module: &naga::Module, block: &naga::Block) -> usize {
     let of = |block: &naga::Block| branches(module, block);
     let in_statement = |statement: &naga::Statement| match statement {
@@ -186,7 +187,7 @@ fn no_loop_of_a_kernel_has_many_branches() {
     assert!(sources.len() > 50, "only {} kernels", sources.len());
 }
 
-/// Bindings that a kernel declares are those that the host binds.
+/// Kernels declare exactly the bindings that the host binds.
 #[test]
 fn every_kernel_declares_the_bindings_that_it_is_given() {
     let tunings = [Tuning::SOFTWARE_SUBGROUP, Tuning::HARDWARE];
@@ -262,7 +263,7 @@ fn the_structs_of_shaders_match_their_rust_twins() {
     );
 }
 
-/// The budget of a network this small, which a real GPU is bound by.
+/// On a real GPU the number of dispatches limits a network this small.
 #[test]
 fn a_training_step_of_the_lab_network_stays_within_its_dispatches() {
     let model = preset("mnist-cnn").unwrap();
@@ -278,8 +279,8 @@ fn a_training_step_of_the_lab_network_stays_within_its_dispatches() {
     }
 }
 
-/// Kernels and pools too large to be written out fall back on the plain kernels: a driver would
-/// compile the long text for minutes.
+/// Kernels and pools too large to unroll fall back to the plain kernels: a driver would compile the
+/// long text for minutes.
 #[test]
 fn large_kernels_and_pools_do_not_make_long_texts() {
     let head = |model: Sequential| {
@@ -319,7 +320,7 @@ fn large_kernels_and_pools_do_not_make_long_texts() {
     }
 }
 
-/// A profile names the kernel that does a fused operation.
+/// A profile names the kernel that computes a fused operation.
 #[test]
 fn every_operation_of_a_step_has_a_kernel() {
     for plan in plans() {
@@ -352,7 +353,7 @@ fn what_is_fused_names_the_neighbour_that_does_it() {
     assert_eq!(fused.map(names).collect::<Vec<_>>(), expected);
 }
 
-/// A large GPU runs some hundred workgroups at once, and a batch of 64 gives small kernels few.
+/// A large GPU runs some hundred workgroups at once, and small kernels have few at batch 64.
 #[test]
 fn small_kernels_have_several_workgroups_on_hardware() {
     let model = preset("mnist-cnn").unwrap();

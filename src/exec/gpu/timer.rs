@@ -1,4 +1,4 @@
-//! The adapter's own clock, where it has one.
+//! Timing by the adapter's clock, if it has one.
 
 use wgpu::{
     Buffer, BufferDescriptor, BufferUsages, CommandEncoder, ComputePassTimestampWrites, Features,
@@ -9,17 +9,17 @@ use wgpu::{
 use super::device::GpuDevice;
 use crate::error::Result;
 
-/// Timestamps before and after each of some intervals.
+/// Timestamps before and after each of several intervals.
 pub struct Timer {
     set: QuerySet,
     ticks: Buffer,
     count: u32,
-    /// Seconds in a tick.
+    /// Duration of a tick in seconds.
     tick: f64,
 }
 
 impl Timer {
-    /// A timer of `count` intervals; `None` if the adapter has no timestamps, or not so many.
+    /// A timer of `count` intervals; `None` if the adapter has no or too few timestamps.
     pub fn new(gpu: &GpuDevice, count: usize) -> Result<Option<Self>> {
         let tick = f64::from(gpu.queue.get_timestamp_period()) / 1e9;
         let has = gpu.device.features().contains(Features::TIMESTAMP_QUERY);
@@ -48,7 +48,7 @@ impl Timer {
         }))
     }
 
-    /// What a pass writes that begins, ends, or makes the whole of interval `i`.
+    /// The timestamps of a pass that begins or ends interval `i`, or both.
     pub fn writes(&self, i: usize, begins: bool, ends: bool) -> ComputePassTimestampWrites<'_> {
         let first = 2 * i as u32;
         ComputePassTimestampWrites {
@@ -58,12 +58,13 @@ impl Timer {
         }
     }
 
-    /// Makes the timestamps readable, after all intervals.
+    /// Records the commands that make the timestamps readable, after all intervals.
     pub fn resolve(&self, encoder: &mut CommandEncoder) {
         encoder.resolve_query_set(&self.set, 0..2 * self.count, &self.ticks, 0);
     }
 
-    /// The seconds of each interval, after what was submitted. A clock that stands still gives zero.
+    /// The duration of each interval in seconds, after all submissions so far. Zero if the clock
+    /// stands still.
     pub fn seconds(&self, gpu: &GpuDevice) -> Result<Vec<f64>> {
         let bytes = u64::from(2 * self.count * QUERY_SIZE);
         let ticks: Vec<[u64; 2]> =

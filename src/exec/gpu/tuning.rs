@@ -1,102 +1,104 @@
-//! The one place where kernels are chosen, by what the adapter reports and never by its name.
+//! The one place where kernels are chosen: by what the adapter reports, never by its name.
 
 use wgpu::{AdapterInfo, DeviceType, Features, Limits};
 
-/// Most tensors that one kernel reads out of images: those of an update with an average.
+/// Maximum number of image copies that one kernel reads: those of an update with a moving average.
 pub(super) const MOST_IMAGES: u32 = 7;
 
-/// The algorithm of `shaders/conv2d.wgsl`, one invocation to a result, which runs what no other does.
+/// The algorithm of `shaders/conv2d.wgsl`, one invocation per result: the fallback for all other
+/// cases.
 pub(super) const PLAIN: &str = "plain";
 
-/// How the invocations of a tiled kernel get at the pixels they share.
+/// How the invocations of a tiled kernel obtain the pixels that they share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fetch {
     /// Each loads every pixel itself: neighbours load the same address, which hardware merges.
     Direct,
-    /// Eight lanes load one pixel each and hand them round by `subgroupBroadcast`. Pays on software
+    /// Eight lanes load one pixel each and share them by `subgroupBroadcast`. Pays on software
     /// adapters, where a load costs some fifty times a multiply-add; needs subgroups of exactly 8.
     Subgroup,
 }
 
-/// Which kernels run, and how large their tiles are.
+/// The choice of kernels and of their tile sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tuning {
-    /// The row of each table in `lower::correlation` to take where it applies, by its name; the first row
-    /// that applies if `None`. Operations are not fused for it.
+    /// The name of the row to use in each table of `lower::correlation` where it applies; by
+    /// default the first that applies. Operations are not fused if it is set.
     pub algorithm: Option<&'static str>,
-    /// How pixels are fetched.
+    /// How pixels are obtained.
     pub fetch: Fetch,
-    /// Whether tensors are read out of copies in images, which software adapters read faster.
+    /// Whether tensors are read from image copies, which is faster on software adapters.
     pub image_copies: bool,
-    /// Whether the driver leaves a loop only at the end of its body, with the lanes masked out that are done
-    /// until then: a loop whose end is found at its beginning goes through its whole body once more, for
-    /// no lane. Software adapters do so.
+    /// Whether the driver leaves a loop only at the end of its body, with finished lanes masked out
+    /// until then: a loop that tests its condition at the top then runs its whole body once more
+    /// for no lane. True of software adapters.
     pub exits_loops_late: bool,
-    /// Accumulators (Cells) that an invocation may hold in a forward or input-gradient kernel.
+    /// Maximum number of accumulators (Cells) per invocation of a forward or input-gradient kernel.
     pub accumulators: usize,
-    /// The same for weight gradients.
+    /// The same for kernel gradients.
     pub weight_accumulators: usize,
-    /// Most products in one kernel's text. Longer ones take seconds to compile.
+    /// Maximum number of products in one kernel's text. Longer texts take seconds to compile.
     pub most_products: usize,
-    /// Most pixels loaded for one patch, for the same reason.
+    /// Maximum number of pixels loaded for one patch, for the same reason.
     pub most_pixels: usize,
-    /// Invocations that keep the adapter busy: gradients of weights are split until there are this many,
-    /// and tiles stay small enough for it.
+    /// Number of invocations that keep the adapter busy: kernel gradients are split until they have
+    /// as many, and tiles are kept small enough for it.
     pub min_invocations: usize,
-    /// Most parts that a gradient of weights is split into, each of which the optimizer adds.
+    /// Maximum number of parts of a kernel gradient, which the optimizer sums.
     pub most_splits: usize,
-    /// The same where the partial gradients are no more than `few_partials`.
+    /// The same if the partial gradients have at most `few_partials` floats.
     pub most_small_splits: usize,
-    /// Floats of partial gradients of one kernel that cost little to store and add.
+    /// Number of floats of partial gradients of one kernel that cost little to store and sum.
     pub few_partials: usize,
-    /// Invocations in a workgroup of a tiled kernel that fetches pixels directly.
+    /// Invocations per workgroup of a tiled kernel that loads pixels directly.
     pub workgroup: usize,
-    /// The same of a kernel that has fewer than `min_workgroups` workgroups of the other size.
+    /// The same for a kernel that would have fewer than `min_workgroups` workgroups otherwise.
     pub small_workgroup: usize,
-    /// Workgroups that keep the adapter busy.
+    /// Number of workgroups that keep the adapter busy.
     pub min_workgroups: usize,
-    /// Most values that one invocation sums over a batch, an image or a parameter; longer sums are made in
-    /// parts, and these are summed by another call.
+    /// Maximum number of values that one invocation sums over a batch, an image or a parameter;
+    /// longer sums are split into parts, which another call sums.
     pub most_loads: usize,
-    /// Invocations that sum one channel, or one penalty, together.
+    /// Invocations per workgroup that sums one channel or one penalty.
     pub summing: usize,
-    /// Invocations that sum the squares of one gradient together.
+    /// Invocations per workgroup that sums the squares of one gradient.
     pub norm: usize,
-    /// Most products per row of a dense layer whose backward pass runs with the loss, in one workgroup.
+    /// Maximum number of products per row of a dense layer whose input gradient is computed with
+    /// the loss, in one workgroup.
     pub dense_with_loss: usize,
-    /// What the search for tiles takes the parts of a kernel to cost.
+    /// The cost model of the tile search.
     pub costs: Costs,
 }
 
-/// Tenths of cycles that an adapter spends for eight lanes.
+/// Costs in tenths of a cycle, for eight lanes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Costs {
     /// A load of one vec4.
     pub load: usize,
-    /// Handing a value round.
+    /// Sharing a value by broadcast.
     pub broadcast: usize,
     /// The arithmetic of one Cell.
     pub multiply_add: usize,
-    /// Products in the text of a loop that the instruction cache holds.
+    /// Number of products in a loop body that fits the instruction cache.
     pub cached_products: usize,
-    /// What the arithmetic of one Cell costs more in a longer loop.
+    /// The additional cost of one Cell's arithmetic in a longer loop.
     pub fetched: usize,
-    /// Keeping a Cell from one turn of a loop to the next.
+    /// Keeping a Cell from one iteration to the next.
     pub keep: usize,
-    /// The same of an accumulator of a weight gradient.
+    /// The same for an accumulator of a kernel gradient.
     pub keep_weights: usize,
     /// Starting an invocation.
     pub start: usize,
-    /// Making and storing a Cell.
+    /// Finishing and storing a Cell.
     pub store: usize,
-    /// Products in a text that have to save half the work of few.
+    /// A text with this many products must halve the work to be chosen over a short one.
     pub patience: usize,
 }
 
 impl Costs {
-    /// Fitted to lavapipe's times for 78 tiles of five kernels (`benches/RESULTS.md`, 2026-11-25). Handing
-    /// values round is lost in the rest; it has the one instruction that it takes. The instruction cache
-    /// holds 32 KiB, of some 72 bytes for each product.
+    /// Fitted to lavapipe's times for 78 tiles of five kernels (`benches/RESULTS.md`, 2026-11-25).
+    /// The cost of a broadcast is below the noise; it is set to one instruction. The instruction
+    /// cache holds 32 KiB, at some 72 bytes per product.
     const SOFTWARE: Self = Self {
         load: 320,
         broadcast: 10,
@@ -110,8 +112,8 @@ impl Costs {
         patience: 20_000,
     };
 
-    /// A guess: the ratios of a software adapter, but for weight gradients, whose accumulators stay in
-    /// registers.
+    /// Not measured: the ratios of a software adapter, except that the accumulators of kernel
+    /// gradients stay in registers.
     const HARDWARE: Self = Self {
         load: 320,
         broadcast: 10,
@@ -144,7 +146,7 @@ impl Tuning {
         workgroup: 64,
         small_workgroup: 64,
         min_workgroups: 16,
-        // No watchdog, and few invocations at once.
+        // Software adapters have no watchdog and run few invocations at once.
         most_loads: 1 << 20,
         summing: 64,
         norm: 256,
@@ -176,7 +178,7 @@ impl Tuning {
         workgroup: 64,
         small_workgroup: 32,
         min_workgroups: 32,
-        // At a microsecond for each, a slow memory's, well within the two seconds of a watchdog.
+        // At a microsecond per load this takes 66 ms, well below a watchdog's two seconds.
         most_loads: 1 << 16,
         summing: 64,
         norm: 256,
@@ -184,7 +186,7 @@ impl Tuning {
         costs: Costs::HARDWARE,
     };
 
-    /// The plain kernels, with sums in parts even where they are short: for checks.
+    /// The plain kernels, which split even short sums: for checks.
     pub const PLAIN: Self = Self {
         algorithm: Some(PLAIN),
         most_loads: 32,
@@ -216,7 +218,7 @@ impl Tuning {
         chosen.within(limits)
     }
 
-    /// The same, without copies in images where an adapter does not let a kernel read so many.
+    /// The same, without image copies if the adapter does not allow enough of them.
     pub fn within(self, limits: &Limits) -> Self {
         let possible = limits.max_storage_textures_per_shader_stage >= MOST_IMAGES;
         Self {

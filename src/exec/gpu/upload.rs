@@ -1,7 +1,7 @@
-//! Uploads, in pieces.
+//! Uploads in pieces.
 //!
-//! The queue copies what it is to write into memory that the device can read, and keeps the copy until
-//! a submission has written it. A data set or a state written at once would be held twice.
+//! The queue copies the data of a write into staging memory and keeps the copy until a submission
+//! has executed it. Written in one piece, a large data set or state would be held twice.
 
 use wgpu::Buffer;
 
@@ -9,7 +9,8 @@ use super::device::GpuDevice;
 use crate::error::Result;
 
 impl GpuDevice {
-    /// Writes a buffer from `offset` on. Waits for earlier pieces, so that the queue holds two at most.
+    /// Writes to a buffer, starting at `offset`. Waits for earlier pieces, so that the queue holds
+    /// at most two.
     ///
     /// # Errors
     /// The device failed.
@@ -34,7 +35,7 @@ impl GpuDevice {
         let whole = bytes.len() / 4 * 4;
         self.queue.write_buffer(buffer, offset, &bytes[..whole]);
         if whole < bytes.len() {
-            // Copies are made of whole words.
+            // Writes consist of whole words.
             let mut last = [0u8; 4];
             last[..bytes.len() - whole].copy_from_slice(&bytes[whole..]);
             self.queue
@@ -56,10 +57,10 @@ mod tests {
     use crate::state::Layout;
     use crate::train::{Options, Trainer};
 
-    /// The test device with pieces of this size.
+    /// The test device with this size of pieces.
     fn device(piece: usize) -> GpuDevice {
         let mut gpu = GpuDevice::find(crate::exec::test_backend(), None)
-            .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"));
+            .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"));
         gpu.piece = piece;
         gpu
     }

@@ -1,9 +1,9 @@
-//! The graphics API's own checks, for work on kernels and on the host's calls.
+//! The graphics API's validation, for work on kernels and host calls.
 //!
-//! With `CNN_GPU_VALIDATION=1` in the environment Vulkan's validation layer (which must be installed) or
-//! DirectX 12's debug layer is on. What it reports as an error is the device's error: the next call
-//! that can fail does. wgpu passes such reports to the `log` crate alone, so a listener is set there;
-//! a program that has set its own gets an error, as its reports would go unnoticed here.
+//! `CNN_GPU_VALIDATION=1` turns on Vulkan's validation layer (which must be installed) or DirectX
+//! 12's debug layer. An error that it reports becomes an error of the device, returned by the next
+//! call that can fail. wgpu passes such reports only to the `log` crate, so this module installs a
+//! logger; if the program has installed its own, that is an error, as reports would go unnoticed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 
 const VARIABLE: &str = "CNN_GPU_VALIDATION";
 
-/// The first report that nobody has taken.
+/// The first report not yet returned.
 static REPORT: Mutex<Option<String>> = Mutex::new(None);
 
 fn kept() -> MutexGuard<'static, Option<String>> {
@@ -43,7 +43,7 @@ impl log::Log for Listener {
     fn flush(&self) {}
 }
 
-/// What a message says is wrong.
+/// The error in a log message, if it is one.
 fn fault(level: Level, message: &str) -> Option<String> {
     let message = one_line(message);
     if message.contains("unable to find layer") {
@@ -55,7 +55,7 @@ fn fault(level: Level, message: &str) -> Option<String> {
     }
 }
 
-/// A driver's message, which may be indented over several lines, on one.
+/// A driver's message, possibly of several indented lines, on one line.
 pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -65,7 +65,7 @@ fn report(message: String) {
     REPORTED.store(true, Ordering::Release);
 }
 
-/// An instance of what `descriptor` says, with the API's validation if the user wants it.
+/// Creates an instance, with the API's validation if the environment requests it.
 pub(super) fn instance(mut descriptor: InstanceDescriptor) -> Instance {
     match std::env::var(VARIABLE).as_deref().unwrap_or_default() {
         "" | "0" => Instance::new(descriptor),
@@ -76,7 +76,7 @@ pub(super) fn instance(mut descriptor: InstanceDescriptor) -> Instance {
                 ));
             }
             descriptor.flags |= InstanceFlags::VALIDATION;
-            // That a layer is missing is said at the level of debugging only, and only here.
+            // A missing layer is reported only at debug level, and only here.
             log::set_max_level(LevelFilter::Debug);
             let instance = Instance::new(descriptor);
             log::set_max_level(LevelFilter::Error);
@@ -89,7 +89,7 @@ pub(super) fn instance(mut descriptor: InstanceDescriptor) -> Instance {
     }
 }
 
-/// What validation has reported since the last call.
+/// Returns what validation has reported since the last call.
 pub(super) fn check() -> Result<()> {
     if !REPORTED.swap(false, Ordering::Acquire) {
         return Ok(());

@@ -1,10 +1,10 @@
-//! The kernel variants, all of which must agree: one for each class of adapters, and one for each algorithm
-//! that is not the first choice.
+//! The kernel variants, all of which must agree: one per class of adapters, and one per algorithm
+//! other than the first choice.
 
 use super::lower::algorithms;
 use super::tuning::Tuning;
 
-/// Every variant, by name.
+/// All variants, by name.
 pub fn variants() -> Vec<(&'static str, Tuning)> {
     let others = algorithms().into_iter().skip(1).map(|name| {
         let tuning = Tuning {
@@ -16,7 +16,7 @@ pub fn variants() -> Vec<(&'static str, Tuning)> {
     Tuning::CLASSES.into_iter().chain(others).collect()
 }
 
-/// The name of the variant that a tuning is, with or without copies in images.
+/// The name of a tuning's variant, with or without image copies.
 pub fn name_of(tuning: &Tuning) -> &'static str {
     let image_copies = tuning.image_copies;
     let is_this = |variant: &Tuning| {

@@ -44,9 +44,10 @@ pub(super) fn apply(clip: Clip, gradients: &[&[f32]]) -> (Vec<Vec<f64>>, Vec<f64
 
 /// The factor for gradients of this norm.
 fn scale(norm: f64, bound: f64) -> f64 {
-    match norm.is_finite() {
-        true => bound / norm.max(bound),
-        false => f64::NAN,
+    if norm.is_finite() {
+        bound / norm.max(bound)
+    } else {
+        f64::NAN
     }
 }
 

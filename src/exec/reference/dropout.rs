@@ -22,9 +22,12 @@ impl Definition for Dropout {
 pub(super) fn apply(mask: &DropoutMask, key: Key, x: &[f32]) -> Vec<f64> {
     let cells = x.iter().enumerate();
     cells
-        .map(|(i, &x)| match mask.keeps(key, i) {
-            true => f64::from(x) * mask.scale(),
-            false => 0.0,
+        .map(|(i, &x)| {
+            if mask.keeps(key, i) {
+                f64::from(x) * mask.scale()
+            } else {
+                0.0
+            }
         })
         .collect()
 }

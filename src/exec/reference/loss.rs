@@ -86,8 +86,8 @@ impl ReferenceLoss<'_> {
         }
     }
 
-    /// The values whose maximum is the predicted class. Sigmoids of large logits round to 1, as in Keras
-    /// and in predictions; for a softmax, the logits keep the order without rounding.
+    /// The values whose maximum is the predicted class. Sigmoids of large logits round to 1, as in
+    /// Keras and in predictions; for a softmax, the logits keep the order without rounding.
     fn judged(&self, x: &[f32], row: &Row) -> Vec<f32> {
         match self.loss {
             Loss::BinaryCrossentropy { .. } => rounded(row.predictions.clone()),
@@ -161,8 +161,8 @@ fn squared(x: &[f32], targets: &[f64]) -> Row {
     }
 }
 
-/// Whether no value before the label's is as large and none after it is larger. False if any value is
-/// NaN.
+/// Whether no value before the label's is as large and none after it is larger. False if any value
+/// is NaN.
 fn is_first_largest(x: &[f32], label: usize) -> bool {
     let Some(&own) = x.get(label) else {
         return false;

@@ -85,8 +85,8 @@ const FIRST: Cell = Cell {
     ix: 0,
 };
 
-/// The larger of two, the first one if they are equal. The first NaN beats everything, so that it is
-/// never hidden.
+/// The larger of two, the first one if they are equal. The first NaN beats everything, so that it
+/// is never hidden.
 fn larger(a: (Cell, f64), b: (Cell, f64)) -> (Cell, f64) {
     if b.1 > a.1 || (b.1.is_nan() && !a.1.is_nan()) {
         b

@@ -46,8 +46,8 @@ pub(super) fn backward(width: usize, dy: &[f32], y: &[f32]) -> Vec<f64> {
     dx
 }
 
-/// `softmax(x)` and `ln Σ exp(x)` of one row. Subtracts the maximum first, so that the exponentials do
-/// not overflow.
+/// `softmax(x)` and `ln Σ exp(x)` of one row. Subtracts the maximum first, so that the exponentials
+/// do not overflow.
 pub(super) fn probabilities(x: &[f32]) -> (Vec<f64>, f64) {
     let largest = f64::from(x.iter().copied().fold(f32::NEG_INFINITY, f32::max));
     let exponentials = x.iter().map(|&x| (f64::from(x) - largest).exp());

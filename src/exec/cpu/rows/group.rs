@@ -5,13 +5,75 @@ use std::ops::Range;
 use pulp::Arch;
 
 use super::super::activation;
-use super::super::loss::Sum;
-use super::{BLOCK, Group, Part, Stage};
+use super::super::loss_sum::LossSum;
+use super::super::weights::WeightGradient;
 use crate::exec::host::Memory;
-use crate::plan::{BufferId, Through};
+use crate::plan::{BufferId, Operation, Through};
+
+/// Rows per block: enough to use a kernel several times while it is in cache, few enough that their
+/// tensors are in cache too.
+pub(super) const BLOCK: usize = 4;
+
+/// An operation that computes each row of its results by itself.
+pub trait RowWise: Operation + Sync {
+    /// Packs its kernel, once for all tasks.
+    fn pack(&self, _arch: Arch, _memory: &Memory<'_>, _packed: &mut Vec<f32>) {}
+
+    /// Computes some rows of what it writes.
+    fn run(&self, block: &mut Block<'_, '_, '_>);
+}
+
+/// An operation of a sequence through which tasks take their rows.
+pub enum Part<'a> {
+    /// Each row by itself.
+    Rows(&'a dyn RowWise),
+    /// A sum over the rows.
+    Weights(WeightGradient),
+}
+
+/// Shared by all tasks.
+pub(super) struct Stage<'a> {
+    pub(super) arch: Arch,
+    pub(super) ops: &'a [Part<'a>],
+    pub(super) packed: &'a [Vec<f32>],
+    pub(super) memory: &'a Memory<'a>,
+}
+
+/// Owned by one task, by buffer and by operation.
+pub(super) struct Group<'a> {
+    /// Its rows in the batch.
+    pub(super) rows: Range<usize>,
+    pub(super) floats: Vec<Option<&'a mut [f32]>>,
+    pub(super) words: Vec<Option<&'a mut [u32]>>,
+    pub(super) sums: Vec<&'a mut [f32]>,
+    pub(super) loss: LossSum,
+}
+
+impl Part<'_> {
+    /// The buffers that it writes row by row.
+    pub(super) fn writes_rows(&self) -> Vec<BufferId> {
+        match self {
+            Self::Rows(op) => op.writes(),
+            Self::Weights(_) => vec![],
+        }
+    }
+
+    /// The gradient that the tasks sum, if it is one.
+    pub(super) fn summed(&self) -> Option<WeightGradient> {
+        self.gradient().filter(WeightGradient::by_samples)
+    }
+
+    /// The gradient, if it is one.
+    pub fn gradient(&self) -> Option<WeightGradient> {
+        match self {
+            Self::Rows(_) => None,
+            Self::Weights(gradient) => Some(*gradient),
+        }
+    }
+}
 
 /// Some rows of a task, and the operation that is to compute them.
-pub(in super::super) struct Block<'t, 'g, 's> {
+pub struct Block<'t, 'g, 's> {
     group: &'t mut Group<'g>,
     stage: &'t Stage<'s>,
     /// The operation's number in its sequence.
@@ -140,7 +202,7 @@ impl<'t, 's> Block<'t, '_, 's> {
     }
 
     /// Adds to the step's loss and its count of correct rows.
-    pub fn add_loss(&mut self, sum: Sum) {
+    pub fn add_loss(&mut self, sum: LossSum) {
         self.group.loss.add(sum);
     }
 }

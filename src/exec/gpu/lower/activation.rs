@@ -1,4 +1,4 @@
-//! The calls of activations by themselves.
+//! The calls of activations that are not fused.
 
 use super::super::call::Call;
 use super::super::slot::Slot;

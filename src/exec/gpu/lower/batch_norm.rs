@@ -10,7 +10,8 @@ use crate::plan::{
     BatchNormStatistics, BufferId, Plan,
 };
 
-/// One call, or two where it sums in parts; these lie behind `partials` floats of partial sums.
+/// One call, or two if sums are split; allocates their parts after `partials` floats of partial
+/// sums.
 pub(super) fn statistics(
     plan: &Plan,
     tuning: &Tuning,
@@ -49,7 +50,8 @@ pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &BatchNormForward) -> Ca
     load(call, tuning, cell_width(op.norm.c), &read)
 }
 
-/// One call, or two where it sums in parts; these lie behind `partials` floats of partial sums.
+/// One call, or two if sums are split; allocates their parts after `partials` floats of partial
+/// sums.
 pub(super) fn backward_weight(
     plan: &Plan,
     tuning: &Tuning,
@@ -97,7 +99,7 @@ pub(super) fn backward_input(
     load(call, tuning, cell_width(op.norm.c), &read)
 }
 
-/// Binds buffers to be read, `width` floats at a time.
+/// Binds buffers for reading, `width` floats at a time.
 fn load(call: Call<Slot>, tuning: &Tuning, width: usize, read: &[(&str, BufferId)]) -> Call<Slot> {
     read.iter().fold(call, |call, &(name, id)| {
         call.load(
@@ -111,16 +113,16 @@ fn load(call: Call<Slot>, tuning: &Tuning, width: usize, read: &[(&str, BufferId
 
 /// A kernel that sums over the cells of each channel.
 struct Sums<'a> {
-    /// The kernel's name, and that of the one that puts parts together.
+    /// The kernel's name, and that of the kernel that combines parts.
     entries: [&'static str; 2],
     text: &'static str,
-    /// How often it reads each cell.
+    /// Number of passes over the cells.
     passes: usize,
     write: &'a [BufferId],
 }
 
 impl Sums<'_> {
-    /// A workgroup for each part of each channel, and then an invocation for each channel if there are
+    /// A workgroup per part of each channel, followed by an invocation per channel if there are
     /// several parts.
     fn calls(
         &self,
@@ -130,9 +132,10 @@ impl Sums<'_> {
         let cells = plan.buffer(x).len() / norm.c;
         let most = tuning.most_loads / self.passes * tuning.summing;
         let split = Split::new(cells, most);
-        let room = match split.is_whole() {
-            true => Slot::Nothing,
-            false => take_partials(partials, 2 * split.parts * norm.c),
+        let room = if split.is_whole() {
+            Slot::Nothing
+        } else {
+            take_partials(partials, 2 * split.parts * norm.c)
         };
         let parts = include_str!("../../../../shaders/batch_norm_parts.wgsl");
         let text = format!("{WORKGROUP_SUM}\n{parts}\n{}", self.text);

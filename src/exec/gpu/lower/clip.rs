@@ -7,8 +7,8 @@ use super::shared::{Split, WORKGROUP_SUM, take_partials};
 use crate::optimizer::Clip;
 use crate::plan::{ClipGradients, Plan};
 
-/// The calls that clip gradients, one gradient after the other. Partial sums lie behind `partials` floats
-/// of them.
+/// The calls that clip gradients, one gradient after the other; allocates their parts after
+/// `partials` floats of partial sums.
 pub(super) fn calls(
     plan: &Plan,
     tuning: &Tuning,
@@ -64,7 +64,7 @@ pub(super) fn calls(
             calls.push(norm([gradient, norms], len, number, split));
             continue;
         }
-        // The norm of the parts' norms is that of the whole.
+        // The norm of the parts' norms is the norm of the whole.
         let parts = take_partials(partials, split.parts);
         calls.push(norm([gradient, parts], len, 0, split));
         let whole = Split::new(split.parts, split.parts);

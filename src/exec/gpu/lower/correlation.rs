@@ -1,8 +1,8 @@
-//! Convolutions, dense layers and their gradients: for each pass a table of the ways to run it, of which
-//! the first that applies is taken.
+//! Convolutions, dense layers and their gradients: a table of algorithms for each pass, of which
+//! the first that applies is used.
 //!
-//! Another algorithm is a row here, and its text. The kernel variants that `selfcheck` and the tests run
-//! follow from the rows' names.
+//! A new algorithm needs one row here and its text. The kernel variants of `selfcheck` and the
+//! tests follow from the names of the rows.
 
 use super::super::call::Call;
 use super::super::slot::Slot;
@@ -15,32 +15,32 @@ use super::shared::{Split, through_slot, window_sizes};
 use super::update::BLOCK;
 use crate::plan::{ConvShape, Through};
 
-/// A way to run the pass `P`.
+/// An algorithm for the pass `P`.
 pub(super) struct Candidate<P> {
-    /// Its name, by which [`Tuning::algorithm`] asks for it.
+    /// Its name, for [`Tuning::algorithm`].
     name: &'static str,
-    /// Whether it computes this pass.
+    /// Whether it supports this pass.
     applies: fn(&P) -> bool,
-    /// Its calls; none where they would be too large.
+    /// Its calls; `None` if they would be too large.
     calls: fn(&P, &Tuning) -> Option<Calls>,
 }
 
 /// The calls of a pass.
 pub(super) struct Calls {
-    /// In their order.
+    /// In order.
     pub(super) calls: Vec<Call<Slot>>,
-    /// The partial gradients that they leave, if they do not write the gradients themselves.
+    /// The layout of their partial gradients, if they do not write whole gradients.
     pub(super) partials: Option<Partials>,
 }
 
-/// Where partial gradients of a kernel and a bias lie, in floats from the first partial of the pass on.
+/// The layout of partial gradients of a kernel and a bias, in floats from the pass's first partial.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Partials {
-    /// The bias's part of each of them.
+    /// The offset of the bias's gradient in each partial.
     pub(super) bias_at: usize,
-    /// From one to the next.
+    /// The distance between partials.
     pub(super) stride: usize,
-    /// How many there are.
+    /// The number of partials.
     pub(super) splits: usize,
 }
 
@@ -53,7 +53,7 @@ impl From<Call<Slot>> for Calls {
     }
 }
 
-/// The ways to run a forward pass.
+/// The algorithms for a forward pass.
 const FORWARD: [Candidate<Forward>; 2] = [
     Candidate {
         name: "tiled",
@@ -67,7 +67,7 @@ const FORWARD: [Candidate<Forward>; 2] = [
     },
 ];
 
-/// The ways to run the gradient of an input.
+/// The algorithms for an input gradient.
 const BACKWARD_INPUT: [Candidate<BackwardInput>; 2] = [
     Candidate {
         name: "tiled",
@@ -81,7 +81,7 @@ const BACKWARD_INPUT: [Candidate<BackwardInput>; 2] = [
     },
 ];
 
-/// The ways to run the gradients of a kernel and a bias.
+/// The algorithms for the gradients of a kernel and a bias.
 const BACKWARD_WEIGHT: [Candidate<BackwardWeight>; 2] = [
     Candidate {
         name: "tiled",
@@ -95,7 +95,7 @@ const BACKWARD_WEIGHT: [Candidate<BackwardWeight>; 2] = [
     },
 ];
 
-/// The names in the tables, each once: first those that are preferred.
+/// The distinct names in the tables, in order of preference.
 pub fn algorithms() -> Vec<&'static str> {
     let tables = [
         FORWARD.each_ref().map(|row| row.name),
@@ -111,14 +111,15 @@ pub fn algorithms() -> Vec<&'static str> {
     names
 }
 
-/// The calls of the row that the tuning asks for, if it applies, else of the first that does.
+/// The calls of the row that the tuning requests if it applies, otherwise of the first that does.
 fn choose<P>(table: &[Candidate<P>], pass: &P, tuning: &Tuning) -> Calls {
     let asked_for = |row: &&Candidate<P>| tuning.algorithm == Some(row.name);
     let asked = table.iter().filter(asked_for);
     let others = table.iter().filter(|row| !asked_for(row));
     let mut applying = asked.chain(others).filter(|row| (row.applies)(pass));
     let chosen = applying.find_map(|row| (row.calls)(pass, tuning));
-    // The plain kernels apply to every pass that is not fused, and passes are fused where a row takes them.
+    // The plain kernels apply to every pass without fusion, and passes are fused only if a row
+    // supports it.
     chosen.unwrap_or_else(|| unreachable!("no kernel for a pass"))
 }
 
@@ -275,7 +276,7 @@ impl BackwardWeight {
         })
     }
 
-    /// Where so many partial gradients lie.
+    /// The layout of `splits` partial gradients.
     fn partials(&self, splits: usize) -> Partials {
         let bias_at = self.shape.kernel_len().next_multiple_of(BLOCK);
         let biases = (self.dbias).map_or(0, |_| self.shape.oc.next_multiple_of(BLOCK));
@@ -287,7 +288,7 @@ impl BackwardWeight {
     }
 }
 
-/// Sums of a kernel of `shaders/conv2d.wgsl` that are not split.
+/// Constants for kernels of `shaders/conv2d.wgsl` without split sums.
 const WHOLE: [(&str, usize); 3] = [("PARTS", 1), ("PART_ROWS", 0), ("STRIDE", 0)];
 
 /// A kernel of `shaders/conv2d.wgsl`.

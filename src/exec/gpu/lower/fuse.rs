@@ -1,4 +1,4 @@
-//! Which operations of a step run in the calls of their neighbours.
+//! Finds operations of a step that run in the calls of their neighbours.
 
 use super::super::tiled::{Unpool, cell_width};
 use super::super::tuning::Tuning;
@@ -12,8 +12,8 @@ use crate::plan::{
 };
 use crate::shape::Window;
 
-/// Convolutions whose result goes into a max pool of disjoint, unpadded windows, and is else read
-/// by nobody but that pool's own backward pass.
+/// Convolutions followed by a max pool of disjoint, unpadded windows, if nothing but that pool and
+/// its backward pass reads their result.
 pub(super) fn fused_pools(plan: &Plan, tuning: &Tuning) -> Vec<FusedPool> {
     let pairs = plan.ops.iter().zip(plan.ops.iter().skip(1));
     let fused = pairs.filter_map(|pair| match pair {
@@ -84,7 +84,7 @@ pub(super) fn fused_pool(
     };
     fused.absorbed = backward.is_some_and(|(_, dx, _)| {
         let mut readers = plan.ops.iter().filter(|op| op.reads().contains(&dx));
-        // Only tiled kernels can take the pool's backward pass in.
+        // Only tiled kernels can include the pool's backward pass.
         let takes_it_in = |op: &Op| match op {
             Op::Conv2dBackwardWeight(Conv2dBackwardWeight { shape, dbias, .. }) => {
                 let bias = dbias.is_some();
@@ -108,7 +108,7 @@ pub(super) fn tiles(w: &Window) -> bool {
     (w.kh, w.kw) == (w.sh, w.sw) && (w.pad_top, w.pad_left) == (0, 0) && fits(w)
 }
 
-/// The dense layer behind the loss, if it is small.
+/// The dense layer before the loss, if it is small.
 pub(super) fn fused_dense_grad(plan: &Plan, tuning: &Tuning) -> Option<FusedDenseGrad> {
     let loss_dx = plan.ops.iter().find_map(|op| match op {
         Op::Loss(LossOp { dx, .. }) => *dx,

@@ -1,11 +1,11 @@
-//! The call that gathers a batch out of the data set.
+//! The call that gathers a batch from the data set.
 
 use super::super::call::{Call, Vector};
 use super::super::slot::Slot;
 use super::super::tiled::cell_width;
 use crate::plan::{Gather, Plan};
 
-/// The gather out of so many parts of so many images each.
+/// The gather from a number of parts, with a number of images in each.
 pub(super) fn call(plan: &Plan, op: &Gather, (parts, images): (usize, usize)) -> Call<Slot> {
     let size: usize = plan.input_shape.iter().product();
     let width = cell_width(size);

@@ -7,10 +7,10 @@ use super::shared::through_slot;
 use crate::model::Loss;
 use crate::plan::{BufferId, LossOp, Plan, Through};
 
-/// A small dense layer that made what the loss starts from, and whose input's gradient the loss's call makes.
+/// The small dense layer before the loss, whose input gradient the loss's call computes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FusedDenseGrad {
-    /// Inputs of the layer.
+    /// Number of inputs of the layer.
     pub(super) inputs: usize,
     /// Its kernel.
     pub(super) w: BufferId,
@@ -20,7 +20,7 @@ pub(super) struct FusedDenseGrad {
     pub(super) through: Option<Through>,
 }
 
-/// The loss's kernel, and in it the input's gradient of the dense layer before it, where that is `fused`.
+/// The call of a loss, including the input gradient of the `fused` dense layer before it, if any.
 pub(super) fn call(
     plan: &Plan,
     tuning: &Tuning,
@@ -44,8 +44,8 @@ pub(super) fn call(
     };
     let common = include_str!("../../../../shaders/loss.wgsl");
     let then = match fused {
-        Some(_) => include_str!("../../../../shaders/dense_behind.wgsl"),
-        None => "fn behind(r: u32) {}\n",
+        Some(_) => include_str!("../../../../shaders/fused_dense_grad.wgsl"),
+        None => "fn fused_dense_grad(r: u32) {}\n",
     };
     let [off, on] = loss.targets(width).map(|t| t as f32);
     let products = fused.map_or(0, |dense| dense.inputs * width);

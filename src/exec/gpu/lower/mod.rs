@@ -1,7 +1,8 @@
-//! From operations to kernel calls: the table that names, for each operation, what runs.
+//! Lowering: from operations to kernel calls.
 //!
-//! A file for each stem in `shaders`; `correlation` has the convolutions and dense layers, whose `passes` it
-//! looks up in tables, and `fuse` finds operations that run in the calls of their neighbours.
+//! There is a file for each stem in `shaders`; `correlation` holds the tables of algorithms for the
+//! `passes` of convolutions and dense layers, and `fuse` finds operations that run in the calls of
+//! their neighbours.
 
 mod activation;
 mod batch_norm;
@@ -37,46 +38,47 @@ use crate::plan::{
     DenseBackwardWeight, Op, Plan, Pool2dBackward, Pool2dForward, Role, Through,
 };
 
-/// Whether operations run one by one, or as a step in which neighbours are fused.
+/// Whether operations run one by one or as a step with fusion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// Each operation writes what the plan says. For tests, fixtures and comparison.
+    /// Each operation writes all its outputs. For tests, fixtures and comparison.
     #[default]
     Alone,
-    /// A convolution and the max pool behind it are one call; what lies between is not written.
+    /// Neighbours are fused, for example a convolution and the max pool after it; the tensors
+    /// between them are not written.
     Step,
 }
 
-/// All calls of a plan, operation by operation, and what they need beside the plan's buffers.
+/// All calls of a plan, by operation, and their memory in addition to the plan's buffers.
 #[derive(Clone, Debug, Default)]
 pub struct Lowered {
-    /// For each operation its calls.
+    /// The calls of each operation.
     pub ops: Vec<Vec<Call<Slot>>>,
-    /// For each operation the blocks that are still to be summed, as a range of `blocks`.
+    /// The blocks of each operation that remain to be summed, as a range of `blocks`.
     pub pending: Vec<Range<usize>>,
-    /// The blocks that are sums of partials.
+    /// The blocks that consist of partials.
     pub blocks: Vec<Block>,
-    /// How many of those a call before the optimizer's has summed.
+    /// Number of blocks summed before the optimizer's call.
     summed: usize,
     mode: Mode,
-    /// Floats of partial sums.
+    /// Number of floats of partial sums.
     pub partials: usize,
-    /// The pools that are fused with the convolution before them.
+    /// The pools fused with the convolution before them.
     fused: Vec<FusedPool>,
-    /// The dense layer whose input's gradient the loss's call makes.
+    /// The dense layer whose input gradient the loss's call computes.
     fused_dense: Option<FusedDenseGrad>,
 }
 
-/// The most partials that one invocation adds up.
+/// The largest number of partials that one invocation sums.
 fn most_splits(blocks: &[Block]) -> usize {
     let splits = blocks.iter().map(|block| block.splits as usize);
     splits.max().unwrap_or_default().max(1)
 }
 
-/// Images that lie in one buffer, however many.
+/// All images in one buffer.
 const ONE_PART: (usize, usize) = (1, usize::MAX);
 
-/// The call of a plan's gather out of so many parts of so many images.
+/// The call of a plan's gather from a number of parts, with a number of images in each.
 pub fn gather_of(plan: &Plan, parts: (usize, usize)) -> Option<Call<Slot>> {
     plan.ops.iter().find_map(|op| match op {
         Op::Gather(op) => Some(gather::call(plan, op, parts)),
@@ -85,7 +87,7 @@ pub fn gather_of(plan: &Plan, parts: (usize, usize)) -> Option<Call<Slot>> {
 }
 
 impl Lowered {
-    /// The calls of `plan` for an adapter with this tuning.
+    /// Lowers `plan` for an adapter with this tuning.
     pub fn new(plan: &Plan, tuning: &Tuning, mode: Mode) -> Self {
         let mut lowered = Self {
             mode,
@@ -104,13 +106,13 @@ impl Lowered {
         lowered
     }
 
-    /// Bytes of WGSL that are this plan's own. Drivers take about so long to compile it.
+    /// Size in bytes of the plan's own WGSL, a measure of its compile time.
     pub fn text_bytes(&self) -> usize {
         self.ops.iter().flatten().map(Call::text_bytes).sum()
     }
 
-    /// The calls of a stretch of the step: of `parts` with about as much text each, the one numbered
-    /// `part`. A call belongs to the stretch that its middle lies in.
+    /// Part number `part` of the step's calls, of `parts` with about as much text each. A call
+    /// belongs to the part that contains its middle.
     pub fn stretch(&self, part: usize, parts: usize) -> Self {
         let mut stretch = self.clone();
         let total = self.text_bytes().max(1);
@@ -125,8 +127,8 @@ impl Lowered {
         stretch
     }
 
-    /// The call that sums what partials there are, for operations of a step that need whole gradients
-    /// before the optimizer does.
+    /// The call that sums the partials so far, for operations of a step that need whole gradients
+    /// before the optimizer.
     fn sum_now(&mut self, tuning: &Tuning) -> Option<Call<Slot>> {
         let rest = self.summed..self.blocks.len();
         if self.mode == Mode::Alone || rest.is_empty() {
@@ -137,8 +139,7 @@ impl Lowered {
         Some(reduce(tuning, rest).loads(splits))
     }
 
-    /// All blocks of the arena in their order, for the optimizer of a step: it sums the partials on
-    /// the way.
+    /// All blocks of the arena in order, for the optimizer of a step, which sums the partials.
     pub fn arena(&self, plan: &Plan) -> Vec<Block> {
         let mut arena = vec![Block::default(); plan.layout.len.div_ceil(BLOCK)];
         for block in &self.blocks[self.summed..] {
@@ -147,7 +148,7 @@ impl Lowered {
         arena
     }
 
-    /// Leaves out the gather, whose buffers are known only when a data set is.
+    /// Removes the gather, whose buffers depend on the data set.
     pub fn leave_out_gather(&mut self, plan: &Plan) {
         for (calls, op) in self.ops.iter_mut().zip(&plan.ops) {
             if matches!(op, Op::Gather(_)) {
@@ -197,7 +198,7 @@ impl Lowered {
         }
     }
 
-    /// These calls, after the one that sums what partials there are.
+    /// These calls, after the one that sums the partials so far.
     fn after_sums(&mut self, tuning: &Tuning, calls: Vec<Call<Slot>>) -> Vec<Call<Slot>> {
         self.sum_now(tuning).into_iter().chain(calls).collect()
     }
@@ -213,7 +214,7 @@ impl Lowered {
         tuning: &Tuning,
         op: &Conv2dBackwardInput,
     ) -> Vec<Call<Slot>> {
-        let pool = self.pool_behind(op.dy);
+        let pool = self.pool_of_gradient(op.dy);
         BackwardInput::conv2d(plan, op, pool).calls(tuning).calls
     }
 
@@ -223,12 +224,12 @@ impl Lowered {
         tuning: &Tuning,
         op: &Conv2dBackwardWeight,
     ) -> Vec<Call<Slot>> {
-        let pool = self.pool_behind(op.dy);
+        let pool = self.pool_of_gradient(op.dy);
         let pass = BackwardWeight::conv2d(plan, op, pool, self.partials);
         self.sum_later(plan, pass.calls(tuning), op.dw, op.dbias)
     }
 
-    /// No call where the convolution's has made the pool.
+    /// No call if the convolution's call includes the pool.
     fn pool2d_forward(&self, plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -> Vec<Call<Slot>> {
         if self.fused.iter().any(|f| f.y == op.y) {
             return vec![];
@@ -236,14 +237,14 @@ impl Lowered {
         vec![pool2d::forward(plan, tuning, op)]
     }
 
-    /// No call where the convolution's calls take it in.
+    /// No call if the convolution's calls include it.
     fn pool2d_backward(
         &self,
         plan: &Plan,
         tuning: &Tuning,
         op: &Pool2dBackward,
     ) -> Vec<Call<Slot>> {
-        // The largest cell is the pool's own output, so that is what the activation made.
+        // The largest cell is the pool's own output, which is also the activation's.
         let mut pools = self.fused.iter();
         let fused = pools.find(|f| f.argmax.is_some() && f.argmax == op.argmax);
         if fused.is_some_and(|f| f.absorbed) {
@@ -256,7 +257,7 @@ impl Lowered {
         vec![pool2d::backward(plan, tuning, op, through)]
     }
 
-    /// No call where the loss's has made it.
+    /// No call if the loss's call includes it.
     fn dense_backward_input(
         &self,
         plan: &Plan,
@@ -279,13 +280,13 @@ impl Lowered {
         self.sum_later(plan, pass.calls(tuning), op.dw, op.dbias)
     }
 
-    /// The fused pool whose backward pass makes `dy`.
-    fn pool_behind(&self, dy: BufferId) -> Option<&FusedPool> {
-        let behind = |f: &&FusedPool| f.gradients.is_some_and(|(_, gradient)| gradient == dy);
-        self.fused.iter().find(behind)
+    /// The fused pool whose backward pass computes `dy`.
+    fn pool_of_gradient(&self, dy: BufferId) -> Option<&FusedPool> {
+        let has = |f: &&FusedPool| f.gradients.is_some_and(|(_, gradient)| gradient == dy);
+        self.fused.iter().find(has)
     }
 
-    /// Notes which gradients are sums of the partials that `calls` leave.
+    /// Registers the gradients whose partials `calls` write.
     fn sum_later(
         &mut self,
         plan: &Plan,

@@ -1,4 +1,4 @@
-//! The passes of convolutions and dense layers, and what is fused with them.
+//! The passes of convolutions and dense layers, and the operations fused with them.
 
 use super::super::tiled::{Correlation, Pool, Unpool, WeightGradient};
 use crate::model::Activation;
@@ -11,26 +11,26 @@ use crate::shape::Window;
 /// A max pool that runs in the call of the convolution before it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FusedPool {
-    /// What the convolution would have written.
+    /// The convolution's output, which is not written.
     pub(super) between: BufferId,
     /// The pool's output.
     pub(super) y: BufferId,
-    /// Where it notes the cells that it takes.
+    /// The indices of the cells that it took.
     pub(super) argmax: Option<BufferId>,
     /// Height and width of its windows.
     pub(super) size: (usize, usize),
-    /// Rows and columns that windows hold; beyond, the gradient of `between` is zero.
+    /// Rows and columns covered by windows; the gradient of `between` is zero elsewhere.
     pub(super) nonzero: (usize, usize),
-    /// In training, the gradients of `y` and of `between`.
+    /// The gradients of `y` and of `between`, in training.
     pub(super) gradients: Option<(BufferId, BufferId)>,
-    /// Whether the pool's backward pass runs in the calls of the convolution's.
+    /// Whether the pool's backward pass runs in the calls of the convolution's backward pass.
     pub(super) absorbed: bool,
-    /// The activation that its backward pass goes on through.
+    /// The activation whose derivative its backward pass includes.
     pub(super) through: Option<Activation>,
 }
 
 impl FusedPool {
-    /// Rows and columns of windows.
+    /// Number of rows and columns of windows.
     pub(super) fn windows(&self) -> (usize, usize) {
         (self.nonzero.0 / self.size.0, self.nonzero.1 / self.size.1)
     }
@@ -47,12 +47,12 @@ pub(super) struct Forward {
     pub(super) bias: Option<BufferId>,
     pub(super) y: BufferId,
     pub(super) activation: Activation,
-    /// The pool that takes `y`.
+    /// The pool that reads `y`.
     pub(super) pool: Option<FusedPool>,
 }
 
 impl Forward {
-    /// The forward pass of a convolution, and the pool that is fused with it.
+    /// The forward pass of a convolution with the pool fused into it.
     pub(super) fn conv2d(plan: &Plan, op: &Conv2dForward, pool: Option<&FusedPool>) -> Self {
         Self {
             entry: "conv2d_forward",
@@ -83,7 +83,7 @@ impl Forward {
     }
 }
 
-/// The gradient of an input.
+/// An input gradient.
 pub(super) struct BackwardInput {
     /// The kernel's name.
     pub(super) entry: &'static str,
@@ -93,12 +93,12 @@ pub(super) struct BackwardInput {
     pub(super) w: BufferId,
     pub(super) dx: BufferId,
     pub(super) through: Option<Through>,
-    /// The pool whose backward pass makes `dy`.
+    /// The pool whose backward pass computes `dy`.
     pub(super) pool: Option<FusedPool>,
 }
 
 impl BackwardInput {
-    /// The gradient of a convolution's input, and the pool that is fused with the convolution.
+    /// The input gradient of a convolution with the pool fused into it.
     pub(super) fn conv2d(plan: &Plan, op: &Conv2dBackwardInput, pool: Option<&FusedPool>) -> Self {
         Self {
             entry: "conv2d_backward_input",
@@ -112,7 +112,7 @@ impl BackwardInput {
         }
     }
 
-    /// The gradient of a dense layer's input.
+    /// The input gradient of a dense layer.
     pub(super) fn dense(plan: &Plan, op: &DenseBackwardInput) -> Self {
         Self {
             entry: "dense_backward_input",
@@ -140,14 +140,14 @@ pub(super) struct BackwardWeight {
     pub(super) dy: BufferId,
     pub(super) dw: BufferId,
     pub(super) dbias: Option<BufferId>,
-    /// The pool whose backward pass makes `dy`.
+    /// The pool whose backward pass computes `dy`.
     pub(super) pool: Option<FusedPool>,
-    /// Where partial gradients may lie, in floats.
+    /// The offset of the first partial gradient, in floats.
     pub(super) first_partial: usize,
 }
 
 impl BackwardWeight {
-    /// The gradients of a convolution's kernel and bias, and the pool that is fused with the convolution.
+    /// The gradients of a convolution's kernel and bias, with the pool fused into it.
     pub(super) fn conv2d(
         plan: &Plan,
         op: &Conv2dBackwardWeight,
@@ -209,8 +209,8 @@ fn dense(batch: usize, inputs: usize, outputs: usize) -> ConvShape {
     }
 }
 
-/// The correlation of a forward pass, with the size of the max pool behind and whether that notes
-/// the cells it takes.
+/// The correlation of a forward pass, with the size of the max pool after it and whether that
+/// stores the indices of the cells it takes.
 pub(super) fn forward(
     batch: usize,
     shape: &ConvShape,
@@ -218,7 +218,7 @@ pub(super) fn forward(
 ) -> Correlation {
     let mut window = shape.window;
     if let Some(((kh, kw), _)) = pool {
-        // What no window of the pool holds is not computed.
+        // Outputs that no window of the pool covers are not computed.
         window.oh = window.oh / kh * kh;
         window.ow = window.ow / kw * kw;
     }
@@ -234,8 +234,8 @@ pub(super) fn forward(
     }
 }
 
-/// The correlation that the gradient of a convolution's input is; none at larger strides, where most
-/// taps meet nothing, where padding is wider than the kernel, and with groups or gaps.
+/// The correlation that computes the input gradient of a convolution. `None` with strides, where
+/// most taps meet no output, with padding wider than the kernel, and with groups or dilation.
 pub(super) fn backward_input(
     batch: usize,
     shape: &ConvShape,
@@ -266,7 +266,7 @@ pub(super) fn backward_input(
     })
 }
 
-/// The gradients of a convolution's kernel and bias, behind a fused pool or not.
+/// The gradients of a convolution's kernel and bias, with or without a fused pool.
 pub(super) fn backward_weight(
     batch: usize,
     shape: &ConvShape,

@@ -1,4 +1,4 @@
-//! The calls of pools by themselves.
+//! The calls of pools that are not fused.
 
 use super::super::call::{Call, Vector};
 use super::super::slot::Slot;
@@ -36,8 +36,8 @@ pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -> Call<
         .load("x", x, Vector::floats(width), tuning.image_copies)
 }
 
-/// The backward pass of a pool; `through` is what it goes on through, with 1 if that buffer has the
-/// pool's output in place of its input.
+/// The backward pass of a pool; `through` is the activation whose derivative it includes, with 1 if
+/// that buffer holds the pool's output instead of its input.
 pub(super) fn backward(
     plan: &Plan,
     tuning: &Tuning,

@@ -6,8 +6,8 @@ use super::super::tuning::Tuning;
 use super::shared::{Split, WORKGROUP_SUM, take_partials};
 use crate::plan::{Penalty, Plan, Regularize};
 
-/// The calls of the penalties, one after the other, once all gradients are summed. Partial sums lie behind
-/// `partials` floats of them.
+/// The calls of the penalties, one after the other, once all gradients are summed; allocates their
+/// parts after `partials` floats of partial sums.
 pub(super) fn calls(
     plan: &Plan,
     tuning: &Tuning,
@@ -33,9 +33,10 @@ fn penalize(
     } = *penalty;
     let len = plan.buffer(w).len();
     let split = Split::new(len, tuning.most_loads * tuning.summing);
-    let room = match split.is_whole() {
-        true => Slot::Nothing,
-        false => take_partials(partials, split.parts),
+    let room = if split.is_whole() {
+        Slot::Nothing
+    } else {
+        take_partials(partials, split.parts)
     };
     let text = include_str!("../../../../shaders/regularize.wgsl");
     let call = |entry, groups, terms: usize| {

@@ -1,4 +1,4 @@
-//! What the calls of several kernels share.
+//! Code shared by the calls of several kernels.
 
 use super::super::call::{Call, Vector};
 use super::super::slot::Slot;
@@ -9,7 +9,7 @@ use crate::model::Activation;
 use crate::plan::{BufferId, Plan, Through};
 use crate::shape::Window;
 
-/// The functions of kernels whose invocations sum together.
+/// WGSL functions that sum over a workgroup.
 pub(super) const WORKGROUP_SUM: &str = include_str!("../../../../shaders/workgroup_sum.wgsl");
 
 /// A sum in parts of equal length, except perhaps the last.
@@ -22,7 +22,7 @@ pub(super) struct Split {
 }
 
 impl Split {
-    /// As few parts of `len` terms as there can be of at most `most` terms each.
+    /// Splits `len` terms into the smallest number of parts of at most `most` terms each.
     pub(super) fn new(len: usize, most: usize) -> Self {
         let each = len.div_ceil(len.div_ceil(most.max(1)).max(1)).max(1);
         Self {
@@ -31,13 +31,13 @@ impl Split {
         }
     }
 
-    /// Whether the sum is made in one piece.
+    /// Whether there is only one part.
     pub(super) fn is_whole(self) -> bool {
         self.parts == 1
     }
 }
 
-/// Takes room for partial sums out of the plan's, `used` floats of which are taken.
+/// Allocates `floats` partial sums after the first `used`.
 pub(super) fn take_partials(used: &mut usize, floats: usize) -> Slot {
     let first = *used;
     *used += floats.next_multiple_of(BLOCK);
@@ -45,7 +45,7 @@ pub(super) fn take_partials(used: &mut usize, floats: usize) -> Slot {
 }
 
 impl Call<Slot> {
-    /// Sets what a kernel has to know of the activation that it goes back through.
+    /// Sets the activation whose derivative the kernel includes.
     pub(super) fn through(self, through: Option<Through>) -> Self {
         let activation = through.map_or(Activation::Linear, |t| t.activation);
         self.activation(activation)
@@ -53,7 +53,7 @@ impl Call<Slot> {
     }
 }
 
-/// The buffer of a `through`, with a stand-in where there is none.
+/// The buffer of a `through`, or a stand-in if there is none.
 pub(super) fn through_slot(through: Option<Through>, stand_in: BufferId) -> Slot {
     Slot::Buffer(through.map_or(stand_in, |t| t.y))
 }
@@ -76,12 +76,12 @@ pub(super) fn window_sizes(w: &Window) -> [(&'static str, usize); 12] {
     ]
 }
 
-/// Whether every window lies wholly inside the input.
+/// Whether every window lies entirely inside the input.
 pub(super) fn fits(w: &Window) -> bool {
     (w.oh - 1) * w.sh + w.kh <= w.ih && (w.ow - 1) * w.sw + w.kw <= w.iw
 }
 
-/// A call that makes `y` out of `x`, cell by cell, and goes on through an activation.
+/// A call that computes `y` from `x`, cell by cell, including the derivative of an activation.
 pub(super) fn cells(
     entry: &'static str,
     text: &str,

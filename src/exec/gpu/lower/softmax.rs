@@ -1,4 +1,4 @@
-//! The calls of softmax by itself.
+//! The calls of softmax that is not fused with a loss.
 
 use super::super::call::Call;
 use super::super::slot::Slot;

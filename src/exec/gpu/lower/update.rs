@@ -8,21 +8,21 @@ use super::super::tuning::Tuning;
 use crate::optimizer::{Optimizer, UpdateRule};
 use crate::plan::Plan;
 
-/// Floats to a block.
+/// Floats per block.
 pub(super) const BLOCK: usize = 64;
 
-/// A block of 64 floats of a gradient. The twin of `Block` in `shaders/partials.wgsl`; places are in
-/// vec4s.
+/// A block of 64 floats of a gradient: the twin of `Block` in `shaders/partials.wgsl`. Offsets are
+/// in vec4s.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, bytemuck::Pod, bytemuck::Zeroable)]
 pub struct Block {
-    /// Where the sum belongs.
+    /// Offset of the sum.
     pub to: u32,
-    /// Where the first partial lies.
+    /// Offset of the first partial.
     pub first: u32,
-    /// From one partial to the next.
+    /// Distance between partials.
     pub stride: u32,
-    /// How many there are; none if the gradient is there as a whole.
+    /// Number of partials; 0 if the gradient is whole.
     pub splits: u32,
 }
 

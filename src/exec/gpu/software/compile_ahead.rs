@@ -1,12 +1,11 @@
-//! Has a software adapter compile the kernels of a step on several cores.
+//! Compiles the kernels of a step on several cores of a software adapter.
 //!
-//! Such drivers compile a kernel when it is first run, one after the other, on the thread that runs it;
-//! for a step's kernels together that takes many seconds. What is compiled they keep in a cache on disk
-//! that all devices share. So a few more devices, one to a thread, each run a workgroup of the kernels
-//! in a stretch of the step, on memory of their own, while the first step makes its way from the
-//! front. The step does not wait for them and does not depend on them: without such a cache it takes
-//! what it took. On two cores the lab network's first step so came in two thirds of the time (commit
-//! 839bc43).
+//! Such drivers compile a kernel when it first runs, on the thread that runs it; the kernels of a
+//! step together take many seconds. They keep compiled kernels in a cache on disk that all devices
+//! share. So a few more devices, one per thread, each run one workgroup of the kernels in a part of
+//! the step, on memory of their own, while the first step proceeds from the front. The step neither
+//! waits for them nor depends on them: without such a cache it takes as long as before. On two
+//! cores this cut the first step of the lab network to two thirds (commit 839bc43).
 
 use std::cmp::Reverse;
 use std::iter::once;
@@ -21,19 +20,19 @@ use crate::error::Result;
 use crate::memory;
 use crate::plan::Plan;
 
-/// Most threads that compile, with the one of the step itself.
+/// Maximum number of compiling threads, including that of the step itself.
 const MOST_THREADS: usize = 4;
-/// Bytes of kernels from which it pays: some two seconds' work.
+/// Size in bytes of kernels from which this pays: some two seconds of work.
 const WORTHWHILE: usize = 64 * 1024;
 
-/// The other devices at work. Whoever drops this waits for the kernels that they are at.
+/// The other devices. Dropping this waits for the kernels that they are compiling.
 pub struct CompileAhead {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl CompileAhead {
-    /// Begins, where the adapter is software, has cores to spare and is worth it for this plan.
+    /// Starts compiling, if the adapter is software, has spare cores, and the plan is large enough.
     pub fn start(gpu: &GpuDevice, plan: &Plan) -> Option<Self> {
         let parts = rayon::current_num_threads().min(MOST_THREADS);
         // OpenGL serves one thread at a time.
@@ -42,7 +41,7 @@ impl CompileAhead {
             return None;
         }
         let lowered = Lowered::new(plan, &gpu.tuning(), Mode::Step);
-        // Each device has the tensors once more.
+        // Each device needs its own tensors.
         let needs = gpu.needs(&[plan]).ok()? * parts as u64;
         if lowered.text_bytes() < WORTHWHILE || memory::check("the tensors", needs).is_err() {
             return None;
@@ -51,7 +50,7 @@ impl CompileAhead {
         let threads = (1..parts).map_while(|part| {
             let (gpu, plan, stop) = (gpu.clone(), plan.clone(), Arc::clone(&stop));
             let stretch = lowered.stretch(part, parts);
-            // What fails here is left for the step itself to compile.
+            // The step itself compiles what fails here.
             let work = move || drop(run_once(&gpu, &plan, stretch, &stop));
             thread::Builder::new().spawn(work).ok()
         });
@@ -61,7 +60,7 @@ impl CompileAhead {
         })
     }
 
-    /// Tells the others to stop at the next kernel.
+    /// Makes the other devices stop at the next kernel.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }
@@ -71,21 +70,20 @@ impl Drop for CompileAhead {
     fn drop(&mut self) {
         self.stop();
         for thread in self.threads.drain(..) {
-            // A program that comes to its end must not do so while a driver compiles. A panic has been
-            // reported.
+            // The program must not exit while a driver compiles. A panic has been reported already.
             let _ = thread.join();
         }
     }
 }
 
-/// Runs a workgroup of each kernel in a stretch of a step, on zeros; gives how many.
+/// Runs one workgroup of each kernel in a part of a step, on zeros; returns their number.
 fn run_once(gpu: &GpuDevice, plan: &Plan, stretch: Lowered, stop: &AtomicBool) -> Result<usize> {
     let gpu = gpu.reopen()?;
     let steps = gpu.steps();
     let arenas = gpu.arenas(&plan.layout)?;
-    // Not compiled on all cores: this is one of them.
+    // Not on all cores: this thread is one of several.
     let program = GpuProgram::new(&gpu, &steps, &arenas, plan, stretch)?;
-    // The longest first, so that the one under way when the step comes by is short.
+    // The longest first, so that the one in progress when the step arrives is short.
     let mut dispatches: Vec<_> = program.step_without_gather().collect();
     dispatches.sort_by_key(|dispatch| Reverse(dispatch.text_bytes()));
     for (done, dispatch) in dispatches.iter().enumerate() {
@@ -109,7 +107,7 @@ mod tests {
     #[test]
     fn every_kernel_lies_in_one_stretch_and_runs_ahead() {
         let gpu = GpuDevice::find(Backend::Vulkan, None)
-            .unwrap_or_else(|e| panic!("the tests of the GPU need one, if only in software: {e}"));
+            .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"));
         let model = preset("mnist-mlp").unwrap();
         let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 4).unwrap();
         let lowered = Lowered::new(&plan, &gpu.tuning(), Mode::Step);
@@ -123,7 +121,7 @@ mod tests {
             assert_eq!(sums, calls(&lowered), "{parts} stretches");
         }
         let going = AtomicBool::new(false);
-        // All but the gather.
+        // All except the gather.
         let all = calls(&lowered).iter().sum::<usize>() - 1;
         assert_eq!(
             run_once(&gpu, &plan, lowered.stretch(0, 1), &going).unwrap(),

@@ -130,7 +130,8 @@ fn layers() -> Vec<Layer> {
     ]
 }
 
-/// Networks in which every layer follows every other, with a layer before them that wants a gradient.
+/// Networks in which every layer follows every other, with a layer before them that wants a
+/// gradient.
 fn pairs() -> Vec<Sequential> {
     let first = [
         Conv2D::new(4, 2).activation(Activation::Relu),

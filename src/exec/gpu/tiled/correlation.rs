@@ -1,5 +1,5 @@
-//! The text of correlations: an invocation owns some output channels of a patch of pixels, and loops over
-//! input channels.
+//! The text of correlations: an invocation computes some output channels of a patch of pixels in a
+//! loop over input channels.
 
 use std::fmt::Write as _;
 
@@ -9,17 +9,17 @@ use super::epilogue::Epilogue;
 use super::geometry::{Correlation, Tile, Unpool, block, cell_width};
 use super::text::{Channel, Loop, all, broadcast, count_of, head, load_pixels, workgroup};
 
-/// What a correlation may bind beside its operands.
+/// What a correlation may bind in addition to its operands.
 #[derive(Clone, Copy, Debug)]
 pub struct ExtraBindings<B> {
-    /// Where a pool notes the cells it takes.
+    /// The indices of the cells that a pool takes.
     pub argmax: Option<B>,
-    /// For the way back through a pool, the cells that it took and what it made.
+    /// For a pool's backward pass, the indices of the cells that it took, and its output.
     pub unpool: Option<[B; 2]>,
 }
 
 impl Correlation {
-    /// The kernel, with `entry` for a name.
+    /// The kernel, named `entry`.
     pub fn call<B: Clone>(
         &self,
         entry: &'static str,
@@ -30,9 +30,10 @@ impl Correlation {
         let tile = self.tile(tuning)?;
         let fetch = self.fetch(tuning);
         let pixel = cell_width(self.rc);
-        let weight = match self.flipped {
-            true => pixel,
-            false => cell_width(self.kc),
+        let weight = if self.flipped {
+            pixel
+        } else {
+            cell_width(self.kc)
         };
         let text = self.text(entry, (&tile, fetch, tuning.exits_loops_late), &epilogue);
         let invocations = self.invocations(&tile);
@@ -88,7 +89,7 @@ impl Correlation {
         s
     }
 
-    /// Which samples `n0`, patch corner `oy`, `ox` and channel cells from `cell0` are ours.
+    /// The invocation's samples from `n0`, patch corner `oy`, `ox` and channel cells from `cell0`.
     fn coordinates(&self, s: &mut String, tile: &Tile, fetch: Fetch) {
         let groups = self.kc / cell_width(self.kc) / tile.q;
         let (down, across) = self.patches(tile);
@@ -125,7 +126,7 @@ let ox = place % {across}u * {pw}u;"
         );
     }
 
-    /// The address `a` of each pixel under the patch, and whether it is real (`k`).
+    /// The address `a` of each pixel under the patch, and whether it lies inside the tensor (`k`).
     pub(super) fn pixels(&self, s: &mut String, tile: &Tile, fetch: Fetch, rb: usize) {
         let w = &self.window;
         let foot = self.footprint(tile);
@@ -165,10 +166,13 @@ let ox = place % {across}u * {pw}u;"
             if !inside.is_empty() {
                 let _ = writeln!(s, "let k{i} = {};", all(&inside));
             }
-            // A pixel outside is loaded from the nearest address that exists, and dropped.
-            let [y, x] = axes.map(|(name, guarded, nonzero)| match guarded {
-                true => format!("min({name}{i}, {}u)", nonzero - 1),
-                false => format!("{name}{i}"),
+            // A pixel outside is loaded from the nearest valid address, and discarded.
+            let [y, x] = axes.map(|(name, guarded, nonzero)| {
+                if guarded {
+                    format!("min({name}{i}, {}u)", nonzero - 1)
+                } else {
+                    format!("{name}{i}")
+                }
             });
             let (y, x, rows, columns) = match self.unpool {
                 None => (y, x, w.ih, w.iw),
@@ -234,17 +238,20 @@ let ox = place % {across}u * {pw}u;"
         blocks.end(s);
     }
 
-    /// The loop over blocks of channels: no turns for a patch that only meets pixels known to be zero.
+    /// The loop over blocks of channels; no iterations for a patch whose pixels are all known to be
+    /// zero.
     fn blocks(&self, tile: &Tile, late: bool) -> Loop {
         let blocks = Loop::new("turn", self.rc / block(self.rc), late);
         let (reach, _) = self.reach();
-        match self.patches(tile).0 * tile.ph - reach >= tile.ph {
-            true => blocks.only_if(&format!("oy < {reach}u")),
-            false => blocks,
+        if self.patches(tile).0 * tile.ph - reach >= tile.ph {
+            blocks.only_if(&format!("oy < {reach}u"))
+        } else {
+            blocks
         }
     }
 
-    /// `w{tap}_{r}{suffix}`: the weights of channel `j` of the block to our channel cells.
+    /// `w{tap}_{r}{suffix}`: the weights from channel `j` of the block to the invocation's channel
+    /// cells.
     fn load_weights(&self, s: &mut String, tile: &Tile, j: Channel, suffix: &str) {
         for tap in 0..self.window.taps() {
             for r in 0..tile.q {

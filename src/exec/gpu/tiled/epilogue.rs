@@ -1,5 +1,5 @@
-//! How a correlation's sums reach memory: through bias and activation or a derivative, and through the max
-//! pool behind them.
+//! The end of a correlation: bias and activation or a derivative, the max pool after it, and the
+//! stores.
 
 use std::fmt::Write as _;
 
@@ -8,19 +8,20 @@ use super::geometry::{Correlation, Pool, Tile, cell_width};
 use super::text::all;
 use crate::model::Activation;
 
-/// What becomes of a sum before it is stored.
+/// What is applied to a sum before it is stored.
 #[derive(Clone, Copy, Debug)]
 pub enum Epilogue<B> {
-    /// The call's activation takes it, after the bias is added.
+    /// The bias is added, then the call's activation applied.
     Activate { bias: Option<B> },
-    /// It is multiplied by the derivative of this activation, of what that made at the same place.
+    /// It is multiplied by this activation's derivative, given the activation's output at the same
+    /// place.
     Derive(B, Activation),
     /// Nothing.
     Keep,
 }
 
 impl<B> Epilogue<B> {
-    /// What all pixels share, for `q` cells of channels.
+    /// Values shared by all pixels, for `q` cells of channels.
     pub(super) fn prepare(&self, s: &mut String, q: usize) {
         if let Self::Activate { bias: Some(_) } = self {
             for r in 0..q {
@@ -29,7 +30,7 @@ impl<B> Epilogue<B> {
         }
     }
 
-    /// What is stored at `at`, of the sum `sum` of the `r`th cell of channels.
+    /// The value stored at `at` for the sum `sum` of the `r`th cell of channels.
     fn of(&self, sum: &str, r: usize) -> String {
         match self {
             Self::Activate { bias: Some(_) } => format!("activate({sum} + bias{r})"),
@@ -44,7 +45,7 @@ impl<B> Epilogue<B> {
 }
 
 impl Correlation {
-    /// Each sum to its place.
+    /// Stores each sum.
     pub(super) fn store<B>(&self, s: &mut String, tile: &Tile, epilogue: &Epilogue<B>) {
         let w = &self.window;
         let cells = self.kc / cell_width(self.kc);

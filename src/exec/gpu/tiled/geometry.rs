@@ -1,10 +1,10 @@
-//! What a tiled kernel computes, and the tile that one of its invocations has.
+//! What a tiled kernel computes, and the tile of one invocation.
 
 use super::super::tuning::{Fetch, Tuning};
 use crate::shape::Window;
 
-/// A correlation: what a convolution's forward pass and, with the kernel flipped and transposed, the
-/// gradient of its input (at stride 1) both are.
+/// A correlation: the forward pass of a convolution and, with the kernel flipped and transposed,
+/// its input gradient at stride 1.
 #[derive(Clone, Copy, Debug)]
 pub struct Correlation {
     /// Samples.
@@ -15,14 +15,14 @@ pub struct Correlation {
     pub rc: usize,
     /// Channels written.
     pub kc: usize,
-    /// True if the weights are those of the forward pass, to be flipped and transposed.
+    /// True if the weights of the forward pass have to be flipped and transposed.
     pub flipped: bool,
-    /// Rows and columns of the tensor read that can be other than zero; the rest is passed over.
+    /// Rows and columns of the tensor read that can be nonzero; the rest is skipped.
     pub nonzero: (usize, usize),
-    /// A max pool that takes the result before it reaches memory; the window then ends where the
-    /// last pool does.
+    /// A max pool applied to the result before it is stored; the window then ends where the last
+    /// pool does.
     pub pool: Option<Pool>,
-    /// Set where the tensor read is the gradient of a max pool's input, made on the way out of the
+    /// Set if the tensor read is the gradient of a max pool's input, computed on the fly from the
     /// gradient of its output.
     pub unpool: Option<Unpool>,
 }
@@ -32,12 +32,12 @@ pub struct Correlation {
 pub struct Pool {
     /// Height and width.
     pub size: (usize, usize),
-    /// Whether to note which cell was taken.
+    /// Whether to store the indices of the cells taken.
     pub argmax: bool,
 }
 
-/// The backward pass of a max pool whose windows do not overlap: a cell has the gradient of its
-/// window, times the derivative of the activation that made it, if the pool took it.
+/// The backward pass of a max pool whose windows do not overlap: a cell that the pool took has the
+/// gradient of its window, times the derivative of the activation that produced it.
 #[derive(Clone, Copy, Debug)]
 pub struct Unpool {
     /// Height and width of a window.
@@ -46,12 +46,12 @@ pub struct Unpool {
     pub windows: (usize, usize),
 }
 
-/// Channels handled at once: 4 if their number allows it.
+/// Channels per Cell: 4 if their number is a multiple of it.
 pub fn cell_width(channels: usize) -> usize {
     if channels.is_multiple_of(4) { 4 } else { 1 }
 }
 
-/// Input channels per turn of the loop: a vec4, or as many single floats.
+/// Input channels per iteration: a vec4, or as many single floats.
 pub(super) fn block(channels: usize) -> usize {
     match channels {
         c if c.is_multiple_of(4) => 4,
@@ -62,8 +62,8 @@ pub(super) fn block(channels: usize) -> usize {
 }
 
 impl Correlation {
-    /// The pixels that a patch reads. Along an axis where it covers the whole output, those outside
-    /// the input are known here and left out; elsewhere the kernel finds out.
+    /// The pixels that a patch reads. Along an axis where the patch covers the whole output, pixels
+    /// outside the input are known here and left out; elsewhere the kernel tests for them.
     pub(super) fn footprint(&self, tile: &Tile) -> Footprint {
         let w = &self.window;
         let (down, across) = self.patches(tile);
@@ -82,8 +82,7 @@ impl Correlation {
         }
     }
 
-    /// For rows and for columns, whether some pixel under some patch may lie outside the input and
-    /// nobody knows before.
+    /// For rows and for columns, whether the kernel must test for pixels outside the input.
     pub(super) fn guarded(&self, tile: &Tile) -> (bool, bool) {
         let w = &self.window;
         let (down, across) = self.patches(tile);
@@ -97,7 +96,7 @@ impl Correlation {
         )
     }
 
-    /// Rows and columns of output that can be other than zero.
+    /// Rows and columns of output that can be nonzero.
     pub(super) fn reach(&self) -> (usize, usize) {
         let w = &self.window;
         (
@@ -113,7 +112,7 @@ impl Correlation {
         }
     }
 
-    /// The way to fetch: lanes can only hand pixels round if eight of them share a patch.
+    /// How pixels are obtained: lanes can share them only if eight of them share a patch.
     pub(super) fn fetch(&self, tuning: &Tuning) -> Fetch {
         let cells = self.kc / cell_width(self.kc);
         match tuning.fetch {
@@ -122,19 +121,19 @@ impl Correlation {
         }
     }
 
-    /// Whether a patch holds whole windows of the pool behind.
+    /// Whether a patch consists of whole windows of the pool.
     pub(super) fn pools_whole(&self, tile: &Tile) -> bool {
         let (kh, kw) = self.pool.map_or((1, 1), |pool| pool.size);
         tile.ph.is_multiple_of(kh) && tile.pw.is_multiple_of(kw)
     }
 
-    /// Products in the text.
+    /// Number of products in the text.
     pub(super) fn terms(&self, tile: &Tile) -> usize {
         let written_out = if tile.looped { 1 } else { block(self.rc) };
         self.products(tile) * written_out
     }
 
-    /// Products of one channel: those of each pixel with each tap that meets a loaded pixel.
+    /// Products per channel: of each pixel with each tap that meets a loaded pixel.
     pub(super) fn products(&self, tile: &Tile) -> usize {
         let w = &self.window;
         let foot = self.footprint(tile);
@@ -164,14 +163,14 @@ impl Correlation {
 /// The tile of one invocation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Tile {
-    /// Samples, rows and columns of the patch.
+    /// Number of samples, rows and columns of the patch.
     pub(super) ns: usize,
     pub(super) ph: usize,
     pub(super) pw: usize,
-    /// Cells of output channels.
+    /// Number of Cells of output channels.
     pub(super) q: usize,
-    /// Whether the four channels of a block are looped over. That keeps the text short, and costs
-    /// a pass over the accumulators per channel.
+    /// Whether the text loops over the four channels of a block, which shortens it but costs a pass
+    /// over the accumulators per channel.
     pub(super) looped: bool,
 }
 
@@ -187,7 +186,7 @@ impl Tile {
     }
 }
 
-/// The rectangle of pixels that is loaded for a patch, from this row and column under it on.
+/// The rectangle of pixels loaded for a patch, starting at this row and column under it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Footprint {
     pub(super) row: usize,
@@ -232,29 +231,29 @@ pub struct WeightGradient {
     pub oc: usize,
     /// Whether there is a bias.
     pub bias: bool,
-    /// Rows and columns of the tensor `dy`; the window's output size may be smaller, where the
-    /// rest of `dy` is known to be zero.
+    /// Rows and columns of the tensor `dy`; the window's output size may be smaller if the rest of
+    /// `dy` is known to be zero.
     pub dy: (usize, usize),
-    /// Height and width of a max pool behind the convolution, where `dy` is the gradient of the
+    /// Height and width of the max pool after the convolution, if `dy` is the gradient of the
     /// pool's output and the pool's backward pass happens here.
     pub pool: Option<(usize, usize)>,
 }
 
-/// How a weight gradient is cut up.
+/// How a kernel gradient is divided.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct WeightTile {
-    /// Rows and columns of output pixels per turn.
+    /// Rows and columns of output pixels per iteration.
     pub(super) ph: usize,
     pub(super) pw: usize,
     /// Input channels and cells of output channels per invocation.
     pub(super) rb: usize,
     pub(super) q: usize,
-    /// Parts of the batch, each summed on its own.
+    /// Number of parts of the batch, each summed separately.
     pub splits: usize,
 }
 
 impl WeightTile {
-    /// What is loaded and handed round in a turn.
+    /// The patch loaded per iteration.
     pub(super) fn patch(&self) -> Tile {
         Tile {
             ns: 1,
@@ -275,7 +274,7 @@ impl WeightGradient {
         }
     }
 
-    /// Patches of all samples.
+    /// Number of patches in all samples.
     pub(super) fn units(&self, ph: usize, pw: usize) -> usize {
         self.batch * self.window.oh.div_ceil(ph) * self.window.ow.div_ceil(pw)
     }

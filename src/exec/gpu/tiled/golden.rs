@@ -1,4 +1,4 @@
-//! One kernel text of each kind, to be read and to be kept: `golden/*.wgsl`.
+//! One kernel text of each kind, to read and to compare with: `golden/*.wgsl`.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::{Correlation, Epilogue, ExtraBindings, Pool, Unpool, WeightGradient};
 use crate::model::Activation;
 use crate::shape::Window;
 
-/// 3x3 pixels of output out of 4x4 of input, by 2x2 taps.
+/// 3x3 output pixels from 4x4 input pixels with 2x2 taps.
 const WINDOW: Window = Window {
     ih: 4,
     iw: 4,
@@ -99,7 +99,7 @@ fn a_correlation_whose_lanes_share_pixels_is_as_written_down() {
 }
 
 #[test]
-fn a_correlation_with_the_pool_behind_it_is_as_written_down() {
+fn a_correlation_with_its_pool_is_as_written_down() {
     let mut pooled = correlation(1, 4);
     (pooled.window.oh, pooled.window.ow) = (2, 2);
     pooled.pool = Some(Pool {
@@ -140,7 +140,7 @@ fn the_gradient_of_a_kernel_is_as_written_down() {
 }
 
 #[test]
-fn the_gradient_of_a_kernel_behind_a_pool_is_as_written_down() {
+fn the_gradient_of_a_kernel_before_a_pool_is_as_written_down() {
     let call = weight_gradient(&Tuning::HARDWARE, Some((2, 2)));
     assert_golden("weight_gradient_pooled", &call);
 }

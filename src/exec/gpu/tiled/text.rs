@@ -1,26 +1,26 @@
-//! What the texts of all tiled kernels share.
+//! Parts shared by the texts of all tiled kernels.
 //!
 //! | name | what it is |
 //! |---|---|
-//! | `n0`, `oy`, `ox` | first sample, row and column of output of our patch |
-//! | `cell0` | the first of our Cells of output channels |
+//! | `n0`, `oy`, `ox` | first sample, output row and output column of the patch |
+//! | `cell0` | the first Cell of output channels of the invocation |
 //! | `iy`, `ix` | row and column of the first pixel loaded |
 //! | `turn`, `j` | block of input channels, channel in it |
 //! | `y{i}`, `x{i}` | row and column of pixel `i` |
 //! | `k{i}` | whether pixel `i` lies inside the tensor |
 //! | `u{i}` | the number of pixel `i` in its window of the pool |
 //! | `a{i}` | the address of pixel `i` |
-//! | `p{i}` | which pixel our lane loads as its `i`th, where lanes share them |
+//! | `p{i}` | the pixel that this lane loads as its `i`th, if lanes share them |
 //! | `v{i}_{h}` | vec4 `h` of pixel `i`'s block of channels, or its channel `h` |
-//! | `e{i}` | a channel of the `i`th pixel that our lane loaded |
-//! | `s{i}` | a channel of pixel `i`; `s{i}_{j}` of channel `j` where all of a block stand in one sum |
-//! | `t{tap}_{r}_{row}` | four summed channels of a flipped kernel, for channel `row` of our Cell `r` |
-//! | `w{tap}_{r}` | the weights of a tap to our Cell `r` |
-//! | `c{p}_{r}` | the sum of output pixel `p`, Cell `r`; in a weight gradient, of tap and channel `p` |
+//! | `e{i}` | a channel of the `i`th pixel that this lane loaded |
+//! | `s{i}` | a channel of pixel `i`; `s{i}_{j}`: channel `j`, if all of a block are in one sum |
+//! | `t{tap}_{r}_{row}` | four summed channels of a flipped kernel, to channel `row` of Cell `r` |
+//! | `w{tap}_{r}` | the weights from a tap to Cell `r` |
+//! | `c{p}_{r}` | the sum of output pixel (in a weight gradient, tap and channel) `p`, Cell `r` |
 //! | `b_{r}` | the sum of the bias's gradient |
-//! | `bias{r}` | the bias of our Cell `r` |
+//! | `bias{r}` | the bias of Cell `r` |
 //! | `d{p}_{r}` | the gradient of output pixel `p` |
-//! | `g{p}_{r}`, `t{p}_{r}` | the gradient of the pool's window that starts at pixel `p`, and the cell it took |
+//! | `g{p}_{r}`, `t{p}_{r}` | gradient of the pool's window at pixel `p`, and the cell it took |
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
@@ -28,31 +28,31 @@ use super::super::tuning::{Fetch, Tuning};
 
 /// A loop in the text.
 pub(super) enum Loop {
-    /// One turn, and so none in the text.
+    /// One iteration, so no loop in the text.
     Once(&'static str),
-    /// The counter, and how many turns there are, in the text.
+    /// The counter and the number of iterations, as text.
     Plain(&'static str, String),
-    /// The same, of few turns, for an adapter that [exits loops
-    /// late](super::super::tuning::Tuning::exits_loops_late): the end of the body asks whether there is
-    /// another turn. So does the beginning, because LLVM 15 spills products where it does not.
+    /// The same with few iterations, for an adapter that [exits loops
+    /// late](super::super::tuning::Tuning::exits_loops_late): the end of the body tests for another
+    /// iteration. So does the top, because LLVM 15 spills products otherwise.
     AsksTwice(&'static str, String),
 }
 
 impl Loop {
-    /// Turns from which on one for nothing is cheaper than the second question.
+    /// Number of iterations from which a wasted one costs less than the second test.
     const MANY: usize = 32;
 
     pub(super) fn new(counter: &'static str, turns: usize, late: bool) -> Self {
         match turns {
             1 => Self::Once(counter),
-            // The grid has one place along z, which is 0; a driver that knew the number would leave one
-            // question out.
+            // The grid has a single index along z, which is 0; a driver that knew the number of
+            // iterations would remove one of the tests.
             2..Self::MANY if late => Self::AsksTwice(counter, format!("({turns}u + workgroup.z)")),
             _ => Self::Plain(counter, format!("{turns}u")),
         }
     }
 
-    /// The same, with no turns at all unless `condition` holds.
+    /// The same, with no iterations unless `condition` holds.
     pub(super) fn only_if(self, condition: &str) -> Self {
         let gated = |turns| format!("select(0u, {turns}, {condition})");
         match self {
@@ -79,7 +79,7 @@ impl Loop {
     }
 }
 
-/// Invocations to a workgroup, of so many in all.
+/// Invocations per workgroup, given the total.
 pub(super) fn workgroup(tuning: &Tuning, fetch: Fetch, invocations: usize) -> usize {
     match fetch {
         Fetch::Direct if invocations.div_ceil(tuning.workgroup) < tuning.min_workgroups => {
@@ -98,14 +98,15 @@ fn {entry}(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocatio
     )
 }
 
-/// The condition that all of `conditions` hold. `&` and not `&&`, which drivers may compile into a
-/// branch each: with some dozens in a loop body the compiler of one software adapter never ends.
+/// The condition that all of `conditions` hold. With `&` rather than `&&`, which drivers may
+/// compile into a branch each: with some dozens in a loop body, the compiler of one software
+/// adapter does not finish.
 pub(super) fn all(conditions: &[String]) -> String {
     let sides = conditions.iter().map(|condition| format!("({condition})"));
     sides.collect::<Vec<_>>().join(" & ")
 }
 
-/// Addresses that one invocation computes.
+/// Number of addresses that one invocation computes.
 pub(super) fn count_of(pixels: usize, fetch: Fetch) -> usize {
     match fetch {
         Fetch::Direct => pixels,
@@ -129,7 +130,7 @@ impl Display for Channel {
     }
 }
 
-/// `v{i}_{h}`: the vec4s of each pixel's block of channels, or its single channels.
+/// `v{i}_{h}`: the vec4s, or single channels, of each pixel's block of channels.
 pub(super) fn load_pixels(
     s: &mut String,
     pixels: usize,
@@ -178,7 +179,7 @@ pub(super) fn broadcast(
     let channel = |i: usize| match (rb, j) {
         (rb, Channel::Literal(j)) if rb.is_multiple_of(4) => format!("v{i}_{}[{}]", j / 4, j % 4),
         (_, Channel::Literal(j)) => format!("v{i}_{j}"),
-        // Only a single vec4 is looped over.
+        // Only blocks of a single vec4 are looped over.
         (_, Channel::Loop) => format!("v{i}_0[j]"),
     };
     match fetch {

@@ -1,10 +1,10 @@
-//! Which tile an invocation has: the one with the least estimated work.
+//! The search for the tile with the least estimated work.
 
 use super::super::tuning::{Costs, Fetch, Tuning};
 use super::geometry::{Correlation, Tile, WeightGradient, WeightTile, block, cell_width, covered};
 
 impl Costs {
-    /// Loading so many vectors of each pixel, and handing round so many channels.
+    /// The cost of loading `vectors` vectors of each pixel and sharing `channels` channels.
     fn fetching(&self, fetch: Fetch, pixels: usize, vectors: usize, channels: usize) -> usize {
         match fetch {
             Fetch::Direct => pixels * vectors * self.load,
@@ -14,28 +14,29 @@ impl Costs {
         }
     }
 
-    /// The arithmetic of one Cell in a loop with so many products.
+    /// The cost of one Cell's arithmetic in a loop with this many products.
     fn arithmetic(&self, products: usize) -> usize {
-        match products > self.cached_products {
-            true => self.multiply_add + self.fetched,
-            false => self.multiply_add,
+        if products > self.cached_products {
+            self.multiply_add + self.fetched
+        } else {
+            self.multiply_add
         }
     }
 
-    /// A long text is slow to compile, and has to be worth it.
+    /// A factor that weighs the compile time of a long text.
     fn patience(&self, products: usize) -> f64 {
         1.0 + products as f64 / self.patience as f64
     }
 }
 
 impl Correlation {
-    /// Whether the kernel can be written out.
+    /// Whether the kernel can be unrolled.
     pub fn is_possible(&self, tuning: &Tuning) -> bool {
         self.tile(tuning).is_some()
     }
 
-    /// The tile with the least estimated work that still keeps the adapter busy; none where the
-    /// kernel or the pool is too large to be written out.
+    /// The tile with the least estimated work, including that of idle parts of the adapter; `None`
+    /// if the kernel or the pool is too large to unroll.
     pub(super) fn tile(&self, tuning: &Tuning) -> Option<Tile> {
         let cells = self.kc / cell_width(self.kc);
         let fetch = self.fetch(tuning);
@@ -72,8 +73,8 @@ impl Correlation {
         best.map(|(_, tile)| tile)
     }
 
-    /// The widths of patches to try, with and without a loop over the channels of a block. Few taps
-    /// make short sums, which are better made long by all channels in one expression.
+    /// The widths of patches to try, with and without a loop over the channels of a block. With few
+    /// taps, sums are short and are better extended over all channels in one expression.
     fn widths(&self) -> impl Iterator<Item = (usize, bool)> {
         let can_loop = self.window.taps() >= 4 && block(self.rc) == 4;
         let loops = [false, true].into_iter().filter(move |l| !l || can_loop);
@@ -91,17 +92,18 @@ impl Correlation {
         let arithmetic = self.products(tile) * rb * costs.arithmetic(self.terms(tile));
         let cells = tile.pixels() * tile.q;
         let turns = self.rc / rb;
-        let passes = match tile.looped {
-            true => rb,
-            false => usize::from(turns > 1),
+        let passes = if tile.looped {
+            rb
+        } else {
+            usize::from(turns > 1)
         };
         let keeping = cells * passes * costs.keep;
         let turn = fetching + weights + arithmetic + keeping;
-        // Patches that only meet zeros cost nothing.
+        // Patches over zeros cost nothing.
         let (down, _) = self.patches(tile);
         let nonzero = self.reach().0.div_ceil(tile.ph) as f64 / down as f64;
         let invocations = self.invocations(tile);
-        // Too few invocations leave a part of the adapter idle.
+        // Too few invocations leave part of the adapter idle.
         let idle = (tuning.min_invocations as f64 / invocations as f64).max(1.0);
         let work = (turn * turns + cells * costs.store + costs.start) as f64;
         work * invocations as f64 * nonzero * idle * costs.patience(self.terms(tile))
@@ -109,9 +111,9 @@ impl Correlation {
 }
 
 impl WeightGradient {
-    /// The tile, or `None` where the kernel has too many cells for registers. It has as many accumulators
-    /// as there may be, so that each load serves many products, and of the patches the one with the
-    /// least estimated work.
+    /// The tile, or `None` if the kernel has too many cells for registers. It has the largest
+    /// number of accumulators, so that each load serves many products, and among the patches the
+    /// one with the least estimated work.
     pub fn tile(&self, tuning: &Tuning) -> Option<WeightTile> {
         let cells = self.oc / cell_width(self.oc);
         let lanes = match self.fetch(tuning) {
@@ -150,8 +152,8 @@ impl WeightGradient {
         best.map(|(_, tile)| tile)
     }
 
-    /// The patches to choose from: of whole windows of the pool, and not too long a text but for the
-    /// smallest.
+    /// The patches to choose from: whole windows of the pool, with a text that is not too long,
+    /// except for the smallest.
     fn sizes(&self, tuning: &Tuning, accumulators: usize) -> Vec<(usize, usize)> {
         let w = &self.window;
         let (kh, kw) = self.pool.unwrap_or((1, 1));
@@ -168,7 +170,7 @@ impl WeightGradient {
         sizes.filter(fits).collect()
     }
 
-    /// Work in tenths of cycles.
+    /// Estimated work in tenths of a cycle.
     fn cost(&self, tile: &WeightTile, tuning: &Tuning) -> f64 {
         let costs = &tuning.costs;
         let &WeightTile { ph, pw, rb, q, .. } = tile;

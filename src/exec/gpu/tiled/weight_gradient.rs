@@ -1,5 +1,5 @@
-//! The text of the gradients of a convolution's kernel and bias: an invocation owns all taps of some input
-//! and output channels, and walks over patches of pixels.
+//! The text of the gradients of a convolution's kernel and bias: an invocation computes all taps of
+//! some input and output channels in a loop over patches of pixels.
 
 use std::fmt::Write as _;
 
@@ -9,9 +9,9 @@ use super::geometry::{Footprint, WeightGradient, WeightTile, cell_width};
 use super::text::{Channel, all, broadcast, head, load_pixels, workgroup};
 
 impl WeightGradient {
-    /// The kernel. It writes split `s` of the kernel's gradient at `s * stride` floats into the
-    /// output and the bias's behind it, at `bias_at`. Behind a pool it also reads the cells that the
-    /// pool took and what it made (`pooled`).
+    /// The kernel. It writes split `s` of the kernel's gradient at `s * stride` floats in the
+    /// output, and that of the bias `bias_at` floats further. With a pool it also reads the indices
+    /// of the cells that the pool took, and its output (`pooled`).
     pub fn call<B>(
         &self,
         tile: &WeightTile,
@@ -60,7 +60,7 @@ impl WeightGradient {
         s
     }
 
-    /// Which split, block of input channels and channel cells are ours.
+    /// The invocation's split, block of input channels and channel cells.
     fn coordinates(&self, s: &mut String, tile: &WeightTile, fetch: Fetch) {
         let groups = self.oc / cell_width(self.oc) / tile.q;
         let blocks = self.ic / tile.rb;
@@ -91,7 +91,7 @@ let cell0 = ((i % {groups}u) * 8u + local) * {q}u;"
         );
     }
 
-    /// The loop over our share of the patches.
+    /// The loop over the invocation's share of the patches.
     fn walk(&self, s: &mut String, tile: &WeightTile, fetch: Fetch) {
         let w = &self.window;
         let (down, across) = (w.oh.div_ceil(tile.ph), w.ow.div_ceil(tile.pw));
@@ -146,7 +146,7 @@ let ox = place % {across}u * {}u;",
     }
 
     /// The same from the gradient of the max pool's output: the cell taken has all of it, times the
-    /// derivative of the activation, which made the pool's output too.
+    /// derivative of the activation, whose output is also the pool's.
     fn load_pooled_dy(&self, s: &mut String, tile: &WeightTile, (kh, kw): (usize, usize)) {
         for corner in 0..tile.ph * tile.pw {
             let (py, px) = (corner / tile.pw, corner % tile.pw);
@@ -173,7 +173,7 @@ let ox = place % {across}u * {}u;",
         }
     }
 
-    /// Where the gradient of an output pixel lies, or of the window of a pool that starts there.
+    /// The address of the gradient of an output pixel, or of the pool's window that starts there.
     fn place(
         &self,
         tile: &WeightTile,
@@ -186,12 +186,13 @@ let ox = place % {across}u * {}u;",
         let overhang = !w.oh.is_multiple_of(tile.ph) || !w.ow.is_multiple_of(tile.pw);
         let exists =
             overhang.then(|| all(&[format!("{y} < {}u", w.oh), format!("{x} < {}u", w.ow)]));
-        let (y, x) = match overhang {
-            true => (
+        let (y, x) = if overhang {
+            (
                 format!("min({y}, {}u)", w.oh - 1),
                 format!("min({x}, {}u)", w.ow - 1),
-            ),
-            false => (y, x),
+            )
+        } else {
+            (y, x)
         };
         let (rows, columns) = self.dy;
         Address {
@@ -249,7 +250,7 @@ let ox = place % {across}u * {}u;",
     }
 }
 
-/// An address in the text, and when there is something at it.
+/// An address in the text, and the condition that it is valid.
 struct Address {
     at: String,
     exists: Option<String>,

@@ -1,5 +1,5 @@
-// Part of a loss (loss.wgsl) where a small dense layer made its x: the gradient of that layer's input,
-// row by row, by the invocation that has just made the row's dx.
+// Part of a loss (loss.wgsl) after a small dense layer: the gradient of that layer's input, row by
+// row, by the invocation that has just computed the row's dx.
 //
 //   d_inputs[r, j] = f'(through[r, j]) * Σ_i dx[r, i] * w[j, i]
 //
@@ -8,7 +8,7 @@
 
 @group(1) @binding(5) var<storage, read_write> d_inputs: array<f32>; // [BATCH, INPUTS]
 
-fn behind(r: u32) {
+fn fused_dense_grad(r: u32) {
     for (var j = 0u; j < INPUTS; j++) {
         var sum = 0.0;
         for (var i = 0u; i < WIDTH; i++) {
