@@ -20,6 +20,8 @@ pub fn all() -> Vec<StepCase> {
         train("mixed-pools", mixed_pools(), adam().ema_momentum(0.75)),
         train("large-pools", large_pools(), rmsprop()),
         train("layers", layers(), momentum()),
+        train("penalty", penalties(&[4]), momentum()),
+        train("penalties", penalties(&[4, 32]), momentum()),
         train("binary", binary(), momentum().ema_momentum(0.75)),
         train("squared", squared(), rmsprop().ema_momentum(0.75)),
         train("clip-value", sigmoid(), momentum().clip(Clip::Value(0.05))),
@@ -168,6 +170,20 @@ fn layers() -> Sequential {
         .add(Dense::new(10).activation(Activation::Softmax))
 }
 
+/// Penalties on the kernels of convolutions with these numbers of filters. The plain variant
+/// splits the sum of the second.
+fn penalties(filters: &[usize]) -> Sequential {
+    let convolutions = filters.iter().map(|&filters| {
+        Conv2D::new(filters, 2)
+            .activation(Activation::Tanh)
+            .kernel_regularizer(Regularizer::l2(0.01))
+    });
+    convolutions
+        .fold(Sequential::new([5, 5, 1]), Sequential::add)
+        .add(Flatten::new())
+        .add(softmax(3))
+}
+
 /// A yes-or-no decision, whose layer runs backward with the loss.
 fn binary() -> Sequential {
     Sequential::new([6, 5, 1])
@@ -182,15 +198,17 @@ fn binary() -> Sequential {
 /// Squared errors, likewise.
 fn squared() -> Sequential {
     Sequential::new([6, 5, 1])
+        .add(Conv2D::new(2, 2).activation(Activation::Tanh))
         .add(Flatten::new())
         .add(Dense::new(6).activation(Activation::Tanh))
         .add(Dense::new(3))
         .loss(Loss::MeanSquaredError)
 }
 
-/// A layer without an activation, and one before the loss.
+/// Layers without an activation, and one before the loss.
 fn small(last: Dense) -> Sequential {
-    Sequential::new([3, 3, 1])
+    Sequential::new([5, 5, 1])
+        .add(Conv2D::new(2, 2))
         .add(Flatten::new())
         .add(Dense::new(4))
         .add(last)
