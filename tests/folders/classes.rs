@@ -1,0 +1,130 @@
+//! Matching of classes.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::program::{fails, run, text};
+use super::{CAT, DOG, HORSE, evaluated, model, pictures, trained};
+
+#[test]
+fn classes_are_matched_by_name() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    pictures(&path.join("pets"), &[CAT, DOG, HORSE], 25);
+    model(path, 3);
+    let args = ["--dataset", "folder:pets", "--epochs", "40", "--out", "r"];
+    trained(path, &args);
+    // Two of the three classes, at other indices.
+    pictures(&path.join("other"), &[DOG, HORSE], 25);
+    let (scores, _) = evaluated(path, &["r", "--dataset", "folder:other"]);
+    assert_eq!(
+        (&scores["accuracy"], &scores["images"]),
+        (&1.0.into(), &50.into())
+    );
+    pictures(&path.join("one"), &[HORSE], 3);
+    let (scores, _) = evaluated(path, &["r", "--dataset", "folder:one"]);
+    assert_eq!(
+        (&scores["accuracy"], &scores["images"]),
+        (&1.0.into(), &3.into())
+    );
+    // An unknown class.
+    pictures(&path.join("kit"), &[DOG, HORSE, ("kitten", CAT.1)], 5);
+    let args = [
+        "evaluate",
+        "r",
+        "--dataset",
+        "folder:kit",
+        "--backend",
+        "cpu",
+    ];
+    let words = [
+        "kit: unknown class kitten: expected some of the training classes",
+        "(cat, dog, horse)",
+    ];
+    fails(&run(path, &args), 1, &words);
+    // Training from given weights keeps their order of classes.
+    pictures(&path.join("more"), &[HORSE, DOG], 10);
+    let args = [
+        "--dataset",
+        "folder:more",
+        "--weights",
+        "r",
+        "--out",
+        "further",
+    ];
+    let (lines, _) = trained(path, &args);
+    assert_eq!(lines.last().unwrap()["test_accuracy"], 1.0);
+    let output = run(path, &["train", "--resume", "further", "--backend", "cpu"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn folders_named_by_digits_are_matched_by_number() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let args =
+        "train --backend cpu --dataset digits --limit 2000 --epochs 2 --model mnist-mlp --out r";
+    let args: Vec<&str> = args.split(' ').collect();
+    assert!(run(path, &args).status.success());
+    let data = cnn_gpu::data::digits::generate(60, 5, 0);
+    for i in 0..data.len() {
+        // Without 0 and 1, so that the other classes have other indices.
+        let label = data.labels()[i];
+        if label > 1 {
+            let class = path.join("d").join(label.to_string());
+            fs::create_dir_all(&class).unwrap();
+            let pixels = data.image(i).to_vec();
+            let picture = image::GrayImage::from_raw(28, 28, pixels).unwrap();
+            picture.save(class.join(format!("{i}.png"))).unwrap();
+        }
+    }
+    let (scores, _) = evaluated(path, &["r", "--dataset", "folder:d"]);
+    assert!(scores["accuracy"].as_f64().unwrap() > 0.6, "{scores}");
+}
+
+#[test]
+fn classes_in_validation_but_not_in_training_are_named() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let idx = |dims: &[u32], data: &[u8]| {
+        let mut bytes = vec![0, 0, 8, dims.len() as u8];
+        dims.iter().for_each(|dim| bytes.extend(dim.to_be_bytes()));
+        [&bytes, data].concat()
+    };
+    // Sorted by class, as arrays should not be.
+    for (set, n) in [("train", 30_u8), ("t10k", 6)] {
+        let labels: Vec<u8> = (0..n).map(|i| i / (n / 3)).collect();
+        let images: Vec<u8> = labels.iter().flat_map(|l| [l * 90; 192]).collect();
+        let write = |name: &str, bytes: &[u8]| fs::write(path.join(name), bytes).unwrap();
+        write(
+            &format!("{set}-images"),
+            &idx(&[n.into(), 8, 8, 3], &images),
+        );
+        write(&format!("{set}-labels"), &idx(&[n.into()], &labels));
+    }
+    model(path, 3);
+    let args = [
+        "--dataset",
+        "idx:.",
+        "--validation-split",
+        "0.4",
+        "--verbose",
+        "0",
+    ];
+    let (_, said) = trained(path, &args);
+    // Two of the last twelve images are of class 1, which occurs in training.
+    let words = "warning: 10 images to validate on belong to classes that are never trained on: 2";
+    assert!(said.contains(words), "{said}");
+    assert!(
+        said.contains("shuffle the images before saving them"),
+        "{said}"
+    );
+    // A limit takes some of each class, so the test set has no unknown one.
+    let (lines, said) = trained(
+        path,
+        &["--dataset", "idx:.", "--limit", "6", "--verbose", "0"],
+    );
+    assert_eq!(lines.last().unwrap()["train_images"], 6);
+    assert!(!said.contains("warning"), "{said}");
+}

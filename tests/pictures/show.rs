@@ -1,0 +1,54 @@
+//! Samples in the terminal and as a picture.
+
+use cnn_gpu::data::digits;
+use tempfile::TempDir;
+
+use super::program::{run, text};
+
+#[test]
+fn show_draws_samples_in_the_terminal_and_as_a_sheet() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let show = |more: &[&str]| run(path, &[&["show", "--dataset", "digits"], more].concat());
+    let output = show(&[]);
+    let drawing = text(&output.stdout);
+    let data = digits::splits().train;
+    let lines: Vec<&str> = drawing.lines().collect();
+    assert_eq!(lines[0], format!("[5] {}", data.labels()[5]));
+    assert_eq!(lines.len(), 1 + 14);
+    for (y, line) in lines[1..].iter().enumerate() {
+        for (x, shown) in line.chars().enumerate() {
+            let dark = |y: usize| data.image(5)[y * 28 + x] > 127;
+            let expected = match (dark(2 * y), dark(2 * y + 1)) {
+                (true, true) => '█',
+                (true, false) => '▀',
+                (false, true) => '▄',
+                (false, false) => ' ',
+            };
+            assert_eq!(shown, expected, "row {y}, column {x}");
+        }
+    }
+
+    let output = show(&[
+        "--index", "7", "--count", "12", "--out", "s.png", "--scale", "2",
+    ]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout).lines().count(), 12);
+    let sheet = image::open(path.join("s.png")).unwrap().to_rgb8();
+    assert_eq!(sheet.dimensions(), ((10 * 30 + 2) * 2, (2 * 30 + 2) * 2));
+    // The second image of the second row: sample 18, dark on light.
+    for (x, y) in [(0, 0), (14, 14), (12, 9)] {
+        let pixel = sheet.get_pixel((2 + 30 + x) * 2 + 1, (2 + 30 + y) * 2 + 1);
+        let value = 255 - data.image(18)[(y * 28 + x) as usize];
+        assert_eq!(pixel.0, [value; 3]);
+    }
+    only_says_last(&show(&["--index", "60000"]), "--index must be below 60000");
+    only_says_last(&show(&["--count", "0"]), "--count");
+}
+
+/// Asserts exit code 2 and these words in the last line.
+fn only_says_last(output: &std::process::Output, words: &str) {
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(message.lines().last().unwrap().contains(words), "{message}");
+}
