@@ -130,7 +130,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     announce(&trainer.describe(), &device);
     if pictures > 0 {
         let how = if as_mnist {
-            prepare::WORDS.to_owned()
+            prepare::DESCRIPTION.to_owned()
         } else {
             format!("by stretching to {}", dims(&shape))
         };

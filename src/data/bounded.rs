@@ -35,7 +35,7 @@ pub fn read_bounded(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>
 
 /// Like [`read_bounded`] if about `limit` bytes are expected, which the caller has found plausible.
 /// Allocates them at once, because a buffer that grows by doubling takes up to twice as much.
-pub fn read_promised(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+pub fn read_preallocated(reader: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     let size = usize::try_from(limit).map_err(|_| io::ErrorKind::OutOfMemory)?;
     bytes.try_reserve_exact(size.saturating_add(1))?;

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::path::Path;
 
-use super::bounded::read_promised;
+use super::bounded::read_preallocated;
 use super::dataset::check_labels;
 use super::dataset::{Dataset, Splits};
 use super::error::DataError;
@@ -106,7 +106,7 @@ fn contents(path: &Path) -> Result<Vec<u8>, DataError> {
     let expected = RECORD * RECORDS;
     let file = File::open(path).map_err(unreadable)?;
     let found = file.metadata().map_err(unreadable)?.len();
-    let bytes = read_promised(file, expected as u64).map_err(unreadable)?;
+    let bytes = read_preallocated(file, expected as u64).map_err(unreadable)?;
     match bytes {
         Some(bytes) if bytes.len() == expected => Ok(bytes),
         _ => {

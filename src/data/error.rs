@@ -1,7 +1,7 @@
 //! Errors of the data; each message says what was wrong, what was expected and what to do.
 //!
-//! A message tells its cause as well. So that a chain of errors does not print it once more, it is
-//! written `source`: an ordinary field to thiserror, and none for `source()`.
+//! A message includes the text of its [`source`](std::error::Error::source), so print either the
+//! message or the chain, not both.
 
 use std::io;
 use std::path::{Path, PathBuf};

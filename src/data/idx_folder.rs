@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::bounded::{most_unpacked, read_promised};
+use super::bounded::{most_unpacked, read_preallocated};
 use super::dataset::{Dataset, Splits};
 use super::error::DataError;
 use super::gzip::{self, Unpacked};
@@ -86,21 +86,21 @@ fn unpack(path: &Path, packed: &[u8]) -> Result<Vec<u8>, DataError> {
     let mut start = Vec::new();
     let reader = Unpacked::new(packed).take(HEADER);
     { reader }.read_to_end(&mut start).map_err(gzip)?;
-    let promised = match idx::parse(&start) {
+    let declared = match idx::parse(&start) {
         Ok(array) => array.data.len(),
         Err(idx::IdxError::Length { expected, .. }) => expected,
         Err(source) => return Err(bad(path, source)),
     } as u64;
-    if promised > most_unpacked(packed.len() as u64) {
+    if declared > most_unpacked(packed.len() as u64) {
         let problem = format!(
-            "its header declares {promised} elements, more than its {} packed bytes can hold or more than \
+            "its header declares {declared} elements, more than its {} packed bytes can hold or more than \
              2 GiB; unpack it or download it again",
             packed.len()
         );
         return Err(DataError::contents(path, problem));
     }
-    let limit = promised + HEADER;
-    let bytes = read_promised(Unpacked::new(packed), limit).map_err(gzip)?;
+    let limit = declared + HEADER;
+    let bytes = read_preallocated(Unpacked::new(packed), limit).map_err(gzip)?;
     bytes.ok_or_else(|| DataError::TooLong {
         path: path.into(),
         expected: limit,

@@ -11,7 +11,7 @@ use super::picture::{Picture, grey};
 /// Height and width of a prepared digit.
 pub const SIDE: usize = 28;
 /// A description of the preparation.
-pub const WORDS: &str = "as for MNIST: grey, inverted if the background is light, scaled to \
+pub const DESCRIPTION: &str = "as for MNIST: grey, inverted if the background is light, scaled to \
                          fit 20x20, centred by mass in 28x28";
 /// Height and width of the box around a digit.
 const BOX: u32 = 20;
@@ -48,9 +48,9 @@ pub fn digit(picture: &Picture) -> Option<Vec<u8>> {
 /// How much each pixel differs from the background, towards the other end of the scale.
 fn ink(grey: &[u8], width: usize, height: usize) -> Option<GrayImage> {
     let border = border(grey, width, height);
-    let ground = i32::from(border[border.len() / 2]);
-    let side = if ground > 127 { -1 } else { 1 };
-    let above = |value: u8| side * (i32::from(value) - ground);
+    let background = i32::from(border[border.len() / 2]);
+    let side = if background > 127 { -1 } else { 1 };
+    let above = |value: u8| side * (i32::from(value) - background);
     // A twentieth of the border may be a digit that touches it.
     let mut spread: Vec<i32> = border.iter().map(|&value| above(value)).collect();
     spread.sort_unstable();
@@ -167,7 +167,7 @@ mod tests {
         let data = digits::generate(50, 1, 0);
         for i in 0..data.len() {
             let expected = digit(&Picture::from(picture(data.image(i), 28))).unwrap();
-            for (scale, [x, y], [ground, ink]) in [
+            for (scale, [x, y], [background, ink]) in [
                 (5, [10, 300], [255, 0]),
                 (9, [500, 40], [0, 255]),
                 (11, [0, 0], [200, 90]),
@@ -180,10 +180,12 @@ mod tests {
                     side,
                     FilterType::Triangle,
                 );
-                let mut page = RgbImage::from_pixel(side + x + 50, side + y + 20, Rgb([ground; 3]));
+                let mut page =
+                    RgbImage::from_pixel(side + x + 50, side + y + 20, Rgb([background; 3]));
                 for (px, py, pixel) in large.enumerate_pixels() {
                     let mix = f32::from(pixel.0[0]) / 255.0;
-                    let value = f32::from(ground) + (f32::from(ink) - f32::from(ground)) * mix;
+                    let value =
+                        f32::from(background) + (f32::from(ink) - f32::from(background)) * mix;
                     page.put_pixel(px + x, py + y, Rgb([value as u8; 3]));
                 }
                 let found = digit(&Picture::from(page)).unwrap();

@@ -95,7 +95,7 @@ fn validation_pictures_are_used_for_validation() {
     // A run cannot be resumed with other validation pictures.
     fs::remove_file(path.join("d/valid/cat/000.png")).unwrap();
     let output = run(path, &["train", "--resume", "early", "--backend", "cpu"]);
-    fails(&output, 2, &["this differs: the images to validate on"]);
+    fails(&output, 2, &["this differs: the validation images"]);
     fs::remove_dir_all(path.join("d/valid")).unwrap();
     let output = train(path, &args("--validation-data val"));
     fails(&output, 2, &["has no validation images"]);

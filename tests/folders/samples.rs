@@ -86,6 +86,6 @@ fn a_resumed_run_reads_the_same_pictures() {
     fails(
         &run(path, &resume),
         2,
-        &["this differs: the images to train on"],
+        &["this differs: the training images"],
     );
 }

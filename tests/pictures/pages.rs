@@ -110,7 +110,7 @@ fn digits_on_any_page_are_prepared_like_the_digits_themselves() {
         .save(path.join("blank.png"))
         .unwrap();
     let args = ["predict", "r", "blank.png", "--backend", "cpu"];
-    only_says(&run(path, &args), 1, "blank.png: no digit is to be seen");
+    only_says(&run(path, &args), 1, "blank.png: no digit found");
     only_says(
         &run(path, &["predict", "r", "nothing.png"]),
         1,

@@ -32,7 +32,7 @@ pub struct ImageFolder {
 
 /// The pictures that cannot be used, in order.
 #[derive(Default)]
-pub(super) struct Unshown {
+pub(super) struct Unusable {
     /// The errors of those that cannot be read.
     pub(super) errors: Vec<DataError>,
     /// Those with a single colour because they are transparent.
@@ -142,7 +142,7 @@ impl ImageFolder {
     /// [`DataError::Pictures`] counts the pictures that cannot be read and lists the first ten;
     /// [`DataError::Contents`] if the pixels do not fit into memory.
     pub fn load(&self) -> Result<Dataset, DataError> {
-        let (data, Unshown { errors, .. }) = self.load_some()?;
+        let (data, Unusable { errors, .. }) = self.load_some()?;
         if errors.is_empty() {
             Ok(data)
         } else {
@@ -155,7 +155,7 @@ impl ImageFolder {
     /// # Errors
     /// No picture can be read, or the pixels do not fit into memory.
     pub fn load_readable(&self) -> Result<(Dataset, Vec<DataError>), DataError> {
-        let (data, Unshown { errors, .. }) = self.load_some()?;
+        let (data, Unusable { errors, .. }) = self.load_some()?;
         if data.is_empty() && !errors.is_empty() {
             Err(DataError::pictures(&self.path, self.len(), errors))
         } else {
@@ -163,15 +163,15 @@ impl ImageFolder {
         }
     }
 
-    pub(super) fn load_some(&self) -> Result<(Dataset, Unshown), DataError> {
+    pub(super) fn load_some(&self) -> Result<(Dataset, Unusable), DataError> {
         self.check_memory()?;
         let all: Vec<u32> = (0..self.len() as u32).collect();
-        let (batch, unshown) = self.decode(&all)?;
+        let (batch, unusable) = self.decode(&all)?;
         let Batch { images, labels } = batch;
         let source = self.path.display().to_string();
         let classes = self.classes.len();
         let data = Dataset::new("folder", source, self.shape, classes, images, labels)?;
-        Ok((data.with_class_names(self.classes.clone()), unshown))
+        Ok((data.with_class_names(self.classes.clone()), unusable))
     }
 
     /// Reads every picture once, drops those that cannot be read and returns their errors, so that
@@ -206,7 +206,7 @@ impl ImageFolder {
     }
 
     pub(super) fn read(&self, indices: &[u32]) -> Result<Batch, DataError> {
-        let (batch, Unshown { errors, .. }) = self.decode(indices)?;
+        let (batch, Unusable { errors, .. }) = self.decode(indices)?;
         if errors.is_empty() {
             Ok(batch)
         } else {
@@ -215,7 +215,7 @@ impl ImageFolder {
     }
 
     /// The readable pictures, in order, and the unusable ones.
-    fn decode(&self, indices: &[u32]) -> Result<(Batch, Unshown), DataError> {
+    fn decode(&self, indices: &[u32]) -> Result<(Batch, Unusable), DataError> {
         let [.., channels] = self.shape;
         if ![1, 3].contains(&channels) {
             return Err(DataError::Channels { channels });
@@ -242,7 +242,7 @@ impl ImageFolder {
                 Ok(picture.is_blank())
             })
             .collect();
-        let (mut labels, mut unshown) = (Vec::with_capacity(indices.len()), Unshown::default());
+        let (mut labels, mut unusable) = (Vec::with_capacity(indices.len()), Unusable::default());
         for (at, (outcome, &i)) in outcomes.into_iter().zip(indices).enumerate() {
             match outcome {
                 Ok(blank) => {
@@ -251,13 +251,13 @@ impl ImageFolder {
                     images.copy_within(at * size..(at + 1) * size, kept * size);
                     let (path, label) = &self.files[i as usize];
                     labels.push(*label);
-                    unshown.blank.extend(blank.then(|| path.clone()));
+                    unusable.blank.extend(blank.then(|| path.clone()));
                 }
-                Err(error) => unshown.errors.push(error),
+                Err(error) => unusable.errors.push(error),
             }
         }
         images.truncate(labels.len() * size);
-        Ok((Batch { images, labels }, unshown))
+        Ok((Batch { images, labels }, unusable))
     }
 
     /// Sets how the pictures are resized.

@@ -265,10 +265,10 @@ fn load(
 ) -> Result<Vec<Dataset>, DataError> {
     let (mut sets, mut errors, mut blank) = (Vec::new(), Vec::new(), Vec::new());
     for folder in folders {
-        let (data, unshown) = folder.load_some()?;
+        let (data, unusable) = folder.load_some()?;
         sets.push(data);
-        errors.extend(unshown.errors);
-        blank.extend(unshown.blank);
+        errors.extend(unusable.errors);
+        blank.extend(unusable.blank);
     }
     if let Some(first) = blank.first() {
         let text = format!(

@@ -93,14 +93,14 @@ impl Scan {
             "found {} sub-folders: expected one per class, from {least} to {MOST_CLASSES}, with their \
              pictures{}",
             scan.classes.len(),
-            deeper(path, &scan)
+            hint(path, &scan)
         );
         Err(DataError::contents(path, problem))
     }
 }
 
 /// A hint if the user probably meant the folder inside this one.
-fn deeper(path: &Path, scan: &Scan) -> String {
+fn hint(path: &Path, scan: &Scan) -> String {
     let [only] = &scan.classes[..] else {
         return String::new();
     };
@@ -153,13 +153,13 @@ pub(super) fn walk(folder: &Path, skipped: &mut Skipped) -> Result<Found, DataEr
         ..Found::default()
     };
     let start = fs::canonicalize(folder).into_iter().collect();
-    below(folder, start, skipped, &mut found)?;
+    walk_into(folder, start, skipped, &mut found)?;
     found.pictures.sort();
     Ok(found)
 }
 
 /// `trail` holds the real paths of the first folder and of the links followed since.
-fn below(
+fn walk_into(
     folder: &Path,
     trail: Vec<PathBuf>,
     skipped: &mut Skipped,
@@ -194,7 +194,7 @@ fn below(
             skipped.add(Reason::Runs, &inner);
             continue;
         }
-        below(&inner, trail, skipped, found)?;
+        walk_into(&inner, trail, skipped, found)?;
     }
     Ok(())
 }

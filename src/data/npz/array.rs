@@ -9,7 +9,7 @@ use half::f16;
 use npyz::{DType, NpyHeader, Order, TypeChar};
 use zip::ZipArchive;
 
-use super::super::bounded::read_promised;
+use super::super::bounded::read_preallocated;
 use super::super::error::DataError;
 
 /// The longest header, as in NumPy.
@@ -112,7 +112,7 @@ pub(super) fn array(
         return Err(problem(&what));
     };
     archive.left = left;
-    let mut bytes = read_promised(entry, size)
+    let mut bytes = read_preallocated(entry, size)
         .map_err(|error| {
             problem(&format!(
                 "cannot be unpacked: {error}; download or save the file again"
@@ -146,7 +146,7 @@ pub(super) fn array(
     match shape {
         Some(shape) if length(&shape) == Some(bytes.len()) => Ok(Array {
             name,
-            dtype: in_words(kind, item),
+            dtype: type_name(kind, item),
             kind,
             shape,
             item,
@@ -163,7 +163,7 @@ pub(super) fn array(
 }
 
 /// NumPy's name of a type.
-fn in_words(kind: TypeChar, item: usize) -> String {
+fn type_name(kind: TypeChar, item: usize) -> String {
     let bits = 8 * item;
     match kind {
         TypeChar::Bool => "bool".into(),

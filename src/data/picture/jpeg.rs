@@ -36,7 +36,7 @@ pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
         PixelFormat::L8 => GrayImage::from_raw(width, height, pixels).map(DynamicImage::from),
         PixelFormat::RGB24 => RgbImage::from_raw(width, height, pixels).map(DynamicImage::from),
         PixelFormat::CMYK32 => {
-            RgbImage::from_raw(width, height, printed(&pixels)).map(DynamicImage::from)
+            RgbImage::from_raw(width, height, cmyk_to_rgb(&pixels)).map(DynamicImage::from)
         }
         PixelFormat::L16 => None,
     };
@@ -46,7 +46,7 @@ pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
 }
 
 /// Converts cyan, magenta, yellow and black on white paper to red, green and blue.
-fn printed(inks: &[u8]) -> Vec<u8> {
+fn cmyk_to_rgb(inks: &[u8]) -> Vec<u8> {
     let colour = |[c, m, y, k]: &[u8; 4]| {
         let light = |ink: u8| (u32::from(255 - ink) * u32::from(255 - k) + 127) / 255;
         [*c, *m, *y].map(|ink| light(ink) as u8)

@@ -12,10 +12,10 @@
 //! EXIF data, which take at most twice the file's size. Resizing takes as much for each pixel of
 //! the old width and the new height.
 
+mod background;
 mod file;
 mod formats;
 mod grey;
-mod ground;
 mod jpeg;
 #[cfg(test)]
 mod jpeg_tests;
@@ -71,7 +71,7 @@ impl Picture {
     /// # Errors
     /// [`DataError::Contents`] if the picture is damaged or too large.
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
-        let (image, blank) = ground::opaque(formats::decode(path, bytes)?);
+        let (image, blank) = background::opaque(formats::decode(path, bytes)?);
         Ok(Self { image, blank })
     }
 

@@ -157,9 +157,9 @@ impl Survey {
             }
         };
         survey.count(&seen);
-        survey.measure(&seen);
-        survey.weigh();
-        survey.compare(&seen);
+        survey.measure_sizes(&seen);
+        survey.find_imbalance();
+        survey.find_duplicates(&seen);
         Ok(survey)
     }
 
@@ -253,7 +253,7 @@ impl Survey {
             .collect();
     }
 
-    fn measure(&mut self, seen: &[Seen]) {
+    fn measure_sizes(&mut self, seen: &[Seen]) {
         let mut sizes: Vec<[usize; 2]> = seen.iter().map(|image| image.size).collect();
         sizes.sort_by_key(|&[width, height]| (width * height, width));
         if let (Some(&smallest), Some(&largest)) = (sizes.first(), sizes.last()) {
@@ -269,7 +269,7 @@ impl Survey {
         }
     }
 
-    fn weigh(&mut self) {
+    fn find_imbalance(&mut self) {
         let counts = &self.parts[0].by_class;
         let extreme = |(class, count): (usize, &usize)| (*count, class);
         let all = || counts.iter().enumerate().map(extreme);
@@ -290,7 +290,7 @@ impl Survey {
     }
 
     /// Looks for images with the same pixels.
-    fn compare(&mut self, seen: &[Seen]) {
+    fn find_duplicates(&mut self, seen: &[Seen]) {
         // The first image with each content in each part.
         let mut firsts: HashMap<(Part, [u8; 32]), usize> = HashMap::new();
         let mut again = Vec::new();
