@@ -207,7 +207,8 @@ fn weights(bytes: &[u8]) -> Result<(), String> {
 fn checkpoint(bytes: &[u8]) -> Result<(), String> {
     let checkpoint = Checkpoint::from_bytes(bytes)?;
     let identity = &checkpoint.identity;
-    line(identity.options.check())?; // Its callbacks may differ, which must be an error of one line.
+    line(identity.options.check())?;
+    // Its callbacks may differ, which must be an error of one line.
     let mut stopping = EarlyStopping::new(Metric::Loss);
     let mut plateau = ReduceLROnPlateau::new(Metric::Loss);
     let mut callbacks: [&mut dyn Callback; 2] = [&mut stopping, &mut plateau];

@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod invalid;
 mod networks;
 
 use std::fmt::Display;
@@ -23,7 +24,8 @@ use cnn_gpu::rng::{Key, Stream};
 use cnn_gpu::state::State;
 use cnn_gpu::train::Options;
 
-use networks::{Trial, spoilt, trials};
+use invalid::invalid;
+use networks::{Trial, trials};
 
 /// The tolerance of a whole step, as in `tests/fixtures.rs`.
 const TOLERANCE: f64 = 1e-4;
@@ -131,17 +133,17 @@ fn any_model_survives_a_model_file() {
 
 #[test]
 fn an_invalid_layer_is_refused_by_name() {
-    for_all(2_000, spoilt(), |spoilt| {
+    for_all(2_000, invalid(), |invalid| {
         let purpose = Purpose::Training(Optimizer::adam());
         let errors = [
-            spoilt.model.resolve().map(|_| ()),
-            Plan::new(&spoilt.model, purpose, 4).map(|_| ()),
-            Sequential::from_toml(&spoilt.model.to_toml()).map(|_| ()),
+            invalid.model.resolve().map(|_| ()),
+            Plan::new(&invalid.model, purpose, 4).map(|_| ()),
+            Sequential::from_toml(&invalid.model.to_toml()).map(|_| ()),
         ];
-        let name = format!("`{}`", spoilt.layer);
+        let name = format!("`{}`", invalid.layer);
         for error in errors {
             let message = error.err().map(|e| e.to_string()).unwrap_or_default();
-            prop_assert!(message.contains(&name), "{}: {message:?}", spoilt.fault);
+            prop_assert!(message.contains(&name), "{}: {message:?}", invalid.fault);
         }
         Ok(())
     });
