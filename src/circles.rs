@@ -103,7 +103,7 @@ fn read(folder: &Path, path: &[String], found: &mut BTreeMap<Module, String>) {
             read(&entry.path(), &inner, found);
         } else if name.ends_with(".rs") {
             let text = fs::read_to_string(entry.path()).unwrap();
-            let end = text.find("#[cfg(test)]\nmod tests {");
+            let end = text.find("\nmod tests {");
             let code = text[..end.unwrap_or(text.len())]
                 .lines()
                 .filter(|line| !line.trim_start().starts_with("//"))

@@ -143,10 +143,8 @@ impl Error {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "pictures"))]
 mod tests {
-    #![cfg(feature = "pictures")]
-
     use std::error::Error as _;
     use std::io;
 
