@@ -1,65 +1,198 @@
-//! Reads TOML that a user wrote.
+//! Reading TOML that a user wrote.
+
+use std::ops::Range;
 
 use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, Deserializer};
 
 use crate::words::one_line;
 
-/// Parses TOML. An error is one line that starts with the number of the line to fix.
+/// Reads a TOML file's text; an error is one line that begins with the number of the line to mend.
 pub(crate) fn read_toml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let message = one_line(error.message());
-        match error.span() {
-            Some(span) => format!("line {}: {message}", line_to_fix::<T>(text, &error, span)),
+        match culprit::<T>(text).or(error.span()) {
+            Some(span) => format!("line {}: {message}", line_of(text, span)),
             None => message,
         }
     })
 }
 
-/// The most lines of a file in which to find the line to fix by trial.
-const MOST_LINES: usize = 500;
+fn line_of(text: &str, span: Range<usize>) -> usize {
+    text[..span.start.min(text.len())].matches('\n').count() + 1
+}
 
-/// The number of the line to fix. For an error inside a layer, whose type selects its fields, the
-/// parser reports the header of the first layer. The line to fix is then the last one, or the last
-/// table, whose removal changes the error.
-fn line_to_fix<T: DeserializeOwned>(
-    text: &str,
-    error: &toml::de::Error,
-    span: std::ops::Range<usize>,
-) -> usize {
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    let first = text[..span.start.min(text.len())].matches('\n').count() + 1;
-    let is_head = |line: usize| lines[line - 1].trim_start().starts_with('[');
-    if first > lines.len() || !is_head(first) || lines.len() > MOST_LINES {
-        return first;
+/// The longest text in which the culprit is searched for. The search reads the text once for each key
+/// on the way to it.
+const MOST_BYTES: usize = 30_000;
+
+/// What an error of reading is about: the innermost key without which the error does not occur.
+///
+/// The parser's own span is too coarse for that. A layer is read by its `type`, which serde does by
+/// buffering the whole table, and an error within has the span of the first layer.
+fn culprit<T: DeserializeOwned>(text: &str) -> Option<Range<usize>> {
+    if text.len() > MOST_BYTES {
+        return None;
     }
-    let matters = |from: usize, to: usize| {
-        let others = [&lines[..from - 1], &["\n"], &lines[to..]]
-            .concat()
-            .concat();
-        // Without one line of a multi-line value, the rest is not TOML.
-        others.parse::<toml::Table>().is_ok()
-            && (toml::from_str::<T>(&others).err())
-                .is_none_or(|other| other.message() != error.message())
-    };
-    let head_after = |line: usize| (line + 1..=lines.len()).find(|l| is_head(*l));
-    let end_of = |line: usize| head_after(line).map_or(lines.len(), |head| head - 1);
-    let mut backwards = (first..=lines.len()).rev();
-    // A missing field has no line; report the header of its table.
-    if error.message().starts_with("missing field") {
-        let head = backwards.find(|&line| is_head(line) && matters(line, end_of(line)));
-        return head.unwrap_or(first);
+    let mut root = DeTable::parse(text).ok()?;
+    let error = error_of::<T>(&root)?;
+    let is_same = |changed: &Spanned<DeTable<'_>>| error_of::<T>(changed).as_ref() == Some(&error);
+    let mut path = Vec::new();
+    let mut span = None;
+    while let Some((step, at)) = next_step(&root, &path, &is_same) {
+        // Elements behind the culprit may have the same error, and would hide it.
+        if let PathStep::Index(index) = step {
+            shorten(&mut root, &path, index + 1);
+        }
+        path.push(step);
+        span = Some(at);
     }
-    let last = backwards.find(|&line| !is_head(line) && matters(line, line));
-    let Some(last) = last else {
-        return first;
+    span
+}
+
+fn error_of<T: DeserializeOwned>(root: &Spanned<DeTable<'_>>) -> Option<String> {
+    let read = T::deserialize(Deserializer::from(root.clone()));
+    read.err().map(|error| error.message().to_owned())
+}
+
+/// A step from a table or an array to what it holds.
+enum PathStep {
+    Key(String),
+    Index(usize),
+}
+
+/// The step from the value at `path` towards the culprit, and the span to show for it.
+fn next_step(
+    root: &Spanned<DeTable<'_>>,
+    path: &[PathStep],
+    is_same: &dyn Fn(&Spanned<DeTable<'_>>) -> bool,
+) -> Option<(PathStep, Range<usize>)> {
+    let table = match value_at(root.get_ref(), path) {
+        None => root.get_ref(),
+        Some(DeValue::Table(table)) => table,
+        Some(DeValue::Array(array)) => {
+            let indices: Vec<usize> = (0..array.len()).collect();
+            let index = indices.partition_point(|index| {
+                let mut shorter = root.clone();
+                shorten(&mut shorter, path, index + 1);
+                !is_same(&shorter)
+            });
+            return Some((PathStep::Index(index), array.get(index)?.span()));
+        }
+        Some(_) => return None,
     };
-    // Removing a layer's type always changes the error, so prefer another line of the same table.
-    let is_type = |line: usize| lines[line - 1].trim_start().starts_with("type");
-    let same_table = (first..last).rev().take_while(|line| !is_head(*line));
-    let mut others = same_table.filter(|line| matters(*line, *line));
-    if is_type(last) {
-        others.next().unwrap_or(last)
-    } else {
-        last
+    let mut matter = table.keys().filter(|key| {
+        let mut without = root.clone();
+        match value_at_mut(without.get_mut(), path) {
+            Some(DeValue::Table(table)) => table.remove(&**key.get_ref()),
+            _ => without.get_mut().remove(&**key.get_ref()),
+        };
+        !is_same(&without)
+    });
+    let first = matter.next()?;
+    // Without its type a layer is not read at all, so the type always matters.
+    let key = match &**first.get_ref() {
+        "type" => matter.next().unwrap_or(first),
+        _ => first,
+    };
+    Some((PathStep::Key(key.get_ref().to_string()), key.span()))
+}
+
+/// Keeps the first `len` elements of the array at `path`.
+fn shorten(root: &mut Spanned<DeTable<'_>>, path: &[PathStep], len: usize) {
+    if let Some(DeValue::Array(array)) = value_at_mut(root.get_mut(), path) {
+        *array = array.iter().take(len).cloned().collect();
+    }
+}
+
+/// The value at `path`; `None` is the root.
+fn value_at<'a, 'i>(root: &'a DeTable<'i>, path: &[PathStep]) -> Option<&'a DeValue<'i>> {
+    let (PathStep::Key(first), rest) = path.split_first()? else {
+        return None;
+    };
+    let first = root.get(first.as_str())?.get_ref();
+    rest.iter()
+        .try_fold(first, |value, step| match (value, step) {
+            (DeValue::Table(table), PathStep::Key(key)) => Some(table.get(key.as_str())?.get_ref()),
+            (DeValue::Array(array), PathStep::Index(index)) => Some(array.get(*index)?.get_ref()),
+            _ => None,
+        })
+}
+
+fn value_at_mut<'a, 'i>(
+    root: &'a mut DeTable<'i>,
+    path: &[PathStep],
+) -> Option<&'a mut DeValue<'i>> {
+    let (PathStep::Key(first), rest) = path.split_first()? else {
+        return None;
+    };
+    let first = root.get_mut(first.as_str())?.get_mut();
+    rest.iter()
+        .try_fold(first, |value, step| match (value, step) {
+            (DeValue::Table(table), PathStep::Key(key)) => {
+                Some(table.get_mut(key.as_str())?.get_mut())
+            }
+            (DeValue::Array(array), PathStep::Index(index)) => {
+                Some(array.get_mut(*index)?.get_mut())
+            }
+            _ => None,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Sequential;
+
+    fn line(text: &str) -> usize {
+        let message = read_toml::<Sequential>(text).unwrap_err();
+        let line = message
+            .strip_prefix("line ")
+            .and_then(|m| m.split_once(':'));
+        let line = line.unwrap_or_else(|| panic!("no line: {message}"));
+        line.0.parse().unwrap()
+    }
+
+    const LAYERS: &str =
+        "[[layers]]\ntype = \"Flatten\"\n[[layers]]\ntype = \"Dense\"\nunits = 10\n";
+
+    #[test]
+    fn an_error_names_the_line_of_its_key() {
+        let shape = "input_shape = [28, 28, 1]\n";
+        let dense = |keys: &str| format!("[[layers]]\ntype = \"Dense\"\n{keys}\n");
+        for (text, expected) in [
+            // Before what is read first, and in a table of its own.
+            (format!("{shape}[loss]\ntype = \"mse\"\n{LAYERS}"), 3),
+            (format!("{shape}{LAYERS}unit = 3\n"), 7),
+            // The same error twice: the first is mended first.
+            (
+                format!("{shape}{}", dense("units = 1\nuse_bias = \"no\"").repeat(2)),
+                5,
+            ),
+            (format!("{shape}{LAYERS}{}", dense("unit = 1").repeat(2)), 9),
+            // Values that take several lines.
+            (
+                format!(
+                    "{shape}layers = [\n{{ type = \"Flatten\" }},\n{{ type = \"Dense\", unit = 1 }},\n]"
+                ),
+                4,
+            ),
+            (
+                format!(
+                    "{shape}{}",
+                    dense("units = 1\nkernel_initializer = [\n1,\n2]")
+                ),
+                5,
+            ),
+            (format!("input_shape = [\n28,\n\"28\",\n1]\n{LAYERS}"), 3),
+            // A missing key has no line: the table's counts.
+            (format!("{shape}{LAYERS}[[layers]]\nunits = 3\n"), 7),
+            (format!("{shape}[layers]\ntype = \"Dense\"\n"), 2),
+            // What is no TOML at all.
+            (format!("{shape}[[layers]\n"), 2),
+        ] {
+            assert_eq!(line(&text), expected, "{text}");
+        }
     }
 }
