@@ -72,12 +72,14 @@ fn next_step(
         None => root.get_ref(),
         Some(DeValue::Table(table)) => table,
         Some(DeValue::Array(array)) => {
-            let indices: Vec<usize> = (0..array.len()).collect();
-            let index = indices.partition_point(|index| {
+            let lens: Vec<usize> = (0..=array.len()).collect();
+            let shortest = lens.partition_point(|len| {
                 let mut shorter = root.clone();
-                shorten(&mut shorter, path, index + 1);
+                shorten(&mut shorter, path, *len);
                 !is_same(&shorter)
             });
+            // With no element at all, the array itself is wrong.
+            let index = shortest.checked_sub(1)?;
             return Some((PathStep::Index(index), array.get(index)?.span()));
         }
         Some(_) => return None,

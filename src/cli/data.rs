@@ -1,6 +1,8 @@
 //! Choosing and loading a data set on the command line, with progress on standard error.
 
+use std::fs;
 use std::io::IsTerminal;
+use std::mem::discriminant;
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -23,7 +25,7 @@ pub struct Loaded {
 
 /// Parses a data set. Paths become absolute, so that a run can be resumed from any folder.
 pub fn dataset_spec(typed: &str) -> Result<DatasetSpec, String> {
-    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+    let absolute = |path: PathBuf| absolute(&path);
     Ok(
         match typed.parse().map_err(|e: data::DataError| e.to_string())? {
             DatasetSpec::Folder(path) => DatasetSpec::Folder(absolute(path)),
@@ -41,6 +43,10 @@ pub fn interpolation() -> impl TypedValueParser<Value = Interpolation> {
         let mut all = Interpolation::ALL.into_iter();
         all.find(|one| one.name() == name).unwrap_or_default()
     })
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Loads a data set and reports progress on standard error. Warnings are printed even if `quiet`.
@@ -72,6 +78,23 @@ pub fn load_test(
     Ok(data::load_test_from(spec.clone(), &sources, print).map_err(Error::from)?)
 }
 
+/// Like [`load`], without a word: of data that [`survey`] has told about.
+pub fn load_silently(
+    spec: &DatasetSpec,
+    folder: Option<&Path>,
+    read: ReadOptions,
+) -> anyhow::Result<Splits> {
+    let sources = silent_sources(spec, folder, read);
+    Ok(data::load_from(spec.clone(), &sources, &mut |_| ()).map_err(Error::from)?)
+}
+
+/// Whether two data sets are the same, however their paths are spelt.
+pub fn is_same(a: &DatasetSpec, b: &DatasetSpec) -> bool {
+    let resolved = |spec: &DatasetSpec| -> Option<PathBuf> { fs::canonicalize(spec.path()?).ok() };
+    let same_path = || resolved(a).is_some_and(|a| Some(a) == resolved(b));
+    a == b || discriminant(a) == discriminant(b) && same_path()
+}
+
 /// What a data set holds; see [`Survey`].
 pub fn survey(
     spec: &DatasetSpec,
@@ -92,9 +115,30 @@ fn sources(spec: &DatasetSpec, folder: Option<&Path>, read: ReadOptions) -> Sour
             folder.display()
         ));
     }
-    let mut sources = Sources::of(spec.published().unwrap_or(Published::Mnist), folder);
+    silent_sources(spec, folder, read)
+}
+
+fn silent_sources(spec: &DatasetSpec, folder: Option<&Path>, read: ReadOptions) -> Sources {
+    // The run's settings record it, and may be read from another working directory.
+    let folder = folder.map(absolute);
+    let mut sources = Sources::of(
+        spec.published().unwrap_or(Published::Mnist),
+        folder.as_deref(),
+    );
     sources.read = read;
     sources
+}
+
+/// A line for each flag that was typed and that only folders of pictures obey, if `spec` is none.
+pub fn without_pictures(
+    spec: &DatasetSpec,
+    flags: &[(&str, bool)],
+) -> impl Iterator<Item = String> + use<> {
+    let has_pictures = matches!(spec, DatasetSpec::Folder(_));
+    let typed = flags.iter().filter(|(_, typed)| *typed && !has_pictures);
+    let lines = typed
+        .map(|(flag, _)| format!("{flag} does nothing, as {spec} is not a folder of pictures"));
+    lines.collect::<Vec<_>>().into_iter()
 }
 
 /// A data set in words: `digits (built in), 60,000 images`.

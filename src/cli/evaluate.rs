@@ -128,12 +128,19 @@ fn test(args: &Args, trained: &TrainedModel) -> anyhow::Result<Dataset> {
     let own = trained.config.as_ref().map(|_| trained.data());
     let spec = args.dataset.clone().unwrap_or_else(|| trained.data());
     let record = (trained.config.as_ref())
-        .filter(|_| own.as_ref() == Some(&spec))
+        .filter(|_| own.as_ref().is_some_and(|own| data::is_same(own, &spec)))
         .map(|config| &config.dataset);
     let read = ReadOptions::default()
         .shape(trained.model.input_shape)
         .skip_unreadable(args.skip_unreadable || record.is_some_and(|r| r.skip_unreadable))
         .interpolation((args.interpolation).unwrap_or_else(|| trained.interpolation()));
+    let picture_flags = [
+        ("--skip-unreadable", args.skip_unreadable),
+        ("--interpolation", args.interpolation.is_some()),
+    ];
+    for line in data::without_pictures(&spec, &picture_flags) {
+        say(&format!("note: {line}"));
+    }
     let folder = (args.data_dir.clone()).or_else(|| trained.folder(&spec));
     let folder = folder.as_deref();
     if record.is_none() {

@@ -136,6 +136,9 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         };
         say(&format!("prepared {} {how}", counted(pictures, "picture")));
     }
+    if args.interpolation.is_some() && (as_mnist || pictures == 0) {
+        say("note: --interpolation has no effect, as no picture is stretched to the model's size");
+    }
     if pictures == 0 && args.prepare != Preparation::Auto {
         say("note: --prepare has no effect, as IDX images are used as they are");
     }

@@ -34,14 +34,9 @@ pub struct Args {
     #[arg(long)]
     test: bool,
 
-    /// Index of the first sample, from 0; 5 is the lab's `train_images[5]`
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 5,
-        allow_negative_numbers = true
-    )]
-    index: usize,
+    /// The first sample, counted from 0 [default: 5, the lab's `train_images[5]`]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    index: Option<usize>,
 
     /// Number of samples
     #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true,
@@ -66,6 +61,8 @@ Examples:
 
 Grey images are drawn dark on light, as in the lab.";
 
+/// The sample that the lab shows first.
+const LAB_INDEX: usize = 5;
 /// Samples per row of a PNG file.
 const SHEET_COLUMNS: usize = 10;
 /// Maximum width and height of a PNG file, in pixels.
@@ -103,14 +100,18 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 
 fn indices(args: &Args, set: &Dataset) -> cnn_gpu::Result<Vec<usize>> {
     let samples = set.len();
-    if args.index >= samples {
-        return Err(Error::Argument(format!(
-            "--index must be below {samples}, the number of samples, received {}",
-            args.index
-        )));
-    }
-    let last = args.index.saturating_add(args.count.into());
-    Ok((args.index..last.min(samples)).collect())
+    let first = match args.index {
+        Some(index) if index >= samples => {
+            return Err(Error::Argument(format!(
+                "--index must be below {samples}, the number of samples, received {index}"
+            )));
+        }
+        Some(index) => index,
+        // A smaller set has no sixth sample.
+        None => LAB_INDEX.min(samples.saturating_sub(1)),
+    };
+    let last = first.saturating_add(args.count.into());
+    Ok((first..last.min(samples)).collect())
 }
 
 /// The requested scale, or the largest one that keeps the sheet within [`MOST_SIDE`].

@@ -20,6 +20,32 @@ fn in_order(names: &[String]) -> String {
     format!("0, 1 and so on stand for {names}{more}")
 }
 
+/// Prints which class is which if the model's classes have no names and those of the data do.
+pub fn note_unnamed_classes(found: &[String]) {
+    let order = in_order(found);
+    say(&format!("note: the model's classes have no names; {order}"));
+}
+
+/// The names of the model's classes: the known ones, or numbers if the data name their classes by
+/// number.
+pub fn known_or_numbers(known: &[String], found: &[String], outputs: usize) -> Vec<String> {
+    let is_number = |name: &String| name.parse().is_ok_and(|class: usize| class < outputs);
+    if known.is_empty() && !found.is_empty() && found.iter().all(is_number) {
+        return (0..outputs).map(|class| class.to_string()).collect();
+    }
+    known.to_vec()
+}
+
+/// The settings of the run whose folder holds this file of weights.
+fn config_beside(weights: &Path, model: &Sequential) -> Option<Config> {
+    let folder = match weights.parent()? {
+        here if here.as_os_str().is_empty() => Path::new("."),
+        folder => folder,
+    };
+    let config = RunFolder::open(folder).ok()?.config().ok()?;
+    (config.model == *model).then_some(config)
+}
+
 /// A model with its weights.
 pub struct TrainedModel {
     pub model: Sequential,
@@ -34,9 +60,9 @@ impl TrainedModel {
         if !path.is_dir() {
             let (model, state) = weights::load(path)?;
             return Ok(Self {
+                config: config_beside(path, &model),
                 model,
                 state,
-                config: None,
             });
         }
         let folder = RunFolder::open(path)?;
@@ -71,7 +97,9 @@ impl TrainedModel {
     pub fn folder(&self, spec: &DatasetSpec) -> Option<PathBuf> {
         let record = &self.config.as_ref()?.dataset;
         let theirs = record.spec().ok()?.published()?;
-        (spec.published() == Some(theirs)).then(|| record.folder())?
+        (spec.published() == Some(theirs))
+            .then(|| record.folder())?
+            .filter(|folder| theirs.is_in(folder))
     }
 
     /// The class names, if the run recorded them.
@@ -93,9 +121,8 @@ impl TrainedModel {
     /// # Errors
     /// The data have a class that the model does not know.
     pub fn matched(&self, data: Dataset) -> cnn_gpu::Result<Dataset> {
-        let names = self.class_names();
         let outputs: usize = self.model.output_shape()?.iter().product();
-        let is_number = |name: &String| name.parse().is_ok_and(|class: usize| class < outputs);
+        let names = known_or_numbers(&self.class_names(), &data.class_names, outputs);
         match (names.is_empty(), data.class_names.is_empty()) {
             (false, false) => Ok(data.matched_to(&names)?),
             (false, true) => {
@@ -105,13 +132,8 @@ impl TrainedModel {
                 ));
                 Ok(data)
             }
-            (true, false) if data.class_names.iter().all(is_number) => {
-                let numbers: Vec<String> = (0..outputs).map(|class| class.to_string()).collect();
-                Ok(data.matched_to(&numbers)?)
-            }
             (true, false) => {
-                let order = in_order(&data.class_names);
-                say(&format!("note: the model's classes have no names; {order}"));
+                note_unnamed_classes(&data.class_names);
                 Ok(data)
             }
             (true, true) => Ok(data),

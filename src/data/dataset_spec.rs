@@ -1,7 +1,7 @@
 //! Which data set to load.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::DataError;
@@ -41,6 +41,16 @@ impl DatasetSpec {
         Self::Kmnist,
         Self::Digits,
     ];
+
+    /// The path of one that is read from a path.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Folder(path) | Self::Idx(path) | Self::Cifar10(path) | Self::Npz(path) => {
+                Some(path)
+            }
+            Self::Auto | Self::Mnist | Self::FashionMnist | Self::Kmnist | Self::Digits => None,
+        }
+    }
 
     /// The published data set that this names, if any.
     pub fn published(&self) -> Option<Published> {

@@ -237,6 +237,14 @@ impl Published {
         urls.iter().map(|&url| url.into()).collect()
     }
 
+    /// Whether a folder has each of the four files, packed or not. Their contents are not checked.
+    pub fn is_in(self, folder: &Path) -> bool {
+        let files = self.files();
+        files
+            .iter()
+            .all(|file| file.candidates(folder).next().is_some())
+    }
+
     /// Training images and labels, test images and labels, as published.
     pub fn files(self) -> [MnistFile; 4] {
         let (hashed, hashes) = match self {

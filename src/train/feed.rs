@@ -64,6 +64,17 @@ pub(crate) fn kept(images: usize, validation_split: f64) -> usize {
     (images as f64 * (1.0 - validation_split)).floor() as usize
 }
 
+impl TrainingData<'_> {
+    /// The number of images to validate on, which a validation split takes from those to train on
+    /// where there are no others.
+    pub fn validation_images(&self, validation_split: f64) -> usize {
+        match self.validation {
+            Some(validation) => validation.len(),
+            None => self.training.len() - kept(self.training.len(), validation_split),
+        }
+    }
+}
+
 impl<'a> From<&'a Dataset> for TrainingData<'a> {
     fn from(training: &'a Dataset) -> Self {
         let validation = None;
@@ -144,6 +155,19 @@ impl<E: Executor + ?Sized> Trainer<E> {
             feed.rows.end = feed.rows.end.min(feed.rows.start.saturating_add(most));
         }
         Ok((feed(id, 0..kept, batch), validation))
+    }
+
+    /// The steps that an epoch of [`Trainer::fit`] has with these data.
+    ///
+    /// # Errors
+    /// The validation split leaves no image to train on, or none to validate on.
+    pub fn steps_per_epoch(&self, data: &TrainingData<'_>) -> Result<usize> {
+        let images = match data.validation {
+            Some(_) => data.training.len(),
+            None => self.kept(data.training.len())?,
+        };
+        let steps = self.options.steps_per_epoch;
+        Ok(steps.unwrap_or(images.div_ceil(self.options.batch_size)))
     }
 
     /// The number of images that the validation split leaves for training.

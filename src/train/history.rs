@@ -128,9 +128,11 @@ impl History {
     ///
     /// ```
     /// use cnn_gpu::train::{EpochLogs, History, Metric};
-    /// let first = EpochLogs { loss: 0.5, ..EpochLogs::default() };
-    /// let second = EpochLogs { loss: 0.25, val_loss: Some(0.75), ..EpochLogs::default() };
-    /// let history = History { epochs: vec![first, second], ..History::default() };
+    /// let (mut first, mut second) = (EpochLogs::default(), EpochLogs::default());
+    /// (first.loss, second.loss) = (0.5, 0.25);
+    /// second.val_loss = Some(0.75);
+    /// let mut history = History::default();
+    /// history.epochs = vec![first, second];
     /// assert_eq!(history.metric(Metric::Loss), [0.5, 0.25]);
     /// assert_eq!(history.metric(Metric::ValLoss), [0.75]);
     /// ```

@@ -15,7 +15,7 @@ use super::callback_args::CallbackArgs;
 use super::fit_args::FitArgs;
 use super::initial::Initial;
 use super::optimizer_args::OptimizerArgs;
-use crate::cli::data::{dataset_spec, interpolation};
+use crate::cli::data::{self, dataset_spec, interpolation};
 use crate::cli::device::DeviceArgs;
 use crate::cli::output::OutputFormat;
 
@@ -216,7 +216,15 @@ impl TryFrom<Args> for TrainSettings {
             .skip_unreadable(args.skip_unreadable)
             .interpolation(args.interpolation);
         let callbacks = args.callbacks.record(splits || validation_data.is_some())?;
-        let without_effect = (args.fit.without_effect().into_iter())
+        let picture_flags = [
+            ("--skip-unreadable", args.skip_unreadable),
+            (
+                "--interpolation",
+                args.interpolation != Interpolation::default(),
+            ),
+        ];
+        let without_effect = data::without_pictures(&dataset, &picture_flags)
+            .chain(args.fit.without_effect())
             .chain(args.callbacks.without_effect())
             .collect();
         if let Some(schedule) = callbacks.learning_rate_schedule {

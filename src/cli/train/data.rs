@@ -2,8 +2,9 @@
 
 use cnn_gpu::Error;
 use cnn_gpu::data::Splits;
+use cnn_gpu::exec::{self, Backend, Selection};
 use cnn_gpu::run::DataRecord;
-use cnn_gpu::train::{TrainingData, Verbose};
+use cnn_gpu::train::{Trainer, TrainingData, Verbose};
 use cnn_gpu::words::counted;
 
 use super::args::TrainSettings;
@@ -11,6 +12,7 @@ use crate::cli::data::{self, described};
 use crate::cli::exit::Exit;
 use crate::cli::output::{count, say};
 use crate::cli::survey;
+use crate::cli::trained_model::known_or_numbers;
 
 /// Summarizes the data set, and fails if the model has too few outputs for it.
 pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
@@ -19,7 +21,14 @@ pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
         Some(_) => 0.0,
         None => settings.options.validation_split,
     };
-    let survey = data::survey(&settings.dataset, folder, settings.read.clone(), split)?;
+    let mut survey = data::survey(&settings.dataset, folder, settings.read.clone(), split)?;
+    let classes = model_classes(settings, &survey.classes)?;
+    if (survey.classes.iter()).all(|name| classes.contains(name)) {
+        survey.arrange_classes(&classes);
+    }
+    if settings.dataset.has_validation() && settings.validation_data.as_deref() != Some("val") {
+        survey.notes.push(SKIPPED_VALIDATION.into());
+    }
     survey::print(&survey, settings.format)?;
     let outputs: usize = settings.model.output_shape()?.iter().product();
     if survey.classes.len() > outputs {
@@ -35,24 +44,66 @@ pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
         }
         .into());
     }
+    // The summary has told the warnings; what is left is what the run would stop at.
+    let splits = data::load_silently(&settings.dataset, folder, settings.read.clone())?;
+    let (splits, _) = arrange(settings, splits)?;
+    let cpu = exec::open(&Selection::new(Backend::Cpu))?;
+    let trainer = Trainer::new(settings.model.clone(), &cpu, settings.options.clone())?;
+    check(settings, &trainer, &splits)?;
     Ok(Exit::Success)
 }
 
-/// Loads the data. Classes that the initial weights or the resumed run know keep their order.
-pub fn load(settings: &TrainSettings, classes: &[String]) -> anyhow::Result<(Splits, DataRecord)> {
-    let quiet = settings.options.verbose == Verbose::Silent;
-    let read = settings.read.clone();
-    let loaded = data::load(&settings.dataset, settings.data_dir.as_deref(), read, quiet)?;
-    let mut splits = loaded.splits;
+const SKIPPED_VALIDATION: &str =
+    "skipped: the data set's validation images, as --validation-data or a split replaces them";
+
+/// The parts that the run uses, with the classes in the model's order. Also whether validation images
+/// are skipped, which then take no memory.
+fn arrange(settings: &TrainSettings, mut splits: Splits) -> cnn_gpu::Result<(Splits, bool)> {
+    let classes = model_classes(settings, &splits.train.class_names)?;
     if (splits.train.class_names.iter()).all(|name| classes.contains(name)) {
-        splits = splits.map(|data| data.matched_to(classes))?;
+        splits = splits.map(|data| data.matched_to(&classes))?;
     }
-    // Validation images that are not used take no memory.
     let own = splits.validation.take();
     if settings.validation_data.as_deref() == Some("val") {
         splits.validation = Some(own.ok_or_else(|| no_validation(settings))?);
-    } else if own.is_some() && !quiet {
-        say("data: skipped: the data set's validation images, which a split replaces");
+        return Ok((splits, false));
+    }
+    Ok((splits, own.is_some()))
+}
+
+/// Checks what training would stop at: images that do not fit the model, a split that leaves none,
+/// a warm-up without an end.
+pub fn check(settings: &TrainSettings, trainer: &Trainer, splits: &Splits) -> cnn_gpu::Result<()> {
+    let sets = [&splits.train, &splits.test].into_iter();
+    for data in sets.chain(&splits.validation) {
+        trainer.check(data)?;
+    }
+    let steps = trainer.steps_per_epoch(&training_data(settings, splits))?;
+    match settings.callbacks.learning_rate_schedule {
+        Some(schedule) => schedule.check_length(settings.options.epochs, steps),
+        None => Ok(()),
+    }
+}
+
+/// What the run trains and validates on.
+pub fn training_data<'a>(settings: &TrainSettings, splits: &'a Splits) -> TrainingData<'a> {
+    TrainingData {
+        training: &splits.train,
+        validation: match settings.validation_data {
+            Some(_) => Some(splits.validation.as_ref().unwrap_or(&splits.test)),
+            None => None,
+        },
+    }
+}
+
+/// Loads the data. Classes that the initial weights or the resumed run know keep their order.
+pub fn load(settings: &TrainSettings) -> anyhow::Result<(Splits, DataRecord)> {
+    let quiet = settings.options.verbose == Verbose::Silent;
+    let read = settings.read.clone();
+    let loaded = data::load(&settings.dataset, settings.data_dir.as_deref(), read, quiet)?;
+    let (splits, skipped) = arrange(settings, loaded.splits)?;
+    if skipped && !quiet {
+        say(&format!("data: {SKIPPED_VALIDATION}"));
     }
     if !quiet {
         let validation = splits.validation.as_ref();
@@ -62,6 +113,16 @@ pub fn load(settings: &TrainSettings, classes: &[String]) -> anyhow::Result<(Spl
             described(&splits.train),
             validation.unwrap_or_default(),
             count(splits.test.len())
+        ));
+    }
+    if let Some(limit) = settings
+        .read
+        .limit
+        .filter(|limit| *limit > splits.train.len())
+    {
+        say(&format!(
+            "note: --limit {limit} leaves out nothing, as there are {} to train on",
+            counted(splits.train.len(), "image")
         ));
     }
     warn_of_unseen_classes(settings, &splits);
@@ -79,6 +140,20 @@ pub fn load(settings: &TrainSettings, classes: &[String]) -> anyhow::Result<(Spl
     Ok((splits, record))
 }
 
+/// The names of the classes that the initial weights or the resumed run know; numbers if they know
+/// none and the data's classes are numbers.
+fn model_classes(settings: &TrainSettings, found: &[String]) -> cnn_gpu::Result<Vec<String>> {
+    let known = match &settings.initial {
+        Some(initial) => initial.trained.class_names(),
+        None => settings.class_names.clone(),
+    };
+    if settings.weights.is_none() {
+        return Ok(known);
+    }
+    let outputs = settings.model.output_shape()?.iter().product();
+    Ok(known_or_numbers(&known, found, outputs))
+}
+
 fn no_validation(settings: &TrainSettings) -> Error {
     Error::Argument(format!(
         "--validation-data val: {} has no validation images: expected a folder with a sub-folder val, \
@@ -90,11 +165,7 @@ fn no_validation(settings: &TrainSettings) -> Error {
 /// Warns of classes to validate or test on that are never trained on.
 fn warn_of_unseen_classes(settings: &TrainSettings, splits: &Splits) {
     let split = settings.options.validation_split;
-    let validation = match settings.validation_data.as_deref() {
-        Some("val") => splits.validation.as_ref(),
-        Some(_) => Some(&splits.test),
-        None => None,
-    };
+    let validation = training_data(settings, splits).validation;
     let training = &splits.train;
     let of = |validation| TrainingData {
         training,

@@ -67,7 +67,7 @@ impl FitArgs {
             .filter(|(class, _)| given(*class) > 1)
             .map(|(class, weight)| {
                 format!(
-                    "--class-weight gives class {class} {} weights; the last one, {}, is used",
+                    "--class-weight {class}=... occurs {} times; the last one, {}, is used",
                     given(class),
                     short(weight)
                 )

@@ -20,7 +20,7 @@ use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, RunIdentity};
 use cnn_gpu::run::{Config, DataRecord, DeviceRecord, RunFolder};
 use cnn_gpu::state::Layout;
 use cnn_gpu::train::callbacks::{EarlyStopping, JsonlLogger};
-use cnn_gpu::train::{Callback, Ending, History, Trainer, TrainingData, Verbose};
+use cnn_gpu::train::{Callback, Ending, History, Trainer, Verbose};
 use cnn_gpu::words::counted;
 
 pub use args::Args;
@@ -30,6 +30,7 @@ use super::device::{announce, compare_with_cpu};
 use super::exit::Exit;
 use super::interrupt::Handler;
 use super::output::{self, OutputFormat, Results, command, say};
+use super::trained_model::note_unnamed_classes;
 use args::TrainSettings;
 use no_effect::NoEffect;
 use result::RunResult;
@@ -59,18 +60,14 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     // Before loading the data, as the settings may not fit the device or the model.
     let opened = settings.device.open()?;
     let (mut trainer, device) = prepare(&settings, &opened)?;
-    let initial = settings.initial.take();
-    let classes = initial
-        .map(|initial| initial.give(&mut trainer))
-        .transpose()?
-        .unwrap_or_else(|| settings.class_names.clone());
-    trainer.set_interrupt(handler.interrupt.clone());
-    let (splits, record) = data::load(&settings, &classes)?;
-    trainer.prepare(&splits.train)?;
-    for data in splits.validation.iter().chain([&splits.test]) {
-        trainer.check(data)?;
+    if let Some(initial) = settings.initial.take() {
+        settings.class_names = initial.give(&mut trainer)?;
     }
-    compare_classes(&classes, &splits.train.class_names);
+    trainer.set_interrupt(handler.interrupt.clone());
+    let (splits, record) = data::load(&settings)?;
+    trainer.prepare(&splits.train)?;
+    data::check(&settings, &trainer, &splits)?;
+    compare_classes(&settings, &splits.train.class_names);
     let identity = identity(&settings, &trainer, &record);
     let (folder, config) = match resumes {
         None => begin(&settings, &trainer, record, device)?,
@@ -197,8 +194,15 @@ fn conclude(
 }
 
 /// Prints a note if the initial weights were trained on other classes.
-fn compare_classes(theirs: &[String], ours: &[String]) {
-    if !theirs.is_empty() && theirs != ours {
+fn compare_classes(settings: &TrainSettings, ours: &[String]) {
+    let theirs = &settings.class_names;
+    if theirs.is_empty() {
+        // Numbers as names were matched.
+        let has_names = ours.iter().any(|name| name.parse::<usize>().is_err());
+        if settings.weights.is_some() && has_names {
+            note_unnamed_classes(ours);
+        }
+    } else if theirs != ours {
         let ours = match ours {
             [] => "other classes".into(),
             ours => ours.join(", "),
@@ -331,7 +335,7 @@ fn fit(
     // The savers come first, so that whatever is reported is on disk.
     let mut without_effect = NoEffect {
         settings,
-        data: &splits.train,
+        data: data::training_data(settings, splits),
     };
     let mut callbacks: Vec<&mut dyn Callback> =
         vec![&mut without_effect, &mut saver, &mut csv, &mut jsonl];
@@ -339,15 +343,7 @@ fn fit(
     if settings.format == OutputFormat::Json {
         callbacks.push(&mut stdout);
     }
-    let validation = match settings.validation_data {
-        Some(_) => Some(splits.validation.as_ref().unwrap_or(&splits.test)),
-        None => None,
-    };
-    let data = TrainingData {
-        training: &splits.train,
-        validation,
-    };
-    trainer.fit_with(data, &mut callbacks)
+    trainer.fit_with(data::training_data(settings, splits), &mut callbacks)
 }
 
 /// Adds to an error what is left of the run, and how to resume it.

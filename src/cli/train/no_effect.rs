@@ -3,10 +3,9 @@
 use cnn_gpu::Result;
 use std::sync::Arc;
 
-use cnn_gpu::data::Dataset;
 use cnn_gpu::state::State;
 use cnn_gpu::train::callbacks::{EarlyStopping, ReduceLROnPlateau, Schedule};
-use cnn_gpu::train::{Callback, EpochLogs, Position, Training};
+use cnn_gpu::train::{Callback, EpochLogs, Position, Training, TrainingData};
 use cnn_gpu::words::{counted, short};
 
 use super::args::TrainSettings;
@@ -18,7 +17,7 @@ const MOST_EPOCHS: usize = 10_000;
 /// Prints the notes when training begins, as the length of the run is known only then.
 pub struct NoEffect<'a> {
     pub settings: &'a TrainSettings,
-    pub data: &'a Dataset,
+    pub data: TrainingData<'a>,
 }
 
 impl Callback for NoEffect<'_> {
@@ -84,6 +83,15 @@ impl NoEffect<'_> {
                 "--validation-freq {freq} never validates, as the run ends after epoch {}",
                 training.epochs
             ));
+        } else if let Some(steps) = options.validation_steps {
+            let images = self.data.validation_images(split);
+            let all = images.div_ceil(options.batch_size);
+            if steps > all {
+                lines.push(format!(
+                    "--validation-steps {steps} leaves out nothing, as the validation images fill {}",
+                    counted(all, "batch")
+                ));
+            }
         }
         lines
     }
@@ -94,13 +102,14 @@ impl NoEffect<'_> {
         let absent = named.filter(|class| {
             !self
                 .data
+                .training
                 .labels()
                 .iter()
                 .any(|l| usize::from(*l) == **class)
         });
         let mut lines: Vec<String> = absent
             .map(|class| {
-                let name = self.data.class_name(*class);
+                let name = self.data.training.class_name(*class);
                 format!(
                     "--class-weight has no effect on class {name}, which has no training images"
                 )

@@ -114,6 +114,25 @@ pub struct Duplicates {
 }
 
 impl Survey {
+    /// Puts the classes in the order of `names`, which hold all of them: that of a model that is
+    /// trained further.
+    pub fn arrange_classes(&mut self, names: &[String]) {
+        let from: Vec<Option<usize>> = (names.iter())
+            .map(|name| self.classes.iter().position(|class| class == name))
+            .collect();
+        for part in &mut self.parts {
+            let counts = from.iter().map(|i| i.and_then(|i| part.by_class.get(i)));
+            part.by_class = counts.map(|count| count.copied().unwrap_or(0)).collect();
+        }
+        if let Some(imbalance) = &mut self.imbalance {
+            let weights = from
+                .iter()
+                .map(|i| i.and_then(|i| imbalance.class_weights.get(i)));
+            imbalance.class_weights = weights.map(|weight| weight.copied().flatten()).collect();
+        }
+        self.classes = names.to_vec();
+    }
+
     /// Inspects every image of a data set. Reads the same images as [`load_from`], but keeps no
     /// pixels of pictures. If `validation_split` is not 0, that share of the training images, the
     /// last ones, counts as validation.

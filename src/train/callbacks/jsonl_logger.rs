@@ -21,7 +21,9 @@ use crate::train::EpochLogs;
 /// # let state = State::new(Layout::new(&model)?, 1);
 /// let mut lines = Vec::new();
 /// let mut logger = JsonlLogger::new("lines", &mut lines);
-/// let _ = logger.on_epoch_end(&EpochLogs { epoch: 1, ..EpochLogs::default() }, &state)?;
+/// let mut logs = EpochLogs::default();
+/// logs.epoch = 1;
+/// let _ = logger.on_epoch_end(&logs, &state)?;
 /// assert!(lines.starts_with(b"{\"epoch\":1,"));
 /// # Ok::<(), cnn_gpu::Error>(())
 /// ```

@@ -20,8 +20,11 @@ use crate::words::{counted, short};
 /// use cnn_gpu::train::Position;
 /// use cnn_gpu::train::callbacks::Schedule;
 /// let schedule: Schedule = "step:2:0.5".parse()?;
-/// let epoch = |epoch| Position { epoch, epochs: 6, step: 0, steps: 10, follows: true };
-/// let rates = [1, 2, 3, 5].map(|e| schedule.factor(&epoch(e)));
+/// let rates = [1, 2, 3, 5].map(|epoch| {
+///     let mut position = Position::default();
+///     (position.epoch, position.epochs, position.steps) = (epoch, 6, 10);
+///     schedule.factor(&position)
+/// });
 /// assert_eq!(rates, [1.0, 1.0, 0.5, 0.25]);
 /// # Ok::<(), cnn_gpu::Error>(())
 /// ```
@@ -93,20 +96,28 @@ impl Schedule {
             }
         }
     }
-    /// Checks that the warm-up ends within a run of `epochs` epochs of `steps` steps. With enough
-    /// steps it does whenever it has fewer epochs than the run.
+    /// Checks that the warm-up ends within a run of `epochs` epochs of `steps` steps. A warm-up is
+    /// rounded to whole steps.
     ///
     /// # Errors
     /// The warm-up is at least as long as the run.
     pub fn check_length(&self, epochs: usize, steps: usize) -> Result<()> {
-        let all = epochs.saturating_mul(steps) as f64;
+        let all = epochs.saturating_mul(steps);
         match *self {
-            Self::Cosine { warmup_epochs, .. } if warmup_steps(warmup_epochs, steps) >= all => {
+            Self::Cosine { warmup_epochs, .. }
+                if warmup_steps(warmup_epochs, steps) >= all as f64 =>
+            {
+                let (warmup, run) = if warmup_epochs < epochs as f64 {
+                    (
+                        short(warmup_steps(warmup_epochs, steps)),
+                        counted(all, "step"),
+                    )
+                } else {
+                    (short(warmup_epochs), counted(epochs, "epoch"))
+                };
                 Err(Error::Argument(format!(
-                    "learning-rate schedule `{self}`: its warm-up takes {} of the run's {} and never ends; expected a \
-                     shorter one, such as cosine:{}",
-                    short(warmup_epochs),
-                    counted(epochs, "epoch"),
+                    "learning-rate schedule `{self}`: its warm-up takes {warmup} of the run's {run} and never \
+                     ends; expected a shorter one, such as cosine:{}",
                     short(epochs as f64 / 10.0)
                 )))
             }
