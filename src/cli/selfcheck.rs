@@ -29,11 +29,12 @@ use super::device::adapter;
 use super::exit::Exit;
 use super::output::{self, OutputFormat};
 
-/// Compare a device's results with the reference, operation by operation
+/// Compare a device's results with the reference, operation by operation and step by step
 ///
-/// On a GPU, every kernel variant that the adapter can run is checked several times, with guard
-/// bands behind the buffers that no kernel may touch; then a short training run is compared with
-/// the CPU's. The report can be pasted into a bug report. The exit code is 1 if anything differs.
+/// Single operations come first, then whole training and inference steps of small networks, in which
+/// operations share kernels: the gradient and the new value of each parameter are compared. On a GPU,
+/// every kernel variant that the adapter can run is checked several times, with guard bands behind the
+/// buffers that no kernel may touch; then a short training run is compared with the CPU's. The report can be pasted into a bug report. The exit code is 1 if anything differs.
 ///
 /// Each case is printed to standard error before it starts, so that the last one printed is the one
 /// at which a driver crashed or hung. A warning names each kernel that the driver compiles for more
@@ -50,7 +51,8 @@ pub struct Args {
     #[arg(long, value_name = "INDEX-OR-NAME", value_parser = adapter)]
     adapter: Option<String>,
 
-    /// Check only the cases that contain these words: an operation or sizes (`conv2d_forward n=3`)
+    /// Check only the cases that contain these words: an operation, `training_step`, a network, or
+    /// sizes (`conv2d_forward n=3`)
     #[arg(long, value_name = "FILTER")]
     op: Option<String>,
 
@@ -85,6 +87,7 @@ const EXAMPLES: &str = "\
 Examples:
   cnn-gpu selfcheck
   cnn-gpu selfcheck --backend vulkan --op conv2d
+  cnn-gpu selfcheck --backend vulkan --op 'training_step pools'
   cnn-gpu selfcheck --model m.toml --fixture m.safetensors --backend reference";
 
 /// The value of `--backend`.

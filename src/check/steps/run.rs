@@ -21,10 +21,8 @@ const STEPS: usize = 3;
 const LACKING: usize = 2;
 /// How often the steps are run, which has to give the same bytes each time.
 const RUNS: usize = 2;
-/// The largest relative error after one step: a dozen operations, each of which may be off by 1e-5.
-const AFTER_ONE: f64 = 1e-4;
-/// The same after all steps, the later of which start from weights that differ already.
-const AFTER_ALL: f64 = 3e-4;
+/// The largest relative error allowed: a dozen operations in a row, each of which may be off by 1e-5.
+pub(super) const TOLERANCE: f64 = 1e-4;
 
 /// Runs the steps of `case` on a new executor and compares every result with the reference's.
 pub fn check_step(factory: Factory<'_>, case: &StepCase) -> CaseResult {
@@ -50,7 +48,7 @@ fn compare(factory: Factory<'_>, case: &StepCase) -> Result<Vec<OutputResult>> {
     let pairs = found.into_iter().zip(expected);
     let results = pairs.map(|(found, expected)| {
         let tolerance = match expected.values {
-            Values::F32(_) => expected.tolerance,
+            Values::F32(_) => TOLERANCE,
             Values::U32(_) => 0.0,
         };
         let values = [&found.values, &expected.values];
@@ -78,7 +76,6 @@ pub(super) struct Output {
     /// The operations in the dispatch that it comes from.
     dispatch: String,
     pub(super) values: Values,
-    pub(super) tolerance: f64,
 }
 
 impl Trial {
@@ -205,7 +202,6 @@ impl Trial {
                 name: format!("{what} of step {}", first + i),
                 dispatch: from.clone(),
                 values,
-                tolerance: AFTER_ONE,
             };
             [
                 output("loss sum", Values::F32(vec![metrics.loss_sum])),
@@ -232,7 +228,6 @@ impl Trial {
             name: "predictions of step 1".into(),
             dispatch: self.writer(dispatches, |id, _| self.is_predictions(id)),
             values: Values::F32(executor.predictions(program)?),
-            tolerance: AFTER_ONE,
         })
     }
 
@@ -252,7 +247,6 @@ impl Trial {
                     name,
                     dispatch: self.maker(i, dispatches),
                     values,
-                    tolerance: AFTER_ONE,
                 });
             };
             if p.trainable && holds_gradient {
@@ -273,7 +267,6 @@ impl Trial {
                     name: format!("{name} after step {STEPS}"),
                     dispatch: self.maker(i, dispatches),
                     values,
-                    tolerance: AFTER_ALL,
                 });
             };
             push(p.name.clone(), self.moved(state, p));
