@@ -1,4 +1,4 @@
-//! One operation with its inputs.
+//! A case: one operation with its inputs.
 
 use std::sync::Arc;
 
@@ -10,37 +10,37 @@ use crate::plan::{Buffer, BufferId, Element, Op, Plan, Role};
 use crate::rng::{Key, Stream};
 use crate::state::{Layout, State};
 
-/// A plan of one operation and everything that it reads.
+/// A plan of one operation, with everything that it reads.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The operation and its sizes: `dense_forward n=3 in=7 ...`. A failing test prints it, and a
-    /// part of it selects the case again.
+    /// The operation and its sizes: `dense_forward n=3 in=7 ...`. A failing test prints it, and any
+    /// of its words can be passed as a filter.
     pub vars: String,
     /// The operation and its buffers.
     pub plan: Plan,
-    /// The buffers that it reads, but for parameters, which are in `state`.
+    /// The buffers that it reads, except for parameters, which are in `state`.
     pub inputs: Vec<(BufferId, Values)>,
     /// Parameters and moments before the operation.
     pub state: State,
-    /// Where a gather reads.
+    /// The input of a gather.
     pub source: Option<GatherSource>,
     /// Valid rows.
     pub rows: usize,
-    /// What the step's optimizer multiplies with.
+    /// The coefficients of the optimizer step.
     pub rates: Rates,
-    /// If set, each element's error is relative to its own size, or to this if it is smaller. Otherwise all
-    /// are relative to the largest element.
+    /// If set, the error of each element is relative to its magnitude or to this value, whichever
+    /// is larger. If not, all errors are relative to the largest element.
     pub smallest: Option<f64>,
 }
 
-/// A data set and a place in its order.
+/// A data set and a position in its order.
 #[derive(Clone, Debug)]
 pub struct GatherSource {
     /// The samples.
     pub data: Dataset,
-    /// The order in which they are walked through.
+    /// The order in which the samples are read.
     pub order: Vec<u32>,
-    /// The batch's first place in the order.
+    /// The position of the batch's first sample in the order.
     pub offset: usize,
 }
 
@@ -50,19 +50,19 @@ impl Case {
         &self.plan.ops[0]
     }
 
-    /// True if every word of `filter` is one of [`Case::vars`] or begins the operation's name.
+    /// Whether every word of `filter` is one of [`Case::vars`] or a prefix of the operation's name.
     pub fn matches(&self, filter: &str) -> bool {
         has_words(&self.vars, self.op().name(), filter)
     }
 }
 
-/// Whether every word of `filter` is one of `vars` or begins `name`.
+/// Whether every word of `filter` is one of `vars` or a prefix of `name`.
 pub(super) fn has_words(vars: &str, name: &str, filter: &str) -> bool {
     let words: Vec<&str> = vars.split_whitespace().collect();
     (filter.split_whitespace()).all(|word| words.contains(&word) || name.starts_with(word))
 }
 
-/// Draws inputs and puts a [`Case`] together. Parameters come first, as in every plan.
+/// Builds a [`Case`] with random inputs. Parameters come first, as in every plan.
 pub(super) struct CaseBuilder {
     batch: usize,
     layout: Layout,
@@ -121,18 +121,18 @@ impl CaseBuilder {
         self
     }
 
-    /// Random numbers in [-1, 1), others for each buffer.
+    /// Random numbers in [-1, 1), different for each buffer.
     pub(super) fn uniform(&self, n: usize) -> Vec<f32> {
         let key = self.key();
         (0..n as u32).map(|i| 2.0 * key.uniform(i) - 1.0).collect()
     }
 
-    /// The key of the next buffer's numbers.
+    /// The key of the random numbers of the next buffer.
     pub(super) fn key(&self) -> Key {
         Key::new(1).stream(Stream::Check, self.buffers.len() as u32)
     }
 
-    /// A parameter of the layer `layer`, drawn from [-1, 1).
+    /// A parameter of a layer named `layer`, drawn from [-1, 1).
     pub(super) fn parameter(&mut self, name: &str, shape: &[usize]) -> BufferId {
         let name = format!("layer/{name}");
         self.parameters.push(self.uniform(shape.iter().product()));
@@ -141,10 +141,10 @@ impl CaseBuilder {
         self.buffer(&name, shape, Element::F32, Role::Parameter(number))
     }
 
-    /// The gradient of a parameter, not filled.
+    /// The gradient of a parameter, without values.
     pub(super) fn gradient(&mut self, parameter: BufferId) -> BufferId {
         let Buffer { name, shape, .. } = self.buffers[parameter.0].clone();
-        // Parameters are the first buffers, so the numbers agree.
+        // Parameters are the first buffers, so a buffer's index is also the parameter's.
         let role = Role::Gradient(parameter.0);
         self.buffer(&format!("d {name}"), &shape, Element::F32, role)
     }
@@ -193,11 +193,12 @@ impl CaseBuilder {
         BufferId(self.buffers.len() - 1)
     }
 
-    /// `vars` without the operation's name.
+    /// Finishes the case; `vars` lacks the operation's name.
     pub(super) fn finish(self, op: Op, vars: &str) -> Case {
         let layout = Arc::new(self.layout);
         let mut state = State::new(Arc::clone(&layout), 0);
-        // There for every operation, so that it shows if one changes it that should not.
+        // Every case has moments and an average, so that an operation that must not change them is
+        // noticed.
         state.begin_training(false);
         state.average = vec![0.0; layout.len];
         for (parameter, values) in layout.parameters.iter().zip(&self.parameters) {

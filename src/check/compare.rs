@@ -1,7 +1,7 @@
-//! Op-by-op comparison of two executors.
+//! Compares two executors operation by operation.
 //!
-//! Both run the same step from the same state, each on its own results. The first buffer that
-//! differs is where to look: everything before it agreed.
+//! Both run the same step from the same state, each with its own intermediate results. The first
+//! buffer that differs is where to look: everything before it agrees.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -20,22 +20,22 @@ use crate::state::State;
 pub struct Problem<'a> {
     /// The operations.
     pub plan: &'a Plan,
-    /// The samples, taken in their own order.
+    /// The samples, read in their own order.
     pub data: &'a Dataset,
     /// Parameters and moments before the step.
     pub state: &'a State,
     /// Valid rows.
     pub rows: usize,
-    /// What the optimizer multiplies with.
+    /// The coefficients of the optimizer step.
     pub rates: Rates,
-    /// The largest `|a - b| / max |b|` in a buffer.
+    /// The largest `|a - b| / max |b|` allowed in a buffer.
     pub tolerance: f64,
 }
 
 /// The first difference between two executors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Divergence {
-    /// The operation's place in the plan.
+    /// The operation's index in the plan.
     pub number: usize,
     /// Its name.
     pub op: &'static str,
@@ -43,7 +43,7 @@ pub struct Divergence {
     pub buffer: String,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// The worst element.
+    /// The index of the worst element.
     pub index: usize,
     /// The first executor's value there.
     pub a: f64,
@@ -70,7 +70,7 @@ impl Display for Divergence {
     }
 }
 
-/// Runs `problem` on both, operation by operation, up to the first difference.
+/// Runs `problem` on both, operation by operation, and returns the first difference.
 ///
 /// # Errors
 /// One of the executors failed.
@@ -118,7 +118,7 @@ fn prepare(executor: &mut dyn Inspect, problem: &Problem<'_>) -> Result<Step> {
     Ok(step)
 }
 
-/// Something that an operation made.
+/// A result of an operation.
 struct Output {
     name: String,
     shape: Vec<usize>,
@@ -141,7 +141,7 @@ fn results(
         });
     }
     let metrics = executor.completed(true)?.pop().unwrap_or_default();
-    // Run by itself, a penalty adds to nothing on the host and to the loss before it on a GPU.
+    // A penalty that runs alone adds to zero on the host, but to the loss before it on a GPU.
     if matches!(op, Op::Loss(_)) {
         outputs.extend(measured(metrics));
     }
@@ -191,7 +191,7 @@ mod tests {
     use crate::optimizer::Optimizer;
     use crate::plan::{Pool2dForward, Purpose};
 
-    /// The reference, with one mistake.
+    /// The reference with a bug in one operation.
     struct Wrong;
 
     impl Kernels for Wrong {

@@ -1,41 +1,41 @@
-//! How far results are from the reference's.
+//! The results of a case, compared with the reference's.
 
 use serde::Serialize;
 
 use crate::exec::Values;
 
-/// How far an executor's outputs are from the reference's in one case.
+/// An executor's outputs in one case, compared with the reference's.
 #[derive(Clone, Debug, Serialize)]
 pub struct CaseResult {
-    /// The operation.
+    /// The operation, or the kind of step and the network.
     pub op: String,
     /// The case; see [`Case::vars`](super::Case::vars).
     pub vars: String,
-    /// Each tensor that the operation made.
+    /// The tensors that were compared.
     pub outputs: Vec<OutputResult>,
-    /// Why there are no outputs, if the executor failed.
+    /// The error, if the executor failed. Then there are no outputs.
     pub failure: Option<String>,
 }
 
-/// How far one tensor is from the reference's.
+/// The error of one tensor.
 #[derive(Clone, Debug, Serialize)]
 pub struct OutputResult {
-    /// The buffer, or what is compared of a parameter.
+    /// The buffer, or the parameter and which of its values were compared.
     pub name: String,
-    /// The operations in the dispatch that computes it, if it comes from a whole step.
+    /// For a step, the operations in the dispatch that computed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dispatch: Option<String>,
-    /// `max |a - b| / max |b|`; infinite where one is NaN, infinite or another word and the other
-    /// is not, and then null in JSON.
+    /// `max |a - b| / max |b|`. Infinite, and null in JSON, if only one of the two values is NaN or
+    /// infinite, or if integers differ.
     pub error: f64,
     /// The largest error allowed.
     pub tolerance: f64,
-    /// The worst element, if it is too far off.
+    /// The worst element, if its error is not allowed.
     pub difference: Option<String>,
 }
 
 impl OutputResult {
-    /// Compares what was found with what is expected; `smallest` as for
+    /// Compares the values found with the expected ones. For `smallest` see
     /// [`Case::smallest`](super::Case::smallest).
     pub(super) fn new(
         name: String,
@@ -62,19 +62,19 @@ impl OutputResult {
         }
     }
 
-    /// The error is allowed.
+    /// Whether the error is allowed.
     pub fn passes(&self) -> bool {
         self.error <= self.tolerance
     }
 }
 
 impl CaseResult {
-    /// Every output is near enough.
+    /// Whether every error is allowed.
     pub fn passes(&self) -> bool {
         self.failure.is_none() && self.outputs.iter().all(OutputResult::passes)
     }
 
-    /// The largest error of all outputs; infinite if there are none.
+    /// The largest error of all outputs; infinite if the executor failed.
     pub fn worst(&self) -> f64 {
         match self.failure {
             Some(_) => f64::INFINITY,
@@ -82,7 +82,8 @@ impl CaseResult {
         }
     }
 
-    /// What went wrong, with the case to paste as a filter; empty if nothing did.
+    /// The errors that are not allowed, after the case, which can be pasted as a filter. Empty if
+    /// it passes.
     pub fn message(&self) -> String {
         let problem = |o: &OutputResult| {
             let difference = o.difference.as_deref().unwrap_or_default();
@@ -103,7 +104,7 @@ impl CaseResult {
     }
 }
 
-/// `max |a - b| / max |b|` and the place of the worst element; with `smallest`,
+/// `max |a - b| / max |b|` and the index of the worst element. With `smallest` it is
 /// `max (|a - b| / max(|b|, smallest))`.
 pub(crate) fn difference(found: &Values, expected: &Values, smallest: Option<f64>) -> (f64, usize) {
     let (a, b) = (found.to_f64(), expected.to_f64());
@@ -131,7 +132,7 @@ pub(crate) fn difference(found: &Values, expected: &Values, smallest: Option<f64
     )
 }
 
-/// Whether values are the same to the bit.
+/// Whether all bits are the same.
 pub(super) fn same_bits(a: &Values, b: &Values) -> bool {
     let bits = |v: &Values| match v {
         Values::F32(v) => v.iter().map(|x| x.to_bits()).collect(),

@@ -1,4 +1,4 @@
-//! Runs a case on an executor and on the reference, and measures how far they are apart.
+//! Runs a case on an executor and on the reference, and compares the results.
 
 use std::sync::Arc;
 
@@ -30,11 +30,11 @@ pub fn check_case(factory: Factory<'_>, case: &Case) -> CaseResult {
 
 type Named = (String, Values);
 
-/// Runs of one case: invocations that race give other bytes sooner or later.
+/// How often a case is run. Data races show up as different bytes sooner or later.
 const RUNS: usize = 3;
 
-/// Runs the operation some times, and reads everything that it made, which has to be the same to
-/// the byte each time.
+/// Runs the operation `runs` times and returns everything that it wrote, which must be the same
+/// bytes each time.
 fn outputs(executor: &mut dyn Inspect, case: &Case, runs: usize) -> Result<Vec<Named>> {
     let program = executor.compile(&case.plan)?;
     let step = Step {
@@ -45,7 +45,7 @@ fn outputs(executor: &mut dyn Inspect, case: &Case, runs: usize) -> Result<Vec<N
         rates: case.rates,
         key: Key::of_step(0, 1),
     };
-    // A penalty is added to the loss that is there.
+    // A penalty adds to the existing loss, so a second run would give another sum.
     let runs = match case.op() {
         Op::Regularize(_) => 1,
         _ => runs,
@@ -59,7 +59,7 @@ fn outputs(executor: &mut dyn Inspect, case: &Case, runs: usize) -> Result<Vec<N
             .find(|(a, b)| !same_bits(&a.1, &b.1));
         if let Some(((name, _), _)) = other {
             return Err(Error::Device(format!(
-                "run {run} of the same operation made other bytes of `{name}`: its invocations race"
+                "run {run} of the same operation wrote different bytes to `{name}`: its invocations race"
             )));
         }
     }
@@ -99,13 +99,13 @@ fn load(executor: &mut dyn Inspect, case: &Case) -> Result<DataId> {
     Ok(data)
 }
 
-/// Fills the outputs with NaN, so that an element which the operation forgets is found.
+/// Fills the outputs with NaN, so that an element that the operation does not write is noticed.
 fn poison(executor: &mut dyn Inspect, program: Program, case: &Case) -> Result<()> {
     let reads = case.op().reads();
     for id in case.op().writes() {
         let buffer = case.plan.buffer(id);
         let values = match buffer.element {
-            // Weights that are updated and gradients that are penalized are inputs as well.
+            // Updated weights and penalized gradients are inputs too.
             _ if reads.contains(&id) => continue,
             Element::F32 => Values::F32(vec![f32::from_bits(u32::MAX); buffer.len()]),
             Element::U32 => Values::U32(vec![u32::MAX; buffer.len()]),
@@ -150,17 +150,17 @@ fn compare(case: &Case, found: Vec<Named>, expected: Vec<Named>) -> Vec<OutputRe
         .collect()
 }
 
-/// The largest relative error that results of this kind may have in f32.
+/// The largest relative error allowed for results of this kind in f32.
 fn tolerance(rounding: Rounding) -> f64 {
     match rounding {
         Rounding::None => 0.0,
         Rounding::Few => 1e-6,
-        // Each of some thousand terms is rounded by 6e-8.
+        // Each of up to some thousand terms has a rounding error of 6e-8.
         Rounding::Sum => 1e-5,
-        // WGSL allows `exp` some units in the last place, and `tanh` an absolute 1e-5.
+        // WGSL allows an error of a few units in the last place for `exp`, and of 1e-5 for `tanh`.
         Rounding::Exponential => 2e-5,
-        // WGSL allows a division 2.5 units in the last place, and leaves a root to
-        // `1 / inverseSqrt`, within another 2.
+        // WGSL allows an error of 2.5 units in the last place for a division, and another 2 for a
+        // root, which may be computed as `1 / inverseSqrt`.
         Rounding::Quotient => 2e-6,
     }
 }
@@ -174,7 +174,7 @@ mod tests {
     use crate::exec::reference::Reference;
     use crate::plan::{ClipGradients, Update};
 
-    /// Computes nothing.
+    /// Kernels that compute nothing.
     struct NullKernels;
 
     impl Kernels for NullKernels {

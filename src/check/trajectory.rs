@@ -1,5 +1,5 @@
-//! A short training run on two executors: what single operations cannot show, such as fused kernels,
-//! the order of dispatches and many steps to a submission.
+//! Compares a short training run on two executors. It covers what single operations cannot: fused
+//! kernels, the order of dispatches, and submissions of many steps.
 
 use serde::Serialize;
 
@@ -13,40 +13,40 @@ use crate::plan::{Plan, Purpose};
 use crate::rng::Key;
 use crate::state::{Layout, State};
 
-/// Steps of the run; the last batch is a short one.
+/// Steps of the run; the last batch is short.
 const STEPS: usize = 20;
 /// Images in a step.
 const BATCH: usize = 32;
-/// Images that the last step lacks.
+/// Images missing from the last batch.
 const LACKING: usize = 5;
-/// Rounding differences grow as training goes on: some 1e-6 in a step, 1e-4 after twenty.
+/// Rounding differences grow during training: about 1e-6 after one step, 1e-4 after twenty.
 const TOLERANCE: f64 = 2e-3;
 
-/// How far apart two training runs are.
+/// The difference between two training runs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trajectory {
-    /// Steps taken.
+    /// The number of steps.
     pub steps: usize,
-    /// The largest `|a - b| / |b|` of a step's loss; infinite where one is not finite.
+    /// The largest `|a - b| / |b|` of a step's loss; infinite if a loss is not finite.
     pub loss_error: f64,
     /// `|a - b| / |b|` of all weights at the end.
     pub weights_error: f64,
-    /// What both may be at most.
+    /// The largest value allowed for both.
     pub tolerance: f64,
 }
 
 impl Trajectory {
-    /// Both runs agree.
+    /// Whether both runs agree.
     pub fn passes(&self) -> bool {
         self.loss_error <= self.tolerance && self.weights_error <= self.tolerance
     }
 }
 
-/// Trains the lab's network for twenty steps on built-in digits, from the same weights, on the
-/// executor in question and on one that is known to be right.
+/// Trains `mnist-cnn` for twenty steps on built-in digits, from the same weights, on the executor
+/// under test (`found`) and on a trusted one (`expected`).
 ///
 /// # Errors
-/// One of them failed, or wrote outside its buffers.
+/// One of the executors failed, or wrote outside its buffers.
 pub fn trajectory(found: Factory<'_>, expected: Factory<'_>) -> Result<Trajectory> {
     let (a, b) = (run(found)?, run(expected)?);
     let losses = a.0.iter().zip(&b.0).map(|(a, b)| {
@@ -66,7 +66,7 @@ pub fn trajectory(found: Factory<'_>, expected: Factory<'_>) -> Result<Trajector
     })
 }
 
-/// NaN would win no comparison.
+/// The error, or infinity in place of NaN, which `f64::max` would drop.
 fn finite(error: f64) -> f64 {
     if error.is_finite() {
         error

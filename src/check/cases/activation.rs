@@ -1,4 +1,4 @@
-//! Pointwise activations as operations of their own.
+//! Pointwise activations as separate operations.
 
 use super::super::case::{Case, CaseBuilder};
 use super::{POINTWISE, sweep, through};
@@ -26,7 +26,7 @@ fn forward(f: Activation, n: usize, input: &str) -> Case {
     let mut values = b.uniform(n);
     values.iter_mut().for_each(|x| *x *= 4.0);
     match input {
-        // Where a careless tanh or sigmoid overflows.
+        // A naive tanh or sigmoid overflows here.
         "large" => values.iter_mut().for_each(|x| *x *= 250.0),
         "nan" => values[n / 2] = f32::NAN,
         "inf" => (values[1], values[n / 2]) = (f32::INFINITY, f32::NEG_INFINITY),
@@ -52,10 +52,10 @@ fn backward(f: Activation, n: usize) -> Case {
     b.finish(op, &format!("size={n} activation={}", f.name()))
 }
 
-/// Below this a driver may take a number for 0.
+/// A driver may flush smaller numbers to zero.
 const TINY: f64 = 1e-30;
 
-/// Tails and small numbers, each of which counts by itself.
+/// Tails and small numbers, each with its own relative error.
 fn forward_sweep(f: Activation) -> Case {
     let mut b = CaseBuilder::new(1).smallest(TINY);
     let values = sweep(|_| true);
@@ -68,10 +68,11 @@ fn forward_sweep(f: Activation) -> Case {
     b.finish(op, &format!("size={n} activation={} input=sweep", f.name()))
 }
 
-/// The same for the derivative. Where that is a function of `y`, it has `y`'s rounding.
+/// The same for the derivative. If that is a function of `y`, it inherits the rounding error of
+/// `y`.
 fn backward_sweep(f: Activation) -> Case {
     let kept = |x: f64| if f.keeps_input() { x } else { f.apply(x) };
-    // Near a zero of the derivative there is the rounding of its terms, and nothing else.
+    // Near a zero of the derivative only the rounding errors of its terms are left.
     let is_clear = |x: f64| !(-2.0..0.0).contains(&x) || f.derivative(kept(x)).abs() > 0.02;
     let values = sweep(is_clear);
     let values: Vec<f32> = values.iter().map(|x| kept((*x).into()) as f32).collect();

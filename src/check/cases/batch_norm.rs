@@ -1,4 +1,5 @@
-//! Batch normalization: channels that fill vectors and do not, short batches, one cell.
+//! Batch normalization: numbers of channels that fill vectors and that do not, short batches, one
+//! cell.
 
 use super::super::case::{Case, CaseBuilder};
 use crate::exec::Values;
@@ -7,7 +8,7 @@ use crate::plan::{
     BatchNormStatistics, BufferId, Op,
 };
 
-/// Batch, valid rows, cells of a sample, channels.
+/// Batch, valid rows, cells per sample, channels.
 const TABLE: [[usize; 4]; 12] = [
     [1, 1, 1, 1],
     [4, 4, 1, 7],
@@ -23,13 +24,13 @@ const TABLE: [[usize; 4]; 12] = [
     [257, 255, 1, 2],
 ];
 
-/// Which of gamma and beta there are.
+/// Whether there is a gamma, and a beta.
 const LEARNT: [(bool, bool); 3] = [(false, false), (true, false), (false, true)];
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(TABLE.map(|row| statistics(row, 0.0)));
-    // Far from zero: a sum of squares less a squared sum would lose everything.
+    // Far from zero: E[x²] - E[x]² would lose all precision.
     cases.push(statistics([5, 4, 49, 4], 100.0));
     cases.extend(TABLE.map(|row| forward(row, (true, true))));
     cases.extend(LEARNT.map(|learnt| forward([3, 3, 25, 3], learnt)));
@@ -64,7 +65,7 @@ fn statistics(row: [usize; 4], shift: f32) -> Case {
     b.finish(op, &format!("{} shift={shift}", vars(row)))
 }
 
-/// Some channels' means and variances.
+/// Means and variances of the channels.
 fn known(b: &mut CaseBuilder, c: usize) -> [BufferId; 2] {
     let mean = b.input("mean", &[c]);
     let variance = b.uniform(c);

@@ -19,7 +19,7 @@ struct Conv {
     groups: usize,
 }
 
-/// A convolution with strides of one and `valid` padding.
+/// A convolution with stride 1 and `valid` padding.
 fn conv(n: usize, input: [usize; 2], [ic, oc]: [usize; 2], kernel: [usize; 2]) -> Conv {
     Conv {
         n,
@@ -108,7 +108,7 @@ fn table() -> Vec<Conv> {
         conv(2, [28, 28], [1, 32], [3, 3]),
         conv(2, [13, 13], [32, 64], [3, 3]),
         conv(3, [5, 5], [64, 64], [3, 3]),
-        // The least there can be, and one output cell under a whole image.
+        // The smallest possible, and one output pixel that covers the whole image.
         conv(1, [1, 1], [1, 1], [1, 1]),
         conv(2, [5, 5], [3, 4], [5, 5]),
         // Primes.
@@ -118,7 +118,7 @@ fn table() -> Vec<Conv> {
         conv(2, [13, 11], [3, 7], [3, 3]).strides([2, 2]).same(),
         conv(1, [11, 13], [4, 6], [5, 5]).same(),
         conv(1, [13, 7], [5, 11], [3, 3]),
-        // Kernels and strides that are not square.
+        // Rectangular kernels and strides.
         conv(2, [11, 7], [6, 4], [2, 3]),
         conv(2, [11, 7], [6, 4], [2, 3]).same(),
         conv(1, [5, 13], [1, 3], [1, 7]),
@@ -126,21 +126,21 @@ fn table() -> Vec<Conv> {
         conv(1, [13, 5], [3, 1], [7, 1]).same(),
         conv(1, [7, 11], [3, 32], [3, 3]).strides([2, 1]).same(),
         conv(1, [11, 7], [5, 1], [3, 2]).strides([1, 3]),
-        // Strides that jump over cells.
+        // Strides larger than the kernel, which skip pixels.
         conv(1, [11, 11], [3, 4], [2, 2]).strides([3, 3]),
         conv(1, [11, 11], [3, 4], [2, 2]).strides([3, 3]).same(),
         conv(2, [7, 7], [4, 4], [1, 1]).strides([2, 2]),
         // A kernel larger than its image.
         conv(1, [2, 3], [3, 4], [5, 5]).same(),
         conv(2, [1, 1], [4, 8], [3, 3]).same(),
-        // Even kernels: the odd padding cell stands at the end.
+        // Even kernels: the extra row and column of padding are at the end.
         conv(1, [8, 8], [4, 8], [4, 4]).same(),
         conv(1, [8, 8], [4, 8], [2, 2]).strides([2, 2]).same(),
-        // Too large to be written out.
+        // Too large to unroll.
         conv(2, [13, 13], [3, 4], [11, 11]),
         conv(1, [9, 9], [1, 3], [17, 17]).same(),
         conv(2, [28, 28], [1, 8], [28, 28]),
-        // Channels, few and many, in and out.
+        // Few and many input and output channels.
         conv(2, [7, 7], [32, 32], [1, 1]),
         conv(1, [5, 5], [64, 3], [3, 3]),
         conv(1, [5, 5], [3, 64], [3, 3]).same(),
@@ -149,12 +149,12 @@ fn table() -> Vec<Conv> {
         conv(1, [5, 5], [65, 33], [3, 3]),
         conv(1, [7, 7], [32, 64], [3, 3]).strides([2, 2]).same(),
         conv(1, [12, 12], [16, 16], [3, 3]),
-        // Gaps in the window.
+        // Dilation.
         conv(2, [11, 9], [3, 5], [3, 3]).dilation([2, 2]),
         conv(2, [11, 9], [3, 5], [3, 3]).dilation([2, 3]).same(),
         conv(1, [7, 13], [4, 8], [2, 5]).dilation([3, 1]).same(),
         conv(1, [5, 5], [2, 4], [3, 3]).dilation([4, 4]).same(),
-        // Groups of channels, and each channel by itself.
+        // Groups, and depthwise convolutions.
         conv(2, [7, 7], [4, 6], [3, 3]).groups(2),
         conv(2, [7, 5], [6, 3], [3, 2]).groups(3).same(),
         conv(1, [9, 9], [8, 8], [3, 3])
@@ -168,10 +168,10 @@ fn table() -> Vec<Conv> {
             .dilation([2, 1])
             .same(),
         conv(3, [5, 5], [32, 32], [3, 3]).groups(32).strides([2, 1]),
-        // A batch past a workgroup.
+        // A batch larger than a workgroup.
         conv(65, [3, 3], [1, 2], [3, 3]),
         conv(17, [4, 4], [2, 8], [3, 3]).same(),
-        // 63, 64, 65, 255, 256 and 257 output cells.
+        // 63, 64, 65, 255, 256 and 257 output pixels.
         conv(1, [9, 7], [1, 1], [1, 1]),
         conv(1, [8, 8], [1, 1], [1, 1]),
         conv(1, [13, 5], [2, 1], [1, 1]),
@@ -181,7 +181,7 @@ fn table() -> Vec<Conv> {
     ]
 }
 
-/// Where every activation is tried.
+/// The convolution that is tried with every activation.
 fn small() -> Conv {
     conv(2, [7, 5], [3, 5], [3, 2]).same()
 }
@@ -215,7 +215,7 @@ fn forward(conv: Conv, bias: bool, activation: Activation) -> Case {
     forward_of(b, conv, x, bias, activation, "")
 }
 
-/// One pixel that is not a number, or not finite: only the windows that hold it may show it.
+/// One input value is NaN or infinite: only the windows that contain it may be affected.
 fn special() -> Vec<Case> {
     [("nan", f32::NAN), ("inf", f32::INFINITY)]
         .map(|(name, value)| {

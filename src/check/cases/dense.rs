@@ -9,7 +9,7 @@ use crate::plan::{DenseBackwardInput, DenseBackwardWeight, DenseForward, Op};
 type Row = [usize; 3];
 
 const TABLE: &[Row] = &[
-    // The two of mnist-cnn, and mnist-mlp's first.
+    // The two of mnist-cnn, and the first of mnist-mlp.
     [3, 576, 64],
     [3, 64, 10],
     [2, 784, 128],
@@ -57,7 +57,7 @@ fn vars([n, inputs, outputs]: Row) -> String {
     format!("n={n} in={inputs} out={outputs}")
 }
 
-/// `nan` puts one into the second row, which alone may show it.
+/// With `nan` the second row contains a NaN, which must not affect the others.
 fn forward(row: Row, with_bias: bool, activation: Activation, nan: bool) -> Case {
     let [n, inputs, outputs] = row;
     let mut b = CaseBuilder::new(n);

@@ -5,7 +5,7 @@ use super::{each_through, through, through_name};
 use crate::model::Activation;
 use crate::plan::{Dropout, DropoutMask, Op, Rescale};
 
-/// Batch, cells of a sample, draws for it.
+/// Batch, cells per sample, random draws per sample.
 const TABLE: [[usize; 3]; 9] = [
     [1, 1, 1],
     [3, 7, 7],
@@ -36,7 +36,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// `nan` puts some into the input, of which only what is kept may show.
+/// With `nan` some inputs are NaN, and only those that are kept may reach the output.
 fn dropout(
     [n, size, width]: [usize; 3],
     rate: f64,

@@ -1,4 +1,4 @@
-//! Batches out of a data set: images whose bytes do not fill words, short batches, any order.
+//! Batches from a data set: images whose bytes do not fill whole words, short batches, any order.
 
 use super::super::case::{Case, CaseBuilder, GatherSource};
 use crate::data::Dataset;
@@ -54,7 +54,7 @@ fn key(coordinate: u32) -> Key {
     Key::new(2).stream(Stream::Check, coordinate)
 }
 
-/// Random bytes, with black and white among them.
+/// Random bytes, including black and white.
 fn data(shape: [usize; 3], classes: usize) -> Dataset {
     let bytes = SAMPLES * shape.iter().product::<usize>();
     let byte = |i: u32| match i % 5 {

@@ -44,7 +44,7 @@ const TABLE: &[[usize; 3]] = &[
     [3, 3, 65],
 ];
 
-/// Batch, rows, outputs, for the losses that need no whole row.
+/// Batch, rows, outputs, for losses whose outputs are independent.
 const SMALL_TABLE: &[[usize; 3]] = &[
     [1, 1, 1],
     [1, 1, 2],
@@ -57,7 +57,7 @@ const SMALL_TABLE: &[[usize; 3]] = &[
 
 fn others(loss: Loss) -> Vec<Case> {
     let mut cases = Vec::new();
-    // A squared error has an output for each class.
+    // A squared error needs one output per class, and so at least two.
     let possible = |sizes: &&[usize; 3]| sizes[2] > 1 || loss != Loss::MeanSquaredError;
     for &sizes in SMALL_TABLE.iter().filter(possible) {
         cases.extend([false, true].map(|training| case(loss, sizes, training, "random")));
@@ -69,7 +69,7 @@ fn others(loss: Loss) -> Vec<Case> {
     cases
 }
 
-/// With smoothed labels, in ordinary shapes and `more` of them.
+/// Cases with label smoothing, for ordinary shapes and those in `more`.
 fn smoothed(loss: Loss, more: &[[usize; 3]]) -> Vec<Case> {
     let sizes = [[3, 3, 10], [64, 32, 10], [7, 5, 257]];
     let loss = loss.with_label_smoothing(0.1).unwrap_or(loss);
@@ -82,7 +82,7 @@ fn smoothed(loss: Loss, more: &[[usize; 3]]) -> Vec<Case> {
         .collect()
 }
 
-/// Weights that differ, with a zero, ones and a number that decimals only come near to.
+/// Different weights, including zero, one, and numbers that are not exact in binary.
 fn class_weights(classes: usize) -> Vec<f32> {
     let weights = [0.1, 0.0, 1.0, 2.5, 1.0, 1e-4];
     weights.into_iter().cycle().take(classes).collect()
@@ -95,10 +95,10 @@ fn case(loss: Loss, [batch, rows, width]: [usize; 3], training: bool, input: &st
     let x = logits(b.uniform(batch * width), width, input);
     let x = b.input_of("x", &shape, x);
     let key = b.key();
-    // Rows past the valid ones have label 0, as the gather leaves them.
+    // Rows after the valid ones have label 0, as the gather writes it.
     let label = |r: usize| match (input, r) {
         (_, r) if r >= rows => 0,
-        // What would be the first of the largest, were it not for the NaN.
+        // Would be the first maximum if there were no NaN.
         ("nan-first", 0) => 0,
         _ => key.bits(r as u32) % classes as u32,
     };

@@ -1,9 +1,9 @@
-//! The table of cases: for every operation, sizes that are awkward for some way of computing it.
+//! The table of cases: every operation, with sizes that are awkward for some implementation.
 //!
-//! Primes, a batch of one, either side of a workgroup, strides, windows over the edge, one channel
-//! and many, and the very shapes of `mnist-cnn`. All are small, so that the whole table runs in
-//! seconds. Inputs are drawn from the counter-based generator; NaN, infinities and ties are cases
-//! of their own, by name.
+//! The sizes are primes, a batch of one, just below and above a workgroup, strides, windows that
+//! reach over the edge, one channel and many, and the shapes of `mnist-cnn`. All are small, so that
+//! the whole table runs in seconds. Inputs come from the counter-based generator; NaN, infinities
+//! and ties are separate, named cases.
 
 use super::Case;
 use super::case::CaseBuilder;
@@ -11,12 +11,12 @@ use crate::model::Activation;
 use crate::plan::{BufferId, Through};
 use crate::shape::dims;
 
-/// Declares the modules, and [`all`], which lists their cases in this order.
+/// Declares the modules and [`all`], which lists their cases in this order.
 macro_rules! families {
     ($($family:ident),+ $(,)?) => {
         $(mod $family;)+
 
-        /// Every case of every operation, those of one name together.
+        /// All cases, grouped by operation.
         pub fn all() -> Vec<Case> {
             [$($family::cases()),+].into_iter().flatten().collect()
         }
@@ -37,7 +37,7 @@ families! {
     update,
 }
 
-/// The name of every operation, in the order of the cases.
+/// The names of the operations, in the order of the cases.
 pub fn names() -> Vec<&'static str> {
     let mut names: Vec<_> = all().iter().map(|case| case.op().name()).collect();
     names.dedup();
@@ -51,7 +51,7 @@ pub fn of(op: &str) -> Vec<Case> {
     cases
 }
 
-/// Parameters of these shapes, named by their numbers.
+/// Parameters of these shapes, named `p0`, `p1`, ...
 fn parameters(b: &mut CaseBuilder, shapes: &[&[usize]]) -> Vec<BufferId> {
     let numbered = shapes.iter().enumerate();
     numbered
@@ -67,13 +67,13 @@ fn all_dims(shapes: &[&[usize]]) -> String {
 
 const POINTWISE: [Activation; 9] = Activation::POINTWISE;
 
-/// `None`, and each activation that a gradient can go on through.
+/// `None`, and each activation whose derivative can be fused into a gradient.
 fn each_through() -> impl Iterator<Item = Option<Activation>> {
     std::iter::once(None).chain(POINTWISE.map(Some))
 }
 
-/// What an activation keeps, of this shape, as a gradient's way to go on through it. One cell in
-/// eight of a ReLU's is exactly zero.
+/// The values of this shape that an activation keeps for its backward pass. One element in eight of
+/// a ReLU's is exactly zero.
 fn through(b: &mut CaseBuilder, shape: &[usize], f: Option<Activation>) -> Option<Through> {
     let activation = f?;
     let inputs = b.uniform(shape.iter().product());
@@ -89,7 +89,7 @@ fn through(b: &mut CaseBuilder, shape: &[usize], f: Option<Activation>) -> Optio
     Some(Through { y, activation })
 }
 
-/// From -20 to 20, and numbers near zero: those for which `wanted` holds.
+/// Numbers from -20 to 20 and near zero that satisfy `wanted`.
 pub(crate) fn sweep(wanted: impl Fn(f64) -> bool) -> Vec<f32> {
     let steps = (-160..=160).map(|i| f64::from(i) / 8.0);
     let near_zero = (1..=28).flat_map(|i| {
@@ -97,7 +97,7 @@ pub(crate) fn sweep(wanted: impl Fn(f64) -> bool) -> Vec<f32> {
         [x, -x]
     });
     let all = steps.chain(near_zero).chain([1e-25, -1e-25]);
-    // What is judged is the number that is computed with.
+    // `wanted` sees the rounded number, which is the one that the kernel gets.
     let all = all.map(|x| x as f32).filter(|x| wanted((*x).into()));
     all.collect()
 }

@@ -24,7 +24,7 @@ const KINDS: [PoolKind; 3] = [PoolKind::Max, PoolKind::Average, PoolKind::Sum];
 type Row = (usize, [usize; 3], [usize; 2], [usize; 2], Padding);
 
 const TABLE: &[Row] = &[
-    // The two of mnist-cnn; the second drops a row and a column.
+    // The two of mnist-cnn; the second ignores a row and a column.
     (2, [26, 26, 32], [2, 2], [2, 2], VALID),
     (3, [11, 11, 64], [2, 2], [2, 2], VALID),
     (1, [1, 1, 1], [1, 1], [1, 1], VALID),
@@ -38,11 +38,11 @@ const TABLE: &[Row] = &[
     (1, [13, 13, 3], [2, 2], [3, 3], VALID),
     (1, [13, 13, 3], [2, 2], [3, 3], SAME),
     (2, [7, 11, 6], [1, 1], [2, 2], VALID),
-    // Hanging over the edge.
+    // Reaching over the edge.
     (1, [7, 7, 6], [2, 2], [2, 2], SAME),
     (1, [2, 3, 3], [5, 5], [1, 1], SAME),
     (1, [5, 5, 1], [5, 5], [5, 5], VALID),
-    // Either side of a workgroup.
+    // Just below and above a workgroup.
     (1, [9, 7, 1], [1, 1], [1, 1], VALID),
     (1, [16, 16, 1], [2, 2], [2, 2], VALID),
     (1, [2, 10, 13], [2, 2], [2, 2], VALID),
@@ -97,7 +97,7 @@ impl Pool {
     }
 }
 
-/// Where inputs with a name and every activation are tried.
+/// The pool that is tried with named inputs and every activation.
 const SMALL: Row = (2, [7, 5, 3], [3, 2], [2, 2], SAME);
 
 pub(super) fn cases() -> Vec<Case> {
@@ -123,13 +123,13 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// What a pool's input holds.
+/// The input of a pool.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Input {
     Random,
-    /// Random, and no argmax wanted.
+    /// Random, without an argmax.
     Inference,
-    /// Few different values, so that most windows hold their largest twice.
+    /// Few different values, so that most windows contain their maximum twice.
     Ties,
     /// One value everywhere.
     Equal,
@@ -186,7 +186,7 @@ fn backward(pool: Pool, f: Option<Activation>) -> Case {
     b.finish(op, &format!("{} through={}", pool.vars(), through_name(f)))
 }
 
-/// For each output cell one of the real cells under its window.
+/// For each output cell one of the cells in its window that are not padding.
 fn random_cells(b: &CaseBuilder, pool: &Pool) -> Vec<u32> {
     let PoolShape { window, c, .. } = pool.shape();
     let outputs = pool.y_shape().iter().product();

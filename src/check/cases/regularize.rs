@@ -42,7 +42,7 @@ fn regularize(shapes: &[&[usize]], (l1, l2): (f64, f64), training: bool) -> Case
     let shapes = all_dims(shapes);
     let vars = format!("params={shapes} l1={l1} l2={l2} training={training}");
     let mut case = b.finish(Op::Regularize(Regularize { penalties }), &vars);
-    // A weight of zero, where the absolute value has a kink.
+    // Zero, where the absolute value is not differentiable.
     if let Some(w) = case.state.params.get_mut(1) {
         *w = 0.0;
     }

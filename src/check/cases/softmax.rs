@@ -35,21 +35,22 @@ const TABLE: &[(usize, usize)] = &[
     (257, 3),
 ];
 
-/// Rows of numbers by the name of what they try.
+/// Logits for a named difficulty.
 pub(super) fn logits(mut random: Vec<f32>, width: usize, input: &str) -> Vec<f32> {
     for (i, x) in random.iter_mut().enumerate() {
         *x = match (input, i % 3) {
-            // Overflows where the largest is not subtracted first.
+            // Overflows unless the maximum is subtracted first.
             ("large", 0) => 1e4,
             ("large", 1) => -1e4,
-            // The loss is then ln(a few), which f32 loses beside 1e4 if it is added too early.
+            // The loss is the logarithm of a small number, which f32 loses if it is added to 1e4
+            // too early.
             ("large-ties", 0) => 1e4,
             ("large-ties", _) => -1e4,
             ("ties", _) => (*x * 2.0).round(),
             ("equal", _) => 0.25,
             ("nan", _) if i == width + 1 => f32::NAN,
             ("nan-first", _) if i == 0 => f32::NAN,
-            // Where a sigmoid rounds to 1.
+            // A sigmoid rounds to 1 here.
             ("saturated", _) => 33.0 + 3.0 * *x,
             _ => *x * 3.0,
         };

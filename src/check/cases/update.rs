@@ -27,7 +27,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.extend(others.map(|g| update(optimizer, variant, LAYOUTS[2], 7, g)));
     }
     cases.extend(clips());
-    // Those of one name together.
+    // Grouped by name.
     cases.sort_by_key(|case| case.op().name());
     cases
 }
@@ -73,14 +73,14 @@ fn optimizers() -> [(Optimizer, &'static str); 10] {
 enum Gradient {
     Random,
     Zero,
-    /// About epsilon, so that its place matters.
+    /// About epsilon, so that it matters where epsilon is added.
     Small,
     Large,
-    /// With squares that f32 cannot hold.
+    /// The squares overflow f32.
     Huge,
-    /// One that is infinite.
+    /// One infinity.
     Infinite,
-    /// One NaN, which must not spread to its neighbours.
+    /// One NaN, which must not affect its neighbours.
     Nan,
 }
 
@@ -100,7 +100,7 @@ impl Gradient {
     }
 }
 
-/// The step number `t`; at the first the moments are zero.
+/// Step `t`; before step 1 the moments are zero.
 fn update(
     optimizer: Optimizer,
     variant: &str,
@@ -117,7 +117,7 @@ fn update(
     });
     let vars = format!("variant={variant} {} t={t}", described(shapes, gradient));
     let mut case = b.finish(op, &vars);
-    // As small as a step, whose error would else be lost beside them.
+    // About as small as the step: the error of the step would be lost in larger weights.
     case.state.params.iter_mut().for_each(|w| *w *= 0.01);
     if t > 1 {
         fill_moments(&mut case);
@@ -160,7 +160,7 @@ fn described(shapes: &[&[usize]], gradient: Gradient) -> String {
 fn clips() -> Vec<Case> {
     let mut cases = Vec::new();
     for shapes in LAYOUTS {
-        // Too large, and small enough.
+        // A bound that clips, and one that does not.
         for bound in [0.01, 1e3] {
             let clips = [
                 Clip::Value(bound),

@@ -1,8 +1,9 @@
-//! Whole steps of small networks: the kernels that training and inference run.
+//! Whole steps of small networks, with the kernels that training and inference really run.
 //!
-//! In a step neighbouring operations share kernels, and the optimizer sums the partial gradients that
-//! others leave. Single operations show none of that. [`all`] lists networks in which every such kernel
-//! occurs; the tests of the GPU path compare the list with what it can produce.
+//! In a step, operations are fused with their neighbours, and the optimizer sums partial gradients.
+//! Cases of single operations run none of these kernels. The steps of the networks in [`all`] run
+//! every one of them: a test of the GPU path compares the networks with the kernels that it can
+//! produce.
 
 mod networks;
 mod run;
@@ -48,7 +49,7 @@ impl StepCase {
         }
     }
 
-    /// True if every word of `filter` is one of [`StepCase::vars`] or begins the step's kind.
+    /// Whether every word of `filter` is one of [`StepCase::vars`] or a prefix of the kind of step.
     pub fn matches(&self, filter: &str) -> bool {
         let kind = self.name.split(' ').next().unwrap_or_default();
         has_words(&self.vars, kind, filter)

@@ -1,5 +1,5 @@
-//! Runs the steps of a small network on an executor and on the reference, and compares loss,
-//! predictions and each parameter.
+//! Runs the steps of a small network on an executor and on the reference, and compares the loss,
+//! the predictions and each parameter.
 
 use std::sync::Arc;
 
@@ -15,13 +15,14 @@ use crate::plan::{Buffer, BufferId, Element, Op, Plan, Purpose, Role};
 use crate::rng::{Key, Stream};
 use crate::state::{Parameter, State};
 
-/// Training steps: the first by itself, and the others in one go, the last of them with a short batch.
+/// Training steps: the first is submitted alone, the others together. The last batch is short.
 const STEPS: usize = 3;
-/// Rows that the last batch lacks.
+/// Rows missing from the last batch.
 const LACKING: usize = 2;
-/// How often the steps are run, which has to give the same bytes each time.
+/// How often the steps are run; each run must give the same bytes.
 const RUNS: usize = 2;
-/// The largest relative error allowed: a dozen operations in a row, each of which may be off by 1e-5.
+/// The largest relative error allowed, for a chain of a dozen operations with an error of up to
+/// 1e-5 each.
 pub(super) const TOLERANCE: f64 = 1e-4;
 
 /// Runs the steps of `case` on a new executor and compares every result with the reference's.
@@ -73,7 +74,7 @@ pub(super) struct Trial {
 /// One result of the steps.
 pub(super) struct Output {
     pub(super) name: String,
-    /// The operations in the dispatch that it comes from.
+    /// The operations in the dispatch that computed it.
     dispatch: String,
     pub(super) values: Values,
 }
@@ -118,7 +119,7 @@ impl Trial {
             let mut pairs = first.iter().zip(&again);
             if let Some((a, _)) = pairs.find(|(a, b)| !same_bits(&a.values, &b.values)) {
                 return Err(Error::Device(format!(
-                    "run {run} of the same steps made other bytes of `{}`, from {}: its invocations race",
+                    "run {run} of the same steps gave different bytes of `{}`, computed by {}: its invocations race",
                     a.name, a.dispatch
                 )));
             }
@@ -152,7 +153,8 @@ impl Trial {
         Ok(outputs)
     }
 
-    /// Fills all tensors and gradients with NaN, so that an element that a kernel forgets is found.
+    /// Fills all tensors and gradients with NaN, so that an element that no kernel writes is
+    /// noticed.
     fn poison(&self, executor: &mut dyn Inspect, program: Program) -> Result<()> {
         for (i, buffer) in self.plan.buffers.iter().enumerate() {
             let values = match (buffer.role, buffer.element) {
@@ -165,7 +167,7 @@ impl Trial {
         Ok(())
     }
 
-    /// For each operation the names of those that run in the same dispatch of a step, in their order.
+    /// For each operation, the names of the operations in its dispatch, in their order.
     fn dispatches(&self, executor: &mut dyn Inspect, program: Program) -> Vec<String> {
         let into = executor.fused_into(program);
         let place = |op: usize| into.get(op).copied().flatten().unwrap_or(op);
@@ -179,7 +181,7 @@ impl Trial {
             .collect()
     }
 
-    /// The dispatch of the first operation that writes a buffer of which `wanted` holds.
+    /// The dispatch of the first operation that writes a buffer that satisfies `wanted`.
     fn writer(&self, dispatches: &[String], wanted: impl Fn(BufferId, &Buffer) -> bool) -> String {
         let wanted = |id: &BufferId| wanted(*id, self.plan.buffer(*id));
         let writes = |op: &Op| op.writes().iter().any(wanted);
@@ -187,7 +189,7 @@ impl Trial {
         found.map_or(String::new(), |op| dispatches[op].clone())
     }
 
-    /// Losses and correct rows of the steps that have finished, the first of which is step `first`.
+    /// Losses and correct rows of the finished steps, numbered from `first`.
     fn measured(
         &self,
         executor: &mut dyn Inspect,
@@ -231,10 +233,11 @@ impl Trial {
         })
     }
 
-    /// Of each parameter its gradient, where the first moment holds it, and how far it moved.
+    /// The gradient of each parameter, if the first moment contains it, and the change of each
+    /// parameter.
     fn after_one(&self, state: &State, dispatches: &[String]) -> Vec<Output> {
         let rule = self.optimizer.map(|o| o.rule);
-        // A multiple of the gradient, with the same relative error.
+        // Then the first moment is a multiple of the gradient, with the same relative error.
         let holds_gradient = match rule {
             Some(UpdateRule::Sgd { momentum, .. }) => momentum != 0.0,
             Some(UpdateRule::Adam { .. }) => true,
@@ -258,7 +261,7 @@ impl Trial {
         outputs
     }
 
-    /// Of each parameter how far it moved, and its moments.
+    /// The change of each parameter, and its moments.
     fn after_all(&self, state: &State, dispatches: &[String]) -> Vec<Output> {
         let mut outputs = Vec::new();
         for (i, p) in self.backward_order() {
@@ -278,12 +281,13 @@ impl Trial {
         outputs
     }
 
-    /// The parameters, the last layer's first: errors travel that way.
+    /// The parameters from the last to the first, in the order in which gradients are computed.
     fn backward_order(&self) -> impl Iterator<Item = (usize, &Parameter)> {
         self.plan.layout.parameters.iter().enumerate().rev()
     }
 
-    /// The dispatch that a parameter's gradient comes from; that of the statistics if it has none.
+    /// The dispatch that computes the gradient of a parameter, or the parameter itself if it is a
+    /// moving statistic.
     fn maker(&self, parameter: usize, dispatches: &[String]) -> String {
         let own = [Role::Gradient(parameter), Role::Parameter(parameter)];
         let is_updated = self.plan.layout.parameters[parameter].trainable;
@@ -291,7 +295,8 @@ impl Trial {
         self.writer(dispatches, |_, buffer| buffer.role == own)
     }
 
-    /// The difference to the parameter before the first step, whose error would be lost in the whole.
+    /// The change of a parameter since before the first step. Its error would be lost in the whole
+    /// value.
     fn moved(&self, state: &State, p: &Parameter) -> Values {
         let pairs = state.params[p.range()]
             .iter()
@@ -300,7 +305,7 @@ impl Trial {
     }
 }
 
-/// Moves every weight a little, so that no bias is zero.
+/// Changes every weight a little, so that no bias is zero.
 fn vary(state: &mut State) {
     let key = Key::new(1).stream(Stream::Check, 1);
     let params = state.params.iter_mut().enumerate();

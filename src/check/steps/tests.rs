@@ -1,4 +1,4 @@
-//! That the check of steps finds what is wrong, and nothing else.
+//! Tests of the checks of steps: they find errors, and pass without them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +12,7 @@ use crate::exec::{Description, Inspect};
 use crate::plan::{DenseBackwardWeight, Op};
 use crate::rng::{Key, Stream};
 
-/// The reference, but for what becomes of one operation.
+/// The reference, except for operations that the function handles: it returns whether it did.
 struct But(fn(&Op, &mut Memory<'_>) -> bool);
 
 impl Kernels for But {
@@ -81,9 +81,9 @@ fn steps_that_differ_from_run_to_run_are_a_failure() {
     assert!(message.contains("run 2 of the same steps"), "{message}");
 }
 
-/// Else a device that rounds in another way than this machine would fail.
+/// Otherwise a correct device with different rounding could fail.
 #[test]
-fn no_step_hangs_on_the_last_bits_of_its_weights() {
+fn no_step_depends_on_the_last_bits_of_its_weights() {
     for case in all() {
         let trial = Trial::new(&case).unwrap();
         let run = |trial: &Trial| {
