@@ -13,12 +13,13 @@ use super::sources::Sources;
 use super::{cifar10, digits, idx_folder, mnist, npz};
 
 impl DatasetSpec {
-    /// Whether the data set has validation images. Only a folder of pictures can, in a sub-folder
-    /// named `val` or similar; see [`Part`](folder::Part).
+    /// Whether the data set has validation images: a folder of pictures in a sub-folder named `val`
+    /// or similar (see [`Part`](folder::Part)), an `.npz` file in an array `x_val`.
     pub fn has_validation(&self) -> bool {
         match self {
             #[cfg(feature = "pictures")]
             Self::Folder(path) => folder::has_validation(path),
+            Self::Npz(path) => npz::has_validation(path),
             _ => false,
         }
     }

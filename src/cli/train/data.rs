@@ -35,8 +35,9 @@ pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
         return Err(Error::Model {
             model: settings.model.name.clone(),
             message: format!(
-                "expected {outputs} classes, one per unit of the last layer, received {} with {}; give the \
+                "expected {}, one per unit of the last layer, received {} with {}; give the \
                  last layer {} units",
+                counted(outputs, "class"),
                 survey.dataset,
                 survey.classes.len(),
                 survey.classes.len()
@@ -157,7 +158,7 @@ fn model_classes(settings: &TrainSettings, found: &[String]) -> cnn_gpu::Result<
 fn no_validation(settings: &TrainSettings) -> Error {
     Error::Argument(format!(
         "--validation-data val: {} has no validation images: expected a folder with a sub-folder val, \
-         valid or validation next to train; --validation-split SHARE takes some of the training images",
+         valid or validation next to train, or an .npz file with x_val and y_val; --validation-split SHARE takes some of the training images",
         settings.dataset
     ))
 }

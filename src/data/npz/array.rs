@@ -123,21 +123,39 @@ pub(super) fn array(
             problem(&"it is longer than the file declares; download or save it again")
         })?;
     let text = header(&bytes).map_err(|what| problem(&what))?;
-    let described =
-        NpyHeader::from_reader(&bytes[..text]).map_err(|error| problem(&error).caused_by(error))?;
-    // In place: a copy would double the memory.
-    bytes.drain(..text);
     let plain =
         "expected an array of plain numbers: integers, floats of 16, 32 or 64 bits, or bool";
+    // Its bytes mean other numbers on other machines, and the header does not say which.
+    let longdouble = || {
+        format!(
+            "its elements are longdouble, which differs from machine to machine; {plain}, as \
+             {name}.astype('float64')"
+        )
+    };
+    let described = NpyHeader::from_reader(&bytes[..text]).map_err(|error| {
+        let is_longdouble = bytes[..text].windows(3).any(|part| part == b"f12");
+        match is_longdouble {
+            true => problem(&longdouble()),
+            false => problem(&format!("{error}; {plain}")),
+        }
+        .caused_by(error)
+    })?;
+    // In place: a copy would take the memory twice.
+    bytes.drain(..text);
     let DType::Plain(dtype) = described.dtype() else {
         return Err(problem(&plain));
     };
     let kind = dtype.type_char();
     let item = dtype.num_bytes().unwrap_or(0);
     let Some(number) = number(kind, item, dtype.to_string().starts_with('>')) else {
-        return Err(problem(&format!(
-            "its elements are of type {dtype}; {plain}"
-        )));
+        return Err(problem(&match kind {
+            TypeChar::Float => longdouble(),
+            TypeChar::Object => format!(
+                "its elements are of type {dtype}, Python objects; {plain}, as np.stack(list({name})) makes \
+                 of arrays of one shape"
+            ),
+            _ => format!("its elements are of type {dtype}; {plain}"),
+        }));
     };
     let shape: Option<Vec<usize>> = (described.shape().iter())
         .map(|&dim| usize::try_from(dim).ok())

@@ -1,83 +1,188 @@
-//! Converts numbers to pixels, by the range of their values.
+//! Pixels of numbers: bytes by the range that they lie in.
 
 use std::path::Path;
 
+use half::f16;
 use npyz::TypeChar;
 
 use super::super::error::DataError;
 use super::array::Array;
+use crate::words::short;
 
-/// The elements as brightness from 0 to 255, and how they were interpreted if that is not obvious.
-pub(super) fn pixels(path: &Path, array: Array) -> Result<(Vec<u8>, Option<String>), DataError> {
-    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-    for (index, value) in array.numbers().enumerate() {
-        if !value.is_finite() {
-            let name = array.name;
-            let problem = format!(
-                "the element at index {index} is {value}: expected finite numbers; find its cause, or \
-                 replace it by 0 with np.nan_to_num({name}, posinf=0, neginf=0)"
-            );
-            return Err(array.bad(path, &problem));
-        }
-        (low, high) = (low.min(value), high.max(value));
-    }
-    let is_float = array.kind == TypeChar::Float;
-    let what = format!("{} is {} from {low} to {high}", array.name, array.dtype);
-    if array.shape.contains(&0) {
-        return Ok((Vec::new(), None));
-    }
-    if array.kind == TypeChar::Bool {
-        let taken = format!("{} is bool, taken as 0 and 255", array.name);
-        return Ok((array.into_bytes(|value| (255.0 * value) as u8), Some(taken)));
-    }
-    if low < 0.0 || high > 255.0 {
-        return Err(array.bad(path, &refused(&array, low, high)));
-    }
-    if is_float && high <= 1.0 {
-        let taken = format!("{what}, taken as 0 to 1: times 255");
-        return Ok((
-            array.into_bytes(|value| (255.0 * value).round() as u8),
-            Some(taken),
-        ));
-    }
-    let taken = match () {
-        () if high <= 1.0 && high > 0.0 => Some(format!(
-            "{what}, taken as 0 to 255 and so nearly black; if 1 means white, save it as float32"
-        )),
-        () if array.dtype == "uint8" => None,
-        () => Some(format!("{what}, taken as 0 to 255")),
-    };
-    let bytes = match array.dtype.as_str() {
-        "uint8" => array.in_c_order(),
-        _ => array.into_bytes(|value| value.round() as u8),
-    };
-    Ok((bytes, taken))
+/// Floats up to here and above 1 are refused: pixels of 0 to 1 may overshoot when they are resized, and
+/// some data sets go to 16; taken as brightness of 255 they would be black.
+const TOO_DARK: f64 = 16.0;
+
+/// The range that the elements of an array of images lie in, and what stands for white there.
+pub(super) struct Range {
+    low: f64,
+    high: f64,
+    white: White,
 }
 
-/// Why numbers are not brightness, and how to convert them.
-fn refused(array: &Array, low: f64, high: f64) -> String {
-    let name = array.name;
-    let remedy = match array.kind {
-        _ if (-1.0..0.0).contains(&low) && high <= 1.0 => {
-            format!("convert them from -1..1 with ({name} + 1) / 2")
+/// What stands for white in an array of images.
+#[derive(Clone, Copy, PartialEq)]
+enum White {
+    /// Anything: all elements are 0, or there are none.
+    Any,
+    /// True.
+    True,
+    /// 1, of floats.
+    One,
+    /// 255, of floats.
+    Float,
+    /// 255, of integers.
+    Integer,
+    /// 255, of integers that are so small that another value may be meant.
+    Dim,
+}
+
+impl Range {
+    /// Looks at all elements.
+    pub(super) fn of(path: &Path, array: &Array) -> Result<Self, DataError> {
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for (index, value) in array.numbers().enumerate() {
+            if !value.is_finite() {
+                let name = array.name;
+                let problem = format!(
+                    "the element at index {index} is {value}: expected finite numbers; find its cause, or \
+                     replace it by 0 with np.nan_to_num({name}, posinf=0, neginf=0)"
+                );
+                return Err(array.bad(path, &problem));
+            }
+            (low, high) = (low.min(value), high.max(value));
         }
-        TypeChar::Uint if array.dtype == "uint16" => {
-            format!("convert them from 16 bits with {name} / 65535")
+        let white = match array.kind {
+            _ if high == 0.0 && low == 0.0 || low > high => White::Any,
+            TypeChar::Bool => White::True,
+            TypeChar::Float if high <= 1.0 => White::One,
+            TypeChar::Float => White::Float,
+            _ if high <= TOO_DARK => White::Dim,
+            _ => White::Integer,
+        };
+        let range = Self { low, high, white };
+        let too_dark = white == White::Float && high <= TOO_DARK;
+        if low < 0.0 || high > 255.0 || too_dark {
+            return Err(array.bad(path, &range.refused(array)));
         }
-        TypeChar::Float if low < 0.0 => format!(
-            "save the pixels before standardization, or scale all arrays alike with \
-             ({name} - low) / (high - low)"
-        ),
-        _ if low < 0.0 => {
-            format!("shift and scale all arrays alike with ({name} - low) / (high - low)")
+        Ok(range)
+    }
+
+    /// The range in words.
+    fn shown(&self, array: &Array) -> String {
+        let [low, high] = [self.low, self.high].map(|value| shown(value, &array.dtype));
+        format!("from {low} to {high}")
+    }
+
+    /// Why numbers are not brightness, and how to convert them.
+    fn refused(&self, array: &Array) -> String {
+        let (name, low, high) = (array.name, self.low, self.high);
+        let remedy = match array.kind {
+            _ if (-1.0..0.0).contains(&low) && high <= 1.0 => {
+                format!("convert them from -1..1 with ({name} + 1) / 2")
+            }
+            TypeChar::Uint if array.dtype == "uint16" => {
+                format!("convert them from 16 bits with {name} / 65535")
+            }
+            TypeChar::Float if low < 0.0 => format!(
+                "save the pixels before standardization, or scale all arrays alike with \
+                 ({name} - low) / (high - low)"
+            ),
+            TypeChar::Float if high <= TOO_DARK => format!(
+                "if 1 means white, save np.clip({name}, 0, 1); otherwise divide all arrays by the value that \
+                 means white"
+            ),
+            _ if low < 0.0 => {
+                format!("shift and scale all arrays alike with ({name} - low) / (high - low)")
+            }
+            _ => format!(
+                "scale all arrays alike with {name} / high, where high is the largest possible brightness"
+            ),
+        };
+        format!(
+            "its {} elements range {}: expected brightness from 0 to 255, or floats from 0 to 1; \
+             {remedy}",
+            array.dtype,
+            self.shown(array)
+        )
+    }
+
+    /// The elements as brightness from 0 to 255, and how they were interpreted if that is not obvious.
+    pub(super) fn pixels(&self, array: Array) -> (Vec<u8>, Option<String>) {
+        if array.shape.contains(&0) {
+            return (Vec::new(), None);
         }
-        _ => format!(
-            "scale all arrays alike with {name} / high, where high is the largest possible brightness"
-        ),
-    };
-    format!(
-        "its {} elements range from {low} to {high}: expected brightness from 0 to 255, or floats from \
-         0 to 1; {remedy}",
-        array.dtype
-    )
+        let what = format!("{} is {} {}", array.name, array.dtype, self.shown(&array));
+        match array.kind {
+            TypeChar::Bool => {
+                let taken = format!("{} is bool, taken as 0 and 255", array.name);
+                (array.into_bytes(|value| (255.0 * value) as u8), Some(taken))
+            }
+            TypeChar::Float if self.high <= 1.0 => {
+                let taken = format!("{what}, taken as 0 to 1: times 255");
+                let bytes = array.into_bytes(|value| (255.0 * value).round() as u8);
+                (bytes, Some(taken))
+            }
+            _ => {
+                let taken = match self.white {
+                    White::Dim => Some(format!(
+                        "{what}, taken as 0 to 255 and so nearly black; if {} means white, divide all \
+                         arrays by it and save floats",
+                        self.high
+                    )),
+                    _ if array.dtype == "uint8" => None,
+                    _ => Some(format!("{what}, taken as 0 to 255")),
+                };
+                let bytes = match array.dtype.as_str() {
+                    "uint8" => array.in_c_order(),
+                    _ => array.into_bytes(|value| value.round() as u8),
+                };
+                (bytes, taken)
+            }
+        }
+    }
+}
+
+/// Refuses arrays of one file in which different numbers stand for white.
+pub(super) fn check_alike<'a>(
+    path: &Path,
+    arrays: impl Iterator<Item = (&'a Array, &'a Range)> + Clone,
+) -> Result<(), DataError> {
+    for (array, range) in arrays.clone() {
+        for (other, theirs) in arrays.clone() {
+            if matches!(
+                (range.white, theirs.white),
+                (White::One, White::Float | White::Dim) | (White::True, White::Dim)
+            ) {
+                let problem = format!(
+                    "its {} elements range {}, but those of {} ({}) {}: expected one scale for all images; \
+                     save all as floats from 0 to 1, or all from 0 to 255",
+                    array.dtype,
+                    range.shown(array),
+                    other.name,
+                    other.dtype,
+                    theirs.shown(other)
+                );
+                return Err(array.bad(path, &problem));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The fewest digits that say which number of its type an element is.
+fn shown(value: f64, dtype: &str) -> String {
+    match dtype {
+        "float16" => {
+            let is_it = |text: &String| {
+                text.parse()
+                    .is_ok_and(|number| f16::from_f64(number).to_f64() == value)
+            };
+            let mut texts = (0..6).map(|digits| format!("{value:.digits$e}"));
+            let text = texts.find(is_it).and_then(|text| text.parse::<f64>().ok());
+            short(text.unwrap_or(value))
+        }
+        "float32" => short(value as f32),
+        _ => short(value),
+    }
 }

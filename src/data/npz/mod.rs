@@ -1,11 +1,12 @@
-//! Data sets in the format of `keras.datasets`: an `.npz` file with the arrays `x_train`,
-//! `y_train`, `x_test` and `y_test`.
+//! Data sets in the format of `keras.datasets`: an `.npz` file with the arrays `x_train`, `y_train`,
+//! `x_test` and `y_test`. Optional `x_val` and `y_val` (or `x_valid`, `x_validation`) are the
+//! validation set.
 //!
 //! Images are `[n, h, w]` or `[n, h, w, c]` of any numeric type. Integers are brightness from 0 to
-//! 255. Floats are, too, unless none is above 1: then they are brightness from 0 to 1. `bool`
-//! becomes 0 and
-//! 255. Values outside these ranges or not finite are an error. Labels are whole numbers of any
-//!      type, `[n]` or `[n, 1]`, or one-hot rows `[n, classes]` as `to_categorical` makes them.
+//! 255. Floats are, too, unless none is above 1: then they are brightness from 0 to 1. `bool` becomes
+//! 0 and 255. Values outside these ranges or not finite are an error, as are floats with a maximum
+//! above 1 and up to 16, and arrays on different scales. Labels are whole numbers of any type, `[n]`
+//! or `[n, 1]`, or one-hot rows `[n, classes]` as `to_categorical` makes them.
 //!
 //! Both byte orders, C and Fortran order, and compressed files (`savez_compressed`) are supported.
 
@@ -21,12 +22,13 @@ use std::path::Path;
 
 use zip::ZipArchive;
 
-use self::array::{Archive, array};
-use self::images::pixels;
+use self::array::{Archive, Array, array};
+use self::images::{Range, check_alike};
 use self::labels::{Labels, labels};
 use super::bounded::most_unpacked;
 use super::dataset::{Dataset, Splits};
 use super::error::DataError;
+use crate::words::one_line;
 
 /// Reads a file. The largest label or the length of the one-hot rows determines the number of
 /// classes.
@@ -41,7 +43,7 @@ pub fn splits(path: &Path) -> Result<Splits, DataError> {
 }
 
 /// Like [`splits`], with a line that says how numbers were interpreted, unless all images are bytes
-/// and all labels integers.
+/// and all labels integers, and which arrays were not read.
 ///
 /// # Errors
 /// Those of [`splits`].
@@ -76,22 +78,98 @@ pub fn from_reader(
     })?;
     let left = most_unpacked(length);
     let mut archive = Archive { zip, left };
+    let names = Names::of(&archive.zip);
+    let mut sets = Vec::new();
+    for [images, labels] in names.sets() {
+        let images = array(path, &mut archive, images)?;
+        let range = Range::of(path, &images)?;
+        sets.push((images, range, array(path, &mut archive, labels)?));
+    }
+    check_alike(path, sets.iter().map(|(images, range, _)| (images, range)))?;
     let mut taken = Vec::new();
-    let mut train = set(path, &mut archive, ["x_train", "y_train"], &mut taken)?;
-    let mut test = set(path, &mut archive, ["x_test", "y_test"], &mut taken)?;
-    let classes = train.classes.max(test.classes);
-    (train.classes, test.classes) = (classes, classes);
+    let mut read = Vec::new();
+    for (images, range, labels) in sets {
+        read.push(set(path, (images, &range), labels, &mut taken)?);
+    }
+    taken.extend(names.not_read());
+    let classes = read.iter().map(|data| data.classes).max().unwrap_or(0);
+    read.iter_mut().for_each(|data| data.classes = classes);
+    let validation = names.validation.and_then(|_| read.pop());
+    let (Some(test), Some(train)) = (read.pop(), read.pop()) else {
+        return Err(DataError::contents(path, "no set was read"));
+    };
+    let splits = Splits {
+        validation,
+        ..Splits::new(train, test)
+    };
     let taken = (!taken.is_empty()).then(|| taken.join("; "));
-    Ok((Splits::new(train, test), taken))
+    Ok((splits, taken))
+}
+
+/// Whether a file has images to validate on.
+pub(super) fn has_validation(path: &Path) -> bool {
+    let file = File::open(path).ok().map(BufReader::new);
+    let zip = file.and_then(|file| ZipArchive::new(file).ok());
+    zip.is_some_and(|zip| Names::of(&zip).validation.is_some())
+}
+
+/// The names of the arrays of images and of labels.
+const TRAIN: [&str; 2] = ["x_train", "y_train"];
+const TEST: [&str; 2] = ["x_test", "y_test"];
+const VALIDATION: [[&str; 2]; 3] = [
+    ["x_val", "y_val"],
+    ["x_valid", "y_valid"],
+    ["x_validation", "y_validation"],
+];
+
+/// The arrays of a file.
+struct Names {
+    /// Those of the images to validate on, if there are any.
+    validation: Option<[&'static str; 2]>,
+    /// All that are not read.
+    others: Vec<String>,
+}
+
+impl Names {
+    fn of<R: Read + Seek>(zip: &ZipArchive<R>) -> Self {
+        let mut others: Vec<String> = (zip.file_names().flatten())
+            .map(|name| name.strip_suffix(".npy").unwrap_or(&name).to_owned())
+            .collect();
+        let mut named = VALIDATION.into_iter();
+        let validation = named.find(|[images, _]| others.iter().any(|name| name == images));
+        let mut names = Self {
+            validation,
+            others: Vec::new(),
+        };
+        let read: Vec<&str> = names.sets().flatten().collect();
+        others.retain(|name| !read.contains(&name.as_str()));
+        others.sort();
+        names.others = others;
+        names
+    }
+
+    /// Those of the images to train on, to test on, and to validate on.
+    fn sets(&self) -> impl Iterator<Item = [&'static str; 2]> + use<> {
+        [TRAIN, TEST].into_iter().chain(self.validation)
+    }
+
+    fn not_read(&self) -> Option<String> {
+        const MOST: usize = 5;
+        let mut shown: Vec<&str> = self.others.iter().take(MOST).map(String::as_str).collect();
+        if self.others.len() > MOST {
+            shown.push("...");
+        }
+        let not_read = || one_line(&format!("not read: {}", shown.join(", ")));
+        (!shown.is_empty()).then(not_read)
+    }
 }
 
 fn set(
     path: &Path,
-    archive: &mut Archive<impl Read + Seek>,
-    [images, names]: [&'static str; 2],
+    (images, range): (Array, &Range),
+    names: Array,
     taken: &mut Vec<String>,
 ) -> Result<Dataset, DataError> {
-    let images = array(path, archive, images)?;
     let samples = images.shape.first().copied().unwrap_or(0);
     let shape = match images.shape[..] {
         [_, h, w] => [h, w, 1],
@@ -104,13 +182,13 @@ fn set(
             return Err(DataError::contents(path, problem));
         }
     };
-    let (bytes, how) = pixels(path, images)?;
+    let (bytes, how) = range.pixels(images);
     taken.extend(how);
     let Labels {
         labels,
         classes,
         taken: how,
-    } = labels(path, array(path, archive, names)?, samples)?;
+    } = labels(path, names, samples)?;
     taken.extend(how);
     let source = path.display().to_string();
     Dataset::new("npz", source, shape, classes, bytes, labels)

@@ -26,7 +26,7 @@ fn ordered(descr: &str, fortran: &str, shape: &str, elements: &[u8]) -> Vec<u8> 
 }
 
 fn good() -> Vec<(&'static str, Vec<u8>)> {
-    let pixels = |n: u8| (0..n * 6).collect::<Vec<u8>>();
+    let pixels = |n: u8| (0..n * 6).map(|i| 15 * i).collect::<Vec<u8>>();
     let labels = [3_i64, 0, 1].map(i64::to_le_bytes).concat();
     vec![
         ("x_train", npy("|u1", "(3, 2, 3)", &pixels(3))),
@@ -71,7 +71,7 @@ fn reads_packed_and_unpacked() {
         assert_eq!((data.train.shape(), data.train.classes), ([2, 3, 1], 5));
         assert_eq!(data.train.labels(), [3, 0, 1]);
         assert_eq!(data.test.labels(), [4, 2]);
-        assert_eq!(data.test.image(1), [6, 7, 8, 9, 10, 11]);
+        assert_eq!(data.test.image(1), [90, 105, 120, 135, 150, 165]);
     }
 }
 
@@ -241,7 +241,111 @@ fn floats_up_to_one_and_bools_become_bytes() {
 }
 
 #[test]
-fn fortran_order_becomes_c_order() {
+fn one_scale_holds_for_all_images_of_a_file() {
+    let array = |descr: &str, values: &[f64]| {
+        let element = |value: &f64| match descr {
+            "<f4" => (*value as f32).to_le_bytes().to_vec(),
+            "<f2" => half::f16::from_f64(*value).to_le_bytes().to_vec(),
+            _ => vec![*value as u8],
+        };
+        let bytes: Vec<u8> = values.iter().flat_map(element).collect();
+        npy(descr, &format!("({}, 1, 2)", values.len() / 2), &bytes)
+    };
+    let train = |descr, high| ("x_train", array(descr, &[0.0, 0.5, 0.25, 0.5, 0.0, high]));
+    let test = |descr, high| ("x_test", array(descr, &[0.0, 0.0, 0.5, high]));
+    let cases = [
+        // Resized floats overshoot, in one array or the other.
+        (
+            train("<f4", 1.0),
+            test("<f4", 1.02),
+            "x_test: its elements are float32 from 0 to 1.02: ",
+        ),
+        (
+            train("<f4", 1.004),
+            test("<f4", 1.0),
+            "np.clip(x_train, 0, 1)",
+        ),
+        (
+            train("<f2", 1.004),
+            test("<f4", 1.0),
+            "float16 from 0 to 1.004: ",
+        ),
+        (
+            train("<f4", 16.0),
+            test("<f4", 15.0),
+            "divide all arrays by the number that is white",
+        ),
+        (
+            train("<f4", 1.0),
+            test("<f4", 255.0),
+            "x_train: its elements are float32 from 0 to 1, those of x_test are float32 from 0 to 255: \
+             expected one scale",
+        ),
+        (
+            train("<f4", 255.0),
+            test("<f4", 0.9),
+            "x_test: its elements are float32 from 0 to 0.9, those",
+        ),
+        (train("<f4", 1.0), test("|u1", 1.0), "expected one scale"),
+        (train("|b1", 1.0), test("|u1", 1.0), "expected one scale"),
+    ];
+    for (train, test, expected) in cases {
+        let folder = TempDir::new().unwrap();
+        let mut arrays = good();
+        arrays.retain(|(name, _)| name.starts_with('y'));
+        arrays.extend([train, test]);
+        let path = write(&folder, CompressionMethod::Stored, &arrays);
+        let message = splits(&path).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message} lacks {expected}");
+    }
+    // Bytes to 255 and floats to 1 have the same white, and black is black on any scale.
+    for (train, test) in [
+        (train("<f4", 1.0), test("|u1", 255.0)),
+        (train("<f4", 255.0), test("|u1", 255.0)),
+        (train("|b1", 1.0), test("<f4", 1.0)),
+    ] {
+        let (splits, _) = read_with(vec![train, test]);
+        assert_eq!(splits.train.image(2)[1], 255);
+        assert_eq!(splits.test.image(1)[1], 255);
+    }
+    let black = ("x_test", array("<f4", &[0.0; 4]));
+    read_with(vec![train("<f4", 255.0), black]);
+    // Of 16 steps, as bytes.
+    let (_, taken) = read_with(vec![train("|u1", 16.0), test("|u1", 255.0)]);
+    assert!(taken.contains("if 16 is meant to be white"), "{taken}");
+}
+
+#[test]
+fn images_to_validate_on_are_read_and_what_is_not_read_is_named() {
+    let x = || npy("|u1", "(2, 2, 3)", &[90; 12]);
+    let y = || npy("|u1", "(2,)", &[1, 7]);
+    for [x_val, y_val] in VALIDATION {
+        let folder = TempDir::new().unwrap();
+        let mut arrays = good();
+        arrays.extend([
+            (x_val, x()),
+            ("x_extra", x()),
+            (y_val, y()),
+            ("y_extra", y()),
+        ]);
+        let path = write(&folder, CompressionMethod::Stored, &arrays);
+        assert!(has_validation(&path));
+        let (splits, taken) = read(&path).unwrap();
+        assert_eq!(splits.validation.unwrap().labels(), [1, 7]);
+        assert_eq!((splits.train.classes, splits.test.classes), (8, 8));
+        assert_eq!(taken.unwrap(), "not read: x_extra, y_extra");
+        arrays.retain(|(name, _)| *name != y_val);
+        let path = write(&folder, CompressionMethod::Stored, &arrays);
+        let message = super::splits(&path).unwrap_err().to_string();
+        assert!(message.contains(&format!("{y_val}: ")), "{message}");
+    }
+    let folder = TempDir::new().unwrap();
+    let path = write(&folder, CompressionMethod::Stored, &good());
+    assert!(!has_validation(&path) && splits(&path).unwrap().validation.is_none());
+}
+
+#[test]
+fn fortran_order_is_put_into_c_order() {
     // Element [i, j, k, l] is 24i + 8j + 2k + l.
     let (mut c, mut fortran) = (Vec::new(), Vec::new());
     let at = |i: u8, j: u8, k: u8, l: u8| 24 * i + 8 * j + 2 * k + l;
@@ -336,6 +440,21 @@ fn numbers_that_are_not_brightness_or_labels_are_refused_with_a_remedy() {
             "x_train",
             npy("<c8", "(3, 1, 2)", &[0; 48]),
             "its elements are of type <c8",
+        ),
+        (
+            "x_train",
+            npy("<f16", "(3, 1, 2)", &[0; 96]),
+            "longdouble, which differs from machine to machine",
+        ),
+        (
+            "x_train",
+            npy(">f12", "(3, 1, 2)", &[0; 72]),
+            "x_train.astype('float64')",
+        ),
+        (
+            "x_train",
+            npy("|O", "(3, 1, 2)", b"a pickle"),
+            "Python objects; expected an array of plain numbers",
         ),
         (
             "y_train",
