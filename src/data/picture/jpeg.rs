@@ -5,7 +5,7 @@
 
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};
-use jpeg_decoder::{Decoder, PixelFormat};
+use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
 
 use super::super::error::DataError;
 use super::file::File;
@@ -21,6 +21,9 @@ pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
         ));
     };
     let mut decoder = Decoder::new(picture);
+    if let Some(transform) = colour_transform(picture) {
+        decoder.set_color_transform(transform);
+    }
     decoder.read_info().map_err(|e| file.bad(e))?;
     let info = decoder
         .info()
@@ -54,29 +57,85 @@ fn cmyk_to_rgb(inks: &[u8]) -> Vec<u8> {
     inks.as_chunks().0.iter().flat_map(colour).collect()
 }
 
+/// What three or four components mean, by libjpeg's rules: a JFIF marker decides, without one an Adobe
+/// marker, and without either the identifiers of the components. The decoder would start with the
+/// identifiers, although Adobe's programs give red, green and blue those of brightness and chroma.
+fn colour_transform(picture: &[u8]) -> Option<ColorTransform> {
+    let (mut jfif, mut adobe, mut identifiers) = (false, None, Vec::new());
+    for (marker, segment) in Markers::of(picture) {
+        match (marker, segment) {
+            (0xe0, [b'J', b'F', b'I', b'F', 0, ..]) if segment.len() >= 14 => jfif = true,
+            // A version, two flags and the transform.
+            (0xee, segment) if segment.starts_with(b"Adobe") => {
+                adobe = segment.get(11).copied().or(adobe)
+            }
+            (SCAN, _) => break,
+            // Of a frame: precision, height, width, the number of components, and three bytes for each.
+            (0xc0..=0xc2, [_, _, _, _, _, _, components @ ..]) => {
+                identifiers = components.iter().step_by(3).copied().collect();
+            }
+            _ => {}
+        }
+    }
+    match (&identifiers[..], jfif, adobe) {
+        ([_, _, _], true, _) => Some(ColorTransform::YCbCr),
+        ([_, _, _], _, Some(0)) | ([b'R', b'G', b'B'], _, None) => Some(ColorTransform::RGB),
+        ([_, _, _], ..) => Some(ColorTransform::YCbCr),
+        ([_, _, _, _], _, None | Some(0)) => Some(ColorTransform::CMYK),
+        ([_, _, _, _], ..) => Some(ColorTransform::YCCK),
+        _ => None,
+    }
+}
+
 /// The bytes of the picture up to its end marker. Trailing bytes, such as the video of a motion
 /// photo, are not part of it. `None` if there is no end marker: the decoder would silently fill the
 /// missing part with grey.
 fn picture(bytes: &[u8]) -> Option<&[u8]> {
-    let (mut at, mut scans) = (2, 0);
+    let mut markers = Markers::of(bytes);
+    let mut scans = 0;
     loop {
+        match markers.next()?.0 {
+            0xd9 if scans > 0 => return bytes.get(..markers.at),
+            marker => scans += usize::from(marker == SCAN),
+        }
+    }
+}
+
+/// The marker that starts a scan.
+const SCAN: u8 = 0xda;
+
+/// The markers of a file after the first, each with the bytes of its segment.
+struct Markers<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Markers<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 2 }
+    }
+}
+
+impl<'a> Iterator for Markers<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
         // A marker is ff and a byte other than 00, which escapes a value of ff in a scan, and ff,
         // which is padding.
-        let rest = bytes.get(at..)?;
+        let rest = self.bytes.get(self.at..)?;
         let skipped = rest
             .windows(2)
             .position(|pair| pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xff))?;
         let marker = rest[skipped + 1];
-        at += skipped + 2;
-        match marker {
-            0xd9 if scans > 0 => return bytes.get(..at),
-            // Markers without a segment, such as restarts.
-            0x01 | 0xd0..=0xd9 => {}
-            _ => {
-                let length = bytes.get(at..at + 2)?;
-                at += usize::from(u16::from_be_bytes([length[0], length[1]]));
-                scans += usize::from(marker == 0xda);
-            }
+        self.at += skipped + 2;
+        // Markers without a segment, such as restarts.
+        if matches!(marker, 0x01 | 0xd0..=0xd9) {
+            return Some((marker, &[]));
         }
+        let length = self.bytes.get(self.at..self.at + 2)?;
+        let end = self.at + usize::from(u16::from_be_bytes([length[0], length[1]]));
+        let segment = self.bytes.get(self.at + 2..end).unwrap_or_default();
+        self.at = end;
+        Some((marker, segment))
     }
 }

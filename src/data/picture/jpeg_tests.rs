@@ -167,6 +167,59 @@ fn cmyk_is_converted_to_rgb() {
     }
 }
 
+/// A picture of one colour, with these numbers of the components, a JFIF marker or none, and an Adobe
+/// marker that names this transform.
+fn marked(jfif: bool, adobe: Option<u8>, numbers: [u8; 3]) -> Vec<u8> {
+    let image = RgbImage::from_pixel(8, 8, Rgb([200, 100, 50]));
+    let plain = encoded(&image, SamplingFactor::R_4_4_4, &ORDERS[0], 0);
+    // The encoder begins with a JFIF marker.
+    let behind = 4 + usize::from(u16::from_be_bytes([plain[4], plain[5]]));
+    assert_eq!(&plain[6..10], b"JFIF");
+    let mut bytes = plain[..if jfif { behind } else { 2 }].to_vec();
+    if let Some(transform) = adobe {
+        bytes.extend(b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0");
+        bytes.push(transform);
+    }
+    bytes.extend(&plain[behind..]);
+    let place = |marker| bytes.windows(2).position(|pair| pair == [0xff, marker]);
+    // Numbers stand in the frame, each with two bytes behind it, and in the scan, each with one.
+    let (frame, scan) = (place(0xc0).unwrap() + 10, place(0xda).unwrap() + 5);
+    for (i, number) in numbers.into_iter().enumerate() {
+        assert_eq!([bytes[frame + 3 * i], bytes[scan + 2 * i]], [i as u8; 2]);
+        (bytes[frame + 3 * i], bytes[scan + 2 * i]) = (number, number);
+    }
+    bytes
+}
+
+#[test]
+fn markers_decide_what_the_components_are_before_their_numbers_do() {
+    // Brightness and colours of the pixel, seen as red, green and blue.
+    let (colour, as_it_lies) = (Rgb([200, 100, 50]), Rgb([124, 86, 182]));
+    let (plain, letters) = ([1, 2, 3], *b"RGB");
+    for (jfif, adobe, numbers, expected) in [
+        (true, None, plain, colour),
+        (true, None, letters, colour),
+        (true, Some(0), plain, colour),
+        (false, None, plain, colour),
+        (false, None, letters, as_it_lies),
+        (false, None, [0, 1, 2], colour),
+        (false, None, [1, 34, 35], colour),
+        (false, None, *b"rgb", colour),
+        (false, Some(0), plain, as_it_lies),
+        (false, Some(0), [7, 8, 9], as_it_lies),
+        (false, Some(1), plain, colour),
+        (false, Some(1), letters, colour),
+    ] {
+        let found = read(&marked(jfif, adobe, numbers)).unwrap();
+        let off = furthest(&found, &RgbImage::from_pixel(8, 8, expected));
+        let pixel = found.get_pixel(0, 0);
+        assert!(
+            off <= 2,
+            "JFIF {jfif}, Adobe {adobe:?}, {numbers:?}: {pixel:?}"
+        );
+    }
+}
+
 #[test]
 fn trailing_bytes_are_ignored() {
     let image = smooth(20, 12);
