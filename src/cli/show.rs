@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long)]
     test: bool,
 
-    /// The first sample, counted from 0 [default: 5, the lab's `train_images[5]`]
+    /// Index of the first sample, from 0 [default: 5, the lab's `train_images[5]`, or the last sample]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     index: Option<usize>,
 
@@ -61,8 +61,8 @@ Examples:
 
 Grey images are drawn dark on light, as in the lab.";
 
-/// The sample that the lab shows first.
-const LAB_INDEX: usize = 5;
+/// The sample that the Keras lab shows.
+const LAB: usize = 5;
 /// Samples per row of a PNG file.
 const SHEET_COLUMNS: usize = 10;
 /// Maximum width and height of a PNG file, in pixels.
@@ -79,7 +79,8 @@ fn png(path: PathBuf) -> Result<PathBuf, &'static str> {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     // Without a seed, pictures are in the order of their paths.
-    let read = (ReadOptions::default().seed(None)).skip_unreadable(args.skip_unreadable);
+    let read =
+        (ReadOptions::default().seed(None).inspect(true)).skip_unreadable(args.skip_unreadable);
     let splits = data::load(&args.dataset, args.data_dir.as_deref(), read, false)?.splits;
     let set = if args.test { splits.test } else { splits.train };
     say(&format!("data: {}", described(&set)));
@@ -100,18 +101,18 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 
 fn indices(args: &Args, set: &Dataset) -> cnn_gpu::Result<Vec<usize>> {
     let samples = set.len();
-    let first = match args.index {
-        Some(index) if index >= samples => {
-            return Err(Error::Argument(format!(
-                "--index must be below {samples}, the number of samples, received {index}"
-            )));
-        }
-        Some(index) => index,
-        // A smaller set has no sixth sample.
-        None => LAB_INDEX.min(samples.saturating_sub(1)),
-    };
-    let last = first.saturating_add(args.count.into());
-    Ok((first..last.min(samples)).collect())
+    if samples == 0 {
+        let message = format!("{} has no test samples: omit --test", set.source);
+        return Err(Error::Argument(message));
+    }
+    let index = args.index.unwrap_or(LAB.min(samples - 1));
+    if index >= samples {
+        return Err(Error::Argument(format!(
+            "--index must be below {samples}, the number of samples, received {index}"
+        )));
+    }
+    let last = index.saturating_add(args.count.into());
+    Ok((index..last.min(samples)).collect())
 }
 
 /// The requested scale, or the largest one that keeps the sheet within [`MOST_SIDE`].

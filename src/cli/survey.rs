@@ -36,7 +36,8 @@ Examples:
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let folder = args.data_dir.as_deref();
-    let survey = data::survey(&args.dataset, folder, ReadOptions::default(), 0.0)?;
+    let read = ReadOptions::default().inspect(true);
+    let survey = data::survey(&args.dataset, folder, read, 0.0)?;
     print(&survey, args.format)?;
     Ok(Exit::Success)
 }
@@ -54,19 +55,15 @@ fn text(survey: &Survey) -> String {
     let mut row = |name: &str, value: String| out += &format!("{name:<12} {value}\n");
     let side = |[width, height]: [usize; 2]| format!("{width}x{height}");
     let sizes = survey.sizes;
-    row(
-        "sizes",
-        if sizes.smallest == sizes.largest {
-            format!("all {} (width x height)", side(sizes.median))
-        } else {
-            format!(
-                "{} smallest, {} median, {} largest (width x height)",
-                side(sizes.smallest),
-                side(sizes.median),
-                side(sizes.largest)
-            )
-        },
-    );
+    if sizes.largest == sizes.smallest && sizes.smallest != [0, 0] {
+        let all = side(sizes.median);
+        row("sizes", format!("all {all} (width x height)"));
+    } else if sizes.largest != [0, 0] {
+        let [smallest, median, largest] = [sizes.smallest, sizes.median, sizes.largest].map(side);
+        let text =
+            format!("{smallest} smallest, {median} median, {largest} largest (width x height)");
+        row("sizes", text);
+    }
     let formats = survey
         .formats
         .iter()
@@ -198,7 +195,7 @@ fn repeated(duplicates: &Duplicates) -> String {
     };
     let classes = match with_other_class {
         0 => String::new(),
-        n => format!(", {} with another class", count(*n)),
+        n => format!(", {} of them in another class", count(*n)),
     };
     format!(
         "{} {part} {repeat} the pixels of {place}{classes}",

@@ -36,7 +36,7 @@ pub(super) fn by_name(
 }
 
 /// The first names of a list.
-fn abridged(names: &[impl AsRef<str>]) -> String {
+pub(super) fn abridged(names: &[impl AsRef<str>]) -> String {
     const MOST: usize = 10;
     let shown: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();
     match names.len() {

@@ -33,6 +33,9 @@ pub struct ReadOptions {
     pub skip_unreadable: bool,
     /// How pictures are resized. Default [`Interpolation::Bilinear`].
     pub interpolation: Interpolation,
+    /// Accepts a folder that cannot be trained on, to inspect it: with a single class, or without
+    /// test pictures. Default false.
+    pub inspect: bool,
 }
 
 impl Default for ReadOptions {
@@ -43,6 +46,7 @@ impl Default for ReadOptions {
             limit: None,
             skip_unreadable: false,
             interpolation: Interpolation::default(),
+            inspect: false,
         }
     }
 }
@@ -80,6 +84,13 @@ impl ReadOptions {
     #[must_use]
     pub fn interpolation(mut self, interpolation: Interpolation) -> Self {
         self.interpolation = interpolation;
+        self
+    }
+
+    /// Sets whether the data are only inspected.
+    #[must_use]
+    pub fn inspect(mut self, inspect: bool) -> Self {
+        self.inspect = inspect;
         self
     }
 

@@ -147,6 +147,7 @@ impl DataRecord {
             limit,
             skip_unreadable: self.skip_unreadable,
             interpolation: self.interpolation,
+            inspect: false,
         }
     }
 

@@ -48,7 +48,7 @@ impl ImageFolder {
     /// [`DataError`] if the folder cannot be read, has fewer than 2 or more than 256 classes, or a
     /// class is empty.
     pub fn open(path: &Path, shape: Option<[usize; 3]>) -> Result<Self, DataError> {
-        Self::new(path, Scan::of(path, false)?, shape)
+        Self::new(path, Scan::of(path, 2)?, shape)
     }
 
     pub(super) fn new(
@@ -172,6 +172,17 @@ impl ImageFolder {
         let classes = self.classes.len();
         let data = Dataset::new("folder", source, self.shape, classes, images, labels)?;
         Ok((data.with_class_names(self.classes.clone()), unusable))
+    }
+
+    /// The classes that have pictures in this folder, but none in `read`.
+    pub(super) fn without(&self, read: &Dataset) -> Vec<&str> {
+        let is_lost = |class: &usize| {
+            let mut files = self.files.iter();
+            let is_of = |label: &u8| usize::from(*label) == *class;
+            files.any(|(_, label)| is_of(label)) && !read.labels().iter().any(is_of)
+        };
+        let classes = (0..self.classes.len()).filter(is_lost);
+        classes.map(|class| self.classes[class].as_str()).collect()
     }
 
     /// Reads every picture once, drops those that cannot be read and returns their errors, so that

@@ -13,6 +13,7 @@
 //! Read `scan` first, then `parts`, `skipped`, `images` and `stream`.
 
 mod images;
+mod part;
 mod parts;
 mod scan;
 mod skipped;
@@ -21,13 +22,14 @@ mod stream;
 use std::path::{Path, PathBuf};
 
 pub use images::ImageFolder;
-pub use parts::Part;
+pub use part::Part;
 pub use skipped::{Group, Reason, Skipped};
 pub use stream::FolderStream;
 
 use super::dataset::{Dataset, Splits};
 use super::error::DataError;
 use super::event::Event;
+use super::picture::is_picture;
 use super::read_options::ReadOptions;
 use images::TEST_SHARE;
 use parts::Layout;
@@ -66,8 +68,9 @@ pub enum Tested {
 /// Finds the training, validation and test pictures without reading them.
 ///
 /// # Errors
-/// [`DataError`] if pictures are missing, there are fewer than two training classes, or a
-/// validation or test class is not a training class.
+/// [`DataError`] if pictures are missing, there are fewer than two training classes or no test
+/// pictures (unless [`ReadOptions::inspect`] is set), a validation or test class is not a training
+/// class, or sub-folders may be parts or classes.
 pub fn find(path: &Path, options: &ReadOptions) -> Result<Parts, DataError> {
     let mut skipped = Skipped::default();
     let layout = Layout::of(path, &mut skipped)?;
@@ -80,8 +83,17 @@ pub fn find(path: &Path, options: &ReadOptions) -> Result<Parts, DataError> {
             return Err(DataError::contents(path, problem));
         }
     };
-    let mut train =
-        ImageFolder::open(train_path, options.shape)?.interpolated_by(options.interpolation);
+    if !layout.is_flat() && holds_pictures_only(train_path)? {
+        let problem = format!(
+            "{0} is the training part by its name, but holds pictures and no class folders: expected \
+             sub-folders such as {0}/cat; if {0} is a class, rename it",
+            skipped::name(train_path)
+        );
+        return Err(DataError::contents(path, problem));
+    }
+    let least = if options.inspect { 1 } else { 2 };
+    let mut train = ImageFolder::new(train_path, Scan::of(train_path, least)?, options.shape)?
+        .interpolated_by(options.interpolation);
     skipped.merge(train.skipped());
     let mut part = |folder: &Option<PathBuf>| match folder {
         Some(folder) => Ok(part_like(folder, &train, &mut skipped)?
@@ -98,7 +110,7 @@ pub fn find(path: &Path, options: &ReadOptions) -> Result<Parts, DataError> {
             (test, Tested::Fifth)
         }
     };
-    if test.is_empty() {
+    if test.is_empty() && !options.inspect {
         let problem = format!(
             "no pictures are left for testing: expected at least {TEST_SHARE} pictures in a class, or the \
              sub-folders `train` and `test`"
@@ -120,13 +132,20 @@ pub fn find(path: &Path, options: &ReadOptions) -> Result<Parts, DataError> {
     })
 }
 
+/// Whether a folder has pictures and no sub-folders.
+fn holds_pictures_only(path: &Path) -> Result<bool, DataError> {
+    let entries = scan::entries(path, &mut Skipped::default())?;
+    let mut files = entries.files.iter();
+    Ok(entries.folders.is_empty() && files.any(|file| is_picture(file)))
+}
+
 /// The pictures of a validation or test part; `None` if it has none. It may lack some classes.
 fn part_like(
     path: &Path,
     train: &ImageFolder,
     skipped: &mut Skipped,
 ) -> Result<Option<ImageFolder>, DataError> {
-    let scan = Scan::of(path, true)?;
+    let scan = Scan::of(path, 0)?;
     skipped.merge(&scan.skipped);
     if scan.files.is_empty() {
         return Ok(None);
@@ -139,7 +158,7 @@ fn part_like(
 pub(super) fn has_validation(path: &Path) -> bool {
     let layout = Layout::of(path, &mut Skipped::default());
     let part = layout.ok().and_then(|layout| layout.validation);
-    let scan = part.and_then(|part| Scan::of(&part, true).ok());
+    let scan = part.and_then(|part| Scan::of(&part, 0).ok());
     scan.is_some_and(|scan| !scan.files.is_empty())
 }
 
@@ -161,7 +180,7 @@ pub fn to_test(
     ];
     for (part, tested) in parts {
         let Some(part) = part else { continue };
-        let scan = Scan::of(part, true)?;
+        let scan = Scan::of(part, 0)?;
         if scan.files.is_empty() {
             skipped.merge(&scan.skipped);
             continue;
@@ -170,12 +189,12 @@ pub fn to_test(
             ImageFolder::new(part, scan, options.shape)?.interpolated_by(options.interpolation);
         skipped.merge(test.skipped());
         if let Some(train) = &layout.train {
-            test = test.matched_to(&Scan::of(train, false)?.classes)?;
+            test = test.matched_to(&Scan::of(train, 1)?.classes)?;
         }
         return Ok((test, tested, skipped));
     }
     let path = layout.train.as_deref().unwrap_or(path);
-    let scan = Scan::of(path, true)?;
+    let scan = Scan::of(path, 0)?;
     if scan.files.is_empty() {
         let problem = "no class has pictures: expected one sub-folder per class, with its pictures";
         return Err(DataError::contents(path, problem));
@@ -209,7 +228,7 @@ pub fn splits(
     if parts.tested != Tested::OnValidation {
         folders.push(&parts.test);
     }
-    let mut read = load(path, &folders, options, on_event)?.into_iter();
+    let mut read = load(path, &folders, Some(&parts.train), options, on_event)?.into_iter();
     let mut next = || {
         read.next()
             .ok_or_else(|| DataError::contents(path, "no part was read"))
@@ -252,25 +271,30 @@ pub fn test_split(
     if let Some(text) = text {
         on_event(&Event::Note { text });
     }
-    let mut read = load(path, &[&test], options, on_event)?;
+    let mut read = load(path, &[&test], None, options, on_event)?;
     Ok(read.swap_remove(0))
 }
 
-/// Reads parts of a folder; one error lists all pictures that cannot be read.
+/// Reads parts of a folder; one error lists all pictures that cannot be read. With
+/// `skip_unreadable`, `train` must keep a picture of each class.
 fn load(
     path: &Path,
     folders: &[&ImageFolder],
+    train: Option<&ImageFolder>,
     options: &ReadOptions,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Vec<Dataset>, DataError> {
     let (mut sets, mut errors, mut blank) = (Vec::new(), Vec::new(), Vec::new());
+    let mut lost = Vec::new();
     for folder in folders {
         let (data, unusable) = folder.load_some()?;
+        let is_train = train.is_some_and(|train| std::ptr::eq(train, *folder));
+        lost.extend((folder.without(&data).into_iter()).map(|class| (is_train, class)));
         sets.push(data);
         errors.extend(unusable.errors);
         blank.extend(unusable.blank);
     }
-    if let Some(first) = blank.first() {
+    if let Some(first) = blank.iter().min() {
         let text = format!(
             "{} pictures are transparent and show a single colour, so nothing can be learned from them; the \
              first is {}",
@@ -287,7 +311,18 @@ fn load(
         return Err(DataError::pictures(path, pictures, errors));
     }
     let reason = DataError::pictures(path, pictures, errors).in_short();
+    if let Some((_, class)) = lost.iter().find(|(is_train, _)| *is_train) {
+        let problem = format!(
+            "no training picture of class {class} can be read: repair them, or remove the class's folder \
+             ({reason})"
+        );
+        return Err(DataError::contents(path, problem));
+    }
     on_event(&Event::Skipped { reason });
+    for (_, class) in lost {
+        let text = format!("no validation or test picture of class {class} can be read");
+        on_event(&Event::Warning { text });
+    }
     Ok(sets)
 }
 

@@ -1,80 +1,13 @@
 //! Finds the sub-folders of the training, validation and test pictures.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
+use super::part::{Named, Part, is_without_classes};
 use super::scan::{self, Entries};
 use super::skipped::{Reason, Skipped, name};
+use crate::data::classes::abridged;
 use crate::data::error::DataError;
 use crate::data::picture;
-
-/// A part of a data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Part {
-    /// The training samples.
-    Train,
-    /// The samples evaluated after each epoch.
-    Validation,
-    /// The samples evaluated after training.
-    Test,
-}
-
-/// The names of each part's folder in lower case, without `_`, `-` and spaces. If several exist,
-/// the first in the list is used.
-const NAMES: [(Part, &[&str]); 3] = [
-    (Part::Train, &["train", "training", "trn"]),
-    (
-        Part::Validation,
-        &["val", "valid", "validation", "validate", "dev", "eval"],
-    ),
-    (Part::Test, &["test", "testing", "tst"]),
-];
-/// Possible suffixes of a part's name, as in `training_set` and `test-images`.
-const ENDINGS: [&str; 5] = ["", "set", "data", "images", "split"];
-
-impl Part {
-    /// The part of a folder with this name (`train`, `Training`, `val`, `VALID`, `test_set`), and
-    /// the index of the name in that part's names.
-    fn ranked(name: &str) -> Option<(Self, usize)> {
-        let plain: String = (name.chars())
-            .filter(|c| !"_- .".contains(*c))
-            .flat_map(char::to_lowercase)
-            .collect();
-        NAMES.iter().find_map(|(part, names)| {
-            let is_it = |known: &&str| {
-                let ending = plain.strip_prefix(known);
-                ending.is_some_and(|ending| ENDINGS.contains(&ending))
-            };
-            names.iter().position(is_it).map(|rank| (*part, rank))
-        })
-    }
-
-    /// The part of a folder with this name, if it is one of the usual names, in any case.
-    ///
-    /// ```
-    /// use cnn_gpu::data::folder::Part;
-    /// assert_eq!(Part::of("Training"), Some(Part::Train));
-    /// assert_eq!(Part::of("valid"), Some(Part::Validation));
-    /// assert_eq!(Part::of("test_set"), Some(Part::Test));
-    /// assert_eq!(Part::of("cat"), None);
-    /// ```
-    pub fn of(name: &str) -> Option<Self> {
-        Self::ranked(name).map(|(part, _)| part)
-    }
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Train => "train",
-            Self::Validation => "validation",
-            Self::Test => "test",
-        })
-    }
-}
 
 /// The folders of a data set's parts; all `None` if the sub-folders are the classes.
 #[derive(Debug, Default, PartialEq)]
@@ -93,34 +26,19 @@ impl Layout {
     /// Detects the parts by the names of the sub-folders, and counts everything else.
     pub(super) fn of(path: &Path, skipped: &mut Skipped) -> Result<Self, DataError> {
         let Entries { folders, .. } = scan::entries(path, &mut Skipped::default())?;
-        let mut named: Vec<(Part, usize, PathBuf)> = folders
-            .iter()
-            .filter_map(|folder| {
-                let (part, rank) = Part::ranked(&name(folder))?;
-                Some((part, rank, folder.clone()))
-            })
-            .collect();
-        named.sort();
-        let kinds = |part| named.iter().any(|(of, _, _)| *of == part);
-        let kinds = [Part::Train, Part::Validation, Part::Test].map(kinds);
-        let is_layout = match kinds.iter().filter(|found| **found).count() {
-            0 => false,
-            // A class may be called `train`.
-            1 => holds_classes(&named[0].2) && folders.len() == named.len(),
-            _ => true,
-        };
-        if !is_layout {
+        let parts = parts(path, &folders)?;
+        if parts.is_empty() {
             return Ok(Self::default());
         }
         let mut layout = Self::default();
-        for (part, _, folder) in &named {
-            let place = match part {
+        for (named, folder) in &parts {
+            let place = match named.part {
                 Part::Train => &mut layout.train,
                 Part::Validation => &mut layout.validation,
                 Part::Test => &mut layout.test,
             };
             match place {
-                None => *place = Some(folder.clone()),
+                None => *place = Some((*folder).clone()),
                 Some(_) => skipped.add(Reason::SecondPart, folder),
             }
         }
@@ -130,7 +48,7 @@ impl Layout {
             skipped.add_file_outside(file);
         }
         for folder in &folders {
-            if Part::of(&name(folder)).is_some() {
+            if parts.iter().any(|(_, part)| *part == folder) {
                 continue;
             }
             let mut below = Skipped::default();
@@ -148,43 +66,80 @@ impl Layout {
     }
 }
 
-/// Whether a folder has sub-folders and no pictures of its own.
-fn holds_classes(folder: &Path) -> bool {
-    scan::entries(folder, &mut Skipped::default()).is_ok_and(|entries| {
-        let mut files = entries.files.iter();
-        !entries.folders.is_empty() && !files.any(|file| picture::is_picture(file))
-    })
+/// The folders that are parts, with the preferred names first; none if all are classes.
+fn parts<'a>(path: &Path, folders: &'a [PathBuf]) -> Result<Vec<(Named, &'a PathBuf)>, DataError> {
+    let mut all: Vec<_> = (folders.iter())
+        .filter_map(|folder| Some((Named::of(&name(folder))?, folder)))
+        .collect();
+    all.sort();
+    let kinds = |named: &[(Named, &PathBuf)]| {
+        let mut kinds: Vec<Part> = named.iter().map(|(named, _)| named.part).collect();
+        kinds.dedup();
+        kinds.len()
+    };
+    let (plain, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|(n, _)| n.rest.is_empty());
+    match kinds(&plain) {
+        0 => {}
+        1 => return lone(path, plain, folders),
+        _ => return Ok(plain),
+    }
+    // With the same additional word, as in `seg_train` and `seg_test`.
+    let trained = |(named, folder): &&(Named, &PathBuf)| {
+        named.part == Part::Train && !inner_classes(folder).is_empty()
+    };
+    let Some((first, _)) = others.iter().find(trained) else {
+        return Ok(Vec::new());
+    };
+    let rest = first.rest.clone();
+    let same: Vec<_> = (others.into_iter())
+        .filter(|(named, _)| named.rest == rest)
+        .collect();
+    Ok(if kinds(&same) > 1 { same } else { Vec::new() })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_usual_names_of_parts_are_recognised_in_any_case() {
-        let cases = [
-            (
-                Part::Train,
-                "train Train TRAIN training Training_Set trainset train-images",
-            ),
-            (
-                Part::Validation,
-                "val valid validation Validation VAL_images dev eval",
-            ),
-            (
-                Part::Test,
-                "test Test testing Testing test_set test-data TestSplit",
-            ),
-        ];
-        for (part, names) in cases {
-            for name in names.split(' ') {
-                assert_eq!(Part::of(name), Some(part), "{name}");
-            }
-        }
-        for name in [
-            "cat", "trains", "valley", "tester", "tests", "contest", "value",
-        ] {
-            assert_eq!(Part::of(name), None, "{name}");
-        }
+/// Decides about folders of one part only: `train` may be a class.
+fn lone<'a>(
+    path: &Path,
+    named: Vec<(Named, &'a PathBuf)>,
+    folders: &[PathBuf],
+) -> Result<Vec<(Named, &'a PathBuf)>, DataError> {
+    let [(_, part)] = named[..] else {
+        return Ok(Vec::new());
+    };
+    let inner = inner_classes(part);
+    if inner.is_empty() {
+        return Ok(Vec::new());
     }
+    for folder in folders.iter().filter(|folder| *folder != part) {
+        // Runs, their logs and notes are not classes.
+        if is_without_classes(&name(folder))
+            || (scan::walk(folder, &mut Skipped::default())?.pictures).is_empty()
+        {
+            continue;
+        }
+        // A class may keep its pictures in a sub-folder.
+        if inner.len() == 1 {
+            return Ok(Vec::new());
+        }
+        let problem = format!(
+            "{part} looks like a part of a data set, because it keeps its pictures in sub-folders ({}), but \
+             {other} next to it does not: rename {other} to train, val or test, or use folder:{} alone; if \
+             both are classes, move the pictures of {part} out of the sub-folders",
+            abridged(&inner),
+            part.display(),
+            part = name(part),
+            other = name(folder)
+        );
+        return Err(DataError::contents(path, problem));
+    }
+    Ok(named)
+}
+
+/// The names of a folder's sub-folders, if it has no pictures of its own.
+fn inner_classes(folder: &Path) -> Vec<String> {
+    let entries = scan::entries(folder, &mut Skipped::default()).unwrap_or_default();
+    if entries.files.iter().any(|file| picture::is_picture(file)) {
+        return Vec::new();
+    }
+    entries.folders.iter().map(|folder| name(folder)).collect()
 }

@@ -1,12 +1,16 @@
 //! Finds the classes of a folder and their pictures, at any depth.
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
+use super::part::Part;
 use super::skipped::{Reason, Skipped, is_hidden, name};
+use crate::data::classes::abridged;
 use crate::data::error::DataError;
 use crate::data::picture::{FORMATS, is_picture};
 use crate::run::RunFolder;
+use crate::words::counted;
 
 /// Labels are bytes.
 const MOST_CLASSES: usize = 256;
@@ -41,17 +45,33 @@ impl Found {
     pub(super) fn is_runs(&self) -> bool {
         self.pictures.is_empty() && self.holds_runs
     }
+
+    /// The sub-folders of `folder` that contain the pictures, at any depth; none if a picture lies in
+    /// `folder` itself.
+    fn inner(&self, folder: &Path) -> BTreeSet<String> {
+        let mut inner = BTreeSet::new();
+        for picture in &self.pictures {
+            let mut below = picture.strip_prefix(folder).unwrap_or(picture).components();
+            let (first, rest) = (below.next(), below.next());
+            let (Some(first), Some(_)) = (first, rest) else {
+                return BTreeSet::new();
+            };
+            inner.insert(first.as_os_str().to_string_lossy().into_owned());
+        }
+        inner
+    }
 }
 
 impl Scan {
-    /// Scans `path`, whose sub-folders are the classes. A class without pictures is an error, or is
-    /// left out if `may_lack` (for validation and test folders).
-    pub(super) fn of(path: &Path, may_lack: bool) -> Result<Self, DataError> {
+    /// Scans `path`, whose sub-folders are the classes, at least `least` of them. A class without
+    /// pictures is an error, or is left out if `least` is 0 (for validation and test folders).
+    pub(super) fn of(path: &Path, least: usize) -> Result<Self, DataError> {
         let mut scan = Self::default();
         let Entries { folders, files } = entries(path, &mut scan.skipped)?;
         for file in &files {
             scan.skipped.add_file_outside(file);
         }
+        let mut inner = Vec::new();
         for folder in folders {
             if RunFolder::is_run(&folder) {
                 scan.skipped.add(Reason::Runs, &folder);
@@ -68,7 +88,7 @@ impl Scan {
                 scan.skipped.add(Reason::Empty, &folder);
                 continue;
             }
-            if found.pictures.is_empty() && may_lack {
+            if found.pictures.is_empty() && least == 0 {
                 continue;
             }
             if found.pictures.is_empty() {
@@ -82,25 +102,54 @@ impl Scan {
             // Too many classes are an error below.
             let class = scan.classes.len().min(MOST_CLASSES - 1) as u8;
             scan.classes.push(name(&folder));
+            inner.push(found.inner(&folder));
             let pictures = found.pictures.into_iter();
             scan.files.extend(pictures.map(|picture| (picture, class)));
         }
-        let least = if may_lack { 0 } else { 2 };
-        if (least..=MOST_CLASSES).contains(&scan.classes.len()) {
-            return Ok(scan);
+        if !(least..=MOST_CLASSES).contains(&scan.classes.len()) {
+            let problem = format!(
+                "found {} with pictures: expected one per class, {least} to {MOST_CLASSES}{}",
+                counted(scan.classes.len(), "sub-folder"),
+                deeper(path, &scan)
+            );
+            return Err(DataError::contents(path, problem));
         }
-        let problem = format!(
-            "found {} sub-folders: expected one per class, from {least} to {MOST_CLASSES}, with their \
-             pictures{}",
-            scan.classes.len(),
-            hint(path, &scan)
-        );
-        Err(DataError::contents(path, problem))
+        match alike(&scan.classes, &inner) {
+            Some(problem) => Err(DataError::contents(path, problem)),
+            None => Ok(scan),
+        }
     }
 }
 
+/// The problem with classes that contain the same sub-folders: they are probably parts of a data set
+/// and the sub-folders its classes, or the other way round.
+fn alike(classes: &[String], inner: &[BTreeSet<String>]) -> Option<String> {
+    let pairs = (0..classes.len()).flat_map(|i| (0..i).map(move |j| (j, i)));
+    pairs.into_iter().find_map(|(a, b)| {
+        let common: Vec<&String> = inner[a].intersection(&inner[b]).collect();
+        // A single one is harmless: each class may keep its pictures in `images`.
+        if common.len() < 2 {
+            return None;
+        }
+        let (one, other, names) = (&classes[a], &classes[b], abridged(&common));
+        let parts: Vec<_> = common.iter().filter(|name| Part::of(name).is_some()).collect();
+        Some(match parts.len() {
+            0 | 1 => format!(
+                "{one} and {other} look like parts of a data set, not like classes, because both keep their \
+                 pictures in the same sub-folders ({names}): rename them to train, val and test, or use one \
+                 of them alone; if they are classes, move the pictures out of the sub-folders"
+            ),
+            _ => format!(
+                "the classes {one} and {other} contain parts of a data set ({names}): expected parts that \
+                 contain classes, such as {}/{one} and {}/{one}",
+                common[0], common[1]
+            ),
+        })
+    })
+}
+
 /// A hint if the user probably meant the folder inside this one.
-fn hint(path: &Path, scan: &Scan) -> String {
+fn deeper(path: &Path, scan: &Scan) -> String {
     let [only] = &scan.classes[..] else {
         return String::new();
     };
@@ -115,9 +164,12 @@ fn hint(path: &Path, scan: &Scan) -> String {
 
 /// The entries of a folder; counts the hidden ones.
 pub(super) fn entries(folder: &Path, skipped: &mut Skipped) -> Result<Entries, DataError> {
-    let unreadable = |source| DataError::Read {
-        path: folder.into(),
-        source,
+    let unreadable = |source: io::Error| {
+        let problem = format!(
+            "cannot be read as a folder: {source}; expected a folder of pictures; check the path and its \
+             permissions"
+        );
+        DataError::contents(folder, problem).caused_by(source)
     };
     let mut found = Entries::default();
     for entry in fs::read_dir(folder).map_err(unreadable)? {

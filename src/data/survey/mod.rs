@@ -218,11 +218,23 @@ impl Survey {
             _ => seen.extend(self.pictures(path, &parts.test, Part::Test, test)),
         }
         if parts.tested == Tested::Fifth {
-            self.notes.push(
-                "there is no folder of test pictures, so every fifth picture of each class is held out"
+            self.notes.push(match test {
+                0 => "there are no test pictures: training needs at least 5 pictures in a class, or a \
+                      folder test"
                     .into(),
-            );
+                _ => "there is no folder of test pictures, so every fifth picture of each class is held \
+                      out"
+                    .into(),
+            });
         }
+        if self.classes.len() < 2 {
+            self.notes
+                .push("training needs at least two classes".into());
+        }
+        // The names given must not depend on the seed.
+        self.unreadable.first.sort();
+        self.unreadable.first.truncate(MOST_NAMED);
+        seen.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(seen)
     }
 
@@ -240,9 +252,7 @@ impl Survey {
                 Ok(picture) => seen.push(picture),
                 Err(error) => {
                     self.unreadable.count += 1;
-                    if self.unreadable.first.len() < MOST_NAMED {
-                        self.unreadable.first.push(error.to_string());
-                    }
+                    self.unreadable.first.push(error.to_string());
                 }
             }
         }
