@@ -122,6 +122,11 @@ pub fn parse(bytes: &[u8]) -> Result<Idx<'_>, IdxError> {
     Ok(Idx { dims, rank, data })
 }
 
+/// Whether a file starts with an IDX magic number, of any element type.
+pub(super) fn is_start(bytes: &[u8]) -> bool {
+    matches!(bytes, [0, 0, 0x08 | 0x09 | 0x0b..=0x0e, 1..=4, ..])
+}
+
 fn short(expected: usize, bytes: &[u8]) -> IdxError {
     IdxError::Header {
         expected,

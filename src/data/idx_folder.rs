@@ -68,14 +68,15 @@ pub fn from_bytes(path: &Path, mut bytes: Vec<u8>) -> Result<IdxFile, DataError>
     Ok(IdxFile { dims, data: bytes })
 }
 
-/// Whether a file starts like an IDX file, packed or not.
+/// Whether a file starts like an IDX file, compressed or not. Two zero bytes are not enough, because
+/// TGA and HEIC files start with them, too.
 pub fn is_idx(path: &Path) -> bool {
     let mut start = Vec::new();
     let Ok(file) = File::open(path) else {
         return false;
     };
     let read = file.take(4).read_to_end(&mut start);
-    read.is_ok() && (start.starts_with(&[0, 0]) || start.starts_with(&gzip::MAGIC))
+    read.is_ok() && (idx::is_start(&start) || start.starts_with(&gzip::MAGIC))
 }
 
 fn unpack(path: &Path, packed: &[u8]) -> Result<Vec<u8>, DataError> {
