@@ -79,7 +79,11 @@ fn a_data_set_is_described_without_training() {
     model(path, 1);
     let args = ["--dataset", "folder:flat", "--dry-run"];
     let output = train(path, &args);
-    fails(&output, 1, &["expected 1 class, one per unit of the last layer"]);
+    fails(
+        &output,
+        1,
+        &["expected 1 class, one per unit of the last layer"],
+    );
 
     let output = run(path, &["data", "digits", "--format", "json"]);
     let survey = &json_lines(&output.stdout)[0];
