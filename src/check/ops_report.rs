@@ -11,13 +11,13 @@ use crate::words::counted;
 /// The results of one operation over all its cases.
 #[derive(Clone, Debug, Serialize)]
 pub struct OpRow {
-    /// The operation, or the kind of step and the network.
+    /// The operation.
     pub op: String,
-    /// The number of cases.
+    /// Cases that ran.
     pub cases: usize,
-    /// The number of cases that failed.
+    /// Cases that failed.
     pub failed: usize,
-    /// The largest error of all cases; null in JSON if it is infinite.
+    /// The largest error in any of them; null in JSON if it is infinite.
     pub worst: f64,
     /// The allowed error, the largest over the cases.
     pub tolerance: f64,
@@ -26,11 +26,11 @@ pub struct OpRow {
 /// The results of all operations, and the failed cases.
 #[derive(Clone, Debug, Serialize)]
 pub struct OpsReport {
-    /// The rows, in the order of the cases.
+    /// In the order of the cases.
     pub ops: Vec<OpRow>,
     /// Every case that failed.
     pub failures: Vec<CaseResult>,
-    /// All comparisons of the steps, whether they failed or not.
+    /// The whole steps with all that was compared, whether it failed or not.
     pub steps: Vec<CaseResult>,
 }
 
@@ -82,7 +82,7 @@ pub fn check_ops(
     }
     if report.ops.is_empty() {
         return Err(Error::Argument(format!(
-            "no case matches `{}`: expected an operation ({}), `training_step`, `inference_step`, or words of a case such as `n=3 oc=7`",
+            "no case matches `{}`: expected an operation ({}), `training_step`, `inference_step` or words of a case, like `n=3 oc=7`",
             filter.unwrap_or_default(),
             cases::names().join(", ")
         )));
@@ -91,7 +91,7 @@ pub fn check_ops(
 }
 
 impl OpsReport {
-    /// Adds the results of one row.
+    /// Takes in the results of one row.
     fn add(&mut self, results: &[CaseResult]) -> &OpRow {
         let failures = results.iter().filter(|r| !r.passes());
         self.failures.extend(failures.cloned());
@@ -151,7 +151,7 @@ impl Display for OpsReport {
         }
         let cases: usize = self.ops.iter().map(|row| row.cases).sum();
         match self.failures.len() {
-            0 if cases == 1 => writeln!(f, "the case agrees with the reference"),
+            0 if cases == 1 => writeln!(f, "the one case agrees with the reference"),
             0 => writeln!(f, "all {cases} cases agree with the reference"),
             n => {
                 let cases = counted(cases, "case");

@@ -88,7 +88,7 @@ impl Drop for Watch {
         *lock(&self.shared.ended) = true;
         self.shared.wake.notify_all();
         if let Some(thread) = self.thread.take() {
-            // A panic has already been reported.
+            // A panic has been reported.
             let _ = thread.join();
         }
     }
@@ -142,7 +142,6 @@ fn judge(
             format!("working on `{case}`, perhaps compiling its kernels"),
             time,
         ),
-        None => (format!("`{case}` has been running or compiling"), time),
     };
     let seconds = time.as_secs_f64();
     let large = |share: u64| limits.memory.is_some_and(|most| bytes > Some(most / share));

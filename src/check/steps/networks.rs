@@ -1,4 +1,4 @@
-//! The table of networks. All are small, to keep the compile time short.
+//! The table of networks. All are small, so that a driver has little to compile.
 
 use super::StepCase;
 use crate::model::{
@@ -36,7 +36,7 @@ pub fn all() -> Vec<StepCase> {
     ]
 }
 
-/// After one step its first moment is an exact multiple of the gradient.
+/// After one step its first moment is a multiple of the gradient, to the bit.
 fn momentum() -> Optimizer {
     Optimizer::from(UpdateRule::Sgd {
         learning_rate: 0.125,
@@ -45,8 +45,8 @@ fn momentum() -> Optimizer {
     })
 }
 
-/// With an epsilon as large as a small gradient. With a smaller epsilon, the step would have the
-/// relative error of even the smallest gradient.
+/// With an epsilon as large as a small gradient: with a smaller one its relative error would be an error of
+/// the whole step.
 fn adam() -> Optimizer {
     Optimizer::from(UpdateRule::Adam {
         learning_rate: 0.01,
@@ -56,7 +56,7 @@ fn adam() -> Optimizer {
     })
 }
 
-/// With a large epsilon, for the same reason.
+/// Likewise.
 fn rmsprop() -> Optimizer {
     Optimizer::from(UpdateRule::RmsProp {
         learning_rate: 0.01,
@@ -70,8 +70,8 @@ fn softmax(units: usize) -> Dense {
     Dense::new(units).activation(Activation::Softmax)
 }
 
-/// Max pools that are fused into convolutions, forward and backward: after another convolution and
-/// after a pool, with and without leftover pixels, with and without a bias.
+/// Max pools in the kernels of convolutions, forward and backward: behind another convolution and behind a
+/// pool, with cells left over and without, with a bias and without.
 fn pools() -> Sequential {
     Sequential::new([13, 12, 3])
         .add(Conv2D::new(4, 2).activation(Activation::Relu))
@@ -89,8 +89,7 @@ fn pools() -> Sequential {
         .add(softmax(5))
 }
 
-/// The same with enough channels (eight lanes of four) for the kernels that share pixels in a
-/// subgroup.
+/// The same with channels enough for eight lanes of four, which some kernels share.
 fn wide_pools() -> Sequential {
     Sequential::new([8, 8, 3])
         .add(Conv2D::new(32, 2).activation(Activation::Relu))
@@ -107,8 +106,8 @@ fn wide_pools() -> Sequential {
         .add(softmax(5))
 }
 
-/// Convolutions whose input and output use different vector widths. The pool's backward pass is not
-/// fused into their gradients, which still skip the pixels that the pool ignores.
+/// Convolutions that are read and written in cells of different widths: their gradients do not take in the
+/// pool behind, but leave out the cells that it leaves over.
 fn mixed_pools() -> Sequential {
     Sequential::new([9, 9, 1])
         .add(Conv2D::new(3, 2).activation(Activation::Tanh))
@@ -120,8 +119,8 @@ fn mixed_pools() -> Sequential {
         .add(softmax(3))
 }
 
-/// A pool too large for its backward pass to be fused, and one with overlapping windows, which is
-/// not fused at all.
+/// A pool with more cells than gradients take in, and one whose windows overlap and which no kernel takes
+/// in.
 fn large_pools() -> Sequential {
     Sequential::new([13, 14, 1])
         .add(Conv2D::new(4, 2).activation(Activation::Relu))
@@ -137,7 +136,7 @@ fn large_pools() -> Sequential {
         .add(softmax(3))
 }
 
-/// Layers that are not fused, between convolutions that are.
+/// Layers that a step runs as they are, between convolutions that it fuses.
 fn layers() -> Sequential {
     Sequential::new([12, 11, 3])
         .add(Rescaling::new(2.0).offset(-1.0))
@@ -164,7 +163,7 @@ fn layers() -> Sequential {
                 .activation(Activation::Relu),
         )
         .add(GlobalMaxPooling2D::new())
-        // The gradient of a bias before a normalization is zero except for rounding.
+        // A bias before a normalization has next to no gradient.
         .add(Dense::new(12).use_bias(false).activation(Activation::Elu))
         .add(BatchNormalization::new().momentum(0.5))
         .add(Dropout::new(0.5))
@@ -196,7 +195,7 @@ fn binary() -> Sequential {
         })
 }
 
-/// A squared error, fused in the same way.
+/// Squared errors, likewise.
 fn squared() -> Sequential {
     Sequential::new([6, 5, 1])
         .add(Conv2D::new(2, 2).activation(Activation::Tanh))

@@ -1,4 +1,4 @@
-//! The steps that `selfcheck` runs must use every kernel that only occurs in steps.
+//! Whether the steps that `selfcheck` runs have every kernel that a step alone has.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -21,10 +21,10 @@ use crate::optimizer::{Clip, Optimizer};
 use crate::plan::{Plan, Purpose, Role};
 use crate::shape::Padding;
 
-/// The calls of an operation in a step, if they differ from those that it has when it runs alone.
+/// How the calls of an operation in a step differ from those that it has by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Fused {
-    /// The operations that they compute.
+    /// The operations that they do.
     ops: Vec<&'static str>,
     /// Their kernels.
     kernels: BTreeSet<Kernel>,
@@ -33,9 +33,9 @@ struct Fused {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Kernel {
     entry: &'static str,
-    /// Whether the lanes of a subgroup share values.
+    /// Whether lanes of a subgroup hand values round.
     hands_round: bool,
-    /// The buffers that it binds.
+    /// What it binds.
     bindings: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ fn is_same(a: &[Call<Slot>], b: &[Call<Slot>]) -> bool {
     texts(a) == texts(b)
 }
 
-/// Describes a binding without its index and size.
+/// A binding as one would describe it, whatever its number and size.
 fn described(plan: &Plan, (slot, access): &(Slot, Access)) -> String {
     let what = match slot {
         Slot::Buffer(id) => match plan.buffer(*id).role {
@@ -73,12 +73,12 @@ fn described(plan: &Plan, (slot, access): &(Slot, Access)) -> String {
     format!("{what} {how}")
 }
 
-/// The calls of a step of this plan that single operations do not have.
+/// What steps of this plan have that single operations have not.
 fn fused(plan: &Plan, tuning: &Tuning) -> BTreeSet<Fused> {
     let step = Lowered::new(plan, tuning, Mode::Step);
     let alone = Lowered::new(plan, tuning, Mode::Alone);
     let into = fused_into(plan, &step.ops);
-    // The text of an update is the same, but in a step it sums partial gradients.
+    // An update is the same text, which sums the partial gradients that others left.
     let sums = step.arena(plan).iter().any(|block| block.splits > 0);
     let mut found = BTreeSet::new();
     for (i, calls) in step.ops.iter().enumerate() {
@@ -97,7 +97,7 @@ fn fused(plan: &Plan, tuning: &Tuning) -> BTreeSet<Fused> {
     found
 }
 
-/// A layer of each kind, and several of those that a step may fuse.
+/// A layer of each kind, and more of those that a step may fuse.
 fn layers() -> Vec<Layer> {
     let conv = |filters| Conv2D::new(filters, 2).activation(Activation::Relu);
     vec![
@@ -154,7 +154,7 @@ fn pairs() -> Vec<Sequential> {
     models
 }
 
-/// A network with fused operations, with every loss and every kind of optimizer.
+/// A network whose step fuses something, under every loss and every kind of optimizer.
 fn endings() -> Vec<(Sequential, Optimizer)> {
     let softmax = Loss::categorical_crossentropy();
     let sigmoid = Loss::BinaryCrossentropy {
@@ -188,7 +188,7 @@ fn endings() -> Vec<(Sequential, Optimizer)> {
     endings
 }
 
-/// The plans of all these networks.
+/// All of them: every layer behind every other, and every ending.
 fn plans() -> Vec<Plan> {
     let pairs = pairs().into_iter().flat_map(|model| {
         let purposes = [Purpose::Training(Optimizer::sgd()), Purpose::Inference];
@@ -196,7 +196,7 @@ fn plans() -> Vec<Plan> {
     });
     let endings = endings().into_iter();
     let endings = endings.map(|(model, optimizer)| (model, Purpose::Training(optimizer)));
-    // Some pairs of layers are invalid.
+    // Some layers cannot follow some others.
     let all = pairs.chain(endings);
     all.filter_map(|(model, purpose)| Plan::new(&model, purpose, 4).ok())
         .collect()
@@ -209,7 +209,7 @@ fn the_networks_that_are_tried_have_every_layer() {
     assert_eq!(kinds.len(), Layer::COUNT);
 }
 
-/// The cases of single operations never run a kernel that only occurs in steps.
+/// A kernel that only steps have is one that the cases of single operations never run.
 #[test]
 fn selfcheck_has_a_step_with_each_kernel_that_only_steps_have() {
     let (plans, cases) = (plans(), steps::all());
