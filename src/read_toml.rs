@@ -41,6 +41,11 @@ fn culprit<T: DeserializeOwned>(text: &str) -> Option<Range<usize>> {
     let mut path = Vec::new();
     let mut span = None;
     while let Some((step, at)) = next_step(&root, &path, &is_same) {
+        // A missing key has no line: the table's counts.
+        if error.starts_with("missing field") && matches!(&step, PathStep::Key(key) if is_tag(key))
+        {
+            break;
+        }
         // Elements behind the culprit may have the same error, and would hide it.
         if let PathStep::Index(index) = step {
             shorten(&mut root, &path, index + 1);
@@ -60,6 +65,10 @@ fn error_of<T: DeserializeOwned>(root: &Spanned<DeTable<'_>>) -> Option<String> 
 enum PathStep {
     Key(String),
     Index(usize),
+}
+
+fn is_tag(key: &str) -> bool {
+    ["type", "name"].contains(&key)
 }
 
 /// The step from the value at `path` towards the culprit, and the span to show for it.
@@ -93,10 +102,12 @@ fn next_step(
         !is_same(&without)
     });
     let first = matter.next()?;
-    // Without its type a layer is not read at all, so the type always matters.
-    let key = match &**first.get_ref() {
-        "type" => matter.next().unwrap_or(first),
-        _ => first,
+    // Without its tag, the type of a layer or the name of a schedule, a table is not read at all, so
+    // the tag always matters.
+    let key = if is_tag(first.get_ref()) {
+        matter.find(|key| !is_tag(key.get_ref())).unwrap_or(first)
+    } else {
+        first
     };
     Some((PathStep::Key(key.get_ref().to_string()), key.span()))
 }

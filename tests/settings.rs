@@ -37,7 +37,7 @@ fn a_setting_without_effect_gets_a_note() {
     let cases = [
         (
             "--class-weight 3=2,3=4",
-            "class 3 2 weights; the last one, 4,",
+            "--class-weight 3=... occurs 2 times; the last one, 4,",
         ),
         ("--monitor loss", "--monitor loss has no effect"),
         ("--validation-steps 2", "--validation-steps has no effect"),

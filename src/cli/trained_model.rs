@@ -157,6 +157,11 @@ mod tests {
     fn a_run_s_data_set_is_read_from_the_folder_that_the_run_used() {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().display().to_string();
+        let published = cnn_gpu::data::Published::Mnist.files();
+        let files = published.map(|file| folder.path().join(file.name));
+        for file in &files {
+            std::fs::write(file, "").unwrap();
+        }
         let trained = |name: &str, source: &str| {
             let config = format!(
                 "version = \"1\"\nstarted = \"\"\n[training]\n[device]\nrequested_backend = \"cpu\"\n\
@@ -194,5 +199,8 @@ mod tests {
             trained("digits", &source).folder(&DatasetSpec::Digits),
             None
         );
+        // Without a file it is no longer the data set's folder, and the search is the usual one.
+        std::fs::remove_file(&files[0]).unwrap();
+        assert_eq!(trained("mnist", &source).folder(&DatasetSpec::Mnist), None);
     }
 }

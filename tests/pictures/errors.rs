@@ -100,14 +100,14 @@ fn an_error_about_a_folder_says_what_is_expected() {
         let output = train(path, &["--dataset", "folder:c"]);
         only_says(&output, 1, words);
     };
-    says("cannot read");
+    says("cannot be read as a folder");
     fs::create_dir_all(path.join("c/red")).unwrap();
-    says("found 0 sub-folders: expected one per class");
+    says("found 0 sub-folders with pictures: expected one per class");
     fs::write(path.join("c/red/notes.txt"), "").unwrap();
     says("red: a class without pictures, but 1 file that is not a picture (1 .txt)");
     let dot = GrayImage::from_pixel(2, 2, Luma([9]));
     dot.save(path.join("c/red/1.png")).unwrap();
-    says("found 1 sub-folders: expected one per class");
+    says("found 1 sub-folder with pictures: expected one per class");
     fs::create_dir_all(path.join("c/blue")).unwrap();
     dot.save(path.join("c/blue/1.png")).unwrap();
     says("no pictures are left for testing");

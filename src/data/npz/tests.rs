@@ -258,7 +258,7 @@ fn one_scale_holds_for_all_images_of_a_file() {
         (
             train("<f4", 1.0),
             test("<f4", 1.02),
-            "x_test: its elements are float32 from 0 to 1.02: ",
+            "x_test: its float32 elements range from 0 to 1.02: ",
         ),
         (
             train("<f4", 1.004),
@@ -268,23 +268,23 @@ fn one_scale_holds_for_all_images_of_a_file() {
         (
             train("<f2", 1.004),
             test("<f4", 1.0),
-            "float16 from 0 to 1.004: ",
+            "float16 elements range from 0 to 1.004: ",
         ),
         (
             train("<f4", 16.0),
             test("<f4", 15.0),
-            "divide all arrays by the number that is white",
+            "divide all arrays by the value that means white",
         ),
         (
             train("<f4", 1.0),
             test("<f4", 255.0),
-            "x_train: its elements are float32 from 0 to 1, those of x_test are float32 from 0 to 255: \
+            "x_train: its float32 elements range from 0 to 1, but those of x_test (float32) from 0 to 255: \
              expected one scale",
         ),
         (
             train("<f4", 255.0),
             test("<f4", 0.9),
-            "x_test: its elements are float32 from 0 to 0.9, those",
+            "x_test: its float32 elements range from 0 to 0.9, but those",
         ),
         (train("<f4", 1.0), test("|u1", 1.0), "expected one scale"),
         (train("|b1", 1.0), test("|u1", 1.0), "expected one scale"),
