@@ -2,10 +2,11 @@
 
 use std::fs;
 
+use serde_json::json;
 use tempfile::TempDir;
 
-use super::program::{fails, run, text};
-use super::{CAT, DOG, HORSE, evaluated, model, pictures, trained};
+use super::program::{fails, json_lines, run, text};
+use super::{CAT, DOG, HORSE, evaluated, model, pictures, train, trained};
 
 #[test]
 fn classes_are_matched_by_name() {
@@ -57,6 +58,56 @@ fn classes_are_matched_by_name() {
     assert_eq!(lines.last().unwrap()["test_accuracy"], 1.0);
     let output = run(path, &["train", "--resume", "further", "--backend", "cpu"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_model_that_is_trained_further_keeps_the_order_of_its_classes() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    pictures(&path.join("pets"), &[CAT, DOG, HORSE], 25);
+    model(path, 3);
+    let args = ["--dataset", "folder:pets", "--epochs", "40", "--out", "r"];
+    trained(path, &args);
+    pictures(&path.join("more"), &[HORSE], 5);
+    pictures(&path.join("more"), &[DOG], 20);
+    // From the run's file of weights as well as from its folder.
+    for weights in ["r", "r/model.safetensors"] {
+        let args = ["--dataset", "folder:more", "--weights", weights];
+        let (lines, _) = trained(path, &args);
+        assert_eq!(lines.last().unwrap()["test_accuracy"], 1.0, "{weights}");
+        // The class weights that a dry run recommends are those of the model's classes.
+        let output = train(path, &[&args[..], &["--dry-run"]].concat());
+        let survey = &json_lines(&output.stdout)[0];
+        assert_eq!(survey["classes"], json!(["cat", "dog", "horse"]));
+        assert_eq!(
+            survey["imbalance"]["class_weights"],
+            json!([null, 0.625, 2.5])
+        );
+    }
+}
+
+#[test]
+fn a_dry_run_fails_where_the_run_would() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    pictures(&path.join("pets"), &[CAT, DOG], 10);
+    model(path, 2);
+    for (args, words) in [
+        (
+            "--lr-schedule cosine:1.9",
+            "its warm-up takes 2 of the run's 2 steps",
+        ),
+        ("--validation-split 0.99", "to train on and 16 to validate"),
+        ("--validation-data val", "has no validation images"),
+    ] {
+        let args: Vec<&str> = args
+            .split(' ')
+            .chain(["--dataset", "folder:pets"])
+            .collect();
+        for dry in [&[][..], &["--dry-run"]] {
+            fails(&train(path, &[&args[..], dry].concat()), 2, &[words]);
+        }
+    }
 }
 
 #[test]

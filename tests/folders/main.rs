@@ -4,6 +4,8 @@
 
 mod classes;
 mod parts;
+#[path = "../pets/mod.rs"]
+mod pets;
 mod pixels;
 #[path = "../program/mod.rs"]
 mod program;
@@ -18,25 +20,8 @@ use cnn_gpu::data::{DatasetSpec, Event, ReadOptions, Sources, Splits, load_from}
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
+use pets::{CAT, DOG, pictures};
 use program::{json_lines, run, text};
-
-/// Writes different pictures of 8x8 pixels, with one colour per class.
-fn pictures(folder: &Path, classes: &[(&str, [u8; 3])], count: u8) {
-    for (class, colour) in classes {
-        let folder = folder.join(class);
-        fs::create_dir_all(&folder).unwrap();
-        for i in 0..count {
-            let [r, g, b] = colour.map(|c| c.saturating_add(i));
-            RgbImage::from_fn(8, 8, |x, y| Rgb([r, g, b.saturating_add((x * y) as u8)]))
-                .save(folder.join(format!("{i:03}.png")))
-                .unwrap();
-        }
-    }
-}
-
-const CAT: (&str, [u8; 3]) = ("cat", [200, 20, 20]);
-
-const DOG: (&str, [u8; 3]) = ("dog", [20, 200, 20]);
 
 const HORSE: (&str, [u8; 3]) = ("horse", [20, 20, 200]);
 

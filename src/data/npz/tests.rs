@@ -312,7 +312,7 @@ fn one_scale_holds_for_all_images_of_a_file() {
     read_with(vec![train("<f4", 255.0), black]);
     // Of 16 steps, as bytes.
     let (_, taken) = read_with(vec![train("|u1", 16.0), test("|u1", 255.0)]);
-    assert!(taken.contains("if 16 is meant to be white"), "{taken}");
+    assert!(taken.contains("if 16 means white"), "{taken}");
 }
 
 #[test]
