@@ -17,7 +17,6 @@ use std::fs;
 use std::path::Path;
 
 use cnn_gpu::data::{DatasetSpec, Event, ReadOptions, Sources, Splits, load_from};
-use image::{Rgb, RgbImage};
 use serde_json::Value;
 
 use pets::{CAT, DOG, pictures};
