@@ -1,6 +1,6 @@
 //! Progress of `selfcheck`: finished rows on standard output, the current case on standard error.
 
-use std::io::{IsTerminal as _, stderr};
+use std::io::{IsTerminal as _, stderr, stdout};
 use std::time::Duration;
 
 use cnn_gpu::check::{self, CheckEvent, Factory, Limits, OpRow, Trouble, Watch};
@@ -102,6 +102,8 @@ fn heads(kernels: Option<&str>) -> String {
 
 /// Ends the program although the driver is still busy, as no call can interrupt it.
 fn abort(why: &str, text: bool) {
+    // The check that is still running must not print behind the verdict.
+    let _quiet = (stdout().lock(), stderr().lock());
     output::say(&format!("error: {why}"));
     if text {
         // There is nowhere to report a failure.
