@@ -163,7 +163,7 @@ fn names_of_classes_that_the_model_does_not_have_are_refused() {
     let mut trainer = Trainer::with_executor(model, executor, Options::default()).unwrap();
     let error = trainer.fit_generator(&Failing, Some(1), &mut []);
     let message = error.unwrap_err().to_string();
-    let expected = "expected 10 classes, as the last layer has, received generator \
+    let expected = "expected 10 classes, one per unit of the last layer, received generator \
                     `generator` with 3 (a, b, c); give the last layer 3 units";
     assert!(message.contains(expected), "{message}");
 }

@@ -25,13 +25,12 @@ pub struct Loaded {
 
 /// Parses a data set. Paths become absolute, so that a run can be resumed from any folder.
 pub fn dataset_spec(typed: &str) -> Result<DatasetSpec, String> {
-    let absolute = |path: PathBuf| absolute(&path);
     Ok(
         match typed.parse().map_err(|e: data::DataError| e.to_string())? {
-            DatasetSpec::Folder(path) => DatasetSpec::Folder(absolute(path)),
-            DatasetSpec::Idx(path) => DatasetSpec::Idx(absolute(path)),
-            DatasetSpec::Cifar10(path) => DatasetSpec::Cifar10(absolute(path)),
-            DatasetSpec::Npz(path) => DatasetSpec::Npz(absolute(path)),
+            DatasetSpec::Folder(path) => DatasetSpec::Folder(absolute(&path)),
+            DatasetSpec::Idx(path) => DatasetSpec::Idx(absolute(&path)),
+            DatasetSpec::Cifar10(path) => DatasetSpec::Cifar10(absolute(&path)),
+            DatasetSpec::Npz(path) => DatasetSpec::Npz(absolute(&path)),
             named => named,
         },
     )
@@ -78,7 +77,7 @@ pub fn load_test(
     Ok(data::load_test_from(spec.clone(), &sources, print).map_err(Error::from)?)
 }
 
-/// Like [`load`], without a word: of data that [`survey`] has told about.
+/// Like [`load`], but prints nothing, for data that [`survey`] has described.
 pub fn load_silently(
     spec: &DatasetSpec,
     folder: Option<&Path>,
@@ -129,16 +128,16 @@ fn silent_sources(spec: &DatasetSpec, folder: Option<&Path>, read: ReadOptions) 
     sources
 }
 
-/// A line for each flag that was typed and that only folders of pictures obey, if `spec` is none.
-pub fn without_pictures(
-    spec: &DatasetSpec,
-    flags: &[(&str, bool)],
-) -> impl Iterator<Item = String> + use<> {
-    let has_pictures = matches!(spec, DatasetSpec::Folder(_));
-    let typed = flags.iter().filter(|(_, typed)| *typed && !has_pictures);
-    let lines = typed
-        .map(|(flag, _)| format!("{flag} does nothing, as {spec} is not a folder of pictures"));
-    lines.collect::<Vec<_>>().into_iter()
+/// Notes on flags that only affect folders of pictures, if `spec` is not one: a line for each flag
+/// that was given.
+pub fn without_pictures(spec: &DatasetSpec, flags: &[(&str, bool)]) -> Vec<String> {
+    if matches!(spec, DatasetSpec::Folder(_)) {
+        return Vec::new();
+    }
+    let given = flags.iter().filter(|(_, given)| *given);
+    given
+        .map(|(flag, _)| format!("{flag} has no effect, as {spec} is not a folder of pictures"))
+        .collect()
 }
 
 /// A data set in words: `digits (built in), 60,000 images`.

@@ -69,8 +69,9 @@ impl<E: Executor + ?Sized> Trainer<E> {
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
         let batches = [Pass::Training, Pass::Inference].map(|pass| self.plan(pass).batch);
-        let (feed, validation) = self.feeds(data.into(), batches)?;
-        let steps = self.options.steps_per_epoch.unwrap_or(feed.batches());
+        let data = data.into();
+        let steps = self.steps_per_epoch(&data)?;
+        let (feed, validation) = self.feeds(data, batches)?;
         self.fit_source(&mut Resident { feed, steps }, validation, callbacks)
     }
 

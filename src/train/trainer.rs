@@ -260,7 +260,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let (known, given) = (self.classes(), class_names.len());
         if given != 0 && given != known {
             return Err(self.error(format!(
-                "expected {}, as the last layer has, received {what} with {given} ({}); give the last \
+                "expected {}, one per unit of the last layer, received {what} with {given} ({}); give the last \
                  layer {}",
                 counted(known, "class"),
                 abridged(class_names),

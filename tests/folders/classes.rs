@@ -1,6 +1,7 @@
 //! Matching of classes.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -8,14 +9,19 @@ use tempfile::TempDir;
 use super::program::{fails, json_lines, run, text};
 use super::{CAT, DOG, HORSE, evaluated, model, pictures, train, trained};
 
+/// Trains the run `r` on cats, dogs and horses.
+fn train_on_pets(folder: &Path) {
+    pictures(&folder.join("pets"), &[CAT, DOG, HORSE], 25);
+    model(folder, 3);
+    let args = ["--dataset", "folder:pets", "--epochs", "40", "--out", "r"];
+    trained(folder, &args);
+}
+
 #[test]
 fn classes_are_matched_by_name() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
-    pictures(&path.join("pets"), &[CAT, DOG, HORSE], 25);
-    model(path, 3);
-    let args = ["--dataset", "folder:pets", "--epochs", "40", "--out", "r"];
-    trained(path, &args);
+    train_on_pets(path);
     // Two of the three classes, at other indices.
     pictures(&path.join("other"), &[DOG, HORSE], 25);
     let (scores, _) = evaluated(path, &["r", "--dataset", "folder:other"]);
@@ -64,10 +70,7 @@ fn classes_are_matched_by_name() {
 fn a_model_that_is_trained_further_keeps_the_order_of_its_classes() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
-    pictures(&path.join("pets"), &[CAT, DOG, HORSE], 25);
-    model(path, 3);
-    let args = ["--dataset", "folder:pets", "--epochs", "40", "--out", "r"];
-    trained(path, &args);
+    train_on_pets(path);
     pictures(&path.join("more"), &[HORSE], 5);
     pictures(&path.join("more"), &[DOG], 20);
     // From the run's file of weights as well as from its folder.

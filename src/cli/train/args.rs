@@ -224,6 +224,7 @@ impl TryFrom<Args> for TrainSettings {
             ),
         ];
         let without_effect = data::without_pictures(&dataset, &picture_flags)
+            .into_iter()
             .chain(args.fit.without_effect())
             .chain(args.callbacks.without_effect())
             .collect();
@@ -231,6 +232,9 @@ impl TryFrom<Args> for TrainSettings {
             // The steps per epoch are not known yet, and a warm-up is rounded to whole steps.
             schedule.check_length(options.epochs, 1000)?;
         }
+        let class_names = (initial.as_ref())
+            .map(|initial| initial.trained.class_names())
+            .unwrap_or_default();
         let their_folder = || initial.as_ref()?.trained.folder(&dataset);
         Ok(Self {
             data_dir: args.data_dir.or_else(their_folder),
@@ -244,7 +248,7 @@ impl TryFrom<Args> for TrainSettings {
             out: args.out.unwrap_or_else(default_folder),
             dataset,
             read,
-            class_names: Vec::new(),
+            class_names,
             dry_run: args.dry_run,
             format: args.format,
             schedule: CheckpointSchedule {

@@ -2,19 +2,19 @@
 
 use cnn_gpu::Error;
 use cnn_gpu::data::Splits;
-use cnn_gpu::exec::{self, Backend, Selection};
 use cnn_gpu::run::DataRecord;
 use cnn_gpu::train::{Trainer, TrainingData, Verbose};
 use cnn_gpu::words::counted;
 
 use super::args::TrainSettings;
+use super::prepare;
 use crate::cli::data::{self, described};
 use crate::cli::exit::Exit;
 use crate::cli::output::{count, say};
 use crate::cli::survey;
 use crate::cli::trained_model::known_or_numbers;
 
-/// Summarizes the data set, and fails if the model has too few outputs for it.
+/// Summarizes the data set, and fails where the run would fail before training.
 pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
     let folder = settings.data_dir.as_deref();
     let split = match settings.validation_data {
@@ -30,26 +30,10 @@ pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
         survey.notes.push(SKIPPED_VALIDATION.into());
     }
     survey::print(&survey, settings.format)?;
-    let outputs: usize = settings.model.output_shape()?.iter().product();
-    if survey.classes.len() > outputs {
-        return Err(Error::Model {
-            model: settings.model.name.clone(),
-            message: format!(
-                "expected {}, one per unit of the last layer, received {} with {}; give the \
-                 last layer {} units",
-                counted(outputs, "class"),
-                survey.dataset,
-                survey.classes.len(),
-                survey.classes.len()
-            ),
-        }
-        .into());
-    }
-    // The summary has told the warnings; what is left is what the run would stop at.
+    // The summary contains the warnings. What is left are the errors that would stop the run.
     let splits = data::load_silently(&settings.dataset, folder, settings.read.clone())?;
     let (splits, _) = arrange(settings, splits)?;
-    let cpu = exec::open(&Selection::new(Backend::Cpu))?;
-    let trainer = Trainer::new(settings.model.clone(), &cpu, settings.options.clone())?;
+    let (trainer, _) = prepare(settings, &settings.device.open()?)?;
     check(settings, &trainer, &splits)?;
     Ok(Exit::Success)
 }
@@ -116,14 +100,11 @@ pub fn load(settings: &TrainSettings) -> anyhow::Result<(Splits, DataRecord)> {
             count(splits.test.len())
         ));
     }
-    if let Some(limit) = settings
-        .read
-        .limit
-        .filter(|limit| *limit > splits.train.len())
-    {
+    let images = splits.train.len();
+    if let Some(limit) = settings.read.limit.filter(|limit| *limit > images) {
         say(&format!(
             "note: --limit {limit} leaves out nothing, as there are {} to train on",
-            counted(splits.train.len(), "image")
+            counted(images, "image")
         ));
     }
     warn_of_unseen_classes(settings, &splits);
@@ -144,21 +125,19 @@ pub fn load(settings: &TrainSettings) -> anyhow::Result<(Splits, DataRecord)> {
 /// The names of the classes that the initial weights or the resumed run know; numbers if they know
 /// none and the data's classes are numbers.
 fn model_classes(settings: &TrainSettings, found: &[String]) -> cnn_gpu::Result<Vec<String>> {
-    let known = match &settings.initial {
-        Some(initial) => initial.trained.class_names(),
-        None => settings.class_names.clone(),
-    };
+    let known = &settings.class_names;
     if settings.weights.is_none() {
-        return Ok(known);
+        return Ok(known.clone());
     }
     let outputs = settings.model.output_shape()?.iter().product();
-    Ok(known_or_numbers(&known, found, outputs))
+    Ok(known_or_numbers(known, found, outputs))
 }
 
 fn no_validation(settings: &TrainSettings) -> Error {
     Error::Argument(format!(
         "--validation-data val: {} has no validation images: expected a folder with a sub-folder val, \
-         valid or validation next to train, or an .npz file with x_val and y_val; --validation-split SHARE takes some of the training images",
+         valid or validation next to train, or an .npz file with x_val and y_val; --validation-split \
+         SHARE takes some of the training images",
         settings.dataset
     ))
 }

@@ -54,12 +54,12 @@ impl Initial {
             ))
         }
     }
-    /// Sets the trainer's weights, and resets its optimizer. Returns the class names of the
-    /// weights.
+
+    /// Sets the trainer's weights, and resets its optimizer.
     ///
     /// # Errors
     /// The trainer's model has other parameters.
-    pub fn give(self, trainer: &mut Trainer) -> Result<Vec<String>> {
+    pub fn give(self, trainer: &mut Trainer) -> Result<()> {
         let mut state = trainer.state().clone();
         let layout = Arc::clone(&state.layout);
         let (ours, theirs) = (&layout.parameters, &self.trained.state.layout.parameters);
@@ -83,8 +83,7 @@ impl Initial {
             let theirs = &self.trained.state.params[theirs.range()];
             state.params[ours.range()].copy_from_slice(theirs);
         }
-        trainer.set_state(state)?;
-        Ok(self.trained.class_names())
+        trainer.set_state(state)
     }
 }
 

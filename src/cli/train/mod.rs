@@ -61,7 +61,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let opened = settings.device.open()?;
     let (mut trainer, device) = prepare(&settings, &opened)?;
     if let Some(initial) = settings.initial.take() {
-        settings.class_names = initial.give(&mut trainer)?;
+        initial.give(&mut trainer)?;
     }
     trainer.set_interrupt(handler.interrupt.clone());
     let (splits, record) = data::load(&settings)?;

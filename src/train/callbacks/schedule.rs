@@ -96,6 +96,7 @@ impl Schedule {
             }
         }
     }
+
     /// Checks that the warm-up ends within a run of `epochs` epochs of `steps` steps. A warm-up is
     /// rounded to whole steps.
     ///
