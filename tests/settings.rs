@@ -49,6 +49,19 @@ fn a_setting_without_effect_gets_a_note() {
         ("--lr-schedule cosine:1.9", "never lowers"),
         ("--data-dir nowhere", "--data-dir nowhere has no effect"),
         (
+            "--skip-unreadable",
+            "--skip-unreadable has no effect, as digits is",
+        ),
+        (
+            "--interpolation bilinear-no-antialias",
+            "--interpolation has no effect",
+        ),
+        ("--limit 100000", "--limit 100000 leaves out nothing"),
+        (
+            "--validation-split 0.25 --validation-steps 999",
+            "--validation-steps 999 leaves out nothing",
+        ),
+        (
             "--monitor loss --early-stopping 1 --start-from-epoch 2",
             "never evaluates an epoch",
         ),

@@ -35,6 +35,10 @@ fn classes_are_matched_by_name() {
         (&scores["accuracy"], &scores["images"]),
         (&1.0.into(), &3.into())
     );
+    // The run's own folder, spelt otherwise: only the pictures that it held out.
+    let (scores, said) = evaluated(path, &["r", "--dataset", "folder:other/../pets"]);
+    assert_eq!(scores["images"], 15, "{said}");
+    assert!(said.contains("the images that it held out"), "{said}");
     // An unknown class.
     pictures(&path.join("kit"), &[DOG, HORSE, ("kitten", CAT.1)], 5);
     let args = [
