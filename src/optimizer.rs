@@ -321,12 +321,15 @@ impl Optimizer {
     /// negative or not finite, or another coefficient outside `[0, 1)`.
     pub fn check(&self) -> Result<()> {
         // In f32, the precision of the devices.
-        let positive = |what: &str, value: f64| match (value as f32).is_normal() && value > 0.0 {
-            true => Ok(()),
-            false => Err(Error::Argument(format!(
-                "{what} {} is not a positive number",
-                short(value)
-            ))),
+        let positive = |what: &str, value: f64| {
+            if (value as f32).is_normal() && value > 0.0 {
+                Ok(())
+            } else {
+                Err(Error::Argument(format!(
+                    "{what} {} is not a positive number",
+                    short(value)
+                )))
+            }
         };
         positive("learning rate", self.learning_rate().into())?;
         if let Some(clip) = self.clip {

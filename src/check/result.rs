@@ -97,10 +97,10 @@ impl CaseResult {
         let failed = self.outputs.iter().filter(|o| !o.passes());
         let mut problems: Vec<String> = failed.map(problem).collect();
         problems.extend(self.failure.clone());
-        match problems.is_empty() {
-            true => String::new(),
-            false => format!("{}\n    {}", self.vars, problems.join("\n    ")),
+        if problems.is_empty() {
+            return String::new();
         }
+        format!("{}\n    {}", self.vars, problems.join("\n    "))
     }
 }
 

@@ -123,21 +123,20 @@ impl TrainedModel {
     pub fn matched(&self, data: Dataset) -> cnn_gpu::Result<Dataset> {
         let outputs: usize = self.model.output_shape()?.iter().product();
         let names = known_or_numbers(&self.class_names(), &data.class_names, outputs);
-        match (names.is_empty(), data.class_names.is_empty()) {
-            (false, false) => Ok(data.matched_to(&names)?),
-            (false, true) => {
-                let order = in_order(&names);
-                say(&format!(
-                    "note: the classes of the images have no names; {order}"
-                ));
-                Ok(data)
-            }
-            (true, false) => {
+        if names.is_empty() {
+            if !data.class_names.is_empty() {
                 note_unnamed_classes(&data.class_names);
-                Ok(data)
             }
-            (true, true) => Ok(data),
+            return Ok(data);
         }
+        if data.class_names.is_empty() {
+            let order = in_order(&names);
+            say(&format!(
+                "note: the classes of the images have no names; {order}"
+            ));
+            return Ok(data);
+        }
+        Ok(data.matched_to(&names)?)
     }
     /// Whether the model was trained on digits. Weights without a run are assumed to be if they
     /// have ten classes.

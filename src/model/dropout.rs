@@ -8,12 +8,13 @@ use crate::words::short;
 
 /// A dropout rate in range.
 fn checked(rate: f64) -> Result<(), String> {
-    match (0.0..1.0).contains(&rate) {
-        true => Ok(()),
-        false => Err(format!(
+    if (0.0..1.0).contains(&rate) {
+        Ok(())
+    } else {
+        Err(format!(
             "rate {} must be at least 0 and less than 1: it is the share of cells to drop",
             short(rate)
-        )),
+        ))
     }
 }
 

@@ -25,9 +25,10 @@ pub struct GlobalPooling2D {
 impl GlobalPooling2D {
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String> {
         let [_, _, channels] = image(input)?;
-        Ok(match self.keepdims {
-            true => vec![1, 1, channels],
-            false => vec![channels],
+        Ok(if self.keepdims {
+            vec![1, 1, channels]
+        } else {
+            vec![channels]
         })
     }
 
@@ -36,10 +37,7 @@ impl GlobalPooling2D {
         let whole = [ih, iw];
         let window = Window::new(whole, whole.into(), whole.into(), Padding::Valid)?;
         let y = b.pool2d(x, window, kind);
-        Ok(match self.keepdims {
-            true => y,
-            false => y.flattened(),
-        })
+        Ok(if self.keepdims { y } else { y.flattened() })
     }
 }
 

@@ -143,10 +143,7 @@ fn orthogonal(shape: &[usize], key: Key) -> Vec<f32> {
     }
     let cells = (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c)));
     cells
-        .map(|(r, c)| match rows < columns {
-            true => basis[r][c] as f32,
-            false => basis[c][r] as f32,
-        })
+        .map(|(r, c)| if rows < columns { basis[r][c] } else { basis[c][r] } as f32)
         .collect()
 }
 
@@ -196,9 +193,9 @@ mod tests {
             let columns = shape[shape.len() - 1];
             let values = Initializer::Orthogonal.fill(&shape, key);
             let rows = values.len() / columns;
-            let at = |v: usize, i: usize| match rows < columns {
-                true => f64::from(values[v * columns + i]),
-                false => f64::from(values[i * columns + v]),
+            let at = |v: usize, i: usize| {
+                let (row, column) = if rows < columns { (v, i) } else { (i, v) };
+                f64::from(values[row * columns + column])
             };
             let (count, length) = (rows.min(columns), rows.max(columns));
             for (a, b) in (0..count).flat_map(|a| (0..count).map(move |b| (a, b))) {

@@ -186,12 +186,13 @@ impl Loss {
 }
 
 fn check_smoothing(share: f64) -> Result<(), String> {
-    match (0.0..1.0).contains(&share) {
-        true => Ok(()),
-        false => Err(format!(
+    if (0.0..1.0).contains(&share) {
+        Ok(())
+    } else {
+        Err(format!(
             "label smoothing {} must lie in [0, 1)",
             short(share)
-        )),
+        ))
     }
 }
 

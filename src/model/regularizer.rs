@@ -60,13 +60,14 @@ impl Regularizer {
     /// A factor is negative or not finite.
     pub fn check(&self) -> Result<(), String> {
         let valid = |x: f64| x >= 0.0 && x.is_finite();
-        match valid(self.l1) && valid(self.l2) {
-            true => Ok(()),
-            false => Err(format!(
+        if valid(self.l1) && valid(self.l2) {
+            Ok(())
+        } else {
+            Err(format!(
                 "regularizer with l1 = {} and l2 = {}: expected numbers of at least 0",
                 short(self.l1),
                 short(self.l2)
-            )),
+            ))
         }
     }
 }

@@ -65,12 +65,13 @@ impl LayerSpec for Rescaling {
     }
 
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String> {
-        match self.scale.is_finite() && self.offset.is_finite() {
-            true => Ok(input.to_vec()),
-            false => Err(format!(
+        if self.scale.is_finite() && self.offset.is_finite() {
+            Ok(input.to_vec())
+        } else {
+            Err(format!(
                 "scale {} and offset {} must be finite numbers",
                 self.scale, self.offset
-            )),
+            ))
         }
     }
 

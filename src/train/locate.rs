@@ -57,11 +57,11 @@ impl<E: Executor + ?Sized> Trainer<E> {
                 ..epoch.position()
             };
             let (step, _) = self.make_step(fit, epoch.steps_before, &position, callbacks)?;
-            match taken == last {
-                false => self.executor.enqueue(&step)?,
-                true => return self.first_not_finite(&step),
+            if taken == last {
+                return self.first_not_finite(&step);
             }
-            // Or they would pile up.
+            self.executor.enqueue(&step)?;
+            // Otherwise the metrics of finished steps would pile up.
             self.executor.completed(false)?;
         }
         Ok(None)

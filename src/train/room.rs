@@ -103,9 +103,10 @@ fn largest(end: usize, fits: impl Fn(usize) -> bool) -> Option<usize> {
     let (mut good, mut bad) = (0, end);
     while bad - good > 1 {
         let middle = good + (bad - good) / 2;
-        match fits(middle) {
-            true => good = middle,
-            false => bad = middle,
+        if fits(middle) {
+            good = middle;
+        } else {
+            bad = middle;
         }
     }
     (good > 0).then_some(good)

@@ -31,9 +31,10 @@ impl Snapshot {
     pub(super) fn past(&self) -> History {
         History {
             epochs: self.history.clone(),
-            ending: match self.stopped {
-                true => Ending::Stopped,
-                false => Ending::Finished,
+            ending: if self.stopped {
+                Ending::Stopped
+            } else {
+                Ending::Finished
             },
             ..History::default()
         }

@@ -132,10 +132,12 @@ fn network(
         };
         model = model.add(layer);
     }
-    model = match (output(&model).len(), flattened) {
-        (1, _) => model,
-        (_, true) => model.add(Flatten::new()),
-        (_, false) => model.add(GlobalAveragePooling2D::new()),
+    model = if output(&model).len() == 1 {
+        model
+    } else if flattened {
+        model.add(Flatten::new())
+    } else {
+        model.add(GlobalAveragePooling2D::new())
     };
     // Probabilities must not be all equal, which would make a bias's gradient pure rounding error,
     // and not so close to 1 that they round to it.

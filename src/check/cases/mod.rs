@@ -79,9 +79,10 @@ fn through(b: &mut CaseBuilder, shape: &[usize], f: Option<Activation>) -> Optio
     let inputs = b.uniform(shape.iter().product());
     let values = inputs.into_iter().enumerate().map(|(i, x)| {
         let x = if i % 8 == 7 { 0.0 } else { 2.0 * x };
-        match activation.keeps_input() {
-            true => x,
-            false => activation.apply(x.into()) as f32,
+        if activation.keeps_input() {
+            x
+        } else {
+            activation.apply(x.into()) as f32
         }
     });
     let values = values.collect();

@@ -355,11 +355,14 @@ fn explain(error: Error, settings: &TrainSettings, folder: &RunFolder) -> anyhow
         "last complete"
     };
     let path = folder.path().display();
-    let left = match folder.weights_path().exists() {
-        _ if !folder.path().exists() => format!(", and {path} no longer exists"),
-        true => format!(", and the weights of the {which} epoch are in {path}"),
-        false if folder.checkpoint_path().exists() => " in its first epoch".into(),
-        false => " in its first epoch, before any weights were saved".into(),
+    let left = if !folder.path().exists() {
+        format!(", and {path} no longer exists")
+    } else if folder.weights_path().exists() {
+        format!(", and the weights of the {which} epoch are in {path}")
+    } else if folder.checkpoint_path().exists() {
+        " in its first epoch".into()
+    } else {
+        " in its first epoch, before any weights were saved".into()
     };
     let how = if folder.config_path().exists() && may_pass(&error) {
         format!(

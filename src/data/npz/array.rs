@@ -134,11 +134,12 @@ pub(super) fn array(
     };
     let described = NpyHeader::from_reader(&bytes[..text]).map_err(|error| {
         let is_longdouble = bytes[..text].windows(3).any(|part| part == b"f12");
-        match is_longdouble {
-            true => problem(&longdouble()),
-            false => problem(&format!("{error}; {plain}")),
-        }
-        .caused_by(error)
+        let message = if is_longdouble {
+            longdouble()
+        } else {
+            format!("{error}; {plain}")
+        };
+        problem(&message).caused_by(error)
     })?;
     // In place: a copy would take the memory twice.
     bytes.drain(..text);
