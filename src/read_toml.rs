@@ -23,8 +23,8 @@ fn line_of(text: &str, span: Range<usize>) -> usize {
     text[..span.start.min(text.len())].matches('\n').count() + 1
 }
 
-/// The longest text in which the culprit is searched for. The search reads the text once for each key
-/// on the way to it.
+/// The longest text in which the culprit is searched for. The search reads the text once for each
+/// key on the way to it.
 const MOST_BYTES: usize = 30_000;
 
 /// What an error of reading is about: the innermost key without which the error does not occur.
@@ -102,8 +102,8 @@ fn next_step(
         !is_same(&without)
     });
     let first = matter.next()?;
-    // Without its tag, the type of a layer or the name of a schedule, a table is not read at all, so
-    // the tag always matters.
+    // Without its tag, the type of a layer or the name of a schedule, a table is not read at all,
+    // so the tag always matters.
     let key = if is_tag(first.get_ref()) {
         matter.find(|key| !is_tag(key.get_ref())).unwrap_or(first)
     } else {

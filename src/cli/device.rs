@@ -87,7 +87,8 @@ fn requested(selection: &Selection) -> Option<String> {
     }
 }
 
-/// Prints the device, why it was chosen, and warnings if it is a software adapter or compiles slowly.
+/// Prints the device, why it was chosen, and warnings if it is a software adapter or compiles
+/// slowly.
 pub fn announce(device: &Description, opened: &Device) {
     let reason = &opened.reason;
     let driver = match device.driver.as_str() {

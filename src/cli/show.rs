@@ -34,7 +34,8 @@ pub struct Args {
     #[arg(long)]
     test: bool,
 
-    /// Index of the first sample, from 0 [default: 5, the lab's `train_images[5]`, or the last sample]
+    /// Index of the first sample, from 0 [default: 5, the lab's `train_images[5]`, or the last
+    /// sample]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     index: Option<usize>,
 

@@ -68,8 +68,8 @@ pub fn from_bytes(path: &Path, mut bytes: Vec<u8>) -> Result<IdxFile, DataError>
     Ok(IdxFile { dims, data: bytes })
 }
 
-/// Whether a file starts like an IDX file, compressed or not. Two zero bytes are not enough, because
-/// TGA and HEIC files start with them, too.
+/// Whether a file starts like an IDX file, compressed or not. Two zero bytes are not enough,
+/// because TGA and HEIC files start with them, too.
 pub fn is_idx(path: &Path) -> bool {
     let mut start = Vec::new();
     let Ok(file) = File::open(path) else {

@@ -18,8 +18,8 @@ use crate::words::short;
 /// pixels of the batch's valid rows, and both update their moving average:
 /// `moving = momentum * moving + (1 - momentum) * batch`. Inference uses the moving averages. The
 /// output has the input's shape. Parameters: `gamma` and `beta` `[c]`; `moving_mean` and
-/// `moving_variance` `[c]`, which are not trained. Errors: a momentum outside `[0, 1]`, or an epsilon
-/// that is not positive.
+/// `moving_variance` `[c]`, which are not trained. Errors: a momentum outside `[0, 1]`, or an
+/// epsilon that is not positive.
 ///
 /// ```
 /// use cnn_gpu::model::{Activation, ActivationLayer, BatchNormalization, Conv2D, Sequential};

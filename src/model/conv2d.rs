@@ -18,8 +18,8 @@ use crate::words::counted;
 /// Input `[h, w, c]`, output `[oh, ow, filters]`, kernel `[kh, kw, c / groups, filters]`, bias
 /// `[filters]`. With groups, the output channels of group `g`, which start at
 /// `g * filters / groups`, read only that group's input channels, which start at `g * c / groups`.
-/// Errors: an input that is not an image or is smaller than a `valid` window, a number of groups that
-/// does not divide both channel counts, strides combined with a dilation rate.
+/// Errors: an input that is not an image or is smaller than a `valid` window, a number of groups
+/// that does not divide both channel counts, strides combined with a dilation rate.
 ///
 /// ```
 /// use cnn_gpu::model::{Activation, Conv2D, Sequential};
@@ -86,8 +86,8 @@ pub(super) fn zeros() -> Initializer {
 }
 
 impl Conv2D {
-    /// `filters` kernels of `kernel_size` (one number, or height and width); all other arguments have
-    /// their defaults.
+    /// `filters` kernels of `kernel_size` (one number, or height and width); all other arguments
+    /// have their defaults.
     pub fn new(filters: usize, kernel_size: impl Into<Pair>) -> Self {
         Self {
             name: None,

@@ -15,10 +15,10 @@ use crate::shape::{Padding, Pair};
 ///     x[n, oy*sh + ky*dh - pad, ox*sw + kx*dw - pad, ic] * kernel[ky, kx, ic, j] )
 /// ```
 ///
-/// Input `[h, w, c]`, output `[oh, ow, c * m]`, kernel `[kh, kw, c, m]`, bias `[c * m]`, where `m` is
-/// the depth multiplier. Equivalent to a [`Conv2D`](super::Conv2D) with `c` groups. Errors: an input
-/// that is not an image or is smaller than a `valid` window, a multiplier of 0, strides combined with
-/// a dilation rate.
+/// Input `[h, w, c]`, output `[oh, ow, c * m]`, kernel `[kh, kw, c, m]`, bias `[c * m]`, where `m`
+/// is the depth multiplier. Equivalent to a [`Conv2D`](super::Conv2D) with `c` groups. Errors: an
+/// input that is not an image or is smaller than a `valid` window, a multiplier of 0, strides
+/// combined with a dilation rate.
 ///
 /// ```
 /// use cnn_gpu::model::{DepthwiseConv2D, Sequential};

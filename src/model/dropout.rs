@@ -80,9 +80,9 @@ dropout_layer!(
     /// dx[i] = dy[i] / (1 - rate) where draw[i] >= rate, else 0
     /// ```
     ///
-    /// The output has the input's shape. No parameters. The draws depend only on the run's seed, the
-    /// step, the layer and the element, so every device and a resumed run draw the same. Errors: a rate
-    /// outside `[0, 1)`.
+    /// The output has the input's shape. No parameters. The draws depend only on the run's seed,
+    /// the step, the layer and the element, so every device and a resumed run draw the same.
+    /// Errors: a rate outside `[0, 1)`.
     ///
     /// ```
     /// use cnn_gpu::model::{Activation, Dense, Dropout, Flatten, Sequential};
@@ -101,8 +101,8 @@ dropout_layer!(
 );
 
 dropout_layer!(
-    /// Drops whole feature maps: like [`Dropout`], with one draw per sample and channel. Neighbouring
-    /// pixels are so strongly correlated that dropping single ones regularizes little.
+    /// Drops whole feature maps: like [`Dropout`], with one draw per sample and channel.
+    /// Neighbouring pixels are so strongly correlated that dropping single ones regularizes little.
     ///
     /// ```text
     /// y[n, iy, ix, c] = x[n, iy, ix, c] / (1 - rate) where draw[n, c] >= rate, else 0

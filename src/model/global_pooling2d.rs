@@ -13,8 +13,8 @@ use crate::shape::{Padding, Window};
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct GlobalPooling2D {
-    /// Default: `global_average_pooling2d`, then `global_average_pooling2d_1`, ...; likewise for the
-    /// other.
+    /// Default: `global_average_pooling2d`, then `global_average_pooling2d_1`, ...; likewise for
+    /// the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Whether the output keeps its spatial axes, as a 1x1 image. Default false.
@@ -74,8 +74,8 @@ macro_rules! global_pooling_layer {
 global_pooling_layer!(
     /// The mean of each channel: `y[n, c] = Σ_{iy, ix} x[n, iy, ix, c] / (h * w)`.
     ///
-    /// Input `[h, w, c]`, output `[c]`, or `[1, 1, c]` with `keepdims`; each pixel receives an equal
-    /// share of the gradient. No parameters. Errors: an input that is not an image.
+    /// Input `[h, w, c]`, output `[c]`, or `[1, 1, c]` with `keepdims`; each pixel receives an
+    /// equal share of the gradient. No parameters. Errors: an input that is not an image.
     ///
     /// ```
     /// use cnn_gpu::model::{GlobalAveragePooling2D, Sequential};
@@ -90,9 +90,10 @@ global_pooling_layer!(
 global_pooling_layer!(
     /// The largest pixel of each channel: `y[n, c] = max_{iy, ix} x[n, iy, ix, c]`.
     ///
-    /// Input `[h, w, c]`, output `[c]`, or `[1, 1, c]` with `keepdims`. The gradient goes to the first
-    /// maximum in row-major order, as in [`MaxPooling2D`](super::MaxPooling2D); Keras on TensorFlow
-    /// divides it among equal maxima here. No parameters. Errors: an input that is not an image.
+    /// Input `[h, w, c]`, output `[c]`, or `[1, 1, c]` with `keepdims`. The gradient goes to the
+    /// first maximum in row-major order, as in [`MaxPooling2D`](super::MaxPooling2D); Keras on
+    /// TensorFlow divides it among equal maxima here. No parameters. Errors: an input that is not
+    /// an image.
     ///
     /// ```
     /// use cnn_gpu::model::{GlobalMaxPooling2D, Sequential};

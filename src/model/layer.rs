@@ -65,7 +65,8 @@ pub trait LayerSpec {
     /// The shape of the output.
     ///
     /// # Errors
-    /// `input` is not a shape that the layer accepts; the message says what was expected and received.
+    /// `input` is not a shape that the layer accepts; the message says what was expected and
+    /// received.
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String>;
 
     /// The parameters, in the order in which Keras lists them.

@@ -7,8 +7,9 @@ use crate::words::short;
 
 /// A loss function, by Keras's name. The reported loss is the mean over the samples.
 ///
-/// Labels are class indices. The target of class `i` of `n` is 1 if `i` is the label and 0 otherwise;
-/// label smoothing `s` spreads a share of it evenly over all classes: `(1 - s) * target + s / n`.
+/// Labels are class indices. The target of class `i` of `n` is 1 if `i` is the label and 0
+/// otherwise; label smoothing `s` spreads a share of it evenly over all classes:
+/// `(1 - s) * target + s / n`.
 ///
 /// | loss | for one sample with outputs `y` and targets `t` | last layer |
 /// |---|---|---|
@@ -30,15 +31,16 @@ use crate::words::short;
 #[non_exhaustive]
 pub enum Loss {
     /// Each sample has exactly one class. Keras's `sparse_categorical_crossentropy` is the same
-    /// without smoothing; its name says that labels are class indices, as they always are here. With
-    /// smoothing this is Keras's `categorical_crossentropy` on one-hot labels; its sparse one has none.
+    /// without smoothing; its name says that labels are class indices, as they always are here.
+    /// With smoothing this is Keras's `categorical_crossentropy` on one-hot labels; its sparse one
+    /// has none.
     CategoricalCrossentropy {
         /// The share of the target spread evenly over all classes, in `[0, 1)`. Default 0.
         label_smoothing: f64,
     },
     /// Each output is a separate yes-or-no decision. A single output is the probability of class 1,
-    /// with the label itself as its target. Smoothing gives `(1 - s) * target + s / 2` for any number
-    /// of outputs.
+    /// with the label itself as its target. Smoothing gives `(1 - s) * target + s / 2` for any
+    /// number of outputs.
     BinaryCrossentropy {
         /// The share of the target replaced by one half, in `[0, 1)`. Default 0.
         label_smoothing: f64,
@@ -145,7 +147,8 @@ impl Loss {
     /// The same loss with smoothed labels.
     ///
     /// # Errors
-    /// The share is outside `[0, 1)`, or the loss is the mean squared error, which has no smoothing.
+    /// The share is outside `[0, 1)`, or the loss is the mean squared error, which has no
+    /// smoothing.
     pub fn with_label_smoothing(self, label_smoothing: f64) -> Result<Self> {
         check_smoothing(label_smoothing).map_err(Error::Argument)?;
         match self {

@@ -109,8 +109,8 @@ macro_rules! pooling_layer {
         pub struct $layer(pub Pooling2D);
 
         impl $layer {
-            /// A pool of `pool_size` (one number, or height and width); all other arguments have their
-            /// defaults.
+            /// A pool of `pool_size` (one number, or height and width); all other arguments have
+            /// their defaults.
             pub fn new(pool_size: impl Into<Pair>) -> Self {
                 Self(Pooling2D::new(pool_size))
             }
@@ -160,9 +160,9 @@ pooling_layer!(
     /// `y[n, oy, ox, c] = 1/m Σ_{ky, kx} x[n, oy*sh + ky - pad, ox*sw + kx - pad, c]`.
     ///
     /// Input `[h, w, c]`, output `[oh, ow, c]`; each of these cells receives an equal share of the
-    /// gradient. Defaults: strides equal to the pool size, padding `valid`; in a model file also a pool
-    /// size of 2, where Keras requires one.
-    /// Errors: an input that is not an image or is smaller than a `valid` window.
+    /// gradient. Defaults: strides equal to the pool size, padding `valid`; in a model file also a
+    /// pool size of 2, where Keras requires one. Errors: an input that is not an image or is
+    /// smaller than a `valid` window.
     ///
     /// ```
     /// use cnn_gpu::model::{AveragePooling2D, Sequential};
@@ -176,8 +176,8 @@ pooling_layer!(
 
 pooling_layer!(
     /// Sum pooling: the sum of the cells under the window,
-    /// `y[n, oy, ox, c] = Σ_{ky, kx} x[n, oy*sh + ky - pad, ox*sw + kx - pad, c]`. Keras has no such layer;
-    /// its arguments and defaults are those of [`AveragePooling2D`].
+    /// `y[n, oy, ox, c] = Σ_{ky, kx} x[n, oy*sh + ky - pad, ox*sw + kx - pad, c]`. Keras has no
+    /// such layer; its arguments and defaults are those of [`AveragePooling2D`].
     ///
     /// Input `[h, w, c]`, output `[oh, ow, c]`; each cell receives the whole gradient.
     /// Errors: an input that is not an image or is smaller than a `valid` window.

@@ -9,8 +9,8 @@ use crate::plan::{Builder, Value};
 ///
 /// The output has the input's shape. No parameters. Data sets are bytes, and a network receives
 /// `byte / 255`: a Keras model that starts with `Rescaling(1 / 255)` needs no such layer here, and
-/// one that starts with `Rescaling(1 / 127.5, offset=-1)` needs `scale = 2`, `offset = -1`. Errors: a
-/// scale or offset that is not finite.
+/// one that starts with `Rescaling(1 / 127.5, offset=-1)` needs `scale = 2`, `offset = -1`. Errors:
+/// a scale or offset that is not finite.
 ///
 /// ```
 /// use cnn_gpu::model::{Rescaling, Sequential};

@@ -150,8 +150,8 @@ impl Sequential {
     /// Every layer with its name and shapes.
     ///
     /// # Errors
-    /// The first layer that does not accept its input, a duplicate name, or a tensor that is empty or
-    /// too large to index.
+    /// The first layer that does not accept its input, a duplicate name, or a tensor that is empty
+    /// or too large to index.
     pub fn resolve(&self) -> Result<Vec<ResolvedLayer<'_>>> {
         if self.input_shape.contains(&0) || self.layers.is_empty() {
             return Err(self.error(format!(

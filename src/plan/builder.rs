@@ -25,8 +25,8 @@ pub struct Value {
     pub shape: Vec<usize>,
     /// The pointwise activation that made it.
     pub(super) activation: Activation,
-    /// The buffer that the activation's derivative is computed from: the activation's output, or its
-    /// input where [`Activation::keeps_input`].
+    /// The buffer that the activation's derivative is computed from: the activation's output, or
+    /// its input where [`Activation::keeps_input`].
     pub(super) kept: BufferId,
 }
 

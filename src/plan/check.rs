@@ -7,7 +7,8 @@ use crate::error::{Error, Result};
 
 impl Plan {
     /// Checks that every operation has its layer, that every buffer is written before it is read,
-    /// each intermediate one once, and that only operations that work in place write what they read.
+    /// each intermediate one once, and that only operations that work in place write what they
+    /// read.
     ///
     /// # Errors
     /// The operation and the buffer at fault: a mistake in a layer's lowering, not in its use.

@@ -9,8 +9,8 @@ impl Plan {
         op.operation().flops(self)
     }
 
-    /// The least number of bytes that operations move when they are fused into one: results that one
-    /// passes to another stay in registers.
+    /// The least number of bytes that operations move when they are fused into one: results that
+    /// one passes to another stay in registers.
     pub fn fused_bytes(&self, ops: &[&Op]) -> u64 {
         let mut saved = 0;
         for (i, maker) in ops.iter().enumerate() {

@@ -108,8 +108,8 @@ impl Plan {
     /// Lowers `model` for `purpose` at this batch size.
     ///
     /// # Errors
-    /// As [`Sequential::resolve`]; a last layer that does not suit the loss; a batch of zero, or one so
-    /// large that a tensor exceeds 2^31 elements.
+    /// As [`Sequential::resolve`]; a last layer that does not suit the loss; a batch of zero, or
+    /// one so large that a tensor exceeds 2^31 elements.
     pub fn new(model: &Sequential, purpose: Purpose, batch: usize) -> Result<Self> {
         let layout = Layout::new(model)?;
         let largest = largest_tensor(model)?;

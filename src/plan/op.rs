@@ -1,11 +1,11 @@
 //! The operations: what is computed, never how.
 //!
 //! Each family has a file with its operations' formulas, buffers and costs, and with the
-//! [`Builder`](super::Builder)'s method that adds them to a plan. `n` is the batch, images
-//! are `[n, h, w, c]`, kernels `[kh, kw, ic, oc]` or `[in, out]`; `dx` is the gradient of the loss by
-//! `x`. A batch may hold fewer valid rows than the plan has: the others hold zeros on entry, and the
-//! loss gives them a zero gradient. So only batch normalization, whose statistics are those of the
-//! valid rows, and the penalties depend on the number of valid rows.
+//! [`Builder`](super::Builder)'s method that adds them to a plan. `n` is the batch, images are
+//! `[n, h, w, c]`, kernels `[kh, kw, ic, oc]` or `[in, out]`; `dx` is the gradient of the loss by
+//! `x`. A batch may hold fewer valid rows than the plan has: the others hold zeros on entry, and
+//! the loss gives them a zero gradient. So only batch normalization, whose statistics are those of
+//! the valid rows, and the penalties depend on the number of valid rows.
 
 mod activation;
 mod batch_norm;

@@ -44,8 +44,8 @@ pub struct Classification {
 
 /// How well one class is told from the others. A share of nothing is 0, as in Keras.
 ///
-/// An image counts for one class: of equally probable ones, for the first. Keras's `F1Score` counts it
-/// for all of them.
+/// An image counts for one class: of equally probable ones, for the first. Keras's `F1Score` counts
+/// it for all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ClassScores {

@@ -153,8 +153,9 @@ impl<E: Executor + ?Sized> Trainer<E> {
         callbacks.on_train_end(history, &self.state)
     }
 
-    /// Installs the run's final weights: those that a callback asks for; otherwise, after a completed
-    /// run, the moving average if the optimizer keeps one. An interrupted run keeps its weights.
+    /// Installs the run's final weights: those that a callback asks for; otherwise, after a
+    /// completed run, the moving average if the optimizer keeps one. An interrupted run keeps its
+    /// weights.
     fn restore(&mut self, callbacks: &All<'_, '_>, history: &mut History) -> Result<()> {
         if let Some((epoch, params)) = callbacks.final_weights() {
             if params.len() != self.state.params.len() {
@@ -212,8 +213,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(())
     }
 
-    /// Waits for the enqueued steps and fetches the state after them. If that fails, or if the state
-    /// is not finite, the previous state is kept.
+    /// Waits for the enqueued steps and fetches the state after them. If that fails, or if the
+    /// state is not finite, the previous state is kept.
     fn downloaded(&mut self, epoch: &Epoch) -> Result<State> {
         let mut state = self.state.clone();
         self.executor.download(&mut state)?;

@@ -28,9 +28,9 @@ pub struct TrainingData<'a> {
 }
 
 impl TrainingData<'_> {
-    /// The classes that occur among the images to validate on and never among those to train on, each
-    /// with the number of its images: validation says nothing about these. `validation_split` counts
-    /// where no images to validate on are given, as in [`Options`].
+    /// The classes that occur among the images to validate on and never among those to train on,
+    /// each with the number of its images: validation says nothing about these. `validation_split`
+    /// counts where no images to validate on are given, as in [`Options`].
     ///
     /// ```
     /// use cnn_gpu::data::Dataset;

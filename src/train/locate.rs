@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::exec::{Executor, Step, Values};
 
 impl<E: Executor + ?Sized> Trainer<E> {
-    /// Adds the origin to a non-finite loss: repeats the steps since the last complete epoch and runs
-    /// the failing step operation by operation.
+    /// Adds the origin to a non-finite loss: repeats the steps since the last complete epoch and
+    /// runs the failing step operation by operation.
     pub(super) fn locate(
         &mut self,
         error: Error,

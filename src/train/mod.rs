@@ -27,8 +27,8 @@
 //! # Ok::<(), cnn_gpu::Error>(())
 //! ```
 //!
-//! A trainer, with its executor, callbacks and keeper, is [`Send`]: it can live in a worker thread that
-//! takes orders through a channel, while the thread that answers users stays free.
+//! A trainer, with its executor, callbacks and keeper, is [`Send`]: it can live in a worker thread
+//! that takes orders through a channel, while the thread that answers users stays free.
 //!
 //! ```
 //! use std::sync::mpsc;

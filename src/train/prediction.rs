@@ -15,8 +15,8 @@ use crate::shape::dims;
 pub struct Prediction {
     /// The most probable class.
     pub class: usize,
-    /// The probability of each class. They sum to one after a softmax, but not after one sigmoid per
-    /// class. For a model trained on the mean squared error, its outputs.
+    /// The probability of each class. They sum to one after a softmax, but not after one sigmoid
+    /// per class. For a model trained on the mean squared error, its outputs.
     pub probabilities: Vec<f32>,
 }
 

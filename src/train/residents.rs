@@ -2,8 +2,9 @@
 
 use crate::exec::DataId;
 
-/// Data sets that stay loaded. One call needs two at most: those to train and to validate on, or the two
-/// chunks of a generator. The others serve a caller who goes back and forth between several.
+/// Data sets that stay loaded. One call needs two at most: those to train and to validate on, or
+/// the two chunks of a generator. The others serve a caller who goes back and forth between
+/// several.
 const MOST: usize = 4;
 
 /// The data sets that the executor holds, by fingerprint, last used last.

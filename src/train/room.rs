@@ -1,5 +1,5 @@
-//! Checks whether a plan fits the device before anything is allocated and, if it does not, finds the
-//! batch or image size that does.
+//! Checks whether a plan fits the device before anything is allocated and, if it does not, finds
+//! the batch or image size that does.
 
 use crate::error::{Error, Result};
 use crate::exec::Executor;
@@ -46,8 +46,8 @@ pub(super) fn plans<E: Executor + ?Sized>(
 /// Batches up to this size are tried.
 const MOST: usize = 1 << 20;
 
-/// The largest batch, up to [`MOST`], that `model` can be trained in on the device; `None` if not even one
-/// image fits.
+/// The largest batch, up to [`MOST`], that `model` can be trained in on the device; `None` if not
+/// even one image fits.
 pub(crate) fn largest_batch<E: Executor + ?Sized>(
     executor: &E,
     model: &Sequential,

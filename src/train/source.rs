@@ -50,8 +50,8 @@ impl<E: Executor + ?Sized> Source<E> for Resident {
         true
     }
 
-    /// The epoch's number determines them, so a run continues in another process as it would in this
-    /// one.
+    /// The epoch's number determines them, so a run continues in another process as it would in
+    /// this one.
     fn rows(&mut self, executor: &mut E, options: &Options, position: &Position) -> Result<Rows> {
         let (before, batches) = (position.steps_before(), self.feed.batches());
         let (pass, batch) = (before / batches, before % batches);

@@ -20,8 +20,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// Batches keep the generator's order.
     ///
     /// # Errors
-    /// Those of [`Trainer::fit`]; a generator with an unknown number of steps, one that is exhausted
-    /// too early, or batches that do not fit the model.
+    /// Those of [`Trainer::fit`]; a generator with an unknown number of steps, one that is
+    /// exhausted too early, or batches that do not fit the model.
     ///
     /// ```
     /// use cnn_gpu::data::digits::DigitStream;

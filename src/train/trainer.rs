@@ -50,8 +50,8 @@ impl Trainer {
     /// A trainer on this device, with freshly initialised weights.
     ///
     /// # Errors
-    /// Options out of range, an invalid model, a batch or images too large for the device, or a device
-    /// failure.
+    /// Options out of range, an invalid model, a batch or images too large for the device, or a
+    /// device failure.
     pub fn new(model: Sequential, device: &Device, options: Options) -> Result<Self> {
         options.check()?;
         let layout = Layout::new(&model)?;
@@ -140,9 +140,9 @@ impl<E: Executor + ?Sized> Trainer<E> {
         self.keeper = Some(keeper);
     }
 
-    /// Makes the next [`Trainer::fit`] continue where `snapshot` was taken, up to the run's original
-    /// last epoch. With the same data, options, callbacks and device, the result has the same bytes as
-    /// that of a run that was never stopped.
+    /// Makes the next [`Trainer::fit`] continue where `snapshot` was taken, up to the run's
+    /// original last epoch. With the same data, options, callbacks and device, the result has the
+    /// same bytes as that of a run that was never stopped.
     ///
     /// # Errors
     /// The snapshot belongs to another model, or the device fails.
@@ -207,10 +207,12 @@ impl<E: Executor + ?Sized> Trainer<E> {
         self.load(data).map(drop)
     }
 
-    /// Releases the device memory of a data set, if the device holds it. The next use uploads it again.
+    /// Releases the device memory of a data set, if the device holds it. The next use uploads it
+    /// again.
     ///
-    /// Whatever is loaded stays on the device, so that the next epoch or evaluation need not upload it
-    /// again: at most four data sets, of which the one that has not been used for longest then goes.
+    /// Whatever is loaded stays on the device, so that the next epoch or evaluation need not upload
+    /// it again: at most four data sets, of which the one that has not been used for longest then
+    /// goes.
     ///
     /// # Errors
     /// The device failed.
@@ -224,7 +226,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// Checks that a data set fits the model, as [`Trainer::fit`] and [`Trainer::evaluate`] do.
     ///
     /// # Errors
-    /// The data set is empty, has images of another shape, or labels that the model has no output for.
+    /// The data set is empty, has images of another shape, or labels that the model has no output
+    /// for.
     pub fn check(&self, data: &Dataset) -> Result<()> {
         if data.is_empty() {
             return Err(self.error(format!("data set `{}` holds no image", data.name)));

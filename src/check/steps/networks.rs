@@ -45,8 +45,8 @@ fn momentum() -> Optimizer {
     })
 }
 
-/// With an epsilon as large as a small gradient: with a smaller one its relative error would be an error of
-/// the whole step.
+/// With an epsilon as large as a small gradient: with a smaller one its relative error would be an
+/// error of the whole step.
 fn adam() -> Optimizer {
     Optimizer::from(UpdateRule::Adam {
         learning_rate: 0.01,
@@ -70,8 +70,8 @@ fn softmax(units: usize) -> Dense {
     Dense::new(units).activation(Activation::Softmax)
 }
 
-/// Max pools in the kernels of convolutions, forward and backward: behind another convolution and behind a
-/// pool, with cells left over and without, with a bias and without.
+/// Max pools in the kernels of convolutions, forward and backward: behind another convolution and
+/// behind a pool, with cells left over and without, with a bias and without.
 fn pools() -> Sequential {
     Sequential::new([13, 12, 3])
         .add(Conv2D::new(4, 2).activation(Activation::Relu))
@@ -106,8 +106,8 @@ fn wide_pools() -> Sequential {
         .add(softmax(5))
 }
 
-/// Convolutions that are read and written in cells of different widths: their gradients do not take in the
-/// pool behind, but leave out the cells that it leaves over.
+/// Convolutions that are read and written in cells of different widths: their gradients do not take
+/// in the pool behind, but leave out the cells that it leaves over.
 fn mixed_pools() -> Sequential {
     Sequential::new([9, 9, 1])
         .add(Conv2D::new(3, 2).activation(Activation::Tanh))
@@ -119,8 +119,8 @@ fn mixed_pools() -> Sequential {
         .add(softmax(3))
 }
 
-/// A pool with more cells than gradients take in, and one whose windows overlap and which no kernel takes
-/// in.
+/// A pool with more cells than gradients take in, and one whose windows overlap and which no kernel
+/// takes in.
 fn large_pools() -> Sequential {
     Sequential::new([13, 14, 1])
         .add(Conv2D::new(4, 2).activation(Activation::Relu))

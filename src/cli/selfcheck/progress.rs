@@ -79,8 +79,8 @@ impl CaseProgress {
         self.watch.now(Some(what));
         if stderr().is_terminal() {
             self.spinner.set_message(what.to_owned());
-            // Drawn at once: the bar's own pace would leave out most of the cases, and a driver that
-            // aborts the process must leave the name of its case.
+            // Drawn at once: the bar's own pace would leave out most of the cases, and a driver
+            // that aborts the process must leave the name of its case.
             self.spinner.force_draw();
         } else {
             output::say(what);

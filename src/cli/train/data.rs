@@ -41,8 +41,8 @@ pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
 const SKIPPED_VALIDATION: &str =
     "skipped: the data set's validation images, as --validation-data or a split replaces them";
 
-/// The parts that the run uses, with the classes in the model's order. Also whether validation images
-/// are skipped, which then take no memory.
+/// The parts that the run uses, with the classes in the model's order. Also whether validation
+/// images are skipped, which then take no memory.
 fn arrange(settings: &TrainSettings, mut splits: Splits) -> cnn_gpu::Result<(Splits, bool)> {
     let classes = model_classes(settings, &splits.train.class_names)?;
     if (splits.train.class_names.iter()).all(|name| classes.contains(name)) {

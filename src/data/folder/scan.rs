@@ -46,8 +46,8 @@ impl Found {
         self.pictures.is_empty() && self.holds_runs
     }
 
-    /// The sub-folders of `folder` that contain the pictures, at any depth; none if a picture lies in
-    /// `folder` itself.
+    /// The sub-folders of `folder` that contain the pictures, at any depth; none if a picture lies
+    /// in `folder` itself.
     fn inner(&self, folder: &Path) -> BTreeSet<String> {
         let mut inner = BTreeSet::new();
         for picture in &self.pictures {
@@ -121,8 +121,8 @@ impl Scan {
     }
 }
 
-/// The problem with classes that contain the same sub-folders: they are probably parts of a data set
-/// and the sub-folders its classes, or the other way round.
+/// The problem with classes that contain the same sub-folders: they are probably parts of a data
+/// set and the sub-folders its classes, or the other way round.
 fn alike(classes: &[String], inner: &[BTreeSet<String>]) -> Option<String> {
     let pairs = (0..classes.len()).flat_map(|i| (0..i).map(move |j| (j, i)));
     pairs.into_iter().find_map(|(a, b)| {

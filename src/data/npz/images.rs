@@ -9,8 +9,8 @@ use super::super::error::DataError;
 use super::array::Array;
 use crate::words::short;
 
-/// Floats up to here and above 1 are refused: pixels of 0 to 1 may overshoot when they are resized, and
-/// some data sets go to 16; taken as brightness of 255 they would be black.
+/// Floats up to here and above 1 are refused: pixels of 0 to 1 may overshoot when they are resized,
+/// and some data sets go to 16; taken as brightness of 255 they would be black.
 const TOO_DARK: f64 = 16.0;
 
 /// The range that the elements of an array of images lie in, and what stands for white there.
@@ -107,7 +107,8 @@ impl Range {
         )
     }
 
-    /// The elements as brightness from 0 to 255, and how they were interpreted if that is not obvious.
+    /// The elements as brightness from 0 to 255, and how they were interpreted if that is not
+    /// obvious.
     pub(super) fn pixels(&self, array: Array) -> (Vec<u8>, Option<String>) {
         if array.shape.contains(&0) {
             return (Vec::new(), None);

@@ -1,12 +1,13 @@
-//! Data sets in the format of `keras.datasets`: an `.npz` file with the arrays `x_train`, `y_train`,
-//! `x_test` and `y_test`. Optional `x_val` and `y_val` (or `x_valid`, `x_validation`) are the
-//! validation set.
+//! Data sets in the format of `keras.datasets`: an `.npz` file with the arrays `x_train`,
+//! `y_train`, `x_test` and `y_test`. Optional `x_val` and `y_val` (or `x_valid`, `x_validation`)
+//! are the validation set.
 //!
 //! Images are `[n, h, w]` or `[n, h, w, c]` of any numeric type. Integers are brightness from 0 to
-//! 255. Floats are, too, unless none is above 1: then they are brightness from 0 to 1. `bool` becomes
-//! 0 and 255. Values outside these ranges or not finite are an error, as are floats with a maximum
-//! above 1 and up to 16, and arrays on different scales. Labels are whole numbers of any type, `[n]`
-//! or `[n, 1]`, or one-hot rows `[n, classes]` as `to_categorical` makes them.
+//! 255. Floats are, too, unless none is above 1: then they are brightness from 0 to 1. `bool`
+//!      becomes 0 and 255. Values outside these ranges or not finite are an error, as are floats
+//!      with a maximum above 1 and up to 16, and arrays on different scales. Labels are whole
+//!      numbers of any type, `[n]` or `[n, 1]`, or one-hot rows `[n, classes]` as `to_categorical`
+//!      makes them.
 //!
 //! Both byte orders, C and Fortran order, and compressed files (`savez_compressed`) are supported.
 

@@ -57,9 +57,10 @@ fn cmyk_to_rgb(inks: &[u8]) -> Vec<u8> {
     inks.as_chunks().0.iter().flat_map(colour).collect()
 }
 
-/// What three or four components mean, by libjpeg's rules: a JFIF marker decides, without one an Adobe
-/// marker, and without either the identifiers of the components. The decoder would start with the
-/// identifiers, although Adobe's programs give red, green and blue those of brightness and chroma.
+/// What three or four components mean, by libjpeg's rules: a JFIF marker decides, without one an
+/// Adobe marker, and without either the identifiers of the components. The decoder would start with
+/// the identifiers, although Adobe's programs give red, green and blue those of brightness and
+/// chroma.
 fn colour_transform(picture: &[u8]) -> Option<ColorTransform> {
     let (mut jfif, mut adobe, mut identifiers) = (false, None, Vec::new());
     for (marker, segment) in Markers::of(picture) {
@@ -70,7 +71,8 @@ fn colour_transform(picture: &[u8]) -> Option<ColorTransform> {
                 adobe = segment.get(11).copied().or(adobe)
             }
             (SCAN, _) => break,
-            // Of a frame: precision, height, width, the number of components, and three bytes for each.
+            // Of a frame: precision, height, width, the number of components, and three bytes for
+            // each.
             (0xc0..=0xc2, [_, _, _, _, _, _, components @ ..]) => {
                 identifiers = components.iter().step_by(3).copied().collect();
             }

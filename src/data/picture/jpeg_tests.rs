@@ -167,8 +167,8 @@ fn cmyk_is_converted_to_rgb() {
     }
 }
 
-/// A picture of one colour, with these numbers of the components, a JFIF marker or none, and an Adobe
-/// marker that names this transform.
+/// A picture of one colour, with these numbers of the components, a JFIF marker or none, and an
+/// Adobe marker that names this transform.
 fn marked(jfif: bool, adobe: Option<u8>, numbers: [u8; 3]) -> Vec<u8> {
     let image = RgbImage::from_pixel(8, 8, Rgb([200, 100, 50]));
     let plain = encoded(&image, SamplingFactor::R_4_4_4, &ORDERS[0], 0);

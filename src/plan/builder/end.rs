@@ -9,8 +9,9 @@ use crate::plan::{
 };
 
 impl Builder {
-    /// The loss of the last layer's output. A cross-entropy removes the last activation from the plan
-    /// and starts from the logits, which stays exact where probabilities would round to 0 or 1.
+    /// The loss of the last layer's output. A cross-entropy removes the last activation from the
+    /// plan and starts from the logits, which stays exact where probabilities would round to 0 or
+    /// 1.
     pub(super) fn loss(
         &mut self,
         loss: Loss,

@@ -31,8 +31,8 @@ pub struct BatchNormStatistics {
     pub momentum: f64,
 }
 
-/// `y = gamma * x̂ + beta` with `x̂ = (x - mean) / sqrt(variance + epsilon)`. Without gamma and beta,
-/// 1 and 0 stand for them.
+/// `y = gamma * x̂ + beta` with `x̂ = (x - mean) / sqrt(variance + epsilon)`. Without gamma and
+/// beta, 1 and 0 stand for them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormForward {
     /// The sizes.

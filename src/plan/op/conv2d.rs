@@ -84,8 +84,8 @@ pub struct Conv2dBackwardInput {
     pub through: Option<Through>,
 }
 
-/// `dw[ky, kx, ic, oc] = Σ_{n, oy, ox} x[n, oy*sh + ky*dh - pad_top, ox*sw + kx*dw - pad_left, ic] *
-/// dy[n, oy, ox, oc]` and `dbias[oc] = Σ_{n, oy, ox} dy[n, oy, ox, oc]`.
+/// `dw[ky, kx, ic, oc] = Σ_{n, oy, ox} x[n, oy*sh + ky*dh - pad_top, ox*sw + kx*dw - pad_left, ic] * dy[n, oy, ox, oc]`
+/// and `dbias[oc] = Σ_{n, oy, ox} dy[n, oy, ox, oc]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2dBackwardWeight {
     /// The sizes.
