@@ -1,11 +1,11 @@
-//! From layers to operations: the forward pass, and from its records the backward pass.
+//! Lowers layers to operations: builds the forward pass and derives the backward pass from a tape.
 //!
-//! A layer's lowering calls the methods here as it would call an eager library. In training each
-//! call also records how the gradient passes its operation; after the loss, the backward pass goes
-//! through the records from the last to the first. The gradient that travels backwards is always
-//! the one by a value's *pre-activation*: the operation that computes a gradient also multiplies it
-//! by the derivative of the activation that made the value (see [`Through`]). The builder's method
-//! for an operation stands in the operation's file, in `op`.
+//! A layer's lowering calls the methods here as it would call an eager library. In training, each
+//! call also records its backward pass on the tape, which is replayed in reverse after the loss.
+//! The gradient passed backwards is always that of a value's *pre-activation*: the operation that
+//! computes a gradient also multiplies it by the derivative of the activation that produced the
+//! value (see [`Through`]). The builder method for an operation is in the operation's file, in
+//! `op`.
 
 mod end;
 
@@ -17,16 +17,16 @@ use crate::model::{Activation, Sequential};
 use crate::optimizer::Optimizer;
 use crate::state::Layout;
 
-/// A tensor on its way through the layers.
+/// A tensor passed from layer to layer.
 #[derive(Clone, Debug)]
 pub struct Value {
     pub(super) buffer: BufferId,
     /// Shape of one sample.
     pub shape: Vec<usize>,
-    /// The pointwise activation that made it.
+    /// The pointwise activation that produced it.
     pub(super) activation: Activation,
-    /// The buffer that the activation's derivative is computed from: the activation's output, or
-    /// its input where [`Activation::keeps_input`].
+    /// The buffer from which the activation's derivative is computed: the activation's output, or
+    /// its input if [`Activation::keeps_input`].
     pub(super) kept: BufferId,
 }
 
@@ -48,11 +48,11 @@ impl Value {
     }
 }
 
-/// How the gradient passes one forward operation: from the gradient by the operation's output to
-/// the gradient by its input `x`, if that is wanted.
+/// The backward pass of one forward operation: takes the gradient of the operation's output and
+/// returns the gradient of its input `x`, if the flag requests it.
 type Backward = Box<dyn FnOnce(&mut Builder, &Value, BufferId, bool) -> BufferId>;
 
-/// What the backward pass needs from one forward operation.
+/// An entry of the tape: what the backward pass needs from one forward operation.
 struct Record {
     /// The layer that the operation belongs to.
     layer: String,
@@ -62,12 +62,12 @@ struct Record {
     backward: Backward,
 }
 
-/// Makes a [`Plan`], operation by operation.
+/// Builds a [`Plan`], operation by operation.
 pub struct Builder {
     pub(super) plan: Plan,
     pub(super) optimizer: Option<Optimizer>,
     input_gradient: bool,
-    /// The layer that is being lowered, or whose gradients are being made.
+    /// The layer whose forward or backward pass is being built.
     pub(super) layer: String,
     tape: Vec<Record>,
     /// The number of the next dropout.
@@ -144,9 +144,9 @@ impl Builder {
         self.plan.layers.push(self.layer.clone());
     }
 
-    /// Records how the gradient passes the operation of the current layer that was just added:
-    /// `backward` adds the operations that make the gradients by the parameters and by the input
-    /// `x`, and returns the latter.
+    /// Records the backward pass of the operation that was just added: `backward` adds the
+    /// operations that compute the gradients of the parameters and of the input `x`, and returns
+    /// the latter.
     pub(super) fn record(
         &mut self,
         x: Value,
@@ -161,10 +161,10 @@ impl Builder {
         });
     }
 
-    /// The current layer's parameter `kernel` or `bias`.
+    /// The current layer's parameter of this name, such as `kernel` or `bias`.
     ///
     /// # Errors
-    /// The layer did not list such a parameter.
+    /// The layer does not declare such a parameter.
     pub fn parameter(&self, name: &str) -> Result<BufferId, String> {
         let full = format!("{}/{name}", self.layer);
         let found = self.plan.layout.find(&full);
@@ -177,7 +177,7 @@ impl Builder {
     fn backward(&mut self, dy: BufferId) {
         let mut dy = dy;
         while let Some(record) = self.tape.pop() {
-            // Nothing before the first parameters wants a gradient.
+            // No gradient is needed before the first layer with parameters.
             let mut before = self.tape.iter();
             let wants_dx = self.input_gradient || before.any(|record| record.has_parameters);
             if !wants_dx && !record.has_parameters {
@@ -187,7 +187,7 @@ impl Builder {
             dy = (record.backward)(self, &record.x, dy, wants_dx);
         }
         if self.input_gradient {
-            // Without a layer that makes one of its own, the input's gradient is the last one.
+            // The last gradient computed is the input's, whichever layer named its buffer.
             self.plan.buffers[dy.0].name = "d input".into();
         }
     }
@@ -234,14 +234,14 @@ impl Builder {
         }
     }
 
-    /// The buffer for the gradient by `x`'s pre-activation.
+    /// Adds the buffer for the gradient of `x`'s pre-activation.
     pub(super) fn gradient_of(&mut self, x: &Value) -> BufferId {
         let of = self.plan.buffer(x.buffer);
         let (name, shape) = (format!("d {}", of.name), of.shape.clone());
         self.buffer(name, shape, Element::F32, Role::Intermediate)
     }
 
-    /// The buffer for a parameter's gradient.
+    /// The buffer for a parameter's gradient, added at first use.
     pub(super) fn gradient(&mut self, parameter: BufferId) -> BufferId {
         let role = Role::Gradient(parameter.0);
         if let Some(i) = self.plan.buffers.iter().position(|b| b.role == role) {

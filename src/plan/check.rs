@@ -1,4 +1,4 @@
-//! A plan is checked before a device sees it.
+//! Checks a plan before it reaches a device.
 
 use std::collections::HashSet;
 
@@ -6,16 +6,17 @@ use super::{Plan, Role};
 use crate::error::{Error, Result};
 
 impl Plan {
-    /// Checks that every operation has its layer, that every buffer is written before it is read,
-    /// each intermediate one once, and that only operations that work in place write what they
-    /// read.
+    /// Checks that every operation has a layer, that every buffer is written before it is read,
+    /// that every intermediate buffer is written once, and that only operations that work in place
+    /// write what they read.
     ///
     /// # Errors
-    /// The operation and the buffer at fault: a mistake in a layer's lowering, not in its use.
+    /// The operation and the buffer at fault. This is a bug in a layer's lowering, not a mistake of
+    /// its user.
     pub fn check(&self) -> Result<()> {
         if self.layers.len() != self.ops.len() {
             return Err(Error::Device(format!(
-                "plan `{}` is wrong: {} operations of {} layers; please report this model",
+                "plan `{}` is invalid: {} operations with {} layer names; please report this model",
                 self.name,
                 self.ops.len(),
                 self.layers.len()
@@ -24,7 +25,7 @@ impl Plan {
         let mut written = HashSet::new();
         let fault = |op: usize, buffer: usize, what: &str| {
             Err(Error::Device(format!(
-                "plan `{}` is wrong: operation {op} ({}) {what} buffer `{}`; please report this model",
+                "plan `{}` is invalid: operation {op} ({}) {what} buffer `{}`; please report this model",
                 self.name,
                 self.ops[op].name(),
                 self.buffers[buffer].name
@@ -45,7 +46,7 @@ impl Plan {
                     return fault(i, write.0, "reads and writes");
                 }
                 if !is_revised && !written.insert(write) {
-                    return fault(i, write.0, "writes twice the");
+                    return fault(i, write.0, "overwrites the");
                 }
             }
         }

@@ -3,14 +3,14 @@
 use super::{BufferId, Element, Op, Plan};
 
 impl Plan {
-    /// Floating-point operations of one operation at the full batch; a multiply-add is two.
-    /// Windows that extend beyond the edge are counted whole. Exponentials and roots count as one.
+    /// Floating-point operations of one operation at the full batch size; a multiply-add counts as
+    /// two, an exponential or a root as one. Windows that extend past the edge are counted in full.
     pub fn flops(&self, op: &Op) -> u64 {
         op.operation().flops(self)
     }
 
-    /// The least number of bytes that operations move when they are fused into one: results that
-    /// one passes to another stay in registers.
+    /// The minimum number of bytes that operations move when they are fused into one: results
+    /// passed from one to another stay in registers.
     pub fn fused_bytes(&self, ops: &[&Op]) -> u64 {
         let mut saved = 0;
         for (i, maker) in ops.iter().enumerate() {
@@ -26,18 +26,18 @@ impl Plan {
         all - saved
     }
 
-    /// The least number of bytes that an operation moves: each buffer once.
+    /// The minimum number of bytes that an operation moves: each buffer once.
     pub fn bytes(&self, op: &Op) -> u64 {
         let buffers = self.bytes_of(&op.reads()) + self.bytes_of(&op.writes());
         buffers + op.operation().extra_bytes(self)
     }
 
-    /// Elements of a buffer.
+    /// Number of elements of a buffer.
     pub(super) fn elements(&self, id: BufferId) -> u64 {
         self.buffer(id).len() as u64
     }
 
-    /// Bytes of these buffers.
+    /// Total size of these buffers in bytes.
     pub(super) fn bytes_of(&self, ids: &[BufferId]) -> u64 {
         let bytes = |&id: &BufferId| match self.buffer(id).element {
             Element::F32 | Element::U32 => 4 * self.elements(id),

@@ -1,9 +1,8 @@
-//! What one step does: a list of operations over named buffers.
+//! Plans: what one step does, as a list of operations over named buffers.
 //!
-//! A plan is made from a model once per purpose (training or inference) and batch size. Read it as
-//! the calls that one would write by hand for this network, written down; `cnn-gpu plan` prints it.
-//! There are no rewrite passes: what is fused is fused in the layer's lowering, through the
-//! [`Builder`].
+//! A plan is built from a model once per purpose (training or inference) and batch size. It lists
+//! the calls that one would write by hand for this network; `cnn-gpu plan` prints it. There are no
+//! rewrite passes: a layer's lowering does all fusion, through the [`Builder`].
 
 mod builder;
 mod check;
@@ -21,42 +20,42 @@ use crate::model::Sequential;
 use crate::optimizer::Optimizer;
 use crate::state::Layout;
 
-/// A buffer's number in its plan.
+/// A buffer's index in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(pub usize);
 
-/// Where a buffer lives.
+/// What a buffer is for, which decides where it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Filled from the data set, or by hand in tests: the batch's images and labels.
+    /// The batch's images and labels: filled from the data set, or by hand in tests.
     Input,
-    /// The parameter of this number in the layout.
+    /// The parameter with this index in the layout.
     Parameter(usize),
-    /// The gradient of the parameter of this number.
+    /// The gradient of the parameter with this index.
     Gradient(usize),
-    /// Made by one operation and read by others.
+    /// Written by one operation and read by others.
     Intermediate,
 }
 
-/// What a buffer's elements are.
+/// The type of a buffer's elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Element {
     /// 32-bit floating point.
     F32,
-    /// 32-bit unsigned: labels, and which cell a max pool took.
+    /// 32-bit unsigned integer: labels, and the cells selected by a max pool.
     U32,
 }
 
 /// A tensor that operations read and write.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Buffer {
-    /// A name a person would say; also its label on the device.
+    /// A readable name, such as `conv2d/kernel`; also the buffer's label on the device.
     pub name: String,
-    /// Its shape, batch included.
+    /// The shape, including the batch.
     pub shape: Vec<usize>,
-    /// What its elements are.
+    /// The type of the elements.
     pub element: Element,
-    /// Where it lives.
+    /// What the buffer is for.
     pub role: Role,
 }
 
@@ -83,13 +82,13 @@ pub struct Plan {
     pub input_shape: [usize; 3],
     /// Number of classes.
     pub classes: usize,
-    /// The parameters' places.
+    /// Where the parameters are stored.
     pub layout: Arc<Layout>,
     /// The buffers; a [`BufferId`] indexes them.
     pub buffers: Vec<Buffer>,
     /// The operations.
     pub ops: Vec<Op>,
-    /// The layer that each operation belongs to, by name; empty for those of no layer.
+    /// The name of each operation's layer; empty for operations outside any layer.
     pub layers: Vec<String>,
 }
 
@@ -98,7 +97,7 @@ pub struct Plan {
 pub enum Purpose {
     /// Forward, loss, backward and update.
     Training(Optimizer),
-    /// As training, with the gradient of the input as well: what fixtures compare.
+    /// As training, and with the gradient of the input, which fixtures compare.
     Gradients(Optimizer),
     /// Forward, probabilities and loss.
     Inference,
@@ -108,15 +107,15 @@ impl Plan {
     /// Lowers `model` for `purpose` at this batch size.
     ///
     /// # Errors
-    /// As [`Sequential::resolve`]; a last layer that does not suit the loss; a batch of zero, or
-    /// one so large that a tensor exceeds 2^31 elements.
+    /// As [`Sequential::resolve`]; a last layer that does not suit the loss; a batch size of zero,
+    /// or one so large that a tensor exceeds 2^31 elements.
     pub fn new(model: &Sequential, purpose: Purpose, batch: usize) -> Result<Self> {
         let layout = Layout::new(model)?;
         let largest = largest_tensor(model)?;
         let limit = ((1usize << 31) - 1) / largest;
         if batch == 0 || batch > limit {
             return Err(Error::Argument(format!(
-                "batch size {batch} is impossible for model `{}`: expected 1 to {limit}",
+                "batch size {batch} is out of range for model `{}`: expected 1 to {limit}",
                 model.name
             )));
         }
@@ -125,11 +124,11 @@ impl Plan {
         Ok(plan)
     }
 
-    /// Weighs each sample's loss and its gradient by the weight of its class, a constant of the
-    /// plan.
+    /// Weights each sample's loss and gradient by a constant for its class.
     ///
     /// # Errors
-    /// Not one weight per class, or one that is negative or not a number.
+    /// The number of weights differs from the number of classes, or a weight is negative or not
+    /// finite.
     pub fn weigh_classes(&mut self, weights: &[f32]) -> Result<()> {
         if weights.len() != self.classes {
             return Err(Error::Argument(format!(
@@ -140,7 +139,7 @@ impl Plan {
         }
         if let Some(class) = weights.iter().position(|w| !(0.0..=f32::MAX).contains(w)) {
             return Err(Error::Argument(format!(
-                "class weights must be numbers from 0 on, received {} for class {class}",
+                "class weights must be finite numbers of at least 0, received {} for class {class}",
                 weights[class]
             )));
         }
@@ -152,7 +151,7 @@ impl Plan {
         Ok(())
     }
 
-    /// The width of the last layer: the number of classes, or 1 for two of them.
+    /// The width of the last layer: the number of classes, or 1 for a single sigmoid.
     pub(crate) fn outputs(&self) -> usize {
         self.loss().map_or(self.classes, |op| op.width)
     }
@@ -181,12 +180,12 @@ impl Plan {
         found.ok_or_else(|| Error::Argument(format!("plan `{}` makes no predictions", self.name)))
     }
 
-    /// The buffer of this number.
+    /// The buffer with this index.
     pub fn buffer(&self, id: BufferId) -> &Buffer {
         &self.buffers[id.0]
     }
 
-    /// The buffer of this name.
+    /// The index of the buffer with this name.
     ///
     /// # Errors
     /// No buffer has this name.
@@ -198,7 +197,7 @@ impl Plan {
     }
 }
 
-/// Elements per sample of the largest tensor.
+/// The number of elements per sample of the largest tensor.
 fn largest_tensor(model: &Sequential) -> Result<usize> {
     let input = model.input_shape.iter().product();
     let layers = model.resolve()?;

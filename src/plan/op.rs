@@ -1,11 +1,13 @@
 //! The operations: what is computed, never how.
 //!
 //! Each family has a file with its operations' formulas, buffers and costs, and with the
-//! [`Builder`](super::Builder)'s method that adds them to a plan. `n` is the batch, images are
-//! `[n, h, w, c]`, kernels `[kh, kw, ic, oc]` or `[in, out]`; `dx` is the gradient of the loss by
-//! `x`. A batch may hold fewer valid rows than the plan has: the others hold zeros on entry, and
-//! the loss gives them a zero gradient. So only batch normalization, whose statistics are those of
-//! the valid rows, and the penalties depend on the number of valid rows.
+//! [`Builder`](super::Builder) methods that add them to a plan. `n` is the batch size, images are
+//! `[n, h, w, c]`, kernels `[kh, kw, ic, oc]` or `[in, out]`. `dx`, the gradient of `x`, is the
+//! derivative of the loss with respect to `x`.
+//!
+//! A batch may have fewer valid rows than the plan: the other rows contain zeros on entry, and the
+//! loss gives them a zero gradient. Only batch normalization, which takes its statistics over the
+//! valid rows, and the penalties depend on the number of valid rows.
 
 mod activation;
 mod batch_norm;
@@ -41,21 +43,21 @@ pub use update::Update;
 use super::{BufferId, Plan};
 use crate::model::Activation;
 
-/// A gradient that goes on through an activation: the result is multiplied by the activation's
-/// derivative, a function of `y`. It is fused into the operation that makes the gradient, so that a
-/// layer's backward pass starts at its own pre-activation.
+/// Propagates a gradient through an activation: multiplies it by the activation's derivative, a
+/// function of `y`. This is fused into the operation that computes the gradient, so a layer's
+/// backward pass starts at its own pre-activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Through {
-    /// A buffer of the gradient's shape: the activation's output, or its input where
+    /// A buffer with the gradient's shape: the activation's output, or its input if
     /// [`Activation::keeps_input`].
     pub y: BufferId,
-    /// A pointwise activation other than linear.
+    /// A pointwise activation, never linear.
     pub activation: Activation,
 }
 
-/// What the plan, its checks and its printout ask of an operation.
+/// What plans, their checks and their printout need to know about an operation.
 pub trait Operation {
-    /// The name that the kernel, the pipeline, the test and the bench row share.
+    /// The name shared by the kernel, the pipeline, the test and the benchmark's row.
     fn name(&self) -> &'static str;
 
     /// The buffers that the operation reads.
@@ -64,18 +66,18 @@ pub trait Operation {
     /// The buffers that the operation writes.
     fn writes(&self) -> Vec<BufferId>;
 
-    /// Floating-point operations at the full batch; see [`Plan::flops`].
+    /// Floating-point operations at the full batch size; see [`Plan::flops`].
     fn flops(&self, plan: &Plan) -> u64;
 
-    /// Bytes that it moves besides the buffers that it reads and writes.
+    /// Bytes that it moves in addition to the buffers that it reads and writes.
     fn extra_bytes(&self, _plan: &Plan) -> u64 {
         0
     }
 
-    /// How far two correct implementations may differ.
+    /// How much two correct implementations may differ.
     fn rounding(&self) -> Rounding;
 
-    /// Whether it changes buffers that it also reads.
+    /// Whether it modifies buffers that it also reads.
     fn works_in_place(&self) -> bool {
         false
     }
@@ -85,30 +87,30 @@ pub trait Operation {
         false
     }
 
-    /// Whether it changes the optimizer's moments.
+    /// Whether it updates the optimizer's moments.
     fn changes_moments(&self) -> bool {
         false
     }
 
-    /// What it reads, in words, where the list of buffers would be long or does not tell.
+    /// What it reads, in words, if the list of buffers would be long or incomplete.
     fn reads_summary(&self) -> Option<String> {
         None
     }
 
-    /// What it writes, in words, where the list of buffers would be long.
+    /// What it writes, in words, if the list of buffers would be long.
     fn writes_summary(&self) -> Option<String> {
         None
     }
 }
 
-/// The kind of arithmetic that decides how far two correct implementations may differ in f32.
+/// The kind of arithmetic, which determines how much two correct f32 implementations may differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
-    /// Nothing is computed: results are the same to the bit.
+    /// No arithmetic: results are bit-identical.
     None,
     /// A handful of roundings.
     Few,
-    /// Sums of up to some thousand terms, in any order.
+    /// Sums of up to a few thousand terms, in any order.
     Sum,
     /// Exponentials and hyperbolic tangents.
     Exponential,
@@ -117,7 +119,7 @@ pub enum Rounding {
 }
 
 impl Rounding {
-    /// Of a sum that goes through an activation.
+    /// The rounding of a sum followed by an activation.
     fn of_sum_with(activation: Activation) -> Self {
         match activation {
             Activation::Linear | Activation::Relu | Activation::LeakyRelu => Self::Sum,
@@ -125,24 +127,24 @@ impl Rounding {
         }
     }
 
-    /// Of a gradient that goes on through an activation.
+    /// The rounding of a gradient multiplied by an activation's derivative.
     fn through(through: Option<Through>) -> Self {
         match through.map(|t| t.activation) {
-            // Derivatives with an exponential in them.
+            // Their derivatives contain an exponential.
             Some(Activation::Gelu | Activation::Silu | Activation::Softplus) => Self::Exponential,
             _ => Self::Few,
         }
     }
 }
 
-/// Declares [`Op`] from the list of operations, and what has the same arm for each of them.
+/// Declares [`Op`] from the list of operations, and a macro for matches with identical arms.
 macro_rules! operations {
-    // `$` itself comes first, because the inner macro has variables of its own.
+    // The token `$` is passed first, because the inner macro has variables of its own.
     ($d:tt, $($(#[$doc:meta])* $name:ident($payload:ident),)+) => {
         /// One operation.
         ///
-        /// [`OpKind`] is the operation without what it holds, and [`OpKind::VARIANTS`] lists all of
-        /// them: [`Op`]'s variants are the only list of operations.
+        /// [`OpKind`] is the operation without its payload, and [`OpKind::VARIANTS`] lists all
+        /// kinds. The variants of [`Op`] are the only list of operations.
         ///
         /// [`OpKind::VARIANTS`]: strum::VariantArray::VARIANTS
         #[derive(Clone, Debug, PartialEq, strum::EnumDiscriminants)]
@@ -164,34 +166,34 @@ macro_rules! operations {
     };
 }
 
-// Where the arms differ, executors match without a wildcard, so that the compiler names every place
-// that a new operation needs.
+// Where the arms differ, executors match without a wildcard, so that the compiler reports every
+// place to extend for a new operation.
 operations! { $,
-    /// Takes the batch out of the data set.
+    /// Copies the batch from the data set.
     Gather(Gather),
     /// A convolution.
     Conv2dForward(Conv2dForward),
-    /// The gradient by a convolution's input.
+    /// The gradient of a convolution's input.
     Conv2dBackwardInput(Conv2dBackwardInput),
-    /// The gradients by a convolution's kernel and bias.
+    /// The gradients of a convolution's kernel and bias.
     Conv2dBackwardWeight(Conv2dBackwardWeight),
     /// A pool.
     Pool2dForward(Pool2dForward),
-    /// The gradient by a pool's input.
+    /// The gradient of a pool's input.
     Pool2dBackward(Pool2dBackward),
     /// A fully connected layer.
     DenseForward(DenseForward),
-    /// The gradient by its input.
+    /// The gradient of its input.
     DenseBackwardInput(DenseBackwardInput),
-    /// The gradients by its kernel and bias.
+    /// The gradients of its kernel and bias.
     DenseBackwardWeight(DenseBackwardWeight),
     /// A pointwise activation.
     ActivationForward(ActivationForward),
-    /// The gradient by its input.
+    /// The gradient of its input.
     ActivationBackward(ActivationBackward),
     /// A softmax.
     SoftmaxForward(SoftmaxForward),
-    /// The gradient by its input.
+    /// The gradient of its input.
     SoftmaxBackward(SoftmaxBackward),
     /// The loss, its metrics and its gradient.
     Loss(LossOp),
@@ -199,13 +201,13 @@ operations! { $,
     Dropout(Dropout),
     /// A rescaling, forward or backward.
     Rescale(Rescale),
-    /// The batch's statistics, and the moving ones.
+    /// The batch's statistics, and the update of the moving ones.
     BatchNormStatistics(BatchNormStatistics),
     /// A batch normalization.
     BatchNormForward(BatchNormForward),
-    /// The gradients by its gamma and beta.
+    /// The gradients of its gamma and beta.
     BatchNormBackwardWeight(BatchNormBackwardWeight),
-    /// The gradient by its input.
+    /// The gradient of its input.
     BatchNormBackwardInput(BatchNormBackwardInput),
     /// The penalties and their gradients.
     Regularize(Regularize),
@@ -216,12 +218,12 @@ operations! { $,
 }
 
 impl Op {
-    /// What the variant holds, as what all operations share.
+    /// The variant's payload as the interface common to all operations.
     pub fn operation(&self) -> &dyn Operation {
         each_operation!(self, op => op)
     }
 
-    /// The name that the kernel, the pipeline, the test and the bench row share.
+    /// The name shared by the kernel, the pipeline, the test and the benchmark's row.
     pub fn name(&self) -> &'static str {
         self.operation().name()
     }

@@ -9,9 +9,9 @@ use crate::plan::{
 };
 
 impl Builder {
-    /// The loss of the last layer's output. A cross-entropy removes the last activation from the
-    /// plan and starts from the logits, which stays exact where probabilities would round to 0 or
-    /// 1.
+    /// Adds the loss of the last layer's output and returns its gradient. A cross-entropy removes
+    /// the last activation from the plan and starts from the logits, which stays exact where
+    /// probabilities would round to 0 or 1.
     pub(super) fn loss(
         &mut self,
         loss: Loss,
@@ -20,7 +20,7 @@ impl Builder {
     ) -> Result<Option<BufferId>, String> {
         let &[width] = y.shape.as_slice() else {
             return Err(format!(
-                "the last layer must give a row of outputs for the loss, as Dense(10) does; this one gives {}: \
+                "the loss needs a flat last layer, such as Dense(10); this one gives {}: \
                  put a Flatten before it",
                 crate::shape::dims(&y.shape)
             ));
@@ -52,12 +52,12 @@ impl Builder {
             dx,
             class_weights: None,
         }));
-        // A pointwise activation just before (`relu` and then a softmax layer) has to be passed.
+        // The softmax may follow a pointwise activation, as in `relu` before a softmax layer.
         Ok(dx.map(|dx| self.activation_backward(dx, &x)))
     }
 
-    /// Removes the softmax over the whole row that the last layer ends with, and returns its input;
-    /// `None` without such a softmax.
+    /// Removes the softmax over the whole row at the end of the last layer and returns its input;
+    /// `None` if there is no such softmax.
     fn before_softmax(&mut self, row: usize) -> Option<Value> {
         match self.plan.ops.last()? {
             Op::SoftmaxForward(softmax) if softmax.width == row => {}
@@ -68,7 +68,7 @@ impl Builder {
         Some(x)
     }
 
-    /// Removes the sigmoid that made `y`, and returns its input; `None` if no sigmoid made it.
+    /// Removes the sigmoid that produced `y` and returns its input; `None` if there is none.
     fn before_sigmoid(&mut self, y: &Value) -> Option<Value> {
         if y.activation != Activation::Sigmoid {
             return None;
@@ -152,14 +152,14 @@ fn wrong_last_layer(loss: Loss, width: usize) -> String {
     let (wanted, example) = match loss {
         Loss::CategoricalCrossentropy { .. } => ("a softmax over classes", "Dense(10, softmax)"),
         Loss::BinaryCrossentropy { .. } => ("a sigmoid", "Dense(1, sigmoid)"),
-        Loss::MeanSquaredError => ("an output for each of at least 2 classes", "Dense(2)"),
+        Loss::MeanSquaredError => ("at least 2 outputs, one per class,", "Dense(2)"),
     };
     format!(
-        "for the loss {} the last layer must give {wanted}, as {example} does; this one gives {}",
+        "the loss {} needs {wanted} in the last layer, such as {example}; this one gives {}",
         loss.name(),
         match width {
             1 => "one output".into(),
-            _ => format!("{width} outputs of another kind"),
+            _ => format!("{width} outputs without it"),
         }
     )
 }

@@ -1,4 +1,4 @@
-//! Pointwise activations that are not fused into another operation.
+//! Pointwise activations as operations of their own, not fused into another one.
 
 use super::{Op, Operation, Rounding, Through};
 use crate::model::Activation;
@@ -18,16 +18,16 @@ pub struct ActivationForward {
 /// `dx = f'(y) * dy`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActivationBackward {
-    /// The function `f`, and what its derivative is a function of.
+    /// The function `f`, and the buffer from which its derivative is computed.
     pub through: Through,
-    /// The gradient by the output.
+    /// The gradient of the output.
     pub dy: BufferId,
-    /// The gradient by the input.
+    /// The gradient of the input.
     pub dx: BufferId,
 }
 
 impl Builder {
-    /// `f(x)`.
+    /// Adds `f(x)`.
     pub fn activation(&mut self, x: Value, activation: Activation) -> Value {
         match activation {
             Activation::Linear => x,
@@ -53,8 +53,8 @@ impl Builder {
         y
     }
 
-    /// The activation that can be fused into the operation that computes its input; linear for a
-    /// softmax, which needs a whole row, and in training where [`Activation::keeps_input`].
+    /// The part of `activation` that can be fused into the operation before it: linear for a
+    /// softmax, which needs a whole row, and in training if [`Activation::keeps_input`].
     pub(in crate::plan) fn fused(&self, activation: Activation) -> Activation {
         let training = self.optimizer.is_some();
         match activation {
@@ -64,7 +64,7 @@ impl Builder {
         }
     }
 
-    /// Applies the activation unless it was `fused`.
+    /// Adds the activation unless it has been `fused`.
     pub(in crate::plan) fn unfused(
         &mut self,
         y: Value,
@@ -81,8 +81,8 @@ impl Builder {
         }
     }
 
-    /// `dy` is already the gradient by the pre-activation, that is by `x`: only the derivative of
-    /// the activation that made `x` remains.
+    /// Multiplies `dy`, the gradient of `x`, by the derivative of the activation that produced `x`;
+    /// that of the activation after `x` is already included.
     pub(in crate::plan) fn activation_backward(&mut self, dy: BufferId, x: &Value) -> BufferId {
         let Some(through) = x.through() else {
             return dy;

@@ -27,12 +27,12 @@ pub struct BatchNormStatistics {
     pub variance: BufferId,
     /// The moving mean and variance, `[c]` each.
     pub moving: [BufferId; 2],
-    /// How much of the moving statistics stays.
+    /// The fraction of the moving statistics that is kept.
     pub momentum: f64,
 }
 
-/// `y = gamma * x̂ + beta` with `x̂ = (x - mean) / sqrt(variance + epsilon)`. Without gamma and
-/// beta, 1 and 0 stand for them.
+/// `y = gamma * x̂ + beta` with `x̂ = (x - mean) / sqrt(variance + epsilon)`. A missing gamma
+/// counts as 1, a missing beta as 0.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormForward {
     /// The sizes.
@@ -41,11 +41,11 @@ pub struct BatchNormForward {
     pub x: BufferId,
     /// The batch's mean in training, the moving one in inference, `[c]`.
     pub mean: BufferId,
-    /// The variance, as the mean, `[c]`.
+    /// The variance, likewise, `[c]`.
     pub variance: BufferId,
     /// The factor, `[c]`.
     pub gamma: Option<BufferId>,
-    /// Added afterwards, `[c]`.
+    /// The offset, `[c]`.
     pub beta: Option<BufferId>,
     /// The output, `[n, .., c]`.
     pub y: BufferId,
@@ -58,15 +58,15 @@ pub struct BatchNormBackwardWeight {
     pub norm: BatchNorm,
     /// The input, `[n, .., c]`.
     pub x: BufferId,
-    /// The gradient by the output, `[n, .., c]`.
+    /// The gradient of the output, `[n, .., c]`.
     pub dy: BufferId,
     /// The batch's mean, `[c]`.
     pub mean: BufferId,
     /// The batch's variance, `[c]`.
     pub variance: BufferId,
-    /// The gradient by gamma, `[c]`.
+    /// The gradient of gamma, `[c]`.
     pub dgamma: BufferId,
-    /// The gradient by beta, `[c]`.
+    /// The gradient of beta, `[c]`.
     pub dbeta: BufferId,
 }
 
@@ -78,7 +78,7 @@ pub struct BatchNormBackwardInput {
     pub norm: BatchNorm,
     /// The input, `[n, .., c]`.
     pub x: BufferId,
-    /// The gradient by the output, `[n, .., c]`.
+    /// The gradient of the output, `[n, .., c]`.
     pub dy: BufferId,
     /// The batch's mean, `[c]`.
     pub mean: BufferId,
@@ -86,17 +86,17 @@ pub struct BatchNormBackwardInput {
     pub variance: BufferId,
     /// The factor, `[c]`.
     pub gamma: Option<BufferId>,
-    /// The gradient by gamma, `[c]`.
+    /// The gradient of gamma, `[c]`.
     pub dgamma: BufferId,
-    /// The gradient by beta, `[c]`.
+    /// The gradient of beta, `[c]`.
     pub dbeta: BufferId,
-    /// The gradient by the input, `[n, .., c]`.
+    /// The gradient of the input, `[n, .., c]`.
     pub dx: BufferId,
 }
 
 impl Builder {
-    /// Batch normalization. Training uses the batch's own statistics and moves the `moving` ones by
-    /// `momentum`; inference uses the moving ones.
+    /// Adds a batch normalization. Training uses the batch's statistics and updates the `moving`
+    /// ones with `momentum`; inference uses the moving ones.
     pub fn batch_norm(
         &mut self,
         x: Value,
@@ -150,7 +150,7 @@ impl Builder {
             beta,
             ..
         } = *forward;
-        // The input's gradient needs the sums, whether or not there are parameters to learn.
+        // The input's gradient needs the sums even without parameters to train.
         let mut sums = |parameter: Option<BufferId>, what| match parameter {
             Some(parameter) => self.gradient(parameter),
             None => self.per_channel(what, norm.c),

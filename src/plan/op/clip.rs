@@ -5,14 +5,14 @@ use crate::optimizer::Clip;
 use crate::plan::{BufferId, Plan};
 use crate::words::counted;
 
-/// Reduces gradients that are too large; see [`Clip`].
+/// Scales or clamps gradients that are too large; see [`Clip`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClipGradients {
     /// The rule and its bound.
     pub clip: Clip,
     /// The gradients.
     pub gradients: Vec<BufferId>,
-    /// The norm of each gradient before, where the rule goes by norms; `[gradients]`.
+    /// The norm of each gradient before clipping, if the rule uses norms; `[gradients]`.
     pub norms: Option<BufferId>,
 }
 

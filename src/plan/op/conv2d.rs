@@ -8,19 +8,19 @@ use crate::shape::Window;
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvShape {
-    /// Where the kernel reads.
+    /// The cells that the kernel reads.
     pub window: Window,
     /// Input channels.
     pub ic: usize,
     /// Output channels.
     pub oc: usize,
-    /// Groups of channels: the outputs of one group see only its own inputs. The kernel then holds
+    /// Groups of channels: the outputs of a group read only its own inputs, so the kernel has
     /// `ic / groups` input channels.
     pub groups: usize,
 }
 
 impl ConvShape {
-    /// A convolution of one group.
+    /// The sizes of a convolution with one group.
     pub fn new(window: Window, ic: usize, oc: usize) -> Self {
         Self {
             window,
@@ -40,18 +40,20 @@ impl ConvShape {
         self.window.taps() * self.group()[0] * self.oc
     }
 
-    /// One group, and a window without gaps.
+    /// Whether it has one group and a window without gaps.
     pub fn is_plain(&self) -> bool {
         self.groups == 1 && (self.window.dh, self.window.dw) == (1, 1)
     }
 
-    /// Multiply-adds for each element of the output, counted as two operations.
+    /// Floating-point operations per element of the output: one multiply-add per kernel cell and
+    /// input channel, counted as two.
     fn flops_per_output(&self) -> u64 {
         2 * (self.window.taps() * self.group()[0]) as u64
     }
 }
 
-/// `y = f(x ⋆ w + bias)`; see [`ConvShape`] for groups. A window's cells lie `dh`, `dw` apart.
+/// `y = f(x ⋆ w + bias)`; see [`ConvShape`] for groups. The cells of a window are `dh` rows and
+/// `dw` columns apart.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2dForward {
     /// The sizes.
@@ -74,34 +76,35 @@ pub struct Conv2dForward {
 pub struct Conv2dBackwardInput {
     /// The sizes.
     pub shape: ConvShape,
-    /// The gradient by the pre-activation output, `[n, oh, ow, oc]`.
+    /// The gradient of the pre-activation output, `[n, oh, ow, oc]`.
     pub dy: BufferId,
     /// The kernel, `[kh, kw, ic / groups, oc]`.
     pub w: BufferId,
-    /// The gradient by the input, `[n, ih, iw, ic]`.
+    /// The gradient of the input, `[n, ih, iw, ic]`.
     pub dx: BufferId,
-    /// The activation that made the input.
+    /// The activation that produced the input.
     pub through: Option<Through>,
 }
 
-/// `dw[ky, kx, ic, oc] = Σ_{n, oy, ox} x[n, oy*sh + ky*dh - pad_top, ox*sw + kx*dw - pad_left, ic] * dy[n, oy, ox, oc]`
-/// and `dbias[oc] = Σ_{n, oy, ox} dy[n, oy, ox, oc]`.
+/// `dw[ky, kx, ic, oc] = Σ_{n, oy, ox} x[n, iy, ix, ic] * dy[n, oy, ox, oc]` with
+/// `iy = oy*sh + ky*dh - pad_top` and `ix = ox*sw + kx*dw - pad_left`;
+/// `dbias[oc] = Σ_{n, oy, ox} dy[n, oy, ox, oc]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Conv2dBackwardWeight {
     /// The sizes.
     pub shape: ConvShape,
     /// The input, `[n, ih, iw, ic]`.
     pub x: BufferId,
-    /// The gradient by the pre-activation output, `[n, oh, ow, oc]`.
+    /// The gradient of the pre-activation output, `[n, oh, ow, oc]`.
     pub dy: BufferId,
-    /// The gradient by the kernel, `[kh, kw, ic / groups, oc]`.
+    /// The gradient of the kernel, `[kh, kw, ic / groups, oc]`.
     pub dw: BufferId,
-    /// The gradient by the bias, `[oc]`.
+    /// The gradient of the bias, `[oc]`.
     pub dbias: Option<BufferId>,
 }
 
 impl Builder {
-    /// `f(x ⋆ w + bias)`.
+    /// Adds `f(x ⋆ w + bias)`.
     pub fn conv2d(
         &mut self,
         x: Value,

@@ -30,13 +30,13 @@ pub struct DenseBackwardInput {
     pub inputs: usize,
     /// Columns of the output.
     pub outputs: usize,
-    /// The gradient by the pre-activation output, `[n, outputs]`.
+    /// The gradient of the pre-activation output, `[n, outputs]`.
     pub dy: BufferId,
     /// The kernel, `[inputs, outputs]`.
     pub w: BufferId,
-    /// The gradient by the input, `[n, inputs]`.
+    /// The gradient of the input, `[n, inputs]`.
     pub dx: BufferId,
-    /// The activation that made the input.
+    /// The activation that produced the input.
     pub through: Option<Through>,
 }
 
@@ -49,21 +49,21 @@ pub struct DenseBackwardWeight {
     pub outputs: usize,
     /// The input, `[n, inputs]`.
     pub x: BufferId,
-    /// The gradient by the pre-activation output, `[n, outputs]`.
+    /// The gradient of the pre-activation output, `[n, outputs]`.
     pub dy: BufferId,
-    /// The gradient by the kernel, `[inputs, outputs]`.
+    /// The gradient of the kernel, `[inputs, outputs]`.
     pub dw: BufferId,
-    /// The gradient by the bias, `[outputs]`.
+    /// The gradient of the bias, `[outputs]`.
     pub dbias: Option<BufferId>,
 }
 
-/// A multiply-add for each row and weight.
+/// Floating-point operations: one multiply-add per row and weight, counted as two.
 fn flops(plan: &Plan, inputs: usize, outputs: usize) -> u64 {
     2 * (plan.batch * inputs * outputs) as u64
 }
 
 impl Builder {
-    /// `f(x w + bias)`.
+    /// Adds `f(x w + bias)`.
     pub fn dense(
         &mut self,
         x: Value,

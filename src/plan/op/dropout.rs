@@ -5,18 +5,18 @@ use crate::model::Activation;
 use crate::plan::{BufferId, Builder, Plan, Value};
 use crate::rng::Key;
 
-/// Which cells a dropout keeps. It draws one number for each of `width` places of a sample, and the
-/// draws repeat until all `size` cells have one. Cell `i` of the batch is kept where
+/// Which cells a dropout keeps. Each sample has `width` draws, used in turn for its `size` cells.
+/// Cell `i` of the batch is kept if
 /// `key.bits_of(i / size * width + i % width, number) >= rate * 2^32`, under the step's key.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DropoutMask {
-    /// The share to drop, from 0 to less than 1.
+    /// The fraction to drop, in `[0, 1)`.
     pub rate: f64,
-    /// The dropout's number in its plan, so that no two draw the same.
+    /// The dropout's index in its plan, so that no two dropouts share draws.
     pub number: u32,
-    /// Cells of a sample.
+    /// Cells per sample.
     pub size: usize,
-    /// Draws for a sample: `size`, or one for each channel.
+    /// Draws per sample: `size`, or one per channel.
     pub width: usize,
 }
 
@@ -44,16 +44,16 @@ impl DropoutMask {
 pub struct Dropout {
     /// Which cells are kept.
     pub mask: DropoutMask,
-    /// The input, or the gradient by the output.
+    /// The input, or the gradient of the output.
     pub x: BufferId,
-    /// The output, or the gradient by the input.
+    /// The output, or the gradient of the input.
     pub y: BufferId,
-    /// In the backward pass, the activation that made the input.
+    /// In the backward pass, the activation that produced the input.
     pub through: Option<Through>,
 }
 
 impl Builder {
-    /// Drops cells in training; `width` draws serve a sample. In inference, `x` as it is.
+    /// Adds a dropout with `width` draws per sample; returns `x` unchanged in inference.
     pub fn dropout(&mut self, x: Value, rate: f64, width: usize) -> Value {
         if self.optimizer.is_none() || rate == 0.0 {
             return x;

@@ -1,4 +1,4 @@
-//! The batch, out of the data set.
+//! Copies a batch from the data set.
 
 use super::{Operation, Rounding};
 use crate::plan::{BufferId, Plan};
@@ -30,7 +30,7 @@ impl Operation for Gather {
         plan.elements(self.x)
     }
 
-    /// The images, a byte per element.
+    /// The images, one byte per element.
     fn extra_bytes(&self, plan: &Plan) -> u64 {
         plan.elements(self.x)
     }

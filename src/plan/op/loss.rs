@@ -1,16 +1,16 @@
-//! The loss with its gradient.
+//! The loss and its gradient.
 
 use super::{Operation, Rounding};
 use crate::model::Loss;
 use crate::plan::{BufferId, Plan};
 
-/// The loss of each row against the targets `t` of its label (see [`Loss`]), times the weight
-/// `class_weights[label[r]]`, or 1 without them.
+/// The loss of each row for the targets `t` of its label (see [`Loss`]), times `weight`, which is
+/// `class_weights[label[r]]`, or 1 without class weights.
 ///
-/// Over the valid rows, two sums go into the step's slot: the losses, and the rows whose largest
-/// prediction is the label's (the first of equal ones; never in a row with a NaN). For a softmax
-/// the largest logit decides, as probabilities may round to the same number. The cross-entropies
-/// start from the logits `x` and contain the last activation:
+/// Two sums over the valid rows are added to the step's metrics: the losses, and the number of rows
+/// whose largest prediction is the label's (the first of equal ones; never in a row with a NaN). A
+/// softmax is judged by its logits, because probabilities may round to the same number. The
+/// cross-entropies start from the logits `x` and include the last activation:
 ///
 /// | loss | `predictions` | `dx[r, i]` of a valid row, in training |
 /// |---|---|---|
@@ -18,20 +18,20 @@ use crate::plan::{BufferId, Plan};
 /// | binary cross-entropy | `p = sigmoid(x)` | `weight * (p[r, i] - t[i]) / (width * rows)` |
 /// | mean squared error | `x` | `2 * weight * (x[r, i] - t[i]) / (width * rows)` |
 ///
-/// The predictions have a column for each class: `1 - p` and `p` for a single sigmoid.
+/// The predictions have one column per class: `1 - p` and `p` for a single sigmoid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LossOp {
     /// The formula.
     pub loss: Loss,
-    /// Outputs of a row.
+    /// Outputs per row.
     pub width: usize,
     /// Logits, or outputs for the mean squared error, `[n, width]`.
     pub x: BufferId,
     /// The labels, `[n]`.
     pub labels: BufferId,
-    /// What the network predicts, `[n, classes]`.
+    /// The network's predictions, `[n, classes]`.
     pub predictions: BufferId,
-    /// The gradient by `x`, in training, `[n, width]`.
+    /// The gradient of `x`, in training, `[n, width]`.
     pub dx: Option<BufferId>,
     /// A weight for each class.
     pub class_weights: Option<Vec<f32>>,

@@ -8,7 +8,7 @@ use crate::shape::Window;
 /// The sizes of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PoolShape {
-    /// Where the pool reads.
+    /// The cells that the pool reads.
     pub window: Window,
     /// Channels.
     pub c: usize,
@@ -25,7 +25,7 @@ pub struct Pool2dForward {
     pub x: BufferId,
     /// The output, `[n, oh, ow, c]`.
     pub y: BufferId,
-    /// `ky * kw + kx` of the cell taken, `[n, oh, ow, c]`.
+    /// `ky * kw + kx` of the maximum, `[n, oh, ow, c]`.
     pub argmax: Option<BufferId>,
 }
 
@@ -36,18 +36,18 @@ pub struct Pool2dForward {
 pub struct Pool2dBackward {
     /// The sizes.
     pub shape: PoolShape,
-    /// The gradient by the output, `[n, oh, ow, c]`.
+    /// The gradient of the output, `[n, oh, ow, c]`.
     pub dy: BufferId,
-    /// What the forward pass wrote, for a max pool.
+    /// The maxima that the forward pass recorded, for a max pool.
     pub argmax: Option<BufferId>,
-    /// The gradient by the input, `[n, ih, iw, c]`.
+    /// The gradient of the input, `[n, ih, iw, c]`.
     pub dx: BufferId,
-    /// The activation that made the input.
+    /// The activation that produced the input.
     pub through: Option<Through>,
 }
 
 impl Builder {
-    /// Max, average or sum pooling.
+    /// Adds max, average or sum pooling.
     pub fn pool2d(&mut self, x: Value, window: Window, kind: PoolKind) -> Value {
         let c = x.shape.last().copied().unwrap_or(0);
         let shape = PoolShape { window, c, kind };

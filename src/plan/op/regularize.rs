@@ -4,12 +4,12 @@ use super::{Operation, Rounding};
 use crate::model::Regularizer;
 use crate::plan::{BufferId, Plan};
 
-/// For each penalty, the step's loss grows by `rows * (l1 * Σ |w| + l2 * Σ w²)`, so that the mean
-/// over the rows grows by the penalty. In training, the gradient grows by
-/// `l1 * sign(w) + 2 * l2 * w`.
+/// Adds each penalty to the step's loss as `rows * (l1 * Σ |w| + l2 * Σ w²)`, so that the mean over
+/// the rows grows by the penalty itself. In training, adds `l1 * sign(w) + 2 * l2 * w` to the
+/// gradient.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Regularize {
-    /// The penalties, one for each parameter that has one.
+    /// One entry per penalized parameter.
     pub penalties: Vec<Penalty>,
 }
 

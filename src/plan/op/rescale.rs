@@ -10,18 +10,18 @@ use crate::plan::{BufferId, Builder, Plan, Value};
 pub struct Rescale {
     /// The factor.
     pub scale: f32,
-    /// Added afterwards.
+    /// The offset, added after scaling.
     pub offset: f32,
-    /// The input, or the gradient by the output.
+    /// The input, or the gradient of the output.
     pub x: BufferId,
-    /// The output, or the gradient by the input.
+    /// The output, or the gradient of the input.
     pub y: BufferId,
-    /// In the backward pass, the activation that made the input.
+    /// In the backward pass, the activation that produced the input.
     pub through: Option<Through>,
 }
 
 impl Builder {
-    /// `scale * x + offset`.
+    /// Adds `scale * x + offset`.
     pub fn rescale(&mut self, x: Value, scale: f32, offset: f32) -> Value {
         let y = self.value(x.shape.clone(), Activation::Linear);
         self.push(Op::Rescale(Rescale {

@@ -20,13 +20,13 @@ pub struct SoftmaxForward {
 pub struct SoftmaxBackward {
     /// Cells of a row.
     pub width: usize,
-    /// The gradient by the probabilities, `[.., width]`.
+    /// The gradient of the probabilities, `[.., width]`.
     pub dy: BufferId,
     /// The probabilities, `[.., width]`.
     pub y: BufferId,
-    /// The gradient by the input, `[.., width]`.
+    /// The gradient of the input, `[.., width]`.
     pub dx: BufferId,
-    /// The activation that made the input.
+    /// The activation that produced the input.
     pub through: Option<Through>,
 }
 
