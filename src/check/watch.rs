@@ -1,5 +1,5 @@
-//! A watchdog for checks on a device: reports a driver that compiles a kernel for too long or with
-//! too much memory, and finally has the check aborted.
+//! A watchdog for checks on a device: reports a driver that takes too long or too much memory to
+//! compile a kernel, and finally has the check aborted.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};

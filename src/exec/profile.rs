@@ -102,7 +102,7 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
 mod tests {
     use super::*;
 
-    /// How often something that takes this long runs within 40 ms.
+    /// How many runs of this duration fit within 40 ms.
     fn repeats(takes: Duration) -> usize {
         let mut count = 0;
         let repeated = repeat_within(Duration::from_millis(40), || {

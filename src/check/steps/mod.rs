@@ -1,4 +1,4 @@
-//! Whole steps of small networks, with the kernels that training and inference really run.
+//! Whole steps of small networks, with the kernels that training and inference run.
 //!
 //! In a step, operations are fused with their neighbours, and the optimizer sums partial gradients.
 //! Cases of single operations run none of these kernels. The steps of the networks in [`all`] run

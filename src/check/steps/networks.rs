@@ -36,7 +36,7 @@ pub fn all() -> Vec<StepCase> {
     ]
 }
 
-/// After one step its first moment is a multiple of the gradient, to the bit.
+/// SGD whose first moment after one step is an exact multiple of the gradient.
 fn momentum() -> Optimizer {
     Optimizer::from(UpdateRule::Sgd {
         learning_rate: 0.125,
@@ -45,8 +45,8 @@ fn momentum() -> Optimizer {
     })
 }
 
-/// With an epsilon as large as a small gradient: with a smaller one its relative error would be an
-/// error of the whole step.
+/// Adam with an epsilon as large as a small gradient. With a smaller epsilon, the relative error of
+/// such a gradient would become an error of the whole step.
 fn adam() -> Optimizer {
     Optimizer::from(UpdateRule::Adam {
         learning_rate: 0.01,
@@ -56,7 +56,7 @@ fn adam() -> Optimizer {
     })
 }
 
-/// Likewise.
+/// RMSprop, likewise.
 fn rmsprop() -> Optimizer {
     Optimizer::from(UpdateRule::RmsProp {
         learning_rate: 0.01,
@@ -70,8 +70,8 @@ fn softmax(units: usize) -> Dense {
     Dense::new(units).activation(Activation::Softmax)
 }
 
-/// Max pools in the kernels of convolutions, forward and backward: behind another convolution and
-/// behind a pool, with cells left over and without, with a bias and without.
+/// Max pools fused with convolutions, forward and backward: after another convolution and after a
+/// pool, with and without cells that no window covers, with and without a bias.
 fn pools() -> Sequential {
     Sequential::new([13, 12, 3])
         .add(Conv2D::new(4, 2).activation(Activation::Relu))
@@ -89,7 +89,7 @@ fn pools() -> Sequential {
         .add(softmax(5))
 }
 
-/// The same with channels enough for eight lanes of four, which some kernels share.
+/// The same with 32 channels, enough for kernels in which eight lanes share their pixels.
 fn wide_pools() -> Sequential {
     Sequential::new([8, 8, 3])
         .add(Conv2D::new(32, 2).activation(Activation::Relu))
@@ -106,8 +106,8 @@ fn wide_pools() -> Sequential {
         .add(softmax(5))
 }
 
-/// Convolutions that are read and written in cells of different widths: their gradients do not take
-/// in the pool behind, but leave out the cells that it leaves over.
+/// Convolutions with different vector widths on input and output. Their gradients do not include
+/// the backward pass of the pool after them, but skip the cells that no window of that pool covers.
 fn mixed_pools() -> Sequential {
     Sequential::new([9, 9, 1])
         .add(Conv2D::new(3, 2).activation(Activation::Tanh))
@@ -119,8 +119,8 @@ fn mixed_pools() -> Sequential {
         .add(softmax(3))
 }
 
-/// A pool with more cells than gradients take in, and one whose windows overlap and which no kernel
-/// takes in.
+/// A pool with windows too large to fuse its backward pass, and one with overlapping windows, which
+/// is never fused.
 fn large_pools() -> Sequential {
     Sequential::new([13, 14, 1])
         .add(Conv2D::new(4, 2).activation(Activation::Relu))
@@ -136,7 +136,7 @@ fn large_pools() -> Sequential {
         .add(softmax(3))
 }
 
-/// Layers that a step runs as they are, between convolutions that it fuses.
+/// Layers that a step does not fuse, between convolutions that it does.
 fn layers() -> Sequential {
     Sequential::new([12, 11, 3])
         .add(Rescaling::new(2.0).offset(-1.0))
@@ -163,15 +163,15 @@ fn layers() -> Sequential {
                 .activation(Activation::Relu),
         )
         .add(GlobalMaxPooling2D::new())
-        // A bias before a normalization has next to no gradient.
+        // The gradient of a bias before a normalization is nearly zero.
         .add(Dense::new(12).use_bias(false).activation(Activation::Elu))
         .add(BatchNormalization::new().momentum(0.5))
         .add(Dropout::new(0.5))
         .add(Dense::new(10).activation(Activation::Softmax))
 }
 
-/// Penalties on the kernels of convolutions with these numbers of filters. The plain variant
-/// splits the sum of the second.
+/// Penalties on the kernels of convolutions with these numbers of filters. The plain variant splits
+/// the sum of the second one.
 fn penalties(filters: &[usize]) -> Sequential {
     let convolutions = filters.iter().map(|&filters| {
         Conv2D::new(filters, 2)
@@ -184,7 +184,7 @@ fn penalties(filters: &[usize]) -> Sequential {
         .add(softmax(3))
 }
 
-/// A yes-or-no decision, whose layer runs backward with the loss.
+/// Binary classification; the loss's kernel computes the input gradient of the last layer.
 fn binary() -> Sequential {
     Sequential::new([6, 5, 1])
         .add(Conv2D::new(4, 2).activation(Activation::Tanh))
@@ -195,7 +195,7 @@ fn binary() -> Sequential {
         })
 }
 
-/// Squared errors, likewise.
+/// The mean squared error, likewise.
 fn squared() -> Sequential {
     Sequential::new([6, 5, 1])
         .add(Conv2D::new(2, 2).activation(Activation::Tanh))

@@ -13,7 +13,7 @@ const SELU_FLOOR: f32 = 1.758_099_3;
 /// `y = f(y)` for a pointwise activation.
 pub(super) fn apply(activation: Activation, y: &mut [f32]) {
     match activation {
-        // Softmax needs rows: the plan has an operation of its own for it.
+        // Softmax needs whole rows and is a separate operation in the plan.
         Activation::Linear | Activation::Softmax => {}
         // Not a maximum: NaN is not less than zero, and stays.
         Activation::Relu => map(y, |x| if x < 0.0 { 0.0 } else { x }),
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
     use crate::check::cases::sweep;
 
-    /// Below this a result may round as it likes.
+    /// Smaller results may round in any way.
     const SMALLEST: f64 = 1e-36;
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
                 let error = (f64::from(y) - exact).abs() / exact.abs().max(SMALLEST);
                 assert!(error < 1e-6, "{f:?}({x}) = {y}, not {exact}");
                 let exact = f.derivative(kept.into());
-                // Sums in f32: near a zero, and what is left of selu's floor, have the error of a
+                // Sums in f32: near a zero, and near SELU's lower limit, they have the error of a
                 // term.
                 let smallest = match f {
                     Activation::Silu | Activation::Selu => 0.5,

@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::exec::Peak;
 use crate::exec::peak::best_rate;
 
-/// Independent sums of an invocation of `fma_peak`.
+/// Independent sums per invocation of `fma_peak`.
 const SUMS: usize = 12;
 /// Multiply-adds per sum.
 const ROUNDS: usize = 1024;

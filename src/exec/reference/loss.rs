@@ -1,4 +1,4 @@
-//! Losses; the formulas stand at [`crate::plan::Op::Loss`].
+//! Losses; see [`crate::plan::Op::Loss`] for the formulas.
 
 use super::softmax::probabilities;
 use super::{Definition, rounded};

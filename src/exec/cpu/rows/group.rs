@@ -1,4 +1,4 @@
-//! What a task does with its rows: each operation on a block of them.
+//! How a task processes its rows: block by block, each block through all operations.
 
 use std::ops::Range;
 
@@ -14,18 +14,18 @@ use crate::plan::{BufferId, Operation, Through};
 /// tensors are in cache too.
 pub(super) const BLOCK: usize = 4;
 
-/// An operation that computes each row of its results by itself.
+/// An operation that computes each row of its results independently.
 pub trait RowWise: Operation + Sync {
-    /// Packs its kernel, once for all tasks.
+    /// Packs the operation's kernel, once for all tasks.
     fn pack(&self, _arch: Arch, _memory: &Memory<'_>, _packed: &mut Vec<f32>) {}
 
-    /// Computes some rows of what it writes.
+    /// Computes some rows of the operation's results.
     fn run(&self, block: &mut Block<'_, '_, '_>);
 }
 
-/// An operation of a sequence through which tasks take their rows.
+/// An operation of the sequence that a task runs on its rows.
 pub enum Part<'a> {
-    /// Each row by itself.
+    /// Each row independently.
     Rows(&'a dyn RowWise),
     /// A sum over the rows.
     Weights(WeightGradient),
@@ -72,18 +72,18 @@ impl Part<'_> {
     }
 }
 
-/// Some rows of a task, and the operation that is to compute them.
+/// Some rows of a task, and the operation to run on them.
 pub struct Block<'t, 'g, 's> {
     group: &'t mut Group<'g>,
     stage: &'t Stage<'s>,
-    /// The operation's number in its sequence.
+    /// The operation's index in the sequence.
     number: usize,
-    /// The rows, by their numbers in the batch.
+    /// The rows' indices in the batch.
     rows: Range<usize>,
 }
 
 impl<'g> Group<'g> {
-    /// Takes its rows through all operations, block by block.
+    /// Runs all operations on its rows, block by block.
     pub(super) fn run(&mut self, stage: &Stage<'_>) {
         for sums in &mut self.sums {
             sums.fill(0.0);

@@ -5,12 +5,9 @@
 //! vec4s. A load from a sampled texture is a call that saves all registers: 60 to 95 cycles. A load
 //! from a read-only storage texture needs neither and takes some 20. A copy costs as much as a copy
 //! in memory: 0.07 ms for the 1.4 MB of the lab network's largest tensor at batch 64.
-//! 95. A load from a storage texture that is only read is neither, and takes some 20. A copy costs
-//! what a copy in memory costs, 0.07 ms for the 1.4 MB of the lab network's largest tensor at batch
-//! 64.
 //!
-//! The copy is a table of vectors: vector `i` of the tensor lies in row `i / ROW`, column `i %
-//! ROW`.
+//! The copy is a table of vectors: vector `i` of the tensor is in row `i / ROW` and column
+//! `i % ROW`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Whether the steps that `selfcheck` runs have every kernel that a step alone has.
+//! Tests that the steps of `selfcheck` run every kernel that occurs only in steps.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -21,10 +21,10 @@ use crate::optimizer::{Clip, Optimizer};
 use crate::plan::{Plan, Purpose, Role};
 use crate::shape::Padding;
 
-/// How the calls of an operation in a step differ from those that it has by itself.
+/// Calls of an operation in a step that differ from those of the operation on its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Fused {
-    /// The operations that they do.
+    /// The operations that they compute.
     ops: Vec<&'static str>,
     /// Their kernels.
     kernels: BTreeSet<Kernel>,
@@ -33,9 +33,9 @@ struct Fused {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Kernel {
     entry: &'static str,
-    /// Whether lanes of a subgroup hand values round.
-    hands_round: bool,
-    /// What it binds.
+    /// Whether the lanes of a subgroup share values.
+    shares_values: bool,
+    /// Descriptions of its bindings.
     bindings: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ impl Kernel {
     fn of(plan: &Plan, call: &Call<Slot>) -> Self {
         Self {
             entry: call.entry,
-            hands_round: call.source(1).contains("subgroupBroadcast"),
+            shares_values: call.source(1).contains("subgroupBroadcast"),
             bindings: call.bindings.iter().map(|b| described(plan, b)).collect(),
         }
     }
@@ -54,7 +54,7 @@ fn is_same(a: &[Call<Slot>], b: &[Call<Slot>]) -> bool {
     texts(a) == texts(b)
 }
 
-/// A binding as one would describe it, whatever its number and size.
+/// The kind of a binding, without its index and size.
 fn described(plan: &Plan, (slot, access): &(Slot, Access)) -> String {
     let what = match slot {
         Slot::Buffer(id) => match plan.buffer(*id).role {
@@ -73,12 +73,12 @@ fn described(plan: &Plan, (slot, access): &(Slot, Access)) -> String {
     format!("{what} {how}")
 }
 
-/// What steps of this plan have that single operations have not.
+/// The calls in steps of this plan that single operations do not make.
 fn fused(plan: &Plan, tuning: &Tuning) -> BTreeSet<Fused> {
     let step = Lowered::new(plan, tuning, Mode::Step);
     let alone = Lowered::new(plan, tuning, Mode::Alone);
     let into = fused_into(plan, &step.ops);
-    // An update is the same text, which sums the partial gradients that others left.
+    // An update has the same text in a step, but also sums partial gradients there.
     let sums = step.arena(plan).iter().any(|block| block.splits > 0);
     let mut found = BTreeSet::new();
     for (i, calls) in step.ops.iter().enumerate() {
@@ -97,7 +97,7 @@ fn fused(plan: &Plan, tuning: &Tuning) -> BTreeSet<Fused> {
     found
 }
 
-/// A layer of each kind, and more of those that a step may fuse.
+/// A layer of each kind, and several of the kinds that a step may fuse.
 fn layers() -> Vec<Layer> {
     let conv = |filters| Conv2D::new(filters, 2).activation(Activation::Relu);
     vec![
@@ -130,8 +130,7 @@ fn layers() -> Vec<Layer> {
     ]
 }
 
-/// Networks in which every layer follows every other, with a layer before them that wants a
-/// gradient.
+/// Networks with every pair of layers, after a layer that needs a gradient.
 fn pairs() -> Vec<Sequential> {
     let first = [
         Conv2D::new(4, 2).activation(Activation::Relu),
@@ -154,7 +153,7 @@ fn pairs() -> Vec<Sequential> {
     models
 }
 
-/// A network whose step fuses something, under every loss and every kind of optimizer.
+/// Networks whose steps fuse operations, with every loss and every kind of optimizer.
 fn endings() -> Vec<(Sequential, Optimizer)> {
     let softmax = Loss::categorical_crossentropy();
     let sigmoid = Loss::BinaryCrossentropy {
@@ -188,7 +187,7 @@ fn endings() -> Vec<(Sequential, Optimizer)> {
     endings
 }
 
-/// All of them: every layer behind every other, and every ending.
+/// The plans of all pairs of layers and of all endings.
 fn plans() -> Vec<Plan> {
     let pairs = pairs().into_iter().flat_map(|model| {
         let purposes = [Purpose::Training(Optimizer::sgd()), Purpose::Inference];
@@ -196,7 +195,7 @@ fn plans() -> Vec<Plan> {
     });
     let endings = endings().into_iter();
     let endings = endings.map(|(model, optimizer)| (model, Purpose::Training(optimizer)));
-    // Some layers cannot follow some others.
+    // Not every layer can follow every other.
     let all = pairs.chain(endings);
     all.filter_map(|(model, purpose)| Plan::new(&model, purpose, 4).ok())
         .collect()
@@ -209,7 +208,7 @@ fn the_networks_that_are_tried_have_every_layer() {
     assert_eq!(kinds.len(), Layer::COUNT);
 }
 
-/// A kernel that only steps have is one that the cases of single operations never run.
+/// The cases of single operations never run these kernels.
 #[test]
 fn selfcheck_has_a_step_with_each_kernel_that_only_steps_have() {
     let (plans, cases) = (plans(), steps::all());
