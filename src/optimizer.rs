@@ -320,7 +320,7 @@ impl Optimizer {
     /// A learning rate or clipping bound that is not positive and finite, a weight decay that is
     /// negative or not finite, or another coefficient outside `[0, 1)`.
     pub fn check(&self) -> Result<()> {
-        // In f32, the precision of the devices.
+        // Devices compute in f32.
         let positive = |what: &str, value: f64| {
             if (value as f32).is_normal() && value > 0.0 {
                 Ok(())
@@ -337,7 +337,7 @@ impl Optimizer {
         }
         if !(0.0..=f64::from(f32::MAX)).contains(&self.weight_decay) {
             return Err(Error::Argument(format!(
-                "weight decay {} is not a number from 0 on",
+                "weight decay {} is not a finite number of at least 0",
                 short(self.weight_decay)
             )));
         }
@@ -421,7 +421,7 @@ mod tests {
         );
         assert_eq!(
             message(adam.weight_decay(-1.0)),
-            "weight decay -1 is not a number from 0 on"
+            "weight decay -1 is not a finite number of at least 0"
         );
         assert_eq!(
             message(adam.ema_momentum(1.0)),

@@ -4,7 +4,7 @@
 //! generator state, and any number of threads may draw in any order. The generator is Threefry-2x32
 //! with 20 rounds (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
 //! SC 2011), which needs only 32-bit additions, rotations and exclusive ors, all native to WGSL. A
-//! test compares it with its twin `shaders/rng.wgsl` bit for bit.
+//! test compares it with the implementation in `shaders/rng.wgsl` bit for bit.
 //!
 //! ```
 //! use cnn_gpu::rng::{Key, Stream};

@@ -125,7 +125,7 @@ impl Layout {
         }
     }
 
-    /// The index of the parameter of this name.
+    /// The index of the parameter with this name.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.parameters.iter().position(|p| p.name == name)
     }

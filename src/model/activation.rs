@@ -45,7 +45,7 @@ pub enum Activation {
 const LEAK: f64 = 0.2;
 /// The slope of [`Activation::Selu`] above zero.
 const SELU_SCALE: f64 = 1.050_700_987_355_480_5;
-/// The limit of [`Activation::Selu`] at minus infinity is minus this, before scaling.
+/// [`Activation::Selu`] tends to the negative of this at minus infinity, before scaling.
 const SELU_ALPHA: f64 = 1.673_263_242_354_377_2;
 
 impl Activation {
@@ -79,9 +79,9 @@ impl Activation {
         }
     }
 
-    /// Whether the derivative needs the input, which training then keeps as well. gelu and silu are
-    /// not monotonic, so their output does not determine the slope; softplus's does, but in f32 not
-    /// where it is small.
+    /// Whether the derivative needs the input, which training then keeps as well. GELU and SiLU are
+    /// not monotonic, so their output does not determine the slope. Softplus's output does, but
+    /// loses precision in f32 where it is small.
     pub fn keeps_input(self) -> bool {
         match self {
             Self::Gelu | Self::Silu | Self::Softplus => true,
@@ -148,7 +148,7 @@ fn sigmoid(x: f64) -> f64 {
 
 /// The cumulative distribution function of the standard normal distribution.
 fn normal_share(x: f64) -> f64 {
-    // Not 1 + erf(..), which loses the digits of a small share.
+    // `1 + erf(..)` would lose the digits of a small result.
     0.5 * libm::erfc(-x * std::f64::consts::FRAC_1_SQRT_2)
 }
 
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn activations_are_exact_far_out_and_near_zero() {
-        // By Python's math.erfc, log1p, tanh and expm1.
+        // Computed with Python's math.erfc, log1p, tanh and expm1.
         let expected = [
             (Activation::Gelu, -5.5, -1.044_425_935_623_83e-7),
             (Activation::Gelu, -6.0, -5.919_525_870_226_21e-9),

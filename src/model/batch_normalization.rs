@@ -40,7 +40,7 @@ pub struct BatchNormalization {
     /// Momentum of the moving averages. Default 0.99.
     #[serde(default = "momentum")]
     pub momentum: f64,
-    /// Added to the variance. Default 0.001.
+    /// Constant added to the variance. Default 0.001.
     #[serde(default = "epsilon")]
     pub epsilon: f64,
     /// Whether to add `beta`. Default true.
@@ -109,7 +109,7 @@ impl BatchNormalization {
         self
     }
 
-    /// Sets what is added to the variance.
+    /// Sets the constant added to the variance.
     pub fn epsilon(mut self, epsilon: f64) -> Self {
         self.epsilon = epsilon;
         self

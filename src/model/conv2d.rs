@@ -11,8 +11,8 @@ use crate::words::counted;
 /// 2-D convolution (cross-correlation, as in every framework):
 ///
 /// ```text
-/// y[n, oy, ox, oc] = f( bias[oc] + Σ_{ky, kx, ic} x[n, oy*sh + ky*dh - pad, ox*sw + kx*dw - pad, ic]
-///                                               * kernel[ky, kx, ic, oc] )
+/// y[n, oy, ox, oc] = f( bias[oc] + Σ_{ky, kx, ic}
+///     x[n, oy*sh + ky*dh - pad, ox*sw + kx*dw - pad, ic] * kernel[ky, kx, ic, oc] )
 /// ```
 ///
 /// Input `[h, w, c]`, output `[oh, ow, filters]`, kernel `[kh, kw, c / groups, filters]`, bias
@@ -211,7 +211,7 @@ pub(super) fn window(
     if strides != one() && dilation_rate != one() {
         let (Pair([sh, sw]), Pair([dh, dw])) = (strides, dilation_rate);
         return Err(format!(
-            "strides of {sh}x{sw} and a dilation_rate of {dh}x{dw} cannot be combined: expected 1 for one of them"
+            "strides of {sh}x{sw} cannot be combined with a dilation_rate of {dh}x{dw}: expected 1 for one of them"
         ));
     }
     Window::dilated(input, (kernel_size, dilation_rate), strides, padding)

@@ -6,13 +6,13 @@ use super::layer::{LayerSpec, ParameterSpec, image};
 use crate::plan::{Builder, Value};
 use crate::words::short;
 
-/// A dropout rate in range.
+/// Checks a dropout rate.
 fn checked(rate: f64) -> Result<(), String> {
     if (0.0..1.0).contains(&rate) {
         Ok(())
     } else {
         Err(format!(
-            "rate {} must be at least 0 and less than 1: it is the share of cells to drop",
+            "rate {} must lie in [0, 1): it is the fraction of cells to drop",
             short(rate)
         ))
     }
@@ -102,7 +102,8 @@ dropout_layer!(
 
 dropout_layer!(
     /// Drops whole feature maps: like [`Dropout`], with one draw per sample and channel.
-    /// Neighbouring pixels are so strongly correlated that dropping single ones regularizes little.
+    /// Neighbouring pixels are strongly correlated, so dropping single pixels would regularize
+    /// little.
     ///
     /// ```text
     /// y[n, iy, ix, c] = x[n, iy, ix, c] / (1 - rate) where draw[n, c] >= rate, else 0

@@ -91,9 +91,9 @@ global_pooling_layer!(
     /// The largest pixel of each channel: `y[n, c] = max_{iy, ix} x[n, iy, ix, c]`.
     ///
     /// Input `[h, w, c]`, output `[c]`, or `[1, 1, c]` with `keepdims`. The gradient goes to the
-    /// first maximum in row-major order, as in [`MaxPooling2D`](super::MaxPooling2D); Keras on
-    /// TensorFlow divides it among equal maxima here. No parameters. Errors: an input that is not
-    /// an image.
+    /// first maximum in row-major order, as in [`MaxPooling2D`](super::MaxPooling2D). Keras on
+    /// TensorFlow divides it among equal maxima. No parameters. Errors: an input that is not an
+    /// image.
     ///
     /// ```
     /// use cnn_gpu::model::{GlobalMaxPooling2D, Sequential};

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::rng::Key;
 
-/// How a parameter starts. For a kernel of shape `[kh, kw, in, out]` the fans are
+/// How a parameter is initialised. For a kernel of shape `[kh, kw, in, out]` the fans are
 /// `fan_in = kh * kw * in` and `fan_out = kh * kw * out`; for a dense kernel `[in, out]` they are
-/// `in` and `out`. Uniform draws lie in `[-limit, limit)`; normal ones are, as in Keras, cut off at
-/// two standard deviations and widened so that the stated deviation holds after the cut.
+/// `in` and `out`. Uniform draws lie in `[-limit, limit)`. As in Keras, normal draws are truncated
+/// at two standard deviations and scaled so that the stated deviation holds after truncation.
 ///
 /// ```
 /// use cnn_gpu::model::{Dense, Initializer};
@@ -33,25 +33,25 @@ pub enum Initializer {
     LecunUniform,
     /// `stddev = sqrt(1 / fan_in)` (LeCun et al., 1998).
     LecunNormal,
-    /// A kernel, seen as a matrix of `fan_in` rows or, for convolutions, `kh * kw * in` rows by
-    /// `out` columns, whose columns (or rows, if there are fewer) are orthogonal and of length one:
-    /// the Q of a matrix of normal draws, the diagonal of its R positive (Saxe et al., 2014).
+    /// A kernel that, as a matrix of `fan_in` rows and `out` columns, has orthonormal columns (or
+    /// rows, if there are fewer): the Q of the QR decomposition of normal draws, with a positive
+    /// diagonal of R (Saxe et al., 2014).
     Orthogonal,
-    /// Normal with `stddev = 0.05`, not cut off.
+    /// Normal with `stddev = 0.05`, not truncated.
     RandomNormal,
     /// `limit = 0.05`.
     RandomUniform,
-    /// `stddev = 0.05` before the cut at two of them, as in Keras.
+    /// `stddev = 0.05` before truncation at two standard deviations, as in Keras.
     TruncatedNormal,
-    /// All the same number.
+    /// A single number for all values.
     Constant(f32),
-    /// All zero; the default for biases.
+    /// Zeros; the default for biases.
     Zeros,
-    /// All one.
+    /// Ones.
     Ones,
 }
 
-/// Standard deviation of a standard normal distribution cut off at two.
+/// Standard deviation of the standard normal distribution truncated at two.
 const CUT_DEVIATION: f64 = 0.879_625_661_034_239_8;
 
 impl Initializer {
@@ -109,7 +109,7 @@ fn uniform(n: usize, limit: f64, key: Key) -> Vec<f32> {
 
 fn cut_normal(n: usize, deviation: f64, key: Key) -> Vec<f32> {
     let scale = (deviation / CUT_DEVIATION) as f32;
-    // A draw beyond the cut is drawn again under the next counter of its own.
+    // A draw outside the limit is repeated; each value has 64 counters of its own.
     let draw = |i: usize| {
         (0..64)
             .map(|attempt| key.normal((i * 64 + attempt) as u32))
@@ -122,14 +122,14 @@ fn cut_normal(n: usize, deviation: f64, key: Key) -> Vec<f32> {
 fn orthogonal(shape: &[usize], key: Key) -> Vec<f32> {
     let columns = shape.last().copied().unwrap_or(1);
     let rows = shape.iter().product::<usize>() / columns.max(1);
-    // As many vectors as the shorter side has, each as long as the longer one.
+    // One vector per element of the shorter side, each as long as the longer side.
     let (count, length) = (rows.min(columns), rows.max(columns));
     let mut basis: Vec<Vec<f64>> = Vec::with_capacity(count);
     for v in 0..count {
         let mut draws: Vec<f64> = (0..length)
             .map(|i| f64::from(key.normal((v * length + i) as u32)))
             .collect();
-        // Gram and Schmidt's way, twice: once leaves what rounding made of nearly parallel vectors.
+        // Gram-Schmidt, twice: one pass is inaccurate for nearly parallel vectors.
         for _ in 0..2 {
             for other in &basis {
                 let dot: f64 = draws.iter().zip(other).map(|(a, b)| a * b).sum();
@@ -143,7 +143,8 @@ fn orthogonal(shape: &[usize], key: Key) -> Vec<f32> {
     }
     let cells = (0..rows).flat_map(|r| (0..columns).map(move |c| (r, c)));
     cells
-        .map(|(r, c)| if rows < columns { basis[r][c] } else { basis[c][r] } as f32)
+        .map(|(r, c)| if rows < columns { (r, c) } else { (c, r) })
+        .map(|(vector, element)| basis[vector][element] as f32)
         .collect()
 }
 

@@ -21,7 +21,7 @@ pub struct ParameterSpec {
     pub initializer: Initializer,
     /// Whether the optimizer updates it.
     pub trainable: bool,
-    /// Its penalty, which is added to the loss.
+    /// The penalty on it, added to the loss.
     pub regularizer: Regularizer,
 }
 
@@ -65,8 +65,8 @@ pub trait LayerSpec {
     /// The shape of the output.
     ///
     /// # Errors
-    /// `input` is not a shape that the layer accepts; the message says what was expected and
-    /// received.
+    /// The layer does not accept an input of this shape; the message says what was expected and
+    /// what was received.
     fn output_shape(&self, input: &[usize]) -> Result<Vec<usize>, String>;
 
     /// The parameters, in the order in which Keras lists them.

@@ -8,14 +8,14 @@ use crate::words::short;
 /// A loss function, by Keras's name. The reported loss is the mean over the samples.
 ///
 /// Labels are class indices. The target of class `i` of `n` is 1 if `i` is the label and 0
-/// otherwise; label smoothing `s` spreads a share of it evenly over all classes:
+/// otherwise; label smoothing `s` spreads this fraction evenly over all classes:
 /// `(1 - s) * target + s / n`.
 ///
 /// | loss | for one sample with outputs `y` and targets `t` | last layer |
 /// |---|---|---|
-/// | [`CategoricalCrossentropy`](Self::CategoricalCrossentropy) | `-Σ_i t_i ln y_i` | softmax |
-/// | [`BinaryCrossentropy`](Self::BinaryCrossentropy) | `-1/n Σ_i (t_i ln y_i + (1 - t_i) ln (1 - y_i))` | sigmoid |
-/// | [`MeanSquaredError`](Self::MeanSquaredError) | `1/n Σ_i (y_i - t_i)²` | any |
+/// | [`Self::CategoricalCrossentropy`] | `-Σ_i t_i ln y_i` | softmax |
+/// | [`Self::BinaryCrossentropy`] | `-1/n Σ_i (t_i ln y_i + (1 - t_i) ln (1 - y_i))` | sigmoid |
+/// | [`Self::MeanSquaredError`] | `1/n Σ_i (y_i - t_i)²` | any |
 ///
 /// ```
 /// use cnn_gpu::model::{Activation, Dense, Flatten, Loss, Sequential};
@@ -30,19 +30,19 @@ use crate::words::short;
 #[serde(try_from = "LossSettings", into = "LossSettings")]
 #[non_exhaustive]
 pub enum Loss {
-    /// Each sample has exactly one class. Keras's `sparse_categorical_crossentropy` is the same
-    /// without smoothing; its name says that labels are class indices, as they always are here.
-    /// With smoothing this is Keras's `categorical_crossentropy` on one-hot labels; its sparse one
-    /// has none.
+    /// Each sample has exactly one class. Without smoothing this is Keras's
+    /// `sparse_categorical_crossentropy`, which takes labels as class indices, as this crate always
+    /// does. With smoothing it is Keras's `categorical_crossentropy` on one-hot labels; the sparse
+    /// loss has no smoothing there.
     CategoricalCrossentropy {
-        /// The share of the target spread evenly over all classes, in `[0, 1)`. Default 0.
+        /// The fraction of the target spread evenly over all classes, in `[0, 1)`. Default 0.
         label_smoothing: f64,
     },
     /// Each output is a separate yes-or-no decision. A single output is the probability of class 1,
     /// with the label itself as its target. Smoothing gives `(1 - s) * target + s / 2` for any
     /// number of outputs.
     BinaryCrossentropy {
-        /// The share of the target replaced by one half, in `[0, 1)`. Default 0.
+        /// The fraction of the target replaced by one half, in `[0, 1)`. Default 0.
         label_smoothing: f64,
     },
     /// The squared distance from the targets; needs at least two outputs.
@@ -135,7 +135,7 @@ impl Loss {
         }
     }
 
-    /// The share of a target spread evenly over all classes.
+    /// The fraction of a target spread evenly over all classes.
     pub fn label_smoothing(&self) -> f64 {
         match *self {
             Self::CategoricalCrossentropy { label_smoothing }
@@ -147,7 +147,7 @@ impl Loss {
     /// The same loss with smoothed labels.
     ///
     /// # Errors
-    /// The share is outside `[0, 1)`, or the loss is the mean squared error, which has no
+    /// The value is outside `[0, 1)`, or the loss is the mean squared error, which has no
     /// smoothing.
     pub fn with_label_smoothing(self, label_smoothing: f64) -> Result<Self> {
         check_smoothing(label_smoothing).map_err(Error::Argument)?;
@@ -163,8 +163,8 @@ impl Loss {
         }
     }
 
-    /// The targets of `width` outputs as `[off, on]`: each output's target is `off`, the label's
-    /// `off + on`.
+    /// The targets of `width` outputs as `[off, on]`: the label's output has the target `off + on`,
+    /// every other output `off`.
     pub fn targets(&self, width: usize) -> [f64; 2] {
         let smoothing = self.label_smoothing();
         let shares = match self {

@@ -6,7 +6,7 @@ use super::layer::{LayerSpec, ParameterSpec, image};
 use crate::plan::{Builder, Value};
 use crate::shape::{Padding, Pair, Window};
 
-/// How a pool reduces the cells under its window. Padding is never part of the window.
+/// How a pool reduces the cells under its window, excluding padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PoolKind {
@@ -38,8 +38,8 @@ pub struct Pooling2D {
 }
 
 impl Pooling2D {
-    /// Windows of `pool_size` (one number, or height and width), as far apart as they are large,
-    /// within the image.
+    /// Windows of `pool_size` (one number, or height and width), with strides of the same size and
+    /// without padding.
     pub fn new(pool_size: impl Into<Pair>) -> Self {
         Self {
             name: None,
@@ -109,7 +109,7 @@ macro_rules! pooling_layer {
         pub struct $layer(pub Pooling2D);
 
         impl $layer {
-            /// A pool of `pool_size` (one number, or height and width); all other arguments have
+            /// Windows of `pool_size` (one number, or height and width); all other arguments have
             /// their defaults.
             pub fn new(pool_size: impl Into<Pair>) -> Self {
                 Self(Pooling2D::new(pool_size))
@@ -185,7 +185,8 @@ pooling_layer!(
     /// ```
     /// use cnn_gpu::model::{Sequential, SumPooling2D};
     /// use cnn_gpu::shape::Padding;
-    /// let model = Sequential::new([7, 7, 3]).add(SumPooling2D::new(3).strides(2).padding(Padding::Same));
+    /// let pool = SumPooling2D::new(3).strides(2).padding(Padding::Same);
+    /// let model = Sequential::new([7, 7, 3]).add(pool);
     /// assert_eq!(model.output_shape()?, vec![4, 4, 3]);
     /// # Ok::<(), cnn_gpu::Error>(())
     /// ```

@@ -64,7 +64,7 @@ impl Regularizer {
             Ok(())
         } else {
             Err(format!(
-                "regularizer with l1 = {} and l2 = {}: expected numbers of at least 0",
+                "regularizer with l1 = {} and l2 = {}: expected finite numbers of at least 0",
                 short(self.l1),
                 short(self.l2)
             ))

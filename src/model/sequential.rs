@@ -85,7 +85,7 @@ impl Sequential {
     /// Appends a layer.
     #[expect(
         clippy::should_implement_trait,
-        reason = "Keras's word, and not arithmetic"
+        reason = "Keras's name; not an addition"
     )]
     pub fn add(mut self, layer: impl Into<Layer>) -> Self {
         self.layers.push(layer.into());
@@ -101,7 +101,7 @@ impl Sequential {
     /// Reads a model from the text of a TOML file.
     ///
     /// # Errors
-    /// The line that cannot be understood, or the layer that does not fit.
+    /// A line that cannot be parsed, or a layer that does not accept its input.
     pub fn from_toml(text: &str) -> Result<Self> {
         let model: Self = read_toml(text).map_err(|message| Error::Model {
             model: "(file)".into(),
@@ -143,7 +143,7 @@ impl Sequential {
 
     /// The model as the text of a TOML file.
     pub fn to_toml(&self) -> String {
-        // Names, numbers and flags only: nothing that TOML could not hold.
+        // A model consists of names, numbers and flags, all of which TOML can represent.
         toml::to_string(self).unwrap_or_default()
     }
 

@@ -7,8 +7,8 @@ use super::layer::{LayerSpec, ParameterSpec, image};
 use crate::plan::{Builder, Value};
 use crate::shape::Window;
 
-/// The number of rows and columns of zeros: one number for all sides, `[rows, columns]` for
-/// opposite sides alike, or `[[top, bottom], [left, right]]`.
+/// The number of rows and columns of zeros: one number for all sides, `[rows, columns]` for equal
+/// opposite sides, or `[[top, bottom], [left, right]]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "[[usize; 2]; 2]")]
 pub struct Margins(pub [[usize; 2]; 2]);

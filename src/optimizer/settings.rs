@@ -131,7 +131,7 @@ impl OptimizerSettings {
         }
     }
 
-    /// A given coefficient that the rule does not have.
+    /// A coefficient that was given although the rule does not have it.
     fn left_over(&mut self) -> Option<&'static str> {
         if self.nesterov.is_some() {
             return Some("nesterov");
