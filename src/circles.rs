@@ -1,5 +1,4 @@
-//! No two files use each other, not even over other files, in the parts of the crate that are named
-//! here.
+//! Tests that the parts of the crate named here have no circular dependencies between files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -8,7 +7,7 @@ use std::path::Path;
 /// A module's path: `["exec", "gpu", "device"]`; empty for the crate itself.
 type Module = Vec<String>;
 
-/// The modules of the library, by path, with the code of each that is not for tests.
+/// The library's modules by path, each with its code excluding tests.
 struct Crate(BTreeMap<Module, String>);
 
 impl Crate {
@@ -26,8 +25,8 @@ impl Crate {
         Self(all)
     }
 
-    /// The module that `path` starts at, as seen from `from`, and the item in it; none for a path
-    /// of another crate.
+    /// The module that `path` refers to, as seen from `from`, and the item in that module; `None`
+    /// for a path into another crate.
     fn resolve<'a>(&self, from: &[String], path: &'a str) -> Option<(Module, &'a str)> {
         let mut words = path.split("::").peekable();
         let mut to = from.to_vec();
@@ -57,7 +56,8 @@ impl Crate {
         Some((to, ""))
     }
 
-    /// The modules that each module uses, found behind `pub use`.
+    /// The modules that each module uses; re-exports are followed to the module that defines the
+    /// item.
     fn uses(&self) -> BTreeMap<&Module, BTreeSet<Module>> {
         let mut exported = BTreeMap::new();
         for (module, code) in &self.0 {
@@ -115,7 +115,7 @@ fn read(folder: &Path, path: &[String], found: &mut BTreeMap<Module, String>) {
     }
 }
 
-/// What follows `start` up to a semicolon, wherever it begins a line.
+/// The text between `start` at the beginning of a line and the next semicolon, for each such line.
 fn statements<'a>(code: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> {
     code.match_indices(start).filter_map(move |(at, _)| {
         let line = code[..at].rsplit('\n').next().unwrap_or_default();
@@ -144,7 +144,7 @@ fn flattened(before: &str, tree: &str) -> Vec<String> {
     named.flat_map(|part| flattened(&before, part)).collect()
 }
 
-/// The paths that a module's code uses; those that it only exports are not used by itself.
+/// The paths that a module's code uses, excluding those that it only re-exports.
 fn paths(code: &str) -> Vec<String> {
     let imports = statements(code, "use ").flat_map(|tree| flattened("", tree));
     let all_uses = ["use ", "pub use "].map(|start| statements(code, start));
@@ -162,7 +162,7 @@ fn circles<'a>(uses: &BTreeMap<&'a Module, BTreeSet<Module>>) -> BTreeSet<&'a Mo
     let mut left: BTreeSet<&Module> = uses.keys().copied().collect();
     loop {
         let before = left.len();
-        // Takes away what uses nothing that is left, and what nothing left uses.
+        // Removes modules that use none of the remaining ones, or that none of them uses.
         let used: BTreeSet<&Module> = (left.iter()).flat_map(|from| &uses[from]).collect();
         let is_in = |module: &&Module| {
             used.contains(module) && uses[module].iter().any(|to| left.contains(to))
@@ -182,7 +182,7 @@ fn names(modules: &BTreeSet<&Module>) -> Vec<String> {
 fn the_files_of_the_gpu_path_use_each_other_in_one_direction() {
     let all = Crate::read();
     let root = &all.0[&["exec", "gpu"].map(String::from)[..]];
-    // The folder's own file only declares the others.
+    // `mod.rs` only declares the other files.
     assert!(!root.contains("fn "), "mod.rs holds code");
     let tests = ["mutants", "mutation", "tests"];
     let is_gpu = |module: &Module| {
@@ -235,7 +235,7 @@ fn no_file_of_the_data_is_in_a_circle_nor_are_the_errors() {
     };
     assert!(uses.keys().filter(|module| is_open(module)).count() > 50);
     let module = |path: &str| path.split('/').map(String::from).collect::<Module>();
-    // Imports in groups, through `pub use` and through the crate's root are all seen.
+    // Finds grouped imports, re-exports and imports from the crate's root.
     for (from, to) in [
         ("error", "data/error"),
         ("data/folder/scan", "run/folder"),
@@ -247,13 +247,13 @@ fn no_file_of_the_data_is_in_a_circle_nor_are_the_errors() {
             "{from} uses {to}"
         );
     }
-    // What only lies between two circles is in none.
+    // A module between two circles is in neither.
     let mut found = circles(&uses);
     found.retain(|from| reaches(&uses, from, from) && is_open(from));
     assert!(found.is_empty(), "a circle through {:?}", names(&found));
 }
 
-/// Whether a way of one use or more leads from one module to another.
+/// Whether one module uses another, directly or through others.
 fn reaches(uses: &BTreeMap<&Module, BTreeSet<Module>>, from: &Module, to: &Module) -> bool {
     let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
     while let Some(module) = next.pop() {

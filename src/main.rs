@@ -8,9 +8,9 @@ fn main() -> std::process::ExitCode {
     cli::main()
 }
 
-/// Mesa's Vulkan layer looks for Wayland even without a desktop session, and libwayland then
-/// complains on the terminal about a missing `XDG_RUNTIME_DIR`. A path that does not exist silences
-/// it.
+/// Sets `XDG_RUNTIME_DIR` if it is missing. Mesa's Vulkan layer looks for Wayland even without a
+/// desktop session, and libwayland complains on the terminal if the variable is not set. A path
+/// that does not exist silences it.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "changes the process's environment")]
 fn keep_wayland_quiet() {

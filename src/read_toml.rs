@@ -1,4 +1,4 @@
-//! Reading TOML that a user wrote.
+//! Reads TOML written by users, with errors that name the line.
 
 use std::ops::Range;
 
@@ -8,7 +8,8 @@ use toml::de::{DeTable, DeValue, Deserializer};
 
 use crate::words::one_line;
 
-/// Reads a TOML file's text; an error is one line that begins with the number of the line to mend.
+/// Reads the text of a TOML file. An error is one line and begins with the number of the line to
+/// correct.
 pub(crate) fn read_toml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let message = one_line(error.message());
@@ -23,14 +24,14 @@ fn line_of(text: &str, span: Range<usize>) -> usize {
     text[..span.start.min(text.len())].matches('\n').count() + 1
 }
 
-/// The longest text in which the culprit is searched for. The search reads the text once for each
-/// key on the way to it.
+/// The maximum length of a text in which the faulty key is located, because the search parses the
+/// text many times.
 const MOST_BYTES: usize = 30_000;
 
-/// What an error of reading is about: the innermost key without which the error does not occur.
+/// Locates the cause of an error: the innermost key without which the error does not occur.
 ///
-/// The parser's own span is too coarse for that. A layer is read by its `type`, which serde does by
-/// buffering the whole table, and an error within has the span of the first layer.
+/// The parser's own span is too coarse. To read a layer by its `type`, serde buffers the whole
+/// table, and an error inside has the span of the first layer.
 fn culprit<T: DeserializeOwned>(text: &str) -> Option<Range<usize>> {
     if text.len() > MOST_BYTES {
         return None;
@@ -41,12 +42,12 @@ fn culprit<T: DeserializeOwned>(text: &str) -> Option<Range<usize>> {
     let mut path = Vec::new();
     let mut span = None;
     while let Some((step, at)) = next_step(&root, &path, &is_same) {
-        // A missing key has no line: the table's counts.
+        // A missing key has no line, so that of its table is reported.
         if error.starts_with("missing field") && matches!(&step, PathStep::Key(key) if is_tag(key))
         {
             break;
         }
-        // Elements behind the culprit may have the same error, and would hide it.
+        // Later elements may have the same error and would hide this one.
         if let PathStep::Index(index) = step {
             shorten(&mut root, &path, index + 1);
         }
@@ -61,7 +62,7 @@ fn error_of<T: DeserializeOwned>(root: &Spanned<DeTable<'_>>) -> Option<String> 
     read.err().map(|error| error.message().to_owned())
 }
 
-/// A step from a table or an array to what it holds.
+/// A step from a table or an array to one of its elements.
 enum PathStep {
     Key(String),
     Index(usize),
@@ -71,7 +72,7 @@ fn is_tag(key: &str) -> bool {
     ["type", "name"].contains(&key)
 }
 
-/// The step from the value at `path` towards the culprit, and the span to show for it.
+/// The step from the value at `path` towards the cause of the error, and the span to report for it.
 fn next_step(
     root: &Spanned<DeTable<'_>>,
     path: &[PathStep],
@@ -87,7 +88,7 @@ fn next_step(
                 shorten(&mut shorter, path, *len);
                 !is_same(&shorter)
             });
-            // With no element at all, the array itself is wrong.
+            // If the error occurs without any element, the array itself is wrong.
             let index = shortest.checked_sub(1)?;
             return Some((PathStep::Index(index), array.get(index)?.span()));
         }
@@ -102,8 +103,8 @@ fn next_step(
         !is_same(&without)
     });
     let first = matter.next()?;
-    // Without its tag, the type of a layer or the name of a schedule, a table is not read at all,
-    // so the tag always matters.
+    // Without its tag (the type of a layer, the name of a schedule) a table is not read at all, so
+    // the tag always matters.
     let key = if is_tag(first.get_ref()) {
         matter.find(|key| !is_tag(key.get_ref())).unwrap_or(first)
     } else {
@@ -175,16 +176,16 @@ mod tests {
         let shape = "input_shape = [28, 28, 1]\n";
         let dense = |keys: &str| format!("[[layers]]\ntype = \"Dense\"\n{keys}\n");
         for (text, expected) in [
-            // Before what is read first, and in a table of its own.
+            // In a separate table, before the keys that are read first.
             (format!("{shape}[loss]\ntype = \"mse\"\n{LAYERS}"), 3),
             (format!("{shape}{LAYERS}unit = 3\n"), 7),
-            // The same error twice: the first is mended first.
+            // The same error twice: the first one is reported.
             (
                 format!("{shape}{}", dense("units = 1\nuse_bias = \"no\"").repeat(2)),
                 5,
             ),
             (format!("{shape}{LAYERS}{}", dense("unit = 1").repeat(2)), 9),
-            // Values that take several lines.
+            // Values on several lines.
             (
                 format!(
                     "{shape}layers = [\n{{ type = \"Flatten\" }},\n{{ type = \"Dense\", unit = 1 }},\n]"
@@ -199,10 +200,10 @@ mod tests {
                 5,
             ),
             (format!("input_shape = [\n28,\n\"28\",\n1]\n{LAYERS}"), 3),
-            // A missing key has no line: the table's counts.
+            // A missing key has no line, so that of its table is reported.
             (format!("{shape}{LAYERS}[[layers]]\nunits = 3\n"), 7),
             (format!("{shape}[layers]\ntype = \"Dense\"\n"), 2),
-            // What is no TOML at all.
+            // Not TOML at all.
             (format!("{shape}[[layers]\n"), 2),
         ] {
             assert_eq!(line(&text), expected, "{text}");

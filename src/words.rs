@@ -1,4 +1,4 @@
-//! Text for messages: numbers in sentences, and messages of one line.
+//! Text for messages: numbers in sentences, and messages on one line.
 
 use std::fmt::{Debug, LowerExp};
 
@@ -55,10 +55,10 @@ fn plural(one: &str) -> String {
     }
 }
 
-/// The most characters in a message that may quote a file.
+/// The maximum length, in characters, of a message that may quote a file.
 const MOST_CHARACTERS: usize = 1000;
 
-/// A message as one line of limited length, whatever file it quotes.
+/// A message on one line of limited length, even if it quotes a file.
 pub(crate) fn one_line(message: &str) -> String {
     let mut line = String::new();
     for character in message.trim_end().chars().take(MOST_CHARACTERS) {

@@ -1,4 +1,4 @@
-//! Whether the CPU would train faster than the GPU that was chosen.
+//! Measures whether the CPU would train faster than the selected GPU.
 
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ pub struct Race {
 }
 
 impl Race {
-    /// Trains on both for a quarter of a second, or for one step if that takes longer, with
-    /// separate executors, weights and data, so a training in progress is not affected. The GPU
-    /// driver keeps the compiled kernels for the next training on `gpu`.
+    /// Trains on both for a quarter of a second, or for one step if that takes longer. Executors,
+    /// weights and data are separate, so a training run in progress is not affected. The GPU driver
+    /// keeps the compiled kernels for the next training run on `gpu`.
     ///
     /// # Errors
     /// A device cannot run the model, or fails.

@@ -34,7 +34,7 @@ pub struct Workload {
 /// What training takes of the device's memory.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct StepMemory {
-    /// Bytes of the tensors of a step, weights included.
+    /// Bytes of a step's tensors, including the weights.
     pub bytes: u64,
     /// The largest batch that fits, up to 2^20; `None` if not even one image does.
     pub largest_batch: Option<usize>,
@@ -100,7 +100,7 @@ impl Workload {
         &self.plan
     }
 
-    /// What training takes of the device's memory; `None` where the executor keeps no count.
+    /// The device memory that training takes; `None` if the executor does not count it.
     ///
     /// # Errors
     /// The plan is larger than the device allows.

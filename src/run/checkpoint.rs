@@ -117,8 +117,8 @@ impl Checkpoint {
         Self::from_bytes(&bytes).map_err(|message| Error::file(path, message))
     }
 
-    /// Like [`Checkpoint::load`], from the file's contents. Besides these, only the arrays take
-    /// memory, as much as in the file.
+    /// Like [`Checkpoint::load`], from the file's contents. In addition to the contents, only the
+    /// arrays take memory, as much as in the file.
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
@@ -141,7 +141,7 @@ pub fn digest_of(bytes: &[u8]) -> Result<String, String> {
     Sealed::parse(bytes).map(|sealed| sealed.digest())
 }
 
-/// The parts of a file, not yet parsed.
+/// The parts of a file before parsing.
 struct Sealed<'a> {
     header: String,
     sha256: String,

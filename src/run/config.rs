@@ -51,7 +51,7 @@ impl Config {
     /// Reads the settings from the text of `config.toml`.
     ///
     /// # Errors
-    /// The first error, in one line.
+    /// The text is not a run's settings; the message is one line.
     pub fn from_toml(text: &str) -> Result<Self, String> {
         read_toml(text).map_err(|message| format!("not the settings of a run: {message}"))
     }
@@ -93,12 +93,12 @@ pub struct DataRecord {
     /// images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub validation: Option<String>,
-    /// Whether the seed decided the order and the choice of the training images; see
-    /// [`ReadOptions::seed`]. Runs of earlier versions did not do that.
+    /// Whether the seed determined the order and the selection of the training images; see
+    /// [`ReadOptions::seed`]. It did not in runs of earlier versions.
     #[serde(default)]
     pub mixed: bool,
-    /// The limit on training images, if one was given. A run that is not `mixed` goes by
-    /// `train_images`.
+    /// The limit on training images, if one was given. For a run that is not `mixed`,
+    /// `train_images` takes its place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
     /// Whether unreadable pictures were skipped.
@@ -158,7 +158,7 @@ impl DataRecord {
         (named && folder.is_dir()).then_some(folder)
     }
 
-    /// The record of the data sets that `choice` resolved to.
+    /// Records the data sets to which `choice` resolved.
     pub fn new(choice: &str, fell_back: bool, splits: &Splits) -> Self {
         Self {
             choice: choice.into(),
@@ -219,7 +219,7 @@ impl DeviceRecord {
         ran(self) == ran(other)
     }
 
-    /// The record of the device that `selection` resolved to.
+    /// Records the device to which `selection` resolved.
     pub fn new(selection: &crate::exec::Selection, reason: &str, ran: &Description) -> Self {
         Self {
             requested_backend: selection.backend.to_string(),

@@ -30,7 +30,7 @@ const LOCK: &str = ".lock";
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// Whether the folder was made for the run.
+    /// Whether the folder was created for the run.
     made: bool,
     /// The lock, held while a process trains into the folder.
     lock: Option<Arc<File>>,
@@ -166,8 +166,8 @@ impl RunFolder {
         self.path.join("checkpoint.safetensors")
     }
 
-    /// Removes the epochs after a checkpoint's `epochs` epochs from the histories; a resumed run
-    /// writes them again.
+    /// Keeps only the first `epochs` epochs, those of a checkpoint, in the histories; a resumed run
+    /// writes the others again.
     ///
     /// # Errors
     /// A file cannot be read or written.
@@ -286,7 +286,7 @@ impl RunFolder {
     }
 }
 
-/// Whether these are the remains of a run whose settings could not be written.
+/// Whether the entry remains from a run whose settings could not be written.
 fn is_leftover(entry: &fs::DirEntry) -> bool {
     [LOCK, "config.toml.partial"]
         .iter()

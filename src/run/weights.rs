@@ -78,8 +78,8 @@ fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
         .map_err(|e| e.to_string())
 }
 
-/// Like [`load`], from the file's contents. Sizes are checked before memory is allocated; besides
-/// the contents, only the weights take memory.
+/// Like [`load`], from the file's contents. Sizes are checked before memory is allocated; in
+/// addition to the contents, only the weights take memory.
 ///
 /// # Errors
 /// Those of [`load`].
