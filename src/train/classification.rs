@@ -42,9 +42,10 @@ pub struct Classification {
     pub worst: Vec<Mistake>,
 }
 
-/// How well one class is told from the others. A share of nothing is 0, as in Keras.
+/// How well one class is distinguished from the others. As in Keras, a fraction of zero images is
+/// 0.
 ///
-/// An image counts for one class: of equally probable ones, for the first. Keras's `F1Score` counts
+/// An image counts for a single class, the first of equally probable ones. Keras's `F1Score` counts
 /// it for all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -220,7 +221,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
 }
 
 impl ClassScores {
-    /// Of the classes that occur.
+    /// The mean over the classes that occur.
     fn mean(classes: &[Self]) -> Self {
         let occur: Vec<&Self> = classes.iter().filter(|c| c.images > 0).collect();
         let n = occur.len().max(1) as f64;
@@ -233,7 +234,7 @@ impl ClassScores {
         }
     }
 
-    /// The numbers of the classes that do not occur.
+    /// The indices of the classes that do not occur.
     fn left_out(classes: &[Self]) -> Vec<usize> {
         let absent = |class: &usize| classes[*class].images == 0;
         (0..classes.len()).filter(absent).collect()
@@ -277,7 +278,7 @@ impl Display for Classification {
         let names: Vec<String> = (0..self.classes.len()).map(|c| self.class(c)).collect();
         let longest = names.iter().map(|name| name.width()).max();
         let first = "label ".len() + longest.unwrap_or_default();
-        let first = first.max("taken as".len());
+        let first = first.max("predicted".len());
         writeln!(f, "top-{k} accuracy  {:.4}\n", self.top_k_accuracy)?;
         writeln!(
             f,
@@ -292,12 +293,12 @@ impl Display for Classification {
             let names: Vec<&str> = self.left_out.iter().map(|&c| names[c].as_str()).collect();
             writeln!(
                 f,
-                "without images, and so left out of the means: {}\n",
+                "left out of the means, because they have no images: {}\n",
                 names.join(", ")
             )?;
         }
         let digits = self.scores.images.to_string().len().max(4);
-        write!(f, "{:<first$}", "taken as")?;
+        write!(f, "{:<first$}", "predicted")?;
         for class in 0..self.confusion.len() {
             write!(f, " {class:>digits$}")?;
         }
@@ -311,7 +312,7 @@ impl Display for Classification {
         if !worst.is_empty() {
             write!(
                 f,
-                "\n\nworst mistakes: image, label, taken as, probability of either"
+                "\n\nworst mistakes: image, label, predicted class, probabilities of predicted class and label"
             )?;
         }
         for m in worst {
@@ -401,7 +402,10 @@ mod tests {
             worst: Vec::new(),
         };
         let text = found.to_string();
-        assert!(text.contains("left out of the means: 1 dog\n"), "{text}");
+        assert!(
+            text.contains("because they have no images: 1 dog\n"),
+            "{text}"
+        );
         let row = text.lines().find(|line| line.starts_with("1 dog"));
         let cells: Vec<&str> = row.unwrap_or_default().split_whitespace().collect();
         assert_eq!(cells, ["1", "dog", "-", "-", "-", "0"], "{text}");

@@ -95,7 +95,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let mut progress = ProgbarLogger::new(self.options.verbose);
         let mut callbacks: Vec<&mut dyn Callback> =
             callbacks.iter_mut().map(|c| &mut **c as _).collect();
-        // Last: what it tells has been done.
+        // The last callback, so that it reports what the others have already done.
         callbacks.push(&mut progress);
         if let Some(snapshot) = &resumed {
             restore(&mut callbacks, &snapshot.callback_states)?;

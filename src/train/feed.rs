@@ -28,9 +28,9 @@ pub struct TrainingData<'a> {
 }
 
 impl TrainingData<'_> {
-    /// The classes that occur among the images to validate on and never among those to train on,
-    /// each with the number of its images: validation says nothing about these. `validation_split`
-    /// counts where no images to validate on are given, as in [`Options`].
+    /// The classes that occur in the validation images but not in the training images, each with
+    /// its number of validation images: validation is meaningless for them. As in [`Options`],
+    /// `validation_split` applies only if no validation set is given.
     ///
     /// ```
     /// use cnn_gpu::data::Dataset;
@@ -65,8 +65,8 @@ pub(crate) fn kept(images: usize, validation_split: f64) -> usize {
 }
 
 impl TrainingData<'_> {
-    /// The number of images to validate on, which a validation split takes from those to train on
-    /// where there are no others.
+    /// The number of validation images: those of the validation set or, without one, those that the
+    /// validation split takes from the training set.
     pub fn validation_images(&self, validation_split: f64) -> usize {
         match self.validation {
             Some(validation) => validation.len(),

@@ -65,10 +65,9 @@ impl Metric {
 }
 
 impl Mode {
-    /// Whether `value` is better than `than` by more than `min_delta`. A number is better than
-    /// nothing, and so is the worst infinity, as in Keras: a loss that begins there is beaten by
-    /// the first that is finite. NaN and the other infinity are never better, not even than
-    /// nothing.
+    /// Whether `value` is better than `than` by more than `min_delta`. Without an earlier value, as
+    /// in Keras, any number is an improvement, and so is the worst infinity, which the first finite
+    /// value then beats. NaN and the best infinity are never an improvement.
     pub fn improves(self, metric: Metric, value: f64, than: Option<f64>, min_delta: f64) -> bool {
         let smaller = match (self, metric) {
             (Self::Min, _) | (Self::Auto, Metric::Loss | Metric::ValLoss) => true,

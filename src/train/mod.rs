@@ -27,8 +27,8 @@
 //! # Ok::<(), cnn_gpu::Error>(())
 //! ```
 //!
-//! A trainer, with its executor, callbacks and keeper, is [`Send`]: it can live in a worker thread
-//! that takes orders through a channel, while the thread that answers users stays free.
+//! A trainer, with its executor, callbacks and keeper, is [`Send`]: it can run in a worker thread
+//! that receives commands through a channel, while the main thread stays responsive.
 //!
 //! ```
 //! use std::sync::mpsc;
@@ -46,7 +46,7 @@
 //!
 //! impl Callback for Sender {
 //!     fn on_epoch_end(&mut self, logs: &EpochLogs, _state: &State) -> Verdict {
-//!         // Whoever listened may have gone.
+//!         // The receiver may have been dropped.
 //!         let _ = self.0.send(logs.clone());
 //!         CONTINUE
 //!     }

@@ -29,8 +29,8 @@ pub struct Options {
     pub seed: u64,
     /// Whether to shuffle the training set before each epoch. Default true.
     pub shuffle: bool,
-    /// The share of the training set, its last images before any shuffle, that is kept apart to
-    /// validate on; images given to validate on take its place. Default 0.
+    /// The fraction of the training set to use for validation: its last images, before any
+    /// shuffling. Ignored if a validation set is given. Default 0.
     pub validation_split: f64,
     /// Number of epochs between validations. Default 1.
     pub validation_freq: usize,
@@ -200,7 +200,7 @@ impl Options {
         let wrong = |(_, weight): &(&usize, &f32)| !(0.0..=f32::MAX).contains(*weight);
         if let Some((class, weight)) = self.class_weight.iter().find(wrong) {
             return Err(Error::Argument(format!(
-                "class weights must be numbers from 0 on, received {} for class {class}",
+                "class weights must be finite numbers of at least 0, received {} for class {class}",
                 short(*weight)
             )));
         }

@@ -16,7 +16,7 @@ pub struct Prediction {
     /// The most probable class.
     pub class: usize,
     /// The probability of each class. They sum to one after a softmax, but not after one sigmoid
-    /// per class. For a model trained on the mean squared error, its outputs.
+    /// per class. For a model with the mean squared error as its loss, the outputs.
     pub probabilities: Vec<f32>,
 }
 

@@ -148,7 +148,7 @@ mod tests {
 
     use super::*;
 
-    /// Batches that tell their number, some of them slow.
+    /// Batches labelled with their number, some of which take long.
     #[derive(Default)]
     struct Numbers {
         made: AtomicU64,

@@ -2,29 +2,29 @@
 
 use crate::exec::DataId;
 
-/// Data sets that stay loaded. One call needs two at most: those to train and to validate on, or
-/// the two chunks of a generator. The others serve a caller who goes back and forth between
+/// The maximum number of data sets that stay loaded. One call needs at most two: training and
+/// validation, or the two chunks of a generator. The others serve callers that alternate between
 /// several.
 const MOST: usize = 4;
 
-/// The data sets that the executor holds, by fingerprint, last used last.
+/// The data sets that the executor holds, by fingerprint, the most recently used last.
 #[derive(Debug, Default)]
 pub(super) struct Residents(Vec<(String, DataId)>);
 
 impl Residents {
-    /// A loaded data set, which becomes the last used.
+    /// Looks up a loaded data set and marks it as the most recently used.
     pub(super) fn find(&mut self, key: &str) -> Option<DataId> {
         let found = self.remove(key)?;
         self.0.push((key.to_owned(), found));
         Some(found)
     }
 
-    /// The data set to unload before another is loaded, if there are as many as may be.
+    /// Removes and returns the data set to unload before loading another, if the limit is reached.
     pub(super) fn make_room(&mut self) -> Option<DataId> {
         (self.0.len() >= MOST).then(|| self.0.remove(0).1)
     }
 
-    /// Adds a data set that was loaded.
+    /// Adds a loaded data set.
     pub(super) fn insert(&mut self, key: &str, id: DataId) {
         self.0.push((key.to_owned(), id));
     }

@@ -10,7 +10,7 @@ use crate::shape::dims;
 /// Rows per step of evaluation and prediction, if they fit.
 const INFERENCE_BATCH: usize = 256;
 
-/// The plans of a model for training in batches of `batch` and for inference with as many rows as
+/// The plans of a model for training with this batch size and for inference with as many rows as
 /// also fit.
 ///
 /// # Errors
@@ -46,8 +46,8 @@ pub(super) fn plans<E: Executor + ?Sized>(
 /// Batches up to this size are tried.
 const MOST: usize = 1 << 20;
 
-/// The largest batch, up to [`MOST`], that `model` can be trained in on the device; `None` if not
-/// even one image fits.
+/// The largest batch size, up to [`MOST`], for training `model` on the device; `None` if not even
+/// one image fits.
 pub(crate) fn largest_batch<E: Executor + ?Sized>(
     executor: &E,
     model: &Sequential,
@@ -70,7 +70,7 @@ fn room<E: Executor + ?Sized>(
     executor.fits(&[&training, &inference])
 }
 
-/// In words.
+/// Says which batch or image size would fit.
 fn what_fits(
     model: &Sequential,
     batch: usize,

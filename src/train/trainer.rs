@@ -180,8 +180,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
         self.resident(data.fingerprint(), || Ok(data.clone()))
     }
 
-    /// The loaded data set of this name; makes and loads it at first use, in place of the one that
-    /// has not been used for longest if there are too many.
+    /// The loaded data set of this name; builds and loads it at first use, in place of the least
+    /// recently used one if there are too many.
     pub(super) fn resident(
         &mut self,
         name: &str,
@@ -210,9 +210,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// Releases the device memory of a data set, if the device holds it. The next use uploads it
     /// again.
     ///
-    /// Whatever is loaded stays on the device, so that the next epoch or evaluation need not upload
-    /// it again: at most four data sets, of which the one that has not been used for longest then
-    /// goes.
+    /// Otherwise up to four data sets stay on the device, so that the next epoch or evaluation need
+    /// not upload them again; the least recently used one is released first.
     ///
     /// # Errors
     /// The device failed.
@@ -226,11 +225,11 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// Checks that a data set fits the model, as [`Trainer::fit`] and [`Trainer::evaluate`] do.
     ///
     /// # Errors
-    /// The data set is empty, has images of another shape, or labels that the model has no output
-    /// for.
+    /// The data set is empty, has images of another shape, or has labels without an output in the
+    /// model.
     pub fn check(&self, data: &Dataset) -> Result<()> {
         if data.is_empty() {
-            return Err(self.error(format!("data set `{}` holds no image", data.name)));
+            return Err(self.error(format!("data set `{}` contains no images", data.name)));
         }
         let what = format!("data set `{}`", data.name);
         self.check_images(&what, data.shape(), &data.class_names)?;

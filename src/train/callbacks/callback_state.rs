@@ -13,7 +13,7 @@ use crate::words::one_line;
 /// What a callback needs to continue identically in another process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CallbackState {
-    /// Numbers and words.
+    /// Numbers and strings.
     pub values: serde_json::Value,
     /// Large arrays, which a checkpoint stores as tensors rather than as text.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -21,7 +21,7 @@ pub struct CallbackState {
 }
 
 impl CallbackState {
-    /// A state of numbers and words.
+    /// A state of numbers and strings.
     pub fn new(values: &impl Serialize) -> Self {
         Self {
             // Plain structures of numbers, which JSON can hold.
@@ -30,7 +30,7 @@ impl CallbackState {
         }
     }
 
-    /// The numbers and words.
+    /// The numbers and strings.
     ///
     /// # Errors
     /// They are not the state of the callback `name`.

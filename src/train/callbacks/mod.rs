@@ -1,7 +1,7 @@
 //! Callbacks observe training and decide whether it continues; they have no access to the trainer.
 //!
-//! There is one per file, with Keras's name if Keras has it. Besides the hooks, the trainer asks
-//! them for the [learning rate](Callback::learning_rate) of a step, the
+//! There is one per file, with Keras's name if Keras has it. In addition to calling the hooks, the
+//! trainer asks callbacks for the [learning rate](Callback::learning_rate) of a step, the
 //! [weights](Callback::final_weights) to end with, the [reason](Callback::reason) why they stopped
 //! the run, and the [state](Callback::state) that a checkpoint keeps.
 
@@ -37,7 +37,7 @@ use super::{EpochLogs, History, Metric, Position, Progress, Training};
 use crate::error::{Error, Result};
 use crate::state::State;
 
-/// A callback's answer: continue, stop, or an error, which stops too.
+/// A callback's answer: continue, stop, or an error, which also stops training.
 pub type Verdict = Result<ControlFlow<()>>;
 
 /// Continue training.

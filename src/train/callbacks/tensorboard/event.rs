@@ -1,5 +1,5 @@
-//! The contents of event files: the messages of TensorFlow's `event.proto` and `summary.proto` that
-//! are written here, with their names and field numbers.
+//! The contents of event files: messages of TensorFlow's `event.proto` and `summary.proto`, with
+//! their names and field numbers.
 
 use super::wire::Fields;
 
