@@ -106,7 +106,7 @@ fn text(survey: &Survey) -> String {
         let names = survey.unseen.join(", ");
         row(
             "warning",
-            format!("classes to validate or test on that are never trained on: {names}"),
+            format!("classes with validation or test images but no training images: {names}"),
         );
     }
     if let Some(imbalance) = &survey.imbalance {

@@ -36,7 +36,7 @@ fn evaluate_reports_metrics_on_request() {
     assert_ne!(worst[0]["label"], worst[0]["predicted"]);
 
     let tables = text(&evaluate(&[]).stdout);
-    for words in ["top-3 accuracy", "precision", "taken as", "worst mistakes"] {
+    for words in ["top-3 accuracy", "precision", "predicted", "worst mistakes"] {
         assert!(tables.contains(words), "{tables}");
     }
     fails(&evaluate(&["--top-k", "11"]), 2, &["from 1 to 10"]);

@@ -172,7 +172,7 @@ fn classes_in_validation_but_not_in_training_are_named() {
     ];
     let (_, said) = trained(path, &args);
     // Two of the last twelve images are of class 1, which occurs in training.
-    let words = "warning: 10 images to validate on belong to classes that are never trained on: 2";
+    let words = "warning: 10 validation images belong to classes without training images: 2";
     assert!(said.contains(words), "{said}");
     assert!(
         said.contains("shuffle the images before saving them"),

@@ -142,7 +142,7 @@ fn no_validation(settings: &TrainSettings) -> Error {
     ))
 }
 
-/// Warns of classes to validate or test on that are never trained on.
+/// Warns of classes with validation or test images but no training images.
 fn warn_of_unseen_classes(settings: &TrainSettings, splits: &Splits) {
     let split = settings.options.validation_split;
     let validation = training_data(settings, splits).validation;
@@ -157,14 +157,14 @@ fn warn_of_unseen_classes(settings: &TrainSettings, splits: &Splits) {
             "; a split takes the last images of an array, so shuffle the images before saving them"
         }
     };
-    let warn = |word: &str, classes: Vec<(usize, usize)>, hint: &str| {
+    let warn = |part: &str, classes: Vec<(usize, usize)>, hint: &str| {
         let images: usize = classes.iter().map(|(_, images)| images).sum();
         let names = classes.iter().map(|(class, _)| training.class_name(*class));
         let names: Vec<String> = names.collect();
         if !names.is_empty() {
             say(&format!(
-                "warning: {} to {word} on {} to classes that are never trained on: {}{hint}",
-                counted(images, "image"),
+                "warning: {} {} to classes without training images: {}{hint}",
+                counted(images, &format!("{part} image")),
                 if images == 1 { "belongs" } else { "belong" },
                 names.join(", ")
             ));
@@ -172,7 +172,7 @@ fn warn_of_unseen_classes(settings: &TrainSettings, splits: &Splits) {
     };
     if validation.is_some() || split > 0.0 {
         let hint = if validation.is_none() { what } else { "" };
-        warn("validate", of(validation).unseen_classes(split), hint);
+        warn("validation", of(validation).unseen_classes(split), hint);
     }
     warn("test", of(Some(&splits.test)).unseen_classes(0.0), "");
 }

@@ -1,4 +1,4 @@
-//! Pixels of numbers: bytes by the range that they lie in.
+//! Converts numbers to pixels according to their range.
 
 use std::path::Path;
 
@@ -9,36 +9,36 @@ use super::super::error::DataError;
 use super::array::Array;
 use crate::words::short;
 
-/// Floats up to here and above 1 are refused: pixels of 0 to 1 may overshoot when they are resized,
-/// and some data sets go to 16; taken as brightness of 255 they would be black.
+/// Floats with a maximum above 1 and up to this are refused: pixels from 0 to 1 may overshoot when
+/// they are resized, and some data sets range to 16. As brightness up to 255 they would be black.
 const TOO_DARK: f64 = 16.0;
 
-/// The range that the elements of an array of images lie in, and what stands for white there.
+/// The range of the elements of an array of images, and the value that means white.
 pub(super) struct Range {
     low: f64,
     high: f64,
     white: White,
 }
 
-/// What stands for white in an array of images.
+/// The value that means white in an array of images.
 #[derive(Clone, Copy, PartialEq)]
 enum White {
     /// Anything: all elements are 0, or there are none.
     Any,
     /// True.
     True,
-    /// 1, of floats.
+    /// 1, for floats.
     One,
-    /// 255, of floats.
+    /// 255, for floats.
     Float,
-    /// 255, of integers.
+    /// 255, for integers.
     Integer,
-    /// 255, of integers that are so small that another value may be meant.
+    /// 255, for integers so small that another value may be meant.
     Dim,
 }
 
 impl Range {
-    /// Looks at all elements.
+    /// Inspects all elements.
     pub(super) fn of(path: &Path, array: &Array) -> Result<Self, DataError> {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for (index, value) in array.numbers().enumerate() {
@@ -116,23 +116,23 @@ impl Range {
         let what = format!("{} is {} {}", array.name, array.dtype, self.shown(&array));
         match array.kind {
             TypeChar::Bool => {
-                let taken = format!("{} is bool, taken as 0 and 255", array.name);
+                let taken = format!("{} is bool, read as 0 and 255", array.name);
                 (array.into_bytes(|value| (255.0 * value) as u8), Some(taken))
             }
             TypeChar::Float if self.high <= 1.0 => {
-                let taken = format!("{what}, taken as 0 to 1: times 255");
+                let taken = format!("{what}, read as 0 to 1 and multiplied by 255");
                 let bytes = array.into_bytes(|value| (255.0 * value).round() as u8);
                 (bytes, Some(taken))
             }
             _ => {
                 let taken = match self.white {
                     White::Dim => Some(format!(
-                        "{what}, taken as 0 to 255 and so nearly black; if {} means white, divide all \
+                        "{what}, read as 0 to 255 and therefore nearly black; if {} means white, divide all \
                          arrays by it and save floats",
                         self.high
                     )),
                     _ if array.dtype == "uint8" => None,
-                    _ => Some(format!("{what}, taken as 0 to 255")),
+                    _ => Some(format!("{what}, read as 0 to 255")),
                 };
                 let bytes = match array.dtype.as_str() {
                     "uint8" => array.in_c_order(),
@@ -144,7 +144,7 @@ impl Range {
     }
 }
 
-/// Refuses arrays of one file in which different numbers stand for white.
+/// Refuses arrays of one file with different values for white.
 pub(super) fn check_alike<'a>(
     path: &Path,
     arrays: impl Iterator<Item = (&'a Array, &'a Range)> + Clone,
@@ -171,7 +171,7 @@ pub(super) fn check_alike<'a>(
     Ok(())
 }
 
-/// The fewest digits that say which number of its type an element is.
+/// The shortest text that identifies an element among the numbers of its type.
 fn shown(value: f64, dtype: &str) -> String {
     match dtype {
         "float16" => {

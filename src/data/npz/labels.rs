@@ -7,7 +7,7 @@ use npyz::TypeChar;
 use super::super::error::DataError;
 use super::array::Array;
 
-/// The most classes: labels are bytes.
+/// The maximum number of classes, as labels are bytes.
 const MOST_CLASSES: usize = 256;
 
 /// The labels of a set of images.

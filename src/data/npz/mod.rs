@@ -107,7 +107,7 @@ pub fn from_reader(
     Ok((splits, taken))
 }
 
-/// Whether a file has images to validate on.
+/// Whether a file has validation images.
 pub(super) fn has_validation(path: &Path) -> bool {
     let file = File::open(path).ok().map(BufReader::new);
     let zip = file.and_then(|file| ZipArchive::new(file).ok());
@@ -125,9 +125,9 @@ const VALIDATION: [[&str; 2]; 3] = [
 
 /// The arrays of a file.
 struct Names {
-    /// Those of the images to validate on, if there are any.
+    /// Those of the validation images, if there are any.
     validation: Option<[&'static str; 2]>,
-    /// All that are not read.
+    /// All others, which are not read.
     others: Vec<String>,
 }
 
@@ -149,7 +149,7 @@ impl Names {
         names
     }
 
-    /// Those of the images to train on, to test on, and to validate on.
+    /// Those of the training, test and, if there are any, validation images.
     fn sets(&self) -> impl Iterator<Item = [&'static str; 2]> + use<> {
         [TRAIN, TEST].into_iter().chain(self.validation)
     }

@@ -203,7 +203,7 @@ fn images_and_labels_of_every_type_are_read() {
         assert_eq!(splits.train.labels(), [3, 0, 1], "{descr}");
         let float = descr.contains('f');
         assert_eq!(taken.contains("all whole"), float, "{descr}: {taken}");
-        let said = taken.contains("from 0 to 119, taken as 0 to 255");
+        let said = taken.contains("from 0 to 119, read as 0 to 255");
         assert_eq!(said, !descr.contains("u1"), "{descr}: {taken}");
     }
 }
@@ -219,7 +219,7 @@ fn floats_up_to_one_and_bools_become_bytes() {
     assert_eq!(splits.train.images(), values);
     assert_eq!(
         taken,
-        "x_train is float64 from 0 to 1, taken as 0 to 1: times 255"
+        "x_train is float64 from 0 to 1, read as 0 to 1 and multiplied by 255"
     );
     let x = npy("|b1", "(3, 1, 2)", &[1, 0, 0, 1, 1, 0]);
     let (splits, taken) = read_with(vec![
@@ -228,7 +228,7 @@ fn floats_up_to_one_and_bools_become_bytes() {
     ]);
     assert_eq!(splits.train.images(), [255, 0, 0, 255, 255, 0]);
     assert!(
-        taken.starts_with("x_train is bool, taken as 0 and 255; "),
+        taken.starts_with("x_train is bool, read as 0 and 255; "),
         "{taken}"
     );
     let x = npy("|u1", "(3, 1, 2)", &[1, 0, 0, 1, 1, 0]);

@@ -167,8 +167,8 @@ fn cmyk_is_converted_to_rgb() {
     }
 }
 
-/// A picture of one colour, with these numbers of the components, a JFIF marker or none, and an
-/// Adobe marker that names this transform.
+/// A picture of one colour with these component identifiers, optionally a JFIF marker, and
+/// optionally an Adobe marker with this transform.
 fn marked(jfif: bool, adobe: Option<u8>, numbers: [u8; 3]) -> Vec<u8> {
     let image = RgbImage::from_pixel(8, 8, Rgb([200, 100, 50]));
     let plain = encoded(&image, SamplingFactor::R_4_4_4, &ORDERS[0], 0);
@@ -182,7 +182,7 @@ fn marked(jfif: bool, adobe: Option<u8>, numbers: [u8; 3]) -> Vec<u8> {
     }
     bytes.extend(&plain[behind..]);
     let place = |marker| bytes.windows(2).position(|pair| pair == [0xff, marker]);
-    // Numbers stand in the frame, each with two bytes behind it, and in the scan, each with one.
+    // The identifiers are in the frame, each followed by two bytes, and in the scan, each by one.
     let (frame, scan) = (place(0xc0).unwrap() + 10, place(0xda).unwrap() + 5);
     for (i, number) in numbers.into_iter().enumerate() {
         assert_eq!([bytes[frame + 3 * i], bytes[scan + 2 * i]], [i as u8; 2]);
