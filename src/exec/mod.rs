@@ -28,7 +28,7 @@ pub mod reference;
 use std::ops::Range;
 use std::time::Duration;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "gpu"))]
 pub(crate) use open::test_backend;
 pub use open::{Backend, Device, Selection, open};
 pub use peak::Peak;

@@ -78,7 +78,7 @@ impl FromStr for Backend {
 }
 
 /// The GPU backend that unit tests run on, as `tests/common/backend.rs` chooses it.
-#[cfg(test)]
+#[cfg(all(test, feature = "gpu"))]
 pub(crate) fn test_backend() -> Backend {
     let name = std::env::var("CNN_GPU_TEST_BACKEND").unwrap_or_else(|_| "vulkan".into());
     name.parse()
