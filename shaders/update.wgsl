@@ -1,5 +1,5 @@
 // The optimizers, over the whole arena of parameters: g is the gradient, w the weight, m and v are
-// the moments, and rate = step.rate. Epsilon stands where Keras puts it.
+// the moments, and rate = step.rate. Epsilon is placed as in Keras.
 //
 //   sgd      w -= rate * g, or with momentum m = MOMENTUM * m - rate * g and
 //            w += m, or Nesterov's w += MOMENTUM * m - rate * g

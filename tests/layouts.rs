@@ -100,7 +100,7 @@ fn what_looks_like_parts_and_is_none_by_name_is_refused() {
             assert!(problem.contains(words), "{names}: {problem}");
         }
     }
-    // Pictures without a class beside those to train on.
+    // Pictures without a class next to the training pictures.
     let folder = with("train");
     pictures(folder.path(), &[("foo", CAT.1)], 3);
     let problem = find(folder.path()).unwrap_err();

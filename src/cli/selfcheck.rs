@@ -34,7 +34,7 @@ use super::output::{self, OutputFormat};
 /// Single operations come first, then whole training and inference steps of small networks, in
 /// which operations share kernels: the gradient and the new value of each parameter are compared.
 /// On a GPU, every kernel variant that the adapter can run is checked several times, with guard
-/// bands behind the buffers that no kernel may touch; then a short training run is compared with
+/// bands after the buffers that no kernel may touch; then a short training run is compared with
 /// the CPU's. The report can be pasted into a bug report. The exit code is 1 if anything differs.
 ///
 /// Each case is printed to standard error before it starts, so that the last one printed is the one

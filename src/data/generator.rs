@@ -61,7 +61,8 @@ pub trait Generator: Sync {
     /// Height, width and channels of an image.
     fn shape(&self) -> [usize; 3];
 
-    /// The class names. If there are any, the model must have as many classes. Default: none.
+    /// The class names. If there are any, the model must have the same number of classes. Default:
+    /// none.
     fn class_names(&self) -> Vec<String> {
         Vec::new()
     }

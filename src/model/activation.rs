@@ -1,4 +1,4 @@
-//! Activations: as an argument of a layer, and as a layer of their own.
+//! Activations, as an argument of a layer and as a separate layer.
 
 use serde::{Deserialize, Serialize};
 

@@ -74,7 +74,7 @@ impl RunIdentity {
 pub struct Checkpoint {
     /// The run's identity.
     pub identity: RunIdentity,
-    /// The device, in words. Continuing on another device is allowed, but gives other bytes.
+    /// The device, in words. Continuing on another device is allowed, but gives different bytes.
     pub device: String,
     /// The run's position.
     pub snapshot: Snapshot,

@@ -102,7 +102,7 @@ fn heads(kernels: Option<&str>) -> String {
 
 /// Ends the program although the driver is still busy, as no call can interrupt it.
 fn abort(why: &str, text: bool) {
-    // The check that is still running must not print behind the verdict.
+    // The check that is still running must not print after the verdict.
     let _quiet = (stdout().lock(), stderr().lock());
     output::say(&format!("error: {why}"));
     if text {

@@ -19,11 +19,11 @@ use crate::cli::{one_line, parse};
 /// How a disk fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fault {
-    /// From some write on the disk is full, and takes only a part of what is written.
+    /// From a certain write on, the disk is full and stores only part of the data.
     Full,
     /// As [`Fault::Full`], but the next write has room again.
     FullOnce,
-    /// From some write on the user has no permission to write.
+    /// From a certain write on, the user has no permission to write.
     Forbidden,
     /// The run folder is moved away; open files stay open.
     Vanished,

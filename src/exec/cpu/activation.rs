@@ -43,7 +43,7 @@ fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// The share of a standard normal distribution that lies below `x`.
+/// The cumulative distribution function of the standard normal distribution.
 fn normal_share(x: f32) -> f64 {
     // In f64, as the rounding of its argument shows in the tail.
     0.5 * libm::erfc(f64::from(-x) * std::f64::consts::FRAC_1_SQRT_2)

@@ -100,7 +100,8 @@ pub(super) fn backward_weight(shape: &ConvShape, x: &[f32], dy: &[f32], dw: &mut
     });
 }
 
-/// Whether every channel is a group of its own: then all three passes run along the channels.
+/// Whether every channel is a separate group, in which case all three passes run along the
+/// channels.
 fn is_depthwise(shape: &ConvShape) -> bool {
     shape.group() == [1, 1]
 }

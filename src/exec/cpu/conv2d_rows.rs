@@ -1,4 +1,5 @@
-//! Convolutions and dense layers, row by row. Those with groups or gaps have kernels of their own.
+//! Convolutions and dense layers, row by row. Grouped and dilated ones have
+//! separate kernels.
 
 use pulp::Arch;
 

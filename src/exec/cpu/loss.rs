@@ -13,7 +13,7 @@ pub(super) struct LossFunction<'a> {
     /// Outputs per row.
     width: usize,
     class_weights: Option<&'a [f32]>,
-    /// The target of every output, and what is added to it for the label's.
+    /// The target of every output, and the amount added for the label's output.
     targets: [f32; 2],
 }
 

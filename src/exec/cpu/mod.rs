@@ -107,7 +107,7 @@ enum Work<'a> {
     Rows(&'a dyn RowWise),
     /// By samples or by the rows of the kernel, whichever is cheaper.
     Weights(WeightGradient),
-    /// In a way of its own: it needs the results of every row.
+    /// In some other way, because it needs the results of every row.
     Batch(&'a dyn BatchWise),
 }
 

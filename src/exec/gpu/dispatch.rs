@@ -51,7 +51,8 @@ impl Dispatch {
 
 /// The resource behind a binding.
 pub enum Resource<'a> {
-    /// A buffer, with the start and size in bytes of the bound part; all of it if `None`.
+    /// A buffer, with the start and size in bytes of the bound part; the whole buffer if
+    /// `None`.
     Buffer(&'a Buffer, Option<(u64, u64)>),
     /// An image copy, and whether it is stale when the call runs.
     Image(Arc<ImageCopy>, bool),

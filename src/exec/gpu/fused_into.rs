@@ -1,4 +1,4 @@
-//! Which operation an operation without kernel calls of its own is fused into.
+//! Finds the operation into which an operation without its own kernel calls is fused.
 
 use super::call::{Access, Call};
 use super::slot::Slot;

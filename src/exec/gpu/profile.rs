@@ -52,7 +52,7 @@ pub fn measure(
     Ok(Profile { clock, parts })
 }
 
-/// Runs dispatches in submissions of their own, and waits for them.
+/// Runs dispatches in separate submissions and waits for them.
 fn submit_one_by_one(gpu: &GpuDevice, steps: &Steps, dispatches: &[&Dispatch]) -> Result<()> {
     for dispatch in dispatches {
         gpu.submit_now(steps, std::iter::once(*dispatch));

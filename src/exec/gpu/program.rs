@@ -332,7 +332,8 @@ impl GpuProgram {
     }
 }
 
-/// A buffer, with the start and size in bytes of the bound part; all of it if `None`.
+/// A buffer, with the start and size in bytes of the bound part; the whole buffer if
+/// `None`.
 #[derive(Clone, Copy)]
 struct Part<'a>(&'a Buffer, Option<(u64, u64)>);
 

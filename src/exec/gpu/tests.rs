@@ -121,8 +121,8 @@ fn every_kernel_of_every_variant_is_valid_wgsl() {
     assert!(sources.len() > 50, "only {} kernels", sources.len());
 }
 
-/// Maximum number of branches in the body of a loop. The loss has most, as all of it is in the loop
-/// over rows.
+/// Maximum number of branches in the body of a loop. The losses have the most, because their loop
+/// over rows contains the whole kernel.
 const MOST_BRANCHES: usize = 20;
 
 /// Number of branches in a block, including the functions that it calls.

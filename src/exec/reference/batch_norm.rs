@@ -1,4 +1,4 @@
-//! Batch normalization; `x` holds the valid rows only where sums are made.
+//! Batch normalization. Functions that compute sums receive only the valid rows of `x`.
 
 use super::{Definition, optional, rounded, valid};
 use crate::exec::host::Memory;

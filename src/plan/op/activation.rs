@@ -1,4 +1,4 @@
-//! Pointwise activations as operations of their own, not fused into another one.
+//! Pointwise activations as separate operations, not fused into another one.
 
 use super::{Op, Operation, Rounding, Through};
 use crate::model::Activation;

@@ -125,7 +125,8 @@ impl<'t, 's> Block<'t, '_, 's> {
         self.stage.arch
     }
 
-    /// The whole batch's memory: parameters, statistics and the step's values are not rows of it.
+    /// The memory of the whole batch, for data that are not rows: parameters, statistics and the
+    /// step's values.
     pub fn memory(&self) -> &'t Memory<'s> {
         self.stage.memory
     }

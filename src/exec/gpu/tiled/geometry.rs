@@ -46,7 +46,7 @@ pub struct Unpool {
     pub windows: (usize, usize),
 }
 
-/// Channels per Cell: 4 if their number is a multiple of it.
+/// Channels per Cell: 4 if the number of channels is a multiple of 4, otherwise 1.
 pub fn cell_width(channels: usize) -> usize {
     if channels.is_multiple_of(4) { 4 } else { 1 }
 }

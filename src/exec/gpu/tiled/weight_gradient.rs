@@ -145,8 +145,8 @@ let ox = place % {across}u * {}u;",
         }
     }
 
-    /// The same from the gradient of the max pool's output: the cell taken has all of it, times the
-    /// derivative of the activation, whose output is also the pool's.
+    /// The same from the gradient of the max pool's output: the maximum receives all of it, times
+    /// the derivative of the activation, whose output there is also the pool's.
     fn load_pooled_dy(&self, s: &mut String, tile: &WeightTile, (kh, kw): (usize, usize)) {
         for corner in 0..tile.ph * tile.pw {
             let (py, px) = (corner / tile.pw, corner % tile.pw);
