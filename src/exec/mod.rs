@@ -3,7 +3,8 @@
 //! An [`Executor`] holds data sets, parameters and the buffers of its compiled plans, and runs
 //! steps; [`Inspect`] is for executors that also run single operations. Each executor matches on
 //! [`Op`](crate::plan::Op) without a wildcard, so that the compiler names every place that a new
-//! operation needs.
+//! operation needs. Code that looks for certain operations, such as fusion, asks for them by
+//! [`Op::downcast`](crate::plan::Op::downcast) and leaves all others alone.
 //!
 //! - [`mod@reference`]: plain loops with f64 accumulation, written to be read; the others are
 //!   checked against it.

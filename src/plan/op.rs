@@ -40,6 +40,8 @@ pub use rescale::Rescale;
 pub use softmax::{SoftmaxBackward, SoftmaxForward};
 pub use update::Update;
 
+use std::any::Any;
+
 use super::{BufferId, Plan};
 use crate::model::Activation;
 
@@ -56,7 +58,7 @@ pub struct Through {
 }
 
 /// What plans, their checks and their printout need to know about an operation.
-pub trait Operation {
+pub trait Operation: Any {
     /// The name shared by the kernel, the pipeline, the test and the benchmark's row.
     fn name(&self) -> &'static str;
 
@@ -221,6 +223,13 @@ impl Op {
     /// The variant's payload as the interface common to all operations.
     pub fn operation(&self) -> &dyn Operation {
         each_operation!(self, op => op)
+    }
+
+    /// What the variant holds, if it holds a `T`: for code that looks for one kind of operation,
+    /// such as fusion, and has nothing to do with any other.
+    pub fn downcast<T: Operation>(&self) -> Option<&T> {
+        let held: &dyn Any = self.operation();
+        held.downcast_ref()
     }
 
     /// The name shared by the kernel, the pipeline, the test and the benchmark's row.

@@ -390,7 +390,7 @@ impl Inspect for GpuExecutor {
         self.drain()?;
         let gathers = self.programs[step.program.0].plan.ops[ops.clone()]
             .iter()
-            .any(|op| matches!(op, crate::plan::Op::Gather(_)));
+            .any(|op| op.downcast::<crate::plan::Gather>().is_some());
         if gathers {
             self.bind_data(step)?;
         }

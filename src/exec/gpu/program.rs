@@ -17,7 +17,7 @@ use super::software::image_copies::ImageCopies;
 use super::steps::Steps;
 use crate::error::{Error, Result};
 use crate::exec::DataId;
-use crate::plan::{BufferId, Element, Op, Plan, Role};
+use crate::plan::{BufferId, Element, Gather, Plan, Role};
 
 /// A compiled plan.
 pub struct GpuProgram {
@@ -232,10 +232,8 @@ impl GpuProgram {
         data: DataId,
     ) -> impl Iterator<Item = (usize, &'a Dispatch)> {
         ops.flat_map(move |i| {
-            let gather = match self.plan.ops[i] {
-                Op::Gather(_) => self.gathers.get(&data),
-                _ => None,
-            };
+            let gather = self.plan.ops[i].downcast::<Gather>();
+            let gather = gather.and_then(|_| self.gathers.get(&data));
             let dispatches = gather.into_iter().chain(&list.ops[i]);
             dispatches.map(move |dispatch| (i, dispatch))
         })

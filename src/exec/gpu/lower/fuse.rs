@@ -7,8 +7,8 @@ use super::passes::{FusedPool, backward_input, backward_weight, forward};
 use super::shared::fits;
 use crate::model::PoolKind;
 use crate::plan::{
-    BufferId, Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput, LossOp,
-    Op, Plan, Pool2dBackward, Pool2dForward, PoolShape,
+    Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput, LossOp, Op, Plan,
+    Pool2dBackward, Pool2dForward,
 };
 use crate::shape::Window;
 
@@ -16,91 +16,86 @@ use crate::shape::Window;
 /// its backward pass reads their result.
 pub(super) fn fused_pools(plan: &Plan, tuning: &Tuning) -> Vec<FusedPool> {
     let pairs = plan.ops.iter().zip(plan.ops.iter().skip(1));
-    let fused = pairs.filter_map(|pair| match pair {
-        (
-            Op::Conv2dForward(Conv2dForward {
-                y: between,
-                shape: conv,
-                ..
-            }),
-            Op::Pool2dForward(Pool2dForward {
-                shape,
-                x,
-                y,
-                argmax,
-            }),
-        ) if between == x && shape.kind == PoolKind::Max && tiles(&shape.window) => {
-            let size = (shape.window.kh, shape.window.kw);
-            if !conv.is_plain()
-                || !forward(plan.batch, conv, Some((size, true))).is_possible(tuning)
-            {
-                return None;
-            }
-            let others = plan.ops.iter().filter(|op| op.reads().contains(between));
-            let only_this_pool = others.clone().all(|op| match op {
-                Op::Pool2dForward(Pool2dForward { y: other, .. }) => other == y,
-                Op::Pool2dBackward(Pool2dBackward { argmax: other, .. }) => other == argmax,
-                _ => false,
-            });
-            only_this_pool.then(|| fused_pool(plan, tuning, shape, [*between, *y], *argmax))
-        }
-        _ => None,
-    });
-    fused.collect()
+    let of_pair = |(first, second): (&Op, &Op)| {
+        let (conv, pool) = (first.downcast()?, second.downcast()?);
+        fused_pair(plan, tuning, conv, pool)
+    };
+    pairs.filter_map(of_pair).collect()
 }
 
-pub(super) fn fused_pool(
+fn fused_pair(
     plan: &Plan,
     tuning: &Tuning,
-    shape: &PoolShape,
-    [between, y]: [BufferId; 2],
-    argmax: Option<BufferId>,
+    conv: &Conv2dForward,
+    pool: &Pool2dForward,
+) -> Option<FusedPool> {
+    let window = &pool.shape.window;
+    let size = (window.kh, window.kw);
+    let possible = conv.y == pool.x
+        && pool.shape.kind == PoolKind::Max
+        && tiles(window)
+        && conv.shape.is_plain()
+        && forward(plan.batch, &conv.shape, Some((size, true))).is_possible(tuning);
+    if !possible {
+        return None;
+    }
+    let is_this_pool = |op: &Op| {
+        let forward = op.downcast::<Pool2dForward>();
+        let backward = op.downcast::<Pool2dBackward>();
+        forward.is_some_and(|other| other.y == pool.y)
+            || backward.is_some_and(|other| other.argmax == pool.argmax)
+    };
+    let mut readers = plan.ops.iter().filter(|op| op.reads().contains(&conv.y));
+    let only_this_pool = readers.all(is_this_pool);
+    only_this_pool.then(|| fused_pool(plan, tuning, conv, pool))
+}
+
+fn fused_pool(
+    plan: &Plan,
+    tuning: &Tuning,
+    conv: &Conv2dForward,
+    pool: &Pool2dForward,
 ) -> FusedPool {
-    let w = &shape.window;
-    let backward = plan.ops.iter().find_map(|op| match op {
-        Op::Pool2dBackward(Pool2dBackward {
-            argmax: other,
-            dy,
-            dx,
-            through,
-            ..
-        }) if argmax.is_some() && *other == argmax => Some((*dy, *dx, *through)),
-        _ => None,
-    });
-    let nonzero = (w.oh * w.kh, w.ow * w.kw);
-    let unpool = Unpool {
-        size: (w.kh, w.kw),
-        windows: (w.oh, w.ow),
-    };
+    let w = &pool.shape.window;
+    let mut backward = plan.ops.iter().filter_map(Op::downcast::<Pool2dBackward>);
+    let backward = backward.find(|other| pool.argmax.is_some() && other.argmax == pool.argmax);
     let mut fused = FusedPool {
-        between,
-        y,
-        argmax,
+        between: conv.y,
+        y: pool.y,
+        argmax: pool.argmax,
         size: (w.kh, w.kw),
-        nonzero,
-        gradients: backward.map(|(dy, dx, _)| (dy, dx)),
+        nonzero: (w.oh * w.kh, w.ow * w.kw),
+        gradients: backward.map(|op| (op.dy, op.dx)),
         absorbed: true,
-        through: backward.and_then(|(_, _, through)| through.map(|t| t.activation)),
+        through: backward.and_then(|op| op.through.map(|t| t.activation)),
     };
-    fused.absorbed = backward.is_some_and(|(_, dx, _)| {
-        let mut readers = plan.ops.iter().filter(|op| op.reads().contains(&dx));
-        // Only tiled kernels can include the pool's backward pass.
-        let takes_it_in = |op: &Op| match op {
-            Op::Conv2dBackwardWeight(Conv2dBackwardWeight { shape, dbias, .. }) => {
-                let bias = dbias.is_some();
-                let gradient = backward_weight(plan.batch, shape, bias, Some(&fused));
-                shape.is_plain() && gradient.tile(tuning).is_some()
-            }
-            Op::Conv2dBackwardInput(Conv2dBackwardInput { shape, .. }) => {
-                cell_width(shape.ic) == cell_width(shape.oc)
-                    && backward_input(plan.batch, shape, nonzero, Some(unpool))
-                        .is_some_and(|c| c.is_possible(tuning))
-            }
-            _ => false,
-        };
-        readers.all(takes_it_in) && w.taps() <= 16
+    fused.absorbed = backward.is_some_and(|backward| {
+        let mut readers = plan
+            .ops
+            .iter()
+            .filter(|op| op.reads().contains(&backward.dx));
+        readers.all(|op| absorbs(plan, tuning, op, &fused)) && w.taps() <= 16
     });
     fused
+}
+
+/// Whether the operation, which reads the gradient of the convolution's output, can include the
+/// pool's backward pass: only tiled kernels of the convolution's gradients can.
+fn absorbs(plan: &Plan, tuning: &Tuning, op: &Op, fused: &FusedPool) -> bool {
+    if let Some(op) = op.downcast::<Conv2dBackwardWeight>() {
+        let gradient = backward_weight(plan.batch, &op.shape, op.dbias.is_some(), Some(fused));
+        return op.shape.is_plain() && gradient.tile(tuning).is_some();
+    }
+    let Some(Conv2dBackwardInput { shape, .. }) = op.downcast() else {
+        return false;
+    };
+    let unpool = Unpool {
+        size: fused.size,
+        windows: fused.windows(),
+    };
+    cell_width(shape.ic) == cell_width(shape.oc)
+        && backward_input(plan.batch, shape, fused.nonzero, Some(unpool))
+            .is_some_and(|c| c.is_possible(tuning))
 }
 
 /// Whether windows lie side by side without gaps, overlap or padding.
@@ -110,24 +105,16 @@ pub(super) fn tiles(w: &Window) -> bool {
 
 /// The dense layer before the loss, if it is small.
 pub(super) fn fused_dense_grad(plan: &Plan, tuning: &Tuning) -> Option<FusedDenseGrad> {
-    let loss_dx = plan.ops.iter().find_map(|op| match op {
-        Op::Loss(LossOp { dx, .. }) => *dx,
-        _ => None,
-    })?;
-    plan.ops.iter().find_map(|op| match *op {
-        Op::DenseBackwardInput(DenseBackwardInput {
-            inputs,
-            outputs,
-            dy,
-            w,
-            dx,
-            through,
-        }) if dy == loss_dx && inputs * outputs <= tuning.dense_with_loss => Some(FusedDenseGrad {
-            inputs,
-            w,
-            dx,
-            through,
-        }),
-        _ => None,
+    let loss_dx = plan.ops.iter().find_map(Op::downcast::<LossOp>)?.dx?;
+    let mut gradients = plan
+        .ops
+        .iter()
+        .filter_map(Op::downcast::<DenseBackwardInput>);
+    let op = gradients.find(|op| op.dy == loss_dx)?;
+    (op.inputs * op.outputs <= tuning.dense_with_loss).then_some(FusedDenseGrad {
+        inputs: op.inputs,
+        w: op.w,
+        dx: op.dx,
+        through: op.through,
     })
 }

@@ -34,8 +34,9 @@ use super::call::Call;
 use super::slot::Slot;
 use super::tuning::Tuning;
 use crate::plan::{
-    BufferId, Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput,
-    DenseBackwardWeight, Op, Plan, Pool2dBackward, Pool2dForward, Role, Through,
+    BatchNormBackwardWeight, BatchNormStatistics, BufferId, ClipGradients, Conv2dBackwardInput,
+    Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput, DenseBackwardWeight, Gather, Op, Plan,
+    Pool2dBackward, Pool2dForward, Regularize, Role, Through, Update,
 };
 
 /// Whether operations run one by one or as a step with fusion.
@@ -80,10 +81,8 @@ const ONE_PART: (usize, usize) = (1, usize::MAX);
 
 /// The call of a plan's gather from a number of parts, with a number of images in each.
 pub fn gather_of(plan: &Plan, parts: (usize, usize)) -> Option<Call<Slot>> {
-    plan.ops.iter().find_map(|op| match op {
-        Op::Gather(op) => Some(gather::call(plan, op, parts)),
-        _ => None,
-    })
+    let gather = plan.ops.iter().find_map(Op::downcast)?;
+    Some(gather::call(plan, gather, parts))
 }
 
 impl Lowered {
@@ -151,7 +150,7 @@ impl Lowered {
     /// Removes the gather, whose buffers depend on the data set.
     pub fn leave_out_gather(&mut self, plan: &Plan) {
         for (calls, op) in self.ops.iter_mut().zip(&plan.ops) {
-            if matches!(op, Op::Gather(_)) {
+            if op.downcast::<Gather>().is_some() {
                 calls.clear();
             }
         }
@@ -175,32 +174,57 @@ impl Lowered {
             Op::Loss(op) => vec![loss::call(plan, tuning, op, self.fused_dense.as_ref())],
             Op::Dropout(op) => vec![dropout::call(plan, tuning, op)],
             Op::Rescale(op) => vec![rescale::call(plan, tuning, op)],
-            Op::BatchNormStatistics(op) => {
-                batch_norm::statistics(plan, tuning, op, &mut self.partials)
-            }
+            Op::BatchNormStatistics(op) => self.batch_norm_statistics(plan, tuning, op),
             Op::BatchNormForward(op) => vec![batch_norm::forward(plan, tuning, op)],
-            Op::BatchNormBackwardWeight(op) => {
-                batch_norm::backward_weight(plan, tuning, op, &mut self.partials)
-            }
+            Op::BatchNormBackwardWeight(op) => self.batch_norm_backward_weight(plan, tuning, op),
             Op::BatchNormBackwardInput(op) => vec![batch_norm::backward_input(plan, tuning, op)],
-            Op::Regularize(op) => {
-                let calls = regularize::calls(plan, tuning, op, &mut self.partials);
-                self.after_sums(tuning, calls)
-            }
-            Op::ClipGradients(op) => {
-                let calls = clip::calls(plan, tuning, op, &mut self.partials);
-                self.after_sums(tuning, calls)
-            }
-            Op::Update(op) => {
-                let splits = most_splits(&self.blocks[self.summed..]);
-                vec![update::call(plan, tuning, &op.optimizer).loads(splits)]
-            }
+            Op::Regularize(op) => self.regularize(plan, tuning, op),
+            Op::ClipGradients(op) => self.clip_gradients(plan, tuning, op),
+            Op::Update(op) => vec![self.update(plan, tuning, op)],
         }
     }
 
     /// These calls, after the one that sums the partials so far.
     fn after_sums(&mut self, tuning: &Tuning, calls: Vec<Call<Slot>>) -> Vec<Call<Slot>> {
         self.sum_now(tuning).into_iter().chain(calls).collect()
+    }
+
+    fn batch_norm_statistics(
+        &mut self,
+        plan: &Plan,
+        tuning: &Tuning,
+        op: &BatchNormStatistics,
+    ) -> Vec<Call<Slot>> {
+        batch_norm::statistics(plan, tuning, op, &mut self.partials)
+    }
+
+    fn batch_norm_backward_weight(
+        &mut self,
+        plan: &Plan,
+        tuning: &Tuning,
+        op: &BatchNormBackwardWeight,
+    ) -> Vec<Call<Slot>> {
+        batch_norm::backward_weight(plan, tuning, op, &mut self.partials)
+    }
+
+    fn regularize(&mut self, plan: &Plan, tuning: &Tuning, op: &Regularize) -> Vec<Call<Slot>> {
+        let calls = regularize::calls(plan, tuning, op, &mut self.partials);
+        self.after_sums(tuning, calls)
+    }
+
+    fn clip_gradients(
+        &mut self,
+        plan: &Plan,
+        tuning: &Tuning,
+        op: &ClipGradients,
+    ) -> Vec<Call<Slot>> {
+        let calls = clip::calls(plan, tuning, op, &mut self.partials);
+        self.after_sums(tuning, calls)
+    }
+
+    fn update(&self, plan: &Plan, tuning: &Tuning, op: &Update) -> Call<Slot> {
+        let splits = most_splits(&self.blocks[self.summed..]);
+        update::call(plan, tuning, &op.optimizer).loads(splits)
     }
 
     fn conv2d_forward(&self, plan: &Plan, tuning: &Tuning, op: &Conv2dForward) -> Vec<Call<Slot>> {
