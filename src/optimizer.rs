@@ -3,6 +3,7 @@
 mod settings;
 
 use serde::{Deserialize, Serialize};
+use strum::VariantNames;
 
 use self::settings::OptimizerSettings;
 use crate::error::{Error, Result};
@@ -142,6 +143,27 @@ pub enum UpdateRule {
     },
 }
 
+/// The kinds of optimizers, one per name; [`Optimizer`] holds the settings.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    strum::EnumString,
+    strum::IntoStaticStr,
+    strum::VariantArray,
+    strum::VariantNames,
+)]
+#[strum(serialize_all = "lowercase")]
+pub(crate) enum OptimizerKind {
+    Adam,
+    /// Adam with weight decay.
+    AdamW,
+    RmsProp,
+    Sgd,
+}
+
 /// The coefficients of one step: see [`Optimizer::rates`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
@@ -183,7 +205,7 @@ impl From<UpdateRule> for Optimizer {
 
 impl Optimizer {
     /// The names that [`Optimizer::by_name`] accepts.
-    pub const NAMES: &'static [&'static str] = &["adam", "adamw", "rmsprop", "sgd"];
+    pub const NAMES: &'static [&'static str] = OptimizerKind::VARIANTS;
 
     /// SGD with Keras's defaults.
     pub fn sgd() -> Self {
@@ -224,25 +246,31 @@ impl Optimizer {
     /// # Errors
     /// The name is not in [`Optimizer::NAMES`].
     pub fn by_name(name: &str) -> Result<Self> {
-        match name {
-            "sgd" => Ok(Self::sgd()),
-            "rmsprop" => Ok(Self::rmsprop()),
-            "adam" => Ok(Self::adam()),
-            "adamw" => Ok(Self::adamw()),
-            _ => Err(Error::Argument(format!(
+        let kind = name.parse().map_err(|_| {
+            Error::Argument(format!(
                 "no optimizer `{name}`: expected one of {}",
                 Self::NAMES.join(", ")
-            ))),
-        }
+            ))
+        })?;
+        Ok(match kind {
+            OptimizerKind::Adam => Self::adam(),
+            OptimizerKind::AdamW => Self::adamw(),
+            OptimizerKind::RmsProp => Self::rmsprop(),
+            OptimizerKind::Sgd => Self::sgd(),
+        })
     }
 
     /// `sgd`, `rmsprop`, `adam`, or `adamw` for Adam with weight decay.
     pub fn name(&self) -> &'static str {
+        self.kind().into()
+    }
+
+    pub(crate) fn kind(&self) -> OptimizerKind {
         match self.rule {
-            UpdateRule::Sgd { .. } => "sgd",
-            UpdateRule::RmsProp { .. } => "rmsprop",
-            UpdateRule::Adam { .. } if self.weight_decay != 0.0 => "adamw",
-            UpdateRule::Adam { .. } => "adam",
+            UpdateRule::Sgd { .. } => OptimizerKind::Sgd,
+            UpdateRule::RmsProp { .. } => OptimizerKind::RmsProp,
+            UpdateRule::Adam { .. } if self.weight_decay != 0.0 => OptimizerKind::AdamW,
+            UpdateRule::Adam { .. } => OptimizerKind::Adam,
         }
     }
 
@@ -385,6 +413,18 @@ mod tests {
         let rate = Optimizer::adam().rates(1).rate;
         assert!((rate - 0.000_316_227_77).abs() < 1e-8, "{rate}");
         assert!((Optimizer::adam().rates(1_000_000).rate - 0.001).abs() < 1e-9);
+    }
+
+    #[test]
+    fn every_name_is_that_of_its_optimizer() {
+        assert_eq!(Optimizer::NAMES, ["adam", "adamw", "rmsprop", "sgd"]);
+        for name in Optimizer::NAMES {
+            assert_eq!(Optimizer::by_name(name).unwrap().name(), *name);
+        }
+        for name in ["", "Adam", "lion"] {
+            let message = Optimizer::by_name(name).unwrap_err().to_string();
+            assert!(message.ends_with("adam, adamw, rmsprop, sgd"), "{message}");
+        }
     }
 
     #[test]

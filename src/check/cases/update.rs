@@ -1,9 +1,11 @@
 //! Optimizer steps.
 
+use strum::VariantArray;
+
 use super::super::case::{Case, CaseBuilder};
 use super::{all_dims, parameters};
 use crate::exec::Values;
-use crate::optimizer::{Clip, Optimizer, UpdateRule};
+use crate::optimizer::{Clip, Optimizer, OptimizerKind, UpdateRule};
 use crate::plan::{BufferId, ClipGradients, Op, Update};
 use crate::rng::{Key, Stream};
 
@@ -40,7 +42,13 @@ const LAYOUTS: [&[&[usize]]; 4] = [
     &[&[576, 64], &[64], &[64, 10], &[10]],
 ];
 
-fn optimizers() -> [(Optimizer, &'static str); 10] {
+/// Every kind of optimizer with its defaults and with other settings, each with a name.
+fn optimizers() -> Vec<(Optimizer, &'static str)> {
+    let kinds = OptimizerKind::VARIANTS.iter();
+    kinds.flat_map(|&kind| of_kind(kind)).collect()
+}
+
+fn of_kind(kind: OptimizerKind) -> Vec<(Optimizer, &'static str)> {
     let sgd = |nesterov| {
         Optimizer::from(UpdateRule::Sgd {
             learning_rate: 0.01,
@@ -55,18 +63,24 @@ fn optimizers() -> [(Optimizer, &'static str); 10] {
         epsilon: 1e-7,
     });
     let all = |optimizer: Optimizer| optimizer.weight_decay(0.5).ema_momentum(0.9);
-    [
-        (Optimizer::sgd(), "plain"),
-        (sgd(false), "momentum"),
-        (sgd(true), "nesterov"),
-        (Optimizer::rmsprop(), "plain"),
-        (rmsprop, "momentum"),
-        (Optimizer::adam(), "plain"),
-        (Optimizer::adamw(), "decay"),
-        (all(sgd(true)), "decay-average"),
-        (all(rmsprop), "decay-average"),
-        (all(Optimizer::adam()), "decay-average"),
-    ]
+    match kind {
+        OptimizerKind::Adam => vec![(Optimizer::adam(), "plain")],
+        OptimizerKind::AdamW => vec![
+            (Optimizer::adamw(), "decay"),
+            (all(Optimizer::adam()), "decay-average"),
+        ],
+        OptimizerKind::RmsProp => vec![
+            (Optimizer::rmsprop(), "plain"),
+            (rmsprop, "momentum"),
+            (all(rmsprop), "decay-average"),
+        ],
+        OptimizerKind::Sgd => vec![
+            (Optimizer::sgd(), "plain"),
+            (sgd(false), "momentum"),
+            (sgd(true), "nesterov"),
+            (all(sgd(true)), "decay-average"),
+        ],
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -197,4 +211,21 @@ fn clipped(clip: Clip, shapes: &[&[usize]], gradient: Gradient) -> Case {
         op,
         &format!("{name}={bound} {}", described(shapes, gradient)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_optimizer_has_cases() {
+        let cases = cases();
+        let updates = cases
+            .iter()
+            .filter_map(|case| case.op().downcast::<Update>());
+        let kinds: Vec<_> = updates.map(|update| update.optimizer.kind()).collect();
+        for kind in OptimizerKind::VARIANTS {
+            assert!(kinds.contains(kind), "{kind:?} has no case");
+        }
+    }
 }
