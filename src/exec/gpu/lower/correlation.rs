@@ -54,7 +54,7 @@ impl From<Call<Slot>> for Calls {
 }
 
 /// The algorithms for a forward pass.
-const FORWARD: [Candidate<Forward>; 2] = [
+const FORWARD: &[Candidate<Forward>] = &[
     Candidate {
         name: "tiled",
         applies: |pass| pass.shape.is_plain(),
@@ -68,7 +68,7 @@ const FORWARD: [Candidate<Forward>; 2] = [
 ];
 
 /// The algorithms for an input gradient.
-const BACKWARD_INPUT: [Candidate<BackwardInput>; 2] = [
+const BACKWARD_INPUT: &[Candidate<BackwardInput>] = &[
     Candidate {
         name: "tiled",
         applies: |pass| pass.shape.is_plain(),
@@ -82,7 +82,7 @@ const BACKWARD_INPUT: [Candidate<BackwardInput>; 2] = [
 ];
 
 /// The algorithms for the gradients of a kernel and a bias.
-const BACKWARD_WEIGHT: [Candidate<BackwardWeight>; 2] = [
+const BACKWARD_WEIGHT: &[Candidate<BackwardWeight>] = &[
     Candidate {
         name: "tiled",
         applies: |pass| pass.shape.is_plain(),
@@ -95,20 +95,17 @@ const BACKWARD_WEIGHT: [Candidate<BackwardWeight>; 2] = [
     },
 ];
 
-/// The distinct names in the tables, in order of preference.
-pub fn algorithms() -> Vec<&'static str> {
-    let tables = [
-        FORWARD.each_ref().map(|row| row.name),
-        BACKWARD_INPUT.each_ref().map(|row| row.name),
-        BACKWARD_WEIGHT.each_ref().map(|row| row.name),
-    ];
-    let mut names = Vec::new();
-    for name in tables.into_iter().flatten() {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
+/// The names of the rows of each table, in order of preference.
+pub fn algorithms() -> [Vec<&'static str>; 3] {
+    [
+        names(FORWARD),
+        names(BACKWARD_INPUT),
+        names(BACKWARD_WEIGHT),
+    ]
+}
+
+fn names<P>(table: &[Candidate<P>]) -> Vec<&'static str> {
+    table.iter().map(|row| row.name).collect()
 }
 
 /// The calls of the row that the tuning requests if it applies, otherwise of the first that does.
@@ -126,7 +123,7 @@ fn choose<P>(table: &[Candidate<P>], pass: &P, tuning: &Tuning) -> Calls {
 impl Forward {
     /// Its calls.
     pub(super) fn calls(&self, tuning: &Tuning) -> Calls {
-        choose(&FORWARD, self, tuning)
+        choose(FORWARD, self, tuning)
     }
 
     fn tiled(&self, tuning: &Tuning) -> Option<Calls> {
@@ -168,7 +165,7 @@ impl Forward {
 impl BackwardInput {
     /// Its calls.
     pub(super) fn calls(&self, tuning: &Tuning) -> Calls {
-        choose(&BACKWARD_INPUT, self, tuning)
+        choose(BACKWARD_INPUT, self, tuning)
     }
 
     fn tiled(&self, tuning: &Tuning) -> Option<Calls> {
@@ -215,7 +212,7 @@ impl BackwardInput {
 impl BackwardWeight {
     /// Its calls.
     pub(super) fn calls(&self, tuning: &Tuning) -> Calls {
-        choose(&BACKWARD_WEIGHT, self, tuning)
+        choose(BACKWARD_WEIGHT, self, tuning)
     }
 
     fn tiled(&self, tuning: &Tuning) -> Option<Calls> {
