@@ -1,10 +1,13 @@
 //! Kernels broken on purpose. The cases behind `selfcheck` must catch each of them; one that passes
-//! reveals a gap in the cases. `tests/ops.rs` shows that intact kernels pass.
+//! reveals a gap in the cases. The same cases must pass with intact kernels, or a failure would say
+//! nothing.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 
 use super::mutation::Mutation;
+use super::variants::variants;
 use super::{GpuDevice, GpuExecutor};
 use crate::check::check_ops;
 use crate::exec::Inspect;
@@ -15,10 +18,10 @@ fn device() -> GpuDevice {
         .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"))
 }
 
-/// Number of cases that fail with the mutation.
-fn failures(gpu: &GpuDevice, filter: &str, mutation: Mutation) -> usize {
+/// Number of cases that fail, with the mutation if there is one.
+fn failures(gpu: &GpuDevice, filter: &str, mutation: Option<Mutation>) -> usize {
     let mut gpu = gpu.guarded();
-    gpu.pipelines.mutation = Some(mutation);
+    gpu.pipelines.mutation = mutation;
     let gpu = Arc::new(gpu);
     let factory = |layout: Arc<Layout>| -> Box<dyn Inspect> {
         Box::new(GpuExecutor::new(Arc::clone(&gpu), layout))
@@ -27,13 +30,29 @@ fn failures(gpu: &GpuDevice, filter: &str, mutation: Mutation) -> usize {
     report.failures.len()
 }
 
+/// Number of these cases that fail with the variant's intact kernels, computed once for all mutants
+/// that share them.
+fn intact_failures(gpu: &GpuDevice, variant: &'static str, filter: &'static str) -> usize {
+    type Known = HashMap<(&'static str, &'static str), Arc<OnceLock<usize>>>;
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+    let known = {
+        let mut all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry((variant, filter)).or_default())
+    };
+    *known.get_or_init(|| failures(gpu, filter, None))
+}
+
 fn is_caught(
-    kernels: &str,
-    filter: &str,
+    variant: &'static str,
+    filter: &'static str,
     entry: &'static str,
     from: &'static str,
     to: &'static str,
 ) {
+    assert!(
+        variants().iter().any(|(name, _)| *name == variant),
+        "there is no kernel variant `{variant}`"
+    );
     let applied = Arc::new(AtomicUsize::new(0));
     let mutation = Mutation {
         entry,
@@ -42,13 +61,15 @@ fn is_caught(
         applied: Arc::clone(&applied),
     };
     let gpu = device();
-    let mut variants = gpu.variants().into_iter();
-    let Some((_, tuning)) = variants.find(|(name, _)| *name == kernels) else {
-        eprintln!("skipped: this adapter cannot run the kernels `{kernels}`");
+    let mut possible = gpu.variants().into_iter();
+    let Some((_, tuning)) = possible.find(|(name, _)| *name == variant) else {
+        eprintln!("skipped: this adapter cannot run the kernels `{variant}`");
         return;
     };
     let gpu = gpu.with_tuning(tuning);
-    let failed = failures(&gpu, filter, mutation);
+    let intact = intact_failures(&gpu, variant, filter);
+    assert_eq!(intact, 0, "`{filter}` fails with intact kernels");
+    let failed = failures(&gpu, filter, Some(mutation));
     assert!(
         applied.load(Ordering::Relaxed) > 0,
         "`{from}` is not in any kernel `{entry}`"
