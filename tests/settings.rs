@@ -11,7 +11,7 @@ use std::process::Output;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use program::{fails, only_says, run, text};
+use program::{fails, only_says, run, test_backend, text};
 
 /// A run of two epochs of eight steps.
 fn quick(folder: &Path, flags: &str) -> Output {
@@ -282,12 +282,13 @@ fn a_run_resumed_on_another_device_records_both() {
         cnn_gpu::run::checkpoint::CheckpointSchedule::default(),
     );
     cnn_gpu::train::Keeper::keep(&mut keeper, &snapshot).unwrap();
+    let backend = test_backend().name();
     let resume = [
         "train",
         "--resume",
         "run",
         "--backend",
-        "vulkan",
+        backend,
         "--verbose",
         "0",
     ];
@@ -300,15 +301,12 @@ fn a_run_resumed_on_another_device_records_both() {
     );
     let result = fs::read(folder.path().join("run/result.json")).unwrap();
     let result: Value = serde_json::from_slice(&result).unwrap();
-    assert_eq!(result["backend"], "vulkan");
+    assert_eq!(result["backend"], backend);
     assert_eq!(result["adapters"].as_array().unwrap().len(), 2);
     let config = fs::read_to_string(folder.path().join("run/config.toml")).unwrap();
     let config: toml::Table = toml::from_str(&config).unwrap();
     assert_eq!(config["device"]["backend"].as_str(), Some("cpu"));
-    assert_eq!(
-        config["continued_on"][0]["backend"].as_str(),
-        Some("vulkan")
-    );
+    assert_eq!(config["continued_on"][0]["backend"].as_str(), Some(backend));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! Runs on a disk that fails at each write in turn and in every way: the run ends with one line of
 //! error, its files are intact, and resuming it gives the same bytes as a run without a failure.
 
+#[path = "../../../tests/common/backend.rs"]
+mod backend;
+
 use std::cell::Cell;
 use std::fs;
 use std::io::{self, ErrorKind, Write as _};
@@ -12,6 +15,8 @@ use cnn_gpu::run::checkpoint::Checkpoint;
 use cnn_gpu::run::{RunFolder, weights};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use backend::test_backend;
 
 use crate::cli::exit::Exit;
 use crate::cli::{one_line, parse};
@@ -282,7 +287,7 @@ fn a_run_survives_a_disk_that_fails_at_any_write_on_the_cpu() {
 
 #[test]
 fn a_run_survives_a_disk_that_fails_at_any_write_on_the_gpu() {
-    let site = Site::new("vulkan");
+    let site = Site::new(test_backend().name());
     // One fault per write, as each run opens the device again.
     let in_turn = |k| vec![FAULTS[k % FAULTS.len()]];
     fails_at_every_write(&site, |_| {}, |run| site.begin(run), in_turn);

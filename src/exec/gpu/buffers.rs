@@ -144,11 +144,11 @@ impl GpuDevice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::Backend;
+    use crate::exec::test_backend;
 
     #[test]
     fn nothing_of_4_gib_is_bound_whatever_the_adapter_allows() {
-        let mut gpu = GpuDevice::find(Backend::Vulkan, None)
+        let mut gpu = GpuDevice::find(test_backend(), None)
             .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"));
         gpu.limits.max_buffer_size = 1 << 40;
         gpu.limits.max_storage_buffer_binding_size = 1 << 40;

@@ -42,7 +42,7 @@ impl CompileAhead {
         }
         let lowered = Lowered::new(plan, &gpu.tuning(), Mode::Step);
         // Each device needs its own tensors.
-        let needs = gpu.needs(&[plan]).ok()? * parts as u64;
+        let needs = gpu.needs(&[plan]).ok()?.total() * parts as u64;
         if lowered.text_bytes() < WORTHWHILE || memory::check("the tensors", needs).is_err() {
             return None;
         }
@@ -99,14 +99,14 @@ fn run_once(gpu: &GpuDevice, plan: &Plan, stretch: Lowered, stop: &AtomicBool) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::Backend;
+    use crate::exec::test_backend;
     use crate::model::preset;
     use crate::optimizer::Optimizer;
     use crate::plan::Purpose;
 
     #[test]
     fn every_kernel_lies_in_one_stretch_and_runs_ahead() {
-        let gpu = GpuDevice::find(Backend::Vulkan, None)
+        let gpu = GpuDevice::find(test_backend(), None)
             .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"));
         let model = preset("mnist-mlp").unwrap();
         let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 4).unwrap();
