@@ -9,6 +9,8 @@ const AIM: Duration = Duration::from_millis(25);
 /// A longer step is split over several submissions: drivers reset a device after a submission of
 /// two seconds or more.
 const LONG: Duration = Duration::from_millis(500);
+/// Maximum number of submissions in flight.
+const MOST_IN_FLIGHT: usize = 3;
 /// Maximum number of submissions per step; at most one per dispatch.
 const MOST_PARTS: usize = 64;
 
@@ -18,6 +20,8 @@ pub struct Pace {
     pub steps: usize,
     /// Number of submissions for a single step.
     pub parts: usize,
+    /// The last poll found several submissions finished, so the next is measured by itself.
+    unmeasured: bool,
     last_completion: Option<Instant>,
 }
 
@@ -26,28 +30,37 @@ impl Default for Pace {
         Self {
             steps: 1,
             parts: 1,
+            unmeasured: false,
             last_completion: None,
         }
     }
 }
 
 impl Pace {
+    /// Maximum number of submissions in flight. On a device so fast that every poll finds several
+    /// finished, none would ever be measured; so after such a poll there is one at a time until one
+    /// has been.
+    pub fn most_in_flight(&self) -> usize {
+        if self.unmeasured { 1 } else { MOST_IN_FLIGHT }
+    }
+
     /// Records that one poll at `now` found `count` submissions finished, the first of them made at
     /// `submitted`. Submissions grow while they are shorter than the target, and shrink while they
-    /// are longer.
-    ///
-    /// If several have finished, the host was away and the time of each is unknown. Their total is
-    /// then no reason to shrink, and a reason to grow only if it is short.
+    /// are longer. If several have finished, the time of each is unknown and nothing changes.
     pub fn finished(&mut self, count: usize, submitted: Instant, now: Instant) {
         let started = (self.last_completion).map_or(submitted, |last| last.max(submitted));
         self.last_completion = Some(now);
+        self.unmeasured = count > 1;
+        if self.unmeasured {
+            return;
+        }
         let took = now.saturating_duration_since(started);
-        if took > LONG && self.steps == 1 && count == 1 {
+        if took > LONG && self.steps == 1 {
             self.parts = (self.parts * 2).min(MOST_PARTS);
         }
         if took < AIM / 2 {
             self.steps = (self.steps * 2).min(MOST_STEPS);
-        } else if took > AIM * 2 && count == 1 {
+        } else if took > AIM * 2 {
             self.steps = (self.steps / 2).max(1);
         }
     }
@@ -55,6 +68,7 @@ impl Pace {
     /// Starts another series; the pause before it does not count.
     pub fn pause(&mut self) {
         self.last_completion = None;
+        self.unmeasured = false;
     }
 }
 
@@ -82,13 +96,26 @@ mod tests {
     }
 
     #[test]
-    fn several_that_one_look_finds_finished_are_not_taken_for_short_or_long_ones() {
+    fn a_poll_that_finds_several_finished_changes_nothing() {
         // Each took 25 ms; one poll found both.
         assert_eq!(after(2, AIM * 2), 8);
         // The host was away.
         assert_eq!(after(3, AIM * 40), 8);
-        // On a device this fast every poll finds several.
-        assert_eq!(after(3, AIM / 4), 16);
+        assert_eq!(after(3, AIM / 4), 8);
+    }
+
+    #[test]
+    fn submissions_grow_on_a_device_that_finishes_all_before_any_poll() {
+        let mut pace = Pace::default();
+        let mut now = Instant::now();
+        let mut polls = 0;
+        while pace.steps < MOST_STEPS {
+            let submitted = now;
+            now += AIM / 100;
+            pace.finished(pace.most_in_flight(), submitted, now);
+            polls += 1;
+            assert!(polls < 20, "{} steps", pace.steps);
+        }
     }
 
     #[test]
