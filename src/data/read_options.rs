@@ -100,12 +100,10 @@ impl ReadOptions {
         let (Some(limit), train) = (self.limit, &splits.train) else {
             return splits;
         };
-        let train = match (spec, self.seed) {
-            (DatasetSpec::Folder(_), _) => return splits,
-            (DatasetSpec::Idx(_) | DatasetSpec::Cifar10(_) | DatasetSpec::Npz(_), Some(seed)) => {
-                train.sample(limit, seed)
-            }
-            _ => train.take(limit),
+        let train = match (spec, spec.path(), self.seed) {
+            (DatasetSpec::Folder(_), _, _) => return splits,
+            (_, Some(_), Some(seed)) => train.sample(limit, seed),
+            (_, None, _) | (_, _, None) => train.take(limit),
         };
         Splits { train, ..splits }
     }
