@@ -93,8 +93,9 @@ fn device_type(device_type: DeviceType) -> &'static str {
     }
 }
 
-/// Percentage of the driver's memory budget that may be used, where the driver reports one. Beyond
-/// it, buffers are evicted to main memory.
+/// Percentage of the driver's memory budget that may be used, beyond which buffers are evicted to
+/// main memory. wgpu refuses a buffer that exceeds it on Vulkan with `VK_EXT_memory_budget` and on
+/// DirectX 12; it does not report the budget itself.
 const MOST_OF_BUDGET: u8 = 95;
 
 /// All APIs except OpenGL.
@@ -102,29 +103,35 @@ const NATIVE: Backends = Backends::VULKAN
     .union(Backends::METAL)
     .union(Backends::DX12);
 
-/// One instance per process and family. OpenGL has its own, created on request, because some
-/// drivers write to the terminal when it is opened.
-fn instance(backends: Backends) -> &'static Instance {
+/// The instance for these backends; its adapters keep it alive. The native ones share one per
+/// process.
+///
+/// OpenGL has a new one each time, so that each device has a context of its own: an instance has one
+/// context, which only one thread at a time may use, and adapters of one instance lock it
+/// separately (wgpu panics with `BadAccess`). It is created on request, because some drivers write
+/// to the terminal then.
+fn instance(backends: Backends) -> Instance {
     static NATIVE_INSTANCE: OnceLock<Instance> = OnceLock::new();
-    static GL_INSTANCE: OnceLock<Instance> = OnceLock::new();
-    let (cell, backends) = if backends.contains(Backends::GL) {
-        (&GL_INSTANCE, Backends::GL)
+    if backends.contains(Backends::GL) {
+        validation::instance(descriptor(Backends::GL))
     } else {
-        (&NATIVE_INSTANCE, NATIVE)
+        let native = || validation::instance(descriptor(NATIVE));
+        NATIVE_INSTANCE.get_or_init(native).clone()
+    }
+}
+
+fn descriptor(backends: Backends) -> InstanceDescriptor {
+    let mut descriptor = InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = backends;
+    descriptor.flags = InstanceFlags::empty();
+    if cfg!(windows) && backends.contains(Backends::DX12) {
+        descriptor.backend_options.dx12.shader_compiler = dx12::compiler();
+    }
+    descriptor.memory_budget_thresholds = MemoryBudgetThresholds {
+        for_resource_creation: Some(MOST_OF_BUDGET),
+        for_device_loss: None,
     };
-    cell.get_or_init(|| {
-        let mut descriptor = InstanceDescriptor::new_without_display_handle();
-        descriptor.backends = backends;
-        descriptor.flags = InstanceFlags::empty();
-        if cfg!(windows) && backends.contains(Backends::DX12) {
-            descriptor.backend_options.dx12.shader_compiler = dx12::compiler();
-        }
-        descriptor.memory_budget_thresholds = MemoryBudgetThresholds {
-            for_resource_creation: Some(MOST_OF_BUDGET),
-            for_device_loss: None,
-        };
-        validation::instance(descriptor)
-    })
+    descriptor
 }
 
 fn wanted(backend: Backend) -> Backends {
@@ -223,4 +230,38 @@ fn missing(backend: Backend, wish: Option<&str>, names: &[AdapterInfo]) -> Strin
     }
     let list: Vec<String> = names.iter().map(ToString::to_string).collect();
     format!("{what}; available: {}", list.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::gpu::GpuDevice;
+    use crate::exec::test_backend;
+
+    #[test]
+    fn every_instance_keeps_to_the_budget_of_the_driver() {
+        for backends in [NATIVE, Backends::GL] {
+            let thresholds = descriptor(backends).memory_budget_thresholds;
+            assert_eq!(thresholds.for_resource_creation, Some(MOST_OF_BUDGET));
+        }
+    }
+
+    /// As on OpenGL, whose contexts each belong to one thread at a time.
+    #[test]
+    fn threads_open_and_use_devices_of_one_adapter_at_the_same_time() {
+        let work = || {
+            for round in 0..3u8 {
+                let gpu = GpuDevice::find(test_backend(), None)
+                    .unwrap_or_else(|e| panic!("the GPU tests need an adapter: {e}"));
+                let bytes = [round; 64];
+                let buffer = gpu.storage_with("bytes", &bytes).unwrap();
+                assert_eq!(gpu.read_back(&buffer, 0, 64).unwrap(), bytes);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(work);
+            }
+        });
+    }
 }

@@ -6,7 +6,7 @@
 //! logger; if the program has installed its own, that is an error, as reports would go unnoticed.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use log::{Level, LevelFilter, Metadata, Record};
 use wgpu::{Instance, InstanceDescriptor, InstanceFlags};
@@ -70,7 +70,9 @@ pub(super) fn instance(mut descriptor: InstanceDescriptor) -> Instance {
     match std::env::var(VARIABLE).as_deref().unwrap_or_default() {
         "" | "0" => Instance::new(descriptor),
         "1" => {
-            if log::set_logger(&Listener).is_err() {
+            // Several instances share the logger.
+            static INSTALLED: OnceLock<bool> = OnceLock::new();
+            if !INSTALLED.get_or_init(|| log::set_logger(&Listener).is_ok()) {
                 report(format!(
                     "{VARIABLE} is set, but another logger takes the reports"
                 ));
