@@ -23,12 +23,20 @@ pub(crate) fn of_process() -> Option<u64> {
     system.process(own).map(|process| process.memory())
 }
 
-/// Checks that this much memory is available.
+/// Checks that this much main memory is available.
 ///
 /// # Errors
 /// [`Error::TooLarge`], without a size that would fit.
 pub(crate) fn check(what: &str, needs: u64) -> Result<()> {
-    match available() {
+    within(available(), what, needs)
+}
+
+/// Checks that no more is needed than is available, if that is known.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn within(available: Option<u64>, what: &str, needs: u64) -> Result<()> {
+    match available {
         Some(available) if needs > available => {
             let left = format!("only {} is available", in_words(available));
             Err(too_large(what, needs, &left))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Roofline;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::exec::{Device, Inspect, Peak, Step, median};
+use crate::exec::{Device, Inspect, MemoryUse, Peak, Step, median};
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
@@ -31,13 +31,21 @@ pub struct Workload {
     step: Step,
 }
 
-/// What training takes of the device's memory.
+/// What training takes of the device's memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct StepMemory {
-    /// Bytes of a step's tensors, including the weights.
+    /// All that is allocated: the sum of `parts`.
     pub bytes: u64,
+    /// What is allocated for which purpose.
+    pub parts: MemoryUse,
+    /// What all tensors of the plan would take, weights included. Fused operations need no memory
+    /// for those between them.
+    pub all_tensors: u64,
     /// The largest batch that fits, up to 2^20; `None` if not even one image does.
     pub largest_batch: Option<usize>,
+    /// Memory available to training, if known. If not, only the adapter's limits bound
+    /// `largest_batch`.
+    pub available: Option<u64>,
 }
 
 /// The duration of a step.
@@ -105,10 +113,13 @@ impl Workload {
     /// # Errors
     /// The plan is larger than the device allows.
     pub fn memory(&self) -> Result<Option<StepMemory>> {
-        let bytes = self.executor.needs(&[&self.plan])?;
-        Ok(bytes.map(|bytes| StepMemory {
-            bytes,
+        let needs = self.executor.needs(&[&self.plan])?;
+        Ok(needs.map(|parts| StepMemory {
+            bytes: parts.total(),
+            parts,
+            all_tensors: self.plan.all_bytes(),
             largest_batch: largest_batch(&*self.executor, &self.model, self.training),
+            available: self.executor.budget(),
         }))
     }
 

@@ -212,17 +212,33 @@ impl StepReport {
             let _ = writeln!(out, "dispatches  {dispatches} per step");
         }
         if let Some(memory) = self.memory {
-            let largest = memory
-                .largest_batch
-                .map_or("none".into(), |n| count(n as u64));
-            let _ = writeln!(
-                out,
-                "memory      {:.1} MB of tensors; the largest batch that fits is {largest}",
-                memory.bytes as f64 / 1e6
-            );
+            let _ = writeln!(out, "memory      {}", memory_line(&memory));
         }
         out
     }
+}
+
+fn memory_line(memory: &StepMemory) -> String {
+    let megabytes = |bytes: u64| format!("{:.1} MB", bytes as f64 / 1e6);
+    let parts = [
+        (memory.parts.image_copies, "image copies"),
+        (memory.parts.partial_sums, "partial sums"),
+    ];
+    let parts = parts.into_iter().filter(|(bytes, _)| *bytes > 0);
+    let parts: String = parts
+        .map(|(bytes, what)| format!(", {} of {what}", megabytes(bytes)))
+        .collect();
+    let largest = (memory.largest_batch).map_or("none".into(), |n| count(n as u64));
+    let bound = match memory.available {
+        Some(_) => "the largest batch that fits is",
+        None => "its size is unknown; the largest batch within the adapter's limits is",
+    };
+    format!(
+        "{} allocated: {} of tensors ({} without fusion){parts}\n            {bound} {largest}",
+        megabytes(memory.bytes),
+        megabytes(memory.parts.tensors),
+        megabytes(memory.all_tensors),
+    )
 }
 
 fn operations_table(out: &mut String, operations: &Roofline) {

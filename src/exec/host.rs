@@ -244,12 +244,9 @@ impl<K: Kernels> Executor for HostExecutor<K> {
     }
 
     fn fits(&self, plans: &[&Plan]) -> Result<()> {
-        let own =
-            |buffer: &&crate::plan::Buffer| matches!(buffer.role, Role::Input | Role::Intermediate);
-        let buffers = plans.iter().flat_map(|plan| &plan.buffers).filter(own);
-        let floats = buffers.map(crate::plan::Buffer::len).sum::<usize>()
-            + crate::state::ARENAS * self.layout.len;
-        crate::memory::check("the tensors", 4 * floats as u64)
+        let own: u64 = plans.iter().map(|plan| plan.own_bytes()).sum();
+        let arenas = 4 * crate::state::ARENAS * self.layout.len;
+        crate::memory::check("the tensors", own + arenas as u64)
     }
 
     fn compile(&mut self, plan: &Plan) -> Result<Program> {

@@ -94,6 +94,25 @@ pub struct StepMetrics {
     pub rows: u32,
 }
 
+/// The device memory of plans, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct MemoryUse {
+    /// The tensors that steps bind, and the parameters, gradients, moments and average.
+    pub tensors: u64,
+    /// Partial sums of kernels.
+    pub partial_sums: u64,
+    /// Copies of tensors in images, which software adapters read faster.
+    pub image_copies: u64,
+}
+
+impl MemoryUse {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.tensors + self.partial_sums + self.image_copies
+    }
+}
+
 /// The contents of a buffer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Values {
@@ -150,13 +169,18 @@ pub trait Executor: Send {
         Ok(())
     }
 
-    /// The device memory in bytes of plans of one model side by side, weights included; `None` if
-    /// the executor keeps no count.
+    /// The device memory of plans of one model side by side, weights included; `None` if the
+    /// executor keeps no count.
     ///
     /// # Errors
     /// [`Error::TooLarge`](crate::Error::TooLarge), as with [`Executor::fits`].
-    fn needs(&self, _plans: &[&Plan]) -> Result<Option<u64>> {
+    fn needs(&self, _plans: &[&Plan]) -> Result<Option<MemoryUse>> {
         Ok(None)
+    }
+
+    /// The bytes of device memory available to plans, if known. [`Executor::fits`] keeps to it.
+    fn budget(&self) -> Option<u64> {
+        None
     }
 
     /// Prepares a plan: allocates buffers, compiles pipelines, and does all other work that steps

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use super::{DataId, Description, Executor, Inspect, Program, Step, StepMetrics};
+use super::{DataId, Description, Executor, Inspect, MemoryUse, Program, Step, StepMetrics};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::plan::Plan;
@@ -229,8 +229,12 @@ impl Executor for Recovering {
         self.executor.fits(plans)
     }
 
-    fn needs(&self, plans: &[&Plan]) -> Result<Option<u64>> {
+    fn needs(&self, plans: &[&Plan]) -> Result<Option<MemoryUse>> {
         self.executor.needs(plans)
+    }
+
+    fn budget(&self) -> Option<u64> {
+        self.executor.budget()
     }
 
     fn compile(&mut self, plan: &Plan) -> Result<Program> {

@@ -18,7 +18,7 @@ pub use op::*;
 use crate::error::{Error, Result};
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
-use crate::state::Layout;
+use crate::state::{ARENAS, Layout};
 
 /// A buffer's index in its plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -178,6 +178,18 @@ impl Plan {
             _ => None,
         });
         found.ok_or_else(|| Error::Argument(format!("plan `{}` makes no predictions", self.name)))
+    }
+
+    /// The bytes of all tensors outside the arenas.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        let is_own = |role| matches!(role, Role::Input | Role::Intermediate);
+        let own = self.buffers.iter().filter(|buffer| is_own(buffer.role));
+        own.map(|buffer| 4 * buffer.len() as u64).sum()
+    }
+
+    /// The bytes of all tensors and arenas, whether or not an executor stores each tensor.
+    pub(crate) fn all_bytes(&self) -> u64 {
+        self.own_bytes() + (4 * ARENAS * self.layout.len) as u64
     }
 
     /// The buffer with this index.

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wgpu::{
-    Device, DeviceDescriptor, ExperimentalFeatures, Features, Limits, MemoryHints, PollError,
-    PollType, Queue, SubmissionIndex, Trace,
+    Device, DeviceDescriptor, DeviceType, ExperimentalFeatures, Features, Limits, MemoryHints,
+    PollError, PollType, Queue, SubmissionIndex, Trace,
 };
 
 use super::adapter::{self, AdapterInfo};
@@ -16,6 +16,7 @@ use super::validation::{self, one_line};
 use super::variants::{name_of, variants};
 use crate::error::{Error, Result};
 use crate::exec::{Backend, Description};
+use crate::memory;
 
 /// A submission that takes longer counts as hung. Drivers compile kernels when these first run,
 /// which takes up to some ten seconds.
@@ -26,6 +27,18 @@ const MOST_IN_PART: u64 = 1 << 31;
 
 /// Maximum bytes of one write; see `upload`.
 pub(super) const PIECE: usize = 64 << 20;
+
+/// How to find out the memory available to tensors: that of the machine for adapters that compute
+/// in it, as software and Apple's do. Of other GPUs wgpu reports neither size nor budget (other
+/// integrated ones may have memory set aside); see [`adapter`] for what it refuses.
+fn budget(info: &wgpu::AdapterInfo) -> fn() -> Option<u64> {
+    match (info.device_type, info.backend) {
+        (DeviceType::Cpu, _) | (DeviceType::IntegratedGpu, wgpu::Backend::Metal) => {
+            memory::available
+        }
+        _ => || None,
+    }
+}
 
 /// An open GPU, shared by its executors. A clone refers to the same device.
 #[derive(Clone)]
@@ -39,6 +52,8 @@ pub struct GpuDevice {
     pub(super) most_in_part: u64,
     /// Maximum bytes of one write; see [`PIECE`].
     pub(super) piece: usize,
+    /// The bytes available to tensors at this moment, where they are known.
+    pub(super) budget: fn() -> Option<u64>,
     /// The largest write so far.
     #[cfg(test)]
     pub(super) largest_write: Arc<std::sync::atomic::AtomicUsize>,
@@ -59,9 +74,7 @@ impl GpuDevice {
     pub fn best_hardware() -> Result<Option<Self>> {
         let best = adapter::enumerate(Backend::Auto).into_iter().next();
         match best {
-            Some(a) if a.get_info().device_type != wgpu::DeviceType::Cpu => {
-                Self::open(&a).map(Some)
-            }
+            Some(a) if a.get_info().device_type != DeviceType::Cpu => Self::open(&a).map(Some),
             _ => Ok(None),
         }
     }
@@ -96,6 +109,7 @@ impl GpuDevice {
             pipelines: Pipelines::default(),
             most_in_part: MOST_IN_PART,
             piece: PIECE,
+            budget: budget(&info),
             #[cfg(test)]
             largest_write: Arc::default(),
             guard: 0,
@@ -118,6 +132,7 @@ impl GpuDevice {
             tuning: self.tuning,
             most_in_part: self.most_in_part,
             piece: self.piece,
+            budget: self.budget,
             guard: self.guard,
             patience: self.patience,
             pipelines: self.pipelines.anew(),

@@ -2,92 +2,186 @@
 
 use std::collections::HashSet;
 
-use super::call::Access;
+use super::call::{Access, Vector};
 use super::device::GpuDevice;
 use super::lower::{Lowered, Mode};
 use super::program::bound;
 use super::slot::Slot;
 use crate::error::Result;
+use crate::exec::MemoryUse;
 use crate::memory;
 use crate::plan::Plan;
 use crate::state::ARENAS;
 
 impl GpuDevice {
-    /// Checks plans against the adapter's limits and, on a software adapter, against main memory.
-    /// The size of a GPU's memory cannot be queried.
+    /// Checks plans against the adapter's limits and, where it is known, against the memory that is
+    /// available.
     pub(super) fn fits(&self, plans: &[&Plan]) -> Result<()> {
-        let needs = self.needs(plans)?;
-        if self.describe().software {
-            memory::check("the tensors", needs)
-        } else {
-            Ok(())
-        }
+        let needs = self.needs(plans)?.total();
+        memory::within((self.budget)(), "the tensors", needs)
     }
 
-    /// The memory in bytes of plans of one model side by side; each buffer must be within the
-    /// adapter's limits.
-    pub(super) fn needs(&self, plans: &[&Plan]) -> Result<u64> {
-        let mut total = 0;
+    /// The memory of plans of one model side by side; each buffer must be within the adapter's
+    /// limits.
+    pub(super) fn needs(&self, plans: &[&Plan]) -> Result<MemoryUse> {
+        let mut total = MemoryUse::default();
         for plan in plans {
-            total += self.bytes_of(plan)?;
+            let lowered = Lowered::new(plan, &self.tuning(), Mode::Step);
+            self.check_sizes(plan, &lowered)?;
+            let needs = of_steps(plan, &lowered);
+            total.tensors += needs.tensors;
+            total.partial_sums += needs.partial_sums;
+            total.image_copies += needs.image_copies;
         }
         if let Some(plan) = plans.first() {
-            let arena = 4 * plan.layout.len as u64;
-            self.check_size("parameters", arena)?;
-            total += ARENAS as u64 * arena;
+            total.tensors += ARENAS as u64 * arena(plan);
         }
         Ok(total)
     }
 
-    /// The memory in bytes of a plan's steps, without the arenas; each buffer must be within the
-    /// adapter's limits.
-    fn bytes_of(&self, plan: &Plan) -> Result<u64> {
-        let lowered = Lowered::new(plan, &self.tuning(), Mode::Step);
-        let own = bound(plan, &lowered).into_iter();
-        let own = own.map(|id| plan.buffer(id));
-        let own = own.map(|b| (b.name.as_str(), 4 * b.len() as u64));
-        let partials = ("partial sums", 4 * lowered.partials as u64);
-        let mut total = 0;
-        for (name, bytes) in own.chain([partials]) {
-            self.check_size(name, bytes)?;
-            total += bytes;
+    /// Checks each buffer and image of a plan's steps against the adapter's limits.
+    fn check_sizes(&self, plan: &Plan, lowered: &Lowered) -> Result<()> {
+        for id in bound(plan, lowered) {
+            let buffer = plan.buffer(id);
+            self.check_size(&buffer.name, 4 * buffer.len() as u64)?;
         }
-        let bindings = lowered.ops.iter().flatten().flat_map(|call| &call.bindings);
-        let mut copies = HashSet::new();
-        for (slot, access) in bindings {
-            if let (Slot::Buffer(id), Access::Image(vector)) = (slot, access) {
-                let buffer = plan.buffer(*id);
-                let bytes = 4 * buffer.len() as u64;
-                vector.check_rows(self, &buffer.name, bytes)?;
-                if copies.insert((*slot, *vector)) {
-                    total += bytes;
-                }
-            }
+        self.check_size("partial sums", 4 * lowered.partials as u64)?;
+        self.check_size("parameters", arena(plan))?;
+        for (slot, vector) in images(lowered) {
+            let bytes = bytes_bound(plan, lowered, slot);
+            match slot {
+                Slot::Buffer(id) => vector.check_rows(self, &plan.buffer(id).name, bytes)?,
+                _ => vector.check_rows(self, "parameters", bytes)?,
+            };
         }
-        Ok(total)
+        Ok(())
+    }
+}
+
+/// The bytes of the parameters.
+fn arena(plan: &Plan) -> u64 {
+    4 * plan.layout.len as u64
+}
+
+/// The memory of a plan's steps, without the arenas.
+fn of_steps(plan: &Plan, lowered: &Lowered) -> MemoryUse {
+    let own = bound(plan, lowered).into_iter();
+    let copies = images(lowered).into_iter();
+    MemoryUse {
+        tensors: own.map(|id| 4 * plan.buffer(id).len() as u64).sum(),
+        partial_sums: 4 * lowered.partials as u64,
+        image_copies: copies
+            .map(|(slot, vector)| vector.image_bytes(bytes_bound(plan, lowered, slot)))
+            .sum(),
+    }
+}
+
+/// The image copies that calls read.
+fn images(lowered: &Lowered) -> HashSet<(Slot, Vector)> {
+    let bindings = lowered.ops.iter().flatten().flat_map(|call| &call.bindings);
+    let copies = bindings.filter_map(|(slot, access)| match access {
+        Access::Image(vector) => Some((*slot, *vector)),
+        Access::Read | Access::Write => None,
+    });
+    copies.collect()
+}
+
+/// The bytes that a slot binds, for those that are read from image copies.
+fn bytes_bound(plan: &Plan, lowered: &Lowered, slot: Slot) -> u64 {
+    match slot {
+        Slot::Buffer(id) => 4 * plan.buffer(id).len() as u64,
+        Slot::Params | Slot::Gradients | Slot::Moment1 | Slot::Moment2 | Slot::Average => {
+            arena(plan)
+        }
+        Slot::Partials(first) => 4 * (lowered.partials - first) as u64,
+        Slot::Blocks => size_of_val(&*lowered.blocks) as u64,
+        Slot::Arena => size_of_val(&*lowered.arena(plan)) as u64,
+        Slot::Metrics | Slot::Nothing | Slot::Images(_) | Slot::DataLabels | Slot::Order => 0,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::program::is_own;
+    use std::sync::Arc;
+
+    use super::super::executor::GpuExecutor;
     use super::super::tuning::Tuning;
     use super::*;
+    use crate::exec::{Executor as _, test_backend};
     use crate::model::preset;
     use crate::optimizer::Optimizer;
     use crate::plan::Purpose;
+    use crate::state::Layout;
+    use crate::train::room::largest_batch;
+
+    fn device() -> GpuDevice {
+        GpuDevice::find(test_backend(), None)
+            .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"))
+    }
+
+    fn training() -> Purpose {
+        Purpose::Training(Optimizer::adam())
+    }
 
     /// The output of a fused convolution and its gradient would be the largest tensors of a step;
     /// its kernels bind neither.
     #[test]
     fn a_training_step_takes_memory_for_what_it_binds() {
         let model = preset("mnist-cnn").unwrap();
-        let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 4096).unwrap();
+        let plan = Plan::new(&model, training(), 4096).unwrap();
+        let all = plan.all_bytes();
         let lowered = Lowered::new(&plan, &Tuning::HARDWARE, Mode::Step);
-        let bytes = |id: &crate::plan::BufferId| 4 * plan.buffer(*id).len();
-        let bound: usize = bound(&plan, &lowered).iter().map(bytes).sum();
-        let own = plan.buffers.iter().filter(|buffer| is_own(buffer.role));
-        let all: usize = own.map(|buffer| 4 * buffer.len()).sum();
-        assert!(bound * 100 <= all * 35, "{bound} of {all} bytes");
+        let needs = of_steps(&plan, &lowered).total() + ARENAS as u64 * arena(&plan);
+        assert!(needs * 100 <= all * 35, "{needs} of {all} bytes");
+        for (name, tuning) in Tuning::CLASSES {
+            let lowered = Lowered::new(&plan, &tuning, Mode::Step);
+            let tensors = of_steps(&plan, &lowered).tensors;
+            assert!(
+                tensors * 100 <= all * 35,
+                "{name}: {tensors} of {all} bytes"
+            );
+        }
+    }
+
+    /// Bytes allocated on the device; `None` if the backend keeps no record, as on Metal and
+    /// OpenGL.
+    fn allocated(gpu: &GpuDevice) -> Option<u64> {
+        let report = gpu.device.generate_allocator_report()?;
+        Some(report.allocations.iter().map(|a| a.size).sum())
+    }
+
+    #[test]
+    fn a_plan_takes_the_memory_that_was_computed() {
+        let gpu = Arc::new(device());
+        let model = preset("mnist-cnn").unwrap();
+        let plan = Plan::new(&model, training(), 512).unwrap();
+        let mut executor = GpuExecutor::new(Arc::clone(&gpu), Layout::new(&model).unwrap());
+        let Some(before) = allocated(&gpu) else {
+            return;
+        };
+        executor.compile(&plan).unwrap();
+        let taken = allocated(&gpu).unwrap() - before;
+        let needs = gpu.needs(&[&plan]).unwrap().total();
+        // Drivers round up the sizes of images and small buffers.
+        let most = needs + needs / 10 + (1 << 20);
+        assert!((needs..=most).contains(&taken), "{taken}, computed {needs}");
+    }
+
+    #[test]
+    fn the_largest_batch_keeps_to_a_known_budget() {
+        let mut gpu = device();
+        gpu.budget = || Some(100 << 20);
+        let model = preset("mnist-cnn").unwrap();
+        let executor = GpuExecutor::new(Arc::new(gpu.clone()), Layout::new(&model).unwrap());
+        let batch = largest_batch(&executor, &model, training()).unwrap();
+        let needs = |batch| {
+            let plan = Plan::new(&model, training(), batch).unwrap();
+            let one = Plan::new(&model, Purpose::Inference, 1).unwrap();
+            gpu.needs(&[&plan, &one]).unwrap().total()
+        };
+        assert!(
+            needs(batch) <= 100 << 20 && needs(batch + 1) > 100 << 20,
+            "{batch}"
+        );
     }
 }

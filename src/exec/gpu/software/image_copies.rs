@@ -24,6 +24,12 @@ use super::super::slot::Slot;
 use crate::error::{Error, Result};
 
 impl Vector {
+    /// Size in bytes of an image that holds `bytes` bytes.
+    pub fn image_bytes(self, bytes: u64) -> u64 {
+        let row = u64::from(ROW * self.bytes());
+        bytes.div_ceil(row).max(1) * row
+    }
+
     /// Number of rows of a texture that holds `bytes` bytes.
     ///
     /// # Errors
