@@ -241,7 +241,7 @@ fn arguments_of_fit_are_checked_before_loading_data() {
     refused(&["--initial-epoch", "2"], "no epoch");
     refused(&["--class-weight", "3"], "3=2");
     refused(&["--class-weight", "12=2"], "class 12");
-    refused(&["--class-weight", "1=-2"], "from 0 on");
+    refused(&["--class-weight", "1=-2"], "of at least 0");
     refused(&["--lr-schedule", "linear"], "one-cycle");
     refused(&["--monitor", "val_los"], "val_loss");
     refused(
