@@ -15,6 +15,7 @@
 //! [`compare`](crate::check::compare) runs two executors side by side and stops at the first buffer
 //! that differs.
 
+mod backend;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
@@ -29,9 +30,10 @@ pub mod reference;
 use std::ops::Range;
 use std::time::Duration;
 
+pub use backend::Backend;
 #[cfg(all(test, feature = "gpu"))]
-pub(crate) use open::test_backend;
-pub use open::{Backend, Device, Selection, open};
+pub(crate) use backend::test_backend;
+pub use open::{Device, Selection, open};
 pub use peak::Peak;
 pub(crate) use profile::median;
 pub use profile::{Clock, Part, Profile};
