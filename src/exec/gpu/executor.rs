@@ -25,6 +25,7 @@ use super::program::GpuProgram;
 use super::recorder::Recorder;
 use super::software::CompileAhead;
 use super::steps::{METRICS_BYTES, Steps};
+use super::warm_up::warm_up;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::exec::{
@@ -353,7 +354,8 @@ impl Executor for GpuExecutor {
     fn enqueue(&mut self, step: &Step) -> Result<()> {
         self.bind_data(step)?;
         let plan = &self.programs[step.program.0].plan;
-        (self.ahead.entry(step.program)).or_insert_with(|| CompileAhead::start(&self.gpu, plan));
+        (self.ahead.entry(step.program))
+            .or_insert_with(|| CompileAhead::start(&self.gpu, plan, warm_up));
         self.queued.push(*step);
         if self.queued.len() >= self.pace.steps {
             self.flush()

@@ -10,10 +10,11 @@
 //!   and `dispatch` binds buffers to a compiled call.
 //! - `steps` holds the values that change from step to step, `data` a data set, `program` a plan's
 //!   buffers and dispatches; `fits` computes their memory.
-//! - `recorder` records dispatches, and `executor` runs steps, many per submission; `pace` keeps
-//!   these short enough for watchdogs and Ctrl-C.
+//! - `recorder` records dispatches, `warm_up` runs kernels ahead of a step, and `executor` runs
+//!   steps, many per submission; `pace` keeps these short enough for watchdogs and Ctrl-C.
 //!
-//! `software` holds what only software adapters need, and `dx12` chooses DirectX's compiler. For
+//! `software` holds what only software adapters need, except `lavapipe`, which is part of the
+//! description of an adapter, and `dx12` chooses DirectX's compiler. For
 //! `bench`, `gpu_peak` measures the adapter, `profile` a step's dispatches by the adapter's clock
 //! (`timer`), and `fused_into` names the operations that each of them computes.
 
@@ -53,6 +54,7 @@ pub mod tuning;
 mod upload;
 mod validation;
 mod variants;
+mod warm_up;
 
 pub use adapter::{AdapterInfo, adapters};
 pub use device::GpuDevice;
