@@ -26,16 +26,9 @@ pub(super) fn forward(f: Activation, x: &[f32]) -> Vec<f32> {
     rounded(x.iter().map(|&x| f.apply(f64::from(x))).collect())
 }
 
-/// `dx = f'(x) * dy`, the derivative as a function of `y = f(x)`.
-pub(super) fn backward(f: Activation, y: &[f32], dy: &[f64]) -> Vec<f64> {
-    let cells = y.iter().zip(dy);
-    cells
-        .map(|(&y, &dy)| f.derivative(f64::from(y)) * dy)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::through_activation;
     use super::*;
 
     #[test]
@@ -58,9 +51,18 @@ mod tests {
     #[test]
     fn backward_by_hand() {
         let y = [0.0, 0.5];
-        assert_eq!(backward(Activation::Relu, &y, &[3.0, 3.0]), [0.0, 3.0]);
-        assert_eq!(backward(Activation::Sigmoid, &y, &[4.0, 4.0]), [0.0, 1.0]);
-        assert_eq!(backward(Activation::Tanh, &y, &[4.0, 4.0]), [4.0, 3.0]);
+        assert_eq!(
+            through_activation(Activation::Relu, &y, &[3.0, 3.0]),
+            [0.0, 3.0]
+        );
+        assert_eq!(
+            through_activation(Activation::Sigmoid, &y, &[4.0, 4.0]),
+            [0.0, 1.0]
+        );
+        assert_eq!(
+            through_activation(Activation::Tanh, &y, &[4.0, 4.0]),
+            [4.0, 3.0]
+        );
     }
 
     #[test]

@@ -22,6 +22,7 @@ use std::sync::Arc;
 
 use super::Description;
 use super::host::{HostExecutor, Kernels, Memory};
+use crate::model::Activation;
 use crate::plan::{BufferId, Op, Through, each_operation};
 use crate::state::Layout;
 
@@ -73,10 +74,18 @@ fn optional<'a>(m: &'a Memory<'_>, id: &Option<BufferId>) -> Option<&'a [f32]> {
 /// Stores a gradient, multiplied by the derivative of the activation that produced its tensor.
 fn put_gradient(m: &mut Memory<'_>, dx: BufferId, values: Vec<f64>, through: Option<&Through>) {
     let values = match through {
-        Some(Through { y, activation }) => activation::backward(*activation, m.floats(*y), &values),
+        Some(Through { y, activation }) => through_activation(*activation, m.floats(*y), &values),
         None => values,
     };
     m.put(dx, rounded(values));
+}
+
+/// `dx = f'(x) * dy`, the derivative as a function of `y = f(x)`.
+fn through_activation(f: Activation, y: &[f32], dy: &[f64]) -> Vec<f64> {
+    let cells = y.iter().zip(dy);
+    cells
+        .map(|(&y, &dy)| f.derivative(f64::from(y)) * dy)
+        .collect()
 }
 
 fn put_gradients(
