@@ -2,10 +2,8 @@
 
 mod settings;
 
-use serde::{Deserialize, Serialize};
 use strum::VariantNames;
 
-use self::settings::OptimizerSettings;
 use crate::error::{Error, Result};
 use crate::words::short;
 
@@ -30,8 +28,7 @@ use crate::words::short;
 /// assert!(optimizer.check().is_ok());
 /// assert!(optimizer.with_learning_rate(-1.0).check().is_err());
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "OptimizerSettings", into = "OptimizerSettings")]
+#[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Optimizer {
     /// The formula.

@@ -1,13 +1,14 @@
 //! The optimizer's table in a settings file, with Keras's names.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Clip, Optimizer, UpdateRule};
 
 /// Omitted settings have their defaults.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct OptimizerSettings {
+struct OptimizerSettings {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     learning_rate: Option<f32>,
@@ -33,6 +34,19 @@ pub(super) struct OptimizerSettings {
     clipvalue: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ema_momentum: Option<f64>,
+}
+
+impl Serialize for Optimizer {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        OptimizerSettings::from(*self).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Optimizer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let settings = OptimizerSettings::deserialize(deserializer)?;
+        Self::try_from(settings).map_err(D::Error::custom)
+    }
 }
 
 impl From<Optimizer> for OptimizerSettings {

@@ -2,17 +2,20 @@
 
 #[cfg(feature = "cli")]
 mod bar;
+mod figures;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal as _};
 
 #[cfg(feature = "cli")]
 use bar::Bar;
+pub use figures::short_time;
+use figures::{SEPARATOR, metrics, say};
 
 use super::{CONTINUE, Callback, Verdict};
 use crate::error::Result;
 use crate::state::State;
 use crate::train::{EpochLogs, History, Progress, Verbose};
-use crate::words::{short, thousands};
+use crate::words::short;
 
 /// Shows the progress of training on standard error: a bar per epoch, or a line per epoch.
 /// [`Options::verbose`](crate::train::Options::verbose) is the usual way to add it.
@@ -81,11 +84,6 @@ fn two_digits(rate: f32) -> String {
     short(rounded.unwrap_or(rate))
 }
 
-/// A failure is ignored, as there is nowhere to report it.
-fn say(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{line}");
-}
-
 impl Callback for ProgbarLogger {
     fn on_epoch_begin(&mut self, progress: &Progress) -> Verdict {
         self.epochs = progress.epochs;
@@ -141,9 +139,6 @@ impl Callback for ProgbarLogger {
     }
 }
 
-/// Between two figures, as in Keras.
-const SEPARATOR: &str = " - ";
-
 fn finished(logs: &EpochLogs) -> Vec<String> {
     let mut parts = vec![short_time(logs.seconds)];
     parts.extend(metrics(logs.images_per_second, logs.accuracy, logs.loss));
@@ -154,37 +149,9 @@ fn finished(logs: &EpochLogs) -> Vec<String> {
     parts
 }
 
-fn metrics(images_per_second: f64, accuracy: f64, loss: f64) -> [String; 3] {
-    let speed = thousands(images_per_second.round() as u64);
-    [
-        format!("{speed} images/s"),
-        format!("accuracy: {accuracy:.4}"),
-        format!("loss: {loss:.4}"),
-    ]
-}
-
-/// `0.42s`, `7.3s`, `42s`, `3m07s`.
-pub fn short_time(seconds: f64) -> String {
-    match seconds {
-        s if s < 0.995 => format!("{s:.2}s"),
-        s if s < 99.95 => format!("{s:.1}s"),
-        s => {
-            let whole = s.round() as u64;
-            format!("{}m{:02}s", whole / 60, whole % 60)
-        }
-    }
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_short() {
-        assert_eq!(short_time(0.5), "0.50s");
-        assert_eq!(short_time(16.52), "16.5s");
-        assert_eq!(short_time(187.0), "3m07s");
-    }
 
     pub(super) fn logs() -> EpochLogs {
         EpochLogs {

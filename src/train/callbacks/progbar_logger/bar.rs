@@ -3,7 +3,7 @@
 use console::{Term, measure_text_width, style};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{SEPARATOR, metrics, say, short_time};
+use super::figures::{SEPARATOR, metrics, say, short_time};
 use crate::train::Progress;
 
 /// The length of a full bar, in characters.
