@@ -83,6 +83,7 @@ pub mod plan;
 mod read_toml;
 pub mod rng;
 pub mod run;
+mod run_files;
 pub mod shape;
 pub mod state;
 pub mod train;

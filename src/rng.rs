@@ -13,6 +13,9 @@
 //! assert!((0.0..1.0).contains(&key.uniform(7)));
 //! ```
 
+/// The default seed of a run.
+pub const DEFAULT_SEED: u64 = 42;
+
 /// The purpose of a sequence of draws. Streams of one seed never overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]

@@ -54,6 +54,7 @@ mod sha256;
 #[cfg(feature = "pictures")]
 pub mod sheet;
 mod sources;
+pub(crate) mod split;
 #[cfg(feature = "pictures")]
 pub mod survey;
 

@@ -3,7 +3,7 @@
 use super::dataset::Splits;
 use super::dataset_spec::DatasetSpec;
 use super::interpolation::Interpolation;
-use crate::train::Options;
+use crate::rng::DEFAULT_SEED;
 
 /// Options for reading a data set: how to read pictures, and how many training samples to use.
 ///
@@ -21,7 +21,7 @@ pub struct ReadOptions {
     /// The seed of the order of a folder's training pictures, in which the classes are evenly
     /// interleaved (see [`mix::order`](super::mix::order)), and of the samples that `limit`
     /// selects. `None`: class by class, in the order of the paths. Default 42, the seed of
-    /// [`Options`].
+    /// [`Options`](crate::train::Options).
     pub seed: Option<u64>,
     /// The number of training samples. From `folder:`, `idx:`, `cifar10:` and `npz:` this is a
     /// stratified sample if there is a `seed`. From the published data sets and the built-in
@@ -42,7 +42,7 @@ impl Default for ReadOptions {
     fn default() -> Self {
         Self {
             shape: None,
-            seed: Some(Options::default().seed),
+            seed: Some(DEFAULT_SEED),
             limit: None,
             skip_unreadable: false,
             interpolation: Interpolation::default(),

@@ -1,8 +1,9 @@
 //! The callbacks of a run, as in its settings.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
-use super::RunFolder;
 use crate::error::Result;
 use crate::model::Sequential;
 use crate::train::Metric;
@@ -35,15 +36,12 @@ pub struct CallbackRecord {
 }
 
 impl CallbackRecord {
-    /// Creates the callbacks, always in the same order.
+    /// Creates the callbacks, always in the same order; `best` is the file of the best epoch's
+    /// weights, see [`RunFolder::best_path`](super::RunFolder::best_path).
     ///
     /// # Errors
     /// A file or folder cannot be written.
-    pub fn callbacks(
-        &self,
-        folder: &RunFolder,
-        model: &Sequential,
-    ) -> Result<Vec<Box<dyn Callback>>> {
+    pub fn callbacks(&self, best: &Path, model: &Sequential) -> Result<Vec<Box<dyn Callback>>> {
         let mut callbacks: Vec<Box<dyn Callback>> = Vec::new();
         if let Some(schedule) = self.learning_rate_schedule {
             callbacks.push(Box::new(LearningRateScheduler::new(schedule)));
@@ -55,7 +53,7 @@ impl CallbackRecord {
             callbacks.push(Box::new(TerminateOnNaN::default()));
         }
         if let Some(metric) = self.checkpoint_best {
-            let best = ModelCheckpoint::new(&folder.best_path(), model.clone());
+            let best = ModelCheckpoint::new(best, model.clone());
             callbacks.push(Box::new(best.monitor(metric).save_best_only(true)));
         }
         if let Some(path) = &self.tensorboard {

@@ -10,11 +10,9 @@ use crate::data::bounded::read_text;
 use crate::disk::{self, File};
 use crate::error::{Error, Result};
 use crate::model::Sequential;
+use crate::run_files::{CHECKPOINT, CONFIG, LOCK, WEIGHTS};
 use crate::state::State;
 use crate::train::callbacks::{CsvLogger, JsonlLogger, WeightsSaver};
-
-/// The file that a process locks while it trains into the folder.
-const LOCK: &str = ".lock";
 
 /// The folder of a run.
 ///
@@ -113,7 +111,7 @@ impl RunFolder {
     /// # Errors
     /// Something else is there.
     pub fn check_free(path: &Path) -> Result<()> {
-        if path.join("config.toml").exists() && !path.join("model.safetensors").exists() {
+        if path.join(CONFIG).exists() && !path.join(WEIGHTS).exists() {
             let problem = "contains a run without weights; resume it, or choose another folder";
             return Err(Error::file(path, problem));
         }
@@ -144,13 +142,6 @@ impl RunFolder {
         })
     }
 
-    /// Whether `path` is a run folder, so that a search for other files can skip it.
-    pub fn is_run(path: &Path) -> bool {
-        let holds = |name: &str| path.join(name).is_file();
-        let others = [LOCK, "model.safetensors", "checkpoint.safetensors"];
-        holds("config.toml") && others.into_iter().any(holds)
-    }
-
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.path
@@ -158,12 +149,12 @@ impl RunFolder {
 
     /// The path of the settings.
     pub fn config_path(&self) -> PathBuf {
-        self.path.join("config.toml")
+        self.path.join(CONFIG)
     }
 
     /// The path of the checkpoint.
     pub fn checkpoint_path(&self) -> PathBuf {
-        self.path.join("checkpoint.safetensors")
+        self.path.join(CHECKPOINT)
     }
 
     /// Keeps only the first `epochs` epochs, those of a checkpoint, in the histories; a resumed run
@@ -197,7 +188,7 @@ impl RunFolder {
         if self.weights_path().exists() || self.checkpoint_path().exists() {
             return;
         }
-        for name in ["history.csv", "history.jsonl", "config.toml", LOCK] {
+        for name in ["history.csv", "history.jsonl", CONFIG, LOCK] {
             // Files that cannot be removed do no harm.
             let _ = fs::remove_file(self.path.join(name));
         }
@@ -208,7 +199,7 @@ impl RunFolder {
 
     /// The path of the model and its weights.
     pub fn weights_path(&self) -> PathBuf {
-        self.path.join("model.safetensors")
+        self.path.join(WEIGHTS)
     }
 
     /// The path of the best epoch's weights, if they were requested.

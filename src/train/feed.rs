@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::{Options, Trainer};
 use crate::data::Dataset;
+use crate::data::split::kept;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor};
 use crate::rng::{Key, Stream};
@@ -57,11 +58,6 @@ impl TrainingData<'_> {
             .map(|class| (class, validated[class]))
             .collect()
     }
-}
-
-/// How many of a number of images a validation split leaves to train on.
-pub(crate) fn kept(images: usize, validation_split: f64) -> usize {
-    (images as f64 * (1.0 - validation_split)).floor() as usize
 }
 
 impl TrainingData<'_> {

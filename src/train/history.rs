@@ -1,8 +1,8 @@
-//! What a training run reports at its start, during and after each epoch, and at its end.
+//! What a training run reports at its start, during each epoch and at its end.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::Metric;
+use super::{EpochLogs, Metric};
 
 /// A training run about to start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,30 +44,6 @@ impl Position {
     pub fn all_steps(&self) -> usize {
         self.epochs.saturating_mul(self.steps)
     }
-}
-
-/// A completed epoch.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct EpochLogs {
-    /// Counted from 1.
-    pub epoch: usize,
-    /// Running mean of the training loss over the epoch, with the changing weights.
-    pub loss: f64,
-    /// Running mean of the training accuracy over the epoch, with the changing weights.
-    pub accuracy: f64,
-    /// Validation loss with the weights at the end of the epoch, if measured.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val_loss: Option<f64>,
-    /// Validation accuracy, likewise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val_accuracy: Option<f64>,
-    /// The learning rate of the epoch's last step.
-    pub learning_rate: f32,
-    /// Duration from the start of the epoch to the end of its last step, without validation.
-    pub seconds: f64,
-    /// Training images per second.
-    pub images_per_second: f64,
 }
 
 /// The progress of an epoch.

@@ -71,6 +71,7 @@
 pub mod callbacks;
 mod classification;
 mod epoch;
+mod epoch_logs;
 mod evaluation;
 mod feed;
 mod history;
@@ -90,11 +91,10 @@ mod trainer;
 
 pub use callbacks::{Callback, Verdict};
 pub use classification::{ClassScores, Classification, Mistake};
+pub use epoch_logs::EpochLogs;
 pub use evaluation::Evaluation;
 pub use feed::TrainingData;
-#[cfg(feature = "pictures")]
-pub(crate) use feed::kept;
-pub use history::{Ending, EpochLogs, History, Position, Progress, Training};
+pub use history::{Ending, History, Position, Progress, Training};
 pub use interrupt::Interrupt;
 pub use metric::{Metric, Mode};
 pub use metrics::Mean;

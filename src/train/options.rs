@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::optimizer::Optimizer;
+use crate::rng::DEFAULT_SEED;
 use crate::words::{counted, short};
 
 /// Training options, with Keras's names and, where Keras has one, its default.
@@ -80,7 +81,7 @@ impl Default for Options {
         Self {
             epochs: 5,
             batch_size: 64,
-            seed: 42,
+            seed: DEFAULT_SEED,
             shuffle: true,
             validation_split: 0.0,
             validation_freq: 1,

@@ -327,7 +327,9 @@ fn fit(
     splits: &Splits,
     folder: &RunFolder,
 ) -> cnn_gpu::Result<History> {
-    let mut chosen = settings.callbacks.callbacks(folder, trainer.model())?;
+    let mut chosen = settings
+        .callbacks
+        .callbacks(&folder.best_path(), trainer.model())?;
     let mut csv = folder.csv_logger()?;
     let mut jsonl = folder.jsonl_logger()?;
     let mut saver = folder.weights_saver(trainer.model().clone());

@@ -9,7 +9,7 @@ use super::skipped::{Reason, Skipped, is_hidden, name};
 use crate::data::classes::abridged;
 use crate::data::error::DataError;
 use crate::data::picture::{FORMATS, is_picture};
-use crate::run::RunFolder;
+use crate::run_files;
 use crate::words::counted;
 
 /// Labels are bytes.
@@ -73,7 +73,7 @@ impl Scan {
         }
         let mut inner = Vec::new();
         for folder in folders {
-            if RunFolder::is_run(&folder) {
+            if run_files::is_run(&folder) {
                 scan.skipped.add(Reason::Runs, &folder);
                 continue;
             }
@@ -241,7 +241,7 @@ fn walk_into(
             }
             trail.push(target);
         }
-        if RunFolder::is_run(&inner) {
+        if run_files::is_run(&inner) {
             found.holds_runs = true;
             skipped.add(Reason::Runs, &inner);
             continue;

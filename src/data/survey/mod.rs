@@ -14,7 +14,7 @@ use super::folder::{self, ImageFolder, Part, Reason, Skipped, Tested};
 use super::load::load_from;
 use super::read_options::ReadOptions;
 use super::sources::Sources;
-use crate::train::kept;
+use super::split::kept;
 use seen::Seen;
 
 /// The most names in a list.

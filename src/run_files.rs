@@ -1,0 +1,18 @@
+//! The names of a run folder's files, by which a search for other files recognises run folders.
+
+use std::path::Path;
+
+/// The run's settings.
+pub const CONFIG: &str = "config.toml";
+/// The model and its weights.
+pub const WEIGHTS: &str = "model.safetensors";
+/// The run's position and state.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
+/// The file that a process locks while it trains into the folder.
+pub const LOCK: &str = ".lock";
+
+/// Whether `path` is a run folder.
+pub fn is_run(path: &Path) -> bool {
+    let holds = |name: &str| path.join(name).is_file();
+    holds(CONFIG) && [LOCK, WEIGHTS, CHECKPOINT].into_iter().any(holds)
+}
