@@ -34,7 +34,7 @@ thread_local! {
 ///
 /// ```
 /// use std::io::{Error, ErrorKind};
-/// use cnn_gpu::disk;
+/// use cnn_gpu::internal::disk;
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("file");
 /// let full = |_: disk::Act<'_>, _: &std::path::Path| Err(Error::from(ErrorKind::StorageFull));
@@ -42,7 +42,6 @@ thread_local! {
 /// assert!(written.is_err() && !path.exists());
 /// # Ok::<(), std::io::Error>(())
 /// ```
-#[doc(hidden)]
 pub fn watch<T>(
     watcher: impl FnMut(Act<'_>, &Path) -> io::Result<()> + 'static,
     work: impl FnOnce() -> T,

@@ -63,19 +63,23 @@
 //!
 //! # Stability
 //!
-//! The public interface is [`data`], [`model`], [`optimizer`], [`state`], [`train`], [`run`], and
-//! the device selection in [`exec`]. [`plan`], [`check`], [`mod@bench`] and the rest of [`exec`]
-//! are public for the program and the tests; they may change in any version.
+//! The public interface is [`data`], [`model`], [`optimizer`], [`state`], [`train`], [`run`],
+//! [`error`], [`rng`], [`shape`], and the device selection and the executors' traits in [`exec`].
+//! [`plan`], [`check`], [`mod@bench`], [`words`] and those modules of [`exec`] whose documentation
+//! says so are internal: public for the program and the tests, they may change in any version.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod bench;
 pub mod check;
 #[cfg(test)]
 mod circles;
 pub mod data;
-#[doc(hidden)]
-pub mod disk;
+mod disk;
 pub mod error;
 pub mod exec;
+#[doc(hidden)]
+pub mod internal;
 mod memory;
 pub mod model;
 pub mod optimizer;

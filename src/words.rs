@@ -1,4 +1,6 @@
 //! Text for messages: numbers in sentences, and messages on one line.
+//!
+//! This module is internal: it may change in any version.
 
 use std::fmt::{Debug, LowerExp};
 

@@ -12,6 +12,7 @@ use cnn_gpu::data::digits;
 use cnn_gpu::exec::gpu::tuning::{Fetch, Tuning};
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::{Backend, Clock, Device, Inspect, Peak, Profile, Selection, Step, open};
+use cnn_gpu::internal::GpuHooks as _;
 use cnn_gpu::model::{Sequential, preset};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};

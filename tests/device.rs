@@ -17,6 +17,7 @@ use cnn_gpu::Error;
 use cnn_gpu::data::{Batch, Dataset, FromIter};
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::{DataId, Description, Executor, Program, Recovering, Step, StepMetrics};
+use cnn_gpu::internal::{GpuHooks as _, repeating_at_most};
 use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Rescaling, Sequential, preset};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::Plan;
@@ -287,8 +288,8 @@ fn a_device_lost_while_generating_batches_gives_the_same_bytes() {
     // With a journal that repeats everything, or hardly more than the last steps.
     for limits in [(usize::MAX, usize::MAX), (1, 3), (100, usize::MAX)] {
         for k in 0..calls {
-            let executor = Recovering::new(failing(k, lost).0, || Ok(cpu()), |_| {})
-                .repeating_at_most(limits.0, limits.1);
+            let executor = Recovering::new(failing(k, lost).0, || Ok(cpu()), |_| {});
+            let executor = repeating_at_most(executor, limits.0, limits.1);
             let again = train_generator(Box::new(executor)).unwrap();
             assert_eq!(again, whole, "{limits:?}: lost at call {k} of {calls}");
         }
@@ -316,8 +317,8 @@ fn a_device_lost_while_data_sets_are_swapped_gives_the_same_scores() {
     let calls = calls.load(Relaxed);
     for limits in [(usize::MAX, usize::MAX), (1, 3), (20, usize::MAX)] {
         for k in 0..calls {
-            let executor = Recovering::new(failing(k, lost).0, || Ok(cpu()), |_| {})
-                .repeating_at_most(limits.0, limits.1);
+            let executor = Recovering::new(failing(k, lost).0, || Ok(cpu()), |_| {});
+            let executor = repeating_at_most(executor, limits.0, limits.1);
             let again = evaluate_many(Box::new(executor)).unwrap();
             assert_eq!(again, whole, "{limits:?}: lost at call {k} of {calls}");
         }

@@ -7,7 +7,7 @@ mod common;
 use cnn_gpu::Error;
 use cnn_gpu::data::Dataset;
 use cnn_gpu::exec::Executor;
-use cnn_gpu::exec::null::NullExecutor;
+use cnn_gpu::internal::NullExecutor;
 use cnn_gpu::model::{Activation, Dense, Flatten, Loss, Sequential};
 use cnn_gpu::optimizer::{Clip, Optimizer};
 use cnn_gpu::plan::{Plan, Purpose};

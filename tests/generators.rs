@@ -11,7 +11,7 @@ use cnn_gpu::Error;
 use cnn_gpu::data::digits::{self, DigitStream};
 use cnn_gpu::data::{Batch, Dataset, FromIter, Generator, ImageFolder};
 use cnn_gpu::exec::Inspect;
-use cnn_gpu::exec::null::NullExecutor;
+use cnn_gpu::internal::NullExecutor;
 use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Sequential};
 use cnn_gpu::state::Layout;
 use cnn_gpu::train::{History, Keeper, Options, Position, Snapshot, Trainer};

@@ -9,6 +9,7 @@ use cnn_gpu::data::{Dataset, digits};
 use cnn_gpu::exec::gpu::tuning::Tuning;
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::{Executor, Inspect, Step};
+use cnn_gpu::internal::GpuHooks as _;
 use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequential};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};

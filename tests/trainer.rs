@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use cnn_gpu::Error;
 use cnn_gpu::data::Dataset;
 use cnn_gpu::exec::DataId;
-use cnn_gpu::exec::null::NullExecutor;
+use cnn_gpu::internal::NullExecutor;
 use cnn_gpu::model::{Activation, Dense};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::state::State;

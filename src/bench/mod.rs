@@ -1,5 +1,7 @@
 //! Benchmarks: a device's peak rates, the parts of a training step, the whole step, and scaling.
 //!
+//! This module is internal: it may change in any version.
+//!
 //! ```
 //! use std::time::Duration;
 //!

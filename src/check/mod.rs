@@ -1,5 +1,7 @@
 //! Checks a device's results: one table of cases for the tests, `selfcheck` and the benchmarks.
 //!
+//! This module is internal: it may change in any version.
+//!
 //! - [`cases`]: for every operation, small problems with awkward sizes ([`Case`]).
 //! - [`check_case`]: runs a case on any executor and compares the results with the reference.
 //! - [`steps`]: whole steps of small networks, with the kernels that operations share in a step.

@@ -19,6 +19,8 @@ use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::reference::ReferenceExecutor;
 use cnn_gpu::exec::{Backend, Device, Inspect, Selection, open};
+#[cfg(feature = "gpu")]
+use cnn_gpu::internal::GpuHooks as _;
 use cnn_gpu::model::Sequential;
 use cnn_gpu::state::Layout;
 use serde::Serialize;

@@ -1,6 +1,8 @@
 //! The parts shared by the executors in main memory: buffers, data sets and the loop over
 //! operations.
 //!
+//! This module is internal: it may change in any version.
+//!
 //! The reference and the fast CPU path differ only in their [`Kernels`].
 
 use std::collections::HashMap;

@@ -10,7 +10,7 @@
 //!   checked against it.
 //! - [`cpu`]: fast, on all cores.
 //! - [`gpu`]: WGSL compute shaders through wgpu.
-//! - [`null`]: scripted metrics and no arithmetic, for tests of the trainer.
+//! - `null`: scripted metrics and no arithmetic, for tests of the trainer.
 //!
 //! [`compare`](crate::check::compare) runs two executors side by side and stops at the first buffer
 //! that differs.
@@ -20,7 +20,7 @@ pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod host;
-pub mod null;
+pub(crate) mod null;
 mod open;
 mod peak;
 mod profile;

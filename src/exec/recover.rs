@@ -97,7 +97,7 @@ impl Recovering {
     /// Sets after how many bytes of samples or calls the state is fetched, which waits for the
     /// device. By default 256 MiB and 65,536.
     #[must_use]
-    pub fn repeating_at_most(mut self, bytes: usize, calls: usize) -> Self {
+    pub(crate) fn repeating_at_most(mut self, bytes: usize, calls: usize) -> Self {
         (self.most_held, self.most_entries) = (bytes, calls);
         self
     }

@@ -1,5 +1,7 @@
 //! Plans: what one step does, as a list of operations over named buffers.
 //!
+//! This module is internal: it may change in any version.
+//!
 //! A plan is built from a model once per purpose (training or inference) and batch size. It lists
 //! the calls that one would write by hand for this network; `cnn-gpu plan` prints it. There are no
 //! rewrite passes: a layer's lowering does all fusion, through the [`Builder`].

@@ -7,11 +7,6 @@ use super::EpochLogs;
 /// A metric of an epoch, with its Keras name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[cfg_attr(
-    feature = "cli",
-    derive(clap::ValueEnum),
-    clap(rename_all = "snake_case")
-)]
 pub enum Metric {
     /// Running mean of the training loss.
     Loss,
@@ -38,6 +33,9 @@ pub enum Mode {
 }
 
 impl Metric {
+    /// Every metric.
+    pub const ALL: [Self; 4] = [Self::Loss, Self::Accuracy, Self::ValLoss, Self::ValAccuracy];
+
     /// `loss`, `accuracy`, `val_loss` or `val_accuracy`.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! Callbacks that change the learning rate.
 
-use cnn_gpu::exec::null::NullExecutor;
+use cnn_gpu::internal::NullExecutor;
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::train::callbacks::{LearningRateScheduler, ReduceLROnPlateau, Schedule};
 use cnn_gpu::train::{Metric, Options, Trainer};

@@ -9,7 +9,7 @@ mod files;
 mod learning_rate;
 mod restore;
 
-use cnn_gpu::exec::null::NullExecutor;
+use cnn_gpu::internal::NullExecutor;
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::state::{Layout, State};
 use cnn_gpu::train::callbacks::{

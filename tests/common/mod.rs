@@ -10,9 +10,9 @@ pub use backend::test_backend;
 
 use cnn_gpu::data::Dataset;
 use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
-use cnn_gpu::exec::null::NullExecutor;
 use cnn_gpu::exec::reference::ReferenceExecutor;
 use cnn_gpu::exec::{Device, Inspect, Selection, open};
+use cnn_gpu::internal::NullExecutor;
 use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
 use cnn_gpu::state::Layout;
 use cnn_gpu::train::{Options, Trainer};

@@ -2,18 +2,36 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use cnn_gpu::run::CallbackRecord;
 use cnn_gpu::train::Metric;
 use cnn_gpu::train::callbacks::{EarlyStopping, ReduceLROnPlateau, Schedule};
 use cnn_gpu::words::short;
 use cnn_gpu::{Error, Result};
 
+/// Parses the name of a metric; `--help` lists them all.
+fn metric() -> impl TypedValueParser<Value = Metric> {
+    let described = Metric::ALL.map(|metric| {
+        PossibleValue::new(metric.name()).help(match metric {
+            Metric::Loss => "Running mean of the training loss",
+            Metric::Accuracy => "Running mean of the training accuracy",
+            Metric::ValLoss => "Validation loss",
+            Metric::ValAccuracy => "Validation accuracy",
+            _ => "",
+        })
+    });
+    PossibleValuesParser::new(described).map(|name| {
+        let mut all = Metric::ALL.into_iter();
+        all.find(|metric| metric.name() == name).unwrap_or_default()
+    })
+}
+
 /// The common callbacks.
 #[derive(clap::Args, Debug)]
 #[command(next_help_heading = "Callbacks")]
 pub struct CallbackArgs {
     /// Metric that early stopping, the best checkpoint and the plateau watch
-    #[arg(long, value_enum, value_name = "METRIC", default_value_t)]
+    #[arg(long, value_parser = metric(), value_name = "METRIC", default_value = "val_loss")]
     monitor: Metric,
 
     /// Stop after N epochs in a row without improvement

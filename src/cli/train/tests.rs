@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use cnn_gpu::disk::{self, Act};
+use cnn_gpu::internal::disk::{self, Act};
 use cnn_gpu::run::checkpoint::Checkpoint;
 use cnn_gpu::run::{RunFolder, weights};
 use serde_json::Value;

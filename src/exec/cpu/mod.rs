@@ -1,5 +1,7 @@
 //! The fast CPU path.
 //!
+//! This module is internal: it may change in any version.
+//!
 //! [`Cpu`] does not run each operation over the whole batch before the next. It divides the batch
 //! into groups of rows, and each task takes its group through all operations of the step, so that
 //! the output of one operation is still in cache when the next one reads it; see `rows`. Large

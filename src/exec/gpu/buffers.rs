@@ -24,8 +24,7 @@ const GUARD: [u32; 64] = [0x7fc0_5afe; 64];
 impl GpuDevice {
     /// The same device for checks: every buffer is followed by a guard, bound with it, that no
     /// kernel may touch; see [`Inspect::intact`](crate::exec::Inspect::intact).
-    #[doc(hidden)]
-    pub fn guarded(&self) -> Self {
+    pub(crate) fn guarded(&self) -> Self {
         let mut guarded = self.clone();
         guarded.guard = size_of_val(&GUARD) as u64;
         guarded

@@ -141,14 +141,12 @@ impl GpuDevice {
     }
 
     /// Destroys the device, as a driver may at any time: for tests.
-    #[doc(hidden)]
-    pub fn destroy(&self) {
+    pub(crate) fn destroy(&self) {
         self.device.destroy();
     }
 
     /// The same device with a shorter hang timeout: for tests.
-    #[doc(hidden)]
-    pub fn with_patience(&self, patience: Duration) -> Self {
+    pub(crate) fn with_patience(&self, patience: Duration) -> Self {
         Self {
             patience,
             ..self.clone()
@@ -157,8 +155,7 @@ impl GpuDevice {
 
     /// The same device with other kernels: checks run every variant on any adapter that supports
     /// it.
-    #[doc(hidden)]
-    pub fn with_tuning(&self, tuning: Tuning) -> Self {
+    pub(crate) fn with_tuning(&self, tuning: Tuning) -> Self {
         Self {
             tuning,
             ..self.clone()
@@ -166,7 +163,7 @@ impl GpuDevice {
     }
 
     /// The kernel variants that this adapter supports, by name; its own choice comes first.
-    pub fn variants(&self) -> Vec<(&'static str, Tuning)> {
+    pub(crate) fn variants(&self) -> Vec<(&'static str, Tuning)> {
         let own = self.tuning;
         // Sharing pixels needs subgroups of exactly 8, which is certain only where the adapter's
         // own choice uses them.
@@ -195,7 +192,7 @@ impl GpuDevice {
     }
 
     /// The choice of kernels.
-    pub fn tuning(&self) -> Tuning {
+    pub(crate) fn tuning(&self) -> Tuning {
         self.tuning
     }
 

@@ -13,7 +13,7 @@ impl GpuDevice {
     ///
     /// # Errors
     /// The device failed.
-    pub fn random_bits(&self, key: Key, n: usize) -> Result<Vec<u32>> {
+    pub(crate) fn random_bits(&self, key: Key, n: usize) -> Result<Vec<u32>> {
         let [key_0, key_1] = key.words().map(|word| word as usize);
         let out = self.device.create_buffer(&BufferDescriptor {
             label: Some("random bits"),

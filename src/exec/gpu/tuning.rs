@@ -1,4 +1,6 @@
 //! The one place where kernels are chosen: by what the adapter reports, never by its name.
+//!
+//! This module is internal: it may change in any version.
 
 use wgpu::{AdapterInfo, DeviceType, Features, Limits};
 
@@ -203,7 +205,7 @@ impl Tuning {
     ];
 
     /// The choice for an adapter.
-    pub fn choose(info: &AdapterInfo, features: Features, limits: &Limits) -> Self {
+    pub(super) fn choose(info: &AdapterInfo, features: Features, limits: &Limits) -> Self {
         let eight = (info.subgroup_min_size, info.subgroup_max_size) == (8, 8);
         let chosen = match info.device_type {
             DeviceType::Cpu if eight && features.contains(Features::SUBGROUP) => {
@@ -219,7 +221,7 @@ impl Tuning {
     }
 
     /// The same, without image copies if the adapter does not allow enough of them.
-    pub fn within(self, limits: &Limits) -> Self {
+    pub(super) fn within(self, limits: &Limits) -> Self {
         let possible = limits.max_storage_textures_per_shader_stage >= MOST_IMAGES;
         Self {
             image_copies: self.image_copies && possible,

@@ -1,5 +1,7 @@
 //! The definition of every operation: plain loops, written to be read.
 //!
+//! This module is internal: it may change in any version.
+//!
 //! Sums are computed in f64, and each element is rounded to f32 once, when it is stored. The fast
 //! executors are checked against this one, so nothing here is optimised. Each file holds one family
 //! of operations, forward and backward together; a kernel takes slices and returns new tensors.

@@ -1,0 +1,92 @@
+//! What this crate's program and tests need of its insides.
+//!
+//! This module is internal: it may change in any version.
+
+#[cfg(feature = "gpu")]
+use std::time::Duration;
+
+#[cfg(feature = "gpu")]
+use crate::error::Result;
+use crate::exec::Recovering;
+#[cfg(feature = "gpu")]
+use crate::exec::gpu::{GpuDevice, tuning::Tuning};
+#[cfg(feature = "gpu")]
+use crate::rng::Key;
+
+pub use crate::exec::null::NullExecutor;
+
+/// Writes to the disk, each of which a test can make fail.
+pub mod disk {
+    pub use crate::disk::{Act, make_folder, replace, watch};
+}
+
+/// Sets after how many bytes of samples or calls `recovering` fetches the state, which waits for
+/// the device. By default 256 MiB and 65,536.
+#[must_use]
+pub fn repeating_at_most(recovering: Recovering, bytes: usize, calls: usize) -> Recovering {
+    recovering.repeating_at_most(bytes, calls)
+}
+
+/// Access to a GPU's kernels and faults.
+#[cfg(feature = "gpu")]
+pub trait GpuHooks: Sized {
+    /// Destroys the device, as a driver may at any time.
+    fn destroy(&self);
+
+    /// The same device with another hang timeout.
+    #[must_use]
+    fn with_patience(&self, patience: Duration) -> Self;
+
+    /// The choice of kernels.
+    fn tuning(&self) -> Tuning;
+
+    /// The same device with other kernels: checks run every variant on any adapter that supports
+    /// it.
+    #[must_use]
+    fn with_tuning(&self, tuning: Tuning) -> Self;
+
+    /// The kernel variants that this adapter supports, by name; its own choice comes first.
+    fn variants(&self) -> Vec<(&'static str, Tuning)>;
+
+    /// The same device for checks: every buffer is followed by a guard, bound with it, that no
+    /// kernel may touch; see [`Inspect::intact`](crate::exec::Inspect::intact).
+    #[must_use]
+    fn guarded(&self) -> Self;
+
+    /// `key.bits(i)` for `i` in `0..n`, computed on the device.
+    ///
+    /// # Errors
+    /// The device failed.
+    fn random_bits(&self, key: Key, n: usize) -> Result<Vec<u32>>;
+}
+
+#[cfg(feature = "gpu")]
+impl GpuHooks for GpuDevice {
+    fn destroy(&self) {
+        self.destroy();
+    }
+
+    fn with_patience(&self, patience: Duration) -> Self {
+        self.with_patience(patience)
+    }
+
+    fn tuning(&self) -> Tuning {
+        self.tuning()
+    }
+
+    fn with_tuning(&self, tuning: Tuning) -> Self {
+        self.with_tuning(tuning)
+    }
+
+    fn variants(&self) -> Vec<(&'static str, Tuning)> {
+        self.variants()
+    }
+
+    fn guarded(&self) -> Self {
+        self.guarded()
+    }
+
+    fn random_bits(&self, key: Key, n: usize) -> Result<Vec<u32>> {
+        self.random_bits(key, n)
+    }
+}
