@@ -1,6 +1,7 @@
 //! The library's errors. Each message is one line: what was wrong, what was expected and what to
 //! do.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::data::{Cause, DataError};
@@ -23,8 +24,10 @@ pub enum Error {
     Model {
         /// The model's name.
         model: String,
-        /// What was expected and what was received.
+        /// What was expected and what was received; includes the text of `source`.
         message: String,
+        /// The error of the decoder, if the model was read from text.
+        source: Option<Cause>,
     },
     /// A file cannot be read, written or parsed.
     #[error("{}: {message}", path.display())]
@@ -51,9 +54,26 @@ pub enum Error {
     /// An argument is out of range.
     #[error("{0}")]
     Argument(String),
-    /// There is no device of the requested kind, or it cannot run this plan.
+    /// A folder cannot take a new run.
+    #[error("{}: {problem}", path.display())]
+    RunFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What is in the way.
+        #[source]
+        problem: RunFolderProblem,
+    },
+    /// No device matches the request, or the device failed or cannot run this plan.
+    #[error("{message}")]
+    Device {
+        /// What failed; includes the text of `source`.
+        message: String,
+        /// The error of the system or of the driver, if there is one.
+        source: Option<Cause>,
+    },
+    /// No adapter of the requested kind is present at all.
     #[error("{0}")]
-    Device(String),
+    NoAdapter(String),
     /// The device stopped working during a run.
     #[error(
         "device lost: {0}; run again, with smaller batches if the driver or the system resets it again"
@@ -74,6 +94,8 @@ pub enum Error {
         allows: String,
         /// What would fit.
         fits: String,
+        /// The largest batch that fits, if it was searched for and there is one.
+        largest_batch: Option<usize>,
     },
     /// The loss is NaN or infinite.
     #[error(
@@ -111,6 +133,78 @@ pub enum Error {
     },
 }
 
+/// Why a folder cannot take a new run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunFolderProblem {
+    /// Another process trains into it.
+    #[error("another process is training into this folder; wait for it, or choose another folder")]
+    InUse,
+    /// It holds a run that has no weights yet.
+    #[error("contains a run without weights; resume it, or choose another folder")]
+    Unfinished,
+    /// It holds something else.
+    #[error(
+        "the folder is not empty, and existing runs are never overwritten; choose another folder"
+    )]
+    NotEmpty,
+    /// It cannot be read, or is not a folder.
+    #[error("not a readable folder; choose another folder")]
+    Unreadable(#[source] io::Error),
+}
+
+/// Why the contents of a file are invalid, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct FormatError {
+    message: String,
+    source: Option<Cause>,
+}
+
+impl FormatError {
+    /// An error with the text of its cause.
+    pub(crate) fn from_cause(cause: impl Into<Cause>) -> Self {
+        let cause = cause.into();
+        Self::from(cause.to_string()).caused_by(cause)
+    }
+
+    /// Sets the source. The message should already include its text.
+    pub(crate) fn caused_by(self, cause: impl Into<Cause>) -> Self {
+        let source = Some(cause.into());
+        Self { source, ..self }
+    }
+
+    /// The same error, with `context` and a colon before its message.
+    pub(crate) fn within(self, context: &str) -> Self {
+        let message = format!("{context}: {}", self.message);
+        Self { message, ..self }
+    }
+
+    /// The error about the file at `path`.
+    pub(crate) fn at(self, path: &Path) -> Error {
+        Error::File {
+            path: path.to_owned(),
+            message: self.message,
+            source: self.source,
+        }
+    }
+}
+
+impl From<String> for FormatError {
+    fn from(message: String) -> Self {
+        Self {
+            message: one_line(&message),
+            source: None,
+        }
+    }
+}
+
+impl From<&str> for FormatError {
+    fn from(message: &str) -> Self {
+        message.to_owned().into()
+    }
+}
+
 /// A result with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -124,11 +218,19 @@ impl Error {
         }
     }
 
-    /// Sets the [`source`](std::error::Error::source) of an [`Error::File`]. The message should
-    /// already include its text.
+    /// An error of a device.
+    pub fn device(message: impl Into<String>) -> Self {
+        Self::Device {
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// Sets the [`source`](std::error::Error::source) of an [`Error::File`] or an
+    /// [`Error::Device`]. The message should already include its text.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Cause>) -> Self {
-        if let Self::File { source, .. } = &mut self {
+        if let Self::File { source, .. } | Self::Device { source, .. } = &mut self {
             *source = Some(cause.into());
         }
         self

@@ -51,6 +51,7 @@ pub(crate) fn too_large(what: &str, needs: u64, allows: &str) -> Error {
         needs: format!("{what} would take {}", in_words(needs)),
         allows: allows.into(),
         fits: "use a smaller one".into(),
+        largest_batch: None,
     }
 }
 

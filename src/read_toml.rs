@@ -6,17 +6,19 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
+use crate::error::FormatError;
 use crate::words::one_line;
 
 /// Reads the text of a TOML file. An error is one line and begins with the number of the line to
 /// correct.
-pub(crate) fn read_toml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+pub(crate) fn read_toml<T: DeserializeOwned>(text: &str) -> Result<T, FormatError> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
         let message = one_line(error.message());
-        match culprit::<T>(text).or(error.span()) {
+        let message = match culprit::<T>(text).or(error.span()) {
             Some(span) => format!("line {}: {message}", line_of(text, span)),
             None => message,
-        }
+        };
+        FormatError::from(message).caused_by(error)
     })
 }
 
@@ -160,7 +162,7 @@ mod tests {
     use crate::model::Sequential;
 
     fn line(text: &str) -> usize {
-        let message = read_toml::<Sequential>(text).unwrap_err();
+        let message = read_toml::<Sequential>(text).unwrap_err().to_string();
         let line = message
             .strip_prefix("line ")
             .and_then(|m| m.split_once(':'));

@@ -129,7 +129,7 @@ const FAILURES: [fn() -> Error; 4] = [
     lost,
     || Error::DeviceHung("no answer".into()),
     || Error::OutOfMemory("no room".into()),
-    || Error::Device("the driver refused".into()),
+    || Error::device("the driver refused".into()),
 ];
 
 fn options() -> Options {
@@ -334,7 +334,7 @@ fn a_device_lost_repeatedly_is_an_error() {
         let error = train(folder.path(), Box::new(executor)).unwrap_err();
         assert!(matches!(error, Error::DeviceLost(_)), "{error}");
     }
-    let gone = || Err(Error::Device("unplugged".into()));
+    let gone = || Err(Error::device("unplugged".into()));
     let executor = Recovering::new(failing(20, lost).0, gone, |_| {});
     let error = train(folder.path(), Box::new(executor)).unwrap_err();
     assert!(

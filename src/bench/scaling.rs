@@ -118,7 +118,7 @@ fn row(device: &Device, model: &Sequential, batch: usize) -> Result<ScalingRow> 
     let (measured, skipped) = match measure(device, model, batch) {
         Ok(measured) => (Some(measured), None),
         Err(
-            error @ (Error::Device(_)
+            error @ (Error::Device { .. }
             | Error::OutOfMemory(_)
             | Error::TooLarge { .. }
             | Error::Argument(_)),

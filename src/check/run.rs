@@ -58,7 +58,7 @@ fn outputs(executor: &mut dyn Inspect, case: &Case, runs: usize) -> Result<Vec<N
             .zip(&again)
             .find(|(a, b)| !same_bits(&a.1, &b.1));
         if let Some(((name, _), _)) = other {
-            return Err(Error::Device(format!(
+            return Err(Error::device(format!(
                 "run {run} of the same operation wrote different bytes to `{name}`: its invocations race"
             )));
         }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use cnn_gpu::Error;
 use cnn_gpu::data::DataError;
+use cnn_gpu::error::RunFolderProblem;
 
 /// The flags or the command that may fix `error`, if there are any.
 pub fn hint(error: &anyhow::Error) -> Option<String> {
@@ -17,24 +18,23 @@ pub fn hint(error: &anyhow::Error) -> Option<String> {
 fn of(error: &Error) -> Option<String> {
     match error {
         Error::OutOfMemory(_) => Some("--batch-size, --adapter".into()),
-        Error::TooLarge { fits, .. } if fits.contains("largest batch") => {
-            Some("--batch-size".into())
-        }
-        Error::Device(message) if message.ends_with("use the CPU") => Some("--backend cpu".into()),
-        Error::NoWeightsYet { run } => Some(format!("cnn-gpu train --resume {}", run.display())),
-        Error::File { path, message, .. } => of_file(path, message),
+        Error::TooLarge {
+            largest_batch: Some(_),
+            ..
+        } => Some("--batch-size".into()),
+        Error::NoAdapter(_) => Some("--backend cpu".into()),
+        Error::NoWeightsYet { run } => Some(resume(run)),
+        Error::RunFolder { path, problem } => Some(match problem {
+            RunFolderProblem::Unfinished => format!("{}, --out", resume(path)),
+            _ => "--out".into(),
+        }),
         Error::Data(error) => of_data(error),
         _ => None,
     }
 }
 
-/// The command or the flags that help with a folder that a run cannot use.
-fn of_file(path: &Path, message: &str) -> Option<String> {
-    if message.ends_with("resume it, or choose another folder") {
-        return Some(format!("cnn-gpu train --resume {}, --out", path.display()));
-    }
-    let is_taken = message.ends_with("choose another folder");
-    is_taken.then(|| "--out".into())
+fn resume(run: &Path) -> String {
+    format!("cnn-gpu train --resume {}", run.display())
 }
 
 /// Like [`hint`], for a data error.
@@ -51,6 +51,11 @@ fn of_data(error: &DataError) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use cnn_gpu::exec::{self, Backend, Selection};
+    use cnn_gpu::model::{Conv2D, Dense, Flatten, Sequential};
+    use cnn_gpu::run::RunFolder;
+    use cnn_gpu::train::{Options, Trainer};
+
     use super::*;
 
     #[test]
@@ -72,5 +77,46 @@ mod tests {
             assert_eq!(hint(&error).as_deref(), Some("--data-dir"));
         }
         assert_eq!(hint(&anyhow::anyhow!("no")), None);
+    }
+
+    #[test]
+    fn a_folder_in_the_way_is_followed_by_the_flags_that_help() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path();
+        let refused = || hint(&RunFolder::check_free(path).unwrap_err().into());
+        std::fs::write(path.join("notes.txt"), "mine").unwrap();
+        assert_eq!(refused().as_deref(), Some("--out"));
+        std::fs::write(path.join("config.toml"), "").unwrap();
+        let expected = format!("cnn-gpu train --resume {}, --out", path.display());
+        assert_eq!(refused(), Some(expected));
+        let file = RunFolder::check_free(&path.join("notes.txt")).unwrap_err();
+        assert_eq!(hint(&file.into()).as_deref(), Some("--out"));
+        let free = path.join("free");
+        let _first = RunFolder::create(&free).unwrap();
+        let second = RunFolder::open(&free).unwrap().locked().unwrap_err();
+        assert_eq!(hint(&second.into()).as_deref(), Some("--out"));
+    }
+
+    #[test]
+    fn a_batch_that_does_not_fit_is_followed_by_the_flag_that_helps() {
+        let model = Sequential::new([2048, 2048, 3])
+            .add(Conv2D::new(64, 3))
+            .add(Flatten::new())
+            .add(Dense::new(2));
+        let device = exec::open(&Selection::new(Backend::Cpu)).unwrap();
+        let options = Options::default().batch_size(1 << 20);
+        let error = Trainer::new(model, &device, options)
+            .map(|_| ())
+            .unwrap_err();
+        assert_eq!(hint(&error.into()).as_deref(), Some("--batch-size"));
+    }
+
+    #[cfg(not(feature = "gpu"))]
+    #[test]
+    fn a_missing_adapter_is_followed_by_the_backend_that_helps() {
+        let error = exec::open(&Selection::new(Backend::Vulkan))
+            .map(|_| ())
+            .unwrap_err();
+        assert_eq!(hint(&error.into()).as_deref(), Some("--backend cpu"));
     }
 }

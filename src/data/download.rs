@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::published::{MnistFile, packed_limit};
-use super::{DataError, Event, Mirrors};
+use super::{Cause, DataError, Event, Mirrors};
 use crate::disk::{self, File};
 
 /// Bytes per write and per progress report.
@@ -23,9 +23,9 @@ pub(super) struct Download {
 /// Why a mirror did not deliver a file.
 enum Failure {
     /// It does not respond, so further files are not requested from it.
-    Unreachable(String),
+    Unreachable(Cause),
     /// It lacks the file or has a wrong one.
-    Refused(String),
+    Refused(Cause),
     /// The error is local.
     Local(DataError),
 }
@@ -36,6 +36,8 @@ pub(super) struct Downloader {
     /// The mirrors that have not failed to respond.
     mirrors: Vec<String>,
     failures: Vec<String>,
+    /// The first failure.
+    first: Option<Cause>,
 }
 
 impl Downloader {
@@ -44,12 +46,13 @@ impl Downloader {
             agent: agent(mirrors),
             mirrors: mirrors.urls.clone(),
             failures: Vec::new(),
+            first: None,
         }
     }
 
-    /// Every address that failed, with its reason.
-    pub(super) fn into_failures(self) -> Vec<String> {
-        self.failures
+    /// Every address that failed, with its reason, and the first error.
+    pub(super) fn into_failures(self) -> (Vec<String>, Option<Cause>) {
+        (self.failures, self.first)
     }
 
     /// Downloads a file into a folder from the first mirror that delivers it; `None` if none does.
@@ -64,16 +67,18 @@ impl Downloader {
     ) -> Result<Option<Download>, DataError> {
         for mirror in self.mirrors.clone() {
             let url = address(&mirror, file);
-            let reason = match self.try_mirror(&url, file, folder, on_event) {
+            let cause = match self.try_mirror(&url, file, folder, on_event) {
                 Ok(elements) => return Ok(Some(Download { elements, mirror })),
                 Err(Failure::Local(error)) => return Err(error),
-                Err(Failure::Refused(reason)) => reason,
-                Err(Failure::Unreachable(reason)) => {
+                Err(Failure::Refused(cause)) => cause,
+                Err(Failure::Unreachable(cause)) => {
                     self.mirrors.retain(|other| *other != mirror);
-                    reason
+                    cause
                 }
             };
+            let reason = cause.to_string();
             self.failures.push(format!("{url}: {reason}"));
+            self.first.get_or_insert(cause);
             on_event(&Event::MirrorFailed { url, reason });
         }
         Ok(None)
@@ -103,9 +108,7 @@ impl Downloader {
                 total,
             });
         })?;
-        let elements = file
-            .read(&partial.0)
-            .map_err(|error| Failure::Refused(error.to_string()))?;
+        let elements = (file.read(&partial.0)).map_err(|error| Failure::Refused(error.into()))?;
         disk::rename(&partial.0, &path).map_err(|source| local(&path, source))?;
         on_event(&Event::Downloaded { file: path });
         Ok(elements)
@@ -114,8 +117,8 @@ impl Downloader {
     fn request(&self, url: &str) -> Result<ureq::Body, Failure> {
         match self.agent.get(url).call() {
             Ok(response) => Ok(response.into_body()),
-            Err(error @ ureq::Error::StatusCode(_)) => Err(Failure::Refused(error.to_string())),
-            Err(error) => Err(Failure::Unreachable(error.to_string())),
+            Err(error @ ureq::Error::StatusCode(_)) => Err(Failure::Refused(error.into())),
+            Err(error) => Err(Failure::Unreachable(error.into())),
         }
     }
 }
@@ -174,7 +177,7 @@ fn receive(
     loop {
         let count = reader
             .read(&mut chunk)
-            .map_err(|error| Failure::Unreachable(error.to_string()))?;
+            .map_err(|error| Failure::Unreachable(error.into()))?;
         if count == 0 {
             break;
         }
@@ -182,7 +185,7 @@ fn receive(
         if received > limit {
             let reason =
                 format!("it sends more than {limit} bytes, the most that the file can have");
-            return Err(Failure::Refused(reason));
+            return Err(Failure::Refused(reason.into()));
         }
         output
             .write_all(&chunk[..count])

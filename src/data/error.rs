@@ -158,6 +158,8 @@ pub enum DataError {
         count: usize,
         /// The errors of the first ten.
         details: Vec<String>,
+        /// The first error.
+        source: Option<Box<DataError>>,
     },
 
     /// A model's input has a number of channels that pictures do not have.
@@ -255,6 +257,8 @@ pub enum DataError {
         files: Vec<String>,
         /// Where to put them.
         folder: String,
+        /// The first error, if a place that was tried had one.
+        source: Option<Cause>,
     },
 }
 
@@ -273,6 +277,7 @@ impl DataError {
                 all,
                 count,
                 details,
+                ..
             } => {
                 return format!(
                     "{count} of {all} pictures in {} cannot be read: {}",
@@ -297,11 +302,11 @@ impl DataError {
 
     /// An error about some of a folder's pictures, of which there are `all`.
     #[cfg(feature = "pictures")]
-    pub(super) fn pictures(folder: &Path, all: usize, errors: Vec<Self>) -> Self {
+    pub(super) fn pictures(folder: &Path, all: usize, mut errors: Vec<Self>) -> Self {
         const MOST: usize = 10;
         let count = errors.len();
+        errors.sort_by_cached_key(Self::to_string);
         let mut details: Vec<String> = errors.iter().map(Self::to_string).collect();
-        details.sort();
         if count > MOST {
             details.truncate(MOST);
             details.push(format!("and {} more", count - MOST));
@@ -311,6 +316,7 @@ impl DataError {
             all,
             count,
             details,
+            source: errors.into_iter().next().map(Box::new),
         }
     }
 

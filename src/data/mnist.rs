@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::dataset::{Dataset, Splits};
 use super::download::Downloader;
-use super::error::DataError;
+use super::error::{Cause, DataError};
 use super::event::Event;
 use super::published::{CLASSES, MnistFile, Published, SIDE};
 use super::sources::ARGUMENT;
@@ -16,7 +16,7 @@ pub(super) fn find(
     sources: &Sources,
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Splits, DataError> {
-    let mut tried = Vec::new();
+    let (mut tried, mut first) = (Vec::new(), None);
     for (given_by, folder) in sources.given() {
         match read_folder(sources, &subfolder(folder, sources.which)) {
             Ok(splits) => return Ok(splits),
@@ -31,10 +31,11 @@ pub(super) fn find(
                     reason: reason.clone(),
                 });
                 tried.push(reason);
+                first.get_or_insert(error);
             }
         }
     }
-    cached_or_downloaded(sources, tried, on_event)
+    cached_or_downloaded(sources, (tried, first.map(Cause::from)), on_event)
 }
 
 /// Whether the environment's folder for all published data sets must hold this one.
@@ -68,14 +69,14 @@ fn read_folder(sources: &Sources, folder: &Path) -> Result<Splits, DataError> {
 /// Reads each file from the cache folder, or downloads it there.
 fn cached_or_downloaded(
     sources: &Sources,
-    mut tried: Vec<String>,
+    (mut tried, first): (Vec<String>, Option<Cause>),
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Splits, DataError> {
     let Some(cache) = &sources.cache else {
         tried.push(
             "downloading: there is no cache folder because the home folder is unknown".into(),
         );
-        return Err(unavailable(sources, tried, Vec::new()));
+        return Err(unavailable(sources, tried, (Vec::new(), first)));
     };
     let mut downloader = Downloader::new(&sources.mirrors);
     let mut origin = cache.display().to_string();
@@ -88,14 +89,19 @@ fn cached_or_downloaded(
             origin = download.mirror;
         } else {
             tried.push(format!("{} without {}", cache.display(), file.name));
-            return Err(unavailable(sources, tried, downloader.into_failures()));
+            let (mirrors, cause) = downloader.into_failures();
+            return Err(unavailable(sources, tried, (mirrors, first.or(cause))));
         }
     }
     assemble(sources.which, parts, &origin)
 }
 
 /// The error after all sources failed.
-fn unavailable(sources: &Sources, mut tried: Vec<String>, mirrors: Vec<String>) -> DataError {
+fn unavailable(
+    sources: &Sources,
+    mut tried: Vec<String>,
+    (mirrors, source): (Vec<String>, Option<Cause>),
+) -> DataError {
     if sources.mirrors.urls.is_empty() {
         tried.push("downloading: CNN_GPU_MIRRORS is empty, so there is no mirror".into());
     }
@@ -108,6 +114,7 @@ fn unavailable(sources: &Sources, mut tried: Vec<String>, mirrors: Vec<String>) 
             Some(folder) => folder.display().to_string(),
             None => "a folder".into(),
         },
+        source,
     }
 }
 

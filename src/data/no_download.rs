@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::published::MnistFile;
-use super::{DataError, Event, Mirrors};
+use super::{Cause, DataError, Event, Mirrors};
 
 /// Never constructed.
 pub(super) struct Download {
@@ -19,8 +19,9 @@ impl Downloader {
         Self
     }
 
-    pub(super) fn into_failures(self) -> Vec<String> {
-        vec!["downloading: this library was built without its cargo feature `download`".into()]
+    pub(super) fn into_failures(self) -> (Vec<String>, Option<Cause>) {
+        let why = "downloading: this library was built without its cargo feature `download`";
+        (vec![why.into()], None)
     }
 
     pub(super) fn fetch(

@@ -321,7 +321,7 @@ fn check_layout(layout: &crate::state::Layout, plan: &Plan) -> Result<()> {
     if *layout == *plan.layout {
         return Ok(());
     }
-    Err(crate::Error::Device(format!(
+    Err(crate::Error::device(format!(
         "plan `{}` has other parameters than the executor's model",
         plan.name
     )))

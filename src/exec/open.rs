@@ -208,7 +208,7 @@ fn open_gpu(backend: Backend, adapter: Option<&str>) -> Result<Result<Device, &'
         (Backend::Auto, None) => Ok(Err(
             "this library was built without its cargo feature `gpu`",
         )),
-        (backend, _) => Err(Error::Device(format!(
+        (backend, _) => Err(Error::NoAdapter(format!(
             "no adapter for backend `{backend}`: this library was built without its cargo feature \
              `gpu`; use the CPU"
         ))),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Layer, Loss, PRESETS, ParameterSpec, preset};
 use crate::data::bounded::read_text;
-use crate::error::{Error, Result};
+use crate::error::{Error, FormatError, Result};
 use crate::read_toml::read_toml;
 use crate::shape::dims;
 use crate::words::{counted, one_line};
@@ -103,9 +103,10 @@ impl Sequential {
     /// # Errors
     /// A line that cannot be parsed, or a layer that does not accept its input.
     pub fn from_toml(text: &str) -> Result<Self> {
-        let model: Self = read_toml(text).map_err(|message| Error::Model {
+        let model: Self = read_toml(text).map_err(|e: FormatError| Error::Model {
             model: "(file)".into(),
-            message,
+            message: e.to_string(),
+            source: Some(e.into()),
         })?;
         model.resolve()?;
         Ok(model)
@@ -119,10 +120,12 @@ impl Sequential {
         let text = read_text(path).map_err(|e| {
             Error::file(path, format!("cannot read the model file: {e}")).caused_by(e)
         })?;
-        Self::from_toml(&text).map_err(|e| match e {
-            Error::Model { message, .. } => Error::file(path, message),
-            other => Error::file(path, other),
-        })
+        let model: Self = read_toml(&text).map_err(|e: FormatError| e.at(path))?;
+        match model.resolve() {
+            Ok(_) => Ok(model),
+            Err(Error::Model { message, .. }) => Err(Error::file(path, message)),
+            Err(other) => Err(Error::file(path, &other).caused_by(other)),
+        }
     }
 
     /// A preset by its name, or a model file by its path.

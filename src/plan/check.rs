@@ -15,7 +15,7 @@ impl Plan {
     /// its user.
     pub fn check(&self) -> Result<()> {
         if self.layers.len() != self.ops.len() {
-            return Err(Error::Device(format!(
+            return Err(Error::device(format!(
                 "plan `{}` is invalid: {} operations with {} layer names; please report this model",
                 self.name,
                 self.ops.len(),
@@ -24,7 +24,7 @@ impl Plan {
         }
         let mut written = HashSet::new();
         let fault = |op: usize, buffer: usize, what: &str| {
-            Err(Error::Device(format!(
+            Err(Error::device(format!(
                 "plan `{}` is invalid: operation {op} ({}) {what} buffer `{}`; please report this model",
                 self.name,
                 self.ops[op].name(),

@@ -17,12 +17,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::tensors::{floats, le_bytes, parse};
 use crate::disk;
-use crate::error::{Error, Result};
+use crate::error::{Error, FormatError, Result};
 use crate::model::Sequential;
 use crate::state::{Layout, State, hex};
 use crate::train::callbacks::CallbackState;
 use crate::train::{EpochLogs, Keeper, Options, PartialEpoch, Position, Snapshot};
-use crate::words::one_line;
 
 /// The version of the file format; other versions are refused.
 const FORMAT: u32 = 1;
@@ -114,7 +113,7 @@ impl Checkpoint {
         let bytes = fs::read(path).map_err(|e| {
             Error::file(path, format!("cannot read the checkpoint: {e}")).caused_by(e)
         })?;
-        Self::from_bytes(&bytes).map_err(|message| Error::file(path, message))
+        Self::from_bytes(&bytes).map_err(|e| e.at(path))
     }
 
     /// Like [`Checkpoint::load`], from the file's contents. In addition to the contents, only the
@@ -122,7 +121,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// As [`Checkpoint::load`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FormatError> {
         let sealed = Sealed::parse(bytes)?;
         if sealed.digest() != sealed.sha256 {
             return Err(
@@ -137,7 +136,7 @@ impl Checkpoint {
 ///
 /// # Errors
 /// The contents are not a checkpoint's.
-pub fn digest_of(bytes: &[u8]) -> Result<String, String> {
+pub fn digest_of(bytes: &[u8]) -> Result<String, FormatError> {
     Sealed::parse(bytes).map(|sealed| sealed.digest())
 }
 
@@ -149,7 +148,7 @@ struct Sealed<'a> {
 }
 
 impl<'a> Sealed<'a> {
-    fn parse(bytes: &'a [u8]) -> Result<Self, String> {
+    fn parse(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let (tensors, mut metadata) = parse(bytes)?;
         let mut entry = |key: &str| {
             metadata
@@ -171,22 +170,23 @@ impl<'a> Sealed<'a> {
         digest(&self.header, data.into_iter())
     }
 
-    fn header(&self) -> Result<CheckpointHeader, String> {
+    fn header(&self) -> Result<CheckpointHeader, FormatError> {
         let Versioned { format } = serde_json::from_str(&self.header).unwrap_or_default();
         if format != Some(FORMAT) {
             return Err(format!(
                 "a checkpoint in another format: expected {FORMAT}, found {}",
                 format.map_or("none".into(), |format| format.to_string())
-            ));
+            )
+            .into());
         }
         serde_json::from_str(&self.header)
-            .map_err(|e| one_line(&format!("its metadata is invalid: {e}")))
+            .map_err(|e| FormatError::from_cause(e).within("its metadata is invalid"))
     }
 }
 
 impl CheckpointHeader {
     /// Rejects counts that no run reaches, whose difference would overflow.
-    fn check_counts(&self) -> Result<(), String> {
+    fn check_counts(&self) -> Result<(), FormatError> {
         let partial_epoch = self.partial_epoch.unwrap_or_default();
         let holds = partial_epoch.steps as u64 <= self.step
             && partial_epoch.mean.steps == partial_epoch.steps
@@ -198,16 +198,16 @@ impl CheckpointHeader {
         }
     }
 
-    fn into_checkpoint(self, tensors: &SafeTensors<'_>) -> Result<Checkpoint, String> {
+    fn into_checkpoint(self, tensors: &SafeTensors<'_>) -> Result<Checkpoint, FormatError> {
         self.check_counts()?;
-        let layout = Layout::new(&self.identity.model).map_err(|e| e.to_string())?;
+        let layout = Layout::new(&self.identity.model).map_err(FormatError::from_cause)?;
         let mut callback_states = Vec::new();
         for (i, (name, values)) in self.callback_states.into_iter().enumerate() {
             let prefix = format!("memory/{i}/");
             let arrays = (tensors.names().into_iter())
                 .filter_map(|tensor| Some((tensor.strip_prefix(&prefix)?, tensor)))
                 .map(|(array, tensor)| Ok((array.to_owned(), floats(tensors, tensor)?.collect())))
-                .collect::<Result<_, String>>()?;
+                .collect::<Result<_, FormatError>>()?;
             callback_states.push((name, CallbackState { values, arrays }));
         }
         let arena = |name| {
@@ -219,7 +219,8 @@ impl CheckpointHeader {
                     "`{name}` has {} values, and the model needs {}",
                     values.len(),
                     layout.len
-                ))
+                )
+                .into())
             }
         };
         let state = State {
@@ -249,7 +250,11 @@ impl CheckpointHeader {
     }
 }
 
-fn to_bytes(identity: &RunIdentity, device: &str, snapshot: &Snapshot) -> Result<Vec<u8>, String> {
+fn to_bytes(
+    identity: &RunIdentity,
+    device: &str,
+    snapshot: &Snapshot,
+) -> Result<Vec<u8>, FormatError> {
     let callback_states = snapshot.callback_states.iter();
     let header = CheckpointHeader {
         format: FORMAT,
@@ -266,7 +271,7 @@ fn to_bytes(identity: &RunIdentity, device: &str, snapshot: &Snapshot) -> Result
             .map(|(n, m)| (n.clone(), m.values.clone()))
             .collect(),
     };
-    let header = serde_json::to_string(&header).map_err(|e| e.to_string())?;
+    let header = serde_json::to_string(&header).map_err(FormatError::from_cause)?;
     let averages = identity.options.optimizer.ema_momentum.is_some();
     let tensors = tensors(snapshot, averages);
     let digest = digest(
@@ -287,7 +292,7 @@ fn to_bytes(identity: &RunIdentity, device: &str, snapshot: &Snapshot) -> Result
     ];
     views
         .and_then(|views| safetensors::serialize(views, Some(metadata.into())))
-        .map_err(|e| e.to_string())
+        .map_err(FormatError::from_cause)
 }
 
 /// The arrays, sorted by name.
@@ -375,8 +380,7 @@ impl Keeper for Checkpointer {
 
     fn keep(&mut self, snapshot: &Snapshot) -> Result<()> {
         let path = &self.path;
-        let bytes = to_bytes(&self.identity, &self.device, snapshot)
-            .map_err(|message| Error::file(path, message))?;
+        let bytes = to_bytes(&self.identity, &self.device, snapshot).map_err(|e| e.at(path))?;
         disk::replace(path, &bytes).map_err(|e| {
             Error::file(path, format!("cannot write the checkpoint: {e}")).caused_by(e)
         })?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CallbackRecord;
 use crate::data::{DatasetSpec, Interpolation, ReadOptions, Splits};
-use crate::error::{Error, Result};
+use crate::error::{Error, FormatError, Result};
 use crate::exec::Description;
 use crate::model::Sequential;
 use crate::read_toml::read_toml;
@@ -52,8 +52,8 @@ impl Config {
     ///
     /// # Errors
     /// The text is not a run's settings; the message is one line.
-    pub fn from_toml(text: &str) -> Result<Self, String> {
-        read_toml(text).map_err(|message| format!("not the settings of a run: {message}"))
+    pub fn from_toml(text: &str) -> Result<Self, FormatError> {
+        read_toml(text).map_err(|e: FormatError| e.within("not the settings of a run"))
     }
 
     /// The device on which the run was last trained.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::{Config, weights};
 use crate::data::bounded::read_text;
 use crate::disk::{self, File};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, RunFolderProblem};
 use crate::model::Sequential;
 use crate::run_files::{CHECKPOINT, CONFIG, LOCK, WEIGHTS};
 use crate::state::State;
@@ -93,10 +93,10 @@ impl RunFolder {
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(Error::file(
-                    &self.path,
-                    "another process is training into this folder; wait for it, or choose another folder",
-                ));
+                return Err(Error::RunFolder {
+                    path: self.path,
+                    problem: RunFolderProblem::InUse,
+                });
             }
             // Some file systems have no locks.
             Err(TryLockError::Error(_)) => {}
@@ -111,20 +111,21 @@ impl RunFolder {
     /// # Errors
     /// Something else is there.
     pub fn check_free(path: &Path) -> Result<()> {
-        if path.join(CONFIG).exists() && !path.join(WEIGHTS).exists() {
-            let problem = "contains a run without weights; resume it, or choose another folder";
-            return Err(Error::file(path, problem));
-        }
         let is_free = |entries: fs::ReadDir| entries.flatten().all(|entry| is_leftover(&entry));
-        let message = match fs::read_dir(path).map(is_free) {
-            Ok(true) => return Ok(()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Ok(false) => {
-                "the folder is not empty, and existing runs are never overwritten; choose another folder"
+        let problem = if path.join(CONFIG).exists() && !path.join(WEIGHTS).exists() {
+            RunFolderProblem::Unfinished
+        } else {
+            match fs::read_dir(path).map(is_free) {
+                Ok(true) => return Ok(()),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Ok(false) => RunFolderProblem::NotEmpty,
+                Err(e) => RunFolderProblem::Unreadable(e),
             }
-            Err(_) => "not a readable folder; choose another folder",
         };
-        Err(Error::file(path, message))
+        Err(Error::RunFolder {
+            path: path.to_owned(),
+            problem,
+        })
     }
 
     /// The folder of an earlier run.
@@ -226,7 +227,7 @@ impl RunFolder {
         let text = read_text(&path).map_err(|e| {
             Error::file(&path, format!("cannot read the run's settings: {e}")).caused_by(e)
         })?;
-        Config::from_toml(&text).map_err(|message| Error::file(&path, message))
+        Config::from_toml(&text).map_err(|e| e.at(&path))
     }
 
     /// Writes the run's result as `result.json`.

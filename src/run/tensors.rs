@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use safetensors::{Dtype, SafeTensorError, SafeTensors};
 
-use crate::words::one_line;
+use crate::error::FormatError;
 
 /// The maximum length of a header. Its text, a model and a history, takes many times its size in
 /// memory, whereas the tensors take no more than in the file.
@@ -19,8 +19,10 @@ pub fn le_bytes(values: &[f32]) -> Vec<u8> {
 ///
 /// # Errors
 /// The bytes are not a complete safetensors file, or the header is too long.
-pub fn parse(bytes: &[u8]) -> Result<(SafeTensors<'_>, HashMap<String, String>), String> {
-    let broken = |e: SafeTensorError| one_line(&format!("not a complete safetensors file: {e}"));
+pub fn parse(bytes: &[u8]) -> Result<(SafeTensors<'_>, HashMap<String, String>), FormatError> {
+    let broken = |e: SafeTensorError| {
+        FormatError::from(format!("not a complete safetensors file: {e}")).caused_by(e)
+    };
     if let Some(&length) = bytes.first_chunk()
         && u64::from_le_bytes(length) > MOST_HEADER
     {
@@ -28,7 +30,8 @@ pub fn parse(bytes: &[u8]) -> Result<(SafeTensors<'_>, HashMap<String, String>),
         return Err(format!(
             "not a safetensors file: its first 8 bytes, the length of the header, are {found}, expected \
              at most {MOST_HEADER}"
-        ));
+        )
+        .into());
     }
     let tensors = SafeTensors::deserialize(bytes).map_err(broken)?;
     let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(broken)?;
@@ -43,15 +46,12 @@ pub fn parse(bytes: &[u8]) -> Result<(SafeTensors<'_>, HashMap<String, String>),
 pub fn floats<'a>(
     tensors: &SafeTensors<'a>,
     name: &str,
-) -> Result<impl ExactSizeIterator<Item = f32> + use<'a>, String> {
+) -> Result<impl ExactSizeIterator<Item = f32> + use<'a>, FormatError> {
     let tensor = tensors
         .tensor(name)
         .map_err(|_| format!("lacks the tensor `{name}`"))?;
     if tensor.dtype() != Dtype::F32 {
-        return Err(format!(
-            "`{name}`: expected F32, found {:?}",
-            tensor.dtype()
-        ));
+        return Err(format!("`{name}`: expected F32, found {:?}", tensor.dtype()).into());
     }
     let (bytes, _) = tensor.data().as_chunks();
     Ok(bytes.iter().map(|&bytes| f32::from_le_bytes(bytes)))

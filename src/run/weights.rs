@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::tensors::{floats, le_bytes, parse};
 use crate::data::bounded::MOST_TEXT;
 use crate::disk;
-use crate::error::{Error, Result};
+use crate::error::{Error, FormatError, Result};
 use crate::model::Sequential;
 use crate::read_toml::read_toml;
 use crate::shape::dims;
@@ -37,7 +37,7 @@ struct WeightsHeader {
 /// # Errors
 /// The file cannot be written.
 pub fn save(path: &Path, model: &Sequential, state: &State) -> Result<()> {
-    let bytes = to_bytes(model, state).map_err(|message| Error::file(path, message))?;
+    let bytes = to_bytes(model, state).map_err(|e| e.at(path))?;
     disk::replace(path, &bytes)
         .map_err(|e| Error::file(path, format!("cannot write the weights: {e}")).caused_by(e))
 }
@@ -51,17 +51,17 @@ pub fn save(path: &Path, model: &Sequential, state: &State) -> Result<()> {
 pub fn load(path: &Path) -> Result<(Sequential, State)> {
     let bytes = fs::read(path)
         .map_err(|e| Error::file(path, format!("cannot read the weights: {e}")).caused_by(e))?;
-    from_bytes(bytes).map_err(|message| Error::file(path, message))
+    from_bytes(bytes).map_err(|e| e.at(path))
 }
 
-fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
+fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, FormatError> {
     let header = WeightsHeader {
         version: env!("CARGO_PKG_VERSION").into(),
         step: state.step,
         weights_hash: state.weights_hash(),
         model: model.clone(),
     };
-    let header = toml::to_string(&header).map_err(|e| e.to_string())?;
+    let header = toml::to_string(&header).map_err(FormatError::from_cause)?;
     let parameters = &state.layout.parameters;
     let data: Vec<Vec<u8>> = parameters
         .iter()
@@ -75,7 +75,7 @@ fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
         .collect();
     tensors
         .and_then(|t| safetensors::serialize(t, Some([(KEY.to_owned(), header)].into())))
-        .map_err(|e| e.to_string())
+        .map_err(FormatError::from_cause)
 }
 
 /// Like [`load`], from the file's contents. Sizes are checked before memory is allocated; in
@@ -83,16 +83,16 @@ fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// Those of [`load`].
-pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), String> {
+pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), FormatError> {
     let (tensors, metadata) = parse(&bytes)?;
     let header = (metadata.get(KEY))
         .ok_or_else(|| format!("contains no model: expected the metadata `{KEY}`"))?;
     if header.len() as u64 > MOST_TEXT {
-        return Err(format!("its metadata `{KEY}` is longer than 1 MiB"));
+        return Err(format!("its metadata `{KEY}` is longer than 1 MiB").into());
     }
     let header: WeightsHeader = read_toml(header)
-        .map_err(|message| format!("its metadata `{KEY}` is invalid: {message}"))?;
-    let layout = Layout::new(&header.model).map_err(|e| e.to_string())?;
+        .map_err(|e: FormatError| e.within(&format!("its metadata `{KEY}` is invalid")))?;
+    let layout = Layout::new(&header.model).map_err(FormatError::from_cause)?;
     check(&tensors, &layout)?;
     let params = fill(&tensors, &layout)?;
     drop(bytes);
@@ -111,7 +111,7 @@ pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), String> {
 }
 
 /// Checks, before anything is allocated, that the file contains exactly the model's parameters.
-fn check(tensors: &SafeTensors<'_>, layout: &Layout) -> Result<(), String> {
+fn check(tensors: &SafeTensors<'_>, layout: &Layout) -> Result<(), FormatError> {
     for p in &layout.parameters {
         let tensor = (tensors.tensor(&p.name))
             .map_err(|_| format!("lacks the weights `{}`, which its model has", p.name))?;
@@ -122,7 +122,8 @@ fn check(tensors: &SafeTensors<'_>, layout: &Layout) -> Result<(), String> {
                 dims(&p.shape),
                 tensor.dtype(),
                 dims(tensor.shape())
-            ));
+            )
+            .into());
         }
     }
     if tensors.len() != layout.parameters.len() {
@@ -130,12 +131,13 @@ fn check(tensors: &SafeTensors<'_>, layout: &Layout) -> Result<(), String> {
             "expected the {} tensors of its model, found {}",
             layout.parameters.len(),
             tensors.len()
-        ));
+        )
+        .into());
     }
     Ok(())
 }
 
-fn fill(tensors: &SafeTensors<'_>, layout: &Layout) -> Result<Vec<f32>, String> {
+fn fill(tensors: &SafeTensors<'_>, layout: &Layout) -> Result<Vec<f32>, FormatError> {
     let mut params = vec![0.0; layout.len];
     for p in &layout.parameters {
         let values = floats(tensors, &p.name)?;
@@ -184,7 +186,8 @@ mod tests {
         for length in 0..bytes.len() {
             let message = from_bytes(bytes[..length].to_vec())
                 .map(|_| ())
-                .unwrap_err();
+                .unwrap_err()
+                .to_string();
             assert!(!message.contains('\n'), "{length}: {message}");
         }
     }
@@ -217,7 +220,7 @@ mod tests {
             .add(Flatten::new())
             .add(Dense::new(3).name("head"));
         let bytes = to_bytes(&other, &state(&model())).unwrap();
-        let message = from_bytes(bytes).map(|_| ()).unwrap_err();
+        let message = from_bytes(bytes).map(|_| ()).unwrap_err().to_string();
         assert_eq!(
             message,
             "weights `head/kernel`: expected F32 6x3, found F32 4x3"

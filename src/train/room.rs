@@ -33,11 +33,18 @@ pub(super) fn plans<E: Executor + ?Sized>(
     }
     let room = |model: &Sequential, batch| room(executor, model, training, batch);
     match room(model, batch) {
-        Err(Error::TooLarge { needs, allows, .. }) => Err(Error::TooLarge {
-            needs: format!("batch {batch} of {}: {needs}", dims(&model.input_shape)),
-            allows,
-            fits: what_fits(model, batch, room),
-        }),
+        Err(Error::TooLarge { needs, allows, .. }) => {
+            let largest_batch = largest(batch, |batch| room(model, batch).is_ok());
+            Err(Error::TooLarge {
+                needs: format!("batch {batch} of {}: {needs}", dims(&model.input_shape)),
+                allows,
+                fits: match largest_batch {
+                    Some(batch) => format!("the largest batch that fits is {batch}"),
+                    None => largest_image(model, room),
+                },
+                largest_batch,
+            })
+        }
         Err(other) => Err(other),
         Ok(()) => Ok([plan, Plan::new(model, Purpose::Inference, 1)?]),
     }
@@ -70,15 +77,8 @@ fn room<E: Executor + ?Sized>(
     executor.fits(&[&training, &inference])
 }
 
-/// Says which batch or image size would fit.
-fn what_fits(
-    model: &Sequential,
-    batch: usize,
-    room: impl Fn(&Sequential, usize) -> Result<()>,
-) -> String {
-    if let Some(batch) = largest(batch, |batch| room(model, batch).is_ok()) {
-        return format!("the largest batch that fits is {batch}");
-    }
+/// The largest image that fits, in words.
+fn largest_image(model: &Sequential, room: impl Fn(&Sequential, usize) -> Result<()>) -> String {
     let [h, w, c] = model.input_shape;
     let scaled = |height: usize| Sequential {
         input_shape: [height, (w * height / h).max(1), c],

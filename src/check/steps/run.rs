@@ -118,7 +118,7 @@ impl Trial {
             let again = self.run_once(executor, &steps)?;
             let mut pairs = first.iter().zip(&again);
             if let Some((a, _)) = pairs.find(|(a, b)| !same_bits(&a.values, &b.values)) {
-                return Err(Error::Device(format!(
+                return Err(Error::device(format!(
                     "run {run} of the same steps gave different bytes of `{}`, computed by {}: its invocations race",
                     a.name, a.dispatch
                 )));

@@ -382,7 +382,8 @@ fn may_pass(error: &Error) -> bool {
     matches!(
         error,
         Error::File { .. }
-            | Error::Device(_)
+            | Error::Device { .. }
+            | Error::NoAdapter(_)
             | Error::DeviceLost(_)
             | Error::DeviceHung(_)
             | Error::OutOfMemory(_)

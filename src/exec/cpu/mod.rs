@@ -89,8 +89,9 @@ impl Cpu {
     /// The system cannot start the threads.
     pub fn with_threads(threads: usize) -> Result<Self> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool =
-            pool.map_err(|e| Error::Device(format!("cannot start {threads} threads: {e}")))?;
+        let pool = pool.map_err(|e| {
+            Error::device(format!("cannot start {threads} threads: {e}")).caused_by(e)
+        })?;
         Ok(Self {
             pool: Some(pool),
             ..Self::new()

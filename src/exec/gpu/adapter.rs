@@ -186,7 +186,7 @@ pub(super) fn find(backend: Backend, wish: Option<&str>) -> Result<Adapter> {
     };
     match chosen {
         Some(i) => Ok(list.swap_remove(i)),
-        None => Err(Error::Device(missing(backend, wish, &names))),
+        None => Err(missing(backend, wish, &names)),
     }
 }
 
@@ -200,7 +200,7 @@ pub(super) fn again(info: &wgpu::AdapterInfo) -> Result<Adapter> {
             && (&found.name, found.vendor, found.device) == (&info.name, info.vendor, info.device)
     };
     let found = enumerate(backend).into_iter().find(same);
-    found.ok_or_else(|| Error::Device(format!("adapter {} is gone", info.name)))
+    found.ok_or_else(|| Error::device(format!("adapter {} is gone", info.name)))
 }
 
 fn described(list: &[Adapter]) -> Vec<AdapterInfo> {
@@ -210,7 +210,7 @@ fn described(list: &[Adapter]) -> Vec<AdapterInfo> {
         .collect()
 }
 
-fn missing(backend: Backend, wish: Option<&str>, names: &[AdapterInfo]) -> String {
+fn missing(backend: Backend, wish: Option<&str>, names: &[AdapterInfo]) -> Error {
     let kind = match backend {
         Backend::Auto => String::new(),
         named => format!("{named} "),
@@ -226,10 +226,10 @@ fn missing(backend: Backend, wish: Option<&str>, names: &[AdapterInfo]) -> Strin
             }
             _ => "",
         };
-        return format!("{what}; {driver}use the CPU");
+        return Error::NoAdapter(format!("{what}; {driver}use the CPU"));
     }
     let list: Vec<String> = names.iter().map(ToString::to_string).collect();
-    format!("{what}; available: {}", list.join("; "))
+    Error::device(format!("{what}; available: {}", list.join("; ")))
 }
 
 #[cfg(test)]

@@ -100,7 +100,7 @@ impl GpuDevice {
             trace: Trace::Off,
         });
         let (device, queue) = pollster::block_on(request)
-            .map_err(|e| Error::Device(format!("cannot open {}: {e}", info.name)))?;
+            .map_err(|e| Error::device(format!("cannot open {}: {e}", info.name)).caused_by(e))?;
         let fault = Arc::new(Mutex::new(None));
         watch(&device, &fault);
         Ok(Self {
@@ -304,7 +304,7 @@ impl GpuDevice {
             Err(e) => {
                 // A lost device refuses submissions before its loss is reported.
                 self.poll()?;
-                Err(Error::Device(format!("cannot wait for the device: {e}")))
+                Err(Error::device(format!("cannot wait for the device: {e}")).caused_by(e))
             }
         }
     }
@@ -329,10 +329,15 @@ fn watch(device: &Device, fault: &Arc<Mutex<Option<Error>>>) {
     device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
         let error = match error {
             wgpu::Error::OutOfMemory { source } => Error::OutOfMemory(source.to_string()),
-            wgpu::Error::Validation { description, .. }
-            | wgpu::Error::Internal { description, .. } => {
-                Error::Device(format!("the driver refused: {}", one_line(&description)))
+            wgpu::Error::Validation {
+                description,
+                source,
             }
+            | wgpu::Error::Internal {
+                description,
+                source,
+            } => Error::device(format!("the driver refused: {}", one_line(&description)))
+                .caused_by(source),
         };
         lock(&keep).get_or_insert(error);
     }));

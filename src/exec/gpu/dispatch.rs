@@ -82,7 +82,7 @@ impl GpuDevice {
     ) -> Result<Dispatch> {
         let grid = call.grid(self.groups_per_axis());
         if grid[1] > self.groups_per_axis() {
-            return Err(Error::Device(format!(
+            return Err(Error::device(format!(
                 "{} needs {} invocations, more than the adapter's grid holds; use a smaller batch",
                 call.entry,
                 call.wanted()

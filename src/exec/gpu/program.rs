@@ -259,7 +259,7 @@ impl GpuProgram {
         let partials = lists.filter_map(|l| Some(("partial sums", l.partials.as_ref()?)));
         for (name, buffer) in own.chain(shared).chain(partials) {
             if !gpu.is_intact(buffer)? {
-                return Err(Error::Device(format!(
+                return Err(Error::device(format!(
                     "a kernel wrote past the end of `{name}`"
                 )));
             }

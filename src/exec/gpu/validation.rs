@@ -96,7 +96,7 @@ pub(super) fn check() -> Result<()> {
     if !REPORTED.swap(false, Ordering::Acquire) {
         return Ok(());
     }
-    kept().take().map_or(Ok(()), |why| Err(Error::Device(why)))
+    kept().take().map_or(Ok(()), |why| Err(Error::device(why)))
 }
 
 #[cfg(test)]

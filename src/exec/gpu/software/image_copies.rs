@@ -47,6 +47,7 @@ impl Vector {
                 needs: format!("`{label}` would take an image of {rows} rows"),
                 allows: format!("the adapter allows {most}"),
                 fits: "use a smaller one".into(),
+                largest_batch: None,
             })
     }
 }
