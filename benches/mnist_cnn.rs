@@ -52,14 +52,8 @@ impl Bench {
     }
 
     fn step(&self) -> Step {
-        Step {
-            program: self.program,
-            data: self.data,
-            offset: 0,
-            rows: BATCH,
-            rates: 1e-6.into(),
-            key: Key::of_step(0, 1),
-        }
+        let key = Key::of_step(0, 1);
+        Step::new(self.program, self.data, 0..BATCH, 1e-6.into(), key)
     }
 
     fn op(&mut self, i: usize) {

@@ -36,14 +36,14 @@ fn profile(mut executor: Box<dyn Inspect>, plan: &Plan) -> Profile {
     executor
         .upload(&State::new(Arc::clone(&plan.layout), 1))
         .unwrap();
-    let step = Step {
+    let data = executor.load(&digits::generate(plan.batch, 1, 0)).unwrap();
+    let step = Step::new(
         program,
-        data: executor.load(&digits::generate(plan.batch, 1, 0)).unwrap(),
-        offset: 0,
-        rows: plan.batch,
-        rates: 1e-6.into(),
-        key: Key::of_step(0, 1),
-    };
+        data,
+        0..plan.batch,
+        1e-6.into(),
+        Key::of_step(0, 1),
+    );
     let profile = executor
         .profile(plan, &step, Duration::from_millis(20))
         .unwrap();
@@ -106,10 +106,7 @@ fn peaks_are_numbers_on_the_cpu_and_on_the_gpu() {
 fn a_roofline_counts_the_same_work_as_the_plan() {
     let plan = training(&preset("mnist-mlp").unwrap(), 4);
     let profile = profile(common::cpu(Arc::clone(&plan.layout)), &plan);
-    let peak = Peak {
-        gflops: 100.0,
-        gbytes_per_second: 10.0,
-    };
+    let peak = Peak::new(100.0, 10.0);
     let roofline = Roofline::new(&plan, &profile, &peak);
     assert_eq!(roofline.dispatches, None);
     for (row, op) in roofline.rows.iter().zip(&plan.ops) {

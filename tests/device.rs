@@ -129,7 +129,7 @@ const FAILURES: [fn() -> Error; 4] = [
     lost,
     || Error::DeviceHung("no answer".into()),
     || Error::OutOfMemory("no room".into()),
-    || Error::device("the driver refused".into()),
+    || Error::device("the driver refused"),
 ];
 
 fn options() -> Options {
@@ -152,16 +152,8 @@ fn essence(trainer: &Trainer, history: &History) -> (String, Vec<EpochLogs>) {
 fn train(folder: &Path, executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<EpochLogs>)> {
     let run = RunFolder::open(folder)?;
     let mut trainer = Trainer::with_executor(model(), executor, options())?;
-    let identity = RunIdentity {
-        model: model(),
-        options: options(),
-        train_fingerprint: String::new(),
-        validation_fingerprint: None,
-    };
-    let schedule = CheckpointSchedule {
-        steps: Some(2),
-        every: None,
-    };
+    let identity = RunIdentity::new(model(), options(), "");
+    let schedule = CheckpointSchedule::default().steps(2).every(None);
     if run.checkpoint_path().exists() {
         trainer.resume(Checkpoint::load(&run.checkpoint_path())?.snapshot)?;
     }
@@ -334,7 +326,7 @@ fn a_device_lost_repeatedly_is_an_error() {
         let error = train(folder.path(), Box::new(executor)).unwrap_err();
         assert!(matches!(error, Error::DeviceLost(_)), "{error}");
     }
-    let gone = || Err(Error::device("unplugged".into()));
+    let gone = || Err(Error::device("unplugged"));
     let executor = Recovering::new(failing(20, lost).0, gone, |_| {});
     let error = train(folder.path(), Box::new(executor)).unwrap_err();
     assert!(

@@ -75,14 +75,9 @@ fn trained(mut executor: Box<dyn Inspect>, model: &Sequential, batch: usize) -> 
         let id = executor.load(&data)?;
         executor.upload(&state)?;
         for (t, offset) in (0..data.len()).step_by(batch).enumerate() {
-            executor.enqueue(&Step {
-                program,
-                data: id,
-                offset,
-                rows: batch.min(data.len() - offset),
-                rates: optimizer.rates(t as u64 + 1),
-                key: Key::of_step(3, t as u64 + 1),
-            })?;
+            let (rows, t) = (offset..data.len().min(offset + batch), t as u64 + 1);
+            let (rates, key) = (optimizer.rates(t), Key::of_step(3, t));
+            executor.enqueue(&Step::new(program, id, rows, rates, key))?;
         }
         executor.completed(true)?;
         executor.download(&mut state)?;

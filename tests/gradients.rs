@@ -83,14 +83,8 @@ impl Net {
 
     /// Forward and backward, without the update.
     fn run(&mut self) {
-        let step = Step {
-            program: self.program,
-            data: DataId(0),
-            offset: 0,
-            rows: BATCH,
-            rates: 0.0.into(),
-            key: Key::of_step(0, 1),
-        };
+        let key = Key::of_step(0, 1);
+        let step = Step::new(self.program, DataId(0), 0..BATCH, 0.0.into(), key);
         let end = self.plan.ops.len() - 1;
         assert!(matches!(self.plan.ops[end], Op::Update(_)));
         self.executor.run(1..end, &step).expect("the plan runs");
@@ -381,7 +375,7 @@ fn of_dilated_grouped_and_depthwise_convolutions() {
 #[test]
 fn of_penalties() {
     let layer = Conv2D::new(3, 2)
-        .kernel_regularizer(Regularizer { l1: 0.01, l2: 0.05 })
+        .kernel_regularizer(Regularizer::l1_l2(0.01, 0.05))
         .bias_regularizer(Regularizer::l2(0.1));
     assert_gradients(
         "penalties",

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use cnn_gpu::bench::{Roofline, RooflineRow, Scaling, ScalingRow, StepMemory, StepTime, Workload};
-use cnn_gpu::exec::{Clock, Description, Device, Peak};
+use cnn_gpu::exec::{Description, Device, Peak};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
@@ -242,10 +242,7 @@ fn memory_line(memory: &StepMemory) -> String {
 }
 
 fn operations_table(out: &mut String, operations: &Roofline) {
-    let what = match operations.clock {
-        Clock::OperationsAlone => "operation",
-        Clock::Timestamps | Clock::DispatchesAlone => "dispatch",
-    };
+    let what = operations.clock.unit();
     let titles: Vec<[String; 2]> = operations.rows.iter().map(title).collect();
     let longest = |column: usize, head: &str| {
         let widths = titles.iter().map(|cells| cells[column].chars().count());
@@ -275,18 +272,7 @@ fn operations_table(out: &mut String, operations: &Roofline) {
     let sum = operations.rows.iter().map(|row| row.seconds).sum();
     let before = first + 2 + second;
     let _ = writeln!(out, "{:<before$} {:>11}", "sum", milliseconds(sum));
-    let how = match operations.clock {
-        Clock::Timestamps => {
-            "Each dispatch was timed within whole steps, by the adapter's timestamps."
-        }
-        Clock::DispatchesAlone => {
-            "Each dispatch was repeated on its own and timed by wall clock, as the adapter has no timestamps."
-        }
-        Clock::OperationsAlone => {
-            "Each operation was timed on its own, by wall clock. A whole step takes less than the \
-             sum, as it\npasses a few images through all operations while they are in cache."
-        }
-    };
+    let how = operations.clock.explanation();
     let _ = writeln!(
         out,
         "{how}\nroofline: the time that the arithmetic or the traffic takes at the peak, whichever is \

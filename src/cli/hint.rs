@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_does_not_fit_is_followed_by_the_flag_that_helps() {
-        let model = Sequential::new([2048, 2048, 3])
+        let model = Sequential::new([64, 64, 3])
             .add(Conv2D::new(64, 3))
             .add(Flatten::new())
             .add(Dense::new(2));

@@ -256,7 +256,7 @@ pub enum DataError {
         /// The files needed.
         files: Vec<String>,
         /// Where to put them.
-        folder: String,
+        folder: Box<str>,
         /// The first error, if a place that was tried had one.
         source: Option<Cause>,
     },

@@ -111,7 +111,7 @@ fn unavailable(
         mirrors,
         files: sources.files.iter().map(|file| file.name.clone()).collect(),
         folder: match &sources.cache {
-            Some(folder) => folder.display().to_string(),
+            Some(folder) => folder.display().to_string().into(),
             None => "a folder".into(),
         },
         source,

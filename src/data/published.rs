@@ -27,6 +27,7 @@ pub enum Content {
 
 /// One of a data set's four files, as it was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MnistFile {
     /// The name, unpacked.
     pub name: String,
@@ -38,6 +39,25 @@ pub struct MnistFile {
     pub sha256: String,
     /// Which bytes the hash is of.
     pub hashed: Hashed,
+}
+
+impl MnistFile {
+    /// A file with this hash.
+    pub fn new(
+        name: impl Into<String>,
+        content: Content,
+        samples: usize,
+        sha256: impl Into<String>,
+        hashed: Hashed,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            content,
+            samples,
+            sha256: sha256.into(),
+            hashed,
+        }
+    }
 }
 
 /// Whether a hash is of the packed or of the unpacked bytes.

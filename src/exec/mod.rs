@@ -70,6 +70,7 @@ pub struct DataId(pub usize);
 
 /// One step: a plan and the rows to run it on.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Step {
     /// The plan.
     pub program: Program,
@@ -85,8 +86,23 @@ pub struct Step {
     pub key: Key,
 }
 
+impl Step {
+    /// A step on these rows of the data set's order.
+    pub fn new(program: Program, data: DataId, rows: Range<usize>, rates: Rates, key: Key) -> Self {
+        Self {
+            program,
+            data,
+            offset: rows.start,
+            rows: rows.len(),
+            rates,
+            key,
+        }
+    }
+}
+
 /// The metrics of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct StepMetrics {
     /// Sum of the losses of the valid rows.
     pub loss_sum: f32,
@@ -94,6 +110,17 @@ pub struct StepMetrics {
     pub correct: u32,
     /// Number of valid rows.
     pub rows: u32,
+}
+
+impl StepMetrics {
+    /// The metrics of a step on `rows` valid rows.
+    pub fn new(loss_sum: f32, correct: u32, rows: u32) -> Self {
+        Self {
+            loss_sum,
+            correct,
+            rows,
+        }
+    }
 }
 
 /// The device memory of plans, in bytes.

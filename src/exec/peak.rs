@@ -7,6 +7,7 @@ use crate::error::Result;
 
 /// A device's measured limits.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Peak {
     /// Floating-point operations per second, in 1e9, of independent multiply-adds in registers; a
     /// multiply-add is two.
@@ -16,6 +17,14 @@ pub struct Peak {
 }
 
 impl Peak {
+    /// Limits in 1e9 floating-point operations and 1e9 bytes per second.
+    pub fn new(gflops: f64, gbytes_per_second: f64) -> Self {
+        Self {
+            gflops,
+            gbytes_per_second,
+        }
+    }
+
     /// Size in bytes of the copied array: larger than the caches.
     pub(super) const COPIED: usize = 128 << 20;
 

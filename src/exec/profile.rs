@@ -9,6 +9,7 @@ use crate::plan::Plan;
 /// How the times of a [`Profile`] were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Clock {
     /// Each dispatch in its place in whole steps, by the adapter's timestamps.
     Timestamps,
@@ -19,8 +20,36 @@ pub enum Clock {
     OperationsAlone,
 }
 
+impl Clock {
+    /// What was timed: `dispatch` or `operation`.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::OperationsAlone => "operation",
+            Self::Timestamps | Self::DispatchesAlone => "dispatch",
+        }
+    }
+
+    /// How the times were measured and what they mean, for readers of a table.
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::Timestamps => {
+                "Each dispatch was timed within whole steps, by the adapter's timestamps."
+            }
+            Self::DispatchesAlone => {
+                "Each dispatch was repeated on its own and timed by wall clock, as the adapter has no \
+                 timestamps."
+            }
+            Self::OperationsAlone => {
+                "Each operation was timed on its own, by wall clock. A whole step takes less than the \
+                 sum, as it\npasses a few images through all operations while they are in cache."
+            }
+        }
+    }
+}
+
 /// The times of a step's parts.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Profile {
     /// How they were taken.
     pub clock: Clock,
@@ -30,6 +59,7 @@ pub struct Profile {
 
 /// A part of a step that is timed as one.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Part {
     /// The kernel's name on a GPU, elsewhere the operation's.
     pub name: &'static str,

@@ -13,10 +13,11 @@ use crate::words::short;
 /// ```
 /// use cnn_gpu::model::{Dense, Regularizer};
 /// let layer = Dense::new(64).kernel_regularizer(Regularizer::l2(0.001));
-/// assert_eq!(layer.kernel_regularizer, Regularizer { l1: 0.0, l2: 0.001 });
+/// assert_eq!(layer.kernel_regularizer, Regularizer::l1_l2(0.0, 0.001));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Regularizer {
     /// Factor of the absolute values. Default 0.
     #[serde(default)]
@@ -35,6 +36,11 @@ impl Regularizer {
     /// A penalty on squares.
     pub fn l2(l2: f64) -> Self {
         Self { l1: 0.0, l2 }
+    }
+
+    /// A penalty on both.
+    pub fn l1_l2(l1: f64, l2: f64) -> Self {
+        Self { l1, l2 }
     }
 
     /// Whether there is no penalty.

@@ -219,6 +219,7 @@ impl Sequential {
         Error::Model {
             model: one_line(&self.name),
             message,
+            source: None,
         }
     }
 }

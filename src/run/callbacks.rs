@@ -15,6 +15,7 @@ use crate::train::callbacks::{
 /// The callbacks of a run that may change its course or its files; none by default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CallbackRecord {
     /// Whether the run ends normally when the loss becomes NaN.
     pub terminate_on_nan: bool,

@@ -28,6 +28,7 @@ const FORMAT: u32 = 1;
 
 /// What must be equal for a run to continue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct RunIdentity {
     /// The model.
     pub model: Sequential,
@@ -41,6 +42,16 @@ pub struct RunIdentity {
 }
 
 impl RunIdentity {
+    /// The identity of a run that trains on images with this fingerprint.
+    pub fn new(model: Sequential, options: Options, train_fingerprint: impl Into<String>) -> Self {
+        Self {
+            model,
+            options,
+            train_fingerprint: train_fingerprint.into(),
+            validation_fingerprint: None,
+        }
+    }
+
     /// The first difference from `other`, a run to be resumed from this checkpoint.
     pub fn difference(&self, other: &Self) -> Option<String> {
         let (ours, theirs) = (self.options.by_name(), other.options.by_name());
@@ -70,6 +81,7 @@ impl RunIdentity {
 
 /// A run's identity and position.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Checkpoint {
     /// The run's identity.
     pub identity: RunIdentity,
@@ -210,7 +222,7 @@ impl CheckpointHeader {
                 .collect::<Result<_, FormatError>>()?;
             callback_states.push((name, CallbackState { values, arrays }));
         }
-        let arena = |name| {
+        let arena = |name| -> Result<Vec<f32>, FormatError> {
             let values = floats(tensors, name)?;
             if values.len() == layout.len {
                 Ok(values.collect())
@@ -327,6 +339,7 @@ fn digest<'a>(header: &str, tensors: impl Iterator<Item = (&'a str, &'a [u8])>) 
 
 /// When to write checkpoints in addition to those at the end of each epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CheckpointSchedule {
     /// After this many steps.
     pub steps: Option<usize>,
@@ -341,6 +354,22 @@ impl Default for CheckpointSchedule {
             steps: None,
             every: Some(Duration::from_secs(60)),
         }
+    }
+}
+
+impl CheckpointSchedule {
+    /// Sets after how many steps to write a checkpoint; `None` never does.
+    #[must_use]
+    pub fn steps(mut self, steps: impl Into<Option<usize>>) -> Self {
+        self.steps = steps.into();
+        self
+    }
+
+    /// Sets after how much time to write a checkpoint; `None` never does.
+    #[must_use]
+    pub fn every(mut self, every: impl Into<Option<Duration>>) -> Self {
+        self.every = every.into();
+        self
     }
 }
 

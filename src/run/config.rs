@@ -14,6 +14,7 @@ use crate::train::Options;
 
 /// A run's settings and surroundings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Config {
     /// The version of `cnn-gpu`.
     pub version: String,
@@ -40,6 +41,7 @@ pub struct Config {
 
 /// Initial weights from another run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct InitialWeights {
     /// The folder of the run, or the file.
     pub path: PathBuf,
@@ -47,7 +49,39 @@ pub struct InitialWeights {
     pub hash: String,
 }
 
+impl InitialWeights {
+    /// The weights at `path`, with this hash.
+    pub fn new(path: impl Into<PathBuf>, hash: impl Into<String>) -> Self {
+        Self {
+            path: path.into(),
+            hash: hash.into(),
+        }
+    }
+}
+
 impl Config {
+    /// The settings of a run of this version that started at `started`, without callbacks and
+    /// initial weights.
+    pub fn new(
+        started: impl Into<String>,
+        training: Options,
+        dataset: DataRecord,
+        device: DeviceRecord,
+        model: Sequential,
+    ) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            started: started.into(),
+            training,
+            callbacks: CallbackRecord::default(),
+            dataset,
+            device,
+            continued_on: Vec::new(),
+            weights: None,
+            model,
+        }
+    }
+
     /// Reads the settings from the text of `config.toml`.
     ///
     /// # Errors
@@ -76,6 +110,7 @@ impl Config {
 
 /// The data sets of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DataRecord {
     /// The requested data set: `auto`, `mnist`, `folder:/home/me/pets` or another.
     pub choice: String,
@@ -186,6 +221,7 @@ fn is_default(interpolation: &Interpolation) -> bool {
 
 /// The device of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DeviceRecord {
     /// The requested backend.
     pub requested_backend: String,

@@ -21,6 +21,7 @@ use crate::words::{counted, short};
 /// assert!(TrainingData::from(&train).validation.is_none());
 /// ```
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct TrainingData<'a> {
     /// The training images.
     pub training: &'a Dataset,
@@ -28,7 +29,15 @@ pub struct TrainingData<'a> {
     pub validation: Option<&'a Dataset>,
 }
 
-impl TrainingData<'_> {
+impl<'a> TrainingData<'a> {
+    /// A training set and, if given, a validation set.
+    pub fn new(training: &'a Dataset, validation: Option<&'a Dataset>) -> Self {
+        Self {
+            training,
+            validation,
+        }
+    }
+
     /// The classes that occur in the validation images but not in the training images, each with
     /// its number of validation images: validation is meaningless for them. As in [`Options`],
     /// `validation_split` applies only if no validation set is given.

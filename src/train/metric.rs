@@ -7,6 +7,7 @@ use super::EpochLogs;
 /// A metric of an epoch, with its Keras name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Metric {
     /// Running mean of the training loss.
     Loss,
@@ -22,6 +23,7 @@ pub enum Metric {
 /// Whether smaller or larger values of a metric are better.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Mode {
     /// Smaller for losses, larger for accuracies.
     #[default]

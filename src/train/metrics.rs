@@ -10,11 +10,12 @@ use crate::exec::StepMetrics;
 /// use cnn_gpu::exec::StepMetrics;
 /// use cnn_gpu::train::Mean;
 /// let mut mean = Mean::default();
-/// mean.add(&StepMetrics { loss_sum: 3.0, correct: 1, rows: 3 });
-/// mean.add(&StepMetrics { loss_sum: 5.0, correct: 1, rows: 1 });
+/// mean.add(&StepMetrics::new(3.0, 1, 3));
+/// mean.add(&StepMetrics::new(5.0, 1, 1));
 /// assert_eq!((mean.loss(), mean.accuracy()), (2.0, 0.5));
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Mean {
     /// Sum of the rows' losses.
     pub loss_sum: f64,

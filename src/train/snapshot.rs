@@ -9,6 +9,7 @@ use crate::state::State;
 
 /// A training run after a number of steps.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// Weights, moments and step count.
     pub state: State,
@@ -44,6 +45,7 @@ impl Snapshot {
 /// A partly completed epoch. The seed and the epoch's number determine the order of the samples, so
 /// the number of steps determines the position.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct PartialEpoch {
     /// Completed steps.
     pub steps: usize,

@@ -281,6 +281,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Error::Model {
             model: self.model.name.clone(),
             message,
+            source: None,
         }
     }
 }

@@ -70,12 +70,9 @@ fn sources(cache: &Path, urls: &[&str]) -> Sources {
     sources.mirrors.urls = urls.iter().map(|url| url.to_string()).collect();
     sources.mirrors.idle_timeout = Duration::from_secs(1);
     sources.mirrors.use_proxy = false;
-    sources.files = FILES.map(|(name, content, samples)| MnistFile {
-        name: name.into(),
-        content,
-        samples,
-        sha256: sha256(&contents(name)),
-        hashed: Hashed::Unpacked,
+    sources.files = FILES.map(|(name, content, samples)| {
+        let sha256 = sha256(&contents(name));
+        MnistFile::new(name, content, samples, sha256, Hashed::Unpacked)
     });
     sources
 }

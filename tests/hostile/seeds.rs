@@ -21,9 +21,7 @@ use cnn_gpu::model::{
     ZeroPadding2D, preset,
 };
 use cnn_gpu::run::checkpoint::{CheckpointSchedule, Checkpointer, RunIdentity};
-use cnn_gpu::run::{
-    CallbackRecord, Config, DataRecord, DeviceRecord, InitialWeights, RunFolder, weights,
-};
+use cnn_gpu::run::{Config, DataRecord, DeviceRecord, InitialWeights, RunFolder, weights};
 use cnn_gpu::shape::Padding;
 use cnn_gpu::state::{Layout, State};
 use cnn_gpu::train::callbacks::{EarlyStopping, ReduceLROnPlateau};
@@ -198,7 +196,7 @@ pub fn every_layer() -> Sequential {
             .dilation_rate((2, 1))
             .activation(Activation::Relu)
             .kernel_initializer(Initializer::Constant(0.5))
-            .kernel_regularizer(Regularizer { l1: 0.5, l2: 0.25 })
+            .kernel_regularizer(Regularizer::l1_l2(0.5, 0.25))
             .into(),
         BatchNormalization::new().momentum(0.5).scale(false).into(),
         DepthwiseConv2D::new(2)
@@ -243,12 +241,7 @@ fn written(write: impl FnOnce(&Path)) -> Vec<u8> {
 fn checkpoint() -> Vec<u8> {
     let (model, data) = (common::model(), common::images(6));
     let options = Options::default().epochs(2).batch_size(3);
-    let identity = RunIdentity {
-        model,
-        options: options.clone(),
-        train_fingerprint: data.fingerprint().to_owned(),
-        validation_fingerprint: None,
-    };
+    let identity = RunIdentity::new(model, options.clone(), data.fingerprint());
     written(|path| {
         let mut trainer = common::scripted(options, &[(1.0, 0.5)]);
         let keeper = Checkpointer::new(path, identity, "null", CheckpointSchedule::default());
@@ -266,24 +259,16 @@ fn config() -> Vec<u8> {
     let model = every_layer();
     let layout = Layout::new(&model).unwrap();
     let device = common::reference(layout).describe();
-    let config = Config {
-        version: "1".into(),
-        started: "2026-11-24T12:00:00+00:00[UTC]".into(),
-        training: Options::default().class_weight([(1, 2.0)]),
-        callbacks: CallbackRecord {
-            early_stopping: Some(EarlyStopping::new(Metric::ValLoss)),
-            reduce_lr_on_plateau: Some(ReduceLROnPlateau::new(Metric::ValLoss)),
-            ..CallbackRecord::default()
-        },
-        dataset: DataRecord::new("digits", false, &splits),
-        device: DeviceRecord::new(&Selection::default(), "a test", &device),
-        continued_on: Vec::new(),
-        weights: Some(InitialWeights {
-            path: "runs/first".into(),
-            hash: "0".repeat(64),
-        }),
+    let mut config = Config::new(
+        "2026-11-24T12:00:00+00:00[UTC]",
+        Options::default().class_weight([(1, 2.0)]),
+        DataRecord::new("digits", false, &splits),
+        DeviceRecord::new(&Selection::default(), "a test", &device),
         model,
-    };
+    );
+    config.callbacks.early_stopping = Some(EarlyStopping::new(Metric::ValLoss));
+    config.callbacks.reduce_lr_on_plateau = Some(ReduceLROnPlateau::new(Metric::ValLoss));
+    config.weights = Some(InitialWeights::new("runs/first", "0".repeat(64)));
     let folder = TempDir::new().unwrap();
     let run = RunFolder::create(&folder.path().join("run")).unwrap();
     run.write_config(&config).unwrap();

@@ -199,13 +199,13 @@ fn picture(bytes: &[u8]) -> Result<(), String> {
 }
 
 fn weights(bytes: &[u8]) -> Result<(), String> {
-    let (model, state) = weights::from_bytes(bytes.to_vec())?;
+    let (model, state) = line(weights::from_bytes(bytes.to_vec()))?;
     assert_eq!(state.layout.len, state.params.len());
     plan(&model)
 }
 
 fn checkpoint(bytes: &[u8]) -> Result<(), String> {
-    let checkpoint = Checkpoint::from_bytes(bytes)?;
+    let checkpoint = line(Checkpoint::from_bytes(bytes))?;
     let identity = &checkpoint.identity;
     line(identity.options.check())?;
     // Its callbacks may differ, which must be an error of one line.
@@ -233,7 +233,7 @@ fn plan(model: &Sequential) -> Result<(), String> {
 }
 
 fn config(bytes: &[u8]) -> Result<(), String> {
-    let config = Config::from_toml(utf8(bytes)?)?;
+    let config = line(Config::from_toml(utf8(bytes)?))?;
     line(config.training.check())?;
     line(config.dataset.spec())?;
     line(config.model.resolve()).map(|_| ())

@@ -83,7 +83,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     let activations = [&[Activation::Linear][..], &Activation::POINTWISE].concat();
     let regularizer = prop_oneof![
         3 => Just(Regularizer::default()),
-        1 => Just(Regularizer { l1: 0.01, l2: 0.02 }),
+        1 => Just(Regularizer::l1_l2(0.01, 0.02)),
     ];
     let window = (pair(4_usize), pair(3_usize), pair(3_usize));
     let channels = (1..=4_usize, select(vec![1_usize, 1, 2, 3, 4]));

@@ -251,11 +251,12 @@ impl TryFrom<Args> for TrainSettings {
             class_names,
             dry_run: args.dry_run,
             format: args.format,
-            schedule: CheckpointSchedule {
-                steps: args.checkpoint_steps.map(|steps| steps as usize),
-                every: (args.checkpoint_minutes > 0.0)
-                    .then(|| Duration::from_secs_f64(args.checkpoint_minutes * 60.0)),
-            },
+            schedule: CheckpointSchedule::default()
+                .steps(args.checkpoint_steps.map(|steps| steps as usize))
+                .every(
+                    (args.checkpoint_minutes > 0.0)
+                        .then(|| Duration::from_secs_f64(args.checkpoint_minutes * 60.0)),
+                ),
             device: args.device,
             without_effect,
         })

@@ -149,14 +149,14 @@ impl CallbackArgs {
                 short(factor)
             )));
         }
-        Ok(CallbackRecord {
-            terminate_on_nan: self.terminate_on_nan,
-            checkpoint_best: self.checkpoint_best.then_some(self.monitor),
-            tensorboard: self.tensorboard.clone(),
-            learning_rate_schedule: self.lr_schedule,
-            reduce_lr_on_plateau: self.plateau(),
-            early_stopping: self.stopping(),
-        })
+        let mut record = CallbackRecord::default();
+        record.terminate_on_nan = self.terminate_on_nan;
+        record.checkpoint_best = self.checkpoint_best.then_some(self.monitor);
+        record.tensorboard = self.tensorboard.clone();
+        record.learning_rate_schedule = self.lr_schedule;
+        record.reduce_lr_on_plateau = self.plateau();
+        record.early_stopping = self.stopping();
+        Ok(record)
     }
 
     fn watches(&self) -> bool {

@@ -72,13 +72,11 @@ pub fn check(settings: &TrainSettings, trainer: &Trainer, splits: &Splits) -> cn
 
 /// What the run trains and validates on.
 pub fn training_data<'a>(settings: &TrainSettings, splits: &'a Splits) -> TrainingData<'a> {
-    TrainingData {
-        training: &splits.train,
-        validation: match settings.validation_data {
-            Some(_) => Some(splits.validation.as_ref().unwrap_or(&splits.test)),
-            None => None,
-        },
-    }
+    let validation = match settings.validation_data {
+        Some(_) => Some(splits.validation.as_ref().unwrap_or(&splits.test)),
+        None => None,
+    };
+    TrainingData::new(&splits.train, validation)
 }
 
 /// Loads the data. Classes that the initial weights or the resumed run know keep their order.
@@ -109,16 +107,14 @@ pub fn load(settings: &TrainSettings) -> anyhow::Result<(Splits, DataRecord)> {
     }
     warn_of_unseen_classes(settings, &splits);
     let choice = settings.dataset.to_string();
-    let record = DataRecord {
-        validation: settings.validation_data.clone(),
-        validation_fingerprint: (splits.validation.as_ref())
-            .map(|data| data.fingerprint().to_owned()),
-        mixed: settings.read.seed.is_some(),
-        limit: settings.read.limit,
-        skip_unreadable: settings.read.skip_unreadable,
-        interpolation: settings.read.interpolation,
-        ..DataRecord::new(&choice, loaded.fell_back, &splits)
-    };
+    let mut record = DataRecord::new(&choice, loaded.fell_back, &splits);
+    record.validation = settings.validation_data.clone();
+    record.validation_fingerprint =
+        (splits.validation.as_ref()).map(|data| data.fingerprint().to_owned());
+    record.mixed = settings.read.seed.is_some();
+    record.limit = settings.read.limit;
+    record.skip_unreadable = settings.read.skip_unreadable;
+    record.interpolation = settings.read.interpolation;
     Ok((splits, record))
 }
 
@@ -147,10 +143,7 @@ fn warn_of_unseen_classes(settings: &TrainSettings, splits: &Splits) {
     let split = settings.options.validation_split;
     let validation = training_data(settings, splits).validation;
     let training = &splits.train;
-    let of = |validation| TrainingData {
-        training,
-        validation,
-    };
+    let of = |validation| TrainingData::new(training, validation);
     let what = match &splits.train.name[..] {
         "folder" => "",
         _ => {

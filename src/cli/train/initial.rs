@@ -35,7 +35,7 @@ impl Initial {
         let trained = TrainedModel::open(path)?;
         let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
         let hash = trained.state.weights_hash();
-        let record = InitialWeights { path, hash };
+        let record = InitialWeights::new(path, hash);
         Ok(Self { record, trained })
     }
 

@@ -220,12 +220,10 @@ fn identity(settings: &TrainSettings, trainer: &Trainer, record: &DataRecord) ->
         Some(own) => own.clone(),
         None => record.test_fingerprint.clone(),
     };
-    RunIdentity {
-        model: trainer.model().clone(),
-        options: settings.options.clone(),
-        train_fingerprint: record.train_fingerprint.clone(),
-        validation_fingerprint: settings.validation_data.as_ref().map(|_| validated()),
-    }
+    let (model, options) = (trainer.model().clone(), settings.options.clone());
+    let mut identity = RunIdentity::new(model, options, &record.train_fingerprint);
+    identity.validation_fingerprint = settings.validation_data.as_ref().map(|_| validated());
+    identity
 }
 
 fn in_words(device: &Description) -> String {
@@ -294,19 +292,12 @@ fn config(
     dataset: DataRecord,
     device: DeviceRecord,
 ) -> Config {
-    Config {
-        version: env!("CARGO_PKG_VERSION").into(),
-        started: jiff::ZonedDateTime::now()
-            .strftime("%Y-%m-%d %H:%M:%S %:z")
-            .to_string(),
-        training: settings.options.clone(),
-        callbacks: settings.callbacks.clone(),
-        dataset,
-        device,
-        continued_on: Vec::new(),
-        weights: settings.weights.clone(),
-        model: trainer.model().clone(),
-    }
+    let started = jiff::ZonedDateTime::now().strftime("%Y-%m-%d %H:%M:%S %:z");
+    let (options, model) = (settings.options.clone(), trainer.model().clone());
+    let mut config = Config::new(started.to_string(), options, dataset, device, model);
+    config.callbacks = settings.callbacks.clone();
+    config.weights = settings.weights.clone();
+    config
 }
 
 /// Prints the device, the model and the initial weights.

@@ -156,12 +156,7 @@ fn refuse_changes(
             other = Some(format!("--{}", name.replace('_', "-")));
         }
     }
-    let identity = |model: &Sequential, options| RunIdentity {
-        model: model.clone(),
-        options,
-        train_fingerprint: String::new(),
-        validation_fingerprint: None,
-    };
+    let identity = |model: &Sequential, options| RunIdentity::new(model.clone(), options, "");
     let model = if typed.contains(&"model") {
         &given.model
     } else {

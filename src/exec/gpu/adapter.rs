@@ -17,6 +17,7 @@ use crate::exec::Backend;
 
 /// A description of an adapter.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct AdapterInfo {
     /// Its index in the list of [`adapters`].
     pub index: usize,

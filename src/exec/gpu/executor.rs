@@ -88,7 +88,7 @@ impl GpuExecutor {
         }
         self.arenas
             .as_ref()
-            .ok_or_else(|| Error::device("the arenas were not made".into()))
+            .ok_or_else(|| Error::device("the arenas were not made"))
     }
 
     /// Binds the step's data set to its program unless it is bound already.
@@ -271,7 +271,7 @@ impl Executor for GpuExecutor {
         crate::exec::check_layout(&self.layout, plan)?;
         self.arenas()?;
         let Some(arenas) = &self.arenas else {
-            return Err(Error::device("the arenas were not made".into()));
+            return Err(Error::device("the arenas were not made"));
         };
         let lowered = Lowered::new(plan, &self.gpu.tuning(), Mode::Step);
         self.gpu

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 /// The environment of lavapipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Lavapipe {
     /// Vector width in bits.
     pub vector_bits: u32,

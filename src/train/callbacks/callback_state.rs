@@ -12,6 +12,7 @@ use crate::words::one_line;
 
 /// What a callback needs to continue identically in another process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct CallbackState {
     /// Numbers and strings.
     pub values: serde_json::Value,
