@@ -250,9 +250,12 @@ mod tests {
     use std::error::Error as _;
     use std::io;
 
+    use safetensors::SafeTensorError;
+
     use super::*;
     use crate::data::{Picture, idx_folder, npz};
     use crate::model::Sequential;
+    use crate::run::RunFolder;
     use crate::run::checkpoint::Checkpoint;
     use crate::run::weights;
 
@@ -296,6 +299,37 @@ mod tests {
         let error = idx_folder::from_bytes(&path, b"no array".to_vec()).unwrap_err();
         assert!(root(&error).is::<crate::data::idx::IdxError>(), "{error:?}");
         let error = idx_folder::from_bytes(&path, b"\x1f\x8b and no more".to_vec()).unwrap_err();
+        assert!(root(&error).is::<io::Error>(), "{error:?}");
+    }
+
+    #[test]
+    fn the_source_of_an_error_about_a_broken_run_is_that_of_the_decoder() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("broken");
+        std::fs::write(&path, [0; 20]).unwrap();
+        for error in [
+            weights::load(&path).map(|_| ()).unwrap_err(),
+            Checkpoint::load(&path).map(|_| ()).unwrap_err(),
+        ] {
+            assert!(root(&error).is::<SafeTensorError>(), "{error:?}");
+        }
+        std::fs::write(&path, "no model").unwrap();
+        let error = Sequential::from_file(&path).unwrap_err();
+        assert!(root(&error).is::<toml::de::Error>(), "{error:?}");
+        let error = RunFolder::check_free(&path).unwrap_err();
+        assert!(root(&error).is::<io::Error>(), "{error:?}");
+    }
+
+    #[test]
+    fn the_source_of_an_error_about_pictures_is_that_of_the_first() {
+        let missing = |name: &str| DataError::Read {
+            path: name.into(),
+            source: io::ErrorKind::NotFound.into(),
+        };
+        let path = Path::new("pets");
+        let error = DataError::pictures(path, 3, vec![missing("b"), missing("a")]);
+        let first = error.source().unwrap().to_string();
+        assert!(first.contains("cannot read a"), "{first}");
         assert!(root(&error).is::<io::Error>(), "{error:?}");
     }
 

@@ -302,7 +302,7 @@ impl DataError {
 
     /// An error about some of a folder's pictures, of which there are `all`.
     #[cfg(feature = "pictures")]
-    pub(super) fn pictures(folder: &Path, all: usize, mut errors: Vec<Self>) -> Self {
+    pub(crate) fn pictures(folder: &Path, all: usize, mut errors: Vec<Self>) -> Self {
         const MOST: usize = 10;
         let count = errors.len();
         errors.sort_by_cached_key(Self::to_string);

@@ -101,7 +101,13 @@ fn leaves_no_broken_file_behind() {
         let server = Server::start(answer);
         let (result, _) = load(DatasetSpec::Mnist, &sources(cache.path(), &[&server.url]));
         assert!(
-            matches!(result, Err(DataError::Unavailable { .. })),
+            matches!(
+                result,
+                Err(DataError::Unavailable {
+                    source: Some(_),
+                    ..
+                })
+            ),
             "{answer:?}"
         );
         assert_eq!(names_in(cache.path()), [""; 0], "{answer:?}");
