@@ -231,7 +231,7 @@ fn memory_line(memory: &StepMemory) -> String {
     let largest = (memory.largest_batch).map_or("none".into(), |n| count(n as u64));
     let bound = match memory.available {
         Some(_) => "the largest batch that fits is",
-        None => "its size is unknown; the largest batch within the adapter's limits is",
+        None => "free memory unknown; the largest batch within the adapter's limits is",
     };
     format!(
         "{} allocated: {} of tensors ({} without fusion){parts}\n            {bound} {largest}",
