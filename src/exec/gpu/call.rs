@@ -5,12 +5,9 @@ use std::fmt::Write as _;
 use crate::model::Activation;
 use crate::plan::Element;
 
-/// Vectors per row of an image copy. With the 8,192 rows that every adapter allows, an image of
+/// Vectors per row of an image copy, for all adapters, as kernels compute addresses with it. With the 8,192 rows that every adapter allows, an image of
 /// single floats holds 128 MiB, as much as a storage buffer.
 pub const ROW: u32 = 4096;
-
-/// Invocations per workgroup, unless a call sets its own number.
-pub const WORKGROUP: usize = 64;
 
 /// The value of one load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -109,15 +106,16 @@ pub enum Access {
 }
 
 impl<B> Call<B> {
-    /// A call of `entry` in `text`, for cells of one float.
-    pub fn new(entry: &'static str, text: impl Into<String>) -> Self {
+    /// A call of `entry` in `text` with `workgroup` invocations per workgroup, for cells of one
+    /// float.
+    pub fn new(entry: &'static str, text: impl Into<String>, workgroup: usize) -> Self {
         Self {
             entry,
             text: text.into(),
             header: String::new(),
             declarations: String::new(),
             activation: Activation::Linear,
-            workgroup: WORKGROUP,
+            workgroup,
             invocations: 0,
             loads: 1,
             bindings: Vec::new(),
@@ -176,12 +174,6 @@ impl<B> Call<B> {
             self.declarations,
             "fn {name}(i: u32) -> f32 {{ var value = 1.0; {cases}return value; }}"
         );
-        self
-    }
-
-    /// Sets the number of invocations per workgroup; by default 64.
-    pub fn workgroup(mut self, size: usize) -> Self {
-        self.workgroup = size;
         self
     }
 

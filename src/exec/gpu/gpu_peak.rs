@@ -81,7 +81,8 @@ impl Bench<'_> {
 
     /// A kernel for `n` Cells of `width` floats.
     fn prepare(&self, entry: &'static str, width: usize, n: usize) -> Result<Dispatch> {
-        let call = Call::new(entry, include_str!("../../../shaders/peak.wgsl"))
+        let text = include_str!("../../../shaders/peak.wgsl");
+        let call = Call::new(entry, text, self.gpu.tuning().untiled)
             .cells(width)
             .sizes(&[("LEN", n), ("ROUNDS", ROUNDS)])
             .invocations(n)

@@ -187,7 +187,8 @@ impl GpuProgram {
         if self.gathers.contains_key(&id) {
             return Ok(());
         }
-        if let Some(call) = gather_of(&self.plan, (data.images.len(), data.images_per_part)) {
+        let parts = (data.images.len(), data.images_per_part);
+        if let Some(call) = gather_of(&self.plan, &gpu.tuning(), parts) {
             let dispatch = gpu.prepare(&call, &steps.layout, |slot, _| {
                 Ok(self
                     .place(arenas, steps, Extra::Data(data), slot)

@@ -25,7 +25,7 @@ impl GpuDevice {
             include_str!("../../../shaders/rng.wgsl"),
             include_str!("../../../shaders/random_bits.wgsl")
         );
-        let call = Call::new("random_bits", text)
+        let call = Call::new("random_bits", text, self.tuning().untiled)
             .sizes(&[("LEN", n), ("KEY_0", key_0), ("KEY_1", key_1)])
             .invocations(n)
             .write(());

@@ -1,10 +1,14 @@
 //! The one place where kernels are chosen: by what the adapter reports, never by its name.
 //!
+//! Not chosen here are numbers that the texts of kernels rely on, such as [`Fetch::LANES`] and the
+//! width of an image copy, and the pacing of submissions, which follows the times of steps.
+//!
 //! This module is internal: it may change in any version.
 
 use wgpu::{AdapterInfo, DeviceType, Features, Limits};
 
 /// Maximum number of image copies that one kernel reads: those of an update with a moving average.
+/// A property of the kernels, which a test counts.
 pub(super) const MOST_IMAGES: u32 = 7;
 
 /// The algorithm of `shaders/conv2d.wgsl`, one invocation per result: the fallback for all other
@@ -21,6 +25,12 @@ pub enum Fetch {
     Subgroup,
 }
 
+impl Fetch {
+    /// Number of lanes that share pixels, and of invocations in their workgroup. No choice: the
+    /// text names the lane of each pixel, and is right only if a workgroup is one subgroup.
+    pub(super) const LANES: usize = 8;
+}
+
 /// The choice of kernels and of their tile sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tuning {
@@ -31,10 +41,11 @@ pub struct Tuning {
     pub fetch: Fetch,
     /// Whether tensors are read from image copies, which is faster on software adapters.
     pub image_copies: bool,
-    /// Whether the driver leaves a loop only at the end of its body, with finished lanes masked out
-    /// until then: a loop that tests its condition at the top then runs its whole body once more
-    /// for no lane. True of software adapters.
-    pub exits_loops_late: bool,
+    /// Loops with fewer iterations test for another one at the end of their body too. Drivers of
+    /// software adapters leave a loop only there, with finished lanes masked out until then: a loop
+    /// that tests its condition only at the top runs its whole body once more for no lane, which
+    /// costs less than the second test only if there are many iterations. 0 for GPUs.
+    pub asks_twice_below: usize,
     /// Maximum number of accumulators (Cells) per invocation of a forward or input-gradient kernel.
     pub accumulators: usize,
     /// The same for kernel gradients.
@@ -43,6 +54,11 @@ pub struct Tuning {
     pub most_products: usize,
     /// Maximum number of pixels loaded for one patch, for the same reason.
     pub most_pixels: usize,
+    /// The tiles to choose from.
+    pub search: Search,
+    /// Maximum number of cells in a window of a max pool whose backward pass runs in the calls of
+    /// the convolution's gradients, with text for each cell.
+    pub most_absorbed_taps: usize,
     /// Number of invocations that keep the adapter busy: kernel gradients are split until they have
     /// as many, and tiles are kept small enough for it.
     pub min_invocations: usize,
@@ -61,6 +77,11 @@ pub struct Tuning {
     /// Maximum number of values that one invocation sums over a batch, an image or a parameter;
     /// longer sums are split into parts, which another call sums.
     pub most_loads: usize,
+    /// Invocations per workgroup of a kernel that is not tiled and sums nothing over a workgroup.
+    pub untiled: usize,
+    /// Invocations per workgroup that computes a loss, each of them some rows. Decides the order of
+    /// the loss's sum, and so its last bits.
+    pub loss: usize,
     /// Invocations per workgroup that sums one channel or one penalty.
     pub summing: usize,
     /// Invocations per workgroup that sums the squares of one gradient.
@@ -70,6 +91,40 @@ pub struct Tuning {
     pub dense_with_loss: usize,
     /// The cost model of the tile search.
     pub costs: Costs,
+}
+
+/// The tiles that the search tries, among those that fit the other limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Search {
+    /// Maximum number of rows and columns of a patch.
+    pub patch: [usize; 2],
+    /// Maximum number of samples in a patch, a power of two.
+    pub samples: usize,
+    /// Maximum number of Cells of output channels per invocation, a power of two.
+    pub cells: usize,
+    /// Maximum number of rows and columns of a patch of a kernel gradient. Patches of whole windows
+    /// of a large pool may be larger.
+    pub weight_patch: [usize; 2],
+    /// Maximum number of pixels of such a patch.
+    pub weight_pixels: usize,
+    /// Maximum number of products of pixels and accumulators in the text of a kernel gradient.
+    pub weight_products: usize,
+    /// Maximum number of input channels per invocation of a kernel gradient, a power of two.
+    pub weight_channels: usize,
+}
+
+impl Search {
+    /// The same for all classes: what lies beyond was tried on none. Wider limits make the search
+    /// slower, which every compilation of a plan waits for.
+    const COMMON: Self = Self {
+        patch: [16, 16],
+        samples: 4,
+        cells: 2,
+        weight_patch: [8, 16],
+        weight_pixels: 32,
+        weight_products: 888,
+        weight_channels: 16,
+    };
 }
 
 /// Costs in tenths of a cycle, for eight lanes.
@@ -136,11 +191,13 @@ impl Tuning {
         algorithm: None,
         fetch: Fetch::Direct,
         image_copies: true,
-        exits_loops_late: true,
+        asks_twice_below: 32,
         accumulators: 176,
         weight_accumulators: 36,
         most_products: 1600,
         most_pixels: 300,
+        search: Search::COMMON,
+        most_absorbed_taps: 16,
         min_invocations: 16 * 8,
         most_splits: 64,
         most_small_splits: 64,
@@ -150,6 +207,8 @@ impl Tuning {
         min_workgroups: 16,
         // Software adapters have no watchdog and run few invocations at once.
         most_loads: 1 << 20,
+        untiled: 64,
+        loss: 64,
         summing: 64,
         norm: 256,
         dense_with_loss: 2048,
@@ -168,11 +227,13 @@ impl Tuning {
         algorithm: None,
         fetch: Fetch::Direct,
         image_copies: false,
-        exits_loops_late: false,
+        asks_twice_below: 0,
         accumulators: 8,
         weight_accumulators: 36,
         most_products: 1600,
         most_pixels: 300,
+        search: Search::COMMON,
+        most_absorbed_taps: 16,
         min_invocations: 64 * 1024,
         most_splits: 64,
         most_small_splits: 256,
@@ -182,6 +243,8 @@ impl Tuning {
         min_workgroups: 32,
         // At a microsecond per load this takes 66 ms, well below a watchdog's two seconds.
         most_loads: 1 << 16,
+        untiled: 64,
+        loss: 64,
         summing: 64,
         norm: 256,
         dense_with_loss: 2048,
@@ -206,9 +269,10 @@ impl Tuning {
 
     /// The choice for an adapter.
     pub(super) fn choose(info: &AdapterInfo, features: Features, limits: &Limits) -> Self {
-        let eight = (info.subgroup_min_size, info.subgroup_max_size) == (8, 8);
+        let lanes = Fetch::LANES as u32;
+        let exact = (info.subgroup_min_size, info.subgroup_max_size) == (lanes, lanes);
         let chosen = match info.device_type {
-            DeviceType::Cpu if eight && features.contains(Features::SUBGROUP) => {
+            DeviceType::Cpu if exact && features.contains(Features::SUBGROUP) => {
                 Self::SOFTWARE_SUBGROUP
             }
             DeviceType::Cpu => Self::SOFTWARE,

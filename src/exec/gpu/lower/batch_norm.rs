@@ -39,7 +39,7 @@ pub(super) fn statistics(
 pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &BatchNormForward) -> Call<Slot> {
     let text = include_str!("../../../../shaders/batch_norm_forward.wgsl");
     let (entry, learnt) = ("batch_norm_forward", (op.gamma, op.beta));
-    let call = cell_by_cell(entry, text, (plan, &op.norm), learnt, op.y);
+    let call = cell_by_cell(entry, text, (plan, tuning, &op.norm), learnt, op.y);
     let read = [
         ("x", op.x),
         ("mean", op.mean),
@@ -86,7 +86,13 @@ pub(super) fn backward_input(
 ) -> Call<Slot> {
     let text = include_str!("../../../../shaders/batch_norm_backward_input.wgsl");
     let entry = "batch_norm_backward_input";
-    let call = cell_by_cell(entry, text, (plan, &op.norm), (op.gamma, None), op.dx);
+    let call = cell_by_cell(
+        entry,
+        text,
+        (plan, tuning, &op.norm),
+        (op.gamma, None),
+        op.dx,
+    );
     let read = [
         ("x", op.x),
         ("dy", op.dy),
@@ -140,8 +146,7 @@ impl Sums<'_> {
         let parts = include_str!("../../../../shaders/batch_norm_parts.wgsl");
         let text = format!("{WORKGROUP_SUM}\n{parts}\n{}", self.text);
         let call = |entry| {
-            let call = Call::new(entry, text.as_str())
-                .workgroup(tuning.summing)
+            let call = Call::new(entry, text.as_str(), tuning.summing)
                 .sizes(&[
                     ("C", norm.c),
                     ("CELLS", cells / plan.batch),
@@ -170,14 +175,14 @@ impl Sums<'_> {
 fn cell_by_cell(
     entry: &'static str,
     text: &str,
-    (plan, norm): (&Plan, &BatchNorm),
+    (plan, tuning, norm): (&Plan, &Tuning, &BatchNorm),
     (gamma, beta): (Option<BufferId>, Option<BufferId>),
     out: BufferId,
 ) -> Call<Slot> {
     let common = include_str!("../../../../shaders/batch_norm.wgsl");
     let len = plan.buffer(out).len();
     let width = cell_width(norm.c);
-    Call::new(entry, format!("{common}\n{text}"))
+    Call::new(entry, format!("{common}\n{text}"), tuning.untiled)
         .cells(width)
         .sizes(&[
             ("LEN", len / width),

@@ -18,9 +18,9 @@ pub(super) fn calls(
     let (clip, gradients) = (op.clip, &op.gradients);
     let norms = op.norms.map_or(Slot::Nothing, Slot::Buffer);
     let global = matches!(clip, Clip::GlobalNorm(_));
-    let call = |entry, [from, to]: [Slot; 2], len, number: usize, split: Split| {
+    let call = |(entry, workgroup), [from, to]: [Slot; 2], len, number: usize, split: Split| {
         let text = include_str!("../../../../shaders/clip.wgsl");
-        Call::new(entry, format!("{WORKGROUP_SUM}\n{text}"))
+        Call::new(entry, format!("{WORKGROUP_SUM}\n{text}"), workgroup)
             .numbers(&[("BOUND", clip.bound() as f32)])
             .sizes(&[
                 ("LEN", len),
@@ -35,8 +35,7 @@ pub(super) fn calls(
             .write(to)
     };
     let norm = |slots, len, number, split: Split| {
-        call("gradient_norm", slots, len, number, split)
-            .workgroup(tuning.norm)
+        call(("gradient_norm", tuning.norm), slots, len, number, split)
             .invocations(split.parts * tuning.norm)
             .loads(2 * split.each.div_ceil(tuning.norm))
     };
@@ -50,7 +49,8 @@ pub(super) fn calls(
     let each = |entry| {
         numbered().map(move |(number, (gradient, len))| {
             let whole = Split::new(len, len);
-            call(entry, [gradient, norms], len, number, whole)
+            let kernel = (entry, tuning.untiled);
+            call(kernel, [gradient, norms], len, number, whole)
         })
     };
     if let Clip::Value(_) = clip {

@@ -143,9 +143,9 @@ impl Forward {
         Some(call.activation(self.activation).into())
     }
 
-    fn plain(&self, _: &Tuning) -> Option<Calls> {
+    fn plain(&self, tuning: &Tuning) -> Option<Calls> {
         let (shape, window) = (self.shape, self.shape.window);
-        let call = plain_call("conv2d_forward", self.batch, shape)
+        let call = plain_call("conv2d_forward", tuning, self.batch, shape)
             .loads(window.taps() * shape.ic / shape.groups)
             .sizes(&WHOLE)
             .activation(self.activation)
@@ -193,9 +193,9 @@ impl BackwardInput {
         Some(call.activation(activation).into())
     }
 
-    fn plain(&self, _: &Tuning) -> Option<Calls> {
+    fn plain(&self, tuning: &Tuning) -> Option<Calls> {
         let (shape, window) = (self.shape, self.shape.window);
-        let call = plain_call("conv2d_backward_input", self.batch, shape)
+        let call = plain_call("conv2d_backward_input", tuning, self.batch, shape)
             .loads(window.taps() * shape.oc / shape.groups)
             .sizes(&WHOLE)
             .through(self.through)
@@ -241,7 +241,7 @@ impl BackwardWeight {
         let split = Split::new(self.batch * window.oh, tuning.most_loads / window.ow);
         let partials = (!split.is_whole()).then(|| self.partials(split.parts));
         let call = |entry, len, out| {
-            plain_call(entry, self.batch, shape)
+            plain_call(entry, tuning, self.batch, shape)
                 .sizes(&[("HAS_BIAS", 0), ("HAS_THROUGH", 0)])
                 .sizes(&[
                     ("PARTS", split.parts),
@@ -289,8 +289,9 @@ impl BackwardWeight {
 const WHOLE: [(&str, usize); 3] = [("PARTS", 1), ("PART_ROWS", 0), ("STRIDE", 0)];
 
 /// A kernel of `shaders/conv2d.wgsl`.
-fn plain_call(entry: &'static str, batch: usize, shape: ConvShape) -> Call<Slot> {
-    Call::new(entry, include_str!("../../../../shaders/conv2d.wgsl"))
+fn plain_call(entry: &'static str, tuning: &Tuning, batch: usize, shape: ConvShape) -> Call<Slot> {
+    let text = include_str!("../../../../shaders/conv2d.wgsl");
+    Call::new(entry, text, tuning.untiled)
         .sizes(&window_sizes(&shape.window))
         .sizes(&[("BATCH", batch), ("IC", shape.ic), ("OC", shape.oc)])
         .sizes(&[("GROUPS", shape.groups)])

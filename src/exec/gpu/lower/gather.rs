@@ -3,10 +3,16 @@
 use super::super::call::{Call, Vector};
 use super::super::slot::Slot;
 use super::super::tiled::cell_width;
+use super::super::tuning::Tuning;
 use crate::plan::{Gather, Plan};
 
 /// The gather from a number of parts, with a number of images in each.
-pub(super) fn call(plan: &Plan, op: &Gather, (parts, images): (usize, usize)) -> Call<Slot> {
+pub(super) fn call(
+    plan: &Plan,
+    tuning: &Tuning,
+    op: &Gather,
+    (parts, images): (usize, usize),
+) -> Call<Slot> {
     let size: usize = plan.input_shape.iter().product();
     let width = cell_width(size);
     let rows: String = (0..parts)
@@ -16,7 +22,7 @@ pub(super) fn call(plan: &Plan, op: &Gather, (parts, images): (usize, usize)) ->
         "{}\nfn image_word(part: u32, i: u32) -> u32 {{ {rows}return 0u; }}\n",
         include_str!("../../../../shaders/gather.wgsl")
     );
-    let call = Call::new("gather", text)
+    let call = Call::new("gather", text, tuning.untiled)
         .cells(width)
         .sizes(&[("BATCH", plan.batch), ("SIZE", size), ("WIDTH", width)])
         .sizes(&[("PART", images.min(u32::MAX as usize))])

@@ -1,6 +1,6 @@
 //! The calls of losses.
 
-use super::super::call::{Call, Vector, WORKGROUP};
+use super::super::call::{Call, Vector};
 use super::super::slot::Slot;
 use super::super::tuning::Tuning;
 use super::shared::through_slot;
@@ -49,8 +49,8 @@ pub(super) fn call(
     };
     let [off, on] = loss.targets(width).map(|t| t as f32);
     let products = fused.map_or(0, |dense| dense.inputs * width);
-    let call = Call::new(entry, format!("{common}\n{text}\n{then}"))
-        .loads(plan.batch.div_ceil(WORKGROUP) * (4 * width + products))
+    let call = Call::new(entry, format!("{common}\n{text}\n{then}"), tuning.loss)
+        .loads(plan.batch.div_ceil(tuning.loss) * (4 * width + products))
         .sizes(&[
             ("BATCH", plan.batch),
             ("WIDTH", width),

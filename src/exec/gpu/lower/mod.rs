@@ -80,9 +80,9 @@ fn most_splits(blocks: &[Block]) -> usize {
 const ONE_PART: (usize, usize) = (1, usize::MAX);
 
 /// The call of a plan's gather from a number of parts, with a number of images in each.
-pub fn gather_of(plan: &Plan, parts: (usize, usize)) -> Option<Call<Slot>> {
+pub fn gather_of(plan: &Plan, tuning: &Tuning, parts: (usize, usize)) -> Option<Call<Slot>> {
     let gather = plan.ops.iter().find_map(Op::downcast)?;
-    Some(gather::call(plan, gather, parts))
+    Some(gather::call(plan, tuning, gather, parts))
 }
 
 impl Lowered {
@@ -158,7 +158,7 @@ impl Lowered {
 
     fn lower(&mut self, plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
         match op {
-            Op::Gather(op) => vec![gather::call(plan, op, ONE_PART)],
+            Op::Gather(op) => vec![gather::call(plan, tuning, op, ONE_PART)],
             Op::Conv2dForward(op) => self.conv2d_forward(plan, tuning, op),
             Op::Conv2dBackwardInput(op) => self.conv2d_backward_input(plan, tuning, op),
             Op::Conv2dBackwardWeight(op) => self.conv2d_backward_weight(plan, tuning, op),
@@ -167,10 +167,10 @@ impl Lowered {
             Op::DenseForward(op) => Forward::dense(plan, op).calls(tuning).calls,
             Op::DenseBackwardInput(op) => self.dense_backward_input(plan, tuning, op),
             Op::DenseBackwardWeight(op) => self.dense_backward_weight(plan, tuning, op),
-            Op::ActivationForward(op) => vec![activation::forward(plan, op)],
-            Op::ActivationBackward(op) => vec![activation::backward(plan, op)],
-            Op::SoftmaxForward(op) => vec![softmax::forward(plan, op)],
-            Op::SoftmaxBackward(op) => vec![softmax::backward(plan, op)],
+            Op::ActivationForward(op) => vec![activation::forward(plan, tuning, op)],
+            Op::ActivationBackward(op) => vec![activation::backward(plan, tuning, op)],
+            Op::SoftmaxForward(op) => vec![softmax::forward(plan, tuning, op)],
+            Op::SoftmaxBackward(op) => vec![softmax::backward(plan, tuning, op)],
             Op::Loss(op) => vec![loss::call(plan, tuning, op, self.fused_dense.as_ref())],
             Op::Dropout(op) => vec![dropout::call(plan, tuning, op)],
             Op::Rescale(op) => vec![rescale::call(plan, tuning, op)],

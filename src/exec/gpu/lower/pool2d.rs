@@ -8,7 +8,12 @@ use super::shared::{fits, through_slot, window_sizes};
 use crate::model::PoolKind;
 use crate::plan::{Plan, Pool2dBackward, Pool2dForward, PoolShape, Through};
 
-fn pool_call(entry: &'static str, text: &str, batch: usize, shape: &PoolShape) -> Call<Slot> {
+fn pool_call(
+    entry: &'static str,
+    text: &str,
+    (batch, tuning): (usize, &Tuning),
+    shape: &PoolShape,
+) -> Call<Slot> {
     let width = cell_width(shape.c);
     let kind = match shape.kind {
         PoolKind::Max => 0,
@@ -16,7 +21,7 @@ fn pool_call(entry: &'static str, text: &str, batch: usize, shape: &PoolShape) -
         PoolKind::Sum => 2,
     };
     let common = include_str!("../../../../shaders/pool2d.wgsl");
-    Call::new(entry, format!("{common}\n{text}"))
+    Call::new(entry, format!("{common}\n{text}"), tuning.untiled)
         .cells(width)
         .sizes(&window_sizes(&shape.window))
         .sizes(&[("BATCH", batch), ("C", shape.c / width), ("KIND", kind)])
@@ -27,7 +32,7 @@ pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -> Call<
     let (shape, w) = (&op.shape, &op.shape.window);
     let width = cell_width(shape.c);
     let x = Slot::Buffer(op.x);
-    pool_call("pool2d_forward", text, plan.batch, shape)
+    pool_call("pool2d_forward", text, (plan.batch, tuning), shape)
         .sizes(&[("HAS_ARGMAX", usize::from(op.argmax.is_some()))])
         .invocations(plan.batch * w.oh * w.ow * shape.c / width)
         .loads(w.taps())
@@ -56,7 +61,7 @@ pub(super) fn backward(
     } else {
         ("pool2d_backward", w.ih * w.iw)
     };
-    pool_call(entry, text, plan.batch, shape)
+    pool_call(entry, text, (plan.batch, tuning), shape)
         .through(through)
         .sizes(&[("BH", bh), ("BW", bw)])
         .sizes(&[("THROUGH_POOLED", pooled)])

@@ -40,8 +40,7 @@ fn penalize(
     };
     let text = include_str!("../../../../shaders/regularize.wgsl");
     let call = |entry, groups, terms: usize| {
-        Call::new(entry, format!("{WORKGROUP_SUM}\n{text}"))
-            .workgroup(tuning.summing)
+        Call::new(entry, format!("{WORKGROUP_SUM}\n{text}"), tuning.summing)
             .sizes(&[
                 ("LEN", len),
                 ("PARTS", split.parts),

@@ -92,7 +92,7 @@ pub(super) fn cells(
 ) -> Call<Slot> {
     let len = plan.buffer(y).len();
     let width = cell_width(len);
-    Call::new(entry, text)
+    Call::new(entry, text, tuning.untiled)
         .cells(width)
         .sizes(&[("LEN", len / width)])
         .through(through)

@@ -2,28 +2,36 @@
 
 use super::super::call::Call;
 use super::super::slot::Slot;
+use super::super::tuning::Tuning;
 use super::shared::through_slot;
 use crate::plan::{BufferId, Plan, SoftmaxBackward, SoftmaxForward, Through};
 
-pub(super) fn forward(plan: &Plan, op: &SoftmaxForward) -> Call<Slot> {
+pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &SoftmaxForward) -> Call<Slot> {
     let buffers = [op.x, op.x, op.y];
-    softmax(plan, "softmax_forward", op.width, buffers, None)
+    softmax((plan, tuning), "softmax_forward", op.width, buffers, None)
 }
 
-pub(super) fn backward(plan: &Plan, op: &SoftmaxBackward) -> Call<Slot> {
+pub(super) fn backward(plan: &Plan, tuning: &Tuning, op: &SoftmaxBackward) -> Call<Slot> {
     let buffers = [op.dy, op.y, op.dx];
-    softmax(plan, "softmax_backward", op.width, buffers, op.through)
+    softmax(
+        (plan, tuning),
+        "softmax_backward",
+        op.width,
+        buffers,
+        op.through,
+    )
 }
 
 fn softmax(
-    plan: &Plan,
+    (plan, tuning): (&Plan, &Tuning),
     entry: &'static str,
     width: usize,
     [a, b, out]: [BufferId; 3],
     through: Option<Through>,
 ) -> Call<Slot> {
     let rows = plan.buffer(out).len() / width;
-    Call::new(entry, include_str!("../../../../shaders/softmax.wgsl"))
+    let text = include_str!("../../../../shaders/softmax.wgsl");
+    Call::new(entry, text, tuning.untiled)
         .sizes(&[("ROWS", rows), ("WIDTH", width)])
         .through(through)
         .invocations(rows)

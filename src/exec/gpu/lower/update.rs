@@ -32,7 +32,7 @@ pub fn reduce(tuning: &Tuning, range: Range<usize>) -> Call<Slot> {
         include_str!("../../../../shaders/partials.wgsl"),
         include_str!("../../../../shaders/reduce.wgsl")
     );
-    Call::new("reduce", text)
+    Call::new("reduce", text, tuning.untiled)
         .cells(4)
         .sizes(&[("BLOCKS", range.len()), ("FIRST", range.start)])
         .invocations(range.len() * BLOCK / 4)
@@ -88,7 +88,7 @@ pub(super) fn call(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<
         Some(_) => include_str!("../../../../shaders/average.wgsl"),
         None => "fn move_average(i: u32, w: Cell) {}\n",
     };
-    let call = Call::new(entry, format!("{text}\n{average}"))
+    let call = Call::new(entry, format!("{text}\n{average}"), tuning.untiled)
         .cells(4)
         .numbers(&numbers)
         .sizes(&[

@@ -35,11 +35,10 @@ impl Correlation {
         } else {
             cell_width(self.kc)
         };
-        let text = self.text(entry, (&tile, fetch, tuning.exits_loops_late), &epilogue);
+        let text = self.text(entry, (&tile, fetch, tuning.asks_twice_below), &epilogue);
         let invocations = self.invocations(&tile);
-        let mut call = Call::new(entry, text)
+        let mut call = Call::new(entry, text, workgroup(tuning, fetch, invocations))
             .cells(cell_width(self.kc))
-            .workgroup(workgroup(tuning, fetch, invocations))
             .invocations(invocations)
             .loads(self.rc / pixel * tile.ns * self.footprint(&tile).len())
             .write(out);
@@ -68,7 +67,7 @@ impl Correlation {
     fn text<B>(
         &self,
         entry: &str,
-        (tile, fetch, late): (&Tile, Fetch, bool),
+        (tile, fetch, few): (&Tile, Fetch, usize),
         epilogue: &Epilogue<B>,
     ) -> String {
         let rb = block(self.rc);
@@ -79,7 +78,7 @@ impl Correlation {
         s += &head(entry);
         self.coordinates(&mut s, tile, fetch);
         self.pixels(&mut s, tile, fetch, rb);
-        self.accumulate(&mut s, tile, fetch, late);
+        self.accumulate(&mut s, tile, fetch, few);
         epilogue.prepare(&mut s, tile.q);
         match self.pool {
             None => self.store(&mut s, tile, epilogue),
@@ -107,13 +106,14 @@ let cell0 = (i % {groups}u) * {q}u;"
                 );
             }
             Fetch::Subgroup => {
-                let groups = groups / 8;
+                let groups = groups / Fetch::LANES;
                 let _ = writeln!(
                     s,
                     "let i = workgroup.y * GRID + workgroup.x;
 let task = i / {groups}u;
 if task >= {tasks}u {{ return; }}
-let cell0 = ((i % {groups}u) * 8u + local) * {q}u;"
+let cell0 = ((i % {groups}u) * {}u + local) * {q}u;",
+                    Fetch::LANES
                 );
             }
         }
@@ -147,7 +147,12 @@ let ox = place % {across}u * {pw}u;"
                     format!("{}u", i % tw),
                 ),
                 Fetch::Subgroup => {
-                    let _ = writeln!(s, "let p{i} = min({}u + local, {}u);", i * 8, count - 1);
+                    let _ = writeln!(
+                        s,
+                        "let p{i} = min({}u + local, {}u);",
+                        i * Fetch::LANES,
+                        count - 1
+                    );
                     (
                         format!("p{i} / {}u", th * tw),
                         format!("p{i} / {tw}u % {th}u"),
@@ -196,14 +201,14 @@ let ox = place % {across}u * {pw}u;"
         }
     }
 
-    fn accumulate(&self, s: &mut String, tile: &Tile, fetch: Fetch, late: bool) {
+    fn accumulate(&self, s: &mut String, tile: &Tile, fetch: Fetch, few: usize) {
         let rb = block(self.rc);
         for p in 0..tile.pixels() {
             for r in 0..tile.q {
                 let _ = writeln!(s, "var c{p}_{r} = Cell(0.0);");
             }
         }
-        let blocks = self.blocks(tile, late);
+        let blocks = self.blocks(tile, few);
         blocks.begin(s);
         let guarded = self.guarded(tile);
         let guarded = guarded.0 || guarded.1;
@@ -213,7 +218,7 @@ let ox = place % {across}u * {pw}u;"
             self.load_flipped_rows(s, tile);
         }
         if tile.looped {
-            let channels = Loop::new("j", 4, late);
+            let channels = Loop::new("j", 4, few);
             channels.begin(s);
             self.load_weights(s, tile, Channel::Loop, "");
             broadcast(s, pixels, rb, Channel::Loop, "", fetch);
@@ -240,8 +245,8 @@ let ox = place % {across}u * {pw}u;"
 
     /// The loop over blocks of channels; no iterations for a patch whose pixels are all known to be
     /// zero.
-    fn blocks(&self, tile: &Tile, late: bool) -> Loop {
-        let blocks = Loop::new("turn", self.rc / block(self.rc), late);
+    fn blocks(&self, tile: &Tile, few: usize) -> Loop {
+        let blocks = Loop::new("turn", self.rc / block(self.rc), few);
         let (reach, _) = self.reach();
         if self.patches(tile).0 * tile.ph - reach >= tile.ph {
             blocks.only_if(&format!("oy < {reach}u"))

@@ -108,7 +108,7 @@ impl Correlation {
     pub(super) fn lanes(&self, fetch: Fetch, q: usize) -> usize {
         match fetch {
             Fetch::Direct => 1,
-            Fetch::Subgroup => 8 * q,
+            Fetch::Subgroup => Fetch::LANES * q,
         }
     }
 
@@ -116,7 +116,7 @@ impl Correlation {
     pub(super) fn fetch(&self, tuning: &Tuning) -> Fetch {
         let cells = self.kc / cell_width(self.kc);
         match tuning.fetch {
-            Fetch::Subgroup if cells.is_multiple_of(8) => Fetch::Subgroup,
+            Fetch::Subgroup if cells.is_multiple_of(Fetch::LANES) => Fetch::Subgroup,
             Fetch::Subgroup | Fetch::Direct => Fetch::Direct,
         }
     }
@@ -269,7 +269,7 @@ impl WeightGradient {
     pub(super) fn fetch(&self, tuning: &Tuning) -> Fetch {
         let cells = self.oc / cell_width(self.oc);
         match tuning.fetch {
-            Fetch::Subgroup if cells.is_multiple_of(8) => Fetch::Subgroup,
+            Fetch::Subgroup if cells.is_multiple_of(Fetch::LANES) => Fetch::Subgroup,
             Fetch::Subgroup | Fetch::Direct => Fetch::Direct,
         }
     }

@@ -32,22 +32,20 @@ pub(super) enum Loop {
     Once(&'static str),
     /// The counter and the number of iterations, as text.
     Plain(&'static str, String),
-    /// The same with few iterations, for an adapter that [exits loops
-    /// late](super::super::tuning::Tuning::exits_loops_late): the end of the body tests for another
+    /// The same with few iterations, where the tuning [asks
+    /// twice](super::super::tuning::Tuning::asks_twice_below): the end of the body tests for another
     /// iteration. So does the top, because LLVM 15 spills products otherwise.
     AsksTwice(&'static str, String),
 }
 
 impl Loop {
-    /// Number of iterations from which a wasted one costs less than the second test.
-    const MANY: usize = 32;
-
-    pub(super) fn new(counter: &'static str, turns: usize, late: bool) -> Self {
+    /// A loop that asks twice with fewer than `few` iterations.
+    pub(super) fn new(counter: &'static str, turns: usize, few: usize) -> Self {
         match turns {
             1 => Self::Once(counter),
             // The grid has a single index along z, which is 0; a driver that knew the number of
             // iterations would remove one of the tests.
-            2..Self::MANY if late => Self::AsksTwice(counter, format!("({turns}u + workgroup.z)")),
+            2.. if turns < few => Self::AsksTwice(counter, format!("({turns}u + workgroup.z)")),
             _ => Self::Plain(counter, format!("{turns}u")),
         }
     }
@@ -86,7 +84,7 @@ pub(super) fn workgroup(tuning: &Tuning, fetch: Fetch, invocations: usize) -> us
             tuning.small_workgroup
         }
         Fetch::Direct => tuning.workgroup,
-        Fetch::Subgroup => 8,
+        Fetch::Subgroup => Fetch::LANES,
     }
 }
 
@@ -110,7 +108,7 @@ pub(super) fn all(conditions: &[String]) -> String {
 pub(super) fn count_of(pixels: usize, fetch: Fetch) -> usize {
     match fetch {
         Fetch::Direct => pixels,
-        Fetch::Subgroup => pixels.div_ceil(8),
+        Fetch::Subgroup => pixels.div_ceil(Fetch::LANES),
     }
 }
 
@@ -189,15 +187,15 @@ pub(super) fn broadcast(
             }
         }
         Fetch::Subgroup => {
-            for i in 0..pixels.div_ceil(8) {
+            for i in 0..pixels.div_ceil(Fetch::LANES) {
                 let _ = writeln!(s, "let e{i}{suffix} = {};", channel(i));
             }
             for i in 0..pixels {
                 let _ = writeln!(
                     s,
                     "let s{i}{suffix} = subgroupBroadcast(e{}{suffix}, {}u);",
-                    i / 8,
-                    i % 8
+                    i / Fetch::LANES,
+                    i % Fetch::LANES
                 );
             }
         }

@@ -1,5 +1,7 @@
 //! The search for the tile with the least estimated work.
 
+use std::iter::successors;
+
 use super::super::tuning::{Costs, Fetch, Tuning};
 use super::geometry::{Correlation, Tile, WeightGradient, WeightTile, block, cell_width, covered};
 
@@ -9,7 +11,8 @@ impl Costs {
         match fetch {
             Fetch::Direct => pixels * vectors * self.load,
             Fetch::Subgroup => {
-                pixels.div_ceil(8) * vectors * self.load + pixels * channels * self.broadcast
+                pixels.div_ceil(Fetch::LANES) * vectors * self.load
+                    + pixels * channels * self.broadcast
             }
         }
     }
@@ -29,6 +32,16 @@ impl Costs {
     }
 }
 
+/// 1, 2, 4 and so on up to `most`.
+fn powers_of_two(most: usize) -> impl Iterator<Item = usize> {
+    successors(Some(1), |n| Some(2 * n)).take_while(move |n| *n <= most)
+}
+
+/// `most`, half of it and so on down to 1.
+fn halves(most: usize) -> impl Iterator<Item = usize> {
+    successors(Some(most), |n| Some(n / 2)).take_while(|n| *n > 0)
+}
+
 impl Correlation {
     /// Whether the kernel can be unrolled.
     pub fn is_possible(&self, tuning: &Tuning) -> bool {
@@ -41,10 +54,11 @@ impl Correlation {
         let cells = self.kc / cell_width(self.kc);
         let fetch = self.fetch(tuning);
         let mut best: Option<(f64, Tile)> = None;
-        for q in [1, 2] {
-            for ns in [1, 2, 4] {
-                for ph in 1..=self.window.oh.min(16) {
-                    for (pw, looped) in self.widths() {
+        let search = &tuning.search;
+        for q in powers_of_two(search.cells) {
+            for ns in powers_of_two(search.samples) {
+                for ph in 1..=self.window.oh.min(search.patch[0]) {
+                    for (pw, looped) in self.widths(search.patch[1]) {
                         let tile = Tile {
                             ns,
                             ph,
@@ -73,12 +87,12 @@ impl Correlation {
         best.map(|(_, tile)| tile)
     }
 
-    /// The widths of patches to try, with and without a loop over the channels of a block. With few
+    /// The widths of patches to try, up to `most`, with and without a loop over the channels of a block. With few
     /// taps, sums are short and are better extended over all channels in one expression.
-    fn widths(&self) -> impl Iterator<Item = (usize, bool)> {
+    fn widths(&self, most: usize) -> impl Iterator<Item = (usize, bool)> {
         let can_loop = self.window.taps() >= 4 && block(self.rc) == 4;
         let loops = [false, true].into_iter().filter(move |l| !l || can_loop);
-        (1..=self.window.ow.min(16)).flat_map(move |pw| loops.clone().map(move |l| (pw, l)))
+        (1..=self.window.ow.min(most)).flat_map(move |pw| loops.clone().map(move |l| (pw, l)))
     }
 
     fn cost(&self, tile: &Tile, fetch: Fetch, tuning: &Tuning) -> f64 {
@@ -118,15 +132,19 @@ impl WeightGradient {
         let cells = self.oc / cell_width(self.oc);
         let lanes = match self.fetch(tuning) {
             Fetch::Direct => 1,
-            Fetch::Subgroup => 8,
+            Fetch::Subgroup => Fetch::LANES,
         };
         let fits = |&(rb, q): &(usize, usize)| {
             self.ic.is_multiple_of(rb)
                 && cells.is_multiple_of(lanes * q)
                 && self.window.taps() * rb * q <= tuning.weight_accumulators
         };
-        let blocks = [16, 8, block(self.ic), 1].into_iter();
-        let (rb, q) = blocks.flat_map(|rb| [(rb, 2), (rb, 1)]).find(fits)?;
+        let search = &tuning.search;
+        let large = halves(search.weight_channels).take_while(|&rb| rb > block(self.ic));
+        let blocks = large.chain([block(self.ic), 1]);
+        let (rb, q) = blocks
+            .flat_map(|rb| halves(search.cells).map(move |q| (rb, q)))
+            .find(fits)?;
         let partials = self.window.taps() * self.ic * self.oc * tuning.most_small_splits;
         let most_splits = if partials <= tuning.few_partials {
             tuning.most_small_splits
@@ -157,14 +175,18 @@ impl WeightGradient {
     fn sizes(&self, tuning: &Tuning, accumulators: usize) -> Vec<(usize, usize)> {
         let w = &self.window;
         let (kh, kw) = self.pool.unwrap_or((1, 1));
-        let heights = (kh..=w.oh.min(kh.max(8))).step_by(kh);
+        let search = &tuning.search;
+        let [most_rows, most_columns] = search.weight_patch;
+        let heights = (kh..=w.oh.min(kh.max(most_rows))).step_by(kh);
         let sizes = heights.flat_map(|ph| {
-            let widths = (kw..=w.ow.min(kw.max(16))).step_by(kw);
+            let widths = (kw..=w.ow.min(kw.max(most_columns))).step_by(kw);
             widths.map(move |pw| (ph, pw))
         });
         let fits = |&(ph, pw): &(usize, usize)| {
             let (th, tw) = covered(w, ph, pw);
-            let short = ph * pw <= 32 && ph * pw * accumulators <= tuning.most_products * 5 / 9;
+            let pixels = ph * pw;
+            let short =
+                pixels <= search.weight_pixels && pixels * accumulators <= search.weight_products;
             th * tw <= tuning.most_pixels && (short || (ph, pw) == (kh, kw))
         };
         sizes.filter(fits).collect()

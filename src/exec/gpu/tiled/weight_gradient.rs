@@ -26,9 +26,9 @@ impl WeightGradient {
         let cells = self.oc / width;
         let (pixel, cell) = (Vector::floats(cell_width(tile.rb)), Vector::floats(width));
         let invocations = self.ic / tile.rb * cells / tile.q * tile.splits;
-        let mut call = Call::new("conv2d_backward_weight", text)
+        let workgroup = workgroup(tuning, fetch, invocations);
+        let mut call = Call::new("conv2d_backward_weight", text, workgroup)
             .cells(width)
-            .workgroup(workgroup(tuning, fetch, invocations))
             .invocations(invocations)
             .loads(self.units(tile.ph, tile.pw).div_ceil(tile.splits) * tile.ph * tile.pw)
             .write(out)
@@ -75,12 +75,13 @@ let cell0 = (i % {groups}u) * {q}u;"
                 );
             }
             Fetch::Subgroup => {
-                let groups = groups / 8;
+                let groups = groups / Fetch::LANES;
                 let _ = writeln!(
                     s,
                     "let i = workgroup.y * GRID + workgroup.x;
 let task = i / {groups}u;
-let cell0 = ((i % {groups}u) * 8u + local) * {q}u;"
+let cell0 = ((i % {groups}u) * {}u + local) * {q}u;",
+                    Fetch::LANES
                 );
             }
         }
