@@ -2,28 +2,21 @@
 //
 //   metrics[slot] = (Σ_r loss[r], number of valid rows whose first maximum is the label's)
 //
-// One workgroup for the whole batch: invocation k computes rows k, k + WORKGROUP, ..., and the sums
-// are added in a tree of fixed shape, so that their order never changes. Each kernel defines row(r,
-// label, weight), which writes a row's predictions and gradient and returns its loss, and judged(r,
-// i), the value of class i by which a row is judged. fused_dense_grad(r) follows each row: nothing,
-// or fused_dense_grad.wgsl.
+// One workgroup for each part of PART_ROWS rows, whose invocation k computes its rows k, k +
+// WORKGROUP, ... A single part is the whole batch. Several parts would take one workgroup too long;
+// each then writes its own metrics at its number instead, and loss_finish.wgsl sums them. Each
+// kernel defines row(r, label, weight), which writes a row's predictions and gradient and returns
+// its loss, and judged(r, i), the value of class i by which a row is judged. fused_dense_grad(r)
+// follows each row: nothing, or fused_dense_grad.wgsl. Follows metrics.wgsl.
 //
-// Host constants: BATCH, WIDTH (outputs of a row), CLASSES, HAS_DX, ON, OFF, and the function
-// class_weight. A Cell is one f32.
-
-struct Metrics {
-    loss: f32,
-    correct: u32,
-}
+// Host constants: BATCH, PARTS, PART_ROWS, WIDTH (outputs of a row), CLASSES, HAS_DX, ON, OFF, and
+// the function class_weight. A Cell is one f32.
 
 @group(1) @binding(0) var<storage, read> x: array<f32>;                 // [BATCH, WIDTH]
 @group(1) @binding(1) var<storage, read> labels: array<u32>;            // [BATCH]
 @group(1) @binding(2) var<storage, read_write> predictions: array<f32>; // [BATCH, CLASSES]
-@group(1) @binding(3) var<storage, read_write> metrics: array<Metrics>;
+@group(1) @binding(3) var<storage, read_write> metrics: array<Metrics>; // of steps, or [PARTS]
 @group(1) @binding(4) var<storage, read_write> dx: array<f32>;          // [BATCH, WIDTH]
-
-var<workgroup> losses: array<f32, WORKGROUP>;
-var<workgroup> corrects: array<u32, WORKGROUP>;
 
 // The target of output i: OFF, plus ON for the label's. A single output stands for class 1.
 fn target_of(i: u32, label: u32) -> f32 {
@@ -54,30 +47,21 @@ fn is_right(r: u32, label: u32) -> bool {
     return sound && best == label;
 }
 
-fn all_rows(local: u32) {
-    var loss = 0.0;
-    var correct = 0u;
-    for (var r = local; r < BATCH; r += WORKGROUP) {
+fn rows_of_part(part: u32, local: u32) {
+    var own = Metrics(0.0, 0u);
+    let first = part * PART_ROWS;
+    for (var r = first + local; r < min(first + PART_ROWS, BATCH); r += WORKGROUP) {
         let label = labels[r];
         let weight = class_weight(label);
-        let own = weight * row(r, label, weight);
+        let loss = weight * row(r, label, weight);
         fused_dense_grad(r);
         if r < step.rows {
-            loss += own;
-            correct += select(0u, 1u, is_right(r, label));
+            own.loss += loss;
+            own.correct += select(0u, 1u, is_right(r, label));
         }
     }
-    losses[local] = loss;
-    corrects[local] = correct;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        if local < half {
-            losses[local] += losses[local + half];
-            corrects[local] += corrects[local + half];
-        }
-        workgroupBarrier();
-    }
-    if local == 0u {
-        metrics[step.slot] = Metrics(losses[0], corrects[0]);
+    let sum = sum_of_metrics(local, own);
+    if local == 0u && part < PARTS {
+        metrics[select(part, step.slot, PARTS == 1u)] = sum;
     }
 }

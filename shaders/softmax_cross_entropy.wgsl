@@ -37,6 +37,6 @@ fn judged(r: u32, i: u32) -> f32 {
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn softmax_cross_entropy(@builtin(local_invocation_index) local: u32) {
-    all_rows(local);
+fn softmax_cross_entropy(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    rows_of_part(workgroup.y * GRID + workgroup.x, local);
 }

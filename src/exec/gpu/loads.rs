@@ -3,6 +3,7 @@
 //! Drivers reset a GPU after some two seconds in one dispatch, which takes at least as long as the
 //! loads of its slowest invocation.
 
+use super::call::Call;
 use super::lower::{Lowered, Mode};
 use super::tuning::{PLAIN, Tuning};
 use crate::model::{
@@ -54,6 +55,7 @@ fn no_invocation_loads_more_than_its_bound() {
         (&large(), 64),
         (&pooled(), 64),
         (&pooled(), 512),
+        (&pooled(), 4096),
     ];
     let mut largest = Vec::new();
     for (_, class) in Tuning::CLASSES {
@@ -66,9 +68,16 @@ fn no_invocation_loads_more_than_its_bound() {
             largest.extend(of_each.into_iter().max_by_key(|(_, loads)| *loads));
         }
     }
-    let hardware = [65_016, 65_402].map(|loads| ("conv2d_backward_bias", loads));
-    let software = [("conv2d_backward_bias", 1_032_680); 4];
-    assert_eq!(largest, [&hardware[..], &software[..]].concat());
+    let (weight, bias) = ("conv2d_backward_weight", "conv2d_backward_bias");
+    let expected = [
+        (weight, 65_536),
+        (bias, 65_490),
+        (weight, 1 << 20),
+        (bias, 1_032_680),
+        (bias, 1_032_680),
+        (bias, 1_032_680),
+    ];
+    assert_eq!(largest, expected);
 }
 
 /// Without parts, one invocation would load millions of values in sequence.
@@ -92,4 +101,29 @@ fn long_sums_are_made_in_parts_and_short_ones_are_not() {
     // A penalty's sum depends only on the layer.
     assert_eq!(parts(&large(), 1), ["regularize_finish"]);
     assert!(parts(&preset("mnist-cnn").unwrap(), 64).is_empty());
+    let of_batch_norm = [
+        "batch_norm_statistics_finish",
+        "batch_norm_backward_weight_finish",
+    ];
+    assert_eq!(parts(&pooled(), 512), of_batch_norm);
+    let with_loss = [of_batch_norm[0], "loss_finish", of_batch_norm[1]];
+    assert_eq!(parts(&pooled(), 4096), with_loss);
+}
+
+/// The loss of a batch is one workgroup unless that takes too long: the rows of a batch times their
+/// classes have no bound.
+#[test]
+fn a_loss_of_many_rows_and_classes_has_several_workgroups() {
+    let loss = |batch, tuning| {
+        let optimizer = Optimizer::adam();
+        let plan = Plan::new(&pooled(), Purpose::Training(optimizer), batch).unwrap();
+        let calls = Lowered::new(&plan, &tuning, Mode::Step).ops.into_iter();
+        let named = |call: &Call<_>| call.entry == "softmax_cross_entropy";
+        let call = calls.flatten().find(named).unwrap();
+        (call.workgroups(), call.most_loads())
+    };
+    assert_eq!(loss(1024, Tuning::HARDWARE), (1, 16 * 4000));
+    assert_eq!(loss(1025, Tuning::HARDWARE), (2, 9 * 4000));
+    assert_eq!(loss(4096, Tuning::HARDWARE), (4, 16 * 4000));
+    assert_eq!(loss(4096, Tuning::SOFTWARE), (1, 64 * 4000));
 }

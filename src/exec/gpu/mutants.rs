@@ -122,6 +122,10 @@ mutants! {
         "s < PARTS" => "s + 1u < PARTS";
     the_first_part_taken_for_the_penalty: "plain", "regularize", "regularize_finish",
         "i < PARTS" => "i < 1u";
+    the_loss_of_the_first_part: "plain", "softmax_cross_entropy", "loss_finish",
+        "i < PARTS" => "i < 1u";
+    the_last_row_left_out_of_each_part: "plain", "mean_squared_error", "mean_squared_error",
+        "min(first + PART_ROWS, BATCH)" => "min(first + PART_ROWS - 1u, BATCH)";
     the_norm_of_the_first_part: "plain", "clip", "gradient_norm",
         "norms[NUMBER + part]" => "norms[NUMBER]";
     epsilon_inside_the_root: "hardware", "adam_update", "adam_update",

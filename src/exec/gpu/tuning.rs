@@ -75,7 +75,8 @@ pub struct Tuning {
     /// Number of workgroups that keep the adapter busy.
     pub min_workgroups: usize,
     /// Maximum number of values that one invocation sums over a batch, an image or a parameter;
-    /// longer sums are split into parts, which another call sums.
+    /// longer sums are split into parts, which another call sums. Only the outputs of one row of a
+    /// softmax or a loss are never split.
     pub most_loads: usize,
     /// Invocations per workgroup of a kernel that is not tiled and sums nothing over a workgroup.
     pub untiled: usize,
@@ -255,6 +256,7 @@ impl Tuning {
     pub const PLAIN: Self = Self {
         algorithm: Some(PLAIN),
         most_loads: 32,
+        loss: 8,
         summing: 8,
         norm: 16,
         ..Self::HARDWARE

@@ -3,7 +3,7 @@
 use super::super::call::{Call, Vector};
 use super::super::slot::Slot;
 use super::super::tuning::Tuning;
-use super::shared::through_slot;
+use super::shared::{Split, take_partials, through_slot};
 use crate::model::Loss;
 use crate::plan::{BufferId, LossOp, Plan, Through};
 
@@ -20,12 +20,53 @@ pub(super) struct FusedDenseGrad {
     pub(super) through: Option<Through>,
 }
 
-/// The call of a loss, including the input gradient of the `fused` dense layer before it, if any.
-pub(super) fn call(
+/// The calls of a loss, including the input gradient of the `fused` dense layer before it, if any:
+/// one, or two if the batch is split; allocates the metrics of its parts after `partials` floats of
+/// partial sums.
+pub(super) fn calls(
     plan: &Plan,
     tuning: &Tuning,
     op: &LossOp,
     fused: Option<&FusedDenseGrad>,
+    partials: &mut usize,
+) -> Vec<Call<Slot>> {
+    let split = split(plan, tuning, op, fused);
+    if split.is_whole() {
+        return vec![rows(plan, tuning, op, fused, (split, Slot::Metrics))];
+    }
+    // A loss and a count per part.
+    let parts = take_partials(partials, 2 * split.parts);
+    let finish = concat!(
+        include_str!("../../../../shaders/metrics.wgsl"),
+        include_str!("../../../../shaders/loss_finish.wgsl")
+    );
+    let finish = Call::new("loss_finish", finish, tuning.loss)
+        .sizes(&[("PARTS", split.parts)])
+        .invocations(tuning.loss)
+        .loads(split.parts.div_ceil(tuning.loss))
+        .read(parts)
+        .write(Slot::Metrics);
+    vec![rows(plan, tuning, op, fused, (split, parts)), finish]
+}
+
+/// Values that an invocation loads for each of its rows.
+fn loads_per_row(op: &LossOp, fused: Option<&FusedDenseGrad>) -> usize {
+    4 * op.width + fused.map_or(0, |dense| dense.inputs * op.width)
+}
+
+/// The rows of each workgroup.
+fn split(plan: &Plan, tuning: &Tuning, op: &LossOp, fused: Option<&FusedDenseGrad>) -> Split {
+    let rows_each = (tuning.most_loads / loads_per_row(op, fused)).max(1);
+    Split::new(plan.batch, rows_each * tuning.loss)
+}
+
+/// The call that computes the rows, in parts whose metrics go to `metrics`.
+fn rows(
+    plan: &Plan,
+    tuning: &Tuning,
+    op: &LossOp,
+    fused: Option<&FusedDenseGrad>,
+    (split, metrics): (Split, Slot),
 ) -> Call<Slot> {
     let (loss, width) = (op.loss, op.width);
     let (entry, text) = match loss {
@@ -42,27 +83,31 @@ pub(super) fn call(
             include_str!("../../../../shaders/mean_squared_error.wgsl"),
         ),
     };
-    let common = include_str!("../../../../shaders/loss.wgsl");
+    let common = concat!(
+        include_str!("../../../../shaders/metrics.wgsl"),
+        include_str!("../../../../shaders/loss.wgsl")
+    );
     let then = match fused {
         Some(_) => include_str!("../../../../shaders/fused_dense_grad.wgsl"),
         None => "fn fused_dense_grad(r: u32) {}\n",
     };
     let [off, on] = loss.targets(width).map(|t| t as f32);
-    let products = fused.map_or(0, |dense| dense.inputs * width);
     let call = Call::new(entry, format!("{common}\n{text}\n{then}"), tuning.loss)
-        .loads(plan.batch.div_ceil(tuning.loss) * (4 * width + products))
+        .loads(split.each.div_ceil(tuning.loss) * loads_per_row(op, fused))
         .sizes(&[
             ("BATCH", plan.batch),
+            ("PARTS", split.parts),
+            ("PART_ROWS", split.each),
             ("WIDTH", width),
             ("CLASSES", loss.classes(width)),
             ("HAS_DX", usize::from(op.dx.is_some())),
         ])
         .numbers(&[("OFF", off), ("ON", on)])
-        .invocations(1)
+        .invocations(split.parts * tuning.loss)
         .read(Slot::Buffer(op.x))
         .read(Slot::Buffer(op.labels))
         .write(Slot::Buffer(op.predictions))
-        .write(Slot::Metrics)
+        .write(metrics)
         .write(op.dx.map_or(Slot::Nothing, Slot::Buffer));
     let class_weights = op.class_weights.as_deref().unwrap_or_default();
     let Some(&FusedDenseGrad {

@@ -35,8 +35,8 @@ use super::slot::Slot;
 use super::tuning::Tuning;
 use crate::plan::{
     BatchNormBackwardWeight, BatchNormStatistics, BufferId, ClipGradients, Conv2dBackwardInput,
-    Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput, DenseBackwardWeight, Gather, Op, Plan,
-    Pool2dBackward, Pool2dForward, Regularize, Role, Through, Update,
+    Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput, DenseBackwardWeight, Gather, LossOp,
+    Op, Plan, Pool2dBackward, Pool2dForward, Regularize, Role, Through, Update,
 };
 
 /// Whether operations run one by one or as a step with fusion.
@@ -171,7 +171,7 @@ impl Lowered {
             Op::ActivationBackward(op) => vec![activation::backward(plan, tuning, op)],
             Op::SoftmaxForward(op) => vec![softmax::forward(plan, tuning, op)],
             Op::SoftmaxBackward(op) => vec![softmax::backward(plan, tuning, op)],
-            Op::Loss(op) => vec![loss::call(plan, tuning, op, self.fused_dense.as_ref())],
+            Op::Loss(op) => self.loss(plan, tuning, op),
             Op::Dropout(op) => vec![dropout::call(plan, tuning, op)],
             Op::Rescale(op) => vec![rescale::call(plan, tuning, op)],
             Op::BatchNormStatistics(op) => self.batch_norm_statistics(plan, tuning, op),
@@ -187,6 +187,11 @@ impl Lowered {
     /// These calls, after the one that sums the partials so far.
     fn after_sums(&mut self, tuning: &Tuning, calls: Vec<Call<Slot>>) -> Vec<Call<Slot>> {
         self.sum_now(tuning).into_iter().chain(calls).collect()
+    }
+
+    fn loss(&mut self, plan: &Plan, tuning: &Tuning, op: &LossOp) -> Vec<Call<Slot>> {
+        let fused = self.fused_dense.as_ref();
+        loss::calls(plan, tuning, op, fused, &mut self.partials)
     }
 
     fn batch_norm_statistics(
