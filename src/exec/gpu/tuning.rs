@@ -1,6 +1,6 @@
 //! The one place where kernels are chosen: by what the adapter reports, never by its name.
 //!
-//! Not chosen here are numbers that the texts of kernels rely on, such as [`Fetch::LANES`] and the
+//! Not chosen here are numbers that the texts of kernels rely on, such as `Fetch::LANES` and the
 //! width of an image copy, and the pacing of submissions, which follows the times of steps.
 //!
 //! This module is internal: it may change in any version.
@@ -170,8 +170,18 @@ impl Costs {
         patience: 20_000,
     };
 
-    /// Not measured: the ratios of a software adapter, except that the accumulators of kernel
-    /// gradients stay in registers.
+    /// Nothing here was measured on a GPU.
+    ///
+    /// Reasoned: `keep_weights` is 0, as a GPU keeps accumulators in registers between iterations.
+    /// `broadcast` plays no part, as each invocation of a GPU loads its pixels itself.
+    ///
+    /// Waiting for measurements, with the values of a software adapter:
+    /// - `keep`: accumulators stay in registers here, too, but the cost also keeps the search from
+    ///   loops over the channels of a vec4, whose index at run time is slow on GPUs.
+    /// - `load`: probably too high, at 9 times `multiply_add`. A GPU that loads 128 bytes and
+    ///   multiplies 128 values per cycle has a ratio of 4, and merges loads of the same address.
+    /// - `cached_products`, `fetched`, `start`, `store` and `patience`: they depend on the size of
+    ///   the instruction cache, the launch of workgroups and the driver's compiler.
     const HARDWARE: Self = Self {
         load: 320,
         broadcast: 10,
@@ -224,6 +234,13 @@ impl Tuning {
     };
 
     /// For GPUs: small tiles, many invocations.
+    ///
+    /// No field was measured on a GPU. Reasoned, from the numbers of registers, of invocations in
+    /// flight and of workgroups, and from a watchdog's timeout: `image_copies`, `asks_twice_below`,
+    /// `accumulators`, `min_invocations`, the splits, the workgroups of tiled kernels and
+    /// `most_loads`. With the values of a software adapter until there are measurements:
+    /// `weight_accumulators`, `most_products`, `most_pixels`, `search`, `most_absorbed_taps`,
+    /// `untiled`, `loss`, `summing`, `norm` and `dense_with_loss`.
     pub const HARDWARE: Self = Self {
         algorithm: None,
         fetch: Fetch::Direct,
