@@ -3,6 +3,8 @@
 use cnn_gpu::data::Dataset;
 use cnn_gpu::data::sheet::rgb;
 
+use super::columns::pad;
+
 /// Assumed width of a terminal that does not report one.
 const COLUMNS: usize = 80;
 /// Columns between two images.
@@ -87,7 +89,7 @@ pub fn draw(data: &Dataset, indices: &[usize], titles: &[String], colours: Colou
     let cut: Vec<String> = titles
         .iter()
         .map(|title| title.chars().take(width.max(title.len().min(8))).collect())
-        .map(|title: String| format!("{title:<width$}"))
+        .map(|title: String| pad(&title, width, false))
         .collect();
     let mut out = format!("{}\n", cut.join(&gap).trim_end());
     for y in (0..height).step_by(2) {

@@ -5,6 +5,7 @@
 
 mod bench;
 mod blocks;
+mod columns;
 mod data;
 mod device;
 mod devices;

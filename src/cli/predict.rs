@@ -13,6 +13,7 @@ use cnn_gpu::train::Prediction;
 use cnn_gpu::words::counted;
 use serde::Serialize;
 
+use super::columns::columns;
 use super::data::interpolation;
 use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
@@ -28,7 +29,7 @@ pub struct Args {
     #[arg(value_name = "RUN")]
     path: PathBuf,
 
-    /// Pictures of any size (PNG, JPEG, WebP, BMP, GIF, TGA, PNM, QOI), or IDX files of images
+    /// Pictures of any size (PNG, JPEG, WebP, BMP, GIF, TIFF and others), or IDX files of images
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
@@ -279,17 +280,7 @@ fn table(
             shown(second),
         ]);
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths = [0, 1, 2, 3, 4].map(|column| width(column).unwrap_or(0));
-    let mut out = String::new();
-    for [image, label, probability, next, other] in &rows {
-        let [w0, w1, w2, w3, w4] = widths;
-        let line =
-            format!("{image:<w0$}  {label:<w1$}  {probability:>w2$}  {next:<w3$}  {other:>w4$}");
-        out += line.trim_end();
-        out.push('\n');
-    }
-    out
+    columns(&rows, |column| matches!(column, 2 | 4))
 }
 
 /// The second most probable class, or the only class.

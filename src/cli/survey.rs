@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use cnn_gpu::data::survey::{Duplicates, Imbalance, Survey};
 use cnn_gpu::data::{DatasetSpec, ReadOptions};
 
+use super::columns::columns;
 use super::data::{self, dataset_spec};
 use super::exit::Exit;
 use super::output::{self, OutputFormat, count};
@@ -139,18 +140,7 @@ fn table(survey: &Survey) -> String {
     let mut total = vec!["total".to_owned()];
     total.extend(survey.parts.iter().map(|part| count(part.images)));
     rows.push(total);
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..rows[0].len()).map(|c| width(c).unwrap_or(0)).collect();
-    let mut out = String::new();
-    for row in &rows {
-        let mut line = format!("{:<w$}", row[0], w = widths[0]);
-        for (cell, w) in row.iter().zip(&widths).skip(1) {
-            line += &format!("  {cell:>w$}");
-        }
-        out += line.trim_end();
-        out.push('\n');
-    }
-    out
+    columns(&rows, |column| column > 0)
 }
 
 fn in_words(imbalance: &Imbalance, survey: &Survey) -> String {
