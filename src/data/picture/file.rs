@@ -9,14 +9,14 @@ use image::{DynamicImage, ImageDecoder, ImageResult, Limits};
 use super::super::error::DataError;
 
 /// The supported formats, for messages.
-pub const FORMATS: &str = "PNG, JPEG, WebP, BMP, GIF, TGA, PNM or QOI";
+pub const FORMATS: &str = "PNG, JPEG, WebP, BMP, GIF, TIFF, TGA, PNM, QOI, ICO, farbfeld or DDS";
 /// The most pixels in a picture, more than any camera takes.
 pub const MOST_PIXELS: u64 = 1 << 27;
 /// The most bytes that a pixel takes while a picture is read: four channels of 16 bits, twice while
 /// the picture is rotated.
 pub const BYTES_PER_PIXEL: u64 = 16;
 /// The most pixels in a row or a column, as in JPEG.
-const MOST_SIDE: u32 = 65_535;
+pub(super) const MOST_SIDE: u32 = 65_535;
 /// The memory that a decoder may take for any file.
 const SMALL: u64 = 1 << 16;
 

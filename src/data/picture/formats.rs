@@ -3,20 +3,20 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::codecs::{bmp, gif, pnm, qoi, tga};
+use image::codecs::{bmp, dds, farbfeld, gif, ico, pnm, qoi, tga};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
 use super::super::bounded::MOST_UNPACKED;
 use super::super::error::DataError;
 use super::file::{FORMATS, File};
-use super::jpeg;
+use super::{jpeg, tiff};
 
 /// The file extensions of pictures, in lower case. A file's contents determine its format; only
-/// TGA, which has no signature, is recognised by its extension.
-pub const EXTENSIONS: [&str; 17] = [
-    "png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "gif", "tga", "pnm", "pbm",
-    "pgm", "ppm", "pam", "qoi",
+/// files without a signature, TGA and some DIB, are recognised by their extension.
+pub const EXTENSIONS: [&str; 22] = [
+    "png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "gif", "tif", "tiff", "tga",
+    "pnm", "pbm", "pgm", "ppm", "pam", "qoi", "ico", "ff", "dds",
 ];
 /// Whether a file is a picture, judged by its extension.
 pub fn is_picture(path: &Path) -> bool {
@@ -29,8 +29,12 @@ fn extension(path: &Path) -> Option<String> {
 
 /// The format of a file.
 pub fn format(path: &Path, bytes: &[u8]) -> Option<ImageFormat> {
-    let tga = || (extension(path)? == "tga").then_some(ImageFormat::Tga);
-    image::guess_format(bytes).ok().or_else(tga)
+    let by_extension = || match &*extension(path)? {
+        "tga" => Some(ImageFormat::Tga),
+        "dib" => Some(ImageFormat::Bmp),
+        _ => None,
+    };
+    image::guess_format(bytes).ok().or_else(by_extension)
 }
 
 /// Decodes a file and rotates the pixels according to its EXIF data.
@@ -41,8 +45,15 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
         Some(ImageFormat::Png) => png(file),
         Some(ImageFormat::Jpeg) => jpeg::decode(file),
         Some(ImageFormat::WebP) => webp(file),
-        Some(ImageFormat::Bmp) => file.pixels(bmp::BmpDecoder::new(cursor()), bmp_pixels(bytes)),
+        Some(ImageFormat::Bmp) => bmp(file),
         Some(ImageFormat::Gif) => file.pixels(gif::GifDecoder::new(cursor()), None),
+        Some(ImageFormat::Tiff) => tiff::decode(file),
+        Some(ImageFormat::Ico) => file.pixels(ico::IcoDecoder::new(cursor()), None),
+        Some(ImageFormat::Farbfeld) => {
+            file.pixels(farbfeld::FarbfeldDecoder::new(cursor()), Some(1))
+        }
+        // Eight bytes of a block stand for 4x4 pixels.
+        Some(ImageFormat::Dds) => file.pixels(dds::DdsDecoder::new(cursor()), Some(2)),
         Some(ImageFormat::Tga) => file.pixels(tga::TgaDecoder::new(cursor()), Some(64)),
         Some(ImageFormat::Pnm) => file.pixels(pnm::PnmDecoder::new(cursor()), Some(8)),
         Some(ImageFormat::Qoi) => file.pixels(qoi::QoiDecoder::new(cursor()), Some(62)),
@@ -54,11 +65,17 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
     }
 }
 
-/// The most pixels per byte of a BMP file; `None` if it is run-length encoded, where runs may skip
-/// any number.
-fn bmp_pixels(bytes: &[u8]) -> Option<u64> {
-    let packed = matches!(bytes.get(30), Some(1 | 2));
-    (!packed).then_some(8)
+/// Decodes a BMP file, which in a `.dib` file may lack its first header.
+fn bmp(file: File) -> Result<DynamicImage, DataError> {
+    let cursor = Cursor::new(file.bytes);
+    let (decoder, compression) = if file.bytes.starts_with(b"BM") {
+        (bmp::BmpDecoder::new(cursor), 30)
+    } else {
+        (bmp::BmpDecoder::new_without_file_header(cursor), 16)
+    };
+    // Run lengths may skip any number of pixels.
+    let packed = matches!(file.bytes.get(compression), Some(1 | 2));
+    file.pixels(decoder, (!packed).then_some(8))
 }
 
 fn png(file: File) -> Result<DynamicImage, DataError> {

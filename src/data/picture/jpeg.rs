@@ -49,7 +49,7 @@ pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
 }
 
 /// Converts cyan, magenta, yellow and black on white paper to red, green and blue.
-fn cmyk_to_rgb(inks: &[u8]) -> Vec<u8> {
+pub(super) fn cmyk_to_rgb(inks: &[u8]) -> Vec<u8> {
     let colour = |[c, m, y, k]: &[u8; 4]| {
         let light = |ink: u8| (u32::from(255 - ink) * u32::from(255 - k) + 127) / 255;
         [*c, *m, *y].map(|ink| light(ink) as u8)

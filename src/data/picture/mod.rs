@@ -7,10 +7,10 @@
 //!
 //! The size in a file's header is checked before memory is allocated for the pixels: at most 2^27
 //! pixels, at most 65,535 a side, and no more pixels than a file of that size can hold (a few bytes
-//! of WebP, GIF or run-length encoded BMP can hold any number). Decoding takes at most
-//! [`BYTES_PER_PIXEL`] per pixel, in addition to the file itself and to its colour profiles and
-//! EXIF data, which take at most twice the file's size. Resizing takes as much for each pixel of
-//! the old width and the new height.
+//! of WebP, GIF, run-length encoded BMP or TIFF of CCITT Group 4 can hold any number). Decoding
+//! takes at most [`BYTES_PER_PIXEL`] per pixel, in addition to the file itself and to its colour
+//! profiles and EXIF data, which take at most twice the file's size. Resizing takes as much for
+//! each pixel of the old width and the new height.
 
 mod background;
 mod file;
@@ -22,6 +22,9 @@ mod jpeg_tests;
 mod resize;
 #[cfg(test)]
 mod tests;
+mod tiff;
+#[cfg(test)]
+mod tiff_tests;
 
 use std::fs;
 use std::io::{Cursor, Write as _};
@@ -53,8 +56,8 @@ impl From<RgbImage> for Picture {
 }
 
 impl Picture {
-    /// Reads a file in one of the [`FORMATS`]. Its contents determine the format, except for TGA,
-    /// which is recognised by its name.
+    /// Reads a file in one of the [`FORMATS`]. Its contents determine the format, except for TGA
+    /// and headerless DIB, which are recognised by their names.
     ///
     /// # Errors
     /// [`DataError::Read`], or [`DataError::Contents`] if the picture is damaged or too large.

@@ -9,7 +9,7 @@ use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, Rgb
 use super::*;
 
 /// A picture whose pixels all have different colours.
-fn pattern() -> RgbImage {
+pub(super) fn pattern() -> RgbImage {
     RgbImage::from_fn(13, 7, |x, y| {
         Rgb([x as u8 * 19, y as u8 * 36, (x * y) as u8 * 3])
     })
@@ -33,6 +33,7 @@ fn webp() -> Vec<u8> {
 fn files() -> Vec<(&'static str, Vec<u8>)> {
     let image = DynamicImage::from(pattern());
     let with = |format| encoded(&image, format);
+    let wide = encoded(&image.to_rgba16().into(), ImageFormat::Farbfeld);
     let mut plain = Vec::new();
     let encoder = PnmEncoder::new(&mut plain);
     encoder
@@ -48,6 +49,9 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
         ("a.ppm", with(ImageFormat::Pnm)),
         ("plain.ppm", plain),
         ("a.qoi", with(ImageFormat::Qoi)),
+        ("a.dib", with(ImageFormat::Bmp).split_off(14)),
+        ("a.ico", encoded(&image.to_rgba8().into(), ImageFormat::Ico)),
+        ("a.ff", wide),
     ]
 }
 
@@ -61,7 +65,7 @@ fn every_format_is_decoded_to_the_right_pixels() {
         assert!(is_picture(Path::new(name)), "{name}");
         assert_eq!(read(name, &bytes).unwrap(), pattern(), "{name}");
         // The contents determine the format, not the name.
-        if name != "a.TGA" {
+        if !["a.TGA", "a.dib"].contains(&name) {
             assert_eq!(read("a.jpg", &bytes).unwrap(), pattern(), "{name}");
         }
     }
@@ -106,7 +110,34 @@ fn more_pixels_than_a_file_can_hold_are_refused_before_allocating() {
 }
 
 #[test]
+fn the_blocks_of_a_dds_file_are_decoded() {
+    // A header of 128 bytes: flags, height, width, and at 76 the pixel format, with the name of the
+    // compression.
+    let mut file = vec![0; 128];
+    let mut put = |at: usize, bytes: &[u8]| file[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"DDS ");
+    put(4, &124_u32.to_le_bytes());
+    put(8, &0x1007_u32.to_le_bytes());
+    put(12, &4_u32.to_le_bytes());
+    put(16, &4_u32.to_le_bytes());
+    put(76, &32_u32.to_le_bytes());
+    put(80, &4_u32.to_le_bytes());
+    put(84, b"DXT1");
+    put(108, &0x1000_u32.to_le_bytes());
+    // Red and blue in 5, 6 and 5 bits, and two bits for each pixel that choose one of them.
+    file.extend([0, 0xf8, 0x1f, 0, 0, 0b01, 0, 0]);
+    let expected = RgbImage::from_fn(4, 4, |x, y| {
+        Rgb(if (x, y) == (0, 1) {
+            [0, 0, 255]
+        } else {
+            [255, 0, 0]
+        })
+    });
+    assert_eq!(read("a.dds", &file).unwrap(), expected);
+}
+
+#[test]
 fn an_unsupported_format_is_named() {
-    let message = read("a.tif", b"II*\0").unwrap_err().to_string();
-    assert!(message.contains("(Tiff): expected a PNG"), "{message}");
+    let message = read("a.hdr", b"#?RADIANCE").unwrap_err().to_string();
+    assert!(message.contains("(Hdr): expected a PNG"), "{message}");
 }
