@@ -13,13 +13,30 @@ use crate::words::one_line;
 /// correct.
 pub(crate) fn read_toml<T: DeserializeOwned>(text: &str) -> Result<T, FormatError> {
     toml::from_str(text).map_err(|error: toml::de::Error| {
-        let message = one_line(error.message());
+        let message = in_plain_words(&one_line(error.message()));
         let message = match culprit::<T>(text).or(error.span()) {
             Some(span) => format!("line {}: {message}", line_of(text, span)),
             None => message,
         };
         FormatError::from(message).caused_by(error)
     })
+}
+
+/// A message with TOML's names in place of Rust's types.
+fn in_plain_words(message: &str) -> String {
+    let Some((before, expected)) = message.rsplit_once("expected ") else {
+        return message.into();
+    };
+    let plain = match expected {
+        "usize" | "u64" | "u32" | "u16" | "u8" => "a non-negative integer",
+        "i64" | "i32" => "an integer",
+        "f64" | "f32" => "a number",
+        "a sequence" => "an array",
+        "a map" => "a table",
+        _ if expected.starts_with("struct ") => "a table",
+        _ => return message.into(),
+    };
+    format!("{before}expected {plain}")
 }
 
 fn line_of(text: &str, span: Range<usize>) -> usize {
@@ -168,6 +185,20 @@ mod tests {
             .and_then(|m| m.split_once(':'));
         let line = line.unwrap_or_else(|| panic!("no line: {message}"));
         line.0.parse().unwrap()
+    }
+
+    #[test]
+    fn messages_name_the_types_of_toml() {
+        let message = |text: &str| read_toml::<Sequential>(text).unwrap_err().to_string();
+        let loss = message(&format!(
+            "loss = \"mse\"\ninput_shape = [28, 28, 1]\n{LAYERS}"
+        ));
+        assert!(loss.ends_with("string \"mse\", expected a table"), "{loss}");
+        let units = message("input_shape = [-1, 28, 1]\n");
+        assert!(
+            units.ends_with("expected a non-negative integer"),
+            "{units}"
+        );
     }
 
     const LAYERS: &str =

@@ -8,7 +8,7 @@ pub fn columns(rows: &[impl AsRef<[String]>], is_right: impl Fn(usize) -> bool) 
     let number = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or(0);
     let width_of = |column| {
         let cells = rows.iter().filter_map(|row| row.as_ref().get(column));
-        cells.map(|cell| cell.width()).max().unwrap_or(0)
+        cells.map(|cell: &String| cell.width()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..number).map(width_of).collect();
     let mut out = String::new();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use cnn_gpu::data::survey::{Duplicates, Imbalance, Survey};
 use cnn_gpu::data::{DatasetSpec, ReadOptions};
+use cnn_gpu::words::counted;
 
 use super::columns::columns;
 use super::data::{self, dataset_spec};
@@ -91,24 +92,32 @@ fn text(survey: &Survey) -> String {
     }
     let unreadable = &survey.unreadable;
     if unreadable.count > 0 {
-        let (n, plural) = (
-            unreadable.count,
-            if unreadable.count == 1 { "" } else { "s" },
-        );
-        row(
-            "warning",
-            format!("{n} picture{plural} cannot be read: training fails without --skip-unreadable"),
-        );
+        let pictures = counted(unreadable.count, "picture");
+        let outcome = if unreadable.skipped {
+            "training skips them"
+        } else {
+            "training fails without --skip-unreadable"
+        };
+        row("warning", format!("{pictures} cannot be read: {outcome}"));
         for line in &unreadable.first {
             row("", line.clone());
         }
     }
-    if !survey.unseen.is_empty() {
-        let names = survey.unseen.join(", ");
-        row(
-            "warning",
-            format!("classes with validation or test images but no training images: {names}"),
-        );
+    if survey.blank > 0 {
+        let pictures = counted(survey.blank, "picture");
+        let line = "with transparency and a single colour: nothing can be learned from these";
+        row("warning", format!("{pictures} {line}"));
+    }
+    let classes = [
+        (
+            "classes with validation or test images but no training images",
+            &survey.unseen,
+        ),
+        ("classes without images", &survey.absent),
+        ("classes without test images", &survey.untested),
+    ];
+    for (what, names) in classes.iter().filter(|(_, names)| !names.is_empty()) {
+        row("warning", format!("{what}: {}", names.join(", ")));
     }
     if let Some(imbalance) = &survey.imbalance {
         row("warning", in_words(imbalance, survey));

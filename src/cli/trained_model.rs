@@ -20,10 +20,10 @@ fn in_order(names: &[String]) -> String {
     format!("0, 1 and so on stand for {names}{more}")
 }
 
-/// Prints which class is which if the model's classes have no names and those of the data do.
-pub fn note_unnamed_classes(found: &[String]) {
+/// Says which class is which if the model's classes have no names and those of the data do.
+pub fn unnamed_classes(found: &[String]) -> String {
     let order = in_order(found);
-    say(&format!("note: the model's classes have no names; {order}"));
+    format!("the model's classes have no names; {order}")
 }
 
 /// The names of the model's classes: the known ones, or numbers if the data name their classes by
@@ -34,6 +34,23 @@ pub fn known_or_numbers(known: &[String], found: &[String], outputs: usize) -> V
         return (0..outputs).map(|class| class.to_string()).collect();
     }
     known.to_vec()
+}
+
+/// The model's classes for data with the classes `found`: the known ones keep their outputs, and new
+/// ones take, in order, the outputs of those that the data lack. Only the known ones if all are known
+/// or the outputs do not suffice.
+pub fn with_new_classes(known: &[String], found: &[String]) -> Vec<String> {
+    let mut new = found.iter().filter(|name| !known.contains(name));
+    let mut names = known.to_vec();
+    for name in names.iter_mut().filter(|name| !found.contains(name)) {
+        if let Some(new) = new.next() {
+            name.clone_from(new);
+        }
+    }
+    if new.next().is_some() {
+        return known.to_vec();
+    }
+    names
 }
 
 /// The settings of the run whose folder holds this file of weights.
@@ -125,7 +142,7 @@ impl TrainedModel {
         let names = known_or_numbers(&self.class_names(), &data.class_names, outputs);
         if names.is_empty() {
             if !data.class_names.is_empty() {
-                note_unnamed_classes(&data.class_names);
+                say(&format!("note: {}", unnamed_classes(&data.class_names)));
             }
             return Ok(data);
         }

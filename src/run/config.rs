@@ -193,6 +193,27 @@ impl DataRecord {
         (named && folder.is_dir()).then_some(folder)
     }
 
+    /// The first difference from `found`, the data of a run to be resumed. Runs of earlier versions
+    /// recorded no class names.
+    pub fn difference(&self, found: &Self) -> Option<String> {
+        if !self.class_names.is_empty() && self.class_names != found.class_names {
+            let (theirs, ours) = (found.class_names.join(", "), self.class_names.join(", "));
+            return Some(format!(
+                "the names of the classes ({theirs} instead of {ours})"
+            ));
+        }
+        let fingerprints = |record: &Self| {
+            [
+                ("training", Some(record.train_fingerprint.clone())),
+                ("validation", record.validation_fingerprint.clone()),
+                ("test", Some(record.test_fingerprint.clone())),
+            ]
+        };
+        let mut pairs = fingerprints(self).into_iter().zip(fingerprints(found));
+        let ((part, _), _) = pairs.find(|(ours, theirs)| ours != theirs)?;
+        Some(format!("the {part} images"))
+    }
+
     /// Records the data sets to which `choice` resolved.
     pub fn new(choice: &str, fell_back: bool, splits: &Splits) -> Self {
         Self {

@@ -137,7 +137,7 @@ fn a_finished_runs_weights_are_trained_further() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     fs::rename(path.join("pets/dark"), path.join("pets/zebra")).unwrap();
     let output = train(&["--weights", "a", "--out", "f"]);
-    let note = "note: the weights were trained on the classes dark, light, but these images have light, zebra";
+    let note = "note: the weights were trained on the classes dark, light, but the model's outputs are now zebra, light";
     assert!(
         text(&output.stderr).contains(note),
         "{}",

@@ -94,6 +94,62 @@ fn a_model_that_is_trained_further_keeps_the_order_of_its_classes() {
 }
 
 #[test]
+fn a_new_class_takes_the_output_of_one_that_the_data_lack() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    pictures(&path.join("old"), &[CAT, DOG], 10);
+    pictures(&path.join("new"), &[("aardvark", [20, 20, 200]), CAT], 10);
+    model(path, 2);
+    trained(path, &["--dataset", "folder:old", "--out", "r"]);
+    let args = ["--dataset", "folder:new", "--weights", "r", "--out", "s"];
+    let note = "the weights were trained on the classes cat, dog, but the model's outputs are now cat, aardvark";
+    let output = train(path, &[&args[..], &["--dry-run"]].concat());
+    let survey = &json_lines(&output.stdout)[0];
+    assert_eq!(survey["classes"], json!(["cat", "aardvark"]));
+    assert!(
+        survey["notes"].as_array().unwrap().contains(&json!(note)),
+        "{survey}"
+    );
+    let (_, said) = trained(path, &args);
+    assert!(said.contains(note), "{said}");
+    let config = fs::read_to_string(path.join("s/config.toml")).unwrap();
+    assert!(
+        config.contains("class_names = [\"cat\", \"aardvark\"]"),
+        "{config}"
+    );
+}
+
+#[test]
+fn classes_without_pictures_to_train_or_test_on_are_named() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    pictures(&path.join("pets"), &[CAT], 20);
+    pictures(&path.join("pets"), &[DOG], 4);
+    model(path, 2);
+    let args = ["--dataset", "folder:pets", "--limit", "2", "--out", "r"];
+    let (_, said) = trained(path, &args);
+    assert!(
+        said.contains("warning: classes without images: dog"),
+        "{said}"
+    );
+    let (_, said) = trained(path, &args[..2]);
+    assert!(
+        said.contains("warning: classes without test images"),
+        "{said}"
+    );
+    let output = run(path, &["data", "folder:pets"]);
+    let lines = text(&output.stdout);
+    assert!(
+        lines.contains("classes without test images: dog"),
+        "{lines}"
+    );
+    assert!(
+        lines.contains("every fifth picture of each class that has five"),
+        "{lines}"
+    );
+}
+
+#[test]
 fn a_dry_run_fails_where_the_run_would() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
@@ -106,6 +162,7 @@ fn a_dry_run_fails_where_the_run_would() {
         ),
         ("--validation-split 0.99", "to train on and 16 to validate"),
         ("--validation-data val", "has no validation images"),
+        ("--class-weight 0=0,1=0", "gives every class the weight 0"),
     ] {
         let args: Vec<&str> = args
             .split(' ')
@@ -115,6 +172,10 @@ fn a_dry_run_fails_where_the_run_would() {
             fails(&train(path, &[&args[..], dry].concat()), 2, &[words]);
         }
     }
+    let args = ["--dataset", "folder:pets", "--out", "r"];
+    trained(path, &args);
+    let output = train(path, &[&args[..], &["--dry-run"]].concat());
+    fails(&output, 1, &["existing runs are never overwritten"]);
 }
 
 #[test]

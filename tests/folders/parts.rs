@@ -96,6 +96,12 @@ fn validation_pictures_are_used_for_validation() {
     fs::remove_file(path.join("d/valid/cat/000.png")).unwrap();
     let output = run(path, &["train", "--resume", "early", "--backend", "cpu"]);
     fails(&output, 2, &["this differs: the validation images"]);
+    // Nor with other test pictures, even if it has finished.
+    let moved = path.join("moved.png");
+    fs::rename(path.join("d/test/cat/001.png"), &moved).unwrap();
+    let output = run(path, &["train", "--resume", "split", "--backend", "cpu"]);
+    fails(&output, 2, &["this differs: the test images"]);
+    fs::rename(moved, path.join("d/test/cat/001.png")).unwrap();
     fs::remove_dir_all(path.join("d/valid")).unwrap();
     let output = train(path, &args("--validation-data val"));
     fails(&output, 2, &["has no validation images"]);

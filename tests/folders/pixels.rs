@@ -101,6 +101,16 @@ fn pictures_that_transparency_leaves_blank_cause_a_warning() {
     assert!(!said.contains("transparent"), "{said}");
     let ink = |alpha: u8| RgbaImage::from_fn(8, 8, |x, _| Rgba([255, 255, 255, alpha * x as u8]));
     ink(30).save(path.join("d/cat/000.png")).unwrap();
+    ink(0).save(path.join("d/cat/001.png")).unwrap();
+    let (_, said) = trained(path, &["--dataset", "folder:d", "--out", "one"]);
+    let warning = "warning: 1 picture is transparent and shows a single colour";
+    assert!(said.contains(warning), "{said}");
+    let output = run(path, &["data", "folder:d"]);
+    let lines = text(&output.stdout);
+    assert!(
+        lines.contains("1 picture with transparency and a single colour"),
+        "{lines}"
+    );
     for i in 1..4 {
         ink(0).save(path.join(format!("d/cat/00{i}.png"))).unwrap();
     }

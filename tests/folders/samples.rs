@@ -72,6 +72,11 @@ fn a_resumed_run_reads_the_same_pictures() {
     );
     let output = run(path, &[&resume[..], &["--limit", "29"]].concat());
     fails(&output, 2, &["--limit would change them"]);
+    // The classes are the same by name, too.
+    fs::rename(path.join("d/dog"), path.join("d/dogs")).unwrap();
+    let names = "this differs: the names of the classes (cat, dogs instead of cat, dog)";
+    fails(&run(path, &resume), 2, &[names]);
+    fs::rename(path.join("d/dogs"), path.join("d/dog")).unwrap();
     // A run of an older version, which did not shuffle, has other pictures.
     let old: Vec<&str> = config
         .lines()

@@ -114,6 +114,14 @@ fn folders_of_runs_are_skipped() {
             "{line}"
         );
     }
+    // A picture among the runs makes them no class.
+    fs::copy(path.join("cat/000.png"), path.join("runs/curve.png")).unwrap();
+    let (lines, said) = trained(path, &["--dataset", "folder:."]);
+    assert_eq!(lines.last().unwrap()["train_images"], 16);
+    assert!(
+        said.contains("1 picture outside all class folders (.png)") || said.contains("curve.png"),
+        "{said}"
+    );
     // An empty folder is neither a class nor a run.
     fs::remove_dir_all(path.join("runs")).unwrap();
     fs::create_dir(path.join("runs")).unwrap();
@@ -122,6 +130,21 @@ fn folders_of_runs_are_skipped() {
         said.contains("skipped") && said.contains("1 empty folder ("),
         "{said}"
     );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn names_of_classes_are_utf_8() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    pictures(path, &[CAT, DOG], 10);
+    model(path, 2);
+    fs::rename(path.join("cat"), path.join(OsStr::from_bytes(b"caf\xe9"))).unwrap();
+    let output = train(path, &["--dataset", "folder:."]);
+    fails(&output, 1, &["the name of a class is not UTF-8"]);
 }
 
 #[test]

@@ -48,6 +48,11 @@ fn a_data_set_is_described_without_training() {
     let first = serde_json::json!(["test/cat/000.png", "train/cat/000.png"]);
     assert_eq!(duplicates["first"][0], first);
 
+    model(path, 2);
+    let args = ["--dataset", "folder:d", "--dry-run", "--skip-unreadable"];
+    let (lines, _) = trained(path, &args);
+    assert_eq!(lines[0]["unreadable"]["skipped"], true);
+
     let output = run(path, &["data", "folder:d"]);
     let said = text(&output.stdout);
     for words in [

@@ -1,8 +1,8 @@
 //! The data of a training run: loads it, or only summarizes it.
 
 use cnn_gpu::Error;
-use cnn_gpu::data::Splits;
-use cnn_gpu::run::DataRecord;
+use cnn_gpu::data::{Dataset, Splits};
+use cnn_gpu::run::{DataRecord, RunFolder};
 use cnn_gpu::train::{Trainer, TrainingData, Verbose};
 use cnn_gpu::words::counted;
 
@@ -12,7 +12,7 @@ use crate::cli::data::{self, described};
 use crate::cli::exit::Exit;
 use crate::cli::output::{count, say};
 use crate::cli::survey;
-use crate::cli::trained_model::known_or_numbers;
+use crate::cli::trained_model::{known_or_numbers, unnamed_classes, with_new_classes};
 
 /// Summarizes the data set, and fails where the run would fail before training.
 pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
@@ -29,7 +29,13 @@ pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
     if settings.dataset.has_validation() && settings.validation_data.as_deref() != Some("val") {
         survey.notes.push(SKIPPED_VALIDATION.into());
     }
+    survey
+        .notes
+        .extend(other_classes(settings, &survey.classes));
     survey::print(&survey, settings.format)?;
+    if settings.out_is_named {
+        RunFolder::check_free(&settings.out)?;
+    }
     // The summary contains the warnings. What is left are the errors that would stop the run.
     let splits = data::load_silently(&settings.dataset, folder, settings.read.clone())?;
     let (splits, _) = arrange(settings, splits)?;
@@ -64,6 +70,15 @@ pub fn check(settings: &TrainSettings, trainer: &Trainer, splits: &Splits) -> cn
         trainer.check(data)?;
     }
     let steps = trainer.steps_per_epoch(&training_data(settings, splits))?;
+    let weights = &settings.options.class_weight;
+    let weighs = |label: &u8| weights.get(&usize::from(*label)).is_none_or(|w| *w > 0.0);
+    if !splits.train.labels().iter().any(weighs) {
+        return Err(Error::Argument(
+            "--class-weight gives every class the weight 0, so that nothing is learned: expected a class \
+             with a positive weight"
+                .into(),
+        ));
+    }
     match settings.callbacks.learning_rate_schedule {
         Some(schedule) => schedule.check_length(settings.options.epochs, steps),
         None => Ok(()),
@@ -126,7 +141,29 @@ fn model_classes(settings: &TrainSettings, found: &[String]) -> cnn_gpu::Result<
         return Ok(known.clone());
     }
     let outputs = settings.model.output_shape()?.iter().product();
-    Ok(known_or_numbers(known, found, outputs))
+    let known = known_or_numbers(known, found, outputs);
+    Ok(with_new_classes(&known, found))
+}
+
+/// What to say if the initial weights were trained on other classes; `names` are the classes that the
+/// data have now, in the order of the model's outputs.
+pub fn other_classes(settings: &TrainSettings, names: &[String]) -> Option<String> {
+    let theirs = &settings.class_names;
+    if theirs.is_empty() {
+        // Numbers as names were matched.
+        let has_names = names.iter().any(|name| name.parse::<usize>().is_err());
+        return (settings.weights.is_some() && has_names).then(|| unnamed_classes(names));
+    }
+    let ours = match names {
+        [] => "other classes".into(),
+        names => names.join(", "),
+    };
+    (theirs != names).then(|| {
+        format!(
+            "the weights were trained on the classes {}, but the model's outputs are now {ours}",
+            theirs.join(", ")
+        )
+    })
 }
 
 fn no_validation(settings: &TrainSettings) -> Error {
@@ -168,4 +205,32 @@ fn warn_of_unseen_classes(settings: &TrainSettings, splits: &Splits) {
         warn("validation", of(validation).unseen_classes(split), hint);
     }
     warn("test", of(Some(&splits.test)).unseen_classes(0.0), "");
+    warn_of_missing_classes(splits);
+}
+
+/// Warns of classes without any image, and of those that no test image belongs to.
+fn warn_of_missing_classes(splits: &Splits) {
+    let training = &splits.train;
+    let has = |data: &Dataset, class: usize| {
+        data.labels()
+            .iter()
+            .any(|label| usize::from(*label) == class)
+    };
+    let named = |is_it: &dyn Fn(usize) -> bool| {
+        let classes = (0..training.classes).filter(|&class| is_it(class));
+        let names: Vec<String> = classes.map(|class| training.class_name(class)).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    let rest = || [&splits.test].into_iter().chain(&splits.validation);
+    if let Some(names) =
+        named(&|class| !has(training, class) && !rest().any(|data| has(data, class)))
+    {
+        say(&format!("warning: classes without images: {names}"));
+    }
+    if let Some(names) = named(&|class| has(training, class) && !has(&splits.test, class)) {
+        say(&format!(
+            "warning: classes without test images, which the test accuracy does not cover: \
+             {names}"
+        ));
+    }
 }

@@ -30,7 +30,6 @@ use super::device::{announce, compare_with_cpu};
 use super::exit::Exit;
 use super::interrupt::Handler;
 use super::output::{self, OutputFormat, Results, command, say};
-use super::trained_model::note_unnamed_classes;
 use args::TrainSettings;
 use no_effect::NoEffect;
 use result::RunResult;
@@ -67,11 +66,20 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let (splits, record) = data::load(&settings)?;
     trainer.prepare(&splits.train)?;
     data::check(&settings, &trainer, &splits)?;
-    compare_classes(&settings, &splits.train.class_names);
+    if let Some(note) = data::other_classes(&settings, &splits.train.class_names) {
+        say(&format!("note: {note}"));
+    }
     let identity = identity(&settings, &trainer, &record);
     let (folder, config) = match resumes {
         None => begin(&settings, &trainer, record, device)?,
-        Some(_) => resume_run(&settings, &mut trainer, device, checkpoint, &identity)?,
+        Some(_) => resume_run(
+            &settings,
+            &mut trainer,
+            &record,
+            device,
+            checkpoint,
+            &identity,
+        )?,
     };
     trainer.set_keeper(Box::new(Checkpointer::new(
         &folder.checkpoint_path(),
@@ -148,12 +156,16 @@ fn begin(
 fn resume_run(
     settings: &TrainSettings,
     trainer: &mut Trainer,
+    record: &DataRecord,
     device: DeviceRecord,
     checkpoint: Option<Checkpoint>,
     identity: &RunIdentity,
 ) -> anyhow::Result<(RunFolder, Config)> {
     let folder = RunFolder::open(&settings.out)?.locked()?;
     let saved = folder.config()?;
+    if let Some(what) = saved.dataset.difference(record) {
+        return Err(differs(&what));
+    }
     // A finished run trains nothing on this device.
     let mut config = saved.clone();
     match checkpoint {
@@ -193,27 +205,6 @@ fn conclude(
     }
 }
 
-/// Prints a note if the initial weights were trained on other classes.
-fn compare_classes(settings: &TrainSettings, ours: &[String]) {
-    let theirs = &settings.class_names;
-    if theirs.is_empty() {
-        // Numbers as names were matched.
-        let has_names = ours.iter().any(|name| name.parse::<usize>().is_err());
-        if settings.weights.is_some() && has_names {
-            note_unnamed_classes(ours);
-        }
-    } else if theirs != ours {
-        let ours = match ours {
-            [] => "other classes".into(),
-            ours => ours.join(", "),
-        };
-        say(&format!(
-            "note: the weights were trained on the classes {}, but these images have {ours}",
-            theirs.join(", ")
-        ));
-    }
-}
-
 /// What must be equal when the run is resumed.
 fn identity(settings: &TrainSettings, trainer: &Trainer, record: &DataRecord) -> RunIdentity {
     let validated = || match &record.validation_fingerprint {
@@ -244,10 +235,7 @@ fn restore(
     identity: &RunIdentity,
 ) -> anyhow::Result<()> {
     if let Some(what) = checkpoint.identity.difference(identity) {
-        return Err(Error::Argument(format!(
-            "a resumed run keeps its settings, and this differs: {what}"
-        ))
-        .into());
+        return Err(differs(&what));
     }
     let (here, there) = (in_words(&trainer.describe()), &checkpoint.device);
     let ended = has_ended(&checkpoint);
@@ -269,6 +257,14 @@ fn restore(
         say("note: the run has already finished; --weights starts a new run from its weights");
     }
     Ok(trainer.resume(snapshot)?)
+}
+
+/// The error for a run whose settings or data are no longer those that it began with.
+fn differs(what: &str) -> anyhow::Error {
+    Error::Argument(format!(
+        "a resumed run keeps its settings, and this differs: {what}"
+    ))
+    .into()
 }
 
 fn prepare(settings: &TrainSettings, device: &Device) -> anyhow::Result<(Trainer, DeviceRecord)> {

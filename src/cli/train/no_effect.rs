@@ -115,6 +115,10 @@ impl NoEffect<'_> {
                 )
             })
             .collect();
+        let weights = &options.class_weight;
+        if !weights.is_empty() && weights.values().all(|weight| *weight == 1.0) {
+            lines.push("--class-weight has no effect, as all weights are 1, the default".into());
+        }
         let stopping = self.settings.callbacks.early_stopping.as_ref();
         if options.optimizer.ema_momentum.is_some() && stopping.is_some_and(EarlyStopping::restores)
         {

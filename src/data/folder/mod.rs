@@ -59,7 +59,7 @@ pub enum Tested {
     Apart,
     /// From the validation folder, because there is no test folder.
     OnValidation,
-    /// Every fifth picture of each class, because there is neither.
+    /// Every fifth picture of each class that has five, because there is neither.
     Fifth,
     /// All pictures in the folder; see [`to_test`].
     All,
@@ -296,9 +296,8 @@ fn load(
     }
     if let Some(first) = blank.iter().min() {
         let text = format!(
-            "{} pictures are transparent and show a single colour, so nothing can be learned from them; the \
-             first is {}",
-            blank.len(),
+            "{}; the first is {}",
+            blank_pictures(blank.len()),
             first.display()
         );
         on_event(&Event::Warning { text });
@@ -324,6 +323,25 @@ fn load(
         on_event(&Event::Warning { text });
     }
     Ok(sets)
+}
+
+/// What to say about pictures that show nothing.
+fn blank_pictures(number: usize) -> String {
+    match number {
+        1 => {
+            "1 picture is transparent and shows a single colour, so nothing can be learned from it"
+                .into()
+        }
+        _ => format!(
+            "{number} pictures are transparent and show a single colour, so nothing can be learned from them"
+        ),
+    }
+}
+
+/// A hint if the user probably meant the folder of the only class found.
+pub(super) fn hint_at_inner(path: &Path, classes: &[String]) -> Option<String> {
+    let [only] = classes else { return None };
+    scan::deeper(path, only)
 }
 
 fn report_skipped(path: &Path, skipped: &Skipped, on_event: &mut dyn FnMut(&Event)) {

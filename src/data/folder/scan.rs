@@ -1,6 +1,7 @@
 //! Finds the classes of a folder and their pictures, at any depth.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -14,6 +15,9 @@ use crate::words::counted;
 
 /// Labels are bytes.
 const MOST_CLASSES: usize = 256;
+
+/// Names of folders that runs or their logs are written to.
+const RUNS: [&str; 5] = ["runs", "logs", "tensorboard", "tb_logs", "lightning_logs"];
 
 /// The classes of a folder and their pictures, both sorted by name.
 #[derive(Debug, Default)]
@@ -41,9 +45,11 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Whether the folder is one of training runs.
-    pub(super) fn is_runs(&self) -> bool {
-        self.pictures.is_empty() && self.holds_runs
+    /// Whether `folder` is one of training runs: it holds runs or their logs, and no pictures, or has
+    /// the name of such a folder.
+    pub(super) fn is_runs(&self, folder: &Path) -> bool {
+        let is_named = RUNS.contains(&&*name(folder).to_lowercase());
+        self.holds_runs && (self.pictures.is_empty() || is_named)
     }
 
     /// The sub-folders of `folder` that contain the pictures, at any depth; none if a picture lies
@@ -79,8 +85,11 @@ impl Scan {
             }
             let mut below = Skipped::default();
             let found = walk(&folder, &mut below)?;
-            if found.is_runs() {
+            if found.is_runs(&folder) {
                 scan.skipped.add(Reason::Runs, &folder);
+                for picture in &found.pictures {
+                    scan.skipped.add(Reason::NoClass, picture);
+                }
                 continue;
             }
             scan.skipped.merge(&below);
@@ -101,7 +110,11 @@ impl Scan {
             }
             // Too many classes are an error below.
             let class = scan.classes.len().min(MOST_CLASSES - 1) as u8;
-            scan.classes.push(name(&folder));
+            let Some(class_name) = folder.file_name().and_then(OsStr::to_str) else {
+                let problem = "the name of a class is not UTF-8: rename the folder";
+                return Err(DataError::contents(&folder, problem));
+            };
+            scan.classes.push(class_name.to_owned());
             inner.push(found.inner(&folder));
             let pictures = found.pictures.into_iter();
             scan.files.extend(pictures.map(|picture| (picture, class)));
@@ -110,7 +123,7 @@ impl Scan {
             let problem = format!(
                 "found {} with pictures: expected one per class, {least} to {MOST_CLASSES}{}",
                 counted(scan.classes.len(), "sub-folder"),
-                deeper(path, &scan)
+                hint(path, &scan)
             );
             return Err(DataError::contents(path, problem));
         }
@@ -148,18 +161,26 @@ fn alike(classes: &[String], inner: &[BTreeSet<String>]) -> Option<String> {
     })
 }
 
-/// A hint if the user probably meant the folder inside this one.
-fn deeper(path: &Path, scan: &Scan) -> String {
-    let [only] = &scan.classes[..] else {
-        return String::new();
-    };
-    let inner = path.join(only);
-    match entries(&inner, &mut Skipped::default()) {
-        Ok(entries) if entries.folders.len() > 1 => {
-            format!("; did you mean folder:{}?", inner.display())
-        }
+/// A hint at pictures in another place.
+fn hint(path: &Path, scan: &Scan) -> String {
+    match (&scan.classes[..], scan.skipped.count(Reason::NoClass)) {
+        ([only], _) => deeper(path, only).unwrap_or_default(),
+        ([], outside) if outside > 0 => format!(
+            "; {} directly in it, outside of any class",
+            match outside {
+                1 => "1 picture lies".to_owned(),
+                _ => format!("{outside} pictures lie"),
+            }
+        ),
         _ => String::new(),
     }
+}
+
+/// A hint if the user probably meant the only class's folder.
+pub(super) fn deeper(path: &Path, only: &str) -> Option<String> {
+    let inner = path.join(only);
+    let entries = entries(&inner, &mut Skipped::default()).ok()?;
+    (entries.folders.len() > 1).then(|| format!("; did you mean folder:{}?", inner.display()))
 }
 
 /// The entries of a folder; counts the hidden ones.

@@ -8,9 +8,12 @@ use byteorder::{BE, ByteOrder, LE};
 use half::f16;
 use npyz::{DType, NpyHeader, Order, TypeChar};
 use zip::ZipArchive;
+use zip::result::ZipError;
 
 use super::super::bounded::read_preallocated;
+use super::super::classes::abridged;
 use super::super::error::DataError;
+use crate::words::one_line;
 
 /// The longest header, as in NumPy.
 const MOST_HEADER: usize = 10_000;
@@ -39,6 +42,22 @@ impl Array {
     /// The elements in storage order: in Fortran order, the first index is the fastest.
     pub(super) fn numbers(&self) -> impl Iterator<Item = f64> {
         self.bytes.chunks_exact(self.item).map(self.number)
+    }
+
+    /// NumPy's index of the element at this place of the storage order, such as `[3, 0, 1]`.
+    pub(super) fn place(&self, mut stored: usize) -> String {
+        let mut index = vec![0; self.shape.len()];
+        let dimensions = index.iter_mut().zip(&self.shape);
+        let fill = |(at, &size): (&mut usize, &usize)| {
+            *at = stored % size.max(1);
+            stored /= size.max(1);
+        };
+        if self.fortran {
+            dimensions.for_each(fill);
+        } else {
+            dimensions.rev().for_each(fill);
+        }
+        format!("{index:?}")
     }
 
     /// Every element as a byte, in C order. In place: a copy would double the memory.
@@ -93,13 +112,25 @@ pub(super) fn array(
     name: &'static str,
 ) -> Result<Array, DataError> {
     let problem = |what: &dyn Display| DataError::contents(path, format!("{name}: {what}"));
+    let names = archive.zip.file_names().flatten();
+    let names: Vec<String> = names
+        .map(|name| name.strip_suffix(".npy").unwrap_or(&name).to_owned())
+        .collect();
+    let found = match &names[..] {
+        [] => "nothing".into(),
+        names => one_line(&abridged(names)),
+    };
     let entry = archive
         .zip
         .by_name(&format!("{name}.npy"))
         .map_err(|error| {
             problem(&format!(
-                "{error}; expected the arrays x_train, y_train, x_test and y_test, as \
-                 np.savez('data.npz', x_train=..., y_train=..., x_test=..., y_test=...) saves them"
+                "{}; expected the arrays x_train, y_train, x_test and y_test, and possibly x_val and y_val, \
+                 as np.savez('data.npz', x_train=..., y_train=..., x_test=..., y_test=...) saves them",
+                match error {
+                    ZipError::FileNotFound => format!("not in the file, which holds {found}"),
+                    _ => format!("{error}"),
+                }
             ))
             .caused_by(error)
         })?;
@@ -154,6 +185,10 @@ pub(super) fn array(
             TypeChar::Object => format!(
                 "its elements are of type {dtype}, Python objects; {plain}, as np.stack(list({name})) makes \
                  of arrays of one shape"
+            ),
+            TypeChar::ByteStr | TypeChar::UnicodeStr => format!(
+                "its elements are texts ({dtype}); {plain}, for example from \
+                 np.unique({name}, return_inverse=True)[1]"
             ),
             _ => format!("its elements are of type {dtype}; {plain}"),
         }));
@@ -235,6 +270,11 @@ fn header(bytes: &[u8]) -> Result<usize, &'static str> {
     let opened = |text: &[u8]| text.iter().filter(|byte| b"([{".contains(byte)).count();
     match bytes.get(..length) {
         Some(text) if length <= MOST_HEADER && opened(text) <= 4 => Ok(length),
+        Some(text)
+            if length <= MOST_HEADER && text.windows(10).any(|part| part == b"'descr': [") =>
+        {
+            Err("its elements are records: expected one array of plain numbers per name")
+        }
         _ => Err("its header is truncated or too long: expected a header as NumPy writes it"),
     }
 }

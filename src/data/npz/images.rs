@@ -43,9 +43,9 @@ impl Range {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for (index, value) in array.numbers().enumerate() {
             if !value.is_finite() {
-                let name = array.name;
+                let (name, index) = (array.name, array.place(index));
                 let problem = format!(
-                    "the element at index {index} is {value}: expected finite numbers; find its cause, or \
+                    "the element {index} is {value}: expected finite numbers; find its cause, or \
                      replace it by 0 with np.nan_to_num({name}, posinf=0, neginf=0)"
                 );
                 return Err(array.bad(path, &problem));
@@ -78,11 +78,20 @@ impl Range {
     fn refused(&self, array: &Array) -> String {
         let (name, low, high) = (array.name, self.low, self.high);
         let remedy = match array.kind {
+            // Interpolation overshoots by a few percent.
+            _ if low < 0.0 && is_nearly(low, high, 1.0) => {
+                format!("save np.clip({name}, 0, 1)")
+            }
+            _ if low < 0.0 && is_nearly(low, high, 255.0) => {
+                format!("save np.clip({name}, 0, 255)")
+            }
             _ if (-1.0..0.0).contains(&low) && high <= 1.0 => {
                 format!("convert them from -1..1 with ({name} + 1) / 2")
             }
-            TypeChar::Uint if array.dtype == "uint16" => {
-                format!("convert them from 16 bits with {name} / 65535")
+            TypeChar::Uint | TypeChar::Int if low >= 0.0 && high <= 65_535.0 => {
+                let bits = (high as u32).ilog2() + 1;
+                let white = (1_u32 << bits) - 1;
+                format!("if the pixels have {bits} bits, convert all arrays with {name} / {white}")
             }
             TypeChar::Float if low < 0.0 => format!(
                 "save the pixels before standardization, or scale all arrays alike with \
@@ -120,7 +129,14 @@ impl Range {
                 (array.into_bytes(|value| (255.0 * value) as u8), Some(taken))
             }
             TypeChar::Float if self.high <= 1.0 => {
-                let taken = format!("{what}, read as 0 to 1 and multiplied by 255");
+                // As dark as integers that are noted below: probably divided by 255 twice.
+                let dark = if 255.0 * self.high <= TOO_DARK && self.high > 0.0 {
+                    let high = shown(self.high, &array.dtype);
+                    format!(" and so nearly black; if {high} means white, divide all arrays by it")
+                } else {
+                    String::new()
+                };
+                let taken = format!("{what}, read as 0 to 1 and multiplied by 255{dark}");
                 let bytes = array.into_bytes(|value| (255.0 * value).round() as u8);
                 (bytes, Some(taken))
             }
@@ -142,6 +158,12 @@ impl Range {
             }
         }
     }
+}
+
+/// Whether pixels from 0 to `white` overshoot a little on both sides, as after a bicubic resize.
+fn is_nearly(low: f64, high: f64, white: f64) -> bool {
+    const OVERSHOOT: f64 = 0.1;
+    low >= -OVERSHOOT * white && high <= (1.0 + OVERSHOOT) * white && high > white / 2.0
 }
 
 /// Refuses arrays of one file with different values for white.

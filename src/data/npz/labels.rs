@@ -77,9 +77,11 @@ fn one_hot(path: &Path, array: Array, classes: usize) -> Result<Labels, DataErro
         (array.numbers().enumerate()).find(|(_, value)| *value != 0.0 && *value != 1.0)
     {
         let problem = format!(
-            "the element at index {index} of shape {:?} is {value}: expected one-hot rows of 0 and 1, or one \
+            "the element {} of shape {:?} is {value}: expected one-hot rows of 0 and 1, or one \
              number per image, for example from np.argmax({}, axis=1)",
-            array.shape, array.name
+            array.place(index),
+            array.shape,
+            array.name
         );
         return Err(array.bad(path, &problem));
     }

@@ -49,6 +49,10 @@ pub fn splits(path: &Path) -> Result<Splits, DataError> {
 /// # Errors
 /// Those of [`splits`].
 pub fn read(path: &Path) -> Result<(Splits, Option<String>), DataError> {
+    if path.is_dir() {
+        let problem = "a folder: expected an .npz file; folder: reads pictures";
+        return Err(DataError::contents(path, problem));
+    }
     let file = File::open(path).map_err(|source| DataError::Read {
         path: path.into(),
         source,
@@ -70,12 +74,21 @@ pub fn from_reader(
             path: path.into(),
             source,
         })?;
+    let mut start = [0; 6];
+    let is_npy = file
+        .rewind()
+        .and_then(|()| file.read_exact(&mut start))
+        .is_ok()
+        && start == *b"\x93NUMPY";
     let zip = ZipArchive::new(file).map_err(|error| {
-        DataError::contents(
-            path,
-            format!("not a valid .npz file: {error}; download or save it again"),
-        )
-        .caused_by(error)
+        let problem = if is_npy {
+            "a single array (.npy): expected images and labels together, as np.savez('data.npz', \
+             x_train=..., y_train=..., x_test=..., y_test=...) saves them"
+                .into()
+        } else {
+            format!("not a valid .npz file: {error}; download or save it again")
+        };
+        DataError::contents(path, problem).caused_by(error)
     })?;
     let left = most_unpacked(length);
     let mut archive = Archive { zip, left };

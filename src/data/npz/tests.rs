@@ -408,6 +408,27 @@ fn numbers_that_are_not_brightness_or_labels_are_refused_with_a_remedy() {
         ),
         (
             "x_train",
+            x([0.0, -1e-9, 0.5, 1.0, 0.0, 0.0]),
+            "save np.clip(x_train, 0, 1)",
+        ),
+        (
+            "x_train",
+            x([-5.0, 262.0, 0.5, 1.0, 0.0, 0.0]),
+            "save np.clip(x_train, 0, 255)",
+        ),
+        (
+            "x_train",
+            // In Fortran order, the first index is the fastest.
+            ordered(
+                "<f4",
+                "True",
+                "(3, 1, 2)",
+                &floats([0.0, f32::NAN, 0.0, 0.0, 0.0, 0.0]),
+            ),
+            "the element [1, 0, 0] is NaN",
+        ),
+        (
+            "x_train",
             x([0.0, -2.5, 0.5, 3.0, 0.0, 0.0]),
             "before standardization",
         ),
@@ -419,17 +440,22 @@ fn numbers_that_are_not_brightness_or_labels_are_refused_with_a_remedy() {
         (
             "x_train",
             x([0.0, 1.0, f32::NAN, 3.0, 0.0, 0.0]),
-            "the element at index 2 is NaN",
+            "the element [1, 0, 0] is NaN",
         ),
         (
             "x_train",
             x([0.0, f32::INFINITY, 0.0, 3.0, 0.0, 0.0]),
-            "index 1 is inf",
+            "element [0, 0, 1] is inf",
         ),
         (
             "x_train",
             ints("<u2", [0, 256, 0, 0, 0, 0]),
-            "x_train / 65535",
+            "if the pixels have 9 bits, convert all arrays with x_train / 511",
+        ),
+        (
+            "x_train",
+            ints("<u2", [0, 4080, 0, 0, 0, 0]),
+            "x_train / 4095",
         ),
         (
             "x_train",

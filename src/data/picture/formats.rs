@@ -42,6 +42,10 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
     let file = File { path, bytes };
     let cursor = || Cursor::new(bytes);
     match format(path, bytes) {
+        _ if bytes.is_empty() => Err(DataError::contents(
+            path,
+            format!("the file is empty: expected a {FORMATS} file; get a complete copy"),
+        )),
         Some(ImageFormat::Png) => png(file),
         Some(ImageFormat::Jpeg) => jpeg::decode(file),
         Some(ImageFormat::WebP) => webp(file),
@@ -87,12 +91,23 @@ fn png(file: File) -> Result<DynamicImage, DataError> {
     let limits = file.limits(pixels);
     let decoder = image::codecs::png::PngDecoder::with_limits(Cursor::new(file.bytes), limits)
         .map_err(|e| file.bad(e))?;
-    file.decode(decoder)
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|e| file.bad(e))?;
+    let orientation = png_exif(file.bytes).and_then(orientation);
+    image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
+    Ok(image)
 }
 
 /// Uses `image_webp` directly, where the memory for metadata can be limited.
 fn webp(file: File) -> Result<DynamicImage, DataError> {
     let bad = |error: image_webp::DecodingError| file.bad(error);
+    // Bytes behind the picture may look like parts of it.
+    let header: Option<&[u8; 8]> = file.bytes.first_chunk();
+    let length = header.map(|&[.., a, b, c, d]| u32::from_le_bytes([a, b, c, d]) as usize + 8);
+    let picture = length.and_then(|length| file.bytes.get(..length));
+    let file = File {
+        bytes: picture.unwrap_or(file.bytes),
+        ..file
+    };
     let mut decoder = image_webp::WebPDecoder::new(Cursor::new(file.bytes)).map_err(bad)?;
     decoder.set_memory_limit(file.bytes.len());
     let (width, height) = decoder.dimensions();
@@ -110,9 +125,28 @@ fn webp(file: File) -> Result<DynamicImage, DataError> {
         RgbImage::from_raw(width, height, pixels).map(DynamicImage::from)
     };
     let mut image = image.ok_or_else(|| file.broken("its pixels have the wrong size"))?;
-    let orientation = exif.and_then(|exif| Orientation::from_exif_chunk(&exif));
+    let orientation = exif.and_then(|exif| orientation(&exif));
     image.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
     Ok(image)
+}
+
+/// The orientation in EXIF data, which some programs write with the signature that JPEG needs.
+fn orientation(exif: &[u8]) -> Option<Orientation> {
+    Orientation::from_exif_chunk(exif.strip_prefix(b"Exif\0\0").unwrap_or(exif))
+}
+
+/// The EXIF data of a PNG file. They may follow the pixels.
+fn png_exif(bytes: &[u8]) -> Option<&[u8]> {
+    let mut rest = bytes.get(8..)?;
+    loop {
+        let (length, chunk) = rest.split_first_chunk()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        if chunk.starts_with(b"eXIf") {
+            return chunk.get(4..4 + length);
+        }
+        // The name, the data and a checksum.
+        rest = chunk.get(8 + length..)?;
+    }
 }
 
 /// The most pixels that a lossy chunk of a WebP file declares. The decoder allocates memory for

@@ -1,7 +1,7 @@
 //! JPEG files, decoded by the `jpeg-decoder` crate. It reads every sampling and every order of
-//! scans, within three levels of libjpeg. `zune-jpeg`, the faster decoder of the `image` crate,
-//! gives wrong colours or panics if each component has its own scan or if luma is subsampled more
-//! than chroma.
+//! scans, within four levels of libjpeg (more if a picture is at most four pixels wide).
+//! `zune-jpeg`, the faster decoder of the `image` crate, gives wrong colours or panics if each
+//! component has its own scan or if luma is subsampled more than chroma.
 
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, RgbImage};

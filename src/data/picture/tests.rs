@@ -109,6 +109,50 @@ fn more_pixels_than_a_file_can_hold_are_refused_before_allocating() {
     }
 }
 
+/// EXIF data with one entry, an orientation.
+fn exif(orientation: u8) -> Vec<u8> {
+    let header = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0";
+    [&header[..], &[orientation, 0, 0, 0], &[0; 4]].concat()
+}
+
+#[test]
+fn pictures_are_rotated_by_exif_data_wherever_png_and_webp_keep_them() {
+    let turned = image::imageops::rotate90(&pattern());
+    let signed = [b"Exif\0\0", &exif(6)[..]].concat();
+    for exif in [exif(6), signed] {
+        let png = encoded(&pattern().into(), ImageFormat::Png);
+        let mut chunk = [&(exif.len() as u32).to_be_bytes()[..], b"eXIf", &exif].concat();
+        let mut checksum = flate2::Crc::new();
+        checksum.update(&chunk[4..]);
+        chunk.extend(checksum.sum().to_be_bytes());
+        // Behind the header of 33 bytes, and between the pixels and the end of 12 bytes.
+        for at in [33, png.len() - 12] {
+            let file = [&png[..at], &chunk, &png[at..]].concat();
+            assert_eq!(read("a.png", &file).unwrap(), turned, "{at}");
+        }
+
+        let mut file = Vec::new();
+        let mut encoder = image_webp::WebPEncoder::new(&mut file);
+        encoder.set_exif_metadata(exif);
+        let rgb = image_webp::ColorType::Rgb8;
+        encoder.encode(&pattern(), 13, 7, rgb).unwrap();
+        assert_eq!(read("a.webp", &file).unwrap(), turned);
+    }
+}
+
+#[test]
+fn bytes_behind_a_webp_picture_are_ignored() {
+    let big = b"VP8 \0\0\0\0\0\0\0\x9d\x01\x2a\xff\x3f\xff\x3f";
+    let file = [&webp()[..], big].concat();
+    assert_eq!(read("a.webp", &file).unwrap(), pattern());
+}
+
+#[test]
+fn an_empty_file_is_named() {
+    let message = read("a.png", b"").unwrap_err().to_string();
+    assert!(message.contains("the file is empty"), "{message}");
+}
+
 #[test]
 fn the_blocks_of_a_dds_file_are_decoded() {
     // A header of 128 bytes: flags, height, width, and at 76 the pixel format, with the name of the

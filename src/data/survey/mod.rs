@@ -44,8 +44,14 @@ pub struct Survey {
     pub imbalance: Option<Imbalance>,
     /// Images that occur more than once.
     pub duplicates: Vec<Duplicates>,
+    /// The number of transparent pictures that show a single colour.
+    pub blank: usize,
     /// The names of classes with validation or test images but no training images.
     pub unseen: Vec<String>,
+    /// The names of classes without training images, validation images and test images.
+    pub absent: Vec<String>,
+    /// The names of classes with training images but no test images.
+    pub untested: Vec<String>,
     /// Other remarks.
     pub notes: Vec<String>,
 }
@@ -82,6 +88,8 @@ pub struct Unreadable {
     pub count: usize,
     /// The errors of the first ten.
     pub first: Vec<String>,
+    /// Whether training skips them; otherwise it fails.
+    pub skipped: bool,
 }
 
 /// Imbalanced classes.
@@ -155,7 +163,10 @@ impl Survey {
             unreadable: Unreadable::default(),
             imbalance: None,
             duplicates: Vec::new(),
+            blank: 0,
             unseen: Vec::new(),
+            absent: Vec::new(),
+            untested: Vec::new(),
             notes: Vec::new(),
         };
         let seen = match spec {
@@ -194,6 +205,7 @@ impl Survey {
             shape: Some([1, 1, 3]),
             ..options.clone()
         };
+        self.unreadable.skipped = options.skip_unreadable;
         let parts = folder::find(path, &options)?;
         self.classes = parts.train.classes().to_vec();
         self.passed_over = parts.skipped;
@@ -222,14 +234,15 @@ impl Survey {
                 0 => "there are no test pictures: training needs at least 5 pictures in a class, or a \
                       folder test"
                     .into(),
-                _ => "there is no folder of test pictures, so every fifth picture of each class is held \
-                      out"
+                _ => "there is no folder of test pictures, so every fifth picture of each class that has \
+                      five is held out"
                     .into(),
             });
         }
         if self.classes.len() < 2 {
+            let hint = folder::hint_at_inner(path, &self.classes).unwrap_or_default();
             self.notes
-                .push("training needs at least two classes".into());
+                .push(format!("training needs at least two classes{hint}"));
         }
         // The names given must not depend on the seed.
         self.unreadable.first.sort();
@@ -249,7 +262,10 @@ impl Survey {
         let mut seen = Vec::new();
         for outcome in seen::pictures(root, folder, part, kept) {
             match outcome {
-                Ok(picture) => seen.push(picture),
+                Ok(picture) => {
+                    self.blank += usize::from(picture.is_blank);
+                    seen.push(picture);
+                }
                 Err(error) => {
                     self.unreadable.count += 1;
                     self.unreadable.first.push(error.to_string());
@@ -274,12 +290,20 @@ impl Survey {
                 });
             }
         }
-        let trained = self.parts[0].by_class.clone();
-        let tested = |class: usize| self.parts[1..].iter().any(|part| part.by_class[class] > 0);
-        self.unseen = (0..self.classes.len())
-            .filter(|&class| trained[class] == 0 && tested(class))
-            .map(|class| self.classes[class].clone())
-            .collect();
+        let trained = |class: usize| self.parts[0].by_class[class] > 0;
+        let seen = |class: usize| self.parts[1..].iter().any(|part| part.by_class[class] > 0);
+        let named = |is_it: &dyn Fn(usize) -> bool| -> Vec<String> {
+            let classes = (0..self.classes.len()).filter(|&class| is_it(class));
+            classes.map(|class| self.classes[class].clone()).collect()
+        };
+        self.unseen = named(&|class| !trained(class) && seen(class));
+        self.absent = named(&|class| !trained(class) && !seen(class));
+        // Without a test part, the validation images are used for testing, too.
+        let parts = [Part::Test, Part::Validation].into_iter();
+        let mut tested = parts.filter_map(|kind| self.parts.iter().find(|part| part.part == kind));
+        if let Some(test) = tested.next() {
+            self.untested = named(&|class| trained(class) && test.by_class[class] == 0);
+        }
     }
 
     fn measure_sizes(&mut self, seen: &[Seen]) {
@@ -386,6 +410,9 @@ impl Survey {
             || self.unreadable.count > 0
             || self.imbalance.is_some()
             || self.duplicates.iter().any(|d| d.part != d.also_in)
-            || !self.unseen.is_empty()
+            || self.blank > 0
+            || [&self.unseen, &self.absent, &self.untested]
+                .iter()
+                .any(|classes| !classes.is_empty())
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Seen {
     /// SHA-256 of the size and the pixels.
     pub(super) digest: [u8; 32],
     pub(super) format: Option<ImageFormat>,
+    /// Whether it is transparent and shows a single colour.
+    pub(super) is_blank: bool,
 }
 
 /// The images of an array; those from index `kept` on are for validation.
@@ -36,6 +38,7 @@ pub(super) fn array(data: &Dataset, part: Part, kept: usize) -> Vec<Seen> {
         size: [width, height],
         digest: Sha256::digest(data.image(i)).into(),
         format: None,
+        is_blank: false,
     };
     (0..data.len()).into_par_iter().map(see).collect()
 }
@@ -75,5 +78,6 @@ fn picture(path: &Path, name: String, part: Part, class: usize) -> Result<Seen, 
         size: [width, height],
         digest: hash.finalize().into(),
         format: format(path, &bytes),
+        is_blank: picture.is_blank(),
     })
 }
