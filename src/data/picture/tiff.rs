@@ -6,7 +6,7 @@ use std::io::Cursor;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
-use tiff::decoder::{Decoder, DecodingResult, Limits};
+use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::{CompressionMethod, Predictor, Tag};
 use tiff::{ColorType, TiffError, TiffResult};
 
@@ -99,6 +99,8 @@ struct Tags {
     orientation: Orientation,
     reversed_bits: bool,
     tile_width: u32,
+    /// Whether each sample has tiles of its own.
+    planes_in_tiles: bool,
 }
 
 impl Tags {
@@ -132,6 +134,7 @@ impl Tags {
             orientation: orientation.unwrap_or(Orientation::NoTransforms),
             reversed_bits: number(decoder, Tag::FillOrder, 1)? == 2,
             tile_width: decoder.chunk_dimensions().0,
+            planes_in_tiles: planar && decoder.get_chunk_type() == ChunkType::Tile,
         })
     }
 
@@ -141,6 +144,8 @@ impl Tags {
         match self.colour {
             _ if self.reversed_bits => Some("its bits are in reverse order"),
             _ if self.tile_width > MOST_SIDE => Some("its tiles are too wide"),
+            // The decoder takes the padding of the last tiles for pixels.
+            _ if self.planes_in_tiles => Some("each of its samples has tiles of its own"),
             // The decoder drops samples that are neither colour nor alpha, and then adds up the
             // differences of samples that are not neighbours.
             colour if predicted && self.samples > 1 && self.samples != colour.num_samples() => {

@@ -300,7 +300,14 @@ fn other_kinds_are_refused_with_the_reason() {
         (EXTRA_SAMPLES, &[0]),
     ];
     type Tags<'a> = &'a [(u16, &'a [u16])];
-    let files: [(Tags, Tags, &str); 7] = [
+    // Tiles that hold the whole picture.
+    let tiles: [(u16, &[u16]); 3] = [(PLANAR, &[2]), (TILE_WIDTH, &[2]), (TILE_LENGTH, &[1])];
+    let files: [(Tags, Tags, &str); 8] = [
+        (
+            &[(BITS, &[8]), (PHOTOMETRIC, &[BLACK_IS_ZERO])],
+            &tiles,
+            "tiles of its own",
+        ),
         (
             &grey,
             &[(FILL_ORDER, &[2])],
