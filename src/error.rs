@@ -311,7 +311,9 @@ mod tests {
             weights::load(&path).map(|_| ()).unwrap_err(),
             Checkpoint::load(&path).map(|_| ()).unwrap_err(),
         ] {
-            assert!(root(&error).is::<SafeTensorError>(), "{error:?}");
+            let source = error.source().unwrap();
+            assert!(source.is::<SafeTensorError>(), "{error:?}");
+            assert!(root(&error).is::<serde_json::Error>(), "{error:?}");
         }
         std::fs::write(&path, "no model").unwrap();
         let error = Sequential::from_file(&path).unwrap_err();

@@ -413,14 +413,18 @@ fn try_batch(model: &Sequential, executor: Box<dyn Executor>, batch: usize) -> c
     Trainer::with_executor(model.clone(), executor, options).map(|_| ())
 }
 
-/// The batch size that an error says would fit.
+/// The batch size that an error says would fit, in words and as a number.
 fn largest_batch(error: &Error) -> usize {
-    let message = error.to_string();
-    assert!(matches!(error, Error::TooLarge { .. }), "{message}");
-    let (_, number) = message
-        .split_once("the largest batch that fits is ")
-        .unwrap();
-    number.parse().unwrap()
+    let Error::TooLarge {
+        largest_batch: Some(batch),
+        ..
+    } = error
+    else {
+        panic!("{error:?}");
+    };
+    let words = format!("the largest batch that fits is {batch}");
+    assert!(error.to_string().ends_with(&words), "{error}");
+    *batch
 }
 
 #[test]

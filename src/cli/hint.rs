@@ -51,10 +51,9 @@ fn of_data(error: &DataError) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #[cfg(not(feature = "gpu"))]
     use cnn_gpu::exec::{self, Backend, Selection};
-    use cnn_gpu::model::{Conv2D, Dense, Flatten, Sequential};
     use cnn_gpu::run::RunFolder;
-    use cnn_gpu::train::{Options, Trainer};
 
     use super::*;
 
@@ -99,16 +98,15 @@ mod tests {
 
     #[test]
     fn a_batch_that_does_not_fit_is_followed_by_the_flag_that_helps() {
-        let model = Sequential::new([64, 64, 3])
-            .add(Conv2D::new(64, 3))
-            .add(Flatten::new())
-            .add(Dense::new(2));
-        let device = exec::open(&Selection::new(Backend::Cpu)).unwrap();
-        let options = Options::default().batch_size(1 << 20);
-        let error = Trainer::new(model, &device, options)
-            .map(|_| ())
-            .unwrap_err();
-        assert_eq!(hint(&error.into()).as_deref(), Some("--batch-size"));
+        let too_large = |largest_batch| Error::TooLarge {
+            needs: "more".into(),
+            allows: "there is less".into(),
+            fits: String::new(),
+            largest_batch,
+        };
+        let hint_for = |largest_batch| hint(&too_large(largest_batch).into());
+        assert_eq!(hint_for(Some(8)).as_deref(), Some("--batch-size"));
+        assert_eq!(hint_for(None), None);
     }
 
     #[cfg(not(feature = "gpu"))]
