@@ -105,7 +105,7 @@ fn text(survey: &Survey) -> String {
     }
     if survey.blank > 0 {
         let pictures = counted(survey.blank, "picture");
-        let line = "with transparency and a single colour: nothing can be learned from these";
+        let line = "with transparency and a single colour, from which nothing can be learned";
         row("warning", format!("{pictures} {line}"));
     }
     let classes = [
@@ -161,7 +161,7 @@ fn in_words(imbalance: &Imbalance, survey: &Survey) -> String {
         largest, smallest, ..
     } = imbalance;
     format!(
-        "the classes are unbalanced: {} training images of {largest}, {} of {smallest}; balance them \
+        "the classes are unbalanced: {} of the training images show {largest}, {} {smallest}; balance them \
          with",
         count(images(largest)),
         count(images(smallest))

@@ -72,7 +72,13 @@ pub fn check(settings: &TrainSettings, trainer: &Trainer, splits: &Splits) -> cn
     let steps = trainer.steps_per_epoch(&training_data(settings, splits))?;
     let weights = &settings.options.class_weight;
     let weighs = |label: &u8| weights.get(&usize::from(*label)).is_none_or(|w| *w > 0.0);
-    if !splits.train.labels().iter().any(weighs) {
+    let data = training_data(settings, splits);
+    let held_out = match data.validation {
+        Some(_) => 0,
+        None => data.validation_images(settings.options.validation_split),
+    };
+    let labels = splits.train.labels();
+    if !labels.iter().take(labels.len() - held_out).any(weighs) {
         return Err(Error::Argument(
             "--class-weight gives every class the weight 0, so that nothing is learned: expected a class \
              with a positive weight"
@@ -150,9 +156,9 @@ fn model_classes(settings: &TrainSettings, found: &[String]) -> cnn_gpu::Result<
 pub fn other_classes(settings: &TrainSettings, names: &[String]) -> Option<String> {
     let theirs = &settings.class_names;
     if theirs.is_empty() {
-        // Numbers as names were matched.
-        let has_names = names.iter().any(|name| name.parse::<usize>().is_err());
-        return (settings.weights.is_some() && has_names).then(|| unnamed_classes(names));
+        // Numbers as names were matched, if each is the number of an output.
+        let is_matched = (names.iter().enumerate()).all(|(i, name)| *name == i.to_string());
+        return (settings.weights.is_some() && !is_matched).then(|| unnamed_classes(names));
     }
     let ours = match names {
         [] => "other classes".into(),

@@ -53,7 +53,7 @@ impl Layout {
             }
             let mut below = Skipped::default();
             let found = scan::walk(folder, &mut below)?;
-            if found.is_runs(folder) && found.pictures.is_empty() {
+            if found.is_runs() {
                 skipped.add(Reason::Runs, folder);
                 continue;
             }

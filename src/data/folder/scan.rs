@@ -45,11 +45,9 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Whether `folder` is one of training runs: it holds runs or their logs, and no pictures, or has
-    /// the name of such a folder.
-    pub(super) fn is_runs(&self, folder: &Path) -> bool {
-        let is_named = RUNS.contains(&&*name(folder).to_lowercase());
-        self.holds_runs && (self.pictures.is_empty() || is_named)
+    /// Whether the folder is one of training runs: it holds runs or their logs, and no pictures.
+    pub(super) fn is_runs(&self) -> bool {
+        self.pictures.is_empty() && self.holds_runs
     }
 
     /// The sub-folders of `folder` that contain the pictures, at any depth; none if a picture lies
@@ -85,12 +83,17 @@ impl Scan {
             }
             let mut below = Skipped::default();
             let found = walk(&folder, &mut below)?;
-            if found.is_runs(&folder) {
+            if found.is_runs() {
                 scan.skipped.add(Reason::Runs, &folder);
-                for picture in &found.pictures {
-                    scan.skipped.add(Reason::NoClass, picture);
-                }
                 continue;
+            }
+            if found.holds_runs && RUNS.contains(&&*name(&folder).to_lowercase()) {
+                let problem = format!(
+                    "holds training runs or their logs, and {}: expected either runs or the pictures of a \
+                     class; move the others to another folder",
+                    counted(found.pictures.len(), "picture")
+                );
+                return Err(DataError::contents(&folder, problem));
             }
             scan.skipped.merge(&below);
             if found.is_empty {

@@ -186,7 +186,7 @@ pub(super) fn array(
                 "its elements are of type {dtype}, Python objects; {plain}, as np.stack(list({name})) makes \
                  of arrays of one shape"
             ),
-            TypeChar::ByteStr | TypeChar::UnicodeStr => format!(
+            TypeChar::ByteStr | TypeChar::UnicodeStr if name.starts_with('y') => format!(
                 "its elements are texts ({dtype}); {plain}, for example from \
                  np.unique({name}, return_inverse=True)[1]"
             ),

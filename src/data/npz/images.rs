@@ -79,17 +79,19 @@ impl Range {
         let (name, low, high) = (array.name, self.low, self.high);
         let remedy = match array.kind {
             // Interpolation overshoots by a few percent.
-            _ if low < 0.0 && is_nearly(low, high, 1.0) => {
+            TypeChar::Float if low < 0.0 && is_nearly(low, high, 1.0) => {
                 format!("save np.clip({name}, 0, 1)")
             }
-            _ if low < 0.0 && is_nearly(low, high, 255.0) => {
+            _ if low < 0.0 && high > 127.0 && is_nearly(low, high, 255.0) => {
                 format!("save np.clip({name}, 0, 255)")
             }
             _ if (-1.0..0.0).contains(&low) && high <= 1.0 => {
                 format!("convert them from -1..1 with ({name} + 1) / 2")
             }
             TypeChar::Uint | TypeChar::Int if low >= 0.0 && high <= 65_535.0 => {
-                let bits = (high as u32).ilog2() + 1;
+                // Of the usual depths.
+                let holds = |bits: &u32| high < f64::from(1_u32 << bits);
+                let bits = [10, 12, 14].into_iter().find(holds).unwrap_or(16);
                 let white = (1_u32 << bits) - 1;
                 format!("if the pixels have {bits} bits, convert all arrays with {name} / {white}")
             }
@@ -116,9 +118,20 @@ impl Range {
         )
     }
 
+    /// Whether the images are nearly black, probably because another number stands for white.
+    pub(super) fn is_dark(&self) -> bool {
+        let brightest = if self.white == White::One {
+            255.0 * self.high
+        } else {
+            self.high
+        };
+        matches!(self.white, White::One | White::Dim | White::Any) && brightest <= TOO_DARK
+    }
+
     /// The elements as brightness from 0 to 255, and how they were interpreted if that is not
     /// obvious.
-    pub(super) fn pixels(&self, array: Array) -> (Vec<u8>, Option<String>) {
+    /// `are_dark` says whether that holds for all arrays of the file; see [`Range::is_dark`].
+    pub(super) fn pixels(&self, array: Array, are_dark: bool) -> (Vec<u8>, Option<String>) {
         if array.shape.contains(&0) {
             return (Vec::new(), None);
         }
@@ -130,7 +143,7 @@ impl Range {
             }
             TypeChar::Float if self.high <= 1.0 => {
                 // As dark as integers that are noted below: probably divided by 255 twice.
-                let dark = if 255.0 * self.high <= TOO_DARK && self.high > 0.0 {
+                let dark = if are_dark && self.white != White::Any {
                     let high = shown(self.high, &array.dtype);
                     format!(" and so nearly black; if {high} means white, divide all arrays by it")
                 } else {
@@ -142,7 +155,7 @@ impl Range {
             }
             _ => {
                 let taken = match self.white {
-                    White::Dim => Some(format!(
+                    White::Dim if are_dark => Some(format!(
                         "{what}, read as 0 to 255 and therefore nearly black; if {} means white, divide all \
                          arrays by it and save floats",
                         self.high
@@ -163,7 +176,7 @@ impl Range {
 /// Whether pixels from 0 to `white` overshoot a little on both sides, as after a bicubic resize.
 fn is_nearly(low: f64, high: f64, white: f64) -> bool {
     const OVERSHOOT: f64 = 0.1;
-    low >= -OVERSHOOT * white && high <= (1.0 + OVERSHOOT) * white && high > white / 2.0
+    low >= -OVERSHOOT * white && high <= (1.0 + OVERSHOOT) * white
 }
 
 /// Refuses arrays of one file with different values for white.

@@ -100,10 +100,11 @@ pub fn from_reader(
         sets.push((images, range, array(path, &mut archive, labels)?));
     }
     check_alike(path, sets.iter().map(|(images, range, _)| (images, range)))?;
+    let are_dark = sets.iter().all(|(_, range, _)| range.is_dark());
     let mut taken = Vec::new();
     let mut read = Vec::new();
     for (images, range, labels) in sets {
-        read.push(set(path, (images, &range), labels, &mut taken)?);
+        read.push(set(path, (images, &range, are_dark), labels, &mut taken)?);
     }
     taken.extend(names.not_read());
     let classes = read.iter().map(|data| data.classes).max().unwrap_or(0);
@@ -180,7 +181,7 @@ impl Names {
 
 fn set(
     path: &Path,
-    (images, range): (Array, &Range),
+    (images, range, are_dark): (Array, &Range, bool),
     names: Array,
     taken: &mut Vec<String>,
 ) -> Result<Dataset, DataError> {
@@ -196,7 +197,7 @@ fn set(
             return Err(DataError::contents(path, problem));
         }
     };
-    let (bytes, how) = range.pixels(images);
+    let (bytes, how) = range.pixels(images, are_dark);
     taken.extend(how);
     let Labels {
         labels,

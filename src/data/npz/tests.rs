@@ -450,7 +450,7 @@ fn numbers_that_are_not_brightness_or_labels_are_refused_with_a_remedy() {
         (
             "x_train",
             ints("<u2", [0, 256, 0, 0, 0, 0]),
-            "if the pixels have 9 bits, convert all arrays with x_train / 511",
+            "if the pixels have 10 bits, convert all arrays with x_train / 1023",
         ),
         (
             "x_train",

@@ -9,7 +9,7 @@ use image::{DynamicImage, ImageDecoder, ImageResult, Limits};
 use super::super::error::DataError;
 
 /// The supported formats, for messages.
-pub const FORMATS: &str = "PNG, JPEG, WebP, BMP, GIF, TIFF, TGA, PNM, QOI, ICO, farbfeld or DDS";
+pub const FORMATS: &str = "PNG, JPEG, WebP, BMP, GIF, TIFF, TGA, PNM, QOI, ICO or farbfeld";
 /// The most pixels in a picture, more than any camera takes.
 pub const MOST_PIXELS: u64 = 1 << 27;
 /// The most bytes that a pixel takes while a picture is read: four channels of 16 bits, twice while

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use image::codecs::{bmp, dds, farbfeld, gif, ico, pnm, qoi, tga};
+use image::codecs::{bmp, farbfeld, gif, ico, pnm, qoi, tga};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
@@ -14,9 +14,9 @@ use super::{jpeg, tiff};
 
 /// The file extensions of pictures, in lower case. A file's contents determine its format; only
 /// files without a signature, TGA and some DIB, are recognised by their extension.
-pub const EXTENSIONS: [&str; 22] = [
+pub const EXTENSIONS: [&str; 21] = [
     "png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "gif", "tif", "tiff", "tga",
-    "pnm", "pbm", "pgm", "ppm", "pam", "qoi", "ico", "ff", "dds",
+    "pnm", "pbm", "pgm", "ppm", "pam", "qoi", "ico", "ff",
 ];
 /// Whether a file is a picture, judged by its extension.
 pub fn is_picture(path: &Path) -> bool {
@@ -29,6 +29,11 @@ fn extension(path: &Path) -> Option<String> {
 
 /// The format of a file.
 pub fn format(path: &Path, bytes: &[u8]) -> Option<ImageFormat> {
+    // A variant of TIFF for large files.
+    let is_big_tiff = bytes.starts_with(b"II+\0") || bytes.starts_with(b"MM\0+");
+    if is_big_tiff {
+        return Some(ImageFormat::Tiff);
+    }
     let by_extension = || match &*extension(path)? {
         "tga" => Some(ImageFormat::Tga),
         "dib" => Some(ImageFormat::Bmp),
@@ -56,8 +61,6 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
         Some(ImageFormat::Farbfeld) => {
             file.pixels(farbfeld::FarbfeldDecoder::new(cursor()), Some(1))
         }
-        // Eight bytes of a block stand for 4x4 pixels.
-        Some(ImageFormat::Dds) => file.pixels(dds::DdsDecoder::new(cursor()), Some(2)),
         Some(ImageFormat::Tga) => file.pixels(tga::TgaDecoder::new(cursor()), Some(64)),
         Some(ImageFormat::Pnm) => file.pixels(pnm::PnmDecoder::new(cursor()), Some(8)),
         Some(ImageFormat::Qoi) => file.pixels(qoi::QoiDecoder::new(cursor()), Some(62)),
@@ -141,8 +144,10 @@ fn png_exif(bytes: &[u8]) -> Option<&[u8]> {
     loop {
         let (length, chunk) = rest.split_first_chunk()?;
         let length = u32::from_be_bytes(*length) as usize;
-        if chunk.starts_with(b"eXIf") {
-            return chunk.get(4..4 + length);
+        match chunk.first_chunk()? {
+            b"eXIf" => return chunk.get(4..4 + length),
+            b"IEND" => return None,
+            _ => {}
         }
         // The name, the data and a checksum.
         rest = chunk.get(8 + length..)?;

@@ -17,7 +17,9 @@ use super::jpeg::cmyk_to_rgb;
 
 pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
     let bad = |error: TiffError| match error {
-        TiffError::UnsupportedError(_) => unsupported(file, error.to_string()).caused_by(error),
+        TiffError::UnsupportedError(ref kind) => {
+            unsupported(file, kind.to_string()).caused_by(error)
+        }
         error => file.bad(error),
     };
     let decoder = Decoder::new(Cursor::new(file.bytes)).map_err(bad)?;
@@ -66,7 +68,8 @@ pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
 fn limits(file: File, pixels: u64) -> Limits {
     let mut limits = Limits::default();
     // Half of it, as samples of 16 bits are reduced to 8 and planes are interleaved.
-    limits.decoding_buffer_size = (BYTES_PER_PIXEL / 2 * pixels) as usize;
+    let pixels = (BYTES_PER_PIXEL / 2 * pixels) as usize;
+    limits.decoding_buffer_size = pixels.max(file.bytes.len());
     limits.intermediate_buffer_size = file.bytes.len();
     limits.ifd_value_size = file.bytes.len();
     limits

@@ -185,6 +185,17 @@ fn further_samples_are_alpha_or_dropped() {
     assert_eq!(with(&[1], &[64, 128, 0, 0]), grey(&[191, 255]));
     assert_eq!(with(&[0], &[7, 255, 9, 0]), grey(&[7, 9]));
 
+    // Four samples of which the first is grey.
+    let four: [(u16, &[u16]); 4] = [
+        (WIDTH, &[2]),
+        (HEIGHT, &[1]),
+        (BITS, &[8; 4]),
+        (PHOTOMETRIC, &[BLACK_IS_ZERO]),
+    ];
+    let more: [(u16, &[u16]); 2] = [(SAMPLES, &[4]), (EXTRA_SAMPLES, &[0; 3])];
+    let data = [7, 1, 2, 3, 9, 1, 2, 3];
+    assert_eq!(pixels(&[&four[..], &more].concat(), &data), grey(&[7, 9]));
+
     let rgb_and: [(u16, &[u16]); 5] = [
         (WIDTH, &[2]),
         (HEIGHT, &[1]),

@@ -139,6 +139,7 @@ impl Survey {
             imbalance.class_weights = weights.map(|weight| weight.copied().flatten()).collect();
         }
         self.classes = names.to_vec();
+        self.name_missing();
     }
 
     /// Inspects every image of a data set. Reads the same images as [`load_from`], but keeps no
@@ -177,6 +178,13 @@ impl Survey {
                 survey.classes = (0..train.classes)
                     .map(|class| train.class_name(class))
                     .collect();
+                let lowest = train.labels().iter().chain(splits.test.labels()).min();
+                if let Some(lowest @ 1..) = lowest {
+                    survey.notes.push(format!(
+                        "the lowest label is {lowest}: if the classes are numbered from there, subtract it \
+                         from all labels"
+                    ));
+                }
                 let kept = kept(train.len(), validation_split);
                 let mut seen = seen::array(train, Part::Train, kept);
                 if let Some(validation) = splits.validation.filter(|_| validation_split == 0.0) {
@@ -290,6 +298,11 @@ impl Survey {
                 });
             }
         }
+        self.name_missing();
+    }
+
+    /// Finds the classes that lack images in some part.
+    fn name_missing(&mut self) {
         let trained = |class: usize| self.parts[0].by_class[class] > 0;
         let seen = |class: usize| self.parts[1..].iter().any(|part| part.by_class[class] > 0);
         let named = |is_it: &dyn Fn(usize) -> bool| -> Vec<String> {
@@ -324,8 +337,9 @@ impl Survey {
 
     fn find_imbalance(&mut self) {
         let counts = &self.parts[0].by_class;
-        let extreme = |(class, count): (usize, &usize)| (*count, class);
-        let all = || counts.iter().enumerate().map(extreme);
+        // Weights cannot balance classes without images.
+        let extreme = |(class, count): (usize, &usize)| (*count > 0).then_some((*count, class));
+        let all = || counts.iter().enumerate().filter_map(extreme);
         let (Some(smallest), Some(largest)) = (all().min(), all().max_by_key(|(n, _)| *n)) else {
             return;
         };
