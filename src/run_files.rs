@@ -12,6 +12,7 @@ pub const CHECKPOINT: &str = "checkpoint.safetensors";
 pub const LOCK: &str = ".lock";
 
 /// Whether `path` is a run folder.
+#[cfg(feature = "pictures")]
 pub fn is_run(path: &Path) -> bool {
     let holds = |name: &str| path.join(name).is_file();
     holds(CONFIG) && [LOCK, WEIGHTS, CHECKPOINT].into_iter().any(holds)

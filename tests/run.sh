@@ -43,7 +43,7 @@ fi
 step cargo clippy --release --locked --all-targets -- -D warnings
 # The library without features, and with each feature alone.
 for feature in '' cli gpu download pictures; do
-  step cargo check --release --locked --no-default-features --features "$feature"
+  step cargo clippy --release --locked --no-default-features --features "$feature" -- -D warnings
 done
 step cargo test --release --locked
 RUSTDOCFLAGS='-D warnings' step cargo doc --release --locked --no-deps

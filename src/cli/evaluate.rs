@@ -101,12 +101,13 @@ struct EvaluationRecord<'a> {
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let device = args.device.open()?;
     let trained = TrainedModel::open(&args.path)?;
-    let test = trained.matched(test(&args, &trained)?)?;
+    let (test, is_own) = test(&args, &trained)?;
+    let test = trained.matched(test)?;
     let config = trained.config.clone();
     let mut trainer = trained.trainer(&device)?;
     say(&format!("data: {}", described(&test)));
     if let Some(config) = &config {
-        compare(config, &test);
+        compare(config, &test, is_own);
     }
     announce(&trainer.describe(), &device);
     let scores = if args.metrics {
@@ -123,8 +124,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The test images; of the run's own data set those that it held out.
-fn test(args: &Args, trained: &TrainedModel) -> anyhow::Result<Dataset> {
+/// The test images, and whether they are those that the run's own data set holds out.
+fn test(args: &Args, trained: &TrainedModel) -> anyhow::Result<(Dataset, bool)> {
     let own = trained.config.as_ref().map(|_| trained.data());
     let spec = args.dataset.clone().unwrap_or_else(|| trained.data());
     let record = (trained.config.as_ref())
@@ -144,16 +145,25 @@ fn test(args: &Args, trained: &TrainedModel) -> anyhow::Result<Dataset> {
     let folder = (args.data_dir.clone()).or_else(|| trained.folder(&spec));
     let folder = folder.as_deref();
     if record.is_none() {
-        return data::load_test(&spec, folder, read);
+        return Ok((data::load_test(&spec, folder, read)?, false));
     }
     if args.dataset.is_some() {
-        say("note: the run was trained on this data set; testing on the images that it held out");
+        say("note: the run was trained on this data set; testing on the images that it holds out");
     }
-    Ok(data::load(&spec, folder, read, false)?.splits.test)
+    Ok((data::load(&spec, folder, read, false)?.splits.test, true))
 }
 
-fn compare(config: &Config, test: &Dataset) {
-    if config.dataset.test_fingerprint != test.fingerprint() {
+fn compare(config: &Config, test: &Dataset, is_own: bool) {
+    if config.dataset.test_fingerprint == test.fingerprint() {
+        return;
+    }
+    if is_own {
+        say(&format!(
+            "warning: the data set {} has changed since the run, so the run may have been trained on some \
+             of these test images",
+            config.dataset.name
+        ));
+    } else {
         say(&format!(
             "note: the run was tested on other images ({})",
             config.dataset.name

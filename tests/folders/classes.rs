@@ -38,7 +38,7 @@ fn classes_are_matched_by_name() {
     // The run's own folder, spelt otherwise: only the pictures that it held out.
     let (scores, said) = evaluated(path, &["r", "--dataset", "folder:other/../pets"]);
     assert_eq!(scores["images"], 15, "{said}");
-    assert!(said.contains("the images that it held out"), "{said}");
+    assert!(said.contains("the images that it holds out"), "{said}");
     // An unknown class.
     pictures(&path.join("kit"), &[DOG, HORSE, ("kitten", CAT.1)], 5);
     let args = [
@@ -163,6 +163,10 @@ fn a_dry_run_fails_where_the_run_would() {
         ("--validation-split 0.99", "to train on and 16 to validate"),
         ("--validation-data val", "has no validation images"),
         ("--class-weight 0=0,1=0", "gives every class the weight 0"),
+        (
+            "--threads 1 --validation-data val",
+            "has no validation images",
+        ),
     ] {
         let args: Vec<&str> = args
             .split(' ')

@@ -78,6 +78,7 @@ impl CaseProgress {
     pub fn begins(&self, what: &str) {
         self.watch.now(Some(what));
         if stderr().is_terminal() {
+            self.spinner.reset();
             self.spinner.set_message(what.to_owned());
             // Drawn at once: the bar's own pace would leave out most of the cases, and a driver
             // that aborts the process must leave the name of its case.
@@ -90,8 +91,7 @@ impl CaseProgress {
     /// Clears the current case.
     pub fn ends(&self) {
         self.watch.now(None);
-        self.spinner.set_message("");
-        self.spinner.suspend(|| ());
+        self.spinner.finish_and_clear();
     }
 }
 

@@ -209,11 +209,16 @@ impl TryFrom<Args> for TrainSettings {
             let has_its_own = !splits && dataset.has_validation();
             has_its_own.then(|| "val".into())
         });
+        // As in the run whose weights and data are used again.
+        let skipped = (initial.as_ref())
+            .filter(|initial| data::is_same(&initial.trained.data(), &dataset))
+            .and_then(|initial| initial.trained.config.as_ref())
+            .is_some_and(|config| config.dataset.skip_unreadable);
         let read = ReadOptions::default()
             .shape(model.input_shape)
             .seed(args.seed)
             .limit(args.limit)
-            .skip_unreadable(args.skip_unreadable)
+            .skip_unreadable(args.skip_unreadable || skipped)
             .interpolation(args.interpolation);
         let callbacks = args.callbacks.record(splits || validation_data.is_some())?;
         let picture_flags = [

@@ -16,6 +16,8 @@ use crate::cli::trained_model::{known_or_numbers, unnamed_classes, with_new_clas
 
 /// Summarizes the data set, and fails where the run would fail before training.
 pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
+    // Before anything uses threads, whose number this sets.
+    let device = settings.device.open()?;
     let folder = settings.data_dir.as_deref();
     let split = match settings.validation_data {
         Some(_) => 0.0,
@@ -39,7 +41,7 @@ pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
     // The summary contains the warnings. What is left are the errors that would stop the run.
     let splits = data::load_silently(&settings.dataset, folder, settings.read.clone())?;
     let (splits, _) = arrange(settings, splits)?;
-    let (trainer, _) = prepare(settings, &settings.device.open()?)?;
+    let (trainer, _) = prepare(settings, &device)?;
     check(settings, &trainer, &splits)?;
     Ok(Exit::Success)
 }

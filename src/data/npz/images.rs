@@ -130,7 +130,7 @@ impl Range {
 
     /// The elements as brightness from 0 to 255, and how they were interpreted if that is not
     /// obvious.
-    /// `are_dark` says whether that holds for all arrays of the file; see [`Range::is_dark`].
+    /// `are_dark` says whether the training images are; see [`Range::is_dark`].
     pub(super) fn pixels(&self, array: Array, are_dark: bool) -> (Vec<u8>, Option<String>) {
         if array.shape.contains(&0) {
             return (Vec::new(), None);

@@ -100,7 +100,8 @@ pub fn from_reader(
         sets.push((images, range, array(path, &mut archive, labels)?));
     }
     check_alike(path, sets.iter().map(|(images, range, _)| (images, range)))?;
-    let are_dark = sets.iter().all(|(_, range, _)| range.is_dark());
+    // A few dark test images mean nothing.
+    let are_dark = sets.first().is_some_and(|(_, range, _)| range.is_dark());
     let mut taken = Vec::new();
     let mut read = Vec::new();
     for (images, range, labels) in sets {
