@@ -70,7 +70,8 @@ impl Key {
     }
 
     /// 32 random bits for `element` of series `series` under this key.
-    #[inline]
+    // Inlined into loops, so that they draw a vector at a time.
+    #[inline(always)]
     pub fn bits_of(self, element: u32, series: u32) -> u32 {
         threefry2x32(self.0, [element, series])[0]
     }
@@ -105,7 +106,7 @@ impl Key {
 }
 
 /// Threefry-2x32-20: 64 random bits from a 64-bit key and a 64-bit counter.
-#[inline]
+#[inline(always)]
 pub fn threefry2x32(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
     let keys = [key[0], key[1], 0x1BD1_1BDA ^ key[0] ^ key[1]];

@@ -1,6 +1,8 @@
 //! Batch normalization: sums over the batch, and the elementwise passes that use them.
 
-use pulp::Arch;
+use std::ops::Range;
+
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::rows::{Block, RowWise};
@@ -14,21 +16,110 @@ use crate::plan::{
 /// Parts of a sum over the batch: one task computes each, and they are added in order.
 const PARTS: usize = 16;
 
-/// Sums of `term(i)` over `cells` cells, channel by channel.
-fn sums(c: usize, cells: usize, term: impl Fn(usize) -> f64 + Sync) -> Vec<f64> {
+/// What is summed over the cells, channel by channel.
+trait Terms: Sync {
+    /// The number of sums of each channel.
+    const SUMS: usize;
+
+    /// Adds the terms of one cell, which is at `cell` in the tensors, to the sums: first those of
+    /// the first kind for all channels, then those of the next.
+    fn add(&self, cell: Range<usize>, sums: &mut [f64]);
+}
+
+/// The values themselves.
+struct Values<'a>(&'a [f32]);
+
+impl Terms for Values<'_> {
+    const SUMS: usize = 1;
+
+    #[inline(always)]
+    fn add(&self, cell: Range<usize>, sums: &mut [f64]) {
+        for (sum, value) in sums.iter_mut().zip(&self.0[cell]) {
+            *sum += f64::from(*value);
+        }
+    }
+}
+
+/// The squared distances from the means.
+struct Squares<'a> {
+    values: &'a [f32],
+    means: &'a [f64],
+}
+
+impl Terms for Squares<'_> {
+    const SUMS: usize = 1;
+
+    #[inline(always)]
+    fn add(&self, cell: Range<usize>, sums: &mut [f64]) {
+        let terms = self.values[cell].iter().zip(self.means);
+        for (sum, (value, mean)) in sums.iter_mut().zip(terms) {
+            let distance = f64::from(*value) - mean;
+            *sum += distance * distance;
+        }
+    }
+}
+
+/// The gradients, and their products with the distances from the means.
+struct Gradients<'a> {
+    dy: &'a [f32],
+    x: &'a [f32],
+    mean: &'a [f32],
+}
+
+impl Terms for Gradients<'_> {
+    const SUMS: usize = 2;
+
+    #[inline(always)]
+    fn add(&self, cell: Range<usize>, sums: &mut [f64]) {
+        let (plain, weighted) = sums.split_at_mut(cell.len());
+        let (dy, x) = (&self.dy[cell.clone()], &self.x[cell]);
+        let sums = plain.iter_mut().zip(weighted);
+        let terms = dy.iter().zip(x).zip(self.mean);
+        for ((plain, weighted), ((dy, x), mean)) in sums.zip(terms) {
+            *plain += f64::from(*dy);
+            *weighted += f64::from(*dy) * f64::from(x - mean);
+        }
+    }
+}
+
+/// One part of the sums. A type and not a closure, as the compiler would use no vectors in a closure
+/// that it does not inline.
+struct Part<'a, T> {
+    terms: &'a T,
+    c: usize,
+    cells: Range<usize>,
+    sums: &'a mut [f64],
+}
+
+impl<T: Terms> WithSimd for Part<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        for cell in self.cells {
+            self.terms
+                .add(cell * self.c..(cell + 1) * self.c, self.sums);
+        }
+    }
+}
+
+/// The sums of `terms` over `cells` cells.
+fn sums<T: Terms>(arch: Arch, c: usize, cells: usize, terms: &T) -> Vec<f64> {
     let part = cells.div_ceil(PARTS).max(1);
     let parts: Vec<Vec<f64>> = (0..cells.div_ceil(part))
         .into_par_iter()
         .map(|p| {
-            let mut sums = vec![0.0; c];
-            for cell in p * part..cells.min((p + 1) * part) {
-                let terms = (cell * c..(cell + 1) * c).map(&term);
-                sums.iter_mut().zip(terms).for_each(|(sum, t)| *sum += t);
-            }
+            let mut sums = vec![0.0; T::SUMS * c];
+            arch.dispatch(Part {
+                terms,
+                c,
+                cells: p * part..cells.min((p + 1) * part),
+                sums: &mut sums,
+            });
             sums
         })
         .collect();
-    let mut total = vec![0.0; c];
+    let mut total = vec![0.0; T::SUMS * c];
     for part in parts {
         total.iter_mut().zip(part).for_each(|(t, p)| *t += p);
     }
@@ -45,13 +136,17 @@ fn put(memory: &mut Memory<'_>, id: BufferId, values: &[f64]) {
 }
 
 impl BatchWise for BatchNormStatistics {
-    fn run(&self, _arch: Arch, memory: &mut Memory<'_>) {
+    fn run(&self, arch: Arch, memory: &mut Memory<'_>) {
         let cells = valid_cells(&self.norm, memory, self.x);
         let (c, values) = (self.norm.c, memory.floats(self.x));
         let share = |sum: f64| sum / cells as f64;
-        let means = sums(c, cells, |i| values[i].into());
+        let means = sums(arch, c, cells, &Values(values));
         let means: Vec<f64> = means.into_iter().map(share).collect();
-        let squares = sums(c, cells, |i| (f64::from(values[i]) - means[i % c]).powi(2));
+        let squares = Squares {
+            values,
+            means: &means,
+        };
+        let squares = sums(arch, c, cells, &squares);
         let variances: Vec<f64> = squares.into_iter().map(share).collect();
         let [moving_mean, moving_variance] = self.moving;
         let results = [
@@ -70,21 +165,19 @@ impl BatchWise for BatchNormStatistics {
 }
 
 impl BatchWise for BatchNormBackwardWeight {
-    fn run(&self, _arch: Arch, memory: &mut Memory<'_>) {
+    fn run(&self, arch: Arch, memory: &mut Memory<'_>) {
         let cells = valid_cells(&self.norm, memory, self.x);
         let c = self.norm.c;
         let inputs = [self.x, self.dy, self.mean, self.variance];
         let [x, dy, mean, variance] = inputs.map(|id| memory.floats(id));
-        let plain = sums(c, cells, |i| dy[i].into());
-        let weighted = sums(c, cells, |i| {
-            f64::from(dy[i]) * f64::from(x[i] - mean[i % c])
-        });
+        let both = sums(arch, c, cells, &Gradients { dy, x, mean });
+        let (plain, weighted) = both.split_at(c);
         let scaled = weighted.iter().zip(variance);
         let scaled: Vec<f64> = scaled
             .map(|(sum, &v)| sum / (f64::from(v) + self.norm.epsilon).sqrt())
             .collect();
         put(memory, self.dgamma, &scaled);
-        put(memory, self.dbeta, &plain);
+        put(memory, self.dbeta, plain);
     }
 }
 
@@ -153,17 +246,13 @@ impl Channels<'_> {
 
     /// `y = gamma * x̂ + beta` of some rows.
     fn forward(&self, arch: Arch, x: &[f32], beta: Option<&[f32]>, y: &mut [f32]) {
-        let c = self.norm.c;
         self.with_scales(|_, scales| {
-            arch.dispatch(|| {
-                for (x, y) in x.chunks_exact(c).zip(y.chunks_exact_mut(c)) {
-                    for (i, (x, y)) in x.iter().zip(&mut *y).enumerate() {
-                        *y = (x - self.mean[i]) * scales[i];
-                    }
-                    if let Some(beta) = beta {
-                        y.iter_mut().zip(beta).for_each(|(y, beta)| *y += beta);
-                    }
-                }
+            arch.dispatch(Forward {
+                mean: self.mean,
+                scales,
+                beta,
+                x,
+                y,
             });
         });
     }
@@ -177,18 +266,71 @@ impl Channels<'_> {
         m: usize,
         dx: &mut [f32],
     ) {
-        let (c, m) = (self.norm.c, m as f32);
         self.with_scales(|plain, scales| {
-            arch.dispatch(|| {
-                let cells = x.chunks_exact(c).zip(dy.chunks_exact(c));
-                for ((x, dy), dx) in cells.zip(dx.chunks_exact_mut(c)) {
-                    for (i, dx) in dx.iter_mut().enumerate() {
-                        let normal = (x[i] - self.mean[i]) * plain[i];
-                        let rest = (dbeta[i] + normal * dgamma[i]) / m;
-                        *dx = scales[i] * (dy[i] - rest);
-                    }
-                }
+            arch.dispatch(BackwardInput {
+                channels: [self.mean, plain, scales, dgamma, dbeta],
+                m: m as f32,
+                x,
+                dy,
+                dx,
             });
         });
+    }
+}
+
+/// See [`Channels::forward`].
+struct Forward<'a> {
+    mean: &'a [f32],
+    scales: &'a [f32],
+    beta: Option<&'a [f32]>,
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let c = self.mean.len();
+        for (x, y) in self.x.chunks_exact(c).zip(self.y.chunks_exact_mut(c)) {
+            let channels = self.mean.iter().zip(self.scales);
+            for ((x, y), (mean, scale)) in x.iter().zip(&mut *y).zip(channels) {
+                *y = (x - mean) * scale;
+            }
+            if let Some(beta) = self.beta {
+                y.iter_mut().zip(beta).for_each(|(y, beta)| *y += beta);
+            }
+        }
+    }
+}
+
+/// See [`Channels::backward_input`].
+struct BackwardInput<'a> {
+    /// The means, both scales, and the gradients of gamma and beta.
+    channels: [&'a [f32]; 5],
+    m: f32,
+    x: &'a [f32],
+    dy: &'a [f32],
+    dx: &'a mut [f32],
+}
+
+impl WithSimd for BackwardInput<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let c = self.channels[0].len();
+        // Slices of one length need no checks of the index below.
+        let [mean, plain, scales, dgamma, dbeta] = self.channels.map(|channel| &channel[..c]);
+        let cells = self.x.chunks_exact(c).zip(self.dy.chunks_exact(c));
+        for ((x, dy), dx) in cells.zip(self.dx.chunks_exact_mut(c)) {
+            let (x, dy, dx) = (&x[..c], &dy[..c], &mut dx[..c]);
+            for i in 0..c {
+                let normal = (x[i] - mean[i]) * plain[i];
+                let rest = (dbeta[i] + normal * dgamma[i]) / self.m;
+                dx[i] = scales[i] * (dy[i] - rest);
+            }
+        }
     }
 }
