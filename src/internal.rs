@@ -35,7 +35,7 @@ pub trait GpuHooks: Sized {
 
     /// The same device with another hang timeout.
     #[must_use]
-    fn with_patience(&self, patience: Duration) -> Self;
+    fn with_hang_timeout(&self, timeout: Duration) -> Self;
 
     /// The choice of kernels.
     fn tuning(&self) -> Tuning;
@@ -66,8 +66,8 @@ impl GpuHooks for GpuDevice {
         self.destroy();
     }
 
-    fn with_patience(&self, patience: Duration) -> Self {
-        self.with_patience(patience)
+    fn with_hang_timeout(&self, timeout: Duration) -> Self {
+        self.with_hang_timeout(timeout)
     }
 
     fn tuning(&self) -> Tuning {

@@ -45,14 +45,14 @@ fn line_of(text: &str, span: Range<usize>) -> usize {
 
 /// The maximum length of a text in which the faulty key is located, because the search parses the
 /// text many times.
-const MOST_BYTES: usize = 30_000;
+const MAX_BYTES: usize = 30_000;
 
 /// Locates the cause of an error: the innermost key without which the error does not occur.
 ///
 /// The parser's own span is too coarse. To read a layer by its `type`, serde buffers the whole
 /// table, and an error inside has the span of the first layer.
 fn culprit<T: DeserializeOwned>(text: &str) -> Option<Range<usize>> {
-    if text.len() > MOST_BYTES {
+    if text.len() > MAX_BYTES {
         return None;
     }
     let mut root = DeTable::parse(text).ok()?;

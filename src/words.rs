@@ -58,19 +58,19 @@ fn plural(one: &str) -> String {
 }
 
 /// The maximum length, in characters, of a message that may quote a file.
-const MOST_CHARACTERS: usize = 1000;
+const MAX_CHARACTERS: usize = 1000;
 
 /// A message on one line of limited length, even if it quotes a file.
 pub(crate) fn one_line(message: &str) -> String {
     let mut line = String::new();
-    for character in message.trim_end().chars().take(MOST_CHARACTERS) {
+    for character in message.trim_end().chars().take(MAX_CHARACTERS) {
         match character {
             '\n' => line.push_str("; "),
             _ if character.is_control() => line.extend(character.escape_default()),
             _ => line.push(character),
         }
     }
-    if message.chars().nth(MOST_CHARACTERS).is_some() {
+    if message.chars().nth(MAX_CHARACTERS).is_some() {
         line.push('…');
     }
     line
@@ -122,7 +122,7 @@ mod tests {
             one_line("expected\n`a\r\u{1b}é`\n"),
             "expected; `a\\r\\u{1b}é`"
         );
-        let long = one_line(&"é".repeat(2 * MOST_CHARACTERS));
-        assert_eq!(long.chars().count(), MOST_CHARACTERS + 1);
+        let long = one_line(&"é".repeat(2 * MAX_CHARACTERS));
+        assert_eq!(long.chars().count(), MAX_CHARACTERS + 1);
     }
 }

@@ -397,7 +397,7 @@ fn a_destroyed_gpu_is_a_typed_error() {
 
 #[test]
 fn a_gpu_that_does_not_respond_is_a_typed_error_without_a_long_wait() {
-    let device = gpu().with_patience(Duration::ZERO);
+    let device = gpu().with_hang_timeout(Duration::ZERO);
     let model = preset("mnist-cnn").unwrap();
     let executor = on(&device, &model);
     let mut trainer = Trainer::with_executor(model, executor, Options::default()).unwrap();

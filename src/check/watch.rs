@@ -13,7 +13,7 @@ pub struct Limits {
     /// A kernel or case that takes longer is reported. Default: 30 s.
     pub slow: Duration,
     /// A kernel or case that takes longer is aborted. Default: 5 minutes.
-    pub patience: Duration,
+    pub abort_after: Duration,
     /// Bytes of main memory. If the process takes more, the check is aborted; from half of it on,
     /// the kernel is reported. Default: half of what is available at the start, if known.
     pub memory: Option<u64>,
@@ -24,7 +24,7 @@ impl Default for Limits {
         let taken = memory::of_process().unwrap_or(0);
         Self {
             slow: Duration::from_secs(30),
-            patience: Duration::from_secs(300),
+            abort_after: Duration::from_secs(300),
             memory: memory::available().map(|bytes| taken + bytes / 2),
         }
     }
@@ -102,7 +102,7 @@ fn watch(
 ) {
     let mut reported = None;
     // Short limits need short intervals.
-    let pause = (limits.slow.min(limits.patience) / 10).clamp(SHORTEST_PAUSE, PAUSE);
+    let pause = (limits.slow.min(limits.abort_after) / 10).clamp(SHORTEST_PAUSE, PAUSE);
     let mut ended = lock(&shared.ended);
     while !*ended {
         let case = lock(&shared.case).clone();
@@ -148,7 +148,7 @@ fn judge(
     let taken = in_words(bytes.unwrap_or(0));
     let so_far =
         format!("the driver has been {what} for {seconds:.0} s; the process takes {taken}");
-    if time > limits.patience || large(1) {
+    if time > limits.abort_after || large(1) {
         Some(Trouble::Hopeless(format!("aborted: {so_far}")))
     } else if time > limits.slow || large(2) {
         Some(Trouble::Slow(so_far))
@@ -168,7 +168,7 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         slow: Duration::from_secs(30),
-        patience: Duration::from_secs(300),
+        abort_after: Duration::from_secs(300),
         memory: Some(4 << 30),
     };
 

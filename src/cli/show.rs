@@ -67,7 +67,7 @@ const LAB: usize = 5;
 /// Samples per row of a PNG file.
 const SHEET_COLUMNS: usize = 10;
 /// Maximum width and height of a PNG file, in pixels.
-const MOST_SIDE: usize = 32_768;
+const MAX_SIDE: usize = 32_768;
 
 /// Rejects a path that does not end in .png.
 fn png(path: PathBuf) -> Result<PathBuf, &'static str> {
@@ -116,12 +116,12 @@ fn indices(args: &Args, set: &Dataset) -> cnn_gpu::Result<Vec<usize>> {
     Ok((index..last.min(samples)).collect())
 }
 
-/// The requested scale, or the largest one that keeps the sheet within [`MOST_SIDE`].
+/// The requested scale, or the largest one that keeps the sheet within [`MAX_SIDE`].
 fn fitting_scale(set: &Dataset, samples: usize, scale: usize) -> usize {
     let [height, width, _] = set.shape();
     let rows = samples.div_ceil(SHEET_COLUMNS);
     let side = (width * SHEET_COLUMNS.min(samples)).max(height * rows);
-    scale.min(MOST_SIDE / side.max(1)).max(1)
+    scale.min(MAX_SIDE / side.max(1)).max(1)
 }
 
 fn title(set: &Dataset, index: usize) -> String {

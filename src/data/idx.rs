@@ -18,7 +18,7 @@ pub struct Idx<'a> {
 /// The most dimensions supported.
 const MAX_DIMS: usize = 4;
 /// The length of the longest header.
-pub(super) const MOST_HEADER: usize = header_len(MAX_DIMS);
+pub(super) const MAX_HEADER: usize = header_len(MAX_DIMS);
 /// The supported element type: unsigned bytes.
 const UNSIGNED_BYTE: u8 = 0x08;
 

@@ -7,14 +7,14 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::bounded::{most_unpacked, read_preallocated};
+use super::bounded::{max_unpacked, read_preallocated};
 use super::dataset::{Dataset, Splits};
 use super::error::DataError;
 use super::gzip::{self, Unpacked};
 use super::idx;
 
 /// The length of the longest header.
-const HEADER: u64 = idx::MOST_HEADER as u64;
+const HEADER: u64 = idx::MAX_HEADER as u64;
 
 /// An array of bytes read from a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ fn unpack(path: &Path, packed: &[u8]) -> Result<Vec<u8>, DataError> {
         Err(idx::IdxError::Length { expected, .. }) => expected,
         Err(source) => return Err(bad(path, source)),
     } as u64;
-    if declared > most_unpacked(packed.len() as u64) {
+    if declared > max_unpacked(packed.len() as u64) {
         let problem = format!(
             "its header declares {declared} elements, more than its {} packed bytes can hold or more than \
              2 GiB; unpack it or download it again",

@@ -106,12 +106,12 @@ impl Profile {
 }
 
 /// Maximum number of repetitions within a budget.
-const MOST_REPEATS: usize = 1000;
+const MAX_REPEATS: usize = 1000;
 
 /// Calls `once` as often as fits in `budget`, at least once and at most a thousand times.
 pub(super) fn repeat_within(budget: Duration, mut once: impl FnMut() -> Result<()>) -> Result<()> {
     let started = Instant::now();
-    for _ in 0..MOST_REPEATS {
+    for _ in 0..MAX_REPEATS {
         let before = started.elapsed();
         once()?;
         let after = started.elapsed();
@@ -148,7 +148,7 @@ mod tests {
     fn what_is_slow_is_repeated_less_often_than_what_is_fast() {
         assert_eq!(repeats(Duration::from_millis(60)), 1);
         let fast = repeats(Duration::from_micros(10));
-        assert!((2..=MOST_REPEATS).contains(&fast), "{fast}");
+        assert!((2..=MAX_REPEATS).contains(&fast), "{fast}");
         assert!(repeats(Duration::from_millis(15)) <= 2);
     }
 

@@ -21,9 +21,9 @@ type Listener = Box<dyn FnMut(&str) + Send>;
 
 /// Bytes of samples in the journal at which the state is fetched, so that the journal can be
 /// cleared.
-const MOST_HELD: usize = 256 << 20;
+const MAX_HELD: usize = 256 << 20;
 /// Number of calls in the journal at which the same happens.
-const MOST_ENTRIES: usize = 1 << 16;
+const MAX_ENTRIES: usize = 1 << 16;
 
 /// An executor that reopens its device when it is lost, at most once between two downloads of the
 /// state. It keeps the data sets in main memory for that. After [`Executor::inspect`] the steps
@@ -41,8 +41,8 @@ pub struct Recovering {
     journal: Vec<Entry>,
     /// Bytes of samples in the journal.
     held: usize,
-    most_held: usize,
-    most_entries: usize,
+    max_held: usize,
+    max_entries: usize,
     /// Number of steps in the journal whose metrics have been fetched.
     fetched: usize,
     /// Fetched metrics to return first.
@@ -86,8 +86,8 @@ impl Recovering {
             base: Base::default(),
             journal: Vec::new(),
             held: 0,
-            most_held: MOST_HELD,
-            most_entries: MOST_ENTRIES,
+            max_held: MAX_HELD,
+            max_entries: MAX_ENTRIES,
             fetched: 0,
             ready: Vec::new(),
             able: true,
@@ -98,7 +98,7 @@ impl Recovering {
     /// device. By default 256 MiB and 65,536.
     #[must_use]
     pub(crate) fn repeating_at_most(mut self, bytes: usize, calls: usize) -> Self {
-        (self.most_held, self.most_entries) = (bytes, calls);
+        (self.max_held, self.max_entries) = (bytes, calls);
         self
     }
 
@@ -199,7 +199,7 @@ impl Recovering {
 
     /// Fetches the state if the journal is long, which bounds its memory and the time to repeat it.
     fn keep_short(&mut self) -> Result<()> {
-        if self.held < self.most_held && self.journal.len() < self.most_entries {
+        if self.held < self.max_held && self.journal.len() < self.max_entries {
             return Ok(());
         }
         let Some(mut state) = self.base.state.clone() else {

@@ -8,7 +8,7 @@ use crate::error::FormatError;
 
 /// The maximum length of a header. Its text, a model and a history, takes many times its size in
 /// memory, whereas the tensors take no more than in the file.
-const MOST_HEADER: u64 = 16 << 20;
+const MAX_HEADER: u64 = 16 << 20;
 
 /// Floats as the bytes of a tensor.
 pub fn le_bytes(values: &[f32]) -> Vec<u8> {
@@ -24,12 +24,12 @@ pub fn parse(bytes: &[u8]) -> Result<(SafeTensors<'_>, HashMap<String, String>),
         FormatError::from(format!("not a complete safetensors file: {e}")).caused_by(e)
     };
     if let Some(&length) = bytes.first_chunk()
-        && u64::from_le_bytes(length) > MOST_HEADER
+        && u64::from_le_bytes(length) > MAX_HEADER
     {
         let found = u64::from_le_bytes(length);
         return Err(format!(
             "not a safetensors file: its first 8 bytes, the length of the header, are {found}, expected \
-             at most {MOST_HEADER}"
+             at most {MAX_HEADER}"
         )
         .into());
     }

@@ -12,7 +12,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::tensors::{floats, le_bytes, parse};
-use crate::data::bounded::MOST_TEXT;
+use crate::data::bounded::MAX_TEXT;
 use crate::disk;
 use crate::error::{Error, FormatError, Result};
 use crate::model::Sequential;
@@ -87,7 +87,7 @@ pub fn from_bytes(bytes: Vec<u8>) -> Result<(Sequential, State), FormatError> {
     let (tensors, metadata) = parse(&bytes)?;
     let header = (metadata.get(KEY))
         .ok_or_else(|| format!("contains no model: expected the metadata `{KEY}`"))?;
-    if header.len() as u64 > MOST_TEXT {
+    if header.len() as u64 > MAX_TEXT {
         return Err(format!("its metadata `{KEY}` is longer than 1 MiB").into());
     }
     let header: WeightsHeader = read_toml(header)

@@ -18,7 +18,7 @@ use crate::error::Result;
 /// Batches ahead of the device, per thread.
 const AHEAD: u64 = 4;
 /// Upper bound of the default number of threads.
-const MOST_THREADS: usize = 16;
+const MAX_THREADS: usize = 16;
 
 /// The outcome of generating one batch; a panic is passed on to the consumer.
 type Made = thread::Result<Result<Option<Batch>>>;
@@ -84,7 +84,7 @@ pub(super) fn with_prefetch<T>(
 /// The number of hardware threads, bounded.
 pub(super) fn default_threads() -> usize {
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    threads.min(MOST_THREADS)
+    threads.min(MAX_THREADS)
 }
 
 impl Prefetch<'_> {

@@ -90,7 +90,7 @@ impl Target {
 /// For names, messages, and the fixed memory of decoders.
 pub const SMALL: usize = 1 << 20;
 /// The maximum expansion of Deflate.
-const MOST_UNPACKED: usize = 1100;
+const MAX_UNPACKED: usize = 1100;
 /// For the elements of lists and tables, and for the operations of a plan.
 const PER_CHARACTER: usize = 128;
 
@@ -101,7 +101,7 @@ fn plain(bytes: &[u8]) -> usize {
 
 /// The file and its declared size, as far as the file can hold it.
 fn packed(bytes: &[u8]) -> usize {
-    plain(bytes) + MOST_UNPACKED * bytes.len()
+    plain(bytes) + MAX_UNPACKED * bytes.len()
 }
 
 /// The file, the arrays in it, and the header's text.

@@ -26,7 +26,7 @@ impl CaseProgress {
         compiling: impl Fn() -> Option<(String, Duration)> + Send + 'static,
     ) -> Self {
         let limits = Limits {
-            patience,
+            abort_after: patience,
             ..Limits::default()
         };
         let rows = format == OutputFormat::Text;

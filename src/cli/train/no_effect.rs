@@ -12,7 +12,7 @@ use super::args::TrainSettings;
 use crate::cli::output::say;
 
 /// Callbacks of longer runs are not simulated.
-const MOST_EPOCHS: usize = 10_000;
+const MAX_EPOCHS: usize = 10_000;
 
 /// Prints the notes when training begins, as the length of the run is known only then.
 pub struct NoEffect<'a> {
@@ -50,7 +50,7 @@ impl NoEffect<'_> {
                 counted(training.steps, "step")
             ));
         }
-        if training.epochs - training.initial_epoch <= MOST_EPOCHS {
+        if training.epochs - training.initial_epoch <= MAX_EPOCHS {
             lines.extend(self.callbacks(training)?);
         }
         Ok(lines)

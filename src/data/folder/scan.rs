@@ -14,7 +14,7 @@ use crate::run_files;
 use crate::words::counted;
 
 /// Labels are bytes.
-const MOST_CLASSES: usize = 256;
+const MAX_CLASSES: usize = 256;
 
 /// Names of folders that runs or their logs are written to.
 const RUNS: [&str; 5] = ["runs", "logs", "tensorboard", "tb_logs", "lightning_logs"];
@@ -112,7 +112,7 @@ impl Scan {
                 return Err(DataError::contents(&folder, problem));
             }
             // Too many classes are an error below.
-            let class = scan.classes.len().min(MOST_CLASSES - 1) as u8;
+            let class = scan.classes.len().min(MAX_CLASSES - 1) as u8;
             let Some(class_name) = folder.file_name().and_then(OsStr::to_str) else {
                 let problem = "the name of a class is not UTF-8: rename the folder";
                 return Err(DataError::contents(&folder, problem));
@@ -122,9 +122,9 @@ impl Scan {
             let pictures = found.pictures.into_iter();
             scan.files.extend(pictures.map(|picture| (picture, class)));
         }
-        if !(least..=MOST_CLASSES).contains(&scan.classes.len()) {
+        if !(least..=MAX_CLASSES).contains(&scan.classes.len()) {
             let problem = format!(
-                "found {} with pictures: expected one per class, {least} to {MOST_CLASSES}{}",
+                "found {} with pictures: expected one per class, {least} to {MAX_CLASSES}{}",
                 counted(scan.classes.len(), "sub-folder"),
                 hint(path, &scan)
             );

@@ -50,9 +50,9 @@ pub struct Group {
 pub struct Skipped(BTreeMap<Reason, Group>);
 
 /// The most names in a line.
-const MOST_NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 /// The most extensions in a line.
-const MOST_EXTENSIONS: usize = 6;
+const MAX_EXTENSIONS: usize = 6;
 /// The extensions of picture formats that are not supported.
 const OTHER_PICTURES: &[&str] = &[
     "apng", "arw", "avif", "bmp", "cr2", "cr3", "dcm", "dds", "dib", "dng", "eps", "exr", "ff",
@@ -94,7 +94,7 @@ impl Skipped {
     pub(super) fn add(&mut self, reason: Reason, path: &Path) {
         let group = self.0.entry(reason).or_default();
         group.count += 1;
-        if group.first.len() < MOST_NAMED {
+        if group.first.len() < MAX_NAMED {
             group.first.push(path.into());
         }
         if matches!(reason, Reason::Format | Reason::NoPicture) {
@@ -130,7 +130,7 @@ impl Skipped {
         for (reason, theirs) in &other.0 {
             let ours = self.0.entry(*reason).or_default();
             ours.count += theirs.count;
-            let room = MOST_NAMED.saturating_sub(ours.first.len());
+            let room = MAX_NAMED.saturating_sub(ours.first.len());
             ours.first.extend(theirs.first.iter().take(room).cloned());
             for (extension, count) in &theirs.extensions {
                 *ours.extensions.entry(extension.clone()).or_default() += count;
@@ -184,7 +184,7 @@ impl Group {
         } else {
             let mut kinds: Vec<_> = self.extensions.iter().collect();
             kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-            let shown = kinds.iter().take(MOST_EXTENSIONS);
+            let shown = kinds.iter().take(MAX_EXTENSIONS);
             let shown = shown.map(|(kind, count)| format!("{count} {kind}"));
             (shown.collect(), kinds.len())
         };

@@ -16,7 +16,7 @@ use super::super::error::DataError;
 use crate::words::one_line;
 
 /// The longest header, as in NumPy.
-const MOST_HEADER: usize = 10_000;
+const MAX_HEADER: usize = 10_000;
 
 /// An archive, and how many bytes the rest of it can hold. Its directory may declare wrong sizes,
 /// or two arrays at the same place.
@@ -269,9 +269,9 @@ fn header(bytes: &[u8]) -> Result<usize, &'static str> {
     };
     let opened = |text: &[u8]| text.iter().filter(|byte| b"([{".contains(byte)).count();
     match bytes.get(..length) {
-        Some(text) if length <= MOST_HEADER && opened(text) <= 4 => Ok(length),
+        Some(text) if length <= MAX_HEADER && opened(text) <= 4 => Ok(length),
         Some(text)
-            if length <= MOST_HEADER && text.windows(10).any(|part| part == b"'descr': [") =>
+            if length <= MAX_HEADER && text.windows(10).any(|part| part == b"'descr': [") =>
         {
             Err("its elements are records: expected one array of plain numbers per name")
         }

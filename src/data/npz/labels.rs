@@ -8,7 +8,7 @@ use super::super::error::DataError;
 use super::array::Array;
 
 /// The maximum number of classes, as labels are bytes.
-const MOST_CLASSES: usize = 256;
+const MAX_CLASSES: usize = 256;
 
 /// The labels of a set of images.
 pub(super) struct Labels {
@@ -69,8 +69,8 @@ fn numbered(path: &Path, array: Array) -> Result<Labels, DataError> {
 }
 
 fn one_hot(path: &Path, array: Array, classes: usize) -> Result<Labels, DataError> {
-    if classes > MOST_CLASSES {
-        let problem = format!("it has {classes} classes: expected at most {MOST_CLASSES}");
+    if classes > MAX_CLASSES {
+        let problem = format!("it has {classes} classes: expected at most {MAX_CLASSES}");
         return Err(array.bad(path, &problem));
     }
     if let Some((index, value)) =

@@ -26,7 +26,7 @@ use zip::ZipArchive;
 use self::array::{Archive, Array, array};
 use self::images::{Range, check_alike};
 use self::labels::{Labels, labels};
-use super::bounded::most_unpacked;
+use super::bounded::max_unpacked;
 use super::dataset::{Dataset, Splits};
 use super::error::DataError;
 use crate::words::one_line;
@@ -90,7 +90,7 @@ pub fn from_reader(
         };
         DataError::contents(path, problem).caused_by(error)
     })?;
-    let left = most_unpacked(length);
+    let left = max_unpacked(length);
     let mut archive = Archive { zip, left };
     let names = Names::of(&archive.zip);
     let mut sets = Vec::new();

@@ -11,12 +11,12 @@ use super::super::error::DataError;
 /// The supported formats, for messages.
 pub const FORMATS: &str = "PNG, JPEG, WebP, BMP, GIF, TIFF, TGA, PNM, QOI, ICO or farbfeld";
 /// The most pixels in a picture, more than any camera takes.
-pub const MOST_PIXELS: u64 = 1 << 27;
+pub const MAX_PIXELS: u64 = 1 << 27;
 /// The most bytes that a pixel takes while a picture is read: four channels of 16 bits, twice while
 /// the picture is rotated.
 pub const BYTES_PER_PIXEL: u64 = 16;
 /// The most pixels in a row or a column, as in JPEG.
-pub(super) const MOST_SIDE: u32 = 65_535;
+pub(super) const MAX_SIDE: u32 = 65_535;
 /// The memory that a decoder may take for any file.
 const SMALL: u64 = 1 << 16;
 
@@ -61,7 +61,7 @@ impl File<'_> {
         let pixels = u64::from(width) * u64::from(height);
         let problem = match pixels {
             0 => ": expected at least one",
-            _ if pixels > MOST_PIXELS || width.max(height) > MOST_SIDE => {
+            _ if pixels > MAX_PIXELS || width.max(height) > MAX_SIDE => {
                 ": expected at most 2^27, with at most 65535 a side"
             }
             _ if pixels > possible => ", more than its bytes can hold; get a complete copy",

@@ -7,7 +7,7 @@ use image::codecs::{bmp, farbfeld, gif, ico, pnm, qoi, tga};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
-use super::super::bounded::MOST_UNPACKED;
+use super::super::bounded::MAX_UNPACKED;
 use super::super::error::DataError;
 use super::file::{FORMATS, File};
 use super::{jpeg, tiff};
@@ -89,7 +89,7 @@ fn png(file: File) -> Result<DynamicImage, DataError> {
     let mut header = png::Decoder::new(Cursor::new(file.bytes));
     let info = header.read_header_info().map_err(|e| file.bad(e))?;
     let packed_bits = 8 * file.bytes.len() as u64;
-    let possible = packed_bits * MOST_UNPACKED / info.bits_per_pixel() as u64;
+    let possible = packed_bits * MAX_UNPACKED / info.bits_per_pixel() as u64;
     let pixels = file.check_size([info.width, info.height], possible)?;
     let limits = file.limits(pixels);
     let decoder = image::codecs::png::PngDecoder::with_limits(Cursor::new(file.bytes), limits)

@@ -11,7 +11,7 @@ use super::super::error::DataError;
 use super::file::File;
 
 /// The most pixels per byte of a JPEG file: a block of 8x8 pixels takes at least one bit.
-const MOST_PIXELS_PER_BYTE: u64 = 8 * 64;
+const MAX_PIXELS_PER_BYTE: u64 = 8 * 64;
 
 pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
     let Some(picture) = picture(file.bytes) else {
@@ -29,7 +29,7 @@ pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
         .info()
         .ok_or_else(|| file.broken("it has no header"))?;
     let (width, height) = (u32::from(info.width), u32::from(info.height));
-    let possible = MOST_PIXELS_PER_BYTE * picture.len() as u64;
+    let possible = MAX_PIXELS_PER_BYTE * picture.len() as u64;
     file.check_size([width, height], possible)?;
     let pixels = decoder.decode().map_err(|e| file.bad(e))?;
     let exif = decoder.exif_data().and_then(Orientation::from_exif_chunk);

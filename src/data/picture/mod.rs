@@ -32,7 +32,7 @@ use std::path::Path;
 
 use image::{ImageFormat, RgbImage};
 
-pub use file::{BYTES_PER_PIXEL, FORMATS, MOST_PIXELS};
+pub use file::{BYTES_PER_PIXEL, FORMATS, MAX_PIXELS};
 pub(super) use formats::format;
 pub use formats::{EXTENSIONS, is_picture};
 pub(super) use grey::grey;

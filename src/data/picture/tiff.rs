@@ -10,9 +10,9 @@ use tiff::decoder::{ChunkType, Decoder, DecodingResult, Limits};
 use tiff::tags::{CompressionMethod, Predictor, Tag};
 use tiff::{ColorType, TiffError, TiffResult};
 
-use super::super::bounded::MOST_UNPACKED;
+use super::super::bounded::MAX_UNPACKED;
 use super::super::error::DataError;
-use super::file::{BYTES_PER_PIXEL, File, MOST_SIDE};
+use super::file::{BYTES_PER_PIXEL, File, MAX_SIDE};
 use super::jpeg::cmyk_to_rgb;
 
 pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
@@ -34,7 +34,7 @@ pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
     let possible = match tags.compression {
         // A single bit may repeat the row above.
         CompressionMethod::Fax4 => u64::MAX,
-        _ => 8 * file.bytes.len() as u64 * MOST_UNPACKED / u64::from(colour.bit_depth().max(1)),
+        _ => 8 * file.bytes.len() as u64 * MAX_UNPACKED / u64::from(colour.bit_depth().max(1)),
     };
     let pixels = file.check_size([width, height], possible)?;
 
@@ -146,7 +146,7 @@ impl Tags {
         let predicted = self.predictor != Predictor::None;
         match self.colour {
             _ if self.reversed_bits => Some("its bits are in reverse order"),
-            _ if self.tile_width > MOST_SIDE => Some("its tiles are too wide"),
+            _ if self.tile_width > MAX_SIDE => Some("its tiles are too wide"),
             // The decoder takes the padding of the last tiles for pixels.
             _ if self.planes_in_tiles => Some("each of its samples has tiles of its own"),
             // The decoder drops samples that are neither colour nor alpha, and then adds up the

@@ -18,7 +18,7 @@ use super::split::kept;
 use seen::Seen;
 
 /// The most names in a list.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 /// Classes are imbalanced if the largest has at least this many times the images of the smallest.
 const BALANCED: usize = 2;
 
@@ -254,7 +254,7 @@ impl Survey {
         }
         // The names given must not depend on the seed.
         self.unreadable.first.sort();
-        self.unreadable.first.truncate(MOST_NAMED);
+        self.unreadable.first.truncate(MAX_NAMED);
         seen.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(seen)
     }
@@ -411,7 +411,7 @@ impl Survey {
             also_in,
             count: found.len(),
             with_other_class: found.iter().filter(differs).count(),
-            first: (found.iter().take(MOST_NAMED))
+            first: (found.iter().take(MAX_NAMED))
                 .map(|(a, b)| [name(*a), name(*b)])
                 .collect(),
         });

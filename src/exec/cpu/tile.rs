@@ -22,7 +22,7 @@ const FEW_ROWS: usize = 6;
 
 /// Rows of the largest tile: with two vectors of columns and their operands, 6 rows fill 16
 /// registers and 12 rows fill 28 of 32.
-const fn most_rows<S: Simd>() -> usize {
+const fn max_rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 {
         12
     } else {
@@ -186,7 +186,7 @@ impl<R: Iterator<Item = Row> + Clone, F: Finish> Product<'_, R, F> {
         let most = if terms < LONG {
             FEW_ROWS
         } else {
-            most_rows::<S>()
+            max_rows::<S>()
         };
         let mut rows = self.rows.clone();
         let mut left = self.count;
@@ -197,7 +197,7 @@ impl<R: Iterator<Item = Row> + Clone, F: Finish> Product<'_, R, F> {
                 ($($rows:literal)*) => {
                     match m {
                         // The second condition drops tile heights that this processor never uses.
-                        $($rows if $rows <= most_rows::<S>() => {
+                        $($rows if $rows <= max_rows::<S>() => {
                             self.tile::<S, $rows, V>(simd, first, &mut rows);
                         })*
                         _ => unreachable!("{m} rows"),

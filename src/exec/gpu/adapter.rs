@@ -97,7 +97,7 @@ fn device_type(device_type: DeviceType) -> &'static str {
 /// Percentage of the driver's memory budget that may be used, beyond which buffers are evicted to
 /// main memory. wgpu refuses a buffer that exceeds it on Vulkan with `VK_EXT_memory_budget` and on
 /// DirectX 12; it does not report the budget itself.
-const MOST_OF_BUDGET: u8 = 95;
+const MAX_OF_BUDGET: u8 = 95;
 
 /// All APIs except OpenGL.
 const NATIVE: Backends = Backends::VULKAN
@@ -129,7 +129,7 @@ fn descriptor(backends: Backends) -> InstanceDescriptor {
         descriptor.backend_options.dx12.shader_compiler = dx12::compiler();
     }
     descriptor.memory_budget_thresholds = MemoryBudgetThresholds {
-        for_resource_creation: Some(MOST_OF_BUDGET),
+        for_resource_creation: Some(MAX_OF_BUDGET),
         for_device_loss: None,
     };
     descriptor
@@ -243,7 +243,7 @@ mod tests {
     fn every_instance_keeps_to_the_budget_of_the_driver() {
         for backends in [NATIVE, Backends::GL] {
             let thresholds = descriptor(backends).memory_budget_thresholds;
-            assert_eq!(thresholds.for_resource_creation, Some(MOST_OF_BUDGET));
+            assert_eq!(thresholds.for_resource_creation, Some(MAX_OF_BUDGET));
         }
     }
 

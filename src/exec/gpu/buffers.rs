@@ -48,7 +48,7 @@ impl GpuDevice {
     }
 
     /// Size in bytes of the largest buffer that can be bound as a whole.
-    pub(super) fn most_bound(&self) -> u64 {
+    pub(super) fn max_bound(&self) -> u64 {
         let limits = &self.limits;
         let most = (limits.max_buffer_size).min(limits.max_storage_buffer_binding_size);
         // Metal passes a binding's size to shaders as a u32; reads beyond it return zero
@@ -58,7 +58,7 @@ impl GpuDevice {
 
     /// Checks the size of a buffer against the adapter's limits.
     pub(super) fn check_size(&self, label: &str, bytes: u64) -> Result<()> {
-        let most = self.most_bound();
+        let most = self.max_bound();
         if bytes > most {
             Err(memory::too_large(
                 &format!("buffer `{label}`"),

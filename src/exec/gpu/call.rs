@@ -265,7 +265,7 @@ fn load_{name}(i: u32) -> {wgsl} {{ return {name}[i]; }}"
 
     /// Values, or vectors of them, that one invocation loads from its largest operand.
     #[cfg(test)]
-    pub fn most_loads(&self) -> usize {
+    pub fn max_loads(&self) -> usize {
         self.loads
     }
 

@@ -14,7 +14,7 @@ use crate::memory;
 /// Number of buffers that a gather binds in addition to the images.
 const EXTRA_BINDINGS: usize = 4;
 /// Maximum number of image buffers. The gather tests each of them for every word.
-const MOST_PARTS: usize = 16;
+const MAX_PARTS: usize = 16;
 
 /// A data set on the device.
 pub struct GpuData {
@@ -103,14 +103,14 @@ fn parts(images: &[u8], images_per_part: usize, size: usize) -> impl Iterator<It
 /// Number of images of `size` bytes in a part; unlimited if one buffer holds all.
 fn images_per_part(gpu: &GpuDevice, data: &Dataset, size: usize) -> Result<usize> {
     let all = data.images().len();
-    let most = usize::try_from(gpu.most_in_part.min(gpu.most_bound())).unwrap_or(usize::MAX);
+    let most = usize::try_from(gpu.max_in_part.min(gpu.max_bound())).unwrap_or(usize::MAX);
     if all <= most {
         return Ok(usize::MAX);
     }
     // Parts start at word boundaries.
     let images_per_part = most / size / 4 * 4;
     let bindings = gpu.limits.max_storage_buffers_per_shader_stage as usize;
-    let parts = bindings.saturating_sub(EXTRA_BINDINGS).min(MOST_PARTS);
+    let parts = bindings.saturating_sub(EXTRA_BINDINGS).min(MAX_PARTS);
     if images_per_part.saturating_mul(parts) < data.len() {
         Err(memory::too_large(
             &format!("the images of data set `{}`", data.name),
@@ -139,17 +139,17 @@ mod tests {
     /// Size of a digit in bytes.
     const SIZE: u64 = 28 * 28;
 
-    fn device(most_in_part: u64) -> GpuDevice {
+    fn device(max_in_part: u64) -> GpuDevice {
         let mut gpu = GpuDevice::find(crate::exec::test_backend(), None)
             .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"));
-        gpu.most_in_part = most_in_part;
+        gpu.max_in_part = max_in_part;
         gpu
     }
 
-    /// The hash of the weights after training on `train` in parts of at most `most_in_part` bytes,
+    /// The hash of the weights after training on `train` in parts of at most `max_in_part` bytes,
     /// and the number of parts.
-    fn trained(most_in_part: u64, model: Sequential, train: &Dataset) -> (String, usize) {
-        let gpu = Arc::new(device(most_in_part));
+    fn trained(max_in_part: u64, model: Sequential, train: &Dataset) -> (String, usize) {
+        let gpu = Arc::new(device(max_in_part));
         let layout = Layout::new(&model).unwrap();
         let executor = Box::new(GpuExecutor::new(Arc::clone(&gpu), layout));
         let options = Options::default().epochs(2).batch_size(8);

@@ -23,7 +23,7 @@ use crate::memory;
 const HUNG: Duration = Duration::from_secs(120);
 
 /// Kernels index the bytes of images with a u32.
-const MOST_IN_PART: u64 = 1 << 31;
+const MAX_IN_PART: u64 = 1 << 31;
 
 /// Maximum bytes of one write; see `upload`.
 pub(super) const PIECE: usize = 64 << 20;
@@ -49,7 +49,7 @@ pub struct GpuDevice {
     /// The kernels compiled so far.
     pub(super) pipelines: Pipelines,
     /// Maximum bytes of images in one buffer, within the adapter's limits.
-    pub(super) most_in_part: u64,
+    pub(super) max_in_part: u64,
     /// Maximum bytes of one write; see [`PIECE`].
     pub(super) piece: usize,
     /// The bytes available to tensors at this moment, where they are known.
@@ -62,7 +62,7 @@ pub struct GpuDevice {
     pub(super) info: wgpu::AdapterInfo,
     tuning: Tuning,
     /// See [`HUNG`].
-    patience: Duration,
+    hang_timeout: Duration,
     fault: Arc<Mutex<Option<Error>>>,
 }
 
@@ -105,9 +105,9 @@ impl GpuDevice {
         watch(&device, &fault);
         Ok(Self {
             tuning: Tuning::choose(&info, features, &limits),
-            patience: HUNG,
+            hang_timeout: HUNG,
             pipelines: Pipelines::default(),
-            most_in_part: MOST_IN_PART,
+            max_in_part: MAX_IN_PART,
             piece: PIECE,
             budget: budget(&info),
             #[cfg(test)]
@@ -130,11 +130,11 @@ impl GpuDevice {
         let again = Self::open(&adapter::again(&self.info)?)?;
         Ok(Self {
             tuning: self.tuning,
-            most_in_part: self.most_in_part,
+            max_in_part: self.max_in_part,
             piece: self.piece,
             budget: self.budget,
             guard: self.guard,
-            patience: self.patience,
+            hang_timeout: self.hang_timeout,
             pipelines: self.pipelines.anew(),
             ..again
         })
@@ -146,9 +146,9 @@ impl GpuDevice {
     }
 
     /// The same device with a shorter hang timeout: for tests.
-    pub(crate) fn with_patience(&self, patience: Duration) -> Self {
+    pub(crate) fn with_hang_timeout(&self, hang_timeout: Duration) -> Self {
         Self {
-            patience,
+            hang_timeout,
             ..self.clone()
         }
     }
@@ -295,7 +295,7 @@ impl GpuDevice {
         self.check()?;
         let outcome = self.device.poll(PollType::Wait {
             submission_index: submission,
-            timeout: Some(self.patience),
+            timeout: Some(self.hang_timeout),
         });
         self.check()?;
         match outcome {
@@ -313,7 +313,7 @@ impl GpuDevice {
     fn hung(&self) -> Result<()> {
         // Dropping the last handle waits for the device, which would take forever.
         std::mem::forget((self.device.clone(), self.queue.clone()));
-        let seconds = self.patience.as_secs();
+        let seconds = self.hang_timeout.as_secs();
         let why = format!(
             "no answer in {seconds} s: its work does not end, or the driver is still compiling it"
         );

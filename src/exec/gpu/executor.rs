@@ -19,7 +19,7 @@ use super::data::GpuData;
 use super::device::GpuDevice;
 use super::dispatch::Dispatch;
 use super::lower::{Lowered, Mode};
-use super::pace::{MOST_STEPS, Pace};
+use super::pace::{MAX_STEPS, Pace};
 use super::profile;
 use super::program::GpuProgram;
 use super::recorder::Recorder;
@@ -114,7 +114,7 @@ impl GpuExecutor {
         if self.queued.is_empty() {
             return Ok(());
         }
-        while self.under_way.len() >= self.pace.most_in_flight() {
+        while self.under_way.len() >= self.pace.max_in_flight() {
             self.reap(true)?;
         }
         // Writes are ordered with submissions: those in flight still see their own values.
@@ -191,7 +191,7 @@ impl GpuExecutor {
         self.idle_staging.pop().unwrap_or_else(|| {
             self.gpu.device.create_buffer(&BufferDescriptor {
                 label: Some("metrics read back"),
-                size: MOST_STEPS as u64 * METRICS_BYTES,
+                size: MAX_STEPS as u64 * METRICS_BYTES,
                 usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
                 mapped_at_creation: false,
             })

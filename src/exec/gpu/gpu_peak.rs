@@ -35,7 +35,7 @@ impl GpuDevice {
     /// # Errors
     /// The device failed.
     pub fn peak(&self) -> Result<Peak> {
-        let bytes = (Peak::COPIED as u64).min(self.most_bound()) / 16 * 16;
+        let bytes = (Peak::COPIED as u64).min(self.max_bound()) / 16 * 16;
         let bench = Bench {
             gpu: self,
             steps: self.steps(),

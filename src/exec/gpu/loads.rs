@@ -38,11 +38,11 @@ fn pooled() -> Sequential {
 }
 
 /// The kernel with the most loads per invocation in a step, and their number.
-fn most_loads(model: &Sequential, batch: usize, tuning: &Tuning) -> (&'static str, usize) {
+fn max_loads(model: &Sequential, batch: usize, tuning: &Tuning) -> (&'static str, usize) {
     let optimizer = Optimizer::adam().clip(Clip::GlobalNorm(1.0));
     let plan = Plan::new(model, Purpose::Training(optimizer), batch).unwrap();
     let calls = Lowered::new(&plan, tuning, Mode::Step).ops.into_iter();
-    let loads = calls.flatten().map(|call| (call.entry, call.most_loads()));
+    let loads = calls.flatten().map(|call| (call.entry, call.max_loads()));
     loads.max_by_key(|(_, loads)| *loads).unwrap()
 }
 
@@ -61,9 +61,9 @@ fn no_invocation_loads_more_than_its_bound() {
     for (_, class) in Tuning::CLASSES {
         for algorithm in [None, Some(PLAIN)] {
             let tuning = Tuning { algorithm, ..class };
-            let of_each = networks.map(|(model, batch)| most_loads(model, batch, &tuning));
+            let of_each = networks.map(|(model, batch)| max_loads(model, batch, &tuning));
             for (entry, loads) in of_each {
-                assert!(loads <= tuning.most_loads, "{entry}: {loads}, {tuning:?}");
+                assert!(loads <= tuning.max_loads, "{entry}: {loads}, {tuning:?}");
             }
             largest.extend(of_each.into_iter().max_by_key(|(_, loads)| *loads));
         }
@@ -120,7 +120,7 @@ fn a_loss_of_many_rows_and_classes_has_several_workgroups() {
         let calls = Lowered::new(&plan, &tuning, Mode::Step).ops.into_iter();
         let named = |call: &Call<_>| call.entry == "softmax_cross_entropy";
         let call = calls.flatten().find(named).unwrap();
-        (call.workgroups(), call.most_loads())
+        (call.workgroups(), call.max_loads())
     };
     assert_eq!(loss(1024, Tuning::HARDWARE), (1, 16 * 4000));
     assert_eq!(loss(1025, Tuning::HARDWARE), (2, 9 * 4000));

@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 /// Maximum number of steps in a submission.
-pub const MOST_STEPS: usize = 64;
+pub const MAX_STEPS: usize = 64;
 /// Target duration of a submission.
 const AIM: Duration = Duration::from_millis(25);
 /// A longer step is split over several submissions: drivers reset a device after a submission of
 /// two seconds or more.
 const LONG: Duration = Duration::from_millis(500);
 /// Maximum number of submissions in flight.
-const MOST_IN_FLIGHT: usize = 3;
+const MAX_IN_FLIGHT: usize = 3;
 /// Maximum number of submissions per step; at most one per dispatch.
-const MOST_PARTS: usize = 64;
+const MAX_PARTS: usize = 64;
 
 /// The current pace.
 pub struct Pace {
@@ -40,8 +40,8 @@ impl Pace {
     /// Maximum number of submissions in flight. On a device so fast that every poll finds several
     /// finished, none would ever be measured; so after such a poll there is one at a time until one
     /// has been.
-    pub fn most_in_flight(&self) -> usize {
-        if self.unmeasured { 1 } else { MOST_IN_FLIGHT }
+    pub fn max_in_flight(&self) -> usize {
+        if self.unmeasured { 1 } else { MAX_IN_FLIGHT }
     }
 
     /// Records that one poll at `now` found `count` submissions finished, the first of them made at
@@ -56,10 +56,10 @@ impl Pace {
         }
         let took = now.saturating_duration_since(started);
         if took > LONG && self.steps == 1 {
-            self.parts = (self.parts * 2).min(MOST_PARTS);
+            self.parts = (self.parts * 2).min(MAX_PARTS);
         }
         if took < AIM / 2 {
-            self.steps = (self.steps * 2).min(MOST_STEPS);
+            self.steps = (self.steps * 2).min(MAX_STEPS);
         } else if took > AIM * 2 {
             self.steps = (self.steps / 2).max(1);
         }
@@ -109,10 +109,10 @@ mod tests {
         let mut pace = Pace::default();
         let mut now = Instant::now();
         let mut polls = 0;
-        while pace.steps < MOST_STEPS {
+        while pace.steps < MAX_STEPS {
             let submitted = now;
             now += AIM / 100;
-            pace.finished(pace.most_in_flight(), submitted, now);
+            pace.finished(pace.max_in_flight(), submitted, now);
             polls += 1;
             assert!(polls < 20, "{} steps", pace.steps);
         }

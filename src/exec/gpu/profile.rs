@@ -17,9 +17,9 @@ use crate::exec::{Clock, DataId, Part, Profile, median};
 /// submission of two seconds or more.
 const LONG: Duration = Duration::from_millis(500);
 /// Maximum duration of a submission that repeats one dispatch.
-const MOST_ALONE: Duration = Duration::from_millis(100);
+const MAX_ALONE: Duration = Duration::from_millis(100);
 /// Maximum repetitions of one dispatch.
-const MOST_REPEATS: f64 = 1000.0;
+const MAX_REPEATS: f64 = 1000.0;
 
 /// Times the dispatches of a step, whose values lie in slot 0.
 pub fn measure(
@@ -120,7 +120,7 @@ fn alone(
     dispatches: &[&Dispatch],
     budget: Duration,
 ) -> Result<Vec<f64>> {
-    let share = (budget / dispatches.len().max(1) as u32).min(MOST_ALONE);
+    let share = (budget / dispatches.len().max(1) as u32).min(MAX_ALONE);
     let time = |dispatch: &Dispatch, repeats: usize| -> Result<f64> {
         let started = Instant::now();
         gpu.submit_now(steps, repeat_n(dispatch, repeats));
@@ -129,7 +129,7 @@ fn alone(
     };
     let times = dispatches.iter().map(|dispatch| {
         let once = time(dispatch, 1)?;
-        let repeats = (share.as_secs_f64() / once).clamp(1.0, MOST_REPEATS);
+        let repeats = (share.as_secs_f64() / once).clamp(1.0, MAX_REPEATS);
         time(dispatch, repeats as usize)
     });
     times.collect()

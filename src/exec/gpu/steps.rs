@@ -8,7 +8,7 @@ use wgpu::{
 };
 
 use super::device::GpuDevice;
-use super::pace::MOST_STEPS;
+use super::pace::MAX_STEPS;
 use crate::exec::Step;
 
 /// Every adapter supports uniform offsets that are multiples of this.
@@ -77,13 +77,13 @@ impl GpuDevice {
             });
         let params = self.device.create_buffer(&BufferDescriptor {
             label: Some("steps"),
-            size: (MOST_STEPS * SLOT_BYTES) as u64,
+            size: (MAX_STEPS * SLOT_BYTES) as u64,
             usage: BufferUsages::UNIFORM | BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
         let metrics = self.device.create_buffer(&BufferDescriptor {
             label: Some("metrics"),
-            size: MOST_STEPS as u64 * METRICS_BYTES,
+            size: MAX_STEPS as u64 * METRICS_BYTES,
             usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC,
             mapped_at_creation: false,
         });

@@ -11,7 +11,7 @@ use super::call::{Access, Call};
 use super::fused_into::fused_into;
 use super::lower::{Block, Lowered, Mode, reduce};
 use super::steps::StepParams;
-use super::tuning::{MOST_IMAGES, Tuning};
+use super::tuning::{MAX_IMAGES, Tuning};
 use super::variants::variants;
 use crate::model::{
     Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
@@ -123,7 +123,7 @@ fn every_kernel_of_every_variant_is_valid_wgsl() {
 
 /// Maximum number of branches in the body of a loop. The losses have the most, because their loop
 /// over rows contains the whole kernel.
-const MOST_BRANCHES: usize = 20;
+const MAX_BRANCHES: usize = 20;
 
 /// Number of branches in a block, including the functions that it calls.
 fn branches(module: &naga::Module, block: &naga::Block) -> usize {
@@ -183,7 +183,7 @@ fn no_loop_of_a_kernel_has_many_branches() {
         (counts.max().unwrap_or_default(), entry)
     });
     let most = counted.max().unwrap();
-    assert!((2..=MOST_BRANCHES).contains(&most.0), "{most:?}");
+    assert!((2..=MAX_BRANCHES).contains(&most.0), "{most:?}");
     assert!(sources.len() > 50, "only {} kernels", sources.len());
 }
 
@@ -205,7 +205,7 @@ fn every_kernel_declares_the_bindings_that_it_is_given() {
             let storage = call.bindings.iter().filter(|(_, a)| is_storage(a)).count();
             assert!(storage <= 8, "{}: WebGPU's limit", call.entry);
             let images = call.bindings.len() - storage;
-            assert!(images <= MOST_IMAGES as usize, "{}", call.entry);
+            assert!(images <= MAX_IMAGES as usize, "{}", call.entry);
         }
     }
 }

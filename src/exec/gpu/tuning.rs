@@ -9,7 +9,7 @@ use wgpu::{AdapterInfo, DeviceType, Features, Limits};
 
 /// Maximum number of image copies that one kernel reads: those of an update with a moving average.
 /// A property of the kernels, which a test counts.
-pub(super) const MOST_IMAGES: u32 = 7;
+pub(super) const MAX_IMAGES: u32 = 7;
 
 /// The algorithm of `shaders/conv2d.wgsl`, one invocation per result: the fallback for all other
 /// cases.
@@ -51,21 +51,21 @@ pub struct Tuning {
     /// The same for kernel gradients.
     pub weight_accumulators: usize,
     /// Maximum number of products in one kernel's text. Longer texts take seconds to compile.
-    pub most_products: usize,
+    pub max_products: usize,
     /// Maximum number of pixels loaded for one patch, for the same reason.
-    pub most_pixels: usize,
+    pub max_pixels: usize,
     /// The tiles to choose from.
     pub search: Search,
     /// Maximum number of cells in a window of a max pool whose backward pass runs in the calls of
     /// the convolution's gradients, with text for each cell.
-    pub most_absorbed_taps: usize,
+    pub max_absorbed_taps: usize,
     /// Number of invocations that keep the adapter busy: kernel gradients are split until they have
     /// as many, and tiles are kept small enough for it.
     pub min_invocations: usize,
     /// Maximum number of parts of a kernel gradient, which the optimizer sums.
-    pub most_splits: usize,
+    pub max_splits: usize,
     /// The same if the partial gradients have at most `few_partials` floats.
-    pub most_small_splits: usize,
+    pub max_small_splits: usize,
     /// Number of floats of partial gradients of one kernel that cost little to store and sum.
     pub few_partials: usize,
     /// Invocations per workgroup of a tiled kernel that loads pixels directly.
@@ -77,7 +77,7 @@ pub struct Tuning {
     /// Maximum number of values that one invocation sums over a batch, an image or a parameter;
     /// longer sums are split into parts, which another call sums. Only the outputs of one row of a
     /// softmax or a loss are never split.
-    pub most_loads: usize,
+    pub max_loads: usize,
     /// Invocations per workgroup of a kernel that is not tiled and sums nothing over a workgroup.
     pub untiled: usize,
     /// Invocations per workgroup that computes a loss, each of them some rows. Decides the order of
@@ -150,7 +150,7 @@ pub struct Costs {
     /// Finishing and storing a Cell.
     pub store: usize,
     /// A text with this many products must halve the work to be chosen over a short one.
-    pub patience: usize,
+    pub penalty_products: usize,
 }
 
 impl Costs {
@@ -167,7 +167,7 @@ impl Costs {
         keep_weights: 85,
         start: 2800,
         store: 980,
-        patience: 20_000,
+        penalty_products: 20_000,
     };
 
     /// Nothing here was measured on a GPU.
@@ -180,7 +180,7 @@ impl Costs {
     ///   loops over the channels of a vec4, whose index at run time is slow on GPUs.
     /// - `load`: probably too high, at 9 times `multiply_add`. A GPU that loads 128 bytes and
     ///   multiplies 128 values per cycle has a ratio of 4, and merges loads of the same address.
-    /// - `cached_products`, `fetched`, `start`, `store` and `patience`: they depend on the size of
+    /// - `cached_products`, `fetched`, `start`, `store` and `penalty_products`: they depend on the size of
     ///   the instruction cache, the launch of workgroups and the driver's compiler.
     const HARDWARE: Self = Self {
         load: 320,
@@ -192,7 +192,7 @@ impl Costs {
         keep_weights: 0,
         start: 2800,
         store: 980,
-        patience: 20_000,
+        penalty_products: 20_000,
     };
 }
 
@@ -205,19 +205,19 @@ impl Tuning {
         asks_twice_below: 32,
         accumulators: 176,
         weight_accumulators: 36,
-        most_products: 1600,
-        most_pixels: 300,
+        max_products: 1600,
+        max_pixels: 300,
         search: Search::COMMON,
-        most_absorbed_taps: 16,
+        max_absorbed_taps: 16,
         min_invocations: 16 * 8,
-        most_splits: 64,
-        most_small_splits: 64,
+        max_splits: 64,
+        max_small_splits: 64,
         few_partials: 0,
         workgroup: 64,
         small_workgroup: 64,
         min_workgroups: 16,
         // Software adapters have no watchdog and run few invocations at once.
-        most_loads: 1 << 20,
+        max_loads: 1 << 20,
         untiled: 64,
         loss: 64,
         summing: 64,
@@ -238,8 +238,8 @@ impl Tuning {
     /// No field was measured on a GPU. Reasoned, from the numbers of registers, of invocations in
     /// flight and of workgroups, and from a watchdog's timeout: `image_copies`, `asks_twice_below`,
     /// `accumulators`, `min_invocations`, the splits, the workgroups of tiled kernels and
-    /// `most_loads`. With the values of a software adapter until there are measurements:
-    /// `weight_accumulators`, `most_products`, `most_pixels`, `search`, `most_absorbed_taps`,
+    /// `max_loads`. With the values of a software adapter until there are measurements:
+    /// `weight_accumulators`, `max_products`, `max_pixels`, `search`, `max_absorbed_taps`,
     /// `untiled`, `loss`, `summing`, `norm` and `dense_with_loss`.
     pub const HARDWARE: Self = Self {
         algorithm: None,
@@ -248,19 +248,19 @@ impl Tuning {
         asks_twice_below: 0,
         accumulators: 8,
         weight_accumulators: 36,
-        most_products: 1600,
-        most_pixels: 300,
+        max_products: 1600,
+        max_pixels: 300,
         search: Search::COMMON,
-        most_absorbed_taps: 16,
+        max_absorbed_taps: 16,
         min_invocations: 64 * 1024,
-        most_splits: 64,
-        most_small_splits: 256,
+        max_splits: 64,
+        max_small_splits: 256,
         few_partials: 128 * 1024,
         workgroup: 64,
         small_workgroup: 32,
         min_workgroups: 32,
         // At a microsecond per load this takes 66 ms, well below a watchdog's two seconds.
-        most_loads: 1 << 16,
+        max_loads: 1 << 16,
         untiled: 64,
         loss: 64,
         summing: 64,
@@ -272,7 +272,7 @@ impl Tuning {
     /// The plain kernels, which split even short sums: for checks.
     pub const PLAIN: Self = Self {
         algorithm: Some(PLAIN),
-        most_loads: 32,
+        max_loads: 32,
         loss: 8,
         summing: 8,
         norm: 16,
@@ -305,7 +305,7 @@ impl Tuning {
 
     /// The same, without image copies if the adapter does not allow enough of them.
     pub(super) fn within(self, limits: &Limits) -> Self {
-        let possible = limits.max_storage_textures_per_shader_stage >= MOST_IMAGES;
+        let possible = limits.max_storage_textures_per_shader_stage >= MAX_IMAGES;
         Self {
             image_copies: self.image_copies && possible,
             ..self

@@ -136,7 +136,7 @@ impl Sums<'_> {
         partials: &mut usize,
     ) -> Vec<Call<Slot>> {
         let cells = plan.buffer(x).len() / norm.c;
-        let most = tuning.most_loads / self.passes * tuning.summing;
+        let most = tuning.max_loads / self.passes * tuning.summing;
         let split = Split::new(cells, most);
         let room = if split.is_whole() {
             Slot::Nothing

@@ -58,7 +58,7 @@ pub(super) fn calls(
     }
     let mut calls = Vec::new();
     for (number, (gradient, len)) in numbered() {
-        let most = tuning.most_loads / 2 * tuning.norm;
+        let most = tuning.max_loads / 2 * tuning.norm;
         let split = Split::new(len, most);
         if split.is_whole() {
             calls.push(norm([gradient, norms], len, number, split));

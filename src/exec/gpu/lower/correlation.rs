@@ -238,7 +238,7 @@ impl BackwardWeight {
 
     fn plain(&self, tuning: &Tuning) -> Option<Calls> {
         let (shape, window) = (self.shape, self.shape.window);
-        let split = Split::new(self.batch * window.oh, tuning.most_loads / window.ow);
+        let split = Split::new(self.batch * window.oh, tuning.max_loads / window.ow);
         let partials = (!split.is_whole()).then(|| self.partials(split.parts));
         let call = |entry, len, out| {
             plain_call(entry, tuning, self.batch, shape)

@@ -74,7 +74,7 @@ fn fused_pool(
             .ops
             .iter()
             .filter(|op| op.reads().contains(&backward.dx));
-        readers.all(|op| absorbs(plan, tuning, op, &fused)) && w.taps() <= tuning.most_absorbed_taps
+        readers.all(|op| absorbs(plan, tuning, op, &fused)) && w.taps() <= tuning.max_absorbed_taps
     });
     fused
 }

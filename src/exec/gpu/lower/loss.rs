@@ -56,7 +56,7 @@ fn loads_per_row(op: &LossOp, fused: Option<&FusedDenseGrad>) -> usize {
 
 /// The rows of each workgroup.
 fn split(plan: &Plan, tuning: &Tuning, op: &LossOp, fused: Option<&FusedDenseGrad>) -> Split {
-    let rows_each = (tuning.most_loads / loads_per_row(op, fused)).max(1);
+    let rows_each = (tuning.max_loads / loads_per_row(op, fused)).max(1);
     Split::new(plan.batch, rows_each * tuning.loss)
 }
 

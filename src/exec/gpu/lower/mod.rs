@@ -71,7 +71,7 @@ pub struct Lowered {
 }
 
 /// The largest number of partials that one invocation sums.
-fn most_splits(blocks: &[Block]) -> usize {
+fn max_splits(blocks: &[Block]) -> usize {
     let splits = blocks.iter().map(|block| block.splits as usize);
     splits.max().unwrap_or_default().max(1)
 }
@@ -134,7 +134,7 @@ impl Lowered {
             return None;
         }
         self.summed = rest.end;
-        let splits = most_splits(&self.blocks[rest.clone()]);
+        let splits = max_splits(&self.blocks[rest.clone()]);
         Some(reduce(tuning, rest).loads(splits))
     }
 
@@ -228,7 +228,7 @@ impl Lowered {
     }
 
     fn update(&self, plan: &Plan, tuning: &Tuning, op: &Update) -> Call<Slot> {
-        let splits = most_splits(&self.blocks[self.summed..]);
+        let splits = max_splits(&self.blocks[self.summed..]);
         update::call(plan, tuning, &op.optimizer).loads(splits)
     }
 

@@ -32,7 +32,7 @@ fn penalize(
         regularizer,
     } = *penalty;
     let len = plan.buffer(w).len();
-    let split = Split::new(len, tuning.most_loads * tuning.summing);
+    let split = Split::new(len, tuning.max_loads * tuning.summing);
     let room = if split.is_whole() {
         Slot::Nothing
     } else {

@@ -18,7 +18,7 @@ use crate::memory;
 use crate::plan::Plan;
 
 /// Maximum number of compiling threads, including that of the step itself.
-const MOST_THREADS: usize = 4;
+const MAX_THREADS: usize = 4;
 /// Size in bytes of kernels from which this pays: some two seconds of work.
 const WORTHWHILE: usize = 64 * 1024;
 
@@ -34,7 +34,7 @@ pub struct CompileAhead {
 impl CompileAhead {
     /// Starts compiling, if the adapter is software, has spare cores, and the plan is large enough.
     pub fn start(gpu: &GpuDevice, plan: &Plan, warm_up: WarmUp) -> Option<Self> {
-        let parts = rayon::current_num_threads().min(MOST_THREADS);
+        let parts = rayon::current_num_threads().min(MAX_THREADS);
         // OpenGL serves one thread at a time.
         let can = gpu.info.backend == wgpu::Backend::Vulkan && gpu.describe().software;
         if !can || parts < 2 {

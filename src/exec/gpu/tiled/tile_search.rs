@@ -27,8 +27,8 @@ impl Costs {
     }
 
     /// A factor that weighs the compile time of a long text.
-    fn patience(&self, products: usize) -> f64 {
-        1.0 + products as f64 / self.patience as f64
+    fn compile_penalty(&self, products: usize) -> f64 {
+        1.0 + products as f64 / self.penalty_products as f64
     }
 }
 
@@ -67,8 +67,8 @@ impl Correlation {
                             looped,
                         };
                         let fits = tile.pixels() * q <= tuning.accumulators
-                            && self.terms(&tile) <= tuning.most_products
-                            && ns * self.footprint(&tile).len() <= tuning.most_pixels
+                            && self.terms(&tile) <= tuning.max_products
+                            && ns * self.footprint(&tile).len() <= tuning.max_pixels
                             && cells.is_multiple_of(self.lanes(fetch, q))
                             && cells.is_multiple_of(q)
                             && self.pools_whole(&tile)
@@ -120,7 +120,7 @@ impl Correlation {
         // Too few invocations leave part of the adapter idle.
         let idle = (tuning.min_invocations as f64 / invocations as f64).max(1.0);
         let work = (turn * turns + cells * costs.store + costs.start) as f64;
-        work * invocations as f64 * nonzero * idle * costs.patience(self.terms(tile))
+        work * invocations as f64 * nonzero * idle * costs.compile_penalty(self.terms(tile))
     }
 }
 
@@ -145,24 +145,24 @@ impl WeightGradient {
         let (rb, q) = blocks
             .flat_map(|rb| halves(search.cells).map(move |q| (rb, q)))
             .find(fits)?;
-        let partials = self.window.taps() * self.ic * self.oc * tuning.most_small_splits;
-        let most_splits = if partials <= tuning.few_partials {
-            tuning.most_small_splits
+        let partials = self.window.taps() * self.ic * self.oc * tuning.max_small_splits;
+        let max_splits = if partials <= tuning.few_partials {
+            tuning.max_small_splits
         } else {
-            tuning.most_splits
+            tuning.max_splits
         };
         let patches = self.sizes(tuning, self.window.taps() * rb * q).into_iter();
         let tiles = patches.map(|(ph, pw)| {
             let invocations = self.ic / rb * cells / q;
             let splits = tuning.min_invocations.div_ceil(invocations);
             let units = self.units(ph, pw);
-            let within_bound = (units * ph * pw).div_ceil(tuning.most_loads);
+            let within_bound = (units * ph * pw).div_ceil(tuning.max_loads);
             WeightTile {
                 ph,
                 pw,
                 rb,
                 q,
-                splits: splits.min(most_splits).max(within_bound).min(units),
+                splits: splits.min(max_splits).max(within_bound).min(units),
             }
         });
         let costs = tiles.map(|tile| (self.cost(&tile, tuning), tile));
@@ -176,10 +176,10 @@ impl WeightGradient {
         let w = &self.window;
         let (kh, kw) = self.pool.unwrap_or((1, 1));
         let search = &tuning.search;
-        let [most_rows, most_columns] = search.weight_patch;
-        let heights = (kh..=w.oh.min(kh.max(most_rows))).step_by(kh);
+        let [max_rows, max_columns] = search.weight_patch;
+        let heights = (kh..=w.oh.min(kh.max(max_rows))).step_by(kh);
         let sizes = heights.flat_map(|ph| {
-            let widths = (kw..=w.ow.min(kw.max(most_columns))).step_by(kw);
+            let widths = (kw..=w.ow.min(kw.max(max_columns))).step_by(kw);
             widths.map(move |pw| (ph, pw))
         });
         let fits = |&(ph, pw): &(usize, usize)| {
@@ -187,7 +187,7 @@ impl WeightGradient {
             let pixels = ph * pw;
             let short =
                 pixels <= search.weight_pixels && pixels * accumulators <= search.weight_products;
-            th * tw <= tuning.most_pixels && (short || (ph, pw) == (kh, kw))
+            th * tw <= tuning.max_pixels && (short || (ph, pw) == (kh, kw))
         };
         sizes.filter(fits).collect()
     }
@@ -212,6 +212,6 @@ impl WeightGradient {
         let invocations = self.ic / rb * (self.oc / cell_width(self.oc)) / q;
         let idle = (tuning.min_invocations as f64 / (invocations * tile.splits) as f64).max(1.0);
         let units = self.units(ph, pw) as f64;
-        unit as f64 * units * invocations as f64 * idle * costs.patience(products)
+        unit as f64 * units * invocations as f64 * idle * costs.compile_penalty(products)
     }
 }
