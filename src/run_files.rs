@@ -1,5 +1,6 @@
 //! The names of a run folder's files, by which a search for other files recognises run folders.
 
+#[cfg(feature = "pictures")]
 use std::path::Path;
 
 /// The run's settings.
