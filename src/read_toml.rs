@@ -39,6 +39,30 @@ fn in_plain_words(message: &str) -> String {
     format!("{before}expected {plain}")
 }
 
+/// The line of element `index` of the array of tables `array`, or of the key in it that `message`
+/// names.
+pub(crate) fn line_of_element(
+    text: &str,
+    array: &str,
+    index: usize,
+    message: &str,
+) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?;
+    let DeValue::Array(elements) = root.get_ref().get(array)?.get_ref() else {
+        return None;
+    };
+    let element = elements.get(index)?;
+    let words: Vec<&str> = message
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .collect();
+    let named = match element.get_ref() {
+        DeValue::Table(table) => table.keys().find(|key| words.contains(&&**key.get_ref())),
+        _ => None,
+    };
+    let span = named.map_or(element.span(), Spanned::span);
+    Some(line_of(text, span))
+}
+
 fn line_of(text: &str, span: Range<usize>) -> usize {
     text[..span.start.min(text.len())].matches('\n').count() + 1
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Layer, Loss, PRESETS, ParameterSpec, preset};
 use crate::data::bounded::read_text;
 use crate::error::{Error, FormatError, Result};
-use crate::read_toml::read_toml;
+use crate::read_toml::{line_of_element, read_toml};
 use crate::shape::dims;
 use crate::words::{counted, one_line};
 
@@ -121,11 +121,28 @@ impl Sequential {
             Error::file(path, format!("cannot read the model file: {e}")).caused_by(e)
         })?;
         let model: Self = read_toml(&text).map_err(|e: FormatError| e.at(path))?;
-        match model.resolve() {
-            Ok(_) => Ok(model),
-            Err(Error::Model { message, .. }) => Err(Error::file(path, message)),
-            Err(other) => Err(Error::file(path, &other).caused_by(other)),
-        }
+        let Err(error) = model.resolve() else {
+            return Ok(model);
+        };
+        let line = model.line_of(&error, &text);
+        let line = line.map_or(String::new(), |line| format!("line {line}: "));
+        Err(match error {
+            Error::Model { message, .. } => Error::file(path, format!("{line}{message}")),
+            other => Error::file(path, format!("{line}{other}")).caused_by(other),
+        })
+    }
+
+    /// The line of the model's file, `text`, that an error of [`Sequential::resolve`] is about;
+    /// `None` if it is about no single layer.
+    fn line_of(&self, error: &Error, text: &str) -> Option<usize> {
+        let message = error.to_string();
+        let fails_at = |index: &usize| {
+            let mut start = self.clone();
+            start.layers.truncate(index + 1);
+            start.resolve().is_err_and(|e| e.to_string() == message)
+        };
+        let index = (0..self.layers.len()).find(fails_at)?;
+        line_of_element(text, "layers", index, &message)
     }
 
     /// A preset by its name, or a model file by its path.
@@ -332,6 +349,30 @@ mod tests {
             names,
             ["conv2d", "max_pooling2d", "conv2d_1", "flatten", "head"]
         );
+    }
+
+    #[test]
+    fn a_wrong_value_in_a_file_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.toml");
+        let start = "input_shape = [8, 8, 1]\n[[layers]]\ntype = \"Flatten\"\n[[layers]]\ntype = ";
+        for (rest, expected) in [
+            (
+                "\"Dense\"\nunits = 0\n",
+                "line 6: layer `dense`: units must be",
+            ),
+            (
+                "\"Conv2D\"\nfilters = 1\nkernel_size = 3\n",
+                "line 4: layer `conv2d`: ",
+            ),
+        ] {
+            std::fs::write(&path, format!("{start}{rest}")).unwrap();
+            let message = Sequential::from_file(&path).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
+        std::fs::write(&path, "input_shape = [0, 8, 1]\nlayers = []\n").unwrap();
+        let message = Sequential::from_file(&path).unwrap_err().to_string();
+        assert!(!message.contains("line"), "{message}");
     }
 
     #[test]
