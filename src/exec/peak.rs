@@ -33,7 +33,7 @@ impl Peak {
     ///
     /// ```
     /// use cnn_gpu::exec::Peak;
-    /// let peak = Peak { gflops: 100.0, gbytes_per_second: 10.0 };
+    /// let peak = Peak::new(100.0, 10.0);
     /// assert_eq!(peak.share(50e9, 1e9, 1.0), Some(0.5));
     /// assert_eq!(peak.share(50e9, 8e9, 1.0), Some(0.8));
     /// assert_eq!(peak.share(0.0, 0.0, 1.0), None);
