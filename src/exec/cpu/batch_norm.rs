@@ -266,13 +266,17 @@ impl Channels<'_> {
         m: usize,
         dx: &mut [f32],
     ) {
+        let (c, m) = (self.norm.c, m as f32);
         self.with_scales(|plain, scales| {
-            arch.dispatch(BackwardInput {
-                channels: [self.mean, plain, scales, dgamma, dbeta],
-                m: m as f32,
-                x,
-                dy,
-                dx,
+            arch.dispatch(|| {
+                let cells = x.chunks_exact(c).zip(dy.chunks_exact(c));
+                for ((x, dy), dx) in cells.zip(dx.chunks_exact_mut(c)) {
+                    for (i, dx) in dx.iter_mut().enumerate() {
+                        let normal = (x[i] - self.mean[i]) * plain[i];
+                        let rest = (dbeta[i] + normal * dgamma[i]) / m;
+                        *dx = scales[i] * (dy[i] - rest);
+                    }
+                }
             });
         });
     }
@@ -300,36 +304,6 @@ impl WithSimd for Forward<'_> {
             }
             if let Some(beta) = self.beta {
                 y.iter_mut().zip(beta).for_each(|(y, beta)| *y += beta);
-            }
-        }
-    }
-}
-
-/// See [`Channels::backward_input`].
-struct BackwardInput<'a> {
-    /// The means, both scales, and the gradients of gamma and beta.
-    channels: [&'a [f32]; 5],
-    m: f32,
-    x: &'a [f32],
-    dy: &'a [f32],
-    dx: &'a mut [f32],
-}
-
-impl WithSimd for BackwardInput<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
-        let c = self.channels[0].len();
-        // Slices of one length need no checks of the index below.
-        let [mean, plain, scales, dgamma, dbeta] = self.channels.map(|channel| &channel[..c]);
-        let cells = self.x.chunks_exact(c).zip(self.dy.chunks_exact(c));
-        for ((x, dy), dx) in cells.zip(self.dx.chunks_exact_mut(c)) {
-            let (x, dy, dx) = (&x[..c], &dy[..c], &mut dx[..c]);
-            for i in 0..c {
-                let normal = (x[i] - mean[i]) * plain[i];
-                let rest = (dbeta[i] + normal * dgamma[i]) / self.m;
-                dx[i] = scales[i] * (dy[i] - rest);
             }
         }
     }
