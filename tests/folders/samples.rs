@@ -6,7 +6,7 @@ use cnn_gpu::data::ReadOptions;
 use tempfile::TempDir;
 
 use super::program::{fails, run, text};
-use super::{CAT, DOG, HORSE, load, model, pictures, trained};
+use super::{CAT, DOG, HORSE, evaluated, load, model, pictures, trained};
 
 #[test]
 fn a_validation_split_of_a_folder_holds_every_class() {
@@ -63,6 +63,8 @@ fn a_resumed_run_reads_the_same_pictures() {
     for line in ["mixed = true", "limit = 30", "skip_unreadable = true"] {
         assert!(config.lines().any(|l| l == line), "{config}");
     }
+    // Further training skips the same picture.
+    trained(path, &["--weights", "r", "--out", "further"]);
     let resume = ["train", "--resume", "r", "--backend", "cpu"];
     let output = run(path, &resume);
     let said = text(&output.stderr);
@@ -93,4 +95,8 @@ fn a_resumed_run_reads_the_same_pictures() {
         2,
         &["this differs: the training images"],
     );
+    // Every fifth picture is another one now.
+    let (_, said) = evaluated(path, &["r"]);
+    let warning = "warning: the data set folder has changed since the run";
+    assert!(said.contains(warning), "{said}");
 }

@@ -143,7 +143,7 @@ impl Range {
             }
             TypeChar::Float if self.high <= 1.0 => {
                 // As dark as integers that are noted below: probably divided by 255 twice.
-                let dark = if are_dark && self.white != White::Any {
+                let dark = if are_dark && self.is_dark() && self.white != White::Any {
                     let high = shown(self.high, &array.dtype);
                     format!(" and so nearly black; if {high} means white, divide all arrays by it")
                 } else {

@@ -313,6 +313,18 @@ fn one_scale_holds_for_all_images_of_a_file() {
     // Of 16 steps, as bytes.
     let (_, taken) = read_with(vec![train("|u1", 16.0), test("|u1", 255.0)]);
     assert!(taken.contains("if 16 means white"), "{taken}");
+    // Divided by 255 twice; the test images are not.
+    let dark = (
+        "x_train",
+        array("<f4", &[0.0, 0.001, 0.002, 0.003, 0.0, 0.004]),
+    );
+    let (_, taken) = read_with(vec![dark, test("<f4", 1.0)]);
+    assert!(taken.contains("if 0.004 means white"), "{taken}");
+    assert_eq!(taken.matches("nearly black").count(), 1, "{taken}");
+    // A few dark test images mean nothing.
+    let dark = ("x_test", array("<f4", &[0.0, 0.001, 0.002, 0.004]));
+    let (_, taken) = read_with(vec![train("<f4", 1.0), dark]);
+    assert!(!taken.contains("nearly black"), "{taken}");
 }
 
 #[test]

@@ -36,13 +36,19 @@ const YCBCR: u16 = 6;
 /// A TIFF file of one page with these tags, each a list of 16-bit numbers, and these strips, or
 /// tiles if it has the tag of their width.
 fn page(big_endian: bool, tags: &[(u16, &[u16])], strips: &[&[u8]]) -> Vec<u8> {
-    let word = |value: u16| match big_endian {
-        true => value.to_be_bytes(),
-        false => value.to_le_bytes(),
+    let word = |value: u16| {
+        if big_endian {
+            value.to_be_bytes()
+        } else {
+            value.to_le_bytes()
+        }
     };
-    let long = |value: usize| match big_endian {
-        true => (value as u32).to_be_bytes(),
-        false => (value as u32).to_le_bytes(),
+    let long = |value: usize| {
+        if big_endian {
+            (value as u32).to_be_bytes()
+        } else {
+            (value as u32).to_le_bytes()
+        }
     };
     let tiled = tags.iter().any(|&(tag, _)| tag == TILE_WIDTH);
     let (offsets, lengths) = if tiled { (324, 325) } else { (273, 279) };
