@@ -5,7 +5,7 @@ use std::ops::Range;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::rows::{Block, RowWise};
+use super::rows::{RowBlock, RowWise};
 use super::{BatchWise, scratch};
 use crate::exec::host::Memory;
 use crate::plan::{
@@ -27,9 +27,9 @@ trait Terms: Sync {
 }
 
 /// The values themselves.
-struct Values<'a>(&'a [f32]);
+struct ValueTerms<'a>(&'a [f32]);
 
-impl Terms for Values<'_> {
+impl Terms for ValueTerms<'_> {
     const SUMS: usize = 1;
 
     #[inline(always)]
@@ -41,12 +41,12 @@ impl Terms for Values<'_> {
 }
 
 /// The squared distances from the means.
-struct Squares<'a> {
+struct SquareTerms<'a> {
     values: &'a [f32],
     means: &'a [f64],
 }
 
-impl Terms for Squares<'_> {
+impl Terms for SquareTerms<'_> {
     const SUMS: usize = 1;
 
     #[inline(always)]
@@ -60,13 +60,13 @@ impl Terms for Squares<'_> {
 }
 
 /// The gradients, and their products with the distances from the means.
-struct Gradients<'a> {
+struct GradientTerms<'a> {
     dy: &'a [f32],
     x: &'a [f32],
     mean: &'a [f32],
 }
 
-impl Terms for Gradients<'_> {
+impl Terms for GradientTerms<'_> {
     const SUMS: usize = 2;
 
     #[inline(always)]
@@ -82,16 +82,16 @@ impl Terms for Gradients<'_> {
     }
 }
 
-/// One part of the sums. A type and not a closure, as the compiler would use no vectors in a closure
+/// One of the partial sums. A type and not a closure, as the compiler would use no vectors in a closure
 /// that it does not inline.
-struct Part<'a, T> {
+struct PartialSum<'a, T> {
     terms: &'a T,
     c: usize,
     cells: Range<usize>,
     sums: &'a mut [f64],
 }
 
-impl<T: Terms> WithSimd for Part<'_, T> {
+impl<T: Terms> WithSimd for PartialSum<'_, T> {
     type Output = ();
 
     #[inline(always)]
@@ -110,7 +110,7 @@ fn sums<T: Terms>(arch: Arch, c: usize, cells: usize, terms: &T) -> Vec<f64> {
         .into_par_iter()
         .map(|p| {
             let mut sums = vec![0.0; T::SUMS * c];
-            arch.dispatch(Part {
+            arch.dispatch(PartialSum {
                 terms,
                 c,
                 cells: p * part..cells.min((p + 1) * part),
@@ -140,9 +140,9 @@ impl BatchWise for BatchNormStatistics {
         let cells = valid_cells(&self.norm, memory, self.x);
         let (c, values) = (self.norm.c, memory.floats(self.x));
         let share = |sum: f64| sum / cells as f64;
-        let means = sums(arch, c, cells, &Values(values));
+        let means = sums(arch, c, cells, &ValueTerms(values));
         let means: Vec<f64> = means.into_iter().map(share).collect();
-        let squares = Squares {
+        let squares = SquareTerms {
             values,
             means: &means,
         };
@@ -170,7 +170,7 @@ impl BatchWise for BatchNormBackwardWeight {
         let c = self.norm.c;
         let inputs = [self.x, self.dy, self.mean, self.variance];
         let [x, dy, mean, variance] = inputs.map(|id| memory.floats(id));
-        let both = sums(arch, c, cells, &Gradients { dy, x, mean });
+        let both = sums(arch, c, cells, &GradientTerms { dy, x, mean });
         let (plain, weighted) = both.split_at(c);
         let scaled = weighted.iter().zip(variance);
         let scaled: Vec<f64> = scaled
@@ -182,7 +182,7 @@ impl BatchWise for BatchNormBackwardWeight {
 }
 
 impl RowWise for BatchNormForward {
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let (arch, memory) = (block.arch(), block.memory());
         let channels = Channels {
             norm: self.norm,
@@ -198,7 +198,7 @@ impl RowWise for BatchNormForward {
 }
 
 impl RowWise for BatchNormBackwardInput {
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let (arch, memory) = (block.arch(), block.memory());
         let channels = Channels {
             norm: self.norm,
@@ -247,7 +247,7 @@ impl Channels<'_> {
     /// `y = gamma * x̂ + beta` of some rows.
     fn forward(&self, arch: Arch, x: &[f32], beta: Option<&[f32]>, y: &mut [f32]) {
         self.with_scales(|_, scales| {
-            arch.dispatch(Forward {
+            arch.dispatch(Normalize {
                 mean: self.mean,
                 scales,
                 beta,
@@ -283,7 +283,7 @@ impl Channels<'_> {
 }
 
 /// See [`Channels::forward`].
-struct Forward<'a> {
+struct Normalize<'a> {
     mean: &'a [f32],
     scales: &'a [f32],
     beta: Option<&'a [f32]>,
@@ -291,7 +291,7 @@ struct Forward<'a> {
     y: &'a mut [f32],
 }
 
-impl WithSimd for Forward<'_> {
+impl WithSimd for Normalize<'_> {
     type Output = ();
 
     #[inline(always)]

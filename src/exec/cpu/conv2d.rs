@@ -14,7 +14,7 @@ use pulp::Arch;
 
 use super::activation;
 use super::scratch;
-use super::tile::{Add, Bias, Columns, Finish, Product, Row, Set, Walk, lanes};
+use super::tile::{Add, Bias, Columns, Finish, Product, RowOffsets, Set, Walk, lanes};
 use crate::model::Activation;
 use crate::plan::ConvShape;
 use crate::shape::Window;
@@ -126,9 +126,10 @@ pub(super) fn framed<'a>(shape: &ConvShape, x: &'a [f32], copy: &'a mut [f32]) -
     copy
 }
 
-/// Iterates over the cells of a grid in each sample, with the given strides in the operands.
+/// The offsets of a grid's cells in each sample, one after the other, with the given strides in the
+/// operands.
 #[derive(Clone)]
-struct Grid {
+struct GridOffsets {
     /// Columns and rows.
     size: [usize; 2],
     /// Strides from one column, row and sample to the next in `a`.
@@ -138,13 +139,13 @@ struct Grid {
     x: usize,
     y: usize,
     /// The offset of the cell, of its grid row and of its sample.
-    now: Row,
-    row: Row,
-    sample: Row,
+    now: RowOffsets,
+    row: RowOffsets,
+    sample: RowOffsets,
 }
 
-impl Grid {
-    fn new(start: Row, size: [usize; 2], a: [usize; 3], c: [usize; 3]) -> Self {
+impl GridOffsets {
+    fn new(start: RowOffsets, size: [usize; 2], a: [usize; 3], c: [usize; 3]) -> Self {
         Self {
             size,
             a,
@@ -158,11 +159,11 @@ impl Grid {
     }
 }
 
-impl Iterator for Grid {
-    type Item = Row;
+impl Iterator for GridOffsets {
+    type Item = RowOffsets;
 
     #[inline(always)]
-    fn next(&mut self) -> Option<Row> {
+    fn next(&mut self) -> Option<RowOffsets> {
         let row = self.now;
         self.now.step(self.a[0], self.c[0]);
         self.x += 1;
@@ -182,10 +183,10 @@ impl Iterator for Grid {
 }
 
 /// The windows' corners in a padded image, with their output cells.
-fn corners(shape: &ConvShape) -> Grid {
+fn corners(shape: &ConvShape) -> GridOffsets {
     let (window, frame) = (&shape.window, Frame::new(&shape.window));
-    Grid::new(
-        Row::default(),
+    GridOffsets::new(
+        RowOffsets::default(),
         [window.ow, window.oh],
         [window.sw, window.sh * frame.w, frame.h * frame.w].map(|s| s * shape.ic),
         [1, window.ow, window.oh * window.ow].map(|s| s * shape.oc),
@@ -405,7 +406,7 @@ fn input_products(
         .iter()
         .flat_map(|y| columns.iter().map(move |x| (y, x)))
     {
-        let start = Row {
+        let start = RowOffsets {
             a: (y.output * w.ow + x.output) * oc,
             c: (y.first * w.iw + x.first) * ic,
         };
@@ -422,7 +423,7 @@ fn input_products(
                 a: [w.ow * oc, oc, 1],
                 b: [w.sh * w.kw * oc, w.sw * oc, 1].map(|s| s * width),
             },
-            rows: Grid::new(
+            rows: GridOffsets::new(
                 start,
                 [x.count, y.count],
                 [1, w.ow, w.oh * w.ow].map(|s| s * oc),
@@ -471,7 +472,7 @@ struct KernelRows {
     skip: usize,
     oc: usize,
     place: usize,
-    row: Row,
+    row: RowOffsets,
 }
 
 impl KernelRows {
@@ -483,7 +484,7 @@ impl KernelRows {
             skip: frame_line - line,
             oc: shape.oc,
             place: first % line,
-            row: Row {
+            row: RowOffsets {
                 a: first / line * frame_line + first % line,
                 c: 0,
             },
@@ -492,10 +493,10 @@ impl KernelRows {
 }
 
 impl Iterator for KernelRows {
-    type Item = Row;
+    type Item = RowOffsets;
 
     #[inline(always)]
-    fn next(&mut self) -> Option<Row> {
+    fn next(&mut self) -> Option<RowOffsets> {
         let row = self.row;
         self.row.a += 1;
         self.row.c += self.oc;

@@ -3,7 +3,7 @@
 
 use pulp::Arch;
 
-use super::rows::{Block, RowWise};
+use super::rows::{RowBlock, RowWise};
 use super::{conv2d, conv2d_grouped, dense};
 use crate::exec::host::Memory;
 use crate::plan::{Conv2dBackwardInput, Conv2dForward, DenseBackwardInput, DenseForward};
@@ -16,7 +16,7 @@ impl RowWise for Conv2dForward {
         }
     }
 
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let (shape, activation) = (&self.shape, self.activation);
         let (arch, packed, memory) = (block.arch(), block.packed(), block.memory());
         block.write(self.y, |block, y| {
@@ -38,7 +38,7 @@ impl RowWise for Conv2dBackwardInput {
         }
     }
 
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let (arch, packed, memory) = (block.arch(), block.packed(), block.memory());
         block.write(self.dx, |block, dx| {
             let dy = block.floats(self.dy);
@@ -60,7 +60,7 @@ impl RowWise for DenseForward {
         conv2d::pack_forward(arch, &shape, w, bias, packed);
     }
 
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let shape = dense::shape(self.inputs, self.outputs);
         let (arch, packed) = (block.arch(), block.packed());
         block.write(self.y, |block, y| {
@@ -76,7 +76,7 @@ impl RowWise for DenseBackwardInput {
         conv2d::pack_backward(arch, &shape, memory.floats(self.w), packed);
     }
 
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let shape = dense::shape(self.inputs, self.outputs);
         let (arch, packed) = (block.arch(), block.packed());
         block.write(self.dx, |block, dx| {

@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::rows::{Block, RowWise};
+use super::rows::{RowBlock, RowWise};
 use super::scratch;
 use crate::plan::{Dropout, DropoutMask};
 use crate::rng::Key;
@@ -10,14 +10,14 @@ use crate::rng::Key;
 /// The factors of one row: the scale for cells that are kept, and 0 for those that are dropped. A
 /// type and not a closure, as the compiler would draw number by number in a closure that it does
 /// not inline.
-struct Draws<'a> {
+struct DrawFactors<'a> {
     mask: &'a DropoutMask,
     key: Key,
     first: u32,
     factors: &'a mut [f32],
 }
 
-impl WithSimd for Draws<'_> {
+impl WithSimd for DrawFactors<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -56,7 +56,7 @@ impl WithSimd for Apply<'_> {
 }
 
 impl RowWise for Dropout {
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let mask = &self.mask;
         let (arch, key) = (block.arch(), block.memory().key);
         let first = block.rows().start;
@@ -65,7 +65,7 @@ impl RowWise for Dropout {
             scratch::with(mask.width, |factors| {
                 for (row, (x, y)) in x.zip(y.chunks_exact_mut(mask.size)).enumerate() {
                     let first = ((first + row) * mask.width) as u32;
-                    arch.dispatch(Draws {
+                    arch.dispatch(DrawFactors {
                         mask,
                         key,
                         first,

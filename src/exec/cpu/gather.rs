@@ -2,7 +2,7 @@
 
 use pulp::Arch;
 
-use super::rows::{Block, RowWise};
+use super::rows::{RowBlock, RowWise};
 use crate::plan::Gather;
 
 /// `x = image / 255`.
@@ -15,7 +15,7 @@ fn image(arch: Arch, image: &[u8], x: &mut [f32]) {
 }
 
 impl RowWise for Gather {
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let (arch, memory) = (block.arch(), block.memory());
         block.write(self.x, |block, x| {
             block.write_words(self.labels, |block, labels| {

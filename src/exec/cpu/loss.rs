@@ -1,7 +1,7 @@
 //! Losses; see [`Op::Loss`](crate::plan::Op::Loss) for the formulas.
 
 use super::loss_sum::LossSum;
-use super::rows::{Block, RowWise};
+use super::rows::{RowBlock, RowWise};
 use super::softmax;
 use crate::model::Loss;
 use crate::plan::LossOp;
@@ -155,7 +155,7 @@ fn is_first_largest(x: &[f32], label: u32) -> bool {
 }
 
 impl RowWise for LossOp {
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let function = LossFunction::new(self.loss, self.width, self.class_weights.as_deref());
         let (valid, rows) = (block.valid(), block.memory().rows);
         let sum = block.write(self.predictions, |block, predictions| {

@@ -40,8 +40,8 @@ mod tests;
 use pulp::Arch;
 use rayon::ThreadPool;
 
-use self::rows::{Part, RowWise};
-use self::weights::WeightGradient;
+use self::rows::{RowWise, SequenceOp};
+use self::weights::KernelGradient;
 use super::Description;
 use super::host::{HostExecutor, Kernels, Memory};
 use crate::error::{Error, Result};
@@ -63,8 +63,8 @@ pub struct Cpu {
 /// Memory reused from step to step.
 #[derive(Default)]
 struct Workspace {
-    rows: rows::Workspace,
-    weights: weights::Workspace,
+    rows: rows::RowsWorkspace,
+    weights: weights::WeightsWorkspace,
 }
 
 impl Default for Cpu {
@@ -109,7 +109,7 @@ enum Work<'a> {
     /// By the rows of the batch.
     Rows(&'a dyn RowWise),
     /// By samples or by the rows of the kernel, whichever is cheaper.
-    Weights(WeightGradient),
+    Weights(KernelGradient),
     /// In some other way, because it needs the results of every row.
     Batch(&'a dyn BatchWise),
 }
@@ -154,8 +154,8 @@ fn run_all(arch: Arch, workspace: &mut Workspace, ops: &[Op], memory: &mut Memor
     let mut sequence = Vec::new();
     for op in ops {
         match work(op) {
-            Work::Rows(op) => sequence.push(Part::Rows(op)),
-            Work::Weights(gradient) => sequence.push(Part::Weights(gradient)),
+            Work::Rows(op) => sequence.push(SequenceOp::Rows(op)),
+            Work::Weights(gradient) => sequence.push(SequenceOp::Weights(gradient)),
             Work::Batch(op) => {
                 run_sequence(arch, workspace, &mut sequence, memory);
                 op.run(arch, memory);
@@ -169,11 +169,11 @@ fn run_all(arch: Arch, workspace: &mut Workspace, ops: &[Op], memory: &mut Memor
 fn run_sequence(
     arch: Arch,
     workspace: &mut Workspace,
-    sequence: &mut Vec<Part<'_>>,
+    sequence: &mut Vec<SequenceOp<'_>>,
     memory: &mut Memory<'_>,
 ) {
     rows::run(arch, &mut workspace.rows, sequence, memory);
-    let gradients = sequence.iter().filter_map(Part::gradient);
+    let gradients = sequence.iter().filter_map(SequenceOp::gradient);
     weights::run(arch, &mut workspace.weights, gradients, memory);
     sequence.clear();
 }

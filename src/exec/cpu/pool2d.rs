@@ -4,21 +4,21 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::rows::{Block, RowWise};
+use super::rows::{RowBlock, RowWise};
 use crate::model::PoolKind;
 use crate::plan::{Pool2dBackward, Pool2dForward, PoolShape};
 
-/// One output cell of one sample: which cells of its window are inside the image, and where the
-/// first one is.
-struct Cell {
+/// The window of one output cell, clipped to the image: which of its cells are inside, and where
+/// the first one is.
+struct ClippedWindow {
     ky: Range<usize>,
     kx: Range<usize>,
-    /// Input row and column of the window's cell (0, 0), including padding.
+    /// Input row and column of the whole window's cell (0, 0), including padding.
     top: usize,
     left: usize,
 }
 
-impl Cell {
+impl ClippedWindow {
     fn new(shape: &PoolShape, oy: usize, ox: usize) -> Self {
         let w = &shape.window;
         let (top, left) = (oy * w.sh, ox * w.sw);
@@ -52,26 +52,29 @@ impl Cell {
     }
 }
 
-/// Calls `f` with each output cell and its offset in `y`.
+/// Calls `f` with the window of each output cell and the cell's offset in `y`.
 #[inline(always)]
-fn cells(shape: &PoolShape, mut f: impl FnMut(Cell, usize)) {
+fn windows(shape: &PoolShape, mut f: impl FnMut(ClippedWindow, usize)) {
     let w = &shape.window;
     for oy in 0..w.oh {
         for ox in 0..w.ow {
-            f(Cell::new(shape, oy, ox), (oy * w.ow + ox) * shape.c);
+            f(
+                ClippedWindow::new(shape, oy, ox),
+                (oy * w.ow + ox) * shape.c,
+            );
         }
     }
 }
 
 /// `y = pool(x)` for some samples; a max pool also stores the index of the cell it took.
-pub(super) struct Forward<'a> {
+pub(super) struct PoolSamples<'a> {
     pub shape: &'a PoolShape,
     pub x: &'a [f32],
     pub y: &'a mut [f32],
     pub argmax: Option<&'a mut [u32]>,
 }
 
-impl WithSimd for Forward<'_> {
+impl WithSimd for PoolSamples<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -82,15 +85,15 @@ impl WithSimd for Forward<'_> {
         let mut argmax = self.argmax.map(|a| a.chunks_exact_mut(outputs));
         for (x, y) in x.chunks_exact(inputs).zip(y.chunks_exact_mut(outputs)) {
             let mut argmax = argmax.as_mut().and_then(Iterator::next);
-            cells(shape, |cell, at| {
+            windows(shape, |window, at| {
                 let y = &mut y[at..][..c];
                 match shape.kind {
                     PoolKind::Max => {
                         let argmax = argmax.as_deref_mut().map(|a| &mut a[at..][..c]);
-                        max(simd, shape, &cell, x, y, argmax);
+                        max(simd, shape, &window, x, y, argmax);
                     }
-                    PoolKind::Average => sum(shape, &cell, x, y, cell.count() as f32),
-                    PoolKind::Sum => sum(shape, &cell, x, y, 1.0),
+                    PoolKind::Average => sum(shape, &window, x, y, window.count() as f32),
+                    PoolKind::Sum => sum(shape, &window, x, y, 1.0),
                 }
             });
         }
@@ -98,9 +101,9 @@ impl WithSimd for Forward<'_> {
 }
 
 #[inline(always)]
-fn sum(shape: &PoolShape, cell: &Cell, x: &[f32], y: &mut [f32], divisor: f32) {
+fn sum(shape: &PoolShape, window: &ClippedWindow, x: &[f32], y: &mut [f32], divisor: f32) {
     y.fill(0.0);
-    cell.taps(shape, |_, from| {
+    window.taps(shape, |_, from| {
         for (y, x) in y.iter_mut().zip(&x[from..][..shape.c]) {
             *y += x;
         }
@@ -114,7 +117,7 @@ fn sum(shape: &PoolShape, cell: &Cell, x: &[f32], y: &mut [f32], divisor: f32) {
 fn max<S: Simd>(
     simd: S,
     shape: &PoolShape,
-    cell: &Cell,
+    window: &ClippedWindow,
     x: &[f32],
     y: &mut [f32],
     mut argmax: Option<&mut [u32]>,
@@ -125,11 +128,11 @@ fn max<S: Simd>(
         // Less than any number; the first cell inside the image still wins unless another one is
         // larger.
         let mut best = simd.splat_f32s(f32::NEG_INFINITY);
-        let mut taken = simd.splat_u32s((cell.ky.start * w.kw + cell.kx.start) as u32);
-        for ky in cell.ky.clone() {
-            let line = (cell.top + ky - w.pad_top) * w.iw;
-            for kx in cell.kx.clone() {
-                let from = (line + cell.left + kx - w.pad_left) * shape.c;
+        let mut taken = simd.splat_u32s((window.ky.start * w.kw + window.kx.start) as u32);
+        for ky in window.ky.clone() {
+            let line = (window.top + ky - w.pad_top) * w.iw;
+            for kx in window.kx.clone() {
+                let from = (line + window.left + kx - w.pad_left) * shape.c;
                 let x = load(simd, &x[from + channels.start..from + channels.end]);
                 let tap = simd.splat_u32s((ky * w.kw + kx) as u32);
                 // True for a larger value and for the first NaN: neither `x <= best` nor is `best`
@@ -167,14 +170,14 @@ fn load<S: Simd>(simd: S, x: &[f32]) -> S::f32s {
 }
 
 /// `dx` for some samples, before any activation.
-pub(super) struct Backward<'a> {
+pub(super) struct UnpoolSamples<'a> {
     pub shape: &'a PoolShape,
     pub dy: &'a [f32],
     pub argmax: Option<&'a [u32]>,
     pub dx: &'a mut [f32],
 }
 
-impl WithSimd for Backward<'_> {
+impl WithSimd for UnpoolSamples<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -191,18 +194,18 @@ impl WithSimd for Backward<'_> {
         for (n, dx) in dx.chunks_exact_mut(inputs).enumerate() {
             let dy = &dy[n * outputs..][..outputs];
             let argmax = argmax.map(|a| &a[n * outputs..][..outputs]);
-            cells(shape, |cell, at| {
+            windows(shape, |window, at| {
                 let dy = &dy[at..][..c];
                 match (shape.kind, argmax) {
                     (PoolKind::Max, Some(argmax)) => {
-                        give_to_largest(shape, &cell, dy, &argmax[at..][..c], dx);
+                        give_to_largest(shape, &window, dy, &argmax[at..][..c], dx);
                     }
                     // A max pool in training always has an argmax.
                     (PoolKind::Max, None) => {}
                     (PoolKind::Average, _) => {
-                        give_to_all(shape, &cell, dy, 1.0 / cell.count() as f32, dx);
+                        give_to_all(shape, &window, dy, 1.0 / window.count() as f32, dx);
                     }
-                    (PoolKind::Sum, _) => give_to_all(shape, &cell, dy, 1.0, dx),
+                    (PoolKind::Sum, _) => give_to_all(shape, &window, dy, 1.0, dx),
                 }
             });
         }
@@ -210,8 +213,8 @@ impl WithSimd for Backward<'_> {
 }
 
 #[inline(always)]
-fn give_to_all(shape: &PoolShape, cell: &Cell, dy: &[f32], share: f32, dx: &mut [f32]) {
-    cell.taps(shape, |_, to| {
+fn give_to_all(shape: &PoolShape, window: &ClippedWindow, dy: &[f32], share: f32, dx: &mut [f32]) {
+    window.taps(shape, |_, to| {
         for (dx, dy) in dx[to..][..shape.c].iter_mut().zip(dy) {
             *dx += dy * share;
         }
@@ -219,8 +222,14 @@ fn give_to_all(shape: &PoolShape, cell: &Cell, dy: &[f32], share: f32, dx: &mut 
 }
 
 #[inline(always)]
-fn give_to_largest(shape: &PoolShape, cell: &Cell, dy: &[f32], argmax: &[u32], dx: &mut [f32]) {
-    cell.taps(shape, |tap, to| {
+fn give_to_largest(
+    shape: &PoolShape,
+    window: &ClippedWindow,
+    dy: &[f32],
+    argmax: &[u32],
+    dx: &mut [f32],
+) {
+    window.taps(shape, |tap, to| {
         let cells = dx[to..][..shape.c].iter_mut().zip(dy).zip(argmax);
         for ((dx, dy), taken) in cells {
             // Branch-free, so that the loop vectorises; a NaN goes to its own cell only.
@@ -231,12 +240,12 @@ fn give_to_largest(shape: &PoolShape, cell: &Cell, dy: &[f32], argmax: &[u32], d
 }
 
 impl RowWise for Pool2dForward {
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let (arch, shape) = (block.arch(), &self.shape);
         block.write(self.y, |block, y| match self.argmax {
             Some(argmax) => {
                 block.write_words(argmax, |block, argmax| {
-                    arch.dispatch(Forward {
+                    arch.dispatch(PoolSamples {
                         shape,
                         x: block.floats(self.x),
                         y,
@@ -244,7 +253,7 @@ impl RowWise for Pool2dForward {
                     });
                 });
             }
-            None => arch.dispatch(Forward {
+            None => arch.dispatch(PoolSamples {
                 shape,
                 x: block.floats(self.x),
                 y,
@@ -255,10 +264,10 @@ impl RowWise for Pool2dForward {
 }
 
 impl RowWise for Pool2dBackward {
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let arch = block.arch();
         block.write(self.dx, |block, dx| {
-            arch.dispatch(Backward {
+            arch.dispatch(UnpoolSamples {
                 shape: &self.shape,
                 dy: block.floats(self.dy),
                 argmax: self.argmax.map(|id| block.words(id)),

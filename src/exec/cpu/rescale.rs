@@ -1,10 +1,10 @@
 //! Rescaling.
 
-use super::rows::{Block, RowWise};
+use super::rows::{RowBlock, RowWise};
 use crate::plan::Rescale;
 
 impl RowWise for Rescale {
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         block.write(self.y, |block, y| {
             for (x, y) in block.floats(self.x).iter().zip(&mut *y) {
                 *y = self.scale * x + self.offset;

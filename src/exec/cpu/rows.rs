@@ -7,15 +7,15 @@
 
 mod group;
 
-pub(super) use group::{Block, Part, RowWise};
+pub(super) use group::{RowBlock, RowWise, SequenceOp};
 
-use group::{BLOCK, Group, Stage};
+use group::{BLOCK, RowGroup, Stage};
 use pulp::Arch;
 use rayon::prelude::*;
 
 use super::loss_sum::LossSum;
 use super::scratch;
-use super::weights::WeightGradient;
+use super::weights::KernelGradient;
 use crate::exec::host::Memory;
 use crate::plan::{BufferId, Element};
 
@@ -25,7 +25,7 @@ const GROUPS: usize = 16;
 
 /// Memory reused from step to step.
 #[derive(Default)]
-pub(super) struct Workspace {
+pub(super) struct RowsWorkspace {
     /// The packed kernel of each operation.
     packed: Vec<Vec<f32>>,
     /// Each operation's gradient sums, group by group.
@@ -38,24 +38,24 @@ struct Taken<T>(Vec<(BufferId, Vec<T>)>);
 /// Runs the row-wise operations of `ops`, and sums the gradients of small kernels.
 pub(super) fn run(
     arch: Arch,
-    workspace: &mut Workspace,
-    ops: &[Part<'_>],
+    workspace: &mut RowsWorkspace,
+    ops: &[SequenceOp<'_>],
     memory: &mut Memory<'_>,
 ) {
     if ops.is_empty() {
         return;
     }
-    let Workspace { packed, sums } = workspace;
+    let RowsWorkspace { packed, sums } = workspace;
     pack(arch, ops, packed, memory);
     let mut floats = Taken(Vec::new());
     let mut words = Taken(Vec::new());
-    for id in ops.iter().flat_map(Part::writes_rows) {
+    for id in ops.iter().flat_map(SequenceOp::writes_rows) {
         match memory.element(id) {
             Element::F32 => floats.0.push((id, memory.take(id))),
             Element::U32 => words.0.push((id, memory.take_words(id))),
         }
     }
-    let by_samples: Vec<_> = ops.iter().map(Part::summed).collect();
+    let by_samples: Vec<_> = ops.iter().map(SequenceOp::summed).collect();
     let group = if by_samples.iter().any(Option::is_some) {
         memory.batch.div_ceil(GROUPS)
     } else {
@@ -68,8 +68,8 @@ pub(super) fn run(
         scratch::resize(sums, groups * len);
     }
 
-    let mut tasks: Vec<Group<'_>> = (0..groups)
-        .map(|i| Group {
+    let mut tasks: Vec<RowGroup<'_>> = (0..groups)
+        .map(|i| RowGroup {
             rows: i * group..memory.batch.min((i + 1) * group),
             floats: Vec::new(),
             words: Vec::new(),
@@ -117,17 +117,17 @@ pub(super) fn run(
 }
 
 /// Packs the kernels, once for all tasks.
-fn pack(arch: Arch, ops: &[Part<'_>], packed: &mut Vec<Vec<f32>>, memory: &Memory<'_>) {
+fn pack(arch: Arch, ops: &[SequenceOp<'_>], packed: &mut Vec<Vec<f32>>, memory: &Memory<'_>) {
     packed.resize_with(ops.len().max(packed.len()), Vec::new);
     packed.par_iter_mut().zip(ops).for_each(|(packed, op)| {
-        if let Part::Rows(op) = op {
+        if let SequenceOp::Rows(op) = op {
             op.pack(arch, memory, packed);
         }
     });
 }
 
 /// Adds the groups' sums in order into the gradients' buffers.
-fn add_up(arch: Arch, gradient: &WeightGradient, sums: &[f32], memory: &mut Memory<'_>) {
+fn add_up(arch: Arch, gradient: &KernelGradient, sums: &[f32], memory: &mut Memory<'_>) {
     const CHUNK: usize = 2048;
     let len = gradient.len_with_bias();
     let mut set = |id: BufferId, first: usize| {
@@ -159,8 +159,8 @@ impl<T> Taken<T> {
         &'a mut self,
         batch: usize,
         group: usize,
-        tasks: &mut [Group<'a>],
-        slots: impl for<'b> Fn(&'b mut Group<'a>) -> &'b mut Vec<Option<&'a mut [T]>>,
+        tasks: &mut [RowGroup<'a>],
+        slots: impl for<'b> Fn(&'b mut RowGroup<'a>) -> &'b mut Vec<Option<&'a mut [T]>>,
     ) {
         for (id, values) in &mut self.0 {
             let row = values.len() / batch;

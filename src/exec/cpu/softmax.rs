@@ -1,6 +1,6 @@
 //! Softmax.
 
-use super::rows::{Block, RowWise};
+use super::rows::{RowBlock, RowWise};
 use crate::plan::{SoftmaxBackward, SoftmaxForward};
 
 /// `y = softmax(x)`, row by row.
@@ -33,7 +33,7 @@ pub(super) fn backward(width: usize, dy: &[f32], y: &[f32], dx: &mut [f32]) {
 }
 
 impl RowWise for SoftmaxForward {
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         block.write(self.y, |block, y| {
             forward(self.width, block.floats(self.x), y)
         });
@@ -41,7 +41,7 @@ impl RowWise for SoftmaxForward {
 }
 
 impl RowWise for SoftmaxBackward {
-    fn run(&self, block: &mut Block<'_, '_, '_>) {
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         block.write(self.dx, |block, dx| {
             backward(self.width, block.floats(self.dy), block.floats(self.y), dx);
             block.through(self.through, dx);

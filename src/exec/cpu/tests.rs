@@ -19,9 +19,9 @@ fn random(len: usize, coordinate: u32) -> Vec<f32> {
 }
 
 /// A window's sizes: input, kernel, strides, padding.
-type Sizes = ([usize; 2], [usize; 2], [usize; 2], Padding);
+type WindowSizes = ([usize; 2], [usize; 2], [usize; 2], Padding);
 
-const SIZES: &[Sizes] = &[
+const SIZES: &[WindowSizes] = &[
     ([5, 7], [3, 3], [1, 1], Padding::Valid),
     ([5, 7], [3, 3], [1, 1], Padding::Same),
     ([7, 11], [2, 5], [1, 1], Padding::Same),
@@ -39,12 +39,12 @@ const SIZES: &[Sizes] = &[
 ];
 
 /// With enough channels, these are processed in bands by the forward pass and the kernel gradient.
-const LARGE: &[(Sizes, [usize; 2])] = &[
+const LARGE: &[(WindowSizes, [usize; 2])] = &[
     (([31, 30], [3, 3], [1, 1], Padding::Valid), [24, 61]),
     (([33, 31], [3, 2], [2, 1], Padding::Same), [48, 40]),
 ];
 
-fn window(&(i, k, s, p): &Sizes) -> Window {
+fn window(&(i, k, s, p): &WindowSizes) -> Window {
     Window::new(i, k.into(), s.into(), p).unwrap()
 }
 
@@ -207,7 +207,7 @@ fn pools_agree_with_plain_loops() {
             for arch in architectures() {
                 let mut taken = (kind == PoolKind::Max).then(|| vec![0; dy.len()]);
                 let mut found = vec![f32::NAN; dy.len()];
-                arch.dispatch(pool2d::Forward {
+                arch.dispatch(pool2d::PoolSamples {
                     shape: &shape,
                     x: &x,
                     y: &mut found,
@@ -215,7 +215,7 @@ fn pools_agree_with_plain_loops() {
                 });
                 assert_close(&found, &y, window.taps(), &("y", shape));
                 let mut found = vec![f32::NAN; x.len()];
-                arch.dispatch(pool2d::Backward {
+                arch.dispatch(pool2d::UnpoolSamples {
                     shape: &shape,
                     dy: &dy,
                     argmax: taken.as_deref(),
@@ -238,7 +238,7 @@ fn nan_survives_relu_and_wins_a_max_pool() {
     };
     let pool = |x: [f32; 3]| {
         let (mut y, mut argmax) = ([0.0], [9]);
-        arch.dispatch(pool2d::Forward {
+        arch.dispatch(pool2d::PoolSamples {
             shape: &shape,
             x: &x,
             y: &mut y,

@@ -61,14 +61,14 @@ pub(super) struct Columns<'a> {
     pub count: usize,
 }
 
-/// Where a row of the result reads and where it is stored.
+/// Where a row of the result reads in `a` and where it is stored in `c`.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Row {
+pub(super) struct RowOffsets {
     pub a: usize,
     pub c: usize,
 }
 
-impl Row {
+impl RowOffsets {
     #[inline(always)]
     pub fn step(&mut self, a: usize, c: usize) {
         self.a += a;
@@ -160,7 +160,7 @@ pub(super) struct Product<'a, R, F> {
     pub finish: F,
 }
 
-impl<R: Iterator<Item = Row> + Clone, F: Finish> WithSimd for Product<'_, R, F> {
+impl<R: Iterator<Item = RowOffsets> + Clone, F: Finish> WithSimd for Product<'_, R, F> {
     type Output = ();
 
     #[inline(always)]
@@ -178,7 +178,7 @@ impl<R: Iterator<Item = Row> + Clone, F: Finish> WithSimd for Product<'_, R, F> 
     }
 }
 
-impl<R: Iterator<Item = Row> + Clone, F: Finish> Product<'_, R, F> {
+impl<R: Iterator<Item = RowOffsets> + Clone, F: Finish> Product<'_, R, F> {
     /// All rows with `V` vectors of columns.
     #[inline(always)]
     fn panel<S: Simd, const V: usize>(&mut self, simd: S, first: usize) {
@@ -216,7 +216,7 @@ impl<R: Iterator<Item = Row> + Clone, F: Finish> Product<'_, R, F> {
         first: usize,
         rows: &mut R,
     ) {
-        let rows: [Row; M] = std::array::from_fn(|_| rows.next().unwrap_or_default());
+        let rows: [RowOffsets; M] = std::array::from_fn(|_| rows.next().unwrap_or_default());
         let b = &self.b.data[first / (2 * S::F32_LANES) * self.b.panel..];
         let start = std::array::from_fn(|v| self.finish.start(simd, first + v * S::F32_LANES));
         let sums = accumulate::<S, M, V>(simd, self.a, rows.map(|r| r.a), b, &self.walk, start);

@@ -15,7 +15,7 @@ use crate::plan::{BufferId, Conv2dBackwardWeight, ConvShape, DenseBackwardWeight
 
 /// Memory reused from step to step.
 #[derive(Default)]
-pub(super) struct Workspace {
+pub(super) struct WeightsWorkspace {
     /// Images with padding.
     frames: Vec<f32>,
     /// Gradients with padded channels.
@@ -24,7 +24,7 @@ pub(super) struct Workspace {
 
 /// A kernel gradient of a convolution, or of a dense layer as a convolution.
 #[derive(Clone, Copy)]
-pub(super) struct WeightGradient {
+pub(super) struct KernelGradient {
     pub shape: ConvShape,
     pub x: BufferId,
     pub dy: BufferId,
@@ -41,7 +41,7 @@ const ROWS: usize = 48;
 /// Samples that a task processes before its next rows: small ones stay in cache.
 const SAMPLES: usize = 8;
 
-impl From<&Conv2dBackwardWeight> for WeightGradient {
+impl From<&Conv2dBackwardWeight> for KernelGradient {
     fn from(op: &Conv2dBackwardWeight) -> Self {
         Self {
             shape: op.shape,
@@ -53,7 +53,7 @@ impl From<&Conv2dBackwardWeight> for WeightGradient {
     }
 }
 
-impl From<&DenseBackwardWeight> for WeightGradient {
+impl From<&DenseBackwardWeight> for KernelGradient {
     fn from(op: &DenseBackwardWeight) -> Self {
         Self {
             shape: dense::shape(op.inputs, op.outputs),
@@ -65,7 +65,7 @@ impl From<&DenseBackwardWeight> for WeightGradient {
     }
 }
 
-impl WeightGradient {
+impl KernelGradient {
     /// Elements of the kernel.
     pub fn len(&self) -> usize {
         self.shape.kernel_len()
@@ -104,7 +104,7 @@ impl WeightGradient {
     }
 
     /// Computes the gradient over the whole batch.
-    fn run(&self, arch: Arch, workspace: &mut Workspace, memory: &mut Memory<'_>) {
+    fn run(&self, arch: Arch, workspace: &mut WeightsWorkspace, memory: &mut Memory<'_>) {
         let mut dw = memory.take(self.dw);
         let mut dbias = self.dbias.map(|id| memory.take(id));
         let (x, dy) = (memory.floats(self.x), memory.floats(self.dy));
@@ -150,8 +150,8 @@ impl WeightGradient {
 /// Computes those of the gradients that are divided by the kernel's rows.
 pub(super) fn run(
     arch: Arch,
-    workspace: &mut Workspace,
-    gradients: impl Iterator<Item = WeightGradient>,
+    workspace: &mut WeightsWorkspace,
+    gradients: impl Iterator<Item = KernelGradient>,
     memory: &mut Memory<'_>,
 ) {
     for gradient in gradients.filter(|gradient| !gradient.by_samples()) {

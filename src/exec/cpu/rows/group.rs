@@ -6,7 +6,7 @@ use pulp::Arch;
 
 use super::super::activation;
 use super::super::loss_sum::LossSum;
-use super::super::weights::WeightGradient;
+use super::super::weights::KernelGradient;
 use crate::exec::host::Memory;
 use crate::plan::{BufferId, Operation, Through};
 
@@ -20,27 +20,27 @@ pub trait RowWise: Operation + Sync {
     fn pack(&self, _arch: Arch, _memory: &Memory<'_>, _packed: &mut Vec<f32>) {}
 
     /// Computes some rows of the operation's results.
-    fn run(&self, block: &mut Block<'_, '_, '_>);
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>);
 }
 
-/// An operation of the sequence that a task runs on its rows.
-pub enum Part<'a> {
+/// An operation of the sequence that each task runs on its rows.
+pub enum SequenceOp<'a> {
     /// Each row independently.
     Rows(&'a dyn RowWise),
     /// A sum over the rows.
-    Weights(WeightGradient),
+    Weights(KernelGradient),
 }
 
 /// Shared by all tasks.
 pub(super) struct Stage<'a> {
     pub(super) arch: Arch,
-    pub(super) ops: &'a [Part<'a>],
+    pub(super) ops: &'a [SequenceOp<'a>],
     pub(super) packed: &'a [Vec<f32>],
     pub(super) memory: &'a Memory<'a>,
 }
 
-/// Owned by one task, by buffer and by operation.
-pub(super) struct Group<'a> {
+/// The group of rows that one task owns: their memory by buffer, and sums by operation.
+pub(super) struct RowGroup<'a> {
     /// Its rows in the batch.
     pub(super) rows: Range<usize>,
     pub(super) floats: Vec<Option<&'a mut [f32]>>,
@@ -49,7 +49,7 @@ pub(super) struct Group<'a> {
     pub(super) loss: LossSum,
 }
 
-impl Part<'_> {
+impl SequenceOp<'_> {
     /// The buffers that it writes row by row.
     pub(super) fn writes_rows(&self) -> Vec<BufferId> {
         match self {
@@ -59,12 +59,12 @@ impl Part<'_> {
     }
 
     /// The gradient that the tasks sum, if it is one.
-    pub(super) fn summed(&self) -> Option<WeightGradient> {
-        self.gradient().filter(WeightGradient::by_samples)
+    pub(super) fn summed(&self) -> Option<KernelGradient> {
+        self.gradient().filter(KernelGradient::by_samples)
     }
 
     /// The gradient, if it is one.
-    pub fn gradient(&self) -> Option<WeightGradient> {
+    pub fn gradient(&self) -> Option<KernelGradient> {
         match self {
             Self::Rows(_) => None,
             Self::Weights(gradient) => Some(*gradient),
@@ -73,8 +73,8 @@ impl Part<'_> {
 }
 
 /// Some rows of a task, and the operation to run on them.
-pub struct Block<'t, 'g, 's> {
-    group: &'t mut Group<'g>,
+pub struct RowBlock<'t, 'g, 's> {
+    group: &'t mut RowGroup<'g>,
     stage: &'t Stage<'s>,
     /// The operation's index in the sequence.
     number: usize,
@@ -82,7 +82,7 @@ pub struct Block<'t, 'g, 's> {
     rows: Range<usize>,
 }
 
-impl<'g> Group<'g> {
+impl<'g> RowGroup<'g> {
     /// Runs all operations on its rows, block by block.
     pub(super) fn run(&mut self, stage: &Stage<'_>) {
         for sums in &mut self.sums {
@@ -91,7 +91,7 @@ impl<'g> Group<'g> {
         for first in self.rows.clone().step_by(BLOCK) {
             let rows = first..self.rows.end.min(first + BLOCK);
             for number in 0..stage.ops.len() {
-                let mut block = Block {
+                let mut block = RowBlock {
                     group: self,
                     stage,
                     number,
@@ -103,11 +103,11 @@ impl<'g> Group<'g> {
     }
 }
 
-impl<'t, 's> Block<'t, '_, 's> {
+impl<'t, 's> RowBlock<'t, '_, 's> {
     fn run(&mut self) {
         match &self.stage.ops[self.number] {
-            Part::Rows(op) => op.run(self),
-            Part::Weights(_) => self.add_gradient(),
+            SequenceOp::Rows(op) => op.run(self),
+            SequenceOp::Weights(_) => self.add_gradient(),
         }
     }
 
@@ -182,7 +182,7 @@ impl<'t, 's> Block<'t, '_, 's> {
         Some(result)
     }
 
-    /// As [`Block::write`], for a buffer of words.
+    /// As [`RowBlock::write`], for a buffer of words.
     pub fn write_words<T>(
         &mut self,
         id: BufferId,
