@@ -20,7 +20,7 @@ impl Crate {
         );
         all.retain(|module, _| {
             let first = module.first().map_or("", String::as_str);
-            !["cli", "main", "circles"].contains(&first)
+            !["cli", "main", "circles", "type_names"].contains(&first)
         });
         Self(all)
     }

@@ -91,6 +91,8 @@ mod run_files;
 pub mod shape;
 pub mod state;
 pub mod train;
+#[cfg(test)]
+mod type_names;
 pub mod words;
 
 pub use error::{Error, Result};

@@ -56,13 +56,16 @@ fn profile(mut executor: Box<dyn Inspect>, plan: &Plan) -> Profile {
 
 #[track_caller]
 fn holds_every_operation_once(profile: &Profile, plan: &Plan) {
-    let mut ops: Vec<usize> = profile.parts.iter().flat_map(|p| p.ops.clone()).collect();
+    let mut ops: Vec<usize> = profile.entries.iter().flat_map(|p| p.ops.clone()).collect();
     ops.sort_unstable();
     assert_eq!(ops, (0..plan.ops.len()).collect::<Vec<_>>(), "{profile:?}");
-    for part in &profile.parts {
-        assert!(part.seconds.is_finite() && part.seconds >= 0.0, "{part:?}");
+    for entry in &profile.entries {
+        assert!(
+            entry.seconds.is_finite() && entry.seconds >= 0.0,
+            "{entry:?}"
+        );
     }
-    let sum: f64 = profile.parts.iter().map(|p| p.seconds).sum();
+    let sum: f64 = profile.entries.iter().map(|p| p.seconds).sum();
     assert!(sum > 0.0);
 }
 
@@ -71,7 +74,7 @@ fn a_profile_of_the_cpu_holds_every_operation_once() {
     let plan = training(&preset("mnist-cnn").unwrap(), 4);
     let profile = profile(common::cpu(Arc::clone(&plan.layout)), &plan);
     assert_eq!(profile.clock, Clock::OperationsAlone);
-    assert_eq!(profile.parts.len(), plan.ops.len());
+    assert_eq!(profile.entries.len(), plan.ops.len());
     holds_every_operation_once(&profile, &plan);
 }
 

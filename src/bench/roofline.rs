@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::exec::{Clock, Part, Peak, Profile};
+use crate::exec::{Clock, Peak, Profile, ProfileEntry};
 use crate::plan::{Op, Plan};
 
 /// The time of each part of a step, and how close it comes to the device's limits.
@@ -44,38 +44,38 @@ impl Roofline {
     /// Relates a profile of `plan` to a device's limits.
     pub fn new(plan: &Plan, profile: &Profile, peak: &Peak) -> Self {
         let dispatches = match profile.clock {
-            Clock::Timestamps | Clock::DispatchesAlone => Some(profile.parts.len()),
+            Clock::Timestamps | Clock::DispatchesAlone => Some(profile.entries.len()),
             Clock::OperationsAlone => None,
         };
-        let parts = profile.parts.iter();
+        let entries = profile.entries.iter();
         Self {
             clock: profile.clock,
             dispatches,
-            rows: parts.map(|part| row(plan, part, peak)).collect(),
+            rows: entries.map(|entry| row(plan, entry, peak)).collect(),
         }
     }
 }
 
-fn row(plan: &Plan, part: &Part, peak: &Peak) -> RooflineRow {
-    let ops: Vec<&Op> = part.ops.iter().map(|&i| &plan.ops[i]).collect();
+fn row(plan: &Plan, entry: &ProfileEntry, peak: &Peak) -> RooflineRow {
+    let ops: Vec<&Op> = entry.ops.iter().map(|&i| &plan.ops[i]).collect();
     let flops: u64 = ops.iter().map(|op| plan.flops(op)).sum();
     let bytes = plan.fused_bytes(&ops);
-    let layers = part.ops.iter().map(|&i| plan.layers[i].clone());
+    let layers = entry.ops.iter().map(|&i| plan.layers[i].clone());
     let mut layers: Vec<String> = layers.filter(|layer| !layer.is_empty()).collect();
     layers.dedup();
     let rate = |amount: u64| {
-        let rate = amount as f64 / part.seconds / 1e9;
+        let rate = amount as f64 / entry.seconds / 1e9;
         (rate.is_finite() && rate > 0.0).then_some(rate)
     };
     RooflineRow {
-        name: part.name,
+        name: entry.name,
         operations: ops.iter().map(|op| op.name()).collect(),
         layers,
-        seconds: part.seconds,
+        seconds: entry.seconds,
         flops,
         bytes,
         gflops: rate(flops),
         gbytes_per_second: rate(bytes),
-        share: peak.share(flops as f64, bytes as f64, part.seconds),
+        share: peak.share(flops as f64, bytes as f64, entry.seconds),
     }
 }

@@ -28,14 +28,15 @@ pub fn check_case(factory: Factory<'_>, case: &Case) -> CaseResult {
     }
 }
 
-type Named = (String, Values);
+/// A buffer's name and contents.
+type NamedValues = (String, Values);
 
 /// How often a case is run. Data races show up as different bytes sooner or later.
 const RUNS: usize = 3;
 
 /// Runs the operation `runs` times and returns everything that it wrote, which must be the same
 /// bytes each time.
-fn outputs(executor: &mut dyn Inspect, case: &Case, runs: usize) -> Result<Vec<Named>> {
+fn outputs(executor: &mut dyn Inspect, case: &Case, runs: usize) -> Result<Vec<NamedValues>> {
     let program = executor.compile(&case.plan)?;
     let step = Step {
         program,
@@ -66,7 +67,7 @@ fn outputs(executor: &mut dyn Inspect, case: &Case, runs: usize) -> Result<Vec<N
     Ok(first)
 }
 
-fn outputs_once(executor: &mut dyn Inspect, case: &Case, step: &Step) -> Result<Vec<Named>> {
+fn outputs_once(executor: &mut dyn Inspect, case: &Case, step: &Step) -> Result<Vec<NamedValues>> {
     let program = step.program;
     executor.upload(&case.state)?;
     for (id, values) in &case.inputs {
@@ -115,7 +116,7 @@ fn poison(executor: &mut dyn Inspect, program: Program, case: &Case) -> Result<(
     Ok(())
 }
 
-fn metrics(executor: &mut dyn Inspect) -> Result<Vec<Named>> {
+fn metrics(executor: &mut dyn Inspect) -> Result<Vec<NamedValues>> {
     let metrics = executor.completed(true)?.pop().unwrap_or_default();
     Ok(vec![
         ("loss sum".into(), Values::F32(vec![metrics.loss_sum])),
@@ -124,7 +125,7 @@ fn metrics(executor: &mut dyn Inspect) -> Result<Vec<Named>> {
     ])
 }
 
-fn moments(executor: &mut dyn Inspect, case: &Case) -> Result<Vec<Named>> {
+fn moments(executor: &mut dyn Inspect, case: &Case) -> Result<Vec<NamedValues>> {
     let mut state = case.state.clone();
     executor.download(&mut state)?;
     let mut moments = Vec::new();
@@ -137,7 +138,7 @@ fn moments(executor: &mut dyn Inspect, case: &Case) -> Result<Vec<Named>> {
     Ok(moments)
 }
 
-fn compare(case: &Case, found: Vec<Named>, expected: Vec<Named>) -> Vec<OutputResult> {
+fn compare(case: &Case, found: Vec<NamedValues>, expected: Vec<NamedValues>) -> Vec<OutputResult> {
     let pairs = found.into_iter().zip(expected);
     pairs
         .map(|((name, found), (_, expected))| {

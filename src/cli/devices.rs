@@ -1,7 +1,9 @@
 //! `cnn-gpu devices`.
 
+use std::fmt::Display;
+
 #[cfg(feature = "gpu")]
-use cnn_gpu::exec::gpu::{AdapterInfo, adapters};
+use cnn_gpu::exec::gpu::adapters;
 use cnn_gpu::exec::{Backend, Description, Selection, open};
 use serde::Serialize;
 
@@ -28,8 +30,8 @@ Examples:
   cnn-gpu train --adapter radeon   or by part of its name";
 
 #[derive(Serialize)]
-struct Devices {
-    adapters: Vec<AdapterInfo>,
+struct Devices<A> {
+    adapters: Vec<A>,
     cpu: Description,
     /// The device that `--backend auto` picks.
     auto: Description,
@@ -57,14 +59,11 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 
 /// Without the cargo feature `gpu` there are no adapters.
 #[cfg(not(feature = "gpu"))]
-type AdapterInfo = String;
-
-#[cfg(not(feature = "gpu"))]
-fn adapters(_backend: Backend) -> Vec<AdapterInfo> {
+fn adapters(_backend: Backend) -> Vec<String> {
     Vec::new()
 }
 
-fn text(devices: &Devices, gl: bool) -> String {
+fn text(devices: &Devices<impl Display>, gl: bool) -> String {
     let mut out = String::new();
     for adapter in &devices.adapters {
         out += &format!("{adapter}\n");

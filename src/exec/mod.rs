@@ -36,7 +36,7 @@ pub(crate) use backend::test_backend;
 pub use open::{Device, Selection, open};
 pub use peak::Peak;
 pub(crate) use profile::median;
-pub use profile::{Clock, Part, Profile};
+pub use profile::{Clock, Profile, ProfileEntry};
 pub use recover::Recovering;
 
 use crate::data::Dataset;

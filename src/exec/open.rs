@@ -44,12 +44,13 @@ impl Selection {
 /// A device that can run models, and why it was chosen.
 #[non_exhaustive]
 pub struct Device {
-    kind: Kind,
+    kind: DeviceKind,
     /// Why this device, in one sentence.
     pub reason: String,
 }
 
-enum Kind {
+/// The kind of device, with its handle.
+enum DeviceKind {
     Cpu,
     #[cfg(feature = "gpu")]
     Gpu(Arc<GpuDevice>),
@@ -63,9 +64,9 @@ impl Device {
     /// An executor on this device for models with this layout.
     pub fn executor(&self, layout: Arc<Layout>) -> Box<dyn Inspect> {
         match &self.kind {
-            Kind::Cpu => Box::new(CpuExecutor::new(cpu::Cpu::new(), layout)),
+            DeviceKind::Cpu => Box::new(CpuExecutor::new(cpu::Cpu::new(), layout)),
             #[cfg(feature = "gpu")]
-            Kind::Gpu(device) => Box::new(GpuExecutor::new(Arc::clone(device), layout)),
+            DeviceKind::Gpu(device) => Box::new(GpuExecutor::new(Arc::clone(device), layout)),
         }
     }
 
@@ -78,13 +79,13 @@ impl Device {
         listener: impl FnMut(&str) + Send + 'static,
     ) -> Box<dyn Executor> {
         match &self.kind {
-            Kind::Cpu => {
+            DeviceKind::Cpu => {
                 // The CPU cannot be lost.
                 drop(listener);
                 self.executor(layout)
             }
             #[cfg(feature = "gpu")]
-            Kind::Gpu(device) => recovering_gpu(device, layout, listener),
+            DeviceKind::Gpu(device) => recovering_gpu(device, layout, listener),
         }
     }
 
@@ -94,9 +95,9 @@ impl Device {
     /// The device failed.
     pub fn peak(&self) -> Result<Peak> {
         match &self.kind {
-            Kind::Cpu => cpu::Cpu::new().peak(),
+            DeviceKind::Cpu => cpu::Cpu::new().peak(),
             #[cfg(feature = "gpu")]
-            Kind::Gpu(device) => device.peak(),
+            DeviceKind::Gpu(device) => device.peak(),
         }
     }
 
@@ -104,31 +105,31 @@ impl Device {
     #[cfg(feature = "gpu")]
     pub fn gpu(&self) -> Option<&Arc<GpuDevice>> {
         match &self.kind {
-            Kind::Cpu => None,
-            Kind::Gpu(device) => Some(device),
+            DeviceKind::Cpu => None,
+            DeviceKind::Gpu(device) => Some(device),
         }
     }
 
     /// Whether the device is a GPU.
     pub fn is_gpu(&self) -> bool {
-        !matches!(self.kind, Kind::Cpu)
+        !matches!(self.kind, DeviceKind::Cpu)
     }
 
     /// Why the device's kernels take long to compile, if they do.
     pub fn slow_compiler(&self) -> Option<&'static str> {
         match &self.kind {
-            Kind::Cpu => None,
+            DeviceKind::Cpu => None,
             #[cfg(feature = "gpu")]
-            Kind::Gpu(device) => device.slow_compiler(),
+            DeviceKind::Gpu(device) => device.slow_compiler(),
         }
     }
 
     /// Describes the device.
     pub fn describe(&self) -> Description {
         match &self.kind {
-            Kind::Cpu => cpu::Cpu::new().describe(),
+            DeviceKind::Cpu => cpu::Cpu::new().describe(),
             #[cfg(feature = "gpu")]
-            Kind::Gpu(device) => device.describe(),
+            DeviceKind::Gpu(device) => device.describe(),
         }
     }
 }
@@ -165,7 +166,7 @@ fn recovering_gpu(
 /// No adapter matches; the message lists those present.
 pub fn open(selection: &Selection) -> Result<Device> {
     let cpu = |reason: String| Device {
-        kind: Kind::Cpu,
+        kind: DeviceKind::Cpu,
         reason,
     };
     match (selection.backend, &selection.adapter) {
@@ -197,7 +198,7 @@ fn open_gpu(backend: Backend, adapter: Option<&str>) -> Result<Result<Device, &'
             format!("backend `{backend}` was requested"),
         ),
     };
-    let kind = Kind::Gpu(Arc::new(device));
+    let kind = DeviceKind::Gpu(Arc::new(device));
     Ok(Ok(Device { kind, reason }))
 }
 

@@ -47,20 +47,20 @@ impl Clock {
     }
 }
 
-/// The times of a step's parts.
+/// The times of a step's operations or dispatches.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Profile {
     /// How they were taken.
     pub clock: Clock,
-    /// The parts, in the order in which they run.
-    pub parts: Vec<Part>,
+    /// One for each of them, in the order in which they run.
+    pub entries: Vec<ProfileEntry>,
 }
 
-/// A part of a step that is timed as one.
+/// The time of an operation, or of a dispatch on a GPU.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
-pub struct Part {
+pub struct ProfileEntry {
     /// The kernel's name on a GPU, elsewhere the operation's.
     pub name: &'static str,
     /// The operations of the plan that it computes. Empty for a helper, such as the sum of partial
@@ -81,7 +81,7 @@ impl Profile {
         let share = budget / plan.ops.len().max(1) as u32;
         // Computes the inputs of each operation.
         executor.run(0..plan.ops.len(), step)?;
-        let mut parts = Vec::new();
+        let mut entries = Vec::new();
         for (i, op) in plan.ops.iter().enumerate() {
             executor.run(i..i + 1, step)?;
             let mut times = Vec::new();
@@ -92,7 +92,7 @@ impl Profile {
                 Ok(())
             })?;
             executor.completed(true)?;
-            parts.push(Part {
+            entries.push(ProfileEntry {
                 name: op.name(),
                 ops: vec![i],
                 seconds: median(&mut times),
@@ -100,7 +100,7 @@ impl Profile {
         }
         Ok(Self {
             clock: Clock::OperationsAlone,
-            parts,
+            entries,
         })
     }
 }

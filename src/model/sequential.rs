@@ -186,7 +186,7 @@ impl Sequential {
         let checked = self.loss.check();
         let checked = checked.and_then(|()| check_size(&self.input_shape));
         checked.map_err(|message| self.error(message))?;
-        let mut names = Names::default();
+        let mut names = LayerNames::default();
         let mut shape = self.input_shape.to_vec();
         let mut resolved = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
@@ -276,12 +276,12 @@ fn check_size(shape: &[usize]) -> Result<(), String> {
 
 /// Assigns layer names: the user's own, or Keras's (`conv2d`, `conv2d_1`, ...).
 #[derive(Default)]
-struct Names {
+struct LayerNames {
     taken: HashSet<String>,
     counts: HashMap<&'static str, usize>,
 }
 
-impl Names {
+impl LayerNames {
     fn name(&mut self, kind: &'static str, given: Option<&str>) -> Result<String, String> {
         let name = match given {
             Some("") => return Err("a layer's name is empty".into()),

@@ -10,26 +10,27 @@ use crate::shape::Window;
 /// The number of rows and columns of zeros: one number for all sides, `[rows, columns]` for equal
 /// opposite sides, or `[[top, bottom], [left, right]]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Written", into = "[[usize; 2]; 2]")]
+#[serde(from = "WrittenMargins", into = "[[usize; 2]; 2]")]
 pub struct Margins(pub [[usize; 2]; 2]);
 
+/// Margins as they are written in a file.
 #[derive(Deserialize)]
 #[serde(
     untagged,
     expecting = "expected an integer, two of them like [1, 2], or four like [[1, 0], [2, 3]]"
 )]
-enum Written {
+enum WrittenMargins {
     All(usize),
     Axes([usize; 2]),
     Sides([[usize; 2]; 2]),
 }
 
-impl From<Written> for Margins {
-    fn from(written: Written) -> Self {
+impl From<WrittenMargins> for Margins {
+    fn from(written: WrittenMargins) -> Self {
         match written {
-            Written::All(n) => n.into(),
-            Written::Axes(axes) => axes.into(),
-            Written::Sides(sides) => Self(sides),
+            WrittenMargins::All(n) => n.into(),
+            WrittenMargins::Axes(axes) => axes.into(),
+            WrittenMargins::Sides(sides) => Self(sides),
         }
     }
 }

@@ -50,7 +50,7 @@ impl Value {
 
 /// The backward pass of one forward operation: takes the gradient of the operation's output and
 /// returns the gradient of its input `x`, if the flag requests it.
-type Backward = Box<dyn FnOnce(&mut Builder, &Value, BufferId, bool) -> BufferId>;
+type BackwardFn = Box<dyn FnOnce(&mut Builder, &Value, BufferId, bool) -> BufferId>;
 
 /// An entry of the tape: what the backward pass needs from one forward operation.
 struct Record {
@@ -59,7 +59,7 @@ struct Record {
     /// The operation's input.
     x: Value,
     has_parameters: bool,
-    backward: Backward,
+    backward: BackwardFn,
 }
 
 /// Builds a [`Plan`], operation by operation.

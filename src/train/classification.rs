@@ -76,15 +76,15 @@ pub struct Mistake {
     pub label_probability: f32,
 }
 
-/// Running counts.
-struct Counts {
+/// Running counts of right and wrong predictions.
+struct Tally {
     k: usize,
     in_top_k: u64,
     confusion: Vec<Vec<u64>>,
     mistakes: Vec<Mistake>,
 }
 
-impl Counts {
+impl Tally {
     fn new(classes: usize, k: usize) -> Self {
         Self {
             k,
@@ -182,21 +182,21 @@ impl<E: Executor + ?Sized> Trainer<E> {
         }
         let feed = self.whole(data)?;
         self.executor.order(feed.data, &feed.in_order())?;
-        let (mut mean, mut counts) = (Mean::default(), Counts::new(classes, k));
+        let (mut mean, mut tally) = (Mean::default(), Tally::new(classes, k));
         for number in 0..feed.batches() {
-            self.classify_batch(&feed, number, (data.labels(), &mut counts), &mut mean)?;
+            self.classify_batch(&feed, number, (data.labels(), &mut tally), &mut mean)?;
         }
-        let classes = counts.classes();
+        let classes = tally.classes();
         Ok(Classification {
             scores: Evaluation::new(&mean, started),
             k,
-            top_k_accuracy: counts.in_top_k as f64 / mean.rows.max(1) as f64,
+            top_k_accuracy: tally.in_top_k as f64 / mean.rows.max(1) as f64,
             macro_average: ClassScores::mean(&classes),
             left_out: ClassScores::left_out(&classes),
             classes,
             class_names: data.class_names.clone(),
-            confusion: counts.confusion.clone(),
-            worst: counts.worst(worst),
+            confusion: tally.confusion.clone(),
+            worst: tally.worst(worst),
         })
     }
 
@@ -204,17 +204,17 @@ impl<E: Executor + ?Sized> Trainer<E> {
         &mut self,
         feed: &Feed,
         number: usize,
-        (labels, counts): (&[u8], &mut Counts),
+        (labels, tally): (&[u8], &mut Tally),
         mean: &mut Mean,
     ) -> Result<()> {
         let step = self.inference(feed, number)?;
         self.executor.enqueue(&step)?;
         self.take_in(true, mean)?;
         let probabilities = self.executor.predictions(step.program)?;
-        let classes = counts.confusion.len();
+        let classes = tally.confusion.len();
         let rows = probabilities.chunks_exact(classes).zip(step.offset..);
         for (row, index) in rows.take(step.rows) {
-            counts.add(index, labels[index].into(), row);
+            tally.add(index, labels[index].into(), row);
         }
         Ok(())
     }
@@ -345,25 +345,25 @@ mod tests {
         (2, [0.5, 0.25, 0.25]),
     ];
 
-    fn counts(k: usize) -> Counts {
-        let mut counts = Counts::new(3, k);
+    fn tally(k: usize) -> Tally {
+        let mut tally = Tally::new(3, k);
         for (index, (label, row)) in ROWS.iter().enumerate() {
-            counts.add(index, *label, row);
+            tally.add(index, *label, row);
         }
-        counts
+        tally
     }
 
     #[test]
     fn the_confusion_matrix_has_labels_as_rows() {
         assert_eq!(
-            counts(1).confusion,
+            tally(1).confusion,
             [[1, 1, 0], [0, 1, 1], [1, 0, 0]].map(Vec::from)
         );
     }
 
     #[test]
     fn precision_recall_and_f1_by_hand() {
-        let classes = counts(1).classes();
+        let classes = tally(1).classes();
         let scores = classes.iter().map(|c| (c.precision, c.recall, c.f1));
         let expected = [(0.5, 0.5, 0.5), (0.5, 0.5, 0.5), (0.0, 0.0, 0.0)];
         assert_eq!(scores.collect::<Vec<_>>(), expected);
@@ -373,21 +373,21 @@ mod tests {
         );
         assert!((ClassScores::mean(&classes).f1 - 1.0 / 3.0).abs() < 1e-12);
         // Of three images taken for a class of two, one is right.
-        let mut counts = Counts::new(2, 1);
+        let mut tally = Tally::new(2, 1);
         for (i, label) in [0, 0, 1, 1].into_iter().enumerate() {
-            counts.add(i, label, if i == 1 { &[0.1, 0.9] } else { &[0.9, 0.1] });
+            tally.add(i, label, if i == 1 { &[0.1, 0.9] } else { &[0.9, 0.1] });
         }
-        let first = counts.classes()[0];
+        let first = tally.classes()[0];
         assert_eq!((first.precision, first.recall), (1.0 / 3.0, 0.5));
         assert!((first.f1 - 0.4).abs() < 1e-12);
     }
 
     #[test]
     fn a_class_that_never_occurs_is_left_out_of_the_means_and_named() {
-        let mut counts = Counts::new(3, 1);
-        counts.add(0, 0, &[0.8, 0.1, 0.1]);
-        counts.add(1, 2, &[0.1, 0.2, 0.7]);
-        let classes = counts.classes();
+        let mut tally = Tally::new(3, 1);
+        tally.add(0, 0, &[0.8, 0.1, 0.1]);
+        tally.add(1, 2, &[0.1, 0.2, 0.7]);
+        let classes = tally.classes();
         let mean = ClassScores::mean(&classes);
         assert_eq!((mean.precision, mean.recall, mean.f1), (1.0, 1.0, 1.0));
         let found = Classification {
@@ -398,7 +398,7 @@ mod tests {
             left_out: ClassScores::left_out(&classes),
             class_names: ["cat", "dog", "horse"].map(String::from).into(),
             classes,
-            confusion: counts.confusion.clone(),
+            confusion: tally.confusion.clone(),
             worst: Vec::new(),
         };
         let text = found.to_string();
@@ -412,23 +412,23 @@ mod tests {
         let json = serde_json::to_value(&found).unwrap();
         assert_eq!(json["left_out"], serde_json::json!([1]));
         // One image that is taken for it in error changes the others' scores, not their number.
-        counts.add(2, 0, &[0.1, 0.8, 0.1]);
-        let classes = counts.classes();
+        tally.add(2, 0, &[0.1, 0.8, 0.1]);
+        let classes = tally.classes();
         assert_eq!(ClassScores::mean(&classes).recall, 0.75);
     }
 
     #[test]
     fn a_label_as_probable_as_the_last_of_k_is_among_them() {
         // What keras.metrics.sparse_top_k_categorical_accuracy gives: 2, 4 and 5 of 5.
-        assert_eq!([1, 2, 3].map(|k| counts(k).in_top_k), [2, 4, 5]);
-        let mut nan = Counts::new(2, 1);
+        assert_eq!([1, 2, 3].map(|k| tally(k).in_top_k), [2, 4, 5]);
+        let mut nan = Tally::new(2, 1);
         nan.add(0, 0, &[f32::NAN, f32::NAN]);
         assert_eq!(nan.in_top_k, 0);
     }
 
     #[test]
     fn the_most_confident_mistakes_come_first() {
-        let worst = counts(1).worst(2);
+        let worst = tally(1).worst(2);
         let expected = Mistake {
             index: 3,
             label: 1,

@@ -7,7 +7,7 @@ use crate::plan::{Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, Conv
 use crate::shape::{Padding, Window};
 
 #[derive(Clone, Copy)]
-struct Conv {
+struct ConvCase {
     n: usize,
     input: [usize; 2],
     ic: usize,
@@ -20,8 +20,8 @@ struct Conv {
 }
 
 /// A convolution with stride 1 and `valid` padding.
-fn conv(n: usize, input: [usize; 2], [ic, oc]: [usize; 2], kernel: [usize; 2]) -> Conv {
-    Conv {
+fn conv(n: usize, input: [usize; 2], [ic, oc]: [usize; 2], kernel: [usize; 2]) -> ConvCase {
+    ConvCase {
         n,
         input,
         ic,
@@ -34,7 +34,7 @@ fn conv(n: usize, input: [usize; 2], [ic, oc]: [usize; 2], kernel: [usize; 2]) -
     }
 }
 
-impl Conv {
+impl ConvCase {
     fn strides(self, strides: [usize; 2]) -> Self {
         Self { strides, ..self }
     }
@@ -102,7 +102,7 @@ impl Conv {
     }
 }
 
-fn table() -> Vec<Conv> {
+fn table() -> Vec<ConvCase> {
     vec![
         // The three of mnist-cnn.
         conv(2, [28, 28], [1, 32], [3, 3]),
@@ -182,7 +182,7 @@ fn table() -> Vec<Conv> {
 }
 
 /// The convolution that is tried with every activation.
-fn small() -> Conv {
+fn small() -> ConvCase {
     conv(2, [7, 5], [3, 5], [3, 2]).same()
 }
 
@@ -209,7 +209,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-fn forward(conv: Conv, bias: bool, activation: Activation) -> Case {
+fn forward(conv: ConvCase, bias: bool, activation: Activation) -> Case {
     let b = CaseBuilder::new(conv.n);
     let x = b.uniform(conv.x_shape().iter().product());
     forward_of(b, conv, x, bias, activation, "")
@@ -230,7 +230,7 @@ fn special() -> Vec<Case> {
 
 fn forward_of(
     mut b: CaseBuilder,
-    conv: Conv,
+    conv: ConvCase,
     x: Vec<f32>,
     with_bias: bool,
     activation: Activation,
@@ -258,7 +258,7 @@ fn forward_of(
     )
 }
 
-fn backward_input(conv: Conv, f: Option<Activation>) -> Case {
+fn backward_input(conv: ConvCase, f: Option<Activation>) -> Case {
     let mut b = CaseBuilder::new(conv.n);
     let op = Op::Conv2dBackwardInput(Conv2dBackwardInput {
         shape: conv.shape(),
@@ -271,7 +271,7 @@ fn backward_input(conv: Conv, f: Option<Activation>) -> Case {
     b.finish(op, &vars)
 }
 
-fn backward_weight(conv: Conv, with_bias: bool) -> Case {
+fn backward_weight(conv: ConvCase, with_bias: bool) -> Case {
     let mut b = CaseBuilder::new(conv.n);
     let w = b.parameter("kernel", &conv.w_shape());
     let bias = with_bias.then(|| b.parameter("bias", &[conv.oc]));

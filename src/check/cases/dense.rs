@@ -6,9 +6,9 @@ use crate::model::Activation;
 use crate::plan::{DenseBackwardInput, DenseBackwardWeight, DenseForward, Op};
 
 /// Batch, inputs, outputs.
-type Row = [usize; 3];
+type DenseSizes = [usize; 3];
 
-const TABLE: &[Row] = &[
+const TABLE: &[DenseSizes] = &[
     // The two of mnist-cnn, and the first of mnist-mlp.
     [3, 576, 64],
     [3, 64, 10],
@@ -32,34 +32,34 @@ const TABLE: &[Row] = &[
     [64, 32, 64],
 ];
 
-const SMALL: Row = [5, 13, 7];
+const SMALL: DenseSizes = [5, 13, 7];
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    cases.extend((TABLE.iter()).map(|&row| forward(row, true, Activation::Relu, false)));
+    cases.extend((TABLE.iter()).map(|&sizes| forward(sizes, true, Activation::Relu, false)));
     for activation in [&[Activation::Linear], &POINTWISE[..]].concat() {
         cases.extend([false, true].map(|bias| forward(SMALL, bias, activation, false)));
     }
     cases.push(forward(SMALL, true, Activation::Relu, true));
-    for (i, &row) in TABLE.iter().enumerate() {
+    for (i, &sizes) in TABLE.iter().enumerate() {
         let f = (i % 2 == 0).then_some(Activation::Relu);
-        cases.push(backward_input(row, f));
+        cases.push(backward_input(sizes, f));
     }
     cases.extend(each_through().map(|f| backward_input(SMALL, f)));
-    for (i, &row) in TABLE.iter().enumerate() {
-        cases.push(backward_weight(row, i % 3 != 2));
+    for (i, &sizes) in TABLE.iter().enumerate() {
+        cases.push(backward_weight(sizes, i % 3 != 2));
     }
     cases.extend([false, true].map(|bias| backward_weight(SMALL, bias)));
     cases
 }
 
-fn vars([n, inputs, outputs]: Row) -> String {
+fn vars([n, inputs, outputs]: DenseSizes) -> String {
     format!("n={n} in={inputs} out={outputs}")
 }
 
 /// With `nan` the second row contains a NaN, which must not affect the others.
-fn forward(row: Row, with_bias: bool, activation: Activation, nan: bool) -> Case {
-    let [n, inputs, outputs] = row;
+fn forward(sizes: DenseSizes, with_bias: bool, activation: Activation, nan: bool) -> Case {
+    let [n, inputs, outputs] = sizes;
     let mut b = CaseBuilder::new(n);
     let w = b.parameter("kernel", &[inputs, outputs]);
     let bias = with_bias.then(|| b.parameter("bias", &[outputs]));
@@ -77,15 +77,15 @@ fn forward(row: Row, with_bias: bool, activation: Activation, nan: bool) -> Case
         activation,
     });
     let input = if nan { " input=nan" } else { "" };
-    let (vars, activation) = (vars(row), activation.name());
+    let (vars, activation) = (vars(sizes), activation.name());
     b.finish(
         op,
         &format!("{vars} bias={with_bias} activation={activation}{input}"),
     )
 }
 
-fn backward_input(row: Row, f: Option<Activation>) -> Case {
-    let [n, inputs, outputs] = row;
+fn backward_input(sizes: DenseSizes, f: Option<Activation>) -> Case {
+    let [n, inputs, outputs] = sizes;
     let mut b = CaseBuilder::new(n);
     let op = Op::DenseBackwardInput(DenseBackwardInput {
         inputs,
@@ -95,11 +95,11 @@ fn backward_input(row: Row, f: Option<Activation>) -> Case {
         through: through(&mut b, &[n, inputs], f),
         dx: b.output("dx", &[n, inputs]),
     });
-    b.finish(op, &format!("{} through={}", vars(row), through_name(f)))
+    b.finish(op, &format!("{} through={}", vars(sizes), through_name(f)))
 }
 
-fn backward_weight(row: Row, with_bias: bool) -> Case {
-    let [n, inputs, outputs] = row;
+fn backward_weight(sizes: DenseSizes, with_bias: bool) -> Case {
+    let [n, inputs, outputs] = sizes;
     let mut b = CaseBuilder::new(n);
     let w = b.parameter("kernel", &[inputs, outputs]);
     let bias = with_bias.then(|| b.parameter("bias", &[outputs]));
@@ -111,5 +111,5 @@ fn backward_weight(row: Row, with_bias: bool) -> Case {
         dw: b.gradient(w),
         dbias: bias.map(|bias| b.gradient(bias)),
     });
-    b.finish(op, &format!("{} bias={with_bias}", vars(row)))
+    b.finish(op, &format!("{} bias={with_bias}", vars(sizes)))
 }

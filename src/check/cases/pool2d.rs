@@ -7,7 +7,7 @@ use crate::plan::{Op, Pool2dBackward, Pool2dForward, PoolShape};
 use crate::shape::{Padding, Window};
 
 #[derive(Clone, Copy)]
-struct Pool {
+struct PoolCase {
     n: usize,
     input: [usize; 3],
     size: [usize; 2],
@@ -21,9 +21,9 @@ const SAME: Padding = Padding::Same;
 const KINDS: [PoolKind; 3] = [PoolKind::Max, PoolKind::Average, PoolKind::Sum];
 
 /// Batch, image, pool size, strides, padding.
-type Row = (usize, [usize; 3], [usize; 2], [usize; 2], Padding);
+type PoolSizes = (usize, [usize; 3], [usize; 2], [usize; 2], Padding);
 
-const TABLE: &[Row] = &[
+const TABLE: &[PoolSizes] = &[
     // The two of mnist-cnn; the second ignores a row and a column.
     (2, [26, 26, 32], [2, 2], [2, 2], VALID),
     (3, [11, 11, 64], [2, 2], [2, 2], VALID),
@@ -50,8 +50,8 @@ const TABLE: &[Row] = &[
     (1, [2, 2, 257], [2, 2], [2, 2], VALID),
 ];
 
-impl Pool {
-    fn new((n, input, size, strides, padding): Row, kind: PoolKind) -> Self {
+impl PoolCase {
+    fn new((n, input, size, strides, padding): PoolSizes, kind: PoolKind) -> Self {
         Self {
             n,
             input,
@@ -98,27 +98,27 @@ impl Pool {
 }
 
 /// The pool that is tried with named inputs and every activation.
-const SMALL: Row = (2, [7, 5, 3], [3, 2], [2, 2], SAME);
+const SMALL: PoolSizes = (2, [7, 5, 3], [3, 2], [2, 2], SAME);
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for &row in TABLE {
-        cases.extend(KINDS.map(|kind| forward(Pool::new(row, kind), Input::Random)));
+    for &sizes in TABLE {
+        cases.extend(KINDS.map(|kind| forward(PoolCase::new(sizes, kind), Input::Random)));
     }
     cases.extend([Input::Inference, Input::Ties, Input::Equal].map(|input| {
-        let pool = Pool::new(SMALL, PoolKind::Max);
+        let pool = PoolCase::new(SMALL, PoolKind::Max);
         forward(pool, input)
     }));
     for kind in KINDS {
         let special = [Input::Nan, Input::Infinity, Input::MinusInfinity];
-        cases.extend(special.map(|input| forward(Pool::new(SMALL, kind), input)));
+        cases.extend(special.map(|input| forward(PoolCase::new(SMALL, kind), input)));
     }
-    for (i, &row) in TABLE.iter().enumerate() {
+    for (i, &sizes) in TABLE.iter().enumerate() {
         let f = (i % 2 == 0).then_some(Activation::Relu);
-        cases.extend(KINDS.map(|kind| backward(Pool::new(row, kind), f)));
+        cases.extend(KINDS.map(|kind| backward(PoolCase::new(sizes, kind), f)));
     }
     for f in each_through() {
-        cases.extend(KINDS.map(|kind| backward(Pool::new(SMALL, kind), f)));
+        cases.extend(KINDS.map(|kind| backward(PoolCase::new(SMALL, kind), f)));
     }
     cases
 }
@@ -156,7 +156,7 @@ impl Input {
     }
 }
 
-fn forward(pool: Pool, input: Input) -> Case {
+fn forward(pool: PoolCase, input: Input) -> Case {
     let mut b = CaseBuilder::new(pool.n);
     let x = input.values(b.uniform(pool.x_shape().iter().product()));
     let wants_argmax = pool.kind == PoolKind::Max && input != Input::Inference;
@@ -170,7 +170,7 @@ fn forward(pool: Pool, input: Input) -> Case {
     b.finish(op, &format!("{} input={input}", pool.vars()))
 }
 
-fn backward(pool: Pool, f: Option<Activation>) -> Case {
+fn backward(pool: PoolCase, f: Option<Activation>) -> Case {
     let mut b = CaseBuilder::new(pool.n);
     let argmax = (pool.kind == PoolKind::Max).then(|| {
         let taken = random_cells(&b, &pool);
@@ -187,7 +187,7 @@ fn backward(pool: Pool, f: Option<Activation>) -> Case {
 }
 
 /// For each output cell one of the cells in its window that are not padding.
-fn random_cells(b: &CaseBuilder, pool: &Pool) -> Vec<u32> {
+fn random_cells(b: &CaseBuilder, pool: &PoolCase) -> Vec<u32> {
     let PoolShape { window, c, .. } = pool.shape();
     let outputs = pool.y_shape().iter().product();
     let taken = (0..outputs).map(|i| {

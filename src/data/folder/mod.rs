@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub use images::ImageFolder;
 pub use part::Part;
-pub use skipped::{Group, Reason, Skipped};
+pub use skipped::{Reason, Skipped, SkippedGroup};
 pub use stream::FolderStream;
 
 use super::dataset::{Dataset, Splits};
@@ -32,7 +32,7 @@ use super::event::Event;
 use super::picture::is_picture;
 use super::read_options::ReadOptions;
 use images::TEST_SHARE;
-use parts::Layout;
+use parts::PartFolders;
 use scan::Scan;
 
 /// The parts of a data set in a folder, found but not read. All parts have the same classes.
@@ -73,17 +73,17 @@ pub enum Tested {
 /// class, or sub-folders may be parts or classes.
 pub fn find(path: &Path, options: &ReadOptions) -> Result<Parts, DataError> {
     let mut skipped = Skipped::default();
-    let layout = Layout::of(path, &mut skipped)?;
-    let train_path = match &layout.train {
+    let folders = PartFolders::of(path, &mut skipped)?;
+    let train_path = match &folders.train {
         Some(train) => train.as_path(),
-        None if layout.is_flat() => path,
+        None if folders.is_flat() => path,
         None => {
             let problem = "it has validation or test pictures and no training pictures: expected a sub-folder \
                            `train`, too";
             return Err(DataError::contents(path, problem));
         }
     };
-    if !layout.is_flat() && holds_pictures_only(train_path)? {
+    if !folders.is_flat() && holds_pictures_only(train_path)? {
         let problem = format!(
             "{0} is the training part by its name, but holds pictures and no class folders: expected \
              sub-folders such as {0}/cat; if {0} is a class, rename it",
@@ -100,7 +100,7 @@ pub fn find(path: &Path, options: &ReadOptions) -> Result<Parts, DataError> {
             .map(|part| part.interpolated_by(options.interpolation))),
         None => Ok(None),
     };
-    let (validation, test) = (part(&layout.validation)?, part(&layout.test)?);
+    let (validation, test) = (part(&folders.validation)?, part(&folders.test)?);
     let (test, tested) = match (test, &validation) {
         (Some(test), _) => (test, Tested::Apart),
         (None, Some(validation)) => (validation.clone(), Tested::OnValidation),
@@ -156,8 +156,8 @@ fn part_like(
 
 /// Whether a folder has validation pictures.
 pub(super) fn has_validation(path: &Path) -> bool {
-    let layout = Layout::of(path, &mut Skipped::default());
-    let part = layout.ok().and_then(|layout| layout.validation);
+    let folders = PartFolders::of(path, &mut Skipped::default());
+    let part = folders.ok().and_then(|folders| folders.validation);
     let scan = part.and_then(|part| Scan::of(&part, 0).ok());
     scan.is_some_and(|scan| !scan.files.is_empty())
 }
@@ -173,10 +173,10 @@ pub fn to_test(
     options: &ReadOptions,
 ) -> Result<(ImageFolder, Tested, Skipped), DataError> {
     let mut skipped = Skipped::default();
-    let layout = Layout::of(path, &mut skipped)?;
+    let folders = PartFolders::of(path, &mut skipped)?;
     let parts = [
-        (&layout.test, Tested::Apart),
-        (&layout.validation, Tested::OnValidation),
+        (&folders.test, Tested::Apart),
+        (&folders.validation, Tested::OnValidation),
     ];
     for (part, tested) in parts {
         let Some(part) = part else { continue };
@@ -188,12 +188,12 @@ pub fn to_test(
         let mut test =
             ImageFolder::new(part, scan, options.shape)?.interpolated_by(options.interpolation);
         skipped.merge(test.skipped());
-        if let Some(train) = &layout.train {
+        if let Some(train) = &folders.train {
             test = test.matched_to(&Scan::of(train, 1)?.classes)?;
         }
         return Ok((test, tested, skipped));
     }
-    let path = layout.train.as_deref().unwrap_or(path);
+    let path = folders.train.as_deref().unwrap_or(path);
     let scan = Scan::of(path, 0)?;
     if scan.files.is_empty() {
         let problem = "no class has pictures: expected one sub-folder per class, with its pictures";

@@ -52,7 +52,7 @@ const WITHOUT_CLASSES: [&str; 7] = [
 
 /// A folder's name that contains a part's name. Preferred names come first in the order.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Named {
+pub(super) struct PartName {
     pub(super) part: Part,
     /// The rest of the name, such as `seg` in `seg_train`.
     pub(super) rest: String,
@@ -78,7 +78,7 @@ pub(super) fn is_without_classes(name: &str) -> bool {
         .any(|word| WITHOUT_CLASSES.contains(&word.as_str()))
 }
 
-impl Named {
+impl PartName {
     pub(super) fn of(name: &str) -> Option<Self> {
         let mut words = words(name);
         words.retain(|word| !BESIDE.contains(&word.as_str()));
@@ -120,7 +120,7 @@ impl Part {
     /// assert_eq!(Part::of("cat"), None);
     /// ```
     pub fn of(name: &str) -> Option<Self> {
-        let named = Named::of(name).filter(|named| named.rest.is_empty());
+        let named = PartName::of(name).filter(|named| named.rest.is_empty());
         named.map(|named| named.part)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::part::{Named, Part, is_without_classes};
+use super::part::{Part, PartName, is_without_classes};
 use super::scan::{self, Entries};
 use super::skipped::{Reason, Skipped, name};
 use crate::data::classes::abridged;
@@ -11,13 +11,13 @@ use crate::data::picture;
 
 /// The folders of a data set's parts; all `None` if the sub-folders are the classes.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Layout {
+pub(super) struct PartFolders {
     pub(super) train: Option<PathBuf>,
     pub(super) validation: Option<PathBuf>,
     pub(super) test: Option<PathBuf>,
 }
 
-impl Layout {
+impl PartFolders {
     /// Whether the sub-folders are the classes.
     pub(super) fn is_flat(&self) -> bool {
         *self == Self::default()
@@ -30,12 +30,12 @@ impl Layout {
         if parts.is_empty() {
             return Ok(Self::default());
         }
-        let mut layout = Self::default();
+        let mut chosen = Self::default();
         for (named, folder) in &parts {
             let place = match named.part {
-                Part::Train => &mut layout.train,
-                Part::Validation => &mut layout.validation,
-                Part::Test => &mut layout.test,
+                Part::Train => &mut chosen.train,
+                Part::Validation => &mut chosen.validation,
+                Part::Test => &mut chosen.test,
             };
             match place {
                 None => *place = Some((*folder).clone()),
@@ -62,17 +62,20 @@ impl Layout {
                 skipped.add(Reason::NoClass, picture);
             }
         }
-        Ok(layout)
+        Ok(chosen)
     }
 }
 
 /// The folders that are parts, with the preferred names first; none if all are classes.
-fn parts<'a>(path: &Path, folders: &'a [PathBuf]) -> Result<Vec<(Named, &'a PathBuf)>, DataError> {
+fn parts<'a>(
+    path: &Path,
+    folders: &'a [PathBuf],
+) -> Result<Vec<(PartName, &'a PathBuf)>, DataError> {
     let mut all: Vec<_> = (folders.iter())
-        .filter_map(|folder| Some((Named::of(&name(folder))?, folder)))
+        .filter_map(|folder| Some((PartName::of(&name(folder))?, folder)))
         .collect();
     all.sort();
-    let kinds = |named: &[(Named, &PathBuf)]| {
+    let kinds = |named: &[(PartName, &PathBuf)]| {
         let mut kinds: Vec<Part> = named.iter().map(|(named, _)| named.part).collect();
         kinds.dedup();
         kinds.len()
@@ -84,7 +87,7 @@ fn parts<'a>(path: &Path, folders: &'a [PathBuf]) -> Result<Vec<(Named, &'a Path
         _ => return Ok(plain),
     }
     // With the same additional word, as in `seg_train` and `seg_test`.
-    let trained = |(named, folder): &&(Named, &PathBuf)| {
+    let trained = |(named, folder): &&(PartName, &PathBuf)| {
         named.part == Part::Train && !inner_classes(folder).is_empty()
     };
     let Some((first, _)) = others.iter().find(trained) else {
@@ -100,9 +103,9 @@ fn parts<'a>(path: &Path, folders: &'a [PathBuf]) -> Result<Vec<(Named, &'a Path
 /// Decides about folders of one part only: `train` may be a class.
 fn lone<'a>(
     path: &Path,
-    named: Vec<(Named, &'a PathBuf)>,
+    named: Vec<(PartName, &'a PathBuf)>,
     folders: &[PathBuf],
-) -> Result<Vec<(Named, &'a PathBuf)>, DataError> {
+) -> Result<Vec<(PartName, &'a PathBuf)>, DataError> {
     let [(_, part)] = named[..] else {
         return Ok(Vec::new());
     };

@@ -36,7 +36,7 @@ pub enum Reason {
 /// What is skipped for one reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Group {
+pub struct SkippedGroup {
     /// The number of files or folders.
     pub count: usize,
     /// The number of files by extension, in lower case with its dot.
@@ -47,7 +47,7 @@ pub struct Group {
 
 /// What is skipped in a folder, counted by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Skipped(BTreeMap<Reason, Group>);
+pub struct Skipped(BTreeMap<Reason, SkippedGroup>);
 
 /// The most names in a line.
 const MAX_NAMED: usize = 3;
@@ -72,7 +72,7 @@ impl Reason {
 
 impl Skipped {
     /// What is skipped, by reason.
-    pub fn groups(&self) -> impl Iterator<Item = (Reason, &Group)> {
+    pub fn groups(&self) -> impl Iterator<Item = (Reason, &SkippedGroup)> {
         self.0.iter().map(|(reason, group)| (*reason, group))
     }
 
@@ -139,7 +139,7 @@ impl Skipped {
     }
 }
 
-impl Group {
+impl SkippedGroup {
     fn line(&self, reason: Reason) -> String {
         let count = self.count;
         let plural = |one: &str, many: &str| match count {

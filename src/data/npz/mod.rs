@@ -92,7 +92,7 @@ pub fn from_reader(
     })?;
     let left = max_unpacked(length);
     let mut archive = Archive { zip, left };
-    let names = Names::of(&archive.zip);
+    let names = ArrayNames::of(&archive.zip);
     let mut sets = Vec::new();
     for [images, labels] in names.sets() {
         let images = array(path, &mut archive, images)?;
@@ -126,7 +126,7 @@ pub fn from_reader(
 pub(super) fn has_validation(path: &Path) -> bool {
     let file = File::open(path).ok().map(BufReader::new);
     let zip = file.and_then(|file| ZipArchive::new(file).ok());
-    zip.is_some_and(|zip| Names::of(&zip).validation.is_some())
+    zip.is_some_and(|zip| ArrayNames::of(&zip).validation.is_some())
 }
 
 /// The names of the arrays of images and of labels.
@@ -138,15 +138,15 @@ const VALIDATION: [[&str; 2]; 3] = [
     ["x_validation", "y_validation"],
 ];
 
-/// The arrays of a file.
-struct Names {
+/// The names of a file's arrays.
+struct ArrayNames {
     /// Those of the validation images, if there are any.
     validation: Option<[&'static str; 2]>,
     /// All others, which are not read.
     others: Vec<String>,
 }
 
-impl Names {
+impl ArrayNames {
     fn of<R: Read + Seek>(zip: &ZipArchive<R>) -> Self {
         let mut others: Vec<String> = (zip.file_names().flatten())
             .map(|name| name.strip_suffix(".npy").unwrap_or(&name).to_owned())

@@ -20,14 +20,14 @@ pub(super) const MAX_SIDE: u32 = 65_535;
 /// The memory that a decoder may take for any file.
 const SMALL: u64 = 1 << 16;
 
-/// A file to decode.
+/// A picture's file to decode.
 #[derive(Clone, Copy)]
-pub(super) struct File<'a> {
+pub(super) struct PictureFile<'a> {
     pub(super) path: &'a Path,
     pub(super) bytes: &'a [u8],
 }
 
-impl File<'_> {
+impl PictureFile<'_> {
     /// Decodes the pixels. A byte of the file may hold this many pixels, or any number (`None`).
     pub(super) fn pixels(
         self,

@@ -9,7 +9,7 @@ use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 
 use super::super::bounded::MAX_UNPACKED;
 use super::super::error::DataError;
-use super::file::{FORMATS, File};
+use super::file::{FORMATS, PictureFile};
 use super::{jpeg, tiff};
 
 /// The file extensions of pictures, in lower case. A file's contents determine its format; only
@@ -44,7 +44,7 @@ pub fn format(path: &Path, bytes: &[u8]) -> Option<ImageFormat> {
 
 /// Decodes a file and rotates the pixels according to its EXIF data.
 pub fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
-    let file = File { path, bytes };
+    let file = PictureFile { path, bytes };
     let cursor = || Cursor::new(bytes);
     match format(path, bytes) {
         _ if bytes.is_empty() => Err(DataError::contents(
@@ -73,7 +73,7 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
 }
 
 /// Decodes a BMP file, which in a `.dib` file may lack its first header.
-fn bmp(file: File) -> Result<DynamicImage, DataError> {
+fn bmp(file: PictureFile) -> Result<DynamicImage, DataError> {
     let cursor = Cursor::new(file.bytes);
     let (decoder, compression) = if file.bytes.starts_with(b"BM") {
         (bmp::BmpDecoder::new(cursor), 30)
@@ -85,7 +85,7 @@ fn bmp(file: File) -> Result<DynamicImage, DataError> {
     file.pixels(decoder, (!packed).then_some(8))
 }
 
-fn png(file: File) -> Result<DynamicImage, DataError> {
+fn png(file: PictureFile) -> Result<DynamicImage, DataError> {
     let mut header = png::Decoder::new(Cursor::new(file.bytes));
     let info = header.read_header_info().map_err(|e| file.bad(e))?;
     let packed_bits = 8 * file.bytes.len() as u64;
@@ -101,13 +101,13 @@ fn png(file: File) -> Result<DynamicImage, DataError> {
 }
 
 /// Uses `image_webp` directly, where the memory for metadata can be limited.
-fn webp(file: File) -> Result<DynamicImage, DataError> {
+fn webp(file: PictureFile) -> Result<DynamicImage, DataError> {
     let bad = |error: image_webp::DecodingError| file.bad(error);
     // Bytes behind the picture may look like parts of it.
     let header: Option<&[u8; 8]> = file.bytes.first_chunk();
     let length = header.map(|&[.., a, b, c, d]| u32::from_le_bytes([a, b, c, d]) as usize + 8);
     let picture = length.and_then(|length| file.bytes.get(..length));
-    let file = File {
+    let file = PictureFile {
         bytes: picture.unwrap_or(file.bytes),
         ..file
     };

@@ -8,12 +8,12 @@ use image::{DynamicImage, GrayImage, RgbImage};
 use jpeg_decoder::{ColorTransform, Decoder, PixelFormat};
 
 use super::super::error::DataError;
-use super::file::File;
+use super::file::PictureFile;
 
 /// The most pixels per byte of a JPEG file: a block of 8x8 pixels takes at least one bit.
 const MAX_PIXELS_PER_BYTE: u64 = 8 * 64;
 
-pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
+pub(super) fn decode(file: PictureFile) -> Result<DynamicImage, DataError> {
     let Some(picture) = picture(file.bytes) else {
         return Err(DataError::contents(
             file.path,

@@ -12,10 +12,10 @@ use tiff::{ColorType, TiffError, TiffResult};
 
 use super::super::bounded::MAX_UNPACKED;
 use super::super::error::DataError;
-use super::file::{BYTES_PER_PIXEL, File, MAX_SIDE};
+use super::file::{BYTES_PER_PIXEL, MAX_SIDE, PictureFile};
 use super::jpeg::cmyk_to_rgb;
 
-pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
+pub(super) fn decode(file: PictureFile) -> Result<DynamicImage, DataError> {
     let bad = |error: TiffError| match error {
         TiffError::UnsupportedError(ref kind) => {
             unsupported(file, kind.to_string()).caused_by(error)
@@ -65,7 +65,7 @@ pub(super) fn decode(file: File) -> Result<DynamicImage, DataError> {
 }
 
 /// The memory that the decoder may take for this many pixels.
-fn limits(file: File, pixels: u64) -> Limits {
+fn limits(file: PictureFile, pixels: u64) -> Limits {
     let mut limits = Limits::default();
     // Half of it, as samples of 16 bits are reduced to 8 and planes are interleaved.
     let pixels = (BYTES_PER_PIXEL / 2 * pixels) as usize;
@@ -75,7 +75,7 @@ fn limits(file: File, pixels: u64) -> Limits {
     limits
 }
 
-fn unsupported(file: File, kind: impl std::fmt::Display) -> DataError {
+fn unsupported(file: PictureFile, kind: impl std::fmt::Display) -> DataError {
     let problem = format!(
         "unsupported kind of TIFF: {kind}; expected grey, RGB or CMYK of at most 16 bits, \
          uncompressed or with LZW, Deflate, PackBits or CCITT Group 4; convert it to PNG"

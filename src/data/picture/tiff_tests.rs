@@ -316,10 +316,10 @@ fn other_kinds_are_refused_with_the_reason() {
         (PHOTOMETRIC, &[RGB]),
         (EXTRA_SAMPLES, &[0]),
     ];
-    type Tags<'a> = &'a [(u16, &'a [u16])];
+    type TagList<'a> = &'a [(u16, &'a [u16])];
     // Tiles that hold the whole picture.
     let tiles: [(u16, &[u16]); 3] = [(PLANAR, &[2]), (TILE_WIDTH, &[2]), (TILE_LENGTH, &[1])];
-    let files: [(Tags, Tags, &str); 8] = [
+    let files: [(TagList, TagList, &str); 8] = [
         (
             &[(BITS, &[8]), (PHOTOMETRIC, &[BLACK_IS_ZERO])],
             &tiles,

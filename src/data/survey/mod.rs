@@ -1,6 +1,6 @@
 //! Inspects a data set before training: classes, sizes, formats, skipped files and likely problems.
 
-mod seen;
+mod inspect;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::load::load_from;
 use super::read_options::ReadOptions;
 use super::sources::Sources;
 use super::split::kept;
-use seen::Seen;
+use inspect::SurveyedImage;
 
 /// The most names in a list.
 const MAX_NAMED: usize = 10;
@@ -170,7 +170,7 @@ impl Survey {
             untested: Vec::new(),
             notes: Vec::new(),
         };
-        let seen = match spec {
+        let surveyed = match spec {
             DatasetSpec::Folder(path) => survey.folder(path, &sources.read, validation_split)?,
             _ => {
                 let splits = load_from(spec.clone(), sources, on_event)?;
@@ -186,18 +186,18 @@ impl Survey {
                     ));
                 }
                 let kept = kept(train.len(), validation_split);
-                let mut seen = seen::array(train, Part::Train, kept);
+                let mut surveyed = inspect::array(train, Part::Train, kept);
                 if let Some(validation) = splits.validation.filter(|_| validation_split == 0.0) {
-                    seen.extend(seen::array(&validation, Part::Validation, 0));
+                    surveyed.extend(inspect::array(&validation, Part::Validation, 0));
                 }
-                seen.extend(seen::array(&splits.test, Part::Test, splits.test.len()));
-                seen
+                surveyed.extend(inspect::array(&splits.test, Part::Test, splits.test.len()));
+                surveyed
             }
         };
-        survey.count(&seen);
-        survey.measure_sizes(&seen);
+        survey.count(&surveyed);
+        survey.measure_sizes(&surveyed);
         survey.find_imbalance();
-        survey.find_duplicates(&seen);
+        survey.find_duplicates(&surveyed);
         Ok(survey)
     }
 
@@ -207,7 +207,7 @@ impl Survey {
         path: &Path,
         options: &ReadOptions,
         validation_split: f64,
-    ) -> Result<Vec<Seen>, DataError> {
+    ) -> Result<Vec<SurveyedImage>, DataError> {
         let options = ReadOptions {
             // Sizes are read below, where an unreadable picture is not an error.
             shape: Some([1, 1, 3]),
@@ -218,10 +218,10 @@ impl Survey {
         self.classes = parts.train.classes().to_vec();
         self.passed_over = parts.skipped;
         let kept = kept(parts.train.len(), validation_split);
-        let mut seen = self.pictures(path, &parts.train, Part::Train, kept);
+        let mut surveyed = self.pictures(path, &parts.train, Part::Train, kept);
         match &parts.validation {
             Some(validation) if validation_split == 0.0 => {
-                seen.extend(self.pictures(path, validation, Part::Validation, 0));
+                surveyed.extend(self.pictures(path, validation, Part::Validation, 0));
             }
             Some(validation) => self.notes.push(format!(
                 "a share of the training pictures is used for validation in place of {}",
@@ -235,7 +235,7 @@ impl Survey {
                 "there is no folder of test pictures, so {} is used for testing, too",
                 parts.test.path().display()
             )),
-            _ => seen.extend(self.pictures(path, &parts.test, Part::Test, test)),
+            _ => surveyed.extend(self.pictures(path, &parts.test, Part::Test, test)),
         }
         if parts.tested == Tested::Fifth {
             self.notes.push(match test {
@@ -255,8 +255,8 @@ impl Survey {
         // The names given must not depend on the seed.
         self.unreadable.first.sort();
         self.unreadable.first.truncate(MAX_NAMED);
-        seen.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(seen)
+        surveyed.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(surveyed)
     }
 
     /// The pictures of a part; those from index `kept` on are for validation.
@@ -266,13 +266,13 @@ impl Survey {
         folder: &ImageFolder,
         part: Part,
         kept: usize,
-    ) -> Vec<Seen> {
-        let mut seen = Vec::new();
-        for outcome in seen::pictures(root, folder, part, kept) {
+    ) -> Vec<SurveyedImage> {
+        let mut surveyed = Vec::new();
+        for outcome in inspect::pictures(root, folder, part, kept) {
             match outcome {
                 Ok(picture) => {
                     self.blank += usize::from(picture.is_blank);
-                    seen.push(picture);
+                    surveyed.push(picture);
                 }
                 Err(error) => {
                     self.unreadable.count += 1;
@@ -280,13 +280,13 @@ impl Survey {
                 }
             }
         }
-        seen
+        surveyed
     }
 
-    fn count(&mut self, seen: &[Seen]) {
+    fn count(&mut self, surveyed: &[SurveyedImage]) {
         for part in [Part::Train, Part::Validation, Part::Test] {
             let mut by_class = vec![0; self.classes.len()];
-            for image in seen.iter().filter(|image| image.part == part) {
+            for image in surveyed.iter().filter(|image| image.part == part) {
                 by_class[image.class] += 1;
             }
             let images = by_class.iter().sum();
@@ -319,8 +319,8 @@ impl Survey {
         }
     }
 
-    fn measure_sizes(&mut self, seen: &[Seen]) {
-        let mut sizes: Vec<[usize; 2]> = seen.iter().map(|image| image.size).collect();
+    fn measure_sizes(&mut self, surveyed: &[SurveyedImage]) {
+        let mut sizes: Vec<[usize; 2]> = surveyed.iter().map(|image| image.size).collect();
         sizes.sort_by_key(|&[width, height]| (width * height, width));
         if let (Some(&smallest), Some(&largest)) = (sizes.first(), sizes.last()) {
             self.sizes = Sizes {
@@ -329,7 +329,7 @@ impl Survey {
                 largest,
             };
         }
-        for format in seen.iter().filter_map(|image| image.format) {
+        for format in surveyed.iter().filter_map(|image| image.format) {
             let name = format.extensions_str().first().copied().unwrap_or("other");
             *self.formats.entry(name.into()).or_default() += 1;
         }
@@ -357,11 +357,11 @@ impl Survey {
     }
 
     /// Looks for images with the same pixels.
-    fn find_duplicates(&mut self, seen: &[Seen]) {
+    fn find_duplicates(&mut self, surveyed: &[SurveyedImage]) {
         // The first image with each content in each part.
         let mut firsts: HashMap<(Part, [u8; 32]), usize> = HashMap::new();
         let mut again = Vec::new();
-        for (i, image) in seen.iter().enumerate() {
+        for (i, image) in surveyed.iter().enumerate() {
             let first = *firsts.entry((image.part, image.digest)).or_insert(i);
             if first != i {
                 again.push((image.part, i, first));
@@ -373,7 +373,7 @@ impl Survey {
             (Part::Validation, Part::Train),
         ];
         for (part, also_in) in pairs {
-            let images = seen
+            let images = surveyed
                 .iter()
                 .enumerate()
                 .filter(|(_, image)| image.part == part);
@@ -381,12 +381,12 @@ impl Survey {
                 let other = firsts.get(&(also_in, image.digest))?;
                 Some((i, *other))
             });
-            self.add_duplicates(seen, part, also_in, found.collect());
+            self.add_duplicates(surveyed, part, also_in, found.collect());
         }
         for part in [Part::Train, Part::Validation, Part::Test] {
             let own = again.iter().filter(|(of, _, _)| *of == part);
             self.add_duplicates(
-                seen,
+                surveyed,
                 part,
                 part,
                 own.map(|(_, i, first)| (*i, *first)).collect(),
@@ -396,7 +396,7 @@ impl Survey {
 
     fn add_duplicates(
         &mut self,
-        seen: &[Seen],
+        surveyed: &[SurveyedImage],
         part: Part,
         also_in: Part,
         found: Vec<(usize, usize)>,
@@ -404,8 +404,8 @@ impl Survey {
         if found.is_empty() {
             return;
         }
-        let differs = |(a, b): &&(usize, usize)| seen[*a].class != seen[*b].class;
-        let name = |i: usize| seen[i].name.clone();
+        let differs = |(a, b): &&(usize, usize)| surveyed[*a].class != surveyed[*b].class;
+        let name = |i: usize| surveyed[i].name.clone();
         self.duplicates.push(Duplicates {
             part,
             also_in,

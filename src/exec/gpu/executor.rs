@@ -18,7 +18,7 @@ use super::buffers::Arenas;
 use super::data::GpuData;
 use super::device::GpuDevice;
 use super::dispatch::Dispatch;
-use super::lower::{Lowered, Mode};
+use super::lower::{Lowered, LoweringMode};
 use super::pace::{MAX_STEPS, Pace};
 use super::profile;
 use super::program::GpuProgram;
@@ -273,7 +273,7 @@ impl Executor for GpuExecutor {
         let Some(arenas) = &self.arenas else {
             return Err(Error::device("the arenas were not made"));
         };
-        let lowered = Lowered::new(plan, &self.gpu.tuning(), Mode::Step);
+        let lowered = Lowered::new(plan, &self.gpu.tuning(), LoweringMode::Step);
         self.gpu
             .compile(lowered.ops.iter().flatten(), &self.steps.layout)?;
         let program = GpuProgram::new(&self.gpu, &self.steps, arenas, plan, lowered)?;

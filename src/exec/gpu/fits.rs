@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use super::call::{Access, Vector};
 use super::device::GpuDevice;
-use super::lower::{Lowered, Mode};
+use super::lower::{Lowered, LoweringMode};
+use super::operand::Operand;
 use super::program::bound;
-use super::slot::Slot;
 use crate::error::Result;
 use crate::exec::MemoryUse;
 use crate::memory;
@@ -26,7 +26,7 @@ impl GpuDevice {
     pub(super) fn needs(&self, plans: &[&Plan]) -> Result<MemoryUse> {
         let mut total = MemoryUse::default();
         for plan in plans {
-            let lowered = Lowered::new(plan, &self.tuning(), Mode::Step);
+            let lowered = Lowered::new(plan, &self.tuning(), LoweringMode::Step);
             self.check_sizes(plan, &lowered)?;
             let needs = of_steps(plan, &lowered);
             total.tensors += needs.tensors;
@@ -47,10 +47,10 @@ impl GpuDevice {
         }
         self.check_size("partial sums", 4 * lowered.partials as u64)?;
         self.check_size("parameters", arena(plan))?;
-        for (slot, vector) in images(lowered) {
-            let bytes = bytes_bound(plan, lowered, slot);
-            match slot {
-                Slot::Buffer(id) => vector.check_rows(self, &plan.buffer(id).name, bytes)?,
+        for (operand, vector) in images(lowered) {
+            let bytes = bytes_bound(plan, lowered, operand);
+            match operand {
+                Operand::Buffer(id) => vector.check_rows(self, &plan.buffer(id).name, bytes)?,
                 _ => vector.check_rows(self, "parameters", bytes)?,
             };
         }
@@ -71,32 +71,38 @@ fn of_steps(plan: &Plan, lowered: &Lowered) -> MemoryUse {
         tensors: own.map(|id| 4 * plan.buffer(id).len() as u64).sum(),
         partial_sums: 4 * lowered.partials as u64,
         image_copies: copies
-            .map(|(slot, vector)| vector.image_bytes(bytes_bound(plan, lowered, slot)))
+            .map(|(operand, vector)| vector.image_bytes(bytes_bound(plan, lowered, operand)))
             .sum(),
     }
 }
 
 /// The image copies that calls read.
-fn images(lowered: &Lowered) -> HashSet<(Slot, Vector)> {
+fn images(lowered: &Lowered) -> HashSet<(Operand, Vector)> {
     let bindings = lowered.ops.iter().flatten().flat_map(|call| &call.bindings);
-    let copies = bindings.filter_map(|(slot, access)| match access {
-        Access::Image(vector) => Some((*slot, *vector)),
+    let copies = bindings.filter_map(|(operand, access)| match access {
+        Access::Image(vector) => Some((*operand, *vector)),
         Access::Read | Access::Write => None,
     });
     copies.collect()
 }
 
-/// The bytes that a slot binds, for those that are read from image copies.
-fn bytes_bound(plan: &Plan, lowered: &Lowered, slot: Slot) -> u64 {
-    match slot {
-        Slot::Buffer(id) => 4 * plan.buffer(id).len() as u64,
-        Slot::Params | Slot::Gradients | Slot::Moment1 | Slot::Moment2 | Slot::Average => {
-            arena(plan)
-        }
-        Slot::Partials(first) => 4 * (lowered.partials - first) as u64,
-        Slot::Blocks => size_of_val(&*lowered.blocks) as u64,
-        Slot::Arena => size_of_val(&*lowered.arena(plan)) as u64,
-        Slot::Metrics | Slot::Nothing | Slot::Images(_) | Slot::DataLabels | Slot::Order => 0,
+/// The bytes that an operand binds, for those that are read from image copies.
+fn bytes_bound(plan: &Plan, lowered: &Lowered, operand: Operand) -> u64 {
+    match operand {
+        Operand::Buffer(id) => 4 * plan.buffer(id).len() as u64,
+        Operand::Params
+        | Operand::Gradients
+        | Operand::Moment1
+        | Operand::Moment2
+        | Operand::Average => arena(plan),
+        Operand::Partials(first) => 4 * (lowered.partials - first) as u64,
+        Operand::Blocks => size_of_val(&*lowered.blocks) as u64,
+        Operand::Arena => size_of_val(&*lowered.arena(plan)) as u64,
+        Operand::Metrics
+        | Operand::Nothing
+        | Operand::Images(_)
+        | Operand::DataLabels
+        | Operand::Order => 0,
     }
 }
 
@@ -130,11 +136,11 @@ mod tests {
         let model = preset("mnist-cnn").unwrap();
         let plan = Plan::new(&model, training(), 4096).unwrap();
         let all = plan.all_bytes();
-        let lowered = Lowered::new(&plan, &Tuning::HARDWARE, Mode::Step);
+        let lowered = Lowered::new(&plan, &Tuning::HARDWARE, LoweringMode::Step);
         let needs = of_steps(&plan, &lowered).total() + ARENAS as u64 * arena(&plan);
         assert!(needs * 100 <= all * 35, "{needs} of {all} bytes");
         for (name, tuning) in Tuning::CLASSES {
-            let lowered = Lowered::new(&plan, &tuning, Mode::Step);
+            let lowered = Lowered::new(&plan, &tuning, LoweringMode::Step);
             let tensors = of_steps(&plan, &lowered).tensors;
             assert!(
                 tensors * 100 <= all * 35,

@@ -1,17 +1,17 @@
 //! Finds the operation into which an operation without its own kernel calls is fused.
 
 use super::call::{Access, Call};
-use super::slot::Slot;
+use super::operand::Operand;
 use crate::plan::{BufferId, Plan};
 
 /// For each operation of `plan`, the operation whose calls compute it, given the calls of each:
 /// itself if it has any; otherwise the one whose calls write its outputs; otherwise the one that
 /// reads them. `None` if there is none.
-pub fn fused_into(plan: &Plan, calls: &[Vec<Call<Slot>>]) -> Vec<Option<usize>> {
+pub fn fused_into(plan: &Plan, calls: &[Vec<Call<Operand>>]) -> Vec<Option<usize>> {
     (0..plan.ops.len()).map(|i| fused(plan, calls, i)).collect()
 }
 
-fn fused(plan: &Plan, calls: &[Vec<Call<Slot>>], i: usize) -> Option<usize> {
+fn fused(plan: &Plan, calls: &[Vec<Call<Operand>>], i: usize) -> Option<usize> {
     if !calls[i].is_empty() {
         return Some(i);
     }
@@ -24,10 +24,10 @@ fn fused(plan: &Plan, calls: &[Vec<Call<Slot>>], i: usize) -> Option<usize> {
     })
 }
 
-fn writes(calls: &[Call<Slot>], results: &[BufferId]) -> bool {
+fn writes(calls: &[Call<Operand>], results: &[BufferId]) -> bool {
     let mut bindings = calls.iter().flat_map(|call| &call.bindings);
-    bindings.any(|(slot, access)| match slot {
-        Slot::Buffer(id) => *access == Access::Write && results.contains(id),
+    bindings.any(|(operand, access)| match operand {
+        Operand::Buffer(id) => *access == Access::Write && results.contains(id),
         _ => false,
     })
 }

@@ -4,7 +4,7 @@
 //! loads of its slowest invocation.
 
 use super::call::Call;
-use super::lower::{Lowered, Mode};
+use super::lower::{Lowered, LoweringMode};
 use super::tuning::{PLAIN, Tuning};
 use crate::model::{
     Activation, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Flatten,
@@ -41,7 +41,9 @@ fn pooled() -> Sequential {
 fn max_loads(model: &Sequential, batch: usize, tuning: &Tuning) -> (&'static str, usize) {
     let optimizer = Optimizer::adam().clip(Clip::GlobalNorm(1.0));
     let plan = Plan::new(model, Purpose::Training(optimizer), batch).unwrap();
-    let calls = Lowered::new(&plan, tuning, Mode::Step).ops.into_iter();
+    let calls = Lowered::new(&plan, tuning, LoweringMode::Step)
+        .ops
+        .into_iter();
     let loads = calls.flatten().map(|call| (call.entry, call.max_loads()));
     loads.max_by_key(|(_, loads)| *loads).unwrap()
 }
@@ -86,7 +88,7 @@ fn long_sums_are_made_in_parts_and_short_ones_are_not() {
     let parts = |model: &Sequential, batch| -> Vec<&str> {
         let optimizer = Optimizer::adam().clip(Clip::GlobalNorm(1.0));
         let plan = Plan::new(model, Purpose::Training(optimizer), batch).unwrap();
-        let lowered = Lowered::new(&plan, &Tuning::HARDWARE, Mode::Step);
+        let lowered = Lowered::new(&plan, &Tuning::HARDWARE, LoweringMode::Step);
         let entries = lowered.ops.iter().flatten().map(|call| call.entry);
         entries.filter(|entry| entry.ends_with("_finish")).collect()
     };
@@ -117,7 +119,9 @@ fn a_loss_of_many_rows_and_classes_has_several_workgroups() {
     let loss = |batch, tuning| {
         let optimizer = Optimizer::adam();
         let plan = Plan::new(&pooled(), Purpose::Training(optimizer), batch).unwrap();
-        let calls = Lowered::new(&plan, &tuning, Mode::Step).ops.into_iter();
+        let calls = Lowered::new(&plan, &tuning, LoweringMode::Step)
+            .ops
+            .into_iter();
         let named = |call: &Call<_>| call.entry == "softmax_cross_entropy";
         let call = calls.flatten().find(named).unwrap();
         (call.workgroups(), call.max_loads())

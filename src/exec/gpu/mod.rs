@@ -3,8 +3,8 @@
 //! The files in the order of a step; none uses a later one, which `circles` checks:
 //!
 //! - [`tuning`] chooses kernels by what the adapter reports, never by its name.
-//! - `call` is a kernel call as text, which binds `slot`s; `tiled` generates the text of the tiled
-//!   convolutions, and `lower` turns each operation of a plan into calls.
+//! - `call` is a kernel call as text, which binds `operand`s; `tiled` generates the text of the
+//!   tiled convolutions, and `lower` turns each operation of a plan into calls.
 //! - `variants` lists the kernels that checks run on every adapter.
 //! - `pipeline` compiles calls, `device` opens an adapter, `buffers` and `upload` fill its memory,
 //!   and `dispatch` binds buffers to a compiled call.
@@ -37,13 +37,13 @@ mod lower;
 mod mutants;
 #[cfg(test)]
 mod mutation;
+mod operand;
 mod pace;
 mod pipeline;
 mod profile;
 mod program;
 mod random;
 mod recorder;
-mod slot;
 mod software;
 mod steps;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::steps::Steps;
 use super::timer::Timer;
 use crate::error::Result;
 use crate::exec::profile::repeat_within;
-use crate::exec::{Clock, DataId, Part, Profile, median};
+use crate::exec::{Clock, DataId, Profile, ProfileEntry, median};
 
 /// A longer step is timed with one submission per dispatch: drivers reset a device after a
 /// submission of two seconds or more.
@@ -42,14 +42,14 @@ pub fn measure(
         let seconds = alone(gpu, steps, &dispatches, budget)?;
         (Clock::DispatchesAlone, seconds)
     };
-    let parts = (listed.iter().zip(seconds).enumerate())
-        .map(|(at, ((_, dispatch), seconds))| Part {
+    let entries = (listed.iter().zip(seconds).enumerate())
+        .map(|(at, ((_, dispatch), seconds))| ProfileEntry {
             name: dispatch.entry,
             ops: covered(program, &listed, at),
             seconds,
         })
         .collect();
-    Ok(Profile { clock, parts })
+    Ok(Profile { clock, entries })
 }
 
 /// Runs dispatches in separate submissions and waits for them.

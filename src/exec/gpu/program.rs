@@ -11,8 +11,8 @@ use super::data::GpuData;
 use super::device::GpuDevice;
 use super::dispatch::{Dispatch, Resource};
 use super::fused_into::fused_into;
-use super::lower::{Block, Lowered, Mode, gather_of, reduce};
-use super::slot::Slot;
+use super::lower::{Block, Lowered, LoweringMode, gather_of, reduce};
+use super::operand::Operand;
 use super::software::image_copies::ImageCopies;
 use super::steps::Steps;
 use crate::error::{Error, Result};
@@ -54,8 +54,8 @@ pub fn is_own(role: Role) -> bool {
 /// The plan's own buffers that calls bind; fusion leaves others unused.
 pub fn bound(plan: &Plan, lowered: &Lowered) -> BTreeSet<BufferId> {
     let bindings = lowered.ops.iter().flatten().flat_map(|call| &call.bindings);
-    let ids = bindings.filter_map(|(slot, _)| match slot {
-        Slot::Buffer(id) => Some(*id),
+    let ids = bindings.filter_map(|(operand, _)| match operand {
+        Operand::Buffer(id) => Some(*id),
         _ => None,
     });
     ids.filter(|id| is_own(plan.buffer(*id).role)).collect()
@@ -91,7 +91,7 @@ impl GpuProgram {
             program.make(gpu, id)?;
         }
         lowered.leave_out_gather(plan);
-        program.step = program.list_dispatches(gpu, steps, arenas, lowered, Mode::Step)?;
+        program.step = program.list_dispatches(gpu, steps, arenas, lowered, LoweringMode::Step)?;
         Ok(program)
     }
 
@@ -111,13 +111,14 @@ impl GpuProgram {
     /// Prepares single operations unless they are prepared already.
     pub fn prepare_alone(&mut self, gpu: &GpuDevice, steps: &Steps, arenas: &Arenas) -> Result<()> {
         if self.alone.is_none() {
-            let mut lowered = Lowered::new(&self.plan, &gpu.tuning(), Mode::Alone);
+            let mut lowered = Lowered::new(&self.plan, &gpu.tuning(), LoweringMode::Alone);
             for id in bound(&self.plan, &lowered) {
                 self.make(gpu, id)?;
             }
             lowered.leave_out_gather(&self.plan);
             gpu.compile(lowered.ops.iter().flatten(), &steps.layout)?;
-            self.alone = Some(self.list_dispatches(gpu, steps, arenas, lowered, Mode::Alone)?);
+            self.alone =
+                Some(self.list_dispatches(gpu, steps, arenas, lowered, LoweringMode::Alone)?);
         }
         Ok(())
     }
@@ -128,12 +129,12 @@ impl GpuProgram {
         steps: &Steps,
         arenas: &Arenas,
         lowered: Lowered,
-        mode: Mode,
+        mode: LoweringMode,
     ) -> Result<DispatchList> {
         // On its own, an update reads whole gradients.
         let arena = match mode {
-            Mode::Alone => vec![Block::default(); lowered.arena(&self.plan).len()],
-            Mode::Step => lowered.arena(&self.plan),
+            LoweringMode::Alone => vec![Block::default(); lowered.arena(&self.plan).len()],
+            LoweringMode::Step => lowered.arena(&self.plan),
         };
         let scratch = Scratch {
             partials: gpu.storage("partial sums", 4 * lowered.partials as u64)?,
@@ -141,23 +142,23 @@ impl GpuProgram {
             arena: gpu.storage_with("blocks of the arena", bytemuck::cast_slice(&arena))?,
         };
         let mut copies = ImageCopies::default();
-        let mut prepare = |call: &Call<Slot>| {
-            let dispatch = gpu.prepare(call, &steps.layout, |slot, access| {
-                let place = self.place(arenas, steps, Extra::Scratch(&scratch), slot);
+        let mut prepare = |call: &Call<Operand>| {
+            let dispatch = gpu.prepare(call, &steps.layout, |operand, access| {
+                let place = self.place(arenas, steps, Extra::Scratch(&scratch), operand);
                 Ok(match access {
                     Access::Read | Access::Write => place.resource(),
                     Access::Image(vector) => {
-                        let (copy, stale) = copies.get(gpu, (slot, vector), place.part())?;
+                        let (copy, stale) = copies.get(gpu, (operand, vector), place.range())?;
                         Resource::Image(copy, stale)
                     }
                 })
             });
-            for (slot, access) in &call.bindings {
+            for (operand, access) in &call.bindings {
                 if *access == Access::Write {
-                    copies.written(*slot);
+                    copies.written(*operand);
                 }
             }
-            if mode == Mode::Alone {
+            if mode == LoweringMode::Alone {
                 // Any buffer may be written before the next operation runs.
                 copies.expire();
             }
@@ -167,7 +168,7 @@ impl GpuProgram {
         for (calls, pending) in lowered.ops.iter().zip(lowered.pending) {
             let mut dispatches = calls.iter().map(&mut prepare).collect::<Result<Vec<_>>>()?;
             // In a step, the update sums the partial gradients.
-            if mode == Mode::Alone && !pending.is_empty() {
+            if mode == LoweringMode::Alone && !pending.is_empty() {
                 dispatches.push(prepare(&reduce(&gpu.tuning(), pending))?);
             }
             list.ops.push(dispatches);
@@ -189,9 +190,9 @@ impl GpuProgram {
         }
         let parts = (data.images.len(), data.images_per_part);
         if let Some(call) = gather_of(&self.plan, &gpu.tuning(), parts) {
-            let dispatch = gpu.prepare(&call, &steps.layout, |slot, _| {
+            let dispatch = gpu.prepare(&call, &steps.layout, |operand, _| {
                 Ok(self
-                    .place(arenas, steps, Extra::Data(data), slot)
+                    .place(arenas, steps, Extra::Data(data), operand)
                     .resource())
             })?;
             self.gathers.insert(id, dispatch);
@@ -289,16 +290,16 @@ impl GpuProgram {
         arenas: &'a Arenas,
         steps: &'a Steps,
         extra: Extra<'a>,
-        slot: Slot,
-    ) -> Part<'a> {
+        operand: Operand,
+    ) -> BoundBuffer<'a> {
         let (data, scratch) = match extra {
             Extra::Data(data) => (Some(data), None),
             Extra::Scratch(scratch) => (None, Some(scratch)),
         };
         let partials = scratch.map_or(&self.nothing, |s| &s.partials);
-        let whole = |buffer| Part(buffer, None);
-        match slot {
-            Slot::Buffer(id) => {
+        let whole = |buffer| BoundBuffer(buffer, None);
+        match operand {
+            Operand::Buffer(id) => {
                 let (buffer, range) = self.location(arenas, id);
                 let bytes = (range.end - range.start).next_multiple_of(16);
                 let guard = if self.buffers.contains_key(&id) {
@@ -306,43 +307,43 @@ impl GpuProgram {
                 } else {
                     0
                 };
-                Part(buffer, Some((range.start, bytes + guard)))
+                BoundBuffer(buffer, Some((range.start, bytes + guard)))
             }
-            Slot::Params => whole(&arenas.params),
-            Slot::Gradients => whole(&arenas.gradients),
-            Slot::Moment1 => whole(&arenas.moment_1),
-            Slot::Moment2 => whole(&arenas.moment_2),
-            Slot::Average => whole(&arenas.average),
-            Slot::Partials(first) => {
+            Operand::Params => whole(&arenas.params),
+            Operand::Gradients => whole(&arenas.gradients),
+            Operand::Moment1 => whole(&arenas.moment_1),
+            Operand::Moment2 => whole(&arenas.moment_2),
+            Operand::Average => whole(&arenas.average),
+            Operand::Partials(first) => {
                 let first = 4 * first as u64;
-                Part(partials, Some((first, partials.size() - first)))
+                BoundBuffer(partials, Some((first, partials.size() - first)))
             }
-            Slot::Blocks => whole(scratch.map_or(&self.nothing, |s| &s.blocks)),
-            Slot::Arena => whole(scratch.map_or(&self.nothing, |s| &s.arena)),
-            Slot::Metrics => whole(&steps.metrics),
-            Slot::Nothing => whole(&self.nothing),
-            Slot::Images(part) => {
+            Operand::Blocks => whole(scratch.map_or(&self.nothing, |s| &s.blocks)),
+            Operand::Arena => whole(scratch.map_or(&self.nothing, |s| &s.arena)),
+            Operand::Metrics => whole(&steps.metrics),
+            Operand::Nothing => whole(&self.nothing),
+            Operand::Images(part) => {
                 let part = data.and_then(|d| d.images.get(part));
                 whole(part.unwrap_or(&self.nothing))
             }
-            Slot::DataLabels => whole(data.map_or(&self.nothing, |d| &d.labels)),
-            Slot::Order => whole(data.map_or(&self.nothing, |d| &d.order)),
+            Operand::DataLabels => whole(data.map_or(&self.nothing, |d| &d.labels)),
+            Operand::Order => whole(data.map_or(&self.nothing, |d| &d.order)),
         }
     }
 }
 
-/// A buffer, with the start and size in bytes of the bound part; the whole buffer if
+/// A buffer to bind, with the start and size in bytes of what is bound of it; the whole buffer if
 /// `None`.
 #[derive(Clone, Copy)]
-struct Part<'a>(&'a Buffer, Option<(u64, u64)>);
+struct BoundBuffer<'a>(&'a Buffer, Option<(u64, u64)>);
 
-impl<'a> Part<'a> {
+impl<'a> BoundBuffer<'a> {
     fn resource(self) -> Resource<'a> {
         Resource::Buffer(self.0, self.1)
     }
 
-    /// The buffer, with the start and size of the part.
-    fn part(self) -> (&'a Buffer, u64, u64) {
+    /// The buffer, with the start and size of what is bound of it.
+    fn range(self) -> (&'a Buffer, u64, u64) {
         let (offset, bytes) = self.1.unwrap_or((0, self.0.size()));
         (self.0, offset, bytes)
     }

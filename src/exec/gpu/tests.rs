@@ -9,7 +9,7 @@ use naga::valid::{Capabilities, ValidationFlags, Validator};
 
 use super::call::{Access, Call};
 use super::fused_into::fused_into;
-use super::lower::{Block, Lowered, Mode, reduce};
+use super::lower::{Block, Lowered, LoweringMode, reduce};
 use super::steps::StepParams;
 use super::tuning::{MAX_IMAGES, Tuning};
 use super::variants::variants;
@@ -99,7 +99,7 @@ fn sources(plans: impl IntoIterator<Item = Plan>) -> BTreeSet<(&'static str, Str
     for plan in plans {
         for (tuning, mode) in tunings()
             .into_iter()
-            .flat_map(|t| [(t, Mode::Alone), (t, Mode::Step)])
+            .flat_map(|t| [(t, LoweringMode::Alone), (t, LoweringMode::Step)])
         {
             let calls = Lowered::new(&plan, &tuning, mode).ops.into_iter().flatten();
             sources.extend(calls.map(|call| (call.entry, call.source(65_535))));
@@ -192,7 +192,7 @@ fn no_loop_of_a_kernel_has_many_branches() {
 fn every_kernel_declares_the_bindings_that_it_is_given() {
     let tunings = [Tuning::SOFTWARE_SUBGROUP, Tuning::HARDWARE];
     for (plan, tuning) in plans().iter().flat_map(|p| tunings.map(|t| (p, t))) {
-        let lowered = Lowered::new(plan, &tuning, Mode::Step);
+        let lowered = Lowered::new(plan, &tuning, LoweringMode::Step);
         for call in lowered.ops.into_iter().flatten() {
             let module = parse(&call.source(65_535));
             let declared = module
@@ -235,7 +235,7 @@ fn the_structs_of_shaders_match_their_rust_twins() {
         4,
     )
     .unwrap();
-    let lowered = Lowered::new(&plan, &Tuning::HARDWARE, Mode::Step);
+    let lowered = Lowered::new(&plan, &Tuning::HARDWARE, LoweringMode::Step);
     let gather = parse(&lowered.ops[0][0].source(65_535));
     let expected = [
         ("offset", offset_of!(StepParams, offset)),
@@ -273,7 +273,7 @@ fn a_training_step_of_the_lab_network_stays_within_its_dispatches() {
         Tuning::SOFTWARE,
         Tuning::SOFTWARE_SUBGROUP,
     ] {
-        let lowered = Lowered::new(&plan, &tuning, Mode::Step);
+        let lowered = Lowered::new(&plan, &tuning, LoweringMode::Step);
         let dispatches: usize = lowered.ops.iter().map(Vec::len).sum();
         assert!(dispatches <= 16, "{dispatches} dispatches with {tuning:?}");
     }
@@ -302,7 +302,7 @@ fn large_kernels_and_pools_do_not_make_long_texts() {
     for model in models {
         let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 64).unwrap();
         for tuning in tunings() {
-            for call in Lowered::new(&plan, &tuning, Mode::Step)
+            for call in Lowered::new(&plan, &tuning, LoweringMode::Step)
                 .ops
                 .into_iter()
                 .flatten()
@@ -325,7 +325,7 @@ fn large_kernels_and_pools_do_not_make_long_texts() {
 fn every_operation_of_a_step_has_a_kernel() {
     for plan in plans() {
         for tuning in &tunings() {
-            let lowered = Lowered::new(&plan, tuning, Mode::Step);
+            let lowered = Lowered::new(&plan, tuning, LoweringMode::Step);
             for (i, into) in fused_into(&plan, &lowered.ops).into_iter().enumerate() {
                 let into = into.unwrap_or_else(|| panic!("{}", plan.ops[i].name()));
                 assert!(!lowered.ops[into].is_empty());
@@ -339,7 +339,7 @@ fn every_operation_of_a_step_has_a_kernel() {
 fn what_is_fused_names_the_neighbour_that_does_it() {
     let model = preset("mnist-cnn").unwrap();
     let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 4).unwrap();
-    let lowered = Lowered::new(&plan, &Tuning::HARDWARE, Mode::Step);
+    let lowered = Lowered::new(&plan, &Tuning::HARDWARE, LoweringMode::Step);
     let into = fused_into(&plan, &lowered.ops);
     let names = |i: usize| [i, into[i].unwrap()].map(|i| plan.ops[i].name());
     let fused = (0..plan.ops.len()).filter(|&i| into[i] != Some(i));
@@ -358,7 +358,7 @@ fn what_is_fused_names_the_neighbour_that_does_it() {
 fn small_kernels_have_several_workgroups_on_hardware() {
     let model = preset("mnist-cnn").unwrap();
     let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 64).unwrap();
-    let lowered = Lowered::new(&plan, &Tuning::HARDWARE, Mode::Step);
+    let lowered = Lowered::new(&plan, &Tuning::HARDWARE, LoweringMode::Step);
     let calls = |name: &str| -> Vec<usize> {
         let ops = plan.ops.iter().zip(&lowered.ops);
         let named = ops.filter(|(op, _)| op.name() == name);

@@ -24,9 +24,10 @@ fn kept() -> MutexGuard<'static, Option<String>> {
 /// Whether there is one.
 static REPORTED: AtomicBool = AtomicBool::new(false);
 
-struct Listener;
+/// The logger that keeps the first report.
+struct ReportLogger;
 
-impl log::Log for Listener {
+impl log::Log for ReportLogger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with("wgpu_hal")
     }
@@ -72,7 +73,7 @@ pub(super) fn instance(mut descriptor: InstanceDescriptor) -> Instance {
         "1" => {
             // Several instances share the logger.
             static INSTALLED: OnceLock<bool> = OnceLock::new();
-            if !INSTALLED.get_or_init(|| log::set_logger(&Listener).is_ok()) {
+            if !INSTALLED.get_or_init(|| log::set_logger(&ReportLogger).is_ok()) {
                 report(format!(
                     "{VARIABLE} is set, but another logger takes the reports"
                 ));

@@ -33,7 +33,7 @@ pub fn warm_up(gpu: &GpuDevice, plan: &Plan, stretch: Lowered, stop: &AtomicBool
 
 #[cfg(test)]
 mod tests {
-    use super::super::lower::Mode;
+    use super::super::lower::LoweringMode;
     use super::*;
     use crate::exec::test_backend;
     use crate::model::preset;
@@ -46,7 +46,7 @@ mod tests {
             .unwrap_or_else(|e| panic!("the GPU tests need an adapter, such as lavapipe: {e}"));
         let model = preset("mnist-mlp").unwrap();
         let plan = Plan::new(&model, Purpose::Training(Optimizer::adam()), 4).unwrap();
-        let lowered = Lowered::new(&plan, &gpu.tuning(), Mode::Step);
+        let lowered = Lowered::new(&plan, &gpu.tuning(), LoweringMode::Step);
         let calls = |lowered: &Lowered| lowered.ops.iter().map(Vec::len).collect::<Vec<_>>();
         for parts in [1, 2, 3, 5] {
             let stretches: Vec<_> = (0..parts).map(|i| lowered.stretch(i, parts)).collect();

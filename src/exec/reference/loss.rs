@@ -42,7 +42,7 @@ pub(super) struct ReferenceLoss<'a> {
 }
 
 /// The result for a batch.
-pub(super) struct Batch {
+pub(super) struct BatchLoss {
     /// Sum of the valid rows' losses.
     pub(super) sum: f32,
     /// Number of valid rows whose largest output is the label's.
@@ -53,7 +53,7 @@ pub(super) struct Batch {
 }
 
 /// The result for a row.
-struct Row {
+struct RowLoss {
     loss: f64,
     predictions: Vec<f64>,
     /// The gradient of the row's own loss.
@@ -62,7 +62,7 @@ struct Row {
 
 impl ReferenceLoss<'_> {
     /// Evaluates all rows, of which the first `rows` are valid.
-    pub(super) fn batch(&self, rows: usize, x: &[f32], labels: &[u32]) -> Batch {
+    pub(super) fn batch(&self, rows: usize, x: &[f32], labels: &[u32]) -> BatchLoss {
         let (mut sum, mut correct) = (0.0, 0);
         let (mut predictions, mut dx) = (Vec::new(), Vec::new());
         for (r, x) in x.chunks_exact(self.width).enumerate() {
@@ -78,7 +78,7 @@ impl ReferenceLoss<'_> {
             }
             predictions.extend(row.predictions);
         }
-        Batch {
+        BatchLoss {
             sum: sum as f32,
             correct,
             predictions: rounded(predictions),
@@ -88,14 +88,14 @@ impl ReferenceLoss<'_> {
 
     /// The values whose maximum is the predicted class. Sigmoids of large logits round to 1, as in
     /// Keras and in predictions; for a softmax, the logits keep the order without rounding.
-    fn judged(&self, x: &[f32], row: &Row) -> Vec<f32> {
+    fn judged(&self, x: &[f32], row: &RowLoss) -> Vec<f32> {
         match self.loss {
             Loss::BinaryCrossentropy { .. } => rounded(row.predictions.clone()),
             Loss::CategoricalCrossentropy { .. } | Loss::MeanSquaredError => x.to_vec(),
         }
     }
 
-    fn row(&self, x: &[f32], label: usize) -> Row {
+    fn row(&self, x: &[f32], label: usize) -> RowLoss {
         let targets = self.targets(label);
         match self.loss {
             Loss::CategoricalCrossentropy { .. } => categorical(x, &targets),
@@ -113,10 +113,10 @@ impl ReferenceLoss<'_> {
     }
 }
 
-fn categorical(x: &[f32], targets: &[f64]) -> Row {
+fn categorical(x: &[f32], targets: &[f64]) -> RowLoss {
     let (predictions, log_sum) = probabilities(x);
     let terms = x.iter().zip(targets).filter(|(_, t)| **t != 0.0);
-    Row {
+    RowLoss {
         loss: terms.map(|(&x, t)| t * (log_sum - f64::from(x))).sum(),
         dx: predictions
             .iter()
@@ -129,7 +129,7 @@ fn categorical(x: &[f32], targets: &[f64]) -> Row {
 
 /// `-t ln p - (1 - t) ln (1 - p) = max(x, 0) - t x + ln (1 + exp(-|x|))`, which is accurate where
 /// `p` would round to 0 or 1.
-fn binary(x: &[f32], targets: &[f64]) -> Row {
+fn binary(x: &[f32], targets: &[f64]) -> RowLoss {
     let n = x.len() as f64;
     let pairs = || x.iter().map(|&x| f64::from(x)).zip(targets);
     let losses = pairs().map(|(x, t)| {
@@ -144,17 +144,17 @@ fn binary(x: &[f32], targets: &[f64]) -> Row {
             vec![p]
         }
     };
-    Row {
+    RowLoss {
         loss: losses.sum::<f64>() / n,
         dx: p().map(|(p, t)| (p - t) / n).collect(),
         predictions: p().flat_map(|(p, _)| own(p)).collect(),
     }
 }
 
-fn squared(x: &[f32], targets: &[f64]) -> Row {
+fn squared(x: &[f32], targets: &[f64]) -> RowLoss {
     let n = x.len() as f64;
     let distances = || x.iter().zip(targets).map(|(&x, t)| f64::from(x) - t);
-    Row {
+    RowLoss {
         loss: distances().map(|d| d * d).sum::<f64>() / n,
         dx: distances().map(|d| 2.0 * d / n).collect(),
         predictions: x.iter().map(|&x| f64::from(x)).collect(),
@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    fn categorical(rows: usize, x: &[f32], labels: &[u32], weights: Option<&[f32]>) -> Batch {
+    fn categorical(rows: usize, x: &[f32], labels: &[u32], weights: Option<&[f32]>) -> BatchLoss {
         let class_weights = weights;
         let function = ReferenceLoss {
             class_weights,

@@ -77,9 +77,10 @@ pub(super) mod infinite {
     use serde::de::{Deserializer, Error};
     use serde::{Deserialize, Serialize, Serializer};
 
+    /// A number as it is written in JSON.
     #[derive(Serialize, Deserialize)]
     #[serde(untagged)]
-    enum Written {
+    enum WrittenNumber {
         Number(f64),
         Word(String),
     }
@@ -90,9 +91,9 @@ pub(super) mod infinite {
     ) -> Result<S::Ok, S::Error> {
         let written = |number: f64| {
             if number.is_finite() {
-                Written::Number(number)
+                WrittenNumber::Number(number)
             } else {
-                Written::Word(number.to_string())
+                WrittenNumber::Word(number.to_string())
             }
         };
         number.map(written).serialize(serializer)
@@ -101,10 +102,10 @@ pub(super) mod infinite {
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<Option<f64>, D::Error> {
-        match Option::<Written>::deserialize(deserializer)? {
+        match Option::<WrittenNumber>::deserialize(deserializer)? {
             None => Ok(None),
-            Some(Written::Number(number)) => Ok(Some(number)),
-            Some(Written::Word(word)) => word.parse().map(Some).map_err(D::Error::custom),
+            Some(WrittenNumber::Number(number)) => Ok(Some(number)),
+            Some(WrittenNumber::Word(word)) => word.parse().map(Some).map_err(D::Error::custom),
         }
     }
 }

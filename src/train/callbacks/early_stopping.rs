@@ -58,14 +58,15 @@ pub struct EarlyStopping {
     restore_best_weights: bool,
     start_from_epoch: usize,
     #[serde(skip)]
-    seen: Kept<Seen>,
-    /// The weights of `Seen::best_epoch`.
+    state: Kept<EarlyStoppingState>,
+    /// The weights of `EarlyStoppingState::best_epoch`.
     #[serde(skip)]
     best_weights: Option<Vec<f32>>,
 }
 
+/// What changes from epoch to epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Seen {
+struct EarlyStoppingState {
     #[serde(default, with = "infinite")]
     best: Option<f64>,
     best_epoch: Option<usize>,
@@ -126,17 +127,17 @@ impl EarlyStopping {
 
     /// The best value so far.
     pub fn best(&self) -> Option<f64> {
-        self.seen.now.best
+        self.state.now.best
     }
 
     /// The epoch of the best value, counted from 1.
     pub fn best_epoch(&self) -> Option<usize> {
-        self.seen.now.best_epoch
+        self.state.now.best_epoch
     }
 
     /// The epoch after which it stopped the run, counted from 1, if it did.
     pub fn stopped_epoch(&self) -> Option<usize> {
-        self.seen.now.stopped_epoch
+        self.state.now.stopped_epoch
     }
 
     fn improves(&self, value: f64, than: Option<f64>) -> bool {
@@ -144,7 +145,7 @@ impl EarlyStopping {
     }
 
     fn keep(&mut self, epoch: usize, state: &State) {
-        self.seen.now.best_epoch = Some(epoch);
+        self.state.now.best_epoch = Some(epoch);
         if self.restore_best_weights {
             self.best_weights = Some(state.params.clone());
         }
@@ -158,7 +159,7 @@ impl Callback for EarlyStopping {
 
     fn on_train_begin(&mut self, training: &Training) -> Result<()> {
         check_monitor(self.name(), self.monitor, training)?;
-        if self.seen.begin() {
+        if self.state.begin() {
             self.best_weights = None;
         }
         Ok(())
@@ -171,33 +172,33 @@ impl Callback for EarlyStopping {
         if logs.epoch <= self.start_from_epoch {
             return CONTINUE;
         }
-        if self.seen.now.best_epoch.is_none() {
+        if self.state.now.best_epoch.is_none() {
             // Some epoch's weights are better than none, even if its metric is NaN.
             self.keep(logs.epoch, state);
         }
-        self.seen.now.wait += 1;
-        if self.improves(value, self.seen.now.best) {
-            self.seen.now.best = Some(value);
+        self.state.now.wait += 1;
+        if self.improves(value, self.state.now.best) {
+            self.state.now.best = Some(value);
             self.keep(logs.epoch, state);
             if self.baseline.is_none() || self.improves(value, self.baseline) {
-                self.seen.now.wait = 0;
+                self.state.now.wait = 0;
             }
         }
         // Keras never stops after an epoch that improved, not even below the baseline, although its
         // documentation says that it does.
-        let wait = self.seen.now.wait;
+        let wait = self.state.now.wait;
         if wait > 0 && wait >= self.patience && logs.epoch > 1 {
-            self.seen.now.stopped_epoch = Some(logs.epoch);
+            self.state.now.stopped_epoch = Some(logs.epoch);
             return STOP;
         }
         CONTINUE
     }
 
     fn reason(&self) -> Option<String> {
-        let Seen {
+        let EarlyStoppingState {
             best, best_epoch, ..
-        } = self.seen.now;
-        let epoch = self.seen.now.stopped_epoch?;
+        } = self.state.now;
+        let epoch = self.state.now.stopped_epoch?;
         let best = match (best, best_epoch) {
             (Some(best), Some(epoch)) => format!("; its best, {best:.4}, was in epoch {epoch}"),
             _ => String::new(),
@@ -205,7 +206,7 @@ impl Callback for EarlyStopping {
         let name = self.monitor.name();
         let below = |baseline: &f64| {
             !self
-                .seen
+                .state
                 .now
                 .best
                 .is_some_and(|best| self.improves(best, Some(*baseline)))
@@ -221,11 +222,11 @@ impl Callback for EarlyStopping {
 
     fn final_weights(&self) -> Option<(usize, &[f32])> {
         let weights = self.best_weights.as_deref()?;
-        Some((self.seen.now.best_epoch?, weights))
+        Some((self.state.now.best_epoch?, weights))
     }
 
     fn state(&self) -> CallbackState {
-        let mut state = CallbackState::new(&self.seen.now);
+        let mut state = CallbackState::new(&self.state.now);
         if let Some(weights) = &self.best_weights {
             state.arrays.insert("best_weights".into(), weights.clone());
         }
@@ -233,7 +234,7 @@ impl Callback for EarlyStopping {
     }
 
     fn restore(&mut self, state: &CallbackState) -> Result<()> {
-        self.seen.restore(state.read(self.name())?);
+        self.state.restore(state.read(self.name())?);
         self.best_weights = state.arrays.get("best_weights").cloned();
         Ok(())
     }

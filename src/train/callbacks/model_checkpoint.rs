@@ -45,11 +45,12 @@ pub struct ModelCheckpoint {
     mode: Mode,
     save_best_only: bool,
     initial_value_threshold: Option<f64>,
-    seen: Seen,
+    state: ModelCheckpointState,
 }
 
+/// What changes from epoch to epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Seen {
+struct ModelCheckpointState {
     #[serde(default, with = "infinite")]
     best: Option<f64>,
     saved_epoch: Option<usize>,
@@ -65,7 +66,7 @@ impl ModelCheckpoint {
             mode: Mode::default(),
             save_best_only: false,
             initial_value_threshold: None,
-            seen: Seen::default(),
+            state: ModelCheckpointState::default(),
         }
     }
 
@@ -95,7 +96,7 @@ impl ModelCheckpoint {
 
     /// The epoch that was saved last, counted from 1.
     pub fn saved_epoch(&self) -> Option<usize> {
-        self.seen.saved_epoch
+        self.state.saved_epoch
     }
 
     fn path(&self, logs: &EpochLogs) -> PathBuf {
@@ -122,10 +123,10 @@ impl ModelCheckpoint {
         if !self.save_best_only {
             return true;
         }
-        let best = self.seen.best.or(self.initial_value_threshold);
+        let best = self.state.best.or(self.initial_value_threshold);
         let value = (self.monitor.of(logs))
             .filter(|&value| self.mode.improves(self.monitor, value, best, 0.0));
-        self.seen.best = value.or(self.seen.best);
+        self.state.best = value.or(self.state.best);
         value.is_some()
     }
 }
@@ -147,17 +148,17 @@ impl Callback for ModelCheckpoint {
     fn on_epoch_end(&mut self, logs: &EpochLogs, state: &State) -> Verdict {
         if self.wants(logs) {
             weights::save(&self.path(logs), &self.model, state)?;
-            self.seen.saved_epoch = Some(logs.epoch);
+            self.state.saved_epoch = Some(logs.epoch);
         }
         CONTINUE
     }
 
     fn state(&self) -> CallbackState {
-        CallbackState::new(&self.seen)
+        CallbackState::new(&self.state)
     }
 
     fn restore(&mut self, state: &CallbackState) -> Result<()> {
-        self.seen = state.read(self.name())?;
+        self.state = state.read(self.name())?;
         Ok(())
     }
 }

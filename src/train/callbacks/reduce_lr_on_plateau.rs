@@ -37,11 +37,12 @@ pub struct ReduceLROnPlateau {
     cooldown: usize,
     min_lr: f64,
     #[serde(skip)]
-    seen: Kept<Seen>,
+    state: Kept<ReduceLrState>,
 }
 
+/// What changes from epoch to epoch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Seen {
+struct ReduceLrState {
     #[serde(default, with = "infinite")]
     best: Option<f64>,
     wait: usize,
@@ -61,7 +62,7 @@ impl Default for ReduceLROnPlateau {
             min_delta: 1e-4,
             cooldown: 0,
             min_lr: 0.0,
-            seen: Kept::default(),
+            state: Kept::default(),
         }
     }
 }
@@ -125,47 +126,47 @@ impl Callback for ReduceLROnPlateau {
                 short(self.factor)
             )));
         }
-        let rate = self.seen.now.rate;
-        if self.seen.begin() {
-            self.seen.now.rate = rate;
+        let rate = self.state.now.rate;
+        if self.state.begin() {
+            self.state.now.rate = rate;
         }
         Ok(())
     }
 
     fn learning_rate(&mut self, _position: &Position, rate: f32) -> Result<f32> {
-        Ok(self.seen.now.rate.unwrap_or(rate))
+        Ok(self.state.now.rate.unwrap_or(rate))
     }
 
     fn on_epoch_end(&mut self, logs: &EpochLogs, _state: &State) -> Verdict {
         let Some(value) = self.monitor.of(logs) else {
             return CONTINUE;
         };
-        let seen = &mut self.seen.now;
-        if seen.cooldown > 0 {
-            seen.cooldown -= 1;
-            seen.wait = 0;
+        let state = &mut self.state.now;
+        if state.cooldown > 0 {
+            state.cooldown -= 1;
+            state.wait = 0;
         }
-        if (self.mode).improves(self.monitor, value, seen.best, self.min_delta) {
-            seen.best = Some(value);
-            seen.wait = 0;
-        } else if seen.cooldown == 0 {
-            seen.wait += 1;
-            if seen.wait >= self.patience && logs.learning_rate > self.min_lr as f32 {
+        if (self.mode).improves(self.monitor, value, state.best, self.min_delta) {
+            state.best = Some(value);
+            state.wait = 0;
+        } else if state.cooldown == 0 {
+            state.wait += 1;
+            if state.wait >= self.patience && logs.learning_rate > self.min_lr as f32 {
                 let rate = f64::from(logs.learning_rate) * self.factor;
-                seen.rate = Some(rate.max(self.min_lr) as f32);
-                seen.cooldown = self.cooldown;
-                seen.wait = 0;
+                state.rate = Some(rate.max(self.min_lr) as f32);
+                state.cooldown = self.cooldown;
+                state.wait = 0;
             }
         }
         CONTINUE
     }
 
     fn state(&self) -> CallbackState {
-        CallbackState::new(&self.seen.now)
+        CallbackState::new(&self.state.now)
     }
 
     fn restore(&mut self, state: &CallbackState) -> Result<()> {
-        self.seen.restore(state.read(self.name())?);
+        self.state.restore(state.read(self.name())?);
         Ok(())
     }
 }

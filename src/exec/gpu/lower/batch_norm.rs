@@ -1,7 +1,7 @@
 //! The calls of batch normalization.
 
 use super::super::call::{Call, Vector};
-use super::super::slot::Slot;
+use super::super::operand::Operand;
 use super::super::tiled::cell_width;
 use super::super::tuning::Tuning;
 use super::shared::{Split, WORKGROUP_SUM, take_partials};
@@ -17,7 +17,7 @@ pub(super) fn statistics(
     tuning: &Tuning,
     op: &BatchNormStatistics,
     partials: &mut usize,
-) -> Vec<Call<Slot>> {
+) -> Vec<Call<Operand>> {
     let text = include_str!("../../../../shaders/batch_norm_statistics.wgsl");
     let kernel = Sums {
         entries: ["batch_norm_statistics", "batch_norm_statistics_finish"],
@@ -36,7 +36,7 @@ pub(super) fn statistics(
     calls.collect()
 }
 
-pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &BatchNormForward) -> Call<Slot> {
+pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &BatchNormForward) -> Call<Operand> {
     let text = include_str!("../../../../shaders/batch_norm_forward.wgsl");
     let (entry, learnt) = ("batch_norm_forward", (op.gamma, op.beta));
     let call = cell_by_cell(entry, text, (plan, tuning, &op.norm), learnt, op.y);
@@ -57,7 +57,7 @@ pub(super) fn backward_weight(
     tuning: &Tuning,
     op: &BatchNormBackwardWeight,
     partials: &mut usize,
-) -> Vec<Call<Slot>> {
+) -> Vec<Call<Operand>> {
     let text = include_str!("../../../../shaders/batch_norm_backward_weight.wgsl");
     let kernel = Sums {
         entries: [
@@ -83,7 +83,7 @@ pub(super) fn backward_input(
     plan: &Plan,
     tuning: &Tuning,
     op: &BatchNormBackwardInput,
-) -> Call<Slot> {
+) -> Call<Operand> {
     let text = include_str!("../../../../shaders/batch_norm_backward_input.wgsl");
     let entry = "batch_norm_backward_input";
     let call = cell_by_cell(
@@ -106,11 +106,16 @@ pub(super) fn backward_input(
 }
 
 /// Binds buffers for reading, `width` floats at a time.
-fn load(call: Call<Slot>, tuning: &Tuning, width: usize, read: &[(&str, BufferId)]) -> Call<Slot> {
+fn load(
+    call: Call<Operand>,
+    tuning: &Tuning,
+    width: usize,
+    read: &[(&str, BufferId)],
+) -> Call<Operand> {
     read.iter().fold(call, |call, &(name, id)| {
         call.load(
             name,
-            Slot::Buffer(id),
+            Operand::Buffer(id),
             Vector::floats(width),
             tuning.image_copies,
         )
@@ -134,12 +139,12 @@ impl Sums<'_> {
         &self,
         (plan, tuning, norm, x): (&Plan, &Tuning, &BatchNorm, BufferId),
         partials: &mut usize,
-    ) -> Vec<Call<Slot>> {
+    ) -> Vec<Call<Operand>> {
         let cells = plan.buffer(x).len() / norm.c;
         let most = tuning.max_loads / self.passes * tuning.summing;
         let split = Split::new(cells, most);
         let room = if split.is_whole() {
-            Slot::Nothing
+            Operand::Nothing
         } else {
             take_partials(partials, 2 * split.parts * norm.c)
         };
@@ -154,7 +159,7 @@ impl Sums<'_> {
                     ("PART_CELLS", split.each),
                 ])
                 .numbers(&[("EPSILON", norm.epsilon as f32)]);
-            let write = self.write.iter().map(|&id| Slot::Buffer(id));
+            let write = self.write.iter().map(|&id| Operand::Buffer(id));
             write.fold(call, Call::write).write(room)
         };
         let [sum, finish] = self.entries;
@@ -178,7 +183,7 @@ fn cell_by_cell(
     (plan, tuning, norm): (&Plan, &Tuning, &BatchNorm),
     (gamma, beta): (Option<BufferId>, Option<BufferId>),
     out: BufferId,
-) -> Call<Slot> {
+) -> Call<Operand> {
     let common = include_str!("../../../../shaders/batch_norm.wgsl");
     let len = plan.buffer(out).len();
     let width = cell_width(norm.c);
@@ -193,5 +198,5 @@ fn cell_by_cell(
         ])
         .numbers(&[("EPSILON", norm.epsilon as f32)])
         .invocations(len / width)
-        .write(Slot::Buffer(out))
+        .write(Operand::Buffer(out))
 }

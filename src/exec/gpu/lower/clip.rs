@@ -1,7 +1,7 @@
 //! The calls that clip gradients.
 
 use super::super::call::Call;
-use super::super::slot::Slot;
+use super::super::operand::Operand;
 use super::super::tuning::Tuning;
 use super::shared::{Split, WORKGROUP_SUM, take_partials};
 use crate::optimizer::Clip;
@@ -14,11 +14,11 @@ pub(super) fn calls(
     tuning: &Tuning,
     op: &ClipGradients,
     partials: &mut usize,
-) -> Vec<Call<Slot>> {
+) -> Vec<Call<Operand>> {
     let (clip, gradients) = (op.clip, &op.gradients);
-    let norms = op.norms.map_or(Slot::Nothing, Slot::Buffer);
+    let norms = op.norms.map_or(Operand::Nothing, Operand::Buffer);
     let global = matches!(clip, Clip::GlobalNorm(_));
-    let call = |(entry, workgroup), [from, to]: [Slot; 2], len, number: usize, split: Split| {
+    let call = |(entry, workgroup), [from, to]: [Operand; 2], len, number: usize, split: Split| {
         let text = include_str!("../../../../shaders/clip.wgsl");
         Call::new(entry, format!("{WORKGROUP_SUM}\n{text}"), workgroup)
             .numbers(&[("BOUND", clip.bound() as f32)])
@@ -34,8 +34,8 @@ pub(super) fn calls(
             .write(from)
             .write(to)
     };
-    let norm = |slots, len, number, split: Split| {
-        call(("gradient_norm", tuning.norm), slots, len, number, split)
+    let norm = |operands, len, number, split: Split| {
+        call(("gradient_norm", tuning.norm), operands, len, number, split)
             .invocations(split.parts * tuning.norm)
             .loads(2 * split.each.div_ceil(tuning.norm))
     };
@@ -43,7 +43,7 @@ pub(super) fn calls(
         (0..).zip(
             gradients
                 .iter()
-                .map(|&id| (Slot::Buffer(id), plan.buffer(id).len())),
+                .map(|&id| (Operand::Buffer(id), plan.buffer(id).len())),
         )
     };
     let each = |entry| {

@@ -5,13 +5,13 @@
 //! tests follow from the names of the rows.
 
 use super::super::call::Call;
-use super::super::slot::Slot;
+use super::super::operand::Operand;
 use super::super::tiled::{Epilogue, ExtraBindings, Unpool};
 use super::super::tuning::{PLAIN, Tuning};
 use super::passes::{
     BackwardInput, BackwardWeight, Forward, backward_input, backward_weight, forward,
 };
-use super::shared::{Split, through_slot, window_sizes};
+use super::shared::{Split, through_operand, window_sizes};
 use super::update::BLOCK;
 use crate::plan::{ConvShape, Through};
 
@@ -28,7 +28,7 @@ pub(super) struct Candidate<P> {
 /// The calls of a pass.
 pub(super) struct Calls {
     /// In order.
-    pub(super) calls: Vec<Call<Slot>>,
+    pub(super) calls: Vec<Call<Operand>>,
     /// The layout of their partial gradients, if they do not write whole gradients.
     pub(super) partials: Option<Partials>,
 }
@@ -44,8 +44,8 @@ pub(super) struct Partials {
     pub(super) splits: usize,
 }
 
-impl From<Call<Slot>> for Calls {
-    fn from(call: Call<Slot>) -> Self {
+impl From<Call<Operand>> for Calls {
+    fn from(call: Call<Operand>) -> Self {
         Self {
             calls: vec![call],
             partials: None,
@@ -130,14 +130,14 @@ impl Forward {
         let pool = self.pool.as_ref();
         let size = pool.map(|pool| (pool.size, pool.argmax.is_some()));
         let epilogue = Epilogue::Activate {
-            bias: self.bias.map(Slot::Buffer),
+            bias: self.bias.map(Operand::Buffer),
         };
         let extra = ExtraBindings {
-            argmax: pool.and_then(|pool| pool.argmax).map(Slot::Buffer),
+            argmax: pool.and_then(|pool| pool.argmax).map(Operand::Buffer),
             unpool: None,
         };
         let out = pool.map_or(self.y, |pool| pool.y);
-        let buffers = [self.x, self.w, out].map(Slot::Buffer);
+        let buffers = [self.x, self.w, out].map(Operand::Buffer);
         let correlation = forward(self.batch, &self.shape, size);
         let call = correlation.call(self.entry, tuning, epilogue, (buffers, extra))?;
         Some(call.activation(self.activation).into())
@@ -154,10 +154,10 @@ impl Forward {
                 ("HAS_THROUGH", 0),
             ])
             .invocations(self.batch * window.oh * window.ow * shape.oc)
-            .read(Slot::Buffer(self.x))
-            .read(Slot::Buffer(self.w))
-            .read(Slot::Buffer(self.bias.unwrap_or(self.w)))
-            .write(Slot::Buffer(self.y));
+            .read(Operand::Buffer(self.x))
+            .read(Operand::Buffer(self.w))
+            .read(Operand::Buffer(self.bias.unwrap_or(self.w)))
+            .write(Operand::Buffer(self.y));
         Some(call.into())
     }
 }
@@ -177,16 +177,16 @@ impl BackwardInput {
             windows: pool.windows(),
         });
         let epilogue = match self.through {
-            Some(Through { y, activation }) => Epilogue::Derive(Slot::Buffer(y), activation),
+            Some(Through { y, activation }) => Epilogue::Derive(Operand::Buffer(y), activation),
             None => Epilogue::Keep,
         };
         let extra = ExtraBindings {
             argmax: None,
-            unpool: absorbed.and_then(|pool| Some([pool.argmax?, pool.y].map(Slot::Buffer))),
+            unpool: absorbed.and_then(|pool| Some([pool.argmax?, pool.y].map(Operand::Buffer))),
         };
         let pooled = absorbed.and_then(|pool| pool.gradients);
         let from = pooled.map_or(self.dy, |(pooled, _)| pooled);
-        let buffers = [from, self.w, self.dx].map(Slot::Buffer);
+        let buffers = [from, self.w, self.dx].map(Operand::Buffer);
         let correlation = backward_input(self.batch, &self.shape, nonzero, unpool)?;
         let call = correlation.call(self.entry, tuning, epilogue, (buffers, extra))?;
         let activation = absorbed.and_then(|pool| pool.through).unwrap_or_default();
@@ -201,10 +201,10 @@ impl BackwardInput {
             .through(self.through)
             .sizes(&[("HAS_BIAS", 0)])
             .invocations(self.batch * window.ih * window.iw * shape.ic)
-            .read(Slot::Buffer(self.dy))
-            .read(Slot::Buffer(self.w))
-            .read(through_slot(self.through, self.dy))
-            .write(Slot::Buffer(self.dx));
+            .read(Operand::Buffer(self.dy))
+            .read(Operand::Buffer(self.w))
+            .read(through_operand(self.through, self.dy))
+            .write(Operand::Buffer(self.dx));
         Some(call.into())
     }
 }
@@ -224,9 +224,9 @@ impl BackwardWeight {
         let partials = self.partials(tile.splits);
         let dy = absorbed.and_then(|pool| pool.gradients);
         let dy = dy.map_or(self.dy, |(pooled, _)| pooled);
-        let pooled = absorbed.map(|pool| [pool.argmax.unwrap_or(dy), pool.y].map(Slot::Buffer));
-        let [x, dy] = [self.x, dy].map(Slot::Buffer);
-        let buffers = [x, dy, Slot::Partials(self.first_partial)];
+        let pooled = absorbed.map(|pool| [pool.argmax.unwrap_or(dy), pool.y].map(Operand::Buffer));
+        let [x, dy] = [self.x, dy].map(Operand::Buffer);
+        let buffers = [x, dy, Operand::Partials(self.first_partial)];
         let places = (partials.stride, partials.bias_at);
         let call = gradient.call(&tile, tuning, places, buffers, pooled);
         let activation = absorbed.and_then(|pool| pool.through).unwrap_or_default();
@@ -250,14 +250,14 @@ impl BackwardWeight {
                 ])
                 .invocations(split.parts * len)
                 .loads(split.each * window.ow)
-                .read(Slot::Buffer(self.x))
-                .read(Slot::Buffer(self.dy))
-                .read(Slot::Buffer(self.dy))
+                .read(Operand::Buffer(self.x))
+                .read(Operand::Buffer(self.dy))
+                .read(Operand::Buffer(self.dy))
                 .write(out)
         };
         let out = |gradient, at| match partials {
-            Some(_) => Slot::Partials(self.first_partial + at),
-            None => Slot::Buffer(gradient),
+            Some(_) => Operand::Partials(self.first_partial + at),
+            None => Operand::Buffer(gradient),
         };
         let bias_at = partials.as_ref().map_or(0, |p| p.bias_at);
         let kernel = call(
@@ -289,7 +289,12 @@ impl BackwardWeight {
 const WHOLE: [(&str, usize); 3] = [("PARTS", 1), ("PART_ROWS", 0), ("STRIDE", 0)];
 
 /// A kernel of `shaders/conv2d.wgsl`.
-fn plain_call(entry: &'static str, tuning: &Tuning, batch: usize, shape: ConvShape) -> Call<Slot> {
+fn plain_call(
+    entry: &'static str,
+    tuning: &Tuning,
+    batch: usize,
+    shape: ConvShape,
+) -> Call<Operand> {
     let text = include_str!("../../../../shaders/conv2d.wgsl");
     Call::new(entry, text, tuning.untiled)
         .sizes(&window_sizes(&shape.window))

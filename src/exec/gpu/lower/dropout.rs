@@ -1,13 +1,13 @@
 //! The call of dropout.
 
 use super::super::call::Call;
-use super::super::slot::Slot;
+use super::super::operand::Operand;
 use super::super::tiled::cell_width;
 use super::super::tuning::Tuning;
 use super::shared::cells;
 use crate::plan::{Dropout, Plan};
 
-pub(super) fn call(plan: &Plan, tuning: &Tuning, op: &Dropout) -> Call<Slot> {
+pub(super) fn call(plan: &Plan, tuning: &Tuning, op: &Dropout) -> Call<Operand> {
     let text = concat!(
         include_str!("../../../../shaders/rng.wgsl"),
         include_str!("../../../../shaders/dropout.wgsl")

@@ -1,7 +1,7 @@
 //! The call that gathers a batch from the data set.
 
 use super::super::call::{Call, Vector};
-use super::super::slot::Slot;
+use super::super::operand::Operand;
 use super::super::tiled::cell_width;
 use super::super::tuning::Tuning;
 use crate::plan::{Gather, Plan};
@@ -12,7 +12,7 @@ pub(super) fn call(
     tuning: &Tuning,
     op: &Gather,
     (parts, images): (usize, usize),
-) -> Call<Slot> {
+) -> Call<Operand> {
     let size: usize = plan.input_shape.iter().product();
     let width = cell_width(size);
     let rows: String = (0..parts)
@@ -27,12 +27,12 @@ pub(super) fn call(
         .sizes(&[("BATCH", plan.batch), ("SIZE", size), ("WIDTH", width)])
         .sizes(&[("PART", images.min(u32::MAX as usize))])
         .invocations(plan.batch * size / width)
-        .read(Slot::DataLabels)
-        .read(Slot::Order)
-        .write(Slot::Buffer(op.x))
-        .write(Slot::Buffer(op.labels));
+        .read(Operand::DataLabels)
+        .read(Operand::Order)
+        .write(Operand::Buffer(op.x))
+        .write(Operand::Buffer(op.labels));
     (0..parts).fold(call, |call, part| {
         let name = format!("images_{part}");
-        call.load(&name, Slot::Images(part), Vector::words(1), false)
+        call.load(&name, Operand::Images(part), Vector::words(1), false)
     })
 }

@@ -1,9 +1,9 @@
 //! The calls of losses.
 
 use super::super::call::{Call, Vector};
-use super::super::slot::Slot;
+use super::super::operand::Operand;
 use super::super::tuning::Tuning;
-use super::shared::{Split, take_partials, through_slot};
+use super::shared::{Split, take_partials, through_operand};
 use crate::model::Loss;
 use crate::plan::{BufferId, LossOp, Plan, Through};
 
@@ -29,10 +29,10 @@ pub(super) fn calls(
     op: &LossOp,
     fused: Option<&FusedDenseGrad>,
     partials: &mut usize,
-) -> Vec<Call<Slot>> {
+) -> Vec<Call<Operand>> {
     let split = split(plan, tuning, op, fused);
     if split.is_whole() {
-        return vec![rows(plan, tuning, op, fused, (split, Slot::Metrics))];
+        return vec![rows(plan, tuning, op, fused, (split, Operand::Metrics))];
     }
     // A loss and a count per part.
     let parts = take_partials(partials, 2 * split.parts);
@@ -45,7 +45,7 @@ pub(super) fn calls(
         .invocations(tuning.loss)
         .loads(split.parts.div_ceil(tuning.loss))
         .read(parts)
-        .write(Slot::Metrics);
+        .write(Operand::Metrics);
     vec![rows(plan, tuning, op, fused, (split, parts)), finish]
 }
 
@@ -66,8 +66,8 @@ fn rows(
     tuning: &Tuning,
     op: &LossOp,
     fused: Option<&FusedDenseGrad>,
-    (split, metrics): (Split, Slot),
-) -> Call<Slot> {
+    (split, metrics): (Split, Operand),
+) -> Call<Operand> {
     let (loss, width) = (op.loss, op.width);
     let (entry, text) = match loss {
         Loss::CategoricalCrossentropy { .. } => (
@@ -104,11 +104,11 @@ fn rows(
         ])
         .numbers(&[("OFF", off), ("ON", on)])
         .invocations(split.parts * tuning.loss)
-        .read(Slot::Buffer(op.x))
-        .read(Slot::Buffer(op.labels))
-        .write(Slot::Buffer(op.predictions))
+        .read(Operand::Buffer(op.x))
+        .read(Operand::Buffer(op.labels))
+        .write(Operand::Buffer(op.predictions))
         .write(metrics)
-        .write(op.dx.map_or(Slot::Nothing, Slot::Buffer));
+        .write(op.dx.map_or(Operand::Nothing, Operand::Buffer));
     let class_weights = op.class_weights.as_deref().unwrap_or_default();
     let Some(&FusedDenseGrad {
         inputs,
@@ -121,11 +121,16 @@ fn rows(
     };
     call.sizes(&[("INPUTS", inputs)])
         .through(through)
-        .write(Slot::Buffer(dx))
-        .load("w", Slot::Buffer(w), Vector::floats(1), tuning.image_copies)
+        .write(Operand::Buffer(dx))
+        .load(
+            "w",
+            Operand::Buffer(w),
+            Vector::floats(1),
+            tuning.image_copies,
+        )
         .load(
             "through",
-            through_slot(through, w),
+            through_operand(through, w),
             Vector::floats(1),
             tuning.image_copies,
         )

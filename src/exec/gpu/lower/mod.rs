@@ -31,7 +31,7 @@ use update::BLOCK;
 pub use update::{Block, reduce};
 
 use super::call::Call;
-use super::slot::Slot;
+use super::operand::Operand;
 use super::tuning::Tuning;
 use crate::plan::{
     BatchNormBackwardWeight, BatchNormStatistics, BufferId, ClipGradients, Conv2dBackwardInput,
@@ -41,7 +41,7 @@ use crate::plan::{
 
 /// Whether operations run one by one or as a step with fusion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
+pub enum LoweringMode {
     /// Each operation writes all its outputs. For tests, fixtures and comparison.
     #[default]
     Alone,
@@ -54,14 +54,14 @@ pub enum Mode {
 #[derive(Clone, Debug, Default)]
 pub struct Lowered {
     /// The calls of each operation.
-    pub ops: Vec<Vec<Call<Slot>>>,
+    pub ops: Vec<Vec<Call<Operand>>>,
     /// The blocks of each operation that remain to be summed, as a range of `blocks`.
     pub pending: Vec<Range<usize>>,
     /// The blocks that consist of partials.
     pub blocks: Vec<Block>,
     /// Number of blocks summed before the optimizer's call.
     summed: usize,
-    mode: Mode,
+    mode: LoweringMode,
     /// Number of floats of partial sums.
     pub partials: usize,
     /// The pools fused with the convolution before them.
@@ -80,19 +80,19 @@ fn max_splits(blocks: &[Block]) -> usize {
 const ONE_PART: (usize, usize) = (1, usize::MAX);
 
 /// The call of a plan's gather from a number of parts, with a number of images in each.
-pub fn gather_of(plan: &Plan, tuning: &Tuning, parts: (usize, usize)) -> Option<Call<Slot>> {
+pub fn gather_of(plan: &Plan, tuning: &Tuning, parts: (usize, usize)) -> Option<Call<Operand>> {
     let gather = plan.ops.iter().find_map(Op::downcast)?;
     Some(gather::call(plan, tuning, gather, parts))
 }
 
 impl Lowered {
     /// Lowers `plan` for an adapter with this tuning.
-    pub fn new(plan: &Plan, tuning: &Tuning, mode: Mode) -> Self {
+    pub fn new(plan: &Plan, tuning: &Tuning, mode: LoweringMode) -> Self {
         let mut lowered = Self {
             mode,
             ..Self::default()
         };
-        if mode == Mode::Step && tuning.algorithm.is_none() {
+        if mode == LoweringMode::Step && tuning.algorithm.is_none() {
             lowered.fused = fused_pools(plan, tuning);
             lowered.fused_dense = fused_dense_grad(plan, tuning);
         }
@@ -128,9 +128,9 @@ impl Lowered {
 
     /// The call that sums the partials so far, for operations of a step that need whole gradients
     /// before the optimizer.
-    fn sum_now(&mut self, tuning: &Tuning) -> Option<Call<Slot>> {
+    fn sum_now(&mut self, tuning: &Tuning) -> Option<Call<Operand>> {
         let rest = self.summed..self.blocks.len();
-        if self.mode == Mode::Alone || rest.is_empty() {
+        if self.mode == LoweringMode::Alone || rest.is_empty() {
             return None;
         }
         self.summed = rest.end;
@@ -156,7 +156,7 @@ impl Lowered {
         }
     }
 
-    fn lower(&mut self, plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Slot>> {
+    fn lower(&mut self, plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Operand>> {
         match op {
             Op::Gather(op) => vec![gather::call(plan, tuning, op, ONE_PART)],
             Op::Conv2dForward(op) => self.conv2d_forward(plan, tuning, op),
@@ -185,11 +185,11 @@ impl Lowered {
     }
 
     /// These calls, after the one that sums the partials so far.
-    fn after_sums(&mut self, tuning: &Tuning, calls: Vec<Call<Slot>>) -> Vec<Call<Slot>> {
+    fn after_sums(&mut self, tuning: &Tuning, calls: Vec<Call<Operand>>) -> Vec<Call<Operand>> {
         self.sum_now(tuning).into_iter().chain(calls).collect()
     }
 
-    fn loss(&mut self, plan: &Plan, tuning: &Tuning, op: &LossOp) -> Vec<Call<Slot>> {
+    fn loss(&mut self, plan: &Plan, tuning: &Tuning, op: &LossOp) -> Vec<Call<Operand>> {
         let fused = self.fused_dense.as_ref();
         loss::calls(plan, tuning, op, fused, &mut self.partials)
     }
@@ -199,7 +199,7 @@ impl Lowered {
         plan: &Plan,
         tuning: &Tuning,
         op: &BatchNormStatistics,
-    ) -> Vec<Call<Slot>> {
+    ) -> Vec<Call<Operand>> {
         batch_norm::statistics(plan, tuning, op, &mut self.partials)
     }
 
@@ -208,11 +208,11 @@ impl Lowered {
         plan: &Plan,
         tuning: &Tuning,
         op: &BatchNormBackwardWeight,
-    ) -> Vec<Call<Slot>> {
+    ) -> Vec<Call<Operand>> {
         batch_norm::backward_weight(plan, tuning, op, &mut self.partials)
     }
 
-    fn regularize(&mut self, plan: &Plan, tuning: &Tuning, op: &Regularize) -> Vec<Call<Slot>> {
+    fn regularize(&mut self, plan: &Plan, tuning: &Tuning, op: &Regularize) -> Vec<Call<Operand>> {
         let calls = regularize::calls(plan, tuning, op, &mut self.partials);
         self.after_sums(tuning, calls)
     }
@@ -222,17 +222,22 @@ impl Lowered {
         plan: &Plan,
         tuning: &Tuning,
         op: &ClipGradients,
-    ) -> Vec<Call<Slot>> {
+    ) -> Vec<Call<Operand>> {
         let calls = clip::calls(plan, tuning, op, &mut self.partials);
         self.after_sums(tuning, calls)
     }
 
-    fn update(&self, plan: &Plan, tuning: &Tuning, op: &Update) -> Call<Slot> {
+    fn update(&self, plan: &Plan, tuning: &Tuning, op: &Update) -> Call<Operand> {
         let splits = max_splits(&self.blocks[self.summed..]);
         update::call(plan, tuning, &op.optimizer).loads(splits)
     }
 
-    fn conv2d_forward(&self, plan: &Plan, tuning: &Tuning, op: &Conv2dForward) -> Vec<Call<Slot>> {
+    fn conv2d_forward(
+        &self,
+        plan: &Plan,
+        tuning: &Tuning,
+        op: &Conv2dForward,
+    ) -> Vec<Call<Operand>> {
         let pool = self.fused.iter().find(|pool| pool.between == op.y);
         Forward::conv2d(plan, op, pool).calls(tuning).calls
     }
@@ -242,7 +247,7 @@ impl Lowered {
         plan: &Plan,
         tuning: &Tuning,
         op: &Conv2dBackwardInput,
-    ) -> Vec<Call<Slot>> {
+    ) -> Vec<Call<Operand>> {
         let pool = self.pool_of_gradient(op.dy);
         BackwardInput::conv2d(plan, op, pool).calls(tuning).calls
     }
@@ -252,14 +257,19 @@ impl Lowered {
         plan: &Plan,
         tuning: &Tuning,
         op: &Conv2dBackwardWeight,
-    ) -> Vec<Call<Slot>> {
+    ) -> Vec<Call<Operand>> {
         let pool = self.pool_of_gradient(op.dy);
         let pass = BackwardWeight::conv2d(plan, op, pool, self.partials);
         self.sum_later(plan, pass.calls(tuning), op.dw, op.dbias)
     }
 
     /// No call if the convolution's call includes the pool.
-    fn pool2d_forward(&self, plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -> Vec<Call<Slot>> {
+    fn pool2d_forward(
+        &self,
+        plan: &Plan,
+        tuning: &Tuning,
+        op: &Pool2dForward,
+    ) -> Vec<Call<Operand>> {
         if self.fused.iter().any(|f| f.y == op.y) {
             return vec![];
         }
@@ -272,7 +282,7 @@ impl Lowered {
         plan: &Plan,
         tuning: &Tuning,
         op: &Pool2dBackward,
-    ) -> Vec<Call<Slot>> {
+    ) -> Vec<Call<Operand>> {
         // The largest cell is the pool's own output, which is also the activation's.
         let mut pools = self.fused.iter();
         let fused = pools.find(|f| f.argmax.is_some() && f.argmax == op.argmax);
@@ -292,7 +302,7 @@ impl Lowered {
         plan: &Plan,
         tuning: &Tuning,
         op: &DenseBackwardInput,
-    ) -> Vec<Call<Slot>> {
+    ) -> Vec<Call<Operand>> {
         if self.fused_dense.as_ref().is_some_and(|d| d.dx == op.dx) {
             return vec![];
         }
@@ -304,7 +314,7 @@ impl Lowered {
         plan: &Plan,
         tuning: &Tuning,
         op: &DenseBackwardWeight,
-    ) -> Vec<Call<Slot>> {
+    ) -> Vec<Call<Operand>> {
         let pass = BackwardWeight::dense(plan, op, self.partials);
         self.sum_later(plan, pass.calls(tuning), op.dw, op.dbias)
     }
@@ -322,7 +332,7 @@ impl Lowered {
         calls: Calls,
         dw: BufferId,
         dbias: Option<BufferId>,
-    ) -> Vec<Call<Slot>> {
+    ) -> Vec<Call<Operand>> {
         if let Some(partials) = calls.partials {
             let first = self.partials;
             self.partials += partials.stride * partials.splits;

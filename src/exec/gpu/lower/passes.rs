@@ -36,7 +36,7 @@ impl FusedPool {
     }
 }
 
-/// A forward pass.
+/// The forward pass of a convolution or a dense layer.
 pub(super) struct Forward {
     /// The kernel's name.
     pub(super) entry: &'static str,

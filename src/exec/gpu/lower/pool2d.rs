@@ -1,10 +1,10 @@
 //! The calls of pools that are not fused.
 
 use super::super::call::{Call, Vector};
-use super::super::slot::Slot;
+use super::super::operand::Operand;
 use super::super::tiled::cell_width;
 use super::super::tuning::Tuning;
-use super::shared::{fits, through_slot, window_sizes};
+use super::shared::{fits, through_operand, window_sizes};
 use crate::model::PoolKind;
 use crate::plan::{Plan, Pool2dBackward, Pool2dForward, PoolShape, Through};
 
@@ -13,7 +13,7 @@ fn pool_call(
     text: &str,
     (batch, tuning): (usize, &Tuning),
     shape: &PoolShape,
-) -> Call<Slot> {
+) -> Call<Operand> {
     let width = cell_width(shape.c);
     let kind = match shape.kind {
         PoolKind::Max => 0,
@@ -27,17 +27,17 @@ fn pool_call(
         .sizes(&[("BATCH", batch), ("C", shape.c / width), ("KIND", kind)])
 }
 
-pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -> Call<Slot> {
+pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &Pool2dForward) -> Call<Operand> {
     let text = include_str!("../../../../shaders/pool2d_forward.wgsl");
     let (shape, w) = (&op.shape, &op.shape.window);
     let width = cell_width(shape.c);
-    let x = Slot::Buffer(op.x);
+    let x = Operand::Buffer(op.x);
     pool_call("pool2d_forward", text, (plan.batch, tuning), shape)
         .sizes(&[("HAS_ARGMAX", usize::from(op.argmax.is_some()))])
         .invocations(plan.batch * w.oh * w.ow * shape.c / width)
         .loads(w.taps())
-        .write(Slot::Buffer(op.y))
-        .write(op.argmax.map_or(Slot::Nothing, Slot::Buffer))
+        .write(Operand::Buffer(op.y))
+        .write(op.argmax.map_or(Operand::Nothing, Operand::Buffer))
         .load("x", x, Vector::floats(width), tuning.image_copies)
 }
 
@@ -48,12 +48,12 @@ pub(super) fn backward(
     tuning: &Tuning,
     op: &Pool2dBackward,
     through: Option<(Through, usize)>,
-) -> Call<Slot> {
+) -> Call<Operand> {
     let text = include_str!("../../../../shaders/pool2d_backward.wgsl");
     let (shape, w) = (&op.shape, &op.shape.window);
     let (through, pooled) = through.map_or((None, 0), |(t, pooled)| (Some(t), pooled));
     let cell = Vector::floats(cell_width(shape.c));
-    let taken = Slot::Buffer(op.argmax.unwrap_or(op.dy));
+    let taken = Operand::Buffer(op.argmax.unwrap_or(op.dy));
     let disjoint = w.kh <= w.sh && w.kw <= w.sw && (w.pad_top, w.pad_left) == (0, 0) && fits(w);
     let (bh, bw) = (w.ih.div_ceil(w.sh), w.iw.div_ceil(w.sw));
     let (entry, pixels) = if disjoint {
@@ -67,8 +67,8 @@ pub(super) fn backward(
         .sizes(&[("THROUGH_POOLED", pooled)])
         .invocations(plan.batch * pixels * shape.c / cell_width(shape.c))
         .loads(w.kh.div_ceil(w.sh) * w.kw.div_ceil(w.sw))
-        .write(Slot::Buffer(op.dx))
-        .load("dy", Slot::Buffer(op.dy), cell, tuning.image_copies)
+        .write(Operand::Buffer(op.dx))
+        .load("dy", Operand::Buffer(op.dy), cell, tuning.image_copies)
         .load(
             "argmax",
             taken,
@@ -77,7 +77,7 @@ pub(super) fn backward(
         )
         .load(
             "through",
-            through_slot(through, op.dy),
+            through_operand(through, op.dy),
             cell,
             tuning.image_copies,
         )

@@ -1,7 +1,7 @@
 //! The calls of penalties.
 
 use super::super::call::{Call, Vector};
-use super::super::slot::Slot;
+use super::super::operand::Operand;
 use super::super::tuning::Tuning;
 use super::shared::{Split, WORKGROUP_SUM, take_partials};
 use crate::plan::{Penalty, Plan, Regularize};
@@ -13,7 +13,7 @@ pub(super) fn calls(
     tuning: &Tuning,
     op: &Regularize,
     partials: &mut usize,
-) -> Vec<Call<Slot>> {
+) -> Vec<Call<Operand>> {
     let calls = op.penalties.iter();
     calls
         .flat_map(|penalty| penalize(plan, tuning, penalty, partials))
@@ -25,7 +25,7 @@ fn penalize(
     tuning: &Tuning,
     penalty: &Penalty,
     partials: &mut usize,
-) -> Vec<Call<Slot>> {
+) -> Vec<Call<Operand>> {
     let Penalty {
         w,
         gradient,
@@ -34,7 +34,7 @@ fn penalize(
     let len = plan.buffer(w).len();
     let split = Split::new(len, tuning.max_loads * tuning.summing);
     let room = if split.is_whole() {
-        Slot::Nothing
+        Operand::Nothing
     } else {
         take_partials(partials, split.parts)
     };
@@ -50,10 +50,15 @@ fn penalize(
             .numbers(&[("L1", regularizer.l1 as f32), ("L2", regularizer.l2 as f32)])
             .invocations(groups * tuning.summing)
             .loads(terms.div_ceil(tuning.summing))
-            .write(Slot::Metrics)
-            .write(gradient.map_or(Slot::Nothing, Slot::Buffer))
+            .write(Operand::Metrics)
+            .write(gradient.map_or(Operand::Nothing, Operand::Buffer))
             .write(room)
-            .load("w", Slot::Buffer(w), Vector::floats(1), tuning.image_copies)
+            .load(
+                "w",
+                Operand::Buffer(w),
+                Vector::floats(1),
+                tuning.image_copies,
+            )
     };
     let mut calls = vec![call("regularize", split.parts, split.each)];
     if !split.is_whole() {

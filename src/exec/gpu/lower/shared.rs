@@ -1,7 +1,7 @@
 //! Code shared by the calls of several kernels.
 
 use super::super::call::{Call, Vector};
-use super::super::slot::Slot;
+use super::super::operand::Operand;
 use super::super::tiled::cell_width;
 use super::super::tuning::Tuning;
 use super::update::BLOCK;
@@ -38,13 +38,13 @@ impl Split {
 }
 
 /// Allocates `floats` partial sums after the first `used`.
-pub(super) fn take_partials(used: &mut usize, floats: usize) -> Slot {
+pub(super) fn take_partials(used: &mut usize, floats: usize) -> Operand {
     let first = *used;
     *used += floats.next_multiple_of(BLOCK);
-    Slot::Partials(first)
+    Operand::Partials(first)
 }
 
-impl Call<Slot> {
+impl Call<Operand> {
     /// Sets the activation whose derivative the kernel includes.
     pub(super) fn through(self, through: Option<Through>) -> Self {
         let activation = through.map_or(Activation::Linear, |t| t.activation);
@@ -54,8 +54,8 @@ impl Call<Slot> {
 }
 
 /// The buffer of a `through`, or a stand-in if there is none.
-pub(super) fn through_slot(through: Option<Through>, stand_in: BufferId) -> Slot {
-    Slot::Buffer(through.map_or(stand_in, |t| t.y))
+pub(super) fn through_operand(through: Option<Through>, stand_in: BufferId) -> Operand {
+    Operand::Buffer(through.map_or(stand_in, |t| t.y))
 }
 
 /// The constants of a window.
@@ -89,7 +89,7 @@ pub(super) fn cells(
     tuning: &Tuning,
     [x, y]: [BufferId; 2],
     through: Option<Through>,
-) -> Call<Slot> {
+) -> Call<Operand> {
     let len = plan.buffer(y).len();
     let width = cell_width(len);
     Call::new(entry, text, tuning.untiled)
@@ -97,16 +97,16 @@ pub(super) fn cells(
         .sizes(&[("LEN", len / width)])
         .through(through)
         .invocations(len / width)
-        .write(Slot::Buffer(y))
+        .write(Operand::Buffer(y))
         .load(
             "x",
-            Slot::Buffer(x),
+            Operand::Buffer(x),
             Vector::floats(width),
             tuning.image_copies,
         )
         .load(
             "through",
-            through_slot(through, x),
+            through_operand(through, x),
             Vector::floats(width),
             tuning.image_copies,
         )

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::super::call::{Call, Vector};
-use super::super::slot::Slot;
+use super::super::operand::Operand;
 use super::super::tuning::Tuning;
 use crate::optimizer::{Optimizer, UpdateRule};
 use crate::plan::Plan;
@@ -27,7 +27,7 @@ pub struct Block {
 }
 
 /// The call that sums some blocks.
-pub fn reduce(tuning: &Tuning, range: Range<usize>) -> Call<Slot> {
+pub fn reduce(tuning: &Tuning, range: Range<usize>) -> Call<Operand> {
     let text = concat!(
         include_str!("../../../../shaders/partials.wgsl"),
         include_str!("../../../../shaders/reduce.wgsl")
@@ -36,22 +36,22 @@ pub fn reduce(tuning: &Tuning, range: Range<usize>) -> Call<Slot> {
         .cells(4)
         .sizes(&[("BLOCKS", range.len()), ("FIRST", range.start)])
         .invocations(range.len() * BLOCK / 4)
-        .write(Slot::Gradients)
+        .write(Operand::Gradients)
         .load(
             "blocks",
-            Slot::Blocks,
+            Operand::Blocks,
             Vector::words(4),
             tuning.image_copies,
         )
         .load(
             "partials",
-            Slot::Partials(0),
+            Operand::Partials(0),
             Vector::floats(4),
             tuning.image_copies,
         )
 }
 
-pub(super) fn call(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Slot> {
+pub(super) fn call(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Operand> {
     let all = |momentum: f64, rho: f64, beta_1: f64, beta_2: f64, epsilon: f64| {
         [
             ("MOMENTUM", momentum),
@@ -97,24 +97,29 @@ pub(super) fn call(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<
             ("DECAYS", usize::from(optimizer.weight_decay != 0.0)),
         ])
         .invocations(cells)
-        .load("blocks", Slot::Arena, Vector::words(4), tuning.image_copies)
+        .load(
+            "blocks",
+            Operand::Arena,
+            Vector::words(4),
+            tuning.image_copies,
+        )
         .load(
             "gradients",
-            Slot::Gradients,
+            Operand::Gradients,
             Vector::floats(4),
             tuning.image_copies,
         )
         .load(
             "partials",
-            Slot::Partials(0),
+            Operand::Partials(0),
             Vector::floats(4),
             tuning.image_copies,
         )
-        .update("params", Slot::Params, tuning.image_copies)
-        .update("moment_1", Slot::Moment1, tuning.image_copies)
-        .update("moment_2", Slot::Moment2, tuning.image_copies);
+        .update("params", Operand::Params, tuning.image_copies)
+        .update("moment_1", Operand::Moment1, tuning.image_copies)
+        .update("moment_2", Operand::Moment2, tuning.image_copies);
     match optimizer.ema_momentum {
-        Some(_) => call.update("average", Slot::Average, tuning.image_copies),
+        Some(_) => call.update("average", Operand::Average, tuning.image_copies),
         None => call,
     }
 }

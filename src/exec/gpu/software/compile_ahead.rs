@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use super::super::device::GpuDevice;
-use super::super::lower::{Lowered, Mode};
+use super::super::lower::{Lowered, LoweringMode};
 use crate::error::Result;
 use crate::memory;
 use crate::plan::Plan;
@@ -40,7 +40,7 @@ impl CompileAhead {
         if !can || parts < 2 {
             return None;
         }
-        let lowered = Lowered::new(plan, &gpu.tuning(), Mode::Step);
+        let lowered = Lowered::new(plan, &gpu.tuning(), LoweringMode::Step);
         // Each device needs its own tensors.
         let needs = gpu.needs(&[plan]).ok()?.total() * parts as u64;
         if lowered.text_bytes() < WORTHWHILE || memory::check("the tensors", needs).is_err() {

@@ -20,7 +20,7 @@ use wgpu::{
 
 use super::super::call::{ROW, Vector};
 use super::super::device::GpuDevice;
-use super::super::slot::Slot;
+use super::super::operand::Operand;
 use crate::error::{Error, Result};
 
 impl Vector {
@@ -138,9 +138,9 @@ impl ImageCopy {
 /// The image copies that a list of dispatches reads.
 #[derive(Default)]
 pub struct ImageCopies {
-    made: HashMap<(Slot, Vector), Arc<ImageCopy>>,
+    made: HashMap<(Operand, Vector), Arc<ImageCopy>>,
     /// The copies that are up to date at this point of the list.
-    fresh: HashSet<(Slot, Vector)>,
+    fresh: HashSet<(Operand, Vector)>,
 }
 
 impl ImageCopies {
@@ -151,7 +151,7 @@ impl ImageCopies {
     pub fn get(
         &mut self,
         gpu: &GpuDevice,
-        key: (Slot, Vector),
+        key: (Operand, Vector),
         part: (&Buffer, u64, u64),
     ) -> Result<(Arc<ImageCopy>, bool)> {
         let copy = match self.made.get(&key) {
@@ -162,16 +162,16 @@ impl ImageCopies {
         Ok((copy, self.fresh.insert(key)))
     }
 
-    /// Marks the copies of this slot as stale.
-    pub fn written(&mut self, slot: Slot) {
-        match slot {
+    /// Marks the copies of this operand as stale.
+    pub fn written(&mut self, operand: Operand) {
+        match operand {
             // Arenas are bound both whole and in parts.
-            Slot::Params | Slot::Gradients => self.fresh.clear(),
-            Slot::Partials(_) => {
-                let partials = |other: &Slot| matches!(other, Slot::Partials(_));
+            Operand::Params | Operand::Gradients => self.fresh.clear(),
+            Operand::Partials(_) => {
+                let partials = |other: &Operand| matches!(other, Operand::Partials(_));
                 self.fresh.retain(|(other, _)| !partials(other));
             }
-            _ => self.fresh.retain(|(other, _)| *other != slot),
+            _ => self.fresh.retain(|(other, _)| *other != operand),
         }
     }
 

@@ -6,8 +6,8 @@ use strum::EnumCount;
 
 use super::super::call::{Access, Call};
 use super::super::fused_into::fused_into;
-use super::super::lower::{Lowered, Mode};
-use super::super::slot::Slot;
+use super::super::lower::{Lowered, LoweringMode};
+use super::super::operand::Operand;
 use super::super::tuning::Tuning;
 use super::super::variants::variants;
 use crate::check::steps;
@@ -40,7 +40,7 @@ struct Kernel {
 }
 
 impl Kernel {
-    fn of(plan: &Plan, call: &Call<Slot>) -> Self {
+    fn of(plan: &Plan, call: &Call<Operand>) -> Self {
         Self {
             entry: call.entry,
             shares_values: call.source(1).contains("subgroupBroadcast"),
@@ -49,21 +49,22 @@ impl Kernel {
     }
 }
 
-fn is_same(a: &[Call<Slot>], b: &[Call<Slot>]) -> bool {
-    let texts = |calls: &[Call<Slot>]| calls.iter().map(|c| c.source(65_535)).collect::<Vec<_>>();
+fn is_same(a: &[Call<Operand>], b: &[Call<Operand>]) -> bool {
+    let texts =
+        |calls: &[Call<Operand>]| calls.iter().map(|c| c.source(65_535)).collect::<Vec<_>>();
     texts(a) == texts(b)
 }
 
 /// The kind of a binding, without its index and size.
-fn described(plan: &Plan, (slot, access): &(Slot, Access)) -> String {
-    let what = match slot {
-        Slot::Buffer(id) => match plan.buffer(*id).role {
+fn described(plan: &Plan, (operand, access): &(Operand, Access)) -> String {
+    let what = match operand {
+        Operand::Buffer(id) => match plan.buffer(*id).role {
             Role::Parameter(_) => "parameter",
             Role::Gradient(_) => "gradient",
             Role::Input | Role::Intermediate => "tensor",
         }
         .to_owned(),
-        Slot::Partials(_) => "partials".into(),
+        Operand::Partials(_) => "partials".into(),
         other => format!("{other:?}"),
     };
     let how = match access {
@@ -75,8 +76,8 @@ fn described(plan: &Plan, (slot, access): &(Slot, Access)) -> String {
 
 /// The calls in steps of this plan that single operations do not make.
 fn fused(plan: &Plan, tuning: &Tuning) -> BTreeSet<Fused> {
-    let step = Lowered::new(plan, tuning, Mode::Step);
-    let alone = Lowered::new(plan, tuning, Mode::Alone);
+    let step = Lowered::new(plan, tuning, LoweringMode::Step);
+    let alone = Lowered::new(plan, tuning, LoweringMode::Alone);
     let into = fused_into(plan, &step.ops);
     // An update has the same text in a step, but also sums partial gradients there.
     let sums = step.arena(plan).iter().any(|block| block.splits > 0);

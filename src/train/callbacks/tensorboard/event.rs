@@ -8,16 +8,17 @@ pub(super) enum What {
     /// The version, in a file's first record.
     FileVersion(&'static str),
     /// The values of a step.
-    Summary(Vec<Value>),
+    Summary(Vec<SummaryValue>),
 }
 
-/// A named value.
-pub(super) struct Value {
+/// A named value of a step: a `Summary.Value`.
+pub(super) struct SummaryValue {
     pub(super) tag: String,
-    pub(super) kind: Kind,
+    pub(super) kind: ValueKind,
 }
 
-pub(super) enum Kind {
+/// What a summary's value is; the variants have the names of the message's fields.
+pub(super) enum ValueKind {
     SimpleValue(f32),
     Image(Image),
     Histo(Histogram),
@@ -59,13 +60,13 @@ pub(super) fn event(wall_time: f64, step: i64, what: &What) -> Fields {
     }
 }
 
-impl Value {
+impl SummaryValue {
     fn fields(&self) -> Fields {
         let value = Fields::default().bytes(1, &self.tag);
         match &self.kind {
-            Kind::SimpleValue(number) => value.float(2, *number),
-            Kind::Image(image) => value.message(4, &image.fields()),
-            Kind::Histo(histogram) => value.message(5, &histogram.fields()),
+            ValueKind::SimpleValue(number) => value.float(2, *number),
+            ValueKind::Image(image) => value.message(4, &image.fields()),
+            ValueKind::Histo(histogram) => value.message(5, &histogram.fields()),
         }
     }
 }

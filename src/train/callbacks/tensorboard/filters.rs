@@ -14,11 +14,12 @@ const GAP: usize = 2;
 pub(super) fn picture(state: &State) -> Option<(&str, Image)> {
     let kernel = (state.layout.parameters.iter())
         .find(|p| p.shape.len() == 4 && p.name.ends_with("/kernel"))?;
-    let image = Grid::new(kernel)?.draw(&state.params[kernel.range()])?;
+    let image = FilterGrid::new(kernel)?.draw(&state.params[kernel.range()])?;
     Some((&kernel.name, image))
 }
 
-struct Grid {
+/// How the filters are arranged in the image.
+struct FilterGrid {
     /// `[kh, kw, ic, oc]`.
     shape: [usize; 4],
     columns: usize,
@@ -28,7 +29,7 @@ struct Grid {
     width: usize,
 }
 
-impl Grid {
+impl FilterGrid {
     fn new(kernel: &Parameter) -> Option<Self> {
         let shape: [usize; 4] = kernel.shape.as_slice().try_into().ok()?;
         let [kh, kw, ic, oc] = shape;

@@ -11,7 +11,7 @@ use super::{CONTINUE, Callback, Verdict};
 use crate::error::Result;
 use crate::state::State;
 use crate::train::EpochLogs;
-use event::{Histogram, Kind, Value};
+use event::{Histogram, SummaryValue, ValueKind};
 use record::EventFile;
 
 /// Writes event files that TensorBoard reads, with Keras's folders, names and steps: `train` has
@@ -68,27 +68,27 @@ impl TensorBoard {
         self
     }
 
-    fn weights(&self, state: &State) -> Vec<Value> {
+    fn weights(&self, state: &State) -> Vec<SummaryValue> {
         let parameters = state.layout.parameters.iter().filter_map(|p| {
             let histogram = Histogram::new(&state.params[p.range()])?;
             let tag = format!("{}/histogram", p.name);
-            Some(value(tag, Kind::Histo(histogram)))
+            Some(value(tag, ValueKind::Histo(histogram)))
         });
         let picture = (self.write_images.then(|| filters::picture(state)).flatten())
-            .map(|(name, image)| value(format!("{name}/image"), Kind::Image(image)));
+            .map(|(name, image)| value(format!("{name}/image"), ValueKind::Image(image)));
         parameters.chain(picture).collect()
     }
 }
 
-fn value(tag: impl Into<String>, kind: Kind) -> Value {
-    Value {
+fn value(tag: impl Into<String>, kind: ValueKind) -> SummaryValue {
+    SummaryValue {
         tag: tag.into(),
         kind,
     }
 }
 
-fn scalar(tag: &str, number: f64) -> Value {
-    value(tag, Kind::SimpleValue(number as f32))
+fn scalar(tag: &str, number: f64) -> SummaryValue {
+    value(tag, ValueKind::SimpleValue(number as f32))
 }
 
 impl Callback for TensorBoard {

@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::event::{Value, What, event};
+use super::event::{SummaryValue, What, event};
 use crate::disk::{self, File};
 use crate::error::{Error, Result};
 
@@ -41,7 +41,7 @@ impl EventFile {
     }
 
     /// Writes the values of `step`; a reader sees them at once.
-    pub(super) fn write(&mut self, step: i64, values: Vec<Value>) -> Result<()> {
+    pub(super) fn write(&mut self, step: i64, values: Vec<SummaryValue>) -> Result<()> {
         self.event(step, &What::Summary(values))
     }
 

@@ -1,10 +1,10 @@
-//! The buffers of a call, before there is a device.
+//! The operands of a call: its buffers, before there is a device.
 
 use crate::plan::BufferId;
 
-/// A buffer of a call, before there is a device.
+/// A buffer that a call binds, before there is a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Slot {
+pub enum Operand {
     /// A buffer of the plan; parameters and gradients lie in their arenas.
     Buffer(BufferId),
     /// The whole arena of parameters.

@@ -13,8 +13,8 @@ use crate::data::folder::{ImageFolder, Part};
 use crate::data::picture::Picture;
 use crate::data::picture::format;
 
-/// The properties of an image.
-pub(super) struct Seen {
+/// The properties of an inspected image.
+pub(super) struct SurveyedImage {
     pub(super) part: Part,
     pub(super) class: usize,
     /// The path relative to the data set's folder, or an index such as `train[5]`.
@@ -29,9 +29,9 @@ pub(super) struct Seen {
 }
 
 /// The images of an array; those from index `kept` on are for validation.
-pub(super) fn array(data: &Dataset, part: Part, kept: usize) -> Vec<Seen> {
+pub(super) fn array(data: &Dataset, part: Part, kept: usize) -> Vec<SurveyedImage> {
     let [height, width, _] = data.shape();
-    let see = |i: usize| Seen {
+    let inspect = |i: usize| SurveyedImage {
         part: if i < kept { part } else { Part::Validation },
         class: usize::from(data.labels()[i]),
         name: format!("{part}[{i}]"),
@@ -40,7 +40,7 @@ pub(super) fn array(data: &Dataset, part: Part, kept: usize) -> Vec<Seen> {
         format: None,
         is_blank: false,
     };
-    (0..data.len()).into_par_iter().map(see).collect()
+    (0..data.len()).into_par_iter().map(inspect).collect()
 }
 
 /// The pictures of a part in the folder `root`; those from index `kept` on are for validation.
@@ -49,17 +49,22 @@ pub(super) fn pictures(
     folder: &ImageFolder,
     part: Part,
     kept: usize,
-) -> Vec<Result<Seen, DataError>> {
+) -> Vec<Result<SurveyedImage, DataError>> {
     let files: Vec<_> = folder.files().enumerate().collect();
-    let see = |(i, (path, class)): (usize, (&Path, usize))| {
+    let inspect = |(i, (path, class)): (usize, (&Path, usize))| {
         let part = if i < kept { part } else { Part::Validation };
         let name = path.strip_prefix(root).unwrap_or(path);
         picture(path, name.display().to_string(), part, class)
     };
-    files.into_par_iter().map(see).collect()
+    files.into_par_iter().map(inspect).collect()
 }
 
-fn picture(path: &Path, name: String, part: Part, class: usize) -> Result<Seen, DataError> {
+fn picture(
+    path: &Path,
+    name: String,
+    part: Part,
+    class: usize,
+) -> Result<SurveyedImage, DataError> {
     let bytes = fs::read(path).map_err(|source| DataError::Read {
         path: path.into(),
         source,
@@ -71,7 +76,7 @@ fn picture(path: &Path, name: String, part: Part, class: usize) -> Result<Seen, 
         hash.update((side as u64).to_le_bytes());
     }
     hash.update(picture.image.as_raw());
-    Ok(Seen {
+    Ok(SurveyedImage {
         part,
         class,
         name,
