@@ -4,7 +4,10 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
 
-use flate2::{Compression, write::GzEncoder};
+use exr::prelude::{
+    Compression, Encoding, Image, LayerAttributes, SpecificChannels, Vec2, WritableImage as _, f16,
+};
+use flate2::write::GzEncoder;
 use image::{DynamicImage, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba};
 use image_webp::WebPEncoder;
 use jpeg_encoder::{ColorType, Encoder};
@@ -72,7 +75,7 @@ pub fn idx(dims: &[u32], data: &[u8]) -> Vec<u8> {
 
 /// Compresses with gzip.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::best());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
 }
@@ -172,7 +175,52 @@ fn pictures() -> Vec<(String, Vec<u8>)> {
         )
         .unwrap();
     files.push(("rgb.webp".into(), webp));
+    let light = DynamicImage::from(rgb8.1.to_rgb32f());
+    files.push(("rgb.hdr".into(), encoded(&light, ImageFormat::Hdr)));
+    for (name, compression) in [
+        ("zip", Compression::ZIP16),
+        ("piz", Compression::PIZ),
+        ("dwa", Compression::DWAA(None)),
+    ] {
+        files.push((format!("{name}.exr"), open_exr(compression)));
+    }
+    files.push(("rgb.dds".into(), dds()));
     files
+}
+
+/// An OpenEXR file of tiles.
+fn open_exr(compression: Compression) -> Vec<u8> {
+    let light = |Vec2(x, y): Vec2<usize>| {
+        let half = |value: usize| f16::from_f32(value as f32 / 16.0);
+        (half(x), half(y), half(x * y), half(16))
+    };
+    let encoding = Encoding {
+        compression,
+        ..Encoding::FAST_LOSSLESS
+    };
+    let attributes = LayerAttributes::named("part");
+    let layer =
+        exr::image::Layer::new((20, 9), attributes, encoding, SpecificChannels::rgba(light));
+    let mut file = Cursor::new(Vec::new());
+    let image = Image::from_layer(layer);
+    image.write().non_parallel().to_buffered(&mut file).unwrap();
+    file.into_inner()
+}
+
+/// A DDS file of 8x4 pixels in BC1.
+fn dds() -> Vec<u8> {
+    let mut header = [0_u32; 31];
+    [header[0], header[1], header[2], header[3]] = [124, 0x1007, 4, 8];
+    [header[18], header[19]] = [32, 4];
+    header[20] = u32::from_le_bytes(*b"DXT1");
+    let numbers = header.iter().flat_map(|number| number.to_le_bytes());
+    let blocks = [7, 99, 200, 1, 228, 27, 3, 250].repeat(2);
+    b"DDS "
+        .iter()
+        .copied()
+        .chain(numbers)
+        .chain(blocks)
+        .collect()
 }
 
 fn jpeg(image: &DynamicImage, colours: ColorType, progressive: bool) -> Vec<u8> {

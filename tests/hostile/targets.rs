@@ -16,6 +16,7 @@ use cnn_gpu::run::{Config, weights};
 use cnn_gpu::train::Metric;
 use cnn_gpu::train::callbacks::{Callback, EarlyStopping, ReduceLROnPlateau, restore};
 
+use exr::meta::header::Header;
 use image::codecs::tga::TgaDecoder;
 use image::{ImageDecoder, ImageFormat, ImageReader};
 use image_webp::WebPDecoder;
@@ -91,6 +92,8 @@ impl Target {
 pub const SMALL: usize = 1 << 20;
 /// The maximum expansion of Deflate.
 const MAX_UNPACKED: usize = 1100;
+/// For the block of an OpenEXR file that is decompressed.
+const OPEN_EXR_BUFFERS: usize = 32;
 /// For the elements of lists and tables, and for the operations of a plan.
 const PER_CHARACTER: usize = 128;
 
@@ -120,7 +123,24 @@ fn text(bytes: &[u8]) -> usize {
 /// to a model's height.
 fn pixels(bytes: &[u8]) -> usize {
     let pixels = size(bytes).map_or(0, |(w, h)| u64::from(w) * (u64::from(h) + 28));
-    plain(bytes) + bytes.len() + (pixels * BYTES_PER_PIXEL) as usize
+    plain(bytes) + bytes.len() + (pixels * BYTES_PER_PIXEL) as usize + blocks(bytes)
+}
+
+/// The buffers for a block of an OpenEXR file, of all its channels.
+fn blocks(bytes: &[u8]) -> usize {
+    let blocks = parts(bytes)
+        .into_iter()
+        .map(|part| part.max_block_byte_size());
+    OPEN_EXR_BUFFERS * blocks.max().unwrap_or(0)
+}
+
+/// The parts of an OpenEXR file.
+fn parts(bytes: &[u8]) -> Vec<Header> {
+    if !bytes.starts_with(&[0x76, 0x2f, 0x31, 0x01]) {
+        return Vec::new();
+    }
+    let reader = exr::block::read(Cursor::new(bytes), false);
+    reader.map_or(Vec::new(), |reader| reader.headers().to_vec())
 }
 
 /// The size that a picture's header declares.
@@ -132,6 +152,14 @@ fn size(bytes: &[u8]) -> Option<(u32, u32)> {
             decoder.read_info().ok()?;
             let info = decoder.info()?;
             Some((info.width.into(), info.height.into()))
+        }
+        Ok(ImageFormat::OpenExr) => {
+            let window = parts(bytes).first()?.shared_attributes.display_window;
+            Some((window.size.width() as u32, window.size.height() as u32))
+        }
+        Ok(ImageFormat::Dds) => {
+            let number = |at| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+            Some((number(16)?, number(12)?))
         }
         Ok(ImageFormat::WebP) => Some(WebPDecoder::new(file()).ok()?.dimensions()),
         Ok(format) => ImageReader::with_format(file(), format)

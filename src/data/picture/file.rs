@@ -9,7 +9,8 @@ use image::{DynamicImage, ImageDecoder, ImageResult, Limits};
 use super::super::error::DataError;
 
 /// The supported formats, for messages.
-pub const FORMATS: &str = "PNG, JPEG, WebP, BMP, GIF, TIFF, TGA, PNM, QOI, ICO or farbfeld";
+pub const FORMATS: &str =
+    "PNG, JPEG, WebP, BMP, GIF, TIFF, TGA, PNM, QOI, ICO, farbfeld, HDR, EXR or DDS";
 /// The most pixels in a picture, more than any camera takes.
 pub const MAX_PIXELS: u64 = 1 << 27;
 /// The most bytes that a pixel takes while a picture is read: four channels of 16 bits, twice while

@@ -10,13 +10,14 @@ use image::{DynamicImage, ImageFormat, RgbImage, RgbaImage};
 use super::super::bounded::MAX_UNPACKED;
 use super::super::error::DataError;
 use super::file::{FORMATS, PictureFile};
-use super::{jpeg, tiff};
+use super::linear::DecodedPicture;
+use super::{dds, jpeg, open_exr, radiance, tiff};
 
 /// The file extensions of pictures, in lower case. A file's contents determine its format; only
 /// files without a signature, TGA and some DIB, are recognised by their extension.
-pub const EXTENSIONS: [&str; 21] = [
+pub const EXTENSIONS: [&str; 24] = [
     "png", "apng", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "gif", "tif", "tiff", "tga",
-    "pnm", "pbm", "pgm", "ppm", "pam", "qoi", "ico", "ff",
+    "pnm", "pbm", "pgm", "ppm", "pam", "qoi", "ico", "ff", "hdr", "exr", "dds",
 ];
 /// Whether a file is a picture, judged by its extension.
 pub fn is_picture(path: &Path) -> bool {
@@ -34,6 +35,10 @@ pub fn format(path: &Path, bytes: &[u8]) -> Option<ImageFormat> {
     if is_big_tiff {
         return Some(ImageFormat::Tiff);
     }
+    // The signature of many programs other than Radiance.
+    if bytes.starts_with(b"#?RGBE") {
+        return Some(ImageFormat::Hdr);
+    }
     let by_extension = || match &*extension(path)? {
         "tga" => Some(ImageFormat::Tga),
         "dib" => Some(ImageFormat::Bmp),
@@ -43,10 +48,20 @@ pub fn format(path: &Path, bytes: &[u8]) -> Option<ImageFormat> {
 }
 
 /// Decodes a file and rotates the pixels according to its EXIF data.
-pub fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
+pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<DecodedPicture, DataError> {
     let file = PictureFile { path, bytes };
-    let cursor = || Cursor::new(bytes);
     match format(path, bytes) {
+        Some(ImageFormat::Hdr) => radiance::decode(file),
+        Some(ImageFormat::OpenExr) => open_exr::decode(file),
+        format => integers(file, format).map(DecodedPicture::from),
+    }
+}
+
+/// Decodes a format whose samples are whole numbers.
+fn integers(file: PictureFile, format: Option<ImageFormat>) -> Result<DynamicImage, DataError> {
+    let PictureFile { path, bytes } = file;
+    let cursor = || Cursor::new(bytes);
+    match format {
         _ if bytes.is_empty() => Err(DataError::contents(
             path,
             format!("the file is empty: expected a {FORMATS} file; get a complete copy"),
@@ -63,6 +78,7 @@ pub fn decode(path: &Path, bytes: &[u8]) -> Result<DynamicImage, DataError> {
         }
         Some(ImageFormat::Tga) => file.pixels(tga::TgaDecoder::new(cursor()), Some(64)),
         Some(ImageFormat::Pnm) => file.pixels(pnm::PnmDecoder::new(cursor()), Some(8)),
+        Some(ImageFormat::Dds) => dds::decode(file),
         Some(ImageFormat::Qoi) => file.pixels(qoi::QoiDecoder::new(cursor()), Some(62)),
         other => {
             let what = other.map_or(String::new(), |other| format!(" ({other:?})"));

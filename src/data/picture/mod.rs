@@ -1,24 +1,34 @@
 //! Pictures: image files of any size, decoded and resized for a model.
 //!
 //! The supported formats are [`FORMATS`]; only the first frame of an animation is read. A picture
-//! is rotated according to its EXIF data, and 16-bit channels are reduced to 8 bits. Transparency
-//! is blended with white, or with black if the drawing is too bright to show on white: if its mean
-//! brightness, weighted by alpha, is above three quarters.
+//! is rotated according to its EXIF data, and 16-bit channels are reduced to 8 bits. Linear light,
+//! as in Radiance HDR and OpenEXR, is clipped to 0 to 1 and becomes sRGB. Transparency is blended
+//! with white, or with black if the drawing is too bright to show on white: if its mean brightness,
+//! weighted by alpha, is above three quarters.
 //!
 //! The size in a file's header is checked before memory is allocated for the pixels: at most 2^27
 //! pixels, at most 65,535 a side, and no more pixels than a file of that size can hold (a few bytes
-//! of WebP, GIF, run-length encoded BMP or TIFF of CCITT Group 4 can hold any number). Decoding
-//! takes at most [`BYTES_PER_PIXEL`] per pixel, in addition to the file itself and to its colour
-//! profiles and EXIF data, which take at most twice the file's size. Resizing takes as much for
-//! each pixel of the old width and the new height.
+//! of WebP, GIF, run-length encoded BMP, TIFF of CCITT Group 4, OpenEXR of DWA or with a larger
+//! display window can hold any number). Decoding takes at most [`BYTES_PER_PIXEL`] per pixel, in
+//! addition to the file itself and to its colour profiles and EXIF data, which take at most twice
+//! the file's size, and to a block of OpenEXR with all its channels, which takes at most 32 times
+//! its size. Resizing takes as much for each pixel of the old width and the new height.
 
 mod background;
+mod dds;
+#[cfg(test)]
+mod dds_tests;
 mod file;
 mod formats;
 mod grey;
 mod jpeg;
 #[cfg(test)]
 mod jpeg_tests;
+mod linear;
+#[cfg(test)]
+mod linear_tests;
+mod open_exr;
+mod radiance;
 mod resize;
 #[cfg(test)]
 mod tests;
@@ -46,12 +56,16 @@ use crate::disk::File;
 pub struct Picture {
     pub(super) image: RgbImage,
     blank: bool,
+    clipped: bool,
 }
 
 impl From<RgbImage> for Picture {
     fn from(image: RgbImage) -> Self {
-        let blank = false;
-        Self { image, blank }
+        Self {
+            image,
+            blank: false,
+            clipped: false,
+        }
     }
 }
 
@@ -74,13 +88,24 @@ impl Picture {
     /// # Errors
     /// [`DataError::Contents`] if the picture is damaged or too large.
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, DataError> {
-        let (image, blank) = background::opaque(formats::decode(path, bytes)?);
-        Ok(Self { image, blank })
+        let linear::DecodedPicture { image, clipped } = formats::decode(path, bytes)?;
+        let (image, blank) = background::opaque(image);
+        Ok(Self {
+            image,
+            blank,
+            clipped,
+        })
     }
 
     /// Whether transparency leaves a single colour, so that the picture shows nothing.
     pub fn is_blank(&self) -> bool {
         self.blank
+    }
+
+    /// Whether light above 1 was clipped: the file is Radiance HDR or OpenEXR, whose values have no
+    /// upper limit.
+    pub fn is_clipped(&self) -> bool {
+        self.clipped
     }
 
     /// Width and height in pixels.

@@ -3,6 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use exr::prelude::{Image, SpecificChannels, Vec2, WritableImage as _};
 use image::codecs::pnm::{PnmEncoder, PnmSubtype, SampleEncoding};
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat, Rgb, RgbImage};
 
@@ -13,6 +14,26 @@ pub(super) fn pattern() -> RgbImage {
     RgbImage::from_fn(13, 7, |x, y| {
         Rgb([x as u8 * 19, y as u8 * 36, (x * y) as u8 * 3])
     })
+}
+
+/// A colour's light.
+pub(super) fn light(Rgb(colour): &Rgb<u8>) -> Rgb<f32> {
+    Rgb(colour.map(|level| match f32::from(level) / 255.0 {
+        dark @ ..0.04045 => dark / 12.92,
+        srgb => ((srgb + 0.055) / 1.055).powf(2.4),
+    }))
+}
+
+fn open_exr() -> Vec<u8> {
+    let image = pattern();
+    let channels = SpecificChannels::rgb(|Vec2(x, y): Vec2<usize>| {
+        let Rgb([r, g, b]) = light(image.get_pixel(x as u32, y as u32));
+        (r, g, b)
+    });
+    let mut file = Cursor::new(Vec::new());
+    let image = Image::from_channels((13, 7), channels);
+    image.write().non_parallel().to_buffered(&mut file).unwrap();
+    file.into_inner()
 }
 
 fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -52,6 +73,7 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
         ("a.dib", with(ImageFormat::Bmp).split_off(14)),
         ("a.ico", encoded(&image.to_rgba8().into(), ImageFormat::Ico)),
         ("a.ff", wide),
+        ("a.exr", open_exr()),
     ]
 }
 
@@ -158,6 +180,7 @@ fn an_empty_file_is_named() {
 
 #[test]
 fn an_unsupported_format_is_named() {
-    let message = read("a.hdr", b"#?RADIANCE").unwrap_err().to_string();
-    assert!(message.contains("(Hdr): expected a PNG"), "{message}");
+    let avif = b"\0\0\0\x20ftypavif";
+    let message = read("a.avif", avif).unwrap_err().to_string();
+    assert!(message.contains("(Avif): expected a PNG"), "{message}");
 }

@@ -232,7 +232,7 @@ fn picture(samples: Vec<u8>, [width, height]: [u32; 2], tags: &Tags) -> Option<D
 }
 
 /// Recovers a pixel's colour, which was multiplied by alpha, its last sample.
-fn divide_by_alpha(pixel: &mut [u8]) {
+pub(super) fn divide_by_alpha(pixel: &mut [u8]) {
     if let [colour @ .., alpha] = pixel
         && *alpha > 0
     {
