@@ -187,6 +187,12 @@ fn read(
             "warning: {path} is transparent and shows a single colour"
         ));
     }
+    if picture.is_clipped() {
+        say(&format!(
+            "note: {} has light above 1, which is clipped to 1",
+            path.display()
+        ));
+    }
     let bytes = if as_mnist {
         prepare::digit(&picture).ok_or_else(|| {
             Error::file(

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use cnn_gpu::data::{Interpolation, ReadOptions, folder};
+use image::codecs::hdr::HdrEncoder;
 use image::{Rgb, RgbImage, Rgba, RgbaImage};
 use tempfile::TempDir;
 
@@ -120,4 +121,31 @@ fn pictures_that_transparency_leaves_blank_cause_a_warning() {
     );
     let warning = "warning: 3 pictures are transparent and show a single colour";
     assert!(said.contains(warning), "{said}");
+}
+
+#[test]
+fn pictures_with_light_above_1_cause_a_note() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    pictures(&path.join("d"), &[CAT, DOG], 10);
+    model(path, 2);
+    let light = |level: f32| {
+        let mut file = Vec::new();
+        let pixels = [Rgb([level; 3]); 64];
+        HdrEncoder::new(&mut file).encode(&pixels, 8, 8).unwrap();
+        file
+    };
+    fs::write(path.join("d/cat/020.hdr"), light(1.0)).unwrap();
+    fs::write(path.join("d/cat/021.hdr"), light(1.5)).unwrap();
+    let note = "1 picture has light above 1, which is clipped to 1";
+    let output = run(path, &["data", "folder:d"]);
+    let lines = text(&output.stdout);
+    assert!(lines.contains(note), "{lines}");
+    assert!(lines.contains("hdr 2"), "{lines}");
+    let (_, said) = trained(path, &["--dataset", "folder:d", "--out", "a"]);
+    assert!(said.contains(note), "{said}");
+    let output = run(path, &["predict", "a", "d/cat/020.hdr", "d/cat/021.hdr"]);
+    let said = text(&output.stderr);
+    let expected = "note: d/cat/021.hdr has light above 1, which is clipped to 1";
+    assert!(said.contains(expected) && !said.contains("020"), "{said}");
 }

@@ -30,13 +30,15 @@ pub struct ImageFolder {
     skipped: Skipped,
 }
 
-/// The pictures that cannot be used, in order.
+/// What is worth saying about pictures, in order.
 #[derive(Default)]
-pub(super) struct Unusable {
+pub(super) struct Findings {
     /// The errors of those that cannot be read.
     pub(super) errors: Vec<DataError>,
     /// Those with a single colour because they are transparent.
     pub(super) blank: Vec<PathBuf>,
+    /// The number of those whose light above 1 was clipped.
+    pub(super) clipped: usize,
 }
 
 impl ImageFolder {
@@ -142,7 +144,7 @@ impl ImageFolder {
     /// [`DataError::Pictures`] counts the pictures that cannot be read and lists the first ten;
     /// [`DataError::Contents`] if the pixels do not fit into memory.
     pub fn load(&self) -> Result<Dataset, DataError> {
-        let (data, Unusable { errors, .. }) = self.load_some()?;
+        let (data, Findings { errors, .. }) = self.load_some()?;
         if errors.is_empty() {
             Ok(data)
         } else {
@@ -155,7 +157,7 @@ impl ImageFolder {
     /// # Errors
     /// No picture can be read, or the pixels do not fit into memory.
     pub fn load_readable(&self) -> Result<(Dataset, Vec<DataError>), DataError> {
-        let (data, Unusable { errors, .. }) = self.load_some()?;
+        let (data, Findings { errors, .. }) = self.load_some()?;
         if data.is_empty() && !errors.is_empty() {
             Err(DataError::pictures(&self.path, self.len(), errors))
         } else {
@@ -163,15 +165,15 @@ impl ImageFolder {
         }
     }
 
-    pub(super) fn load_some(&self) -> Result<(Dataset, Unusable), DataError> {
+    pub(super) fn load_some(&self) -> Result<(Dataset, Findings), DataError> {
         self.check_memory()?;
         let all: Vec<u32> = (0..self.len() as u32).collect();
-        let (batch, unusable) = self.decode(&all)?;
+        let (batch, findings) = self.decode(&all)?;
         let Batch { images, labels } = batch;
         let source = self.path.display().to_string();
         let classes = self.classes.len();
         let data = Dataset::new("folder", source, self.shape, classes, images, labels)?;
-        Ok((data.with_class_names(self.classes.clone()), unusable))
+        Ok((data.with_class_names(self.classes.clone()), findings))
     }
 
     /// The classes that have pictures in this folder, but none in `read`.
@@ -217,7 +219,7 @@ impl ImageFolder {
     }
 
     pub(super) fn read(&self, indices: &[u32]) -> Result<Batch, DataError> {
-        let (batch, Unusable { errors, .. }) = self.decode(indices)?;
+        let (batch, Findings { errors, .. }) = self.decode(indices)?;
         if errors.is_empty() {
             Ok(batch)
         } else {
@@ -225,8 +227,8 @@ impl ImageFolder {
         }
     }
 
-    /// The readable pictures, in order, and the unusable ones.
-    fn decode(&self, indices: &[u32]) -> Result<(Batch, Unusable), DataError> {
+    /// The readable pictures, in order, and the findings about all.
+    fn decode(&self, indices: &[u32]) -> Result<(Batch, Findings), DataError> {
         let [.., channels] = self.shape;
         if ![1, 3].contains(&channels) {
             return Err(DataError::Channels { channels });
@@ -244,31 +246,32 @@ impl ImageFolder {
         }
         images.resize(size * indices.len(), 0);
         let (pixels, files) = (images.par_chunks_exact_mut(size), indices.par_iter());
-        let outcomes: Vec<Result<bool, DataError>> = pixels
+        let outcomes: Vec<Result<[bool; 2], DataError>> = pixels
             .zip(files)
             .map(|(pixels, &i)| {
                 let picture = Picture::read(&self.files[i as usize].0)?;
                 let resized = picture.resized_by(self.interpolation, self.shape)?;
                 pixels.copy_from_slice(&resized);
-                Ok(picture.is_blank())
+                Ok([picture.is_blank(), picture.is_clipped()])
             })
             .collect();
-        let (mut labels, mut unusable) = (Vec::with_capacity(indices.len()), Unusable::default());
+        let (mut labels, mut findings) = (Vec::with_capacity(indices.len()), Findings::default());
         for (at, (outcome, &i)) in outcomes.into_iter().zip(indices).enumerate() {
             match outcome {
-                Ok(blank) => {
+                Ok([blank, clipped]) => {
                     // Overwrites the pixels of those that could not be read.
                     let kept = labels.len();
                     images.copy_within(at * size..(at + 1) * size, kept * size);
                     let (path, label) = &self.files[i as usize];
                     labels.push(*label);
-                    unusable.blank.extend(blank.then(|| path.clone()));
+                    findings.blank.extend(blank.then(|| path.clone()));
+                    findings.clipped += usize::from(clipped);
                 }
-                Err(error) => unusable.errors.push(error),
+                Err(error) => findings.errors.push(error),
             }
         }
         images.truncate(labels.len() * size);
-        Ok((Batch { images, labels }, unusable))
+        Ok((Batch { images, labels }, findings))
     }
 
     /// Sets how the pictures are resized.

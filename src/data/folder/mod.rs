@@ -285,14 +285,15 @@ fn load(
     on_event: &mut dyn FnMut(&Event),
 ) -> Result<Vec<Dataset>, DataError> {
     let (mut sets, mut errors, mut blank) = (Vec::new(), Vec::new(), Vec::new());
-    let mut lost = Vec::new();
+    let (mut lost, mut clipped) = (Vec::new(), 0);
     for folder in folders {
-        let (data, unusable) = folder.load_some()?;
+        let (data, findings) = folder.load_some()?;
         let is_train = train.is_some_and(|train| std::ptr::eq(train, *folder));
         lost.extend((folder.without(&data).into_iter()).map(|class| (is_train, class)));
         sets.push(data);
-        errors.extend(unusable.errors);
-        blank.extend(unusable.blank);
+        errors.extend(findings.errors);
+        blank.extend(findings.blank);
+        clipped += findings.clipped;
     }
     if let Some(first) = blank.iter().min() {
         let text = format!(
@@ -301,6 +302,10 @@ fn load(
             first.display()
         );
         on_event(&Event::Warning { text });
+    }
+    if clipped > 0 {
+        let text = clipped_pictures(clipped);
+        on_event(&Event::Note { text });
     }
     if errors.is_empty() {
         return Ok(sets);
@@ -336,6 +341,18 @@ fn blank_pictures(number: usize) -> String {
             "{number} pictures are transparent and show a single colour, so nothing can be learned from them"
         ),
     }
+}
+
+/// What to say about pictures with light above 1.
+pub(in crate::data) fn clipped_pictures(number: usize) -> String {
+    let pictures = match number {
+        1 => "1 picture has".to_owned(),
+        _ => format!("{number} pictures have"),
+    };
+    format!(
+        "{pictures} light above 1, which is clipped to 1: if they look too bright, convert them to PNG with \
+         another exposure"
+    )
 }
 
 /// A hint if the user probably meant the folder of the only class found.

@@ -26,6 +26,8 @@ pub(super) struct SurveyedImage {
     pub(super) format: Option<ImageFormat>,
     /// Whether it is transparent and shows a single colour.
     pub(super) is_blank: bool,
+    /// Whether its light above 1 was clipped.
+    pub(super) is_clipped: bool,
 }
 
 /// The images of an array; those from index `kept` on are for validation.
@@ -39,6 +41,7 @@ pub(super) fn array(data: &Dataset, part: Part, kept: usize) -> Vec<SurveyedImag
         digest: Sha256::digest(data.image(i)).into(),
         format: None,
         is_blank: false,
+        is_clipped: false,
     };
     (0..data.len()).into_par_iter().map(inspect).collect()
 }
@@ -84,5 +87,6 @@ fn picture(
         digest: hash.finalize().into(),
         format: format(path, &bytes),
         is_blank: picture.is_blank(),
+        is_clipped: picture.is_clipped(),
     })
 }

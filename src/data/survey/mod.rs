@@ -247,6 +247,10 @@ impl Survey {
                     .into(),
             });
         }
+        let clipped = surveyed.iter().filter(|picture| picture.is_clipped).count();
+        if clipped > 0 {
+            self.notes.push(folder::clipped_pictures(clipped));
+        }
         if self.classes.len() < 2 {
             let hint = folder::hint_at_inner(path, &self.classes).unwrap_or_default();
             self.notes
