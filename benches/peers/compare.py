@@ -75,7 +75,7 @@ def arguments():
     add("--data-dir", type=folder, default=os.environ.get("CNN_GPU_DATA_DIR"))
     add("--only", action="append", metavar="WORD", help="run only programs with this word in their name; repeatable")
     add("--program", metavar="PATH", help="cnn-gpu [target/release/cnn-gpu, or the one on PATH]")
-    add("--python", metavar="PATH", help="Python interpreter of Keras and PyTorch [this one]")
+    add("--python", metavar="PATH", help="Python interpreter of Keras, PyTorch and ONNX Runtime [this one]")
     add("--timeout", type=positive, default=900, help="seconds allowed per run [%(default)s]")
     add("--format", choices=["text", "json"], default="text")
     return parser.parse_args()
@@ -126,7 +126,8 @@ def run_rounds(chosen, count, work):
                 say(f"round {round + 1}/{count}  {program.name}: failed: {error}")
                 continue
             rounds[program.name][round] = result
-            speed = result["images_per_second"]
+            kind = "" if result["images_per_second"] else "evaluate_"
+            speed = result[f"{kind}images_per_second"]
             say(f"round {round + 1}/{count}  {program.name}: {speed:,.0f} images/s")
     return rounds, failed
 
@@ -142,11 +143,17 @@ def summary(program, runs):
     same = {key: first[key] for key in ("program", "version", "device", "train_images")}
     return {
         **same,
-        **{key: median(run[key] for run in runs.values()) for key in FIGURES},
+        **{key: middle(run[key] for run in runs.values()) for key in FIGURES},
         "warm_up_seconds": median(run["warm_up_seconds"] for run in later) if later else None,
         "cold_warm_up_seconds": first["warm_up_seconds"],
         "path": program.path,
     }
+
+
+def middle(values):
+    """The median of the values that there are; `None` if there are none."""
+    known = [value for value in values if value is not None]
+    return median(known) if known else None
 
 
 def ratios(chosen, rounds):
@@ -170,7 +177,11 @@ def ratio(ours, peer, rounds):
     return {
         "cnn_gpu": ours.name,
         "peer": peer.name,
-        "training": median(a["images_per_second"] / b["images_per_second"] for a, b in both),
+        "training": middle(
+            a["images_per_second"] / b["images_per_second"]
+            for a, b in both
+            if b["images_per_second"]
+        ),
         "evaluation": median(
             a["evaluate_images_per_second"] / b["evaluate_images_per_second"] for a, b in both
         ),
@@ -207,7 +218,7 @@ def program_row(program):
     return [
         f"{program['program']} {program['version']}",
         f"{program['train_images']:,}",
-        f"{program['images_per_second']:,.0f}",
+        dash(program["images_per_second"], ",.0f"),
         f"{program['evaluate_images_per_second']:,.0f}",
         f"{program['cold_warm_up_seconds']:.1f} s",
         "-" if warm is None else f"{warm:.1f} s",
@@ -217,9 +228,14 @@ def program_row(program):
 
 def ratio_row(ratio):
     """A line of the second table."""
-    figures = [f"{ratio[key]:.2f}" for key in ("training", "evaluation", "warm_up")]
+    figures = [dash(ratio[key], ".2f") for key in ("training", "evaluation", "warm_up")]
     note = "" if ratio["same_device"] else "on different devices"
     return [ratio["cnn_gpu"], ratio["peer"], *figures, note]
+
+
+def dash(value, form):
+    """A formatted number, or a dash if there is none."""
+    return "-" if value is None else format(value, form)
 
 
 def table(header, rows):

@@ -83,10 +83,10 @@ def read_idx(path):
 
 def print_result(args, result):
     """Prints the line that `compare.py` reads, from `result` and the arguments."""
-    images = result["train_images"]
+    epochs = result["epoch_seconds"]
     line = result | {
         "batch_size": args.batch_size,
-        "images_per_second": images / result["epoch_seconds"][-1],
+        "images_per_second": result["train_images"] / epochs[-1] if epochs else None,
     }
     print(json.dumps(line))
 

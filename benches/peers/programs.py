@@ -1,7 +1,8 @@
 """The programs that `compare.py` can run: cnn-gpu and the others, each as a `Program`.
 
 Running one gives a dictionary: program, version, device, train_images, warm_up_seconds,
-epoch_seconds, images_per_second, evaluate_images_per_second, test_accuracy.
+epoch_seconds, images_per_second, evaluate_images_per_second, test_accuracy. A program that does not
+train has none of the rates of training and no accuracy.
 """
 
 import json
@@ -17,7 +18,11 @@ from dataclasses import dataclass
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BURN = HERE / "burn" / "target" / "release" / ("burn-cnn" + ".exe" * (os.name == "nt"))
-PYTHON_PEERS = {"keras": HERE / "keras_cnn.py", "pytorch": HERE / "pytorch_cnn.py"}
+PYTHON_PEERS = {
+    "keras": HERE / "keras_cnn.py",
+    "pytorch": HERE / "pytorch_cnn.py",
+    "onnxruntime": HERE / "onnxruntime_cnn.py",
+}
 BUILD_BURN = "cargo build --release --manifest-path benches/peers/burn/Cargo.toml"
 
 
@@ -182,7 +187,7 @@ def find_ours(binary):
 
 
 def find_python(python):
-    """Keras and PyTorch, if `python` has them."""
+    """Keras, PyTorch and ONNX Runtime, if `python` has them."""
     programs, missing = [], {}
     for name, script in PYTHON_PEERS.items():
         variants, reason = list_variants([python, str(script)])
