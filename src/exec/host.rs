@@ -34,6 +34,18 @@ pub trait Kernels: Send {
             self.run(op, memory);
         }
     }
+
+    /// Runs all operations of a plan in order. Tensors that none of the other operations needs may
+    /// be left as they are.
+    fn run_step(&mut self, plan: &Plan, memory: &mut Memory<'_>) {
+        self.run_all(&plan.ops, memory);
+    }
+
+    /// For each operation of a plan, the operation whose kernels compute it in
+    /// [`Kernels::run_step`]; empty if each has its own kernels.
+    fn fused_into(&self, _plan: &Plan) -> Vec<Option<usize>> {
+        Vec::new()
+    }
 }
 
 /// An executor whose tensors lie in main memory.
@@ -198,10 +210,12 @@ impl<K: Kernels> HostExecutor<K> {
         }
     }
 
-    fn execute(&mut self, ops: Range<usize>, step: &Step) -> Result<StepMetrics> {
+    /// Runs some operations of a step, or all of it.
+    fn execute(&mut self, some: Option<Range<usize>>, step: &Step) -> Result<StepMetrics> {
         let program = &mut self.programs[step.program.0];
         // Only the gather needs a data set.
-        let gathers = ops.contains(&0) && matches!(program.plan.ops.first(), Some(Op::Gather(_)));
+        let first = some.as_ref().map_or(0, |ops| ops.start);
+        let gathers = first == 0 && matches!(program.plan.ops.first(), Some(Op::Gather(_)));
         let (images, labels, order): (&[u8], &[u8], &[u32]) = if gathers {
             let data = loaded(&self.data, step.data)?;
             let range = step.offset..step.offset + step.rows;
@@ -235,7 +249,10 @@ impl<K: Kernels> HostExecutor<K> {
             floats: &mut program.floats,
             words: &mut program.words,
         };
-        self.kernels.run_all(&program.plan.ops[ops], &mut memory);
+        match some {
+            Some(ops) => self.kernels.run_all(&program.plan.ops[ops], &mut memory),
+            None => self.kernels.run_step(&program.plan, &mut memory),
+        }
         Ok(metrics)
     }
 }
@@ -338,8 +355,7 @@ impl<K: Kernels> Executor for HostExecutor<K> {
     }
 
     fn enqueue(&mut self, step: &Step) -> Result<()> {
-        let ops = 0..self.programs[step.program.0].plan.ops.len();
-        let metrics = self.execute(ops, step)?;
+        let metrics = self.execute(None, step)?;
         self.metrics.push(metrics);
         Ok(())
     }
@@ -360,9 +376,13 @@ impl<K: Kernels> Executor for HostExecutor<K> {
 
 impl<K: Kernels> Inspect for HostExecutor<K> {
     fn run(&mut self, ops: Range<usize>, step: &Step) -> Result<()> {
-        let metrics = self.execute(ops, step)?;
+        let metrics = self.execute(Some(ops), step)?;
         self.metrics.push(metrics);
         Ok(())
+    }
+
+    fn fused_into(&self, program: Program) -> Vec<Option<usize>> {
+        self.kernels.fused_into(&self.programs[program.0].plan)
     }
 
     fn write(&mut self, program: Program, id: BufferId, values: &Values) -> Result<()> {

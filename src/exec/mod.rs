@@ -321,7 +321,8 @@ pub trait Inspect: Executor {
     /// The type or number of the values differs from the buffer's.
     fn write(&mut self, program: Program, buffer: BufferId, values: &Values) -> Result<()>;
 
-    /// The contents of a buffer, after all steps enqueued so far.
+    /// The contents of a buffer, after all steps enqueued so far. A whole step need not store tensors
+    /// between operations that it fuses; see [`Inspect::fused_into`].
     ///
     /// # Errors
     /// The device failed.

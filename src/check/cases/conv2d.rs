@@ -215,7 +215,8 @@ fn forward(conv: ConvCase, bias: bool, activation: Activation) -> Case {
     forward_of(b, conv, x, bias, activation, "")
 }
 
-/// One input value is NaN or infinite: only the windows that contain it may be affected.
+/// One input value is NaN or infinite: only the windows that contain it may be affected. With too
+/// few channels for Winograd's filtering, which does not keep infinities.
 fn special() -> Vec<Case> {
     [("nan", f32::NAN), ("inf", f32::INFINITY)]
         .map(|(name, value)| {

@@ -17,6 +17,7 @@ pub fn all() -> Vec<StepCase> {
     vec![
         train("pools", pools(), momentum()),
         train("wide-pools", wide_pools(), adam()),
+        train("many-channels", many_channels(), momentum()),
         train("mixed-pools", mixed_pools(), adam().ema_momentum(0.75)),
         train("large-pools", large_pools(), rmsprop()),
         train("layers", layers(), momentum()),
@@ -103,6 +104,22 @@ fn wide_pools() -> Sequential {
         .add(MaxPooling2D::new(2))
         .add(Flatten::new())
         .add(Dense::new(32).activation(Activation::Relu))
+        .add(softmax(5))
+}
+
+/// Convolutions with enough channels and cells for Winograd's filtering on the CPU, with sizes that
+/// tiles of 2x2 cells do not divide.
+fn many_channels() -> Sequential {
+    Sequential::new([12, 10, 3])
+        .add(Conv2D::new(12, 2).activation(Activation::Relu))
+        .add(
+            Conv2D::new(16, 3)
+                .padding(Padding::Same)
+                .activation(Activation::Tanh),
+        )
+        .add(Conv2D::new(13, 3).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2))
+        .add(Flatten::new())
         .add(softmax(5))
 }
 

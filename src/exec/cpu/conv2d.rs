@@ -84,17 +84,22 @@ pub(super) fn bands(
 
 impl Band {
     /// The band's range among the output cells of all samples.
-    fn cells(&self, window: &Window) -> Range<usize> {
+    pub fn cells(&self, window: &Window) -> Range<usize> {
         let row = |n: usize, y: usize| (n * window.oh + y) * window.ow;
         row(self.samples.start, self.rows.start)..row(self.samples.end - 1, self.rows.end)
     }
 
     /// Where the band's windows start in the padded images of all samples.
-    fn corner(&self, shape: &ConvShape) -> usize {
+    pub fn corner(&self, shape: &ConvShape) -> usize {
         let frame = Frame::new(&shape.window);
         let row = self.samples.start * frame.h + self.rows.start * shape.window.sh;
         row * frame.w * shape.ic
     }
+}
+
+/// Floats of a row of the padded image.
+pub(super) fn frame_row(shape: &ConvShape) -> usize {
+    Frame::new(&shape.window).w * shape.ic
 }
 
 /// Floats that [`framed`] needs for `samples` images: 0 without padding.
@@ -129,7 +134,7 @@ pub(super) fn framed<'a>(shape: &ConvShape, x: &'a [f32], copy: &'a mut [f32]) -
 /// The offsets of a grid's cells in each sample, one after the other, with the given strides in the
 /// operands.
 #[derive(Clone)]
-struct GridOffsets {
+pub(super) struct GridOffsets {
     /// Columns and rows.
     size: [usize; 2],
     /// Strides from one column, row and sample to the next in `a`.
@@ -183,7 +188,7 @@ impl Iterator for GridOffsets {
 }
 
 /// The windows' corners in a padded image, with their output cells.
-fn corners(shape: &ConvShape) -> GridOffsets {
+pub(super) fn corners(shape: &ConvShape) -> GridOffsets {
     let (window, frame) = (&shape.window, Frame::new(&shape.window));
     GridOffsets::new(
         RowOffsets::default(),

@@ -4,14 +4,17 @@
 use pulp::Arch;
 
 use super::rows::{RowBlock, RowWise};
-use super::{conv2d, conv2d_grouped, dense};
+use super::{activation, conv2d, conv2d_grouped, dense, winograd};
 use crate::exec::host::Memory;
+use crate::model::Activation;
 use crate::plan::{Conv2dBackwardInput, Conv2dForward, DenseBackwardInput, DenseForward};
 
 impl RowWise for Conv2dForward {
     fn pack(&self, arch: Arch, memory: &Memory<'_>, packed: &mut Vec<f32>) {
-        if self.shape.is_plain() {
-            let (w, bias) = (memory.floats(self.w), self.bias.map(|id| memory.floats(id)));
+        let (w, bias) = (memory.floats(self.w), self.bias.map(|id| memory.floats(id)));
+        if winograd::applies(&self.shape) {
+            winograd::pack_forward(arch, &self.shape, w, bias, packed);
+        } else if self.shape.is_plain() {
             conv2d::pack_forward(arch, &self.shape, w, bias, packed);
         }
     }
@@ -21,7 +24,13 @@ impl RowWise for Conv2dForward {
         let (arch, packed, memory) = (block.arch(), block.packed(), block.memory());
         block.write(self.y, |block, y| {
             let x = block.floats(self.x);
-            if shape.is_plain() {
+            if winograd::applies(shape) {
+                let relu = activation == Activation::Relu;
+                winograd::forward(arch, shape, x, packed, relu, y);
+                if !relu {
+                    activation::apply(activation, y);
+                }
+            } else if shape.is_plain() {
                 conv2d::forward(arch, shape, x, packed, activation, y);
             } else {
                 let kernel = (memory.floats(self.w), self.bias.map(|id| memory.floats(id)));
@@ -33,7 +42,9 @@ impl RowWise for Conv2dForward {
 
 impl RowWise for Conv2dBackwardInput {
     fn pack(&self, arch: Arch, memory: &Memory<'_>, packed: &mut Vec<f32>) {
-        if self.shape.is_plain() {
+        if winograd::applies(&self.shape) {
+            winograd::pack_backward(arch, &self.shape, memory.floats(self.w), packed);
+        } else if self.shape.is_plain() {
             conv2d::pack_backward(arch, &self.shape, memory.floats(self.w), packed);
         }
     }
@@ -42,7 +53,9 @@ impl RowWise for Conv2dBackwardInput {
         let (arch, packed, memory) = (block.arch(), block.packed(), block.memory());
         block.write(self.dx, |block, dx| {
             let dy = block.floats(self.dy);
-            if self.shape.is_plain() {
+            if winograd::applies(&self.shape) {
+                winograd::backward_input(arch, &self.shape, dy.into(), packed, dx);
+            } else if self.shape.is_plain() {
                 conv2d::backward_input(arch, &self.shape, dy, packed, dx);
             } else {
                 let w = memory.floats(self.w);

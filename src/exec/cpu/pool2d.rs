@@ -5,6 +5,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::rows::{RowBlock, RowWise};
+use super::vectors::{larger, load, store, store_words};
 use crate::model::PoolKind;
 use crate::plan::{Pool2dBackward, Pool2dForward, PoolShape};
 
@@ -135,37 +136,13 @@ fn max<S: Simd>(
                 let from = (line + window.left + kx - w.pad_left) * shape.c;
                 let x = load(simd, &x[from + channels.start..from + channels.end]);
                 let tap = simd.splat_u32s((ky * w.kw + kx) as u32);
-                // True for a larger value and for the first NaN: neither `x <= best` nor is `best`
-                // NaN.
-                let number = simd.equal_f32s(best, best);
-                let no_more = simd.less_than_or_equal_f32s(x, best);
-                let takes = simd.and_m32s(number, simd.not_m32s(no_more));
-                best = simd.select_f32s(takes, x, best);
-                taken = simd.select_u32s(takes, tap, taken);
+                (best, taken) = larger(simd, (best, taken), (x, tap));
             }
         }
-        // Full vectors use plain stores: masked stores are slow on some processors.
-        let y = &mut y[channels.clone()];
-        match S::as_mut_simd_f32s(y).0 {
-            [whole] => *whole = best,
-            _ => simd.partial_store_f32s(y, best),
-        }
+        store(simd, &mut y[channels.clone()], best);
         if let Some(argmax) = argmax.as_deref_mut() {
-            let argmax = &mut argmax[channels];
-            match S::as_mut_simd_u32s(argmax).0 {
-                [whole] => *whole = taken,
-                _ => simd.partial_store_u32s(argmax, taken),
-            }
+            store_words(simd, &mut argmax[channels], taken);
         }
-    }
-}
-
-/// A vector of channels; a plain load if it is full.
-#[inline(always)]
-fn load<S: Simd>(simd: S, x: &[f32]) -> S::f32s {
-    match S::as_simd_f32s(x).0 {
-        [whole] => *whole,
-        _ => simd.partial_load_f32s(x),
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn run(
     pack(arch, ops, packed, memory);
     let mut floats = Taken(Vec::new());
     let mut words = Taken(Vec::new());
-    for id in ops.iter().flat_map(SequenceOp::writes_rows) {
+    for &id in ops.iter().flat_map(SequenceOp::writes_rows) {
         match memory.element(id) {
             Element::F32 => floats.0.push((id, memory.take(id))),
             Element::U32 => words.0.push((id, memory.take_words(id))),
@@ -120,9 +120,7 @@ pub(super) fn run(
 fn pack(arch: Arch, ops: &[SequenceOp<'_>], packed: &mut Vec<Vec<f32>>, memory: &Memory<'_>) {
     packed.resize_with(ops.len().max(packed.len()), Vec::new);
     packed.par_iter_mut().zip(ops).for_each(|(packed, op)| {
-        if let SequenceOp::Rows(op) = op {
-            op.pack(arch, memory, packed);
-        }
+        op.pack(arch, memory, packed);
     });
 }
 

@@ -6,13 +6,17 @@ thread_local! {
     static ARENA: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Floats in a cache line, and in the longest vector.
+const LINE: usize = 16;
+
 /// Calls `f` with `len` floats of this thread's arena, which hold arbitrary old values.
 pub(super) fn with<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
     ARENA.with_borrow_mut(|arena| {
-        if arena.len() < len {
-            arena.resize(len, 0.0);
+        if arena.len() < len + LINE {
+            arena.resize(len + LINE, 0.0);
         }
-        f(&mut arena[..len])
+        let start = arena.as_ptr().align_offset(64).min(LINE);
+        f(&mut arena[start..start + len])
     })
 }
 

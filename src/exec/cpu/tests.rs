@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
-use super::{Cpu, CpuExecutor, conv2d, loss, pool2d, tile};
+use super::pool_gradient::PoolGradient;
+use super::pooled_forward::PooledForward;
+use super::{Cpu, CpuExecutor, conv2d, loss, pool2d, tile, winograd};
 use crate::data::Dataset;
-use crate::exec::{Executor, Step};
+use crate::exec::{Executor, Inspect, Step};
 use crate::model::{
     Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, Loss, MaxPooling2D, PoolKind,
     Sequential,
@@ -53,7 +55,16 @@ fn windows() -> impl Iterator<Item = Window> {
 }
 
 fn conv_shapes() -> Vec<ConvShape> {
-    let channels = [(1, 1), (3, 5), (1, 32), (8, 16), (5, 17), (16, 24), (33, 7)];
+    let channels = [
+        (1, 1),
+        (3, 5),
+        (1, 32),
+        (8, 16),
+        (5, 17),
+        (16, 24),
+        (33, 7),
+        (12, 65),
+    ];
     let large = LARGE.iter().map(|(sizes, [ic, oc])| {
         let shape = ConvShape::new(window(sizes), *ic, *oc);
         // With room for a packed kernel, whose channels are padded to whole vectors.
@@ -151,6 +162,21 @@ fn convolutions_agree_with_plain_loops() {
             conv2d::pack_backward(arch, &shape, w, &mut packed);
             conv2d::backward_input(arch, &shape, dy, &packed, &mut found);
             assert_close(&found, &dx, taps * shape.oc, &("dx", shape));
+            if (window.kh, window.kw, window.sh, window.sw) == (3, 3, 1, 1) {
+                let (terms, what) = (taps * shape.ic, &("winograd", shape));
+                let mut found = vec![f32::NAN; dy.len()];
+                winograd::pack_forward(arch, &shape, w, Some(&bias), &mut packed);
+                winograd::forward(arch, &shape, x, &packed, false, &mut found);
+                assert_close(&found, &y, terms, what);
+                let mut found = vec![f32::NAN; x.len()];
+                winograd::pack_backward(arch, &shape, w, &mut packed);
+                winograd::backward_input(arch, &shape, dy[..].into(), &packed, &mut found);
+                assert_close(&found, &dx, taps * shape.oc, what);
+                let mut found = vec![1.0; w.len()];
+                winograd::backward_weight(arch, &shape, x, dy[..].into(), &mut found);
+                let dw: Vec<f64> = dw.iter().map(|dw| dw + 1.0).collect();
+                assert_close(&found, &dw, cells, what);
+            }
             let mut frames = vec![0.0; conv2d::framed_len(&shape, samples)];
             let mut vectors = vec![0.0; conv2d::whole_vectors_len(arch, &shape, dy.len())];
             let x = conv2d::framed(&shape, x, &mut frames);
@@ -163,6 +189,134 @@ fn convolutions_agree_with_plain_loops() {
             assert_close(&found, &dw, cells, &("dw", shape));
         }
     }
+}
+
+/// Against the convolution and the pool by themselves.
+#[test]
+fn pooled_convolutions_agree_with_their_parts() {
+    for shape in conv_shapes() {
+        let Ok(pool) = Window::new(
+            [shape.window.oh, shape.window.ow],
+            2.into(),
+            2.into(),
+            Padding::Valid,
+        ) else {
+            continue;
+        };
+        let cases = architectures()
+            .into_iter()
+            .zip([(1, true), (3, false), (2, true)]);
+        for (arch, (samples, relu)) in cases {
+            let activation = if relu {
+                Activation::Relu
+            } else {
+                Activation::Linear
+            };
+            let (window, windows) = (&shape.window, [pool.oh, pool.ow]);
+            let pool = PoolShape {
+                window: pool,
+                c: shape.oc,
+                kind: PoolKind::Max,
+            };
+            let outputs = samples * window.oh * window.ow * shape.oc;
+            let x = &random(samples * window.ih * window.iw * shape.ic, 1);
+            let w = &random(window.taps() * shape.ic * shape.oc, 2);
+            let dy = &random(samples * windows[0] * windows[1] * shape.oc, 3);
+            let bias = random(shape.oc, 4);
+            let mut packed = Vec::new();
+
+            conv2d::pack_forward(arch, &shape, w, Some(&bias), &mut packed);
+            let mut between = vec![f32::NAN; outputs];
+            conv2d::forward(arch, &shape, x, &packed, activation, &mut between);
+            let (mut y, mut argmax) = (vec![f32::NAN; dy.len()], vec![9; dy.len()]);
+            arch.dispatch(pool2d::PoolSamples {
+                shape: &pool,
+                x: &between,
+                y: &mut y,
+                argmax: Some(&mut argmax),
+            });
+            let mut unpooled = vec![f32::NAN; outputs];
+            arch.dispatch(pool2d::UnpoolSamples {
+                shape: &pool,
+                dy,
+                argmax: Some(&argmax),
+                dx: &mut unpooled,
+            });
+            super::activation::backward(arch, activation, &between, &mut unpooled);
+
+            let gradient = PoolGradient {
+                windows,
+                dy,
+                argmax: &argmax,
+                relu: relu.then_some(&y[..]),
+            };
+            let mut found = vec![f32::NAN; outputs];
+            assert_eq!(gradient.unpooled_len(&shape), outputs);
+            gradient.unpool(arch, &shape, &mut found);
+            assert_eq!(found, unpooled, "{shape:?}");
+            let (mut dbias, mut expected) = (vec![1.0; shape.oc], vec![1.0; shape.oc]);
+            gradient.add_bias(arch, &mut dbias);
+            conv2d::backward_bias(arch, &unpooled, &mut expected);
+            assert_close(&dbias, &to_f64(&expected), outputs, &("dbias", shape));
+
+            let (terms, what) = (window.taps() * shape.ic, ("pooled y", shape));
+            let (mut found, mut taken) = (vec![f32::NAN; dy.len()], vec![9; dy.len()]);
+            let pooled = PooledForward {
+                shape: &shape,
+                windows,
+                relu,
+                x,
+                packed: &packed,
+                y: &mut found,
+                argmax: Some(&mut taken),
+            };
+            pooled.run(arch);
+            assert_eq!((&found, &taken), (&y, &argmax), "{shape:?}");
+            if (window.kh, window.kw, window.sh, window.sw) != (3, 3, 1, 1) {
+                continue;
+            }
+            winograd::pack_forward(arch, &shape, w, Some(&bias), &mut packed);
+            for argmax in [None, Some(&mut taken[..])] {
+                found.fill(f32::NAN);
+                let pooled = PooledForward {
+                    shape: &shape,
+                    windows,
+                    relu,
+                    x,
+                    packed: &packed,
+                    y: &mut found,
+                    argmax,
+                };
+                winograd::forward_pooled(arch, pooled);
+                assert_close(&found, &to_f64(&y), terms, &what);
+            }
+            // Of two values alike but for rounding, either may be the maximum; of two negative ones,
+            // it does not matter.
+            let differ = taken.iter().zip(&argmax).zip(&y);
+            let differ = differ
+                .filter(|((a, b), y)| a != b && (!relu || **y > 0.0))
+                .count();
+            assert!(
+                differ <= y.len() / 1000,
+                "{differ} of {}: {what:?}",
+                y.len()
+            );
+
+            winograd::pack_backward(arch, &shape, w, &mut packed);
+            let (mut dx, mut expected) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
+            winograd::backward_input(arch, &shape, gradient.into(), &packed, &mut dx);
+            winograd::backward_input(arch, &shape, unpooled[..].into(), &packed, &mut expected);
+            assert_close(&dx, &to_f64(&expected), terms, &("dx", shape));
+            let (mut dw, mut expected) = (vec![1.0; w.len()], vec![1.0; w.len()]);
+            winograd::backward_weight(arch, &shape, x, gradient.into(), &mut dw);
+            winograd::backward_weight(arch, &shape, x, unpooled[..].into(), &mut expected);
+            assert_close(&dw, &to_f64(&expected), outputs, &("dw", shape));
+        }
+    }
+}
+
+fn to_f64(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| x.into()).collect()
 }
 
 #[test]
@@ -274,9 +428,10 @@ fn loss_counts_valid_rows_and_is_exact_for_large_logits() {
 }
 
 /// A network with every kind of split: kernels small and large, channels that fill no vector,
-/// padding, strides, a batch that no group size divides, and a short last batch.
-fn trained_hash(cpu: Cpu) -> String {
-    let model = Sequential::new([12, 12, 3])
+/// padding, strides, convolutions with and without Winograd's filtering and with and without a pool,
+/// a batch that no group size divides, and a short last batch.
+fn network() -> Sequential {
+    Sequential::new([12, 12, 3])
         .add(
             Conv2D::new(20, 3)
                 .padding(Padding::Same)
@@ -285,22 +440,35 @@ fn trained_hash(cpu: Cpu) -> String {
         .add(MaxPooling2D::new(2))
         .add(BatchNormalization::new())
         .add(Dropout::new(0.25))
+        .add(Conv2D::new(21, 3).padding(Padding::Same))
+        .add(
+            Conv2D::new(24, 3)
+                .padding(Padding::Same)
+                .activation(Activation::Relu),
+        )
+        .add(MaxPooling2D::new(2))
         .add(Conv2D::new(20, 3).padding(Padding::Same).groups(4))
         .add(Conv2D::new(140, 3).strides(2).activation(Activation::Tanh))
         .add(Flatten::new())
         .add(Dense::new(70).activation(Activation::Relu))
-        .add(Dense::new(10).activation(Activation::Softmax));
-    let layout = Layout::new(&model).unwrap();
-    let optimizer = Optimizer::adam();
-    let plan = Plan::new(&model, Purpose::Training(optimizer), 37).unwrap();
+        .add(Dense::new(10).activation(Activation::Softmax))
+}
+
+fn random_images() -> Dataset {
     let size = 12 * 12 * 3;
     let key = Key::new(3).stream(Stream::Check, 9);
     let images = (0..60 * size as u32).map(|i| key.bits(i) as u8).collect();
     let labels = (0..60).map(|i| i % 10).collect();
-    let data = Dataset::new("random", "built in", [12, 12, 3], 10, images, labels).unwrap();
+    Dataset::new("random", "built in", [12, 12, 3], 10, images, labels).unwrap()
+}
+
+fn trained_hash(cpu: Cpu) -> String {
+    let (model, optimizer) = (network(), Optimizer::adam());
+    let layout = Layout::new(&model).unwrap();
+    let plan = Plan::new(&model, Purpose::Training(optimizer), 37).unwrap();
     let mut executor = CpuExecutor::new(cpu, Arc::clone(&layout));
     let program = executor.compile(&plan).unwrap();
-    let data = executor.load(&data).unwrap();
+    let data = executor.load(&random_images()).unwrap();
     let mut state = State::new(layout, 1);
     executor.upload(&state).unwrap();
     for t in 0..4 {
@@ -317,6 +485,56 @@ fn trained_hash(cpu: Cpu) -> String {
     executor.download(&mut state).unwrap();
     assert!(state.params.iter().all(|p| p.is_finite()));
     state.weights_hash()
+}
+
+/// A whole step runs pools together with their convolutions; a single operation runs by itself.
+#[test]
+fn a_step_agrees_with_its_operations_one_by_one() {
+    // Both pools, forward and backward.
+    agrees_one_by_one(&network(), 4);
+    // Without an activation, the pool's backward pass does not need the convolution's output, but
+    // the gradient of this large kernel needs the pool's.
+    let linear = Sequential::new([12, 12, 3])
+        .add(Conv2D::new(32, 3).padding(Padding::Same))
+        .add(MaxPooling2D::new(2))
+        .add(Conv2D::new(40, 5).padding(Padding::Same))
+        .add(MaxPooling2D::new(2))
+        .add(Flatten::new())
+        .add(Dense::new(10).activation(Activation::Softmax));
+    agrees_one_by_one(&linear, 3);
+}
+
+#[track_caller]
+fn agrees_one_by_one(model: &Sequential, fused: usize) {
+    let optimizer = Optimizer::sgd();
+    let layout = Layout::new(model).unwrap();
+    let plan = Plan::new(model, Purpose::Training(optimizer), 37).unwrap();
+    assert_eq!(super::step(&plan).len(), plan.ops.len() - fused);
+    let into = super::fused_into(&plan);
+    let alone = into
+        .iter()
+        .enumerate()
+        .filter(|(i, into)| **into == Some(*i));
+    assert_eq!(alone.count(), plan.ops.len() - fused);
+    let after = |one_by_one: bool| {
+        let mut executor = CpuExecutor::new(Cpu::new(), Arc::clone(&layout));
+        let program = executor.compile(&plan).unwrap();
+        let data = executor.load(&random_images()).unwrap();
+        let mut state = State::new(Arc::clone(&layout), 1);
+        executor.upload(&state).unwrap();
+        let (rates, key) = (optimizer.rates(1), Key::of_step(3, 1));
+        let step = Step::new(program, data, 0..37, rates, key);
+        if one_by_one {
+            for i in 0..plan.ops.len() {
+                executor.run(i..i + 1, &step).unwrap();
+            }
+        } else {
+            executor.enqueue(&step).unwrap();
+        }
+        executor.download(&mut state).unwrap();
+        state.params
+    };
+    assert_close(&after(false), &to_f64(&after(true)), 1000, &"parameters");
 }
 
 #[test]

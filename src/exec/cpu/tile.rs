@@ -20,15 +20,39 @@ use pulp::{Arch, Simd, WithSimd};
 /// Rows of the largest tile with 16 registers, or for short sums.
 const FEW_ROWS: usize = 6;
 
+/// Rows of the largest tile with 32 registers.
+pub(super) const MOST_ROWS: usize = 12;
+
 /// Rows of the largest tile: with two vectors of columns and their operands, 6 rows fill 16
 /// registers and 12 rows fill 28 of 32.
-const fn max_rows<S: Simd>() -> usize {
+pub(super) const fn max_rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 {
-        12
+        MOST_ROWS
     } else {
         FEW_ROWS
     }
 }
+
+/// Evaluates an expression with the number of rows as a constant, one of all or of those given:
+/// `with_rows!(S, m, M => f::<M>())` and `with_rows!(S, m of 4 8 12, M => f::<M>())`.
+macro_rules! with_rows {
+    ($simd:ty, $rows:tt, $constant:ident => $call:expr) => {
+        $crate::exec::cpu::tile::with_rows!(
+            $simd, $rows of 1 2 3 4 5 6 7 8 9 10 11 12, $constant => $call
+        )
+    };
+    ($simd:ty, $rows:tt of $($height:literal)*, $constant:ident => $call:expr) => {
+        match $rows {
+            // The second condition drops heights that this processor never uses.
+            $($height if $height <= $crate::exec::cpu::tile::max_rows::<$simd>() => {
+                const $constant: usize = $height;
+                $call
+            })*
+            rows => unreachable!("{rows} rows"),
+        }
+    };
+}
+pub(super) use with_rows;
 
 /// Minimum number of terms for which a taller tile pays: it reads the columns less often, but costs
 /// more to start and finish.
@@ -193,18 +217,7 @@ impl<R: Iterator<Item = RowOffsets> + Clone, F: Finish> Product<'_, R, F> {
         while left > 0 {
             // Divide the rows evenly: 9 rows as 5 and 4, not 6 and 3.
             let m = left.div_ceil(left.div_ceil(most));
-            macro_rules! tile_of {
-                ($($rows:literal)*) => {
-                    match m {
-                        // The second condition drops tile heights that this processor never uses.
-                        $($rows if $rows <= max_rows::<S>() => {
-                            self.tile::<S, $rows, V>(simd, first, &mut rows);
-                        })*
-                        _ => unreachable!("{m} rows"),
-                    }
-                };
-            }
-            tile_of!(1 2 3 4 5 6 7 8 9 10 11 12);
+            with_rows!(S, m, M => self.tile::<S, M, V>(simd, first, &mut rows));
             left -= m;
         }
     }
@@ -239,7 +252,7 @@ impl<R: Iterator<Item = RowOffsets> + Clone, F: Finish> Product<'_, R, F> {
 
 /// `M` rows with `V` vectors.
 #[inline(always)]
-fn accumulate<S: Simd, const M: usize, const V: usize>(
+pub(super) fn accumulate<S: Simd, const M: usize, const V: usize>(
     simd: S,
     a: &[f32],
     rows: [usize; M],
@@ -253,6 +266,7 @@ fn accumulate<S: Simd, const M: usize, const V: usize>(
         b: b_steps,
     } = *walk;
     let last = rows.into_iter().fold(0, usize::max);
+    assert!(!counts.contains(&0));
     assert!(last + Walk::reach(counts, a_steps) < a.len());
     assert!(Walk::reach(counts, b_steps) + V * S::F32_LANES <= b.len());
     let mut sums = [start; M];

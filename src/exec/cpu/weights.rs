@@ -1,5 +1,7 @@
 //! Gradients of large kernels, divided by the kernel's rows.
 //!
+//! Others are sums over the rows of each task; see [`rows`](super::rows).
+//!
 //! Dividing a sum over the batch by samples needs a copy of the gradient per task and a pass that
 //! adds the copies. For a large kernel it is cheaper if each task computes some rows of the
 //! gradient over the whole batch.
@@ -9,7 +11,9 @@ use std::ops::Range;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::{conv2d, conv2d_grouped, dense, scratch};
+use super::pool_gradient::UnpoolBuffers;
+use super::winograd::OutputGradient;
+use super::{conv2d, conv2d_grouped, dense, scratch, winograd};
 use crate::exec::host::Memory;
 use crate::plan::{BufferId, Conv2dBackwardWeight, ConvShape, DenseBackwardWeight};
 
@@ -30,10 +34,16 @@ pub(super) struct KernelGradient {
     pub dy: BufferId,
     pub dw: BufferId,
     pub dbias: Option<BufferId>,
+    /// What stands for `dy`, which is not stored.
+    pub unpool: Option<UnpoolBuffers>,
 }
 
 /// Gradients of kernels with more elements are divided by rows, others by samples.
 const SMALL: usize = 24 * 1024;
+
+/// The same, where Winograd's filtering makes a division by samples cheaper than a direct sum by
+/// rows: up to this size, the groups' copies take 10 MB.
+const SMALL_TRANSFORMED: usize = 160 * 1024;
 
 /// Kernel rows per task: four or eight tiles.
 const ROWS: usize = 48;
@@ -49,6 +59,7 @@ impl From<&Conv2dBackwardWeight> for KernelGradient {
             dy: op.dy,
             dw: op.dw,
             dbias: op.dbias,
+            unpool: None,
         }
     }
 }
@@ -61,6 +72,7 @@ impl From<&DenseBackwardWeight> for KernelGradient {
             dy: op.dy,
             dw: op.dw,
             dbias: op.dbias,
+            unpool: None,
         }
     }
 }
@@ -73,7 +85,12 @@ impl KernelGradient {
 
     /// Whether it is divided by samples.
     pub fn by_samples(&self) -> bool {
-        self.len() <= SMALL || !self.shape.is_plain()
+        let small = if winograd::applies(&self.shape) {
+            SMALL_TRANSFORMED
+        } else {
+            SMALL
+        };
+        self.len() <= small || !self.shape.is_plain()
     }
 
     /// Number of elements of kernel and bias.
@@ -82,19 +99,38 @@ impl KernelGradient {
     }
 
     /// Adds some samples' contribution to `sums`: the kernel, followed by the bias.
-    pub fn add(&self, arch: Arch, x: &[f32], dy: &[f32], sums: &mut [f32]) {
+    pub fn add(&self, arch: Arch, x: &[f32], dy: OutputGradient<'_>, sums: &mut [f32]) {
         let shape = &self.shape;
-        let samples = x.len() / (shape.window.ih * shape.window.iw * shape.ic);
-        let frames = conv2d::framed_len(shape, samples);
-        let vectors = conv2d::whole_vectors_len(arch, shape, dy.len());
         let (dw, dbias) = sums.split_at_mut(self.len());
         if !dbias.is_empty() {
-            conv2d::backward_bias(arch, dy, dbias);
+            match &dy {
+                OutputGradient::Stored(dy) => conv2d::backward_bias(arch, dy, dbias),
+                OutputGradient::Pooled(gradient) => gradient.add_bias(arch, dbias),
+            }
         }
-        if !shape.is_plain() {
-            return arch.dispatch(|| conv2d_grouped::backward_weight(shape, x, dy, dw));
+        if winograd::applies(shape) {
+            return winograd::backward_weight(arch, shape, x, dy, dw);
         }
-        scratch::with(frames + vectors, |copy| {
+        let unpooled = match &dy {
+            OutputGradient::Stored(_) => 0,
+            OutputGradient::Pooled(gradient) => gradient.unpooled_len(shape),
+        };
+        let samples = x.len() / (shape.window.ih * shape.window.iw * shape.ic);
+        let frames = conv2d::framed_len(shape, samples);
+        let outputs = samples * shape.window.oh * shape.window.ow * shape.oc;
+        let vectors = conv2d::whole_vectors_len(arch, shape, outputs);
+        scratch::with(unpooled + frames + vectors, |copy| {
+            let (unpooled, copy) = copy.split_at_mut(unpooled);
+            let dy = match dy {
+                OutputGradient::Stored(dy) => dy,
+                OutputGradient::Pooled(gradient) => {
+                    gradient.unpool(arch, shape, unpooled);
+                    unpooled
+                }
+            };
+            if !shape.is_plain() {
+                return arch.dispatch(|| conv2d_grouped::backward_weight(shape, x, dy, dw));
+            }
             let (frames, vectors) = copy.split_at_mut(frames);
             let x = conv2d::framed(shape, x, frames);
             let dy = conv2d::whole_vectors(arch, shape, dy, vectors);
@@ -105,6 +141,7 @@ impl KernelGradient {
 
     /// Computes the gradient over the whole batch.
     fn run(&self, arch: Arch, workspace: &mut WeightsWorkspace, memory: &mut Memory<'_>) {
+        debug_assert!(self.unpool.is_none(), "only sums by samples read pools");
         let mut dw = memory.take(self.dw);
         let mut dbias = self.dbias.map(|id| memory.take(id));
         let (x, dy) = (memory.floats(self.x), memory.floats(self.dy));

@@ -6,16 +6,17 @@ use pulp::Arch;
 
 use super::super::activation;
 use super::super::loss_sum::LossSum;
+use super::super::pool_gradient::{PoolGradient, UnpoolBuffers};
 use super::super::weights::KernelGradient;
 use crate::exec::host::Memory;
-use crate::plan::{BufferId, Operation, Through};
+use crate::plan::{BufferId, Through};
 
 /// Rows per block: enough to use a kernel several times while it is in cache, few enough that their
 /// tensors are in cache too.
 pub(super) const BLOCK: usize = 4;
 
 /// An operation that computes each row of its results independently.
-pub trait RowWise: Operation + Sync {
+pub trait RowWise: Send + Sync {
     /// Packs the operation's kernel, once for all tasks.
     fn pack(&self, _arch: Arch, _memory: &Memory<'_>, _packed: &mut Vec<f32>) {}
 
@@ -23,10 +24,25 @@ pub trait RowWise: Operation + Sync {
     fn run(&self, block: &mut RowBlock<'_, '_, '_>);
 }
 
+impl<T: RowWise> RowWise for &T {
+    fn pack(&self, arch: Arch, memory: &Memory<'_>, packed: &mut Vec<f32>) {
+        (**self).pack(arch, memory, packed);
+    }
+
+    fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
+        (**self).run(block);
+    }
+}
+
 /// An operation of the sequence that each task runs on its rows.
 pub enum SequenceOp<'a> {
     /// Each row independently.
-    Rows(&'a dyn RowWise),
+    Rows {
+        /// The operation.
+        op: Box<dyn RowWise + 'a>,
+        /// The buffers that it writes.
+        writes: Vec<BufferId>,
+    },
     /// A sum over the rows.
     Weights(KernelGradient),
 }
@@ -49,12 +65,20 @@ pub(super) struct RowGroup<'a> {
     pub(super) loss: LossSum,
 }
 
-impl SequenceOp<'_> {
+impl<'a> SequenceOp<'a> {
+    /// An operation that computes each row independently and writes these buffers.
+    pub fn rows(op: impl RowWise + 'a, writes: Vec<BufferId>) -> Self {
+        Self::Rows {
+            op: Box::new(op),
+            writes,
+        }
+    }
+
     /// The buffers that it writes row by row.
-    pub(super) fn writes_rows(&self) -> Vec<BufferId> {
+    pub(super) fn writes_rows(&self) -> &[BufferId] {
         match self {
-            Self::Rows(op) => op.writes(),
-            Self::Weights(_) => vec![],
+            Self::Rows { writes, .. } => writes,
+            Self::Weights(_) => &[],
         }
     }
 
@@ -63,11 +87,19 @@ impl SequenceOp<'_> {
         self.gradient().filter(KernelGradient::by_samples)
     }
 
+    /// Packs its kernel, once for all tasks.
+    pub(super) fn pack(&self, arch: Arch, memory: &Memory<'_>, packed: &mut Vec<f32>) {
+        match self {
+            Self::Rows { op, .. } => op.pack(arch, memory, packed),
+            Self::Weights(_) => {}
+        }
+    }
+
     /// The gradient, if it is one.
     pub fn gradient(&self) -> Option<KernelGradient> {
         match self {
-            Self::Rows(_) => None,
             Self::Weights(gradient) => Some(*gradient),
+            Self::Rows { .. } => None,
         }
     }
 }
@@ -106,7 +138,7 @@ impl<'g> RowGroup<'g> {
 impl<'t, 's> RowBlock<'t, '_, 's> {
     fn run(&mut self) {
         match &self.stage.ops[self.number] {
-            SequenceOp::Rows(op) => op.run(self),
+            SequenceOp::Rows { op, .. } => op.run(self),
             SequenceOp::Weights(_) => self.add_gradient(),
         }
     }
@@ -114,8 +146,11 @@ impl<'t, 's> RowBlock<'t, '_, 's> {
     fn add_gradient(&mut self) {
         if let Some(gradient) = self.stage.ops[self.number].summed() {
             let sums = std::mem::take(&mut self.group.sums[self.number]);
-            let (x, dy) = (self.floats(gradient.x), self.floats(gradient.dy));
-            gradient.add(self.stage.arch, x, dy, sums);
+            let dy = match &gradient.unpool {
+                Some(unpool) => self.pool_gradient(unpool).into(),
+                None => self.floats(gradient.dy).into(),
+            };
+            gradient.add(self.stage.arch, self.floats(gradient.x), dy, sums);
             self.group.sums[self.number] = sums;
         }
     }
@@ -166,6 +201,16 @@ impl<'t, 's> RowBlock<'t, '_, 's> {
                 let all = self.stage.memory.words(id);
                 &all[part(all.len(), &(0..self.stage.memory.batch), &self.rows)]
             }
+        }
+    }
+
+    /// The rows of the gradient of a pool.
+    pub fn pool_gradient(&self, buffers: &UnpoolBuffers) -> PoolGradient<'_> {
+        PoolGradient {
+            windows: buffers.windows,
+            dy: self.floats(buffers.dy),
+            argmax: self.words(buffers.argmax),
+            relu: buffers.relu.map(|id| self.floats(id)),
         }
     }
 
