@@ -4,7 +4,7 @@
     cargo build --release
     python3 benches/peers/compare.py
 
-The task is to train mnist-cnn on MNIST with Adam. README.md in this folder describes how to install
+The task is to train mnist-cnn on MNIST with Adam, or another network (--network). README.md in this folder describes how to install
 the programs and the limits of the comparison. This script needs only Python's standard library.
 """
 
@@ -17,14 +17,16 @@ import tempfile
 from statistics import median
 
 import programs
+from networks import NETWORKS, write_random
 from programs import Failed, Work
 
+TEST_IMAGES = 10_000
 FIGURES = ["images_per_second", "evaluate_images_per_second", "warm_up_seconds", "test_accuracy"]
 
 
 def main():
     args = arguments()
-    found, missing = programs.find_all(args.program, args.python)
+    found, missing = programs.find_all(args.program, args.python, args.network)
     chosen = [p for p in found if any(word in p.name for word in args.only or [""])]
     if not found:
         sys.exit(f"error: no program can be run. {listed(missing)}")
@@ -33,6 +35,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="cnn-gpu-peers-") as folder:
         work = Work(
             data_dir=args.data_dir,
+            network=args.network,
             epochs=args.epochs,
             batch_size=args.batch_size,
             limit=args.limit,
@@ -45,6 +48,7 @@ def main():
     if not any(rounds.values()):
         sys.exit(f"error: every program failed. {listed(failed)}")
     report = {
+        "network": args.network,
         "batch_size": args.batch_size,
         "epochs": args.epochs,
         "rounds": args.rounds,
@@ -62,6 +66,7 @@ def arguments():
         description=__doc__.splitlines()[0], epilog="The programs and their installation: benches/peers/README.md"
     )
     add = parser.add_argument
+    add("--network", choices=NETWORKS, default="mnist-cnn", help="what to train [%(default)s]")
     add("--rounds", type=positive, default=3, help="runs of each program [%(default)s]")
     add("--epochs", type=positive, default=2, help="epochs per run; the last one is measured [%(default)s]")
     add("--batch-size", type=positive, default=64, help="images per step [%(default)s]")
@@ -102,7 +107,11 @@ def listed(reasons):
 
 
 def find_data(work, found):
-    """Asks cnn-gpu for MNIST's folder if none was given."""
+    """Asks cnn-gpu for MNIST's folder if none was given, or draws random images."""
+    if not work.is_mnist():
+        work.data_dir = str(work.folder / "random.npz")
+        shape = NETWORKS[work.network].input_shape
+        return write_random(work.data_dir, shape, work.limit, min(work.limit, TEST_IMAGES))
     if work.data_dir is None:
         if not (found and found[0].ours):
             sys.exit("error: no data: give --data-dir DIR or set CNN_GPU_DATA_DIR")
@@ -194,7 +203,7 @@ def ratio(ours, peer, rounds):
 def text(report):
     """The report as text."""
     lines = [
-        f"batch {report['batch_size']}, {report['epochs']} epochs, of which the last is measured;"
+        f"{report['network']}, batch {report['batch_size']}, {report['epochs']} epochs, of which the last is measured;"
         f" medians of {report['rounds']} rounds",
         "",
         *table(

@@ -18,6 +18,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import job
+from networks import NETWORKS
 
 VARIANTS = ["cpu"]
 
@@ -33,7 +34,7 @@ def main():
     if args.list:
         return job.print_list(version, VARIANTS)
     train, test = job.load(args)
-    model = network(keras)
+    model = network(keras, args.network)
     # One step, as an epoch of one batch: it uses the same compiled function as later epochs.
     model.fit(*head(train, args.batch_size), batch_size=args.batch_size, verbose=0)
     warm_up = time.perf_counter() - STARTED
@@ -54,23 +55,12 @@ def main():
     )
 
 
-def network(keras):
-    """mnist-cnn, compiled."""
-    layers = keras.layers
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Conv2D(64, 3, activation="relu"),
-            layers.MaxPooling2D(2),
-            layers.Conv2D(64, 3, activation="relu"),
-            layers.Flatten(),
-            layers.Dense(64, activation="relu"),
-            layers.Dense(10, activation="softmax"),
-        ]
-    )
-    assert model.count_params() == 93_322
+def network(keras, name):
+    """A network of the comparison, compiled."""
+    described = NETWORKS[name]
+    layers = [getattr(keras.layers, layer)(**given) for layer, given in described.layers]
+    model = keras.Sequential([keras.Input(described.input_shape), *layers])
+    assert name != "mnist-cnn" or model.count_params() == 93_322
     model.compile(
         optimizer=keras.optimizers.Adam(job.LEARNING_RATE),
         loss="sparse_categorical_crossentropy",
@@ -80,8 +70,8 @@ def network(keras):
 
 
 def head(split, rows):
-    """The first rows, with a channel dimension."""
-    return split.images[:rows, :, :, None], split.labels[:rows]
+    """The first rows."""
+    return split.images[:rows], split.labels[:rows]
 
 
 def fit(keras, model, train, args):

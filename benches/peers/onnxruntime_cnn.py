@@ -26,10 +26,12 @@ def main():
         import onnxruntime
     except ImportError as error:
         job.fail(f"{error}; install it with: pip install onnxruntime onnx numpy")
+    if args.network != "mnist-cnn":
+        job.fail("this program has only mnist-cnn")
     if args.list:
         return job.print_list(onnxruntime.__version__, list(VARIANTS))
     _, test = job.load(args)
-    images, batch = test.images[:, None], VARIANTS[args.variant]
+    images, batch = test.images.transpose(0, 3, 1, 2), VARIANTS[args.variant]
     session = onnxruntime.InferenceSession(
         network(onnx, numpy).SerializeToString(), providers=["CPUExecutionProvider"]
     )

@@ -15,6 +15,8 @@ import threading
 import time
 from dataclasses import dataclass
 
+from networks import NETWORKS, toml
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BURN = HERE / "burn" / "target" / "release" / ("burn-cnn" + ".exe" * (os.name == "nt"))
@@ -34,13 +36,19 @@ class Failed(Exception):
 class Work:
     """The task of every program, and the folder for its files."""
 
+    # The folder of MNIST, or an .npz file.
     data_dir: str
+    network: str
     epochs: int
     batch_size: int
     limit: int
     slow_limit: int
     timeout: float
     folder: pathlib.Path
+
+    def is_mnist(self):
+        """Whether the network reads MNIST."""
+        return NETWORKS[self.network].mnist
 
     def environment(self):
         """The caches of drivers and tuners, empty at first and shared by all rounds."""
@@ -64,7 +72,10 @@ class Program:
         """Trains and evaluates once."""
         if self.ours:
             return run_ours(self, work)
-        tested = ["--test-limit", str(work.slow_limit)] if self.slow else []
+        if self.name.startswith("burn"):
+            tested = ["--data-dir", work.data_dir, "--test-limit", str(work.slow_limit)]
+        else:
+            tested = ["--data-dir", work.data_dir, "--network", work.network]
         return last_json(self.command + flags(self, work) + tested, work)
 
 
@@ -72,7 +83,7 @@ def flags(program, work):
     """The common arguments of all programs."""
     limit = work.slow_limit if program.slow else work.limit
     return [
-        *("--data-dir", work.data_dir, "--limit", str(limit)),
+        *("--limit", str(limit)),
         *("--epochs", str(work.epochs), "--batch-size", str(work.batch_size)),
     ]
 
@@ -82,7 +93,8 @@ def run_ours(program, work):
     warm_up = first_line_seconds(one_step(program, work), work)
     trained = last_json(train(program, work, "run", *flags(program, work)), work)
     run = work.folder / "run"
-    scores = last_json(ours(program, "evaluate", run, "--data-dir", work.data_dir), work)
+    data = ["--data-dir", work.data_dir] if work.is_mnist() else []
+    scores = last_json(ours(program, "evaluate", run, *data), work)
     return {
         "program": program.name,
         "version": trained["version"],
@@ -107,15 +119,20 @@ def train(program, work, name, *arguments):
     """A call of `cnn-gpu train` into a new folder."""
     out = work.folder / name
     shutil.rmtree(out, ignore_errors=True)
-    return ours(program, "train", "--dataset", "mnist", "--out", out, *arguments)
+    if work.is_mnist():
+        data = ["--dataset", "mnist", *(["--data-dir", work.data_dir] if work.data_dir else [])]
+    else:
+        model = work.folder / f"{work.network}.toml"
+        model.write_text(toml(work.network))
+        data = ["--dataset", f"npz:{work.data_dir}", "--model", model]
+    return ours(program, "train", *data, "--out", out, *arguments)
 
 
 def one_step(program, work):
     """A call of `cnn-gpu train` for a single step."""
     batch = str(work.batch_size)
-    folder = ["--data-dir", work.data_dir] if work.data_dir else []
     steps = ["--epochs", "1", "--limit", batch, "--batch-size", batch]
-    return train(program, work, "step", *steps, *folder)
+    return train(program, work, "step", *steps)
 
 
 def first_line_seconds(command, work):
@@ -186,11 +203,11 @@ def find_ours(binary):
     return [*programs, Program(name, [binary, *device], "gpu", ours=True, slow=slow)], {}
 
 
-def find_python(python):
+def find_python(python, network):
     """Keras, PyTorch and ONNX Runtime, if `python` has them."""
     programs, missing = [], {}
     for name, script in PYTHON_PEERS.items():
-        variants, reason = list_variants([python, str(script)])
+        variants, reason = list_variants([python, str(script), "--network", network])
         if reason:
             missing[name] = f"{reason}, or pass --python"
         for variant in variants:
@@ -200,8 +217,10 @@ def find_python(python):
     return programs, missing
 
 
-def find_burn():
-    """burn, if its program was built."""
+def find_burn(network):
+    """burn, if its program was built; it has only `mnist-cnn`."""
+    if not NETWORKS[network].mnist:
+        return [], {}
     if not BURN.exists():
         return [], {"burn": f"not built; build it with: {BUILD_BURN}"}
     variants, reason = list_variants([str(BURN)])
@@ -224,9 +243,9 @@ def list_variants(command):
         return [], str(error)
 
 
-def find_all(binary, python):
+def find_all(binary, python, network):
     """All programs that can be run, cnn-gpu first, and the missing ones with the reason."""
-    found = [find_ours(binary), find_python(python or sys.executable), find_burn()]
+    found = [find_ours(binary), find_python(python or sys.executable, network), find_burn(network)]
     programs = [program for some, _ in found for program in some]
     return programs, {name: why for _, missing in found for name, why in missing.items()}
 

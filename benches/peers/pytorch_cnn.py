@@ -14,6 +14,7 @@ import time
 STARTED = time.perf_counter()
 
 import job
+from networks import NETWORKS
 
 CPU = ["cpu-channels-last", "cpu"]
 CUDA = ["cuda-channels-last", "cuda", "cuda-graphs"]
@@ -61,29 +62,41 @@ def timed(work):
     return time.perf_counter() - started, result
 
 
-def network(torch):
-    """mnist-cnn without its softmax, which is part of the loss; weights initialised as in Keras."""
-    nn = torch.nn
-    model = nn.Sequential(
-        nn.Conv2d(1, 32, 3),
-        nn.ReLU(inplace=True),
-        nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3),
-        nn.ReLU(inplace=True),
-        nn.MaxPool2d(2),
-        nn.Conv2d(64, 64, 3),
-        nn.ReLU(inplace=True),
-        nn.Flatten(),
-        nn.Linear(576, 64),
-        nn.ReLU(inplace=True),
-        nn.Linear(64, 10),
-    )
-    for parameter in model.parameters():
-        if parameter.dim() > 1:
-            nn.init.xavier_uniform_(parameter)
-        else:
-            nn.init.zeros_(parameter)
-    assert sum(parameter.numel() for parameter in model.parameters()) == 93_322
+def network(torch, name):
+    """A network without its softmax, which is part of the loss; weights initialised as in Keras."""
+    nn, described = torch.nn, NETWORKS[name]
+    modules, channels = [], described.input_shape[-1]
+    for layer, given in described.layers:
+        if layer in ("Conv2D", "DepthwiseConv2D"):
+            depthwise = layer == "DepthwiseConv2D"
+            filters = channels if depthwise else given["filters"]
+            size, strides = given["kernel_size"], given.get("strides", 1)
+            padding = size // 2 if given["padding"] == "same" else 0
+            groups = channels if depthwise else 1
+            modules.append(nn.Conv2d(channels, filters, size, strides, padding, groups=groups))
+            channels = filters
+        elif layer == "Dense":
+            modules.append(nn.LazyLinear(given["units"]))
+        elif layer == "BatchNormalization":
+            modules.append(nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01))
+        elif layer == "MaxPooling2D":
+            modules.append(nn.MaxPool2d(given["pool_size"]))
+        elif layer == "GlobalAveragePooling2D":
+            modules += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+        elif layer == "Dropout":
+            modules.append(nn.Dropout(given["rate"]))
+        elif layer == "Flatten":
+            modules.append(nn.Flatten())
+        if given.get("activation") == "relu":
+            modules.append(nn.ReLU(inplace=True))
+    model = nn.Sequential(*modules)
+    height, width, depth = described.input_shape
+    model(torch.zeros(2, depth, height, width))  # Tells the lazy layers their inputs.
+    for module in model:
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+    assert name != "mnist-cnn" or sum(p.numel() for p in model.parameters()) == 93_322
     return model
 
 
@@ -99,7 +112,7 @@ class Trainer:
         last = args.variant.endswith("channels-last")
         self.format = torch.channels_last if last else torch.contiguous_format
         torch.backends.cudnn.benchmark = True
-        self.model = network(torch).to(self.device, memory_format=self.format)
+        self.model = network(torch, args.network).to(self.device, memory_format=self.format)
         self.loss = torch.nn.CrossEntropyLoss()
         self.optimizer = torch.optim.Adam(
             self.model.parameters(),
@@ -116,8 +129,8 @@ class Trainer:
         return f"cpu, {self.torch.get_num_threads()} threads"
 
     def upload(self, split):
-        """Images as [n, 1, 28, 28] and labels, on the device."""
-        images = self.torch.from_numpy(split.images)[:, None].to(self.device)
+        """Images as [n, c, h, w] and labels, on the device."""
+        images = self.torch.from_numpy(split.images).permute(0, 3, 1, 2).to(self.device)
         labels = self.torch.tensor(split.labels, device=self.device)
         return images.contiguous(memory_format=self.format), labels
 
