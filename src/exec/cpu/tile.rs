@@ -172,6 +172,19 @@ pub(super) fn lanes(arch: Arch) -> usize {
     arch.dispatch(Lanes)
 }
 
+/// Rows of the largest tile on this processor.
+pub(super) fn most_rows(arch: Arch) -> usize {
+    struct MaxRows;
+    impl WithSimd for MaxRows {
+        type Output = usize;
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _simd: S) -> usize {
+            max_rows::<S>()
+        }
+    }
+    arch.dispatch(MaxRows)
+}
+
 /// A product of every row with every column.
 pub(super) struct Product<'a, R, F> {
     pub a: &'a [f32],

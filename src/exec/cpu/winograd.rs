@@ -23,7 +23,7 @@ use pulp::{Arch, Simd, WithSimd};
 use super::pool_gradient::PoolGradient;
 use super::pooled_forward::PooledForward;
 use super::scratch;
-use super::tile::{MOST_ROWS, Walk, accumulate, lanes, max_rows, with_rows};
+use super::tile::{MOST_ROWS, Walk, accumulate, lanes, max_rows, most_rows, with_rows};
 use super::vectors::store_largest;
 use crate::plan::ConvShape;
 use crate::shape::Window;
@@ -505,50 +505,125 @@ fn product_scratch(arch: Arch, from: usize) -> usize {
     POINTS * MOST_ROWS * (from.next_multiple_of(lanes(arch)) + 2 * lanes(arch))
 }
 
-impl<E: Expand, C: Contract> WithSimd for TransformedProduct<'_, E, C> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
+impl<E: Expand, C: Contract> TransformedProduct<'_, E, C> {
+    /// Computes it, some tiles at a time.
+    fn run(mut self, arch: Arch) {
+        let (lanes, most) = (lanes(arch), most_rows(arch));
+        let (terms, columns) = (self.from.channels(), self.to.channels());
+        let padded = terms.next_multiple_of(lanes);
         let mut first = 0;
         while first < self.count {
             let left = self.count - first;
-            let m = left.div_ceil(left.div_ceil(max_rows::<S>()));
-            with_rows!(S, m, M => self.row_block::<S, M>(simd, first));
-            first += m;
+            let count = left.div_ceil(left.div_ceil(most));
+            let tiles = TileRange {
+                tiles: self.tiles,
+                first,
+                count,
+            };
+            let (values, sums) = self.scratch.split_at_mut(POINTS * count * padded);
+            arch.dispatch(ExpandTiles {
+                tiles,
+                from: &self.from,
+                values,
+            });
+            for column in (0..columns).step_by(2 * lanes) {
+                let vectors = (columns - column).div_ceil(lanes).min(2);
+                let kernel = &self.packed[column * POINTS * terms..];
+                arch.dispatch(PointProducts {
+                    values,
+                    count,
+                    terms,
+                    padded,
+                    kernel: &kernel[..POINTS * terms * 2 * lanes],
+                    vectors,
+                    sums,
+                });
+                arch.dispatch(ContractTiles {
+                    tiles,
+                    sums,
+                    vectors,
+                    column,
+                    to: &mut self.to,
+                });
+            }
+            first += count;
         }
     }
 }
 
-impl<E: Expand, C: Contract> TransformedProduct<'_, E, C> {
+/// Some consecutive tiles.
+#[derive(Clone, Copy)]
+struct TileRange {
+    tiles: Tiles,
+    first: usize,
+    count: usize,
+}
+
+/// Transforms tiles into `values`, `[POINTS, tiles, channels]` with the channels padded to whole
+/// vectors.
+struct ExpandTiles<'a, E> {
+    tiles: TileRange,
+    from: &'a E,
+    values: &'a mut [f32],
+}
+
+impl<E: Expand> WithSimd for ExpandTiles<'_, E> {
+    type Output = ();
+
     #[inline(always)]
-    fn row_block<S: Simd, const M: usize>(&mut self, simd: S, first: usize) {
-        let columns = self.to.channels();
-        let mut tiles = [WinogradTile::default(); M];
-        for (m, tile) in tiles.iter_mut().enumerate() {
-            *tile = self.tiles.tile(first + m);
-        }
-        let padded = expand_all(simd, &self.from, tiles.iter().copied(), M, self.scratch);
-        for column in (0..columns).step_by(2 * S::F32_LANES) {
-            if columns - column > S::F32_LANES {
-                self.column_panel::<S, M, 2>(simd, &tiles, padded, column);
-            } else {
-                self.column_panel::<S, M, 1>(simd, &tiles, padded, column);
+    fn with_simd<S: Simd>(self, simd: S) {
+        let TileRange {
+            tiles,
+            first,
+            count,
+        } = self.tiles;
+        let padded = self.from.channels().next_multiple_of(S::F32_LANES);
+        for i in 0..count {
+            let tile = tiles.tile(first + i);
+            for channel in (0..padded).step_by(S::F32_LANES) {
+                let points = self.from.expand(simd, &tile, channel);
+                four!(ROW => four!(COLUMN => {
+                    let at = ((4 * ROW + COLUMN) * count + i) * padded + channel;
+                    let value = &mut self.values[at..at + S::F32_LANES];
+                    S::as_mut_simd_f32s(value).0[0] = points[ROW][COLUMN];
+                }));
             }
         }
     }
+}
+
+/// The product of each point's values with its kernel, for one or two vectors of columns:
+/// `sums[point, tile, column] = Σ_term values[point, tile, term] * kernel[point, term, column]`.
+struct PointProducts<'a> {
+    values: &'a [f32],
+    /// Number of tiles.
+    count: usize,
+    terms: usize,
+    /// Stride from one tile's terms to the next one's.
+    padded: usize,
+    kernel: &'a [f32],
+    vectors: usize,
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for PointProducts<'_> {
+    type Output = ();
 
     #[inline(always)]
-    fn column_panel<S: Simd, const M: usize, const V: usize>(
-        &mut self,
-        simd: S,
-        tiles: &[WinogradTile; M],
-        padded: usize,
-        column: usize,
-    ) {
-        let (terms, width) = (self.from.channels(), 2 * S::F32_LANES);
-        let (values, sums) = self.scratch.split_at_mut(POINTS * M * padded);
-        let panel = &self.packed[column * POINTS * terms..][..POINTS * terms * width];
+    fn with_simd<S: Simd>(self, simd: S) {
+        let count = self.count;
+        if self.vectors == 2 {
+            with_rows!(S, count, M => self.rows::<S, M, 2>(simd));
+        } else {
+            with_rows!(S, count, M => self.rows::<S, M, 1>(simd));
+        }
+    }
+}
+
+impl PointProducts<'_> {
+    #[inline(always)]
+    fn rows<S: Simd, const M: usize, const V: usize>(self, simd: S) {
+        let (terms, width) = (self.terms, 2 * S::F32_LANES);
         let walk = Walk {
             counts: [1, 1, terms],
             a: [0, 0, 1],
@@ -556,51 +631,54 @@ impl<E: Expand, C: Contract> TransformedProduct<'_, E, C> {
         };
         let mut rows = [0; M];
         for (m, row) in rows.iter_mut().enumerate() {
-            *row = m * padded;
+            *row = m * self.padded;
         }
         let zero = [simd.splat_f32s(0.0); V];
-        let points = values.chunks_exact(M * padded);
-        let kernels = panel.chunks_exact(terms * width);
-        let all_sums = sums.chunks_exact_mut(M * V * S::F32_LANES);
-        for ((values, kernel), sums) in points.zip(kernels).zip(all_sums) {
+        let points = self.values.chunks_exact(M * self.padded);
+        let kernels = self.kernel.chunks_exact(terms * width);
+        let sums = self.sums.chunks_exact_mut(M * V * S::F32_LANES);
+        for ((values, kernel), sums) in points.zip(kernels).zip(sums) {
             let found = accumulate::<S, M, V>(simd, values, rows, kernel, &walk, zero);
             let sums = S::as_mut_simd_f32s(sums).0;
             for (sums, found) in sums.chunks_exact_mut(V).zip(found) {
                 sums.copy_from_slice(&found);
             }
         }
-        let sums = S::as_simd_f32s(sums).0;
-        for (m, tile) in tiles.iter().enumerate() {
-            for v in 0..V {
-                let points = four!(ROW => four!(I => sums[((4 * ROW + I) * M + m) * V + v]));
-                self.to
-                    .contract(simd, tile, column + v * S::F32_LANES, points);
-            }
-        }
     }
 }
 
-/// Transforms `count` tiles into `values`, point by point, each with all channels of each tile,
-/// padded to whole vectors; returns that padded number of channels.
-#[inline(always)]
-fn expand_all<S: Simd>(
-    simd: S,
-    from: &impl Expand,
-    tiles: impl Iterator<Item = WinogradTile>,
-    count: usize,
-    values: &mut [f32],
-) -> usize {
-    let padded = from.channels().next_multiple_of(S::F32_LANES);
-    for (i, tile) in tiles.enumerate() {
-        for channel in (0..padded).step_by(S::F32_LANES) {
-            let points = from.expand(simd, &tile, channel);
-            four!(ROW => four!(I => {
-                let at = ((4 * ROW + I) * count + i) * padded + channel;
-                S::as_mut_simd_f32s(&mut values[at..at + S::F32_LANES]).0[0] = points[ROW][I];
-            }));
+/// Transforms the sums of [`PointProducts`] back and writes them.
+struct ContractTiles<'a, C> {
+    tiles: TileRange,
+    sums: &'a [f32],
+    vectors: usize,
+    /// The first column.
+    column: usize,
+    to: &'a mut C,
+}
+
+impl<C: Contract> WithSimd for ContractTiles<'_, C> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let TileRange {
+            tiles,
+            first,
+            count,
+        } = self.tiles;
+        let sums = S::as_simd_f32s(self.sums).0;
+        let point = count * self.vectors;
+        for i in 0..count {
+            let tile = tiles.tile(first + i);
+            for v in 0..self.vectors {
+                let sums = &sums[i * self.vectors + v..];
+                let points = four!(ROW => four!(COLUMN => sums[(4 * ROW + COLUMN) * point]));
+                let column = self.column + v * S::F32_LANES;
+                self.to.contract(simd, &tile, column, points);
+            }
         }
     }
-    padded
 }
 
 /// Adds `Gᵀ [ Σ (Bᵀ d B) ⊙ (A dy Aᵀ) ] G` over `count` tiles to `dw`.
@@ -626,52 +704,82 @@ fn gradient_scratch(arch: Arch, shape: &ConvShape, count: usize) -> usize {
     POINTS * (count.min(tiles_at_a_time(shape)) * (ic + oc) + shape.ic * oc)
 }
 
-impl<E: Expand> WithSimd for TransformedKernelGradient<'_, E> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (ic, oc) = (self.x.channels, self.dy.channels());
-        let [ic_padded, oc_padded] = [ic, oc].map(|c| c.next_multiple_of(S::F32_LANES));
-        let shape = ConvShape::new(self.tiles.window, ic, oc);
-        let step = tiles_at_a_time(&shape);
+impl<E: Expand> TransformedKernelGradient<'_, E> {
+    /// Computes it, some tiles at a time.
+    fn run(self, arch: Arch) {
         if self.count == 0 {
             return;
         }
+        let (ic, oc) = (self.x.channels, self.dy.channels());
+        let [ic_padded, oc_padded] = [ic, oc].map(|c| c.next_multiple_of(lanes(arch)));
+        let shape = ConvShape::new(self.tiles.window, ic, oc);
+        let step = tiles_at_a_time(&shape);
         let (sums, values) = self.scratch.split_at_mut(POINTS * ic * oc_padded);
         for first in (0..self.count).step_by(step) {
             let count = step.min(self.count - first);
             let (x, dy) = values.split_at_mut(POINTS * count * ic_padded);
-            let tiles = || (first..first + count).map(|i| self.tiles.tile(i));
-            expand_all(simd, &self.x, tiles(), count, x);
-            expand_all(simd, &self.dy, tiles(), count, dy);
+            let dy = &mut dy[..POINTS * count * oc_padded];
+            let tiles = TileRange {
+                tiles: self.tiles,
+                first,
+                count,
+            };
+            arch.dispatch(ExpandTiles {
+                tiles,
+                from: &self.x,
+                values: x,
+            });
+            arch.dispatch(ExpandTiles {
+                tiles,
+                from: &self.dy,
+                values: dy,
+            });
             let points = x
                 .chunks_exact(count * ic_padded)
                 .zip(dy.chunks_exact(count * oc_padded));
             for ((x, dy), sums) in points.zip(sums.chunks_exact_mut(ic * oc_padded)) {
-                let mut point = PointGradient {
+                arch.dispatch(PointGradient {
                     x,
                     dy,
                     count,
+                    ic,
                     ic_padded,
                     oc_padded,
                     add: first > 0,
                     sums,
-                };
-                for column in (0..oc_padded).step_by(2 * S::F32_LANES) {
-                    if oc_padded - column > S::F32_LANES {
-                        point.columns::<S, 2>(simd, ic, column);
-                    } else {
-                        point.columns::<S, 1>(simd, ic, column);
-                    }
-                }
+                });
             }
         }
+        arch.dispatch(ContractKernel {
+            sums,
+            ic,
+            oc,
+            dw: self.dw,
+        });
+    }
+}
+
+/// Adds `Gᵀ sums G` to `dw`.
+struct ContractKernel<'a> {
+    /// `[POINTS, ic, oc]`, with `oc` padded to whole vectors.
+    sums: &'a [f32],
+    ic: usize,
+    oc: usize,
+    dw: &'a mut [f32],
+}
+
+impl WithSimd for ContractKernel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (ic, oc) = (self.ic, self.oc);
+        let oc_padded = oc.next_multiple_of(S::F32_LANES);
         let half = simd.splat_f32s(0.5);
         for i in 0..ic {
             for o in (0..oc_padded).step_by(S::F32_LANES) {
                 let point = ic * oc_padded;
-                let sums = &sums[i * oc_padded + o..];
+                let sums = &self.sums[i * oc_padded + o..];
                 let u: Points<S> = four!(ROW => {
                     let sums = &sums[4 * ROW * point..];
                     four!(COLUMN => vector::<S>(sums, COLUMN * point))
@@ -704,7 +812,9 @@ fn contract_kernel<S: Simd>(simd: S, half: S::f32s, [a, b, c, d]: [S::f32s; 4]) 
 struct PointGradient<'a> {
     x: &'a [f32],
     dy: &'a [f32],
+    /// Number of tiles.
     count: usize,
+    ic: usize,
     ic_padded: usize,
     oc_padded: usize,
     /// Whether to add to the current sums.
@@ -712,12 +822,27 @@ struct PointGradient<'a> {
     sums: &'a mut [f32],
 }
 
+impl WithSimd for PointGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        for column in (0..self.oc_padded).step_by(2 * S::F32_LANES) {
+            if self.oc_padded - column > S::F32_LANES {
+                self.columns::<S, 2>(simd, column);
+            } else {
+                self.columns::<S, 1>(simd, column);
+            }
+        }
+    }
+}
+
 impl PointGradient<'_> {
     #[inline(always)]
-    fn columns<S: Simd, const V: usize>(&mut self, simd: S, ic: usize, column: usize) {
+    fn columns<S: Simd, const V: usize>(&mut self, simd: S, column: usize) {
         let mut first = 0;
-        while first < ic {
-            let left = ic - first;
+        while first < self.ic {
+            let left = self.ic - first;
             let m = left.div_ceil(left.div_ceil(max_rows::<S>()));
             with_rows!(S, m, M => self.rows::<S, M, V>(simd, first, column));
             first += m;
@@ -921,7 +1046,7 @@ fn forward_to(
 ) {
     let samples = x.len() / (shape.ic * shape.window.ih * shape.window.iw);
     scratch::with(product_scratch(arch, shape.ic), |scratch| {
-        arch.dispatch(TransformedProduct {
+        let product = TransformedProduct {
             tiles,
             count: samples * tiles.per_sample(),
             from: Patches {
@@ -932,7 +1057,8 @@ fn forward_to(
             to,
             packed,
             scratch,
-        });
+        };
+        product.run(arch);
     });
 }
 
@@ -994,7 +1120,7 @@ fn backward_input_from(
     let samples = dx.len() / (shape.ic * shape.window.ih * shape.window.iw);
     dx.fill(0.0);
     scratch::with(product_scratch(arch, shape.oc), |scratch| {
-        arch.dispatch(TransformedProduct {
+        let product = TransformedProduct {
             tiles,
             count: samples * tiles.per_sample(),
             from,
@@ -1005,7 +1131,8 @@ fn backward_input_from(
             },
             packed,
             scratch,
-        });
+        };
+        product.run(arch);
     });
 }
 
@@ -1047,7 +1174,7 @@ fn backward_weight_from(
     let samples = x.len() / (shape.ic * shape.window.ih * shape.window.iw);
     let count = samples * tiles.per_sample();
     scratch::with(gradient_scratch(arch, shape, count), |scratch| {
-        arch.dispatch(TransformedKernelGradient {
+        let product = TransformedKernelGradient {
             tiles,
             count,
             x: Patches {
@@ -1058,6 +1185,7 @@ fn backward_weight_from(
             dy,
             dw,
             scratch,
-        });
+        };
+        product.run(arch);
     });
 }
