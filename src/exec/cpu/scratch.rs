@@ -1,23 +1,26 @@
-//! Scratch memory of tasks: one arena per thread, reused from step to step.
+//! Scratch memory of tasks: arenas of each thread, reused from step to step.
 
 use std::cell::RefCell;
 
 thread_local! {
-    static ARENA: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    /// Those that no call of [`with`] holds.
+    static ARENAS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Floats in a cache line, and in the longest vector.
 const LINE: usize = 16;
 
-/// Calls `f` with `len` floats of this thread's arena, which hold arbitrary old values.
+/// Calls `f` with `len` floats of one of this thread's arenas, which hold arbitrary old values.
+/// Within `f`, a further call has another arena.
 pub(super) fn with<T>(len: usize, f: impl FnOnce(&mut [f32]) -> T) -> T {
-    ARENA.with_borrow_mut(|arena| {
-        if arena.len() < len + LINE {
-            arena.resize(len + LINE, 0.0);
-        }
-        let start = arena.as_ptr().align_offset(64).min(LINE);
-        f(&mut arena[start..start + len])
-    })
+    let mut arena = ARENAS.with_borrow_mut(Vec::pop).unwrap_or_default();
+    if arena.len() < len + LINE {
+        arena.resize(len + LINE, 0.0);
+    }
+    let start = arena.as_ptr().align_offset(64).min(LINE);
+    let result = f(&mut arena[start..start + len]);
+    ARENAS.with_borrow_mut(|arenas| arenas.push(arena));
+    result
 }
 
 /// Resizes `buffer` to exactly `len` floats; allocates only to grow.
