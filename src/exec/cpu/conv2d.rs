@@ -150,7 +150,7 @@ pub(super) struct GridOffsets {
 }
 
 impl GridOffsets {
-    fn new(start: RowOffsets, size: [usize; 2], a: [usize; 3], c: [usize; 3]) -> Self {
+    pub fn new(start: RowOffsets, size: [usize; 2], a: [usize; 3], c: [usize; 3]) -> Self {
         Self {
             size,
             a,

@@ -16,12 +16,14 @@ impl RowWise for Conv2dForward {
             winograd::pack_forward(arch, &self.shape, w, bias, packed);
         } else if self.shape.is_plain() {
             conv2d::pack_forward(arch, &self.shape, w, bias, packed);
+        } else {
+            conv2d_grouped::pack_forward(arch, &self.shape, w, bias, packed);
         }
     }
 
     fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let (shape, activation) = (&self.shape, self.activation);
-        let (arch, packed, memory) = (block.arch(), block.packed(), block.memory());
+        let (arch, packed) = (block.arch(), block.packed());
         block.write(self.y, |block, y| {
             let x = block.floats(self.x);
             if winograd::applies(shape) {
@@ -33,8 +35,7 @@ impl RowWise for Conv2dForward {
             } else if shape.is_plain() {
                 conv2d::forward(arch, shape, x, packed, activation, y);
             } else {
-                let kernel = (memory.floats(self.w), self.bias.map(|id| memory.floats(id)));
-                arch.dispatch(|| conv2d_grouped::forward(shape, x, kernel, activation, y));
+                conv2d_grouped::forward(arch, shape, x, packed, activation, y);
             }
         });
     }
@@ -46,11 +47,13 @@ impl RowWise for Conv2dBackwardInput {
             winograd::pack_backward(arch, &self.shape, memory.floats(self.w), packed);
         } else if self.shape.is_plain() {
             conv2d::pack_backward(arch, &self.shape, memory.floats(self.w), packed);
+        } else {
+            conv2d_grouped::pack_backward(arch, &self.shape, memory.floats(self.w), packed);
         }
     }
 
     fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
-        let (arch, packed, memory) = (block.arch(), block.packed(), block.memory());
+        let (arch, packed) = (block.arch(), block.packed());
         block.write(self.dx, |block, dx| {
             let dy = block.floats(self.dy);
             if winograd::applies(&self.shape) {
@@ -58,8 +61,7 @@ impl RowWise for Conv2dBackwardInput {
             } else if self.shape.is_plain() {
                 conv2d::backward_input(arch, &self.shape, dy, packed, dx);
             } else {
-                let w = memory.floats(self.w);
-                arch.dispatch(|| conv2d_grouped::backward_input(&self.shape, dy, w, dx));
+                conv2d_grouped::backward_input(arch, &self.shape, dy, packed, dx);
             }
             block.through(self.through, dx);
         });

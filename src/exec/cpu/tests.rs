@@ -1,3 +1,5 @@
+mod grouped;
+
 use std::sync::Arc;
 
 use super::pool_gradient::PoolGradient;

@@ -116,9 +116,13 @@ impl KernelGradient {
             OutputGradient::Pooled(gradient) => gradient.unpooled_len(shape),
         };
         let samples = x.len() / (shape.window.ih * shape.window.iw * shape.ic);
-        let frames = conv2d::framed_len(shape, samples);
         let outputs = samples * shape.window.oh * shape.window.ow * shape.oc;
-        let vectors = conv2d::whole_vectors_len(arch, shape, outputs);
+        let (frames, vectors) = if shape.is_plain() {
+            let vectors = conv2d::whole_vectors_len(arch, shape, outputs);
+            (conv2d::framed_len(shape, samples), vectors)
+        } else {
+            (0, 0)
+        };
         scratch::with(unpooled + frames + vectors, |copy| {
             let (unpooled, copy) = copy.split_at_mut(unpooled);
             let dy = match dy {
@@ -129,7 +133,7 @@ impl KernelGradient {
                 }
             };
             if !shape.is_plain() {
-                return arch.dispatch(|| conv2d_grouped::backward_weight(shape, x, dy, dw));
+                return conv2d_grouped::backward_weight(arch, shape, x, dy, dw);
             }
             let (frames, vectors) = copy.split_at_mut(frames);
             let x = conv2d::framed(shape, x, frames);
