@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use pulp::Arch;
 
-use self::channelwise::{Correlation, Gradient, Layout, expand};
+use self::channelwise::{ChannelwiseGradient, ChannelwiseLayout, ChannelwiseProduct, expand};
 use self::positions::{Axis, Positions};
 use super::{activation, scratch};
 use crate::model::Activation;
@@ -67,7 +67,7 @@ pub(super) fn forward(
             inputs_len(shape),
             x,
             |samples, source| {
-                arch.dispatch(Correlation {
+                arch.dispatch(ChannelwiseProduct {
                     layout,
                     source,
                     kernel,
@@ -127,8 +127,8 @@ pub(super) fn backward_input(
                 .iter()
                 .flat_map(|y| columns.iter().map(move |x| (y, x)))
             {
-                arch.dispatch(Correlation {
-                    layout: Layout {
+                arch.dispatch(ChannelwiseProduct {
+                    layout: ChannelwiseLayout {
                         rows,
                         columns,
                         result: [w.ih, w.iw],
@@ -168,7 +168,7 @@ pub(super) fn backward_weight(
         inputs_len(shape),
         x,
         |samples, source| {
-            arch.dispatch(Gradient {
+            arch.dispatch(ChannelwiseGradient {
                 layout,
                 source,
                 dy: &dy[samples.start * outputs..samples.end * outputs],
@@ -178,9 +178,12 @@ pub(super) fn backward_weight(
     );
 }
 
-fn forward_layout<'a>(shape: &ConvShape, [rows, columns]: [&'a Positions; 2]) -> Layout<'a> {
+fn forward_layout<'a>(
+    shape: &ConvShape,
+    [rows, columns]: [&'a Positions; 2],
+) -> ChannelwiseLayout<'a> {
     let w = &shape.window;
-    Layout {
+    ChannelwiseLayout {
         rows,
         columns,
         result: [w.oh, w.ow],

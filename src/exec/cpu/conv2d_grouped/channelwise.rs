@@ -34,14 +34,14 @@ const BAND: usize = 4096;
 
 /// Some channels: a whole vector, or all of them if they are fewer.
 #[derive(Clone, Copy)]
-struct Channels<S: Simd, const WHOLE: bool> {
+struct ChannelVector<S: Simd, const WHOLE: bool> {
     simd: S,
     first: usize,
     count: usize,
     mask: MemMask<S::m32s>,
 }
 
-impl<S: Simd, const WHOLE: bool> Channels<S, WHOLE> {
+impl<S: Simd, const WHOLE: bool> ChannelVector<S, WHOLE> {
     #[inline(always)]
     fn new(simd: S, first: usize, count: usize) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl<S: Simd, const WHOLE: bool> Channels<S, WHOLE> {
 
 /// Sizes of a pass over some samples.
 #[derive(Clone, Copy, Debug)]
-pub struct Layout<'a> {
+pub struct ChannelwiseLayout<'a> {
     pub rows: &'a Positions,
     pub columns: &'a Positions,
     /// Rows and columns of the result's image.
@@ -91,7 +91,7 @@ pub struct Layout<'a> {
     pub channels: usize,
 }
 
-impl Layout<'_> {
+impl ChannelwiseLayout<'_> {
     /// Floats of a cell of the source, and of one of the kernel.
     #[inline(always)]
     fn cell(&self) -> usize {
@@ -121,8 +121,8 @@ impl Layout<'_> {
 
 /// `result[q, c] = f(bias[c] + Σ_{tap, plane} source[q + tap, plane, c] * kernel[tap, plane, c])`
 /// for the result positions `rows` and `columns` of some samples.
-pub struct Correlation<'a> {
-    pub layout: Layout<'a>,
+pub struct ChannelwiseProduct<'a> {
+    pub layout: ChannelwiseLayout<'a>,
     pub source: &'a [f32],
     pub kernel: &'a [f32],
     pub bias: Option<&'a [f32]>,
@@ -145,7 +145,7 @@ struct Row {
 /// A pass over one row of the result, for some channels, that adds the terms of at most 3x3
 /// kernel cells of one plane.
 #[derive(Clone, Copy)]
-struct Pass {
+struct ChannelwisePass {
     /// Where the first source row that it reads starts.
     source: usize,
     /// The place of the first kernel cell, and its number among the kernel's columns.
@@ -158,7 +158,7 @@ struct Pass {
     last: bool,
 }
 
-impl WithSimd for Correlation<'_> {
+impl WithSimd for ChannelwiseProduct<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -169,14 +169,14 @@ impl WithSimd for Correlation<'_> {
             for row in 0..layout.rows.count {
                 let row = self.place(sample, row);
                 if layout.channels < S::F32_LANES {
-                    let all = Channels::<S, false>::new(simd, 0, layout.channels);
+                    let all = ChannelVector::<S, false>::new(simd, 0, layout.channels);
                     self.row(all, row);
                     continue;
                 }
                 for first in (0..layout.channels).step_by(S::F32_LANES) {
                     // The last vector may overlap the one before.
                     let first = first.min(layout.channels - S::F32_LANES);
-                    let vector = Channels::<S, true>::new(simd, first, S::F32_LANES);
+                    let vector = ChannelVector::<S, true>::new(simd, first, S::F32_LANES);
                     self.row(vector, row);
                 }
             }
@@ -184,12 +184,12 @@ impl WithSimd for Correlation<'_> {
     }
 }
 
-impl Correlation<'_> {
+impl ChannelwiseProduct<'_> {
     /// Row number `row` of a sample's result.
     #[inline(always)]
     fn place(&self, sample: usize, row: usize) -> Row {
         let layout = self.layout;
-        let Layout { rows, columns, .. } = layout;
+        let ChannelwiseLayout { rows, columns, .. } = layout;
         let result = sample * layout.result[0] + rows.first + row * rows.step;
         let result = (result * layout.result[1] + columns.first) * layout.channels;
         let ky = rows.taps_within(row);
@@ -212,10 +212,10 @@ impl Correlation<'_> {
 
     /// One row of the result.
     #[inline(always)]
-    fn row<S: Simd, const WHOLE: bool>(&mut self, channels: Channels<S, WHOLE>, row: Row) {
+    fn row<S: Simd, const WHOLE: bool>(&mut self, channels: ChannelVector<S, WHOLE>, row: Row) {
         let layout = self.layout;
-        let Layout { rows, columns, .. } = layout;
-        let mut pass = Pass {
+        let ChannelwiseLayout { rows, columns, .. } = layout;
+        let mut pass = ChannelwisePass {
             source: 0,
             kernel: 0,
             kx: 0,
@@ -266,14 +266,14 @@ impl Correlation<'_> {
     #[inline(always)]
     fn pass<S: Simd, const R: usize, const C: usize, const WHOLE: bool>(
         &mut self,
-        channels: Channels<S, WHOLE>,
-        pass: Pass,
+        channels: ChannelVector<S, WHOLE>,
+        pass: ChannelwisePass,
     ) {
-        let Channels {
+        let ChannelVector {
             simd, first, count, ..
         } = channels;
         let layout = self.layout;
-        let Layout { rows, columns, .. } = layout;
+        let ChannelwiseLayout { rows, columns, .. } = layout;
         let cell = layout.cell();
         let (advance, gap) = (columns.advance * cell, columns.gap * cell);
         let line = rows.gap * columns.size * cell;
@@ -393,9 +393,9 @@ impl Correlation<'_> {
 
 /// Adds `Σ_q source[q + tap, plane, c] * dy[q, c]` over some samples to
 /// `gradient[tap, plane, c]`.
-pub struct Gradient<'a> {
+pub struct ChannelwiseGradient<'a> {
     /// That of the forward pass, whose result positions are all cells.
-    pub layout: Layout<'a>,
+    pub layout: ChannelwiseLayout<'a>,
     pub source: &'a [f32],
     pub dy: &'a [f32],
     pub gradient: &'a mut [f32],
@@ -403,7 +403,7 @@ pub struct Gradient<'a> {
 
 /// The output rows of a sample to sum over, and the kernel's cells and the plane to do it for.
 #[derive(Clone, Copy)]
-struct Part {
+struct GradientPart {
     sample: usize,
     rows: (usize, usize),
     plane: usize,
@@ -411,7 +411,7 @@ struct Part {
     kx: usize,
 }
 
-impl WithSimd for Gradient<'_> {
+impl WithSimd for ChannelwiseGradient<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -423,7 +423,7 @@ impl WithSimd for Gradient<'_> {
         for sample in 0..self.dy.len() / layout.result_image() {
             for row in (0..h).step_by(band) {
                 for plane in 0..layout.planes {
-                    let part = Part {
+                    let part = GradientPart {
                         sample,
                         rows: (row, h.min(row + band)),
                         plane,
@@ -433,9 +433,9 @@ impl WithSimd for Gradient<'_> {
                     for first in (0..layout.channels).step_by(S::F32_LANES) {
                         let count = layout.channels - first;
                         if count < S::F32_LANES {
-                            self.parts(Channels::<S, false>::new(simd, first, count), part);
+                            self.parts(ChannelVector::<S, false>::new(simd, first, count), part);
                         } else {
-                            let whole = Channels::<S, true>::new(simd, first, S::F32_LANES);
+                            let whole = ChannelVector::<S, true>::new(simd, first, S::F32_LANES);
                             self.parts(whole, part);
                         }
                     }
@@ -445,10 +445,14 @@ impl WithSimd for Gradient<'_> {
     }
 }
 
-impl Gradient<'_> {
+impl ChannelwiseGradient<'_> {
     /// The whole kernel.
     #[inline(always)]
-    fn parts<S: Simd, const WHOLE: bool>(&mut self, channels: Channels<S, WHOLE>, part: Part) {
+    fn parts<S: Simd, const WHOLE: bool>(
+        &mut self,
+        channels: ChannelVector<S, WHOLE>,
+        part: GradientPart,
+    ) {
         let [kh, kw] = self.layout.kernel;
         let mut ky = 0;
         while ky < kh {
@@ -456,7 +460,7 @@ impl Gradient<'_> {
             let mut kx = 0;
             while kx < kw {
                 let columns = if kw - kx < SIDE { 1 } else { SIDE };
-                let part = Part { ky, kx, ..part };
+                let part = GradientPart { ky, kx, ..part };
                 match (rows, columns) {
                     (1, 1) => self.part::<S, 1, 1, WHOLE>(channels, part),
                     (1, _) => self.part::<S, 1, SIDE, WHOLE>(channels, part),
@@ -473,14 +477,14 @@ impl Gradient<'_> {
     #[inline(always)]
     fn part<S: Simd, const R: usize, const C: usize, const WHOLE: bool>(
         &mut self,
-        channels: Channels<S, WHOLE>,
-        part: Part,
+        channels: ChannelVector<S, WHOLE>,
+        part: GradientPart,
     ) {
-        let Channels {
+        let ChannelVector {
             simd, first, count, ..
         } = channels;
         let layout = self.layout;
-        let Layout { rows, columns, .. } = layout;
+        let ChannelwiseLayout { rows, columns, .. } = layout;
         let cell = layout.cell();
         let within = part.plane * layout.channels + first;
         let gradient = (part.ky * layout.kernel[1] + part.kx) * cell + within;

@@ -14,7 +14,7 @@ const BAND: usize = 256 * 1024;
 
 /// A source with as much padding as the windows need.
 #[derive(Clone, Copy)]
-struct Frame {
+struct PlaneFrame {
     /// Rows and columns of the image, and of the frame.
     image: [usize; 2],
     size: [usize; 2],
@@ -23,7 +23,7 @@ struct Frame {
     channels: usize,
 }
 
-impl Frame {
+impl PlaneFrame {
     fn new(axes: [&[Positions]; 2], channels: usize) -> Self {
         let image = axes.map(|all| all.first().map_or(0, |positions| positions.size));
         let most =
@@ -42,7 +42,7 @@ impl Frame {
         self.size[0] * self.size[1] * self.channels
     }
 
-    /// Floats that [`Frame::fill`] needs: 0 without padding.
+    /// Floats that [`PlaneFrame::fill`] needs: 0 without padding.
     fn copy_len(&self, samples: usize) -> usize {
         if self.size == self.image {
             0
@@ -150,7 +150,7 @@ pub fn pack_backward(arch: Arch, shape: &ConvShape, w: &[f32], packed: &mut Vec<
 }
 
 /// One direction of the convolution.
-struct Pass<'a> {
+struct GroupedProduct<'a> {
     arch: Arch,
     shape: &'a ConvShape,
     /// A group's channels in the source and in the result.
@@ -161,7 +161,7 @@ struct Pass<'a> {
     result: [usize; 2],
 }
 
-impl Pass<'_> {
+impl GroupedProduct<'_> {
     /// The products of every group of rows with every group of columns and every group of
     /// channels.
     fn run<F: Finish>(
@@ -172,7 +172,7 @@ impl Pass<'_> {
         result: &mut [f32],
     ) {
         let (arch, groups) = (self.arch, self.shape.groups);
-        let frame = Frame::new([self.rows, self.columns], groups * self.group[0]);
+        let frame = PlaneFrame::new([self.rows, self.columns], groups * self.group[0]);
         let image = frame.image[0] * frame.image[1] * frame.channels;
         let result_image = self.result[0] * self.result[1] * groups * self.group[1];
         let samples = result.len() / result_image;
@@ -199,7 +199,7 @@ impl Pass<'_> {
     /// The products of one group of channels.
     fn group(
         &self,
-        frame: &Frame,
+        frame: &PlaneFrame,
         samples: usize,
         (source, kernel): (&[f32], &[f32]),
         finish: impl Finish,
@@ -266,7 +266,7 @@ pub fn forward(
     let [rows, columns] = Axis::both(&shape.window).map(|axis| [axis.forward()]);
     let (kernel, bias) = packed.split_at(shape.groups * packed_group(arch, shape, group));
     let padded = outputs.next_multiple_of(panel_width(arch, outputs));
-    let pass = Pass {
+    let pass = GroupedProduct {
         arch,
         shape,
         group,
@@ -288,7 +288,7 @@ pub fn backward_input(arch: Arch, shape: &ConvShape, dy: &[f32], packed: &[f32],
     if rows.iter().chain(&columns).any(|p| p.taps == 0) {
         dx.fill(0.0);
     }
-    let pass = Pass {
+    let pass = GroupedProduct {
         arch,
         shape,
         group: [outputs, inputs],
@@ -304,7 +304,7 @@ pub fn backward_weight(arch: Arch, shape: &ConvShape, x: &[f32], dy: &[f32], dw:
     let [inputs, outputs] = shape.group();
     let window = &shape.window;
     let [rows, columns] = Axis::both(window).map(|axis| axis.forward());
-    let frame = Frame::new([&[rows], &[columns]], shape.ic);
+    let frame = PlaneFrame::new([&[rows], &[columns]], shape.ic);
     let [cell, line, image] = frame.strides();
     let source_image = window.ih * window.iw * shape.ic;
     let cells = window.oh * window.ow;

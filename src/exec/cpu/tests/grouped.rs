@@ -5,9 +5,9 @@ use crate::plan::ConvShape;
 use crate::shape::{Padding, Window};
 
 /// A window's sizes: input, kernel, strides, dilation.
-type WindowSizes = [[usize; 2]; 4];
+type GroupedSizes = [[usize; 2]; 4];
 
-const SIZES: &[WindowSizes] = &[
+const SIZES: &[GroupedSizes] = &[
     [[5, 7], [3, 3], [1, 1], [1, 1]],
     [[12, 21], [3, 3], [1, 2], [1, 1]],
     [[8, 9], [3, 2], [2, 3], [1, 1]],
@@ -50,7 +50,7 @@ const CHANNELS: &[[usize; 3]] = &[
 ];
 
 fn shapes() -> impl Iterator<Item = ConvShape> {
-    let window = |&[input, kernel, strides, dilation]: &WindowSizes, padding| {
+    let window = |&[input, kernel, strides, dilation]: &GroupedSizes, padding| {
         let kernel = (kernel.into(), dilation.into());
         Window::dilated(input, kernel, strides.into(), padding)
     };
