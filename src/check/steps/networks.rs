@@ -17,7 +17,7 @@ pub fn all() -> Vec<StepCase> {
     vec![
         train("pools", pools(), momentum()),
         train("wide-pools", wide_pools(), adam()),
-        train("many-channels", many_channels(), momentum()),
+        train("channels", many_channels(), momentum()),
         train("mixed-pools", mixed_pools(), adam().ema_momentum(0.75)),
         train("large-pools", large_pools(), rmsprop()),
         train("layers", layers(), momentum()),
