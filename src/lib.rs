@@ -40,6 +40,7 @@
 //!   `default-features = false`.
 //! - `gpu`: training on GPUs with wgpu. Without it the crate trains on the CPU only.
 //! - `download`: downloading MNIST and similar data sets if no folder holds them.
+//! - `interchange`: networks from and for Keras, PyTorch and ONNX.
 //! - `pictures`: reading PNG, JPEG and other pictures, one by one or in folders.
 //! - `static-dxc`: DirectX's shader compiler DXC, linked in on Windows with MSVC; its build script
 //!   downloads a prebuilt library. Without it, kernels on DirectX 12 are compiled by the
@@ -56,7 +57,8 @@
 //! 5. [`state`]: what training changes; [`optimizer`]: how it changes.
 //! 6. [`train`]: the only training loop.
 //! 7. [`run`]: the files of a run.
-//! 8. [`check`]: whether a device computes correctly; [`mod@bench`]: how fast it is.
+//! 8. `interchange`: networks from and for other programs.
+//! 9. [`check`]: whether a device computes correctly; [`mod@bench`]: how fast it is.
 //!
 //! [`rng`] generates random numbers, [`shape`] computes the sizes of windows, [`words`] formats
 //! numbers in messages, and all writes go through `disk`.
@@ -64,7 +66,7 @@
 //! # Stability
 //!
 //! The public interface is [`data`], [`model`], [`optimizer`], [`state`], [`train`], [`run`],
-//! [`error`], [`rng`], [`shape`], and the device selection and the executors' traits in [`exec`].
+//! `interchange`, [`error`], [`rng`], [`shape`], and the device selection and the executors' traits in [`exec`].
 //! [`plan`], [`check`], [`mod@bench`], [`words`] and those modules of [`exec`] whose documentation
 //! says so are internal: public for the program and the tests, they may change in any version.
 
@@ -78,6 +80,8 @@ pub mod data;
 mod disk;
 pub mod error;
 pub mod exec;
+#[cfg(feature = "interchange")]
+pub mod interchange;
 #[doc(hidden)]
 pub mod internal;
 mod memory;

@@ -1,0 +1,181 @@
+//! Whether two models compute the same, apart from what only training needs.
+
+use crate::error::Result;
+use crate::model::{
+    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
+    DepthwiseConv2D, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, MaxPooling2D,
+    Pooling2D, Rescaling, Sequential, SumPooling2D, ZeroPadding2D,
+};
+use crate::shape::{Padding, Pair, Window};
+
+/// The model as inference sees it: without names, dropout, initializers, penalties and the loss, with
+/// each activation as a layer of its own, with depthwise convolutions as grouped ones, and without
+/// `same` where it pads nothing. Models with equal forms compute the same from the same weights, in
+/// the same order.
+///
+/// # Errors
+/// As [`Sequential::resolve`].
+pub fn inference_form(model: &Sequential) -> Result<Sequential> {
+    let mut form = Sequential::new(model.input_shape);
+    for resolved in model.resolve()? {
+        form.layers.extend(split(resolved.layer, &resolved.input));
+    }
+    Ok(form)
+}
+
+/// `recorded`, the model that was written to a file, if it computes the same as `read`, the model
+/// that the file's graph describes. Parameters correspond in order and in their elements, but may
+/// have other names and, for depthwise convolutions, other shapes.
+///
+/// # Errors
+/// As [`Sequential::resolve`].
+pub fn with_training_details(
+    read: &Sequential,
+    recorded: Sequential,
+) -> Result<Option<Sequential>> {
+    let same = inference_form(read)? == inference_form(&recorded)?;
+    Ok(same.then_some(recorded))
+}
+
+/// A layer's form, and its activation behind it.
+fn split(layer: &Layer, input: &[usize]) -> Vec<Layer> {
+    let (bare, activation): (Layer, Activation) = match layer {
+        Layer::Dropout(_) | Layer::SpatialDropout2D(_) => return Vec::new(),
+        Layer::Activation(l) if l.activation == Activation::Linear => return Vec::new(),
+        Layer::Activation(l) => return vec![ActivationLayer::new(l.activation).into()],
+        Layer::Conv2D(l) => (conv2d(l, input).into(), l.activation),
+        Layer::DepthwiseConv2D(l) => (conv2d(&grouped(l, input), input).into(), l.activation),
+        Layer::Dense(l) => (
+            Dense::new(l.units).use_bias(l.use_bias).into(),
+            l.activation,
+        ),
+        Layer::BatchNormalization(l) => (norm(l).into(), Activation::Linear),
+        Layer::MaxPooling2D(l) => (MaxPooling2D(pool(&l.0, input)).into(), Activation::Linear),
+        Layer::AveragePooling2D(l) => (
+            AveragePooling2D(pool(&l.0, input)).into(),
+            Activation::Linear,
+        ),
+        Layer::SumPooling2D(l) => (SumPooling2D(pool(&l.0, input)).into(), Activation::Linear),
+        Layer::Flatten(_) => (Flatten::new().into(), Activation::Linear),
+        Layer::GlobalAveragePooling2D(l) => (
+            GlobalAveragePooling2D::new().keepdims(l.0.keepdims).into(),
+            Activation::Linear,
+        ),
+        Layer::GlobalMaxPooling2D(l) => (
+            GlobalMaxPooling2D::new().keepdims(l.0.keepdims).into(),
+            Activation::Linear,
+        ),
+        Layer::ZeroPadding2D(l) => (ZeroPadding2D::new(l.padding).into(), Activation::Linear),
+        Layer::Rescaling(l) => (
+            Rescaling::new(l.scale).offset(l.offset).into(),
+            Activation::Linear,
+        ),
+    };
+    let behind = (activation != Activation::Linear).then(|| ActivationLayer::new(activation));
+    std::iter::once(bare)
+        .chain(behind.map(Layer::from))
+        .collect()
+}
+
+/// The depthwise convolution as one with as many groups as channels; its kernel has the same
+/// elements in the same order.
+fn grouped(layer: &DepthwiseConv2D, input: &[usize]) -> Conv2D {
+    let channels = input.last().copied().unwrap_or(1);
+    Conv2D::new(channels * layer.depth_multiplier, layer.kernel_size)
+        .groups(channels)
+        .strides(layer.strides)
+        .padding(layer.padding)
+        .dilation_rate(layer.dilation_rate)
+        .use_bias(layer.use_bias)
+}
+
+fn conv2d(layer: &Conv2D, input: &[usize]) -> Conv2D {
+    let kernel = (layer.kernel_size, layer.dilation_rate);
+    Conv2D::new(layer.filters, layer.kernel_size)
+        .groups(layer.groups)
+        .strides(layer.strides)
+        .padding(settled(layer.padding, input, kernel, layer.strides))
+        .dilation_rate(layer.dilation_rate)
+        .use_bias(layer.use_bias)
+}
+
+fn norm(layer: &BatchNormalization) -> BatchNormalization {
+    BatchNormalization::new()
+        .epsilon(layer.epsilon)
+        .scale(layer.scale)
+        .center(layer.center)
+}
+
+/// The pool without its name and with its strides spelt out.
+fn pool(layer: &Pooling2D, input: &[usize]) -> Pooling2D {
+    let strides = layer.strides.unwrap_or(layer.pool_size);
+    let mut form = Pooling2D::new(layer.pool_size);
+    form.strides = Some(strides);
+    form.padding = settled(layer.padding, input, (layer.pool_size, 1.into()), strides);
+    form
+}
+
+/// `valid` in place of a `same` that pads nothing.
+fn settled(padding: Padding, input: &[usize], kernel: (Pair, Pair), strides: Pair) -> Padding {
+    let &[ih, iw, _] = input else {
+        return padding;
+    };
+    let window = |padding| Window::dilated([ih, iw], kernel, strides, padding);
+    match (window(Padding::Valid), window(Padding::Same)) {
+        (Ok(valid), Ok(same)) if valid == same => Padding::Valid,
+        _ => padding,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Dropout;
+
+    fn model() -> Sequential {
+        Sequential::new([8, 8, 1])
+            .add(Conv2D::new(4, 3).activation(Activation::Relu).name("first"))
+            .add(MaxPooling2D::new(2))
+            .add(Dropout::new(0.5))
+            .add(Flatten::new())
+            .add(Dense::new(3).activation(Activation::Softmax))
+    }
+
+    #[test]
+    fn what_only_training_needs_makes_no_difference() {
+        let read = Sequential::new([8, 8, 1])
+            .add(Conv2D::new(4, 3))
+            .add(ActivationLayer::new(Activation::Relu))
+            .add(MaxPooling2D::new(2).strides(2))
+            .add(Flatten::new())
+            .add(Dense::new(3).activation(Activation::Softmax));
+        assert_eq!(
+            with_training_details(&read, model()).unwrap(),
+            Some(model())
+        );
+    }
+
+    #[test]
+    fn another_network_is_told_apart() {
+        let mut read = model();
+        read.layers.remove(1);
+        assert_eq!(with_training_details(&read, model()).unwrap(), None);
+        let mut wider = model();
+        wider.input_shape = [8, 9, 1];
+        assert_eq!(with_training_details(&wider, model()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_depthwise_convolution_is_a_grouped_one_and_useless_padding_is_none() {
+        let read = Sequential::new([8, 8, 2])
+            .add(Conv2D::new(4, 3).groups(2))
+            .add(Conv2D::new(3, 1));
+        let recorded = Sequential::new([8, 8, 2])
+            .add(DepthwiseConv2D::new(3).depth_multiplier(2))
+            .add(Conv2D::new(3, 1).padding(Padding::Same));
+        assert_eq!(
+            with_training_details(&read, recorded.clone()).unwrap(),
+            Some(recorded)
+        );
+    }
+}

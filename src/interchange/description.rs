@@ -1,0 +1,111 @@
+//! What this crate adds to the files of other formats, so that they come back whole.
+
+use serde::{Deserialize, Serialize};
+
+use super::Network;
+use crate::data::bounded::MAX_TEXT;
+use crate::error::FormatError;
+use crate::model::Sequential;
+use crate::state::State;
+
+/// The entry `cnn_gpu` in a file's metadata: a JSON object. Other programs ignore it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Description {
+    /// The version of this crate that wrote the file.
+    pub version: String,
+    /// The model as TOML, with what only training needs: dropout, initializers, penalties, the loss.
+    pub model: String,
+    /// The hash of the weights; see [`State::weights_hash`].
+    pub weights_hash: String,
+    /// Optimizer steps taken.
+    pub step: u64,
+    /// The names of the classes, in the order of the outputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub class_names: Vec<String>,
+    /// How pixels become inputs, in words.
+    pub preprocessing: String,
+}
+
+impl Description {
+    /// The name of the entry.
+    pub const KEY: &'static str = "cnn_gpu";
+
+    /// How pixels become inputs.
+    pub const PREPROCESSING: &'static str = "pixels (0 to 255) divided by 255";
+
+    /// Describes a network.
+    pub fn new(network: &Network) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").into(),
+            model: network.model.to_toml(),
+            weights_hash: network.state.weights_hash(),
+            step: network.state.step,
+            class_names: network.class_names.clone(),
+            preprocessing: Self::PREPROCESSING.into(),
+        }
+    }
+
+    /// The entry's text.
+    pub fn to_json(&self) -> String {
+        // Texts and a number, all of which JSON can represent.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// Reads the entry.
+    ///
+    /// # Errors
+    /// A text that is too long, is not such an object, or whose model is invalid.
+    pub fn from_json(text: &str) -> Result<Self, FormatError> {
+        let wrong = |e: FormatError| e.within("the entry `cnn_gpu` of its metadata is invalid");
+        if text.len() as u64 > MAX_TEXT {
+            return Err(wrong("longer than 1 MiB".into()));
+        }
+        serde_json::from_str(text).map_err(|e| wrong(FormatError::from_cause(e)))
+    }
+
+    /// The recorded model.
+    ///
+    /// # Errors
+    /// It is not a valid model.
+    pub fn model(&self) -> Result<Sequential, FormatError> {
+        Sequential::from_toml(&self.model).map_err(FormatError::from_cause)
+    }
+
+    /// Whether these are the weights that were written.
+    pub fn describes(&self, state: &State) -> bool {
+        self.weights_hash == state.weights_hash()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Dense, Flatten};
+    use crate::state::Layout;
+
+    #[test]
+    fn a_description_comes_back() {
+        let model = Sequential::new([2, 2, 1])
+            .add(Flatten::new())
+            .add(Dense::new(3));
+        let state = State::new(Layout::new(&model).unwrap(), 1);
+        let network = Network::new(model, state).class_names(vec!["a".into(), "b \"c\"".into()]);
+        let description = Description::new(&network);
+        let read = Description::from_json(&description.to_json()).unwrap();
+        assert_eq!(read, description);
+        assert_eq!(read.model().unwrap(), network.model);
+        assert!(read.describes(&network.state));
+    }
+
+    #[test]
+    fn a_broken_description_is_refused_in_one_line() {
+        for text in ["", "{", "[]", "{\"version\": 1}"] {
+            let message = Description::from_json(text).unwrap_err().to_string();
+            assert!(
+                message.contains("cnn_gpu") && !message.contains('\n'),
+                "{message}"
+            );
+        }
+    }
+}

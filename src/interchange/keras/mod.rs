@@ -1,0 +1,1 @@
+//! Keras: `.keras`, `.weights.h5` and legacy `.h5` files.
