@@ -21,7 +21,7 @@ from networks import NETWORKS, write_random
 from programs import Failed, Work
 
 TEST_IMAGES = 10_000
-FIGURES = ["images_per_second", "evaluate_images_per_second", "warm_up_seconds", "test_accuracy"]
+FIGURES = ["images_per_second", "evaluate_images_per_second", "warm_up_seconds", "test_accuracy", "peak_bytes"]
 
 
 def main():
@@ -207,7 +207,7 @@ def text(report):
         f" medians of {report['rounds']} rounds",
         "",
         *table(
-            ["program", "images", "images/s", "evaluation/s", "first step cold", "warm", "device"],
+            ["program", "images", "images/s", "evaluation/s", "first step cold", "warm", "memory", "device"],
             [program_row(program) for program in report["programs"]],
         ),
     ]
@@ -231,6 +231,7 @@ def program_row(program):
         f"{program['evaluate_images_per_second']:,.0f}",
         f"{program['cold_warm_up_seconds']:.1f} s",
         "-" if warm is None else f"{warm:.1f} s",
+        megabytes(program["peak_bytes"]),
         program["device"],
     ]
 
@@ -240,6 +241,11 @@ def ratio_row(ratio):
     figures = [dash(ratio[key], ".2f") for key in ("training", "evaluation", "warm_up")]
     note = "" if ratio["same_device"] else "on different devices"
     return [ratio["cnn_gpu"], ratio["peer"], *figures, note]
+
+
+def megabytes(count):
+    """Bytes in MB, or a dash if the number is unknown."""
+    return "-" if count is None else f"{count / 1e6:,.0f} MB"
 
 
 def dash(value, form):

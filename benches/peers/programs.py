@@ -1,8 +1,8 @@
 """The programs that `compare.py` can run: cnn-gpu and the others, each as a `Program`.
 
 Running one gives a dictionary: program, version, device, train_images, warm_up_seconds,
-epoch_seconds, images_per_second, evaluate_images_per_second, test_accuracy. A program that does not
-train has none of the rates of training and no accuracy.
+epoch_seconds, images_per_second, evaluate_images_per_second, test_accuracy,
+peak_bytes. A program that does not train has none of the rates of training and no accuracy.
 """
 
 import json
@@ -76,7 +76,7 @@ class Program:
             tested = ["--data-dir", work.data_dir, "--test-limit", str(work.slow_limit)]
         else:
             tested = ["--data-dir", work.data_dir, "--network", work.network]
-        return last_json(self.command + flags(self, work) + tested, work)
+        return with_peak(self.command + flags(self, work) + tested, work)
 
 
 def flags(program, work):
@@ -91,7 +91,7 @@ def flags(program, work):
 def run_ours(program, work):
     """Calls cnn-gpu three times: for the first step, the epochs and the evaluation."""
     warm_up = first_line_seconds(one_step(program, work), work)
-    trained = last_json(train(program, work, "run", *flags(program, work)), work)
+    trained = with_peak(train(program, work, "run", *flags(program, work)), work)
     run = work.folder / "run"
     data = ["--data-dir", work.data_dir] if work.is_mnist() else []
     scores = last_json(ours(program, "evaluate", run, *data), work)
@@ -106,6 +106,7 @@ def run_ours(program, work):
         "images_per_second": trained["train_images"] / trained["epoch_seconds"][-1],
         "evaluate_images_per_second": scores["images"] / scores["seconds"],
         "test_accuracy": trained["test_accuracy"],
+        "peak_bytes": trained["peak_bytes"],
     }
 
 
@@ -150,13 +151,21 @@ def first_line_seconds(command, work):
     return seconds
 
 
+def with_peak(command, work):
+    """As `last_json`, with the peak resident memory of the process; `None` where it is unknown."""
+    file = work.folder / "peak"
+    file.unlink(missing_ok=True)
+    result = last_json([sys.executable, HERE / "resident.py", file, *command], work)
+    return result | {"peak_bytes": int(file.read_text()) if file.exists() else None}
+
+
 def last_json(command, work, environment=None):
     """Runs `command` and returns the last line of its output, which must be JSON."""
     with start(command, work, subprocess.PIPE, environment) as process:
         try:
             output, errors = process.communicate(timeout=work.timeout)
         except subprocess.TimeoutExpired:
-            process.kill()
+            process.terminate()
             raise Failed(f"took more than {work.timeout:.0f} s (--timeout)") from None
     if process.returncode != 0:
         raise Failed(last_line(errors) or f"failed with exit code {process.returncode}")

@@ -35,6 +35,7 @@ class Scripted:
             "evaluate_images_per_second": 2 * speed,
             "warm_up_seconds": 100 / speed,
             "test_accuracy": 0.5,
+            "peak_bytes": None,
         }
 
 
