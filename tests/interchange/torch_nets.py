@@ -1,0 +1,71 @@
+"""PyTorch networks of the program's layers. `files/torch/*.toml` describe the same for the program."""
+
+import torch
+from torch import nn
+
+
+class Lab(nn.Module):
+    """The lab's model in small; returns logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 4, 3)
+        self.conv2 = nn.Conv2d(4, 6, 2)
+        self.fc1 = nn.Linear(6 * 3 * 2, 7)
+        self.fc2 = nn.Linear(7, 4)
+
+    def forward(self, x):
+        x = nn.functional.max_pool2d(nn.functional.relu(self.conv1(x)), 2)
+        x = nn.functional.max_pool2d(nn.functional.relu(self.conv2(x)), 2, stride=1)
+        x = torch.flatten(x, 1)
+        return self.fc2(nn.functional.relu(self.fc1(x)))
+
+
+class Norm(nn.Module):
+    """Batch normalization, symmetric padding, a depthwise convolution; returns logits."""
+
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 6, 3, padding=1, bias=False),
+            nn.BatchNorm2d(6),
+            nn.ReLU(inplace=True),
+            nn.AvgPool2d(3, stride=2, padding=1),
+            nn.Conv2d(6, 12, 3, stride=2, padding=1, groups=6),
+            nn.BatchNorm2d(12, eps=1e-2),
+            nn.SiLU(),
+            nn.Dropout2d(0.2),
+            nn.Conv2d(12, 8, 2),
+            nn.GELU(),
+        )
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.classifier = nn.Sequential(nn.Dropout(0.3), nn.Linear(8, 6), nn.ELU(), nn.Linear(6, 5))
+
+    def forward(self, x):
+        x = self.avgpool(self.features(x))
+        return self.classifier(x.flatten(1))
+
+
+class Upsampling(nn.Module):
+    """A transposed convolution, which the program lacks."""
+
+    def __init__(self):
+        super().__init__()
+        self.up = nn.ConvTranspose2d(1, 2, 3, stride=2)
+        self.fc = nn.Linear(2, 3)
+
+    def forward(self, x):
+        return self.fc(nn.functional.adaptive_avg_pool2d(self.up(x), 1).flatten(1))
+
+
+class Residual(nn.Module):
+    """An addition, which a chain of layers cannot express."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3, padding=1)
+        self.fc = nn.Linear(2, 3)
+
+    def forward(self, x):
+        x = torch.relu(x + self.conv(x))
+        return self.fc(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
