@@ -47,6 +47,10 @@ pub struct InitialWeights {
     pub path: PathBuf,
     /// Their hash; see [`State::weights_hash`](crate::state::State::weights_hash).
     pub hash: String,
+    /// The hash of the optimizer's moments, if the run continues with them; see
+    /// [`moments::hash`](super::moments::hash).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moments: Option<String>,
 }
 
 impl InitialWeights {
@@ -55,6 +59,7 @@ impl InitialWeights {
         Self {
             path: path.into(),
             hash: hash.into(),
+            moments: None,
         }
     }
 }

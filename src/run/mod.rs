@@ -7,14 +7,23 @@
 //! - `model.safetensors`: model and weights, see [`weights`]; replaced after every epoch.
 //! - `best.safetensors`: those of the best epoch, if requested.
 //! - `result.json`: the result, written at the end.
+//!
+//! The folder of an imported network, [`ImportedFolder`], stands for a finished run:
+//!
+//! - `import.toml`: [`ImportRecord`], where it came from.
+//! - `model.safetensors`: as above.
+//! - `optimizer.safetensors`: the optimizer's state, if it is known, see [`moments`].
 
 mod callbacks;
 pub mod checkpoint;
 mod config;
 mod folder;
+mod imported;
+pub mod moments;
 mod tensors;
 pub mod weights;
 
 pub use callbacks::CallbackRecord;
 pub use config::{Config, DataRecord, DeviceRecord, InitialWeights};
 pub use folder::RunFolder;
+pub use imported::{ImportRecord, ImportedFolder};
