@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
+use super::model;
 use super::output::{self, OutputFormat, count};
 use cnn_gpu::train::callbacks::short_time as time;
 
@@ -22,7 +23,8 @@ use cnn_gpu::train::callbacks::short_time as time;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A preset (mnist-cnn, mnist-mlp) or a TOML file
+    /// A preset (mnist-cnn, mnist-mlp), a TOML file, a run folder, an imported folder or a
+    /// model.safetensors file
     #[arg(long, default_value = "mnist-cnn")]
     model: String,
 
@@ -96,7 +98,7 @@ struct StepReport {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let model = Sequential::load(&args.model)?;
+    let (model, _) = model::load(&args.model)?;
     // Before opening a device, as the arguments may be invalid.
     Plan::new(
         &model,

@@ -18,11 +18,11 @@ use super::trained_model::TrainedModel;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Run folder or model.safetensors file
+    /// Run folder, imported folder or model.safetensors file
     #[arg(value_name = "RUN")]
     path: PathBuf,
-    /// Data set to test on [default: the run's, or auto for a file outside a run folder]; a folder
-    /// of pictures without a sub-folder test is used whole
+    /// Data set to test on [default: the run's; auto for an imported network or for a file outside a
+    /// run folder]; a folder of pictures without a sub-folder test is used whole
     #[arg(long, value_name = "NAME", value_parser = dataset_spec)]
     dataset: Option<DatasetSpec>,
 

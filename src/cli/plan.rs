@@ -30,8 +30,7 @@ Examples:
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let (model, run) = args.model.load()?;
-    let options = run.map(|config| config.training).unwrap_or_default();
+    let (model, options) = args.model.load()?;
     let purpose = if args.inference {
         Purpose::Inference
     } else {

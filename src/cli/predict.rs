@@ -25,7 +25,7 @@ use super::trained_model::TrainedModel;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Run folder or model.safetensors file
+    /// Run folder, imported folder or model.safetensors file
     #[arg(value_name = "RUN")]
     path: PathBuf,
 

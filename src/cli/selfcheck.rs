@@ -21,7 +21,6 @@ use cnn_gpu::exec::reference::ReferenceExecutor;
 use cnn_gpu::exec::{Backend, Device, Inspect, Selection, open};
 #[cfg(feature = "gpu")]
 use cnn_gpu::internal::GpuHooks as _;
-use cnn_gpu::model::Sequential;
 use cnn_gpu::state::Layout;
 use serde::Serialize;
 
@@ -29,6 +28,7 @@ use progress::CaseProgress;
 
 use super::device::adapter;
 use super::exit::Exit;
+use super::model;
 use super::output::{self, OutputFormat};
 
 /// Compare a device's results with the reference, operation by operation and step by step
@@ -68,7 +68,8 @@ pub struct Args {
           allow_negative_numbers = true, value_parser = seconds)]
     patience: f64,
 
-    /// Check a whole model instead: a preset (mnist-cnn, mnist-mlp) or a TOML file
+    /// Check a whole model instead: a preset (mnist-cnn, mnist-mlp), a TOML file, a run folder, an
+    /// imported folder or a model.safetensors file
     #[arg(long, requires = "fixture", conflicts_with = "op")]
     model: Option<String>,
 
@@ -178,7 +179,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     }
     let report = match (&args.model, &args.fixture) {
         (Some(model), Some(tensors)) => {
-            let fixture = Fixture::of_model(Sequential::load(model)?, tensors)?;
+            let fixture = Fixture::of_model(model::load(model)?.0, tensors)?;
             progress.begins(model);
             let rows = fixture.check(&|layout| device.executor(layout), args.tolerance)?;
             SelfcheckReport {

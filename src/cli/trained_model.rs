@@ -1,4 +1,5 @@
-//! A model with its weights, from a run folder or a file of weights.
+//! A model with its weights, from the folder of a run or of an imported network, or from a file of
+//! weights.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +7,7 @@ use cnn_gpu::data::Interpolation;
 use cnn_gpu::data::{Dataset, DatasetSpec};
 use cnn_gpu::exec::Device;
 use cnn_gpu::model::Sequential;
-use cnn_gpu::run::{Config, RunFolder, weights};
+use cnn_gpu::run::{Config, ImportRecord, ImportedFolder, RunFolder, weights};
 use cnn_gpu::state::State;
 use cnn_gpu::train::{Options, Trainer};
 
@@ -53,14 +54,31 @@ pub fn with_new_classes(known: &[String], found: &[String]) -> Vec<String> {
     names
 }
 
-/// The settings of the run whose folder holds this file of weights.
-fn config_beside(weights: &Path, model: &Sequential) -> Option<Config> {
-    let folder = match weights.parent()? {
-        here if here.as_os_str().is_empty() => Path::new("."),
-        folder => folder,
-    };
+/// The folder that holds this file.
+fn folder_of(file: &Path) -> Option<&Path> {
+    match file.parent()? {
+        here if here.as_os_str().is_empty() => Some(Path::new(".")),
+        folder => Some(folder),
+    }
+}
+
+/// The settings of the run whose folder holds weights of this model.
+fn config_in(folder: &Path, model: &Sequential) -> Option<Config> {
     let config = RunFolder::open(folder).ok()?.config().ok()?;
     (config.model == *model).then_some(config)
+}
+
+/// The record of the imported network in this folder, if these are its weights.
+fn import_in(folder: &Path, state: &State) -> Option<ImportRecord> {
+    let folder = ImportedFolder::open(folder)?;
+    let (_, theirs) = folder.weights().ok()?;
+    (theirs.weights_hash() == state.weights_hash()).then(|| folder.record().ok())?
+}
+
+/// The imported network in this folder, unless it holds a run.
+pub fn imported(folder: &RunFolder) -> Option<ImportedFolder> {
+    let is_run = folder.config_path().exists();
+    (!is_run).then(|| ImportedFolder::open(folder.path()))?
 }
 
 /// A model with its weights.
@@ -69,27 +87,70 @@ pub struct TrainedModel {
     pub state: State,
     /// The run's settings, if the weights belong to a run folder.
     pub config: Option<Config>,
+    /// Where the network came from, if it was imported.
+    pub import: Option<ImportRecord>,
+    /// The folder of the run or of the imported network.
+    pub home: Option<PathBuf>,
 }
 
 impl TrainedModel {
-    /// Reads a run folder or a file of weights.
+    /// Reads the folder of a run or of an imported network, or a file of weights.
     pub fn open(path: &Path) -> cnn_gpu::Result<Self> {
         if !path.is_dir() {
-            let (model, state) = weights::load(path)?;
+            return Self::of_file(path);
+        }
+        let home = Some(path.to_owned());
+        let folder = RunFolder::open(path)?;
+        if let Some(imported) = imported(&folder) {
+            let (model, state) = imported.weights()?;
             return Ok(Self {
-                config: config_beside(path, &model),
                 model,
                 state,
+                config: None,
+                import: Some(imported.record()?),
+                home,
             });
         }
-        let folder = RunFolder::open(path)?;
         let (model, state) = folder.weights()?;
         Ok(Self {
             model,
             state,
             config: Some(folder.config()?),
+            import: None,
+            home,
         })
     }
+
+    fn of_file(path: &Path) -> cnn_gpu::Result<Self> {
+        let (model, state) = weights::load(path)?;
+        let folder = folder_of(path);
+        let config = folder.and_then(|folder| config_in(folder, &model));
+        let import = match config {
+            Some(_) => None,
+            None => folder.and_then(|folder| import_in(folder, &state)),
+        };
+        let is_home = config.is_some() || import.is_some();
+        Ok(Self {
+            home: folder.filter(|_| is_home).map(Path::to_owned),
+            model,
+            state,
+            config,
+            import,
+        })
+    }
+
+    /// Reads the moments of an imported network's optimizer into the state, if there are any.
+    ///
+    /// # Errors
+    /// As [`ImportedFolder::load_moments`].
+    pub fn load_imported_moments(&mut self) -> cnn_gpu::Result<()> {
+        let home = self.home.as_deref().filter(|_| self.import.is_some());
+        if let Some(folder) = home.and_then(ImportedFolder::open) {
+            folder.load_moments(&mut self.state)?;
+        }
+        Ok(())
+    }
+
     /// The model with its weights on a device. Only inference must fit: the batch size is 1.
     pub fn trainer(self, device: &Device) -> cnn_gpu::Result<Trainer> {
         let options = Options::default().batch_size(1);
@@ -119,10 +180,13 @@ impl TrainedModel {
             .filter(|folder| theirs.is_in(folder))
     }
 
-    /// The class names, if the run recorded them.
+    /// The class names, if the run or the import recorded them.
     pub fn class_names(&self) -> Vec<String> {
-        let config = self.config.as_ref();
-        config.map_or_else(Vec::new, |c| c.dataset.class_names.clone())
+        match (&self.config, &self.import) {
+            (Some(config), _) => config.dataset.class_names.clone(),
+            (None, Some(import)) => import.class_names.clone(),
+            (None, None) => Vec::new(),
+        }
     }
 
     /// How the run resized pictures to the model's input.
@@ -155,12 +219,17 @@ impl TrainedModel {
         }
         Ok(data.matched_to(&names)?)
     }
+
     /// Whether the model was trained on digits. Weights without a run are assumed to be if they
-    /// have ten classes.
+    /// have ten classes, without names or named by number.
     pub fn knows_digits(&self) -> bool {
+        let is_digit = |(class, name): (usize, &String)| *name == class.to_string();
         match &self.config {
             Some(config) => ["mnist", "digits"].contains(&config.dataset.name.as_str()),
-            None => self.model.output_shape().is_ok_and(|shape| shape == [10]),
+            None => {
+                self.model.output_shape().is_ok_and(|shape| shape == [10])
+                    && self.class_names().iter().enumerate().all(is_digit)
+            }
         }
     }
 }
@@ -194,6 +263,8 @@ mod tests {
                 model,
                 state: State::new(layout, 1),
                 config: Some(config),
+                import: None,
+                home: None,
             }
         };
         let mnist = trained("mnist", &source);
