@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;
+mod imported;
 mod inspect;
 #[path = "../program/mod.rs"]
 mod program;
 mod selfcheck;
 #[cfg(target_os = "linux")]
 mod terminal;
+mod tiny;
 mod train;
 mod usage;
 mod weights;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use cnn_gpu::data::Interpolation;
 use cnn_gpu::data::{DatasetSpec, ReadOptions};
 use cnn_gpu::model::Sequential;
+use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::run::checkpoint::CheckpointSchedule;
 use cnn_gpu::run::{CallbackRecord, InitialWeights};
 use cnn_gpu::train::Options;
@@ -56,8 +57,9 @@ pub struct Args {
     /// A preset (mnist-cnn, mnist-mlp) or a TOML file [default: that of --weights, or mnist-cnn]
     #[arg(long, help_heading = "Training")]
     model: Option<String>,
-    /// Start from the weights of a run folder or a model.safetensors file; another --model must
-    /// have parameters of the same names and shapes
+    /// Start from the weights of a run folder, an imported folder or a model.safetensors file;
+    /// another --model must have parameters of the same names and shapes. An imported network
+    /// continues with its optimizer and its moments, unless --optimizer names another
     #[arg(long, value_name = "RUN", help_heading = "Training")]
     weights: Option<PathBuf>,
 
@@ -163,6 +165,8 @@ pub struct TrainSettings {
     pub initial: Option<Initial>,
     /// The path and the hash of those weights.
     pub weights: Option<InitialWeights>,
+    /// What becomes of the optimizer of an imported network, in words.
+    pub continues: Option<String>,
     pub options: Options,
     pub callbacks: CallbackRecord,
     /// Whether to validate on the test images (`test`) or on the data set's validation images
@@ -179,24 +183,29 @@ pub struct TrainSettings {
     pub without_effect: Vec<String>,
 }
 
-impl TryFrom<Args> for TrainSettings {
-    type Error = Error;
-
-    fn try_from(args: Args) -> Result<Self> {
+impl TrainSettings {
+    /// Checks the arguments. `base` is the optimizer that the flags change; without one it is that
+    /// of the imported network in `--weights`.
+    ///
+    /// # Errors
+    /// An argument is invalid, or a file that it names cannot be read.
+    pub fn new(args: Args, base: Option<Optimizer>) -> Result<Self> {
         if args.limit == Some(0) {
             return Err(Error::Argument(
                 "--limit must be at least 1, received 0".into(),
             ));
         }
+        let mut initial = args.weights.as_deref().map(Initial::open).transpose()?;
+        let base = base.or_else(|| initial.as_ref()?.optimizer());
         let options = Options::default()
             .epochs(args.epochs)
             .batch_size(args.batch_size)
             .seed(args.seed)
             .verbose(args.verbose)
-            .optimizer(args.optimizer.optimizer()?);
+            .optimizer(args.optimizer.optimizer(base)?);
         let options = args.fit.set(options);
         options.check()?;
-        let initial = args.weights.as_deref().map(Initial::open).transpose()?;
+        let continues = initial.as_mut().and_then(|i| i.settle(options.optimizer));
         let model = match (&args.model, &initial) {
             (Some(name), _) => Sequential::load(name)?,
             (None, Some(initial)) => initial.trained.model.clone(),
@@ -246,6 +255,7 @@ impl TryFrom<Args> for TrainSettings {
             model: args.optimizer.compile(model)?,
             weights: initial.as_ref().map(|initial| initial.record.clone()),
             initial,
+            continues,
             options,
             callbacks,
             validation_data,

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cnn_gpu::run::InitialWeights;
+use cnn_gpu::optimizer::{Optimizer, UpdateRule};
+use cnn_gpu::run::{InitialWeights, moments};
 use cnn_gpu::shape::dims;
-use cnn_gpu::state::Parameter;
+use cnn_gpu::state::{Parameter, State};
 use cnn_gpu::train::Trainer;
+use cnn_gpu::words::{counted, short};
 use cnn_gpu::{Error, Result};
 
 use crate::cli::trained_model::TrainedModel;
@@ -20,7 +22,7 @@ pub struct Initial {
 }
 
 impl Initial {
-    /// Reads a run's folder or a file of weights.
+    /// Reads the folder of a run or of an imported network, or a file of weights.
     ///
     /// # Errors
     /// As [`TrainedModel::open`]; or the path is not UTF-8 and cannot be stored in the run's
@@ -32,30 +34,75 @@ impl Initial {
                 path.display()
             )));
         }
-        let trained = TrainedModel::open(path)?;
+        let mut trained = TrainedModel::open(path)?;
+        trained.load_imported_moments()?;
         let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
         let hash = trained.state.weights_hash();
         let record = InitialWeights::new(path, hash);
         Ok(Self { record, trained })
     }
 
-    /// Reloads the weights that a run started from.
+    /// Reloads the weights, and the moments if it had any, that a run started from.
     ///
     /// # Errors
-    /// As [`Initial::open`]; or the weights have changed.
+    /// As [`Initial::open`]; or they have changed.
     pub fn again(record: &InitialWeights) -> Result<Self> {
-        let initial = Self::open(&record.path)?;
-        if initial.record.hash == record.hash {
-            Ok(initial)
-        } else {
-            Err(Error::file(
+        let mut initial = Self::open(&record.path)?;
+        let changed = |what: &str| {
+            Error::file(
                 &record.path,
-                "not the weights that the run started from: they have changed since",
-            ))
+                format!("not the {what} that the run started from: they have changed since"),
+            )
+        };
+        if initial.record.hash != record.hash {
+            return Err(changed("weights"));
         }
+        match &record.moments {
+            None => initial.leave_moments(),
+            Some(hash) if *hash == moments::hash(&initial.trained.state) => {}
+            Some(_) => return Err(changed("moments")),
+        }
+        initial.record = record.clone();
+        Ok(initial)
     }
 
-    /// Sets the trainer's weights, and resets its optimizer.
+    /// The optimizer of an imported network.
+    pub fn optimizer(&self) -> Option<Optimizer> {
+        self.trained.import.as_ref()?.optimizer
+    }
+
+    /// Keeps the moments of an imported network if a run with this optimizer can continue with them.
+    /// Says what becomes of them.
+    pub fn settle(&mut self, optimizer: Optimizer) -> Option<String> {
+        let theirs = self.optimizer()?;
+        let state = &self.trained.state;
+        let rate = short(optimizer.learning_rate());
+        let name = optimizer.name();
+        if !has_moments(state) {
+            let what = format!("{name} with a learning rate of {rate}, as imported");
+            return (theirs == optimizer).then_some(what);
+        }
+        if !continues(theirs, optimizer) {
+            self.leave_moments();
+            return Some(format!(
+                "{name}, so the imported moments of {} are left",
+                theirs.name()
+            ));
+        }
+        self.record.moments = Some(moments::hash(state));
+        Some(format!(
+            "{name} with a learning rate of {rate} continues with the imported moments, after {}",
+            counted(state.step, "step")
+        ))
+    }
+
+    fn leave_moments(&mut self) {
+        let state = &mut self.trained.state;
+        (state.m, state.v) = (Vec::new(), Vec::new());
+    }
+
+    /// Sets the trainer's weights. Its optimizer continues with the imported moments, or starts anew
+    /// if there are none.
     ///
     /// # Errors
     /// The trainer's model has other parameters.
@@ -79,11 +126,37 @@ impl Initial {
                 ),
             ));
         }
-        for (ours, theirs) in ours.iter().zip(theirs) {
-            let theirs = &self.trained.state.params[theirs.range()];
-            state.params[ours.range()].copy_from_slice(theirs);
+        let theirs = &self.trained.state;
+        if has_moments(theirs) {
+            state.step = theirs.step;
+            state.m.resize(layout.len, 0.0);
+            state.v.resize(layout.len, 0.0);
+        }
+        let arenas = [
+            (&mut state.params, &theirs.params),
+            (&mut state.m, &theirs.m),
+            (&mut state.v, &theirs.v),
+        ];
+        for (to, from) in arenas.into_iter().filter(|(_, from)| !from.is_empty()) {
+            for (ours, theirs) in layout.parameters.iter().zip(&theirs.layout.parameters) {
+                to[ours.range()].copy_from_slice(&from[theirs.range()]);
+            }
         }
         trainer.set_state(state)
+    }
+}
+
+fn has_moments(state: &State) -> bool {
+    !(state.m.is_empty() && state.v.is_empty())
+}
+
+/// Whether the moments of one optimizer mean the same to the other.
+fn continues(theirs: Optimizer, ours: Optimizer) -> bool {
+    match (theirs.rule, ours.rule) {
+        (UpdateRule::Adam { .. }, UpdateRule::Adam { .. })
+        | (UpdateRule::RmsProp { .. }, UpdateRule::RmsProp { .. }) => true,
+        (UpdateRule::Sgd { .. }, UpdateRule::Sgd { momentum, .. }) => momentum > 0.0,
+        _ => false,
     }
 }
 

@@ -38,7 +38,7 @@ use result::RunResult;
 pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let resumes = args.resume.clone();
     let (mut settings, checkpoint) = match &resumes {
-        None => (TrainSettings::try_from(args)?, None),
+        None => (TrainSettings::new(args, None)?, None),
         Some(run) => resume::settings(args, run, typed)?,
     };
     if settings.dry_run {
@@ -303,6 +303,9 @@ fn introduce(settings: &TrainSettings, trainer: &Trainer, opened: &Device) -> an
         say(trainer.model().summary()?.trim_end());
         if let Some(weights) = &settings.weights {
             say(&format!("weights: {}", weights.path.display()));
+        }
+        if let Some(continues) = &settings.continues {
+            say(&format!("optimizer: {continues}"));
         }
     }
     Ok(())

@@ -20,10 +20,10 @@ pub struct OptimizerArgs {
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true)]
     label_smoothing: Option<f64>,
 
-    /// Optimizer; adamw is adam with a weight decay of 0.004
-    #[arg(long, value_name = "NAME", default_value = "adam",
-          value_parser = PossibleValuesParser::new(Optimizer::NAMES))]
-    optimizer: String,
+    /// Optimizer; adamw is adam with a weight decay of 0.004 [default: that of an imported network
+    /// in --weights, or adam]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Optimizer::NAMES))]
+    optimizer: Option<String>,
 
     /// Learning rate [default: 0.001, or 0.01 for sgd]
     #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = learning_rate)]
@@ -79,22 +79,25 @@ impl OptimizerArgs {
         Ok(model)
     }
 
-    /// The given optimizer.
-    pub fn optimizer(&self) -> Result<Optimizer> {
-        let mut optimizer = Optimizer::by_name(&self.optimizer)?;
+    /// The given optimizer. Without a name, the flags change `base`, by default Adam.
+    pub fn optimizer(&self, base: Option<Optimizer>) -> Result<Optimizer> {
+        let named = self.optimizer.as_deref().map(Optimizer::by_name);
+        let mut optimizer = named.transpose()?.or(base).unwrap_or_default();
         self.set_momentum(&mut optimizer)?;
         if let Some(rate) = self.learning_rate {
             optimizer = optimizer.with_learning_rate(rate);
         }
         optimizer.weight_decay = self.weight_decay.unwrap_or(optimizer.weight_decay);
-        let momentum = self.ema_momentum.unwrap_or(EMA_MOMENTUM);
-        optimizer.ema_momentum = self.use_ema.then_some(momentum);
+        if self.use_ema {
+            optimizer.ema_momentum = Some(self.ema_momentum.unwrap_or(EMA_MOMENTUM));
+        }
         let clip = Clip::given(self.clipnorm, self.global_clipnorm, self.clipvalue);
-        optimizer.clip = clip.map_err(Error::Argument)?;
+        optimizer.clip = clip.map_err(Error::Argument)?.or(optimizer.clip);
         Ok(optimizer)
     }
 
     fn set_momentum(&self, optimizer: &mut Optimizer) -> Result<()> {
+        let name = optimizer.name();
         match (&mut optimizer.rule, self.momentum, self.nesterov) {
             (_, None, false) => {}
             (
@@ -104,7 +107,7 @@ impl OptimizerArgs {
                 given,
                 wanted,
             ) => {
-                *nesterov = wanted;
+                *nesterov |= wanted;
                 *momentum = given.unwrap_or(*momentum);
                 if wanted && *momentum == 0.0 {
                     return Err(Error::Argument(
@@ -116,8 +119,7 @@ impl OptimizerArgs {
             (_, _, nesterov) => {
                 let flag = if nesterov { "--nesterov" } else { "--momentum" };
                 return Err(Error::Argument(format!(
-                    "{flag} does not apply to the optimizer {}",
-                    self.optimizer
+                    "{flag} does not apply to the optimizer {name}"
                 )));
             }
         }

@@ -13,6 +13,7 @@ use super::initial::Initial;
 use super::optimizer_args::OptimizerArgs;
 use crate::cli::Typed;
 use crate::cli::output::command;
+use crate::cli::trained_model::imported;
 
 /// Flags that may differ when a run is resumed: they do not change its result on the same device.
 const FREE: &[&str] = &[
@@ -38,6 +39,13 @@ pub fn settings(
     typed: &Typed,
 ) -> Result<(TrainSettings, Option<Checkpoint>)> {
     let run = RunFolder::open(folder)?;
+    if imported(&run).is_some() {
+        let message = format!(
+            "an imported network: expected a run to resume; `{}` starts one from its weights",
+            command("train --weights", folder)
+        );
+        return Err(Error::file(folder, message));
+    }
     let config = run.config()?;
     let path = run.checkpoint_path();
     let checkpoint = if path.exists() {
@@ -50,7 +58,7 @@ pub fn settings(
         .filter(|name| !FREE.contains(name))
         .collect();
     let compiled = args.optimizer.compile(config.model.clone())?;
-    let given = TrainSettings::try_from(args)?;
+    let given = TrainSettings::new(args, Some(config.training.optimizer))?;
     let settings = TrainSettings {
         data_dir: given.data_dir.clone().or_else(|| config.dataset.folder()),
         dataset: config.dataset.spec()?,
@@ -62,6 +70,7 @@ pub fn settings(
             _ => None,
         },
         weights: config.weights,
+        continues: None,
         model: config.model,
         options: config.training.verbose(given.options.verbose),
         callbacks: config.callbacks,
