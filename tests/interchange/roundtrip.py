@@ -212,8 +212,10 @@ class Case:
         np.savez(self.folder / "labels.npz", y=self.labels(rng))
         self.double = outputs(self.description, self.parameters, self.x, "float64")
         single = outputs(self.description, self.parameters, self.x, "float32")
+        if arguments.break_:
+            self.double = self.double + 1e-4
         scale = np.maximum(1, np.abs(self.double))
-        self.noise = float((np.abs(single - self.double) / scale).max())
+        self.noise = 0.0 if arguments.break_ else float((np.abs(single - self.double) / scale).max())
         assert np.isfinite(self.double).all() and np.abs(self.double).max() < 1e6, "not finite"
 
     def labels(self, rng):
@@ -556,6 +558,12 @@ def main():
     parser.add_argument("--seed", type=int, default=1, help="seed of the draws (1)")
     parser.add_argument("--count", type=int, default=50, help="number of random networks (50)")
     parser.add_argument("--only", type=int, help="check only this random network")
+    parser.add_argument(
+        "--break",
+        dest="break_",
+        action="store_true",
+        help="falsify the expected outputs, which must be detected (exit code 1)",
+    )
     parser.add_argument("--folder", type=pathlib.Path, help="keep the files of the cases here")
     parser.add_argument(
         "--refusable",
