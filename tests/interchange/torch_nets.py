@@ -46,6 +46,28 @@ class Norm(nn.Module):
         return self.classifier(x.flatten(1))
 
 
+class Strided(nn.Module):
+    """Strides with padding, a view whose size is computed, batch normalization without pixels."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(2, 4, 3, stride=2, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(4)
+        self.pool = nn.MaxPool2d(2)
+        self.conv2 = nn.Conv2d(4, 5, 3, padding="same", dilation=2)
+        self.dropout = nn.Dropout(0.5)
+        self.fc1 = nn.Linear(5 * 2 * 2, 6, bias=False)
+        self.bn2 = nn.BatchNorm1d(6)
+        self.fc2 = nn.Linear(6, 3)
+
+    def forward(self, x):
+        x = self.pool(torch.relu(self.bn1(self.conv1(x))))
+        x = torch.tanh(self.conv2(x))
+        x = x.view(x.size(0), -1)
+        x = torch.relu(self.bn2(self.fc1(self.dropout(x))))
+        return torch.softmax(self.fc2(x), dim=1)
+
+
 class Upsampling(nn.Module):
     """A transposed convolution, which the program lacks."""
 
@@ -69,3 +91,19 @@ class Residual(nn.Module):
     def forward(self, x):
         x = torch.relu(x + self.conv(x))
         return self.fc(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+def refused():
+    """Networks, by the name of what the program lacks, for an input [n, 2, 6, 6]."""
+    start = nn.Conv2d(2, 3, 3, padding=1)
+    end = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 2)]
+    middle = {
+        "slope": nn.LeakyReLU(),
+        "relu6": nn.ReLU6(),
+        "tanh_gelu": nn.GELU(approximate="tanh"),
+        "ceil_mode": nn.MaxPool2d(4, stride=3, ceil_mode=True),
+        "instance_norm": nn.InstanceNorm2d(3),
+    }
+    nets = {name: nn.Sequential(start, layer, *end) for name, layer in middle.items()}
+    nets["log_softmax"] = nn.Sequential(start, *end, nn.LogSoftmax(dim=1))
+    return {name: net.eval() for name, net in nets.items()}
