@@ -58,7 +58,8 @@
 //! 6. [`train`]: the only training loop.
 //! 7. [`run`]: the files of a run.
 //! 8. `interchange`: networks from and for other programs.
-//! 9. [`check`]: whether a device computes correctly; [`mod@bench`]: how fast it is.
+//! 9. [`inspect`]: what the layers of a trained network compute and depend on.
+//! 10. [`check`]: whether a device computes correctly; [`mod@bench`]: how fast it is.
 //!
 //! [`rng`] generates random numbers, [`shape`] computes the sizes of windows, [`words`] formats
 //! numbers in messages, and all writes go through `disk`.
@@ -66,7 +67,7 @@
 //! # Stability
 //!
 //! The public interface is [`data`], [`model`], [`optimizer`], [`state`], [`train`], [`run`],
-//! `interchange`, [`error`], [`rng`], [`shape`], and the device selection and the executors' traits in [`exec`].
+//! [`inspect`], `interchange`, [`error`], [`rng`], [`shape`], and the device selection and the executors' traits in [`exec`].
 //! [`plan`], [`check`], [`mod@bench`], [`words`] and those modules of [`exec`] whose documentation
 //! says so are internal: public for the program and the tests, they may change in any version.
 
@@ -80,6 +81,7 @@ pub mod data;
 mod disk;
 pub mod error;
 pub mod exec;
+pub mod inspect;
 #[cfg(feature = "interchange")]
 pub mod interchange;
 #[doc(hidden)]

@@ -32,6 +32,8 @@ pub enum Stream {
     Step = 5,
     /// The order in which pictures of a folder are mixed; the second coordinate is the class.
     Mix = 6,
+    /// Where t-SNE places points at first; the second coordinate is the axis.
+    Embed = 7,
 }
 
 /// The key of a sequence of draws, derived from a seed, a stream and a coordinate.

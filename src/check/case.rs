@@ -215,6 +215,7 @@ impl CaseBuilder {
                 buffers: self.buffers,
                 ops: vec![op],
                 layers: vec![String::new()],
+                layer_outputs: Vec::new(),
             },
             inputs: self.inputs,
             state,

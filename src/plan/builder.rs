@@ -67,6 +67,8 @@ pub struct Builder {
     pub(super) plan: Plan,
     pub(super) optimizer: Option<Optimizer>,
     input_gradient: bool,
+    /// Whether the plan ends with the last layer's output.
+    without_loss: bool,
     /// The layer whose forward or backward pass is being built.
     pub(super) layer: String,
     tape: Vec<Record>,
@@ -85,6 +87,7 @@ impl Builder {
             Purpose::Training(optimizer) => (Some(optimizer), false, "training"),
             Purpose::Gradients(optimizer) => (Some(optimizer), true, "gradients"),
             Purpose::Inference => (None, false, "inference"),
+            Purpose::Outputs => (None, false, "outputs"),
         };
         let buffers = (layout.parameters.iter().enumerate())
             .map(|(i, p)| Buffer {
@@ -104,9 +107,11 @@ impl Builder {
                 buffers,
                 ops: Vec::new(),
                 layers: Vec::new(),
+                layer_outputs: Vec::new(),
             },
             optimizer,
             input_gradient,
+            without_loss: purpose == Purpose::Outputs,
             layer: String::new(),
             tape: Vec::new(),
             dropouts: 0,
@@ -124,6 +129,12 @@ impl Builder {
             self.layer.clone_from(&layer.name);
             value = (layer.layer.spec().lower(&mut self, value))
                 .map_err(|message| Error::layer(&layer.name, message))?;
+            if self.without_loss {
+                self.plan.layer_outputs.push(value.buffer);
+            }
+        }
+        if self.without_loss {
+            return Ok(self.plan);
         }
         let gradient = self.loss(model.loss, value, labels);
         let gradient = gradient.map_err(|message| Error::layer(&self.layer, message))?;

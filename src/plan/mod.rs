@@ -92,6 +92,9 @@ pub struct Plan {
     pub ops: Vec<Op>,
     /// The name of each operation's layer; empty for operations outside any layer.
     pub layers: Vec<String>,
+    /// The output of each layer, for [`Purpose::Outputs`]; otherwise empty. A layer that changes
+    /// nothing, such as a dropout, has the output of the layer before it.
+    pub layer_outputs: Vec<BufferId>,
 }
 
 /// What a plan is for.
@@ -103,6 +106,9 @@ pub enum Purpose {
     Gradients(Optimizer),
     /// Forward, probabilities and loss.
     Inference,
+    /// Forward through every layer as written, its activation included; no loss, so that any last
+    /// layer will do.
+    Outputs,
 }
 
 impl Plan {

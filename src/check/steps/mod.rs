@@ -39,6 +39,7 @@ impl StepCase {
                 ("training_step", optimizer.name())
             }
             Purpose::Inference => ("inference_step", "none"),
+            Purpose::Outputs => ("outputs_step", "none"),
         };
         Self {
             name: format!("{kind} {network}"),

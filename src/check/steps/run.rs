@@ -86,7 +86,7 @@ impl Trial {
             Purpose::Training(optimizer) | Purpose::Gradients(optimizer) => {
                 (Some(optimizer), STEPS)
             }
-            Purpose::Inference => (None, 1),
+            Purpose::Inference | Purpose::Outputs => (None, 1),
         };
         let mut state = State::new(Arc::clone(&plan.layout), 1);
         vary(&mut state);
