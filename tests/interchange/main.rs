@@ -1,0 +1,10 @@
+//! Networks for and from other programs, compared with what those programs compute.
+
+#![cfg(feature = "interchange")]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../properties/networks.rs"]
+#[expect(dead_code, reason = "a trial has options for training too")]
+mod networks;
+mod onnx_export;
