@@ -15,6 +15,8 @@ import safetensors.numpy
 
 FIXTURES = pathlib.Path(__file__).parent.parent / "fixtures"
 TOLERANCE = 1e-6
+# Sums of many terms, each rounded to f32, against sums in f64.
+LOGITS_TOLERANCE = 4e-6
 
 
 def expected(folder, name):
@@ -28,7 +30,7 @@ def expected(folder, name):
     return tensors["input"], outputs
 
 
-def check_graph(path, channels_first):
+def check_graph(path):
     model = onnx.load(path)
     onnx.checker.check_model(model, full_check=True)
     inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
@@ -75,14 +77,15 @@ def main():
         name, channels_first = path.name.split(".")[0], ".channels_first." in path.name
         kind = name.split("_")[0]
         try:
-            model, transposes = check_graph(path, channels_first)
+            model, transposes = check_graph(path)
             x, outputs = expected(folder, name)
             logits = outputs.pop("logits")
             with_logits(model)
             y, *others = run(model, x, channels_first)
             errors = {who: error(y, wanted) for who, wanted in outputs.items()}
             errors |= {"logits": error(y, logits) for y in others}
-            assert max(errors.values()) <= TOLERANCE, errors
+            allowed = {"logits": LOGITS_TOLERANCE}
+            assert all(e <= allowed.get(who, TOLERANCE) for who, e in errors.items()), errors
         except Exception as problem:
             failures += 1
             print(f"{path.name}: {str(problem)[:300]}")
