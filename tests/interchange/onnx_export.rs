@@ -2,9 +2,11 @@
 //! `check_onnx_export.py` to compare with ONNX Runtime:
 //!
 //! ```text
-//! CNN_GPU_ONNX_FOLDER=/tmp/onnx cargo test --test interchange -- --ignored
+//! CNN_GPU_ONNX_FOLDER=/tmp/onnx cargo test --test interchange -- --ignored onnx
 //! python tests/interchange/check_onnx_export.py /tmp/onnx
 //! ```
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
