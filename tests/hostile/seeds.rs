@@ -17,12 +17,14 @@ use zip::{CompressionMethod, ZipWriter};
 
 use cnn_gpu::data::{DatasetSpec, load};
 use cnn_gpu::exec::Selection;
+use cnn_gpu::interchange::{Network, keras};
 use cnn_gpu::model::{
     Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
     DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer,
     Layer, MaxPooling2D, Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D,
     ZeroPadding2D, preset,
 };
+use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::run::checkpoint::{CheckpointSchedule, Checkpointer, RunIdentity};
 use cnn_gpu::run::{Config, DataRecord, DeviceRecord, InitialWeights, RunFolder, weights};
 use cnn_gpu::shape::Padding;
@@ -62,8 +64,29 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
             named("preset", preset("mnist-cnn").unwrap().to_toml().into()),
         ],
         "config" => vec![named("run", config())],
+        "keras" => vec![
+            named("small", keras(common::model())),
+            named("layers", keras(every_layer())),
+            named("keras.h5", stored("keras.h5")),
+            named("keras.weights.h5", stored("keras.weights.h5")),
+            named("packed.weights.h5", stored("packed.weights.h5")),
+        ],
         other => panic!("no seeds for `{other}`"),
     }
+}
+
+/// A network in Keras's format.
+fn keras(model: Sequential) -> Vec<u8> {
+    let mut state = State::new(Layout::new(&model).unwrap(), 1);
+    state.m = state.params.clone();
+    let network = Network::new(model, state).optimizer(Optimizer::adam());
+    keras::to_bytes(&network).unwrap().bytes
+}
+
+/// A file of Keras itself.
+fn stored(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/corpus/keras");
+    fs::read(folder.join(name)).unwrap()
 }
 
 /// An array of bytes in IDX format.

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use cnn_gpu::data::picture::BYTES_PER_PIXEL;
 use cnn_gpu::data::{Dataset, Picture, cifar10, idx, idx_folder, npz, prepare};
-use cnn_gpu::model::Sequential;
+use cnn_gpu::interchange::keras;
+use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
 use cnn_gpu::run::checkpoint::Checkpoint;
@@ -33,7 +34,7 @@ pub struct Target {
 }
 
 /// All formats.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     target("idx", idx, plain),
     target("gzip", gzip, packed),
     target("npz", npz, packed),
@@ -43,6 +44,7 @@ pub const TARGETS: [Target; 9] = [
     target("checkpoint", checkpoint, tensors),
     target("model", model, text),
     target("config", config, text),
+    target("keras", keras, network),
 ];
 
 const fn target(
@@ -92,6 +94,8 @@ impl Target {
 pub const SMALL: usize = 1 << 20;
 /// The maximum expansion of Deflate.
 const MAX_UNPACKED: usize = 1100;
+/// The maximum expansion of packed weights.
+const MAX_EXPANSION: usize = 100;
 /// For the block of an OpenEXR file that is decompressed.
 const OPEN_EXR_BUFFERS: usize = 32;
 /// For the elements of lists and tables, and for the operations of a plan.
@@ -113,6 +117,11 @@ fn tensors(bytes: &[u8]) -> usize {
         .first_chunk()
         .map_or(0, |n| u64::from_le_bytes(*n) as usize);
     plain(bytes) + PER_CHARACTER * header.min(bytes.len())
+}
+
+/// The file, its texts, and the weights, as far as the file can hold them.
+fn network(bytes: &[u8]) -> usize {
+    text(bytes) + MAX_EXPANSION * bytes.len()
 }
 
 fn text(bytes: &[u8]) -> usize {
@@ -265,4 +274,17 @@ fn config(bytes: &[u8]) -> Result<(), String> {
     line(config.training.check())?;
     line(config.dataset.spec())?;
     line(config.model.resolve()).map(|_| ())
+}
+
+fn keras(bytes: &[u8]) -> Result<(), String> {
+    let model = Sequential::new([2, 2, 1])
+        .add(Flatten::new())
+        .add(Dense::new(3).activation(Activation::Softmax));
+    let import = line(keras::from_bytes(bytes.to_vec(), Some(&model)))?;
+    let network = import.network;
+    assert_eq!(network.state.layout.len, network.state.params.len());
+    for line in import.notes {
+        assert!(!line.contains(char::is_control), "{line:?} is not one line");
+    }
+    plan(&network.model)
 }

@@ -4,6 +4,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod expected;
+mod keras;
 #[path = "../properties/networks.rs"]
 #[expect(dead_code, reason = "a trial has options for training too")]
 mod networks;

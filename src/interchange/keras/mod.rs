@@ -1,1 +1,50 @@
-//! Keras: `.keras`, `.weights.h5` and legacy `.h5` files.
+//! Files of Keras: `.keras`, files of weights (`.weights.h5`) and models of Keras 2 (`.h5`).
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | `export`, `import` | the whole files |
+//! | `section`, `archive`, `hdf5`, `hdf5_write` | bytes, the zip archive around them, tensors in them |
+//! | `config`, `blueprint` | Keras's configuration as a chain of layers, and as a model |
+//! | `layers`, `arguments`, `activation`, ... | each layer and its arguments |
+//! | `loss`, `optimizer` | how a model was compiled |
+//! | `weights`, `moments`, `legacy` | where Keras stores which variable |
+//!
+//! ```
+//! use cnn_gpu::interchange::{Network, keras};
+//! use cnn_gpu::model::preset;
+//! use cnn_gpu::optimizer::Optimizer;
+//! use cnn_gpu::state::{Layout, State};
+//! # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
+//! let state = State::new(Layout::new(&model)?, 1);
+//! let network = Network::new(model, state).optimizer(Optimizer::adam());
+//! let export = keras::to_bytes(&network)?;
+//! let import = keras::from_bytes(export.bytes, None)?;
+//! assert_eq!(import.network.model, network.model);
+//! assert_eq!(import.network.optimizer, network.optimizer);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod activation;
+mod archive;
+mod arguments;
+mod blueprint;
+mod config;
+mod export;
+mod hdf5;
+mod hdf5_write;
+mod import;
+mod initializer;
+mod layers;
+mod legacy;
+mod loss;
+mod moments;
+mod names;
+mod objects;
+mod optimizer;
+mod regularizer;
+mod section;
+mod substitute;
+mod weights;
+
+pub use export::to_bytes;
+pub use import::{from_bytes, read};

@@ -1,0 +1,307 @@
+//! A model, and where Keras stores its weights.
+
+use serde_json::Value;
+
+use super::arguments::Arguments;
+use super::config::{Chain, KerasLayer, chain};
+use super::layers;
+use super::names::GroupNames;
+use crate::error::{FormatError, Result};
+use crate::model::{Layer, Rescaling, Sequential};
+use crate::shape::dims;
+use crate::words::short;
+
+/// How Keras lists the layers of a model.
+pub(super) struct Blueprint {
+    /// The model.
+    pub(super) model: Sequential,
+    /// Keras's layers, in order.
+    pub(super) listed: Vec<ListedLayer>,
+    /// What was assumed or left behind, one line each.
+    pub(super) notes: Vec<String>,
+}
+
+/// A layer as Keras lists it.
+pub(super) struct ListedLayer {
+    class: String,
+    /// Its index among the model's layers, unless it was left out.
+    index: Option<usize>,
+    is_trainable: bool,
+}
+
+/// Where Keras stores a parameter.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The group of its layer, such as `conv2d_1`.
+    pub(super) group: String,
+    /// Its number among the layer's variables.
+    pub(super) variable: usize,
+    /// Whether the optimizer updates it.
+    pub(super) is_trainable: bool,
+}
+
+impl Blueprint {
+    /// The blueprint of a model that has no layers that Keras lacks.
+    pub(super) fn of(model: Sequential) -> Self {
+        let listed = model
+            .layers
+            .iter()
+            .enumerate()
+            .map(|(index, layer)| ListedLayer {
+                class: layers::class(layer).into(),
+                index: Some(index),
+                is_trainable: true,
+            });
+        Self {
+            listed: listed.collect(),
+            model,
+            notes: Vec::new(),
+        }
+    }
+
+    /// Reads Keras's configuration of a model. `is_ours` tells that this crate wrote it, so that
+    /// its inputs are pixels divided by 255.
+    ///
+    /// # Errors
+    /// One line: what is not supported, by the name of its layer.
+    pub(super) fn read(config: &Value, is_ours: bool) -> Result<Self, FormatError> {
+        let chain = chain(config)?;
+        let mut notes = Vec::new();
+        let input_shape = input_shape(&chain, &mut notes)?;
+        let mut blueprint = Self {
+            model: Sequential::new(input_shape).name(chain.name),
+            listed: Vec::with_capacity(chain.layers.len()),
+            notes,
+        };
+        let mut shape = input_shape.to_vec();
+        for layer in &chain.layers {
+            blueprint.push(layer, &mut shape)?;
+        }
+        if !is_ours {
+            blueprint.feed_fractions();
+        }
+        Ok(blueprint)
+    }
+
+    /// Adds a layer to which inputs of this shape are given.
+    fn push(&mut self, layer: &KerasLayer<'_>, shape: &mut Vec<usize>) -> Result<(), FormatError> {
+        let mut arguments = Arguments::new(layer.class, &layer.name, layer.config);
+        let read = layers::read(&mut arguments, shape.len() + 1)?;
+        let is_trainable = arguments.is_trainable();
+        let has_weights = |layer: &Layer| !layer.spec().parameters(shape).is_empty();
+        if !is_trainable && read.as_ref().is_some_and(has_weights) {
+            arguments.note("it was frozen (trainable = false); here all layers are trained");
+        }
+        self.notes.append(&mut arguments.notes);
+        self.listed.push(ListedLayer {
+            class: layer.class.into(),
+            index: read.is_some().then_some(self.model.layers.len()),
+            is_trainable,
+        });
+        let Some(read) = read else { return Ok(()) };
+        let output = read.spec().output_shape(shape);
+        *shape = output.map_err(|problem| arguments.error(problem))?;
+        self.model.layers.push(read);
+        Ok(())
+    }
+
+    /// Makes a model for pixels from 0 to 255 one for pixels divided by 255, if its first layer
+    /// divides them, and says what is assumed about inputs.
+    fn feed_fractions(&mut self) {
+        let first = self.model.layers.first_mut();
+        let Some(Layer::Rescaling(Rescaling { scale, offset, .. })) = first else {
+            self.notes
+                .push("inputs are taken to be pixels divided by 255".into());
+            return;
+        };
+        let from = f64::from(*scale);
+        let is_near = |expected: f64| (from / expected - 1.0).abs() < 0.01;
+        if !is_near(1.0 / 255.0) && !is_near(1.0 / 127.5) {
+            self.notes
+                .push("inputs are taken to be pixels divided by 255".into());
+            return;
+        }
+        let new = (from * 255.0) as f32;
+        // Without the rounding of the reciprocal.
+        *scale = if (new - new.round()).abs() < 1e-6 {
+            new.round()
+        } else {
+            new
+        };
+        let becomes = match (*scale, *offset) {
+            (1.0, 0.0) => "layer was left out".into(),
+            _ => format!("scale {} became {}", short(from as f32), short(*scale)),
+        };
+        self.notes.push(format!(
+            "the model divides pixels from 0 to 255, which are divided by 255 here: its first {becomes}"
+        ));
+        if (*scale, *offset) == (1.0, 0.0) {
+            self.leave_out_first();
+        }
+    }
+
+    fn leave_out_first(&mut self) {
+        self.model.layers.remove(0);
+        for listed in &mut self.listed {
+            listed.index = listed.index.and_then(|index| index.checked_sub(1));
+        }
+    }
+
+    /// Where Keras stores each parameter, in the order of the model's parameters.
+    ///
+    /// # Errors
+    /// As [`Sequential::resolve`].
+    pub(super) fn places(&self) -> Result<Vec<Place>> {
+        let resolved = self.model.resolve()?;
+        let mut names = GroupNames::default();
+        let mut places = Vec::new();
+        for listed in &self.listed {
+            let group = names.next(&listed.class);
+            let layer = listed.index.and_then(|index| resolved.get(index));
+            let Some(layer) = layer else { continue };
+            let parameters = layer.layer.spec().parameters(&layer.input);
+            places.extend(parameters.iter().enumerate().map(|(variable, p)| Place {
+                group: group.clone(),
+                variable,
+                is_trainable: listed.is_trainable && p.trainable,
+            }));
+        }
+        Ok(places)
+    }
+}
+
+/// The height, width and channels of an input. One without channels has one if a `Flatten` hides
+/// the difference.
+fn input_shape(chain: &Chain<'_>, notes: &mut Vec<String>) -> Result<[usize; 3], FormatError> {
+    if let Ok(shape) = chain.input.as_slice().try_into() {
+        return Ok(shape);
+    }
+    let first = chain
+        .layers
+        .iter()
+        .find(|layer| !layers::is_pointwise(layer.class));
+    let is_flattened = first.is_some_and(|layer| layer.class == "Flatten");
+    match *chain.input.as_slice() {
+        [h, w] if is_flattened => {
+            notes.push(format!(
+                "inputs of {h}x{w} without channels are taken as {h}x{w}x1"
+            ));
+            Ok([h, w, 1])
+        }
+        _ => Err(format!(
+            "its inputs have the shape {}: expected height x width x channels",
+            dims(&chain.input)
+        )
+        .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{Dense, Flatten};
+
+    fn config(input: Value, layers: &[(&str, Value)]) -> Value {
+        let layer = |(i, (class, config)): (usize, &(&str, Value))| {
+            let mut config = config.clone();
+            config["name"] = format!("layer{i}").into();
+            if i == 0 {
+                config["batch_shape"] = input.clone();
+            }
+            json!({"class_name": class, "config": config})
+        };
+        let layers: Vec<Value> = layers.iter().enumerate().map(layer).collect();
+        json!({"class_name": "Sequential", "config": {"name": "net", "layers": layers}})
+    }
+
+    fn rescaled(scale: f64, offset: f64) -> (Sequential, Vec<String>, usize) {
+        let layers = [
+            ("Rescaling", json!({"scale": scale, "offset": offset})),
+            ("Flatten", json!({})),
+            ("Dense", json!({"units": 2})),
+        ];
+        let read = Blueprint::read(&config(json!([null, 2, 2, 1]), &layers), false).unwrap();
+        let places = read.places().unwrap();
+        assert_eq!(places[1], place("dense", 1, true));
+        (read.model, read.notes, places.len())
+    }
+
+    fn place(group: &str, variable: usize, is_trainable: bool) -> Place {
+        Place {
+            group: group.into(),
+            variable,
+            is_trainable,
+        }
+    }
+
+    #[test]
+    fn a_model_for_bytes_becomes_one_for_fractions() {
+        for (scale, offset, expected) in [
+            (1.0 / 255.0, 0.0, None),
+            (1.0 / 255.0, -0.5, Some((1.0, -0.5))),
+            (1.0 / 127.5, -1.0, Some((2.0, -1.0))),
+        ] {
+            let (model, notes, places) = rescaled(scale, offset);
+            let first = match &model.layers[0] {
+                Layer::Rescaling(l) => Some((l.scale, l.offset)),
+                _ => None,
+            };
+            assert_eq!((first, places), (expected, 2));
+            assert!(notes[0].contains("pixels from 0 to 255"), "{notes:?}");
+        }
+        let (model, notes, _) = rescaled(2.0, -1.0);
+        assert_eq!(
+            model.layers[0],
+            Rescaling::new(2.0).offset(-1.0).name("layer0").into()
+        );
+        assert_eq!(notes, ["inputs are taken to be pixels divided by 255"]);
+    }
+
+    #[test]
+    fn frozen_and_left_out_layers_are_noted() {
+        let layers = [
+            ("RandomFlip", json!({})),
+            ("Flatten", json!({"trainable": false})),
+            ("Dense", json!({"units": 3, "trainable": false})),
+            ("Dense", json!({"units": 2})),
+        ];
+        let read = Blueprint::read(&config(json!([null, 2, 2, 1]), &layers), true).unwrap();
+        let expected = Sequential::new([2, 2, 1])
+            .name("net")
+            .add(Flatten::new().name("layer1"))
+            .add(Dense::new(3).name("layer2"))
+            .add(Dense::new(2).name("layer3"));
+        assert_eq!(read.model, expected);
+        assert_eq!(read.notes.len(), 2, "{:?}", read.notes);
+        let places =
+            ["dense", "dense_1"].map(|group| [0, 1].map(|i| place(group, i, group != "dense")));
+        assert_eq!(read.places().unwrap(), places.as_flattened());
+    }
+
+    #[test]
+    fn an_image_without_channels_is_read_if_it_is_flattened() {
+        let shape = json!([null, 4, 5]);
+        let flat = [("Rescaling", json!({"scale": 2})), ("Flatten", json!({}))];
+        let read = Blueprint::read(&config(shape.clone(), &flat), true).unwrap();
+        assert_eq!(read.model.input_shape, [4, 5, 1]);
+        assert!(read.notes[0].contains("4x5x1"), "{:?}", read.notes);
+        for (shape, class) in [(shape, "Softmax"), (json!([null, 7]), "Flatten")] {
+            let read = Blueprint::read(&config(shape, &[(class, json!({}))]), true);
+            let message = read.map(|_| ()).unwrap_err().to_string();
+            assert!(message.contains("height x width x channels"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_layer_that_does_not_fit_its_input_is_named() {
+        let layers = [("Dense", json!({"units": 2}))];
+        let read = Blueprint::read(&config(json!([null, 2, 2, 1]), &layers), true);
+        let message = read.map(|_| ()).unwrap_err().to_string();
+        assert!(
+            message.starts_with("layer `layer0` (Dense): expected a flat input"),
+            "{message}"
+        );
+    }
+}

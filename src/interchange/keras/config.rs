@@ -1,0 +1,291 @@
+//! Keras's configuration of a model as a chain of layers.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use super::arguments::size;
+use crate::error::FormatError;
+use crate::words::counted;
+
+/// A layer as Keras describes it.
+pub(super) struct KerasLayer<'a> {
+    /// Its class, such as `Conv2D`.
+    pub(super) class: &'a str,
+    /// Its name, without `/`.
+    pub(super) name: String,
+    /// Its arguments.
+    pub(super) config: &'a Map<String, Value>,
+    /// All that describes it.
+    described: &'a Value,
+}
+
+/// A model whose layers follow each other.
+pub(super) struct Chain<'a> {
+    /// The model's name.
+    pub(super) name: &'a str,
+    /// The shape of an input, without the batch.
+    pub(super) input: Vec<usize>,
+    /// The layers, without the one that only declares the input.
+    pub(super) layers: Vec<KerasLayer<'a>>,
+}
+
+/// Reads a model's configuration.
+///
+/// # Errors
+/// One line: not a model that is a chain, or its input's shape is unknown.
+pub(super) fn chain(model: &Value) -> Result<Chain<'_>, FormatError> {
+    let class = model.get("class_name").and_then(Value::as_str);
+    let config = model.get("config").unwrap_or(&Value::Null);
+    // The oldest files hold the list alone.
+    let listed = config.get("layers").unwrap_or(config);
+    let listed = listed.as_array().ok_or("describes no layers")?;
+    let layers: Result<Vec<_>, _> = listed.iter().map(layer).collect();
+    let layers = match class {
+        Some("Sequential") => layers?,
+        Some("Functional" | "Model") => ordered(layers?, config)?,
+        _ => return Err(unknown_model(class)),
+    };
+    let input = input(&layers, [config, model])?;
+    let name = config.get("name").and_then(Value::as_str);
+    Ok(Chain {
+        name: name.unwrap_or("sequential"),
+        input,
+        layers: (layers.into_iter())
+            .filter(|layer| layer.class != "InputLayer")
+            .collect(),
+    })
+}
+
+fn unknown_model(class: Option<&str>) -> FormatError {
+    format!(
+        "its model is of the class {}: expected a Sequential model, or a Functional one that is a chain of layers",
+        class.unwrap_or("(none)")
+    )
+    .into()
+}
+
+fn layer(described: &Value) -> Result<KerasLayer<'_>, FormatError> {
+    let class = described.get("class_name").and_then(Value::as_str);
+    let config = described.get("config").and_then(Value::as_object);
+    let (Some(class), Some(config)) = (class, config) else {
+        return Err(format!("describes a layer without class_name and config: {described}").into());
+    };
+    let name = config.get("name").and_then(Value::as_str);
+    Ok(KerasLayer {
+        class,
+        name: name.unwrap_or(class).replace('/', "_"),
+        config,
+        described,
+    })
+}
+
+/// The shape of an input: of the input layer or of the first layer, or that the model was built
+/// for.
+fn input(
+    layers: &[KerasLayer<'_>],
+    [config, model]: [&Value; 2],
+) -> Result<Vec<usize>, FormatError> {
+    let first = layers.first().map(|layer| layer.config);
+    let of_layer = ["batch_shape", "batch_input_shape"];
+    let mut of_layer = of_layer.iter().filter_map(|key| first?.get(*key));
+    let shape = (of_layer.next())
+        .or_else(|| config.get("build_input_shape"))
+        .or_else(|| model.pointer("/build_config/input_shape"));
+    let shape =
+        shape.ok_or("does not say the shape of its inputs: build the model before saving it")?;
+    let sizes = shape.as_array().and_then(|shape| shape.get(1..));
+    let sizes: Option<Vec<usize>> = sizes.and_then(|sizes| sizes.iter().map(size).collect());
+    sizes.ok_or_else(|| {
+        format!("its inputs have the shape {shape}: expected a known height, width and number of channels")
+            .into()
+    })
+}
+
+/// The layers of a functional model in the order in which they follow each other.
+fn ordered<'a>(
+    layers: Vec<KerasLayer<'a>>,
+    config: &Value,
+) -> Result<Vec<KerasLayer<'a>>, FormatError> {
+    let count = layers.len();
+    let mut consumers: HashMap<String, Vec<KerasLayer<'a>>> = HashMap::new();
+    let mut inputs = Vec::new();
+    for layer in layers {
+        match source(&layer)? {
+            Some(source) => consumers.entry(source).or_default().push(layer),
+            None => inputs.push(layer),
+        }
+    }
+    let inputs_found = inputs.len();
+    let (Some(first), 1) = (inputs.pop(), inputs_found) else {
+        return Err(format!("has {}: expected one", counted(inputs_found, "input")).into());
+    };
+    let mut chain = vec![first];
+    while let Some(next) = chain.last().and_then(|last| consumers.remove(&last.name)) {
+        let names: Vec<&str> = next.iter().map(|layer| layer.name.as_str()).collect();
+        if names.len() > 1 {
+            return Err(branches(&chain, &names));
+        }
+        chain.extend(next);
+    }
+    let mut outputs = Vec::new();
+    references(
+        config.get("output_layers").unwrap_or(&Value::Null),
+        &mut outputs,
+    );
+    let last = chain.last().map(|layer| layer.name.clone());
+    if chain.len() != count || outputs.len() > 1 || outputs.first() != last.as_ref() {
+        return Err(format!(
+            "its layers are no chain that ends with its only output: expected each layer to follow the one before; outputs: {}",
+            outputs.join(", ")
+        )
+        .into());
+    }
+    Ok(chain)
+}
+
+fn branches(chain: &[KerasLayer<'_>], consumers: &[&str]) -> FormatError {
+    let name = chain.last().map_or("", |layer| layer.name.as_str());
+    format!(
+        "layer `{name}`: its output goes to several layers ({}): only chains of layers are supported",
+        consumers.join(", ")
+    )
+    .into()
+}
+
+/// The layer whose output a layer of a functional model receives; `None` for an input.
+fn source(layer: &KerasLayer<'_>) -> Result<Option<String>, FormatError> {
+    let nodes = layer.described.get("inbound_nodes");
+    let nodes = nodes
+        .and_then(Value::as_array)
+        .map_or(&[][..], |nodes| nodes);
+    let mut sources = Vec::new();
+    nodes.iter().for_each(|node| references(node, &mut sources));
+    let problem = match (nodes.len(), sources.len()) {
+        (0, _) if layer.class == "InputLayer" => return Ok(None),
+        (1, 1) => return Ok(sources.pop()),
+        (0, _) => "it has no input",
+        (1, _) => "it joins several inputs",
+        _ => "it is used several times",
+    };
+    Err(format!(
+        "layer `{}` ({}): {problem}; only chains of layers are supported",
+        layer.name, layer.class
+    )
+    .into())
+}
+
+/// Collects the layers that a node refers to: `["conv2d", 0, 0]`, in any version of Keras.
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => match &items[..] {
+            [Value::String(name), Value::Number(_), Value::Number(_), ..] => {
+                found.push(name.replace('/', "_"));
+            }
+            _ => items.iter().for_each(|item| references(item, found)),
+        },
+        Value::Object(fields) => fields.values().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn functional(nodes: &[(&str, &str, Value)], outputs: Value) -> Value {
+        let layers = nodes.iter().map(|(class, name, inbound)| {
+            json!({
+                "class_name": class,
+                "config": {"name": name, "batch_shape": [null, 4, 5, 2]},
+                "inbound_nodes": inbound,
+            })
+        });
+        let layers: Vec<Value> = layers.collect();
+        json!({"class_name": "Functional", "config": {"layers": layers, "output_layers": outputs}})
+    }
+
+    fn from(name: &str) -> Value {
+        let history = json!({"config": {"shape": [null, 4], "keras_history": [name, 0, 0]}});
+        json!([{"args": [history], "kwargs": {"training": false}}])
+    }
+
+    fn names(model: &Value) -> Result<Vec<String>, String> {
+        let chain = chain(model).map_err(|e| e.to_string())?;
+        Ok(chain.layers.into_iter().map(|layer| layer.name).collect())
+    }
+
+    #[test]
+    fn a_functional_model_is_put_in_order() {
+        let keras_2 = json!([[["b", 0, 0, {}]]]);
+        let model = functional(
+            &[
+                ("Dense", "c", keras_2),
+                ("Flatten", "b", from("a")),
+                ("InputLayer", "a", json!([])),
+            ],
+            json!([["c", 0, 0]]),
+        );
+        assert_eq!(names(&model).unwrap(), ["b", "c"]);
+        assert_eq!(chain(&model).unwrap().input, [4, 5, 2]);
+    }
+
+    #[test]
+    fn models_that_are_no_chain_are_refused_by_the_name_of_a_layer() {
+        let input = ("InputLayer", "a", json!([]));
+        let two = json!([{"args": [[["a", 0, 0], ["b", 0, 0]]], "kwargs": {}}]);
+        let dense = |name, inbound| ("Dense", name, inbound);
+        for (nodes, part) in [
+            (
+                vec![input.clone(), dense("b", from("a")), dense("c", from("a"))],
+                "(b, c)",
+            ),
+            (
+                vec![input.clone(), dense("b", from("a")), ("Add", "c", two)],
+                "layer `c` (Add): it joins",
+            ),
+            (
+                vec![input.clone(), dense("c", json!([["a", 0, 0], ["a", 0, 0]]))],
+                "several times",
+            ),
+            (
+                vec![input.clone(), dense("b", json!([]))],
+                "layer `b` (Dense): it has no input",
+            ),
+            (
+                vec![input.clone(), ("InputLayer", "b", json!([]))],
+                "has 2 inputs",
+            ),
+            (
+                vec![input.clone(), dense("b", from("a")), dense("c", from("c"))],
+                "no chain",
+            ),
+            (vec![input, dense("b", from("a"))], "no chain"),
+        ] {
+            let message = names(&functional(&nodes, json!(["c", 0, 0]))).unwrap_err();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn unknown_inputs_and_models_are_refused() {
+        let sequential = |layers| json!({"class_name": "Sequential", "config": {"layers": layers}});
+        let unknown =
+            json!([{"class_name": "InputLayer", "config": {"batch_shape": [null, null, 2]}}]);
+        for (model, part) in [
+            (sequential(json!([])), "does not say the shape"),
+            (sequential(unknown), "[null,null,2]"),
+            (sequential(json!([3])), "class_name"),
+            (json!({"class_name": "Sequential"}), "no layers"),
+            (
+                json!({"class_name": "Mine", "config": {"layers": []}}),
+                "class Mine",
+            ),
+        ] {
+            let message = names(&model).unwrap_err();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The weights of a file and the parameters that they become.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::blueprint::Place;
+use super::hdf5::{StoredTensor, WeightsFile};
+use crate::error::FormatError;
+use crate::interchange::Match;
+use crate::state::{Layout, State, check_memory};
+
+/// The folders that Keras 3 and, before it, Keras 2.13 keep the layers in.
+const FOLDERS: [&str; 2] = ["layers", "_layer_checkpoint_dependencies"];
+
+/// The folder that a file keeps its layers in; `None` if it is no file of this kind.
+pub(super) fn folder(file: &WeightsFile) -> Option<&'static str> {
+    FOLDERS.into_iter().find(|folder| file.has_group(folder))
+}
+
+/// The paths of the parameters.
+///
+/// # Errors
+/// The file holds weights of layers that the model lacks.
+pub(super) fn paths(
+    file: &WeightsFile,
+    folder: &str,
+    places: &[Place],
+) -> Result<Vec<String>, FormatError> {
+    let path = |place: &Place| format!("{folder}/{}/vars/{}", place.group, place.variable);
+    let paths: Vec<String> = places.iter().map(path).collect();
+    let known: HashSet<&String> = paths.iter().collect();
+    for group in file.groups(folder)? {
+        for tensor in file.tensors(&format!("{folder}/{group}/vars"))? {
+            let found = format!("{folder}/{group}/vars/{tensor}");
+            if !known.contains(&found) {
+                return Err(format!(
+                    "holds the weights {found}, which the model lacks: expected the weights of this model"
+                )
+                .into());
+            }
+        }
+    }
+    Ok(paths)
+}
+
+/// The weights that a file holds, found and checked but not read.
+pub(super) struct StoredWeights {
+    tensors: Vec<StoredTensor>,
+    layout: Arc<Layout>,
+}
+
+impl StoredWeights {
+    /// Looks for the parameters of a layout at these paths.
+    ///
+    /// # Errors
+    /// Weights that are missing or of another shape or type.
+    pub(super) fn find(
+        file: &mut WeightsFile,
+        paths: &[String],
+        layout: Arc<Layout>,
+    ) -> Result<Self, FormatError> {
+        let mut tensors = Vec::with_capacity(paths.len());
+        for (path, parameter) in paths.iter().zip(&layout.parameters) {
+            let tensor = file.tensor(path)?;
+            let tensor = tensor
+                .ok_or_else(|| format!("lacks the weights {path}, which are {}", parameter.name))?;
+            tensor.expect_shape(&parameter.shape, &parameter.name)?;
+            tensors.push(tensor);
+        }
+        let (found, expected) = (tensors.len(), layout.parameters.len());
+        if found != expected {
+            return Err(format!("expected {expected} tensors of weights, found {found}").into());
+        }
+        Ok(Self { tensors, layout })
+    }
+
+    /// Reads the weights. The other arenas are empty.
+    ///
+    /// # Errors
+    /// Too little memory, or a damaged file.
+    pub(super) fn read(&self, file: &WeightsFile) -> Result<State, FormatError> {
+        check_memory("the weights", self.layout.len).map_err(FormatError::from_cause)?;
+        let mut params = vec![0.0; self.layout.len];
+        for (tensor, parameter) in self.tensors.iter().zip(&self.layout.parameters) {
+            file.read(tensor, &mut params[parameter.range()])?;
+        }
+        Ok(State {
+            layout: Arc::clone(&self.layout),
+            params,
+            m: Vec::new(),
+            v: Vec::new(),
+            average: Vec::new(),
+            step: 0,
+        })
+    }
+
+    /// Which tensor became which parameter.
+    pub(super) fn matches(&self) -> Vec<Match> {
+        let pairs = self.tensors.iter().zip(&self.layout.parameters);
+        pairs
+            .map(|(tensor, p)| Match::new(&tensor.path, tensor.shape.clone(), &p.name))
+            .collect()
+    }
+}
