@@ -20,7 +20,7 @@ mod config;
 mod folder;
 mod imported;
 pub mod moments;
-mod tensors;
+pub(crate) mod tensors;
 pub mod weights;
 
 pub use callbacks::CallbackRecord;

@@ -1,0 +1,291 @@
+use std::collections::HashMap;
+
+use safetensors::{Dtype, tensor::TensorView};
+use strum::EnumCount;
+
+use super::*;
+use crate::interchange::torch::export;
+use crate::model::{
+    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
+    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D,
+    Rescaling, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
+};
+use crate::rng::{Key, Stream};
+
+/// A network whose values are all different.
+fn network(model: Sequential) -> Network {
+    let mut state = State::new(Layout::new(&model).unwrap(), 1);
+    let key = Key::new(1).stream(Stream::Check, 0);
+    let values = state.params.iter_mut().zip(0..);
+    values.for_each(|(value, i)| *value = key.uniform(i));
+    // Paddings stay zero.
+    let layout = std::sync::Arc::clone(&state.layout);
+    let mut clean = State::new(std::sync::Arc::clone(&layout), 1);
+    for p in &layout.parameters {
+        clean.params[p.range()].copy_from_slice(&state.params[p.range()]);
+    }
+    Network::new(model, clean)
+}
+
+#[track_caller]
+fn assert_comes_back(model: Sequential) {
+    let mut network = network(model).class_names(vec!["a".into(), "b".into()]);
+    network.state.step = 7;
+    let export = export(&network).unwrap();
+    let read = from_safetensors(&export.weights, &network.model).unwrap();
+    assert_eq!(
+        read.network.state.weights_hash(),
+        network.state.weights_hash()
+    );
+    assert_eq!(read.network.class_names, network.class_names);
+    assert_eq!((read.network.state.step, read.notes.len()), (7, 0));
+    assert_eq!(read.matches.len(), network.state.layout.parameters.len());
+}
+
+#[test]
+fn every_layer_comes_back() {
+    let image = || Sequential::new([5, 4, 6]);
+    let layers: [Layer; 15] = [
+        Conv2D::new(4, [3, 2]).groups(2).into(),
+        MaxPooling2D::new(2).into(),
+        AveragePooling2D::new(2).into(),
+        SumPooling2D::new(2).into(),
+        Flatten::new().into(),
+        Dense::new(3).into(),
+        ActivationLayer::new(Activation::Relu).into(),
+        GlobalAveragePooling2D::new().into(),
+        GlobalMaxPooling2D::new().into(),
+        ZeroPadding2D::new(1).into(),
+        Rescaling::new(2.0).into(),
+        Dropout::new(0.5).into(),
+        SpatialDropout2D::new(0.5).into(),
+        BatchNormalization::new().into(),
+        DepthwiseConv2D::new(2).depth_multiplier(3).into(),
+    ];
+    assert_eq!(layers.len(), Layer::COUNT);
+    for layer in layers {
+        let is_dense = matches!(layer, Layer::Dense(_));
+        let model = if is_dense {
+            image().add(Flatten::new())
+        } else {
+            image()
+        };
+        assert_comes_back(model.add(layer.clone()));
+        if !is_dense {
+            assert_comes_back(image().add(layer).add(Flatten::new()).add(Dense::new(2)));
+        }
+    }
+    for (scale, center) in [(true, false), (false, true), (false, false)] {
+        let norm = BatchNormalization::new().scale(scale).center(center);
+        assert_comes_back(image().add(norm.clone()));
+        assert_comes_back(image().add(Flatten::new()).add(norm).add(Dense::new(2)));
+    }
+}
+
+/// A safetensors file with tensors of these shapes, full of ones.
+fn file(tensors: &[(&str, &[usize])]) -> Vec<u8> {
+    typed(tensors, Dtype::F32)
+}
+
+fn typed(tensors: &[(&str, &[usize])], dtype: Dtype) -> Vec<u8> {
+    let size = dtype.bitsize() / 8;
+    let one = [vec![0; size - 2], vec![0x80, 0x3f]].concat();
+    let bytes: Vec<Vec<u8>> = (tensors.iter())
+        .map(|(_, shape)| one.repeat(shape.iter().product()))
+        .collect();
+    let views = (tensors.iter().zip(&bytes)).map(|((name, shape), bytes)| {
+        (
+            *name,
+            TensorView::new(dtype, shape.to_vec(), bytes).unwrap(),
+        )
+    });
+    safetensors::serialize(views, None::<HashMap<String, String>>).unwrap()
+}
+
+/// Two convolutions of equal shapes, and a dense layer.
+fn twins() -> Sequential {
+    let conv = || Conv2D::new(2, 3).use_bias(false);
+    Sequential::new([6, 6, 2])
+        .add(conv())
+        .add(conv())
+        .add(Flatten::new())
+        .add(Dense::new(3))
+}
+
+const CONV: &[usize] = &[2, 2, 3, 3];
+const HEAD: [(&str, &[usize]); 2] = [("head.weight", &[3, 8]), ("head.bias", &[3])];
+
+fn refused(tensors: &[(&str, &[usize])], model: &Sequential) -> String {
+    let message = from_safetensors(&file(tensors), model)
+        .unwrap_err()
+        .to_string();
+    assert!(!message.contains('\n'), "{message}");
+    message
+}
+
+fn with_head(convs: [&'static str; 2]) -> Vec<(&'static str, &'static [usize])> {
+    let convs = convs.map(|name| (name, CONV));
+    convs.into_iter().chain(HEAD).collect()
+}
+
+#[test]
+fn numbered_layers_of_equal_shapes_are_taken_in_order() {
+    for names in [
+        ["conv2.weight", "conv10.weight"],
+        ["x.9.y.weight", "x.10.y.weight"],
+    ] {
+        let read = from_safetensors(&file(&with_head(names)), &twins()).unwrap();
+        let theirs: Vec<_> = read.matches.iter().map(|m| m.theirs.as_str()).collect();
+        assert_eq!(theirs, [names[0], names[1], "head.weight", "head.bias"]);
+        assert_eq!(read.matches[0].ours, "conv2d/kernel");
+        assert_eq!(read.matches[0].shape, CONV);
+        assert!(
+            read.notes[0].contains("pixels divided by 255"),
+            "{:?}",
+            read.notes
+        );
+    }
+}
+
+#[test]
+fn layers_that_cannot_be_told_apart_are_refused() {
+    let message = refused(&with_head(["down.weight", "up.weight"]), &twins());
+    assert_eq!(
+        message,
+        "`down` and `up` both fit the layers `conv2d` and `conv2d_1`; rename them so that only \
+         numbers differ, such as conv1 and conv2, or save a .pt file, which keeps the order"
+    );
+}
+
+#[test]
+fn names_that_this_crate_writes_decide() {
+    // In alphabetical order, `b` would be the first convolution.
+    let mut model = twins();
+    for (layer, name) in model.layers.iter_mut().zip(["z", "b"]) {
+        if let Layer::Conv2D(conv) = layer {
+            conv.name = Some(name.into());
+        }
+    }
+    let tensors = [
+        ("z.weight", CONV),
+        ("b.weight", CONV),
+        ("dense.weight", HEAD[0].1),
+        ("dense.bias", &[3]),
+    ];
+    let read = from_safetensors(&file(&tensors), &model).unwrap();
+    assert_eq!(read.matches[0].theirs, "z.weight");
+}
+
+#[test]
+fn the_first_tensor_that_does_not_fit_is_named() {
+    let names = with_head(["conv1.weight", "conv2.weight"]);
+    let mut other = names.clone();
+    other[1].1 = &[2, 2, 5, 3];
+    assert_eq!(
+        refused(&other, &twins()),
+        "`conv2.weight`: expected 2x2x3x3 for layer `conv2d_1` of the model, found 2x2x5x3"
+    );
+    assert_eq!(
+        refused(&names[..1], &twins()),
+        "lacks tensors for layer `conv2d_1` of the model: expected weight 2x2x3x3"
+    );
+    let mut more = names.clone();
+    more.push(("aux.bias", &[7]));
+    let message = refused(&more, &twins());
+    assert!(
+        message.starts_with("no layer of the model is left for `aux.bias` 7;"),
+        "{message}"
+    );
+    let mut biased = names.clone();
+    biased.push(("conv2.bias", &[2]));
+    let message = refused(&biased, &twins());
+    assert!(
+        message.contains("expected weight 2x2x3x3, found `conv2.bias` 2, `conv2.weight`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn other_types_are_named_with_what_to_do() {
+    for (dtype, name) in [
+        (Dtype::F16, "float16"),
+        (Dtype::BF16, "bfloat16"),
+        (Dtype::F64, "float64"),
+    ] {
+        let bytes = typed(&with_head(["conv1.weight", "conv2.weight"]), dtype);
+        let message = from_safetensors(&bytes, &twins()).unwrap_err().to_string();
+        let expected = format!(
+            "`conv1.weight`: expected float32, found {name}; save the state dict of `net.float()`"
+        );
+        assert_eq!(message, expected);
+    }
+}
+
+#[test]
+fn a_normalization_without_parameters_must_not_have_some() {
+    let model = Sequential::new([2, 2, 3]).add(BatchNormalization::new().scale(false).name("norm"));
+    let shape: &[usize] = &[3];
+    let names = ["a.weight", "a.bias", "a.running_mean", "a.running_var"].map(|name| (name, shape));
+    let read = from_safetensors(&file(&names), &model).unwrap();
+    assert_eq!(read.matches.len(), 3);
+    assert!(
+        read.notes[1].contains("epsilon = 0.001"),
+        "{:?}",
+        read.notes
+    );
+    let model =
+        Sequential::new([2, 2, 3]).add(BatchNormalization::new().center(false).name("norm"));
+    let message = refused(&names, &model);
+    assert!(
+        message.contains("`a.bias` contains 1, but layer `norm`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn changed_weights_are_noted() {
+    let network = network(twins());
+    let mut bytes = export(&network).unwrap().weights;
+    *bytes.last_mut().unwrap() ^= 1;
+    let read = from_safetensors(&bytes, &network.model).unwrap();
+    assert!(read.notes[0].contains("changed since"), "{:?}", read.notes);
+}
+
+#[test]
+fn every_truncation_of_safetensors_is_refused_in_one_line() {
+    let network = network(twins());
+    let bytes = export(&network).unwrap().weights;
+    for length in 0..bytes.len() {
+        let message = from_safetensors(&bytes[..length], &network.model)
+            .unwrap_err()
+            .to_string();
+        assert!(!message.contains('\n'), "{length}: {message}");
+    }
+}
+
+#[test]
+fn a_file_larger_than_the_model_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.safetensors");
+    let file = std::fs::File::create(&path).unwrap();
+    std::io::Write::write_all(&mut &file, b"\x02\0\0\0\0\0\0\0{}").unwrap();
+    file.set_len(1 << 40).unwrap();
+    let message = read(&path, &twins()).unwrap_err().to_string();
+    assert!(
+        message.contains("more than the model's weights can take"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_description_of_a_file_is_read_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let network = network(twins());
+    std::fs::write(&path, export(&network).unwrap().weights).unwrap();
+    let found = description(&path).unwrap().unwrap();
+    assert_eq!(found, Description::new(&network));
+    std::fs::write(&path, "PK").unwrap();
+    assert_eq!(description(&path).unwrap(), None);
+    assert!(description(folder.path().join("none").as_path()).is_err());
+}
