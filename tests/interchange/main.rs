@@ -1,7 +1,9 @@
 //! Networks for and from other programs, compared with what those programs compute.
 
 #![cfg(feature = "interchange")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cases;
 #[path = "../common/mod.rs"]
 mod common;
 mod expected;
@@ -10,3 +12,5 @@ mod keras;
 #[expect(dead_code, reason = "a trial has options for training too")]
 mod networks;
 mod onnx_export;
+mod outputs;
+mod torch;

@@ -1,0 +1,169 @@
+//! Files of and for PyTorch.
+
+mod damage;
+mod export;
+
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+
+use cnn_gpu::interchange::{Import, Network, torch};
+use cnn_gpu::model::{Sequential, preset};
+use cnn_gpu::state::{Layout, State};
+
+use super::outputs::{floats, outputs};
+use super::{cases, common};
+
+/// A file below `files`.
+fn file(name: &str) -> PathBuf {
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interchange/files");
+    files.join(name)
+}
+
+/// The model of the network `name`.
+fn model(name: &str) -> Sequential {
+    Sequential::from_file(&file(&format!("torch/{name}.toml"))).unwrap()
+}
+
+/// Reads a file, and checks what the network in it computes.
+#[track_caller]
+fn check(path: &str, name: &str) -> Import {
+    let import = torch::read(&file(&format!("torch/{path}")), &model(name)).unwrap();
+    let bytes = std::fs::read(file(&format!("torch/{name}.expected.safetensors"))).unwrap();
+    let expected = SafeTensors::deserialize(&bytes).unwrap();
+    let input = floats(&expected, "input");
+    let (found, _) = outputs(&common::cpu, &import.network, &input);
+    // Some networks end with a softmax.
+    let probabilities = match expected.tensor("probabilities") {
+        Ok(_) => "probabilities",
+        Err(_) => "output",
+    };
+    let expected = floats(&expected, probabilities);
+    assert_eq!(found.len(), expected.len());
+    let pairs = found.iter().zip(&expected);
+    let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    println!("{path}: off by {worst:.1e}");
+    assert!(worst < 1e-5, "{path}: off by {worst:.1e}");
+    import
+}
+
+fn matches(import: &Import) -> Vec<String> {
+    let matches = import.matches.iter();
+    matches
+        .map(|m| format!("{} {:?} {}", m.theirs, m.shape, m.ours))
+        .collect()
+}
+
+#[test]
+fn all_ways_of_saving_give_the_same_network() {
+    let reference = check("lab.pt", "lab");
+    let hash = reference.network.state.weights_hash();
+    for path in [
+        "lab.legacy.pt",
+        "lab.module.pt",
+        "lab.checkpoint.pt",
+        "lab.safetensors",
+    ] {
+        let import = check(path, "lab");
+        assert_eq!(import.network.state.weights_hash(), hash, "{path}");
+    }
+}
+
+#[test]
+fn the_tensors_of_a_checkpoint_are_matched_with_parameters() {
+    let import = check("lab.checkpoint.pt", "lab");
+    let expected = [
+        "state_dict.module.conv1.weight [4, 1, 3, 3] conv1/kernel",
+        "state_dict.module.conv1.bias [4] conv1/bias",
+        "state_dict.module.conv2.weight [6, 4, 2, 2] conv2/kernel",
+        "state_dict.module.conv2.bias [6] conv2/bias",
+        "state_dict.module.fc1.weight [7, 36] fc1/kernel",
+        "state_dict.module.fc1.bias [7] fc1/bias",
+        "state_dict.module.fc2.weight [4, 7] fc2/kernel",
+        "state_dict.module.fc2.bias [4] fc2/bias",
+    ];
+    assert_eq!(matches(&import), expected);
+    assert!(
+        import.notes[0].contains("pixels divided by 255"),
+        "{:?}",
+        import.notes
+    );
+}
+
+#[test]
+fn sorted_names_and_normalizations_are_matched() {
+    for name in ["norm", "strided"] {
+        let pickled = check(&format!("{name}.pt"), name);
+        let sorted = check(&format!("{name}.safetensors"), name);
+        assert_eq!(matches(&sorted), matches(&pickled));
+        assert!(sorted.notes[1].contains("epsilon"), "{:?}", sorted.notes);
+    }
+}
+
+#[track_caller]
+fn refused(path: &str, model: &Sequential, words: &str) {
+    let message = torch::read(&file(path), model).unwrap_err().to_string();
+    println!("{message}");
+    assert!(
+        message.contains(words) && !message.contains('\n'),
+        "{message}"
+    );
+}
+
+#[test]
+fn what_is_no_state_dict_is_refused_with_what_to_do() {
+    let lab = model("lab");
+    refused(
+        "refused/float16.pt",
+        &lab,
+        "float16; save the state dict of `net.float()`",
+    );
+    refused("refused/scripted.pt", &lab, "a TorchScript archive");
+    refused("keras/lab.h5", &lab, "HDF5");
+    refused("keras/lab.keras", &lab, "without `data.pkl`");
+    refused("torch/lab.toml", &lab, "not a file of PyTorch");
+    refused("torch/lab.dynamo.onnx", &lab, "not a file of PyTorch");
+    refused("torch/none.pt", &lab, "cannot read the weights");
+    refused("torch/lab.expected.safetensors", &lab, "`input`");
+}
+
+#[test]
+fn another_model_is_refused_by_the_first_tensor() {
+    let mut wider = model("lab");
+    wider.input_shape = [13, 12, 1];
+    refused(
+        "torch/lab.pt",
+        &wider,
+        "`fc1.weight`: expected 7x54 for layer `fc1` of the model, found 7x36",
+    );
+    refused(
+        "torch/norm.pt",
+        &model("lab"),
+        "layer `conv1` of the model: expected weight 4x1x3x3, bias 4",
+    );
+}
+
+#[test]
+fn the_python_of_the_lab_s_network_equals_the_golden_text() {
+    let model = preset("mnist-cnn").unwrap();
+    let state = State::new(Layout::new(&model).unwrap(), 1);
+    let names = (0..10).map(|digit| digit.to_string()).collect();
+    let network = Network::new(model, state).class_names(names);
+    let text = torch::export(&network).unwrap().model_py;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/mnist_cnn_model.py");
+    if std::env::var_os("CNN_GPU_WRITE_GOLDEN").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, golden.replace('\r', ""));
+}
+
+#[test]
+fn the_networks_of_the_fixtures_come_back() {
+    for case in cases::fixtures() {
+        let export = torch::export(&case.network).unwrap();
+        let read = torch::from_safetensors(&export.weights, &case.network.model).unwrap();
+        let hashes = [read.network, case.network].map(|network| network.state.weights_hash());
+        assert_eq!(hashes[0], hashes[1], "{}", case.name);
+    }
+}
