@@ -68,6 +68,7 @@ impl Blueprint {
         let chain = chain(config)?;
         let mut notes = Vec::new();
         let input_shape = input_shape(&chain, &mut notes)?;
+        indexable(&input_shape)?;
         let mut blueprint = Self {
             model: Sequential::new(input_shape).name(chain.name),
             listed: Vec::with_capacity(chain.layers.len()),
@@ -100,6 +101,7 @@ impl Blueprint {
         });
         let Some(read) = read else { return Ok(()) };
         let output = read.spec().output_shape(shape);
+        let output = output.and_then(|output| indexable(&output).map(|()| output));
         *shape = output.map_err(|problem| arguments.error(problem))?;
         self.model.layers.push(read);
         Ok(())
@@ -167,6 +169,18 @@ impl Blueprint {
             }));
         }
         Ok(places)
+    }
+}
+
+/// Checks that products of sizes do not overflow; what else is too large is found later.
+fn indexable(shape: &[usize]) -> Result<(), String> {
+    let count = shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
+    match count.filter(|&n| n < 1 << 31) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "a tensor of {} has more than 2^31 elements",
+            dims(shape)
+        )),
     }
 }
 
@@ -291,6 +305,21 @@ mod tests {
             let read = Blueprint::read(&config(shape, &[(class, json!({}))]), true);
             let message = read.map(|_| ()).unwrap_err().to_string();
             assert!(message.contains("height x width x channels"), "{message}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_overflow_are_refused() {
+        let huge = 1_u64 << 40;
+        let flat = [("Flatten", json!({}))];
+        let wide = [("Flatten", json!({})), ("Dense", json!({"units": huge}))];
+        for (shape, layers) in [
+            (json!([null, huge, huge, huge]), &flat[..]),
+            (json!([null, 2, 2, 1]), &wide),
+        ] {
+            let read = Blueprint::read(&config(shape, layers), true);
+            let message = read.map(|_| ()).unwrap_err().to_string();
+            assert!(message.contains("more than 2^31 elements"), "{message}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::hdf5_write::{self, Variable, Variables};
+use super::hdf5::{self, Variable, Variables};
 use super::layers;
 use super::names::{GroupNames, allowed_name, allowed_names, free_name};
 use super::objects::{float32, object};
@@ -48,7 +48,7 @@ pub fn to_bytes(network: &Network) -> Result<Export> {
             name: optimizer.name(),
             variables: moments::write(optimizer, state),
         });
-        hdf5_write::write(&name, variables(&resolved, state), optimizer, out)
+        hdf5::write(&name, variables(&resolved, state), optimizer, out)
     });
     let mut export = Export::new(bytes.map_err(|e: FormatError| Error::Argument(e.to_string()))?);
     export.left_behind.extend(renamed);

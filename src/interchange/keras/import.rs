@@ -19,6 +19,7 @@ use crate::interchange::{Description, Import, Network, with_training_details};
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
 use crate::state::{Layout, State};
+use crate::words::one_line;
 
 /// Reads a file of Keras, by its contents: `.keras`, `.weights.h5` or `.h5`.
 ///
@@ -79,18 +80,17 @@ impl Reading {
     ) -> Result<Self, FormatError> {
         let mut blueprint = Blueprint::read(config, description.is_some())?;
         blueprint.model.resolve().map_err(FormatError::from_cause)?;
-        let recorded = description.map(|description| recorded(&blueprint.model, description));
-        match recorded.transpose()?.flatten() {
-            Some(recorded) => {
+        if let Some(description) = description {
+            if let Some(recorded) = recorded(&blueprint.model, description)? {
                 let mut reading = Self::of(blueprint, optimizer)?;
                 reading.model = recorded;
-                Ok(reading)
+                return Ok(reading);
             }
-            None => {
-                loss::set(&mut blueprint.model, loss, &mut blueprint.notes);
-                Self::of(blueprint, optimizer)
-            }
+            let note = "the model was changed since cnn-gpu wrote the file";
+            blueprint.notes.push(note.into());
         }
+        loss::set(&mut blueprint.model, loss, &mut blueprint.notes);
+        Self::of(blueprint, optimizer)
     }
 
     fn of(blueprint: Blueprint, optimizer: Option<&Value>) -> Result<Self, FormatError> {
@@ -131,15 +131,18 @@ impl Reading {
             (None, _) => Ok(()),
         });
         if let Err(e) = state_read {
-            self.notes
-                .push(format!("the optimizer's state was not taken: {e}"));
+            // What was read before the error.
+            (state.m, state.v, state.average) = Default::default();
+            state.step = 0;
+            let note = format!("the optimizer's state was not taken: {e}");
+            self.notes.push(note);
         }
         let mut network = Network::new(self.model, state);
         network.optimizer = self.optimizer;
         Ok(Import {
             network,
             matches: weights.matches(),
-            notes: self.notes,
+            notes: self.notes.iter().map(|note| one_line(note)).collect(),
         })
     }
 }

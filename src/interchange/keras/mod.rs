@@ -3,7 +3,7 @@
 //! | module | what it knows |
 //! |---|---|
 //! | `export`, `import` | the whole files |
-//! | `section`, `archive`, `hdf5`, `hdf5_write` | bytes, the zip archive around them, tensors in them |
+//! | `section`, `archive`, `hdf5` | bytes, the zip archive around them, tensors in them |
 //! | `config`, `blueprint` | Keras's configuration as a chain of layers, and as a model |
 //! | `layers`, `arguments`, `activation`, ... | each layer and its arguments |
 //! | `loss`, `optimizer` | how a model was compiled |
@@ -31,7 +31,6 @@ mod blueprint;
 mod config;
 mod export;
 mod hdf5;
-mod hdf5_write;
 mod import;
 mod initializer;
 mod layers;

@@ -1,7 +1,6 @@
 //! The optimizer's state in Keras's order: the steps, the learning rate, and the moments.
 
-use super::hdf5::{StoredTensor, WeightsFile};
-use super::hdf5_write::Variable;
+use super::hdf5::{StoredTensor, Variable, WeightsFile};
 use crate::error::FormatError;
 use crate::optimizer::{Optimizer, UpdateRule};
 use crate::state::State;

@@ -1,4 +1,4 @@
-//! Writing files of weights: the only module that writes HDF5.
+//! Writing files of weights.
 
 use std::io::Write;
 
@@ -7,17 +7,17 @@ use hdf5_pure::{AttrValue, FileBuilder, FinishedGroup, GroupBuilder};
 use crate::error::FormatError;
 
 /// The variables of one object of Keras: a layer or the optimizer.
-pub(super) struct Variables<'a> {
+pub(in super::super) struct Variables<'a> {
     /// The name of its group.
-    pub(super) group: String,
+    pub(in super::super) group: String,
     /// The object's own name, which only people read.
-    pub(super) name: &'a str,
+    pub(in super::super) name: &'a str,
     /// Its variables, in Keras's order.
-    pub(super) variables: Vec<Variable<'a>>,
+    pub(in super::super) variables: Vec<Variable<'a>>,
 }
 
 /// A variable.
-pub(super) enum Variable<'a> {
+pub(in super::super) enum Variable<'a> {
     /// Floats of this shape.
     Floats(&'a [usize], &'a [f32]),
     /// Zeros of this shape.
@@ -29,7 +29,7 @@ pub(super) enum Variable<'a> {
 }
 
 /// Writes the variables of the layers and of the optimizer, if there is one.
-pub(super) fn write(
+pub(in super::super) fn write(
     model: &str,
     layers: Vec<Variables<'_>>,
     optimizer: Option<Variables<'_>>,
