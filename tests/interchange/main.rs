@@ -14,3 +14,4 @@ mod networks;
 mod onnx_export;
 mod outputs;
 mod torch;
+mod onnx_import;

@@ -1,0 +1,178 @@
+//! Reads networks from ONNX models.
+//!
+//! A graph is read node by node. Constants are folded; the value that depends on the images is
+//! followed through transposes and reshapes by what its axes are, so that any order of them can be
+//! read; functions of its elements are collected until a layer reads it, and then recognized by
+//! their values. What remains is a list of layers, from which this crate's are made.
+
+mod assemble;
+mod assumptions;
+mod chain;
+mod emit;
+mod extent;
+mod external;
+mod factors;
+mod graph;
+mod image_input;
+mod inputs;
+mod interpret;
+mod link;
+mod nd_array;
+mod node;
+mod operators;
+mod pieces;
+mod placement;
+mod reading;
+mod recorded;
+mod simplify;
+mod tensor;
+mod terms;
+#[cfg(test)]
+mod tests;
+mod value;
+mod view;
+mod wire;
+
+use std::fs;
+use std::path::Path;
+
+use prost::Message;
+
+use super::messages::ModelProto;
+use crate::error::{Error, FormatError, Result};
+use crate::interchange::{Description, Import};
+use crate::memory;
+use crate::shape::dims;
+use assemble::ReadableGraph;
+use external::ExternalFiles;
+use graph::LiveGraph;
+use interpret::{GraphTensors, ImageInput};
+use link::Link;
+
+/// Reads a network from an ONNX model: one that this crate wrote, or one of its layers that another
+/// program exported, such as `tf2onnx`, `jax2onnx` or `torch.onnx`. Weights in other files are read
+/// if they are in the model's folder or below it.
+///
+/// The network computes what the graph computes. Factors and offsets per channel, to which
+/// exporters reduce batch normalizations, are merged into weights next to them. What is assumed or
+/// left out is in [`Import::notes`].
+///
+/// # Errors
+/// The file cannot be read, is not an ONNX model, or has a node that no layers can compute. The
+/// message names the node or tensor.
+pub fn read(path: &Path) -> Result<Import> {
+    let cannot = |e: std::io::Error| {
+        Error::file(path, format!("cannot read the ONNX model: {e}")).caused_by(e)
+    };
+    let size = fs::metadata(path).map_err(cannot)?.len();
+    check_memory(size).map_err(|e| e.at(path))?;
+    let bytes = fs::read(path).map_err(cannot)?;
+    // The folder of `model.onnx` is the current one.
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    from_bytes(&bytes, Some(folder)).map_err(|e| e.at(path))
+}
+
+/// As [`read`], from a model's contents; `folder` is where weights in other files are. Without it,
+/// a model with such weights is refused.
+///
+/// # Errors
+/// As [`read`].
+pub fn from_bytes(bytes: &[u8], folder: Option<&Path>) -> Result<Import, FormatError> {
+    wire::check(bytes)?;
+    let model = ModelProto::decode(bytes).map_err(damaged)?;
+    let graph = LiveGraph::new(&model)?;
+    let (description, mut notes) = description(&model);
+    let mut tensors = GraphTensors::new(ExternalFiles::new(folder));
+    let model = description.as_ref().and_then(|d| d.model().ok());
+    let readable = image_input::readable(&graph, &mut tensors, model.map(|m| m.input_shape))?;
+    notes.extend(graph.notes);
+    let candidates = readable
+        .into_iter()
+        .map(|(input, links)| candidate(input, links));
+    let candidates = candidates.collect::<Result<Vec<_>, _>>()?;
+    let (restored, more) = match &description {
+        Some(description) => recorded::restored(description, &candidates),
+        None => (None, Vec::new()),
+    };
+    notes.extend(more);
+    let (mut import, more) = match restored {
+        Some(import) => (import, Vec::new()),
+        None => foreign(candidates, description.as_ref())?,
+    };
+    notes.extend(more);
+    import.notes.splice(..0, notes);
+    Ok(import)
+}
+
+/// The error of the decoder, without the path of messages, which can be very long.
+fn damaged(error: prost::DecodeError) -> FormatError {
+    let text = error.to_string();
+    let reason = text.rsplit(": ").next().unwrap_or_default();
+    FormatError::from(format!("is not an ONNX model, or is damaged: {reason}")).caused_by(error)
+}
+
+/// Checks that there is memory for a file of this size, decoded and copied into a network.
+fn check_memory(size: u64) -> Result<(), FormatError> {
+    // Looking up what is available takes longer than reading a small file.
+    if size < 64 << 20 {
+        return Ok(());
+    }
+    memory::check("the ONNX model", size.saturating_mul(4)).map_err(FormatError::from_cause)
+}
+
+/// What this crate recorded in the file, or a note that it cannot be used.
+fn description(model: &ModelProto) -> (Option<Description>, Vec<String>) {
+    let entry = model
+        .metadata_props
+        .iter()
+        .find(|e| e.key() == Description::KEY);
+    match entry.map(|entry| Description::from_json(entry.value())) {
+        None => (None, Vec::new()),
+        Some(Ok(description)) => (Some(description), Vec::new()),
+        Some(Err(e)) => (None, vec![format!("not taken: {e}")]),
+    }
+}
+
+/// The layers and their weights, if the input is read in one of the ways in which it can be.
+fn candidate(input: ImageInput, links: Vec<Link>) -> Result<ReadableGraph, FormatError> {
+    let (links, notes) = simplify::simplified(links);
+    let layers = emit::layers(&links)?;
+    let model = assemble::model(input.image, &layers)?;
+    Ok(ReadableGraph {
+        model,
+        layers,
+        notes,
+    })
+}
+
+/// The network of a file of another program, or of one that was changed: the likeliest candidate.
+fn foreign(
+    candidates: Vec<ReadableGraph>,
+    description: Option<&Description>,
+) -> Result<(Import, Vec<String>), FormatError> {
+    let both = candidates.len() > 1;
+    let likeliest = candidates.into_iter().next();
+    let ReadableGraph {
+        model,
+        layers,
+        mut notes,
+    } = likeliest.ok_or("its graph has no layers")?;
+    if both {
+        let image = dims(&model.input_shape);
+        notes.push(format!(
+            "assumed: images of {image} (height, width, channels)"
+        ));
+    }
+    let (model, assumed) = assumptions::made(model);
+    notes.extend(assumed);
+    let mut import = assemble::network(model, &layers)?;
+    let names = description.map(|d| d.class_names.as_slice());
+    notes.extend(recorded::named(
+        &mut import.network,
+        names.unwrap_or_default(),
+    ));
+    Ok((import, notes))
+}

@@ -1,0 +1,146 @@
+//! A network of layers and their weights.
+
+use std::sync::Arc;
+
+use super::emit::WeightedLayer;
+use super::value::Floats;
+use crate::error::FormatError;
+use crate::interchange::{Import, Match, Network};
+use crate::model::{Layer, Sequential};
+use crate::state::{Layout, State};
+
+/// A graph's layers, if its input is read in a certain way.
+pub(super) struct ReadableGraph {
+    pub model: Sequential,
+    pub layers: Vec<WeightedLayer>,
+    /// What exporters merged and what became of it.
+    pub notes: Vec<String>,
+}
+
+/// The model of these layers, with their names if they are valid ones.
+///
+/// # Errors
+/// Layers that do not fit each other or the images.
+pub(super) fn model(
+    image: [usize; 3],
+    layers: &[WeightedLayer],
+) -> Result<Sequential, FormatError> {
+    let mut model = Sequential::new(image);
+    model.layers = layers.iter().map(|layer| layer.layer.clone()).collect();
+    model.resolve().map_err(FormatError::from_cause)?;
+    let mut named = model.clone();
+    for (layer, weighted) in named.layers.iter_mut().zip(layers) {
+        let name = weighted.name.clone().or_else(|| stem(weighted));
+        *name_of(layer) = name.filter(|name| is_usable(name));
+    }
+    Ok(if named.resolve().is_ok() {
+        named
+    } else {
+        model
+    })
+}
+
+/// The layer's name in the name of its first weights: `conv1` in `conv1.weight`.
+fn stem(layer: &WeightedLayer) -> Option<String> {
+    let (_, numbers) = layer.weights.first()?;
+    let name = &numbers.origins.first()?.name;
+    let stem = [".weight", ".kernel", ".gamma"]
+        .iter()
+        .find_map(|end| name.strip_suffix(end));
+    stem.map(str::to_owned)
+}
+
+/// Whether a layer can have this name, and it says more than a number.
+fn is_usable(name: &str) -> bool {
+    let valid = !name.contains('/') && !name.contains(char::is_control);
+    valid && name.contains(char::is_alphabetic)
+}
+
+fn name_of(layer: &mut Layer) -> &mut Option<String> {
+    match layer {
+        Layer::Conv2D(l) => &mut l.name,
+        Layer::MaxPooling2D(l) => &mut l.0.name,
+        Layer::AveragePooling2D(l) => &mut l.0.name,
+        Layer::SumPooling2D(l) => &mut l.0.name,
+        Layer::Flatten(l) => &mut l.name,
+        Layer::Dense(l) => &mut l.name,
+        Layer::Activation(l) => &mut l.name,
+        Layer::GlobalAveragePooling2D(l) => &mut l.0.name,
+        Layer::GlobalMaxPooling2D(l) => &mut l.0.name,
+        Layer::ZeroPadding2D(l) => &mut l.name,
+        Layer::Rescaling(l) => &mut l.name,
+        Layer::Dropout(l) => &mut l.name,
+        Layer::SpatialDropout2D(l) => &mut l.name,
+        Layer::BatchNormalization(l) => &mut l.name,
+        Layer::DepthwiseConv2D(l) => &mut l.name,
+    }
+}
+
+/// The network of a model with the weights of these layers: those that have any, in their order.
+///
+/// # Errors
+/// Weights that do not fit the model.
+pub(super) fn network(model: Sequential, layers: &[WeightedLayer]) -> Result<Import, FormatError> {
+    let with_weights = layers.iter().filter(|layer| !layer.weights.is_empty());
+    let mut weights = with_weights.map(|layer| &layer.weights);
+    let layout = Layout::new(&model).map_err(FormatError::from_cause)?;
+    layout.check_memory().map_err(FormatError::from_cause)?;
+    let mut params = vec![0.0; layout.len];
+    let mut matches = Vec::new();
+    for layer in model.resolve().map_err(FormatError::from_cause)? {
+        let specs = layer.layer.spec().parameters(&layer.input);
+        let given = if specs.is_empty() {
+            None
+        } else {
+            weights.next()
+        };
+        for spec in specs {
+            let ours = format!("{}/{}", layer.name, spec.name);
+            let found = given
+                .into_iter()
+                .flatten()
+                .find(|(name, _)| *name == spec.name);
+            let numbers = found.map(|(_, numbers)| numbers);
+            fill(&mut params, &layout, &ours, numbers)?;
+            let origins = numbers.into_iter().flat_map(|n| &n.origins);
+            matches.extend(origins.map(|o| Match::new(&o.name, o.dims.clone(), &ours)));
+        }
+    }
+    let mut import = Import {
+        network: Network::new(model, untrained(layout)),
+        matches,
+        notes: Vec::new(),
+    };
+    import.network.state.params = params;
+    Ok(import)
+}
+
+/// A state without moments.
+fn untrained(layout: Arc<Layout>) -> State {
+    State {
+        m: Vec::new(),
+        v: Vec::new(),
+        average: Vec::new(),
+        params: Vec::new(),
+        step: 0,
+        layout,
+    }
+}
+
+fn fill(
+    params: &mut [f32],
+    layout: &Layout,
+    ours: &str,
+    numbers: Option<&Floats>,
+) -> Result<(), FormatError> {
+    let parameter = layout.find(ours).and_then(|i| layout.parameters.get(i));
+    let values = numbers.map(|n| n.array.elements());
+    let place = parameter.and_then(|p| params.get_mut(p.range()));
+    match (place, values) {
+        (Some(place), Some(values)) if place.len() == values.len() => {
+            place.copy_from_slice(values);
+            Ok(())
+        }
+        _ => Err(format!("its weights do not fit the parameter `{ours}`").into()),
+    }
+}

@@ -1,0 +1,93 @@
+//! The layers of a network, as a graph describes them.
+
+use super::factors::Factors;
+use super::placement::{Placement, Sides};
+use super::value::Floats;
+use crate::model::{Activation, PoolKind};
+
+/// A layer, and what it was read from.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    pub kind: LinkKind,
+    /// The node in messages.
+    pub label: String,
+    /// A name for the layer, if the node has a usable one.
+    pub name: Option<String>,
+    /// The shape of its input: `[h, w, c]` or `[features]`.
+    pub input: Vec<usize>,
+}
+
+/// What a layer computes.
+#[derive(Clone, Debug)]
+pub(super) enum LinkKind {
+    Convolution(ConvolutionLink),
+    Connection(ConnectionLink),
+    Normalization(NormalizationLink),
+    /// `x scale + shift`, at least one of which is there.
+    Affine {
+        scale: Option<Factors>,
+        shift: Option<Factors>,
+    },
+    Pool(WindowPool),
+    GlobalPool {
+        kind: PoolKind,
+        keepdims: bool,
+    },
+    Zeros(Sides),
+    /// Copies of the outermost cells, which only a max pool behind them may read.
+    Edges(Sides),
+    Flatten,
+    Activation(Activation),
+}
+
+/// A convolution.
+#[derive(Clone, Debug)]
+pub(super) struct ConvolutionLink {
+    /// `[out, in / groups, kh, kw]`
+    pub kernel: Floats,
+    pub bias: Option<Floats>,
+    pub groups: usize,
+    pub over: Placement,
+}
+
+/// A fully connected layer.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionLink {
+    /// `[in, out]`, in this crate's order of inputs.
+    pub kernel: Floats,
+    pub bias: Option<Floats>,
+}
+
+/// A batch normalization; its vectors are in this crate's order.
+#[derive(Clone, Debug)]
+pub(super) struct NormalizationLink {
+    pub gamma: Floats,
+    pub beta: Floats,
+    pub mean: Floats,
+    pub variance: Floats,
+    pub epsilon: f32,
+}
+
+/// A pool.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WindowPool {
+    pub kind: PoolKind,
+    /// Whether an average divides by the number of all cells, those of padding too.
+    pub counts_padding: bool,
+    pub over: Placement,
+}
+
+impl Link {
+    /// The height and width of its input, if that is an image.
+    pub fn image(&self) -> Option<[usize; 2]> {
+        match self.input.as_slice() {
+            &[h, w, _] => Some([h, w]),
+            _ => None,
+        }
+    }
+
+    /// The number of channels, or features, of its input.
+    pub fn channels(&self) -> usize {
+        self.input.last().copied().unwrap_or(1)
+    }
+}

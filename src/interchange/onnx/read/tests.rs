@@ -1,0 +1,10 @@
+//! Small graphs, written by hand.
+
+mod build;
+mod constants;
+mod elements;
+mod hostile;
+mod inputs;
+mod layers;
+mod metadata;
+mod refused;

@@ -1,0 +1,216 @@
+//! Files that are damaged or made to do harm.
+
+use prost::Message;
+
+use super::build::{Graph, int, ints, numbers, tensor};
+use crate::interchange::onnx::from_bytes;
+use crate::interchange::onnx::messages::{AttributeProto, GraphProto, ModelProto, NodeProto};
+
+/// A graph with most kinds of nodes.
+fn graph() -> Graph {
+    Graph::new(&[6, 5, 2])
+        .numbers("half", &[], &[0.5])
+        .node("Mul", &["x", "half"], "scaled")
+        .node_with(
+            "Transpose",
+            &["scaled"],
+            "first",
+            vec![ints("perm", &[0, 3, 1, 2])],
+        )
+        .weights("w", &[3, 2, 2, 2])
+        .weights("b", &[3])
+        .node_with(
+            "Conv",
+            &["first", "w", "b"],
+            "conv",
+            vec![ints("pads", &[0, 0, 1, 1])],
+        )
+        .weights("v", &[3])
+        .node("BatchNormalization", &["conv", "v", "v", "v", "v"], "norm")
+        .node("Sigmoid", &["norm"], "s")
+        .node("Mul", &["norm", "s"], "silu")
+        .node_with(
+            "MaxPool",
+            &["silu"],
+            "pool",
+            vec![ints("kernel_shape", &[2, 2])],
+        )
+        .node("Shape", &["pool"], "sizes")
+        .integers("zero", &[0])
+        .node("Gather", &["sizes", "zero"], "n")
+        .integers("rest", &[-1])
+        .node_with("Concat", &["n", "rest"], "shape", vec![int("axis", 0)])
+        .node("Reshape", &["pool", "shape"], "flat")
+        .dense("flat", 60)
+}
+
+/// Reads bytes, whose error must be one line.
+fn assert_one_line(bytes: &[u8]) {
+    if let Err(e) = from_bytes(bytes, None) {
+        let message = e.to_string();
+        assert!(!message.contains('\n') && message.len() < 4100, "{message}");
+    }
+}
+
+#[test]
+fn every_truncation_is_refused_in_one_line() {
+    let bytes = graph().bytes(18, &[("cnn_gpu", "{}")]);
+    assert!(from_bytes(&bytes, None).is_ok());
+    for length in 0..bytes.len() {
+        assert_one_line(&bytes[..length]);
+    }
+    assert!(
+        from_bytes(&[], None)
+            .unwrap_err()
+            .to_string()
+            .contains("is not an ONNX model")
+    );
+}
+
+#[test]
+fn flipped_bytes_never_panic() {
+    let bytes = graph().bytes(18, &[]);
+    for i in 0..bytes.len() {
+        for bit in [0x01, 0x10, 0x80] {
+            let mut flipped = bytes.clone();
+            flipped[i] ^= bit;
+            assert_one_line(&flipped);
+        }
+    }
+}
+
+#[test]
+fn deep_nesting_is_refused() {
+    let mut inner = GraphProto::default();
+    for _ in 0..200 {
+        let attribute = AttributeProto {
+            g: Some(Box::new(inner)),
+            ..AttributeProto::default()
+        };
+        let node = NodeProto {
+            attribute: vec![attribute],
+            ..NodeProto::default()
+        };
+        inner = GraphProto {
+            node: vec![node],
+            ..GraphProto::default()
+        };
+    }
+    let model = ModelProto {
+        graph: Some(inner),
+        ..ModelProto::default()
+    };
+    let message = from_bytes(&model.encode_to_vec(), None)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("recursion limit"), "{message}");
+}
+
+#[test]
+fn constants_that_grow_are_refused() {
+    let mut graph = Graph::new(&[2, 2, 1]).numbers("c0", &[2], &[1.0, 2.0]);
+    for i in 0..60 {
+        let (from, to) = (format!("c{i}"), format!("c{}", i + 1));
+        graph = graph.node_with("Concat", &[&from, &from], &to, vec![int("axis", 0)]);
+    }
+    let graph = graph
+        .node("Flatten", &["x"], "flat")
+        .node("MatMul", &["flat", "c60"], "y")
+        .output("y");
+    assert!(
+        graph
+            .error()
+            .contains("computes much more from constants than the file holds")
+    );
+    let graph = Graph::new(&[2, 2, 1])
+        .integers("size", &[1 << 40, 4])
+        .node_with(
+            "ConstantOfShape",
+            &["size"],
+            "c",
+            vec![tensor("value", numbers("", &[1], &[1.0]))],
+        )
+        .node("Flatten", &["x"], "flat")
+        .node("MatMul", &["flat", "c"], "y")
+        .output("y");
+    assert!(graph.error().contains("computes much more from constants"));
+}
+
+#[test]
+fn weights_that_many_layers_share_are_limited() {
+    let mut graph = Graph::new(&[1, 1, 64])
+        .node("Flatten", &["x"], "y0")
+        .weights("w", &[64, 64]);
+    for i in 0..2_000 {
+        let (from, to) = (format!("y{i}"), format!("y{}", i + 1));
+        graph = graph.node("MatMul", &[&from, "w"], &to);
+    }
+    assert!(graph.output("y2000").error().contains("computes much more"));
+}
+
+#[test]
+fn huge_images_take_no_memory() {
+    let graph = |layer: fn(Graph) -> Graph| {
+        layer(
+            Graph::new(&[2, 2, 2])
+                .integers("pads", &[0, 0, 20_000, 0, 0, 0, 0, 20_000])
+                .node("Pad", &["x", "pads"], "big"),
+        )
+    };
+    let dense = graph(|graph| graph.node("Flatten", &["big"], "flat").dense("flat", 8));
+    assert!(dense.error().contains("expected weights of"));
+    let factors = graph(|graph| {
+        let graph = graph.node("Flatten", &["big"], "flat").weights("f", &[8]);
+        graph.node("Mul", &["flat", "f"], "y").output("y")
+    });
+    assert!(factors.error().contains("one per channel, found 8"));
+    let output = graph(|graph| graph.node("Flatten", &["big"], "flat").output("flat"));
+    assert!(output.error().contains("in another order"));
+}
+
+#[test]
+fn very_many_layers_are_refused() {
+    let mut graph = Graph::new(&[2, 2, 1]).node("Flatten", &["x"], "y0");
+    for i in 0..11_000 {
+        let (from, to) = (format!("y{i}"), format!("y{}", i + 1));
+        graph = graph.node("Relu", &[&from], &to);
+    }
+    assert_eq!(graph.output("y11000").error(), "has more than 10000 layers");
+}
+
+#[test]
+fn tensors_are_refused_by_name() {
+    let mut sparse = graph();
+    sparse.0.sparse_initializer = vec![crate::interchange::onnx::messages::SparseTensorProto {
+        values: Some(numbers("s", &[1], &[1.0])),
+    }];
+    assert_eq!(
+        sparse.error(),
+        "tensor `s` is sparse; export the network with dense weights"
+    );
+    let mut half = graph();
+    let tensor = half
+        .0
+        .initializer
+        .iter_mut()
+        .find(|t| t.name() == "w")
+        .unwrap();
+    tensor.data_type = Some(10);
+    assert!(
+        half.error()
+            .contains("tensor `w`: expected float32, found float16")
+    );
+    let mut external = graph();
+    let tensor = external
+        .0
+        .initializer
+        .iter_mut()
+        .find(|t| t.name() == "w")
+        .unwrap();
+    tensor.data_location = Some(1);
+    assert!(
+        external
+            .error()
+            .contains("tensor `w`: its values are in another file")
+    );
+}

@@ -1,0 +1,128 @@
+//! How images come in.
+
+use super::build::Graph;
+use crate::interchange::onnx::messages::DimensionProto;
+
+fn flattened(input: &[i64]) -> Graph {
+    Graph::new(input)
+        .node("Flatten", &["x"], "flat")
+        .dense("flat", input.iter().product())
+}
+
+#[test]
+fn the_order_of_axes_is_that_with_which_the_graph_can_be_read() {
+    let pool = Graph::new(&[5, 4, 3])
+        .integers("axes", &[1, 2])
+        .node("ReduceMean", &["x", "axes"], "mean")
+        .node("Flatten", &["mean"], "flat")
+        .dense("flat", 3)
+        .import();
+    assert_eq!(pool.network.model.input_shape, [5, 4, 3]);
+    assert!(!pool.notes.iter().any(|note| note.contains("images of")));
+    let pool = Graph::new(&[3, 5, 4])
+        .node("GlobalMaxPool", &["x"], "max")
+        .node("Flatten", &["max"], "flat")
+        .dense("flat", 3);
+    assert_eq!(pool.import().network.model.input_shape, [5, 4, 3]);
+}
+
+#[test]
+fn an_order_that_the_graph_does_not_tell_is_assumed() {
+    for (input, image) in [
+        ([1, 28, 28], [28, 28, 1]),
+        ([28, 28, 1], [28, 28, 1]),
+        ([3, 8, 9], [8, 9, 3]),
+    ] {
+        let import = flattened(&input).import();
+        assert_eq!(import.network.model.input_shape, image);
+        let assumed = import
+            .notes
+            .iter()
+            .any(|note| note.starts_with("assumed: images of"));
+        assert!(assumed, "{:?}", import.notes);
+    }
+}
+
+#[test]
+fn images_without_an_axis_for_channels_have_one() {
+    let import = flattened(&[28, 20]).import();
+    assert_eq!(import.network.model.input_shape, [28, 20, 1]);
+}
+
+#[test]
+fn inputs_of_other_shapes_are_refused() {
+    assert!(
+        flattened(&[784])
+            .error()
+            .contains("its input `x` has 2 axes; expected [batch, height")
+    );
+    let huge = Graph::new(&[1 << 40, 1 << 40, 3])
+        .node("Relu", &["x"], "y")
+        .output("y");
+    assert!(huge.error().contains("2^31 elements or more"));
+    let mut graph = flattened(&[28, 28, 1]);
+    let shape = graph.0.input[0].r#type.as_mut().unwrap();
+    let shape = shape.tensor_type.as_mut().unwrap().shape.as_mut().unwrap();
+    shape.dim[2] = DimensionProto {
+        dim_value: None,
+        dim_param: Some("width".into()),
+    };
+    assert!(
+        graph
+            .error()
+            .contains("no fixed size on axis 2; export it for images of one size")
+    );
+}
+
+#[test]
+fn other_inputs_are_refused_unless_they_are_not_read() {
+    let mut graph = flattened(&[2, 2, 1]);
+    let mut other = graph.0.input[0].clone();
+    other.name = Some("other".into());
+    graph.0.input.push(other);
+    assert_eq!(graph.import().network.model.input_shape, [2, 2, 1]);
+    let error = graph.node("Add", &["head", "other"], "sum").output("sum");
+    let mut error = error;
+    error.0.output.remove(0);
+    let message = error.error();
+    assert_eq!(
+        message,
+        "expected one input, of images, found 2 (`x`, `other`)"
+    );
+}
+
+#[test]
+fn inputs_of_other_types_are_refused() {
+    let mut graph = flattened(&[2, 2, 1]);
+    let input = graph.0.input[0].r#type.as_mut().unwrap();
+    input.tensor_type.as_mut().unwrap().elem_type = Some(2);
+    assert_eq!(
+        graph.error(),
+        "its input `x`: expected float32, found uint8; export the network in float32"
+    );
+}
+
+#[test]
+fn older_graphs_list_weights_as_inputs() {
+    let mut graph = flattened(&[2, 2, 1]);
+    let mut weights = graph.0.input[0].clone();
+    weights.name = Some("head.weight".into());
+    graph.0.input.push(weights);
+    assert_eq!(graph.import().network.model.layers.len(), 2);
+}
+
+#[test]
+fn what_is_not_taken_is_noted() {
+    let graph = flattened(&[2, 2, 1])
+        .weights("unused", &[3])
+        .node("Relu", &["head"], "side")
+        .output("side");
+    let notes = graph.import().notes;
+    for expected in [
+        "not taken: 1 tensor that no layer reads (`unused`)",
+        "not taken: all outputs but the first (`side`)",
+        "not taken: 1 node without effect on the output",
+    ] {
+        assert!(notes.contains(&expected.to_owned()), "{notes:?}");
+    }
+}
