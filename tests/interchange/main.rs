@@ -12,6 +12,6 @@ mod keras;
 #[expect(dead_code, reason = "a trial has options for training too")]
 mod networks;
 mod onnx_export;
+mod onnx_import;
 mod outputs;
 mod torch;
-mod onnx_import;
