@@ -48,6 +48,15 @@ pub enum Error {
         /// The run's folder.
         run: PathBuf,
     },
+    /// A file holds weights without the model that they belong to.
+    #[error(
+        "{}: holds weights without their model: expected the model that they belong to as well",
+        path.display()
+    )]
+    ModelNeeded {
+        /// The file.
+        path: PathBuf,
+    },
     /// A data set is unavailable or invalid.
     #[error(transparent)]
     Data(#[from] DataError),

@@ -2,8 +2,14 @@
 
 #[path = "../examples/early_stopping.rs"]
 mod early_stopping;
+#[cfg(feature = "interchange")]
+#[path = "../examples/export_onnx.rs"]
+mod export_onnx;
 #[path = "../examples/image_folder.rs"]
 mod image_folder;
+#[cfg(feature = "interchange")]
+#[path = "../examples/import_keras.rs"]
+mod import_keras;
 #[path = "../examples/mnist_lab.rs"]
 #[expect(dead_code, reason = "its five epochs take too long for a test")]
 mod mnist_lab;
@@ -13,6 +19,18 @@ mod on_the_fly;
 #[test]
 fn a_model_learns_data_generated_on_the_fly() {
     on_the_fly::main().unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[cfg(feature = "interchange")]
+#[test]
+fn an_exported_network_is_read_again() {
+    export_onnx::main().unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[cfg(feature = "interchange")]
+#[test]
+fn an_imported_network_is_trained_further() {
+    import_keras::main().unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use cnn_gpu::Error;
 use cnn_gpu::data::Interpolation;
 use cnn_gpu::data::{Dataset, DatasetSpec, ReadOptions};
 use cnn_gpu::run::Config;
+use cnn_gpu::shape::dims;
 use cnn_gpu::train::{Classification, Evaluation, Trainer};
 use serde::Serialize;
 
@@ -126,6 +128,14 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 
 /// The test images, and whether they are those that the run's own data set holds out.
 fn test(args: &Args, trained: &TrainedModel) -> anyhow::Result<(Dataset, bool)> {
+    let is_unknown = trained.import.is_some() && args.dataset.is_none();
+    if is_unknown && trained.model.input_shape != [28, 28, 1] {
+        return Err(Error::Argument(format!(
+            "an imported network has no data set of its own: expected --dataset, with images of {}",
+            dims(&trained.model.input_shape)
+        ))
+        .into());
+    }
     let own = trained.config.as_ref().map(|_| trained.data());
     let spec = args.dataset.clone().unwrap_or_else(|| trained.data());
     let record = (trained.config.as_ref())

@@ -24,6 +24,7 @@ fn of(error: &Error) -> Option<String> {
         } => Some("--batch-size".into()),
         Error::NoAdapter(_) => Some("--backend cpu".into()),
         Error::NoWeightsYet { run } => Some(resume(run)),
+        Error::ModelNeeded { .. } => Some("--model".into()),
         Error::RunFolder { path, problem } => Some(match problem {
             RunFolderProblem::Unfinished => format!("{}, --out", resume(path)),
             _ => "--out".into(),

@@ -11,7 +11,11 @@ mod device;
 mod devices;
 mod evaluate;
 mod exit;
+#[cfg(feature = "interchange")]
+mod export;
 mod hint;
+#[cfg(feature = "interchange")]
+mod import;
 mod interrupt;
 mod model;
 mod output;
@@ -50,6 +54,9 @@ Examples:
   cnn-gpu train --backend cpu          train on the CPU
   cnn-gpu evaluate runs/first          measure loss and accuracy on the test set
   cnn-gpu predict runs/first digit.png classify a picture
+  cnn-gpu export runs/first --onnx first.onnx
+                                       write a file for other programs
+  cnn-gpu import net.keras             read a network of another program
   cnn-gpu show --dataset digits        show some images
   cnn-gpu data folder:pets             summarize a data set
   cnn-gpu devices                      list the adapters
@@ -63,6 +70,10 @@ enum Command {
     Train(Box<train::Args>),
     Evaluate(evaluate::Args),
     Predict(predict::Args),
+    #[cfg(feature = "interchange")]
+    Export(export::Args),
+    #[cfg(feature = "interchange")]
+    Import(import::Args),
     Show(show::Args),
     Data(survey::Args),
     Summary(summary::Args),
@@ -112,6 +123,10 @@ impl Command {
             Self::Train(args) => train::run(*args, typed),
             Self::Evaluate(args) => evaluate::run(args),
             Self::Predict(args) => predict::run(args),
+            #[cfg(feature = "interchange")]
+            Self::Export(args) => export::run(args),
+            #[cfg(feature = "interchange")]
+            Self::Import(args) => import::run(args),
             Self::Show(args) => show::run(args),
             Self::Data(args) => survey::run(args),
             Self::Summary(args) => summary::run(args),

@@ -8,11 +8,17 @@
 
 mod compare;
 mod description;
+mod format;
 pub mod keras;
 mod network;
 pub mod onnx;
+mod outputs;
+mod pixels;
+mod read;
 pub mod torch;
 
 pub use compare::{inference_form, with_training_details};
 pub use description::Description;
+pub use format::Format;
 pub use network::{Export, Import, Match, Network};
+pub use read::{ImportOptions, read, record};

@@ -45,7 +45,12 @@ impl RunFolder {
         disk::make_folder(path).map_err(|e| {
             Error::file(path, format!("cannot create the run folder: {e}")).caused_by(e)
         })?;
-        let folder = Self::open(path)?.locked()?;
+        let folder = Self::open(path)?.locked().inspect_err(|_| {
+            if made {
+                // It is still empty.
+                let _ = fs::remove_dir(path);
+            }
+        })?;
         Ok(Self { made, ..folder })
     }
 

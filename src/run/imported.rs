@@ -150,7 +150,7 @@ impl ImportedFolder {
 
     fn write_files(&self, record: &ImportRecord, model: &Sequential, state: &State) -> Result<()> {
         weights::save(&self.path.join(WEIGHTS), model, state)?;
-        let has_moments = !(state.m.is_empty() && state.v.is_empty());
+        let has_moments = state.moments().next().is_some();
         if let Some(optimizer) = record.optimizer.filter(|_| has_moments) {
             moments::save(&self.path.join(MOMENTS), state, optimizer)?;
         }

@@ -1,9 +1,9 @@
 //! `optimizer.safetensors`: the state of an imported network's optimizer.
 //!
-//! The tensors are its moments, `m/LAYER/kernel` and `v/LAYER/kernel`, as little-endian f32 in the
-//! parameters' shapes; see [`State`] for what they mean. The metadata holds one entry, `cnn_gpu`, a
-//! TOML text with the optimizer's settings, the number of its steps, and the hashes of the moments
-//! and of the weights that they belong to.
+//! The tensors are its moments, `m/LAYER/kernel`, `v/LAYER/kernel` and `average/LAYER/kernel`, as
+//! little-endian f32 in the parameters' shapes; see [`State`] for what they mean. The metadata holds
+//! one entry, `cnn_gpu`, a TOML text with the optimizer's settings, the number of its steps, and the
+//! hashes of the moments and of the weights that they belong to.
 
 use std::fs;
 use std::path::Path;
@@ -73,15 +73,21 @@ pub fn from_bytes(bytes: &[u8], state: &mut State) -> Result<Optimizer, FormatEr
     if state.weights_hash() != header.weights_hash {
         return Err("the moments belong to other weights than those beside them".into());
     }
-    let [m, v] = ["m", "v"].map(|arena| read(&tensors, arena, state));
-    let read = State {
+    let [m, v, average] = ["m", "v", "average"].map(|arena| read(&tensors, arena, state));
+    let mut read = State {
         m: m?,
         v: v?,
+        average: average?,
         step: header.step,
         ..state.clone()
     };
     if hash(&read) != header.moments_hash {
         return Err("the moments have changed since they were written: their hash differs".into());
+    }
+    if !read.average.is_empty() {
+        // What is not trained has no average of its own.
+        let trained = read.layout.trainable;
+        read.average[trained..].copy_from_slice(&read.params[trained..]);
     }
     *state = read;
     Ok(header.optimizer)
@@ -91,7 +97,7 @@ pub fn from_bytes(bytes: &[u8], state: &mut State) -> Result<Optimizer, FormatEr
 pub fn hash(state: &State) -> String {
     let mut hasher = Sha256::new();
     hasher.update(state.step.to_le_bytes());
-    for arena in [&state.m, &state.v] {
+    for arena in [&state.m, &state.v, &state.average] {
         for p in trainable(state).filter(|_| !arena.is_empty()) {
             for value in &arena[p.range()] {
                 hasher.update(value.to_le_bytes());
@@ -114,9 +120,8 @@ fn to_bytes(state: &State, optimizer: Optimizer) -> Result<Vec<u8>, FormatError>
         optimizer,
     };
     let header = toml::to_string(&header).map_err(FormatError::from_cause)?;
-    let arenas = [("m", &state.m), ("v", &state.v)];
     let mut data = Vec::new();
-    for (arena, values) in arenas.into_iter().filter(|(_, values)| !values.is_empty()) {
+    for (arena, values) in state.moments() {
         for p in trainable(state) {
             let name = format!("{arena}/{}", p.name);
             data.push((name, &p.shape, le_bytes(&values[p.range()])));
@@ -177,6 +182,7 @@ mod tests {
         let mut state = State::new(Layout::new(&model).unwrap(), 1);
         state.step = 7;
         state.m = vec![0.0; state.params.len()];
+        state.average = state.params.clone();
         for p in state.layout.parameters.iter().filter(|p| p.trainable) {
             for (i, place) in state.m[p.range()].iter_mut().enumerate() {
                 *place = i as f32 + 0.5;
@@ -188,7 +194,7 @@ mod tests {
     fn bare() -> State {
         State {
             m: Vec::new(),
-            v: Vec::new(),
+            average: Vec::new(),
             step: 0,
             ..state()
         }
@@ -203,6 +209,7 @@ mod tests {
         let mut loaded = bare();
         assert_eq!(load(&path, &mut loaded).unwrap(), optimizer);
         assert_eq!((loaded.m, loaded.step), (state().m, 7));
+        assert_eq!(loaded.average, state().average);
         assert!(loaded.v.is_empty());
     }
 

@@ -5,6 +5,8 @@
 mod bench;
 mod imported;
 mod inspect;
+#[cfg(feature = "interchange")]
+mod interchange;
 #[path = "../program/mod.rs"]
 mod program;
 mod selfcheck;

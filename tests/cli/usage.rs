@@ -194,6 +194,8 @@ fn every_command_has_help_with_examples() {
     for command in [
         "train",
         "evaluate",
+        "export",
+        "import",
         "summary",
         "plan",
         "devices",

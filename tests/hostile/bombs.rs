@@ -338,3 +338,31 @@ fn large_files_take_twice_their_size() {
         );
     }
 }
+
+/// A message as a field of another.
+fn field(number: u8, message: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2];
+    let mut length = message.len();
+    while length > 127 {
+        bytes.push(length as u8 | 128);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    [&bytes, message].concat()
+}
+
+/// An ONNX model of empty messages, which take two bytes each.
+#[test]
+fn empty_messages_of_onnx_stay_within_the_memory_limit() {
+    let count = 1 << 18;
+    let empty = |number| field(number, &[]).repeat(count);
+    // Nodes, initializers, inputs, dimensions of an input, attributes of a node.
+    let dims = field(11, &field(2, &field(1, &field(2, &empty(1)))));
+    let graphs = [empty(1), empty(5), empty(11), dims, field(1, &empty(5))];
+    for graph in graphs {
+        let opset = field(8, &[16, 17]);
+        let bytes = [&[8, 8][..], &opset, &field(7, &graph)].concat();
+        let (message, peak) = fed("onnx", &bytes);
+        println!("{} {peak} {} {message}", bytes.len(), peak / bytes.len());
+    }
+}

@@ -17,7 +17,7 @@ use zip::{CompressionMethod, ZipWriter};
 
 use cnn_gpu::data::{DatasetSpec, load};
 use cnn_gpu::exec::Selection;
-use cnn_gpu::interchange::{Network, keras};
+use cnn_gpu::interchange::{Network, keras, onnx};
 use cnn_gpu::model::{
     Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
     DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer,
@@ -26,13 +26,17 @@ use cnn_gpu::model::{
 };
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::run::checkpoint::{CheckpointSchedule, Checkpointer, RunIdentity};
-use cnn_gpu::run::{Config, DataRecord, DeviceRecord, InitialWeights, RunFolder, weights};
+use cnn_gpu::run::{
+    Config, DataRecord, DeviceRecord, ImportRecord, ImportedFolder, InitialWeights, RunFolder,
+    moments, weights,
+};
 use cnn_gpu::shape::Padding;
 use cnn_gpu::state::{Layout, State};
 use cnn_gpu::train::callbacks::{EarlyStopping, ReduceLROnPlateau};
 use cnn_gpu::train::{Metric, Options};
 
 use super::common;
+use super::targets::moments_owner;
 
 /// Valid files of a target's format, by name.
 pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
@@ -64,13 +68,40 @@ pub fn of(target: &str) -> Vec<(String, Vec<u8>)> {
             named("preset", preset("mnist-cnn").unwrap().to_toml().into()),
         ],
         "config" => vec![named("run", config())],
-        "keras" => vec![
+        "keras" => stored(
+            "keras",
+            &["keras.h5", "keras.weights.h5", "packed.weights.h5"],
+        )
+        .chain([
             named("small", keras(common::model())),
             named("layers", keras(every_layer())),
-            named("keras.h5", stored("keras.h5")),
-            named("keras.weights.h5", stored("keras.weights.h5")),
-            named("packed.weights.h5", stored("packed.weights.h5")),
-        ],
+        ])
+        .collect(),
+        "moments" => vec![named("adam", moments())],
+        "import" => vec![named("keras", import())],
+        "onnx" => stored(
+            "onnx",
+            &[
+                "lab.torchscript.onnx",
+                "lab.tf2onnx.onnx",
+                "lab.jax2onnx.onnx",
+            ],
+        )
+        .chain([
+            named("small", onnx(common::model())),
+            named("layers", onnx(every_layer())),
+        ])
+        .collect(),
+        "torch" => stored(
+            "torch",
+            &[
+                "lab.pt",
+                "lab.legacy.pt",
+                "lab.module.pt",
+                "lab.safetensors",
+            ],
+        )
+        .collect(),
         other => panic!("no seeds for `{other}`"),
     }
 }
@@ -83,10 +114,20 @@ fn keras(model: Sequential) -> Vec<u8> {
     keras::to_bytes(&network).unwrap().bytes
 }
 
-/// A file of Keras itself.
-fn stored(name: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/corpus/keras");
-    fs::read(folder.join(name)).unwrap()
+/// A network as an ONNX model.
+fn onnx(model: Sequential) -> Vec<u8> {
+    let state = State::new(Layout::new(&model).unwrap(), 1);
+    let network = Network::new(model, state);
+    let options = onnx::Options::default();
+    onnx::to_bytes(&network, &options).unwrap().bytes
+}
+
+/// Files of other programs, which are part of the corpus.
+fn stored(target: &str, names: &[&str]) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hostile/corpus");
+    let folder = folder.join(target);
+    let read = move |name: &&str| ((*name).into(), fs::read(folder.join(name)).unwrap());
+    names.iter().map(read).collect::<Vec<_>>().into_iter()
 }
 
 /// An array of bytes in IDX format.
@@ -323,6 +364,24 @@ fn checkpoint() -> Vec<u8> {
             .fit_with(&data, &mut [&mut stopping, &mut plateau])
             .unwrap();
     })
+}
+
+fn moments() -> Vec<u8> {
+    let mut state = moments_owner();
+    (state.m, state.v, state.step) = (state.params.clone(), state.params.clone(), 9);
+    written(|path| moments::save(path, &state, Optimizer::adamw()).unwrap())
+}
+
+fn import() -> Vec<u8> {
+    let record = ImportRecord::new("2026-11-29 12:00:00", "net.keras", "0".repeat(64), "Keras")
+        .class_names(vec!["cat".into(), "dog".into()])
+        .notes(vec!["inputs are pixels".into()])
+        .optimizer(Some(Optimizer::sgd()));
+    let (model, state) = (common::model(), moments_owner());
+    let folder = TempDir::new().unwrap();
+    let run = RunFolder::create(&folder.path().join("net")).unwrap();
+    ImportedFolder::write(&run, &record, &model, &state).unwrap();
+    fs::read(run.path().join("import.toml")).unwrap()
 }
 
 fn config() -> Vec<u8> {

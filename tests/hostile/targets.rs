@@ -3,17 +3,19 @@
 //! processes a file as the program does, up to the point where it would need a device. No input may
 //! cause a panic, an error of several lines, or more memory than [`Target::allowed`].
 
+use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
 use cnn_gpu::data::picture::BYTES_PER_PIXEL;
 use cnn_gpu::data::{Dataset, Picture, cifar10, idx, idx_folder, npz, prepare};
-use cnn_gpu::interchange::keras;
-use cnn_gpu::model::{Activation, Dense, Flatten, Sequential};
+use cnn_gpu::interchange::{Import, keras, onnx, torch};
+use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequential};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
 use cnn_gpu::run::checkpoint::Checkpoint;
-use cnn_gpu::run::{Config, weights};
+use cnn_gpu::run::{Config, ImportRecord, moments, weights};
+use cnn_gpu::state::{Layout, State};
 use cnn_gpu::train::Metric;
 use cnn_gpu::train::callbacks::{Callback, EarlyStopping, ReduceLROnPlateau, restore};
 
@@ -34,7 +36,7 @@ pub struct Target {
 }
 
 /// All formats.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 14] = [
     target("idx", idx, plain),
     target("gzip", gzip, packed),
     target("npz", npz, packed),
@@ -45,6 +47,10 @@ pub const TARGETS: [Target; 10] = [
     target("model", model, text),
     target("config", config, text),
     target("keras", keras, network),
+    target("moments", moments, tensors),
+    target("import", import, text),
+    target("onnx", onnx, graph),
+    target("torch", torch, pickle),
 ];
 
 const fn target(
@@ -122,6 +128,16 @@ fn tensors(bytes: &[u8]) -> usize {
 /// The file, its texts, and the weights, as far as the file can hold them.
 fn network(bytes: &[u8]) -> usize {
     text(bytes) + MAX_EXPANSION * bytes.len()
+}
+
+/// The file, its messages, and the weights before and after they are put into this crate's order.
+fn graph(bytes: &[u8]) -> usize {
+    2 * text(bytes) + 4 * bytes.len()
+}
+
+/// The file, its pickle's objects, and the weights.
+fn pickle(bytes: &[u8]) -> usize {
+    text(bytes) + 4 * bytes.len()
 }
 
 fn text(bytes: &[u8]) -> usize {
@@ -280,7 +296,62 @@ fn keras(bytes: &[u8]) -> Result<(), String> {
     let model = Sequential::new([2, 2, 1])
         .add(Flatten::new())
         .add(Dense::new(3).activation(Activation::Softmax));
-    let import = line(keras::from_bytes(bytes.to_vec(), Some(&model)))?;
+    imported(line(keras::from_bytes(bytes.to_vec(), Some(&model)))?)
+}
+
+fn moments(bytes: &[u8]) -> Result<(), String> {
+    let mut state = moments_owner();
+    line(moments::from_bytes(bytes, &mut state)).map(|_| ())?;
+    assert!(
+        state
+            .moments()
+            .all(|(_, arena)| arena.len() == state.params.len())
+    );
+    Ok(())
+}
+
+/// The weights that the moments of this target belong to.
+pub fn moments_owner() -> State {
+    let head = Dense::new(2).activation(Activation::Softmax);
+    let model = Sequential::new([2, 2, 1]).add(Flatten::new()).add(head);
+    State::new(line(Layout::new(&model)).expect("it is valid"), 1)
+}
+
+fn import(bytes: &[u8]) -> Result<(), String> {
+    line(ImportRecord::from_toml(utf8(bytes)?)).map(|_| ())
+}
+
+fn onnx(bytes: &[u8]) -> Result<(), String> {
+    imported(line(onnx::from_bytes(bytes, None))?)
+}
+
+/// The reader of pickles wants a file.
+fn torch(bytes: &[u8]) -> Result<(), String> {
+    let folder = line(tempfile::tempdir())?;
+    let path = folder.path().join("net.pt");
+    line(fs::write(&path, bytes))?;
+    let model = lab();
+    let read = torch::read(&path, &model).map_err(|e| {
+        // The folder has another name each time.
+        e.to_string().replace(&path.display().to_string(), "net.pt")
+    });
+    imported(read?)
+}
+
+/// The model of the state dicts in the corpus.
+fn lab() -> Sequential {
+    Sequential::new([13, 11, 1])
+        .add(Conv2D::new(4, 3).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2))
+        .add(Conv2D::new(6, 2).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2).strides(1))
+        .add(Flatten::new())
+        .add(Dense::new(7).activation(Activation::Relu))
+        .add(Dense::new(4).activation(Activation::Softmax))
+}
+
+/// Checks what was read of a network, whatever its format.
+fn imported(import: Import) -> Result<(), String> {
     let network = import.network;
     assert_eq!(network.state.layout.len, network.state.params.len());
     for line in import.notes {

@@ -98,15 +98,20 @@ impl Initial {
 
     fn leave_moments(&mut self) {
         let state = &mut self.trained.state;
-        (state.m, state.v) = (Vec::new(), Vec::new());
+        for arena in [&mut state.m, &mut state.v, &mut state.average] {
+            *arena = Vec::new();
+        }
     }
 
-    /// Sets the trainer's weights. Its optimizer continues with the imported moments, or starts anew
-    /// if there are none.
+    /// Sets the weights of a trainer with this optimizer, which continues with the imported moments,
+    /// or starts anew if there are none.
     ///
     /// # Errors
     /// The trainer's model has other parameters.
-    pub fn give(self, trainer: &mut Trainer) -> Result<()> {
+    pub fn give(mut self, trainer: &mut Trainer, optimizer: Optimizer) -> Result<()> {
+        if optimizer.ema_momentum.is_none() {
+            self.trained.state.average = Vec::new();
+        }
         let mut state = trainer.state().clone();
         let layout = Arc::clone(&state.layout);
         let (ours, theirs) = (&layout.parameters, &self.trained.state.layout.parameters);
@@ -129,13 +134,18 @@ impl Initial {
         let theirs = &self.trained.state;
         if has_moments(theirs) {
             state.step = theirs.step;
-            state.m.resize(layout.len, 0.0);
-            state.v.resize(layout.len, 0.0);
+            for arena in [&mut state.m, &mut state.v] {
+                arena.resize(layout.len, 0.0);
+            }
+            if !theirs.average.is_empty() {
+                state.average.resize(layout.len, 0.0);
+            }
         }
         let arenas = [
             (&mut state.params, &theirs.params),
             (&mut state.m, &theirs.m),
             (&mut state.v, &theirs.v),
+            (&mut state.average, &theirs.average),
         ];
         for (to, from) in arenas.into_iter().filter(|(_, from)| !from.is_empty()) {
             for (ours, theirs) in layout.parameters.iter().zip(&theirs.layout.parameters) {
@@ -147,7 +157,7 @@ impl Initial {
 }
 
 fn has_moments(state: &State) -> bool {
-    !(state.m.is_empty() && state.v.is_empty())
+    state.moments().next().is_some()
 }
 
 /// Whether the moments of one optimizer mean the same to the other.
@@ -155,7 +165,9 @@ fn continues(theirs: Optimizer, ours: Optimizer) -> bool {
     match (theirs.rule, ours.rule) {
         (UpdateRule::Adam { .. }, UpdateRule::Adam { .. })
         | (UpdateRule::RmsProp { .. }, UpdateRule::RmsProp { .. }) => true,
-        (UpdateRule::Sgd { .. }, UpdateRule::Sgd { momentum, .. }) => momentum > 0.0,
+        (UpdateRule::Sgd { .. }, UpdateRule::Sgd { momentum, .. }) => {
+            momentum > 0.0 || ours.ema_momentum.is_some()
+        }
         _ => false,
     }
 }

@@ -60,7 +60,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let opened = settings.device.open()?;
     let (mut trainer, device) = prepare(&settings, &opened)?;
     if let Some(initial) = settings.initial.take() {
-        initial.give(&mut trainer)?;
+        initial.give(&mut trainer, settings.options.optimizer)?;
     }
     trainer.set_interrupt(handler.interrupt.clone());
     let (splits, record) = data::load(&settings)?;

@@ -7,6 +7,7 @@ use super::config::{Chain, KerasLayer, chain};
 use super::layers;
 use super::names::GroupNames;
 use crate::error::{FormatError, Result};
+use crate::interchange::Import;
 use crate::model::{Layer, Rescaling, Sequential};
 use crate::shape::dims;
 use crate::words::short;
@@ -112,15 +113,13 @@ impl Blueprint {
     fn feed_fractions(&mut self) {
         let first = self.model.layers.first_mut();
         let Some(Layer::Rescaling(Rescaling { scale, offset, .. })) = first else {
-            self.notes
-                .push("inputs are taken to be pixels divided by 255".into());
+            self.notes.push(Import::ASSUMED_PIXELS.into());
             return;
         };
         let from = f64::from(*scale);
         let is_near = |expected: f64| (from / expected - 1.0).abs() < 0.01;
         if !is_near(1.0 / 255.0) && !is_near(1.0 / 127.5) {
-            self.notes
-                .push("inputs are taken to be pixels divided by 255".into());
+            self.notes.push(Import::ASSUMED_PIXELS.into());
             return;
         }
         let new = (from * 255.0) as f32;
@@ -270,7 +269,7 @@ mod tests {
             model.layers[0],
             Rescaling::new(2.0).offset(-1.0).name("layer0").into()
         );
-        assert_eq!(notes, ["inputs are taken to be pixels divided by 255"]);
+        assert_eq!(notes, [Import::ASSUMED_PIXELS]);
     }
 
     #[test]

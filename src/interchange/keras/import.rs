@@ -39,6 +39,21 @@ pub fn read(path: &Path, model: Option<&Sequential>) -> Result<Import> {
     contents(section, model).map_err(|e| e.at(path))
 }
 
+/// Whether an HDF5 file holds weights without their model.
+///
+/// # Errors
+/// The file cannot be read, or is damaged.
+pub fn is_weights(path: &Path) -> Result<bool> {
+    let section = File::open(path).and_then(Section::of_file);
+    let section = section
+        .map_err(|e| Error::file(path, format!("cannot read the model: {e}")).caused_by(e))?;
+    let is_weights = |section| {
+        let file = WeightsFile::open(section)?;
+        Ok(weights::folder(&file).is_some() || legacy::json(&file, "model_config")?.is_none())
+    };
+    is_weights(section).map_err(|e: FormatError| e.at(path))
+}
+
 /// Like [`read`], from the file's contents.
 ///
 /// # Errors

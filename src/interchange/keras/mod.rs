@@ -46,4 +46,4 @@ mod substitute;
 mod weights;
 
 pub use export::to_bytes;
-pub use import::{from_bytes, read};
+pub use import::{from_bytes, is_weights, read};

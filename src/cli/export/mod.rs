@@ -1,0 +1,141 @@
+//! `cnn-gpu export`.
+
+mod collect;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use clap::ArgGroup;
+use clap::builder::{PathBufValueParser, TypedValueParser};
+use cnn_gpu::interchange::onnx;
+use serde::Serialize;
+
+use super::exit::Exit;
+use super::output::{self, OutputFormat, count};
+use collect::Collected;
+use target::{Target, Written};
+
+/// Export a trained network to ONNX, Keras or PyTorch
+///
+/// Equal networks give equal files. What a format cannot hold is printed as left behind.
+#[derive(clap::Args, Debug)]
+#[command(after_help = EXAMPLES)]
+#[command(group = ArgGroup::new("targets").required(true).multiple(true).args(["onnx", "keras", "torch"]))]
+pub struct Args {
+    /// Run folder, imported folder or model.safetensors file
+    #[arg(value_name = "RUN")]
+    path: PathBuf,
+
+    /// Write an ONNX file, for inference in any runtime
+    #[arg(long, value_name = "FILE.onnx", value_parser = named(".onnx"))]
+    onnx: Option<PathBuf>,
+
+    /// With --onnx: images are [batch, channels, height, width], as in PyTorch, instead of [batch,
+    /// height, width, channels], and nothing is transposed
+    #[arg(long, requires = "onnx")]
+    channels_first: bool,
+
+    /// Write a file of Keras 3, which trains on with the optimizer's state
+    #[arg(long, value_name = "FILE.keras", value_parser = named(".keras"))]
+    keras: Option<PathBuf>,
+
+    /// Write a folder with a PyTorch module, model.py, and its weights, weights.safetensors
+    #[arg(long, value_name = "DIR")]
+    torch: Option<PathBuf>,
+
+    /// Replace existing files
+    #[arg(long)]
+    force: bool,
+
+    /// Output format
+    #[arg(long, value_enum, default_value_t)]
+    format: OutputFormat,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cnn-gpu export runs/first --onnx first.onnx
+  cnn-gpu export runs/first --onnx first.onnx --channels-first
+  cnn-gpu export runs/first --keras first.keras --torch first";
+
+/// What was written, for programs.
+#[derive(Serialize)]
+struct ExportReport<'a> {
+    weights_hash: String,
+    tensors: usize,
+    written: &'a [Written],
+}
+
+/// Accepts only paths that end in `ending`.
+fn named(ending: &'static str) -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(move |path: PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match name.to_lowercase().strip_suffix(ending) {
+            Some(stem) if !stem.is_empty() => Ok(path),
+            _ => Err(format!("expected a file name that ends in {ending}")),
+        }
+    })
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> anyhow::Result<Exit> {
+    let targets = args.targets();
+    if !args.force {
+        targets.iter().try_for_each(Target::check_free)?;
+    }
+    let Collected {
+        network,
+        left_behind,
+    } = Collected::of(&args.path)?;
+    // All of them before the first is written, as a format may refuse the network.
+    let files: cnn_gpu::Result<Vec<_>> = targets.iter().map(|t| t.files(&network)).collect();
+    let mut written = Vec::new();
+    for (target, files) in targets.iter().zip(files?) {
+        written.push(target.write(files)?);
+    }
+    if let Some(first) = written.first_mut() {
+        first.left_behind.splice(..0, left_behind);
+    }
+    let report = ExportReport {
+        weights_hash: network.state.weights_hash(),
+        tensors: network.state.layout.parameters.len(),
+        written: &written,
+    };
+    match args.format {
+        OutputFormat::Text => output::print(&report.text())?,
+        OutputFormat::Json => output::print_json(&report)?,
+    }
+    Ok(Exit::Success)
+}
+
+impl Args {
+    fn targets(&self) -> Vec<Target> {
+        let options = onnx::Options::default().channels_first(self.channels_first);
+        let onnx = self.onnx.clone().map(|path| Target::Onnx(path, options));
+        let keras = self.keras.clone().map(Target::Keras);
+        let torch = self.torch.clone().map(Target::Torch);
+        onnx.into_iter().chain(keras).chain(torch).collect()
+    }
+}
+
+impl ExportReport<'_> {
+    fn text(&self) -> String {
+        let mut out = String::new();
+        let mut row = |name: &str, value: &str| out += &format!("{name:<15} {value}\n");
+        for written in self.written {
+            for file in &written.files {
+                let bytes = count(file.bytes as u64);
+                row("wrote", &format!("{} ({bytes} bytes)", file.path));
+            }
+            row("load with", &written.load_with);
+            for line in &written.left_behind {
+                row("left behind", line);
+            }
+        }
+        row("tensors", &count(self.tensors));
+        row("weights hash", &self.weights_hash);
+        out
+    }
+}

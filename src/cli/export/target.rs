@@ -1,0 +1,141 @@
+//! The formats to write, and their files.
+
+use std::path::{Path, PathBuf};
+
+use cnn_gpu::Error;
+use cnn_gpu::interchange::{Network, keras, onnx, torch};
+use cnn_gpu::internal::disk;
+use serde::Serialize;
+
+/// A format and where to write it.
+pub enum Target {
+    Onnx(PathBuf, onnx::Options),
+    Keras(PathBuf),
+    Torch(PathBuf),
+}
+
+/// The contents of a target's files.
+pub struct Files {
+    /// In the order of [`Target::paths`].
+    contents: Vec<Vec<u8>>,
+    left_behind: Vec<String>,
+}
+
+/// What was written.
+#[derive(Serialize)]
+pub struct Written {
+    pub format: &'static str,
+    pub files: Vec<WrittenFile>,
+    /// A Python expression that loads the network.
+    pub load_with: String,
+    /// What the files do not hold, one line each.
+    pub left_behind: Vec<String>,
+}
+
+#[derive(Serialize)]
+pub struct WrittenFile {
+    pub path: String,
+    pub bytes: usize,
+}
+
+impl Target {
+    fn paths(&self) -> Vec<PathBuf> {
+        match self {
+            Self::Onnx(path, _) | Self::Keras(path) => vec![path.clone()],
+            Self::Torch(folder) => {
+                let names = [
+                    torch::TorchExport::MODEL_FILE,
+                    torch::TorchExport::WEIGHTS_FILE,
+                ];
+                names.map(|name| folder.join(name)).into()
+            }
+        }
+    }
+
+    /// Checks that no file of this target exists.
+    ///
+    /// # Errors
+    /// One exists.
+    pub fn check_free(&self) -> cnn_gpu::Result<()> {
+        match self.paths().into_iter().find(|path| path.exists()) {
+            Some(path) => Err(Error::file(
+                &path,
+                "exists, and is only replaced with --force",
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The contents of the files.
+    ///
+    /// # Errors
+    /// The format cannot hold the network.
+    pub fn files(&self, network: &Network) -> cnn_gpu::Result<Files> {
+        let one = |export: cnn_gpu::interchange::Export| Files {
+            contents: vec![export.bytes],
+            left_behind: export.left_behind,
+        };
+        match self {
+            Self::Onnx(_, options) => onnx::to_bytes(network, options).map(one),
+            Self::Keras(_) => keras::to_bytes(network).map(one),
+            Self::Torch(_) => torch::export(network).map(|export| Files {
+                contents: vec![export.model_py.into_bytes(), export.weights],
+                left_behind: export.left_behind,
+            }),
+        }
+    }
+
+    /// Writes the files, each atomically.
+    ///
+    /// # Errors
+    /// A file or the folder cannot be written.
+    pub fn write(&self, files: Files) -> cnn_gpu::Result<Written> {
+        if let Self::Torch(folder) = self {
+            disk::make_folder(folder).map_err(|e| {
+                Error::file(folder, format!("cannot make the folder: {e}")).caused_by(e)
+            })?;
+        }
+        let mut written = Vec::new();
+        for (path, contents) in self.paths().iter().zip(&files.contents) {
+            disk::replace(path, contents).map_err(|e| {
+                Error::file(path, format!("cannot write the network: {e}")).caused_by(e)
+            })?;
+            written.push(WrittenFile {
+                path: path.display().to_string(),
+                bytes: contents.len(),
+            });
+        }
+        Ok(Written {
+            format: self.format(),
+            files: written,
+            load_with: self.load_with(),
+            left_behind: files.left_behind,
+        })
+    }
+
+    fn format(&self) -> &'static str {
+        match self {
+            Self::Onnx(..) => "ONNX",
+            Self::Keras(_) => "Keras",
+            Self::Torch(_) => "PyTorch",
+        }
+    }
+
+    /// A Python expression that loads the network.
+    fn load_with(&self) -> String {
+        match self {
+            Self::Onnx(path, _) => format!("onnxruntime.InferenceSession({})", python(path)),
+            Self::Keras(path) => format!("keras.saving.load_model({})", python(path)),
+            Self::Torch(folder) => format!(
+                "import sys; sys.path.insert(0, {}); import model; model.load()",
+                python(folder)
+            ),
+        }
+    }
+}
+
+/// A path as a string of Python.
+fn python(path: &Path) -> String {
+    // Python understands all escapes of JSON.
+    serde_json::to_string(&path.to_string_lossy()).unwrap_or_default()
+}

@@ -1,0 +1,161 @@
+//! Networks that were trained on other numbers than pixels divided by 255.
+
+use super::Import;
+use crate::error::{Error, Result};
+use crate::model::{Layer, Rescaling, Sequential};
+use crate::state::{Layout, State};
+use crate::words::short;
+
+/// The name of a layer that is added.
+const NAME: &str = "pixel_range";
+
+/// How far a first layer may be from one that changes nothing: the rounding of 1 / 255.
+const ROUNDING: f64 = 1e-6;
+
+impl Import {
+    /// The note of a reader that finds nothing about the network's inputs in a file.
+    pub const ASSUMED_PIXELS: &str = "inputs are taken to be pixels divided by 255";
+
+    /// The network for inputs divided by 255, if it takes black pixels as `low` and white ones as
+    /// `high`: 0 and 255 for pixels as they are, -1 and 1 after `Normalize(0.5, 0.5)`,
+    /// `-mean / std` and `(1 - mean) / std` after `Normalize(mean, std)`. Its first layer becomes a
+    /// [`Rescaling`], or is changed if it is one.
+    ///
+    /// # Errors
+    /// Numbers that are not finite or equal; a file that says what its inputs are.
+    pub fn pixel_range(mut self, [low, high]: [f32; 2]) -> Result<Self> {
+        let extent = high - low;
+        if !(low.is_finite() && extent.is_finite() && extent != 0.0) {
+            return Err(Error::Argument(format!(
+                "a pixel range is two different numbers, for black and for white, as 0 and 255; \
+                 received {} and {}",
+                short(low),
+                short(high)
+            )));
+        }
+        let assumed = self
+            .notes
+            .iter()
+            .position(|note| note == Self::ASSUMED_PIXELS);
+        let Some(note) = assumed.and_then(|at| self.notes.get_mut(at)) else {
+            return Err(Error::Argument(
+                "a pixel range is for files that do not say what their inputs are, and this one does"
+                    .into(),
+            ));
+        };
+        *note = format!(
+            "inputs are pixels divided by 255, and become numbers from {} to {}",
+            short(low),
+            short(high)
+        );
+        let network = &mut self.network;
+        rescale(&mut network.model, [low, extent].map(f64::from))?;
+        // The parameters are the same; only layers without any have changed.
+        network.state = State {
+            layout: Layout::new(&network.model)?,
+            ..network.state.clone()
+        };
+        Ok(self)
+    }
+}
+
+/// Lets a model begin with `x * scale + offset`.
+fn rescale(model: &mut Sequential, [offset, scale]: [f64; 2]) -> Result<()> {
+    let (scale, offset, name) = match model.layers.first() {
+        Some(Layer::Rescaling(first)) => {
+            let own = f64::from(first.scale);
+            let offset = own * offset + f64::from(first.offset);
+            (own * scale, offset, first.name.clone())
+        }
+        _ => (scale, offset, None),
+    };
+    let is_merged = matches!(model.layers.first(), Some(Layer::Rescaling(_)));
+    if is_merged {
+        model.layers.remove(0);
+    }
+    if (scale - 1.0).abs() < ROUNDING && offset.abs() < ROUNDING {
+        return Ok(());
+    }
+    let mut first = Rescaling::new(scale as f32).offset(offset as f32);
+    first.name = match is_merged {
+        true => name,
+        false => Some(free_name(model)?),
+    };
+    model.layers.insert(0, Layer::from(first));
+    Ok(())
+}
+
+/// A name that no layer has.
+fn free_name(model: &Sequential) -> Result<String> {
+    let layers = model.resolve()?;
+    let mut name = NAME.to_owned();
+    while layers.iter().any(|layer| layer.name == name) {
+        name.push('_');
+    }
+    Ok(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interchange::Network;
+    use crate::model::{Conv2D, Dense, Flatten};
+
+    fn import(model: Sequential) -> Import {
+        let model = model
+            .add(Conv2D::new(2, 3).name(NAME))
+            .add(Flatten::new())
+            .add(Dense::new(3));
+        let state = State::new(Layout::new(&model).unwrap(), 1);
+        Import {
+            network: Network::new(model, state),
+            matches: Vec::new(),
+            notes: vec![Import::ASSUMED_PIXELS.into()],
+        }
+    }
+
+    fn bare() -> Sequential {
+        Sequential::new([4, 4, 1])
+    }
+
+    #[test]
+    fn a_layer_before_the_first_one_rescales_and_moves_no_weights() {
+        let before = import(bare()).network;
+        let after = import(bare()).pixel_range([-1.0, 1.0]).unwrap();
+        assert!(after.notes[0].contains("from -1 to 1"), "{:?}", after.notes);
+        let after = after.network;
+        let expected = Rescaling::new(2.0).offset(-1.0).name("pixel_range_");
+        assert_eq!(after.model.layers[0], expected.into());
+        assert_eq!(after.model.layers[1..], before.model.layers);
+        assert_eq!(after.state.weights_hash(), before.state.weights_hash());
+        assert_eq!(*after.state.layout, *before.state.layout);
+        let same = import(bare()).pixel_range([0.0, 1.0]).unwrap().network;
+        assert_eq!(same.model, before.model);
+    }
+
+    #[test]
+    fn a_first_layer_that_rescales_takes_the_range_in() {
+        let begins_with = |first: Rescaling| import(bare().add(first)).pixel_range([0.0, 255.0]);
+        let halved = Rescaling::new(1.0 / 127.5).offset(-1.0).name("first");
+        let model = begins_with(halved).unwrap().network.model;
+        let expected = Rescaling::new(2.0).offset(-1.0).name("first");
+        assert_eq!(model.layers[0], expected.into());
+        let model = begins_with(Rescaling::new(1.0 / 255.0))
+            .unwrap()
+            .network
+            .model;
+        assert_eq!(model, import(bare()).network.model);
+    }
+
+    #[test]
+    fn a_range_without_extent_or_without_need_is_refused() {
+        for range in [[1.0, 1.0], [0.0, f32::NAN], [f32::MIN, f32::MAX]] {
+            let message = import(bare()).pixel_range(range).unwrap_err().to_string();
+            assert!(message.contains("0 and 255"), "{message}");
+        }
+        let mut known = import(bare());
+        known.notes.clear();
+        let message = known.pixel_range([0.0, 255.0]).unwrap_err().to_string();
+        assert!(message.contains("this one does"), "{message}");
+    }
+}
