@@ -11,7 +11,7 @@ use crate::state::State;
 /// The entry `cnn_gpu` in a file's metadata: a JSON object. Other programs ignore it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Description {
+pub struct NetworkDescription {
     /// The version of this crate that wrote the file.
     pub version: String,
     /// The model as TOML, with what only training needs: dropout, initializers, penalties, the loss.
@@ -27,7 +27,7 @@ pub struct Description {
     pub preprocessing: String,
 }
 
-impl Description {
+impl NetworkDescription {
     /// The name of the entry.
     pub const KEY: &'static str = "cnn_gpu";
 
@@ -91,8 +91,8 @@ mod tests {
             .add(Dense::new(3));
         let state = State::new(Layout::new(&model).unwrap(), 1);
         let network = Network::new(model, state).class_names(vec!["a".into(), "b \"c\"".into()]);
-        let description = Description::new(&network);
-        let read = Description::from_json(&description.to_json()).unwrap();
+        let description = NetworkDescription::new(&network);
+        let read = NetworkDescription::from_json(&description.to_json()).unwrap();
         assert_eq!(read, description);
         assert_eq!(read.model().unwrap(), network.model);
         assert!(read.describes(&network.state));
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn a_broken_description_is_refused_in_one_line() {
         for text in ["", "{", "[]", "{\"version\": 1}"] {
-            let message = Description::from_json(text).unwrap_err().to_string();
+            let message = NetworkDescription::from_json(text).unwrap_err().to_string();
             assert!(
                 message.contains("cnn_gpu") && !message.contains('\n'),
                 "{message}"

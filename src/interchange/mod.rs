@@ -18,7 +18,7 @@ mod read;
 pub mod torch;
 
 pub use compare::{inference_form, with_training_details};
-pub use description::Description;
+pub use description::NetworkDescription;
 pub use format::Format;
 pub use network::{Export, Import, Match, Network};
 pub use read::{ImportOptions, read, record};

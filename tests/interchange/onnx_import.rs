@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
-use cnn_gpu::interchange::{Description, Import, Network, onnx};
+use cnn_gpu::interchange::{Import, Network, NetworkDescription, onnx};
 use cnn_gpu::model::{MaxPooling2D, Sequential};
 use cnn_gpu::rng::{Key, Stream};
 use cnn_gpu::shape::Padding;
@@ -196,7 +196,7 @@ fn random(model: Sequential) -> Network {
 
 /// The file without what this program recorded in it.
 fn without_description(bytes: &[u8]) -> Vec<u8> {
-    let key = Description::KEY.as_bytes();
+    let key = NetworkDescription::KEY.as_bytes();
     let place = bytes.windows(key.len()).rposition(|window| window == key);
     let mut bytes = bytes.to_vec();
     bytes[place.unwrap()] ^= 1;

@@ -9,7 +9,7 @@ use super::objects::{float32, object};
 use super::substitute::substituted;
 use super::{archive, loss, moments, optimizer};
 use crate::error::{Error, FormatError, Result};
-use crate::interchange::{Description, Export, Network};
+use crate::interchange::{Export, Network, NetworkDescription};
 use crate::model::{ResolvedLayer, Sequential};
 use crate::state::{Layout, Parameter, State};
 
@@ -131,11 +131,11 @@ fn model_name(model: &Sequential) -> String {
 }
 
 fn metadata(network: &Network) -> Result<Value> {
-    let description = Description::new(network).to_json();
+    let description = NetworkDescription::new(network).to_json();
     let description: Value = serde_json::from_str(&description)
         .map_err(|e| Error::Argument(format!("the network cannot be described: {e}")))?;
     let mut metadata = json!({"keras_version": KERAS_VERSION, "date_saved": DATE});
-    metadata[Description::KEY] = description;
+    metadata[NetworkDescription::KEY] = description;
     Ok(metadata)
 }
 

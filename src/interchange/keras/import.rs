@@ -15,7 +15,7 @@ use super::substitute::substituted;
 use super::weights::StoredWeights;
 use super::{legacy, loss, optimizer, weights};
 use crate::error::{Error, FormatError, Result};
-use crate::interchange::{Description, Import, Network, with_training_details};
+use crate::interchange::{Import, Network, NetworkDescription, with_training_details};
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
 use crate::state::{Layout, State};
@@ -91,7 +91,7 @@ impl Reading {
     fn new(
         config: &Value,
         [loss, optimizer]: [Option<&Value>; 2],
-        description: Option<&Description>,
+        description: Option<&NetworkDescription>,
     ) -> Result<Self, FormatError> {
         let mut blueprint = Blueprint::read(config, description.is_some())?;
         blueprint.model.resolve().map_err(FormatError::from_cause)?;
@@ -179,7 +179,7 @@ fn moments(
 /// The model that this crate wrote, if it is still that of the file.
 fn recorded(
     read: &Sequential,
-    description: &Description,
+    description: &NetworkDescription,
 ) -> Result<Option<Sequential>, FormatError> {
     let recorded = description.model()?;
     let Ok(written) = substituted(&recorded) else {
@@ -209,7 +209,7 @@ fn of_archive(section: Section) -> Result<Import, FormatError> {
 }
 
 /// Adds what this crate wrote about a network.
-fn describe(import: &mut Import, description: Description) {
+fn describe(import: &mut Import, description: NetworkDescription) {
     let network = &mut import.network;
     if !description.describes(&network.state) {
         let note = "the weights were changed since cnn-gpu wrote the file";
@@ -298,10 +298,10 @@ fn parsed(name: &str, text: &str) -> Result<Value, FormatError> {
 }
 
 /// What this crate wrote into the metadata, if it wrote the file.
-fn described(metadata: &str) -> Result<Option<Description>, FormatError> {
+fn described(metadata: &str) -> Result<Option<NetworkDescription>, FormatError> {
     let metadata = parsed(METADATA, metadata)?;
-    let entry = given(&metadata, Description::KEY);
+    let entry = given(&metadata, NetworkDescription::KEY);
     entry
-        .map(|entry| Description::from_json(&entry.to_string()))
+        .map(|entry| NetworkDescription::from_json(&entry.to_string()))
         .transpose()
 }

@@ -40,7 +40,7 @@ use prost::Message;
 
 use super::messages::ModelProto;
 use crate::error::{Error, FormatError, Result};
-use crate::interchange::{Description, Import};
+use crate::interchange::{Import, NetworkDescription};
 use crate::memory;
 use crate::shape::dims;
 use assemble::ReadableGraph;
@@ -124,12 +124,12 @@ fn check_memory(size: u64) -> Result<(), FormatError> {
 }
 
 /// What this crate recorded in the file, or a note that it cannot be used.
-fn description(model: &ModelProto) -> (Option<Description>, Vec<String>) {
+fn description(model: &ModelProto) -> (Option<NetworkDescription>, Vec<String>) {
     let entry = model
         .metadata_props
         .iter()
-        .find(|e| e.key() == Description::KEY);
-    match entry.map(|entry| Description::from_json(entry.value())) {
+        .find(|e| e.key() == NetworkDescription::KEY);
+    match entry.map(|entry| NetworkDescription::from_json(entry.value())) {
         None => (None, Vec::new()),
         Some(Ok(description)) => (Some(description), Vec::new()),
         Some(Err(e)) => (None, vec![format!("not taken: {e}")]),
@@ -151,7 +151,7 @@ fn candidate(input: ImageInput, links: Vec<Link>) -> Result<ReadableGraph, Forma
 /// The network of a file of another program, or of one that was changed: the likeliest candidate.
 fn foreign(
     candidates: Vec<ReadableGraph>,
-    description: Option<&Description>,
+    description: Option<&NetworkDescription>,
 ) -> Result<(Import, Vec<String>), FormatError> {
     let both = candidates.len() > 1;
     let likeliest = candidates.into_iter().next();

@@ -27,7 +27,7 @@ use prost::Message;
 
 use super::messages::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use crate::error::Result;
-use crate::interchange::{Description, Export, Network};
+use crate::interchange::{Export, Network, NetworkDescription};
 
 /// The version of the operators.
 const OPSET: i64 = 17;
@@ -62,7 +62,7 @@ impl OnnxOptions {
 /// The network as an ONNX model: a graph for inference, whose output is that of the last layer.
 /// Equal networks give equal bytes.
 ///
-/// The metadata entry `cnn_gpu` holds a [`Description`], from which this crate restores what only
+/// The metadata entry `cnn_gpu` holds a [`NetworkDescription`], from which this crate restores what only
 /// training needs; `classes` is a JSON list of the class names, if there are any, and
 /// `preprocessing` tells how pixels become inputs.
 ///
@@ -117,13 +117,13 @@ fn check_size(network: &Network) -> Result<()> {
 }
 
 fn metadata(network: &Network) -> Vec<StringStringEntryProto> {
-    let description = Description::new(network);
+    let description = NetworkDescription::new(network);
     let entry = |key: &str, value: String| StringStringEntryProto {
         key: Some(key.into()),
         value: Some(value),
     };
     let mut entries = vec![
-        entry(Description::KEY, description.to_json()),
+        entry(NetworkDescription::KEY, description.to_json()),
         entry("preprocessing", description.preprocessing),
     ];
     // A list of texts, which JSON can represent.

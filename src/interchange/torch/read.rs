@@ -18,7 +18,7 @@ use self::file::{contents, weights_limit};
 use self::state_dict::StateDict;
 use super::arrangement::{Slot, SlotContent, TorchLayer, layers};
 use crate::error::{FormatError, Result};
-use crate::interchange::{Description, Import, Match, Network};
+use crate::interchange::{Import, Match, Network, NetworkDescription};
 use crate::model::{Layer, Sequential};
 use crate::state::{Layout, State, check_memory};
 use crate::words::short;
@@ -61,7 +61,7 @@ pub fn from_safetensors(bytes: &[u8], model: &Sequential) -> Result<Import, Form
 ///
 /// # Errors
 /// The file cannot be read, or the record is invalid.
-pub fn description(path: &Path) -> Result<Option<Description>> {
+pub fn description(path: &Path) -> Result<Option<NetworkDescription>> {
     file::description(path).map_err(|e| e.at(path))
 }
 
@@ -133,7 +133,7 @@ fn take(assigned: &Assigned<'_, '_>, state: &mut State) -> Result<Option<Match>,
 
 /// What the file does not say.
 fn assumptions(
-    description: Option<&Description>,
+    description: Option<&NetworkDescription>,
     model: &Sequential,
     state: &State,
 ) -> Vec<String> {

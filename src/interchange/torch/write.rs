@@ -14,7 +14,7 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use super::arrangement::{SlotContent, TorchLayer, layers};
 use crate::error::{Error, FormatError, Result};
-use crate::interchange::{Description, Network};
+use crate::interchange::{Network, NetworkDescription};
 use crate::run::tensors::le_bytes;
 use crate::state::State;
 
@@ -22,7 +22,7 @@ use crate::state::State;
 ///
 /// The module takes images `[n, c, h, w]`, pixels divided by 255, and returns what the model's last
 /// layer does: probabilities after a softmax. The weights' metadata entry `cnn_gpu` holds a
-/// [`Description`], from which this crate restores what only training needs.
+/// [`NetworkDescription`], from which this crate restores what only training needs.
 ///
 /// ```
 /// use cnn_gpu::interchange::{Network, torch};
@@ -73,7 +73,7 @@ fn weights(network: &Network, layers: &[TorchLayer<'_>]) -> Result<Vec<u8>> {
             });
         }
     }
-    let description = Description::new(network).to_json();
+    let description = NetworkDescription::new(network).to_json();
     serialized(&tensors, description).map_err(|e| network.model.error(e.to_string()))
 }
 
@@ -107,7 +107,7 @@ fn serialized(tensors: &[StateTensor], description: String) -> Result<Vec<u8>, F
     // `safetensors.torch` reads any metadata; Hugging Face's programs want this entry.
     let metadata = [
         ("format".to_owned(), "pt".to_owned()),
-        (Description::KEY.to_owned(), description),
+        (NetworkDescription::KEY.to_owned(), description),
     ];
     views
         .and_then(|views| safetensors::serialize(views, Some(metadata.into())))

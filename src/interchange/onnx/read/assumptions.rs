@@ -1,6 +1,6 @@
 //! What a file of another program does not say.
 
-use crate::interchange::Description;
+use crate::interchange::NetworkDescription;
 use crate::model::{Activation, Layer, Loss, Sequential};
 use crate::plan::{Plan, Purpose};
 
@@ -8,7 +8,7 @@ use crate::plan::{Plan, Purpose};
 pub(super) fn made(mut model: Sequential) -> (Sequential, Vec<String>) {
     let mut notes = vec![format!(
         "assumed: inputs are {}",
-        Description::PREPROCESSING
+        NetworkDescription::PREPROCESSING
     )];
     if divides_again(&model) {
         notes.push(

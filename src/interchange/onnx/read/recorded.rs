@@ -3,14 +3,14 @@
 use super::assemble::{ReadableGraph, network};
 use super::emit::{WeightedLayer, shortest};
 use crate::error::Result;
-use crate::interchange::{Description, Import, Network, inference_form};
+use crate::interchange::{Import, Network, NetworkDescription, inference_form};
 use crate::model::{Layer, Sequential};
 use crate::words::counted;
 
 /// The recorded model with the weights of the graph, and notes; or only notes on why it was not
 /// taken. Of several candidates, the one with the weights that were written is it.
 pub(super) fn restored(
-    description: &Description,
+    description: &NetworkDescription,
     candidates: &[ReadableGraph],
 ) -> (Option<Import>, Vec<String>) {
     let mut changed = None;

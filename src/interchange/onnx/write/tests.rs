@@ -5,7 +5,7 @@ use super::{OnnxOptions, to_bytes};
 use crate::interchange::onnx::messages::{
     AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 };
-use crate::interchange::{Description, Network};
+use crate::interchange::{Network, NetworkDescription};
 use crate::model::{
     Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
     DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer,
@@ -314,9 +314,12 @@ fn the_metadata_describe_what_the_graph_cannot_hold() {
             .value
             .as_deref()
     };
-    let description = Description::from_json(entry("cnn_gpu").unwrap()).unwrap();
-    assert_eq!(description, Description::new(&network));
-    assert_eq!(entry("preprocessing"), Some(Description::PREPROCESSING));
+    let description = NetworkDescription::from_json(entry("cnn_gpu").unwrap()).unwrap();
+    assert_eq!(description, NetworkDescription::new(&network));
+    assert_eq!(
+        entry("preprocessing"),
+        Some(NetworkDescription::PREPROCESSING)
+    );
     let read: Vec<String> = serde_json::from_str(entry("classes").unwrap()).unwrap();
     assert_eq!(read, classes);
     network.class_names.clear();

@@ -13,7 +13,7 @@ use super::pickle::{MAX_PICKLE, unpickle};
 use super::state_dict::{PickledTensors, StateDict};
 use crate::data::bounded::{read_bounded, read_preallocated};
 use crate::error::FormatError;
-use crate::interchange::Description;
+use crate::interchange::NetworkDescription;
 use crate::interchange::torch::arrangement::TorchLayer;
 
 /// The longest header of a safetensors file.
@@ -76,7 +76,7 @@ pub(super) fn contents(path: &Path, limit: u64) -> Result<FileContents, FormatEr
 }
 
 /// See [`super::description`].
-pub(super) fn description(path: &Path) -> Result<Option<Description>, FormatError> {
+pub(super) fn description(path: &Path) -> Result<Option<NetworkDescription>, FormatError> {
     #[derive(Deserialize)]
     struct TorchHeader {
         #[serde(default, rename = "__metadata__")]
@@ -99,8 +99,10 @@ pub(super) fn description(path: &Path) -> Result<Option<Description>, FormatErro
     let header: TorchHeader = serde_json::from_slice(&header).map_err(|e| {
         FormatError::from(format!("not a complete safetensors file: {e}")).caused_by(e)
     })?;
-    let entry = header.metadata.get(Description::KEY);
-    entry.map(|text| Description::from_json(text)).transpose()
+    let entry = header.metadata.get(NetworkDescription::KEY);
+    entry
+        .map(|text| NetworkDescription::from_json(text))
+        .transpose()
 }
 
 fn unreadable(e: std::io::Error) -> FormatError {

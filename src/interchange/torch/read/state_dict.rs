@@ -9,7 +9,7 @@ use super::pickle::Unpickled;
 use super::tensor::TorchTensor;
 use super::walk::in_order;
 use crate::error::FormatError;
-use crate::interchange::Description;
+use crate::interchange::NetworkDescription;
 use crate::run::tensors::parse;
 
 /// The keys under which checkpoints hold a state dict, and whether a module's part is never called
@@ -57,7 +57,7 @@ pub(super) struct StateDict<'a> {
     /// Whether that is the file's order, which follows the module's definition.
     pub is_ordered: bool,
     /// What this crate recorded when it wrote the file.
-    pub description: Option<Description>,
+    pub description: Option<NetworkDescription>,
     /// What was not taken, one line each.
     pub notes: Vec<String>,
 }
@@ -69,7 +69,7 @@ impl<'a> StateDict<'a> {
     /// The bytes are no complete safetensors file.
     pub fn of_safetensors(bytes: &'a [u8]) -> Result<Self, FormatError> {
         let (tensors, metadata) = parse(bytes)?;
-        let description = metadata.get(Description::KEY);
+        let description = metadata.get(NetworkDescription::KEY);
         let mut tensors: Vec<_> = (tensors.iter())
             .map(|(name, view)| TorchTensor::of_safetensors(name.to_owned(), &view))
             .collect();
@@ -78,7 +78,7 @@ impl<'a> StateDict<'a> {
             tensors,
             is_ordered: false,
             description: description
-                .map(|text| Description::from_json(text))
+                .map(|text| NetworkDescription::from_json(text))
                 .transpose()?,
             notes: Vec::new(),
         })

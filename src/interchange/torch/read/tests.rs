@@ -284,7 +284,7 @@ fn the_description_of_a_file_is_read_by_itself() {
     let network = network(twins());
     std::fs::write(&path, export(&network).unwrap().weights).unwrap();
     let found = description(&path).unwrap().unwrap();
-    assert_eq!(found, Description::new(&network));
+    assert_eq!(found, NetworkDescription::new(&network));
     std::fs::write(&path, "PK").unwrap();
     assert_eq!(description(&path).unwrap(), None);
     assert!(description(folder.path().join("none").as_path()).is_err());

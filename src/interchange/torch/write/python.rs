@@ -5,7 +5,7 @@ use super::literals::{escaped, is_plain, list};
 use super::torch_export::TorchExport;
 use crate::error::{Error, Result};
 use crate::interchange::torch::arrangement::TorchLayer;
-use crate::interchange::{Description, Network};
+use crate::interchange::{Network, NetworkDescription};
 use crate::model::Activation;
 use crate::model::Layer;
 
@@ -45,7 +45,7 @@ fn header(network: &Network, layers: &[TorchLayer<'_>]) -> String {
     let [h, w, c] = network.model.input_shape;
     let version = env!("CARGO_PKG_VERSION");
     let output = layers.last().map(sizes).unwrap_or_default();
-    let (preprocessing, weights) = (Description::PREPROCESSING, TorchExport::WEIGHTS_FILE);
+    let (preprocessing, weights) = (NetworkDescription::PREPROCESSING, TorchExport::WEIGHTS_FILE);
     let (meaning, hint) = match layers.last().and_then(last_activation) {
         Some(Activation::Softmax) => (
             ", probabilities",

@@ -2,7 +2,7 @@
 
 use super::build::{Graph, int};
 use crate::interchange::onnx::from_bytes;
-use crate::interchange::{Description, Import, Network};
+use crate::interchange::{Import, Network, NetworkDescription};
 use crate::model::{
     Activation, ActivationLayer, BatchNormalization, Dense, Dropout, Flatten, Loss, Sequential,
 };
@@ -57,7 +57,10 @@ fn read(graph: &Graph, description: &str) -> Import {
 #[test]
 fn the_recorded_model_is_restored() {
     let network = network();
-    let import = read(&graph(&network), &Description::new(&network).to_json());
+    let import = read(
+        &graph(&network),
+        &NetworkDescription::new(&network).to_json(),
+    );
     assert_eq!(import.network.model, model());
     assert_eq!(import.network.state.params, network.state.params);
     assert_eq!(import.network.state.step, 17);
@@ -75,7 +78,7 @@ fn changed_weights_are_noted() {
     let network = network();
     let mut other = network.clone();
     other.state.set_parameter("out/bias", &[1.0, 2.0]).unwrap();
-    let import = read(&graph(&other), &Description::new(&network).to_json());
+    let import = read(&graph(&other), &NetworkDescription::new(&network).to_json());
     assert_eq!(import.network.model, model());
     assert_eq!(import.network.state.step, 0);
     assert!(
@@ -91,7 +94,7 @@ fn another_graph_is_read_without_the_recorded_model() {
     let mut graph = graph(&network);
     // Gamma is no longer 1.
     graph.0.initializer[0].float_data = vec![2.0; 4];
-    let import = read(&graph, &Description::new(&network).to_json());
+    let import = read(&graph, &NetworkDescription::new(&network).to_json());
     assert_eq!(import.network.model.layers.len(), 3);
     let note = "not taken: the model in its metadata, because the graph computes something else";
     assert!(
@@ -104,7 +107,7 @@ fn another_graph_is_read_without_the_recorded_model() {
 #[test]
 fn a_broken_description_is_noted() {
     let network = network();
-    let mut description = Description::new(&network);
+    let mut description = NetworkDescription::new(&network);
     description.model = "[[layers]]".into();
     for broken in ["{", &description.to_json()] {
         let import = read(&graph(&network), broken);
