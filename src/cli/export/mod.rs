@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::exit::Exit;
 use super::output::{self, OutputFormat, count};
 use collect::Collected;
-use target::{Target, Written};
+use target::{ExportTarget, Written};
 
 /// Export a trained network to ONNX, Keras or PyTorch
 ///
@@ -83,7 +83,7 @@ fn named(ending: &'static str) -> impl TypedValueParser<Value = PathBuf> {
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let targets = args.targets();
     if !args.force {
-        targets.iter().try_for_each(Target::check_free)?;
+        targets.iter().try_for_each(ExportTarget::check_free)?;
     }
     let Collected {
         network,
@@ -111,11 +111,14 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 impl Args {
-    fn targets(&self) -> Vec<Target> {
+    fn targets(&self) -> Vec<ExportTarget> {
         let options = onnx::Options::default().channels_first(self.channels_first);
-        let onnx = self.onnx.clone().map(|path| Target::Onnx(path, options));
-        let keras = self.keras.clone().map(Target::Keras);
-        let torch = self.torch.clone().map(Target::Torch);
+        let onnx = self
+            .onnx
+            .clone()
+            .map(|path| ExportTarget::Onnx(path, options));
+        let keras = self.keras.clone().map(ExportTarget::Keras);
+        let torch = self.torch.clone().map(ExportTarget::Torch);
         onnx.into_iter().chain(keras).chain(torch).collect()
     }
 }

@@ -8,7 +8,7 @@ use cnn_gpu::internal::disk;
 use serde::Serialize;
 
 /// A format and where to write it.
-pub enum Target {
+pub enum ExportTarget {
     Onnx(PathBuf, onnx::Options),
     Keras(PathBuf),
     Torch(PathBuf),
@@ -16,7 +16,7 @@ pub enum Target {
 
 /// The contents of a target's files.
 pub struct Files {
-    /// In the order of [`Target::paths`].
+    /// In the order of [`ExportTarget::paths`].
     contents: Vec<Vec<u8>>,
     left_behind: Vec<String>,
 }
@@ -38,7 +38,7 @@ pub struct WrittenFile {
     pub bytes: usize,
 }
 
-impl Target {
+impl ExportTarget {
     fn paths(&self) -> Vec<PathBuf> {
         match self {
             Self::Onnx(path, _) | Self::Keras(path) => vec![path.clone()],
