@@ -451,7 +451,7 @@ def randomized(net, seed):
 
 
 def make_torch(out):
-    """Three PyTorch networks: state dictionaries, whole modules, and ONNX by both exporters."""
+    """PyTorch networks: state dictionaries, whole modules, and ONNX by both exporters."""
     import safetensors.torch
     import torch
 
@@ -461,6 +461,7 @@ def make_torch(out):
         ("lab", nets.Lab, (13, 11, 1)),
         ("norm", nets.Norm, (10, 9, 3)),
         ("strided", nets.Strided, (8, 9, 2)),
+        ("ceil", nets.Ceil, (6, 6, 2)),
     ]
     for seed, (name, make, shape) in enumerate(networks, 11):
         net = randomized(make(), seed)
@@ -469,14 +470,16 @@ def make_torch(out):
         with torch.no_grad():
             output = net(nchw).numpy()
         expected = {"input": x, "output": output}
-        if name != "strided":
+        if name in ("lab", "norm"):
             expected["probabilities"] = softmax(output)
         write_expected(folder / f"{name}.expected.safetensors", expected)
+        # More than one sample, or `torch.export` takes the batch for a constant.
+        export_torch(net, nchw, folder, name)
+        if name == "ceil":
+            continue
         state = net.state_dict()
         torch.save(state, folder / f"{name}.pt")
         (folder / f"{name}.safetensors").write_bytes(safetensors.torch.save(state))
-        # More than one sample, or `torch.export` takes the batch for a constant.
-        export_torch(net, nchw, folder, name)
         if name == "lab":
             torch.save(state, folder / "lab.legacy.pt", _use_new_zipfile_serialization=False)
             torch.save(net, folder / "lab.module.pt")

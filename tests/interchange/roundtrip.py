@@ -504,6 +504,7 @@ def files(arguments, report):
         if path.suffix in (".toml", ".json", ".data") or ".expected." in path.name:
             continue
         out = arguments.folder / f"file_{path.parent.name}_{path.name}"
+        shutil.rmtree(out, ignore_errors=True)
         words = ["import", path, "--out", out]
         stem = path.name.split(".")[0]
         needs_model = path.suffix in (".pt", ".safetensors") or path.name.endswith(".weights.h5")
