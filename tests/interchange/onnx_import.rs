@@ -152,7 +152,7 @@ fn networks_that_layers_cannot_compute_are_refused() {
 #[test]
 fn windows_past_the_border_are_padding() {
     // Here they are those of `same`; layers of other programs have no such padding.
-    let import = onnx::read(&file("refused/ceil_mode.onnx")).unwrap();
+    let import = check("torch/ceil.torchscript");
     let pool = MaxPooling2D::new(4).strides(3).padding(Padding::Same);
     assert_eq!(import.network.model.layers[1], pool.into());
 }
