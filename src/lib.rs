@@ -58,7 +58,8 @@
 //! 6. [`train`]: the only training loop.
 //! 7. [`run`]: the files of a run.
 //! 8. `interchange`: networks from and for other programs.
-//! 9. [`inspect`]: what the layers of a trained network compute and depend on.
+//! 9. [`inspect`]: what filters make of pictures, and what the layers of a trained network compute
+//!    and depend on.
 //! 10. [`check`]: whether a device computes correctly; [`mod@bench`]: how fast it is.
 //!
 //! [`rng`] generates random numbers, [`shape`] computes the sizes of windows, [`words`] formats

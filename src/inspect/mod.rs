@@ -5,6 +5,8 @@
 //! - [`saliency()`] and [`grad_cam()`]: which pixels a class depends on.
 //! - [`Calibration`]: whether images classified with 90 % probability are right in 90 % of cases.
 //! - [`embedding`]: images as points in a plane, by PCA and by t-SNE.
+//! - [`convolved()`]: what a [`Filter`] makes of a picture.
+//! - [`LinePlot`]: curves as text.
 //!
 //! Everything runs on the chosen device, with the kernels that training uses.
 //!
@@ -30,15 +32,25 @@
 //! ```
 
 mod calibration;
+mod convolved;
 pub mod embedding;
+mod filter;
 mod frozen;
 mod grad_cam;
 mod gradient;
+mod line_plot;
+mod matrix;
 mod op_runner;
 mod outputs;
+mod part;
 mod saliency;
 
 pub use calibration::{Calibration, CalibrationBin};
+pub use convolved::convolved;
+pub use filter::Filter;
 pub use grad_cam::{GradCam, grad_cam};
+pub use line_plot::{LinePlot, Scale};
+pub use matrix::{Matrix, number};
 pub use outputs::{ForwardPass, LayerOutput, layer_outputs, to_floats};
+pub use part::{up_to, with_weights_of};
 pub use saliency::{Saliency, saliency};

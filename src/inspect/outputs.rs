@@ -81,7 +81,16 @@ impl ForwardPass {
     /// A model whose layers do not fit each other, weights of another model, or a device that fails
     /// or is too small.
     pub fn new(device: &Device, model: &Sequential, state: &State) -> Result<Self> {
-        let runner = OpRunner::new(device, (model, state), Purpose::Outputs, BATCH)?;
+        Self::of_batches(device, (model, state), BATCH)
+    }
+
+    /// Like [`ForwardPass::new`], for at most `batch` images at a time.
+    fn of_batches(
+        device: &Device,
+        (model, state): (&Sequential, &State),
+        batch: usize,
+    ) -> Result<Self> {
+        let runner = OpRunner::new(device, (model, state), Purpose::Outputs, batch)?;
         let resolved = model.resolve()?;
         let layers = (resolved.into_iter().zip(&runner.plan.layer_outputs))
             .map(|(layer, &buffer)| Tap {
@@ -187,7 +196,10 @@ pub fn layer_outputs(
     state: &State,
     images: &[f32],
 ) -> Result<Vec<LayerOutput>> {
-    ForwardPass::new(device, model, state)?.all(images)
+    // A single large picture would not fit many times.
+    let size: usize = model.input_shape.iter().product();
+    let batch = (images.len() / size.max(1)).clamp(1, BATCH);
+    ForwardPass::of_batches(device, (model, state), batch)?.all(images)
 }
 
 /// The pixels of images as a network receives them: divided by 255.
