@@ -4,6 +4,7 @@ use cnn_gpu::data::Dataset;
 use cnn_gpu::data::sheet::rgb;
 
 use super::columns::pad;
+use super::panel::Panel;
 
 /// Assumed width of a terminal that does not report one.
 const COLUMNS: usize = 80;
@@ -63,8 +64,12 @@ fn indexed([r, g, b]: [u8; 3]) -> u8 {
 
 /// How many images of this width fit side by side in the terminal, at least one.
 pub fn columns_that_fit(width: usize) -> usize {
-    let columns = console_width().unwrap_or(COLUMNS);
-    ((columns + GAP) / (width + GAP)).max(1)
+    ((terminal_columns() + GAP) / (width + GAP)).max(1)
+}
+
+/// The width of the terminal in characters.
+pub fn terminal_columns() -> usize {
+    console_width().unwrap_or(COLUMNS)
 }
 
 /// The width that the terminal reports, or else `COLUMNS`.
@@ -83,26 +88,42 @@ fn console_width() -> Option<usize> {
 
 /// Draws images side by side under their titles.
 pub fn draw(data: &Dataset, indices: &[usize], titles: &[String], colours: Colours) -> String {
-    let [height, width, _] = data.shape();
-    let images: Vec<Vec<[u8; 3]>> = indices.iter().map(|&index| rgb(data, index)).collect();
-    let gap = " ".repeat(GAP);
-    let cut: Vec<String> = titles
-        .iter()
-        .map(|title| title.chars().take(width.max(title.len().min(8))).collect())
-        .map(|title: String| pad(&title, width, false))
+    let images = indices.iter().zip(titles);
+    let panels: Vec<Panel> = images
+        .map(|(&index, title)| Panel::new(title, data.shape()[1], rgb(data, index)))
         .collect();
-    let mut out = format!("{}\n", cut.join(&gap).trim_end());
+    draw_panels(&panels, colours)
+}
+
+/// Draws pictures side by side under their titles, aligned at the top.
+pub fn draw_panels(panels: &[Panel], colours: Colours) -> String {
+    let gap = " ".repeat(GAP);
+    let titles: Vec<String> = panels.iter().map(title).collect();
+    let mut out = format!("{}\n", titles.join(&gap).trim_end());
+    let height = panels.iter().map(Panel::height).max().unwrap_or(0);
     for y in (0..height).step_by(2) {
-        let line: Vec<String> = images
+        let lines: Vec<String> = panels
             .iter()
-            .map(|image| {
-                let pixels = |y: usize| image.get(y * width..(y + 1) * width);
-                line(pixels(y).unwrap_or_default(), pixels(y + 1), colours)
+            .map(|panel| match panel.row(y) {
+                Some(upper) => line(upper, panel.row(y + 1), colours),
+                None => " ".repeat(panel.width),
             })
             .collect();
-        out += &format!("{}\n", line.join(&gap));
+        out += &format!("{}\n", lines.join(&gap));
     }
     out
+}
+
+/// The columns that pictures of these widths take side by side.
+pub fn total_width(widths: &[usize]) -> usize {
+    widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
+}
+
+/// A title as wide as its picture, cut off if it has more than 8 characters.
+fn title(panel: &Panel) -> String {
+    let most = panel.width.max(panel.title.len().min(8));
+    let title: String = panel.title.chars().take(most).collect();
+    pad(&title, panel.width, false)
 }
 
 /// Two rows of pixels as one line of text; the last of an odd number of rows stands alone.

@@ -6,6 +6,7 @@
 mod bench;
 mod blocks;
 mod columns;
+mod convolve;
 mod data;
 mod device;
 mod devices;
@@ -19,6 +20,7 @@ mod import;
 mod interrupt;
 mod model;
 mod output;
+mod panel;
 mod plan;
 mod predict;
 mod selfcheck;
@@ -58,6 +60,7 @@ Examples:
                                        write a file for other programs
   cnn-gpu import net.keras             read a network of another program
   cnn-gpu show --dataset digits        show some images
+  cnn-gpu convolve photo.jpg           slide a filter over a picture
   cnn-gpu data folder:pets             summarize a data set
   cnn-gpu devices                      list the adapters
   cnn-gpu selfcheck --backend vulkan   compare an adapter's results with the reference
@@ -75,6 +78,7 @@ enum Command {
     #[cfg(feature = "interchange")]
     Import(import::Args),
     Show(show::Args),
+    Convolve(Box<convolve::Args>),
     Data(survey::Args),
     Summary(summary::Args),
     Plan(plan::Args),
@@ -128,6 +132,7 @@ impl Command {
             #[cfg(feature = "interchange")]
             Self::Import(args) => import::run(args),
             Self::Show(args) => show::run(args),
+            Self::Convolve(args) => convolve::run(*args),
             Self::Data(args) => survey::run(args),
             Self::Summary(args) => summary::run(args),
             Self::Plan(args) => plan::run(args),

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use cnn_gpu::Error;
 use cnn_gpu::data::sheet::sheet;
-use cnn_gpu::data::{Dataset, DatasetSpec, ReadOptions};
+use cnn_gpu::data::{Dataset, DatasetSpec, ReadOptions, Splits};
 
 use super::blocks::{Colours, columns_that_fit, draw};
+use super::columns::columns;
 use super::data::{self, dataset_spec, described};
 use super::exit::Exit;
 use super::output::{self, say};
@@ -44,6 +45,10 @@ pub struct Args {
           value_parser = clap::value_parser!(u16).range(1..))]
     count: u16,
 
+    /// Print the shapes of the arrays instead, as NumPy does, with one-hot labels
+    #[arg(long, conflicts_with_all = ["test", "index", "count", "out", "scale"])]
+    shapes: bool,
+
     /// Write the samples to a PNG file instead of the terminal
     #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(png))]
     out: Option<PathBuf>,
@@ -57,6 +62,7 @@ pub struct Args {
 const EXAMPLES: &str = "\
 Examples:
   cnn-gpu show                                   the lab's train_images[5], a 2
+  cnn-gpu show --shapes                          the lab's train_images.shape and train_labels.shape
   cnn-gpu show --dataset digits --index 0 --count 8
   cnn-gpu show --dataset folder:pets --count 40 --out pets.png
 
@@ -70,7 +76,7 @@ const SHEET_COLUMNS: usize = 10;
 const MAX_SIDE: usize = 32_768;
 
 /// Rejects a path that does not end in .png.
-fn png(path: PathBuf) -> Result<PathBuf, &'static str> {
+pub fn png(path: PathBuf) -> Result<PathBuf, &'static str> {
     match path.extension() {
         Some(kind) if kind.eq_ignore_ascii_case("png") => Ok(path),
         _ => Err("expected a file name that ends in .png"),
@@ -83,6 +89,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let read =
         (ReadOptions::default().seed(None).inspect(true)).skip_unreadable(args.skip_unreadable);
     let splits = data::load(&args.dataset, args.data_dir.as_deref(), read, false)?.splits;
+    if args.shapes {
+        output::print(&shapes(&splits))?;
+        return Ok(Exit::Success);
+    }
     let set = if args.test { splits.test } else { splits.train };
     say(&format!("data: {}", described(&set)));
     let indices = indices(&args, &set)?;
@@ -98,6 +108,32 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         None => output::print(&drawing(&set, &indices))?,
     }
     Ok(Exit::Success)
+}
+
+/// The lab's `train_images.shape` and `train_labels.shape`, after `to_categorical`, and those of the
+/// other images.
+fn shapes(splits: &Splits) -> String {
+    let parts = [
+        ("train", Some(&splits.train)),
+        ("val", splits.validation.as_ref()),
+        ("test", Some(&splits.test)),
+    ];
+    let mut rows = Vec::new();
+    for (part, set) in parts {
+        let Some(set) = set.filter(|set| !set.is_empty()) else {
+            continue;
+        };
+        let (n, [h, w, c]) = (set.len(), set.shape());
+        rows.push([
+            format!("{part}_images.shape"),
+            format!("({n}, {h}, {w}, {c})"),
+        ]);
+        rows.push([
+            format!("{part}_labels.shape"),
+            format!("({n}, {})", set.classes),
+        ]);
+    }
+    columns(&rows, |_| false)
 }
 
 fn indices(args: &Args, set: &Dataset) -> cnn_gpu::Result<Vec<usize>> {
@@ -136,9 +172,9 @@ fn drawing(set: &Dataset, indices: &[usize]) -> String {
     } else {
         Colours::None
     };
-    let columns = columns_that_fit(set.shape()[1]);
+    let side_by_side = columns_that_fit(set.shape()[1]);
     let mut out = String::new();
-    for row in indices.chunks(columns) {
+    for row in indices.chunks(side_by_side) {
         let titles: Vec<String> = row.iter().map(|&index| title(set, index)).collect();
         out += &draw(set, row, &titles, colours);
     }

@@ -7,6 +7,7 @@ mod imported;
 mod inspect;
 #[cfg(feature = "interchange")]
 mod interchange;
+mod lab;
 #[path = "../program/mod.rs"]
 mod program;
 mod selfcheck;

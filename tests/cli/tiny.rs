@@ -72,3 +72,9 @@ pub fn trained(folder: &Path, out: &str, more: &[&str]) {
     let output = train(folder, &[&args, more].concat());
     assert!(output.status.success(), "{}", text(&output.stderr));
 }
+
+/// Trains the network of the file `model` into `out`.
+pub fn trained_as(folder: &Path, model: &str, out: &str) {
+    let output = train(folder, &["--model", model, "--out", out]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}
