@@ -64,6 +64,8 @@ pub enum Verbose {
     Bar,
     /// 2: a line per epoch.
     Lines,
+    /// As `Bar`, with curves of loss and accuracy below the bar.
+    Live,
 }
 
 impl From<u8> for Verbose {

@@ -7,7 +7,8 @@ use std::process::Stdio;
 use tempfile::TempDir;
 
 use super::QUICK;
-use super::program::{PROGRAM, text};
+use super::program::{PROGRAM, run, text};
+use super::tiny;
 
 /// Returns what the program writes to a terminal of this width, using util-linux's `script`.
 fn on_a_terminal(folder: &Path, columns: usize, args: &[&str]) -> String {
@@ -72,4 +73,36 @@ fn a_bar_ends_with_all_its_figures_on_a_narrow_terminal() {
             "at {columns}: {results:?}"
         );
     }
+}
+
+#[test]
+fn live_curves_are_drawn_on_a_terminal_and_nowhere_else() {
+    let folder = TempDir::new().unwrap();
+    tiny::prepare(folder.path());
+    let args = "train --backend cpu --dataset idx:data --batch-size 8 --epochs 2 --model tiny.toml \
+                --validation-split 0.25 --live --out";
+    let args: Vec<&str> = args.split_whitespace().collect();
+    let screen = on_a_terminal(folder.path(), 100, &[&args[..], &["live"]].concat());
+    for words in [
+        "loss by epoch (● validation)",
+        "accuracy by epoch",
+        "Epoch 2/2",
+        "val_loss: ",
+    ] {
+        assert!(screen.contains(words), "no `{words}`: {screen}");
+    }
+    // The last curves stay above the results.
+    let (before, after) = screen.rsplit_once("accuracy by epoch").unwrap();
+    assert!(
+        before.contains("Epoch 2/2") && after.contains("test loss"),
+        "{screen}"
+    );
+    let output = run(folder.path(), &[&args[..], &["piped"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let printed = text(&output.stderr);
+    assert!(
+        !printed.contains("by epoch") && !printed.contains('\u{1b}'),
+        "{printed}"
+    );
+    assert!(printed.contains("Epoch 2/2 - "), "{printed}");
 }

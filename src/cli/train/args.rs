@@ -9,7 +9,7 @@ use cnn_gpu::model::Sequential;
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::run::checkpoint::CheckpointSchedule;
 use cnn_gpu::run::{CallbackRecord, InitialWeights};
-use cnn_gpu::train::Options;
+use cnn_gpu::train::{Options, Verbose};
 use cnn_gpu::{Error, Result};
 
 use super::callback_args::CallbackArgs;
@@ -126,6 +126,10 @@ pub struct Args {
           value_parser = clap::value_parser!(u8).range(0..=2))]
     verbose: u8,
 
+    /// Draw the curves of loss and accuracy below the progress bar; nothing without a terminal
+    #[arg(long, help_heading = "Output")]
+    live: bool,
+
     /// Output format
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     format: OutputFormat,
@@ -201,7 +205,10 @@ impl TrainSettings {
             .epochs(args.epochs)
             .batch_size(args.batch_size)
             .seed(args.seed)
-            .verbose(args.verbose)
+            .verbose(match args.verbose {
+                1 if args.live => Verbose::Live,
+                level => Verbose::from(level),
+            })
             .optimizer(args.optimizer.optimizer(base)?);
         let options = args.fit.set(options);
         options.check()?;
@@ -241,6 +248,9 @@ impl TrainSettings {
             .into_iter()
             .chain(args.fit.without_effect())
             .chain(args.callbacks.without_effect())
+            .chain((args.live && args.verbose != 1).then(|| {
+                format!("--live has no effect with --verbose {}", args.verbose)
+            }))
             .collect();
         if let Some(schedule) = callbacks.learning_rate_schedule {
             // The steps per epoch are not known yet, and a warm-up is rounded to whole steps.

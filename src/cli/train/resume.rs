@@ -20,6 +20,7 @@ const FREE: &[&str] = &[
     "resume",
     "data_dir",
     "verbose",
+    "live",
     "format",
     "backend",
     "adapter",

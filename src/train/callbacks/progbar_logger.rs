@@ -3,6 +3,8 @@
 #[cfg(feature = "cli")]
 mod bar;
 mod figures;
+#[cfg(feature = "cli")]
+mod live;
 
 use std::io::{self, IsTerminal as _};
 
@@ -10,11 +12,13 @@ use std::io::{self, IsTerminal as _};
 use bar::Bar;
 pub use figures::short_time;
 use figures::{SEPARATOR, metrics, say};
+#[cfg(feature = "cli")]
+use live::Live;
 
 use super::{CONTINUE, Callback, Verdict};
 use crate::error::Result;
 use crate::state::State;
-use crate::train::{EpochLogs, History, Progress, Verbose};
+use crate::train::{EpochLogs, History, Progress, Training, Verbose};
 use crate::words::short;
 
 /// Shows the progress of training on standard error: a bar per epoch, or a line per epoch.
@@ -22,7 +26,8 @@ use crate::words::short;
 ///
 /// On a narrow terminal the bar is shorter, and while it moves it leaves out the speed, then the
 /// time left and then the accuracy, but never the loss. At the end of an epoch it shows all
-/// figures, on several lines if necessary.
+/// figures, on several lines if necessary. With [`Verbose::Live`] the curves of loss and accuracy
+/// grow below the bar, with a mark for each validation.
 ///
 /// ```
 /// use cnn_gpu::train::Verbose;
@@ -36,6 +41,9 @@ pub struct ProgbarLogger {
     epochs: usize,
     #[cfg(feature = "cli")]
     bar: Option<Bar>,
+    /// The curves below the bar.
+    #[cfg(feature = "cli")]
+    live: Option<Live>,
     rate: Rate,
 }
 
@@ -51,7 +59,11 @@ impl ProgbarLogger {
     /// the crate is built without the feature `cli`.
     pub fn new(verbose: Verbose) -> Self {
         let verbose = match verbose {
-            Verbose::Bar if !cfg!(feature = "cli") || !io::stderr().is_terminal() => Verbose::Lines,
+            Verbose::Bar | Verbose::Live
+                if !cfg!(feature = "cli") || !io::stderr().is_terminal() =>
+            {
+                Verbose::Lines
+            }
             other => other,
         };
         Self {
@@ -59,6 +71,8 @@ impl ProgbarLogger {
             epochs: 0,
             #[cfg(feature = "cli")]
             bar: None,
+            #[cfg(feature = "cli")]
+            live: None,
             rate: Rate::default(),
         }
     }
@@ -85,15 +99,31 @@ fn two_digits(rate: f32) -> String {
 }
 
 impl Callback for ProgbarLogger {
+    #[cfg(feature = "cli")]
+    fn on_train_begin(&mut self, training: &Training) -> Result<()> {
+        self.live = (self.verbose == Verbose::Live).then(|| Live::new(training));
+        Ok(())
+    }
+
     fn on_epoch_begin(&mut self, progress: &Progress) -> Verdict {
         self.epochs = progress.epochs;
-        if self.verbose != Verbose::Bar {
-            return CONTINUE;
+        let title = format!("Epoch {}/{}", progress.epoch, progress.epochs);
+        match self.verbose {
+            Verbose::Bar => say(&title),
+            Verbose::Live => {}
+            Verbose::Silent | Verbose::Lines => return CONTINUE,
         }
-        say(&format!("Epoch {}/{}", progress.epoch, progress.epochs));
         #[cfg(feature = "cli")]
-        {
-            self.bar = Some(Bar::new(progress.steps));
+        match &mut self.live {
+            None => self.bar = Some(Bar::new(progress.steps)),
+            Some(live) => {
+                live.begin_epoch();
+                let bar = self
+                    .bar
+                    .get_or_insert_with(|| Bar::with_plot(progress.steps));
+                bar.begin(&title);
+                bar.plot(live);
+            }
         }
         CONTINUE
     }
@@ -103,6 +133,12 @@ impl Callback for ProgbarLogger {
         if let Some(bar) = &self.bar
             && progress.step > 0
         {
+            if let Some(live) = &mut self.live {
+                live.add(progress);
+                if live.is_due() {
+                    bar.plot(live);
+                }
+            }
             bar.set(progress);
         }
         CONTINUE
@@ -110,6 +146,13 @@ impl Callback for ProgbarLogger {
 
     fn on_epoch_end(&mut self, logs: &EpochLogs, _state: &State) -> Verdict {
         let figures = self.finished(logs);
+        #[cfg(feature = "cli")]
+        if let (Some(bar), Some(live)) = (&self.bar, &mut self.live) {
+            live.end_epoch(logs);
+            bar.end(&figures);
+            bar.plot(live);
+            return CONTINUE;
+        }
         #[cfg(feature = "cli")]
         if let Some(bar) = self.bar.take() {
             bar.finish(&figures);
@@ -125,7 +168,10 @@ impl Callback for ProgbarLogger {
     fn on_train_end(&mut self, history: &History, _state: &State) -> Result<()> {
         #[cfg(feature = "cli")]
         if let Some(bar) = self.bar.take() {
-            bar.abandon();
+            match &self.live {
+                Some(live) => bar.leave(live),
+                None => bar.abandon(),
+            }
         }
         if self.verbose != Verbose::Silent {
             if let Some(reason) = &history.reason {

@@ -4,6 +4,7 @@ use console::{Term, measure_text_width, style};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::figures::{SEPARATOR, metrics, say, short_time};
+use super::live::Live;
 use crate::train::Progress;
 
 /// The length of a full bar, in characters.
@@ -12,21 +13,59 @@ const BAR: usize = 20;
 /// Replaces the separator where a line is broken.
 const INDENT: &str = "\n    ";
 
-/// The bar of one epoch.
+/// The bar of one epoch, or, with a plot below it, of all epochs in turn.
 pub(super) struct Bar(ProgressBar);
+
+/// What a bar says before the first step has finished.
+const FIRST: &str = "preparing the device";
 
 impl Bar {
     /// Draws an empty bar.
     pub(super) fn new(steps: usize) -> Self {
+        let bar = Self::styled(steps, &template(steps, columns()));
+        bar.0.set_message(FIRST);
+        bar.0.tick();
+        bar
+    }
+
+    /// A bar with room for a plot below it.
+    pub(super) fn with_plot(steps: usize) -> Self {
         let template = template(steps, columns());
+        Self::styled(steps, &format!("{template}{{prefix}}"))
+    }
+
+    fn styled(steps: usize, template: &str) -> Self {
         // The template is valid; the default would do as well.
-        let style = ProgressStyle::with_template(&template)
+        let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("━╸─");
-        let bar = ProgressBar::new(steps as u64).with_style(style);
-        bar.set_message("preparing the device");
-        bar.tick();
-        Self(bar)
+        Self(ProgressBar::new(steps as u64).with_style(style))
+    }
+
+    /// Begins an epoch: prints its title above the bar, which starts again.
+    pub(super) fn begin(&self, title: &str) {
+        self.0.set_message(FIRST);
+        self.0.set_position(0);
+        self.0.println(title);
+    }
+
+    /// Draws the curves below the bar.
+    pub(super) fn plot(&self, live: &Live) {
+        let lines = live.lines(size());
+        let prefix: String = lines.iter().map(|line| format!("\n{line}")).collect();
+        self.0.set_prefix(prefix);
+    }
+
+    /// Ends an epoch: prints its figures above the bar, which stays.
+    pub(super) fn end(&self, figures: &[String]) {
+        let steps = self.0.length().unwrap_or_default();
+        self.0.println(whole(steps, figures, columns()));
+    }
+
+    /// Replaces the bar by the last curves.
+    pub(super) fn leave(self, live: &Live) {
+        self.0.finish_and_clear();
+        live.lines(size()).iter().for_each(|line| say(line));
     }
 
     /// Moves the bar to where `progress` is.
@@ -50,7 +89,13 @@ impl Bar {
 
 /// The terminal's width in characters.
 fn columns() -> usize {
-    Term::stderr().size().1.into()
+    size()[0]
+}
+
+/// The terminal's width and height in characters.
+fn size() -> [usize; 2] {
+    let (rows, columns) = Term::stderr().size();
+    [columns.into(), rows.into()]
 }
 
 /// The width of a moving bar.
