@@ -54,6 +54,7 @@ const EXAMPLES: &str = "\
 Examples:
   cnn-gpu train                        download MNIST and train on the best device
   cnn-gpu train --backend cpu          train on the CPU
+  cnn-gpu find-rate                    look for a learning rate before training
   cnn-gpu evaluate runs/first          measure loss and accuracy on the test set
   cnn-gpu predict runs/first digit.png classify a picture
   cnn-gpu export runs/first --onnx first.onnx
@@ -71,6 +72,7 @@ Examples:
 #[derive(Subcommand)]
 enum Command {
     Train(Box<train::Args>),
+    FindRate(Box<train::find_rate::Args>),
     Evaluate(evaluate::Args),
     Predict(predict::Args),
     #[cfg(feature = "interchange")]
@@ -125,6 +127,7 @@ impl Command {
     fn run(self, typed: &Typed) -> anyhow::Result<Exit> {
         match self {
             Self::Train(args) => train::run(*args, typed),
+            Self::FindRate(args) => train::find_rate::run(*args),
             Self::Evaluate(args) => evaluate::run(args),
             Self::Predict(args) => predict::run(args),
             #[cfg(feature = "interchange")]

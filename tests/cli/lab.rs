@@ -318,3 +318,61 @@ test_labels.shape   (10000, 10)
     let both = run(folder.path(), &["show", "--shapes", "--index", "1"]);
     only_says(&both, 2, "--index");
 }
+
+fn find_rate(folder: &Path, more: &[&str]) -> std::process::Output {
+    let args = "find-rate --backend cpu --dataset idx:data --batch-size 8 --model net.toml";
+    let args: Vec<&str> = args.split(' ').collect();
+    run(folder, &[&args, more].concat())
+}
+
+fn files(folder: &Path) -> usize {
+    fs::read_dir(folder).unwrap().count()
+}
+
+#[test]
+fn find_rate_suggests_a_rate_and_leaves_nothing_behind() {
+    let folder = TempDir::new().unwrap();
+    prepare(folder.path());
+    let before = files(folder.path());
+    let output = find_rate(folder.path(), &["--format", "json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let record = &json_lines(&output.stdout)[0];
+    let number = |key: &str| record[key].as_f64().unwrap();
+    assert!((1e-4..1.0).contains(&number("suggested")), "{record}");
+    let smaller = number("steepest").min(number("lowest_over_ten"));
+    assert!(
+        (number("suggested") / smaller - 1.0).abs() < 1e-5,
+        "{record}"
+    );
+    let points = record["points"].as_array().unwrap();
+    assert!((50..=100).contains(&points.len()), "{}", points.len());
+    assert_eq!(files(folder.path()), before, "something was written");
+
+    let shown = find_rate(folder.path(), &["--steps", "30", "--out", "rates.svg"]);
+    let shown = text(&shown.stdout);
+    for words in [
+        "step  learning rate",
+        "smoothed loss by learning rate",
+        "suggested rate",
+    ] {
+        assert!(shown.contains(words), "{shown}");
+    }
+    let svg = fs::read_to_string(folder.path().join("rates.svg")).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    assert_eq!(files(folder.path()), before + 1);
+    let same = |seed| find_rate(folder.path(), &["--steps", "20", "--seed", seed]).stdout;
+    assert_eq!(same("1"), same("1"));
+    assert_ne!(same("1"), same("2"));
+}
+
+#[test]
+fn find_rate_refuses_what_gives_no_curve() {
+    let folder = TempDir::new().unwrap();
+    prepare(folder.path());
+    let refused = |more: &[&str], words: &str| only_says(&find_rate(folder.path(), more), 2, words);
+    refused(&["--steps", "5"], "at least 20 steps");
+    refused(&["--from", "1", "--to", "0.1"], "grow");
+    refused(&["--out", "rates.png"], ".svg");
+    let note = find_rate(folder.path(), &["--steps", "20", "--learning-rate", "0.1"]);
+    assert!(text(&note.stderr).contains("--learning-rate has no effect"));
+}

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cnn_gpu::data::Interpolation;
-use cnn_gpu::data::{DatasetSpec, ReadOptions};
+use clap::FromArgMatches as _;
+use cnn_gpu::data::{DatasetSpec, Interpolation, ReadOptions};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::run::checkpoint::CheckpointSchedule;
@@ -15,8 +15,9 @@ use cnn_gpu::{Error, Result};
 use super::callback_args::CallbackArgs;
 use super::fit_args::FitArgs;
 use super::initial::Initial;
+use super::network_args::{DataArgs, NetworkArgs};
 use super::optimizer_args::OptimizerArgs;
-use crate::cli::data::{self, dataset_spec, interpolation};
+use crate::cli::data;
 use crate::cli::device::DeviceArgs;
 use crate::cli::output::OutputFormat;
 
@@ -24,44 +25,14 @@ use crate::cli::output::OutputFormat;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct Args {
-    /// Data set to train on: auto (MNIST, or else the built-in digits, with a warning), mnist,
-    /// fashion-mnist, kmnist, digits, folder:PATH (pictures, one sub-folder per class), idx:PATH,
-    /// cifar10:PATH or npz:PATH [default: that of --weights, or auto]
-    #[arg(long, value_name = "NAME", value_parser = dataset_spec, help_heading = "Data")]
-    dataset: Option<DatasetSpec>,
-
-    /// Folder with the four files of MNIST, Fashion-MNIST or KMNIST
-    #[arg(long, value_name = "DIR", help_heading = "Data")]
-    data_dir: Option<PathBuf>,
-    /// Train on N images only: a proportional share of each class of a folder or of your own files,
-    /// the first N of other data sets
-    #[arg(
-        long,
-        value_name = "N",
-        help_heading = "Data",
-        allow_negative_numbers = true
-    )]
-    limit: Option<usize>,
-
-    /// Skip pictures that cannot be read, and list them
-    #[arg(long, help_heading = "Data")]
-    skip_unreadable: bool,
-
-    /// How to resize pictures to the model's input_shape; see docs/data.md
-    #[arg(long, value_name = "HOW", value_parser = interpolation(), default_value_t, help_heading = "Data")]
-    interpolation: Interpolation,
+    #[command(flatten)]
+    data: DataArgs,
 
     /// Only summarize the data set: classes, sizes, formats, skipped files, duplicates
     #[arg(long, help_heading = "Data", conflicts_with = "resume")]
     dry_run: bool,
-    /// A preset (mnist-cnn, mnist-mlp) or a TOML file [default: that of --weights, or mnist-cnn]
-    #[arg(long, help_heading = "Training")]
-    model: Option<String>,
-    /// Start from the weights of a run folder, an imported folder or a model.safetensors file;
-    /// another --model must have parameters of the same names and shapes. An imported network
-    /// continues with its optimizer and its moments, unless --optimizer names another
-    #[arg(long, value_name = "RUN", help_heading = "Training")]
-    weights: Option<PathBuf>,
+    #[command(flatten)]
+    network: NetworkArgs,
 
     /// Number of epochs
     #[arg(
@@ -72,26 +43,6 @@ pub struct Args {
         allow_negative_numbers = true
     )]
     epochs: usize,
-
-    /// Images per step
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 64,
-        help_heading = "Training",
-        allow_negative_numbers = true
-    )]
-    batch_size: usize,
-
-    /// Seed of initial weights, shuffling and dropout; same seed, same adapter: same result
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 42,
-        help_heading = "Training",
-        allow_negative_numbers = true
-    )]
-    seed: u64,
 
     #[command(flatten)]
     pub optimizer: OptimizerArgs,
@@ -194,17 +145,22 @@ impl TrainSettings {
     /// # Errors
     /// An argument is invalid, or a file that it names cannot be read.
     pub fn new(args: Args, base: Option<Optimizer>) -> Result<Self> {
-        if args.limit == Some(0) {
+        if args.data.limit == Some(0) {
             return Err(Error::Argument(
                 "--limit must be at least 1, received 0".into(),
             ));
         }
-        let mut initial = args.weights.as_deref().map(Initial::open).transpose()?;
+        let mut initial = args
+            .network
+            .weights
+            .as_deref()
+            .map(Initial::open)
+            .transpose()?;
         let base = base.or_else(|| initial.as_ref()?.optimizer());
         let options = Options::default()
             .epochs(args.epochs)
-            .batch_size(args.batch_size)
-            .seed(args.seed)
+            .batch_size(args.network.batch_size)
+            .seed(args.network.seed)
             .verbose(match args.verbose {
                 1 if args.live => Verbose::Live,
                 level => Verbose::from(level),
@@ -213,13 +169,13 @@ impl TrainSettings {
         let options = args.fit.set(options);
         options.check()?;
         let continues = initial.as_mut().and_then(|i| i.settle(options.optimizer));
-        let model = match (&args.model, &initial) {
+        let model = match (&args.network.model, &initial) {
             (Some(name), _) => Sequential::load(name)?,
             (None, Some(initial)) => initial.trained.model.clone(),
             (None, None) => Sequential::load(MODEL)?,
         };
         let theirs = initial.as_ref().map(|initial| initial.trained.data());
-        let dataset = args.dataset.or(theirs).unwrap_or_default();
+        let dataset = args.data.dataset.or(theirs).unwrap_or_default();
         let splits = options.validation_split > 0.0;
         let validation_data = args.fit.validation_data.clone().or_else(|| {
             let has_its_own = !splits && dataset.has_validation();
@@ -232,25 +188,26 @@ impl TrainSettings {
             .is_some_and(|config| config.dataset.skip_unreadable);
         let read = ReadOptions::default()
             .shape(model.input_shape)
-            .seed(args.seed)
-            .limit(args.limit)
-            .skip_unreadable(args.skip_unreadable || skipped)
-            .interpolation(args.interpolation);
+            .seed(args.network.seed)
+            .limit(args.data.limit)
+            .skip_unreadable(args.data.skip_unreadable || skipped)
+            .interpolation(args.data.interpolation);
         let callbacks = args.callbacks.record(splits || validation_data.is_some())?;
         let picture_flags = [
-            ("--skip-unreadable", args.skip_unreadable),
+            ("--skip-unreadable", args.data.skip_unreadable),
             (
                 "--interpolation",
-                args.interpolation != Interpolation::default(),
+                args.data.interpolation != Interpolation::default(),
             ),
         ];
         let without_effect = data::without_pictures(&dataset, &picture_flags)
             .into_iter()
             .chain(args.fit.without_effect())
             .chain(args.callbacks.without_effect())
-            .chain((args.live && args.verbose != 1).then(|| {
-                format!("--live has no effect with --verbose {}", args.verbose)
-            }))
+            .chain(
+                (args.live && args.verbose != 1)
+                    .then(|| format!("--live has no effect with --verbose {}", args.verbose)),
+            )
             .collect();
         if let Some(schedule) = callbacks.learning_rate_schedule {
             // The steps per epoch are not known yet, and a warm-up is rounded to whole steps.
@@ -261,7 +218,7 @@ impl TrainSettings {
             .unwrap_or_default();
         let their_folder = || initial.as_ref()?.trained.folder(&dataset);
         Ok(Self {
-            data_dir: args.data_dir.or_else(their_folder),
+            data_dir: args.data.data_dir.or_else(their_folder),
             model: args.optimizer.compile(model)?,
             weights: initial.as_ref().map(|initial| initial.record.clone()),
             initial,
@@ -284,6 +241,30 @@ impl TrainSettings {
                 ),
             device: args.device,
             without_effect,
+        })
+    }
+}
+
+impl Args {
+    /// The arguments of a run of these parts, with the defaults for all others.
+    ///
+    /// # Errors
+    /// None: the defaults are valid.
+    pub fn of_parts(
+        data: DataArgs,
+        network: NetworkArgs,
+        optimizer: OptimizerArgs,
+        device: DeviceArgs,
+    ) -> Result<Self> {
+        let command = <Self as clap::Args>::augment_args(clap::Command::new("train"));
+        let defaults = command.try_get_matches_from(["train"]);
+        let defaults = defaults.and_then(|matches| Self::from_arg_matches(&matches));
+        Ok(Self {
+            data,
+            network,
+            optimizer,
+            device,
+            ..defaults.map_err(|error| Error::Argument(error.to_string()))?
         })
     }
 }

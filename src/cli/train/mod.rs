@@ -3,10 +3,13 @@
 mod args;
 mod callback_args;
 mod data;
+pub mod find_rate;
 mod fit_args;
 mod initial;
+mod network_args;
 mod no_effect;
 mod optimizer_args;
+mod rate_chart;
 mod result;
 mod resume;
 

@@ -79,6 +79,11 @@ impl OptimizerArgs {
         Ok(model)
     }
 
+    /// Whether a learning rate was given.
+    pub fn sets_a_rate(&self) -> bool {
+        self.learning_rate.is_some()
+    }
+
     /// The given optimizer. Without a name, the flags change `base`, by default Adam.
     pub fn optimizer(&self, base: Option<Optimizer>) -> Result<Optimizer> {
         let named = self.optimizer.as_deref().map(Optimizer::by_name);

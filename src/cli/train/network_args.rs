@@ -1,0 +1,66 @@
+//! The flags of `cnn-gpu train` for the data and the network, which `find-rate` has too.
+
+use std::path::PathBuf;
+
+use cnn_gpu::data::{DatasetSpec, Interpolation};
+
+use crate::cli::data::{dataset_spec, interpolation};
+
+/// What to train on.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Data")]
+pub struct DataArgs {
+    /// Data set to train on: auto (MNIST, or else the built-in digits, with a warning), mnist,
+    /// fashion-mnist, kmnist, digits, folder:PATH (pictures, one sub-folder per class), idx:PATH,
+    /// cifar10:PATH or npz:PATH [default: that of --weights, or auto]
+    #[arg(long, value_name = "NAME", value_parser = dataset_spec)]
+    pub dataset: Option<DatasetSpec>,
+
+    /// Folder with the four files of MNIST, Fashion-MNIST or KMNIST
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Train on N images only: a proportional share of each class of a folder or of your own files,
+    /// the first N of other data sets
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub limit: Option<usize>,
+
+    /// Skip pictures that cannot be read, and list them
+    #[arg(long)]
+    pub skip_unreadable: bool,
+
+    /// How to resize pictures to the model's input_shape; see docs/data.md
+    #[arg(long, value_name = "HOW", value_parser = interpolation(), default_value_t)]
+    pub interpolation: Interpolation,
+}
+
+/// What to train.
+#[derive(clap::Args, Clone, Debug)]
+#[command(next_help_heading = "Training")]
+pub struct NetworkArgs {
+    /// A preset (mnist-cnn, mnist-mlp) or a TOML file [default: that of --weights, or mnist-cnn]
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Start from the weights of a run folder, an imported folder or a model.safetensors file;
+    /// another --model must have parameters of the same names and shapes. An imported network
+    /// continues with its optimizer and its moments, unless --optimizer names another
+    #[arg(long, value_name = "RUN")]
+    pub weights: Option<PathBuf>,
+
+    /// Images per step
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 64,
+        allow_negative_numbers = true
+    )]
+    pub batch_size: usize,
+
+    /// Seed of initial weights, shuffling and dropout; same seed, same adapter: same result
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 42,
+        allow_negative_numbers = true
+    )]
+    pub seed: u64,
+}
