@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn labels_have_about_three_digits() {
-        let labels = [0.0, 2.3026, 0.0421, 1234.5, 1e-7, 10.0, -0.5].map(label);
+        let labels = [0.0, 2.304, 0.0421, 1234.5, 1e-7, 10.0, -0.5].map(label);
         assert_eq!(labels, ["0", "2.3", "0.042", "1234", "1e-7", "10", "-0.5"]);
     }
 }

@@ -177,17 +177,19 @@ impl RateCurve {
         Some(point.learning_rate)
     }
 
-    /// The losses worth drawing: up to one and a half times the first, as a diverging loss would hide
-    /// all others.
+    /// The losses worth drawing: from the lowest up to one and a half times the first, as a diverging
+    /// loss would hide all others.
     pub fn losses(&self) -> RangeInclusive<f64> {
         let smoothed = self.points.iter().map(|point| point.smoothed);
-        let low = smoothed.clone().fold(f64::INFINITY, f64::min);
+        let losses = self.points.iter().map(|point| point.loss);
+        let low = losses.fold(f64::INFINITY, f64::min);
         let high = smoothed.fold(f64::NEG_INFINITY, f64::max);
         let first = self.points.first().map_or(0.0, |point| point.smoothed);
-        if low < high {
-            low..=high.min(1.5 * first)
-        } else {
-            low - 0.5..=low + 0.5
+        let high = high.min(1.5 * first);
+        match low < high {
+            true => low..=high,
+            false if low.is_finite() => low - 0.5..=low + 0.5,
+            false => 0.0..=1.0,
         }
     }
 
@@ -389,6 +391,8 @@ mod tests {
         let (curve, _) = curve(&losses, &sweep);
         assert_eq!(curve.steepest(), Some(sweep.rate(15)));
         assert_eq!(curve.lowest(), Some(sweep.rate(19)));
+        let (low, high) = curve.losses().into_inner();
+        assert!((low - 1.17).abs() < 1e-6 && (high - 2.0).abs() < 1e-6);
         // A tenth of the rate of step 19 lies above.
         assert_eq!(curve.suggested(), Some(sweep.rate(15)));
     }
@@ -407,6 +411,7 @@ mod tests {
             (1, SweepEnding::NotFinite)
         );
         assert_eq!((stopped.steepest(), stopped.lowest()), (None, None));
+        assert_eq!(stopped.losses(), 0.5..=1.5);
     }
 
     #[test]

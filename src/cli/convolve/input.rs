@@ -11,17 +11,20 @@ use super::pass::Cube;
 use crate::cli::data::{self, described};
 use crate::cli::output::say;
 
+/// The sample that the lab shows.
+const LAB: usize = 5;
+
 /// Where the numbers come from.
 pub enum ImageOrigin {
     /// A picture's file.
     File(PathBuf),
     /// The command line.
     Typed(Matrix),
-    /// A training sample of a data set.
+    /// A training sample of a data set; without an index the one that the lab shows.
     Sample {
         spec: DatasetSpec,
         folder: Option<PathBuf>,
-        index: usize,
+        index: Option<usize>,
     },
 }
 
@@ -31,7 +34,9 @@ impl ImageOrigin {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Typed(_) => "the matrix".into(),
-            Self::Sample { spec, index, .. } => format!("image {index} of {spec}"),
+            Self::Sample { spec, index, .. } => {
+                format!("image {} of {spec}", index.unwrap_or(LAB))
+            }
         }
     }
 
@@ -75,12 +80,13 @@ fn typed(matrix: &Matrix, channels: usize) -> Result<Cube> {
 
 fn sample(
     (spec, folder): (&DatasetSpec, Option<&Path>),
-    index: usize,
+    index: Option<usize>,
     channels: usize,
 ) -> anyhow::Result<Cube> {
     let read = ReadOptions::default().seed(None).inspect(true);
     let set = data::load(spec, folder, read, true)?.splits.train;
     say(&format!("data: {}", described(&set)));
+    let index = index.unwrap_or(LAB);
     if index >= set.len() {
         return Err(Error::Argument(format!(
             "--index must be below {}, the number of samples, received {index}",

@@ -32,8 +32,6 @@ use record::ConvolveRecord;
 
 /// The filter of the lab's example.
 const FILTER: &str = "vertical-edges";
-/// The sample that the lab shows.
-const LAB: usize = 5;
 /// Channels of which all weights are printed.
 const PRINTED: usize = 4;
 
@@ -63,6 +61,9 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         let scale = pictures::scale(&rows, args.scale);
         panel::sheet(&rows, scale).save(path)?;
     }
+    if args.steps.is_some() && args.format == OutputFormat::Json {
+        say("note: --steps has no effect with --format json");
+    }
     match args.format {
         OutputFormat::Json => output::print_json(&ConvolveRecord::new(&shown))?,
         OutputFormat::Text => output::print(&text(&shown, args.steps)?)?,
@@ -80,7 +81,7 @@ fn origin(args: &Args) -> ImageOrigin {
         (None, None) => ImageOrigin::Sample {
             spec: args.dataset.clone().unwrap_or_default(),
             folder: args.data_dir.clone(),
-            index: args.index.unwrap_or(LAB),
+            index: args.index,
         },
     }
 }
