@@ -105,7 +105,7 @@ pub struct Args {
 
     /// Also show the sum behind one number of the output, by its row and column from 0
     #[arg(long, value_name = "R,C", value_parser = place, allow_negative_numbers = true)]
-    pub steps: Option<Place>,
+    pub steps: Option<WindowPlace>,
 
     /// How numbers become grey levels
     #[arg(long, value_enum, default_value_t)]
@@ -140,7 +140,7 @@ cross-correlation.";
 
 /// A row and a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place(pub [usize; 2]);
+pub struct WindowPlace(pub [usize; 2]);
 
 impl Args {
     /// How the filter moves.
@@ -186,11 +186,11 @@ fn pool(typed: &str) -> Result<PoolArg, &'static str> {
     Ok(PoolArg { kind, size })
 }
 
-fn place(typed: &str) -> Result<Place, &'static str> {
+fn place(typed: &str) -> Result<WindowPlace, &'static str> {
     let expected = "expected a row and a column of the output, from 0, as in 0,2";
     let (row, column) = typed.split_once(',').ok_or(expected)?;
     match (row.trim().parse(), column.trim().parse()) {
-        (Ok(row), Ok(column)) => Ok(Place([row, column])),
+        (Ok(row), Ok(column)) => Ok(WindowPlace([row, column])),
         _ => Err(expected),
     }
 }

@@ -24,10 +24,10 @@ use super::exit::Exit;
 use super::output::{self, OutputFormat, say};
 use super::panel;
 use super::trained_model::TrainedModel;
-use args::Place;
+use args::WindowPlace;
 use greys::Greys;
 use input::ImageOrigin;
-use pass::{Convolution, Cube, FilterPass, Movement, PoolPass, convolutions};
+use pass::{Cube, FilterPass, Movement, PoolPass, ShownConvolution, convolutions};
 use record::ConvolveRecord;
 
 /// The filter of the lab's example.
@@ -113,7 +113,7 @@ fn given(args: &Args, origin: &ImageOrigin) -> anyhow::Result<Shown> {
     let image = origin.read(if args.colour { 3 } else { 1 })?;
     check_window(origin, image.size, &filter, args.movement())?;
     let convolution =
-        |image: &Cube| Convolution::given(&filter, image.shape(), args.movement(), args.pool);
+        |image: &Cube| ShownConvolution::given(&filter, image.shape(), args.movement(), args.pool);
     check_steps(args.steps, &convolution(&image)?)?;
     let device = open(args)?;
     let mut passes = Vec::new();
@@ -150,7 +150,7 @@ fn learned(
         image.values.iter_mut().for_each(|value| *value /= 255.0);
     }
     let (place, movement) = ((layer, channel), args.movement());
-    let convolution = Convolution::learned(trained, place, image.size, movement, args.pool)?;
+    let convolution = ShownConvolution::learned(trained, place, image.size, movement, args.pool)?;
     check_steps(args.steps, &convolution)?;
     let pass = convolution.run(&open(args)?, &image)?;
     Ok(Shown {
@@ -201,19 +201,21 @@ fn check_window(
 }
 
 /// Checks that the output has the requested number.
-fn check_steps(steps: Option<Place>, convolution: &Convolution) -> Result<()> {
+fn check_steps(steps: Option<WindowPlace>, convolution: &ShownConvolution) -> Result<()> {
     let [oh, ow] = convolution.output_size()?;
     match steps {
-        Some(Place([row, column])) if row >= oh || column >= ow => Err(Error::Argument(format!(
-            "--steps {row},{column}: the output has the rows 0 to {} and the columns 0 to {}",
-            oh - 1,
-            ow - 1
-        ))),
+        Some(WindowPlace([row, column])) if row >= oh || column >= ow => {
+            Err(Error::Argument(format!(
+                "--steps {row},{column}: the output has the rows 0 to {} and the columns 0 to {}",
+                oh - 1,
+                ow - 1
+            )))
+        }
         _ => Ok(()),
     }
 }
 
-fn text(shown: &Shown, steps: Option<Place>) -> Result<String> {
+fn text(shown: &Shown, steps: Option<WindowPlace>) -> Result<String> {
     let mut out = String::new();
     // Of colours, the last pass is that of all planes together.
     let Some((_, pass)) = shown.passes.last() else {
@@ -252,7 +254,7 @@ fn text(shown: &Shown, steps: Option<Place>) -> Result<String> {
             out += &format!("\n{output}");
         }
     }
-    if let Some(Place([row, column])) = steps {
+    if let Some(WindowPlace([row, column])) = steps {
         out += &format!("\n{}", worked(pass, [row, column]));
     }
     if !shown.is_typed {

@@ -103,7 +103,7 @@ pub struct Movement {
 }
 
 /// A network whose layer slides the filter, with its weights.
-pub struct Convolution {
+pub struct ShownConvolution {
     model: Sequential,
     state: State,
     /// The layer's place in the network.
@@ -132,7 +132,7 @@ pub struct PoolPass {
     pub output: Matrix,
 }
 
-impl Convolution {
+impl ShownConvolution {
     /// A given filter over an image of this shape; all channels have the same weights.
     pub fn given(
         filter: &Filter,

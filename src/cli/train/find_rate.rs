@@ -108,7 +108,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let device = settings.device.open()?;
     let (mut trainer, _) = prepare(&settings, &device)?;
     if let Some(initial) = settings.initial.take() {
-        initial.give(&mut trainer)?;
+        initial.give(&mut trainer, settings.options.optimizer)?;
     }
     let (splits, _) = data::load(&settings)?;
     announce(&trainer.describe(), &device);

@@ -102,7 +102,7 @@ impl<T: Clone> NdArray<T> {
         let mut steps: Vec<isize> = strides(&self.dims).into_iter().map(signed).collect();
         let mut dims = self.dims.clone();
         let size = dims.get_mut(axis)?;
-        let last = signed(count.checked_sub(1).unwrap_or_default()).checked_mul(step)?;
+        let last = signed(count.saturating_sub(1)).checked_mul(step)?;
         let last = signed(start).checked_add(last)?;
         if count > 0 && (start >= *size || last < 0 || last >= signed(*size)) {
             return None;
