@@ -59,7 +59,7 @@
 //! 7. [`run`]: the files of a run.
 //! 8. `interchange`: networks from and for other programs.
 //! 9. [`inspect`]: what filters make of pictures, and what the layers of a trained network compute
-//!    and depend on.
+//!    and depend on; [`report`]: a run as a page with pictures.
 //! 10. [`check`]: whether a device computes correctly; [`mod@bench`]: how fast it is.
 //!
 //! [`rng`] generates random numbers, [`shape`] computes the sizes of windows, [`words`] formats
@@ -68,7 +68,7 @@
 //! # Stability
 //!
 //! The public interface is [`data`], [`model`], [`optimizer`], [`state`], [`train`], [`run`],
-//! [`inspect`], `interchange`, [`error`], [`rng`], [`shape`], and the device selection and the executors' traits in [`exec`].
+//! [`inspect`], [`report`], `interchange`, [`error`], [`rng`], [`shape`], and the device selection and the executors' traits in [`exec`].
 //! [`plan`], [`check`], [`mod@bench`], [`words`] and those modules of [`exec`] whose documentation
 //! says so are internal: public for the program and the tests, they may change in any version.
 
@@ -92,6 +92,7 @@ pub mod model;
 pub mod optimizer;
 pub mod plan;
 mod read_toml;
+pub mod report;
 pub mod rng;
 pub mod run;
 mod run_files;

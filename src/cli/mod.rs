@@ -23,10 +23,12 @@ mod output;
 mod panel;
 mod plan;
 mod predict;
+mod report;
 mod selfcheck;
 mod show;
 mod summary;
 mod survey;
+mod test_args;
 mod train;
 mod trained_model;
 mod usage;
@@ -60,6 +62,7 @@ Examples:
   cnn-gpu export runs/first --onnx first.onnx
                                        write a file for other programs
   cnn-gpu import net.keras             read a network of another program
+  cnn-gpu report runs/first            write report.html: curves, mistakes, what the network sees
   cnn-gpu show --dataset digits        show some images
   cnn-gpu convolve photo.jpg           slide a filter over a picture
   cnn-gpu data folder:pets             summarize a data set
@@ -79,6 +82,7 @@ enum Command {
     Export(export::Args),
     #[cfg(feature = "interchange")]
     Import(import::Args),
+    Report(report::Args),
     Show(show::Args),
     Convolve(Box<convolve::Args>),
     Data(survey::Args),
@@ -134,6 +138,7 @@ impl Command {
             Self::Export(args) => export::run(args),
             #[cfg(feature = "interchange")]
             Self::Import(args) => import::run(args),
+            Self::Report(args) => report::run(args),
             Self::Show(args) => show::run(args),
             Self::Convolve(args) => convolve::run(*args),
             Self::Data(args) => survey::run(args),

@@ -172,7 +172,7 @@ fn as_mnist(args: &Args, trained: &TrainedModel) -> anyhow::Result<bool> {
 }
 
 /// The images of a file, and whether it is a picture.
-fn read(
+pub fn read(
     path: &Path,
     shape: [usize; 3],
     (as_mnist, interpolation): (bool, Interpolation),

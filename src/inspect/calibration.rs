@@ -58,9 +58,11 @@ impl Calibration {
         let count = bins.max(1);
         let mut sums = vec![(0_u64, 0.0_f64, 0_u64); count];
         for (confidence, is_right) in images {
-            let confidence = match f64::from(confidence) {
-                unknown if unknown.is_nan() => 0.0,
-                known => known.clamp(0.0, 1.0),
+            // Not a clamp, which would keep a value that is not a number.
+            let confidence = if confidence > 0.0 {
+                f64::from(confidence).min(1.0)
+            } else {
+                0.0
             };
             let bin = (confidence * count as f64).ceil() as usize;
             let (images, sum, right) = &mut sums[bin.clamp(1, count) - 1];

@@ -87,7 +87,19 @@ fn frozen(resolved: &ResolvedLayer<'_>, state: &State) -> Result<Option<FrozenLa
             let affine = affine(norm, [gamma.transpose()?, beta.transpose()?], statistics);
             constant(resolved, affine)
         }
-        other => {
+        Layer::Conv2D(_)
+        | Layer::DepthwiseConv2D(_)
+        | Layer::MaxPooling2D(_)
+        | Layer::AveragePooling2D(_)
+        | Layer::SumPooling2D(_)
+        | Layer::GlobalAveragePooling2D(_)
+        | Layer::GlobalMaxPooling2D(_)
+        | Layer::Flatten(_)
+        | Layer::Dense(_)
+        | Layer::Activation(_)
+        | Layer::ZeroPadding2D(_)
+        | Layer::Rescaling(_) => {
+            let other = resolved.layer;
             let specs = other.spec().parameters(&resolved.input);
             let values = specs.iter().map(|spec| parameter(spec.name));
             (other.clone(), values.collect::<Result<_>>()?)

@@ -114,7 +114,7 @@ mod tests {
             f64::from(outputs.last().unwrap().values[column])
         };
         let step = 1e-2;
-        for i in 0..image.len() {
+        for i in (0..image.len()).step_by(7) {
             let mut moved = |by: f32| {
                 let mut image = image.clone();
                 image[i] += by;

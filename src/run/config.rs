@@ -20,6 +20,9 @@ pub struct Config {
     pub version: String,
     /// When the run started, with time zone.
     pub started: String,
+    /// The command line that started the run; empty for a run that a library's user started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
     /// The training options.
     pub training: Options,
     /// The callbacks.
@@ -77,6 +80,7 @@ impl Config {
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
             started: started.into(),
+            command: Vec::new(),
             training,
             callbacks: CallbackRecord::default(),
             dataset,

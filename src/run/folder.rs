@@ -5,14 +5,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Config, weights};
-use crate::data::bounded::read_text;
+use super::{Config, RunOutcome, weights};
+use crate::data::bounded::{read_bounded, read_text};
 use crate::disk::{self, File};
 use crate::error::{Error, Result, RunFolderProblem};
 use crate::model::Sequential;
 use crate::run_files::{CHECKPOINT, CONFIG, LOCK, WEIGHTS};
 use crate::state::State;
+use crate::train::EpochLogs;
 use crate::train::callbacks::{CsvLogger, JsonlLogger, WeightsSaver};
+
+/// The largest history to read: a million epochs.
+const MAX_HISTORY: u64 = 256 << 20;
 
 /// The folder of a run.
 ///
@@ -247,6 +251,64 @@ impl RunFolder {
             .map_err(|e| Error::file(&path, &e).caused_by(e))
     }
 
+    /// Reads the run's result; `None` if the run has not ended.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not a run's result.
+    pub fn outcome(&self) -> Result<Option<RunOutcome>> {
+        let path = self.path.join("result.json");
+        let text = match read_text(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => {
+                let message = format!("cannot read the run's result: {e}");
+                return Err(Error::file(&path, message).caused_by(e));
+            }
+        };
+        let outcome = serde_json::from_str(&text).map_err(|e| {
+            Error::file(&path, format!("not the result of a run: {e}")).caused_by(e)
+        })?;
+        Ok(Some(outcome))
+    }
+
+    /// Reads the completed epochs from `history.jsonl`; none if there is no such file. A last line
+    /// that is cut off, as by a full disk, is left out.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a line is not an epoch.
+    pub fn history(&self) -> Result<Vec<EpochLogs>> {
+        let path = self.path.join("history.jsonl");
+        let read = fs::File::open(&path).and_then(|file| read_bounded(file, MAX_HISTORY));
+        let bytes = match read {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Err(Error::file(&path, "longer than 256 MiB")),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => {
+                let message = format!("cannot read the run's history: {e}");
+                return Err(Error::file(&path, message).caused_by(e));
+            }
+        };
+        let lines = bytes.split_inclusive(|byte| *byte == b'\n').enumerate();
+        let whole = lines.filter(|(_, line)| line.ends_with(b"\n"));
+        let epoch = |(i, line): (usize, &[u8])| {
+            serde_json::from_slice(line).map_err(|e| {
+                let message = format!("line {}: not an epoch of a run: {e}", i + 1);
+                Error::file(&path, message).caused_by(e)
+            })
+        };
+        whole.map(epoch).collect()
+    }
+
+    /// The path of the times that a report measures.
+    pub fn times_path(&self) -> PathBuf {
+        self.path.join("times.json")
+    }
+
+    /// The path of the run's report.
+    pub fn report_path(&self) -> PathBuf {
+        self.path.join("report.html")
+    }
+
     /// Reads model and weights.
     ///
     /// # Errors
@@ -315,6 +377,29 @@ mod tests {
         let (_temporary, other) = folder(&[]);
         let error = other.weights().unwrap_err();
         assert!(matches!(error, Error::File { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_history_is_read_up_to_a_line_that_is_cut_off() {
+        let line = r#"{"epoch":1,"loss":0.5,"accuracy":0.9,"learning_rate":0.001,"seconds":1.0,"images_per_second":2.0}"#;
+        let (_temporary, run) = folder(&[("history.jsonl", &format!("{line}\n{line}\n{{\"epo"))]);
+        assert_eq!(run.history().unwrap().len(), 2);
+        let (_temporary, run) = folder(&[("history.jsonl", &format!("{line}\n{{}}\n"))]);
+        let message = run.history().unwrap_err().to_string();
+        assert!(message.contains("line 2: not an epoch"), "{message}");
+        let (_temporary, run) = folder(&[]);
+        assert_eq!(run.history().unwrap(), []);
+    }
+
+    #[test]
+    fn a_run_without_a_result_has_not_ended() {
+        let (_temporary, run) = folder(&[]);
+        assert_eq!(run.outcome().unwrap(), None);
+        let (_temporary, run) = folder(&[("result.json", r#"{"restored_epoch": 3, "more": []}"#)]);
+        assert_eq!(run.outcome().unwrap().unwrap().restored_epoch, Some(3));
+        let (_temporary, run) = folder(&[("result.json", "[")]);
+        let message = run.outcome().unwrap_err().to_string();
+        assert!(message.contains("not the result of a run"), "{message}");
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //!   every epoch, every minute, and after an interrupt.
 //! - `model.safetensors`: model and weights, see [`weights`]; replaced after every epoch.
 //! - `best.safetensors`: those of the best epoch, if requested.
-//! - `result.json`: the result, written at the end.
+//! - `result.json`: [`RunOutcome`] and more, written at the end.
+//! - `report.html` and `times.json`: the run's report, and the times that it measured, if requested.
 //!
 //! The folder of an imported network, [`ImportedFolder`], stands for a finished run:
 //!
@@ -20,6 +21,7 @@ mod config;
 mod folder;
 mod imported;
 pub mod moments;
+mod outcome;
 pub(crate) mod tensors;
 pub mod weights;
 
@@ -27,3 +29,4 @@ pub use callbacks::CallbackRecord;
 pub use config::{Config, DataRecord, DeviceRecord, InitialWeights};
 pub use folder::RunFolder;
 pub use imported::{ImportRecord, ImportedFolder};
+pub use outcome::RunOutcome;

@@ -296,7 +296,15 @@ fn config(
     let mut config = Config::new(started.to_string(), options, dataset, device, model);
     config.callbacks = settings.callbacks.clone();
     config.weights = settings.weights.clone();
+    config.command = command_line();
     config
+}
+
+/// The command line, with the program's name instead of its path.
+fn command_line() -> Vec<String> {
+    let words = std::env::args_os().skip(1);
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("cnn-gpu".to_owned()).chain(words).collect()
 }
 
 /// Prints the device, the model and the initial weights.

@@ -148,8 +148,8 @@ fn turn(a: &mut [Vec<f64>], v: &mut [Vec<f64>], p: usize, q: usize) {
     for row in a.iter_mut() {
         (row[p], row[q]) = mix(row[p], row[q]);
     }
-    let (above, below) = a.split_at_mut(q);
-    for (x, y) in above[p].iter_mut().zip(&mut below[0]) {
+    let (before, from) = a.split_at_mut(q);
+    for (x, y) in before[p].iter_mut().zip(&mut from[0]) {
         (*x, *y) = mix(*x, *y);
     }
     for row in v.iter_mut() {

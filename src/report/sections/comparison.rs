@@ -1,0 +1,232 @@
+//! Several runs side by side.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::curves::{bounds, capitalized, is_wide, rates, series};
+use crate::error::Result;
+use crate::report::svg::{LineChart, LineSeries};
+use crate::report::text::{percent, significant};
+use crate::report::{Drawing, Figure, ReportBlock, ReportSection, Table};
+use crate::run::{Config, RunOutcome};
+use crate::train::{EpochLogs, Metric};
+use crate::words::thousands;
+
+/// A run to compare with others.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ComparedRun {
+    /// Its name, different from those of the others.
+    pub name: String,
+    /// Its settings.
+    pub config: Config,
+    /// Its epochs.
+    pub epochs: Vec<EpochLogs>,
+    /// Its result, if it has ended.
+    pub outcome: Option<RunOutcome>,
+}
+
+impl ComparedRun {
+    /// A run that has not ended.
+    pub fn new(name: impl Into<String>, config: Config, epochs: Vec<EpochLogs>) -> Self {
+        Self {
+            name: name.into(),
+            config,
+            epochs,
+            outcome: None,
+        }
+    }
+}
+
+/// The curves of several runs laid over each other, their results, and the settings in which they
+/// differ.
+///
+/// # Errors
+/// As [`Sequential::resolve`](crate::model::Sequential::resolve).
+pub fn comparison(runs: &[ComparedRun]) -> Result<Vec<ReportSection>> {
+    let results = ReportSection::new("results", "Results").with(ReportBlock::Table(results(runs)?));
+    Ok(vec![results, curves(runs), settings(runs)])
+}
+
+fn results(runs: &[ComparedRun]) -> Result<Table> {
+    let mut table = Table::new([
+        "run",
+        "test accuracy",
+        "test loss",
+        "best validation accuracy",
+        "epochs",
+        "restored epoch",
+        "parameters",
+        "images/s",
+        "hash of the weights",
+    ]);
+    let or_none = |value: Option<String>| value.unwrap_or_else(|| "–".into());
+    for run in runs {
+        let outcome = run.outcome.as_ref();
+        let validated = run.epochs.iter().filter_map(|logs| logs.val_accuracy);
+        let hash = outcome.map(|o| o.weights_hash.chars().take(12).collect());
+        table.row([
+            run.name.clone(),
+            or_none(
+                outcome
+                    .and_then(|o| o.test_accuracy)
+                    .map(|a| format!("{a:.4}")),
+            ),
+            or_none(outcome.and_then(|o| o.test_loss).map(significant)),
+            or_none(validated.reduce(f64::max).map(percent)),
+            run.epochs.len().to_string(),
+            or_none(
+                outcome
+                    .and_then(|o| o.restored_epoch)
+                    .map(|e| e.to_string()),
+            ),
+            thousands(run.config.model.parameter_count()? as u64),
+            or_none(outcome.map(|o| thousands(o.images_per_second.round() as u64))),
+            or_none(hash),
+        ]);
+    }
+    Ok(table)
+}
+
+fn curves(runs: &[ComparedRun]) -> ReportSection {
+    let metrics = [
+        Metric::Loss,
+        Metric::ValLoss,
+        Metric::Accuracy,
+        Metric::ValAccuracy,
+    ];
+    let mut section = ReportSection::new("curves", "Training");
+    let (mut figures, mut unmeasured) = (Vec::new(), Vec::new());
+    for metric in metrics {
+        let found: Vec<LineSeries> = (runs.iter())
+            .filter_map(|run| series(&run.name, &run.epochs, metric))
+            .collect();
+        if found.is_empty() {
+            unmeasured.push(words(metric));
+        } else {
+            figures.push(figure(metric, found));
+        }
+    }
+    let rates = runs.iter().map(|run| rates(&run.name, &run.epochs));
+    let rates: Vec<LineSeries> = rates.filter(|series| !series.points.is_empty()).collect();
+    if !rates.is_empty() {
+        let chart = LineChart {
+            label: "Learning rates by epoch".into(),
+            x_label: "epoch".into(),
+            y_label: "learning rate".into(),
+            logarithmic: is_wide(&rates),
+            series: rates,
+            bounds: [Some(0.0), None],
+            ..LineChart::default()
+        };
+        let caption = "Learning rate of the last step of each epoch.";
+        figures.push(Figure::new(
+            "learning-rate",
+            Drawing::Svg(chart.draw()),
+            caption,
+        ));
+    }
+    section = section.with(ReportBlock::Figures(figures));
+    let without: Vec<&str> = runs
+        .iter()
+        .filter(|r| r.epochs.is_empty())
+        .map(|r| r.name.as_str())
+        .collect();
+    if !without.is_empty() {
+        section = section.with(ReportBlock::Missing(format!(
+            "Without a history: {}.",
+            without.join(", ")
+        )));
+    }
+    if !unmeasured.is_empty() {
+        section = section.with(ReportBlock::Missing(format!(
+            "Not measured in any run: {}.",
+            unmeasured.join(", ")
+        )));
+    }
+    section
+}
+
+fn figure(metric: Metric, series: Vec<LineSeries>) -> Figure {
+    let words = words(metric);
+    let chart = LineChart {
+        label: format!("{} of the runs by epoch", capitalized(words)),
+        x_label: "epoch".into(),
+        y_label: words.into(),
+        series,
+        bounds: bounds(metric),
+        ..LineChart::default()
+    };
+    let id = metric.name().replace('_', "-");
+    Figure::new(
+        id,
+        Drawing::Svg(chart.draw()),
+        format!("{} by epoch.", capitalized(words)),
+    )
+}
+
+fn words(metric: Metric) -> &'static str {
+    match metric {
+        Metric::Loss => "training loss",
+        Metric::Accuracy => "training accuracy",
+        Metric::ValLoss => "validation loss",
+        Metric::ValAccuracy => "validation accuracy",
+    }
+}
+
+/// The settings that are not the same in all runs.
+fn settings(runs: &[ComparedRun]) -> ReportSection {
+    let all: Vec<BTreeMap<String, String>> =
+        runs.iter().map(|run| flattened(&run.config)).collect();
+    let names: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
+    let mut table =
+        Table::new(std::iter::once("setting").chain(runs.iter().map(|run| run.name.as_str())));
+    for name in names {
+        let values: Vec<Option<&String>> = all.iter().map(|settings| settings.get(name)).collect();
+        if values.iter().any(|value| *value != values[0]) {
+            let cells = values.iter().map(|value| value.map_or("–", String::as_str));
+            table.row(std::iter::once(name.as_str()).chain(cells));
+        }
+    }
+    let section = ReportSection::new("settings", "Settings that differ");
+    if table.rows.is_empty() {
+        return section.with(ReportBlock::Text("All runs have the same settings.".into()));
+    }
+    section.with(ReportBlock::Table(table))
+}
+
+/// Each setting by its path, such as `training.optimizer.learning_rate`, without those that differ
+/// from run to run by themselves.
+fn flattened(config: &Config) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    if let Ok(toml::Value::Table(settings)) = toml::Value::try_from(config) {
+        let told = ["started", "command"];
+        for (name, value) in settings
+            .iter()
+            .filter(|(name, _)| !told.contains(&name.as_str()))
+        {
+            flatten(name.clone(), value, &mut found);
+        }
+    }
+    found
+}
+
+fn flatten(path: String, value: &toml::Value, found: &mut BTreeMap<String, String>) {
+    match value {
+        toml::Value::Table(table) => {
+            for (name, value) in table {
+                flatten(format!("{path}.{name}"), value, found);
+            }
+        }
+        toml::Value::Array(values) if values.iter().any(toml::Value::is_table) => {
+            for (i, value) in values.iter().enumerate() {
+                flatten(format!("{path}.{}", i + 1), value, found);
+            }
+        }
+        toml::Value::String(text) => {
+            found.insert(path, text.clone());
+        }
+        other => {
+            found.insert(path, other.to_string());
+        }
+    }
+}

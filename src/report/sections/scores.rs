@@ -1,0 +1,63 @@
+//! Precision, recall and F1.
+
+use super::confusion::names;
+use crate::report::svg::{BarChart, ChartBar};
+use crate::report::{Drawing, Figure, ReportBlock, ReportSection, Table};
+use crate::train::{ClassScores, Classification};
+use crate::words::thousands;
+
+/// Precision, recall and F1 of each class. Classes whose F1 is below the mean by more than 0.05
+/// stand out.
+pub fn scores(found: &Classification) -> ReportSection {
+    let names = names(found);
+    let mean = found.macro_average.f1;
+    let bars = names
+        .iter()
+        .zip(&found.classes)
+        .map(|(name, scores)| ChartBar {
+            name: name.clone(),
+            value: scores.f1,
+            text: cell(scores, scores.f1),
+            strong: scores.images > 0 && scores.f1 < mean - 0.05,
+        });
+    let chart = BarChart {
+        label: "F1 of each class".into(),
+        bars: bars.collect(),
+        most: Some(1.0),
+    };
+    let caption = "F1 of each class: the harmonic mean of precision (how many of the images classified as the \
+                   class belong to it) and recall (how many of the class's images were found).";
+    let figure = Figure::new("f1", Drawing::Svg(chart.draw()), caption);
+    let mut section = ReportSection::new("scores", "Precision, recall and F1")
+        .with(ReportBlock::Figures(vec![figure]))
+        .with(ReportBlock::Table(table(found, &names)));
+    if !found.left_out.is_empty() {
+        let left_out = found.left_out.iter().filter_map(|&class| names.get(class));
+        let left_out: Vec<&str> = left_out.map(String::as_str).collect();
+        section = section.with(ReportBlock::Missing(format!(
+            "Left out of the means, because they have no test images: {}.",
+            left_out.join(", ")
+        )));
+    }
+    section
+}
+
+fn cell(scores: &ClassScores, value: f64) -> String {
+    match scores.images {
+        0 => "–".into(),
+        _ => format!("{value:.4}"),
+    }
+}
+
+fn table(found: &Classification, names: &[String]) -> Table {
+    let mut table = Table::new(["class", "precision", "recall", "F1", "images"])
+        .folded("Every class in numbers");
+    let means = ("mean".to_owned(), &found.macro_average);
+    let rows = names.iter().cloned().zip(&found.classes).chain([means]);
+    for (name, scores) in rows {
+        let [precision, recall, f1] =
+            [scores.precision, scores.recall, scores.f1].map(|value| cell(scores, value));
+        table.row([name, precision, recall, f1, thousands(scores.images)]);
+    }
+    table
+}
