@@ -45,7 +45,7 @@ pub fn rows(shown: &Shown) -> Result<Vec<Vec<Panel>>> {
     Ok(rows)
 }
 
-type Pixels = (usize, Vec<[u8; 3]>);
+type RgbPixels = (usize, Vec<[u8; 3]>);
 
 fn row(before: Panel, pass: &FilterPass, greys: Greys) -> Result<Vec<Panel>> {
     let mut row = vec![before, filter(pass)?, grey("after", &pass.output, greys)];
@@ -115,7 +115,7 @@ fn together(shown: &Shown) -> Result<Vec<Panel>> {
 }
 
 /// The picture that the filter slides over, or the first channel of what the layers before it make.
-fn grey_input(shown: &Shown, pass: &FilterPass) -> Result<Pixels> {
+fn grey_input(shown: &Shown, pass: &FilterPass) -> Result<RgbPixels> {
     let first = pass.input.channel(0)?;
     let [low, high] = first.range();
     let greys = match () {
@@ -132,7 +132,7 @@ fn grey_input(shown: &Shown, pass: &FilterPass) -> Result<Pixels> {
 }
 
 /// Three planes as a picture in colour; bytes, or bytes divided by 255.
-fn photo(image: &Cube) -> Pixels {
+fn photo(image: &Cube) -> RgbPixels {
     let is_share = image.values.iter().all(|value| *value <= 1.0);
     let factor = if is_share { 255.0 } else { 1.0 };
     let level = |value: f32| (value * factor).round() as u8;

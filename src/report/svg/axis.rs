@@ -4,7 +4,7 @@ use crate::report::text::{significant, trimmed};
 
 /// An axis from one value to another, linear or logarithmic.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Scale {
+pub(super) struct AxisScale {
     low: f64,
     high: f64,
     /// The places of `low` and `high`.
@@ -13,7 +13,7 @@ pub(super) struct Scale {
     logarithmic: bool,
 }
 
-impl Scale {
+impl AxisScale {
     /// From `low` at `from` to `high` at `to`. Equal or infinite limits are moved apart.
     pub fn linear([low, high]: [f64; 2], [from, to]: [f64; 2]) -> Self {
         let [low, high] = match low < high && (high - low).is_finite() {
@@ -112,7 +112,7 @@ fn step(range: f64, count: usize) -> f64 {
 mod tests {
     use super::*;
 
-    fn labels(scale: &Scale, count: usize) -> Vec<String> {
+    fn labels(scale: &AxisScale, count: usize) -> Vec<String> {
         scale
             .ticks(count)
             .into_iter()
@@ -124,38 +124,38 @@ mod tests {
     fn ticks_are_round() {
         let places = [0.0, 100.0];
         assert_eq!(
-            labels(&Scale::linear([0.0, 1.0], places), 5),
+            labels(&AxisScale::linear([0.0, 1.0], places), 5),
             ["0", "0.2", "0.4", "0.6", "0.8", "1"]
         );
         assert_eq!(
-            labels(&Scale::linear([0.93, 0.991], places), 4),
+            labels(&AxisScale::linear([0.93, 0.991], places), 4),
             ["0.94", "0.96", "0.98"]
         );
         assert_eq!(
-            labels(&Scale::linear([1.0, 5.0], places), 4),
+            labels(&AxisScale::linear([1.0, 5.0], places), 4),
             ["1", "2", "3", "4", "5"]
         );
         assert_eq!(
-            labels(&Scale::linear([-20.0, 35.0], places), 3),
+            labels(&AxisScale::linear([-20.0, 35.0], places), 3),
             ["-20", "0", "20"]
         );
         assert_eq!(
-            labels(&Scale::linear([0.0, 3e-7], places), 3),
+            labels(&AxisScale::linear([0.0, 3e-7], places), 3),
             ["0", "1e-7", "2e-7", "3e-7"]
         );
-        let powers = Scale::logarithmic([1e-5, 1e-2], places);
+        let powers = AxisScale::logarithmic([1e-5, 1e-2], places);
         assert_eq!(labels(&powers, 4), ["1e-5", "0.0001", "0.001", "0.01"]);
         assert_eq!(
-            labels(&Scale::logarithmic([0.001, 0.02], places), 4),
+            labels(&AxisScale::logarithmic([0.001, 0.02], places), 4),
             ["0.001", "0.002", "0.005", "0.01", "0.02"]
         );
     }
 
     #[test]
     fn values_have_places() {
-        let scale = Scale::linear([10.0, 20.0], [100.0, 0.0]);
+        let scale = AxisScale::linear([10.0, 20.0], [100.0, 0.0]);
         assert_eq!([10.0, 15.0, 20.0].map(|v| scale.at(v)), [100.0, 50.0, 0.0]);
-        let scale = Scale::logarithmic([1.0, 100.0], [0.0, 10.0]);
+        let scale = AxisScale::logarithmic([1.0, 100.0], [0.0, 10.0]);
         assert!((scale.at(10.0) - 5.0).abs() < 1e-9);
     }
 
@@ -171,8 +171,8 @@ mod tests {
             [-f64::MAX, f64::MAX],
         ] {
             for scale in [
-                Scale::linear(limits, [0.0, 1.0]),
-                Scale::logarithmic(limits, [0.0, 1.0]),
+                AxisScale::linear(limits, [0.0, 1.0]),
+                AxisScale::logarithmic(limits, [0.0, 1.0]),
             ] {
                 assert!(scale.at(0.5).is_finite(), "{limits:?}");
                 assert!(scale.ticks(4).len() < 20, "{limits:?}");

@@ -1,6 +1,6 @@
 //! Curves.
 
-use super::axis::Scale;
+use super::axis::AxisScale;
 use super::canvas::{Anchor, SvgCanvas, text_width};
 use crate::report::text::significant;
 
@@ -111,25 +111,25 @@ impl LineChart {
         [low, self.values(axis).fold(f64::NEG_INFINITY, f64::max)]
     }
 
-    fn x(&self, left: f64) -> Scale {
-        Scale::linear(self.limits(0), [left + 8.0, RIGHT - 8.0])
+    fn x(&self, left: f64) -> AxisScale {
+        AxisScale::linear(self.limits(0), [left + 8.0, RIGHT - 8.0])
     }
 
-    fn y(&self, places: [f64; 2]) -> Scale {
+    fn y(&self, places: [f64; 2]) -> AxisScale {
         let [low, high] = self.limits(1);
         if self.logarithmic && low > 0.0 && high > low {
-            return Scale::logarithmic([low / 1.3, high * 1.3], places);
+            return AxisScale::logarithmic([low / 1.3, high * 1.3], places);
         }
         let margin = 0.06 * (high - low);
         let low = self.bounds[0].map_or(low - margin, |bound| bound.max(low - margin));
         let high = self.bounds[1].map_or(high + margin, |bound| bound.min(high + margin));
-        Scale::linear([low, high], places)
+        AxisScale::linear([low, high], places)
     }
 
     fn draw_axes(
         &self,
         canvas: &mut SvgCanvas,
-        [x, y]: [&Scale; 2],
+        [x, y]: [&AxisScale; 2],
         [left, top, bottom]: [f64; 3],
     ) {
         for (value, label) in y.ticks(TICKS) {
@@ -151,7 +151,7 @@ impl LineChart {
         canvas.upright("label", [12.0, f64::midpoint(top, bottom)], &self.y_label);
     }
 
-    fn draw_marker(&self, canvas: &mut SvgCanvas, x: &Scale, [top, bottom]: [f64; 2]) {
+    fn draw_marker(&self, canvas: &mut SvgCanvas, x: &AxisScale, [top, bottom]: [f64; 2]) {
         let Some(marker) = &self.marker else {
             return;
         };
@@ -166,7 +166,7 @@ impl LineChart {
 }
 
 /// Where the plot begins: to the right of the labels of its vertical axis.
-fn left_of(y: &Scale) -> f64 {
+fn left_of(y: &AxisScale) -> f64 {
     let ticks = y.ticks(TICKS);
     let widest = ticks
         .iter()
@@ -175,7 +175,7 @@ fn left_of(y: &Scale) -> f64 {
     LEFT.max(widest + 30.0)
 }
 
-fn draw_curve(canvas: &mut SvgCanvas, style: usize, series: &LineSeries, [x, y]: [&Scale; 2]) {
+fn draw_curve(canvas: &mut SvgCanvas, style: usize, series: &LineSeries, [x, y]: [&AxisScale; 2]) {
     let every = series.points.len().div_ceil(MANY).max(1);
     let last = series.points.len().saturating_sub(1);
     let kept = series.points.iter().enumerate();

@@ -1,6 +1,6 @@
 //! The reliability diagram.
 
-use super::axis::Scale;
+use super::axis::AxisScale;
 use super::canvas::{Anchor, SvgCanvas};
 use crate::inspect::Calibration;
 use crate::report::text::percent;
@@ -17,8 +17,8 @@ const TALLEST: f64 = 62.0;
 /// Accuracy by confidence, and below it the share of images by confidence.
 pub(in crate::report) fn reliability(calibration: &Calibration, label: &str) -> String {
     let mut canvas = SvgCanvas::new([WIDTH, BASE + 40.0], label);
-    let x = Scale::linear([0.0, 1.0], [LEFT, RIGHT]);
-    let y = Scale::linear([0.0, 1.0], [BOTTOM, TOP]);
+    let x = AxisScale::linear([0.0, 1.0], [LEFT, RIGHT]);
+    let y = AxisScale::linear([0.0, 1.0], [BOTTOM, TOP]);
     for (value, label) in y.ticks(5) {
         canvas.line("grid", [LEFT, y.at(value)], [RIGHT, y.at(value)]);
         canvas.text("tick", [LEFT - 6.0, y.at(value) + 4.0], Anchor::End, &label);
@@ -35,7 +35,7 @@ pub(in crate::report) fn reliability(calibration: &Calibration, label: &str) -> 
     canvas.finish()
 }
 
-fn draw_bins(canvas: &mut SvgCanvas, calibration: &Calibration, [x, y]: [&Scale; 2]) {
+fn draw_bins(canvas: &mut SvgCanvas, calibration: &Calibration, [x, y]: [&AxisScale; 2]) {
     for bin in calibration.bins.iter().filter(|bin| bin.images > 0) {
         let share = bin.images as f64 / calibration.images.max(1) as f64;
         let [left, right] = [x.at(bin.from) + 1.0, x.at(bin.to) - 1.0];

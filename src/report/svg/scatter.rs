@@ -1,6 +1,6 @@
 //! Points in a plane, coloured by class.
 
-use super::axis::Scale;
+use super::axis::AxisScale;
 use super::canvas::{Anchor, SvgCanvas, shortened};
 
 /// Points of several classes.
@@ -67,7 +67,7 @@ impl Scatter<'_> {
     }
 
     /// The same scale in both directions.
-    fn scales(&self) -> [Scale; 2] {
+    fn scales(&self) -> [AxisScale; 2] {
         let limits = [0, 1].map(|axis| {
             let values = || self.points.iter().map(|point| point.place[axis]);
             let (low, high) = (
@@ -87,8 +87,8 @@ impl Scatter<'_> {
         };
         let [x, y] = limits.map(around);
         [
-            Scale::linear(x, places),
-            Scale::linear(y, [places[1], places[0] - 10.0]),
+            AxisScale::linear(x, places),
+            AxisScale::linear(y, [places[1], places[0] - 10.0]),
         ]
     }
 
