@@ -21,7 +21,7 @@ use crate::error::{FormatError, Result};
 use crate::interchange::{Import, Match, Network, NetworkDescription};
 use crate::model::{Layer, Sequential};
 use crate::state::{Layout, State, check_memory};
-use crate::words::short;
+use crate::words::{one_line, short};
 
 /// Reads the weights for `model` from a state dict: a `.pt` or `.pth` file (PyTorch 0.1.10 and
 /// later; a state dict, a dictionary with one as its entry `state_dict` or similar, or a whole
@@ -126,7 +126,11 @@ fn take(assigned: &Assigned<'_, '_>, state: &mut State) -> Result<Option<Match>,
                 .ok_or_else(|| format!("the model has no parameter `{name}`"))?;
             order.restore(&tensor.floats()?, &mut state.params[range]);
             let shape = tensor.shape.clone();
-            Ok(Some(Match::new(tensor.name.as_str(), shape, name.as_str())))
+            Ok(Some(Match::new(
+                one_line(&tensor.name),
+                shape,
+                name.as_str(),
+            )))
         }
     }
 }

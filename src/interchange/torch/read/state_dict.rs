@@ -11,6 +11,7 @@ use super::walk::in_order;
 use crate::error::FormatError;
 use crate::interchange::NetworkDescription;
 use crate::run::tensors::parse;
+use crate::words::one_line;
 
 /// The keys under which checkpoints hold a state dict, and whether a module's part is never called
 /// so.
@@ -154,8 +155,8 @@ fn is_below(name: &str, key: &str) -> bool {
 /// What a checkpoint holds beside the state dict.
 fn left_out(key: Option<&str>, outside: &[&String]) -> Option<String> {
     let (key, first) = (key?, outside.first()?);
-    Some(format!(
+    Some(one_line(&format!(
         "took the entry `{key}` of a checkpoint, and not {} of its tensors beside it, such as `{first}`",
         outside.len()
-    ))
+    )))
 }
