@@ -4,19 +4,14 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use safetensors::SafeTensors;
 
-use cnn_gpu::exec::{DataId, Inspect, Step, Values};
 use cnn_gpu::interchange::Network;
 use cnn_gpu::model::Loss;
-use cnn_gpu::optimizer::Rates;
-use cnn_gpu::plan::{Op, Plan, Purpose};
-use cnn_gpu::rng::Key;
 use cnn_gpu::state::State;
 
-use super::common;
+use super::{common, outputs};
 
 /// A file below `files`.
 pub fn file(name: &str) -> PathBuf {
@@ -98,21 +93,5 @@ pub fn difference(found: &[f32], expected: &[f32]) -> f32 {
 /// The outputs for inputs `[n, h, w, c]`: probabilities, or the last layer's with the mean squared
 /// error.
 pub fn outputs(network: &Network, input: &[f32]) -> Vec<f32> {
-    let size: usize = network.model.input_shape.iter().product();
-    let rows = input.len() / size;
-    let plan = Plan::new(&network.model, Purpose::Inference, rows).unwrap();
-    let Some(Op::Gather(gather)) = plan.ops.first() else {
-        panic!("the plan does not start with its input");
-    };
-    let mut executor: Box<dyn Inspect> = common::cpu(Arc::clone(&plan.layout));
-    let program = executor.compile(&plan).unwrap();
-    executor.upload(&network.state).unwrap();
-    let values = Values::F32(input.to_vec());
-    executor.write(program, gather.x, &values).unwrap();
-    let labels = Values::U32(vec![0; rows]);
-    executor.write(program, gather.labels, &labels).unwrap();
-    let key = Key::of_step(0, 0);
-    let step = Step::new(program, DataId(0), 0..rows, Rates::default(), key);
-    executor.run(1..plan.ops.len(), &step).unwrap();
-    executor.predictions(program).unwrap()
+    outputs::outputs(&common::cpu, network, input).0
 }

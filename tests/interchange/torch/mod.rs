@@ -3,22 +3,14 @@
 mod damage;
 mod export;
 
-use std::path::{Path, PathBuf};
-
-use safetensors::SafeTensors;
+use std::path::Path;
 
 use cnn_gpu::interchange::{Import, Network, torch};
 use cnn_gpu::model::{Sequential, preset};
 use cnn_gpu::state::{Layout, State};
 
-use super::outputs::{floats, outputs};
-use super::{cases, common};
-
-/// A file below `files`.
-fn file(name: &str) -> PathBuf {
-    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interchange/files");
-    files.join(name)
-}
+use super::cases;
+use super::expected::{Expected, file};
 
 /// The model of the network `name`.
 fn model(name: &str) -> Sequential {
@@ -29,21 +21,7 @@ fn model(name: &str) -> Sequential {
 #[track_caller]
 fn check(path: &str, name: &str) -> Import {
     let import = torch::read(&file(&format!("torch/{path}")), &model(name)).unwrap();
-    let bytes = std::fs::read(file(&format!("torch/{name}.expected.safetensors"))).unwrap();
-    let expected = SafeTensors::deserialize(&bytes).unwrap();
-    let input = floats(&expected, "input");
-    let (found, _) = outputs(&common::cpu, &import.network, &input);
-    // Some networks end with a softmax.
-    let probabilities = match expected.tensor("probabilities") {
-        Ok(_) => "probabilities",
-        Err(_) => "output",
-    };
-    let expected = floats(&expected, probabilities);
-    assert_eq!(found.len(), expected.len());
-    let pairs = found.iter().zip(&expected);
-    let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    println!("{path}: off by {worst:.1e}");
-    assert!(worst < 1e-5, "{path}: off by {worst:.1e}");
+    Expected::of(&format!("torch/{name}")).check_outputs(&import.network, 1e-5);
     import
 }
 
