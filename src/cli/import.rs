@@ -101,6 +101,15 @@ fn pixel_range(typed: &str) -> Result<[f32; 2], &'static str> {
     (typed.split_once(',').and_then(parse)).ok_or("expected two numbers, as in 0,255")
 }
 
+/// The flag that replaces an assumption.
+fn flag(note: &str) -> &'static str {
+    match note {
+        Import::ASSUMED_PIXELS => " (--pixel-range)",
+        Import::WITHOUT_PROBABILITIES => " (--activation)",
+        _ => "",
+    }
+}
+
 /// Parses one of the activations that make probabilities.
 fn activations() -> impl TypedValueParser<Value = Activation> {
     PossibleValuesParser::new(["softmax", "sigmoid"]).map(|name| match name.as_str() {
@@ -125,7 +134,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let network = &import.network;
     ImportedFolder::write(&folder, &record, &network.model, &network.state)?;
     for note in &import.notes {
-        say(&format!("note: {note}"));
+        say(&format!("note: {note}{}", flag(note)));
     }
     match args.format {
         OutputFormat::Text => output::print(&text(&import, &record, folder.path())?)?,

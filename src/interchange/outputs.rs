@@ -7,6 +7,10 @@ use crate::plan::{Plan, Purpose};
 use crate::state::{Layout, State};
 
 impl Import {
+    /// The note of a reader whose network returns other numbers than probabilities.
+    pub const WITHOUT_PROBABILITIES: &str =
+        "outputs are not probabilities, because the network ends without softmax or sigmoid";
+
     /// The network with an activation behind its last layer, for one that returns logits: softmax,
     /// or sigmoid for independent outputs. The loss becomes the cross-entropy of the activation.
     ///
@@ -44,6 +48,8 @@ impl Import {
             layout: Layout::new(&network.model)?,
             ..network.state.clone()
         };
+        self.notes
+            .retain(|note| note != Self::WITHOUT_PROBABILITIES);
         let name = activation.name();
         self.notes.push(format!(
             "{name} was added behind the last layer, and the loss is {}",

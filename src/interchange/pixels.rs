@@ -59,6 +59,40 @@ impl Import {
     }
 }
 
+/// Makes a model for pixels from 0 to 255 one for pixels divided by 255, if its first layer divides
+/// them. Returns a note that says so or what is assumed about inputs, and whether the first layer
+/// was left out.
+pub(super) fn feed_fractions(model: &mut Sequential) -> (String, bool) {
+    let assumed = || (Import::ASSUMED_PIXELS.into(), false);
+    let Some(Layer::Rescaling(Rescaling { scale, offset, .. })) = model.layers.first_mut() else {
+        return assumed();
+    };
+    let from = f64::from(*scale);
+    let is_near = |expected: f64| (from / expected - 1.0).abs() < 0.01;
+    if !is_near(1.0 / 255.0) && !is_near(1.0 / 127.5) {
+        return assumed();
+    }
+    let new = (from * 255.0) as f32;
+    // Without the rounding of the reciprocal.
+    *scale = if (new - new.round()).abs() < 1e-6 {
+        new.round()
+    } else {
+        new
+    };
+    let is_idle = (*scale, *offset) == (1.0, 0.0);
+    let becomes = match is_idle {
+        true => "layer was left out".into(),
+        false => format!("scale {} became {}", short(from as f32), short(*scale)),
+    };
+    if is_idle {
+        model.layers.remove(0);
+    }
+    let note = format!(
+        "the model divides pixels from 0 to 255, which are divided by 255 here: its first {becomes}"
+    );
+    (note, is_idle)
+}
+
 /// Lets a model begin with `x * scale + offset`.
 fn rescale(model: &mut Sequential, [offset, scale]: [f64; 2]) -> Result<()> {
     let (scale, offset, name) = match model.layers.first() {

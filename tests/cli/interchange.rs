@@ -174,14 +174,10 @@ fn files_of_other_programs_are_imported() {
         let imported = json(path, &[&["import", "net", "--out", &out], more].concat());
         assert_eq!(imported["format"], format, "{file}");
         let tensors = imported["matches"].as_array().unwrap().len();
-        assert_eq!(
-            tensors,
-            if file.starts_with("keras") { 8 } else { 6 },
-            "{file}"
-        );
+        assert_eq!(tensors, 8, "{file}");
     }
     let exported = json(path, &["export", "torch_lab.pt", "--onnx", "lab.onnx"]);
-    assert_eq!(exported["tensors"], 6);
+    assert_eq!(exported["tensors"], 8);
 }
 
 #[test]

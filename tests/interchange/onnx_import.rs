@@ -101,9 +101,9 @@ fn pytorch_is_read() {
 fn what_is_assumed_is_noted() {
     let notes = check("torch/lab.torchscript").notes;
     for assumed in [
-        "assumed: inputs are pixels (0 to 255) divided by 255",
+        "inputs are taken to be pixels divided by 255",
         "assumed: the loss is mean_squared_error",
-        "its outputs are not probabilities",
+        "outputs are not probabilities",
     ] {
         assert!(
             notes.iter().any(|note| note.starts_with(assumed)),

@@ -7,10 +7,9 @@ use super::config::{Chain, KerasLayer, chain};
 use super::layers;
 use super::names::GroupNames;
 use crate::error::{FormatError, Result};
-use crate::interchange::Import;
-use crate::model::{Layer, Rescaling, Sequential};
+use crate::interchange::pixels::feed_fractions;
+use crate::model::{Layer, Sequential};
 use crate::shape::dims;
-use crate::words::short;
 
 /// How Keras lists the layers of a model.
 pub(super) struct Blueprint {
@@ -108,42 +107,11 @@ impl Blueprint {
         Ok(())
     }
 
-    /// Makes a model for pixels from 0 to 255 one for pixels divided by 255, if its first layer
-    /// divides them, and says what is assumed about inputs.
+    /// Makes a model for pixels from 0 to 255 one for pixels divided by 255.
     fn feed_fractions(&mut self) {
-        let first = self.model.layers.first_mut();
-        let Some(Layer::Rescaling(Rescaling { scale, offset, .. })) = first else {
-            self.notes.push(Import::ASSUMED_PIXELS.into());
-            return;
-        };
-        let from = f64::from(*scale);
-        let is_near = |expected: f64| (from / expected - 1.0).abs() < 0.01;
-        if !is_near(1.0 / 255.0) && !is_near(1.0 / 127.5) {
-            self.notes.push(Import::ASSUMED_PIXELS.into());
-            return;
-        }
-        let new = (from * 255.0) as f32;
-        // Without the rounding of the reciprocal.
-        *scale = if (new - new.round()).abs() < 1e-6 {
-            new.round()
-        } else {
-            new
-        };
-        let becomes = match (*scale, *offset) {
-            (1.0, 0.0) => "layer was left out".into(),
-            _ => format!("scale {} became {}", short(from as f32), short(*scale)),
-        };
-        self.notes.push(format!(
-            "the model divides pixels from 0 to 255, which are divided by 255 here: its first {becomes}"
-        ));
-        if (*scale, *offset) == (1.0, 0.0) {
-            self.leave_out_first();
-        }
-    }
-
-    fn leave_out_first(&mut self) {
-        self.model.layers.remove(0);
-        for listed in &mut self.listed {
+        let (note, left_out_first) = feed_fractions(&mut self.model);
+        self.notes.push(note);
+        for listed in self.listed.iter_mut().filter(|_| left_out_first) {
             listed.index = listed.index.and_then(|index| index.checked_sub(1));
         }
     }
@@ -214,7 +182,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Dense, Flatten};
+    use crate::model::{Dense, Flatten, Rescaling};
 
     fn config(input: Value, layers: &[(&str, Value)]) -> Value {
         let layer = |(i, (class, config)): (usize, &(&str, Value))| {
@@ -269,7 +237,7 @@ mod tests {
             model.layers[0],
             Rescaling::new(2.0).offset(-1.0).name("layer0").into()
         );
-        assert_eq!(notes, [Import::ASSUMED_PIXELS]);
+        assert_eq!(notes, [crate::interchange::Import::ASSUMED_PIXELS]);
     }
 
     #[test]

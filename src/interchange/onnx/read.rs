@@ -166,7 +166,7 @@ fn foreign(
             "assumed: images of {image} (height, width, channels)"
         ));
     }
-    let (model, assumed) = assumptions::made(model);
+    let (model, assumed) = assumptions::made(model, description.is_some());
     notes.extend(assumed);
     let mut import = assemble::network(model, &layers)?;
     let names = description.map(|d| d.class_names.as_slice());

@@ -157,8 +157,7 @@ fn assumptions(
             short(epsilon)
         )
     });
-    let inputs = "the file does not say how pictures become inputs: assumed pixels divided by 255, \
-                  as ToTensor() does; after Normalize(mean, std), start the model with a Rescaling \
-                  layer (scale = 1 / std, offset = -mean / std)";
-    std::iter::once(inputs.into()).chain(epsilon).collect()
+    std::iter::once(Import::ASSUMED_PIXELS.into())
+        .chain(epsilon)
+        .collect()
 }

@@ -1,20 +1,16 @@
 //! What a file of another program does not say.
 
-use crate::interchange::NetworkDescription;
+use crate::interchange::Import;
+use crate::interchange::pixels::feed_fractions;
 use crate::model::{Activation, Layer, Loss, Sequential};
 use crate::plan::{Plan, Purpose};
 
-/// The model with a loss that suits its last layer, and what was assumed.
-pub(super) fn made(mut model: Sequential) -> (Sequential, Vec<String>) {
-    let mut notes = vec![format!(
-        "assumed: inputs are {}",
-        NetworkDescription::PREPROCESSING
-    )];
-    if divides_again(&model) {
-        notes.push(
-            "its first layer divides by 255 once more; remove it if the network took pixels from 0 to 255"
-                .into(),
-        );
+/// The model with a loss that suits its last layer, and what was assumed. `is_ours` tells that this
+/// crate wrote the file, so that its inputs are pixels divided by 255.
+pub(super) fn made(mut model: Sequential, is_ours: bool) -> (Sequential, Vec<String>) {
+    let mut notes = Vec::new();
+    if !is_ours {
+        notes.push(feed_fractions(&mut model).0);
     }
     let losses = [
         Loss::categorical_crossentropy(),
@@ -26,21 +22,9 @@ pub(super) fn made(mut model: Sequential) -> (Sequential, Vec<String>) {
         notes.push(format!("assumed: the loss is {}", loss.name()));
     }
     if !gives_probabilities(&model) {
-        notes.push(
-            "its outputs are not probabilities, because it ends without softmax or sigmoid; add an \
-             activation to classify"
-                .into(),
-        );
+        notes.push(Import::WITHOUT_PROBABILITIES.into());
     }
     (model, notes)
-}
-
-/// Whether the first layer turns pixels from 0 to 255 into numbers from 0 to 1.
-fn divides_again(model: &Sequential) -> bool {
-    match model.layers.first() {
-        Some(Layer::Rescaling(first)) => (first.scale * 255.0 - 1.0).abs() < 0.01,
-        _ => false,
-    }
 }
 
 fn suits(model: &Sequential, loss: Loss) -> bool {
