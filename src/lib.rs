@@ -109,3 +109,13 @@ pub use error::{Error, Result};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// Tests the code of the lab.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/lab.md")]
+struct LabInEnglish;
+
+/// Tests the code of the lab in Spanish.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/laboratorio.md")]
+struct LabInSpanish;
