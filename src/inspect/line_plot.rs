@@ -28,7 +28,7 @@ pub enum Scale {
 /// use cnn_gpu::inspect::LinePlot;
 /// let plot = LinePlot::new(4, 2).title("loss").x(0.0..=10.0);
 /// let lines = plot.draw(&[(0.0, 1.0), (10.0, 0.0)], &[]);
-/// assert_eq!(lines, ["   loss", "1 ┤⠑⠤⡀", "0 ┤  ⠈⠒⠤", "  └────", "   0 10"]);
+/// assert_eq!(lines, ["   loss", "1 ┤⠑⢄", "0 ┤  ⠑⢄", "  └────", "   0 10"]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct LinePlot {
