@@ -18,7 +18,9 @@ use live::Live;
 use super::{CONTINUE, Callback, Verdict};
 use crate::error::Result;
 use crate::state::State;
-use crate::train::{EpochLogs, History, Progress, Training, Verbose};
+#[cfg(feature = "cli")]
+use crate::train::Training;
+use crate::train::{EpochLogs, History, Progress, Verbose};
 use crate::words::short;
 
 /// Shows the progress of training on standard error: a bar per epoch, or a line per epoch.
