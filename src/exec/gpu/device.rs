@@ -1,7 +1,9 @@
 //! An open GPU: device and queue, capabilities, and errors.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use wgpu::{
     Device, DeviceDescriptor, DeviceType, ExperimentalFeatures, Features, Limits, MemoryHints,
@@ -307,6 +309,17 @@ impl GpuDevice {
                 Err(Error::device(format!("cannot wait for the device: {e}")).caused_by(e))
             }
         }
+    }
+
+    /// Waits until the callback of a finished submission has set `flag`. If several threads poll the
+    /// device, one of them may run the callback only after [`Self::wait`] has returned in another.
+    pub(super) fn wait_for_callback(&self, flag: &AtomicBool) -> Result<()> {
+        let start = Instant::now();
+        while !flag.load(Ordering::Acquire) && start.elapsed() < self.hang_timeout {
+            self.poll()?;
+            thread::yield_now();
+        }
+        Ok(())
     }
 
     /// Gives up on the device.

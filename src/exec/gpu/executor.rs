@@ -210,6 +210,7 @@ impl GpuExecutor {
         };
         if wait {
             self.gpu.wait(Some(oldest.submission.clone()))?;
+            self.gpu.wait_for_callback(&oldest.mapped)?;
         }
         let (submitted, now) = (oldest.submitted, Instant::now());
         let finished = self.under_way.iter();
