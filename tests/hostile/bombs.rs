@@ -362,7 +362,7 @@ fn empty_messages_of_onnx_stay_within_the_memory_limit() {
     for graph in graphs {
         let opset = field(8, &[16, 17]);
         let bytes = [&[8, 8][..], &opset, &field(7, &graph)].concat();
-        let (message, peak) = fed("onnx", &bytes);
-        println!("{} {peak} {} {message}", bytes.len(), peak / bytes.len());
+        // Fails if reading takes more memory than the target allows.
+        fed("onnx", &bytes);
     }
 }
