@@ -40,6 +40,18 @@ impl Network {
         self.optimizer = Some(optimizer);
         self
     }
+
+    /// What a format for inference leaves behind: it has no place for the optimizer, which the
+    /// description does not hold either.
+    pub(super) fn optimizer_left_behind(&self) -> Vec<String> {
+        let moments: Vec<&str> = self.state.moments().map(|(name, _)| name).collect();
+        let settings = (self.optimizer).map(|_| "the settings of the optimizer".to_owned());
+        let moments = (!moments.is_empty()).then(|| {
+            let moments = moments.join(", ");
+            format!("the state of the optimizer ({moments}): training restarts without it")
+        });
+        settings.into_iter().chain(moments).collect()
+    }
 }
 
 /// A network as the contents of a file.

@@ -98,7 +98,7 @@ pub fn to_bytes(network: &Network, options: &OnnxOptions) -> Result<Export> {
         ..ModelProto::default()
     };
     let mut export = Export::new(model.encode_to_vec());
-    export.left_behind = left_behind(network);
+    export.left_behind = network.optimizer_left_behind();
     Ok(export)
 }
 
@@ -130,15 +130,4 @@ fn metadata(network: &Network) -> Vec<StringStringEntryProto> {
     let classes = serde_json::to_string(&network.class_names).unwrap_or_default();
     entries.extend((!network.class_names.is_empty()).then(|| entry("classes", classes)));
     entries
-}
-
-/// What only training needs and the description does not hold.
-fn left_behind(network: &Network) -> Vec<String> {
-    let moments: Vec<&str> = network.state.moments().map(|(name, _)| name).collect();
-    let settings = (network.optimizer).map(|_| "the settings of the optimizer".to_owned());
-    let moments = (!moments.is_empty()).then(|| {
-        let moments = moments.join(", ");
-        format!("the state of the optimizer ({moments}): training restarts without it")
-    });
-    settings.into_iter().chain(moments).collect()
 }

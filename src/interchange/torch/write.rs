@@ -45,7 +45,7 @@ pub fn export(network: &Network) -> Result<TorchExport> {
     Ok(TorchExport {
         weights: weights(network, &layers)?,
         model_py: python::module(network, &layers)?,
-        left_behind: left_behind(network),
+        left_behind: network.optimizer_left_behind(),
     })
 }
 
@@ -112,15 +112,4 @@ fn serialized(tensors: &[StateTensor], description: String) -> Result<Vec<u8>, F
     views
         .and_then(|views| safetensors::serialize(views, Some(metadata.into())))
         .map_err(FormatError::from_cause)
-}
-
-/// What only training needs and the description does not hold.
-fn left_behind(network: &Network) -> Vec<String> {
-    let moments: Vec<&str> = network.state.moments().map(|(name, _)| name).collect();
-    let settings = (network.optimizer).map(|_| "the settings of the optimizer".to_owned());
-    let moments = (!moments.is_empty()).then(|| {
-        let moments = moments.join(", ");
-        format!("the state of the optimizer ({moments}): training restarts without it")
-    });
-    settings.into_iter().chain(moments).collect()
 }
