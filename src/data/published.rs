@@ -8,7 +8,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::bounded::read_bounded;
+use super::bounded::{read_bounded, read_preallocated};
 use super::dataset::check_labels;
 use super::gzip::{self, Unpacked};
 use super::{DataError, idx, sha256};
@@ -148,7 +148,7 @@ impl MnistFile {
         if self.hashed == Hashed::Unpacked {
             self.check_unpacked(path, &bytes)?;
         }
-        self.elements(path, &bytes)
+        self.elements(path, bytes)
     }
 
     fn check_packed(&self, path: &Path, bytes: &[u8]) -> Result<(), DataError> {
@@ -178,8 +178,8 @@ impl MnistFile {
         })
     }
 
-    fn elements(&self, path: &Path, bytes: &[u8]) -> Result<Vec<u8>, DataError> {
-        let array = idx::parse(bytes).map_err(|source| DataError::Idx {
+    fn elements(&self, path: &Path, mut bytes: Vec<u8>) -> Result<Vec<u8>, DataError> {
+        let array = idx::parse(&bytes).map_err(|source| DataError::Idx {
             path: path.into(),
             source,
         })?;
@@ -193,7 +193,10 @@ impl MnistFile {
         if self.content == Content::Labels {
             check_labels(&path.display().to_string(), CLASSES, array.data)?;
         }
-        Ok(array.data.to_vec())
+        let header = array.header_len();
+        // In place: a copy would double the memory.
+        bytes.drain(..header);
+        Ok(bytes)
     }
 }
 
@@ -334,7 +337,7 @@ pub(super) fn unpack(path: &Path, bytes: Vec<u8>, expected: u64) -> Result<Vec<u
         return Ok(bytes);
     }
     let unpacked =
-        read_bounded(Unpacked::new(&bytes), expected).map_err(|source| DataError::Gzip {
+        read_preallocated(Unpacked::new(&bytes), expected).map_err(|source| DataError::Gzip {
             path: path.into(),
             source,
         })?;
