@@ -14,7 +14,10 @@ use cnn_gpu::exec::Inspect;
 use cnn_gpu::internal::NullExecutor;
 use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Sequential};
 use cnn_gpu::state::Layout;
-use cnn_gpu::train::{History, Keeper, Options, Position, Snapshot, Trainer};
+use cnn_gpu::train::callbacks::EarlyStopping;
+use cnn_gpu::train::{
+    GeneratedData, History, Keeper, Metric, Options, Position, Snapshot, Trainer, ValidationData,
+};
 use tempfile::TempDir;
 
 const SHAPE: [usize; 3] = [2, 2, 1];
@@ -168,6 +171,8 @@ fn names_of_classes_that_the_model_does_not_have_are_refused() {
     assert!(message.contains(expected), "{message}");
 }
 
+type Factory = fn(Arc<Layout>) -> Box<dyn Inspect>;
+
 /// A data set as a generator, always in its original order.
 struct Slices<'a>(&'a Dataset, usize);
 
@@ -194,7 +199,6 @@ impl Generator for Slices<'_> {
 /// steps are in flight.
 #[test]
 fn generated_data_give_the_same_bytes_as_loaded_data() {
-    type Factory = fn(Arc<Layout>) -> Box<dyn Inspect>;
     let model = Sequential::new([28, 28, 1])
         .add(Conv2D::new(2, 5).strides(3).activation(Activation::Relu))
         .add(Flatten::new())
@@ -231,6 +235,81 @@ fn generated_data_give_the_same_bytes_as_loaded_data() {
             );
         }
     }
+}
+
+#[test]
+fn validation_on_a_generator_or_a_data_set_gives_the_same_and_leaves_training_unchanged() {
+    let model = Sequential::new([28, 28, 1])
+        .add(Flatten::new())
+        .add(Dense::new(10).activation(Activation::Softmax));
+    let (data, unseen) = (digits::generate(500, 1, 0), digits::generate(70, 2, 0));
+    let options = Options::default().epochs(3).batch_size(10).shuffle(false);
+    for factory in [common::cpu as Factory, common::gpu] {
+        let fit = |options: &Options, validation: Option<ValidationData<'_>>| {
+            let executor = factory(Layout::new(&model).unwrap());
+            let mut trainer =
+                Trainer::with_executor(model.clone(), executor, options.clone()).unwrap();
+            let slices = Slices(&data, 10);
+            let data = GeneratedData::new(&slices, validation);
+            let history = trainer.fit_generator(data, Some(20), &mut []).unwrap();
+            let losses: Vec<_> = history.epochs.iter().map(|e| e.val_loss).collect();
+            (losses, trainer.state().weights_hash())
+        };
+        let generator = Slices(&unseen, 10);
+        let generator = Some(ValidationData::Generator(&generator));
+        let set = Some(ValidationData::Dataset(&unseen));
+        let (none, plain) = fit(&options, None);
+        assert_eq!(none, [None; 3]);
+        for options in [options.clone(), options.clone().validation_steps(3)] {
+            let (expected, hash) = fit(&options, set);
+            assert_eq!(hash, plain);
+            let (found, hash) = fit(&options, generator);
+            assert_eq!(hash, plain);
+            for (found, expected) in found.into_iter().zip(expected) {
+                // The batches, and with them the order of the sum, differ.
+                let difference = (found.unwrap() - expected.unwrap()).abs();
+                assert!(difference < 1e-6, "{found:?}, {expected:?}");
+            }
+        }
+        let rare = options.clone().validation_freq(2);
+        let (losses, _) = fit(&rare, generator);
+        let measured: Vec<_> = losses.iter().map(Option::is_some).collect();
+        assert_eq!(measured, [false, true, false]);
+    }
+}
+
+#[test]
+fn early_stopping_watches_the_validation_loss_of_a_generator() {
+    let executor = NullExecutor::new([(3.0, 0.5), (1.0, 0.5), (2.0, 0.5), (2.0, 0.5)]);
+    let options = Options::default().epochs(9).batch_size(2);
+    let generator = FromIter::new(SHAPE, batches(30));
+    let validation = FromIter::new(SHAPE, batches(30));
+    let data = (&generator, &validation);
+    let mut stopping = EarlyStopping::new(Metric::ValLoss);
+    let mut trainer = Trainer::with_executor(
+        small(),
+        Box::new(executor),
+        options.clone().validation_steps(1),
+    )
+    .unwrap();
+    let history = trainer
+        .fit_generator(data, Some(1), &mut [&mut stopping])
+        .unwrap();
+    let losses: Vec<_> = history.epochs.iter().map(|e| e.val_loss).collect();
+    assert_eq!(losses, [Some(1.0), Some(2.0)]);
+    let error = scripted(options).fit_generator(data, Some(1), &mut []);
+    let message = error.unwrap_err().to_string();
+    assert!(message.contains("expected validation_steps"), "{message}");
+}
+
+#[test]
+fn a_validation_split_of_a_generator_is_refused() {
+    let mut trainer = scripted(Options::default().validation_split(0.2).batch_size(2));
+    let generator = FromIter::new(SHAPE, batches(9));
+    let error = trainer
+        .fit_generator(&generator, Some(3), &mut [])
+        .unwrap_err();
+    assert!(error.to_string().contains("needs a data set"), "{error}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use super::callbacks::{All, ProgbarLogger, callback_states, restore};
-use super::feed::Feed;
+use super::feed::Validation;
 use super::source::{Resident, Rows, Source};
 use super::trainer::Pass;
 use super::{
@@ -23,7 +23,7 @@ const LOOK_EVERY: (usize, Duration) = (16, Duration::from_millis(100));
 pub(super) struct Fit<'a, E: ?Sized> {
     program: Program,
     pub(super) source: &'a mut dyn Source<E>,
-    validation: Option<Feed>,
+    validation: Option<Validation<'a>>,
     /// The last epoch's number.
     epochs: usize,
 }
@@ -72,6 +72,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let data = data.into();
         let steps = self.steps_per_epoch(&data)?;
         let (feed, validation) = self.feeds(data, batches)?;
+        let validation = validation.map(Validation::Resident);
         self.fit_source(&mut Resident { feed, steps }, validation, callbacks)
     }
 
@@ -79,7 +80,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     pub(super) fn fit_source(
         &mut self,
         source: &mut dyn Source<E>,
-        validation: Option<Feed>,
+        validation: Option<Validation<'_>>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
         let resumed = self.resumed.take();
@@ -380,15 +381,21 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(())
     }
 
-    /// Evaluates on the validation images if this epoch is due. An interrupt aborts the evaluation,
+    /// Evaluates on the validation data if this epoch is due. An interrupt aborts the evaluation,
     /// which then has no result.
     fn validate(&mut self, fit: &Fit<'_, E>, logs: &mut EpochLogs) -> Result<()> {
-        let Some(feed) = &fit.validation else {
+        let Some(validation) = &fit.validation else {
             return Ok(());
         };
         if logs.epoch.is_multiple_of(self.options.validation_freq) {
             let interrupt = self.interrupt.clone();
-            let mean = self.measure(feed, || interrupt.is_raised())?;
+            let stop = || interrupt.is_raised();
+            let mean = match validation {
+                Validation::Resident(feed) => self.measure(feed, stop),
+                Validation::Generated(generator, steps) => {
+                    self.measure_generator(*generator, *steps, stop)
+                }
+            }?;
             logs.val_loss = mean.map(|m| m.loss());
             logs.val_accuracy = mean.map(|m| m.accuracy());
         }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{Options, Trainer};
-use crate::data::Dataset;
 use crate::data::split::kept;
+use crate::data::{Dataset, Generator};
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor};
 use crate::rng::{Key, Stream};
@@ -107,6 +107,14 @@ pub(super) struct Feed {
     pub(super) batch: usize,
 }
 
+/// What to evaluate on after each epoch.
+pub(super) enum Validation<'a> {
+    /// Images on the device.
+    Resident(Feed),
+    /// A generator, and the number of its batches to take.
+    Generated(&'a dyn Generator, usize),
+}
+
 impl Feed {
     /// Batches in one pass, including a short last one.
     pub(super) fn batches(&self) -> usize {
@@ -150,16 +158,33 @@ impl<E: Executor + ?Sized> Trainer<E> {
         };
         let id = self.load(data.training)?;
         let feed = |data, rows, batch| Feed { data, rows, batch };
-        let mut validation = match data.validation {
-            Some(set) => Some(feed(self.load(set)?, 0..set.len(), inference_batch)),
-            None if kept < images => Some(feed(id, kept..images, inference_batch)),
+        let validation = match data.validation {
+            Some(set) => Some(self.validation_set(set, inference_batch)?),
+            None if kept < images => {
+                Some(self.validation_part(feed(id, kept..images, inference_batch)))
+            }
             None => None,
         };
-        if let (Some(feed), Some(steps)) = (&mut validation, self.options.validation_steps) {
+        Ok((feed(id, 0..kept, batch), validation))
+    }
+
+    /// A validation set, in batches of `batch`.
+    pub(super) fn validation_set(&mut self, set: &Dataset, batch: usize) -> Result<Feed> {
+        let feed = Feed {
+            data: self.load(set)?,
+            rows: 0..set.len(),
+            batch,
+        };
+        Ok(self.validation_part(feed))
+    }
+
+    /// The part of a feed that the option `validation_steps` leaves.
+    fn validation_part(&self, mut feed: Feed) -> Feed {
+        if let Some(steps) = self.options.validation_steps {
             let most = steps.saturating_mul(self.options.batch_size);
             feed.rows.end = feed.rows.end.min(feed.rows.start.saturating_add(most));
         }
-        Ok((feed(id, 0..kept, batch), validation))
+        feed
     }
 
     /// The steps that an epoch of [`Trainer::fit`] has with these data.

@@ -2,9 +2,9 @@
 
 use crate::exec::DataId;
 
-/// The maximum number of data sets that stay loaded. One call needs at most two: training and
-/// validation, or the two chunks of a generator. The others serve callers that alternate between
-/// several.
+/// The maximum number of data sets that stay loaded. One call needs at most four, the two chunks of
+/// a training generator and those of a validation generator; most need two. The others serve callers
+/// that alternate between several.
 const MOST: usize = 4;
 
 /// The data sets that the executor holds, by fingerprint, the most recently used last.

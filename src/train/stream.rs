@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use super::feed::Validation;
 use super::prefetch::{default_threads, with_prefetch};
 use super::source::{Rows, Streamed, batches_in_chunk};
 use super::trainer::Pass;
-use super::{Callback, Evaluation, History, Mean, Trainer};
+use super::{Callback, Evaluation, GeneratedData, History, Mean, Trainer, ValidationData};
 use crate::data::{Dataset, Generator};
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor, Step};
@@ -14,17 +15,21 @@ use crate::rng::Key;
 
 impl<E: Executor + ?Sized> Trainer<E> {
     /// Trains on the batches of a generator for [`Options::epochs`](super::Options::epochs) more
-    /// epochs of `steps_per_epoch` batches each, by default [`Generator::steps`].
+    /// epochs of `steps_per_epoch` batches each, by default [`Generator::steps`]. `data` is
+    /// `&generator`, or `(&generator, &validation)` with a second generator or a
+    /// [`Dataset`](crate::data::Dataset) to validate on; see [`ValidationData`].
     ///
     /// Threads generate batches while the device works; the result does not depend on their number.
     /// Batches keep the generator's order.
     ///
     /// # Errors
     /// Those of [`Trainer::fit`]; a generator with an unknown number of steps, one that is
-    /// exhausted too early, or batches that do not fit the model.
+    /// exhausted too early, batches that do not fit the model, or a
+    /// [`validation_split`](super::Options::validation_split), since generated batches cannot be
+    /// split.
     ///
     /// ```
-    /// use cnn_gpu::data::digits::DigitStream;
+    /// use cnn_gpu::data::digits::{self, DigitStream};
     /// use cnn_gpu::exec::{self, Backend, Selection};
     /// use cnn_gpu::model::preset;
     /// use cnn_gpu::train::{Options, Trainer};
@@ -32,20 +37,26 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// let device = exec::open(&Selection::new(Backend::Cpu))?;
     /// let mut trainer = Trainer::new(model, &device, Options::default().epochs(2))?;
     /// // Digits that were never seen before, without end.
-    /// let history = trainer.fit_generator(&DigitStream::new(64, 7), Some(20), &mut [])?;
-    /// assert!(history.epochs[1].loss < history.epochs[0].loss);
+    /// let data = (&DigitStream::new(64, 7), &digits::generate(100, 8, 0));
+    /// let history = trainer.fit_generator(data, Some(20), &mut [])?;
+    /// assert!(history.epochs[1].val_loss < history.epochs[0].val_loss);
     /// # Ok::<(), cnn_gpu::Error>(())
     /// ```
-    pub fn fit_generator(
+    pub fn fit_generator<'a>(
         &mut self,
-        generator: &dyn Generator,
+        data: impl Into<GeneratedData<'a>>,
         steps_per_epoch: Option<usize>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
+        let GeneratedData {
+            training: generator,
+            validation,
+        } = data.into();
         self.check_generator(generator)?;
-        let steps = steps(generator, steps_per_epoch)?;
+        let steps = steps(generator, steps_per_epoch, "steps_per_epoch")?;
+        let validation = self.validation(validation)?;
         let sizes = (self.options.batch_size, self.classes());
-        let chunks = self.chunks(generator, sizes.0)?;
+        let chunks = self.chunks(Pass::Training, generator, sizes.0)?;
         let resumed = self.resumed.take();
         let last = self.last_epoch(resumed.as_ref()).saturating_mul(steps);
         let partial_epoch = resumed.as_ref().and_then(|snapshot| snapshot.partial_epoch);
@@ -57,7 +68,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let threads = self.generator_threads.unwrap_or_else(default_threads);
         with_prefetch(generator, numbers, threads, |prefetch| {
             let mut feed = Streamed::new(generator, prefetch, chunks, (steps, total), sizes);
-            self.fit_source(&mut feed, None, callbacks)
+            self.fit_source(&mut feed, validation, callbacks)
         })
     }
 
@@ -73,16 +84,43 @@ impl<E: Executor + ?Sized> Trainer<E> {
     ) -> Result<Evaluation> {
         let started = Instant::now();
         self.check_generator(generator)?;
-        let total = steps(generator, number)?;
+        let steps = steps(generator, number, "a number of batches")?;
+        let measured = self.measure_generator(generator, steps, || false);
+        if measured.is_err() {
+            // Otherwise the next call would count the steps in flight.
+            let _ = self.executor.completed(true);
+        }
+        let mean = measured?.unwrap_or_default();
+        Ok(Evaluation {
+            loss: mean.loss(),
+            accuracy: mean.accuracy(),
+            correct: mean.correct,
+            images: mean.rows,
+            seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Mean loss and accuracy over the first `steps` batches of a generator; `None` if `stop`
+    /// aborted the evaluation.
+    pub(super) fn measure_generator(
+        &mut self,
+        generator: &dyn Generator,
+        steps: usize,
+        stop: impl Fn() -> bool,
+    ) -> Result<Option<Mean>> {
         let batch = self.plan(Pass::Inference).batch;
         let program = self.program(Pass::Inference)?;
         let sizes = (batch, self.classes());
-        let chunks = self.chunks(generator, batch)?;
+        let chunks = self.chunks(Pass::Inference, generator, batch)?;
         let threads = self.generator_threads.unwrap_or_else(default_threads);
-        let mut mean = Mean::default();
-        let evaluated = with_prefetch(generator, 0..total as u64, threads, |prefetch| {
-            let mut feed = Streamed::new(generator, prefetch, chunks, (total, total), sizes);
-            for i in 0..total {
+        with_prefetch(generator, 0..steps as u64, threads, |prefetch| {
+            let mut feed = Streamed::new(generator, prefetch, chunks, (steps, steps), sizes);
+            let (mut mean, mut stopped) = (Mean::default(), false);
+            for _ in 0..steps {
+                stopped = stop();
+                if stopped {
+                    break;
+                }
                 let Rows { data, offset, rows } = feed.next_rows(&mut *self.executor)?;
                 self.executor.enqueue(&Step {
                     program,
@@ -92,24 +130,35 @@ impl<E: Executor + ?Sized> Trainer<E> {
                     rates: Rates::default(),
                     key: Key::of_step(0, 1),
                 })?;
-                let last = i + 1 == total;
-                for metrics in self.executor.completed(last)? {
-                    mean.add(&metrics);
-                }
+                self.take_in(false, &mut mean)?;
             }
-            Ok::<(), Error>(())
-        });
-        if evaluated.is_err() {
-            // Otherwise the next call would count the steps in flight.
-            let _ = self.executor.completed(true);
+            self.take_in(true, &mut mean)?;
+            Ok((!stopped).then_some(mean))
+        })
+    }
+
+    /// What to validate on after each epoch.
+    fn validation<'a>(
+        &mut self,
+        data: Option<ValidationData<'a>>,
+    ) -> Result<Option<Validation<'a>>> {
+        if self.options.validation_split > 0.0 {
+            return Err(Error::Argument(
+                "a validation split needs a data set: expected validation data beside the generator"
+                    .into(),
+            ));
         }
-        evaluated?;
-        Ok(Evaluation {
-            loss: mean.loss(),
-            accuracy: mean.accuracy(),
-            correct: mean.correct,
-            images: mean.rows,
-            seconds: started.elapsed().as_secs_f64(),
+        Ok(match data {
+            None => None,
+            Some(ValidationData::Dataset(set)) => {
+                let batch = self.plan(Pass::Inference).batch;
+                Some(Validation::Resident(self.validation_set(set, batch)?))
+            }
+            Some(ValidationData::Generator(generator)) => {
+                self.check_generator(generator)?;
+                let steps = steps(generator, self.options.validation_steps, "validation_steps")?;
+                Some(Validation::Generated(generator, steps))
+            }
         })
     }
 
@@ -124,13 +173,19 @@ impl<E: Executor + ?Sized> Trainer<E> {
     }
 
     /// The device memory for two chunks of batches, allocated at first use.
-    fn chunks(&mut self, generator: &dyn Generator, batch: usize) -> Result<[DataId; 2]> {
+    /// Training and validation, which alternate, have their own.
+    fn chunks(
+        &mut self,
+        pass: Pass,
+        generator: &dyn Generator,
+        batch: usize,
+    ) -> Result<[DataId; 2]> {
         let shape = generator.shape();
         let rows = batch * batches_in_chunk(batch, shape);
         let bytes = shape.iter().product::<usize>() * rows;
         let mut ids = [DataId(0); 2];
         for (i, id) in ids.iter_mut().enumerate() {
-            let key = format!("chunk {i} of {rows} images of {shape:?}");
+            let key = format!("chunk {i} of {rows} images of {shape:?} for {pass:?}");
             *id = self.resident(&key, || {
                 let (images, labels) = (vec![0; bytes], vec![0; rows]);
                 Ok(Dataset::new("chunk", "nowhere", shape, 1, images, labels)?)
@@ -140,14 +195,16 @@ impl<E: Executor + ?Sized> Trainer<E> {
     }
 }
 
-fn steps(generator: &dyn Generator, given: Option<usize>) -> Result<usize> {
+/// The number of batches to take: `given`, the argument `name`, or the generator's own number.
+fn steps(generator: &dyn Generator, given: Option<usize>, name: &str) -> Result<usize> {
     match given.or_else(|| generator.steps()) {
-        Some(0) => Err(Error::Argument(
-            "steps_per_epoch must be at least 1, received 0".into(),
-        )),
+        Some(0) => Err(Error::Argument(format!(
+            "expected at least 1 batch of generator `{}`, received 0",
+            generator.name()
+        ))),
         Some(steps) => Ok(steps),
         None => Err(Error::Argument(format!(
-            "generator `{}` does not say how many batches it has: expected steps_per_epoch",
+            "generator `{}` does not say how many batches it has: expected {name}",
             generator.name()
         ))),
     }
