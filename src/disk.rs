@@ -179,14 +179,60 @@ pub fn rename(from: &Path, path: &Path) -> io::Result<()> {
 /// The disk is full, or the folder is gone or not writable. `path` still holds the old file, or the
 /// complete new one if only syncing the folder failed.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(path, |file| file.write_all(bytes))
+}
+
+/// Like [`replace`], with what `contents` writes, so that it need not be in memory as a whole.
+///
+/// # Errors
+/// Those of [`replace`] and of `contents`.
+pub fn replace_with(
+    path: &Path,
+    contents: impl FnOnce(&mut File) -> io::Result<()>,
+) -> io::Result<()> {
     let partial = partial(path);
-    let written = write(&partial, bytes).and_then(|()| rename(&partial, path));
+    let written = write(&partial, contents).and_then(|()| rename(&partial, path));
     if written.is_err() {
         // The partial file is useless; the first error is the one to report.
         let _ = fs::remove_file(&partial);
         return written;
     }
     sync_folder(path.parent().unwrap_or(Path::new("")))
+}
+
+/// Like [`replace`] for several files in one folder. No file is replaced before all are written, so
+/// that a full disk leaves all old files, and no new one beside them.
+///
+/// # Errors
+/// Those of [`replace`], with the path of the file.
+pub fn replace_all(files: &[(PathBuf, &[u8])]) -> Result<(), (PathBuf, io::Error)> {
+    let mut partials = Vec::new();
+    let mut replaced = || {
+        for (path, bytes) in files {
+            let partial = partial(path);
+            let written = write(&partial, |file| file.write_all(bytes));
+            partials.push(partial);
+            written.map_err(|e| (path.clone(), e))?;
+        }
+        for (partial, (path, _)) in partials.iter().zip(files) {
+            rename(partial, path).map_err(|e| (path.clone(), e))?;
+        }
+        Ok(())
+    };
+    let result = replaced();
+    if result.is_err() {
+        for partial in &partials {
+            // Those renamed are gone; the first error is the one to report.
+            let _ = fs::remove_file(partial);
+        }
+        return result;
+    }
+    match files.last() {
+        Some((path, _)) => {
+            sync_folder(path.parent().unwrap_or(Path::new(""))).map_err(|e| (path.clone(), e))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The path of the temporary file for `path`.
@@ -196,9 +242,9 @@ pub fn partial(path: &Path) -> PathBuf {
     path.with_file_name(name)
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write(path: &Path, contents: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let mut file = File::create(path)?;
-    file.write_all(bytes)?;
+    contents(&mut file)?;
     // Without this, the rename could reach the disk before the bytes.
     file.sync()
 }

@@ -8,11 +8,11 @@
 use std::fs;
 use std::path::Path;
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::tensors::{floats, le_bytes, parse};
+use super::tensors::{Floats, TensorFile, floats, parse};
 use crate::data::bounded::MAX_TEXT;
 use crate::disk;
 use crate::error::{Error, FormatError, Result};
@@ -39,8 +39,8 @@ struct MomentsHeader {
 /// # Errors
 /// The file cannot be written.
 pub fn save(path: &Path, state: &State, optimizer: Optimizer) -> Result<()> {
-    let bytes = to_bytes(state, optimizer).map_err(|e| e.at(path))?;
-    disk::replace(path, &bytes)
+    let file = file(state, optimizer).map_err(|e| e.at(path))?;
+    disk::replace_with(path, |to| file.write(to))
         .map_err(|e| Error::file(path, format!("cannot write the moments: {e}")).caused_by(e))
 }
 
@@ -111,7 +111,7 @@ fn trainable(state: &State) -> impl Iterator<Item = &Parameter> {
     state.layout.parameters.iter().filter(|p| p.trainable)
 }
 
-fn to_bytes(state: &State, optimizer: Optimizer) -> Result<Vec<u8>, FormatError> {
+fn file(state: &State, optimizer: Optimizer) -> Result<TensorFile<'_>, FormatError> {
     let header = MomentsHeader {
         version: env!("CARGO_PKG_VERSION").into(),
         step: state.step,
@@ -120,22 +120,15 @@ fn to_bytes(state: &State, optimizer: Optimizer) -> Result<Vec<u8>, FormatError>
         optimizer,
     };
     let header = toml::to_string(&header).map_err(FormatError::from_cause)?;
-    let mut data = Vec::new();
+    let mut tensors = Vec::new();
     for (arena, values) in state.moments() {
-        for p in trainable(state) {
-            let name = format!("{arena}/{}", p.name);
-            data.push((name, &p.shape, le_bytes(&values[p.range()])));
-        }
+        tensors.extend(trainable(state).map(|p| Floats {
+            name: format!("{arena}/{}", p.name),
+            shape: &p.shape,
+            values: &values[p.range()],
+        }));
     }
-    let tensors: Result<Vec<_>, _> = (data.iter())
-        .map(|(name, shape, data)| {
-            let view = TensorView::new(Dtype::F32, (*shape).clone(), data)?;
-            Ok((name.as_str(), view))
-        })
-        .collect();
-    tensors
-        .and_then(|t| safetensors::serialize(t, Some([(KEY.to_owned(), header)].into())))
-        .map_err(FormatError::from_cause)
+    TensorFile::new(tensors, [(KEY.to_owned(), header)].into())
 }
 
 /// One of the arenas; empty if the file has no moment of this kind.
@@ -171,6 +164,13 @@ fn read(tensors: &SafeTensors<'_>, arena: &str, state: &State) -> Result<Vec<f32
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn to_bytes(state: &State, optimizer: Optimizer) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let file = file(state, optimizer).unwrap();
+        file.write(&mut bytes).unwrap();
+        bytes
+    }
     use crate::model::{BatchNormalization, Dense, Flatten, Sequential};
     use crate::state::Layout;
 
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn moments_of_other_weights_are_refused() {
-        let bytes = to_bytes(&state(), Optimizer::adam()).unwrap();
+        let bytes = to_bytes(&state(), Optimizer::adam());
         let mut other = bare();
         other.params[0] += 1.0;
         let message = from_bytes(&bytes, &mut other).unwrap_err().to_string();
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn every_truncation_is_refused_in_one_line() {
-        let bytes = to_bytes(&state(), Optimizer::adam()).unwrap();
+        let bytes = to_bytes(&state(), Optimizer::adam());
         for length in 0..bytes.len() {
             let message = from_bytes(&bytes[..length], &mut bare()).unwrap_err();
             assert!(!message.to_string().contains('\n'), "{length}: {message}");
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn flipped_bytes_never_panic_and_are_detected_among_the_moments() {
-        let bytes = to_bytes(&state(), Optimizer::adam()).unwrap();
+        let bytes = to_bytes(&state(), Optimizer::adam());
         for i in 0..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[i] ^= 0x20;

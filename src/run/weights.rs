@@ -8,10 +8,10 @@
 use std::fs;
 use std::path::Path;
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::tensors::{floats, le_bytes, parse};
+use super::tensors::{Floats, TensorFile, floats, parse};
 use crate::data::bounded::MAX_TEXT;
 use crate::disk;
 use crate::error::{Error, FormatError, Result};
@@ -37,8 +37,8 @@ struct WeightsHeader {
 /// # Errors
 /// The file cannot be written.
 pub fn save(path: &Path, model: &Sequential, state: &State) -> Result<()> {
-    let bytes = to_bytes(model, state).map_err(|e| e.at(path))?;
-    disk::replace(path, &bytes)
+    let file = file(model, state).map_err(|e| e.at(path))?;
+    disk::replace_with(path, |to| file.write(to))
         .map_err(|e| Error::file(path, format!("cannot write the weights: {e}")).caused_by(e))
 }
 
@@ -54,7 +54,7 @@ pub fn load(path: &Path) -> Result<(Sequential, State)> {
     from_bytes(bytes).map_err(|e| e.at(path))
 }
 
-fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, FormatError> {
+fn file<'a>(model: &Sequential, state: &'a State) -> Result<TensorFile<'a>, FormatError> {
     let header = WeightsHeader {
         version: env!("CARGO_PKG_VERSION").into(),
         step: state.step,
@@ -62,20 +62,12 @@ fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, FormatError> {
         model: model.clone(),
     };
     let header = toml::to_string(&header).map_err(FormatError::from_cause)?;
-    let parameters = &state.layout.parameters;
-    let data: Vec<Vec<u8>> = parameters
-        .iter()
-        .map(|p| le_bytes(&state.params[p.range()]))
-        .collect();
-    let tensors: Result<Vec<_>, _> = (parameters.iter().zip(&data))
-        .map(|(p, data)| {
-            let view = TensorView::new(Dtype::F32, p.shape.clone(), data)?;
-            Ok((p.name.as_str(), view))
-        })
-        .collect();
-    tensors
-        .and_then(|t| safetensors::serialize(t, Some([(KEY.to_owned(), header)].into())))
-        .map_err(FormatError::from_cause)
+    let tensors = state.layout.parameters.iter().map(|p| Floats {
+        name: p.name.clone(),
+        shape: &p.shape,
+        values: &state.params[p.range()],
+    });
+    TensorFile::new(tensors.collect(), [(KEY.to_owned(), header)].into())
 }
 
 /// Like [`load`], from the file's contents. Sizes are checked before memory is allocated; in
@@ -152,6 +144,13 @@ fn fill(tensors: &SafeTensors<'_>, layout: &Layout) -> Result<Vec<f32>, FormatEr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn to_bytes(model: &Sequential, state: &State) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let file = file(model, state).unwrap();
+        file.write(&mut bytes).unwrap();
+        bytes
+    }
     use crate::model::{Dense, Flatten};
 
     fn model() -> Sequential {
@@ -182,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_truncation_is_refused_in_one_line() {
-        let bytes = to_bytes(&model(), &state(&model())).unwrap();
+        let bytes = to_bytes(&model(), &state(&model()));
         for length in 0..bytes.len() {
             let message = from_bytes(bytes[..length].to_vec())
                 .map(|_| ())
@@ -194,7 +193,7 @@ mod tests {
 
     #[test]
     fn every_flipped_byte_of_the_weights_is_detected() {
-        let bytes = to_bytes(&model(), &state(&model())).unwrap();
+        let bytes = to_bytes(&model(), &state(&model()));
         for i in bytes.len() - 60..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[i] ^= 0x40;
@@ -204,7 +203,7 @@ mod tests {
 
     #[test]
     fn flipped_bytes_of_the_header_never_panic() {
-        let bytes = to_bytes(&model(), &state(&model())).unwrap();
+        let bytes = to_bytes(&model(), &state(&model()));
         for i in 0..bytes.len() - 60 {
             for bit in [0x01, 0x20, 0x80] {
                 let mut flipped = bytes.clone();
@@ -219,7 +218,7 @@ mod tests {
         let other = Sequential::new([2, 3, 1])
             .add(Flatten::new())
             .add(Dense::new(3).name("head"));
-        let bytes = to_bytes(&other, &state(&model())).unwrap();
+        let bytes = to_bytes(&other, &state(&model()));
         let message = from_bytes(bytes).map(|_| ()).unwrap_err().to_string();
         assert_eq!(
             message,
