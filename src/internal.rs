@@ -17,7 +17,7 @@ pub use crate::exec::null::NullExecutor;
 
 /// Writes to the disk, each of which a test can make fail.
 pub mod disk {
-    pub use crate::disk::{Act, make_folder, replace, watch};
+    pub use crate::disk::{Act, make_folder, replace, replace_all, watch};
 }
 
 /// Sets after how many bytes of samples or calls `recovering` fetches the state, which waits for

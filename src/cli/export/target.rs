@@ -85,7 +85,7 @@ impl ExportTarget {
         }
     }
 
-    /// Writes the files, each atomically.
+    /// Writes the files: all of them, or none.
     ///
     /// # Errors
     /// A file or the folder cannot be written.
@@ -95,19 +95,19 @@ impl ExportTarget {
                 Error::file(folder, format!("cannot make the folder: {e}")).caused_by(e)
             })?;
         }
-        let mut written = Vec::new();
-        for (path, contents) in self.paths().iter().zip(&files.contents) {
-            disk::replace(path, contents).map_err(|e| {
-                Error::file(path, format!("cannot write the network: {e}")).caused_by(e)
-            })?;
-            written.push(WrittenFile {
-                path: path.display().to_string(),
-                bytes: contents.len(),
-            });
-        }
+        let paths = self.paths();
+        let contents = files.contents.iter().map(Vec::as_slice);
+        let all: Vec<_> = paths.into_iter().zip(contents).collect();
+        disk::replace_all(&all).map_err(|(path, e)| {
+            Error::file(&path, format!("cannot write the network: {e}")).caused_by(e)
+        })?;
+        let written = all.iter().map(|(path, contents)| WrittenFile {
+            path: path.display().to_string(),
+            bytes: contents.len(),
+        });
         Ok(Written {
             format: self.format(),
-            files: written,
+            files: written.collect(),
             load_with: self.load_with(),
             left_behind: files.left_behind,
         })

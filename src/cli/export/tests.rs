@@ -92,5 +92,38 @@ fn a_full_disk_leaves_no_half_written_network() {
     let writes = fails_at_every_write(&import, |k| {
         assert_eq!(names(), ["a.keras", "model.safetensors"], "write {k}");
     });
-    assert_eq!(writes, 12);
+    assert_eq!(writes, 14);
+}
+
+#[test]
+fn a_full_disk_leaves_both_old_files_for_pytorch() {
+    let folder = TempDir::new().unwrap();
+    let save = |name: &str, units| {
+        let model = Sequential::new([2, 2, 1])
+            .add(Flatten::new())
+            .add(Dense::new(units));
+        let state = State::new(Layout::new(&model).unwrap(), 1);
+        let path = folder.path().join(name);
+        weights::save(&path, &model, &state).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (old, new) = (save("old.safetensors", 3), save("new.safetensors", 4));
+    let out = folder.path().join("torch");
+    let read = || {
+        let entries = fs::read_dir(&out).unwrap().flatten();
+        let mut files: Vec<_> = entries
+            .map(|e| (e.file_name(), fs::read(e.path()).unwrap()))
+            .collect();
+        files.sort();
+        files
+    };
+    let torch = out.to_str().unwrap();
+    execute(&["export", &old, "--torch", torch]).unwrap();
+    let before = read();
+    assert_eq!(before.len(), 2);
+    fails_at_every_write(&["export", &new, "--torch", torch, "--force"], |k| {
+        // Later, only a rename or making it durable can fail.
+        assert!(read() == before || k > 7, "write {k}");
+    });
+    assert!(read() != before);
 }
