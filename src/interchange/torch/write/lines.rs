@@ -231,9 +231,11 @@ fn pool(
             let (size, strides) = (pair(pool.pool_size), pair(strides));
             format!("{AVERAGE}(x, {size}, {strides}, {})", edges.sides())
         }
+        // Not `divisor_override=1`, which torch.onnx drops (findings/torch_onnx_divisor_override.sh).
         PoolKind::Sum => {
             let x = edges.around("x", "");
-            format!("F.avg_pool2d({x}, {window}{padding}, divisor_override=1)")
+            let Pair([kh, kw]) = pool.pool_size;
+            format!("F.avg_pool2d({x}, {window}{padding}) * {}", kh * kw)
         }
     }))
 }

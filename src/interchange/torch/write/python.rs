@@ -13,9 +13,8 @@ use crate::model::Layer;
 const AVERAGE_POOL: &str = "
 def average_pool2d(x, size, stride, padding):
     \"\"\"The mean of the cells of each window that lie inside the image.\"\"\"
-    inside = F.pad(torch.ones_like(x[:1, :1]), padding)
-    count = F.avg_pool2d(inside, size, stride, divisor_override=1)
-    return F.avg_pool2d(F.pad(x, padding), size, stride, divisor_override=1) / count
+    share = F.avg_pool2d(F.pad(x.new_ones(1, 1, *x.shape[2:]), padding), size, stride)
+    return F.avg_pool2d(F.pad(x, padding), size, stride) / share
 
 ";
 

@@ -78,7 +78,7 @@ fn every_layer_has_its_lines() {
         ),
         assert_lines(
             SumPooling2D::new(2),
-            &["x = F.avg_pool2d(x, 2, divisor_override=1)  # sum_pooling2d [n, 4, 3, 3]"],
+            &["x = F.avg_pool2d(x, 2) * 4  # sum_pooling2d [n, 4, 3, 3]"],
         ),
         assert_lines(
             Flatten::new(),
