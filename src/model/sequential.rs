@@ -66,6 +66,9 @@ pub struct ResolvedLayer<'a> {
 }
 
 impl Sequential {
+    /// The longest name of a layer, in bytes: names are cells of tables.
+    pub const MAX_LAYER_NAME: usize = 255;
+
     /// A model without layers, for inputs of this height, width and number of channels.
     pub fn new(input_shape: [usize; 3]) -> Self {
         Self {
@@ -285,6 +288,14 @@ impl LayerNames {
     fn name(&mut self, kind: &'static str, given: Option<&str>) -> Result<String, String> {
         let name = match given {
             Some("") => return Err("a layer's name is empty".into()),
+            Some(name) if name.len() > Sequential::MAX_LAYER_NAME => {
+                let start: String = name.chars().take(20).collect();
+                return Err(format!(
+                    "the layer name {start:?}... has {} bytes; expected at most {}",
+                    name.len(),
+                    Sequential::MAX_LAYER_NAME
+                ));
+            }
             Some(name) if name.contains('/') || name.contains(char::is_control) => {
                 return Err(format!(
                     "layer name {name:?} must not contain `/` or control characters"
@@ -417,6 +428,13 @@ mod tests {
             .add(Flatten::new().name("a"))
             .add(Dense::new(1).name("a"));
         assert!(twice.resolve().unwrap_err().to_string().contains("`a`"));
+        let named = |n| Sequential::new([2, 2, 1]).add(Flatten::new().name("é".repeat(n)));
+        assert!(named(127).resolve().is_ok());
+        let message = named(128).resolve().unwrap_err().to_string();
+        assert!(
+            message.contains("has 256 bytes; expected at most 255"),
+            "{message}"
+        );
     }
 
     #[test]

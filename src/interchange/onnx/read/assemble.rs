@@ -53,7 +53,7 @@ fn stem(layer: &WeightedLayer) -> Option<String> {
 /// Whether a layer can have this name, and it says more than a number.
 fn is_usable(name: &str) -> bool {
     let valid = !name.contains('/') && !name.contains(char::is_control);
-    valid && name.contains(char::is_alphabetic)
+    valid && name.len() <= Sequential::MAX_LAYER_NAME && name.contains(char::is_alphabetic)
 }
 
 fn name_of(layer: &mut Layer) -> &mut Option<String> {
