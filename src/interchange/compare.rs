@@ -10,17 +10,31 @@ use crate::shape::{Padding, Pair, Window};
 
 /// The model as inference sees it: without names, dropout, initializers, penalties and the loss, with
 /// each activation as a layer of its own, with depthwise convolutions as grouped ones, and without
-/// `same` where it pads nothing. Models with equal forms compute the same from the same weights, in
-/// the same order.
+/// what has no effect: `same` where it pads nothing, no cells around an image, a flattening of a
+/// vector or of what a global pool can flatten itself. Models with equal forms compute the same from
+/// the same weights, in the same order.
 ///
 /// # Errors
 /// As [`Sequential::resolve`].
 pub fn inference_form(model: &Sequential) -> Result<Sequential> {
     let mut form = Sequential::new(model.input_shape);
     for resolved in model.resolve()? {
-        form.layers.extend(split(resolved.layer, &resolved.input));
+        if !is_flattened(&mut form.layers, resolved.layer) {
+            form.layers.extend(split(resolved.layer, &resolved.input));
+        }
     }
     Ok(form)
+}
+
+/// Whether `layer` is a flattening that the pool over whole images before it does from now on.
+fn is_flattened(form: &mut [Layer], layer: &Layer) -> bool {
+    let pool = match (form.last_mut(), layer) {
+        (Some(Layer::GlobalAveragePooling2D(l)), Layer::Flatten(_)) => &mut l.0,
+        (Some(Layer::GlobalMaxPooling2D(l)), Layer::Flatten(_)) => &mut l.0,
+        _ => return false,
+    };
+    pool.keepdims = false;
+    true
 }
 
 /// `recorded`, the model that was written to a file, if it computes the same as `read`, the model
@@ -41,6 +55,8 @@ pub fn with_training_details(
 fn split(layer: &Layer, input: &[usize]) -> Vec<Layer> {
     let (bare, activation): (Layer, Activation) = match layer {
         Layer::Dropout(_) | Layer::SpatialDropout2D(_) => return Vec::new(),
+        Layer::Flatten(_) if input.len() == 1 => return Vec::new(),
+        Layer::ZeroPadding2D(l) if l.padding.0 == [[0; 2]; 2] => return Vec::new(),
         Layer::Activation(l) if l.activation == Activation::Linear => return Vec::new(),
         Layer::Activation(l) => return vec![ActivationLayer::new(l.activation).into()],
         Layer::Conv2D(l) => (conv2d(l, input).into(), l.activation),
@@ -99,9 +115,10 @@ fn conv2d(layer: &Conv2D, input: &[usize]) -> Conv2D {
         .use_bias(layer.use_bias)
 }
 
+/// The normalization with epsilon as it is used, and as ONNX holds it: a float32.
 fn norm(layer: &BatchNormalization) -> BatchNormalization {
     BatchNormalization::new()
-        .epsilon(layer.epsilon)
+        .epsilon(f64::from(layer.epsilon as f32))
         .scale(layer.scale)
         .center(layer.center)
 }
@@ -177,5 +194,27 @@ mod tests {
             with_training_details(&read, recorded.clone()).unwrap(),
             Some(recorded)
         );
+    }
+
+    #[test]
+    fn what_has_no_effect_makes_no_difference() {
+        let read = Sequential::new([8, 8, 2])
+            .add(BatchNormalization::new().epsilon(f64::from(0.001_f32)))
+            .add(GlobalAveragePooling2D::new())
+            .add(Dense::new(3));
+        let recorded = Sequential::new([8, 8, 2])
+            .add(ZeroPadding2D::new(0))
+            .add(BatchNormalization::new().epsilon(0.001))
+            .add(GlobalAveragePooling2D::new().keepdims(true))
+            .add(Dropout::new(0.5))
+            .add(Flatten::new())
+            .add(Flatten::new())
+            .add(Dense::new(3));
+        assert_eq!(
+            with_training_details(&read, recorded.clone()).unwrap(),
+            Some(recorded.clone())
+        );
+        let other = recorded.add(BatchNormalization::new().center(false));
+        assert_eq!(with_training_details(&read, other).unwrap(), None);
     }
 }

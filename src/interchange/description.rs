@@ -7,6 +7,7 @@ use crate::data::bounded::MAX_TEXT;
 use crate::error::FormatError;
 use crate::model::Sequential;
 use crate::state::State;
+use crate::words::counted;
 
 /// The entry `cnn_gpu` in a file's metadata: a JSON object. Other programs ignore it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,10 @@ pub struct NetworkDescription {
 impl NetworkDescription {
     /// The name of the entry.
     pub const KEY: &'static str = "cnn_gpu";
+
+    /// The note of a reader that finds other weights than those that were written.
+    pub const CHANGED_WEIGHTS: &'static str =
+        "the weights were changed since cnn-gpu wrote the file";
 
     /// How pixels become inputs.
     pub const PREPROCESSING: &'static str = "pixels (0 to 255) divided by 255";
@@ -61,7 +66,10 @@ impl NetworkDescription {
         if text.len() as u64 > MAX_TEXT {
             return Err(wrong("longer than 1 MiB".into()));
         }
-        serde_json::from_str(text).map_err(|e| wrong(FormatError::from_cause(e)))
+        serde_json::from_str(text).map_err(|e| match native(text) {
+            Some(message) => message.into(),
+            None => wrong(FormatError::from_cause(e)),
+        })
     }
 
     /// The recorded model.
@@ -72,10 +80,39 @@ impl NetworkDescription {
         Sequential::from_toml(&self.model).map_err(FormatError::from_cause)
     }
 
+    /// Gives a network's classes their names, or returns a note that says why not.
+    pub fn name_classes(&self, network: &mut Network) -> Option<String> {
+        let outputs: usize = (network.model.output_shape())
+            .map(|shape| shape.iter().product())
+            .unwrap_or(0);
+        let classes = network.model.loss.classes(outputs);
+        let names = &self.class_names;
+        if names.is_empty() || names.len() == classes {
+            network.class_names.clone_from(names);
+            return None;
+        }
+        Some(format!(
+            "not taken: the names of {}, because its output is for {classes}",
+            counted(names.len(), "class")
+        ))
+    }
+
     /// Whether these are the weights that were written.
     pub fn describes(&self, state: &State) -> bool {
         self.weights_hash == state.weights_hash()
     }
+}
+
+/// What a file of this crate's own format is told, whose entry of the same name is TOML.
+fn native(text: &str) -> Option<&'static str> {
+    let table: toml::Table = toml::from_str(text).ok()?;
+    table.get("version")?;
+    Some(match table.contains_key("model") {
+        true => {
+            "weights of this program, which need no import: evaluate or export them, or train them further"
+        }
+        false => "a file of this program without a model; give the folder that it is in",
+    })
 }
 
 #[cfg(test)]
@@ -96,6 +133,15 @@ mod tests {
         assert_eq!(read, description);
         assert_eq!(read.model().unwrap(), network.model);
         assert!(read.describes(&network.state));
+    }
+
+    #[test]
+    fn files_of_this_crate_s_own_formats_are_told_apart() {
+        let message = |text| NetworkDescription::from_json(text).unwrap_err().to_string();
+        let weights = message("version = \"1\"\n[model]\n");
+        assert!(weights.starts_with("weights of this program"), "{weights}");
+        let moments = message("version = \"1\"\n");
+        assert!(moments.starts_with("a file of this program"), "{moments}");
     }
 
     #[test]

@@ -37,8 +37,16 @@ pub struct FunctionProto {
     pub output: Vec<String>,
     #[prost(message, repeated, tag = "7")]
     pub node: Vec<NodeProto>,
+    #[prost(message, repeated, tag = "9")]
+    pub opset_import: Vec<OperatorSetIdProto>,
     #[prost(string, optional, tag = "10")]
     pub domain: Option<String>,
+    /// The defaults of attributes.
+    #[prost(message, repeated, tag = "11")]
+    pub attribute_proto: Vec<AttributeProto>,
+    /// Tells functions of the same name apart.
+    #[prost(string, optional, tag = "13")]
+    pub overload: Option<String>,
 }
 
 /// The version of a set of operators; the empty domain is ONNX's own.
@@ -102,6 +110,8 @@ pub struct NodeProto {
     pub attribute: Vec<AttributeProto>,
     #[prost(string, optional, tag = "7")]
     pub domain: Option<String>,
+    #[prost(string, optional, tag = "8")]
+    pub overload: Option<String>,
 }
 
 /// A named constant of a node.
@@ -127,6 +137,9 @@ pub struct AttributeProto {
     /// 7 ints.
     #[prost(int32, optional, tag = "20")]
     pub r#type: Option<i32>,
+    /// The attribute of the call whose value this one has, in a function.
+    #[prost(string, optional, tag = "21")]
+    pub ref_attr_name: Option<String>,
 }
 
 /// A tensor with its values, or where they are.

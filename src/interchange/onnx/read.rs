@@ -12,6 +12,7 @@ mod emit;
 mod extent;
 mod external;
 mod factors;
+mod functions;
 mod graph;
 mod image_input;
 mod inputs;
@@ -82,7 +83,8 @@ pub fn read(path: &Path) -> Result<Import> {
 /// As [`read`].
 pub fn from_bytes(bytes: &[u8], folder: Option<&Path>) -> Result<Import, FormatError> {
     wire::check(bytes)?;
-    let model = ModelProto::decode(bytes).map_err(damaged)?;
+    let mut model = ModelProto::decode(bytes).map_err(damaged)?;
+    functions::inline(&mut model, bytes.len())?;
     let graph = LiveGraph::new(&model)?;
     let (description, mut notes) = description(&model);
     let mut tensors = GraphTensors::new(ExternalFiles::new(folder));
@@ -107,11 +109,15 @@ pub fn from_bytes(bytes: &[u8], folder: Option<&Path>) -> Result<Import, FormatE
     Ok(import)
 }
 
-/// The error of the decoder, without the path of messages, which can be very long.
+/// The error of the decoder, without its own words, which name the wire types of protobuf.
 fn damaged(error: prost::DecodeError) -> FormatError {
-    let text = error.to_string();
-    let reason = text.rsplit(": ").next().unwrap_or_default();
-    FormatError::from(format!("is not an ONNX model, or is damaged: {reason}")).caused_by(error)
+    let message = match error.to_string().contains("recursion") {
+        true => {
+            "nests messages deeper than the recursion limit; expected a model that a framework exported"
+        }
+        false => "is not an ONNX model, or is damaged; copy or export it again",
+    };
+    FormatError::from(message).caused_by(error)
 }
 
 /// Checks that there is memory for a file of this size, decoded and copied into a network.
@@ -169,10 +175,6 @@ fn foreign(
     let (model, assumed) = assumptions::made(model, description.is_some());
     notes.extend(assumed);
     let mut import = assemble::network(model, &layers)?;
-    let names = description.map(|d| d.class_names.as_slice());
-    notes.extend(recorded::named(
-        &mut import.network,
-        names.unwrap_or_default(),
-    ));
+    notes.extend(description.and_then(|d| d.name_classes(&mut import.network)));
     Ok((import, notes))
 }

@@ -1,6 +1,8 @@
 //! Layers and their weights.
 
-use super::link::{ConnectionLink, ConvolutionLink, Link, LinkKind, NormalizationLink, WindowPool};
+use super::link::{
+    ConnectionLink, ConvolutionLink, Link, LinkKind, NeutralCells, NormalizationLink, WindowPool,
+};
 use super::placement::{Placement, Sides};
 use super::value::Floats;
 use crate::error::FormatError;
@@ -36,7 +38,7 @@ impl WeightedLayer {
 /// one.
 ///
 /// # Errors
-/// Copies of edges that no max pool reads.
+/// Cells for a maximum that no max pool reads.
 pub(super) fn layers(links: &[Link]) -> Result<Vec<WeightedLayer>, FormatError> {
     if links.len() > MOST {
         return Err(format!("has more than {MOST} layers").into());
@@ -93,12 +95,14 @@ fn unfused(link: &Link) -> Result<Vec<WeightedLayer>, FormatError> {
         LinkKind::Activation(activation) => {
             (None, WeightedLayer::new(ActivationLayer::new(*activation)))
         }
-        LinkKind::Edges(_) => {
-            return Err(format!(
-                "{}: pads with copies of the edges; expected a max pool behind it",
-                link.label
-            )
-            .into());
+        LinkKind::Neutral(_, cells) => {
+            let what = match cells {
+                NeutralCells::Copies => "copies of the edges",
+                NeutralCells::Lowest => "the lowest number",
+            };
+            let label = &link.label;
+            let message = format!("{label}: pads with {what}; expected a max pool behind it");
+            return Err(message.into());
         }
     };
     layer.name.clone_from(&link.name);
@@ -167,7 +171,7 @@ fn normalization(norm: &NormalizationLink) -> WeightedLayer {
 }
 
 /// The number that was meant: `0.001`, not the f32 next to it.
-pub(super) fn shortest(number: f32) -> f64 {
+fn shortest(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::from(number))
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::messages::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use super::super::messages::{
+    GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto,
+};
 use super::tensor::type_name;
 use crate::error::FormatError;
 use crate::words::counted;
@@ -40,7 +42,7 @@ impl<'a> LiveGraph<'a> {
         let graph = (model.graph.as_ref()).ok_or(
             "is not an ONNX model: it has no graph; expected a file that a framework exported",
         )?;
-        let opset = opset(model)?;
+        let opset = opset(&model.opset_import)?;
         if let Some(sparse) = graph.sparse_initializer.first() {
             let name = sparse.values.as_ref().map_or("", |t| t.name());
             return Err(format!(
@@ -68,9 +70,13 @@ impl<'a> LiveGraph<'a> {
     }
 }
 
-fn opset(model: &ModelProto) -> Result<i64, FormatError> {
+/// The version of ONNX's own operators.
+///
+/// # Errors
+/// It is missing or too old.
+pub(super) fn opset(imported: &[OperatorSetIdProto]) -> Result<i64, FormatError> {
     let own = |domain: &str| ["", "ai.onnx"].contains(&domain);
-    let version = (model.opset_import.iter())
+    let version = (imported.iter())
         .find(|set| own(set.domain()))
         .and_then(|set| set.version);
     match version {

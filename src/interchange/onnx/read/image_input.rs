@@ -73,6 +73,11 @@ fn orders(graph: &LiveGraph<'_>) -> Result<Vec<ImageInput>, FormatError> {
             ImagePlaces::WITHOUT_CHANNELS,
             [height, width, 1],
         )]),
+        [_] => Err(format!(
+            "its input `{input}` is a vector; {wanted}: export the network with a flattening of images \
+             before it"
+        )
+        .into()),
         _ => Err(format!(
             "its input `{input}` has {} axes; {wanted}",
             graph.input_dims.len()

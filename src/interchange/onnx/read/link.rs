@@ -34,10 +34,19 @@ pub(super) enum LinkKind {
         keepdims: bool,
     },
     Zeros(Sides),
-    /// Copies of the outermost cells, which only a max pool behind them may read.
-    Edges(Sides),
+    /// Cells that change no maximum, which only a max pool behind them may read.
+    Neutral(Sides, NeutralCells),
     Flatten,
     Activation(Activation),
+}
+
+/// Cells around an image that change no maximum of windows that reach into it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NeutralCells {
+    /// Copies of the outermost cells.
+    Copies,
+    /// The lowest number, or minus infinity.
+    Lowest,
 }
 
 /// A convolution.

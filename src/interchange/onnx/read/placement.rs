@@ -49,6 +49,35 @@ impl Placement {
         ])
     }
 
+    /// Leaves out padding behind the image that none of its windows, so many, reaches.
+    pub fn trim(&mut self, image: [usize; 2], outputs: [usize; 2]) {
+        for axis in [0, 1] {
+            let end = self.end(axis, outputs[axis]);
+            let [before, behind] = &mut self.pads[axis];
+            let reached = end.saturating_sub(image[axis].saturating_add(*before));
+            *behind = reached.min(*behind);
+        }
+    }
+
+    /// The cells up to the end of the last of `windows`, those of the padding before the image too.
+    fn end(&self, axis: usize, windows: usize) -> usize {
+        let last = windows.saturating_sub(1).saturating_mul(self.strides[axis]);
+        last.saturating_add(self.reach(axis).unwrap_or(usize::MAX))
+    }
+
+    /// Whether every window has a cell inside an image of this height and width.
+    pub fn is_touching(&self, image: [usize; 2]) -> bool {
+        let Some(outputs) = self.outputs(image) else {
+            return false;
+        };
+        [0, 1].into_iter().all(|axis| {
+            let [before, _] = self.pads[axis];
+            let reach = self.reach(axis).unwrap_or(usize::MAX);
+            let last = self.end(axis, outputs[axis]).saturating_sub(reach);
+            before < reach && last < image[axis].saturating_add(before)
+        })
+    }
+
     /// Whether there is no padding.
     pub fn is_valid(&self) -> bool {
         self.pads == Sides::default()

@@ -3,6 +3,7 @@
 mod build;
 mod constants;
 mod elements;
+mod functions;
 mod hostile;
 mod inputs;
 mod layers;

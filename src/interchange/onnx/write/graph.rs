@@ -72,6 +72,7 @@ impl GraphWriter {
             op_type: Some(operator.into()),
             attribute: attributes,
             domain: None,
+            overload: None,
         });
         self.graph.value_info.push(value_info(&output));
         output

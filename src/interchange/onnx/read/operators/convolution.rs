@@ -6,7 +6,7 @@ use super::super::reading::GraphReading;
 use super::super::value::{Floats, GraphValue};
 use super::super::view::{AxisView, ImagePlaces};
 use super::normalization::not_channels_first;
-use super::pool;
+use super::sums;
 use super::windows::{WindowAxes, outputs};
 use crate::error::FormatError;
 use crate::shape::dims;
@@ -16,7 +16,7 @@ pub(super) fn evaluate(
     inputs: &Inputs<'_>,
 ) -> Result<GraphValue, FormatError> {
     let flow = inputs.flow(0)?;
-    if let Some(sum) = pool::sum_by_ones(reading, inputs, flow)? {
+    if let Some(sum) = sums::sum_by_ones(reading, inputs, flow)? {
         return Ok(sum);
     }
     let image = reading.chain.image();

@@ -8,7 +8,7 @@ use super::super::reading::GraphReading;
 use super::super::terms::{Function, Term, TermOperand, TermOperation};
 use super::super::value::{Floats, Flow, GraphValue};
 use super::super::view::AxisView;
-use super::pool;
+use super::sums;
 use super::unsupported::unsupported;
 use crate::error::FormatError;
 
@@ -116,7 +116,7 @@ fn combined(
     }
     let flow = inputs.first_flow()?;
     if operation == Some(TermOperation::Div)
-        && let Some(mean) = pool::mean_by_counts(reading, inputs)?
+        && let Some(mean) = sums::mean_by_counts(reading, inputs)?
     {
         return Ok(mean);
     }

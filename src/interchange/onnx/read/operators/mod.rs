@@ -8,6 +8,7 @@ mod moves;
 mod normalization;
 mod padding;
 mod pool;
+mod sums;
 mod unsupported;
 mod windows;
 

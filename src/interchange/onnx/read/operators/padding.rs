@@ -1,7 +1,7 @@
 //! Cells around images.
 
 use super::super::inputs::Inputs;
-use super::super::link::LinkKind;
+use super::super::link::{LinkKind, NeutralCells};
 use super::super::placement::Sides;
 use super::super::reading::GraphReading;
 use super::super::value::{Flow, GraphValue};
@@ -15,12 +15,16 @@ pub(super) fn evaluate(
     let flow = inputs.flow(0)?;
     let mode = inputs.node.text("mode").unwrap_or("constant");
     let value = inputs.number("value", 2)?.unwrap_or(0.0);
-    let zeros = mode == "constant" && value == 0.0;
-    if !zeros && mode != "edge" {
-        return Err(inputs.node.error(format!(
-            "pads with {value} in mode `{mode}`; expected zeros in mode `constant`"
-        )));
-    }
+    let cells = match mode {
+        "constant" if value == 0.0 => None,
+        "constant" if value <= f32::MIN => Some(NeutralCells::Lowest),
+        "edge" => Some(NeutralCells::Copies),
+        _ => {
+            return Err(inputs.node.error(format!(
+                "pads with {value} in mode `{mode}`; expected zeros in mode `constant`"
+            )));
+        }
+    };
     let image = reading.chain.image();
     let found = image.and_then(|image| Some((image, flow.view.places(image)?)));
     let Some((image, places)) = found else {
@@ -35,10 +39,9 @@ pub(super) fn evaluate(
         channels,
     ];
     let view = AxisView::image(places, flow.view.batch(), output);
-    let kind = if zeros {
-        LinkKind::Zeros(sides)
-    } else {
-        LinkKind::Edges(sides)
+    let kind = match cells {
+        None => LinkKind::Zeros(sides),
+        Some(cells) => LinkKind::Neutral(sides, cells),
     };
     reading.layer(inputs, flow, kind, (output.to_vec(), view))
 }

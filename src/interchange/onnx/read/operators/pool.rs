@@ -2,8 +2,7 @@
 
 use super::super::extent::ImageAxis;
 use super::super::inputs::Inputs;
-use super::super::link::{Link, LinkKind, WindowPool};
-use super::super::nd_array::NdArray;
+use super::super::link::{Link, LinkKind, NeutralCells, WindowPool};
 use super::super::placement::{Placement, Sides};
 use super::super::reading::GraphReading;
 use super::super::value::{Flow, GraphValue};
@@ -72,7 +71,7 @@ fn size([height, width, _]: [usize; 3]) -> [usize; 2] {
 }
 
 /// The windows along height and width; along all other axes they must have one cell.
-fn placement(
+pub(super) fn placement(
     inputs: &Inputs<'_>,
     axes: &WindowAxes,
     places: ImagePlaces,
@@ -110,7 +109,7 @@ fn ceiling(over: &Placement, image: [usize; 2]) -> Sides {
 }
 
 /// Appends the pool, if its padding is one that layers have.
-fn finish(
+pub(super) fn finish(
     reading: &mut GraphReading,
     inputs: &Inputs<'_>,
     mut pool: WindowPool,
@@ -119,35 +118,45 @@ fn finish(
     let flow = inputs.flow(0)?;
     let ([.., channels], _) = images(reading, inputs, flow)?;
     reading.chain.settle(&inputs.node, flow)?;
-    if let Some((sides, inner)) = copied_edges(reading, &pool) {
-        pool.over.pads = sides;
-        if !pool.over.is_same(size(inner)) {
-            return Err(inputs
-                .node
-                .error("copies of the edges (Pad) that are not those of `same`"));
-        }
-        reading.chain.undo();
-    }
+    pad_neutrally(reading, inputs, &mut pool)?;
     let Some(image) = reading.chain.image() else {
         return Err(inputs.node.error("expected images"));
     };
-    check_padding(reading, inputs, &pool, image)?;
     let [height, width] = outputs(inputs, &pool.over, size(image))?;
+    pool.over.trim(size(image), [height, width]);
+    check_padding(reading, inputs, &pool, image)?;
     let output = [height, width, channels];
     let view = AxisView::image(places, flow.view.batch(), output);
     (reading.chain).push(&inputs.node, LinkKind::Pool(pool), output.to_vec());
     Ok(GraphValue::Flow(reading.chain.flow(view)))
 }
 
-/// The copies of the outermost cells before a max pool, which change no maximum, and the shape of
-/// the images without them.
-fn copied_edges(reading: &GraphReading, pool: &WindowPool) -> Option<(Sides, [usize; 3])> {
-    let last = reading.chain.links.last()?;
-    let LinkKind::Edges(sides) = last.kind else {
-        return None;
+/// Makes cells that change no maximum, which the layer before a max pool adds, its padding.
+fn pad_neutrally(
+    reading: &mut GraphReading,
+    inputs: &Inputs<'_>,
+    pool: &mut WindowPool,
+) -> Result<(), FormatError> {
+    let Some(last) = reading.chain.links.last() else {
+        return Ok(());
     };
-    let inner = last.input.as_slice().try_into().ok()?;
-    (pool.kind == PoolKind::Max && pool.over.is_valid()).then_some((sides, inner))
+    let (&LinkKind::Neutral(sides, cells), PoolKind::Max) = (&last.kind, pool.kind) else {
+        return Ok(());
+    };
+    let inner = last.image().unwrap_or_default();
+    let both = |axis: usize, side: usize| {
+        let own = pool.over.pads[axis][side];
+        own.saturating_add(sides[axis][side])
+    };
+    let is_valid = pool.over.is_valid();
+    pool.over.pads = [0, 1].map(|axis| [0, 1].map(|side| both(axis, side)));
+    if cells == NeutralCells::Copies && !(is_valid && pool.over.is_same(inner)) {
+        return Err(inputs
+            .node
+            .error("copies of the edges (Pad) that are not those of `same`"));
+    }
+    reading.chain.undo();
+    Ok(())
 }
 
 fn check_padding(
@@ -160,6 +169,9 @@ fn check_padding(
         return Ok(());
     }
     match pool.kind {
+        PoolKind::Max if !pool.over.is_touching(size(image)) => {
+            Err(inputs.node.error("windows that lie outside the image"))
+        }
         PoolKind::Max if !is_positive(&reading.chain.links) => Err(inputs.node.error(
             "padding other than that of `same`, of values that can be negative; expected an activation \
              like ReLU before it",
@@ -186,97 +198,6 @@ fn is_positive(links: &[Link]) -> bool {
         Some(LinkKind::Activation(
             Activation::Relu | Activation::Sigmoid | Activation::Softplus | Activation::Softmax
         ))
-    )
-}
-
-/// The sum of the cells of windows, which exporters from JAX write as a convolution of one channel
-/// with a kernel of ones, in which batch and channels are axes of the image.
-pub(super) fn sum_by_ones(
-    reading: &mut GraphReading,
-    inputs: &Inputs<'_>,
-    flow: &Flow,
-) -> Result<Option<GraphValue>, FormatError> {
-    let places = reading
-        .chain
-        .image()
-        .and_then(|image| flow.view.places(image));
-    let Some(places) = places.filter(|places| places.batch == 2) else {
-        return Ok(None);
-    };
-    let kernel = inputs.numbers(1)?;
-    let sizes = match kernel.array.dims() {
-        [1, 1, sizes @ ..] if sizes.len() + 2 == places.rank => sizes.to_vec(),
-        _ => return Err(inputs.unexpected(1, "a kernel for one channel")),
-    };
-    if kernel.array.elements().iter().any(|&v| v != 1.0) || inputs.get(2).is_some() {
-        return Err(inputs
-            .node
-            .error("expected a kernel of ones, which sums the cells of windows"));
-    }
-    let image = reading.chain.image().unwrap_or_default();
-    let over = placement(inputs, &WindowAxes::new(inputs, sizes)?, places, image)?;
-    let pool = WindowPool {
-        kind: PoolKind::Sum,
-        counts_padding: false,
-        over,
-    };
-    finish(reading, inputs, pool, places).map(Some)
-}
-
-/// The mean, if a sum is divided by the number of cells of each window that are inside the image.
-pub(super) fn mean_by_counts(
-    reading: &mut GraphReading,
-    inputs: &Inputs<'_>,
-) -> Result<Option<GraphValue>, FormatError> {
-    let (Some(GraphValue::Flow(flow)), Some(GraphValue::Floats(counts))) =
-        (inputs.get(0), inputs.get(1))
-    else {
-        return Ok(None);
-    };
-    let places = (reading.chain.image()).and_then(|image| flow.view.places(image));
-    let (0, Some(places)) = (flow.term, places) else {
-        return Ok(None);
-    };
-    reading.chain.check(&inputs.node, flow)?;
-    let Some(last) = reading.chain.links.last_mut() else {
-        return Ok(None);
-    };
-    let (Some(image), LinkKind::Pool(pool)) = (last.image(), &mut last.kind) else {
-        return Ok(None);
-    };
-    let same = are_counts(&counts.array, &pool.over, image, places).unwrap_or(false);
-    if pool.kind != PoolKind::Sum || !same || !pool.over.is_same(image) {
-        return Ok(None);
-    }
-    pool.kind = PoolKind::Average;
-    Ok(Some(GraphValue::Flow(flow.clone())))
-}
-
-/// Whether an array has the number of cells of each window that are inside the image.
-fn are_counts(
-    counts: &NdArray<f32>,
-    over: &Placement,
-    image: [usize; 2],
-    places: ImagePlaces,
-) -> Option<bool> {
-    let [rows, columns] = over.outputs(image)?;
-    let mut dims = vec![1; places.rank];
-    *dims.get_mut(places.height)? = rows;
-    *dims.get_mut(places.width)? = columns;
-    if counts.dims() != dims {
-        return Some(false);
-    }
-    let along = |axis: usize, i: usize| {
-        let [before, _] = over.pads[axis];
-        let start = i * over.strides[axis];
-        let end = (start + over.size[axis]).min(before + image[axis]);
-        end.saturating_sub(start.max(before))
-    };
-    let expected = (0..rows).flat_map(|i| (0..columns).map(move |j| along(0, i) * along(1, j)));
-    Some(
-        expected
-            .map(|n| n as f32)
-            .eq(counts.elements().iter().copied()),
     )
 }
 

@@ -73,7 +73,7 @@ impl Graph {
             name: Some(output.into()),
             op_type: Some(operator.into()),
             attribute,
-            domain: None,
+            ..NodeProto::default()
         });
         self
     }

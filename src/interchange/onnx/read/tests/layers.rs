@@ -217,6 +217,88 @@ fn copies_of_edges_before_a_maximum_are_same_padding() {
 }
 
 #[test]
+fn the_lowest_number_around_a_maximum_is_its_padding() {
+    let graph = |lowest, activation, pads: [i64; 8], operator| {
+        Graph::new(&[2, 4, 5])
+            .node(activation, &["x"], "a")
+            .integers("pads", &pads)
+            .numbers("lowest", &[], &[lowest])
+            .node("Pad", &["a", "pads", "lowest"], "padded")
+            .node_with(
+                operator,
+                &["padded"],
+                "y",
+                vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])],
+            )
+            .node("GlobalMaxPool", &["y"], "pool")
+            .node("Flatten", &["pool"], "flat")
+            .dense("flat", 2)
+    };
+    let same = [0, 0, 0, 0, 0, 0, 0, 1];
+    for lowest in [f32::NEG_INFINITY, f32::MIN] {
+        let layers = graph(lowest, "Tanh", same, "MaxPool").layers();
+        assert_eq!(
+            layers[1],
+            MaxPooling2D::new(2).padding(Padding::Same).into()
+        );
+    }
+    // A row below the image that no window reaches.
+    let unreached = graph(f32::MIN, "Tanh", [0, 0, 0, 0, 0, 0, 1, 1], "MaxPool");
+    assert_eq!(
+        unreached.layers()[1],
+        MaxPooling2D::new(2).padding(Padding::Same).into()
+    );
+    let other = |activation, cells: i64| {
+        let pads = [0, 0, cells, cells, 0, 0, 0, 1];
+        graph(f32::NEG_INFINITY, activation, pads, "MaxPool")
+    };
+    let zeros = ZeroPadding2D::new([[1, 0], [1, 0]]);
+    assert_eq!(other("Relu", 1).layers()[1], zeros.into());
+    let refused = |graph: Graph, message| {
+        let error = graph.error();
+        assert!(error.starts_with(message), "{error}");
+    };
+    refused(
+        other("Tanh", 1),
+        "node `y` (MaxPool): padding other than that of `same`",
+    );
+    refused(
+        other("Relu", 2),
+        "node `y` (MaxPool): windows that lie outside the image",
+    );
+    refused(
+        graph(f32::NEG_INFINITY, "Tanh", same, "AveragePool"),
+        "node `padded` (Pad): pads with the lowest number; expected a max pool behind it",
+    );
+    refused(
+        graph(-5.0, "Tanh", same, "MaxPool"),
+        "node `padded` (Pad): pads with -5 in mode `constant`",
+    );
+}
+
+#[test]
+fn a_mean_divided_by_the_shares_inside_is_one_without_padding() {
+    let graph = |last: f32| {
+        Graph::new(&[2, 4, 5])
+            .integers("pads", &[0, 0, 0, 0, 0, 0, 0, 1])
+            .node("Pad", &["x", "pads"], "padded")
+            .node_with(
+                "AveragePool",
+                &["padded"],
+                "mean",
+                vec![ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])],
+            )
+            .numbers("share", &[1, 1, 2, 3], &[1.0, 1.0, 0.5, 1.0, 1.0, last])
+            .node("Div", &["mean", "share"], "y")
+            .node("Flatten", &["y"], "flat")
+            .dense("flat", 12)
+    };
+    let average = AveragePooling2D::new(2).padding(Padding::Same);
+    assert_layers(graph(0.5), &[average.into(), Flatten::new().into()]);
+    assert!(graph(0.25).error().starts_with("node `y` (Div)"));
+}
+
+#[test]
 fn a_mean_times_the_number_of_cells_is_a_sum() {
     let sum = |counts| {
         Graph::new(&[2, 4, 6])

@@ -78,7 +78,7 @@ fn changed_weights_are_noted() {
     assert_eq!(import.network.model, model());
     assert_eq!(import.network.state.step, 0);
     assert!(
-        import.notes[0].contains("weights have been changed"),
+        import.notes[0].contains("weights were changed"),
         "{:?}",
         import.notes
     );
