@@ -2,6 +2,7 @@
 
 mod archive;
 mod assignment;
+mod assumptions;
 mod file;
 mod natural;
 mod pickle;
@@ -14,12 +15,13 @@ mod walk;
 use std::path::Path;
 
 use self::assignment::{Assigned, assign};
+use self::assumptions::{assumptions, check_order};
 use self::file::{contents, weights_limit};
 use self::state_dict::StateDict;
 use super::arrangement::{Slot, SlotContent, TorchLayer, layers};
 use crate::error::{FormatError, Result};
 use crate::interchange::{Import, Match, Network, NetworkDescription};
-use crate::model::{Layer, Sequential};
+use crate::model::Sequential;
 use crate::state::{Layout, State, check_memory};
 use crate::words::{one_line, short};
 
@@ -75,6 +77,9 @@ fn import(
         .map(|layer| (layer, layer.slots()))
         .filter(|(_, slots)| !slots.is_empty())
         .collect();
+    if state_dict.description.is_none() {
+        check_order(layers)?;
+    }
     let assigned = assign(state_dict, &with_tensors)?;
     check_memory("parameters", layout.len).map_err(FormatError::from_cause)?;
     let mut state = State {
@@ -90,11 +95,16 @@ fn import(
         matches.extend(take(tensor, &mut state)?);
     }
     let mut notes = state_dict.notes.clone();
-    notes.extend(assumptions(state_dict.description.as_ref(), model, &state));
     let description = state_dict.description.as_ref();
-    let names = description.map(|d| d.class_names.clone());
+    match description {
+        None => notes.extend(assumptions(model, layers)),
+        Some(description) if description.describes(&state) => {}
+        Some(_) => notes.push(NetworkDescription::CHANGED_WEIGHTS.into()),
+    }
+    let mut network = Network::new(model.clone(), state);
+    notes.extend(description.and_then(|d| d.name_classes(&mut network)));
     Ok(Import {
-        network: Network::new(model.clone(), state).class_names(names.unwrap_or_default()),
+        network,
         matches,
         notes,
     })
@@ -133,31 +143,4 @@ fn take(assigned: &Assigned<'_, '_>, state: &mut State) -> Result<Option<Match>,
             )))
         }
     }
-}
-
-/// What the file does not say.
-fn assumptions(
-    description: Option<&NetworkDescription>,
-    model: &Sequential,
-    state: &State,
-) -> Vec<String> {
-    if let Some(description) = description {
-        let changed = !description.describes(state);
-        let note = "the weights are not those that cnn-gpu wrote: they were changed since";
-        return changed.then(|| note.into()).into_iter().collect();
-    }
-    let epsilon = model.layers.iter().find_map(|layer| match layer {
-        Layer::BatchNormalization(l) => Some(l.epsilon),
-        _ => None,
-    });
-    let epsilon = epsilon.map(|epsilon| {
-        format!(
-            "the file does not say what batch normalization adds to the variance: assumed epsilon = {} \
-             as in the model; PyTorch's default is 0.00001",
-            short(epsilon)
-        )
-    });
-    std::iter::once(Import::ASSUMED_PIXELS.into())
-        .chain(epsilon)
-        .collect()
 }

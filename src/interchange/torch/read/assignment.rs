@@ -1,9 +1,12 @@
 //! Which layer of a file is which layer of the model.
 //!
-//! The layers of both have tensors of certain shapes. If the names in the file are not those that
-//! this crate writes, each layer of the model takes the first unused layer of the file that fits.
-//! That is right if both have the same order. If not, it is still right where only one layer fits,
-//! and where the names of those that fit differ only in numbers, in the same order.
+//! The layers of both have tensors of certain shapes. Each layer of the model takes the layer of the
+//! file that has the name which this crate writes for it, and fits. Those without one take the first
+//! unused layer of the file that fits. That is right if both have the same order. If not, it is still
+//! right where only one layer fits, and where the names of those that fit differ only in numbers, in
+//! the same order.
+
+use std::collections::HashSet;
 
 use super::natural::{compare, differ_in_numbers};
 use super::state_dict::{LEAVES, StateDict};
@@ -54,9 +57,10 @@ pub(super) fn assign<'m, 'f>(
         None => by_shape(&layers, model, file.is_ordered)?,
     };
     let mut assigned = Vec::new();
-    for ((layer, slots), at) in model.iter().zip(chosen) {
+    for (with_slots, at) in model.iter().zip(chosen) {
+        let (layer, slots) = with_slots;
         let Some(pairs) = layers.get(at).and_then(|found| fit(slots, found)) else {
-            return Err(misfit(&(layer, slots), layers.get(at)));
+            return Err(misfit(with_slots, layers.get(at)));
         };
         assigned.extend(pairs.into_iter().map(|(slot, tensor)| Assigned {
             layer: &layer.resolved.name,
@@ -105,60 +109,65 @@ fn by_shape(
         )
         .into());
     }
-    let mut unused: Vec<usize> = (0..file.len()).collect();
+    let named: Vec<Option<usize>> = model.iter().map(|layer| namesake(file, layer)).collect();
+    let taken: HashSet<usize> = named.iter().copied().flatten().collect();
+    let mut unused: Vec<usize> = (0..file.len()).filter(|at| !taken.contains(at)).collect();
     let mut chosen = Vec::with_capacity(model.len());
+    let mut unnamed = Vec::new();
     let mut missing = None;
-    for (layer, slots) in model {
-        let fitting = unused
-            .iter()
-            .position(|&at| fit(slots, &file[at]).is_some());
+    for (layer, named) in model.iter().zip(named) {
+        let fits = |&at: &usize| fit(&layer.1, &file[at]).is_some();
+        let fitting = named.or_else(|| Some(unused.remove(unused.iter().position(fits)?)));
+        if let (Some(at), None) = (fitting, named) {
+            unnamed.push((layer, &file[at], at));
+        }
         match fitting {
-            Some(place) => chosen.push(unused.remove(place)),
-            None => missing = missing.or(Some((*layer, slots))),
+            Some(at) => chosen.push(at),
+            None => missing = missing.or(Some(layer)),
         }
     }
     let left = unused.first().map(|&at| &file[at]);
     match (missing, left) {
-        (Some(layer), left) => return Err(misfit(&layer, left)),
+        (Some(layer), left) => return Err(misfit(layer, left)),
         (None, Some(left)) => return Err(surplus(left, unused.len() - 1)),
         (None, None) => {}
     }
-    let is_in_order = chosen.iter().copied().eq(0..file.len());
-    if !(is_ordered && is_in_order) {
-        check_told_apart(file, model, &chosen, is_ordered)?;
-    }
+    check_told_apart(&unnamed, is_ordered)?;
     Ok(chosen)
 }
 
-/// Checks that any two layers that could be exchanged are numbered.
-fn check_told_apart(
-    file: &[FileLayer<'_>],
-    model: &[WithSlots<'_>],
-    chosen: &[usize],
-    is_ordered: bool,
-) -> Result<(), FormatError> {
-    let pairs: Vec<_> = model
-        .iter()
-        .zip(chosen.iter().map(|&at| &file[at]))
-        .collect();
-    for (i, ((layer, slots), found)) in pairs.iter().enumerate() {
-        for ((other_layer, other_slots), other) in &pairs[i + 1..] {
-            let numbered = || {
-                differ_in_numbers(found.name, other.name) && compare(found.name, other.name).is_lt()
-            };
-            let alike = fit(slots, other).is_some() && fit(other_slots, found).is_some();
-            if alike && !numbered() {
-                let hint = match is_ordered {
-                    true => "define them in the model's order",
-                    false => "save a .pt file, which keeps the order",
-                };
-                return Err(format!(
-                    "`{}` and `{}` both fit the layers `{}` and `{}`; rename them so that only \
-                     numbers differ, such as conv1 and conv2, or {hint}",
-                    found.name, other.name, layer.resolved.name, other_layer.resolved.name
-                )
-                .into());
+/// The place of the layer of the file that has the name which this crate writes, if it fits.
+fn namesake(file: &[FileLayer<'_>], (layer, slots): &WithSlots<'_>) -> Option<usize> {
+    let is_it =
+        |found: &FileLayer<'_>| found.name == layer.attribute && fit(slots, found).is_some();
+    file.iter().position(is_it)
+}
+
+/// A layer of the model, the layer of the file that it took, and the place of that.
+type Chosen<'a, 'f> = (&'a WithSlots<'a>, &'a FileLayer<'f>, usize);
+
+/// Checks that any two layers that could be exchanged are numbered, or in an order that their numbers
+/// do not contradict.
+fn check_told_apart(chosen: &[Chosen<'_, '_>], is_ordered: bool) -> Result<(), FormatError> {
+    let is_in_order = is_ordered && chosen.is_sorted_by_key(|(.., at)| *at);
+    for (i, ((layer, slots), found, _)) in chosen.iter().enumerate() {
+        for ((other_layer, other_slots), other, _) in &chosen[i + 1..] {
+            let order = differ_in_numbers(found.name, other.name)
+                .then(|| compare(found.name, other.name).is_lt());
+            let is_told = order.unwrap_or(is_in_order);
+            if is_told || fit(slots, other).is_none() || fit(other_slots, found).is_none() {
+                continue;
             }
+            let hint = match is_ordered {
+                true => "name them in the model as in the file",
+                false => "save a .pt file, which keeps the order",
+            };
+            return Err(format!(
+                "`{}` and `{}` both fit the layers `{}` and `{}`; rename them so that only numbers \
+                 differ, such as conv1 and conv2, or {hint}",
+                found.name, other.name, layer.resolved.name, other_layer.resolved.name
+            )
+            .into());
         }
     }
     Ok(())
@@ -187,10 +196,7 @@ fn fit<'m, 'f>(
 }
 
 /// The error for a layer of the model that none of the file fits, and the first that is left over.
-fn misfit(
-    (layer, slots): &(&TorchLayer<'_>, &Vec<Slot>),
-    found: Option<&FileLayer<'_>>,
-) -> FormatError {
+fn misfit((layer, slots): &WithSlots<'_>, found: Option<&FileLayer<'_>>) -> FormatError {
     let name = &layer.resolved.name;
     let needed = (slots.iter())
         .filter(|slot| slot.content != SlotContent::Steps)

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use pytorch_reader::Tensor;
 
 use super::natural;
-use super::pickle::Unpickled;
+use super::pickle::{Pickled, Unpickled};
 use super::tensor::TorchTensor;
 use super::walk::in_order;
 use crate::error::FormatError;
@@ -38,6 +38,8 @@ pub(super) struct PickledTensors {
     tensors: HashMap<String, Tensor>,
     /// Their names in the order of the file, as far as it is known.
     order: Vec<String>,
+    /// The keys of the file.
+    keys: Vec<String>,
 }
 
 impl PickledTensors {
@@ -46,6 +48,7 @@ impl PickledTensors {
         let names: BTreeSet<String> = tensors.keys().cloned().collect();
         Self {
             order: in_order(unpickled, &names),
+            keys: keys(unpickled).map(str::to_owned).collect(),
             tensors,
         }
     }
@@ -74,6 +77,7 @@ impl<'a> StateDict<'a> {
         let mut tensors: Vec<_> = (tensors.iter())
             .map(|(name, view)| TorchTensor::of_safetensors(name.to_owned(), &view))
             .collect();
+        let notes = drop_counters(&mut tensors);
         sort(&mut tensors);
         Ok(Self {
             tensors,
@@ -81,7 +85,7 @@ impl<'a> StateDict<'a> {
             description: description
                 .map(|text| NetworkDescription::from_json(text))
                 .transpose()?,
-            notes: Vec::new(),
+            notes,
         })
     }
 
@@ -112,6 +116,7 @@ impl<'a> StateDict<'a> {
             .into_iter()
             .filter_map(|name| pickled.tensors.get(name));
         let mut tensors: Vec<_> = tensors.cloned().map(TorchTensor::of_pickle).collect();
+        let counters = drop_counters(&mut tensors);
         if !is_ordered {
             sort(&mut tensors);
         }
@@ -119,7 +124,10 @@ impl<'a> StateDict<'a> {
             tensors,
             is_ordered,
             description: None,
-            notes: left_out(key, &outside).into_iter().collect(),
+            notes: left_out(key, &pickled.keys, &outside)
+                .into_iter()
+                .chain(counters)
+                .collect(),
         })
     }
 }
@@ -152,11 +160,45 @@ fn is_below(name: &str, key: &str) -> bool {
         .is_some_and(|rest| rest.starts_with('.'))
 }
 
+/// The keys of the file's dictionary.
+fn keys<'a>(unpickled: &Unpickled<'a>) -> impl Iterator<Item = &'a str> {
+    let root = match unpickled.root {
+        Pickled::Dictionary(at) => unpickled.dictionaries.get(at),
+        _ => None,
+    };
+    root.into_iter().flatten().map(|(key, _)| *key)
+}
+
 /// What a checkpoint holds beside the state dict.
-fn left_out(key: Option<&str>, outside: &[&String]) -> Option<String> {
-    let (key, first) = (key?, outside.first()?);
-    Some(one_line(&format!(
-        "took the entry `{key}` of a checkpoint, and not {} of its tensors beside it, such as `{first}`",
-        outside.len()
-    )))
+fn left_out(key: Option<&str>, keys: &[String], outside: &[&String]) -> Option<String> {
+    let key = key?;
+    let others: Vec<String> = (keys.iter().filter(|other| *other != key))
+        .map(|other| format!("`{other}`"))
+        .collect();
+    let tensors = match outside {
+        [] => String::new(),
+        [first, ..] => format!(
+            ", and not {} of its tensors beside it, such as `{first}`",
+            outside.len()
+        ),
+    };
+    let entries = match others.as_slice() {
+        [] => String::new(),
+        others => format!("; its other entries are {}", others.join(", ")),
+    };
+    let has_more = !tensors.is_empty() || !entries.is_empty();
+    has_more.then(|| {
+        one_line(&format!(
+            "took the entry `{key}` of a checkpoint{tensors}{entries}"
+        ))
+    })
+}
+
+/// Leaves out single numbers that no layer has, such as `n_averaged` of `AveragedModel`, and says so.
+fn drop_counters(tensors: &mut Vec<TorchTensor<'_>>) -> Vec<String> {
+    let is_counter =
+        |tensor: &TorchTensor<'_>| tensor.shape.is_empty() && !LEAVES.contains(&tensor.leaf());
+    let dropped = tensors.extract_if(.., |tensor| is_counter(tensor));
+    let note = |tensor: TorchTensor<'_>| format!("not taken: `{}`, a single number", tensor.name);
+    dropped.map(|tensor| one_line(&note(tensor))).collect()
 }

@@ -5,12 +5,14 @@ use strum::EnumCount;
 
 use super::*;
 use crate::interchange::torch::export;
+use crate::model::Layer;
 use crate::model::{
     Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
     DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D,
     Rescaling, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use crate::rng::{Key, Stream};
+use crate::shape::Padding;
 
 /// A network whose values are all different.
 fn network(model: Sequential) -> Network {
@@ -174,6 +176,85 @@ fn names_that_this_crate_writes_decide() {
     ];
     let read = from_safetensors(&file(&tensors), &model).unwrap();
     assert_eq!(read.matches[0].theirs, "z.weight");
+}
+
+/// `b` is the second convolution, though the first one in the file; the dense layer has another name.
+#[test]
+fn names_of_some_layers_decide_about_these() {
+    let mut model = twins();
+    for (layer, name) in model.layers.iter_mut().zip(["z", "b"]) {
+        if let Layer::Conv2D(conv) = layer {
+            conv.name = Some(name.into());
+        }
+    }
+    let tensors = with_head(["b.weight", "z.weight"]);
+    let read = from_safetensors(&file(&tensors), &model).unwrap();
+    let theirs: Vec<_> = read.matches.iter().map(|m| m.theirs.as_str()).collect();
+    assert_eq!(theirs, ["z.weight", "b.weight", "head.weight", "head.bias"]);
+}
+
+/// Modules are defined in another order than they are used in.
+#[test]
+fn an_order_that_the_numbers_contradict_is_refused_unless_names_tell() {
+    let bytes = file(&with_head(["conv1.weight", "conv2.weight"]));
+    let mut dict = StateDict::of_safetensors(&bytes).unwrap();
+    dict.is_ordered = true;
+    dict.tensors.sort_by(|a, b| b.name.cmp(&a.name));
+    let read = |model: &Sequential| {
+        let layout = Layout::new(model).unwrap();
+        import(&dict, model, &layers(model).unwrap(), layout)
+    };
+    let message = read(&twins()).unwrap_err().to_string();
+    assert!(
+        message.contains("name them in the model as in the file"),
+        "{message}"
+    );
+    let mut named = twins();
+    for (layer, name) in named.layers.iter_mut().zip(["conv1", "conv2"]) {
+        if let Layer::Conv2D(conv) = layer {
+            conv.name = Some(name.into());
+        }
+    }
+    assert_eq!(read(&named).unwrap().matches[0].theirs, "conv1.weight");
+}
+
+#[test]
+fn what_a_state_dict_does_not_say_is_noted() {
+    let notes = |model: Sequential, tensors: &[(&str, &[usize])]| {
+        let notes = from_safetensors(&file(tensors), &model).unwrap().notes;
+        notes.join("\n")
+    };
+    let conv = || Conv2D::new(2, 3).use_bias(false).padding(Padding::Same);
+    let image = || Sequential::new([6, 6, 2]);
+    let kernel = [("a.weight", CONV)];
+    let even = notes(image().add(conv()), &kernel);
+    assert!(!even.contains("unevenly"), "{even}");
+    let uneven = notes(image().add(conv().strides(2).name("down")), &kernel);
+    assert!(uneven.contains("`same` pads `down` unevenly"), "{uneven}");
+    let flat = notes(image().add(conv()).add(Flatten::new()), &kernel);
+    assert!(flat.contains("the outputs are in another order"), "{flat}");
+}
+
+#[test]
+fn weights_in_the_order_of_another_flattening_are_refused() {
+    let model = Sequential::new([2, 2, 3])
+        .add(Flatten::new())
+        .add(BatchNormalization::new().name("norm"));
+    let shape: &[usize] = &[12];
+    let names = ["a.weight", "a.bias", "a.running_mean", "a.running_var"].map(|name| (name, shape));
+    let message = refused(&names, &model);
+    assert!(
+        message.starts_with("layer `norm`: its weights"),
+        "{message}"
+    );
+}
+
+#[test]
+fn single_numbers_beside_the_layers_are_left_out() {
+    let mut tensors = with_head(["conv1.weight", "conv2.weight"]);
+    tensors.push(("n_averaged", &[]));
+    let read = from_safetensors(&file(&tensors), &twins()).unwrap();
+    assert_eq!(read.notes[0], "not taken: `n_averaged`, a single number");
 }
 
 #[test]
