@@ -1,6 +1,7 @@
 //! `cnn-gpu import`.
 
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cnn_gpu::Error;
@@ -58,6 +59,20 @@ pub struct Args {
     format: OutputFormat,
 }
 
+/// The longest file of class names, in bytes.
+const MAX_NAMES: u64 = 1 << 20;
+
+/// The ends of file names that are not part of the network's name.
+const ENDINGS: [&str; 7] = [
+    ".weights.h5",
+    ".h5",
+    ".keras",
+    ".onnx",
+    ".pt",
+    ".pth",
+    ".safetensors",
+];
+
 const EXAMPLES: &str = "\
 Examples:
   cnn-gpu import net.onnx --out runs/net
@@ -105,6 +120,9 @@ fn pixel_range(typed: &str) -> Result<[f32; 2], &'static str> {
 fn flag(note: &str) -> &'static str {
     match note {
         Import::ASSUMED_PIXELS => " (--pixel-range)",
+        note if note.starts_with(Import::DIVIDED_PIXELS) => {
+            " (--pixel-range 0,1 if it was trained on divided ones)"
+        }
         Import::WITHOUT_PROBABILITIES => " (--activation)",
         _ => "",
     }
@@ -127,17 +145,18 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let import = interchange::read(&args.file, &options)?;
     let now = jiff::ZonedDateTime::now().strftime("%Y-%m-%d %H:%M:%S %:z");
     let record = interchange::record(&args.file, &import, &now.to_string())?;
+    let network = &import.network;
+    let summary = network.model.summary()?;
     let folder = match &args.out {
         Some(out) => RunFolder::create(out)?,
         None => RunFolder::create_numbered(&default_folder(&args.file))?,
     };
-    let network = &import.network;
     ImportedFolder::write(&folder, &record, &network.model, &network.state)?;
     for note in &import.notes {
         say(&format!("note: {note}{}", flag(note)));
     }
     match args.format {
-        OutputFormat::Text => output::print(&text(&import, &record, folder.path())?)?,
+        OutputFormat::Text => output::print(&(summary + &text(&import, &record, folder.path())))?,
         OutputFormat::Json => output::print_json(&report(&import, &record, folder.path()))?,
     }
     Ok(Exit::Success)
@@ -155,27 +174,44 @@ fn options(args: &Args) -> cnn_gpu::Result<ImportOptions> {
 
 /// The names in a list with commas, or in a file with one per line.
 fn class_names(typed: &str) -> cnn_gpu::Result<Vec<String>> {
-    let path = Path::new(typed);
-    if typed.contains(',') || !path.is_file() {
+    if typed.contains(',') {
         return Ok(typed.split(',').map(|name| name.trim().into()).collect());
     }
-    let text = std::fs::read_to_string(path).map_err(|e| {
-        Error::file(path, format!("cannot read the names of the classes: {e}")).caused_by(e)
-    })?;
+    let path = Path::new(typed);
+    let about = |e: io::Error| {
+        let expected = "expected a text file with one per line, or a list such as cat,dog";
+        let message = format!("cannot read the names of the classes: {e}; {expected}");
+        Error::file(path, message).caused_by(e)
+    };
+    let text = bounded_text(path).map_err(about)?;
+    // Editors on Windows begin files with a byte order mark.
+    let text = text.trim_start_matches('\u{feff}').trim_end();
     Ok(text.lines().map(|name| name.trim().into()).collect())
+}
+
+/// A text file of moderate length.
+fn bounded_text(path: &Path) -> io::Result<String> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() || metadata.len() > MAX_NAMES {
+        return Err(io::Error::other("not a text file of up to 1 MiB"));
+    }
+    fs::read_to_string(path)
 }
 
 /// `runs/net` for `files/net.weights.h5`.
 fn default_folder(file: &Path) -> PathBuf {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let stem = name.split('.').find(|part| !part.is_empty());
-    Path::new("runs").join(stem.unwrap_or("imported"))
+    let known = ENDINGS.iter().find_map(|end| name.strip_suffix(end));
+    match known.unwrap_or(&name).trim_start_matches('.') {
+        "" => Path::new("runs").join("imported"),
+        stem => Path::new("runs").join(stem),
+    }
 }
 
-fn text(import: &Import, record: &ImportRecord, folder: &Path) -> cnn_gpu::Result<String> {
+/// What is printed behind the summary of the layers.
+fn text(import: &Import, record: &ImportRecord, folder: &Path) -> String {
     let network = &import.network;
-    let mut out = network.model.summary()?;
-    out += &format!("\n{}\n", matches(import));
+    let mut out = format!("\n{}\n", matches(import));
     let names = network.class_names.join(", ");
     let rows = [
         ("format", record.format.clone()),
@@ -195,7 +231,7 @@ fn text(import: &Import, record: &ImportRecord, folder: &Path) -> cnn_gpu::Resul
     for (name, value) in rows {
         out += &format!("{name:<15} {value}\n");
     }
-    Ok(out)
+    out
 }
 
 /// The next command: MNIST's images need not be named.
@@ -264,11 +300,27 @@ mod tests {
         let named = |file: &str| default_folder(Path::new(file));
         for (file, folder) in [
             ("a/net.weights.h5", "runs/net"),
+            ("my.model.v2.onnx", "runs/my.model.v2"),
             ("net", "runs/net"),
             (".net.onnx", "runs/net"),
             ("..", "runs/imported"),
         ] {
             assert_eq!(named(file), Path::new(folder));
+        }
+    }
+
+    #[test]
+    fn class_names_are_a_list_or_the_lines_of_a_file() {
+        assert_eq!(class_names("a, b").unwrap(), ["a", "b"]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("names.txt");
+        fs::write(&path, "\u{feff}a\r\nb c\r\n\r\n").unwrap();
+        assert_eq!(class_names(path.to_str().unwrap()).unwrap(), ["a", "b c"]);
+        for wrong in [folder.path().join("nmaes.txt"), folder.path().into()] {
+            let message = class_names(wrong.to_str().unwrap())
+                .unwrap_err()
+                .to_string();
+            assert!(message.contains("such as cat,dog"), "{message}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! Which program wrote a file.
 
 use std::fmt::{self, Display, Formatter};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
@@ -39,7 +39,13 @@ const EXPECTED: &str = "expected ONNX (.onnx), Keras (.keras, .h5, .weights.h5) 
     .safetensors)";
 
 /// The formats that are known but cannot be read: how their files start, and what to do.
-const REFUSED: [(usize, &[u8], &str); 4] = [
+const REFUSED: [(usize, &[u8], &str); 5] = [
+    (
+        0,
+        b"version https://git-lfs",
+        "a pointer of Git LFS in place of the file: `git lfs pull` fetches the file; expected ONNX, .keras \
+         or a state dict",
+    ),
     (
         4,
         b"TFL3",
@@ -71,11 +77,16 @@ impl Format {
     /// The file cannot be read or is a folder, or its format is unknown; the message says what is
     /// supported.
     pub fn of(path: &Path) -> Result<Self> {
-        if path.is_dir() {
-            return Err(of_folder(path).at(path));
-        }
         let unreadable =
             |e: io::Error| Error::file(path, format!("cannot read the file: {e}")).caused_by(e);
+        let metadata = fs::metadata(path).map_err(unreadable)?;
+        if metadata.is_dir() {
+            return Err(of_folder(path).at(path));
+        }
+        // Opening a pipe waits for a writer.
+        if !metadata.is_file() {
+            return Err(Error::file(path, format!("not a regular file: {EXPECTED}")));
+        }
         let file = File::open(path).map_err(unreadable)?;
         Self::of_contents(BufReader::new(file), path).map_err(|e| e.at(path))
     }
@@ -171,7 +182,7 @@ fn of_folder(path: &Path) -> FormatError {
         return format!("{what}, which needs no import: evaluate it, or train its weights further")
             .into();
     }
-    format!("a folder: expected a file, {EXPECTED}").into()
+    format!("a folder, not a file: {EXPECTED}").into()
 }
 
 impl Display for Format {
@@ -188,7 +199,6 @@ impl Display for Format {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::io::{Cursor, Write as _};
 
     use zip::ZipWriter;
@@ -254,6 +264,10 @@ mod tests {
             (&zip(&["x_train.npy"]), "without a network"),
             (&zip(&["a"])[..20], "damaged zip"),
             (b"\x1c\0\0\0TFL3\0\0", "TensorFlow Lite"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+                "git lfs pull",
+            ),
         ] {
             let message = format("net", bytes).unwrap_err();
             assert!(message.contains(words) && message.contains(".keras"));
@@ -266,7 +280,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         let message = || Format::of(path).unwrap_err().to_string();
-        assert!(message().contains("a folder: expected a file"));
+        assert!(message().contains("a folder, not a file"));
         fs::write(path.join("model.safetensors"), "").unwrap();
         assert!(message().contains("a run"), "{}", message());
         fs::write(path.join("import.toml"), "").unwrap();

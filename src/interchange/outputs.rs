@@ -1,12 +1,44 @@
-//! Networks that end without the activation that makes probabilities of their outputs.
+//! What outputs are: the loss that suits them, and whether they are probabilities.
 
 use super::Import;
 use crate::error::{Error, Result};
-use crate::model::{Activation, ActivationLayer, Loss};
+use crate::model::{Activation, ActivationLayer, Layer, Loss, Sequential};
 use crate::plan::{Plan, Purpose};
-use crate::state::{Layout, State};
+use crate::state::Layout;
+
+/// Whether the last layer suits the loss.
+pub(super) fn suits(model: &Sequential, loss: Loss) -> bool {
+    let model = model.clone().loss(loss);
+    Plan::new(&model, Purpose::Inference, 1).is_ok()
+}
+
+/// The loss for a model whose file has none.
+pub(super) fn suitable_loss(model: &Sequential) -> Option<Loss> {
+    let losses = [
+        Loss::categorical_crossentropy(),
+        Loss::binary_crossentropy(),
+        Loss::MeanSquaredError,
+    ];
+    losses.into_iter().find(|loss| suits(model, *loss))
+}
+
+/// A note if the model's outputs are not probabilities.
+pub(super) fn note(model: &Sequential) -> Option<String> {
+    let last = match model.layers.last() {
+        Some(Layer::Conv2D(l)) => l.activation,
+        Some(Layer::DepthwiseConv2D(l)) => l.activation,
+        Some(Layer::Dense(l)) => l.activation,
+        Some(Layer::Activation(l)) => l.activation,
+        _ => Activation::Linear,
+    };
+    let are_probabilities = matches!(last, Activation::Softmax | Activation::Sigmoid);
+    (!are_probabilities).then(|| Import::WITHOUT_PROBABILITIES.into())
+}
 
 impl Import {
+    /// How the note of a reader begins whose file has no loss that can be taken.
+    pub const ASSUMED_LOSS: &str = "assumed: the loss is ";
+
     /// The note of a reader whose network returns other numbers than probabilities.
     pub const WITHOUT_PROBABILITIES: &str =
         "outputs are not probabilities, because the network ends without softmax or sigmoid";
@@ -28,10 +60,7 @@ impl Import {
             }
         };
         let network = &mut self.network;
-        let is_ready = |loss| {
-            let model = network.model.clone().loss(loss);
-            Plan::new(&model, Purpose::Inference, 1).is_ok()
-        };
+        let is_ready = |loss| suits(&network.model, loss);
         let losses = [
             Loss::categorical_crossentropy(),
             Loss::binary_crossentropy(),
@@ -44,12 +73,10 @@ impl Import {
         }
         let last = ActivationLayer::new(activation);
         network.model = network.model.clone().loss(loss).add(last);
-        network.state = State {
-            layout: Layout::new(&network.model)?,
-            ..network.state.clone()
-        };
-        self.notes
-            .retain(|note| note != Self::WITHOUT_PROBABILITIES);
+        network.state.layout = Layout::new(&network.model)?;
+        self.notes.retain(|note| {
+            note != Self::WITHOUT_PROBABILITIES && !note.starts_with(Self::ASSUMED_LOSS)
+        });
         let name = activation.name();
         self.notes.push(format!(
             "{name} was added behind the last layer, and the loss is {}",
@@ -64,6 +91,7 @@ mod tests {
     use super::*;
     use crate::interchange::Network;
     use crate::model::{Dense, Flatten, Sequential};
+    use crate::state::State;
 
     fn import(activation: Activation) -> Import {
         let model = Sequential::new([4, 4, 1])
@@ -81,8 +109,13 @@ mod tests {
     #[test]
     fn logits_become_probabilities() {
         for activation in [Activation::Softmax, Activation::Sigmoid] {
-            let made = import(Activation::Linear).output_activation(activation);
-            let network = made.unwrap().network;
+            let mut import = import(Activation::Linear);
+            let assumed = format!("{}mean_squared_error", Import::ASSUMED_LOSS);
+            import.notes = vec![assumed, note(&import.network.model).unwrap()];
+            let made = import.output_activation(activation).unwrap();
+            assert_eq!(made.notes.len(), 1, "{:?}", made.notes);
+            let network = made.network;
+            assert_eq!(note(&network.model), None);
             assert!(Plan::new(&network.model, Purpose::Inference, 1).is_ok());
             assert_ne!(network.model.loss, Loss::MeanSquaredError);
         }

@@ -3,11 +3,14 @@
 use super::Import;
 use crate::error::{Error, Result};
 use crate::model::{Layer, Rescaling, Sequential};
-use crate::state::{Layout, State};
+use crate::state::Layout;
 use crate::words::short;
 
 /// The name of a layer that is added.
 const NAME: &str = "pixel_range";
+
+/// What pixels are divided by.
+const DIVISOR: f64 = 255.0;
 
 /// How far a first layer may be from one that changes nothing: the rounding of 1 / 255.
 const ROUNDING: f64 = 1e-6;
@@ -16,13 +19,17 @@ impl Import {
     /// The note of a reader that finds nothing about the network's inputs in a file.
     pub const ASSUMED_PIXELS: &str = "inputs are taken to be pixels divided by 255";
 
+    /// How the note of a reader begins if the network seems to divide pixels itself.
+    pub const DIVIDED_PIXELS: &str =
+        "the model divides pixels from 0 to 255, which are divided by 255 here";
+
     /// The network for inputs divided by 255, if it takes black pixels as `low` and white ones as
     /// `high`: 0 and 255 for pixels as they are, -1 and 1 after `Normalize(0.5, 0.5)`,
     /// `-mean / std` and `(1 - mean) / std` after `Normalize(mean, std)`. Its first layer becomes a
     /// [`Rescaling`], or is changed if it is one.
     ///
     /// # Errors
-    /// Numbers that are not finite or equal; a file that says what its inputs are.
+    /// Numbers that are not finite or equal; a file that this crate wrote, whose inputs are known.
     pub fn pixel_range(mut self, [low, high]: [f32; 2]) -> Result<Self> {
         let extent = high - low;
         if !(low.is_finite() && extent.is_finite() && extent != 0.0) {
@@ -33,11 +40,12 @@ impl Import {
                 short(high)
             )));
         }
-        let assumed = self
-            .notes
-            .iter()
-            .position(|note| note == Self::ASSUMED_PIXELS);
-        let Some(note) = assumed.and_then(|at| self.notes.get_mut(at)) else {
+        let assumed = (self.notes.iter_mut()).find_map(|note| match note.as_str() {
+            Self::ASSUMED_PIXELS => Some((note, 1.0)),
+            text if text.starts_with(Self::DIVIDED_PIXELS) => Some((note, DIVISOR)),
+            _ => None,
+        });
+        let Some((note, divisor)) = assumed else {
             return Err(Error::Argument(
                 "a pixel range is for files that do not say what their inputs are, and this one does"
                     .into(),
@@ -49,12 +57,11 @@ impl Import {
             short(high)
         );
         let network = &mut self.network;
-        rescale(&mut network.model, [low, extent].map(f64::from))?;
+        // The reader has taken a factor out of the first layer.
+        let range = [low, extent].map(|number| f64::from(number) / divisor);
+        rescale(&mut network.model, range)?;
         // The parameters are the same; only layers without any have changed.
-        network.state = State {
-            layout: Layout::new(&network.model)?,
-            ..network.state.clone()
-        };
+        network.state.layout = Layout::new(&network.model)?;
         Ok(self)
     }
 }
@@ -87,9 +94,7 @@ pub(super) fn feed_fractions(model: &mut Sequential) -> (String, bool) {
     if is_idle {
         model.layers.remove(0);
     }
-    let note = format!(
-        "the model divides pixels from 0 to 255, which are divided by 255 here: its first {becomes}"
-    );
+    let note = format!("{}: its first {becomes}", Import::DIVIDED_PIXELS);
     (note, is_idle)
 }
 
@@ -134,6 +139,7 @@ mod tests {
     use super::*;
     use crate::interchange::Network;
     use crate::model::{Conv2D, Dense, Flatten};
+    use crate::state::State;
 
     fn import(model: Sequential) -> Import {
         let model = model
@@ -179,6 +185,29 @@ mod tests {
             .network
             .model;
         assert_eq!(model, import(bare()).network.model);
+    }
+
+    /// A network that was trained here with such a layer, for example.
+    #[test]
+    fn a_given_range_wins_over_what_the_first_layer_suggests() {
+        for first in [
+            Rescaling::new(1.0 / 255.0),
+            Rescaling::new(1.0 / 127.5).offset(-1.0),
+        ] {
+            let changed = || {
+                let mut import = import(bare().add(first.clone()));
+                import.notes = vec![feed_fractions(&mut import.network.model).0];
+                import
+            };
+            let expected = changed().network.model;
+            let whole = changed().pixel_range([0.0, 255.0]).unwrap();
+            assert_eq!(whole.network.model, expected);
+            let fractions = changed().pixel_range([0.0, 1.0]).unwrap();
+            let Some(Layer::Rescaling(found)) = fractions.network.model.layers.first() else {
+                panic!("{:?}", fractions.network.model.layers);
+            };
+            assert_eq!((found.scale, found.offset), (first.scale, first.offset));
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@ use super::{Format, Import, keras, onnx, torch};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Sequential};
 use crate::run::ImportRecord;
-use crate::state::hex;
+use crate::state::{Parameter, State, hex};
+use crate::words::counted;
 
 /// What a file does not say about its network.
 ///
@@ -82,6 +83,7 @@ pub fn read(path: &Path, options: &ImportOptions) -> Result<Import> {
     if !options.class_names.is_empty() {
         import.network.class_names = options.class_names.clone();
     }
+    import.notes.extend(not_finite(&import.network.state));
     check_class_names(path, &import)?;
     let about = |e: Error| match e {
         Error::Argument(message) => Error::Argument(format!("{}: {message}", path.display())),
@@ -109,6 +111,20 @@ fn of_format(format: Format, path: &Path, model: Option<&Sequential>) -> Result<
             torch::read(path, &model)
         }
     }
+}
+
+/// A note if weights are no numbers that a network can compute with.
+fn not_finite(state: &State) -> Option<String> {
+    let holds = |p: &&Parameter| state.params[p.range()].iter().any(|v| !v.is_finite());
+    let mut found = state.layout.parameters.iter().filter(holds);
+    let first = &found.next()?.name;
+    let more = match found.count() {
+        0 => String::new(),
+        more => format!(" and {} more", counted(more, "parameter")),
+    };
+    Some(format!(
+        "`{first}`{more} holds NaN or infinite numbers: outputs will hold them too"
+    ))
 }
 
 fn needed(path: &Path) -> Error {

@@ -15,6 +15,7 @@ use super::substitute::substituted;
 use super::weights::StoredWeights;
 use super::{legacy, loss, optimizer, weights};
 use crate::error::{Error, FormatError, Result};
+use crate::interchange::outputs;
 use crate::interchange::{Import, Network, NetworkDescription, with_training_details};
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
@@ -105,6 +106,7 @@ impl Reading {
             blueprint.notes.push(note.into());
         }
         loss::set(&mut blueprint.model, loss, &mut blueprint.notes);
+        blueprint.notes.extend(outputs::note(&blueprint.model));
         Self::of(blueprint, optimizer)
     }
 
@@ -115,6 +117,7 @@ impl Reading {
         let optimizer = optimizer.map(|value| (value, optimizer::read(value)));
         let optimizer = optimizer.and_then(|(value, read)| {
             let class = KerasObject::new(value).map_or("(unnamed)", |object| object.class);
+            notes.extend(optimizer::note(value).filter(|_| read.is_ok()));
             let note = |e| format!("the optimizer {class} and its state were not taken: {e}");
             read.map_err(|e| notes.push(note(e))).ok()
         });
@@ -203,31 +206,23 @@ fn of_archive(section: Section) -> Result<Import, FormatError> {
     let file = WeightsFile::open(archive.weights()?)?;
     let mut import = of_layers(file, reading)?;
     if let Some(description) = description {
-        describe(&mut import, description);
+        describe(&mut import, &description);
     }
     Ok(import)
 }
 
 /// Adds what this crate wrote about a network.
-fn describe(import: &mut Import, description: NetworkDescription) {
+fn describe(import: &mut Import, description: &NetworkDescription) {
     let network = &mut import.network;
     if !description.describes(&network.state) {
-        let note = "the weights were changed since cnn-gpu wrote the file";
-        import.notes.push(note.into());
+        import
+            .notes
+            .push(NetworkDescription::CHANGED_WEIGHTS.into());
     }
     if network.optimizer.is_none() {
         network.state.step = description.step;
     }
-    let width = network.model.output_shape().ok();
-    let width = width.and_then(|shape| shape.last().copied());
-    let classes = width.map(|width| network.model.loss.classes(width));
-    let names = description.class_names;
-    if names.is_empty() || Some(names.len()) == classes {
-        network.class_names = names;
-    } else {
-        let note = "the names of the classes were not taken: there are more or fewer than outputs";
-        import.notes.push(note.into());
-    }
+    import.notes.extend(description.name_classes(network));
 }
 
 /// Reads the weights of a file in Keras 3's format.

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::names::free_name;
 use super::objects::{KerasObject, object};
+use crate::interchange::Import;
+use crate::interchange::outputs::{self, suits};
 use crate::model::{Activation, ActivationLayer, Loss, Sequential};
-use crate::plan::{Plan, Purpose};
 
 /// A loss as Keras describes it.
 struct Described {
@@ -19,24 +20,19 @@ struct Described {
 /// probabilities: losses here are computed from logits anyway.
 pub(super) fn set(model: &mut Sequential, compiled: Option<&Value>, notes: &mut Vec<String>) {
     let described = compiled.map(|value| read(value, notes));
-    let unknown = "the loss is not available";
     let reason = match described {
         None => "the file describes no loss",
-        Some(None) => unknown,
+        Some(None) => "that of the file is not available",
         Some(Some(described)) => match apply(model, &described, notes) {
             true => return,
-            false => "the loss does not suit the last layer",
+            false => "that of the file does not suit the last layer",
         },
     };
-    let losses = [
-        Loss::categorical_crossentropy(),
-        Loss::binary_crossentropy(),
-        Loss::MeanSquaredError,
-    ];
-    if let Some(loss) = losses.into_iter().find(|loss| suits(model, *loss)) {
+    if let Some(loss) = outputs::suitable_loss(model) {
         model.loss = loss;
     }
-    notes.push(format!("{reason}: {} stands in", model.loss.name()));
+    let (assumed, name) = (Import::ASSUMED_LOSS, model.loss.name());
+    notes.push(format!("{assumed}{name}, as {reason}"));
 }
 
 /// Sets a loss if the last layer suits it.
@@ -82,12 +78,6 @@ fn final_layer(model: &Sequential, activation: Activation) -> ActivationLayer {
         .collect();
     let name = free_name(activation.name(), |name| names.contains(&Some(name)));
     ActivationLayer::new(activation).name(name)
-}
-
-/// Whether the last layer suits the loss.
-fn suits(model: &Sequential, loss: Loss) -> bool {
-    let model = model.clone().loss(loss);
-    Plan::new(&model, Purpose::Inference, 1).is_ok()
 }
 
 /// The loss that a value denotes; `None` if there is no such loss here.

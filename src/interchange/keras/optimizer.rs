@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::objects::{KerasObject, object};
 use crate::optimizer::{Clip, Optimizer, OptimizerKind, UpdateRule};
+use crate::words::short;
 
 /// Settings that must be off: there is nothing like them here.
 const MUST_BE_OFF: [&str; 6] = [
@@ -14,6 +15,16 @@ const MUST_BE_OFF: [&str; 6] = [
     "gradient_accumulation_steps",
     "loss_scale_factor",
 ];
+
+/// A note if an optimizer's learning rate follows a schedule, in place of which it stays at the rate
+/// that this starts with.
+pub(super) fn note(value: &Value) -> Option<String> {
+    let (class, first) = schedule(&KerasObject::new(value)?)?;
+    Some(format!(
+        "the schedule of the learning rate, {class}, was not taken: the rate stays at {}",
+        short(first)
+    ))
+}
 
 /// The optimizer that a value denotes.
 ///
@@ -42,10 +53,21 @@ pub(super) fn read(value: &Value) -> Result<Optimizer, String> {
     Ok(optimizer)
 }
 
+/// The schedule of the learning rate, if there is one, and the rate that it starts with.
+fn schedule<'a>(optimizer: &KerasObject<'a>) -> Option<(&'a str, f64)> {
+    let schedule = KerasObject::new(optimizer.get("learning_rate")?)?;
+    let values = schedule.get("values").and_then(Value::as_array);
+    let first = schedule
+        .get("initial_learning_rate")
+        .or(values.and_then(|v| v.first()));
+    Some((schedule.class, first?.as_f64()?))
+}
+
 fn rule(object: &KerasObject<'_>) -> Result<UpdateRule, String> {
     let learning_rate = |default: f64| {
         let given = object.get("learning_rate").or_else(|| object.get("lr"));
         let rate = given.map_or(Some(default), Value::as_f64);
+        let rate = rate.or_else(|| schedule(object).map(|(_, first)| first));
         let rate = rate.ok_or("its learning rate follows a schedule, which is not available");
         rate.map(|rate| rate as f32)
     };
@@ -178,8 +200,26 @@ mod tests {
     }
 
     #[test]
+    fn a_schedule_is_replaced_by_its_first_rate_with_a_note() {
+        for config in [
+            json!({"initial_learning_rate": 0.5, "decay_steps": 3}),
+            json!({"boundaries": [3], "values": [0.5, 0.1]}),
+        ] {
+            let schedule = json!({"class_name": "Decay", "config": config});
+            let value = json!({"class_name": "SGD", "config": {"learning_rate": schedule}});
+            assert_eq!(read(&value).unwrap().learning_rate(), 0.5);
+            let note = note(&value).unwrap();
+            assert!(
+                note.contains("Decay") && note.ends_with("stays at 0.5"),
+                "{note}"
+            );
+        }
+        assert_eq!(note(&write(&Optimizer::adam())), None);
+    }
+
+    #[test]
     fn what_is_not_available_is_named() {
-        let schedule = json!({"class_name": "ExponentialDecay"});
+        let unknown = json!({"class_name": "OneCycle"});
         for (class, config, part) in [
             ("Lion", json!({}), "no such optimizer"),
             ("Adam", json!({"amsgrad": true}), "amsgrad"),
@@ -190,7 +230,7 @@ mod tests {
                 json!({"gradient_accumulation_steps": 2}),
                 "gradient_accumulation_steps",
             ),
-            ("Adam", json!({"learning_rate": schedule}), "schedule"),
+            ("Adam", json!({"learning_rate": unknown}), "schedule"),
             (
                 "Adam",
                 json!({"clipnorm": 1.0, "clipvalue": 1.0}),

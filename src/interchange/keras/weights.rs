@@ -63,7 +63,10 @@ impl StoredWeights {
         for (path, parameter) in paths.iter().zip(&layout.parameters) {
             let tensor = file.tensor(path)?;
             let tensor = tensor
-                .ok_or_else(|| format!("lacks the weights {path}, which are {}", parameter.name))?;
+                .ok_or_else(|| {
+                    let name = &parameter.name;
+                    format!("lacks the weights {path}, which are {name}; links to other places or files are not read")
+                })?;
             tensor.expect_shape(&parameter.shape, &parameter.name)?;
             tensors.push(tensor);
         }

@@ -97,7 +97,7 @@ fn weights_that_are_not_in_the_file_are_refused() {
         ),
         (
             "float64",
-            "layers/dense/vars/0 is of the type f64: expected float32",
+            "layers/dense/vars/0 is of the type float64: expected float32",
         ),
         (
             "huge_chunk",

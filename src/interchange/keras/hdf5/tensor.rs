@@ -252,6 +252,14 @@ fn float_order(path: &str, dataset: &Dataset) -> Result<Bytes, FormatError> {
     }
     let name = dataset.dtype().map(|dtype| dtype.to_string());
     let name = name.unwrap_or_else(|_| "unknown".into());
+    let name = name
+        .strip_prefix("other(")
+        .and_then(|name| name.strip_suffix(')'))
+        .unwrap_or(&name);
+    let name = match name.strip_prefix('f') {
+        Some(bits) if bits.parse::<u32>().is_ok() => format!("float{bits}"),
+        _ => name.to_owned(),
+    };
     let problem = format!("is of the type {name}: expected float32; convert the model in Keras");
     Err(wrong(path, &problem))
 }
