@@ -30,7 +30,7 @@ impl Collected {
         let optimizer = match (&trained.config, &trained.home) {
             (Some(config), Some(home)) => {
                 let (optimizer, left) = of_run(home, config, &mut trained.state);
-                left_behind.extend(left);
+                left_behind.extend(left.into_iter().chain(training_only(config)));
                 Some(optimizer)
             }
             _ => trained.import.as_ref().and_then(|import| import.optimizer),
@@ -46,6 +46,24 @@ impl Collected {
             left_behind,
         })
     }
+}
+
+/// What only this program's training has.
+fn training_only(config: &Config) -> Vec<String> {
+    let callbacks = &config.callbacks;
+    let schedule = callbacks.learning_rate_schedule.is_some();
+    let plateau = callbacks.reduce_lr_on_plateau.is_some();
+    let weighted = !config.training.class_weight.is_empty();
+    let lines = [
+        (
+            schedule,
+            "the schedule of the learning rate, which stays at that of the last step",
+        ),
+        (plateau, "the reductions of the learning rate on a plateau"),
+        (weighted, "the weights of the classes in the loss"),
+    ];
+    let lines = lines.into_iter().filter(|(is_there, _)| *is_there);
+    lines.map(|(_, line)| line.into()).collect()
 }
 
 /// The optimizer of a run, whose moments and steps are taken into `state`; and why they were not, if

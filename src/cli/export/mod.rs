@@ -33,7 +33,7 @@ pub struct Args {
     onnx: Option<PathBuf>,
 
     /// With --onnx: images are [batch, channels, height, width], as in PyTorch, instead of [batch,
-    /// height, width, channels], and nothing is transposed
+    /// height, width, channels], and no image is transposed
     #[arg(long, requires = "onnx")]
     channels_first: bool,
 

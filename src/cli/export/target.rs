@@ -57,7 +57,9 @@ impl ExportTarget {
     /// # Errors
     /// One exists.
     pub fn check_free(&self) -> cnn_gpu::Result<()> {
-        match self.paths().into_iter().find(|path| path.exists()) {
+        // A link exists even if what it points to does not.
+        let exists = |path: &PathBuf| path.symlink_metadata().is_ok();
+        match self.paths().into_iter().find(exists) {
             Some(path) => Err(Error::file(
                 &path,
                 "exists, and is only replaced with --force",
