@@ -12,7 +12,7 @@ use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::tensors::{Floats, TensorFile, floats, parse};
+use super::tensors::{FloatTensor, TensorFile, floats, parse};
 use crate::data::bounded::MAX_TEXT;
 use crate::disk;
 use crate::error::{Error, FormatError, Result};
@@ -122,7 +122,7 @@ fn file(state: &State, optimizer: Optimizer) -> Result<TensorFile<'_>, FormatErr
     let header = toml::to_string(&header).map_err(FormatError::from_cause)?;
     let mut tensors = Vec::new();
     for (arena, values) in state.moments() {
-        tensors.extend(trainable(state).map(|p| Floats {
+        tensors.extend(trainable(state).map(|p| FloatTensor {
             name: format!("{arena}/{}", p.name),
             shape: &p.shape,
             values: &values[p.range()],

@@ -16,7 +16,7 @@ const MAX_HEADER: u64 = 16 << 20;
 const PIECE: usize = 1 << 14;
 
 /// A tensor to write.
-pub struct Floats<'a> {
+pub struct FloatTensor<'a> {
     /// Its name.
     pub name: String,
     /// Its shape.
@@ -31,7 +31,7 @@ pub struct Floats<'a> {
 /// copies them once more.
 pub struct TensorFile<'a> {
     header: Vec<u8>,
-    tensors: Vec<Floats<'a>>,
+    tensors: Vec<FloatTensor<'a>>,
 }
 
 impl<'a> TensorFile<'a> {
@@ -40,7 +40,7 @@ impl<'a> TensorFile<'a> {
     /// # Errors
     /// A shape does not fit its values.
     pub fn new(
-        mut tensors: Vec<Floats<'a>>,
+        mut tensors: Vec<FloatTensor<'a>>,
         metadata: HashMap<String, String>,
     ) -> Result<Self, FormatError> {
         tensors.sort_by(|a, b| a.name.cmp(&b.name));
@@ -149,7 +149,7 @@ mod tests {
         for key in ["key", "a longer key"] {
             let metadata: HashMap<_, _> = [(key.to_owned(), "{\"é\"}\n".to_owned())].into();
             let tensors = (shapes.iter().zip(&bytes))
-                .map(|((name, shape), bytes)| Floats {
+                .map(|((name, shape), bytes)| FloatTensor {
                     name: (*name).into(),
                     shape,
                     values: &values[..bytes.len() / 4],
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_shape_that_does_not_fit_is_an_error() {
-        let tensor = Floats {
+        let tensor = FloatTensor {
             name: "a".into(),
             shape: &[2, 2],
             values: &[0.0; 3],

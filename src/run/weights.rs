@@ -11,7 +11,7 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 
-use super::tensors::{Floats, TensorFile, floats, parse};
+use super::tensors::{FloatTensor, TensorFile, floats, parse};
 use crate::data::bounded::MAX_TEXT;
 use crate::disk;
 use crate::error::{Error, FormatError, Result};
@@ -62,7 +62,7 @@ fn file<'a>(model: &Sequential, state: &'a State) -> Result<TensorFile<'a>, Form
         model: model.clone(),
     };
     let header = toml::to_string(&header).map_err(FormatError::from_cause)?;
-    let tensors = state.layout.parameters.iter().map(|p| Floats {
+    let tensors = state.layout.parameters.iter().map(|p| FloatTensor {
         name: p.name.clone(),
         shape: &p.shape,
         values: &state.params[p.range()],

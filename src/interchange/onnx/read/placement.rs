@@ -49,13 +49,18 @@ impl Placement {
         ])
     }
 
-    /// Leaves out padding behind the image that none of its windows, so many, reaches.
+    /// Leaves out padding behind the image that none of its windows, so many, reaches, if that makes
+    /// it padding that layers have.
     pub fn trim(&mut self, image: [usize; 2], outputs: [usize; 2]) {
+        let mut trimmed = *self;
         for axis in [0, 1] {
             let end = self.end(axis, outputs[axis]);
-            let [before, behind] = &mut self.pads[axis];
+            let [before, behind] = &mut trimmed.pads[axis];
             let reached = end.saturating_sub(image[axis].saturating_add(*before));
             *behind = reached.min(*behind);
+        }
+        if trimmed.is_valid() || trimmed.is_same(image) {
+            *self = trimmed;
         }
     }
 

@@ -144,11 +144,11 @@ fn namesake(file: &[FileLayer<'_>], (layer, slots): &WithSlots<'_>) -> Option<us
 }
 
 /// A layer of the model, the layer of the file that it took, and the place of that.
-type Chosen<'a, 'f> = (&'a WithSlots<'a>, &'a FileLayer<'f>, usize);
+type ChosenLayer<'a, 'f> = (&'a WithSlots<'a>, &'a FileLayer<'f>, usize);
 
 /// Checks that any two layers that could be exchanged are numbered, or in an order that their numbers
 /// do not contradict.
-fn check_told_apart(chosen: &[Chosen<'_, '_>], is_ordered: bool) -> Result<(), FormatError> {
+fn check_told_apart(chosen: &[ChosenLayer<'_, '_>], is_ordered: bool) -> Result<(), FormatError> {
     let is_in_order = is_ordered && chosen.is_sorted_by_key(|(.., at)| *at);
     for (i, ((layer, slots), found, _)) in chosen.iter().enumerate() {
         for ((other_layer, other_slots), other, _) in &chosen[i + 1..] {

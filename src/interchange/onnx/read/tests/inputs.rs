@@ -54,7 +54,7 @@ fn inputs_of_other_shapes_are_refused() {
     assert!(
         flattened(&[784])
             .error()
-            .contains("its input `x` has 2 axes; expected [batch, height")
+            .contains("its input `x` is a vector; expected [batch, height")
     );
     let huge = Graph::new(&[1 << 40, 1 << 40, 3])
         .node("Relu", &["x"], "y")

@@ -252,7 +252,7 @@ fn the_lowest_number_around_a_maximum_is_its_padding() {
         let pads = [0, 0, cells, cells, 0, 0, 0, 1];
         graph(f32::NEG_INFINITY, activation, pads, "MaxPool")
     };
-    let zeros = ZeroPadding2D::new([[1, 0], [1, 0]]);
+    let zeros = ZeroPadding2D::new([[1, 0], [1, 1]]);
     assert_eq!(other("Relu", 1).layers()[1], zeros.into());
     let refused = |graph: Graph, message| {
         let error = graph.error();
