@@ -5,8 +5,12 @@ use std::io::Write;
 use flate2::{Compression, Crc, write::ZlibEncoder};
 use zip::CompressionMethod;
 
+use cnn_gpu::interchange::{self, ImportOptions, Network, keras};
 use cnn_gpu::model::{Dense, Flatten, Sequential};
+use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::rng::{Key, Stream};
+use cnn_gpu::run::{ImportedFolder, RunFolder};
+use cnn_gpu::state::{Layout, State};
 
 use super::memory::peak_of;
 use super::seeds::{archive, gzip, idx, npy, of, weights};
@@ -336,6 +340,34 @@ fn large_files_take_twice_their_size() {
             "{target}: {peak} for {}",
             bytes.len()
         );
+    }
+}
+
+/// As the program imports it: weights and moments are read where they lie, and written in pieces.
+#[test]
+fn importing_a_large_keras_file_takes_little_more_than_its_size() {
+    let head = Dense::new(1000).activation(cnn_gpu::model::Activation::Softmax);
+    let model = Sequential::new([50, 50, 1]).add(Flatten::new()).add(head);
+    let mut state = State::new(Layout::new(&model).unwrap(), 1);
+    for with_moments in [false, true] {
+        if with_moments {
+            (state.m, state.v) = (state.params.clone(), state.params.clone());
+        }
+        let network = Network::new(model.clone(), state.clone()).optimizer(Optimizer::adam());
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("net.keras");
+        let bytes = keras::to_bytes(&network).unwrap().bytes;
+        std::fs::write(&path, &bytes).unwrap();
+        let imported = || {
+            let import = interchange::read(&path, &ImportOptions::default())?;
+            let record = interchange::record(&path, &import, "today")?;
+            let out = RunFolder::create(&folder.path().join("net"))?;
+            let network = &import.network;
+            ImportedFolder::write(&out, &record, &network.model, &network.state).map(|_| ())
+        };
+        let (done, peak) = peak_of(imported);
+        done.unwrap();
+        assert!(peak < bytes.len() * 11 / 10, "{peak} for {}", bytes.len());
     }
 }
 
