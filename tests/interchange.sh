@@ -15,11 +15,11 @@ wanted=$("${PYTHON:-python3}" --version; cat "$requirements")
 if [ "$(cat "$folder/installed" 2>/dev/null)" != "$wanted" ]; then
   rm -rf "$folder"
   "${PYTHON:-python3}" -m venv "$folder"
-  # PyTorch without what its wheels require for CUDA, which is 4 GB; it computes on the CPU without.
+  # The build without CUDA, which is much smaller, if its index can be reached.
   torch=$(grep '^torch==' "$requirements")
-  "${pip[@]}" install filelock fsspec jinja2 networkx 'setuptools>=77' sympy typing-extensions \
-    -r <(grep -v '^torch==' "$requirements")
-  "${pip[@]}" install --no-deps "$torch"
+  "${pip[@]}" install --retries 0 --index-url https://download.pytorch.org/whl/cpu "$torch" 2>/dev/null ||
+    echo 'installing PyTorch with CUDA, as its index of builds without cannot be reached' >&2
+  "${pip[@]}" install -r "$requirements"
   echo "$wanted" >"$folder/installed"
 fi
 
