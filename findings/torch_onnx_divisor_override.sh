@@ -12,10 +12,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-# PyTorch without the 4 GB that its wheels require for CUDA.
-"$folder/venv/bin/pip" install -q --no-deps torch==2.15.0
-"$folder/venv/bin/pip" install -q filelock fsspec jinja2 networkx setuptools sympy typing-extensions \
-  numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0 onnxscript==0.7.2
+"$folder/venv/bin/pip" install -q torch==2.15.0 numpy==2.4.6 onnx==1.23.2 onnxruntime==1.32.0 onnxscript==0.7.2
 cd "$folder"
 venv/bin/python - <<'PYTHON'
 import warnings
