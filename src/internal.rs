@@ -9,7 +9,9 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::exec::Recovering;
 #[cfg(feature = "gpu")]
-use crate::exec::gpu::{GpuDevice, tuning::Tuning};
+use crate::exec::gpu::{self, GpuDevice, tuning::Tuning};
+#[cfg(feature = "gpu")]
+use crate::plan::Plan;
 #[cfg(feature = "gpu")]
 use crate::rng::Key;
 
@@ -25,6 +27,13 @@ pub mod disk {
 #[must_use]
 pub fn repeating_at_most(recovering: Recovering, bytes: usize, calls: usize) -> Recovering {
     recovering.repeating_at_most(bytes, calls)
+}
+
+/// The WGSL of all kernels that a plan's steps and single operations run, in every variant.
+#[cfg(feature = "gpu")]
+#[must_use]
+pub fn kernel_texts(plan: &Plan) -> Vec<String> {
+    gpu::kernel_texts(plan)
 }
 
 /// Access to a GPU's kernels and faults.

@@ -57,7 +57,7 @@
 //! 5. [`state`]: what training changes; [`optimizer`]: how it changes.
 //! 6. [`train`]: the only training loop.
 //! 7. [`run`]: the files of a run.
-//! 8. `interchange`: networks from and for other programs.
+//! 8. `interchange`: networks from and for other programs; `web`: a network as a web page.
 //! 9. [`inspect`]: what filters make of pictures, and what the layers of a trained network compute
 //!    and depend on; [`report`]: a run as a page with pictures.
 //! 10. [`check`]: whether a device computes correctly; [`mod@bench`]: how fast it is.
@@ -74,6 +74,7 @@
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod base64;
 pub mod bench;
 pub mod check;
 #[cfg(test)]
@@ -101,6 +102,8 @@ pub mod state;
 pub mod train;
 #[cfg(test)]
 mod type_names;
+#[cfg(feature = "gpu")]
+pub mod web;
 pub mod words;
 
 pub use error::{Error, Result};

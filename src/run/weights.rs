@@ -54,6 +54,17 @@ pub fn load(path: &Path) -> Result<(Sequential, State)> {
     from_bytes(bytes).map_err(|e| e.at(path))
 }
 
+/// The contents of the file that [`save`] writes.
+///
+/// # Errors
+/// None that is known: a model that cannot be written as TOML.
+pub fn to_bytes(model: &Sequential, state: &State) -> Result<Vec<u8>, FormatError> {
+    let mut bytes = Vec::new();
+    let file = file(model, state)?;
+    file.write(&mut bytes).map_err(FormatError::from_cause)?;
+    Ok(bytes)
+}
+
 fn file<'a>(model: &Sequential, state: &'a State) -> Result<TensorFile<'a>, FormatError> {
     let header = WeightsHeader {
         version: env!("CARGO_PKG_VERSION").into(),
@@ -144,13 +155,6 @@ fn fill(tensors: &SafeTensors<'_>, layout: &Layout) -> Result<Vec<f32>, FormatEr
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn to_bytes(model: &Sequential, state: &State) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let file = file(model, state).unwrap();
-        file.write(&mut bytes).unwrap();
-        bytes
-    }
     use crate::model::{Dense, Flatten};
 
     fn model() -> Sequential {
@@ -181,7 +185,7 @@ mod tests {
 
     #[test]
     fn every_truncation_is_refused_in_one_line() {
-        let bytes = to_bytes(&model(), &state(&model()));
+        let bytes = to_bytes(&model(), &state(&model())).unwrap();
         for length in 0..bytes.len() {
             let message = from_bytes(bytes[..length].to_vec())
                 .map(|_| ())
@@ -193,7 +197,7 @@ mod tests {
 
     #[test]
     fn every_flipped_byte_of_the_weights_is_detected() {
-        let bytes = to_bytes(&model(), &state(&model()));
+        let bytes = to_bytes(&model(), &state(&model())).unwrap();
         for i in bytes.len() - 60..bytes.len() {
             let mut flipped = bytes.clone();
             flipped[i] ^= 0x40;
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn flipped_bytes_of_the_header_never_panic() {
-        let bytes = to_bytes(&model(), &state(&model()));
+        let bytes = to_bytes(&model(), &state(&model())).unwrap();
         for i in 0..bytes.len() - 60 {
             for bit in [0x01, 0x20, 0x80] {
                 let mut flipped = bytes.clone();
@@ -218,7 +222,7 @@ mod tests {
         let other = Sequential::new([2, 3, 1])
             .add(Flatten::new())
             .add(Dense::new(3).name("head"));
-        let bytes = to_bytes(&other, &state(&model()));
+        let bytes = to_bytes(&other, &state(&model())).unwrap();
         let message = from_bytes(bytes).map(|_| ()).unwrap_err().to_string();
         assert_eq!(
             message,

@@ -220,7 +220,7 @@ impl Options {
     }
 
     /// The weights of `classes` classes; none if all are 1.
-    pub(super) fn class_weights(&self, classes: usize) -> Result<Option<Vec<f32>>> {
+    pub(crate) fn class_weights(&self, classes: usize) -> Result<Option<Vec<f32>>> {
         let mut weights = vec![1.0; classes];
         for (&class, &weight) in &self.class_weight {
             let Some(place) = weights.get_mut(class) else {

@@ -73,6 +73,39 @@ fn an_exported_network_comes_back_whole() {
     assert_eq!(imported["weights_hash"], hash);
 }
 
+#[cfg(feature = "gpu")]
+#[test]
+fn a_page_holds_the_network_and_the_batch_size_of_the_run_or_another() {
+    let folder = trained(&[]);
+    let path = folder.path();
+    let batch_sizes = |site: &str| -> Value {
+        let packed = fs::File::open(path.join(site).join("plan.json.gz")).unwrap();
+        let plan: Value = serde_json::from_reader(flate2::read::GzDecoder::new(packed)).unwrap();
+        let programs = ["predict", "evaluate", "train"].map(|name| &plan["programs"][name]);
+        programs
+            .map(|program| program["batch"].clone())
+            .to_vec()
+            .into()
+    };
+    let exported = json(path, &["export", "run", "--web", "a", "--single", "a.html"]);
+    assert_eq!(batch_sizes("a"), serde_json::json!([1, 8, 8]));
+    assert_eq!(
+        evaluated(path, "a/weights.safetensors"),
+        evaluated(path, "run")
+    );
+    let page = fs::read_to_string(path.join("a.html")).unwrap();
+    assert!(page.contains("id=\"weights.safetensors\">"), "{page}");
+    let left_behind = exported["written"][0]["left_behind"].to_string();
+    assert!(
+        left_behind.contains("moments of the optimizer"),
+        "{left_behind}"
+    );
+    let other = ["export", "run", "--web", "b", "--batch-size", "4"];
+    json(path, &other);
+    assert_eq!(batch_sizes("b"), serde_json::json!([1, 4, 4]));
+    only_says(&run(path, &other), 1, "--force");
+}
+
 #[test]
 fn training_continues_after_a_detour_through_keras() {
     let folder = trained(&[]);
@@ -253,6 +286,12 @@ fn wrong_exports_and_imports_are_one_line() {
     ];
     for (args, word) in failures {
         only_says(&run(path, args), 1, word);
+    }
+    if cfg!(feature = "gpu") {
+        let args = ["export", "run", "--onnx", "a.onnx", "--batch-size", "3"];
+        only_says(&run(path, &args), 2, "--web <DIR>|--single <FILE.html>");
+        let args = ["export", "run", "--single", "a.htm"];
+        only_says(&run(path, &args), 2, "ends in .html");
     }
     let other = ["import", &weights, "--model", "tiny.toml"];
     fails(&run(path, &other), 1, &["lab.weights.h5"]);

@@ -2,12 +2,18 @@
 
 use std::path::Path;
 
+#[cfg(feature = "gpu")]
+use cnn_gpu::data::prepare;
 use cnn_gpu::interchange::Network;
 use cnn_gpu::optimizer::{Optimizer, UpdateRule};
 use cnn_gpu::run::checkpoint::Checkpoint;
 use cnn_gpu::run::{Config, RunFolder};
 use cnn_gpu::state::State;
+#[cfg(feature = "gpu")]
+use cnn_gpu::train::Options;
 use cnn_gpu::train::Snapshot;
+#[cfg(feature = "gpu")]
+use cnn_gpu::web::{SiteOptions, WebSite};
 
 use crate::cli::trained_model::TrainedModel;
 
@@ -16,6 +22,9 @@ pub struct Collected {
     pub network: Network,
     /// What was found but does not belong to the weights, one line each.
     pub left_behind: Vec<String>,
+    /// How a page trains it and prepares pictures.
+    #[cfg(feature = "gpu")]
+    pub page: SiteOptions,
 }
 
 impl Collected {
@@ -39,13 +48,46 @@ impl Collected {
             drop_unused(&optimizer, &mut trained.state);
         }
         let names = trained.class_names();
+        #[cfg(feature = "gpu")]
+        let page = page(&trained, optimizer);
         let mut network = Network::new(trained.model, trained.state).class_names(names);
         network.optimizer = optimizer;
         Ok(Self {
             network,
             left_behind,
+            #[cfg(feature = "gpu")]
+            page,
         })
     }
+
+    /// The site of the network.
+    ///
+    /// # Errors
+    /// As [`WebSite::new`].
+    #[cfg(feature = "gpu")]
+    pub fn site(&self) -> cnn_gpu::Result<WebSite> {
+        let Network { model, state, .. } = &self.network;
+        let mut site = WebSite::new(model, state, &self.page)?;
+        if state.moments().next().is_some() {
+            let moments = "the moments of the optimizer: a page starts training without them";
+            site.left_out.push(moments.into());
+        }
+        Ok(site)
+    }
+}
+
+/// What a page needs to know: settings are the run's, or the defaults with an imported optimizer.
+#[cfg(feature = "gpu")]
+fn page(trained: &TrainedModel, optimizer: Option<Optimizer>) -> SiteOptions {
+    let config = trained.config.as_ref();
+    let mut training = config.map_or_else(Options::default, |config| config.training.clone());
+    training.optimizer = optimizer.unwrap_or(training.optimizer);
+    let mut page = SiteOptions::new(training);
+    page.class_names = trained.class_names();
+    let fits = trained.model.input_shape == [prepare::SIDE, prepare::SIDE, 1];
+    page.digits = fits && trained.knows_digits();
+    page.interpolation = trained.interpolation();
+    page
 }
 
 /// What only this program's training has.

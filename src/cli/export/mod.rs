@@ -17,12 +17,13 @@ use super::output::{self, OutputFormat, count};
 use collect::Collected;
 use target::{ExportTarget, Written};
 
-/// Export a trained network to ONNX, Keras or PyTorch
+/// Export a trained network to ONNX, Keras or PyTorch, or as a web page
 ///
 /// Equal networks give equal files. What a format cannot hold is printed as left behind.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
-#[command(group = ArgGroup::new("targets").required(true).multiple(true).args(["onnx", "keras", "torch"]))]
+#[command(group = ArgGroup::new("targets").required(true).multiple(true).args(TARGETS))]
+#[cfg_attr(feature = "gpu", command(group = ArgGroup::new("page").multiple(true).args(["web", "single"])))]
 pub struct Args {
     /// Run folder, imported folder or model.safetensors file
     #[arg(value_name = "RUN")]
@@ -45,6 +46,21 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     torch: Option<PathBuf>,
 
+    /// Write a folder with a web page that computes with WebGPU, and trains; needs a web server
+    #[cfg(feature = "gpu")]
+    #[arg(long, value_name = "DIR")]
+    web: Option<PathBuf>,
+
+    /// Write the same page as one file, which needs no server
+    #[cfg(feature = "gpu")]
+    #[arg(long, value_name = "FILE.html", value_parser = named(".html"))]
+    single: Option<PathBuf>,
+
+    /// With --web or --single: images per training step in the page [default: as in the run]
+    #[cfg(feature = "gpu")]
+    #[arg(long, value_name = "N", requires = "page", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    batch_size: Option<u32>,
+
     /// Replace existing files
     #[arg(long)]
     force: bool,
@@ -54,11 +70,23 @@ pub struct Args {
     format: OutputFormat,
 }
 
+/// The arguments that name a target, at least one of which must be given.
+const TARGETS: &[&str] = &[
+    "onnx",
+    "keras",
+    "torch",
+    #[cfg(feature = "gpu")]
+    "web",
+    #[cfg(feature = "gpu")]
+    "single",
+];
+
 const EXAMPLES: &str = "\
 Examples:
   cnn-gpu export runs/first --onnx first.onnx
   cnn-gpu export runs/first --onnx first.onnx --channels-first
-  cnn-gpu export runs/first --keras first.keras --torch first";
+  cnn-gpu export runs/first --keras first.keras --torch first
+  cnn-gpu export runs/first --single first.html";
 
 /// What was written, for programs.
 #[derive(Serialize)]
@@ -85,12 +113,19 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     if !args.force {
         targets.iter().try_for_each(ExportTarget::check_free)?;
     }
+    #[cfg_attr(not(feature = "gpu"), expect(unused_mut))]
+    let mut collected = Collected::of(&args.path)?;
+    #[cfg(feature = "gpu")]
+    if let Some(n) = args.batch_size {
+        collected.page.training.batch_size = n as usize;
+    }
+    // All of them before the first is written, as a format may refuse the network.
+    let files: cnn_gpu::Result<Vec<_>> = targets.iter().map(|t| t.files(&collected)).collect();
     let Collected {
         network,
         left_behind,
-    } = Collected::of(&args.path)?;
-    // All of them before the first is written, as a format may refuse the network.
-    let files: cnn_gpu::Result<Vec<_>> = targets.iter().map(|t| t.files(&network)).collect();
+        ..
+    } = collected;
     let mut written = Vec::new();
     for (target, files) in targets.iter().zip(files?) {
         written.push(target.write(files)?);
@@ -119,7 +154,14 @@ impl Args {
             .map(|path| ExportTarget::Onnx(path, options));
         let keras = self.keras.clone().map(ExportTarget::Keras);
         let torch = self.torch.clone().map(ExportTarget::Torch);
-        onnx.into_iter().chain(keras).chain(torch).collect()
+        let targets = onnx.into_iter().chain(keras).chain(torch);
+        #[cfg(feature = "gpu")]
+        let targets = {
+            let web = self.web.clone().map(ExportTarget::Web);
+            let single = self.single.clone().map(ExportTarget::WebPage);
+            targets.chain(web).chain(single)
+        };
+        targets.collect()
     }
 }
 

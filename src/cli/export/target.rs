@@ -3,15 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use cnn_gpu::Error;
-use cnn_gpu::interchange::{Network, keras, onnx, torch};
+use cnn_gpu::interchange::{keras, onnx, torch};
 use cnn_gpu::internal::disk;
+#[cfg(feature = "gpu")]
+use cnn_gpu::web::WebSite;
 use serde::Serialize;
+
+use super::collect::Collected;
 
 /// A format and where to write it.
 pub enum ExportTarget {
     Onnx(PathBuf, onnx::Options),
     Keras(PathBuf),
     Torch(PathBuf),
+    /// A site in a folder.
+    #[cfg(feature = "gpu")]
+    Web(PathBuf),
+    /// A site in one file.
+    #[cfg(feature = "gpu")]
+    WebPage(PathBuf),
 }
 
 /// The contents of a target's files.
@@ -26,7 +36,7 @@ pub struct Files {
 pub struct Written {
     pub format: &'static str,
     pub files: Vec<WrittenFile>,
-    /// A Python expression that loads the network.
+    /// An expression of Python that loads the network, or where to open a page.
     pub load_with: String,
     /// What the files do not hold, one line each.
     pub left_behind: Vec<String>,
@@ -49,6 +59,13 @@ impl ExportTarget {
                 ];
                 names.map(|name| folder.join(name)).into()
             }
+            #[cfg(feature = "gpu")]
+            Self::Web(folder) => {
+                let names = WebSite::file_names().into_iter();
+                names.map(|name| folder.join(name)).collect()
+            }
+            #[cfg(feature = "gpu")]
+            Self::WebPage(path) => vec![path.clone()],
         }
     }
 
@@ -72,7 +89,8 @@ impl ExportTarget {
     ///
     /// # Errors
     /// The format cannot hold the network.
-    pub fn files(&self, network: &Network) -> cnn_gpu::Result<Files> {
+    pub fn files(&self, collected: &Collected) -> cnn_gpu::Result<Files> {
+        let network = &collected.network;
         let one = |export: cnn_gpu::interchange::Export| Files {
             contents: vec![export.bytes],
             left_behind: export.left_behind,
@@ -84,6 +102,16 @@ impl ExportTarget {
                 contents: vec![export.model_py.into_bytes(), export.weights],
                 left_behind: export.left_behind,
             }),
+            #[cfg(feature = "gpu")]
+            Self::Web(_) => collected.site().map(|site| Files {
+                contents: site.files(),
+                left_behind: site.left_out,
+            }),
+            #[cfg(feature = "gpu")]
+            Self::WebPage(_) => collected.site().map(|site| Files {
+                contents: vec![site.single().into_bytes()],
+                left_behind: site.left_out,
+            }),
         }
     }
 
@@ -92,7 +120,7 @@ impl ExportTarget {
     /// # Errors
     /// A file or the folder cannot be written.
     pub fn write(&self, files: Files) -> cnn_gpu::Result<Written> {
-        if let Self::Torch(folder) = self {
+        if let Some(folder) = self.folder() {
             disk::make_folder(folder).map_err(|e| {
                 Error::file(folder, format!("cannot make the folder: {e}")).caused_by(e)
             })?;
@@ -115,15 +143,29 @@ impl ExportTarget {
         })
     }
 
+    /// The folder that holds the files, if the target is a folder.
+    fn folder(&self) -> Option<&Path> {
+        match self {
+            Self::Onnx(..) | Self::Keras(_) => None,
+            Self::Torch(folder) => Some(folder),
+            #[cfg(feature = "gpu")]
+            Self::Web(folder) => Some(folder),
+            #[cfg(feature = "gpu")]
+            Self::WebPage(_) => None,
+        }
+    }
+
     fn format(&self) -> &'static str {
         match self {
             Self::Onnx(..) => "ONNX",
             Self::Keras(_) => "Keras",
             Self::Torch(_) => "PyTorch",
+            #[cfg(feature = "gpu")]
+            Self::Web(_) | Self::WebPage(_) => "web page",
         }
     }
 
-    /// A Python expression that loads the network.
+    /// How to load the network: an expression of Python, or where to open the page.
     fn load_with(&self) -> String {
         match self {
             Self::Onnx(path, _) => format!("onnxruntime.InferenceSession({})", python(path)),
@@ -132,6 +174,13 @@ impl ExportTarget {
                 "import sys; sys.path.insert(0, {}); import model; model.load()",
                 python(folder)
             ),
+            #[cfg(feature = "gpu")]
+            Self::Web(folder) => format!(
+                "a browser, from a web server: python3 -m http.server -b 127.0.0.1 -d {}",
+                folder.display()
+            ),
+            #[cfg(feature = "gpu")]
+            Self::WebPage(path) => format!("a browser, from disk: {}", path.display()),
         }
     }
 }

@@ -290,19 +290,27 @@ fn load_{name}(i: u32) -> {wgsl} {{ return {name}[i]; }}"
 
     /// The whole WGSL text.
     pub fn source(&self, per_axis: usize) -> String {
+        self.pieces(per_axis).concat()
+    }
+
+    /// The WGSL text in pieces, some of which are those of other calls too.
+    pub fn pieces(&self, per_axis: usize) -> [String; 4] {
         let [x, _] = self.grid(per_axis);
         let activation = pointwise(self.activation);
-        format!(
-            "{}const WORKGROUP = {}u;\nconst GRID = {x}u;\n{}
-fn activate(x: Cell) -> Cell {{ return activate_{activation}(x); }}
+        [
+            format!(
+                "{}const WORKGROUP = {}u;\nconst GRID = {x}u;\n",
+                self.header, self.workgroup
+            ),
+            format!("{}\n", include_str!("../../../shaders/common.wgsl")),
+            format!(
+                "fn activate(x: Cell) -> Cell {{ return activate_{activation}(x); }}
 fn derivative(y: Cell) -> Cell {{ return derivative_{activation}(y); }}
-{}{}",
-            self.header,
-            self.workgroup,
-            include_str!("../../../shaders/common.wgsl"),
-            self.declarations,
-            self.text
-        )
+{}",
+                self.declarations
+            ),
+            self.text.clone(),
+        ]
     }
 }
 

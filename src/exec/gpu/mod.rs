@@ -10,6 +10,7 @@
 //!   and `dispatch` binds buffers to a compiled call.
 //! - `steps` holds the values that change from step to step, `data` a data set, `program` a plan's
 //!   buffers and dispatches; `fits` computes their memory.
+//! - `recording` is a program without a device, for web pages.
 //! - `recorder` records dispatches, `warm_up` runs kernels ahead of a step, and `executor` runs
 //!   steps, many per submission; `pace` keeps these short enough for watchdogs and Ctrl-C.
 //!
@@ -44,6 +45,7 @@ mod profile;
 mod program;
 mod random;
 mod recorder;
+mod recording;
 mod software;
 mod steps;
 #[cfg(test)]
@@ -60,3 +62,5 @@ pub use adapter::{AdapterInfo, adapters};
 pub use device::GpuDevice;
 pub use executor::GpuExecutor;
 pub use lavapipe::Lavapipe;
+pub(crate) use recording::{RecordedBuffer, RecordedDispatch, Recording, kernel_texts};
+pub(crate) use steps::step_fields;

@@ -1,6 +1,6 @@
 //! The operands of a call: its buffers, before there is a device.
 
-use crate::plan::BufferId;
+use crate::plan::{BufferId, Plan, Role};
 
 /// A buffer that a call binds, before there is a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,4 +33,40 @@ pub enum Operand {
     DataLabels,
     /// The data set's order.
     Order,
+}
+
+/// The buffer that an operand lies in, and the part of it that is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperandRange {
+    /// The operand that binds the buffer from its start: one for each buffer.
+    pub whole: Operand,
+    /// Where the operand starts, in bytes.
+    pub start: u64,
+    /// Size in bytes of the bound part; `None` up to the end of the buffer.
+    pub bytes: Option<u64>,
+}
+
+impl Operand {
+    /// Where the operand lies.
+    pub fn range(self, plan: &Plan) -> OperandRange {
+        let (whole, start) = match self {
+            Self::Buffer(id) => match plan.buffer(id).role {
+                Role::Parameter(i) => (Self::Params, plan.layout.parameters[i].offset),
+                Role::Gradient(i) => (Self::Gradients, plan.layout.parameters[i].offset),
+                Role::Input | Role::Intermediate => (self, 0),
+            },
+            Self::Partials(first) => (Self::Partials(0), first),
+            _ => (self, 0),
+        };
+        let bytes = match self {
+            // Kernels bind whole vec4s.
+            Self::Buffer(id) => Some((4 * plan.buffer(id).len() as u64).next_multiple_of(16)),
+            _ => None,
+        };
+        OperandRange {
+            whole,
+            start: 4 * start as u64,
+            bytes,
+        }
+    }
 }

@@ -12,7 +12,7 @@ use super::device::GpuDevice;
 use super::dispatch::{Dispatch, Resource};
 use super::fused_into::fused_into;
 use super::lower::{Block, Lowered, LoweringMode, gather_of, reduce};
-use super::operand::Operand;
+use super::operand::{Operand, OperandRange};
 use super::software::image_copies::ImageCopies;
 use super::steps::Steps;
 use crate::error::{Error, Result};
@@ -272,17 +272,13 @@ impl GpuProgram {
     /// The location of a buffer of the plan, in bytes.
     pub fn location<'a>(&'a self, arenas: &'a Arenas, id: BufferId) -> (&'a Buffer, Range<u64>) {
         let bytes = 4 * self.plan.buffer(id).len() as u64;
-        let (buffer, first) = match self.plan.buffer(id).role {
-            Role::Parameter(i) => (&arenas.params, self.offset(i)),
-            Role::Gradient(i) => (&arenas.gradients, self.offset(i)),
-            Role::Input | Role::Intermediate => (self.buffers.get(&id).unwrap_or(&self.nothing), 0),
+        let OperandRange { whole, start, .. } = Operand::Buffer(id).range(&self.plan);
+        let buffer = match whole {
+            Operand::Params => &arenas.params,
+            Operand::Gradients => &arenas.gradients,
+            _ => self.buffers.get(&id).unwrap_or(&self.nothing),
         };
-        (buffer, first..first + bytes)
-    }
-
-    /// The offset of a parameter in its arena, in bytes.
-    fn offset(&self, parameter: usize) -> u64 {
-        4 * self.plan.layout.parameters[parameter].offset as u64
+        (buffer, start..start + bytes)
     }
 
     fn place<'a>(
@@ -292,59 +288,54 @@ impl GpuProgram {
         extra: Extra<'a>,
         operand: Operand,
     ) -> BoundBuffer<'a> {
+        let OperandRange {
+            whole,
+            start,
+            bytes,
+        } = operand.range(&self.plan);
         let (data, scratch) = match extra {
             Extra::Data(data) => (Some(data), None),
             Extra::Scratch(scratch) => (None, Some(scratch)),
         };
-        let partials = scratch.map_or(&self.nothing, |s| &s.partials);
-        let whole = |buffer| BoundBuffer(buffer, None);
-        match operand {
+        let mut guard = 0;
+        let found = match whole {
             Operand::Buffer(id) => {
-                let (buffer, range) = self.location(arenas, id);
-                let bytes = (range.end - range.start).next_multiple_of(16);
-                let guard = if self.buffers.contains_key(&id) {
-                    self.guard
-                } else {
-                    0
-                };
-                BoundBuffer(buffer, Some((range.start, bytes + guard)))
+                let own = self.buffers.get(&id);
+                guard = own.map_or(0, |_| self.guard);
+                own
             }
-            Operand::Params => whole(&arenas.params),
-            Operand::Gradients => whole(&arenas.gradients),
-            Operand::Moment1 => whole(&arenas.moment_1),
-            Operand::Moment2 => whole(&arenas.moment_2),
-            Operand::Average => whole(&arenas.average),
-            Operand::Partials(first) => {
-                let first = 4 * first as u64;
-                BoundBuffer(partials, Some((first, partials.size() - first)))
-            }
-            Operand::Blocks => whole(scratch.map_or(&self.nothing, |s| &s.blocks)),
-            Operand::Arena => whole(scratch.map_or(&self.nothing, |s| &s.arena)),
-            Operand::Metrics => whole(&steps.metrics),
-            Operand::Nothing => whole(&self.nothing),
-            Operand::Images(part) => {
-                let part = data.and_then(|d| d.images.get(part));
-                whole(part.unwrap_or(&self.nothing))
-            }
-            Operand::DataLabels => whole(data.map_or(&self.nothing, |d| &d.labels)),
-            Operand::Order => whole(data.map_or(&self.nothing, |d| &d.order)),
-        }
+            Operand::Params => Some(&arenas.params),
+            Operand::Gradients => Some(&arenas.gradients),
+            Operand::Moment1 => Some(&arenas.moment_1),
+            Operand::Moment2 => Some(&arenas.moment_2),
+            Operand::Average => Some(&arenas.average),
+            Operand::Partials(_) => scratch.map(|s| &s.partials),
+            Operand::Blocks => scratch.map(|s| &s.blocks),
+            Operand::Arena => scratch.map(|s| &s.arena),
+            Operand::Metrics => Some(&steps.metrics),
+            Operand::Nothing => None,
+            Operand::Images(part) => data.and_then(|d| d.images.get(part)),
+            Operand::DataLabels => data.map(|d| &d.labels),
+            Operand::Order => data.map(|d| &d.order),
+        };
+        let buffer = found.unwrap_or(&self.nothing);
+        let bytes = bytes.map_or(buffer.size().saturating_sub(start), |bytes| bytes + guard);
+        BoundBuffer(buffer, (start, bytes))
     }
 }
 
-/// A buffer to bind, with the start and size in bytes of what is bound of it; the whole buffer if
-/// `None`.
+/// A buffer to bind, with the start and size in bytes of what is bound of it.
 #[derive(Clone, Copy)]
-struct BoundBuffer<'a>(&'a Buffer, Option<(u64, u64)>);
+struct BoundBuffer<'a>(&'a Buffer, (u64, u64));
 
 impl<'a> BoundBuffer<'a> {
     fn resource(self) -> Resource<'a> {
-        Resource::Buffer(self.0, self.1)
+        Resource::Buffer(self.0, Some(self.1))
     }
 
     /// The buffer, with the start and size of what is bound of it.
     fn range(self) -> (&'a Buffer, u64, u64) {
-        let (offset, bytes) = self.1.unwrap_or((0, self.0.size()));
+        let (offset, bytes) = self.1;
         (self.0, offset, bytes)
     }
 }

@@ -1,6 +1,8 @@
 //! The values that change from step to step, and the metrics of steps: a slot for each step of a
 //! submission.
 
+use std::mem::offset_of;
+
 use wgpu::{
     BindGroup, BindGroupDescriptor, BindGroupEntry, BindGroupLayout, BindGroupLayoutDescriptor,
     BindGroupLayoutEntry, BindingType, Buffer, BufferBinding, BufferBindingType, BufferDescriptor,
@@ -34,6 +36,20 @@ pub struct StepParams {
     pub keep: f32,
     /// The key of the step's random draws.
     pub key: [u32; 2],
+}
+
+/// The size of a step's values in bytes, and the name, type and place of each.
+pub fn step_fields() -> (usize, [(&'static str, &'static str, usize); 7]) {
+    let fields = [
+        ("offset", "u32", offset_of!(StepParams, offset)),
+        ("rows", "u32", offset_of!(StepParams, rows)),
+        ("slot", "u32", offset_of!(StepParams, slot)),
+        ("rate", "f32", offset_of!(StepParams, rate)),
+        ("decay", "f32", offset_of!(StepParams, decay)),
+        ("keep", "f32", offset_of!(StepParams, keep)),
+        ("key", "vec2<u32>", offset_of!(StepParams, key)),
+    ];
+    (size_of::<StepParams>(), fields)
 }
 
 /// The slots on the device.

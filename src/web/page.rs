@@ -1,0 +1,112 @@
+//! The page's own files, and all files of a site together.
+
+use std::io::{self, Write as _};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::WebSite;
+use crate::base64::base64;
+
+/// The files of the page, which are the same for every network, `index.html` first.
+const ASSETS: [(&str, &str); 5] = [
+    ("index.html", include_str!("../../web/index.html")),
+    ("random.js", include_str!("../../web/random.js")),
+    ("site.js", include_str!("../../web/site.js")),
+    ("runner.js", include_str!("../../web/runner.js")),
+    ("cpu.js", include_str!("../../web/cpu.js")),
+];
+
+/// The recorded plans, which take a seventh of their size when packed.
+const PLAN: &str = "plan.json.gz";
+/// The weights.
+const WEIGHTS: &str = "weights.safetensors";
+
+/// The text in gzip's format, without a time.
+pub(super) fn packed(text: &str) -> io::Result<Vec<u8>> {
+    let mut writer = GzEncoder::new(Vec::new(), Compression::best());
+    writer.write_all(text.as_bytes())?;
+    writer.finish()
+}
+
+/// Script text that may stand between tags: `</script` and `<!--` occur only in strings, comments
+/// and regular expressions, where the escapes change nothing.
+fn inline(text: &str) -> String {
+    text.replace("</", "<\\/").replace("<!--", "\\u003c!--")
+}
+
+/// The page with a file in place of the tag that refers to it.
+fn embedded(page: String, name: &str, text: &str) -> String {
+    let script = format!("<script src=\"{name}\"></script>");
+    let style = format!("<link rel=\"stylesheet\" href=\"{name}\">");
+    let page = page.replace(&script, &format!("<script>\n{}</script>", inline(text)));
+    page.replace(&style, &format!("<style>\n{text}</style>"))
+}
+
+impl WebSite {
+    /// The names of a site's files, in the order of [`WebSite::files`].
+    pub fn file_names() -> Vec<&'static str> {
+        let assets = ASSETS.map(|(name, _)| name);
+        let own = [PLAN, WEIGHTS];
+        assets.into_iter().chain(own).collect()
+    }
+
+    /// The contents of the site's files, for a web server.
+    pub fn files(&self) -> Vec<Vec<u8>> {
+        let assets = ASSETS.map(|(_, text)| text.as_bytes().to_vec());
+        let own = [self.packed_plan.clone(), self.weights.clone()];
+        assets.into_iter().chain(own).collect()
+    }
+
+    /// The whole site as one page that works from disk.
+    pub fn single(&self) -> String {
+        let [(_, page), assets @ ..] = ASSETS;
+        let page = assets.iter().fold(page.to_owned(), |page, (name, text)| {
+            embedded(page, name, text)
+        });
+        let data = [
+            (PLAN, base64(&self.packed_plan)),
+            (WEIGHTS, base64(&self.weights)),
+        ];
+        let data: String = (data.iter())
+            .map(|(id, text)| format!("<script type=\"text/plain\" id=\"{id}\">{text}</script>\n"))
+            .collect();
+        // Before the first script, which reads it.
+        match page.find("<script>") {
+            Some(at) => format!("{}{data}{}", &page[..at], &page[at..]),
+            None => page + &data,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_single_page_refers_to_no_file() {
+        let site = WebSite {
+            plan: "{}".into(),
+            packed_plan: packed("{}").unwrap(),
+            weights: vec![1, 2, 3],
+            left_out: Vec::new(),
+        };
+        let page = site.single();
+        assert!(
+            !page.contains(" src=") && !page.contains(" href="),
+            "{page}"
+        );
+        assert!(page.contains("id=\"plan.json.gz\">H4sI"), "{page}");
+        assert!(page.contains("id=\"weights.safetensors\">AQID</script>"));
+        let scripts = ["<script", "</script>"].map(|tag| page.matches(tag).count());
+        assert_eq!(scripts[0], scripts[1]);
+    }
+
+    #[test]
+    fn the_page_refers_to_each_of_its_files_once() {
+        let [(_, page), assets @ ..] = ASSETS;
+        for (name, _) in assets {
+            assert_eq!(page.matches(&format!("\"{name}\"")).count(), 1, "{name}");
+        }
+    }
+}
