@@ -45,5 +45,5 @@ timeout 600 node tests/web/page.mjs "$folder" "$browser"
 cargo build --release --locked
 program=${CARGO_TARGET_DIR:-target}/release/cnn-gpu
 for name in mnist-cnn every-layer; do
-  "$program" evaluate "$folder/$name/trained.safetensors" --backend cpu --dataset digits --limit 200
+  "$program" evaluate "$folder/$name/trained.safetensors" --backend cpu --dataset digits
 done

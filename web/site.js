@@ -34,7 +34,11 @@ class Site {
     const [plan, weights] = await Promise.all(['plan.json.gz', 'weights.safetensors'].map(async (name) => {
       const inPage = document.getElementById(name);
       if (inPage) return Uint8Array.from(atob(inPage.textContent ?? ''), (c) => c.charCodeAt(0));
-      const answer = await fetch(name);
+      const answer = await fetch(name).catch((error) => {
+        const fromDisk = globalThis.location?.protocol === 'file:';
+        throw fromDisk ? new Error(`a page on disk cannot read ${name} beside it: open it from a web server, ` +
+          'or export the network with --single') : error;
+      });
       if (!answer.ok) throw new Error(`${name}: the server answers ${answer.status} ${answer.statusText}`);
       return new Uint8Array(await answer.arrayBuffer());
     }));

@@ -81,7 +81,10 @@ impl WebSite {
 
 #[cfg(test)]
 mod tests {
+    use strum::EnumCount as _;
+
     use super::*;
+    use crate::model::Layer;
 
     #[test]
     fn the_single_page_refers_to_no_file() {
@@ -108,5 +111,19 @@ mod tests {
         for (name, _) in assets {
             assert_eq!(page.matches(&format!("\"{name}\"")).count(), 1, "{name}");
         }
+    }
+
+    #[test]
+    fn every_kind_of_layer_is_computed_in_javascript() {
+        let script = include_str!("../../web/cpu.js");
+        let start = script.find("const LAYERS = {").unwrap();
+        let table = script[start..].split("\n};").next().unwrap();
+        let kinds = table.lines().filter(|line| {
+            let name = line
+                .strip_prefix("  ")
+                .and_then(|line| line.split(':').next());
+            name.is_some_and(|name| name.starts_with(|c: char| c.is_ascii_uppercase()))
+        });
+        assert_eq!(kinds.count(), Layer::COUNT);
     }
 }

@@ -75,6 +75,8 @@ fn writes_what_a_browser_computes() {
         ] {
             write(folder.join(name), bytemuck::cast_slice(values));
         }
+        let scores = network.scores();
+        write(folder.join("scores"), bytemuck::bytes_of(&scores));
     }
     let texts: Vec<String> = texts().into_iter().collect();
     assert!(texts.len() > 500, "{}", texts.len());

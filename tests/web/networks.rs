@@ -190,6 +190,16 @@ impl Exported {
         state.params
     }
 
+    /// The mean loss and the accuracy on the test digits, after the compared steps, on the CPU.
+    pub fn scores(&self) -> [f32; 2] {
+        let mut trainer = trainer(&self.model, &self.options);
+        let mut state = self.state.clone();
+        state.params = self.trained();
+        trainer.set_state(state).unwrap();
+        let scores = trainer.evaluate(&test_digits()).unwrap();
+        [scores.loss as f32, scores.accuracy as f32]
+    }
+
     /// The logits and predictions of the test digits on the CPU.
     pub fn predictions(&self) -> [Vec<f32>; 2] {
         let plan = Plan::new(&self.model, Purpose::Inference, 100).unwrap();

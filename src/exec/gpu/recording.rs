@@ -8,7 +8,7 @@ use super::lower::{Lowered, LoweringMode, reduce};
 use super::operand::{Operand, OperandRange};
 use super::program::bound;
 use super::steps::METRICS_BYTES;
-use super::tuning::Tuning;
+use super::tuning::{PLAIN, Tuning};
 use super::variants::variants;
 use crate::error::{Error, Result};
 use crate::memory;
@@ -91,16 +91,22 @@ struct Recorded<'a> {
 
 impl Recording {
     /// Records a step for any adapter with WebGPU's default limits, with GPUs' kernels. If `alone`,
-    /// operations are not fused, so that every tensor is written.
+    /// operations are not fused, so that every tensor is written, and kernels are the plain ones:
+    /// their texts are short, so that browsers compile them fast, and a single image takes little
+    /// time with any.
     ///
     /// # Errors
     /// A buffer or a grid exceeds these limits.
     pub fn new(plan: &Plan, alone: bool) -> Result<Self> {
-        let mode = match alone {
-            true => LoweringMode::Alone,
-            false => LoweringMode::Step,
+        let plain = Tuning {
+            algorithm: Some(PLAIN),
+            ..Tuning::HARDWARE
         };
-        let lowered = Lowered::new(plan, &Tuning::HARDWARE, mode);
+        let (tuning, mode) = match alone {
+            true => (plain, LoweringMode::Alone),
+            false => (Tuning::HARDWARE, LoweringMode::Step),
+        };
+        let lowered = Lowered::new(plan, &tuning, mode);
         let mut recorded = Recorded {
             plan,
             lowered: &lowered,
