@@ -1,12 +1,18 @@
 //! The page's own files, and all files of a site together.
 
+use std::fmt::Display;
 use std::io::{self, Write as _};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::WebSite;
+use super::options::SiteOptions;
+use super::plan_file::PlanFile;
 use crate::base64::base64;
+use crate::error::{Error, Result};
+use crate::model::Sequential;
+use crate::run::weights;
+use crate::state::State;
 
 /// The files of the page, which are the same for every network, `index.html` first.
 const ASSETS: [(&str, &str); 5] = [
@@ -23,7 +29,7 @@ const PLAN: &str = "plan.json.gz";
 const WEIGHTS: &str = "weights.safetensors";
 
 /// The text in gzip's format, without a time.
-pub(super) fn packed(text: &str) -> io::Result<Vec<u8>> {
+fn packed(text: &str) -> io::Result<Vec<u8>> {
     let mut writer = GzEncoder::new(Vec::new(), Compression::best());
     writer.write_all(text.as_bytes())?;
     writer.finish()
@@ -43,7 +49,40 @@ fn embedded(page: String, name: &str, text: &str) -> String {
     page.replace(&style, &format!("<style>\n{text}</style>"))
 }
 
+/// A site: the contents of its files.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WebSite {
+    /// The text of `plan.json.gz`.
+    pub plan: String,
+    /// `plan.json.gz`.
+    packed_plan: Vec<u8>,
+    /// `weights.safetensors`.
+    pub weights: Vec<u8>,
+    /// What the page cannot do with this network, one line each.
+    pub left_out: Vec<String>,
+}
+
 impl WebSite {
+    /// The site of a network with these weights. Needs no GPU.
+    ///
+    /// # Errors
+    /// A model that no plan can be made of, a batch size of 0, or a tensor that is larger than
+    /// WebGPU guarantees.
+    pub fn new(model: &Sequential, state: &State, options: &SiteOptions) -> Result<Self> {
+        let plan = PlanFile::new(model, &state.layout, options)?;
+        let unwritten = |e: &dyn Display| Error::Argument(format!("cannot write the page: {e}"));
+        let text = serde_json::to_string(&plan).map_err(|e| unwritten(&e))?;
+        let packed_plan = packed(&text).map_err(|e| unwritten(&e))?;
+        let weights = weights::to_bytes(model, state).map_err(|e| unwritten(&e))?;
+        Ok(Self {
+            plan: text,
+            packed_plan,
+            weights,
+            left_out: plan.left_out,
+        })
+    }
+
     /// The names of a site's files, in the order of [`WebSite::files`].
     pub fn file_names() -> Vec<&'static str> {
         let assets = ASSETS.map(|(name, _)| name);

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::SiteOptions;
+use super::options::SiteOptions;
 use super::program::PageProgram;
 use super::tables::Tables;
 use crate::error::{Error, Result};
