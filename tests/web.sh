@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Opens exported web pages in Chromium, installed if it is missing, and compares what they compute and train with
-# the CPU path; checks the types of the page's scripts; compiles every kernel with Chromium's compiler. Installs the versions in tests/web/package.json
-# into target/web.
+# the CPU path; checks the types of the page's scripts; compiles every kernel with Chromium's compiler; and uses the
+# page as a person does. Installs the versions in tests/web/package.json into target/web.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,4 +46,12 @@ cargo build --release --locked
 program=${CARGO_TARGET_DIR:-target}/release/cnn-gpu
 for name in mnist-cnn every-layer; do
   "$program" evaluate "$folder/$name/trained.safetensors" --backend cpu --dataset digits
+done
+
+# The page reads, explains and trains on digits, from a folder and as a single file; and it takes pictures.
+"$program" train --backend cpu --dataset digits --limit 4000 --epochs 2 --verbose 0 --out "$folder/run" >/dev/null
+"$program" export "$folder/run" --web "$folder/site" >/dev/null
+"$program" export "$folder/run" --single "$folder/site.html" >/dev/null
+for site in site site.html every-layer; do
+  BROWSER=$browser timeout 600 node tests/web/visit.mjs "$folder/$site"
 done

@@ -195,8 +195,8 @@ class CpuRunner {
     return perClass(x, this.site.plan);
   }
 
-  /** See `Runner.activations`. */
-  async activations(/** @type {string | undefined} */ layer) {
+  /** See `Runner.activations`. @param {string} [layer] */
+  async activations(layer) {
     if (layer === undefined) return new Map(this.outputs);
     const output = this.outputs.get(layer);
     if (!output) throw new Error(`the network has no layer ${layer}, or has predicted nothing`);

@@ -1,5 +1,6 @@
 //! The page's own files, and all files of a site together.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write as _};
 
@@ -9,19 +10,52 @@ use flate2::write::GzEncoder;
 use super::options::SiteOptions;
 use super::plan_file::PlanFile;
 use crate::base64::base64;
+use crate::data::digits::skeletons_script;
 use crate::error::{Error, Result};
 use crate::model::Sequential;
 use crate::run::weights;
 use crate::state::State;
 
-/// The files of the page, which are the same for every network, `index.html` first.
-const ASSETS: [(&str, &str); 5] = [
-    ("index.html", include_str!("../../web/index.html")),
-    ("random.js", include_str!("../../web/random.js")),
-    ("site.js", include_str!("../../web/site.js")),
-    ("runner.js", include_str!("../../web/runner.js")),
-    ("cpu.js", include_str!("../../web/cpu.js")),
+macro_rules! assets {
+    ($($name:literal),*) => {
+        [$(($name, include_str!(concat!("../../web/", $name)))),*]
+    };
+}
+
+/// The files of the page in `web`, which are the same for every network, `index.html` first.
+const ASSETS: [(&str, &str); 21] = assets![
+    "index.html",
+    "page.css",
+    "random.js",
+    "site.js",
+    "runner.js",
+    "cpu.js",
+    "digits.js",
+    "prepare.js",
+    "picture.js",
+    "colours.js",
+    "sums.js",
+    "pad.js",
+    "bars.js",
+    "maps.js",
+    "behind.js",
+    "inside.js",
+    "chart.js",
+    "examples.js",
+    "train.js",
+    "panel.js",
+    "page.js"
 ];
+
+/// The skeletons of the built-in digits, which the page draws.
+const SKELETONS: &str = "skeletons.js";
+
+/// The names and texts of the page's files, `index.html` first.
+fn assets() -> impl Iterator<Item = (&'static str, Cow<'static, str>)> {
+    let files = ASSETS.map(|(name, text)| (name, Cow::Borrowed(text)));
+    let skeletons = (SKELETONS, Cow::Owned(skeletons_script()));
+    files.into_iter().chain([skeletons])
+}
 
 /// The recorded plans, which take a seventh of their size when packed.
 const PLAN: &str = "plan.json.gz";
@@ -42,7 +76,7 @@ fn inline(text: &str) -> String {
 }
 
 /// The page with a file in place of the tag that refers to it.
-fn embedded(page: String, name: &str, text: &str) -> String {
+fn embedded(page: &str, name: &str, text: &str) -> String {
     let script = format!("<script src=\"{name}\"></script>");
     let style = format!("<link rel=\"stylesheet\" href=\"{name}\">");
     let page = page.replace(&script, &format!("<script>\n{}</script>", inline(text)));
@@ -85,24 +119,22 @@ impl WebSite {
 
     /// The names of a site's files, in the order of [`WebSite::files`].
     pub fn file_names() -> Vec<&'static str> {
-        let assets = ASSETS.map(|(name, _)| name);
         let own = [PLAN, WEIGHTS];
-        assets.into_iter().chain(own).collect()
+        assets().map(|(name, _)| name).chain(own).collect()
     }
 
     /// The contents of the site's files, for a web server.
     pub fn files(&self) -> Vec<Vec<u8>> {
-        let assets = ASSETS.map(|(_, text)| text.as_bytes().to_vec());
         let own = [self.packed_plan.clone(), self.weights.clone()];
-        assets.into_iter().chain(own).collect()
+        let assets = assets().map(|(_, text)| text.into_owned().into_bytes());
+        assets.chain(own).collect()
     }
 
     /// The whole site as one page that works from disk.
     pub fn single(&self) -> String {
-        let [(_, page), assets @ ..] = ASSETS;
-        let page = assets.iter().fold(page.to_owned(), |page, (name, text)| {
-            embedded(page, name, text)
-        });
+        let page = assets()
+            .reduce(|(index, page), (name, text)| (index, embedded(&page, name, &text).into()))
+            .map_or_else(String::new, |(_, page)| page.into_owned());
         let data = [
             (PLAN, base64(&self.packed_plan)),
             (WEIGHTS, base64(&self.weights)),
@@ -134,10 +166,9 @@ mod tests {
             left_out: Vec::new(),
         };
         let page = site.single();
-        assert!(
-            !page.contains(" src=") && !page.contains(" href="),
-            "{page}"
-        );
+        let links = page.matches(" href=").count();
+        assert_eq!((links, page.matches(" href=\"data:").count()), (1, 1));
+        assert!(!page.contains(" src="), "{page}");
         assert!(page.contains("id=\"plan.json.gz\">H4sI"), "{page}");
         assert!(page.contains("id=\"weights.safetensors\">AQID</script>"));
         let scripts = ["<script", "</script>"].map(|tag| page.matches(tag).count());
@@ -146,8 +177,8 @@ mod tests {
 
     #[test]
     fn the_page_refers_to_each_of_its_files_once() {
-        let [(_, page), assets @ ..] = ASSETS;
-        for (name, _) in assets {
+        let page = ASSETS[0].1;
+        for (name, _) in assets().skip(1) {
             assert_eq!(page.matches(&format!("\"{name}\"")).count(), 1, "{name}");
         }
     }

@@ -59,6 +59,8 @@ async function load(browser, url) {
   page.on('pageerror', (error) => said.push(String(error)));
   await page.goto(url);
   const runs = await page.evaluate(async () => {
+    // The page itself predicts once.
+    await started;
     window.runner = await opened;
     window.bytes = async (name) => new Uint8Array(await (await fetch(`/${name}`)).arrayBuffer());
     return {kind: runner.kind, adapter: runner.adapter, reason: runner.reason};

@@ -10,11 +10,13 @@ mod curve;
 mod distort;
 mod draws;
 mod render;
+mod script;
 mod skeletons;
 mod stream;
 
 use rayon::prelude::*;
 
+pub(crate) use script::skeletons_script;
 pub use stream::DigitStream;
 
 use super::dataset::{Dataset, Splits};
