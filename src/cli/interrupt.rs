@@ -8,7 +8,7 @@ use anyhow::Context;
 use cnn_gpu::train::Interrupt;
 
 use super::exit::Exit;
-use super::output::say;
+use super::output::say_after_interrupt;
 
 /// Signals this close to the first count as the same one: `timeout` and some shells signal both the
 /// process and its group.
@@ -53,13 +53,15 @@ impl Handler {
             if !training.load(Ordering::Relaxed) || interrupt.is_raised() {
                 let message = exit_message.lock().unwrap_or_else(PoisonError::into_inner);
                 if !message.is_empty() {
-                    say(&format!("\ninterrupted: {message}"));
+                    say_after_interrupt(&format!("interrupted: {message}"));
                 }
                 std::process::exit(Exit::Interrupted as i32);
             }
             interrupt.raise();
             first = Some(Instant::now());
-            say("\ninterrupted: saving the weights; interrupt again to exit immediately");
+            say_after_interrupt(
+                "interrupted: saving the weights; interrupt again to exit immediately",
+            );
         })
         .context("cannot watch for Ctrl-C")?;
         Ok(handler)

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context;
 use clap::ValueEnum;
 use cnn_gpu::train::Evaluation;
+use cnn_gpu::train::callbacks::beside_bar;
 use serde::Serialize;
 
 /// The format of results.
@@ -69,9 +70,19 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string(value)?))
 }
 
-/// Prints a line to standard error. A failure is ignored, as there is nowhere to report it.
+/// Prints a line to standard error, above a progress bar. A failure is ignored, as there is nowhere
+/// to report it.
 pub fn say(line: &str) {
-    let _ = writeln!(stderr(), "{line}");
+    let _ = beside_bar(|_| writeln!(stderr(), "{line}"));
+}
+
+/// Prints a line to standard error like [`say`]. Without a bar, the terminal's `^C` stays in a line of
+/// its own.
+pub fn say_after_interrupt(line: &str) {
+    let _ = beside_bar(|has_bar| {
+        let gap = if has_bar { "" } else { "\n" };
+        writeln!(stderr(), "{gap}{line}")
+    });
 }
 
 /// `0.9904 (9,904 of 10,000)`. The built-in digits are named, so that their accuracy is not

@@ -26,6 +26,8 @@ pub use early_stopping::EarlyStopping;
 pub use jsonl_logger::JsonlLogger;
 pub use learning_rate_scheduler::LearningRateScheduler;
 pub use model_checkpoint::ModelCheckpoint;
+#[cfg(feature = "cli")]
+pub use progbar_logger::beside_bar;
 pub use progbar_logger::{ProgbarLogger, short_time};
 pub use reduce_lr_on_plateau::ReduceLROnPlateau;
 pub use schedule::Schedule;

@@ -5,6 +5,8 @@ mod bar;
 mod figures;
 #[cfg(feature = "cli")]
 mod live;
+#[cfg(feature = "cli")]
+mod shown;
 
 use std::io::{self, IsTerminal as _};
 
@@ -14,6 +16,8 @@ pub use figures::short_time;
 use figures::{SEPARATOR, metrics, say};
 #[cfg(feature = "cli")]
 use live::Live;
+#[cfg(feature = "cli")]
+pub use shown::beside_bar;
 
 use super::{CONTINUE, Callback, Verdict};
 use crate::error::Result;

@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::figures::{SEPARATOR, metrics, say, short_time};
 use super::live::Live;
+use super::shown;
 use crate::train::Progress;
 
 /// The length of a full bar, in characters.
@@ -39,7 +40,9 @@ impl Bar {
         let style = ProgressStyle::with_template(template)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .progress_chars("━╸─");
-        Self(ProgressBar::new(steps as u64).with_style(style))
+        let bar = ProgressBar::new(steps as u64).with_style(style);
+        shown::announce(&bar);
+        Self(bar)
     }
 
     /// Begins an epoch: prints its title above the bar, which starts again.

@@ -106,8 +106,15 @@ impl Live {
             } else {
                 " (● validation)"
             };
+            // The title may be as wide as the plot.
+            let titles = [
+                format!("{title} by epoch{marks}"),
+                format!("{title}{marks}"),
+            ];
+            let fits = |text: &&String| measure_text_width(text) <= width;
+            let fitting = titles.iter().find(fits).map_or(title, String::as_str);
             LinePlot::new(width.min(SIZE[0]), height)
-                .title(format!("{title} by epoch{marks}"))
+                .title(fitting)
                 .x(0.0..=self.epochs as f64)
         };
         let loss = self.drawing(plot("loss").y_from(0.0), |point| point.loss, 1);
