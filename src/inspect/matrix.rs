@@ -119,14 +119,32 @@ fn parse_row(row: &str) -> Result<Vec<f32>, String> {
     row.split(',').map(number).collect()
 }
 
-/// A number with at most four decimals, without trailing zeros: `30`, `-0.1111`.
+/// A number with at most four decimals, or with four digits if it is smaller than 0.1, without trailing
+/// zeros: `30`, `-0.1111`, `0.001235`.
 ///
 /// ```
 /// use cnn_gpu::inspect::number;
-/// assert_eq!([30.0, -1.0 / 9.0, -0.00001, 2.5].map(number), ["30", "-0.1111", "0", "2.5"]);
+/// assert_eq!([30.0, -1.0 / 9.0, 2.5, 0.0].map(number), ["30", "-0.1111", "2.5", "0"]);
+/// assert_eq!([0.001_234_56, -0.00001, 1.5e-7].map(number), ["0.001235", "-0.00001", "1.5e-7"]);
 /// ```
 pub fn number(value: f64) -> String {
-    let text = format!("{value:.4}");
+    let size = value.abs();
+    let decimals = match size {
+        0.0 | 0.1.. => 4,
+        // Four digits after the zeros.
+        1e-5.. => (3.0 - size.log10().floor()) as usize,
+        _ => {
+            let text = format!("{value:.3e}");
+            return match text.split_once('e') {
+                Some((digits, power)) if digits.contains('.') => {
+                    let digits = digits.trim_end_matches('0').trim_end_matches('.');
+                    format!("{digits}e{power}")
+                }
+                _ => text,
+            };
+        }
+    };
+    let text = format!("{value:.decimals$}");
     let text = match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.'),
         false => &text,

@@ -8,8 +8,9 @@ use cnn_gpu::inspect::{Filter, Matrix};
 use cnn_gpu::model::PoolKind;
 use cnn_gpu::shape::{Padding, Pair};
 
+use super::filter_layer::Movement;
 use super::greys::GreyChoice;
-use super::pass::{Movement, PoolArg};
+use super::pass::PoolArg;
 use crate::cli::data::dataset_spec;
 use crate::cli::device::DeviceArgs;
 use crate::cli::output::OutputFormat;
@@ -20,7 +21,7 @@ use crate::cli::show::png;
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// Picture of any size (PNG, JPEG, WebP, BMP, GIF, TIFF and others), with grey levels 0 to 255
-    #[arg(value_name = "IMAGE", required_unless_present_any = ["matrix", "dataset"])]
+    #[arg(value_name = "IMAGE", required_unless_present_any = ["matrix", "dataset", "run"])]
     pub image: Option<PathBuf>,
 
     /// Numbers in place of a picture, as "10,10,0,0;10,10,0,0": results are printed as numbers
@@ -28,19 +29,19 @@ pub struct Args {
     pub matrix: Option<Matrix>,
 
     /// A training sample in place of a picture: auto, mnist, fashion-mnist, kmnist, digits,
-    /// folder:PATH, idx:PATH, cifar10:PATH or npz:PATH
+    /// folder:PATH, idx:PATH, cifar10:PATH or npz:PATH [default with --run: the run's]
     #[arg(long, value_name = "NAME", value_parser = dataset_spec, conflicts_with = "image")]
     pub dataset: Option<DatasetSpec>,
 
     /// Folder with the four files of MNIST, Fashion-MNIST or KMNIST
-    #[arg(long, value_name = "DIR", requires = "dataset")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["image", "matrix"])]
     pub data_dir: Option<PathBuf>,
 
     /// Index of the sample, from 0 [default: 5, the lab's `train_images[5]`]
     #[arg(
         long,
         value_name = "N",
-        requires = "dataset",
+        conflicts_with_all = ["image", "matrix"],
         allow_negative_numbers = true
     )]
     pub index: Option<usize>,
@@ -66,7 +67,13 @@ pub struct Args {
     pub run: Option<PathBuf>,
 
     /// The layer of the learned filter, a convolution, by its name in `cnn-gpu summary RUN`
-    #[arg(long, value_name = "NAME", requires = "run", help_heading = "Filter")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "run",
+        conflicts_with = "filter",
+        help_heading = "Filter"
+    )]
     pub layer: Option<String>,
 
     /// The output channel of the learned filter, from 0 [default: 0]
@@ -74,6 +81,7 @@ pub struct Args {
         long,
         value_name = "N",
         requires = "run",
+        conflicts_with = "filter",
         help_heading = "Filter",
         allow_negative_numbers = true
     )]
@@ -133,7 +141,7 @@ Examples:
   cnn-gpu convolve photo.jpg --filter sobel-x --out edges.png
   cnn-gpu convolve photo.jpg --filter blur --colour --pool max:2
   cnn-gpu convolve --matrix \"10,10,10,0,0,0;10,10,10,0,0,0;10,10,10,0,0,0\" --steps 0,1
-  cnn-gpu convolve --dataset digits --run runs/first --layer conv2d --channel 3
+  cnn-gpu convolve --run runs/first --layer conv2d --channel 3     the run's training image 5
 
 A filter is not mirrored before it slides: as in Keras and the lab, what is called a convolution is a
 cross-correlation.";

@@ -4,7 +4,8 @@ use cnn_gpu::inspect::number;
 use cnn_gpu::model::Activation;
 use cnn_gpu::shape::Window;
 
-use super::pass::{Cube, FilterKernel};
+use super::cube::Cube;
+use super::pass::FilterKernel;
 
 /// The formula of an output's size.
 pub const SIZE: &str = "size = (h - fh + 2p)/s + 1";
@@ -236,6 +237,7 @@ mod tests {
         let input = Cube::new([2, 2], 1, vec![1.0, 2.0, 3.0, 4.0]);
         let kernel = FilterKernel {
             weights: Cube::new([2, 2], 1, vec![1.0, -1.0, 0.5, 2.0]),
+            is_learned: true,
             bias: Some(-20.0),
             activation: Activation::Relu,
         };

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use cnn_gpu::data::{DatasetSpec, Picture, ReadOptions};
+use cnn_gpu::data::{Dataset, DatasetSpec, Picture, ReadOptions};
 use cnn_gpu::inspect::Matrix;
 use cnn_gpu::shape::dims;
 use cnn_gpu::{Error, Result};
 
-use super::pass::Cube;
+use super::cube::Cube;
 use crate::cli::data::{self, described};
 use crate::cli::output::say;
 
@@ -25,6 +25,8 @@ pub enum ImageOrigin {
         spec: DatasetSpec,
         folder: Option<PathBuf>,
         index: Option<usize>,
+        /// That of a network's input, to which pictures are resized.
+        shape: Option<[usize; 3]>,
     },
 }
 
@@ -50,7 +52,18 @@ impl ImageOrigin {
                 spec,
                 folder,
                 index,
-            } => sample((spec, folder.as_deref()), *index, channels),
+                shape,
+            } => {
+                let read = ReadOptions::default().seed(None).inspect(true);
+                let read = match *shape {
+                    Some(shape) => read.shape(shape),
+                    None => read,
+                };
+                let set = data::load(spec, folder.as_deref(), read, true)?
+                    .splits
+                    .train;
+                sample(spec, &set, *index, channels)
+            }
         }
     }
 }
@@ -79,13 +92,12 @@ fn typed(matrix: &Matrix, channels: usize) -> Result<Cube> {
 }
 
 fn sample(
-    (spec, folder): (&DatasetSpec, Option<&Path>),
+    spec: &DatasetSpec,
+    set: &Dataset,
     index: Option<usize>,
     channels: usize,
 ) -> anyhow::Result<Cube> {
-    let read = ReadOptions::default().seed(None).inspect(true);
-    let set = data::load(spec, folder, read, true)?.splits.train;
-    say(&format!("data: {}", described(&set)));
+    say(&format!("data: {}", described(set)));
     let index = index.unwrap_or(LAB);
     if index >= set.len() {
         return Err(Error::Argument(format!(

@@ -1,6 +1,8 @@
 //! `cnn-gpu convolve`: the lab's convolutions, paddings, strides and pools on one's own picture.
 
 mod args;
+mod cube;
+mod filter_layer;
 mod formula;
 mod greys;
 mod input;
@@ -25,9 +27,11 @@ use super::output::{self, OutputFormat, say};
 use super::panel;
 use super::trained_model::TrainedModel;
 use args::WindowPlace;
+use cube::Cube;
+use filter_layer::{FilterLayer, Movement, expected};
 use greys::Greys;
 use input::ImageOrigin;
-use pass::{Cube, FilterPass, Movement, PoolPass, ShownConvolution, convolutions};
+use pass::{ChannelGroup, FilterPass, PoolPass, ShownConvolution};
 use record::ConvolveRecord;
 
 /// The filter of the lab's example.
@@ -51,7 +55,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let trained = args.run.as_deref().map(TrainedModel::open).transpose()?;
     let layer = trained.as_ref().map(|trained| layer(&args, trained));
     let layer = layer.transpose()?;
-    let origin = origin(&args);
+    let origin = origin(&args, trained.as_ref());
     let shown = match (&trained, layer) {
         (Some(trained), Some(layer)) => learned(&args, &origin, trained, layer)?,
         _ => given(&args, &origin)?,
@@ -74,28 +78,36 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn origin(args: &Args) -> ImageOrigin {
-    match (&args.image, &args.matrix) {
-        (Some(path), _) => ImageOrigin::File(path.clone()),
-        (None, Some(matrix)) => ImageOrigin::Typed(matrix.clone()),
-        (None, None) => ImageOrigin::Sample {
-            spec: args.dataset.clone().unwrap_or_default(),
-            folder: args.data_dir.clone(),
-            index: args.index,
-        },
+/// The picture: a file, the command line or a sample, by default of the data set that the network was
+/// trained on.
+fn origin(args: &Args, trained: Option<&TrainedModel>) -> ImageOrigin {
+    if let Some(path) = &args.image {
+        return ImageOrigin::File(path.clone());
+    }
+    if let Some(matrix) = &args.matrix {
+        return ImageOrigin::Typed(matrix.clone());
+    }
+    let theirs = || trained.map(TrainedModel::data);
+    let spec = (args.dataset.clone()).or_else(theirs).unwrap_or_default();
+    let folder = || trained.and_then(|trained| trained.folder(&spec));
+    ImageOrigin::Sample {
+        folder: args.data_dir.clone().or_else(folder),
+        index: args.index,
+        shape: trained.map(|trained| trained.model.input_shape),
+        spec,
     }
 }
 
 /// The layer of a learned filter.
 fn layer<'a>(args: &'a Args, trained: &TrainedModel) -> Result<&'a str> {
-    let known = || Ok::<_, Error>(convolutions(&trained.model)?.join(", "));
-    match &args.layer {
-        Some(layer) => Ok(layer),
-        None => Err(Error::Argument(format!(
-            "--run needs --layer: expected a convolution of the network: {}",
-            known()?
-        ))),
+    if let Some(layer) = &args.layer {
+        return Ok(layer);
     }
+    let known = FilterLayer::all(&trained.model)?;
+    Err(Error::Argument(format!(
+        "--run needs --layer: expected {}",
+        expected(&known)
+    )))
 }
 
 fn open(args: &Args) -> anyhow::Result<Device> {
@@ -226,7 +238,8 @@ fn text(shown: &Shown, steps: Option<WindowPlace>) -> Result<String> {
     if shown.is_typed && pass.input.channels == 1 {
         out += &format!("image {input}\n{}\n", pass.input.channel(0)?);
     } else {
-        out += &format!("image {input}: {}\n\n", shown.origin);
+        let group = pass.group.map(channels).unwrap_or_default();
+        out += &format!("image {input}: {}{group}\n\n", shown.origin);
     }
     out += &format!("{}\n", filter(shown, pass)?);
     out += &format!("output {}\n", tuple(&[h, w, 1]));
@@ -264,6 +277,14 @@ fn text(shown: &Shown, steps: Option<WindowPlace>) -> Result<String> {
     Ok(out)
 }
 
+/// The channels that a filter reads, in words.
+fn channels(ChannelGroup { first, count, all }: ChannelGroup) -> String {
+    match count {
+        1 => format!(", channel {first} of {all}"),
+        _ => format!(", channels {first} to {} of {all}", first + count - 1),
+    }
+}
+
 /// The sum behind one number; of colours, that over the three planes.
 fn worked(pass: &FilterPass, place: [usize; 2]) -> String {
     let sum = formula::worked_sum(&pass.input, &pass.kernel, &pass.window, place);
@@ -280,15 +301,16 @@ fn levels(shown: &Shown) -> String {
         let [low, high] = greys::range(numbers).map(|value| number(value.into()));
         format!("{low} to {high}")
     };
-    let sum = match shown.passes.get(3) {
-        Some((_, pass)) => format!(", their sum from {}", of(&[&pass.output])),
-        None => String::new(),
-    };
-    format!(
-        "numbers from {}{sum}; shown in grey: {}\n",
-        of(&planes),
-        shown.greys
-    )
+    let mut text = format!("numbers from {}", of(&planes));
+    let sum = shown.passes.get(3).map(|(_, pass)| pass);
+    if let Some(sum) = sum {
+        text += &format!(", their sum from {}", of(&[&sum.output]));
+    }
+    text += &format!("; shown in grey: {}", shown.greys);
+    if let Some(sum) = sum {
+        text += &format!("; their sum: {}", pictures::sum_greys(shown, sum));
+    }
+    text + "\n"
 }
 
 /// The filter's shape and weights, and what follows the sum.

@@ -5,10 +5,12 @@ use cnn_gpu::inspect::{Filter, LayerOutput, Matrix, layer_outputs, up_to, with_w
 use cnn_gpu::model::{
     Activation, AveragePooling2D, Conv2D, Layer, MaxPooling2D, PoolKind, Sequential, SumPooling2D,
 };
-use cnn_gpu::shape::{Padding, Pair, Window};
+use cnn_gpu::shape::{Padding, Pair, Window, dims};
 use cnn_gpu::state::{Layout, State};
 use cnn_gpu::{Error, Result};
 
+use super::cube::Cube;
+use super::filter_layer::{FilterLayer, Movement};
 use crate::cli::trained_model::TrainedModel;
 
 /// The name of the layer that slides a given filter.
@@ -16,54 +18,12 @@ const CONVOLUTION: &str = "convolution";
 /// The name of the pool after it.
 const POOL: &str = "pool of the output";
 
-/// Numbers by row, column and channel.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Cube {
-    pub size: [usize; 2],
-    pub channels: usize,
-    /// `[h, w, c]`.
-    pub values: Vec<f32>,
-}
-
-impl Cube {
-    /// The values `[h, w, c]` of this size.
-    pub fn new(size: [usize; 2], channels: usize, values: Vec<f32>) -> Self {
-        Self {
-            size,
-            channels,
-            values,
-        }
-    }
-
-    /// Height, width and channels.
-    pub fn shape(&self) -> [usize; 3] {
-        [self.size[0], self.size[1], self.channels]
-    }
-
-    /// One number; 0 outside.
-    pub fn at(&self, y: usize, x: usize, channel: usize) -> f32 {
-        let at = (y * self.size[1] + x) * self.channels + channel;
-        self.values.get(at).copied().unwrap_or_default()
-    }
-
-    /// One channel.
-    pub fn channel(&self, channel: usize) -> Result<Matrix> {
-        let values = self.values.iter().skip(channel).step_by(self.channels);
-        Matrix::new(self.size[1], values.copied().collect())
-    }
-
-    /// Some of the channels.
-    fn channels(&self, first: usize, count: usize) -> Self {
-        let pixels = self.values.chunks_exact(self.channels);
-        let values = pixels.flat_map(|pixel| pixel.iter().skip(first).take(count));
-        Self::new(self.size, count, values.copied().collect())
-    }
-}
-
 /// A filter of a layer: its weights, and what follows the sum.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FilterKernel {
     pub weights: Cube,
+    /// Whether a network learned it.
+    pub is_learned: bool,
     pub bias: Option<f32>,
     pub activation: Activation,
 }
@@ -94,22 +54,16 @@ impl PoolArg {
     }
 }
 
-/// How the filter moves; what is not given is the layer's own.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Movement {
-    pub padding: Option<Padding>,
-    pub strides: Option<Pair>,
-    pub dilation: Option<Pair>,
-}
-
 /// A network whose layer slides the filter, with its weights.
 pub struct ShownConvolution {
     model: Sequential,
     state: State,
+    layer: FilterLayer,
     /// The layer's place in the network.
     index: usize,
     /// The output channel of the filter.
     channel: usize,
+    is_learned: bool,
     pool: Option<PoolArg>,
 }
 
@@ -118,10 +72,22 @@ pub struct ShownConvolution {
 pub struct FilterPass {
     /// What the filter slides over: the picture, or what the layers before make of it.
     pub input: Cube,
+    /// Whether the input is the picture itself.
+    pub is_picture: bool,
+    /// The channels of the input, if it is a group of several that there are.
+    pub group: Option<ChannelGroup>,
     pub kernel: FilterKernel,
     pub window: Window,
     pub output: Matrix,
     pub pooled: Option<PoolPass>,
+}
+
+/// Some of several channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChannelGroup {
+    pub first: usize,
+    pub count: usize,
+    pub all: usize,
 }
 
 /// What a pool makes of the output.
@@ -141,20 +107,21 @@ impl ShownConvolution {
         pool: Option<PoolArg>,
     ) -> Result<Self> {
         let size = [filter.weights.rows(), filter.weights.columns()];
-        let layer = moved(
-            Conv2D::new(1, size).name(CONVOLUTION).use_bias(false),
-            movement,
-        );
-        let model = with_pool(Sequential::new([h, w, c]).add(layer), pool);
+        let layer = Conv2D::new(1, size).name(CONVOLUTION).use_bias(false);
+        let mut layer = Layer::from(layer);
+        movement.apply_to(&mut layer);
+        let model = with_pool(Sequential::new([h, w, c]).add(layer), pool)?;
         let mut state = State::new(Layout::new(&model)?, 0);
         let weights = filter.weights.values().iter();
         let weights: Vec<f32> = weights.flat_map(|&weight| vec![weight; c]).collect();
         state.set_parameter(&format!("{CONVOLUTION}/kernel"), &weights)?;
         Ok(Self {
+            layer: FilterLayer::named(&model, CONVOLUTION)?,
             model,
             state,
             index: 0,
             channel: 0,
+            is_learned: false,
             pool,
         })
     }
@@ -171,31 +138,30 @@ impl ShownConvolution {
         movement: Movement,
         pool: Option<PoolArg>,
     ) -> Result<Self> {
-        let known = convolutions(&trained.model)?;
-        if !known.iter().any(|name| name == layer) {
+        let filters = FilterLayer::named(&trained.model, layer)?.filters;
+        if channel >= filters {
             return Err(Error::Argument(format!(
-                "--layer {layer}: expected a convolution of the network: {}",
-                known.join(", ")
+                "--channel {channel}: layer {layer} has the channels 0 to {}",
+                filters.saturating_sub(1)
             )));
         }
         let mut model = up_to(&trained.model, layer)?;
         model.input_shape = [h, w, model.input_shape[2]];
         let index = model.layers.len() - 1;
-        if let Some(Layer::Conv2D(conv)) = model.layers.last_mut() {
-            if channel >= conv.filters {
-                return Err(Error::Argument(format!(
-                    "--channel {channel}: layer {layer} has the channels 0 to {}",
-                    conv.filters - 1
-                )));
-            }
-            *conv = moved(conv.clone(), movement);
+        movement.apply_to(&mut model.layers[index]);
+        if let Err(error) = model.output_shape() {
+            return Err(Error::Argument(format!(
+                "an image of {h}x{w} does not fit the layers up to {layer}: {error}"
+            )));
         }
-        let model = with_pool(model, pool);
+        let model = with_pool(model, pool)?;
         Ok(Self {
+            layer: FilterLayer::named(&model, layer)?,
             state: with_weights_of(&model, &trained.state)?,
             model,
             index,
             channel,
+            is_learned: true,
             pool,
         })
     }
@@ -213,89 +179,90 @@ impl ShownConvolution {
     pub fn run(&self, device: &Device, image: &Cube) -> Result<FilterPass> {
         let outputs = layer_outputs(device, &self.model, &self.state, &image.values)?;
         let before = match self.index.checked_sub(1) {
-            Some(before) => cube(outputs.get(before))?,
+            Some(before) => cube(&outputs, before)?,
             None => image.clone(),
         };
-        let conv = self.layer()?;
-        let kernel = self.kernel(conv)?;
-        let own = kernel.weights.channels;
-        // With groups, a filter reads only the channels of its group.
-        let group = self.channel * conv.groups / conv.filters;
-        let strides = (conv.kernel_size, conv.dilation_rate);
-        let window = Window::dilated(before.size, strides, conv.strides, conv.padding);
-        let output = cube(outputs.get(self.index))?;
-        let pooled = self.pool.map(|pool| {
-            let window = Window::new(output.size, pool.size, pool.size, Padding::Valid);
-            Ok::<_, Error>(PoolPass {
-                pool,
-                window: window.map_err(Error::Argument)?,
-                output: cube(outputs.get(self.index + 1))?.channel(self.channel)?,
-            })
-        });
+        let kernel = self.kernel()?;
+        let layer = &self.layer;
+        let size = (layer.kernel_size, layer.dilation);
+        let window = Window::dilated(before.size, size, layer.strides, layer.padding);
+        let group = self.group(&kernel, &before);
         Ok(FilterPass {
-            input: before.channels(group * own, own),
+            input: before.channels(group.first, group.count),
+            is_picture: self.index == 0,
+            group: (group.count < group.all).then_some(group),
             kernel,
             window: window.map_err(Error::Argument)?,
-            output: output.channel(self.channel)?,
-            pooled: pooled.transpose()?,
+            output: cube(&outputs, self.index)?.channel(self.channel)?,
+            pooled: self
+                .pool
+                .map(|pool| self.pooled(pool, &outputs))
+                .transpose()?,
         })
     }
 
-    fn layer(&self) -> Result<&Conv2D> {
-        match self.model.layers.get(self.index) {
-            Some(Layer::Conv2D(conv)) => Ok(conv),
-            _ => Err(Error::device("the network has no convolution there")),
+    /// The channels that the filter reads.
+    fn group(&self, kernel: &FilterKernel, input: &Cube) -> ChannelGroup {
+        let count = kernel.weights.channels;
+        ChannelGroup {
+            first: self.layer.group(self.channel) * count,
+            count,
+            all: input.channels,
         }
     }
 
+    fn pooled(&self, pool: PoolArg, outputs: &[LayerOutput]) -> Result<PoolPass> {
+        let size = cube(outputs, self.index)?.size;
+        let window = Window::new(size, pool.size, pool.size, Padding::Valid);
+        Ok(PoolPass {
+            pool,
+            window: window.map_err(Error::Argument)?,
+            output: cube(outputs, self.index + 1)?.channel(self.channel)?,
+        })
+    }
+
     /// The weights of the filter, `[kh, kw, c]`.
-    fn kernel(&self, conv: &Conv2D) -> Result<FilterKernel> {
-        let resolved = self.model.resolve()?;
-        let name = resolved.get(self.index).map_or("", |layer| &layer.name);
-        let all = self.state.parameter(&format!("{name}/kernel"))?;
-        let own = all.iter().skip(self.channel).step_by(conv.filters).copied();
-        let own: Vec<f32> = own.collect();
-        let Pair([kh, kw]) = conv.kernel_size;
-        let bias = match conv.use_bias {
-            true => self
-                .state
-                .parameter(&format!("{name}/bias"))?
-                .get(self.channel),
+    fn kernel(&self) -> Result<FilterKernel> {
+        let FilterLayer { name, filters, .. } = &self.layer;
+        // `[kh, kw, c / groups, filters]`, or `[kh, kw, c, multiplier]` with one filter each.
+        let all = self.state.parameter(&format!("{name}/kernel"))?.iter();
+        let own: Vec<f32> = all.skip(self.channel).step_by(*filters).copied().collect();
+        let Pair([kh, kw]) = self.layer.kernel_size;
+        let bias = match self.layer.use_bias {
+            true => {
+                let biases = self.state.parameter(&format!("{name}/bias"))?;
+                biases.get(self.channel).copied()
+            }
             false => None,
         };
         Ok(FilterKernel {
             weights: Cube::new([kh, kw], own.len() / (kh * kw).max(1), own),
-            bias: bias.copied(),
-            activation: conv.activation,
+            is_learned: self.is_learned,
+            bias,
+            activation: self.layer.activation,
         })
     }
 }
 
-fn moved(mut layer: Conv2D, movement: Movement) -> Conv2D {
-    layer.padding = movement.padding.unwrap_or(layer.padding);
-    layer.strides = movement.strides.unwrap_or(layer.strides);
-    layer.dilation_rate = movement.dilation.unwrap_or(layer.dilation_rate);
-    layer
-}
-
-fn with_pool(model: Sequential, pool: Option<PoolArg>) -> Sequential {
-    match pool {
-        Some(pool) => model.add(pool.layer()),
-        None => model,
+/// The model with a pool after it, whose window fits its output.
+fn with_pool(model: Sequential, pool: Option<PoolArg>) -> Result<Sequential> {
+    let Some(pool) = pool else {
+        return Ok(model);
+    };
+    let (output, Pair([h, w])) = (model.output_shape()?, pool.size);
+    if output.len() == 3 && (output[0] < h || output[1] < w) {
+        return Err(Error::Argument(format!(
+            "--pool {}:{h},{w}: the output is {}, smaller than the window of {h}x{w}: expected a smaller pool, stride \
+             or filter, or a larger picture",
+            pool.word(),
+            dims(&output[..2])
+        )));
     }
+    Ok(model.add(pool.layer()))
 }
 
-/// The names of a network's convolutions.
-pub fn convolutions(model: &Sequential) -> Result<Vec<String>> {
-    let layers = model.resolve()?.into_iter();
-    let convolutions = layers.filter(|layer| matches!(layer.layer, Layer::Conv2D(_)));
-    Ok(convolutions.map(|layer| layer.name).collect())
-}
-
-/// A layer's output as an image.
-fn cube(output: Option<&LayerOutput>) -> Result<Cube> {
-    match output.map(|output| (&output.shape[..], &output.values)) {
-        Some((&[h, w, c], values)) => Ok(Cube::new([h, w], c, values.clone())),
-        _ => Err(Error::device("a layer gives no image")),
-    }
+/// The output of the layer with this index as an image.
+fn cube(outputs: &[LayerOutput], index: usize) -> Result<Cube> {
+    let output = outputs.get(index);
+    output.map_or_else(|| Err(Error::device("a layer is missing")), Cube::try_from)
 }

@@ -5,7 +5,7 @@ use cnn_gpu::inspect::Matrix;
 
 use super::Shown;
 use super::greys::{GreyChoice, Greys};
-use super::pass::{Cube, FilterPass, PoolPass};
+use super::pass::{FilterPass, PoolPass};
 use crate::cli::blocks::{terminal_columns, total_width};
 use crate::cli::panel::{Panel, size};
 
@@ -28,7 +28,7 @@ pub fn rows(shown: &Shown) -> Result<Vec<Vec<Panel>>> {
             rows.push(together(shown)?);
         }
         let before = match name {
-            _ if is_sum => photo(&pass.input),
+            _ if is_sum => photo(pass),
             _ => grey_input(shown, pass)?,
         };
         let title = if shown.passes.len() > 1 {
@@ -72,7 +72,7 @@ fn pooled_greys(pooled: &Matrix, greys: Greys, taps: usize) -> Greys {
 }
 
 /// The sum of three planes has up to three times their size.
-fn sum_greys(shown: &Shown, pass: &FilterPass) -> Greys {
+pub fn sum_greys(shown: &Shown, pass: &FilterPass) -> Greys {
     match shown.greys {
         Greys::Clip => Greys::Range([0.0, 3.0 * 255.0]),
         Greys::Signed(_) => Greys::of(GreyChoice::Signed, &[&pass.output], None),
@@ -95,7 +95,7 @@ fn together(shown: &Shown) -> Result<Vec<Panel>> {
     };
     let mut row = Vec::new();
     if let Some((_, sum)) = shown.passes.last() {
-        let (width, pixels) = photo(&sum.input);
+        let (width, pixels) = photo(sum);
         row.push(Panel::new("together", width, pixels));
     }
     if let Some(pass) = planes.first() {
@@ -119,22 +119,20 @@ fn grey_input(shown: &Shown, pass: &FilterPass) -> Result<RgbPixels> {
     let first = pass.input.channel(0)?;
     let [low, high] = first.range();
     let greys = match () {
-        () if pass.input.channels == 3 && high <= 1.0 && low >= 0.0 => {
-            return Ok(photo(&pass.input));
-        }
+        () if pass.input.channels == 3 && pass.is_picture => return Ok(photo(pass)),
         () if shown.is_typed => Greys::of(GreyChoice::Auto, &[&first], None),
-        () if high <= 1.0 && pass.kernel.bias.is_some() => Greys::Range([0.0, 1.0]),
-        () if low >= 0.0 && high <= 255.0 && pass.kernel.bias.is_none() => Greys::Clip,
+        () if high <= 1.0 && pass.kernel.is_learned => Greys::Range([0.0, 1.0]),
+        () if low >= 0.0 && high <= 255.0 && !pass.kernel.is_learned => Greys::Clip,
         () => Greys::of(GreyChoice::Auto, &[&first], None),
     };
     let pixels = first.values().iter().map(|&value| [greys.level(value); 3]);
     Ok((first.columns(), pixels.collect()))
 }
 
-/// Three planes as a picture in colour; bytes, or bytes divided by 255.
-fn photo(image: &Cube) -> RgbPixels {
-    let is_share = image.values.iter().all(|value| *value <= 1.0);
-    let factor = if is_share { 255.0 } else { 1.0 };
+/// Three planes as a picture in colour: bytes, or, for a network, bytes divided by 255.
+fn photo(pass: &FilterPass) -> RgbPixels {
+    let image = &pass.input;
+    let factor = if pass.kernel.is_learned { 255.0 } else { 1.0 };
     let level = |value: f32| (value * factor).round() as u8;
     let pixels = image.values.chunks_exact(image.channels);
     let colour = |p: &[f32]| match *p {
@@ -157,7 +155,7 @@ fn filter(pass: &FilterPass) -> Result<Panel> {
     let greys = Greys::of(GreyChoice::Signed, &[&whole], None);
     let tiles = match weights.channels {
         // Planes of colour have the same weights.
-        3 if pass.kernel.bias.is_none() => 1,
+        3 if !pass.kernel.is_learned => 1,
         channels => channels,
     };
     let columns = tiles.min(TILES);

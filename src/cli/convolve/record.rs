@@ -4,7 +4,8 @@ use cnn_gpu::inspect::Matrix;
 use serde::Serialize;
 
 use super::Shown;
-use super::pass::{Cube, FilterPass};
+use super::cube::Cube;
+use super::pass::FilterPass;
 
 /// A filter over a picture.
 #[derive(Serialize)]
