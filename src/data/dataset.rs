@@ -25,13 +25,15 @@ pub struct Dataset {
     // Not `Arc<[u8]>`: making one out of a `Vec` copies the bytes.
     images: Arc<Vec<u8>>,
     labels: Arc<Vec<u8>>,
-    /// The fingerprint of these three, once someone has asked for it.
+    /// The file of each sample; empty if samples have no files of their own.
+    files: Arc<Vec<String>>,
+    /// The fingerprint of shape, images and labels, once someone has asked for it.
     fingerprint: Arc<OnceLock<String>>,
 }
 
 impl PartialEq for Dataset {
     fn eq(&self, other: &Self) -> bool {
-        // Whether the fingerprints are known does not matter.
+        // Neither does it matter whether the fingerprints are known, nor in which files samples were.
         let key = |d: &Self| (d.shape, d.classes);
         key(self) == key(other)
             && (&self.name, &self.source) == (&other.name, &other.source)
@@ -114,6 +116,7 @@ impl Dataset {
             class_names: Vec::new(),
             images: Arc::new(images),
             labels: Arc::new(labels),
+            files: Arc::default(),
             fingerprint: Arc::default(),
         }
     }
@@ -136,10 +139,24 @@ impl Dataset {
     /// Names the classes.
     #[must_use]
     pub fn with_class_names(mut self, names: Vec<String>) -> Self {
-        // They may come from folder names, and are printed.
-        let printable = |name: String| name.replace(char::is_control, "\u{fffd}");
-        self.class_names = names.into_iter().map(printable).collect();
+        // They may come from folder names.
+        self.class_names = printable(names);
         self
+    }
+
+    /// Names the file of each sample. Without a name for every sample, none has one.
+    #[must_use]
+    pub fn with_files(mut self, files: Vec<String>) -> Self {
+        let are_all = files.len() == self.len();
+        let files = if are_all { files } else { Vec::new() };
+        self.files = Arc::new(printable(files));
+        self
+    }
+
+    /// The file that sample `i` was read from, below the folder of the data set; `None` if samples
+    /// have no files of their own.
+    pub fn file(&self, i: usize) -> Option<&str> {
+        self.files.get(i).map(String::as_str)
     }
 
     /// The name of a class, or its number if it has no name.
@@ -183,6 +200,7 @@ impl Dataset {
         self.with(
             self.images[..n * self.image_bytes()].to_vec(),
             self.labels[..n].to_vec(),
+            self.files.iter().take(n).cloned().collect(),
         )
     }
 
@@ -197,13 +215,17 @@ impl Dataset {
         self.with(
             indices().flat_map(|i| self.image(i)).copied().collect(),
             indices().map(|i| self.labels[i]).collect(),
+            indices()
+                .filter_map(|i| self.files.get(i).cloned())
+                .collect(),
         )
     }
 
-    fn with(&self, images: Vec<u8>, labels: Vec<u8>) -> Self {
+    fn with(&self, images: Vec<u8>, labels: Vec<u8>, files: Vec<String>) -> Self {
         Self {
             images: Arc::new(images),
             labels: Arc::new(labels),
+            files: Arc::new(files),
             fingerprint: Arc::default(),
             name: self.name.clone(),
             source: self.source.clone(),
@@ -251,6 +273,12 @@ impl Dataset {
         hash.update(self.labels());
         sha256::hex(&hash.finalize())
     }
+}
+
+/// Names that can be printed.
+fn printable(names: Vec<String>) -> Vec<String> {
+    let printable = |name: String| name.replace(char::is_control, "\u{fffd}");
+    names.into_iter().map(printable).collect()
 }
 
 fn check_length(

@@ -61,11 +61,14 @@ pub struct ClassScores {
 }
 
 /// A misclassified image.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Mistake {
     /// The image's index in the data set.
     pub index: usize,
+    /// The image's file, if it has one of its own; see [`Dataset::file`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// The label.
     pub label: usize,
     /// The predicted class.
@@ -107,6 +110,7 @@ impl Tally {
         if predicted != label {
             self.mistakes.push(Mistake {
                 index,
+                file: None,
                 label,
                 predicted,
                 probability: probabilities[predicted],
@@ -132,11 +136,11 @@ impl Tally {
         (0..self.confusion.len()).map(scores).collect()
     }
 
-    fn worst(mut self, count: usize) -> Vec<Mistake> {
+    fn worst(&mut self, count: usize) -> Vec<Mistake> {
         let by = |a: &Mistake, b: &Mistake| b.probability.total_cmp(&a.probability);
         self.mistakes.sort_by(by);
         self.mistakes.truncate(count);
-        self.mistakes
+        std::mem::take(&mut self.mistakes)
     }
 }
 
@@ -173,6 +177,20 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// # Ok::<(), cnn_gpu::Error>(())
     /// ```
     pub fn classify(&mut self, data: &Dataset, k: usize, worst: usize) -> Result<Classification> {
+        self.classify_each(data, k, worst, |_| ())
+    }
+
+    /// Like [`Trainer::classify`], and hands the probabilities of each image, in order, to `each`.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::classify`].
+    pub fn classify_each(
+        &mut self,
+        data: &Dataset,
+        k: usize,
+        worst: usize,
+        mut each: impl FnMut(&[f32]),
+    ) -> Result<Classification> {
         let started = Instant::now();
         let classes = self.plan(Pass::Inference).classes;
         if !(1..=classes).contains(&k) {
@@ -184,9 +202,16 @@ impl<E: Executor + ?Sized> Trainer<E> {
         self.executor.order(feed.data, &feed.in_order())?;
         let (mut mean, mut tally) = (Mean::default(), Tally::new(classes, k));
         for number in 0..feed.batches() {
-            self.classify_batch(&feed, number, (data.labels(), &mut tally), &mut mean)?;
+            self.classify_batch(&feed, number, &mut mean, |index, row| {
+                tally.add(index, data.labels()[index].into(), row);
+                each(row);
+            })?;
         }
         let classes = tally.classes();
+        let mut worst = tally.worst(worst);
+        for mistake in &mut worst {
+            mistake.file = data.file(mistake.index).map(String::from);
+        }
         Ok(Classification {
             scores: Evaluation::new(&mean, started),
             k,
@@ -195,8 +220,8 @@ impl<E: Executor + ?Sized> Trainer<E> {
             left_out: ClassScores::left_out(&classes),
             classes,
             class_names: data.class_names.clone(),
-            confusion: tally.confusion.clone(),
-            worst: tally.worst(worst),
+            confusion: tally.confusion,
+            worst,
         })
     }
 
@@ -204,18 +229,17 @@ impl<E: Executor + ?Sized> Trainer<E> {
         &mut self,
         feed: &Feed,
         number: usize,
-        (labels, tally): (&[u8], &mut Tally),
         mean: &mut Mean,
+        mut each: impl FnMut(usize, &[f32]),
     ) -> Result<()> {
         let step = self.inference(feed, number)?;
         self.executor.enqueue(&step)?;
         self.take_in(true, mean)?;
         let probabilities = self.executor.predictions(step.program)?;
-        let classes = tally.confusion.len();
+        let classes = self.plan(Pass::Inference).classes;
         let rows = probabilities.chunks_exact(classes).zip(step.offset..);
-        for (row, index) in rows.take(step.rows) {
-            tally.add(index, labels[index].into(), row);
-        }
+        rows.take(step.rows)
+            .for_each(|(row, index)| each(index, row));
         Ok(())
     }
 }
@@ -312,7 +336,12 @@ impl Display for Classification {
         if !worst.is_empty() {
             write!(
                 f,
-                "\n\nworst mistakes: image, label, predicted class, probabilities of predicted class and label"
+                "\n\nworst mistakes: image, label, predicted class, probabilities of predicted class and label{}",
+                if worst[0].file.is_some() {
+                    ", file"
+                } else {
+                    ""
+                }
             )?;
         }
         for m in worst {
@@ -327,6 +356,9 @@ impl Display for Classification {
                 f,
                 "\n{index:>8} {label:>6} {predicted:>9} {wrong:>11.4} {right:.4}"
             )?;
+            if let Some(file) = &m.file {
+                write!(f, " {file}")?;
+            }
         }
         writeln!(f)
     }
@@ -431,6 +463,7 @@ mod tests {
         let worst = tally(1).worst(2);
         let expected = Mistake {
             index: 3,
+            file: None,
             label: 1,
             predicted: 2,
             probability: 0.9,

@@ -76,7 +76,11 @@ impl<E: Executor + ?Sized> Trainer<E> {
         self.executor.enqueue(&step)?;
         self.executor.completed(true)?;
         let values = self.executor.predictions(step.program)?;
-        Ok(values.chunks(classes).take(rows).map(prediction).collect())
+        Ok(values
+            .chunks(classes)
+            .take(rows)
+            .map(Prediction::from)
+            .collect())
     }
 
     /// The executor's data set for one batch of images to predict.
@@ -94,9 +98,12 @@ impl<E: Executor + ?Sized> Trainer<E> {
     }
 }
 
-fn prediction(probabilities: &[f32]) -> Prediction {
-    Prediction {
-        class: most_probable(probabilities),
-        probabilities: probabilities.to_vec(),
+impl From<&[f32]> for Prediction {
+    /// The prediction with these probabilities.
+    fn from(probabilities: &[f32]) -> Self {
+        Self {
+            class: most_probable(probabilities),
+            probabilities: probabilities.to_vec(),
+        }
     }
 }

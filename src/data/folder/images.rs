@@ -33,6 +33,8 @@ pub struct ImageFolder {
 /// What is worth saying about pictures, in order.
 #[derive(Default)]
 pub(super) struct Findings {
+    /// The indices of those that can be read.
+    pub(super) readable: Vec<u32>,
     /// The errors of those that cannot be read.
     pub(super) errors: Vec<DataError>,
     /// Those with a single colour because they are transparent.
@@ -172,8 +174,17 @@ impl ImageFolder {
         let Batch { images, labels } = batch;
         let source = self.path.display().to_string();
         let classes = self.classes.len();
-        let data = Dataset::new("folder", source, self.shape, classes, images, labels)?;
-        Ok((data.with_class_names(self.classes.clone()), findings))
+        let data = Dataset::new("folder", source, self.shape, classes, images, labels)?
+            .with_class_names(self.classes.clone())
+            .with_files(findings.readable.iter().map(|&i| self.name(i)).collect());
+        Ok((data, findings))
+    }
+
+    /// The path of a picture below the folder.
+    fn name(&self, index: u32) -> String {
+        let (path, _) = &self.files[index as usize];
+        let below = path.strip_prefix(&self.path).unwrap_or(path);
+        below.display().to_string()
     }
 
     /// The classes that have pictures in this folder, but none in `read`.
@@ -264,6 +275,7 @@ impl ImageFolder {
                     images.copy_within(at * size..(at + 1) * size, kept * size);
                     let (path, label) = &self.files[i as usize];
                     labels.push(*label);
+                    findings.readable.push(i);
                     findings.blank.extend(blank.then(|| path.clone()));
                     findings.clipped += usize::from(clipped);
                 }
