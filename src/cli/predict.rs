@@ -21,7 +21,7 @@ use super::one_line;
 use super::output::{self, Results, say};
 use super::trained_model::TrainedModel;
 
-/// Classify pictures: print labels and probabilities
+/// Classify pictures: print predictions and probabilities
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long, value_name = "HOW", value_parser = interpolation())]
     interpolation: Option<Interpolation>,
 
-    /// Output format
+    /// Output format; in csv and json, `label` is the number of the predicted class and `class` its name
     #[arg(long, value_enum, default_value_t)]
     format: PredictFormat,
 
@@ -268,7 +268,7 @@ fn table(
 ) -> String {
     let is_output = loss == Loss::MeanSquaredError;
     let what = if is_output { "output" } else { "probability" };
-    let mut rows = vec![["image", "label", what, "next", ""].map(String::from)];
+    let mut rows = vec![["image", "prediction", what, "next", ""].map(String::from)];
     for (origin, prediction) in origins.iter().zip(predictions) {
         let shown = |class: usize| match prediction.probabilities[class] {
             output if is_output => format!("{output:.4}"),

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use cnn_gpu::Error;
-use cnn_gpu::data::sheet::sheet;
+use cnn_gpu::data::sheet::{sheet, sheet_size};
 use cnn_gpu::data::{Dataset, DatasetSpec, ReadOptions, Splits};
+use cnn_gpu::shape::dims;
 
 use super::blocks::{Colours, columns_that_fit, draw};
 use super::columns::columns;
@@ -53,10 +54,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE", value_parser = PathBufValueParser::new().try_map(png))]
     out: Option<PathBuf>,
 
-    /// Enlargement of the samples in a PNG file
-    #[arg(long, value_name = "N", default_value_t = 8, allow_negative_numbers = true,
+    /// Enlargement of the samples in a PNG file [default: 8, or less to keep large files within 4,096
+    /// pixels]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
           value_parser = clap::value_parser!(u16).range(1..=64))]
-    scale: u16,
+    scale: Option<u16>,
 }
 
 const EXAMPLES: &str = "\
@@ -72,8 +74,12 @@ Grey images are drawn dark on light, as in the lab.";
 const LAB: usize = 5;
 /// Samples per row of a PNG file.
 const SHEET_COLUMNS: usize = 10;
-/// Maximum width and height of a PNG file, in pixels.
-const MAX_SIDE: usize = 32_768;
+/// The enlargement by default.
+const SCALE: usize = 8;
+/// The width and height, in pixels, that the default enlargement keeps within.
+const SIDE: usize = 4096;
+/// The most pixels of a PNG file.
+const MOST_PIXELS: usize = 1 << 27;
 
 /// Rejects a path that does not end in .png.
 pub fn png(path: PathBuf) -> Result<PathBuf, &'static str> {
@@ -98,7 +104,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let indices = indices(&args, &set)?;
     match &args.out {
         Some(path) => {
-            let scale = fitting_scale(&set, indices.len(), args.scale.into());
+            let scale = scale(&set, indices.len(), args.scale)?;
             sheet(&set, &indices, SHEET_COLUMNS, scale).save(path)?;
             for index in &indices {
                 output::print(&format!("{}\n", title(&set, *index)))?;
@@ -152,12 +158,26 @@ fn indices(args: &Args, set: &Dataset) -> cnn_gpu::Result<Vec<usize>> {
     Ok((index..last.min(samples)).collect())
 }
 
-/// The requested scale, or the largest one that keeps the sheet within [`MAX_SIDE`].
-fn fitting_scale(set: &Dataset, samples: usize, scale: usize) -> usize {
-    let [height, width, _] = set.shape();
-    let rows = samples.div_ceil(SHEET_COLUMNS);
-    let side = (width * SHEET_COLUMNS.min(samples)).max(height * rows);
-    scale.min(MAX_SIDE / side.max(1)).max(1)
+/// The requested scale or, by default, the largest one up to [`SCALE`] that keeps the sheet within
+/// [`SIDE`].
+fn scale(set: &Dataset, samples: usize, asked: Option<u16>) -> cnn_gpu::Result<usize> {
+    let [width, height] = sheet_size(set.shape(), samples, SHEET_COLUMNS);
+    let fitting = SCALE.min(SIDE / width.max(height)).max(1);
+    let scale = asked.map_or(fitting, usize::from);
+    let [width, height] = [width * scale, height * scale];
+    if width.saturating_mul(height) <= MOST_PIXELS {
+        return Ok(scale);
+    }
+    let smaller = if scale > 1 {
+        " or a smaller --scale"
+    } else {
+        ""
+    };
+    Err(Error::Argument(format!(
+        "{samples} samples of {} make a picture of {width}x{height} pixels: expected at most {MOST_PIXELS} pixels; \
+         choose a smaller --count{smaller}",
+        dims(&set.shape())
+    )))
 }
 
 fn title(set: &Dataset, index: usize) -> String {

@@ -20,15 +20,25 @@ pub fn rgb(data: &Dataset, index: usize) -> Vec<[u8; 3]> {
     }
 }
 
+/// The width and height in pixels of a [`sheet`] of this many samples `[h, w, c]`, at a scale of 1.
+pub fn sheet_size([height, width, _]: [usize; 3], samples: usize, columns: usize) -> [usize; 2] {
+    let columns = columns.clamp(1, samples.max(1));
+    let size = |count: usize, side: usize| count * (side + GAP) + GAP;
+    [
+        size(columns, width),
+        size(samples.div_ceil(columns), height),
+    ]
+}
+
 /// Samples side by side, `columns` per row, with each pixel as a square of `scale` x `scale`
 /// pixels.
 pub fn sheet(data: &Dataset, indices: &[usize], columns: usize, scale: usize) -> Picture {
     let [height, width, _] = data.shape();
+    let [full_width, full_height] =
+        sheet_size(data.shape(), indices.len(), columns).map(|side| (side * scale) as u32);
     let columns = columns.clamp(1, indices.len().max(1));
-    let rows = indices.len().div_ceil(columns);
     let size = |count: usize, side: usize| (count * (side + GAP) + GAP) * scale;
-    let (full_width, full_height) = (size(columns, width), size(rows, height));
-    let mut sheet = RgbImage::from_pixel(full_width as u32, full_height as u32, Rgb([224; 3]));
+    let mut sheet = RgbImage::from_pixel(full_width, full_height, Rgb([224; 3]));
     for (place, &index) in indices.iter().enumerate() {
         let left = size(place % columns, width);
         let top = size(place / columns, height);

@@ -57,7 +57,7 @@ fn a_model_of_pictures_is_trained_evaluated_and_predicts_by_name() {
             .collect::<Vec<_>>()
     };
     let rows: Vec<_> = table.lines().map(words).collect();
-    assert_eq!(rows[0], ["image", "label", "probability", "next"]);
+    assert_eq!(rows[0], ["image", "prediction", "probability", "next"]);
     assert_eq!(rows[1][..2], ["c/red/1.JPG", "red"]);
     assert_eq!((&rows[2][1][..], &rows[2][4][..]), ("blue", "red"));
     let csv = predict(&["--format", "csv"]);
