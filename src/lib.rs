@@ -122,3 +122,8 @@ struct LabInEnglish;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/laboratorio.md")]
 struct LabInSpanish;
+
+/// Tests the code of the text on reports.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/report.md")]
+struct ReportText;

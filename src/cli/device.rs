@@ -43,6 +43,17 @@ pub fn adapter(typed: &str) -> Result<String, &'static str> {
 }
 
 impl DeviceArgs {
+    /// The flags that were given.
+    pub fn given(&self) -> impl Iterator<Item = &'static str> {
+        let flags = [
+            ("--backend", self.backend != Backend::default()),
+            ("--adapter", self.adapter.is_some()),
+            ("--threads", self.threads.is_some()),
+        ];
+        let given = flags.into_iter().filter(|(_, given)| *given);
+        given.map(|(flag, _)| flag)
+    }
+
     /// The requested device.
     pub fn selection(&self) -> Selection {
         let mut selection = Selection::new(self.backend);

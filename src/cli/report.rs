@@ -16,7 +16,7 @@ use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
 use super::output::{self, say};
 use super::test_args::TestArgs;
-use super::trained_model::TrainedModel;
+use super::trained_model::{TrainedModel, imported};
 use super::{one_line, predict};
 
 /// Write a run, or the comparison of several, as one HTML file with pictures
@@ -40,27 +40,22 @@ pub struct Args {
     pictures: Option<PathBuf>,
 
     /// Image whose activations and evidence are shown: the index of a test image, or a picture file
-    /// [default: the worst mistake]
-    #[arg(long, value_name = "INDEX|FILE")]
+    /// [default: the worst mistake; without one, the image whose label is least probable]
+    #[arg(long, value_name = "INDEX|FILE", allow_negative_numbers = true)]
     image: Option<String>,
 
     /// Layer whose output Grad-CAM weights [default: the last convolution]
     #[arg(long, value_name = "NAME")]
     layer: Option<String>,
 
-    /// Number of worst mistakes to show
-    #[arg(
-        long,
-        value_name = "N",
-        default_value_t = 12,
-        allow_negative_numbers = true
-    )]
-    worst: usize,
+    /// Number of worst mistakes to show [default: 12]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    worst: Option<usize>,
 
-    /// Most images in the maps of the last hidden layer
-    #[arg(long, value_name = "N", default_value_t = 1000, allow_negative_numbers = true,
+    /// Most images in the maps of the last hidden layer [default: 1000]
+    #[arg(long, value_name = "N", allow_negative_numbers = true,
           value_parser = clap::value_parser!(u16).range(1..=5000))]
-    points: u16,
+    points: Option<u16>,
 
     #[command(flatten)]
     test: TestArgs,
@@ -114,7 +109,8 @@ fn report(args: &Args, path: &Path) -> anyhow::Result<Report> {
     made.config.clone_from(&trained.config);
     made.import.clone_from(&trained.import);
     made.layer.clone_from(&args.layer);
-    (made.worst, made.points) = (args.worst, args.points.into());
+    made.worst = args.worst.unwrap_or(made.worst);
+    made.points = args.points.map_or(made.points, usize::from);
     made.chosen = chosen(args, &trained)?;
     made.check()?;
     made.test = test(args, &trained)?;
@@ -151,6 +147,12 @@ fn chosen(args: &Args, trained: &TrainedModel) -> anyhow::Result<Chosen> {
     };
     if let Ok(index) = image.parse() {
         return Ok(Chosen::Test(index));
+    }
+    if image.parse::<i64>().is_ok() {
+        return Err(Error::Argument(format!(
+            "no image {image}: expected an index from 0, or a picture's file"
+        ))
+        .into());
     }
     let shape = trained.model.input_shape;
     let as_mnist = shape == [prepare::SIDE, prepare::SIDE, 1] && trained.knows_digits();
@@ -215,22 +217,60 @@ fn times(
     }
 }
 
-fn compare(args: &Args, paths: &[PathBuf]) -> anyhow::Result<Report> {
-    let flags = [
+/// The given flags that a comparison, which computes nothing, ignores.
+fn ignored(args: &Args) -> Vec<&'static str> {
+    let own = [
         ("--image", args.image.is_some()),
         ("--layer", args.layer.is_some()),
-        ("--dataset", args.test.dataset.is_some()),
+        ("--worst", args.worst.is_some()),
+        ("--points", args.points.is_some()),
     ];
-    for (flag, _) in flags.iter().filter(|(_, given)| *given) {
-        say(&format!(
-            "note: {flag} has no effect, as several runs are compared"
+    let given = own.into_iter().filter(|(_, given)| *given);
+    given
+        .map(|(flag, _)| flag)
+        .chain(args.test.given())
+        .chain(args.device.given())
+        .collect()
+}
+
+/// The folder of a run, whose settings and history can be compared.
+fn run_folder(path: &Path) -> cnn_gpu::Result<RunFolder> {
+    const EXPECTED: &str =
+        "expected the folder of a run: a comparison needs its settings and history";
+    if path.is_file() {
+        return Err(Error::file(path, format!("is a file; {EXPECTED}")));
+    }
+    let folder = RunFolder::open(path)?;
+    if imported(&folder).is_some() {
+        return Err(Error::file(
+            path,
+            format!("is an imported network; {EXPECTED}"),
         ));
     }
+    Ok(folder)
+}
+
+/// Checks that no run is given twice, as its curves would hide each other.
+fn check_distinct(paths: &[PathBuf]) -> cnn_gpu::Result<()> {
+    let mut known = BTreeSet::new();
+    for path in paths {
+        if !known.insert(std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())) {
+            return Err(Error::Argument(format!(
+                "{} is given twice: expected different runs to compare",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn compare(args: &Args, paths: &[PathBuf]) -> anyhow::Result<Report> {
+    check_distinct(paths)?;
     let names: Vec<String> = paths.iter().map(|path| title(path)).collect();
     let are_unique = names.iter().collect::<BTreeSet<_>>().len() == names.len();
     let mut runs = Vec::new();
     for (path, name) in paths.iter().zip(names) {
-        let folder = RunFolder::open(path)?;
+        let folder = run_folder(path)?;
         let name = if are_unique {
             name
         } else {
@@ -239,6 +279,11 @@ fn compare(args: &Args, paths: &[PathBuf]) -> anyhow::Result<Report> {
         let mut run = ComparedRun::new(name, folder.config()?, folder.history()?);
         run.outcome = folder.outcome()?;
         runs.push(run);
+    }
+    for flag in ignored(args) {
+        say(&format!(
+            "note: {flag} has no effect, as several runs are compared"
+        ));
     }
     let sections = comparison(&runs)?;
     let names: Vec<&str> = runs.iter().map(|run| run.name.as_str()).collect();

@@ -34,6 +34,18 @@ pub struct TestArgs {
 }
 
 impl TestArgs {
+    /// The flags that were given.
+    pub fn given(&self) -> impl Iterator<Item = &'static str> {
+        let flags = [
+            ("--dataset", self.dataset.is_some()),
+            ("--data-dir", self.data_dir.is_some()),
+            ("--skip-unreadable", self.skip_unreadable),
+            ("--interpolation", self.interpolation.is_some()),
+        ];
+        let given = flags.into_iter().filter(|(_, given)| *given);
+        given.map(|(flag, _)| flag)
+    }
+
     /// The test images, with the model's classes; warns if they are not those of the run.
     pub fn load(&self, trained: &TrainedModel) -> anyhow::Result<Dataset> {
         let (test, is_own) = self.read(trained)?;

@@ -50,7 +50,7 @@ pub mod picture;
 pub mod prepare;
 mod published;
 mod read_options;
-mod sha256;
+pub(crate) mod sha256;
 #[cfg(feature = "pictures")]
 pub mod sheet;
 mod sources;

@@ -15,7 +15,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 /// The SHA-256 of bytes, in hexadecimal.
-pub(super) fn of(bytes: &[u8]) -> String {
+pub(crate) fn of(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 

@@ -24,6 +24,7 @@
 mod drawing;
 mod html;
 mod page;
+mod picture_folder;
 mod raster;
 mod run_report;
 mod section;

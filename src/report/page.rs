@@ -1,10 +1,10 @@
 //! A report as a file.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::drawing::CHART_STYLE;
 use super::html::escaped;
+use super::picture_folder;
 use super::section::{Figure, ReportSection, facts_html};
 use crate::disk;
 use crate::error::{Error, Result};
@@ -99,33 +99,13 @@ impl Report {
     }
 
     /// Writes each picture into a folder, which is made if it does not exist, and returns the files.
-    /// Files of the same names are replaced.
+    /// Those of an earlier report are replaced.
     ///
     /// # Errors
-    /// The folder or a file cannot be written, or two pictures have the same name.
+    /// The folder holds another file of the same name, two pictures have the same name, or a file
+    /// cannot be written.
     pub fn save_pictures(&self, folder: &Path) -> Result<Vec<PathBuf>> {
-        disk::make_folder(folder).map_err(|e| {
-            Error::file(
-                folder,
-                format!("cannot make the folder for the pictures: {e}"),
-            )
-            .caused_by(e)
-        })?;
-        let mut names = HashSet::new();
-        let save = |figure: &Figure| {
-            let path = folder.join(figure.file_name());
-            if !names.insert(figure.file_name()) {
-                return Err(Error::file(
-                    &path,
-                    "two pictures of the report have this name",
-                ));
-            }
-            disk::replace(&path, &figure.drawing.to_file()).map_err(|e| {
-                Error::file(&path, format!("cannot write the picture: {e}")).caused_by(e)
-            })?;
-            Ok(path)
-        };
-        self.pictures().map(save).collect()
+        picture_folder::save(folder, self.pictures())
     }
 }
 

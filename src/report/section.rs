@@ -3,6 +3,9 @@
 use super::Drawing;
 use super::html::escaped;
 
+/// The length of cells that stay in one line.
+const LONG: usize = 28;
+
 /// A section of a report.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -163,6 +166,8 @@ impl Table {
         let rows = self.rows.iter().map(|row| {
             let cells = row.iter().enumerate().map(|(i, cell)| match i {
                 0 => format!("<th scope=\"row\">{}</th>", escaped(cell)),
+                // Long texts break, so that they do not push other columns out of the page.
+                _ if cell.len() > LONG => format!("<td class=\"long\">{}</td>", escaped(cell)),
                 _ => format!("<td>{}</td>", escaped(cell)),
             });
             format!("<tr>{}</tr>\n", cells.collect::<String>())

@@ -1,16 +1,22 @@
 //! Numbers for readers.
 
-/// `97.3 %`; `100 %` only if nothing is missing, `0 %` only if there is nothing.
+/// `97.3 %`; `100 %` only if nothing is missing, `0 %` only if there is nothing. Lines do not break
+/// within.
 pub(super) fn percent(share: f64) -> String {
     let share = 100.0 * share;
     match share {
         s if s.is_nan() => "–".into(),
-        0.0 => "0 %".into(),
-        100.0 => "100 %".into(),
-        s if s > 0.0 && s < 0.1 => "< 0.1 %".into(),
-        s if s > 99.9 && s < 100.0 => "> 99.9 %".into(),
-        s => format!("{s:.1} %"),
+        0.0 => "0\u{a0}%".into(),
+        100.0 => "100\u{a0}%".into(),
+        s if s > 0.0 && s < 0.1 => "<\u{a0}0.1\u{a0}%".into(),
+        s if s > 99.9 && s < 100.0 => ">\u{a0}99.9\u{a0}%".into(),
+        s => format!("{s:.1}\u{a0}%"),
     }
+}
+
+/// An accuracy as Keras and the terminal show it: `0.9731`.
+pub(super) fn accuracy(share: f64) -> String {
+    format!("{share:.4}")
 }
 
 /// At most `digits` decimals, without zeros at the end: `0.25`, `3`.
@@ -55,6 +61,18 @@ pub(super) fn duration(seconds: f64) -> String {
     format!("{} {name}", significant(seconds / unit))
 }
 
+/// With a capital letter at the start.
+pub(super) fn capitalized(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string());
+    first.unwrap_or_default() + letters.as_str()
+}
+
+/// `No times: they were not measured.`
+pub(super) fn sentence(what: &str, why: &str) -> String {
+    format!("{what}: {}.", why.trim_end_matches('.'))
+}
+
 /// A file name of letters, digits and `-`, from any text.
 pub(super) fn slug(text: &str) -> String {
     let mut slug = String::new();
@@ -78,6 +96,7 @@ mod tests {
         assert_eq!(
             shares,
             ["0 %", "< 0.1 %", "12.3 %", "> 99.9 %", "100 %", "–"]
+                .map(|text| text.replace(' ', "\u{a0}"))
         );
     }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../pets/mod.rs"]
+mod pets;
 #[path = "../program/mod.rs"]
 mod program;
 
@@ -11,6 +13,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
+use pets::{CAT, DOG, pictures};
 use program::{only_says, run, text};
 
 const NET: &str = "\
@@ -123,6 +126,14 @@ fn a_report_has_every_chart_and_the_same_bytes_each_time() {
         assert!(first.contains(&format!("<figure id=\"{id}")), "no {id}");
     }
     assert!(!first.contains("class=\"missing\""), "something is missing");
+    // A sentence has no place among the numbers at the top.
+    let facts = first.split("<nav").next().unwrap();
+    let longest = facts
+        .split("<dd>")
+        .skip(1)
+        .map(|fact| fact.find("</dd>").unwrap())
+        .max();
+    assert!(longest.unwrap() < 20, "{facts}");
     assert!(first.contains("cnn-gpu train --dataset digits --model net.toml"));
     assert!(!first.contains("<script") && !first.contains("<link"));
     assert_eq!(addresses(&first), [""; 0]);
@@ -134,7 +145,8 @@ fn a_report_has_every_chart_and_the_same_bytes_each_time() {
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
-    assert_eq!(files.len(), first.matches("<figure ").count());
+    // And the list of them.
+    assert_eq!(files.len(), first.matches("<figure ").count() + 1);
     for name in [
         "loss.svg",
         "tsne.svg",
@@ -173,7 +185,7 @@ fn what_cannot_be_shown_is_named() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let alone = page(path, "alone.html");
     for why in [
-        "The run has no history",
+        "Weights without a run have no history",
         "No times: ",
         "how they were trained is not known",
     ] {
@@ -266,7 +278,44 @@ fn runs_are_compared() {
         !page.contains("training.batch_size"),
         "equal settings are listed"
     );
+    // `b` is the only run with a validation, and has the same colour as in the other charts.
+    let chart = page.split("<figure id=\"val-accuracy\">").nth(1).unwrap();
+    let chart = chart.split("</figure>").next().unwrap();
+    assert!(
+        chart.contains(">b</text>") && chart.contains("class=\"curve s1\""),
+        "{chart}"
+    );
+    assert!(text(&output.stderr).contains("--backend has no effect"));
     assert_eq!(addresses(&page), [""; 0]);
+}
+
+#[test]
+fn images_of_a_folder_are_named_by_their_files() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    pictures(&path.join("pets"), &[CAT, DOG], 10);
+    let model = NET
+        .replace("28, 28, 1", "8, 8, 3")
+        .replace("units = 10", "units = 2");
+    fs::write(
+        path.join("pets.toml"),
+        model.replace("strides = 3", "strides = 1"),
+    )
+    .unwrap();
+    let args = "train --dataset folder:pets --model pets.toml --epochs 1 --out r";
+    let args: Vec<&str> = args.split(' ').collect();
+    let trained = run(path, &[&args[..], &DEVICE].concat());
+    assert!(trained.status.success(), "{}", text(&trained.stderr));
+    let output = report(path, &["r", "--image", "3", "--points", "4"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let page = page(path, "r/report.html");
+    // Every fifth picture of each class is held out.
+    assert!(page.contains("Test image 3 (dog/009.png), labelled dog."));
+    assert!(page.contains("trained on folder pets for 1 epoch"));
+    for mistake in page.split("taken for ").skip(1) {
+        let caption = mistake.split(['<', '"']).next().unwrap();
+        assert!(caption.ends_with(".png."), "{caption}");
+    }
 }
 
 #[test]
@@ -285,7 +334,17 @@ fn mistakes_on_the_command_line_are_one_line() {
         (&["r", "--dataset", "npz:absent.npz"], 1, "absent.npz"),
         (&["r", "--points", "0"], 2, "--points"),
         (&[], 2, "<RUN>"),
-        (&["r", "net.toml"], 1, "net.toml"),
+        (
+            &["r", "net.toml"],
+            1,
+            "net.toml: is a file; expected the folder of a run",
+        ),
+        (&["r", "./r"], 2, "given twice"),
+        (
+            &["r", "--image", "-1"],
+            2,
+            "no image -1: expected an index from 0",
+        ),
     ] {
         only_says(&report(path, args), code, says);
     }

@@ -36,7 +36,7 @@ pub struct Tsne {
     pub seed: u64,
 }
 
-/// PointSet in a plane.
+/// Points in a plane.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct TsneMap {

@@ -3,7 +3,7 @@
 /// A way from numbers to colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::report) enum ColourMap {
-    /// From 0, dark blue, to 1, yellow: `viridis` of Matplotlib.
+    /// From 0, dark purple, to 1, yellow: `viridis` of Matplotlib.
     Amount,
     /// From 0, black, to 1, pale yellow: `inferno` of Matplotlib.
     Heat,

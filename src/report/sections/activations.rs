@@ -30,7 +30,7 @@ pub fn activations(outputs: &[LayerOutput], class_names: &[String]) -> Result<Re
         figures.push(Figure::new(id, drawing, caption(output)));
     }
     let text = "What every layer computes for this image, first to last. The colours of each layer reach from its \
-                smallest value, dark blue, to its largest, yellow.";
+                smallest value, dark purple, to its largest, yellow.";
     Ok(
         ReportSection::new("activations", "Activations of every layer")
             .with(ReportBlock::Text(text.into()))

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::curves::{bounds, capitalized, is_wide, rates, series};
+use super::curves::{bounds, is_wide, rates, series_of};
+use super::network::details;
 use crate::error::Result;
 use crate::report::svg::{LineChart, LineSeries};
-use crate::report::text::{percent, significant};
+use crate::report::text::{accuracy, capitalized, significant};
 use crate::report::{Drawing, Figure, ReportBlock, ReportSection, Table};
 use crate::run::{Config, RunOutcome};
 use crate::train::{EpochLogs, Metric};
@@ -44,7 +45,7 @@ impl ComparedRun {
 /// As [`Sequential::resolve`](crate::model::Sequential::resolve).
 pub fn comparison(runs: &[ComparedRun]) -> Result<Vec<ReportSection>> {
     let results = ReportSection::new("results", "Results").with(ReportBlock::Table(results(runs)?));
-    Ok(vec![results, curves(runs), settings(runs)])
+    Ok(vec![results, curves(runs), settings(runs)?])
 }
 
 fn results(runs: &[ComparedRun]) -> Result<Table> {
@@ -66,13 +67,9 @@ fn results(runs: &[ComparedRun]) -> Result<Table> {
         let hash = outcome.map(|o| o.weights_hash.chars().take(12).collect());
         table.row([
             run.name.clone(),
-            or_none(
-                outcome
-                    .and_then(|o| o.test_accuracy)
-                    .map(|a| format!("{a:.4}")),
-            ),
+            or_none(outcome.and_then(|o| o.test_accuracy).map(accuracy)),
             or_none(outcome.and_then(|o| o.test_loss).map(significant)),
-            or_none(validated.reduce(f64::max).map(percent)),
+            or_none(validated.reduce(f64::max).map(accuracy)),
             run.epochs.len().to_string(),
             or_none(
                 outcome
@@ -97,8 +94,9 @@ fn curves(runs: &[ComparedRun]) -> ReportSection {
     let mut section = ReportSection::new("curves", "Training");
     let (mut figures, mut unmeasured) = (Vec::new(), Vec::new());
     for metric in metrics {
-        let found: Vec<LineSeries> = (runs.iter())
-            .filter_map(|run| series(&run.name, &run.epochs, metric))
+        // A run has the same colour in every chart.
+        let found: Vec<LineSeries> = (runs.iter().enumerate())
+            .filter_map(|(i, run)| series_of((i, &run.name), &run.epochs, metric))
             .collect();
         if found.is_empty() {
             unmeasured.push(words(metric));
@@ -106,7 +104,8 @@ fn curves(runs: &[ComparedRun]) -> ReportSection {
             figures.push(figure(metric, found));
         }
     }
-    let rates = runs.iter().map(|run| rates(&run.name, &run.epochs));
+    let all = runs.iter().enumerate();
+    let rates = all.map(|(i, run)| rates((i, &run.name), &run.epochs));
     let rates: Vec<LineSeries> = rates.filter(|series| !series.points.is_empty()).collect();
     if !rates.is_empty() {
         let chart = LineChart {
@@ -116,6 +115,7 @@ fn curves(runs: &[ComparedRun]) -> ReportSection {
             logarithmic: is_wide(&rates),
             series: rates,
             bounds: [Some(0.0), None],
+            always_named: true,
             ..LineChart::default()
         };
         let caption = "Learning rate of the last step of each epoch.";
@@ -154,6 +154,7 @@ fn figure(metric: Metric, series: Vec<LineSeries>) -> Figure {
         y_label: words.into(),
         series,
         bounds: bounds(metric),
+        always_named: true,
         ..LineChart::default()
     };
     let id = metric.name().replace('_', "-");
@@ -174,40 +175,78 @@ fn words(metric: Metric) -> &'static str {
 }
 
 /// The settings that are not the same in all runs.
-fn settings(runs: &[ComparedRun]) -> ReportSection {
-    let all: Vec<BTreeMap<String, String>> =
-        runs.iter().map(|run| flattened(&run.config)).collect();
-    let names: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
+fn settings(runs: &[ComparedRun]) -> Result<ReportSection> {
     let mut table =
         Table::new(std::iter::once("setting").chain(runs.iter().map(|run| run.name.as_str())));
-    for name in names {
-        let values: Vec<Option<&String>> = all.iter().map(|settings| settings.get(name)).collect();
-        if values.iter().any(|value| *value != values[0]) {
-            let cells = values.iter().map(|value| value.map_or("–", String::as_str));
-            table.row(std::iter::once(name.as_str()).chain(cells));
+    let mut compare = |all: &[BTreeMap<String, String>]| {
+        let names: BTreeSet<&String> = all.iter().flat_map(BTreeMap::keys).collect();
+        for name in names {
+            let values = all.iter().map(|settings| settings.get(name));
+            let values: Vec<Option<&String>> = values.collect();
+            if values.iter().any(|value| *value != values[0]) {
+                let cells = values.iter().map(|value| value.map_or("–", String::as_str));
+                table.row(std::iter::once(name.as_str()).chain(cells));
+            }
         }
+    };
+    let all: Vec<BTreeMap<String, String>> =
+        runs.iter().map(|run| flattened(&run.config)).collect();
+    compare(&all);
+    let most = runs.iter().map(|run| run.config.model.layers.len()).max();
+    for index in 0..most.unwrap_or_default() {
+        compare(&layer(runs, index)?);
     }
     let section = ReportSection::new("settings", "Settings that differ");
-    if table.rows.is_empty() {
-        return section.with(ReportBlock::Text("All runs have the same settings.".into()));
-    }
-    section.with(ReportBlock::Table(table))
+    Ok(if table.rows.is_empty() {
+        section.with(ReportBlock::Text("All runs have the same settings.".into()))
+    } else {
+        section.with(ReportBlock::Table(table))
+    })
 }
 
-/// Each setting by its path, such as `training.optimizer.learning_rate`, without those that differ
-/// from run to run by themselves.
+/// Each setting by its path, such as `training.optimizer.learning_rate`, without the layers and
+/// without those that differ from run to run by themselves.
 fn flattened(config: &Config) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     if let Ok(toml::Value::Table(settings)) = toml::Value::try_from(config) {
         let told = ["started", "command"];
-        for (name, value) in settings
-            .iter()
-            .filter(|(name, _)| !told.contains(&name.as_str()))
-        {
+        let names = settings.iter();
+        for (name, value) in names.filter(|(name, _)| !told.contains(&name.as_str())) {
             flatten(name.clone(), value, &mut found);
         }
     }
+    found.retain(|path, _| !path.starts_with("model.layers.") && !path.ends_with("device.reason"));
+    for (path, value) in &mut found {
+        // As of the weights' hash; the whole number would push the other runs out of the page.
+        if path.ends_with("fingerprint") {
+            value.truncate(12);
+        }
+    }
     found
+}
+
+/// The layer with this index in each run: its settings if all have the same type, otherwise what it
+/// is in words.
+fn layer(runs: &[ComparedRun], index: usize) -> Result<Vec<BTreeMap<String, String>>> {
+    let path = format!("model.layers.{}", index + 1);
+    let kind = |run: &ComparedRun| Some(run.config.model.layers.get(index)?.spec().kind());
+    let first = runs.first().and_then(kind);
+    let are_alike = runs.iter().all(|run| kind(run) == first);
+    let of_run = |run: &ComparedRun| {
+        let mut found = BTreeMap::new();
+        if are_alike {
+            let layer = run.config.model.layers.get(index);
+            if let Some(Ok(layer)) = layer.map(toml::Value::try_from) {
+                flatten(path.clone(), &layer, &mut found);
+            }
+        } else if let Some(layer) = run.config.model.resolve()?.get(index) {
+            let words = [layer.layer.spec().kind().to_owned()];
+            let words = words.into_iter().chain(details(layer));
+            found.insert(path.clone(), words.collect::<Vec<_>>().join(", "));
+        }
+        Ok(found)
+    };
+    runs.iter().map(of_run).collect()
 }
 
 fn flatten(path: String, value: &toml::Value, found: &mut BTreeMap<String, String>) {
@@ -222,6 +261,7 @@ fn flatten(path: String, value: &toml::Value, found: &mut BTreeMap<String, Strin
                 flatten(format!("{path}.{}", i + 1), value, found);
             }
         }
+        toml::Value::String(text) if text.is_empty() => {}
         toml::Value::String(text) => {
             found.insert(path, text.clone());
         }

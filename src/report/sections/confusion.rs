@@ -1,58 +1,45 @@
 //! Which classes are mistaken for which.
 
-use crate::error::Result;
-use crate::report::raster::{ColourMap, Pixels};
 use crate::report::svg::HeatMap;
 use crate::report::text::percent;
 use crate::report::{Drawing, Figure, ReportBlock, ReportSection, Table};
 use crate::train::Classification;
 use crate::words::thousands;
 
-/// Up to this many classes the matrix is a chart with numbers, above it a picture.
-const CHART: usize = 30;
-/// Rows of the list of confusions.
+/// Up to this many classes the matrix is also a table.
+const TABLE: usize = 30;
+/// Rows of the list of confusions beside a table.
 const LISTED: usize = 20;
+/// Rows of the list of confusions without one.
+const MOST_LISTED: usize = 2000;
 
 /// The confusion matrix, with counts and shares, and the most frequent confusions.
-///
-/// # Errors
-/// A classification without classes.
-pub fn confusion(found: &Classification) -> Result<ReportSection> {
+pub fn confusion(found: &Classification) -> ReportSection {
     let names = names(found);
+    let n = found.confusion.len();
+    let map = HeatMap {
+        label: format!("Confusion matrix of {n} classes; the tables below have its numbers"),
+        x_label: "predicted".into(),
+        y_label: "label".into(),
+        names: &names,
+        counts: &found.confusion,
+    };
     let caption = "Each row holds the test images of one label, each column those of one prediction. A share \
                    is that of the row; mistakes are orange.";
-    let n = found.confusion.len();
-    let drawing = if n <= CHART {
-        let map = HeatMap {
-            label: format!("Confusion matrix of {n} classes; the table below has its numbers"),
-            x_label: "predicted".into(),
-            y_label: "label".into(),
-            names: &names,
-            counts: &found.confusion,
-        };
-        Drawing::Svg(map.draw())
-    } else {
-        picture(&found.confusion)?
+    let hover = match n {
+        ..=TABLE => "",
+        _ => " A pointer that rests on a cell shows its count and its share.",
     };
-    let caption = match n {
-        ..=CHART => caption,
-        _ => {
-            "Each row holds the test images of one label, each column those of one prediction, in the order of \
-              the classes; the brighter, the larger the share of the row."
-        }
-    };
+    let drawing = Drawing::Svg(map.draw());
+    let figure = Figure::new("confusion-matrix", drawing, format!("{caption}{hover}"));
     let section = ReportSection::new("confusion", "Confusion matrix")
-        .with(ReportBlock::Figures(vec![Figure::new(
-            "confusion-matrix",
-            drawing,
-            caption,
-        )]))
+        .with(ReportBlock::Figures(vec![figure]))
         .with(ReportBlock::Table(most_frequent(found, &names)));
-    Ok(if n <= CHART {
+    if n <= TABLE {
         section.with(ReportBlock::Table(matrix(found, &names)))
     } else {
         section
-    })
+    }
 }
 
 /// The name of each class, or its number.
@@ -68,17 +55,6 @@ fn share(count: u64, row: &[u64]) -> f64 {
     count as f64 / row.iter().sum::<u64>().max(1) as f64
 }
 
-fn picture(confusion: &[Vec<u64>]) -> Result<Drawing> {
-    let shares = confusion.iter().flat_map(|row| {
-        // Few mistakes are to be seen, too.
-        row.iter().map(|&count| share(count, row).sqrt() as f32)
-    });
-    let colours = ColourMap::Heat.colours(&shares.collect::<Vec<_>>(), [0.0, 1.0]);
-    Pixels::of(confusion.len(), &colours)
-        .enlarged_to(720)
-        .to_png()
-}
-
 fn most_frequent(found: &Classification, names: &[String]) -> Table {
     let mut pairs: Vec<(usize, usize, u64)> = Vec::new();
     for (label, row) in found.confusion.iter().enumerate() {
@@ -89,10 +65,17 @@ fn most_frequent(found: &Classification, names: &[String]) -> Table {
         pairs.extend(wrong.map(|(class, &count)| (label, class, count)));
     }
     pairs.sort_by_key(|&(label, class, count)| (std::cmp::Reverse(count), label, class));
-    let mut table = Table::new(["label", "predicted", "images", "share of the label"]).folded(
-        format!("The most frequent of {} different confusions", pairs.len()),
-    );
-    for (label, class, count) in pairs.into_iter().take(LISTED) {
+    let listed = match found.confusion.len() {
+        ..=TABLE => LISTED,
+        _ => MOST_LISTED,
+    };
+    let title = match pairs.len() {
+        all if all <= listed => format!("All {all} different confusions"),
+        all => format!("The {listed} most frequent of {all} different confusions"),
+    };
+    let mut table =
+        Table::new(["label", "predicted", "images", "share of the label"]).folded(title);
+    for (label, class, count) in pairs.into_iter().take(listed) {
         let share = percent(share(count, &found.confusion[label]));
         table.row([
             names[label].clone(),

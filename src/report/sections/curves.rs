@@ -1,7 +1,7 @@
 //! Curves of the training.
 
 use crate::report::svg::{LineChart, LineSeries, Marker};
-use crate::report::text::{duration, percent, significant, trimmed};
+use crate::report::text::{accuracy, capitalized, duration, significant};
 use crate::report::{Drawing, Figure, ReportBlock, ReportSection, Table};
 use crate::train::{EpochLogs, Metric};
 
@@ -28,7 +28,11 @@ pub fn curves(epochs: &[EpochLogs], restored: Option<usize>) -> ReportSection {
 }
 
 /// The values of a metric by epoch; epochs without a value are left out.
-pub(super) fn series(name: &str, epochs: &[EpochLogs], metric: Metric) -> Option<LineSeries> {
+pub(super) fn series_of(
+    (style, name): (usize, &str),
+    epochs: &[EpochLogs],
+    metric: Metric,
+) -> Option<LineSeries> {
     let points = epochs.iter().filter_map(|logs| {
         let value = metric.of(logs)?;
         Some([logs.epoch as f64, value])
@@ -36,7 +40,9 @@ pub(super) fn series(name: &str, epochs: &[EpochLogs], metric: Metric) -> Option
     let points: Vec<[f64; 2]> = points.collect();
     (!points.is_empty()).then(|| LineSeries {
         name: name.into(),
+        style,
         points,
+        ..LineSeries::default()
     })
 }
 
@@ -51,12 +57,13 @@ pub(super) fn bounds(metric: Metric) -> [Option<f64>; 2] {
 fn metric(epochs: &[EpochLogs], restored: Option<usize>, metrics: [Metric; 2]) -> Figure {
     let [own, validation] = metrics;
     let names = [(own, "training"), (validation, "validation")];
-    let series = names.map(|(metric, name)| series(name, epochs, metric));
+    let series = names.into_iter().enumerate();
+    let series = series.map(|(style, (metric, name))| series_of((style, name), epochs, metric));
     let chart = LineChart {
         label: format!("{} by epoch", own.name()),
         x_label: "epoch".into(),
         y_label: own.name().into(),
-        series: series.into_iter().flatten().collect(),
+        series: series.flatten().collect(),
         marker: restored.map(|epoch| Marker {
             x: epoch as f64,
             label: format!("restored: epoch {epoch}"),
@@ -75,13 +82,15 @@ fn metric(epochs: &[EpochLogs], restored: Option<usize>, metrics: [Metric; 2]) -
 }
 
 /// The learning rates by epoch.
-pub(super) fn rates(name: &str, epochs: &[EpochLogs]) -> LineSeries {
+pub(super) fn rates((style, name): (usize, &str), epochs: &[EpochLogs]) -> LineSeries {
     let points = epochs
         .iter()
         .map(|logs| [logs.epoch as f64, f64::from(logs.learning_rate)]);
     LineSeries {
         name: name.into(),
+        style,
         points: points.collect(),
+        ..LineSeries::default()
     }
 }
 
@@ -97,7 +106,7 @@ pub(super) fn is_wide(series: &[LineSeries]) -> bool {
 }
 
 fn learning_rate(epochs: &[EpochLogs]) -> Figure {
-    let series = vec![rates("learning rate", epochs)];
+    let series = vec![rates((0, "learning rate"), epochs)];
     let chart = LineChart {
         label: "Learning rate by epoch".into(),
         x_label: "epoch".into(),
@@ -127,20 +136,14 @@ fn table(epochs: &[EpochLogs]) -> Table {
         table.row([
             logs.epoch.to_string(),
             significant(logs.loss),
-            trimmed(logs.accuracy, 4),
+            accuracy(logs.accuracy),
             optional(logs.val_loss, significant),
-            optional(logs.val_accuracy, percent),
+            optional(logs.val_accuracy, accuracy),
             significant(f64::from(logs.learning_rate)),
             duration(logs.seconds),
         ]);
     }
     table
-}
-
-pub(super) fn capitalized(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|c| c.to_uppercase().to_string());
-    first.unwrap_or_default() + letters.as_str()
 }
 
 #[cfg(test)]

@@ -85,8 +85,8 @@ pub fn embedding(
         ),
     ];
     let text = format!(
-        "The {} of {} for {}, each a point in the colour of its label. What the last layer has to tell apart is \
-         apart here already.",
+        "The {} of {} for {}, each a point in the colour of its label. The last layer tells the classes apart \
+         by these outputs alone.",
         counted(output.size(), "output"),
         output.layer,
         counted(images.len(), "test image")

@@ -153,7 +153,7 @@ fn cam_figure(found: &Evidence<'_>, cam: &GradCam) -> Result<Figure> {
         false => "",
     };
     let caption = format!(
-        "Grad-CAM for {class}: yellow where the {h}×{w} output of {} speaks for the class, dark blue where it does \
+        "Grad-CAM for {class}: yellow where the {h}×{w} output of {} speaks for the class, dark purple where it does \
          not.{none}",
         cam.layer
     );

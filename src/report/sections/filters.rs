@@ -40,7 +40,7 @@ pub fn filters(model: &Sequential, state: &State) -> Result<ReportSection> {
         caption(weights, shape, layer),
     );
     let text = format!(
-        "{} of {size} in the layer {layer}, found by training: none of them was written by hand.",
+        "{} of {size} in the layer {layer}: its weights as they are now.",
         counted(count, "filter")
     );
     Ok(ReportSection::new("filters", "First filters")

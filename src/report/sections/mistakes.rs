@@ -31,8 +31,10 @@ pub fn mistakes(found: &Classification, data: &Dataset) -> Result<ReportSection>
         .filter(|mistake| mistake.index < data.len())
     {
         let [label, predicted] = [mistake.label, mistake.predicted].map(|class| &names[class]);
+        let file = mistake.file.as_ref();
+        let file = file.map_or(String::new(), |file| format!(", {file}"));
         let caption = format!(
-            "{label}, taken for {predicted} with {}; {label} had {}. Image {}.",
+            "{label}, taken for {predicted} with {}; {label} had {}. Image {}{file}.",
             percent(mistake.probability.into()),
             percent(mistake.label_probability.into()),
             mistake.index

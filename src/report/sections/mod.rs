@@ -11,6 +11,7 @@
 //! | [`activations`] | [`LayerOutput`](crate::inspect::LayerOutput)s |
 //! | [`embedding`] | a [`LayerOutput`](crate::inspect::LayerOutput) for many images |
 //! | [`times`] | [`OperationTimes`] |
+//! | [`rate_curve`], a figure | a [`RateCurve`](crate::train::RateCurve) |
 //! | [`reproduction`] | the settings of a run |
 //! | [`origin`] | the record of an imported network |
 //! | [`comparison`] | several runs |
@@ -26,6 +27,7 @@ mod filters;
 mod mistakes;
 mod network;
 mod operation_times;
+mod rate_curve;
 mod reproduction;
 mod scores;
 mod times;
@@ -41,6 +43,7 @@ pub use filters::filters;
 pub use mistakes::mistakes;
 pub use network::network;
 pub use operation_times::{OperationTime, OperationTimes};
+pub use rate_curve::rate_curve;
 pub use reproduction::{origin, reproduction};
 pub use scores::scores;
 pub use times::times;

@@ -62,7 +62,7 @@ fn size(model: &Sequential) -> Result<String> {
 }
 
 /// The shape and the number of parameters; the settings, if there are any.
-fn details(layer: &ResolvedLayer<'_>) -> Vec<String> {
+pub(super) fn details(layer: &ResolvedLayer<'_>) -> Vec<String> {
     let shape = times(&layer.output);
     let first = match layer.parameter_count() {
         0 => shape,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bench::Workload;
 use crate::data::bounded::read_text;
+use crate::data::sha256;
 use crate::disk;
 use crate::error::{Error, Result};
 use crate::exec::Device;
@@ -20,6 +21,9 @@ pub struct OperationTimes {
     pub device: String,
     /// Images per step.
     pub batch_size: usize,
+    /// The fingerprint of the network and its optimizer.
+    #[serde(default)]
+    pub network: String,
     /// How the times were measured.
     pub method: String,
     /// The operations or, on a GPU, its dispatches, in order.
@@ -72,13 +76,15 @@ impl OperationTimes {
         Ok(Self {
             device: described(device),
             batch_size,
+            network: fingerprint(model, optimizer)?,
             method: roofline.clock.explanation().replace('\n', " "),
             operations: rows.collect(),
         })
     }
 
-    /// The times that the file at `path` holds for this device and batch size; measures them, and
-    /// adds them to the file, if it holds none. So a report that is made again stays the same.
+    /// The times that the file at `path` holds for this device, network and batch size; measures
+    /// them, and adds them to the file, if it holds none. So a report that is made again stays the
+    /// same.
     ///
     /// # Errors
     /// Those of [`OperationTimes::measure`]; the file cannot be written.
@@ -93,7 +99,15 @@ impl OperationTimes {
         // A file that cannot be read holds no measurement.
         let mut kept: KeptTimes = serde_json::from_str(&text).unwrap_or_default();
         let here = described(device);
-        let fits = |times: &&Self| times.device == here && times.batch_size == batch_size;
+        let network = fingerprint(model, optimizer)?;
+        let key = (here.as_str(), network.as_str(), batch_size);
+        let fits = |times: &&Self| {
+            key == (
+                times.device.as_str(),
+                times.network.as_str(),
+                times.batch_size,
+            )
+        };
         if let Some(found) = kept.measurements.iter().find(fits) {
             return Ok(found.clone());
         }
@@ -104,6 +118,13 @@ impl OperationTimes {
         disk::replace(path, (text + "\n").as_bytes()).map_err(|e| failed(e.to_string()))?;
         Ok(measured)
     }
+}
+
+/// What a step computes, hashed.
+fn fingerprint(model: &Sequential, optimizer: Optimizer) -> Result<String> {
+    let text = serde_json::to_string(&(model, optimizer));
+    let text = text.map_err(|e| Error::Argument(format!("cannot describe the network: {e}")))?;
+    Ok(sha256::of(text.as_bytes()))
 }
 
 fn described(device: &Device) -> String {

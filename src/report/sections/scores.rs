@@ -6,27 +6,36 @@ use crate::report::{Drawing, Figure, ReportBlock, ReportSection, Table};
 use crate::train::{ClassScores, Classification};
 use crate::words::thousands;
 
+/// The most bars of the chart.
+const BARS: usize = 30;
+
 /// Precision, recall and F1 of each class. Classes whose F1 is below the mean by more than 0.05
 /// stand out.
 pub fn scores(found: &Classification) -> ReportSection {
     let names = names(found);
     let mean = found.macro_average.f1;
-    let bars = names
-        .iter()
-        .zip(&found.classes)
-        .map(|(name, scores)| ChartBar {
-            name: name.clone(),
+    let bars = lowest(&found.classes).into_iter().map(|class| {
+        let scores = &found.classes[class];
+        ChartBar {
+            name: names[class].clone(),
             value: scores.f1,
             text: cell(scores, scores.f1),
             strong: scores.images > 0 && scores.f1 < mean - 0.05,
-        });
+        }
+    });
+    let which = match names.len() {
+        ..=BARS => "of each class".to_owned(),
+        n => format!("of the {BARS} classes of {n} in which it is lowest"),
+    };
     let chart = BarChart {
-        label: "F1 of each class".into(),
+        label: format!("F1 {which}"),
         bars: bars.collect(),
         most: Some(1.0),
     };
-    let caption = "F1 of each class: the harmonic mean of precision (how many of the images classified as the \
-                   class belong to it) and recall (how many of the class's images were found).";
+    let caption = format!(
+        "F1 {which}: the harmonic mean of precision (how many of the images classified as the class belong to \
+         it) and recall (how many of the class's images were found)."
+    );
     let figure = Figure::new("f1", Drawing::Svg(chart.draw()), caption);
     let mut section = ReportSection::new("scores", "Precision, recall and F1")
         .with(ReportBlock::Figures(vec![figure]))
@@ -42,6 +51,18 @@ pub fn scores(found: &Classification) -> ReportSection {
     section
 }
 
+/// The classes of the chart: all in their order or, of many, those with images whose F1 is lowest.
+fn lowest(classes: &[ClassScores]) -> Vec<usize> {
+    let all = 0..classes.len();
+    if classes.len() <= BARS {
+        return all.collect();
+    }
+    let mut lowest: Vec<usize> = all.filter(|&class| classes[class].images > 0).collect();
+    lowest.sort_by(|&a, &b| classes[a].f1.total_cmp(&classes[b].f1));
+    lowest.truncate(BARS);
+    lowest
+}
+
 fn cell(scores: &ClassScores, value: f64) -> String {
     match scores.images {
         0 => "–".into(),
@@ -52,7 +73,7 @@ fn cell(scores: &ClassScores, value: f64) -> String {
 fn table(found: &Classification, names: &[String]) -> Table {
     let mut table = Table::new(["class", "precision", "recall", "F1", "images"])
         .folded("Every class in numbers");
-    let means = ("mean".to_owned(), &found.macro_average);
+    let means = ("mean, and all images".to_owned(), &found.macro_average);
     let rows = names.iter().cloned().zip(&found.classes).chain([means]);
     for (name, scores) in rows {
         let [precision, recall, f1] =

@@ -25,8 +25,8 @@ pub(in crate::report) struct ChartBar {
 
 const WIDTH: f64 = 440.0;
 const ROW: f64 = 20.0;
-/// The widest column of names.
-const NAMES: f64 = 205.0;
+/// The widest column of names, which leaves room for the bars.
+const NAMES: f64 = 260.0;
 
 impl BarChart {
     pub fn draw(&self) -> String {

@@ -13,6 +13,9 @@ pub(super) struct SvgCanvas {
     body: String,
 }
 
+/// Wider charts take the whole width of a page.
+const LARGE: f64 = 600.0;
+
 /// Where a text starts, relative to its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Anchor {
@@ -90,10 +93,19 @@ impl SvgCanvas {
     }
 
     /// A text that runs upwards, centred.
-    pub fn upright(&mut self, class: &str, [x, y]: [f64; 2], text: &str) {
+    pub fn upright(&mut self, class: &str, place: [f64; 2], text: &str) {
+        self.turned(class, place, " text-anchor=\"middle\"", text);
+    }
+
+    /// A text that runs upwards from here.
+    pub fn upwards(&mut self, class: &str, place: [f64; 2], text: &str) {
+        self.turned(class, place, "", text);
+    }
+
+    fn turned(&mut self, class: &str, [x, y]: [f64; 2], anchor: &str, text: &str) {
         let ([x, y], text) = ([x, y].map(number), escaped(text));
         self.push(&format!(
-            "<text class=\"{class}\" text-anchor=\"middle\" transform=\"translate({x} {y}) rotate(-90)\">{text}</text>"
+            "<text class=\"{class}\"{anchor} transform=\"translate({x} {y}) rotate(-90)\">{text}</text>"
         ));
     }
 
@@ -116,11 +128,16 @@ impl SvgCanvas {
     pub fn finish(self) -> String {
         let Self { label, body, .. } = &self;
         let (width, height) = (number(self.width), number(self.height));
+        let class = if self.width > LARGE {
+            "chart large"
+        } else {
+            "chart"
+        };
         let mut out = String::new();
         // Writing to a string cannot fail.
         let _ = write!(
             out,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" class=\"chart\" role=\"img\" aria-label=\"{}\">\n{body}</svg>",
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" class=\"{class}\" role=\"img\" aria-label=\"{}\">\n{body}</svg>",
             escaped(label)
         );
         out

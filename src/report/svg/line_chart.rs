@@ -4,7 +4,7 @@ use super::axis::AxisScale;
 use super::canvas::{Anchor, SvgCanvas, text_width};
 use crate::report::text::significant;
 
-/// Curves over a whole number, such as the epoch.
+/// Curves, such as the loss over the epochs.
 #[derive(Clone, Debug, Default)]
 pub(in crate::report) struct LineChart {
     /// What it shows.
@@ -16,14 +16,22 @@ pub(in crate::report) struct LineChart {
     pub marker: Option<Marker>,
     /// Whether the vertical axis is logarithmic.
     pub logarithmic: bool,
+    /// Whether the horizontal axis is logarithmic. Otherwise its labels are whole numbers.
+    pub x_logarithmic: bool,
     /// Values that the vertical axis must not pass.
     pub bounds: [Option<f64>; 2],
+    /// Whether a single curve is named, too.
+    pub always_named: bool,
 }
 
 /// A curve.
 #[derive(Clone, Debug, Default)]
 pub(in crate::report) struct LineSeries {
     pub name: String,
+    /// The number of its colour and line style.
+    pub style: usize,
+    /// Whether the points are dots without a line.
+    pub dots: bool,
     /// Values that are not finite leave a gap.
     pub points: Vec<[f64; 2]>,
 }
@@ -68,8 +76,8 @@ impl LineChart {
         let x = self.x(left);
         self.draw_axes(&mut canvas, [&x, &y], [left, top, bottom]);
         self.draw_marker(&mut canvas, &x, [top, bottom]);
-        for (i, series) in self.series.iter().enumerate() {
-            draw_curve(&mut canvas, i % STYLES, series, [&x, &y]);
+        for series in &self.series {
+            draw_curve(&mut canvas, series, [&x, &y]);
         }
         canvas.finish()
     }
@@ -77,7 +85,7 @@ impl LineChart {
     /// The names of the curves, each with its left end and its row; none for a single curve.
     fn legend(&self) -> Vec<(&str, [f64; 2])> {
         let (mut left, mut row) = (LEFT, 0.0);
-        let several = self.series.len() > 1;
+        let several = self.series.len() > 1 || self.always_named;
         let names = self.series.iter().filter(|_| several).map(|series| {
             let width = 26.0 + text_width(&series.name) + 14.0;
             if left > LEFT && left + width > WIDTH {
@@ -91,10 +99,15 @@ impl LineChart {
     }
 
     fn draw_legend(&self, canvas: &mut SvgCanvas, legend: &[(&str, [f64; 2])]) {
-        for (i, (name, [left, row])) in legend.iter().enumerate() {
+        for ((name, [left, row]), series) in legend.iter().zip(&self.series) {
             let y = 14.0 + LEGEND_ROW * row;
-            let class = format!("curve s{}", i % STYLES);
-            canvas.line(&class, [*left, y - 4.0], [left + 20.0, y - 4.0]);
+            let (style, middle) = (series.style % STYLES, y - 4.0);
+            if series.dots {
+                canvas.circle(&format!("f{style}"), [left + 10.0, middle], 1.5, "");
+            } else {
+                let class = format!("curve s{style}");
+                canvas.line(&class, [*left, middle], [left + 20.0, middle]);
+            }
             canvas.text("label", [left + 26.0, y], Anchor::Start, name);
         }
     }
@@ -112,7 +125,11 @@ impl LineChart {
     }
 
     fn x(&self, left: f64) -> AxisScale {
-        AxisScale::linear(self.limits(0), [left + 8.0, RIGHT - 8.0])
+        let (limits, places) = (self.limits(0), [left + 8.0, RIGHT - 8.0]);
+        match self.x_logarithmic {
+            true => AxisScale::logarithmic(limits, places),
+            false => AxisScale::linear(limits, places),
+        }
     }
 
     fn y(&self, places: [f64; 2]) -> AxisScale {
@@ -120,7 +137,12 @@ impl LineChart {
         if self.logarithmic && low > 0.0 && high > low {
             return AxisScale::logarithmic([low / 1.3, high * 1.3], places);
         }
-        let margin = 0.06 * (high - low);
+        let margin = match high - low {
+            // The axis of a constant value shows its size.
+            0.0 if low == 0.0 => 1.0,
+            0.0 => low.abs(),
+            range => 0.06 * range,
+        };
         let low = self.bounds[0].map_or(low - margin, |bound| bound.max(low - margin));
         let high = self.bounds[1].map_or(high + margin, |bound| bound.min(high + margin));
         AxisScale::linear([low, high], places)
@@ -137,7 +159,11 @@ impl LineChart {
             canvas.line("grid", [left, at], [RIGHT, at]);
             canvas.text("tick", [left - 6.0, at + 4.0], Anchor::End, &label);
         }
-        for (value, label) in x.whole_ticks(8) {
+        let ticks = match self.x_logarithmic {
+            true => x.ticks(8),
+            false => x.whole_ticks(8),
+        };
+        for (value, label) in ticks {
             canvas.text("tick", [x.at(value), bottom + 16.0], Anchor::Middle, &label);
         }
         canvas.line("rule", [left, bottom], [RIGHT, bottom]);
@@ -175,7 +201,8 @@ fn left_of(y: &AxisScale) -> f64 {
     LEFT.max(widest + 30.0)
 }
 
-fn draw_curve(canvas: &mut SvgCanvas, style: usize, series: &LineSeries, [x, y]: [&AxisScale; 2]) {
+fn draw_curve(canvas: &mut SvgCanvas, series: &LineSeries, [x, y]: [&AxisScale; 2]) {
+    let style = series.style % STYLES;
     let every = series.points.len().div_ceil(MANY).max(1);
     let last = series.points.len().saturating_sub(1);
     let kept = series.points.iter().enumerate();
@@ -185,6 +212,12 @@ fn draw_curve(canvas: &mut SvgCanvas, style: usize, series: &LineSeries, [x, y]:
         .collect();
     for run in kept.split(|point| !(point[0].is_finite() && point[1].is_finite())) {
         let places: Vec<[f64; 2]> = run.iter().map(|p| [x.at(p[0]), y.at(p[1])]).collect();
+        if series.dots {
+            for place in places {
+                canvas.circle(&format!("f{style}"), place, 1.5, "");
+            }
+            continue;
+        }
         if places.len() > 1 {
             canvas.polyline(&format!("curve s{style}"), &places);
         }
@@ -207,9 +240,34 @@ mod tests {
             series: vec![LineSeries {
                 name: "loss".into(),
                 points: points.collect(),
+                ..LineSeries::default()
             }],
             ..LineChart::default()
         }
+    }
+
+    #[test]
+    fn the_axis_of_a_constant_shows_its_size_and_passes_no_bound() {
+        let svg = |value: f64, bounds: [Option<f64>; 2]| {
+            let chart = LineChart {
+                bounds,
+                ..chart(&[value; 3])
+            };
+            chart.draw()
+        };
+        let rate = svg(0.001, [Some(0.0), None]);
+        assert!(rate.contains(">0.001</text>") && rate.contains(">0.002</text>"));
+        assert!(
+            !rate.contains(">-") && !rate.contains(">0.4</text>"),
+            "{rate}"
+        );
+        let perfect = svg(1.0, [Some(0.0), Some(1.0)]);
+        assert!(perfect.contains(">1</text>") && !perfect.contains(">1.2</text>"));
+        let nothing = svg(0.0, [Some(0.0), None]);
+        assert!(
+            nothing.contains(">0</text>") && !nothing.contains(">-"),
+            "{nothing}"
+        );
     }
 
     #[test]
@@ -232,6 +290,9 @@ mod tests {
     fn several_curves_have_a_legend_and_long_ones_fewer_points() {
         let mut two = chart(&vec![1.0; 10_000]);
         assert!(!two.draw().contains(">loss<"));
+        two.always_named = true;
+        assert_eq!(two.draw().matches(">loss<").count(), 1);
+        two.always_named = false;
         two.series.push(two.series[0].clone());
         let svg = two.draw();
         assert_eq!(svg.matches(">loss<").count(), 2);

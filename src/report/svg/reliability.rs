@@ -65,7 +65,7 @@ fn draw_bins(canvas: &mut SvgCanvas, calibration: &Calibration, [x, y]: [&AxisSc
         if share >= 0.005 {
             let place = [f64::midpoint(left, right), BASE - height - 4.0];
             let text = format!("{:.0} %", 100.0 * share);
-            canvas.text("share outside", place, Anchor::Middle, &text);
+            canvas.text("share", place, Anchor::Middle, &text);
         }
     }
 }
@@ -80,7 +80,7 @@ mod tests {
         let svg = reliability(&found, "Calibration");
         assert_eq!(svg.matches("<rect").count(), 3);
         assert!(
-            svg.contains("mean confidence 80.0 %, accuracy 50.0 %"),
+            svg.contains("mean confidence 80.0\u{a0}%, accuracy 50.0\u{a0}%"),
             "{svg}"
         );
     }
