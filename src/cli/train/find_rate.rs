@@ -6,13 +6,13 @@ use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use cnn_gpu::Error;
 use cnn_gpu::inspect::{LinePlot, Scale};
 use cnn_gpu::internal::disk;
+use cnn_gpu::report::sections::rate_curve;
 use cnn_gpu::train::{RateCurve, RatePoint, RateSweep};
 use serde::Serialize;
 
 use super::args::{Args as TrainArgs, TrainSettings};
 use super::network_args::{DataArgs, NetworkArgs};
 use super::optimizer_args::OptimizerArgs;
-use super::rate_chart::{self, rate};
 use super::{data, prepare};
 use crate::cli::blocks::terminal_columns;
 use crate::cli::columns::columns;
@@ -69,6 +69,8 @@ Examples:
 The rate grows exponentially and the loss is smoothed (Smith, 2017; fastai's lr_find). Nothing is
 written except --out; train with --learning-rate RATE.";
 
+/// Two rates that differ by a larger factor are worth a note.
+const FAR_APART: f32 = 100.0;
 /// Lines of the table.
 const ROWS: usize = 20;
 /// The plot's height in lines, and its largest width.
@@ -114,7 +116,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     announce(&trainer.describe(), &device);
     let curve = trainer.find_rate(&splits.train, &sweep)?;
     if let Some(path) = &args.out {
-        disk::replace(path, rate_chart::svg(&curve).as_bytes())
+        disk::replace(path, &rate_curve(&curve).drawing.to_file())
             .map_err(|e| Error::file(path, format!("cannot write the curve: {e}")))?;
         say(&format!("wrote {}", path.display()));
     }
@@ -154,10 +156,23 @@ fn text(curve: &RateCurve, sweep: &RateSweep) -> String {
             );
             let how = "the smaller of the two: --learning-rate";
             row("suggested rate", format!("{0}, {how} {0}", rate(suggested)));
+            let factor = (steepest * 10.0 / lowest).max(lowest / 10.0 / steepest);
+            if factor > FAR_APART {
+                let text = format!("the two rates differ by a factor of {factor:.0}; look at the curve");
+                row("note", text);
+            }
         }
+        (Some(steepest), Some(lowest), None) => row(
+            "suggested rate",
+            format!(
+                "none: it would be {}, below --from; try a smaller --from",
+                rate(steepest.min(lowest / 10.0))
+            ),
+        ),
         _ => row(
             "suggested rate",
-            "none: the loss never falls; try a smaller --from, more --steps or another model"
+            "none: the loss falls no further than batches differ; try other rates with --from and --to, or more \
+             --steps"
                 .into(),
         ),
     }
@@ -202,4 +217,24 @@ fn plot(curve: &RateCurve) -> Vec<String> {
         .x_scale(Scale::Logarithmic)
         .y(curve.losses())
         .draw(&points, &marks)
+}
+
+/// A rate with two digits: `3.3e-5`, `0.0012`.
+fn rate(value: f32) -> String {
+    let rounded = format!("{value:.1e}");
+    match rounded.parse::<f32>() {
+        Ok(number) if (1e-4..1e4).contains(&number) => number.to_string(),
+        _ => rounded,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_have_two_digits() {
+        let rates = [1e-7, 0.001_234, 0.1, 9.99, 3.3e-5].map(rate);
+        assert_eq!(rates, ["1.0e-7", "0.0012", "0.1", "10", "3.3e-5"]);
+    }
 }

@@ -9,7 +9,6 @@ mod initial;
 mod network_args;
 mod no_effect;
 mod optimizer_args;
-mod rate_chart;
 mod result;
 mod resume;
 
