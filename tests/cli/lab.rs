@@ -248,9 +248,107 @@ fn a_learned_filter_computes_what_the_network_computes() {
     let channel = ["--run", "run", "--layer", "second", "--channel", "2"];
     refused(&channel, 2, &["--channel 2", "0 to 1"]);
     refused(&["--run", "nothing", "--layer", "conv2d"], 1, &["nothing"]);
+    let small = [
+        "convolve", "--matrix", "1,2;3,4", "--run", "run", "--layer", "second",
+    ];
+    let output = run(folder.path(), &small);
+    fails(
+        &output,
+        2,
+        &["image of 2x2 does not fit the layers up to second"],
+    );
     let steps = ["--run", "run", "--layer", "second", "--steps", "2,0"];
     refused(&steps, 2, &["--steps 2,0", "rows 0 to 1"]);
     refused(&["--index", "96"], 2, &["--index must be below 96"]);
+}
+
+/// A network with groups, and with several kernels for each channel, all without a bias.
+const GROUPS: &str = "\
+input_shape = [4, 4, 1]
+[[layers]]
+type = \"Conv2D\"
+filters = 4
+kernel_size = 1
+use_bias = false
+[[layers]]
+type = \"Conv2D\"
+filters = 6
+kernel_size = 2
+groups = 2
+padding = \"same\"
+name = \"groups\"
+[[layers]]
+type = \"DepthwiseConv2D\"
+kernel_size = 2
+depth_multiplier = 2
+activation = \"tanh\"
+name = \"depthwise\"
+[[layers]]
+type = \"Flatten\"
+[[layers]]
+type = \"Dense\"
+units = 3
+activation = \"softmax\"
+";
+
+#[test]
+fn a_filter_of_a_group_reads_the_channels_of_its_group() {
+    let folder = TempDir::new().unwrap();
+    prepare(folder.path());
+    fs::write(folder.path().join("groups.toml"), GROUPS).unwrap();
+    tiny::trained_as(folder.path(), "groups.toml", "run");
+    for (layer, channels, group) in [
+        ("groups", 6, [2, 4]),
+        // Each of six channels has two kernels.
+        ("depthwise", 12, [1, 6]),
+    ] {
+        for channel in 0..channels {
+            let number = channel.to_string();
+            // Without a picture, it is one that the run trained on.
+            let args = ["--run", "run", "--layer", layer, "--channel", &number];
+            let shown = convolve(folder.path(), &[&args[..], &["--steps", "1,1"]].concat());
+            let [count, all] = group;
+            let first = channel * all / channels / count * count;
+            let read = match count {
+                1 => format!("data, channel {first} of {all}\n"),
+                _ => format!("data, channels {first} to {} of {all}\n", first + 1),
+            };
+            assert!(shown.contains("image 5 of idx:"), "{shown}");
+            assert!(shown.contains(&read), "no `{read}`: {shown}");
+            let lines: Vec<&str> = shown.lines().collect();
+            let at = lines.iter().position(|l| l.starts_with("computed"));
+            let number = |line: &str| -> f64 { line.rsplit(' ').next().unwrap().parse().unwrap() };
+            let [worked, computed] = [at.unwrap() - 1, at.unwrap()].map(|i| number(lines[i]));
+            assert!(worked != 0.0, "{layer}, {channel}: {shown}");
+            assert!(
+                (worked - computed).abs() < 2e-4,
+                "{layer}, {channel}: {shown}"
+            );
+        }
+    }
+    let beyond = [
+        "convolve",
+        "--run",
+        "run",
+        "--layer",
+        "depthwise",
+        "--channel",
+        "12",
+    ];
+    fails(
+        &run(folder.path(), &beyond),
+        2,
+        &["--channel 12", "0 to 11"],
+    );
+    // Pixels of a filter without a bias are as bright as of one with a bias.
+    let args = [
+        "--run", "run", "--layer", "conv2d", "--out", "out.png", "--scale", "1",
+    ];
+    convolve(folder.path(), &args);
+    let sheet = image::open(folder.path().join("out.png"))
+        .unwrap()
+        .to_rgb8();
+    assert_eq!(sheet.get_pixel(2, 2).0, [200; 3]);
 }
 
 #[test]
@@ -273,6 +371,9 @@ fn bad_input_is_answered_with_one_line() {
     refused(&["--matrix", "1", "--filter", "1,2;3"], "row 2");
     refused(&["--matrix", "1", "--colour"], "one channel");
     refused(&["--matrix", "1", "--layer", "conv2d"], "--run");
+    for flag in ["--layer", "--channel"] {
+        refused(&["--matrix", "1", "--filter", "1", flag, "3"], "--filter");
+    }
     refused(&["--matrix", "1", "--padding", "full"], "valid or same");
     refused(&["--matrix", "1", "--strides", "0"], "at least 1");
     refused(&["--matrix", "1", "--pool", "min:2"], "max, average or sum");
@@ -301,7 +402,7 @@ fn bad_input_is_answered_with_one_line() {
         "cpu",
     ];
     let output = run(folder.path(), &pool);
-    fails(&output, 1, &["9x9", "4x4"]);
+    fails(&output, 2, &["--pool max:9,9", "9x9", "4x4"]);
 }
 
 #[test]
@@ -317,6 +418,36 @@ test_labels.shape   (10000, 10)
     assert_eq!(text(&output.stdout), expected);
     let both = run(folder.path(), &["show", "--shapes", "--index", "1"]);
     only_says(&both, 2, "--index");
+}
+
+#[test]
+fn show_keeps_large_pictures_within_bounds() {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    for part in ["train", "t10k"] {
+        let file = |kind: &str| folder.path().join(format!("data/{part}-{kind}-ubyte"));
+        let images = idx(&[20, 100, 100], &[99; 20 * 100 * 100]);
+        fs::write(file("images-idx3"), images).unwrap();
+        let labels: Vec<u8> = (0..20).map(|i| i % 2).collect();
+        fs::write(file("labels-idx1"), idx(&[20], &labels)).unwrap();
+    }
+    let show = |more: &[&str]| {
+        let args = "show --dataset idx:data --out large.png --index 0 --count";
+        let args: Vec<&str> = args.split(' ').collect();
+        run(folder.path(), &[&args[..], more].concat())
+    };
+    let width = |count: &str| {
+        let shown = show(&[count]);
+        assert!(shown.status.success(), "{}", text(&shown.stderr));
+        image::image_dimensions(folder.path().join("large.png"))
+            .unwrap()
+            .0
+    };
+    assert_eq!(width("2"), 8 * (2 * 102 + 2));
+    // By default, what would be larger than 4,096 pixels is enlarged less.
+    assert_eq!(width("20"), 4 * (10 * 102 + 2));
+    let asked = show(&["20", "--scale", "64"]);
+    fails(&asked, 2, &["65408x13184 pixels", "--count", "--scale"]);
 }
 
 fn find_rate(folder: &Path, more: &[&str]) -> std::process::Output {
@@ -358,7 +489,7 @@ fn find_rate_suggests_a_rate_and_leaves_nothing_behind() {
         assert!(shown.contains(words), "{shown}");
     }
     let svg = fs::read_to_string(folder.path().join("rates.svg")).unwrap();
-    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>"));
     assert_eq!(files(folder.path()), before + 1);
     let same = |seed| find_rate(folder.path(), &["--steps", "20", "--seed", seed]).stdout;
     assert_eq!(same("1"), same("1"));
