@@ -216,7 +216,7 @@ fn differences(
     class: usize,
     places: impl Iterator<Item = usize>,
 ) -> Vec<Option<f64>> {
-    const STEP: f32 = 1.0 / 128.0;
+    const STEP: f32 = 1.0 / 1024.0;
     let mut reference = Reference::new(model, state, 1);
     let mut score = |values: &[f32]| match reference.scores(values)[..] {
         // The score of class 0 of a single probability is that of class 1, negated.
