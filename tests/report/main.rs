@@ -314,7 +314,10 @@ fn images_of_a_folder_are_named_by_their_files() {
     assert!(page.contains("trained on folder pets for 1 epoch"));
     for mistake in page.split("taken for ").skip(1) {
         let caption = mistake.split(['<', '"']).next().unwrap();
-        assert!(caption.ends_with(".png."), "{caption}");
+        // Points of the map, too, are taken for another class.
+        if caption.contains(" with ") {
+            assert!(caption.ends_with(".png."), "{caption}");
+        }
     }
 }
 
