@@ -10,12 +10,14 @@ mod curve;
 mod distort;
 mod draws;
 mod render;
+#[cfg(feature = "gpu")]
 mod script;
 mod skeletons;
 mod stream;
 
 use rayon::prelude::*;
 
+#[cfg(feature = "gpu")]
 pub(crate) use script::skeletons_script;
 pub use stream::DigitStream;
 
