@@ -52,6 +52,23 @@ fn every_file_of_the_corpora_is_handled() {
     }
 }
 
+#[test]
+fn every_target_can_be_fuzzed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let [manifest, readme] =
+        ["Cargo.toml", "README.md"].map(|name| fs::read_to_string(folder.join(name)).unwrap());
+    for Target { name, .. } in &TARGETS {
+        let path = format!("fuzz_targets/{name}.rs");
+        let source = fs::read_to_string(folder.join(&path)).unwrap();
+        assert!(
+            source.contains(&format!("Target::named(\"{name}\")")),
+            "{path}"
+        );
+        assert!(manifest.contains(&format!("path = \"{path}\"")), "{path}");
+        assert!(readme.contains(&format!("| `{name}` | ")), "{name}");
+    }
+}
+
 /// Truncates every file in many places, and changes its bytes in many ways.
 #[test]
 fn any_damage_to_a_valid_file_is_handled() {
