@@ -90,7 +90,8 @@ class Inside {
     if (!chosen && !this.kept) return;
     this.kept = chosen;
     this.#update().then(() => {
-      if (chosen) this.say(`${this.behind.title.textContent}. ${this.behind.cell.querySelector('h4')?.textContent ?? ''}`);
+      // Unless one has moved on in the meantime.
+      if (chosen && this.kept === chosen) this.say(`${this.behind.title.textContent}. ${this.behind.cell.querySelector('h4')?.textContent ?? ''}`);
     });
   }
 

@@ -153,15 +153,19 @@ class Page {
     await this.inside.show(this.image);
     performance.mark('prediction');
     // Screen readers hear it when the drawing pauses.
-    clearTimeout(this.telling);
-    this.telling = setTimeout(() => say(`${at('guess').textContent} ${at('sure').textContent}`), 700);
+    clearTimeout(telling);
+    telling = setTimeout(() => say(`${at('guess').textContent} ${at('sure').textContent}`), 700);
   }
 }
 
 const tellError = (/** @type {unknown} */ error) => (error instanceof Error ? error.message : String(error));
 
-/** Tells screen readers. */
+/** The timer of the prediction to tell. */
+let telling = 0;
+
+/** Tells screen readers. What is said next replaces a prediction that has not been told yet. */
 function say(/** @type {string} */ message) {
+  clearTimeout(telling);
   at('say').textContent = message;
 }
 

@@ -47,6 +47,7 @@ fn with_other_member(file: &[u8], seed: u32) -> Option<Vec<u8>> {
 
 fn members(file: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
     let mut archive = ZipArchive::new(Cursor::new(file)).ok()?;
+    let count = archive.len();
     let read = |i: usize| {
         let member = archive.by_index(i).ok()?;
         let name = member.name().ok()?.to_string();
@@ -54,7 +55,6 @@ fn members(file: &[u8]) -> Option<Vec<(String, Vec<u8>)>> {
         member.take(LONGEST as u64 + 1).read_to_end(&mut contents).ok()?;
         (contents.len() <= LONGEST).then_some((name, contents))
     };
-    let count = archive.len();
     (count <= MOST).then(|| (0..count).map(read).collect())?
 }
 

@@ -32,6 +32,8 @@ const downloads = fs.mkdtempSync(path.join(os.tmpdir(), 'cnn-gpu-page-'));
 /** Opens the page and waits until it has started; a page for digits predicts one at once. */
 async function open(browser, {width, scheme = 'light', webgpu = true}) {
   const page = await browser.newPage();
+  // Only for a page that hangs: a busy machine is slow.
+  page.setDefaultTimeout(240000);
   const problems = [];
   page.on('console', (message) => problems.push(`console: ${message.text()}`));
   page.on('pageerror', (error) => problems.push(`error: ${error.message}`));
@@ -53,7 +55,7 @@ const text = (page, selector) => page.$eval(selector, (element) => element.textC
 const predictions = (page) => page.evaluate(() => performance.getEntriesByName('prediction').length);
 /** Waits until the page has predicted again and rests. */
 async function settled(page, before) {
-  await page.waitForFunction((n) => performance.getEntriesByName('prediction').length > n, {timeout: 60000}, before);
+  await page.waitForFunction((n) => performance.getEntriesByName('prediction').length > n, {}, before);
   for (let last = -1, now = 0; last !== now;) {
     await new Promise((later) => setTimeout(later, 250));
     [last, now] = [now, await predictions(page)];
@@ -105,7 +107,7 @@ async function checkCells(page) {
     const box = await canvas.boundingBox();
     const name = await layer.$eval('h3', (title) => title.textContent);
     await page.mouse.move(box.x + 19, box.y + Math.min(21, box.height / 2));
-    await page.waitForFunction((name) => document.querySelector('#behind h3').textContent.startsWith(`${name},`), {timeout: 9000}, name);
+    await page.waitForFunction((name) => document.querySelector('#behind h3').textContent.startsWith(`${name},`), {}, name);
     const {value, sum} = await page.$eval('#behind .cell', ({dataset}) => ({...dataset}));
     const [found, worked] = [Number(value), Number(sum)];
     assert.ok(Math.abs(found - worked) <= 1e-4 * Math.max(1, Math.abs(found)), `${name}: the sum ${worked} for ${found}`);
@@ -134,14 +136,14 @@ async function checkPanel(page) {
 async function checkTraining(page) {
   const steps = async () => Number((await text(page, '#progress')).match(/^([\d,]+) steps?/)?.[1].replace(',', ''));
   await page.click('#scratch');
-  await page.waitForFunction(() => /held-out/.test(document.getElementById('progress').textContent), {timeout: 120000});
+  await page.waitForFunction(() => /held-out/.test(document.getElementById('progress').textContent));
   const right = async () => Number((await text(page, '#progress')).match(/([\d.]+) % of held-out/)[1]);
   const untrained = await right();
   assert.ok(untrained < 60, `${untrained} % right before training`);
   await page.click('#start');
-  await page.waitForFunction(() => /^([3-9]|\d\d)/.test(document.getElementById('progress').textContent), {timeout: 240000});
+  await page.waitForFunction(() => /^([3-9]|\d\d)/.test(document.getElementById('progress').textContent));
   await page.click('#start');
-  await page.waitForFunction(() => document.getElementById('start').textContent === 'Train', {timeout: 240000});
+  await page.waitForFunction(() => document.getElementById('start').textContent === 'Train');
   assert.ok((await steps()) >= 3);
   assert.ok((await page.$$('#loss-chart polyline')).length === 2, 'curves of the loss');
   const session = await page.browser().target().createCDPSession();
@@ -151,7 +153,7 @@ async function checkTraining(page) {
   const header = JSON.parse(file.subarray(8, 8 + Number(file.readBigUInt64LE(0))).toString());
   assert.match(header.__metadata__.cnn_gpu, /step = [1-9]/);
   await page.click('#reset');
-  await page.waitForFunction(() => /^0 steps/.test(document.getElementById('progress').textContent), {timeout: 120000});
+  await page.waitForFunction(() => /^0 steps/.test(document.getElementById('progress').textContent));
   return `${await right()} % right`;
 }
 
