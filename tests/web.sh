@@ -48,10 +48,10 @@ for name in mnist-cnn every-layer; do
   "$program" evaluate "$folder/$name/trained.safetensors" --backend cpu --dataset digits
 done
 
-# The page reads, explains and trains on digits, from a folder and as a single file; and it takes pictures.
+# The page reads, explains and trains on digits, from a folder and as a single file.
 "$program" train --backend cpu --dataset digits --limit 4000 --epochs 2 --verbose 0 --out "$folder/run" >/dev/null
 "$program" export "$folder/run" --web "$folder/site" >/dev/null
 "$program" export "$folder/run" --single "$folder/site.html" >/dev/null
-for site in site site.html every-layer; do
+for site in site site.html; do
   BROWSER=$browser timeout 600 node tests/web/visit.mjs "$folder/$site"
 done
