@@ -310,6 +310,13 @@ fn a_validation_split_of_a_generator_is_refused() {
         .fit_generator(&generator, Some(3), &mut [])
         .unwrap_err();
     assert!(error.to_string().contains("needs a data set"), "{error}");
+    // As with data sets, it does not apply beside validation data.
+    let options = Options::default().epochs(1).batch_size(2);
+    let mut trainer = scripted(options.validation_split(0.2).validation_steps(1));
+    let validation = FromIter::new(SHAPE, batches(9));
+    let data = (&generator, &validation);
+    let history = trainer.fit_generator(data, Some(3), &mut []).unwrap();
+    assert!(history.epochs[0].val_loss.is_some());
 }
 
 #[test]

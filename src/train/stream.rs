@@ -24,7 +24,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     ///
     /// # Errors
     /// Those of [`Trainer::fit`]; a generator with an unknown number of steps, one that is
-    /// exhausted too early, batches that do not fit the model, or a
+    /// exhausted too early, batches that do not fit the model, or, without validation data, a
     /// [`validation_split`](super::Options::validation_split), since generated batches cannot be
     /// split.
     ///
@@ -137,12 +137,13 @@ impl<E: Executor + ?Sized> Trainer<E> {
         })
     }
 
-    /// What to validate on after each epoch.
+    /// What to validate on after each epoch. As in [`Trainer::fit`], the validation split applies only
+    /// without validation data.
     fn validation<'a>(
         &mut self,
         data: Option<ValidationData<'a>>,
     ) -> Result<Option<Validation<'a>>> {
-        if self.options.validation_split > 0.0 {
+        if data.is_none() && self.options.validation_split > 0.0 {
             return Err(Error::Argument(
                 "a validation split needs a data set: expected validation data beside the generator"
                     .into(),
