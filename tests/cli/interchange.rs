@@ -276,7 +276,7 @@ fn wrong_exports_and_imports_are_one_line() {
         (&["export", "run", "--onnx", "none/a.onnx"], "none/a.onnx"),
         (&["export", "run", "--torch", "text"], "text"),
         (&["import", "nowhere"], "nowhere"),
-        (&["import", "data"], "a folder: expected a file"),
+        (&["import", "data"], "a folder, not a file: expected ONNX"),
         (&["import", "run"], "needs no import"),
         (&["import", "empty"], "empty: an empty file"),
         (&["import", "text"], "expected ONNX (.onnx), Keras"),
