@@ -41,6 +41,7 @@
 //! - `gpu`: training on GPUs with wgpu. Without it the crate trains on the CPU only.
 //! - `download`: downloading MNIST and similar data sets if no folder holds them.
 //! - `interchange`: networks from and for Keras, PyTorch and ONNX.
+//! - `serve`: the program's command `serve`, with a small web server.
 //! - `pictures`: reading PNG, JPEG and other pictures, one by one or in folders.
 //! - `static-dxc`: DirectX's shader compiler DXC, linked in on Windows with MSVC; its build script
 //!   downloads a prebuilt library. Without it, kernels on DirectX 12 are compiled by the

@@ -42,7 +42,7 @@ else
 fi
 step cargo clippy --release --locked --all-targets -- -D warnings
 # The library without features, and with each feature alone.
-for feature in '' cli gpu download interchange pictures; do
+for feature in '' cli gpu download interchange pictures serve; do
   step cargo clippy --release --locked --no-default-features --features "$feature" -- -D warnings
 done
 step cargo test --release --locked

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Opens exported web pages in Chromium, installed if it is missing, and compares what they compute and train with
-# the CPU path; checks the types of the page's scripts; compiles every kernel with Chromium's compiler; and uses the
-# page as a person does. Installs the versions in tests/web/package.json into target/web.
+# the CPU path; checks the types of the page's scripts; compiles every kernel with Chromium's compiler; uses the page
+# as a person does; and follows a run while it trains. Installs the versions in tests/web/package.json into target/web.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -55,3 +55,11 @@ done
 for site in site site.html; do
   BROWSER=$browser timeout 600 node tests/web/visit.mjs "$folder/$site"
 done
+
+# Served by the program, the page asks for nothing but its files, and may do what its policy says.
+"$program" serve "$folder/run" --port 0 > "$folder/address" &
+server=$!
+trap 'kill $server 2>/dev/null; rm -rf "$folder"' EXIT
+until grep -q http: "$folder/address"; do kill -0 "$server"; sleep 0.1; done
+BROWSER=$browser timeout 600 node tests/web/visit.mjs "$(grep -o 'http:[^ ]*' "$folder/address")"
+BROWSER=$browser timeout 900 node tests/web/follow.mjs "$program" "$folder"

@@ -11,12 +11,16 @@ class Chart {
   /**
    * @param {HTMLElement} host
    * @param {string} title
-   * @param {{limits?: [number, number], text: (value: number) => string}} options
+   * @param {{limits?: [number, number], text: (value: number) => string, across?: string}} options `across` is what the
+   * curves run over, in the singular
    */
-  constructor(host, title, {limits, text}) {
+  constructor(host, title, {limits, text, across = 'step'}) {
     this.title = title;
     this.limits = limits;
     this.text = text;
+    this.across = across;
+    /** The axis reaches at least so far. */
+    this.reach = 10;
     this.svg = document.createElementNS(SVG, 'svg');
     this.svg.setAttribute('viewBox', `0 0 ${CHART.width} ${CHART.height}`);
     this.svg.setAttribute('class', 'chart');
@@ -25,10 +29,10 @@ class Chart {
     this.show([]);
   }
 
-  /** Draws series over the training step. */
+  /** Draws series, over the numbers of steps or epochs. */
   show(/** @type {Series[]} */ series) {
     const points = series.flatMap((one) => one.points);
-    const xs = ticksOf(0, Math.max(10, ...points.map(([x]) => x)), 5);
+    const xs = ticksOf(0, Math.max(this.reach, ...points.map(([x]) => x)), 5);
     const values = points.map(([, y]) => y).filter(Number.isFinite);
     const [low, high] = this.limits ?? [0, values.length ? Math.max(...values) : 1];
     const ys = ticksOf(low, high || 1, 4);
@@ -42,10 +46,10 @@ class Chart {
       this.#add('text', {class: 'tick', x: left - 6, y: y(at) + 4, 'text-anchor': 'end'}, this.text(at));
     });
     xs.forEach((at) => this.#add('text', {class: 'tick', x: x(at), y: CHART.height - bottom + 14, 'text-anchor': 'middle'}, String(at)));
-    this.#add('text', {class: 'label', x: (left + CHART.width - right) / 2, y: CHART.height - 4, 'text-anchor': 'middle'}, 'step');
+    this.#add('text', {class: 'label', x: (left + CHART.width - right) / 2, y: CHART.height - 4, 'text-anchor': 'middle'}, this.across);
     series.forEach((one) => this.#curve(one, x, y));
     const last = series.map(({name, points}) => (points.length ? `${name} ${this.text(points[points.length - 1][1])}` : ''));
-    this.svg.setAttribute('aria-label', `${this.title}: ${last.filter(Boolean).join(', ') || 'no steps yet'}`);
+    this.svg.setAttribute('aria-label', `${this.title}: ${last.filter(Boolean).join(', ') || `no ${this.across}s yet`}`);
   }
 
   #curve(/** @type {Series} */ {style, points, dots}, x, y) {

@@ -218,8 +218,10 @@ class CpuRunner {
     return this.site.file(this.arena, this.site.step);
   }
 
-  /** Nothing changes the weights. */
-  async reset() {}
+  /** See `Runner.reset`; without training there is nothing to reset but newer weights of the site. */
+  async reset() {
+    this.arena = this.site.exported();
+  }
 
   async trainStep() {
     throw new Error(`training needs WebGPU: ${this.reason}`);

@@ -33,7 +33,7 @@ class TrainingPanel {
       this.show();
     });
     at('rate').addEventListener('change', () => this.#setRate());
-    at('reset').addEventListener('click', () => this.#reset('exported', 'The weights are the exported ones again.'));
+    at('reset').addEventListener('click', () => this.#reset('exported', 'The weights are the original ones again.'));
     at('scratch').addEventListener('click', () => this.#reset('initial', 'The weights are those before any training.'));
     at('download').addEventListener('click', () => this.#guard(() => this.#download()));
     training.progressed = () => this.#later();

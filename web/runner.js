@@ -50,6 +50,8 @@ class Runner {
     this.step = 0;
     this.learningRate = Math.fround(site.plan.optimizer.learning_rate);
     this.canTrain = site.plan.programs.train !== null;
+    /** Which weights training starts from. @type {'exported' | 'initial'} */
+    this.origin = 'exported';
     /** The steps that the exported weights have taken. */
     this.before = site.step;
     /** The arena from which training starts. */
@@ -172,6 +174,7 @@ class Runner {
 
   /** Sets the exported weights, or those before training; the moments become zero. */
   async reset(/** @type {'exported' | 'initial'} */ which = 'exported') {
+    this.origin = which;
     this.before = which === 'initial' ? 0 : this.site.step;
     this.start = which === 'initial' ? this.site.initial() : this.site.exported();
     this.step = 0;

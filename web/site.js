@@ -69,6 +69,19 @@ class Site {
     }
   }
 
+  /**
+   * Takes over the weights of another file of the same network; `reset` gives them to a runner.
+   * @param {Uint8Array} file
+   * @returns whether they are others
+   */
+  replace(file) {
+    const {header, data, step} = new Site(this.plan, file);
+    // The entry holds a hash of the weights.
+    const isSame = header.__metadata__.cnn_gpu === this.header.__metadata__.cnn_gpu;
+    Object.assign(this, {header, data, step});
+    return !isSame;
+  }
+
   /** The length of an arena, which holds all parameters, in floats. */
   arenaLength() {
     const ends = this.plan.parameters.map(({offset, shape}) => offset + elements(shape));

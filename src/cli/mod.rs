@@ -25,6 +25,8 @@ mod plan;
 mod predict;
 mod report;
 mod selfcheck;
+#[cfg(feature = "serve")]
+mod serve;
 mod show;
 mod summary;
 mod survey;
@@ -61,6 +63,7 @@ Examples:
   cnn-gpu predict runs/first digit.png classify a picture
   cnn-gpu export runs/first --onnx first.onnx
                                        write a file for other programs
+  cnn-gpu serve runs/first --open      show the network in a browser, also while it trains
   cnn-gpu import net.keras             read a network of another program
   cnn-gpu report runs/first            write report.html: curves, mistakes, what the network sees
   cnn-gpu show --dataset digits        show some images
@@ -82,6 +85,8 @@ enum Command {
     Export(export::Args),
     #[cfg(feature = "interchange")]
     Import(import::Args),
+    #[cfg(feature = "serve")]
+    Serve(serve::Args),
     Report(report::Args),
     Show(show::Args),
     Convolve(Box<convolve::Args>),
@@ -138,6 +143,8 @@ impl Command {
             Self::Export(args) => export::run(args),
             #[cfg(feature = "interchange")]
             Self::Import(args) => import::run(args),
+            #[cfg(feature = "serve")]
+            Self::Serve(args) => serve::run(args),
             Self::Report(args) => report::run(args),
             Self::Show(args) => show::run(args),
             Self::Convolve(args) => convolve::run(*args),

@@ -50,6 +50,9 @@ const ASSETS: [(&str, &str); 21] = assets![
 /// The skeletons of the built-in digits, which the page draws.
 const SKELETONS: &str = "skeletons.js";
 
+/// The script that follows a run, which only a server's page refers to.
+const FOLLOW: &str = "follow.js";
+
 /// The names and texts of the page's files, `index.html` first.
 fn assets() -> impl Iterator<Item = (&'static str, Cow<'static, str>)> {
     let files = ASSETS.map(|(name, text)| (name, Cow::Borrowed(text)));
@@ -130,6 +133,20 @@ impl WebSite {
         assets.chain(own).collect()
     }
 
+    /// The files of a page that follows a run: `index.html`, in place of the site's own, and a script
+    /// that asks the server for the run's `follow.json` and for newer weights.
+    pub fn follow_files() -> [(&'static str, String); 2] {
+        let (index, page) = ASSETS[0];
+        let tag = |name: &str| format!("<script src=\"{name}\"></script>\n");
+        let last = tag("page.js");
+        let both = last.clone() + &tag(FOLLOW);
+        let script = include_str!("../../web/follow.js");
+        [
+            (index, page.replace(&last, &both)),
+            (FOLLOW, script.to_owned()),
+        ]
+    }
+
     /// The whole site as one page that works from disk.
     pub fn single(&self) -> String {
         let page = assets()
@@ -180,6 +197,18 @@ mod tests {
         let page = ASSETS[0].1;
         for (name, _) in assets().skip(1) {
             assert_eq!(page.matches(&format!("\"{name}\"")).count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_a_page_that_follows_asks_for_more() {
+        let [(index, page), (name, script)] = WebSite::follow_files();
+        assert_eq!((index, name), (ASSETS[0].0, FOLLOW));
+        let end = page.find("src=\"page.js\"").unwrap();
+        assert!(page[end..].contains("<script src=\"follow.js\"></script>"));
+        assert!(script.contains("'follow.json'"));
+        for (name, text) in assets() {
+            assert!(!text.contains("follow.js"), "{name}");
         }
     }
 

@@ -11,6 +11,8 @@ mod lab;
 #[path = "../program/mod.rs"]
 mod program;
 mod selfcheck;
+#[cfg(feature = "serve")]
+mod serve;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod tiny;

@@ -201,6 +201,7 @@ fn every_command_has_help_with_examples() {
         "devices",
         "selfcheck",
         "bench",
+        "serve",
     ] {
         let output = run(folder.path(), &[command, "--help"]);
         assert!(output.status.success());

@@ -1,4 +1,4 @@
-// Uses the page of an exported network as a person does: node tests/web/visit.mjs FOLDER_OR_FILE [SHOTS]
+// Uses the page of a network as a person does: node tests/web/visit.mjs FOLDER_OR_FILE_OR_ADDRESS [SHOTS]
 // Draws a digit, looks inside, trains, downloads the weights, and does it again with keys; at two widths, in light and
 // in dark. Shows a picture to a network that is not for digits, and looks inside. Fails if the console is not empty or the page asks for anything but its own files. Writes pictures of the
 // page into the folder SHOTS, if there is one. CNN_GPU_NODE_FOLDER is where puppeteer-core is installed.
@@ -13,7 +13,8 @@ import {pathToFileURL} from 'node:url';
 const modules = createRequire(path.resolve(process.env.CNN_GPU_NODE_FOLDER ?? 'target/web', 'modules'));
 const {default: puppeteer} = await import(pathToFileURL(modules.resolve('puppeteer-core')).href);
 const [site, shots] = process.argv.slice(2);
-const isFolder = fs.statSync(site).isDirectory();
+const isAddress = site.startsWith('http:');
+const isFolder = !isAddress && fs.statSync(site).isDirectory();
 const browserPath = process.env.BROWSER ?? ['chromium-headless-shell', 'chromium', 'google-chrome']
   .map((name) => `/usr/bin/${name}`).find((file) => fs.existsSync(file));
 const TYPES = {'.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.json': 'application/json', '.gz': 'application/gzip'};
@@ -26,7 +27,7 @@ const server = http.createServer((request, answer) => {
   fs.createReadStream(file).pipe(answer);
 });
 await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
-const address = isFolder ? `http://127.0.0.1:${server.address().port}/` : pathToFileURL(path.resolve(site)).href;
+const address = isAddress ? site : isFolder ? `http://127.0.0.1:${server.address().port}/` : pathToFileURL(path.resolve(site)).href;
 const downloads = fs.mkdtempSync(path.join(os.tmpdir(), 'cnn-gpu-page-'));
 
 /** Opens the page and waits until it has started; a page for digits predicts one at once. */
@@ -39,7 +40,7 @@ async function open(browser, {width, scheme = 'light', webgpu = true}) {
   page.on('pageerror', (error) => problems.push(`error: ${error.message}`));
   page.on('request', (request) => {
     const url = request.url();
-    if (!url.startsWith(isFolder ? address : 'file:') && !/^(data|blob):/.test(url)) problems.push(`asked for ${url}`);
+    if (!url.startsWith(isAddress || isFolder ? address : 'file:') && !/^(data|blob):/.test(url)) problems.push(`asked for ${url}`);
   });
   await page.setViewport({width, height: 900, hasTouch: width < 500, deviceScaleFactor: width < 500 ? 2 : 1});
   await page.emulateMediaFeatures([

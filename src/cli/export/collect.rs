@@ -35,6 +35,11 @@ impl Collected {
     pub fn of(path: &Path) -> cnn_gpu::Result<Self> {
         let mut trained = TrainedModel::open(path)?;
         trained.load_imported_moments()?;
+        Ok(Self::from_trained(trained))
+    }
+
+    /// The network with all that its run or its import recorded.
+    pub fn from_trained(mut trained: TrainedModel) -> Self {
         let mut left_behind = Vec::new();
         let optimizer = match (&trained.config, &trained.home) {
             (Some(config), Some(home)) => {
@@ -52,12 +57,12 @@ impl Collected {
         let page = page(&trained, optimizer);
         let mut network = Network::new(trained.model, trained.state).class_names(names);
         network.optimizer = optimizer;
-        Ok(Self {
+        Self {
             network,
             left_behind,
             #[cfg(feature = "gpu")]
             page,
-        })
+        }
     }
 
     /// The site of the network.

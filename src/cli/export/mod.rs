@@ -1,6 +1,6 @@
 //! `cnn-gpu export`.
 
-mod collect;
+pub mod collect;
 mod target;
 #[cfg(test)]
 mod tests;

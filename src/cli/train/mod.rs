@@ -5,7 +5,7 @@ mod callback_args;
 mod data;
 pub mod find_rate;
 mod fit_args;
-mod initial;
+pub mod initial;
 mod network_args;
 mod no_effect;
 mod optimizer_args;
