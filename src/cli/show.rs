@@ -68,7 +68,7 @@ Examples:
   cnn-gpu show --dataset digits --index 0 --count 8
   cnn-gpu show --dataset folder:pets --count 40 --out pets.png
 
-Grey images are drawn dark on light, as in the lab.";
+Grey images are drawn as ink on paper: 0 is white and 255 black, the reverse of the lab's picture.";
 
 /// The sample that the Keras lab shows.
 const LAB: usize = 5;
