@@ -33,11 +33,12 @@ class Bars {
     const order = Array.from(this.classes, (_, i) => i);
     const best = order.reduce((best, i) => (outputs[i] > outputs[best] ? i : best), 0);
     if (order.length > MOST_BARS) order.sort((a, b) => outputs[b] - outputs[a]);
-    const most = this.areShares ? 1 : Math.max(largestOf(outputs), 1e-9);
+    const most = this.areShares ? 1 : Math.max(rangeOf(outputs).high, 1e-9);
     this.rows.forEach(({row, name, bar, value}, at) => {
       const output = outputs[order[at]];
       name.textContent = this.classes[order[at]];
-      bar.style.transform = `scaleX(${Math.min(1, Math.abs(output) / most) || 0})`;
+      // Plain numbers may be negative: those have no bar.
+      bar.style.transform = `scaleX(${Math.max(0, Math.min(1, output / most)) || 0})`;
       value.textContent = this.areShares ? percent(output) : brief(output);
       row.classList.toggle('best', order[at] === best);
     });

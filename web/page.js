@@ -148,8 +148,8 @@ class Page {
     }
     const outputs = await this.runner.predict(this.image);
     const best = this.bars.show(outputs);
-    at('guess').textContent = this.bars.areShares ? plan.classes[best] : '';
-    at('sure').textContent = this.bars.areShares ? `${percent(outputs[best])} sure` : '';
+    at('guess').textContent = plan.classes[best];
+    at('sure').textContent = this.bars.areShares ? `${percent(outputs[best])} sure` : `with an output of ${brief(outputs[best])}`;
     await this.inside.show(this.image);
     performance.mark('prediction');
     // Screen readers hear it when the drawing pauses.
