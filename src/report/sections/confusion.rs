@@ -70,6 +70,8 @@ fn most_frequent(found: &Classification, names: &[String]) -> Table {
         _ => MOST_LISTED,
     };
     let title = match pairs.len() {
+        0 => "No confusions".to_owned(),
+        1 => "The only confusion".to_owned(),
         all if all <= listed => format!("All {all} different confusions"),
         all => format!("The {listed} most frequent of {all} different confusions"),
     };
