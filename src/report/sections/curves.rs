@@ -75,10 +75,21 @@ fn metric(epochs: &[EpochLogs], restored: Option<usize>, metrics: [Metric; 2]) -
         format!(" The weights of epoch {epoch} were restored at the end.")
     });
     let caption = format!(
-        "{} by epoch. That of the training images is the mean over the epoch, while the weights change.{restored}",
-        capitalized(own.name())
+        "{} by epoch. {}{restored}",
+        capitalized(own.name()),
+        measured(epochs, metrics)
     );
     Figure::new(own.name(), Drawing::Svg(chart.draw()), caption)
+}
+
+/// When the values of a metric are measured.
+fn measured(epochs: &[EpochLogs], [own, validation]: [Metric; 2]) -> String {
+    let name = own.name();
+    let end = match epochs.iter().any(|logs| validation.of(logs).is_some()) {
+        true => format!("; the validation {name} is measured at its end"),
+        false => String::new(),
+    };
+    format!("The training {name} is averaged over the epoch while the weights change{end}.")
 }
 
 /// The learning rates by epoch.
@@ -166,7 +177,11 @@ mod tests {
         let section = curves(&epochs(), Some(2));
         let figures: Vec<&Figure> = section.figures().collect();
         assert_eq!(figures.len(), 3);
-        assert!(figures[0].caption.contains("epoch 2 were restored"));
+        assert_eq!(
+            figures[0].caption,
+            "Loss by epoch. The training loss is averaged over the epoch while the weights change. The weights of \
+             epoch 2 were restored at the end."
+        );
         let svg = String::from_utf8(figures[1].drawing.to_file()).unwrap();
         assert!(svg.contains("restored: epoch 2"), "{svg}");
     }
@@ -180,7 +195,11 @@ mod tests {
         assert!(missing(&curves(&epochs(), None)));
         let mut validated = epochs();
         validated[1].val_loss = Some(0.5);
-        assert!(!missing(&curves(&validated, None)));
+        let section = curves(&validated, None);
+        assert!(!missing(&section));
+        let captions: Vec<&str> = section.figures().map(|f| f.caption.as_str()).collect();
+        assert!(captions[0].ends_with("; the validation loss is measured at its end."));
+        assert!(captions[1].ends_with("while the weights change."));
         assert!(missing(&curves(&[], None)));
     }
 }
