@@ -119,6 +119,10 @@ fn a_picture_is_shown_before_and_after_and_written_as_png() {
     let words = "numbers from 0 to 228; shown in grey: 0 is mid-grey, -228 black and 228 white";
     assert!(shown.contains(words), "{shown}");
     assert!(shown.contains("before    filter"), "{shown}");
+    assert!(
+        shown.contains("without colours, █ is dark\n\nbefore"),
+        "{shown}"
+    );
     let sheet = image::open(folder.path().join("out.png"))
         .unwrap()
         .to_rgb8();

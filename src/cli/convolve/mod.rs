@@ -271,7 +271,7 @@ fn text(shown: &Shown, steps: Option<WindowPlace>) -> Result<String> {
         out += &format!("\n{}", worked(pass, [row, column]));
     }
     if !shown.is_typed {
-        out += &format!("\n{}\n", levels(shown));
+        out += &format!("\n{}", levels(shown));
         out += &drawing(shown)?;
     }
     Ok(out)
@@ -359,6 +359,11 @@ fn drawing(shown: &Shown) -> Result<String> {
     } else {
         Colours::None
     };
+    let before = match colours {
+        Colours::None => "without colours, █ is dark\n\n",
+        Colours::Indexed | Colours::True => "\n",
+    };
     let rows = pictures::for_terminal(&pictures::rows(shown)?);
-    Ok(rows.iter().map(|row| draw_panels(row, colours)).collect())
+    let rows = rows.iter().map(|row| draw_panels(row, colours));
+    Ok(before.to_owned() + &rows.collect::<String>())
 }
