@@ -115,6 +115,14 @@ pub fn grad_cam(
     })
 }
 
+/// Checks that [`grad_cam`] can weight the output of a layer, without computing anything.
+///
+/// # Errors
+/// No such layer, or one without height and width or without another one after it.
+pub(crate) fn check_layer(model: &Sequential, state: &State, layer: &str) -> Result<()> {
+    named(model, &Frozen::new(model, state)?, layer).map(drop)
+}
+
 /// The sum of the channels, each times its mean gradient, where it is positive.
 fn weighted(activations: &[f32], gradient: &[f32], channels: usize) -> Vec<f32> {
     let mut weights = vec![0.0_f64; channels];

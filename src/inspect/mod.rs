@@ -48,6 +48,7 @@ mod saliency;
 pub use calibration::{Calibration, CalibrationBin};
 pub use convolved::convolved;
 pub use filter::Filter;
+pub(crate) use grad_cam::check_layer;
 pub use grad_cam::{GradCam, grad_cam};
 pub use line_plot::{LinePlot, Scale};
 pub use matrix::{Matrix, number};

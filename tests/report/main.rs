@@ -333,6 +333,11 @@ fn mistakes_on_the_command_line_are_one_line() {
             1,
             "no layer `conv9`: expected one of conv2d, ",
         ),
+        (
+            &["r", "--layer", "flatten"],
+            1,
+            "layer `flatten`: Grad-CAM needs",
+        ),
         (&["r", "--image", "absent.png"], 1, "absent.png"),
         (&["r", "--dataset", "npz:absent.npz"], 1, "absent.npz"),
         (&["r", "--points", "0"], 2, "--points"),
@@ -354,8 +359,6 @@ fn mistakes_on_the_command_line_are_one_line() {
     let beyond = report(path, &["r", "--image", "10000"]);
     assert_eq!(beyond.status.code(), Some(2));
     assert!(text(&beyond.stderr).contains("no image 10000: expected an index below 10000"));
-    let flat = report(path, &["r", "--layer", "flatten", "--points", "10"]);
-    assert!(text(&flat.stderr).contains("layer `flatten`: Grad-CAM needs"));
     fs::write(path.join("r/report.html"), "mine").unwrap();
     let kept = report(path, &["r", "--points", "10"]);
     assert!(

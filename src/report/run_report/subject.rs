@@ -3,7 +3,7 @@
 use super::choice::Chosen;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::inspect::up_to;
+use crate::inspect::check_layer;
 use crate::model::Sequential;
 use crate::report::sections::OperationTimes;
 use crate::run::{Config, ImportRecord, RunFolder, RunOutcome};
@@ -127,10 +127,10 @@ impl RunReport {
     /// Checks the name of the layer, before anything is read or computed, as it may be mistyped.
     ///
     /// # Errors
-    /// The model has no such layer.
+    /// The model has no such layer, or Grad-CAM cannot weight its output.
     pub fn check(&self) -> Result<()> {
         match &self.layer {
-            Some(layer) => up_to(&self.model, layer).map(drop),
+            Some(layer) => check_layer(&self.model, &self.state, layer),
             None => Ok(()),
         }
     }
