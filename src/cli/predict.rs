@@ -266,7 +266,7 @@ fn table(
     predictions: &[Prediction],
     (names, loss): (&[String], Loss),
 ) -> String {
-    let is_output = loss == Loss::MeanSquaredError;
+    let is_output = !loss.gives_probabilities();
     let what = if is_output { "output" } else { "probability" };
     let mut rows = vec![["image", "prediction", what, "next", ""].map(String::from)];
     for (origin, prediction) in origins.iter().zip(predictions) {

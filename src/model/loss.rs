@@ -86,6 +86,13 @@ impl Default for Loss {
 }
 
 impl Loss {
+    /// Whether a network that was trained with this loss predicts probabilities. The outputs of one trained with the
+    /// mean squared error can be any numbers.
+    #[must_use]
+    pub fn gives_probabilities(self) -> bool {
+        self != Self::MeanSquaredError
+    }
+
     /// The names that [`Loss::by_name`] accepts.
     pub const NAMES: &'static [&'static str] = &[
         "categorical_crossentropy",

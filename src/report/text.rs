@@ -1,5 +1,7 @@
 //! Numbers for readers.
 
+use crate::model::Loss;
+
 /// `97.3 %`; `100 %` only if nothing is missing, `0 %` only if there is nothing. Lines do not break
 /// within.
 pub(super) fn percent(share: f64) -> String {
@@ -11,6 +13,15 @@ pub(super) fn percent(share: f64) -> String {
         s if s > 0.0 && s < 0.1 => "<\u{a0}0.1\u{a0}%".into(),
         s if s > 99.9 && s < 100.0 => ">\u{a0}99.9\u{a0}%".into(),
         s => format!("{s:.1}\u{a0}%"),
+    }
+}
+
+/// What a network predicts for a class: a share of a probability, four decimals of any other output, as `cnn-gpu
+/// predict` prints it.
+pub(super) fn prediction(value: f32, loss: Loss) -> String {
+    match loss.gives_probabilities() {
+        true => percent(value.into()),
+        false => format!("{value:.4}"),
     }
 }
 

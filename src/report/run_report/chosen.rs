@@ -83,6 +83,7 @@ impl ChosenImage {
         let floats = to_floats(&self.pixels);
         let names = of.names()?;
         let shown = Evidence {
+            loss: of.model.loss,
             probabilities: &self.prediction.probabilities,
             class_names: &names,
             ..Evidence::new(&self.title, &self.pixels, of.model.input_shape)

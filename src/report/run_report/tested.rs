@@ -5,7 +5,6 @@ use crate::data::{Dataset, mix};
 use crate::error::{Error, Result};
 use crate::exec::Device;
 use crate::inspect::{Calibration, ForwardPass, to_floats};
-use crate::model::Loss;
 use crate::report::ReportSection;
 use crate::report::sections::{self, EmbeddedImage, embedding};
 use crate::report::text::sentence;
@@ -93,13 +92,13 @@ impl RunReport {
         Ok(vec![
             sections::confusion(&tested.found),
             sections::scores(&tested.found),
-            sections::mistakes(&tested.found, tested.data)?,
+            sections::mistakes(&tested.found, tested.data, self.model.loss)?,
             self.calibration(tested),
         ])
     }
 
     fn calibration(&self, tested: &TestedImages<'_>) -> ReportSection {
-        if self.model.loss == Loss::MeanSquaredError {
+        if !self.model.loss.gives_probabilities() {
             let why = "The network was trained with the mean squared error, so its outputs are no probabilities.";
             return ReportSection::missing("calibration", "Calibration", why);
         }

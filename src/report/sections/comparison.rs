@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
+
 use super::curves::{bounds, is_wide, rates, series_of};
 use super::network::details;
 use crate::error::Result;
@@ -208,7 +210,7 @@ fn settings(runs: &[ComparedRun]) -> Result<ReportSection> {
 /// without those that differ from run to run by themselves.
 fn flattened(config: &Config) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    if let Ok(toml::Value::Table(settings)) = toml::Value::try_from(config) {
+    if let Some(settings) = table(config) {
         let told = ["started", "command"];
         let names = settings.iter();
         for (name, value) in names.filter(|(name, _)| !told.contains(&name.as_str())) {
@@ -225,6 +227,12 @@ fn flattened(config: &Config) -> BTreeMap<String, String> {
     found
 }
 
+/// Settings as `config.toml` holds them. Their text is parsed, because `toml::Value` holds 64-bit numbers, which a
+/// 32-bit 0.001 becomes with all its digits.
+fn table(settings: &impl Serialize) -> Option<toml::Table> {
+    toml::to_string(settings).ok()?.parse().ok()
+}
+
 /// The layer with this index in each run: its settings if all have the same type, otherwise what it
 /// is in words.
 fn layer(runs: &[ComparedRun], index: usize) -> Result<Vec<BTreeMap<String, String>>> {
@@ -236,8 +244,8 @@ fn layer(runs: &[ComparedRun], index: usize) -> Result<Vec<BTreeMap<String, Stri
         let mut found = BTreeMap::new();
         if are_alike {
             let layer = run.config.model.layers.get(index);
-            if let Some(Ok(layer)) = layer.map(toml::Value::try_from) {
-                flatten(path.clone(), &layer, &mut found);
+            if let Some(layer) = layer.and_then(table) {
+                flatten(path.clone(), &layer.into(), &mut found);
             }
         } else if let Some(layer) = run.config.model.resolve()?.get(index) {
             let words = [layer.layer.spec().kind().to_owned()];

@@ -2,9 +2,10 @@
 
 use crate::error::Result;
 use crate::inspect::{GradCam, Saliency};
+use crate::model::Loss;
 use crate::report::raster::{ColourMap, Pixels, image, rgb};
 use crate::report::svg::{BarChart, ChartBar};
-use crate::report::text::percent;
+use crate::report::text::prediction;
 use crate::report::{Drawing, Figure, ReportBlock, ReportSection};
 
 /// About the width and height of a picture.
@@ -22,6 +23,9 @@ pub struct Evidence<'a> {
     pub pixels: &'a [u8],
     /// Height, width and channels.
     pub shape: [usize; 3],
+    /// The loss that the network was trained with. After the mean squared error its outputs are not probabilities.
+    /// Default: cross-entropy.
+    pub loss: Loss,
     /// The probability of each class.
     pub probabilities: &'a [f32],
     /// The names of the classes.
@@ -39,6 +43,7 @@ impl<'a> Evidence<'a> {
             title: title.into(),
             pixels,
             shape,
+            loss: Loss::default(),
             probabilities: &[],
             class_names: &[],
             saliencies: Vec::new(),
@@ -82,6 +87,11 @@ fn name(found: &Evidence<'_>, class: usize) -> String {
 }
 
 fn probabilities(found: &Evidence<'_>) -> Figure {
+    let is_probability = found.loss.gives_probabilities();
+    let (what, most) = match is_probability {
+        true => ("Probabilities", "most probable"),
+        false => ("Outputs", "largest"),
+    };
     let mut classes: Vec<usize> = (0..found.probabilities.len()).collect();
     let p = found.probabilities;
     classes.sort_by(|&a, &b| p[b].total_cmp(&p[a]).then(a.cmp(&b)));
@@ -92,17 +102,17 @@ fn probabilities(found: &Evidence<'_>) -> Figure {
         .map(|(i, &class)| ChartBar {
             name: name(found, class),
             value: p[class].into(),
-            text: percent(p[class].into()),
+            text: prediction(p[class], found.loss),
             strong: i == 0,
         });
     let chart = BarChart {
-        label: format!("Probabilities of the classes of {}", found.title),
+        label: format!("{what} of the classes of {}", found.title),
         bars: bars.collect(),
-        most: Some(1.0),
+        most: is_probability.then_some(1.0),
     };
     let caption = match p.len() {
-        ..=LISTED => "Probabilities of the classes.".to_owned(),
-        n => format!("Probabilities of the {LISTED} most probable of {n} classes."),
+        ..=LISTED => format!("{what} of the classes."),
+        n => format!("{what} of the {LISTED} {most} of {n} classes."),
     };
     Figure::new("probabilities", Drawing::Svg(chart.draw()), caption)
 }

@@ -3,18 +3,20 @@
 use super::confusion::names;
 use crate::data::Dataset;
 use crate::error::Result;
+use crate::model::Loss;
 use crate::report::raster::image;
-use crate::report::text::percent;
+use crate::report::text::prediction;
 use crate::report::{Figure, ReportBlock, ReportSection};
 use crate::train::Classification;
 use crate::words::thousands;
 
 /// The misclassified images that the network was most sure of, with their pictures and
-/// probabilities. `data` are the images that were classified.
+/// probabilities. `data` are the images that were classified; `loss` is the network's, which says
+/// whether its outputs are probabilities.
 ///
 /// # Errors
 /// Images without pixels.
-pub fn mistakes(found: &Classification, data: &Dataset) -> Result<ReportSection> {
+pub fn mistakes(found: &Classification, data: &Dataset, loss: Loss) -> Result<ReportSection> {
     let names = names(found);
     let wrong = found.scores.images - found.scores.correct;
     if wrong == 0 {
@@ -35,8 +37,8 @@ pub fn mistakes(found: &Classification, data: &Dataset) -> Result<ReportSection>
         let file = file.map_or(String::new(), |file| format!(", {file}"));
         let caption = format!(
             "{label}, taken for {predicted} with {}; {label} had {}. Image {}{file}.",
-            percent(mistake.probability.into()),
-            percent(mistake.label_probability.into()),
+            prediction(mistake.probability, loss),
+            prediction(mistake.label_probability, loss),
             mistake.index
         );
         let drawing = image(data.image(mistake.index), data.shape())?;
