@@ -8,6 +8,8 @@ use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use etcetera::BaseStrategy as _;
+
 /// An operation about to be performed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act<'a> {
@@ -143,6 +145,13 @@ impl Read for File {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         self.inner.read(bytes)
     }
+}
+
+/// `cnn-gpu/NAME` in the user's cache folder, if the user has a home folder.
+#[must_use]
+pub fn cache_folder(name: &str) -> Option<PathBuf> {
+    let strategy = etcetera::base_strategy::choose_native_strategy().ok()?;
+    Some(strategy.cache_dir().join("cnn-gpu").join(name))
 }
 
 /// Creates a folder and its parents, if missing.

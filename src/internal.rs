@@ -57,6 +57,9 @@ pub trait GpuHooks: Sized {
     /// The kernel variants that this adapter supports, by name; its own choice comes first.
     fn variants(&self) -> Vec<(&'static str, Tuning)>;
 
+    /// The same device with each value of each setting that [`tune`](crate::tune) tries, by name.
+    fn turned(&self) -> Vec<(String, Self)>;
+
     /// The same device for checks: every buffer is followed by a guard, bound with it, that no
     /// kernel may touch; see [`Inspect::intact`](crate::exec::Inspect::intact).
     #[must_use]
@@ -89,6 +92,17 @@ impl GpuHooks for GpuDevice {
 
     fn variants(&self) -> Vec<(&'static str, Tuning)> {
         self.variants()
+    }
+
+    fn turned(&self) -> Vec<(String, Self)> {
+        let values = |knob: gpu::Knob| {
+            let turned = move |value: &usize| {
+                let tuning = self.tuning().turned(&knob, *value);
+                (format!("{} {value}", knob.name), self.with_tuning(tuning))
+            };
+            knob.values.iter().map(turned)
+        };
+        gpu::KNOBS.into_iter().flat_map(values).collect()
     }
 
     fn guarded(&self) -> Self {

@@ -61,7 +61,8 @@
 //! 8. `interchange`: networks from and for other programs; `web`: a network as a web page.
 //! 9. [`inspect`]: what filters make of pictures, and what the layers of a trained network compute
 //!    and depend on; [`report`]: a run as a page with pictures.
-//! 10. [`check`]: whether a device computes correctly; [`mod@bench`]: how fast it is.
+//! 10. [`check`]: whether a device computes correctly; [`mod@bench`]: how fast it is; `tune`: with
+//!     which kernels it is fastest.
 //!
 //! [`rng`] generates random numbers, [`shape`] computes the sizes of windows, [`words`] formats
 //! numbers in messages, and all writes go through `disk`.
@@ -101,6 +102,8 @@ mod run_files;
 pub mod shape;
 pub mod state;
 pub mod train;
+#[cfg(feature = "gpu")]
+pub mod tune;
 #[cfg(test)]
 mod type_names;
 #[cfg(feature = "gpu")]

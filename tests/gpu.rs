@@ -49,6 +49,31 @@ fn every_kernel_variant_agrees_with_the_reference() {
     }
 }
 
+/// Every value of every setting that `cnn-gpu tune` tries, on some cases of the tiled operations.
+#[test]
+fn the_values_that_tune_tries_agree_with_the_reference() {
+    for (n, (name, gpu)) in device().turned().into_iter().enumerate() {
+        let gpu = Arc::new(gpu);
+        let factory = |layout: Arc<Layout>| -> Box<dyn Inspect> {
+            Box::new(GpuExecutor::new(Arc::clone(&gpu), layout))
+        };
+        for op in [
+            "conv2d_forward",
+            "conv2d_backward_input",
+            "conv2d_backward_weight",
+        ] {
+            for case in cases::of(op).iter().skip(n % 16).step_by(16) {
+                let result = check_case(&factory, case);
+                assert!(result.passes(), "{name}: {}", result.message());
+            }
+        }
+        for step in steps::all().iter().skip(n % 8).step_by(8) {
+            let result = check_step(&factory, step);
+            assert!(result.passes(), "{name}: {}", result.message());
+        }
+    }
+}
+
 /// A model with five classes and many fused operations.
 fn network() -> Sequential {
     let mut steps = steps::all();

@@ -192,6 +192,77 @@ fn an_interrupted_run_resumes_to_the_same_bytes() {
     );
 }
 
+/// Settings of the kernels with which sums have another order, as `cnn-gpu tune` would keep them.
+#[cfg(all(target_os = "linux", feature = "gpu"))]
+fn keep_other_kernels(folder: &Path) -> std::path::PathBuf {
+    use cnn_gpu::exec::{KernelChoice, Selection, open};
+    use cnn_gpu::tune::TunedKernels;
+    let device = open(&Selection::new(test_backend())).unwrap().describe();
+    let kernels = KernelChoice::from_iter([("loss", 16), ("min_invocations", 8192)]);
+    let tuned = TunedKernels::new(&device, "yesterday", ("mnist-cnn", 64), (kernels, 1.5));
+    tuned.save(&folder.join("cnn-gpu/tuning")).unwrap()
+}
+
+#[cfg(all(target_os = "linux", feature = "gpu"))]
+#[test]
+fn a_run_keeps_the_tuned_kernels_that_it_began_with() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let device: &[&str] = &["--backend", test_backend().name()];
+    let train = |out: &str, more: &[&str]| {
+        let output = run(path, &[RUN, device, &["--out", out], more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        essence(&output.stdout).pop()
+    };
+    let default = train("default", &[]);
+    let file = keep_other_kernels(path);
+    let tuned = train("tuned", &[]);
+    assert_eq!(train("tuned again", &[]), tuned);
+    assert_eq!(train("default again", &["--default-kernels"]), default);
+    let hash = |result: &Option<Value>| result.as_ref().unwrap()["weights_hash"].clone();
+    assert_ne!(hash(&tuned), hash(&default));
+    let config = fs::read_to_string(path.join("tuned/config.toml")).unwrap();
+    assert!(
+        config.contains("[device.kernels]\nloss = 16\nmin_invocations = 8192\n"),
+        "{config}"
+    );
+
+    let begin = [RUN, device, &["--out", "part", "--checkpoint-steps", "5"]].concat();
+    let mut child = start(path, &begin);
+    wait_for_checkpoint(&path.join("part"), &mut child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // The resumed run does not look for it.
+    fs::remove_file(&file).unwrap();
+    let refused = ["train", "--resume", "part", "--default-kernels"];
+    fails(&run(path, &refused), 1, &["--default-kernels would change"]);
+    let output = run(path, &["train", "--resume", "part", "--format", "json"]);
+    assert!(
+        text(&output.stderr).contains("kernels: tuned, as before (loss 16, min_invocations 8192)")
+    );
+    assert_eq!(essence(&output.stdout).pop(), tuned);
+
+    // A file that cannot be read is a warning.
+    fs::write(&file, "kernels = 3").unwrap();
+    let args = [
+        "train",
+        "--dataset",
+        "digits",
+        "--limit",
+        "40",
+        "--epochs",
+        "1",
+    ];
+    let output = run(path, &[&args, device].concat());
+    assert!(output.status.success());
+    let warning = "taking the default kernels (`cnn-gpu tune` writes the file anew)";
+    assert!(
+        text(&output.stderr).contains(warning),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
 /// A finished run; its checkpoint is that of its last epoch.
 fn finished() -> TempDir {
     let folder = TempDir::new().unwrap();

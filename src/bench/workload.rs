@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use super::Roofline;
 use crate::data::Dataset;
 use crate::error::Result;
+#[cfg(feature = "gpu")]
+use crate::exec::StepMetrics;
 use crate::exec::{Device, Inspect, MemoryUse, Peak, Step, median};
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
@@ -21,6 +23,8 @@ const SAMPLES: u32 = 8;
 const PARTS: Duration = Duration::from_secs(1);
 /// Small enough that training on random labels does not move the weights noticeably.
 const RATE: f32 = 1e-6;
+/// Of the initial weights.
+const SEED: u64 = 1;
 
 /// A model in training on a device, with a separate executor, fresh weights and a batch of noise.
 pub struct Workload {
@@ -61,6 +65,18 @@ pub struct StepTime {
     pub steps_per_sample: usize,
 }
 
+impl StepTime {
+    /// The duration of a step that is `speed` times as fast.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn faster(self, speed: f64) -> Self {
+        Self {
+            seconds: self.seconds / speed,
+            images_per_second: self.images_per_second * speed,
+            ..self
+        }
+    }
+}
+
 impl Workload {
     /// Prepares training of `model` with Adam at this batch size.
     ///
@@ -85,7 +101,7 @@ impl Workload {
         plan.layout.check_memory()?;
         let mut executor = device.executor(plan.layout.clone());
         let program = executor.compile(&plan)?;
-        executor.upload(&State::new(Layout::new(model)?, 1))?;
+        executor.upload(&State::new(Layout::new(model)?, SEED))?;
         let step = Step {
             program,
             data: executor.load(&noise(&plan)?)?,
@@ -139,6 +155,19 @@ impl Workload {
         }
         self.executor.completed(true)?;
         Ok(started.elapsed().as_secs_f64())
+    }
+
+    /// Runs one step, waits for it, and returns its metrics and the state after it.
+    ///
+    /// # Errors
+    /// The device fails.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn observed(&mut self) -> Result<(StepMetrics, State)> {
+        self.executor.enqueue(&self.step)?;
+        let metrics = self.executor.completed(true)?;
+        let mut state = State::new(self.plan.layout.clone(), SEED);
+        self.executor.download(&mut state)?;
+        Ok((metrics.first().copied().unwrap_or_default(), state))
     }
 
     /// Measures a step: after one warm-up step, as many as fit in `budget`, at least one.

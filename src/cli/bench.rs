@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use cnn_gpu::bench::{Roofline, RooflineRow, Scaling, ScalingRow, StepMemory, StepTime, Workload};
-use cnn_gpu::exec::{Description, Device, Peak};
+use cnn_gpu::exec::{Description, Device, KernelChoice, Peak};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
+#[cfg(feature = "gpu")]
+use cnn_gpu::tune::{TunedKernels, relative_speed};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -91,9 +93,19 @@ struct StepReport {
     dispatches: Option<usize>,
     /// Null on the CPU, which does not count it.
     memory: Option<StepMemory>,
+    /// The step with the kernels that `tune` chose; null if it chose none.
+    tuned: Option<TunedStep>,
     epoch_images: usize,
     /// Steps per epoch times the time of one.
     epoch_seconds: f64,
+}
+
+/// A step with tuned kernels.
+#[derive(Serialize)]
+struct TunedStep {
+    kernels: KernelChoice,
+    /// The speed relative to that of the default kernels, measured in turn.
+    speed: f64,
 }
 
 /// Runs the command.
@@ -145,9 +157,12 @@ fn step(
     let operations = workload.roofline(&peak)?;
     let flops = workload.flops();
     let memory = workload.memory()?;
+    spinner.set_message("measuring the tuned kernels");
+    let tuned = tuned(device, model, &mut workload)?;
     Ok(StepReport {
         batch_size,
         peak,
+        tuned,
         flops,
         gflops: flops as f64 / step.seconds / 1e9,
         dispatches: operations.dispatches,
@@ -157,6 +172,29 @@ fn step(
         epoch_seconds: EPOCH.div_ceil(batch_size) as f64 * step.seconds,
         step,
     })
+}
+
+/// Runs the step with the kernels that `tune` chose for the device, in turn with the default ones.
+#[cfg(feature = "gpu")]
+fn tuned(
+    device: &Device,
+    model: &Sequential,
+    default: &mut Workload,
+) -> cnn_gpu::Result<Option<TunedStep>> {
+    let Some(TunedKernels { kernels, .. }) = super::tune::remembered(device) else {
+        return Ok(None);
+    };
+    let batch = default.plan().batch;
+    let mut tuned = Workload::new(&device.with_kernels(&kernels)?, model, batch)?;
+    tuned.run(1)?;
+    let speed = relative_speed([default, &mut tuned], BUDGET)?;
+    Ok(Some(TunedStep { kernels, speed }))
+}
+
+/// Without GPUs there are no kernels to tune.
+#[cfg(not(feature = "gpu"))]
+fn tuned(_: &Device, _: &Sequential, _: &mut Workload) -> cnn_gpu::Result<Option<TunedStep>> {
+    Ok(None)
 }
 
 fn scaling(device: &Device, model: &Sequential, spinner: &ProgressBar) -> cnn_gpu::Result<Scaling> {
@@ -210,6 +248,14 @@ impl StepReport {
             count(self.epoch_images as u64),
             self.batch_size
         );
+        if let Some(TunedStep { kernels, speed }) = &self.tuned {
+            let _ = writeln!(
+                out,
+                "tuned       {}, {} images/s: {speed:.2} times as fast with {kernels}",
+                milliseconds(seconds / speed),
+                count((images_per_second * speed).round() as u64),
+            );
+        }
         if let Some(dispatches) = self.dispatches {
             let _ = writeln!(out, "dispatches  {dispatches} per step");
         }

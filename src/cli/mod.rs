@@ -33,6 +33,8 @@ mod survey;
 mod test_args;
 mod train;
 mod trained_model;
+#[cfg(feature = "gpu")]
+mod tune;
 mod usage;
 
 use std::collections::BTreeSet;
@@ -72,6 +74,7 @@ Examples:
   cnn-gpu devices                      list the adapters
   cnn-gpu selfcheck --backend vulkan   compare an adapter's results with the reference
   cnn-gpu bench --backend vulkan       measure an adapter's speed, operation by operation
+  cnn-gpu tune --backend vulkan        find the kernels with which an adapter trains fastest
 
 `cnn-gpu COMMAND --help` describes a command and its options.";
 
@@ -96,6 +99,8 @@ enum Command {
     Devices(devices::Args),
     Selfcheck(selfcheck::Args),
     Bench(bench::Args),
+    #[cfg(feature = "gpu")]
+    Tune(tune::Args),
 }
 
 /// Parses, runs, and prints the error if there is one.
@@ -154,6 +159,8 @@ impl Command {
             Self::Devices(args) => devices::run(args),
             Self::Selfcheck(args) => selfcheck::run(args),
             Self::Bench(args) => bench::run(args),
+            #[cfg(feature = "gpu")]
+            Self::Tune(args) => tune::run(args),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use etcetera::BaseStrategy;
+use crate::disk::cache_folder;
 
 use super::published::{MnistFile, Published};
 use super::read_options::ReadOptions;
@@ -112,10 +112,4 @@ impl Mirrors {
             Err(_) => mirrors,
         }
     }
-}
-
-/// `cnn-gpu/NAME` in the user's cache folder, if the user has a home folder.
-fn cache_folder(name: &str) -> Option<PathBuf> {
-    let strategy = etcetera::base_strategy::choose_native_strategy().ok()?;
-    Some(strategy.cache_dir().join("cnn-gpu").join(name))
 }

@@ -20,6 +20,7 @@ pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod host;
+mod kernel_choice;
 pub(crate) mod null;
 mod open;
 mod peak;
@@ -33,6 +34,7 @@ use std::time::Duration;
 pub use backend::Backend;
 #[cfg(all(test, feature = "gpu"))]
 pub(crate) use backend::test_backend;
+pub use kernel_choice::KernelChoice;
 pub use open::{Device, Selection, open};
 pub use peak::Peak;
 pub(crate) use profile::median;

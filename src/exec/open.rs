@@ -10,7 +10,7 @@ use super::cpu::CpuExecutor;
 #[cfg(feature = "gpu")]
 use super::gpu::{GpuDevice, GpuExecutor};
 use super::host::Kernels as _;
-use super::{Backend, Description, Executor, Inspect, Peak, cpu};
+use super::{Backend, Description, Executor, Inspect, KernelChoice, Peak, cpu};
 use crate::error::{Error, Result};
 use crate::state::Layout;
 
@@ -107,6 +107,40 @@ impl Device {
         match &self.kind {
             DeviceKind::Cpu => None,
             DeviceKind::Gpu(device) => Some(device),
+        }
+    }
+
+    /// The same device with the kernels that [`tune`](crate::tune) chose for its adapter; the CPU has no others.
+    ///
+    /// # Errors
+    /// A setting or its value does not exist.
+    pub fn with_kernels(&self, choice: &KernelChoice) -> Result<Self> {
+        let kind = match &self.kind {
+            DeviceKind::Cpu => DeviceKind::Cpu,
+            #[cfg(feature = "gpu")]
+            DeviceKind::Gpu(device) => DeviceKind::Gpu(Arc::new(device.with_kernels(choice)?)),
+        };
+        Ok(Self {
+            kind,
+            reason: self.reason.clone(),
+        })
+    }
+
+    /// In which settings its kernels differ from those of its class of adapters.
+    pub fn kernels(&self) -> KernelChoice {
+        match &self.kind {
+            DeviceKind::Cpu => KernelChoice::default(),
+            #[cfg(feature = "gpu")]
+            DeviceKind::Gpu(device) => device.kernels(),
+        }
+    }
+
+    /// A device that runs on this GPU.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn of_gpu(device: GpuDevice, reason: &str) -> Self {
+        Self {
+            kind: DeviceKind::Gpu(Arc::new(device)),
+            reason: reason.into(),
         }
     }
 

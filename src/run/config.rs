@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::CallbackRecord;
 use crate::data::{DatasetSpec, Interpolation, ReadOptions, Splits};
 use crate::error::{Error, FormatError, Result};
-use crate::exec::Description;
+use crate::exec::{Description, KernelChoice};
 use crate::model::Sequential;
 use crate::read_toml::read_toml;
 use crate::train::Options;
@@ -268,19 +268,30 @@ pub struct DeviceRecord {
     pub software: bool,
     /// Why it was chosen.
     pub reason: String,
+    /// The settings in which its kernels differed from those of its class of adapters.
+    #[serde(default, skip_serializing_if = "KernelChoice::is_empty")]
+    pub kernels: KernelChoice,
 }
 
 impl DeviceRecord {
-    /// Whether both are the same adapter, backend and driver.
+    /// Whether this is the same adapter, backend and driver.
+    #[must_use]
+    pub fn is_of(&self, device: &Description) -> bool {
+        [&self.backend, &self.adapter, &self.driver]
+            == [&device.backend, &device.adapter, &device.driver]
+    }
+
+    /// Whether both are the same adapter, backend and driver, with the same kernels.
     fn ran_as(&self, other: &Self) -> bool {
         let ran = |record: &Self| {
             let Self {
                 backend,
                 adapter,
                 driver,
+                kernels,
                 ..
-            } = record;
-            [backend, adapter, driver].map(String::clone)
+            } = record.clone();
+            ([backend, adapter, driver], kernels)
         };
         ran(self) == ran(other)
     }
@@ -295,6 +306,7 @@ impl DeviceRecord {
             driver: ran.driver.clone(),
             software: ran.software,
             reason: reason.into(),
+            kernels: KernelChoice::default(),
         }
     }
 }

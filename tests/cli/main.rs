@@ -17,6 +17,8 @@ mod serve;
 mod terminal;
 mod tiny;
 mod train;
+#[cfg(feature = "gpu")]
+mod tune;
 mod usage;
 mod weights;
 

@@ -15,6 +15,7 @@ use cnn_gpu::{Error, Result};
 use super::callback_args::CallbackArgs;
 use super::fit_args::FitArgs;
 use super::initial::Initial;
+use super::kernels::KernelSource;
 use super::network_args::{DataArgs, NetworkArgs};
 use super::optimizer_args::OptimizerArgs;
 use crate::cli::data;
@@ -87,6 +88,10 @@ pub struct Args {
 
     #[command(flatten)]
     device: DeviceArgs,
+
+    /// Take the default kernels of a GPU, even if `cnn-gpu tune` found faster ones
+    #[arg(long, help_heading = "Device")]
+    default_kernels: bool,
 }
 
 /// The default model: the lab's network.
@@ -134,6 +139,8 @@ pub struct TrainSettings {
     /// When to write checkpoints within an epoch.
     pub schedule: CheckpointSchedule,
     pub device: DeviceArgs,
+    /// Which kernels of the device to take.
+    pub kernels: KernelSource,
     /// Notes on flags without effect, one line each.
     pub without_effect: Vec<String>,
 }
@@ -240,6 +247,10 @@ impl TrainSettings {
                         .then(|| Duration::from_secs_f64(args.checkpoint_minutes * 60.0)),
                 ),
             device: args.device,
+            kernels: match args.default_kernels {
+                true => KernelSource::Default,
+                false => KernelSource::Tuned,
+            },
             without_effect,
         })
     }

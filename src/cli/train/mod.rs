@@ -6,6 +6,7 @@ mod data;
 pub mod find_rate;
 mod fit_args;
 pub mod initial;
+mod kernels;
 mod network_args;
 mod no_effect;
 mod optimizer_args;
@@ -59,7 +60,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     }
     let handler = Handler::install()?;
     // Before loading the data, as the settings may not fit the device or the model.
-    let opened = settings.device.open()?;
+    let (opened, kernels) = settings.kernels.give(settings.device.open()?)?;
     let (mut trainer, device) = prepare(&settings, &opened)?;
     if let Some(initial) = settings.initial.take() {
         initial.give(&mut trainer, settings.options.optimizer)?;
@@ -89,7 +90,7 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         &in_words(&trainer.describe()),
         settings.schedule,
     )));
-    introduce(&settings, &trainer, &opened)?;
+    introduce(&settings, &trainer, (&opened, kernels))?;
     if settings.options.verbose != Verbose::Silent {
         compare_with_cpu(
             &settings.device,
@@ -280,7 +281,8 @@ fn prepare(settings: &TrainSettings, device: &Device) -> anyhow::Result<(Trainer
     let trainer =
         Trainer::with_executor(settings.model.clone(), executor, settings.options.clone())?;
     let selection = settings.device.selection();
-    let record = DeviceRecord::new(&selection, &device.reason, &trainer.describe());
+    let mut record = DeviceRecord::new(&selection, &device.reason, &trainer.describe());
+    record.kernels = device.kernels();
     Ok((trainer, record))
 }
 
@@ -306,10 +308,17 @@ fn command_line() -> Vec<String> {
     std::iter::once("cnn-gpu".to_owned()).chain(words).collect()
 }
 
-/// Prints the device, the model and the initial weights.
-fn introduce(settings: &TrainSettings, trainer: &Trainer, opened: &Device) -> anyhow::Result<()> {
+/// Prints the device, a note on its kernels, the model and the initial weights.
+fn introduce(
+    settings: &TrainSettings,
+    trainer: &Trainer,
+    (opened, kernels): (&Device, Option<String>),
+) -> anyhow::Result<()> {
     if settings.options.verbose != Verbose::Silent {
         announce(&trainer.describe(), opened);
+        if let Some(kernels) = kernels {
+            say(&kernels);
+        }
         say(trainer.model().summary()?.trim_end());
         if let Some(weights) = &settings.weights {
             say(&format!("weights: {}", weights.path.display()));

@@ -10,6 +10,7 @@ use cnn_gpu::{Error, Result};
 use super::args::{Args, TrainSettings};
 use super::callback_args::CallbackArgs;
 use super::initial::Initial;
+use super::kernels::KernelSource;
 use super::optimizer_args::OptimizerArgs;
 use crate::cli::Typed;
 use crate::cli::output::command;
@@ -60,6 +61,7 @@ pub fn settings(
         .collect();
     let compiled = args.optimizer.compile(config.model.clone())?;
     let given = TrainSettings::new(args, Some(config.training.optimizer))?;
+    let last_device = config.last_device().clone();
     let settings = TrainSettings {
         data_dir: given.data_dir.clone().or_else(|| config.dataset.folder()),
         dataset: config.dataset.spec()?,
@@ -85,6 +87,7 @@ pub fn settings(
         } else {
             given.device.clone().or(&config.device)?
         },
+        kernels: KernelSource::Recorded(Box::new(last_device)),
         without_effect: Vec::new(),
     };
     let hash = |settings: &TrainSettings| settings.weights.as_ref().map(|w| w.hash.clone());

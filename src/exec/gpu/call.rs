@@ -72,7 +72,7 @@ impl Vector {
 }
 
 /// One dispatch before its buffers exist; `B` names them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Call<B> {
     /// The kernel's name, which is its entry point.
     pub entry: &'static str,

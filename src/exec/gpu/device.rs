@@ -17,7 +17,7 @@ use super::tuning::{Fetch, Tuning};
 use super::validation::{self, one_line};
 use super::variants::{name_of, variants};
 use crate::error::{Error, Result};
-use crate::exec::{Backend, Description};
+use crate::exec::{Backend, Description, KernelChoice};
 use crate::memory;
 
 /// A submission that takes longer counts as hung. Drivers compile kernels when these first run,
@@ -63,6 +63,8 @@ pub struct GpuDevice {
     pub(super) guard: u64,
     pub(super) info: wgpu::AdapterInfo,
     tuning: Tuning,
+    /// The static choice for adapters of this class.
+    class: Tuning,
     /// See [`HUNG`].
     hang_timeout: Duration,
     fault: Arc<Mutex<Option<Error>>>,
@@ -105,8 +107,10 @@ impl GpuDevice {
             .map_err(|e| Error::device(format!("cannot open {}: {e}", info.name)).caused_by(e))?;
         let fault = Arc::new(Mutex::new(None));
         watch(&device, &fault);
+        let class = Tuning::choose(&info, features, &limits);
         Ok(Self {
-            tuning: Tuning::choose(&info, features, &limits),
+            tuning: class,
+            class,
             hang_timeout: HUNG,
             pipelines: Pipelines::default(),
             max_in_part: MAX_IN_PART,
@@ -162,6 +166,21 @@ impl GpuDevice {
             tuning,
             ..self.clone()
         }
+    }
+
+    /// The same device with the kernels that `tune` chose for its adapter.
+    ///
+    /// # Errors
+    /// A setting or its value does not exist.
+    pub fn with_kernels(&self, choice: &KernelChoice) -> Result<Self> {
+        let tuning = self.class.with_choice(choice)?;
+        Ok(self.with_tuning(tuning.within(&self.limits)))
+    }
+
+    /// In which settings its kernels differ from those of its class.
+    #[must_use]
+    pub fn kernels(&self) -> KernelChoice {
+        self.tuning.choice(&self.class)
     }
 
     /// The kernel variants that this adapter supports, by name; its own choice comes first.
@@ -247,7 +266,7 @@ impl GpuDevice {
                 "workgroups per axis",
                 l.max_compute_workgroups_per_dimension.to_string(),
             ),
-            ("kernels", name_of(&self.tuning).into()),
+            ("kernels", self.kernel_names()),
         ];
         let mut rows = rows.to_vec();
         if let Some(lavapipe) = self.lavapipe() {
@@ -257,6 +276,15 @@ impl GpuDevice {
         (rows.into_iter())
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
+    }
+
+    /// The class whose kernels it runs, and the settings that differ.
+    fn kernel_names(&self) -> String {
+        let choice = self.kernels();
+        match choice.is_empty() {
+            true => name_of(&self.tuning).into(),
+            false => format!("{}, tuned: {choice}", name_of(&self.class)),
+        }
     }
 
     fn feature_names(&self) -> String {

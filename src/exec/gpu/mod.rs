@@ -2,7 +2,8 @@
 //!
 //! The files in the order of a step; none uses a later one, which `circles` checks:
 //!
-//! - [`tuning`] chooses kernels by what the adapter reports, never by its name.
+//! - [`tuning`] chooses kernels by what the adapter reports, never by its name; [`tune`](crate::tune) measures
+//!   its `knobs`.
 //! - `call` is a kernel call as text, which binds `operand`s; `tiled` generates the text of the
 //!   tiled convolutions, and `lower` turns each operation of a plan into calls.
 //! - `variants` lists the kernels that checks run on every adapter.
@@ -30,6 +31,7 @@ mod executor;
 mod fits;
 mod fused_into;
 mod gpu_peak;
+mod knobs;
 mod lavapipe;
 #[cfg(test)]
 mod loads;
@@ -61,6 +63,7 @@ mod warm_up;
 pub use adapter::{AdapterInfo, adapters};
 pub use device::GpuDevice;
 pub use executor::GpuExecutor;
+pub(crate) use knobs::{KNOBS, Knob};
 pub use lavapipe::Lavapipe;
 pub(crate) use recording::{RecordedBuffer, RecordedDispatch, Recording, kernel_texts};
 pub(crate) use steps::step_fields;
