@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cnn_gpu::Error;
 use cnn_gpu::data::Interpolation;
 use cnn_gpu::data::{Dataset, DatasetSpec};
 use cnn_gpu::exec::Device;
@@ -81,6 +82,9 @@ pub fn imported(folder: &RunFolder) -> Option<ImportedFolder> {
     (!is_run).then(|| ImportedFolder::open(folder.path()))?
 }
 
+/// What a model and its weights are read from.
+const SOURCES: &str = "a run folder, an imported folder or a model.safetensors file";
+
 /// A model with its weights.
 pub struct TrainedModel {
     pub model: Sequential,
@@ -96,6 +100,12 @@ pub struct TrainedModel {
 impl TrainedModel {
     /// Reads the folder of a run or of an imported network, or a file of weights.
     pub fn open(path: &Path) -> cnn_gpu::Result<Self> {
+        if !path.exists() {
+            return Err(Error::file(
+                path,
+                format!("no such file or folder: expected {SOURCES}"),
+            ));
+        }
         if !path.is_dir() {
             return Self::of_file(path);
         }
@@ -122,7 +132,18 @@ impl TrainedModel {
     }
 
     fn of_file(path: &Path) -> cnn_gpu::Result<Self> {
-        let (model, state) = weights::load(path)?;
+        let (model, state) = weights::load(path).map_err(|error| match error {
+            Error::File {
+                path,
+                message,
+                source,
+            } if message.starts_with("not a") => Error::File {
+                message: format!("{message}; expected {SOURCES}"),
+                path,
+                source,
+            },
+            other => other,
+        })?;
         let folder = folder_of(path);
         let config = folder.and_then(|folder| config_in(folder, &model));
         let import = match config {

@@ -28,7 +28,9 @@ impl Drawing {
     pub fn to_file(&self) -> Vec<u8> {
         match self {
             Self::Svg(svg) => {
-                let style = format!("><style>{CHART_STYLE}</style>");
+                // A page has a ground of its own; without one, pale text would stand on white.
+                let ground = "svg.chart { background: var(--paper); }";
+                let style = format!("><style>{CHART_STYLE}{ground}</style>");
                 svg.replacen('>', &style, 1).into_bytes()
             }
             Self::Png(bytes) => bytes.clone(),

@@ -13,6 +13,7 @@ use super::{Evaluation, Mean, Trainer};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
+use crate::model::Loss;
 
 /// The metrics of [`Trainer::classify`], computed from every image's probabilities.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,9 @@ pub struct Classification {
     pub confusion: Vec<Vec<u64>>,
     /// The misclassified images with the highest predicted probability, worst first.
     pub worst: Vec<Mistake>,
+    /// The network's loss, which says whether its outputs are probabilities.
+    #[serde(skip)]
+    pub loss: Loss,
 }
 
 /// How well one class is distinguished from the others. As in Keras, a fraction of zero images is
@@ -222,6 +226,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             class_names: data.class_names.clone(),
             confusion: tally.confusion,
             worst,
+            loss: self.model().loss,
         })
     }
 
@@ -336,7 +341,12 @@ impl Display for Classification {
         if !worst.is_empty() {
             write!(
                 f,
-                "\n\nworst mistakes: image, label, predicted class, probabilities of predicted class and label{}",
+                "\n\nworst mistakes: image, label, predicted class, {} of predicted class and label{}",
+                if self.loss.gives_probabilities() {
+                    "probabilities"
+                } else {
+                    "outputs"
+                },
                 if worst[0].file.is_some() {
                     ", file"
                 } else {
@@ -432,6 +442,7 @@ mod tests {
             classes,
             confusion: tally.confusion.clone(),
             worst: Vec::new(),
+            loss: Loss::default(),
         };
         let text = found.to_string();
         assert!(

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::ArgGroup;
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use cnn_gpu::data::DatasetSpec;
 use cnn_gpu::inspect::{Filter, Matrix};
@@ -19,9 +20,10 @@ use crate::cli::show::png;
 /// Slide a filter over a picture: what a convolution, and a pool after it, make of it
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
+#[command(group(ArgGroup::new("picture").args(["image", "matrix", "dataset", "run"]).required(true).multiple(true)))]
 pub struct Args {
     /// Picture of any size (PNG, JPEG, WebP, BMP, GIF, TIFF and others), with grey levels 0 to 255
-    #[arg(value_name = "IMAGE", required_unless_present_any = ["matrix", "dataset", "run"])]
+    #[arg(value_name = "IMAGE")]
     pub image: Option<PathBuf>,
 
     /// Numbers in place of a picture, as "10,10,0,0;10,10,0,0": results are printed as numbers
@@ -143,7 +145,7 @@ Examples:
   cnn-gpu convolve --matrix \"10,10,10,0,0,0;10,10,10,0,0,0;10,10,10,0,0,0\" --steps 0,1
   cnn-gpu convolve --run runs/first --layer conv2d --channel 3     the run's training image 5
 
-A filter is not mirrored before it slides: as in Keras and the lab, what is called a convolution is a
+A filter is not mirrored before it slides: as in Keras and the lab, what is called a convolution is a \
 cross-correlation.";
 
 /// A row and a column.

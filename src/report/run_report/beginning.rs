@@ -34,9 +34,12 @@ impl RunReport {
 
     /// What was trained, on what, and how it ended.
     fn summary(&self) -> String {
-        let network = &self.model.name;
         let layers = counted(self.model.layers.len(), "layer");
-        let mut summary = format!("The network {network} with {layers}");
+        let mut summary = match self.model.name.as_str() {
+            // Keras's name for a network without one.
+            "sequential" => format!("A network with {layers}"),
+            name => format!("The network {name} with {layers}"),
+        };
         if let Some(config) = &self.config {
             summary += &format!(", trained on {}", data(&config.dataset));
             if !self.epochs.is_empty() {

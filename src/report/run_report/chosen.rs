@@ -114,9 +114,10 @@ impl ChosenImage {
         let grad_cams = match cams.collect::<Result<Vec<_>>>() {
             Ok(cams) => Ok(cams),
             // A model without a convolution has none; a layer that was asked for must do.
-            Err(error @ (Error::Model { .. } | Error::Layer { .. })) if layer.is_none() => {
-                Err(error.to_string())
+            Err(Error::Model { message, .. }) if layer.is_none() => {
+                Err(format!("the network {message}"))
             }
+            Err(error @ Error::Layer { .. }) if layer.is_none() => Err(error.to_string()),
             Err(error) => return Err(error),
         };
         Ok(Evidence {

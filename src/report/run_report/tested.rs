@@ -92,7 +92,7 @@ impl RunReport {
         Ok(vec![
             sections::confusion(&tested.found),
             sections::scores(&tested.found),
-            sections::mistakes(&tested.found, tested.data, self.model.loss)?,
+            sections::mistakes(&tested.found, tested.data)?,
             self.calibration(tested),
         ])
     }

@@ -12,6 +12,8 @@ use crate::words::counted;
 const MAPS: usize = 64;
 /// Units of a layer that are shown as bars.
 const BARS: usize = 32;
+/// The length of a strip of units relative to its height.
+const STRIP: f64 = 4.0;
 /// About the width of a picture.
 const SIDE: usize = 640;
 
@@ -56,13 +58,29 @@ fn draw(output: &LayerOutput, names: &[String]) -> Result<Drawing> {
             let columns = columns_for(maps.len(), 2.0);
             tiles(&maps, columns).enlarged_to(SIDE).to_png()
         }
-        _ if values.len() <= BARS && low >= 0.0 => Ok(bars(output, names, high)),
+        _ if !is_strip(output) => Ok(bars(output, names, high)),
         _ => {
             let cells = ColourMap::Amount.colours(values, [low, high]);
             let cells: Vec<Pixels> = cells.iter().map(|cell| Pixels::of(1, &[*cell])).collect();
-            let columns = columns_for(cells.len(), 4.0);
-            tiles(&cells, columns).enlarged_to(SIDE).to_png()
+            tiles(&cells, columns_for(cells.len(), STRIP))
+                .enlarged_to(SIDE)
+                .to_png()
         }
+    }
+}
+
+/// Whether the units of a layer without maps are drawn side by side, in rows, instead of as bars.
+fn is_strip(output: &LayerOutput) -> bool {
+    let values = output.image(0);
+    output.shape.len() != 3 && (values.len() > BARS || range(values).0 < 0.0)
+}
+
+/// The number of units, and how they are drawn.
+fn units(count: usize, is_strip: bool) -> String {
+    let columns = columns_for(count, STRIP);
+    match counted(count, "unit") {
+        units if is_strip && columns < count => format!("{units} in rows of {columns}"),
+        units => units,
     }
 }
 
@@ -97,7 +115,7 @@ fn caption(output: &LayerOutput) -> String {
             };
             format!("{} of {h}×{w}{shown}", counted(channels, "map"))
         }
-        _ => counted(values.len(), "unit"),
+        _ => units(values.len(), is_strip(output)),
     };
     let zeros = values.iter().filter(|value| **value == 0.0).count();
     let zeros = match zeros {

@@ -46,7 +46,10 @@ impl ComparedRun {
 /// # Errors
 /// As [`Sequential::resolve`](crate::model::Sequential::resolve).
 pub fn comparison(runs: &[ComparedRun]) -> Result<Vec<ReportSection>> {
-    let results = ReportSection::new("results", "Results").with(ReportBlock::Table(results(runs)?));
+    let table = ReportBlock::Table(results(runs)?);
+    let section = ReportSection::new("results", "Results").with(table);
+    let notes = incomparable(runs).into_iter().map(ReportBlock::Missing);
+    let results = notes.fold(section, ReportSection::with);
     Ok(vec![results, curves(runs), settings(runs)?])
 }
 
@@ -84,6 +87,27 @@ fn results(runs: &[ComparedRun]) -> Result<Table> {
         ]);
     }
     Ok(table)
+}
+
+/// Which figures of the runs cannot be compared, and why.
+fn incomparable(runs: &[ComparedRun]) -> Vec<String> {
+    let differ = |of: fn(&ComparedRun) -> String| {
+        let values: BTreeSet<String> = runs.iter().map(of).collect();
+        values.len() > 1
+    };
+    let mut notes = Vec::new();
+    if differ(|run| format!("{:?}", run.config.model.loss)) {
+        notes.push(
+            "The runs have different losses, so the values of their losses cannot be compared."
+                .into(),
+        );
+    }
+    if differ(|run| run.config.dataset.test_fingerprint.clone()) {
+        notes.push(
+            "The runs were tested on different images, so their test losses and accuracies cannot be compared.".into(),
+        );
+    }
+    notes
 }
 
 fn curves(runs: &[ComparedRun]) -> ReportSection {
@@ -217,6 +241,8 @@ fn flattened(config: &Config) -> BTreeMap<String, String> {
             flatten(name.clone(), value, &mut found);
         }
     }
+    // Model files leave out the default loss.
+    found.insert("model.loss.name".into(), config.model.loss.name().into());
     found.retain(|path, _| !path.starts_with("model.layers.") && !path.ends_with("device.reason"));
     for (path, value) in &mut found {
         // As of the weights' hash; the whole number would push the other runs out of the page.

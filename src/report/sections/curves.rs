@@ -20,8 +20,8 @@ pub fn curves(epochs: &[EpochLogs], restored: Option<usize>) -> ReportSection {
     ];
     let mut section = ReportSection::new("curves", "Training").with(ReportBlock::Figures(figures));
     if !is_validated {
-        let why = "No validation was run, so whether the network learnt the training images by heart \
-                   cannot be seen here.";
+        let why = "No validation was run, so whether the network memorized the training images cannot be \
+                   seen here.";
         section = section.with(ReportBlock::Missing(why.into()));
     }
     section.with(ReportBlock::Table(table(epochs)))

@@ -164,7 +164,7 @@ fn cam_figure(found: &Evidence<'_>, cam: &GradCam) -> Result<Figure> {
     };
     let caption = format!(
         "Grad-CAM for {class}: yellow where the {h}×{w} output of {} speaks for the class, dark purple where it does \
-         not.{none}",
+         not; dark parts of the image darken it.{none}",
         cam.layer
     );
     let id = format!("grad-cam-{}", cam.class);

@@ -39,10 +39,16 @@ pub fn filters(model: &Sequential, state: &State) -> Result<ReportSection> {
         draw(weights, shape)?,
         caption(weights, shape, layer),
     );
-    let text = format!(
-        "{} of {size} in the layer {layer}: its weights as they are now.",
-        counted(count, "filter")
-    );
+    let text = match kernel.shape.len() {
+        2 => format!(
+            "{} of the layer {layer}, each with a weight for every pixel of {size}, as they are now.",
+            counted(count, "unit")
+        ),
+        _ => format!(
+            "{} of {size} in the layer {layer}: its weights as they are now.",
+            counted(count, "filter")
+        ),
+    };
     Ok(ReportSection::new("filters", "First filters")
         .with(ReportBlock::Text(text))
         .with(ReportBlock::Figures(vec![figure])))

@@ -3,7 +3,6 @@
 use super::confusion::names;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::model::Loss;
 use crate::report::raster::image;
 use crate::report::text::prediction;
 use crate::report::{Figure, ReportBlock, ReportSection};
@@ -11,13 +10,12 @@ use crate::train::Classification;
 use crate::words::thousands;
 
 /// The misclassified images that the network was most sure of, with their pictures and
-/// probabilities. `data` are the images that were classified; `loss` is the network's, which says
-/// whether its outputs are probabilities.
+/// probabilities. `data` are the images that were classified.
 ///
 /// # Errors
 /// Images without pixels.
-pub fn mistakes(found: &Classification, data: &Dataset, loss: Loss) -> Result<ReportSection> {
-    let names = names(found);
+pub fn mistakes(found: &Classification, data: &Dataset) -> Result<ReportSection> {
+    let (names, loss) = (names(found), found.loss);
     let wrong = found.scores.images - found.scores.correct;
     if wrong == 0 {
         let why = format!(

@@ -34,7 +34,7 @@ pub fn scores(found: &Classification) -> ReportSection {
     };
     let caption = format!(
         "F1 {which}: the harmonic mean of precision (how many of the images classified as the class belong to \
-         it) and recall (how many of the class's images were found)."
+         it) and recall (how many of the class's images were found). Orange: below the mean by more than 0.05."
     );
     let figure = Figure::new("f1", Drawing::Svg(chart.draw()), caption);
     let mut section = ReportSection::new("scores", "Precision, recall and F1")

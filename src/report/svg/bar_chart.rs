@@ -75,7 +75,7 @@ mod tests {
             ..BarChart::default()
         };
         let svg = chart.draw();
-        let width = WIDTH - 2.0 * (6.8 + 12.0);
+        let width = WIDTH - 2.0 * (7.6 + 12.0);
         for width in [width, width / 2.0, 0.5, 0.5] {
             let text = format!(
                 " width=\"{}\" height=\"15\"",

@@ -152,10 +152,10 @@ fn pair(x: f64, y: f64) -> String {
     format!("{},{}", number(x), number(y))
 }
 
-/// About how wide a text is at the charts' font size.
+/// About how wide a text is at the charts' larger font size, that of narrow screens.
 pub(super) fn text_width(text: &str) -> f64 {
     use unicode_width::UnicodeWidthStr as _;
-    6.8 * text.width() as f64
+    7.6 * text.width() as f64
 }
 
 /// A text shortened to about this width.
