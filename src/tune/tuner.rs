@@ -141,7 +141,7 @@ impl<'a> Tuner<'a> {
             best,
             expected,
             deadline: started + time.mul_f64(1.0 - AT_THE_END),
-            longest: started.elapsed() / 2,
+            longest: Duration::ZERO,
             trials: Vec::new(),
         };
         let mut untried = Vec::new();
@@ -188,9 +188,9 @@ impl<'a> Tuner<'a> {
 }
 
 impl TuningSearch<'_> {
-    /// Whether there is time for another value.
+    /// Whether there is time for another value. There is for the first.
     fn has_time(&self) -> bool {
-        Instant::now() + self.longest <= self.deadline
+        self.longest.is_zero() || Instant::now() + self.longest <= self.deadline
     }
 
     /// Tries larger values of a setting as long as they are faster, or else smaller ones.

@@ -69,8 +69,8 @@ fn what_cannot_be_tuned_is_said_in_one_line() {
     let says = |args: &[&str], code, word: &str| {
         only_says(&run(folder.path(), &[&["tune"], args].concat()), code, word)
     };
-    says(&["--backend", "cpu"], 1, "the CPU has no kernels to tune");
+    says(&["--backend", "cpu"], 2, "the CPU has no kernels to tune");
     says(&["--seconds", "0"], 2, "1..=3600");
-    says(&["--batch-size", "0"], 1, "batch");
+    says(&["--batch-size", "0"], 2, "batch");
     says(&["--forget", "--dry-run"], 2, "--dry-run");
 }
