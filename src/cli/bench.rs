@@ -181,7 +181,7 @@ fn tuned(
     model: &Sequential,
     default: &mut Workload,
 ) -> cnn_gpu::Result<Option<TunedStep>> {
-    let Some(TunedKernels { kernels, .. }) = super::tune::remembered(device) else {
+    let Some(TunedKernels { kernels, .. }) = super::tune::remembered(&device.describe()) else {
         return Ok(None);
     };
     let batch = default.plan().batch;

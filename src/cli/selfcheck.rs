@@ -30,13 +30,15 @@ use super::device::adapter;
 use super::exit::Exit;
 use super::model;
 use super::output::{self, OutputFormat};
+#[cfg(feature = "gpu")]
+use super::tune::remembered;
 
 /// Compare a device's results with the reference, operation by operation and step by step
 ///
 /// Single operations come first, then whole training and inference steps of small networks, in
 /// which operations share kernels: the gradient and the new value of each parameter are compared.
-/// On a GPU, every kernel variant that the adapter can run is checked several times, with guard
-/// bands after the buffers that no kernel may touch; then a short training run is compared with
+/// On a GPU, every kernel variant that the adapter can run, and the choice of `cnn-gpu tune`, is
+/// checked several times, with guard bands after the buffers that no kernel may touch; then a short training run is compared with
 /// the CPU's. The report can be pasted into a bug report. The exit code is 1 if anything differs.
 ///
 /// Each case is printed to standard error before it starts, so that the last one printed is the one
@@ -136,7 +138,7 @@ struct SelfcheckReport {
     /// The operations, unless a fixture was given; on a GPU with the adapter's default kernels.
     #[serde(skip_serializing_if = "Option::is_none")]
     operations: Option<check::OpsReport>,
-    /// The same with each other kernel variant that the adapter can run.
+    /// The same with each other kernel variant that the adapter can run, and with tuned kernels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     variants: Vec<Variant>,
     /// A short training run compared with the CPU's.
@@ -224,7 +226,7 @@ fn check_operations(
     Ok(report)
 }
 
-/// Checks every kernel variant that the adapter can run.
+/// Checks every kernel variant that the adapter can run, and the kernels that `tune` chose for it.
 #[cfg(feature = "gpu")]
 fn check_kernels(
     mut report: SelfcheckReport,
@@ -233,7 +235,9 @@ fn check_kernels(
     progress: &CaseProgress,
 ) -> anyhow::Result<SelfcheckReport> {
     let filter = args.op.as_deref();
-    for (i, (kernels, tuning)) in gpu.variants().into_iter().enumerate() {
+    let tuned = remembered(&gpu.describe()).map(|tuned| gpu.with_kernels(&tuned.kernels));
+    let tuned = tuned.transpose()?.map(|gpu| ("tuned", gpu.tuning()));
+    for (i, (kernels, tuning)) in gpu.variants().into_iter().chain(tuned).enumerate() {
         let gpu = Arc::new(gpu.with_tuning(tuning).guarded());
         let factory =
             |layout| -> Box<dyn Inspect> { Box::new(GpuExecutor::new(Arc::clone(&gpu), layout)) };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use cnn_gpu::bench::StepTime;
-use cnn_gpu::exec::{Description, Device};
+use cnn_gpu::exec::Description;
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
 use cnn_gpu::tune::{TrialOutcome, TunedKernels, Tuner, TuningReport, TuningTrial};
@@ -177,13 +177,10 @@ fn forget(device: &Description) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The kernels that `tune` chose for this device, if there are any. A file that cannot be read is a warning, because
-/// the default kernels serve as well.
-pub fn remembered(device: &Device) -> Option<TunedKernels> {
-    if !device.is_gpu() {
-        return None;
-    }
-    let found = TunedKernels::load(&TunedKernels::folder()?, &device.describe());
+/// The kernels that `tune` chose for this device, if there are any. A file that cannot be read is a
+/// warning, because the default kernels serve as well.
+pub fn remembered(device: &Description) -> Option<TunedKernels> {
+    let found = TunedKernels::load(&TunedKernels::folder()?, device);
     found.unwrap_or_else(|error| {
         say(&format!(
             "warning: {error}; taking the default kernels (`cnn-gpu tune` writes the file anew)"

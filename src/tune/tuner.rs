@@ -230,7 +230,8 @@ impl TuningSearch<'_> {
     /// Tries a value.
     fn outcome(&mut self, knob: &Knob, value: usize) -> Result<TrialOutcome> {
         let started = Instant::now();
-        let tuning = self.best.tuning.turned(knob, value);
+        let turned = self.best.tuning.turned(knob, value);
+        let tuning = self.tuner.gpu.possible(turned);
         if tuning.runs_like(&self.best.tuning, self.best.workload.plan()) {
             return Ok(TrialOutcome::Unchanged);
         }

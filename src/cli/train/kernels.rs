@@ -35,7 +35,7 @@ impl KernelSource {
 
 #[cfg(feature = "gpu")]
 fn tuned(device: Device) -> Result<(Device, Option<String>)> {
-    let Some(tuned) = crate::cli::tune::remembered(&device) else {
+    let Some(tuned) = crate::cli::tune::remembered(&device.describe()) else {
         return Ok((device, None));
     };
     let note = format!(

@@ -177,6 +177,11 @@ impl GpuDevice {
         Ok(self.with_tuning(tuning.within(&self.limits)))
     }
 
+    /// The same tuning without what the adapter cannot run.
+    pub(crate) fn possible(&self, tuning: Tuning) -> Tuning {
+        tuning.within(&self.limits)
+    }
+
     /// In which settings its kernels differ from those of its class.
     #[must_use]
     pub fn kernels(&self) -> KernelChoice {
