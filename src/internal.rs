@@ -57,7 +57,8 @@ pub trait GpuHooks: Sized {
     /// The kernel variants that this adapter supports, by name; its own choice comes first.
     fn variants(&self) -> Vec<(&'static str, Tuning)>;
 
-    /// The same device with each value of each setting that [`tune`](crate::tune) tries, by name.
+    /// The same device with each value of each setting that [`tune`](crate::tune) tries, and with the
+    /// largest and the smallest of all, by name.
     fn turned(&self) -> Vec<(String, Self)>;
 
     /// The same device for checks: every buffer is followed by a guard, bound with it, that no
@@ -95,14 +96,28 @@ impl GpuHooks for GpuDevice {
     }
 
     fn turned(&self) -> Vec<(String, Self)> {
+        let tuned = |name: String, tuning| (name, self.with_tuning(self.possible(tuning)));
         let values = |knob: gpu::Knob| {
-            let turned = move |value: &usize| {
-                let tuning = self.tuning().turned(&knob, *value);
-                (format!("{} {value}", knob.name), self.with_tuning(tuning))
-            };
-            knob.values.iter().map(turned)
+            let values = knob.values.iter();
+            values.map(move |value| {
+                tuned(
+                    format!("{} {value}", knob.name),
+                    self.tuning().turned(&knob, *value),
+                )
+            })
         };
-        gpu::KNOBS.into_iter().flat_map(values).collect()
+        let extremes = [("smallest", 0), ("largest", usize::MAX)].map(|(name, end)| {
+            let turned = gpu::KNOBS.iter().fold(self.tuning(), |tuning, knob| {
+                let end = end.min(knob.values.len() - 1);
+                tuning.turned(knob, knob.values[end])
+            });
+            tuned(format!("the {name} values"), turned)
+        });
+        gpu::KNOBS
+            .into_iter()
+            .flat_map(values)
+            .chain(extremes)
+            .collect()
     }
 
     fn guarded(&self) -> Self {

@@ -23,6 +23,9 @@ const SAMPLES: u32 = 8;
 const PARTS: Duration = Duration::from_secs(1);
 /// Small enough that training on random labels does not move the weights noticeably.
 const RATE: f32 = 1e-6;
+/// Adam's usual rate.
+#[cfg(feature = "gpu")]
+const MOVING_RATE: f32 = 1e-3;
 /// Of the initial weights.
 const SEED: u64 = 1;
 
@@ -63,18 +66,6 @@ pub struct StepTime {
     pub samples: usize,
     /// Steps per sample; each sample includes the wait for the device at its end.
     pub steps_per_sample: usize,
-}
-
-impl StepTime {
-    /// The duration of a step that is `speed` times as fast.
-    #[cfg(feature = "gpu")]
-    pub(crate) fn faster(self, speed: f64) -> Self {
-        Self {
-            seconds: self.seconds / speed,
-            images_per_second: self.images_per_second * speed,
-            ..self
-        }
-    }
 }
 
 impl Workload {
@@ -157,17 +148,31 @@ impl Workload {
         Ok(started.elapsed().as_secs_f64())
     }
 
-    /// Runs one step, waits for it, and returns its metrics and the state after it.
+    /// Runs steps that move the weights, and returns the metrics of each.
     ///
     /// # Errors
     /// The device fails.
     #[cfg(feature = "gpu")]
-    pub(crate) fn observed(&mut self) -> Result<(StepMetrics, State)> {
-        self.executor.enqueue(&self.step)?;
-        let metrics = self.executor.completed(true)?;
+    pub(crate) fn observed(&mut self, steps: usize) -> Result<Vec<StepMetrics>> {
+        let step = Step {
+            rates: MOVING_RATE.into(),
+            ..self.step
+        };
+        for _ in 0..steps {
+            self.executor.enqueue(&step)?;
+        }
+        self.executor.completed(true)
+    }
+
+    /// The state after all steps so far.
+    ///
+    /// # Errors
+    /// The device fails.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn state(&mut self) -> Result<State> {
         let mut state = State::new(self.plan.layout.clone(), SEED);
         self.executor.download(&mut state)?;
-        Ok((metrics.first().copied().unwrap_or_default(), state))
+        Ok(state)
     }
 
     /// Measures a step: after one warm-up step, as many as fit in `budget`, at least one.

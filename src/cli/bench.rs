@@ -9,7 +9,7 @@ use cnn_gpu::model::Sequential;
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
 #[cfg(feature = "gpu")]
-use cnn_gpu::tune::{TunedKernels, relative_speed};
+use cnn_gpu::tune::{TunedKernels, step_seconds};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
@@ -104,6 +104,7 @@ struct StepReport {
 #[derive(Serialize)]
 struct TunedStep {
     kernels: KernelChoice,
+    seconds: f64,
     /// The speed relative to that of the default kernels, measured in turn.
     speed: f64,
 }
@@ -157,7 +158,9 @@ fn step(
     let operations = workload.roofline(&peak)?;
     let flops = workload.flops();
     let memory = workload.memory()?;
-    spinner.set_message("measuring the tuned kernels");
+    if device.is_gpu() {
+        spinner.set_message("measuring the tuned kernels");
+    }
     let tuned = tuned(device, model, &mut workload)?;
     Ok(StepReport {
         batch_size,
@@ -187,8 +190,12 @@ fn tuned(
     let batch = default.plan().batch;
     let mut tuned = Workload::new(&device.with_kernels(&kernels)?, model, batch)?;
     tuned.run(1)?;
-    let speed = relative_speed([default, &mut tuned], BUDGET)?;
-    Ok(Some(TunedStep { kernels, speed }))
+    let [before, seconds] = step_seconds([default, &mut tuned], BUDGET)?;
+    Ok(Some(TunedStep {
+        kernels,
+        seconds,
+        speed: before / seconds,
+    }))
 }
 
 /// Without GPUs there are no kernels to tune.
@@ -248,12 +255,13 @@ impl StepReport {
             count(self.epoch_images as u64),
             self.batch_size
         );
-        if let Some(TunedStep { kernels, speed }) = &self.tuned {
+        if let Some(tuned) = &self.tuned {
             let _ = writeln!(
                 out,
-                "tuned       {}, {} images/s: {speed:.2} times as fast with {kernels}",
-                milliseconds(seconds / speed),
-                count((images_per_second * speed).round() as u64),
+                "tuned       {}, {:.2} times as fast as the default kernels in turn: {}",
+                milliseconds(tuned.seconds),
+                tuned.speed,
+                tuned.kernels,
             );
         }
         if let Some(dispatches) = self.dispatches {

@@ -100,7 +100,7 @@ pub struct TrainedModel {
 impl TrainedModel {
     /// Reads the folder of a run or of an imported network, or a file of weights.
     pub fn open(path: &Path) -> cnn_gpu::Result<Self> {
-        if !path.exists() {
+        if !path.try_exists().unwrap_or(true) {
             return Err(Error::file(
                 path,
                 format!("no such file or folder: expected {SOURCES}"),
@@ -137,7 +137,7 @@ impl TrainedModel {
                 path,
                 message,
                 source,
-            } if message.starts_with("not a") => Error::File {
+            } if path.extension().is_none_or(|end| end != "safetensors") => Error::File {
                 message: format!("{message}; expected {SOURCES}"),
                 path,
                 source,

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use cnn_gpu::bench::StepTime;
-use cnn_gpu::exec::Description;
+use cnn_gpu::Error;
+use cnn_gpu::exec::{Description, KernelChoice};
+use cnn_gpu::internal::disk;
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
 use cnn_gpu::tune::{TrialOutcome, TunedKernels, Tuner, TuningReport, TuningTrial};
@@ -17,13 +18,15 @@ use super::columns::columns;
 use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
 use super::model;
-use super::output::{self, OutputFormat, count, say};
+use super::output::{self, OutputFormat, say};
 
 /// Find the kernels with which a GPU trains fastest, and keep them for `train`
 ///
-/// Measures settings of the kernels one after the other, each against the best so far, on a training step of noise.
-/// Kernels whose gradients differ from those of the plain kernels are refused. The choice is kept in the user's cache
-/// folder for this adapter, driver and version of the program, and `train` takes it.
+/// Measures settings of the kernels one after the other, each against the best so far, on a training
+/// step of noise. Kernels with which the model's first steps differ from those with the plain kernels
+/// are refused; `selfcheck` checks the choice on all operations. It is kept in the user's cache folder
+/// for this adapter, driver and version of the program, and `train` takes it. A later search begins
+/// with it.
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
@@ -41,7 +44,7 @@ pub struct Args {
     )]
     batch_size: usize,
 
-    /// Time for the search
+    /// Time for the search; compiling kernels may take longer
     #[arg(long, value_name = "S", default_value_t = 20, allow_negative_numbers = true,
           value_parser = clap::value_parser!(u16).range(1..=3600))]
     seconds: u16,
@@ -66,7 +69,7 @@ const EXAMPLES: &str = "\
 Examples:
   cnn-gpu tune
   cnn-gpu tune --backend vulkan --model cifar.toml --batch-size 128 --seconds 60
-  cnn-gpu tune --forget";
+  cnn-gpu tune --backend vulkan --forget";
 
 /// What is printed as JSON.
 #[derive(Serialize)]
@@ -86,23 +89,28 @@ struct TuneRecord<'a> {
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let (model, _) = model::load(&args.model)?;
     // Before opening a device, as the arguments may be invalid.
-    Plan::new(
-        &model,
-        Purpose::Training(Optimizer::default()),
-        args.batch_size,
-    )?;
+    let training = Purpose::Training(Optimizer::default());
+    Plan::new(&model, training, args.batch_size)?;
     let device = args.device.open()?;
     let description = device.describe();
-    if args.forget {
-        return forget(&description);
-    }
     let tuner = Tuner::new(&device, &model, args.batch_size)?;
+    // Before the search, which would be lost.
+    let folder = (!args.dry_run).then(folder).transpose()?;
+    if let (true, Some(folder)) = (args.forget, &folder) {
+        return forget(folder, &description);
+    }
     announce(&description, &device);
-    let report = search(&tuner, args.seconds)?;
-    let file = if args.dry_run {
-        None
-    } else {
-        keep(&args, &model.name, &description, &report)?
+    let earlier = remembered(&description);
+    let start = earlier.as_ref().map(|earlier| earlier.kernels.clone());
+    let report = search(&tuner, &start.unwrap_or_default(), args.seconds)?;
+    let kept = folder.map(|folder| {
+        let network = (model.name.as_str(), args.batch_size);
+        keep(&folder, network, &description, &report)
+    });
+    // The report first, as keeping it may have failed.
+    let (file, failure) = match kept.transpose() {
+        Ok(file) => (file.flatten(), None),
+        Err(failure) => (None, Some(failure)),
     };
     match args.format {
         OutputFormat::Text => output::print(&text(&report, file.as_deref()))?,
@@ -116,64 +124,67 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             report: &report,
         })?,
     }
-    Ok(Exit::Success)
+    if let (Some(earlier), true, false) = (&earlier, report.kernels.is_empty(), args.dry_run) {
+        say(&format!(
+            "note: the choice of {} for {} is no longer faster, and was removed",
+            earlier.tuned, earlier.model
+        ));
+    }
+    failure.map_or(Ok(Exit::Success), Err)
 }
 
-fn search(tuner: &Tuner<'_>, seconds: u16) -> cnn_gpu::Result<TuningReport> {
+fn search(tuner: &Tuner<'_>, start: &KernelChoice, seconds: u16) -> cnn_gpu::Result<TuningReport> {
     // Drawn on a terminal only.
     let bar = ProgressBar::new(seconds.into());
-    if let Ok(style) = ProgressStyle::with_template("{bar:20.green} {pos}/{len} s  {wide_msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:20.green} {elapsed}  {wide_msg}") {
         bar.set_style(style.progress_chars("━╸─"));
     }
-    bar.set_message("compiling the default kernels");
-    let started = Instant::now();
-    let report = tuner.run(
-        Duration::from_secs(seconds.into()),
-        &mut |trial: &TuningTrial| {
-            bar.set_position(started.elapsed().as_secs().min(seconds.into()));
-            bar.set_message(format!(
-                "{} {}: {}",
-                trial.setting,
-                trial.value,
-                in_words(&trial.outcome)
-            ));
-        },
-    );
+    bar.set_message("compiling the plain and the default kernels");
+    bar.enable_steady_tick(Duration::from_millis(100));
+    let time = Duration::from_secs(seconds.into());
+    let report = tuner.run(start, time, &mut |trial: &TuningTrial| {
+        bar.set_position(bar.elapsed().as_secs().min(seconds.into()));
+        let outcome = in_words(&trial.outcome);
+        bar.set_message(format!("{} {}: {outcome}", trial.setting, trial.value));
+    });
     bar.finish_and_clear();
     report
 }
 
+/// The folder of the choices, created if it is missing.
 fn folder() -> anyhow::Result<PathBuf> {
-    TunedKernels::folder()
-        .context("no home folder, whose cache would keep the choice: set HOME, or add --dry-run")
+    let folder = TunedKernels::folder()
+        .context("no home folder, whose cache would keep the choice: set HOME, or add --dry-run")?;
+    disk::make_folder(&folder)
+        .map_err(|e| Error::file(&folder, format!("cannot make the folder: {e}")))?;
+    Ok(folder)
 }
 
 /// Keeps the choice, or forgets an earlier one if the default kernels are the fastest.
 fn keep(
-    args: &Args,
-    model: &str,
+    folder: &Path,
+    (model, batch_size): (&str, usize),
     device: &Description,
     report: &TuningReport,
 ) -> anyhow::Result<Option<PathBuf>> {
-    let folder = folder()?;
     if report.kernels.is_empty() {
-        TunedKernels::forget(&folder, device)?;
+        TunedKernels::forget(folder, device)?;
         return Ok(None);
     }
-    let today = jiff::ZonedDateTime::now()
-        .strftime("%Y-%m-%d %H:%M:%S %:z")
-        .to_string();
+    let now = jiff::ZonedDateTime::now().strftime("%Y-%m-%d %H:%M:%S %:z");
     let choice = (report.kernels.clone(), report.speed());
-    let tuned = TunedKernels::new(device, today, (model, args.batch_size), choice);
-    Ok(Some(tuned.save(&folder)?))
+    let tuned = TunedKernels::new(device, now.to_string(), (model, batch_size), choice);
+    Ok(Some(tuned.save(folder)?))
 }
 
-fn forget(device: &Description) -> anyhow::Result<Exit> {
-    let what = match TunedKernels::forget(&folder()?, device)? {
-        true => "`train` takes the default kernels again",
-        false => "nothing to forget: the kernels of this adapter were never tuned",
-    };
-    say(what);
+fn forget(folder: &Path, device: &Description) -> anyhow::Result<Exit> {
+    let Description {
+        adapter, backend, ..
+    } = device;
+    say(&match TunedKernels::forget(folder, device)? {
+        true => format!("`train` takes the default kernels of {adapter} ({backend}) again"),
+        false => format!("nothing to forget: there is no choice for {adapter} ({backend})"),
+    });
     Ok(Exit::Success)
 }
 
@@ -221,29 +232,21 @@ fn text(report: &TuningReport, file: Option<&Path>) -> String {
             report.untried.join(", ")
         );
     }
-    let step = |time: &StepTime| {
-        let images = count(time.images_per_second.round() as u64);
-        format!("{:.3} ms, {images} images/s", 1e3 * time.seconds)
-    };
-    let _ = writeln!(out, "\ndefault  {}", step(&report.default));
+    let seconds = report.seconds;
+    let step = |seconds: f64| format!("{:.3} ms per step", 1e3 * seconds);
+    let _ = writeln!(out, "\ndefault  {}", step(report.default_seconds));
     let _ = if report.kernels.is_empty() {
-        writeln!(
-            out,
-            "tuned    the default kernels are the fastest that were found"
-        )
+        writeln!(out, "tuned    nothing faster was found in {seconds:.0} s")
     } else {
-        let speed = report.speed();
-        writeln!(
-            out,
-            "tuned    {}: {speed:.2} times as fast with {}",
-            step(&report.tuned),
-            report.kernels
-        )
+        let (tuned, speed) = (step(report.tuned_seconds), report.speed());
+        let kernels = &report.kernels;
+        writeln!(out, "tuned    {tuned}, {speed:.2} times as fast: {kernels}")
     };
     let _ = match file {
         Some(path) => writeln!(
             out,
-            "kept     {}\n         `cnn-gpu train` takes these kernels on this adapter; --default-kernels does without",
+            "kept     {}\n         `cnn-gpu train` takes these kernels on this adapter; --default-kernels \
+             does without",
             path.display()
         ),
         None => writeln!(out, "kept     nothing"),

@@ -1,28 +1,21 @@
-//! A training step with a choice of kernels.
+//! A training step with a choice of kernels, and its speed next to another.
 
 use std::time::{Duration, Instant};
 
+use super::first_steps::FirstSteps;
 use crate::bench::Workload;
 use crate::error::Result;
 use crate::exec::gpu::GpuDevice;
 use crate::exec::gpu::tuning::Tuning;
-use crate::exec::{Device, StepMetrics, median};
+use crate::exec::{Device, median};
 use crate::model::Sequential;
-use crate::state::State;
 
 /// Minimum duration of a sample, which makes the wait at its end negligible.
 const SAMPLE: Duration = Duration::from_millis(20);
-/// The fewest samples of each for a median.
+/// The fewest samples of each, unless steps are slow.
 const FEWEST: usize = 5;
-/// After as many samples, a step that is this much slower is given up.
-const GIVEN_UP: (usize, f64) = (2, 1.3);
-/// The largest difference between gradients of correct kernels, relative to the largest value of the
-/// parameter's gradient. Sums of another order differ by some 1e-6; where a pool or a ReLU decides
-/// between numbers that are equal but for that, one gradient of thousands takes another way.
-const TOLERANCE: f64 = 1e-3;
-/// The same relative to the largest value of all gradients, for gradients that are zero but for
-/// rounding, such as that of a bias before a batch normalization.
-const NOISE: f64 = 1e-6;
+/// After as many samples, one whose fastest step is slower than the other's by this much is given up.
+const GIVEN_UP: (usize, f64) = (3, 1.3);
 
 /// A training step with a choice of kernels.
 pub(super) struct Contender {
@@ -30,76 +23,44 @@ pub(super) struct Contender {
     pub workload: Workload,
 }
 
-/// What the first step of a contender computed.
-pub(super) struct FirstStep {
-    metrics: StepMetrics,
-    state: State,
-}
-
 impl Contender {
-    /// Compiles the step, and runs it once.
+    /// Compiles the step, and runs it a few times.
     pub fn new(
         gpu: &GpuDevice,
         tuning: Tuning,
         (model, batch): (&Sequential, usize),
-    ) -> Result<(Self, FirstStep)> {
+    ) -> Result<(Self, FirstSteps)> {
         let device = Device::of_gpu(gpu.with_tuning(tuning), "tried by `tune`");
         let mut workload = Workload::new(&device, model, batch)?;
-        let (metrics, state) = workload.observed()?;
-        Ok((Self { tuning, workload }, FirstStep { metrics, state }))
+        let steps = FirstSteps::of(&mut workload)?;
+        Ok((Self { tuning, workload }, steps))
     }
 }
 
-impl FirstStep {
-    /// How it differs from the same step with other kernels by more than rounding, if it does. The
-    /// first moment after one step is the gradient, times a constant.
-    pub fn difference(&self, expected: &Self) -> Option<String> {
-        let [found, wanted] = [self, expected].map(|step| f64::from(step.metrics.loss_sum));
-        if !is_close(found, wanted, TOLERANCE * wanted.abs()) {
-            return Some(format!("the loss is {found}, expected {wanted}"));
-        }
-        let largest = |values: &[f32]| {
-            values
-                .iter()
-                .fold(0.0, |most: f64, v| most.max(f64::from(v.abs())))
-        };
-        let noise = NOISE * largest(&expected.state.m);
-        let parameters = expected.state.layout.parameters.iter();
-        parameters
-            .filter(|parameter| parameter.trainable)
-            .find_map(|parameter| {
-                let [a, b] = [self, expected]
-                    .map(|step| step.state.m.get(parameter.range()).unwrap_or_default());
-                let allowed = TOLERANCE * largest(b) + noise;
-                let wrong = a
-                    .iter()
-                    .zip(b)
-                    .position(|(a, b)| !is_close((*a).into(), (*b).into(), allowed));
-                let message = |at: usize| {
-                    format!(
-                        "element {at} of the gradient of `{}` is off by more than rounding",
-                        parameter.name
-                    )
-                };
-                match a.len() == b.len() {
-                    true => wrong.map(message),
-                    false => Some(format!("the gradient of `{}` is missing", parameter.name)),
-                }
-            })
-    }
-}
-
-/// Whether two numbers differ by at most `allowed`; not if one is NaN.
-fn is_close(a: f64, b: f64, allowed: f64) -> bool {
-    a == b || (a - b).abs() <= allowed
-}
-
-/// The speed of `b` relative to `a`: runs both in turn within about `budget`, at least five times each,
-/// and compares the medians. A `b` that is clearly slower is measured only twice.
+/// The median duration of a step of each, in seconds: runs both in turn for about `budget`.
 ///
 /// # Errors
 /// The device fails.
-pub fn relative_speed([a, b]: [&mut Workload; 2], budget: Duration) -> Result<f64> {
+pub fn step_seconds(pair: [&mut Workload; 2], budget: Duration) -> Result<[f64; 2]> {
+    alternate(pair, budget, |_| false)
+}
+
+/// Like [`step_seconds`], but gives up on a second one that is clearly slower.
+///
+/// # Errors
+/// The device fails.
+pub(super) fn tried(pair: [&mut Workload; 2], budget: Duration) -> Result<[f64; 2]> {
+    alternate(pair, budget, |[a, b]: &[Vec<f64>; 2]| {
+        let fastest = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
+        a.len() == GIVEN_UP.0 && fastest(b) > GIVEN_UP.1 * fastest(a)
+    })
+}
+
+fn alternate(
+    [a, b]: [&mut Workload; 2],
+    budget: Duration,
+    is_enough: impl Fn(&[Vec<f64>; 2]) -> bool,
+) -> Result<[f64; 2]> {
     // Once more before measuring: caches and clocks.
     b.run(1)?;
     let mut steps = 1;
@@ -108,62 +69,14 @@ pub fn relative_speed([a, b]: [&mut Workload; 2], budget: Duration) -> Result<f6
     }
     let started = Instant::now();
     let mut times = [Vec::new(), Vec::new()];
-    let ratio = |times: &[Vec<f64>; 2]| {
-        let [a, b] = times.clone().map(|mut times| median(&mut times));
-        a / b
-    };
-    while times[0].len() < FEWEST || started.elapsed() < budget {
-        times[0].push(a.run(steps)?);
-        times[1].push(b.run(steps)?);
-        let (samples, slower) = GIVEN_UP;
-        if times[0].len() == samples && ratio(&times) * slower < 1.0 {
-            break;
+    loop {
+        times[0].push(a.run(steps)? / steps as f64);
+        times[1].push(b.run(steps)? / steps as f64);
+        let (count, elapsed) = (times[0].len(), started.elapsed());
+        // Slow steps are measured less often.
+        let is_done = elapsed >= budget && (count >= FEWEST || elapsed >= 4 * budget);
+        if is_done || is_enough(&times) {
+            return Ok(times.map(|mut times| median(&mut times)));
         }
-    }
-    Ok(ratio(&times))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::preset;
-    use crate::state::Layout;
-
-    fn step(change: impl FnOnce(&mut FirstStep)) -> FirstStep {
-        let layout = Layout::new(&preset("mnist-mlp").unwrap()).unwrap();
-        let mut state = State::new(layout, 1);
-        state.m = state.params.clone();
-        let metrics = StepMetrics::new(2.5, 1, 8);
-        let mut step = FirstStep { metrics, state };
-        change(&mut step);
-        step
-    }
-
-    #[test]
-    fn only_more_than_rounding_is_a_difference() {
-        let expected = step(|_| {});
-        let difference = |change: fn(&mut FirstStep)| step(change).difference(&expected);
-        assert_eq!(difference(|_| {}), None);
-        assert_eq!(difference(|step| step.state.m[3] += 1e-6), None);
-        let wrong = difference(|step| step.state.m[3] += 1e-2).unwrap();
-        assert!(
-            wrong.starts_with("element 3 of the gradient of `dense/kernel`"),
-            "{wrong}"
-        );
-        assert!(difference(|step| step.state.m[0] = f32::NAN).is_some());
-        assert!(
-            difference(|step| step.state.m.clear())
-                .unwrap()
-                .ends_with("is missing")
-        );
-        assert!(difference(|step| step.metrics.loss_sum = f32::NAN).is_some());
-        // Biases begin at zero here, and so does their gradient: noise is no difference.
-        assert_eq!(
-            difference(|step| {
-                let range = step.state.layout.parameters[1].range();
-                step.state.m[range.start] = 1e-8;
-            }),
-            None
-        );
     }
 }

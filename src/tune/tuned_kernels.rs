@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::disk;
 use crate::error::{Error, FormatError, Result};
+use crate::exec::gpu::tuning::Tuning;
 use crate::exec::{Description, KernelChoice};
 use crate::read_toml::read_toml;
 
@@ -96,6 +97,7 @@ impl TunedKernels {
         let found = read.map_err(|e| {
             Error::file(&path, e.within("no kernels of `cnn-gpu tune`").to_string())
         })?;
+        found.check().map_err(|e| Error::file(&path, e))?;
         Ok(found.belongs_to(device).then_some(found))
     }
 
@@ -130,6 +132,19 @@ impl TunedKernels {
     #[must_use]
     pub fn folder() -> Option<PathBuf> {
         disk::cache_folder("tuning")
+    }
+
+    /// Checks what is not checked by its type.
+    fn check(&self) -> Result<()> {
+        if self.version != env!("CARGO_PKG_VERSION") {
+            // Of another version: not taken.
+            return Ok(());
+        }
+        if self.kernels.is_empty() || !(self.speed.is_finite() && self.speed > 0.0) {
+            let message = "expected at least one setting of kernels, and a speed above 0";
+            return Err(Error::Argument(message.into()));
+        }
+        Tuning::check(&self.kernels)
     }
 
     fn device(&self) -> Description {
@@ -191,13 +206,31 @@ mod tests {
     fn a_damaged_file_is_named_in_one_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = TunedKernels::path(folder.path(), &device("1.0"));
+        let load = || {
+            TunedKernels::load(folder.path(), &device("1.0"))
+                .unwrap_err()
+                .to_string()
+        };
         for text in ["", "kernels = 3", "\u{0}", "[kernels]\nworkgroup = -1"] {
             fs::write(&path, text).unwrap();
-            let error = TunedKernels::load(folder.path(), &device("1.0"))
-                .unwrap_err()
-                .to_string();
+            let error = load();
             assert!(
                 error.contains("no kernels of `cnn-gpu tune`") && !error.contains('\n'),
+                "{error}"
+            );
+        }
+        for (kernels, speed, words) in [
+            (vec![("workgroup", 3)], 1.5, "workgroup 3: expected one of"),
+            (vec![("speed", 3)], 1.5, "no setting `speed`"),
+            (vec![], 1.5, "at least one setting"),
+            (vec![("workgroup", 32)], f64::NAN, "a speed above 0"),
+        ] {
+            let choice = (kernels.into_iter().collect(), speed);
+            let tuned = TunedKernels::new(&device("1.0"), "today", ("mnist-cnn", 64), choice);
+            tuned.save(folder.path()).unwrap();
+            let error = load();
+            assert!(
+                error.contains(words) && error.contains(".toml: "),
                 "{error}"
             );
         }

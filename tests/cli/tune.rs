@@ -44,9 +44,9 @@ fn tune_tries_settings_and_keeps_what_is_faster() {
     let forgotten = run(path, &["tune", "--backend", &backend, "--forget"]);
     assert!(forgotten.status.success());
     let words = if kept.is_empty() {
-        "nothing to forget"
+        "nothing to forget: there is no choice for"
     } else {
-        "takes the default kernels again"
+        "`train` takes the default kernels of"
     };
     assert!(text(&forgotten.stderr).contains(words));
     let output = run(
@@ -70,6 +70,11 @@ fn what_cannot_be_tuned_is_said_in_one_line() {
         only_says(&run(folder.path(), &[&["tune"], args].concat()), code, word)
     };
     says(&["--backend", "cpu"], 2, "the CPU has no kernels to tune");
+    says(
+        &["--backend", "cpu", "--forget"],
+        2,
+        "the CPU has no kernels to tune",
+    );
     says(&["--seconds", "0"], 2, "1..=3600");
     says(&["--batch-size", "0"], 2, "batch");
     says(&["--forget", "--dry-run"], 2, "--dry-run");

@@ -1,8 +1,8 @@
 //! The kernels that a run trains with.
 
-use cnn_gpu::Result;
 use cnn_gpu::exec::Device;
 use cnn_gpu::run::DeviceRecord;
+use cnn_gpu::{Error, Result};
 
 /// Which kernels a run takes.
 #[derive(Clone, Debug)]
@@ -11,8 +11,8 @@ pub enum KernelSource {
     Tuned,
     /// Those of the device's class.
     Default,
-    /// Those that the run began with, as long as it stays on the same device.
-    Recorded(Box<DeviceRecord>),
+    /// Those that the run had on the device, if it was trained there; in order.
+    Recorded(Vec<DeviceRecord>),
 }
 
 impl KernelSource {
@@ -21,14 +21,31 @@ impl KernelSource {
     /// # Errors
     /// The run's kernels do not exist in this version.
     pub fn give(&self, device: Device) -> Result<(Device, Option<String>)> {
+        let here = device.describe();
         match self {
             Self::Default => Ok((device, None)),
-            Self::Recorded(record) if record.is_of(&device.describe()) => {
-                let note = format!("kernels: tuned, as before ({})", record.kernels);
-                let note = (!record.kernels.is_empty()).then_some(note);
-                Ok((device.with_kernels(&record.kernels)?, note))
-            }
-            Self::Tuned | Self::Recorded(_) => tuned(device),
+            Self::Tuned => tuned(device),
+            Self::Recorded(records) => match records.iter().rfind(|record| record.is_of(&here)) {
+                None => tuned(device),
+                Some(DeviceRecord { kernels, .. }) if kernels.is_empty() => Ok((device, None)),
+                Some(DeviceRecord { kernels, .. }) => {
+                    let note = format!("kernels: tuned, as before ({kernels})");
+                    let device = device.with_kernels(kernels).map_err(|error| {
+                        Error::Argument(format!(
+                            "the run's kernels are of another version: {error}"
+                        ))
+                    })?;
+                    Ok((device, Some(note)))
+                }
+            },
+        }
+    }
+
+    /// Whether the run has tuned kernels on any device.
+    pub fn is_tuned(&self) -> bool {
+        match self {
+            Self::Default | Self::Tuned => false,
+            Self::Recorded(records) => records.iter().any(|record| !record.kernels.is_empty()),
         }
     }
 }

@@ -61,7 +61,7 @@ pub fn settings(
         .collect();
     let compiled = args.optimizer.compile(config.model.clone())?;
     let given = TrainSettings::new(args, Some(config.training.optimizer))?;
-    let last_device = config.last_device().clone();
+    let devices = config.devices().cloned().collect();
     let settings = TrainSettings {
         data_dir: given.data_dir.clone().or_else(|| config.dataset.folder()),
         dataset: config.dataset.spec()?,
@@ -87,7 +87,7 @@ pub fn settings(
         } else {
             given.device.clone().or(&config.device)?
         },
-        kernels: KernelSource::Recorded(Box::new(last_device)),
+        kernels: KernelSource::Recorded(devices),
         without_effect: Vec::new(),
     };
     let hash = |settings: &TrainSettings| settings.weights.as_ref().map(|w| w.hash.clone());
@@ -153,6 +153,7 @@ fn refuse_changes(
             "skip_unreadable" => given.read.skip_unreadable != run.read.skip_unreadable,
             "interpolation" => given.read.interpolation != run.read.interpolation,
             "out" => given.out != run.out,
+            "default_kernels" => run.kernels.is_tuned(),
             "validation_data" => given.validation_data != run.validation_data,
             key if options.contains_key(key) || theirs.contains_key(key) => {
                 match theirs.get(key) {

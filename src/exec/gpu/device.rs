@@ -174,12 +174,25 @@ impl GpuDevice {
     /// A setting or its value does not exist.
     pub fn with_kernels(&self, choice: &KernelChoice) -> Result<Self> {
         let tuning = self.class.with_choice(choice)?;
-        Ok(self.with_tuning(tuning.within(&self.limits)))
+        Ok(self.with_tuning(self.possible(tuning)))
     }
 
     /// The same tuning without what the adapter cannot run.
     pub(crate) fn possible(&self, tuning: Tuning) -> Tuning {
-        tuning.within(&self.limits)
+        let most = self.limits.max_compute_invocations_per_workgroup as usize;
+        Tuning {
+            workgroup: tuning.workgroup.min(most),
+            untiled: tuning.untiled.min(most),
+            summing: tuning.summing.min(most),
+            loss: tuning.loss.min(most),
+            ..tuning.within(&self.limits)
+        }
+    }
+
+    /// Forgets the errors so far, except a lost or hung device.
+    pub(crate) fn forget_faults(&self) {
+        // Each call takes one, and there is one at most.
+        let _ = self.check();
     }
 
     /// In which settings its kernels differ from those of its class.

@@ -19,8 +19,8 @@ pub struct Knob {
     set: fn(&mut Tuning, usize),
 }
 
-/// All of them with rising values, those with the largest effect first, as the time for trying them may run out. The
-/// checks of kernels run with each value.
+/// All of them with rising values, those from which the largest effect is expected first, as the time
+/// for trying them may run out. The checks of kernels run with each value.
 pub const KNOBS: [Knob; 10] = [
     Knob {
         name: "accumulators",
@@ -132,6 +132,14 @@ impl Tuning {
             }
             Ok(tuning.turned(knob, value))
         })
+    }
+
+    /// Checks the names and values of a choice.
+    ///
+    /// # Errors
+    /// As [`Tuning::with_choice`].
+    pub(crate) fn check(choice: &KernelChoice) -> Result<()> {
+        Self::HARDWARE.with_choice(choice).map(drop)
     }
 
     /// In which settings it differs from `class`.

@@ -303,6 +303,15 @@ impl Tuning {
         chosen.within(limits)
     }
 
+    /// The plain kernels, with this tuning's bounds of sums.
+    pub(crate) fn plain(self) -> Self {
+        Self {
+            algorithm: Some(PLAIN),
+            image_copies: false,
+            ..self
+        }
+    }
+
     /// The same, without image copies if the adapter does not allow enough of them.
     pub(super) fn within(self, limits: &Limits) -> Self {
         let possible = limits.max_storage_textures_per_shader_stage >= MAX_IMAGES;
