@@ -23,9 +23,6 @@ const SAMPLES: u32 = 8;
 const PARTS: Duration = Duration::from_secs(1);
 /// Small enough that training on random labels does not move the weights noticeably.
 const RATE: f32 = 1e-6;
-/// Adam's usual rate.
-#[cfg(feature = "gpu")]
-const MOVING_RATE: f32 = 1e-3;
 /// Of the initial weights.
 const SEED: u64 = 1;
 
@@ -148,18 +145,14 @@ impl Workload {
         Ok(started.elapsed().as_secs_f64())
     }
 
-    /// Runs steps that move the weights, and returns the metrics of each.
+    /// Runs steps, and returns the metrics of each.
     ///
     /// # Errors
     /// The device fails.
     #[cfg(feature = "gpu")]
     pub(crate) fn observed(&mut self, steps: usize) -> Result<Vec<StepMetrics>> {
-        let step = Step {
-            rates: MOVING_RATE.into(),
-            ..self.step
-        };
         for _ in 0..steps {
-            self.executor.enqueue(&step)?;
+            self.executor.enqueue(&self.step)?;
         }
         self.executor.completed(true)
     }

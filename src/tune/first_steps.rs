@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::exec::StepMetrics;
 use crate::state::{Layout, Parameter, State};
 
-/// Steps that are compared: later ones read what the first has written.
+/// Steps that are compared: later ones read what the first has written. They move the weights so little that the
+/// gradients stay those of the same weights: those of noise are small sums of large terms, and soon go their own ways.
 const STEPS: usize = 3;
 /// The largest relative difference of a loss.
 const LOSS: f64 = 0.02;
@@ -197,9 +198,11 @@ mod tests {
         );
         let wrong =
             difference(|steps| steps.after.m.iter_mut().take(20_000).for_each(|m| *m = 0.0));
-        assert_eq!(
-            wrong.as_deref(),
-            Some("the gradient of `dense` differs by more than rounding")
+        // A fifth of the weights.
+        let wrong = wrong.unwrap();
+        assert!(
+            wrong.starts_with("the gradient of `dense` differs by 4"),
+            "{wrong}"
         );
         let wrong = difference(|steps| {
             let range = steps.after.layout.parameters[2].range();
@@ -208,7 +211,7 @@ mod tests {
         });
         assert_eq!(
             wrong.as_deref(),
-            Some("the update of `dense_1` differs by more than rounding")
+            Some("the update of `dense_1` differs by 100 % of its norm")
         );
         for change in [
             (|steps: &mut FirstSteps| steps.after.m[0] = f32::NAN) as fn(&mut FirstSteps),
