@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Network;
+use super::{Network, outputs};
 use crate::data::bounded::MAX_TEXT;
 use crate::error::FormatError;
 use crate::model::Sequential;
@@ -80,12 +80,23 @@ impl NetworkDescription {
         Sequential::from_toml(&self.model).map_err(FormatError::from_cause)
     }
 
+    /// Adds what the format itself does not hold to a network that was read: the steps and the names
+    /// of the classes. Returns notes on weights that have changed, and on names that do not fit.
+    pub(super) fn complete(&self, network: &mut Network) -> Vec<String> {
+        let is_same = self.describes(&network.state);
+        if is_same && network.optimizer.is_none() {
+            network.state.step = self.step;
+        }
+        let changed = (!is_same).then(|| Self::CHANGED_WEIGHTS.to_owned());
+        changed
+            .into_iter()
+            .chain(self.name_classes(network))
+            .collect()
+    }
+
     /// Gives a network's classes their names, or returns a note that says why not.
-    pub fn name_classes(&self, network: &mut Network) -> Option<String> {
-        let outputs: usize = (network.model.output_shape())
-            .map(|shape| shape.iter().product())
-            .unwrap_or(0);
-        let classes = network.model.loss.classes(outputs);
+    pub(super) fn name_classes(&self, network: &mut Network) -> Option<String> {
+        let classes = outputs::classes(&network.model).unwrap_or(0);
         let names = &self.class_names;
         if names.is_empty() || names.len() == classes {
             network.class_names.clone_from(names);

@@ -12,6 +12,15 @@ pub(super) fn suits(model: &Sequential, loss: Loss) -> bool {
     Plan::new(&model, Purpose::Inference, 1).is_ok()
 }
 
+/// The number of classes that a model tells apart: a single output tells two.
+///
+/// # Errors
+/// As [`Sequential::resolve`].
+pub(super) fn classes(model: &Sequential) -> Result<usize> {
+    let outputs: usize = model.output_shape()?.iter().product();
+    Ok(model.loss.classes(outputs).max(2))
+}
+
 /// The loss for a model whose file has none.
 pub(super) fn suitable_loss(model: &Sequential) -> Option<Loss> {
     let losses = [

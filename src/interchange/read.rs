@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Format, Import, keras, onnx, torch};
+use super::{Format, Import, keras, onnx, outputs, torch};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Sequential};
 use crate::run::ImportRecord;
@@ -147,9 +147,7 @@ impl Format {
 /// Checks that the names of the classes can be those of the model's outputs.
 fn check_class_names(path: &Path, import: &Import) -> Result<()> {
     let names = &import.network.class_names;
-    let outputs: usize = import.network.model.output_shape()?.iter().product();
-    // A single output tells two classes apart.
-    let expected = outputs.max(2);
+    let expected = outputs::classes(&import.network.model)?;
     let is_odd = |name: &&String| name.trim().is_empty() || name.contains(char::is_control);
     let problem = if names.is_empty() {
         return Ok(());

@@ -206,23 +206,11 @@ fn of_archive(section: Section) -> Result<Import, FormatError> {
     let file = WeightsFile::open(archive.weights()?)?;
     let mut import = of_layers(file, reading)?;
     if let Some(description) = description {
-        describe(&mut import, &description);
-    }
-    Ok(import)
-}
-
-/// Adds what this crate wrote about a network.
-fn describe(import: &mut Import, description: &NetworkDescription) {
-    let network = &mut import.network;
-    if !description.describes(&network.state) {
         import
             .notes
-            .push(NetworkDescription::CHANGED_WEIGHTS.into());
+            .extend(description.complete(&mut import.network));
     }
-    if network.optimizer.is_none() {
-        network.state.step = description.step;
-    }
-    import.notes.extend(description.name_classes(network));
+    Ok(import)
 }
 
 /// Reads the weights of a file in Keras 3's format.

@@ -87,7 +87,7 @@ fn import(
         m: Vec::new(),
         v: Vec::new(),
         average: Vec::new(),
-        step: state_dict.description.as_ref().map_or(0, |d| d.step),
+        step: 0,
         layout,
     };
     let mut matches = Vec::new();
@@ -95,14 +95,11 @@ fn import(
         matches.extend(take(tensor, &mut state)?);
     }
     let mut notes = state_dict.notes.clone();
-    let description = state_dict.description.as_ref();
-    match description {
-        None => notes.extend(assumptions(model, layers)),
-        Some(description) if description.describes(&state) => {}
-        Some(_) => notes.push(NetworkDescription::CHANGED_WEIGHTS.into()),
-    }
     let mut network = Network::new(model.clone(), state);
-    notes.extend(description.and_then(|d| d.name_classes(&mut network)));
+    notes.extend(match &state_dict.description {
+        None => assumptions(model, layers),
+        Some(description) => description.complete(&mut network),
+    });
     Ok(Import {
         network,
         matches,

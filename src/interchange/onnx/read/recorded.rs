@@ -24,22 +24,23 @@ pub(super) fn restored(
         let Some(Ok(mut import)) = same.map(|model| network(model, &candidate.layers)) else {
             continue;
         };
-        let notes: Vec<String> =
-            (description.name_classes(&mut import.network).into_iter()).collect();
-        if description.describes(&import.network.state) {
-            import.network.state.step = description.step;
+        let notes = description.complete(&mut import.network);
+        let is_written = !notes
+            .iter()
+            .any(|note| note == NetworkDescription::CHANGED_WEIGHTS);
+        if is_written {
             return (Some(import), notes);
         }
         changed = changed.or(Some((import, notes)));
     }
-    let Some((import, notes)) = changed else {
-        let note =
-            "not taken: the model in its metadata, because the graph computes something else";
-        return (None, vec![note.into()]);
-    };
-    let changed = NetworkDescription::CHANGED_WEIGHTS.to_owned();
-    let notes = std::iter::once(changed).chain(notes).collect();
-    (Some(import), notes)
+    match changed {
+        Some((import, notes)) => (Some(import), notes),
+        None => {
+            let note =
+                "not taken: the model in its metadata, because the graph computes something else";
+            (None, vec![note.into()])
+        }
+    }
 }
 
 /// The recorded model, if the graph computes what it does.
