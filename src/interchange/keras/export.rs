@@ -42,13 +42,11 @@ pub fn to_bytes(network: &Network) -> Result<Export> {
     let metadata = metadata(network)?.to_string();
     let size = size(network);
     let bytes = archive::write([&config, &metadata], size, |out| {
-        let name = model_name(&model);
         let optimizer = network.optimizer.as_ref().map(|optimizer| Variables {
             group: "optimizer".into(),
-            name: optimizer.name(),
             variables: moments::write(optimizer, state),
         });
-        hdf5::write(&name, variables(&resolved, state), optimizer, out)
+        hdf5::write(variables(&resolved, state), optimizer, out)
     });
     let mut export = Export::new(bytes.map_err(|e: FormatError| Error::Argument(e.to_string()))?);
     export.left_behind.extend(renamed);
@@ -149,7 +147,6 @@ fn variables<'a>(resolved: &'a [ResolvedLayer<'_>], state: &'a State) -> Vec<Var
         let floats = |p: &'a Parameter| Variable::Floats(&p.shape, &state.params[p.range()]);
         Variables {
             group: names.next(layers::class(layer.layer)),
-            name: &layer.name,
             variables: own.map(floats).collect(),
         }
     };

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use hdf5_pure::{AttrValue, FileBuilder, FinishedGroup, GroupBuilder};
+use hdf5_pure::{FileBuilder, FinishedGroup, GroupBuilder, LibVer};
 
 use crate::error::FormatError;
 
@@ -10,8 +10,6 @@ use crate::error::FormatError;
 pub(in super::super) struct Variables<'a> {
     /// The name of its group.
     pub(in super::super) group: String,
-    /// The object's own name, which only people read.
-    pub(in super::super) name: &'a str,
     /// Its variables, in Keras's order.
     pub(in super::super) variables: Vec<Variable<'a>>,
 }
@@ -28,14 +26,16 @@ pub(in super::super) enum Variable<'a> {
     Integer(i64),
 }
 
-/// Writes the variables of the layers and of the optimizer, if there is one.
+/// Writes the variables of the layers and of the optimizer, if there is one. Keras also writes the
+/// names of its objects, as attributes, which it does not read.
 pub(in super::super) fn write(
-    model: &str,
     layers: Vec<Variables<'_>>,
     optimizer: Option<Variables<'_>>,
     out: &mut dyn Write,
 ) -> Result<(), FormatError> {
     let mut file = FileBuilder::new();
+    // Netron reads neither the newer formats nor this crate's attributes.
+    file.with_libver_bounds(LibVer::Earliest, LibVer::V18);
     let mut group = file.create_group("layers");
     for variables in layers {
         add(&mut group, variables);
@@ -45,8 +45,7 @@ pub(in super::super) fn write(
         let group = file.create_group(&optimizer.group);
         file.add_group(filled(group, optimizer));
     }
-    let mut own = file.create_group("vars");
-    own.set_attr("name", AttrValue::String(model.into()));
+    let own = file.create_group("vars");
     file.add_group(own.finish());
     file.finish_to(out)
         .map_err(|e| FormatError::from(format!("cannot be written: {e}")).caused_by(e))
@@ -60,7 +59,6 @@ fn add(parent: &mut GroupBuilder, variables: Variables<'_>) {
 /// The group with its variables.
 fn filled(mut group: GroupBuilder, variables: Variables<'_>) -> FinishedGroup {
     let mut inner = group.create_group("vars");
-    inner.set_attr("name", AttrValue::String(variables.name.into()));
     for (i, variable) in variables.variables.into_iter().enumerate() {
         let dataset = inner.create_dataset(&i.to_string());
         match variable {
