@@ -3,6 +3,7 @@
 use super::Import;
 use crate::error::{Error, Result};
 use crate::model::{Layer, Rescaling, Sequential};
+use crate::shape::dims;
 use crate::state::Layout;
 use crate::words::short;
 
@@ -64,6 +65,20 @@ impl Import {
         network.state.layout = Layout::new(&network.model)?;
         Ok(self)
     }
+}
+
+/// The grey square image of so many pixels.
+pub(super) fn square_image(pixels: usize) -> Option<[usize; 3]> {
+    let side = pixels.isqrt();
+    (side > 0 && side.checked_mul(side) == Some(pixels)).then_some([side, side, 1])
+}
+
+/// The note of a reader that takes vectors as images.
+pub(super) fn vector_note(pixels: usize, image: [usize; 3]) -> String {
+    format!(
+        "assumed: vectors of {pixels} numbers are images of {}, row by row",
+        dims(&image)
+    )
 }
 
 /// Makes a model for pixels from 0 to 255 one for pixels divided by 255, if its first layer divides

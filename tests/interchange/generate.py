@@ -332,6 +332,7 @@ def others(keras, folder):
     randomize(nested, 5)
     keras_expected(nested, folder / "nested.expected.safetensors", 5, with_values=False)
     nested.save(folder / "nested.keras")
+    operations(keras, folder)
 
     keras.backend.clear_session()
     logits = Sequential([Input((4, 5, 1)), layers.Flatten(), layers.Dense(3)], name="logits")
@@ -340,6 +341,37 @@ def others(keras, folder):
     fit(logits, rmsprop, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     keras_expected(logits, folder / "logits.expected.safetensors", 6)
     logits.save(folder / "logits.keras")
+
+
+def operations(keras, folder):
+    """Operations in place of layers, a model of layers for training, and shapes that change."""
+    import numpy as np
+    from keras import Input, Model, Sequential, layers, ops
+
+    keras.backend.clear_session()
+    start = Input((6, 5), name="bytes")
+    x = layers.Reshape((6, 5, 1))(start / 255.0)
+    x = Sequential([layers.RandomFlip(seed=1), layers.RandomZoom(0.1, seed=2)], name="augment")(x)
+    x = ops.relu(layers.Conv2D(3, 3, name="conv")(x))
+    inner = [layers.BatchNormalization(name="norm"), layers.Conv2D(4, 2, name="conv")]
+    x = Sequential(inner, name="inner")(x)
+    x = layers.Dense(3, activation="softmax", name="head")(layers.Reshape((-1,))(x))
+    model = Model(start, x, name="operations")
+    randomize(model, 8)
+    x = inputs((6, 5, 1), 8)
+    output = keras.ops.convert_to_numpy(model(x[..., 0] * np.float32(255), training=False))
+    write_expected(folder / "operations.expected.safetensors", {"input": x, "output": output})
+    model.save(folder / "operations.keras")
+    model.save(folder / "operations.h5")
+
+    keras.backend.clear_session()
+    stack = [Input((36,)), layers.Dropout(0.1), layers.Dense(4, activation="relu")]
+    rows = Sequential([*stack, layers.Dense(3, activation="softmax")], name="rows")
+    randomize(rows, 9)
+    x = inputs((6, 6, 1), 9)
+    output = keras.ops.convert_to_numpy(rows(x.reshape(len(x), -1), training=False))
+    write_expected(folder / "rows.expected.safetensors", {"input": x, "output": output})
+    rows.save(folder / "rows.keras")
 
 
 def make_keras2(out):
@@ -462,20 +494,24 @@ def make_torch(out):
         ("norm", nets.Norm, (10, 9, 3)),
         ("strided", nets.Strided, (8, 9, 2)),
         ("ceil", nets.Ceil, (6, 6, 2)),
+        ("logarithm", nets.Logarithm, (6, 7, 2)),
+        ("rows", nets.Rows, (6, 6, 1)),
     ]
     for seed, (name, make, shape) in enumerate(networks, 11):
         net = randomized(make(), seed)
         x = inputs(shape, seed)
         nchw = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
+        if name == "rows":
+            nchw = nchw.flatten(1)
         with torch.no_grad():
             output = net(nchw).numpy()
         expected = {"input": x, "output": output}
-        if name in ("lab", "norm"):
+        if name in ("lab", "norm", "logarithm"):
             expected["probabilities"] = softmax(output)
         write_expected(folder / f"{name}.expected.safetensors", expected)
         # More than one sample, or `torch.export` takes the batch for a constant.
         export_torch(net, nchw, folder, name)
-        if name == "ceil":
+        if name in ("ceil", "logarithm", "rows"):
             continue
         state = net.state_dict()
         torch.save(state, folder / f"{name}.pt")
@@ -579,7 +615,9 @@ def make_check(out):
             x = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
         try:
             session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-            [found] = session.run(None, {session.get_inputs()[0].name: x})
+            [taken] = session.get_inputs()
+            x = x.reshape(len(x), -1) if len(taken.shape) == 2 else x
+            [found] = session.run(None, {taken.name: x})
         except Exception as error:  # noqa: BLE001: ONNX Runtime's exceptions have no common class
             print(f"  {path.name}: ONNX Runtime refuses it: {str(error)[:160]}")
             continue

@@ -72,6 +72,10 @@ fn pytorch_is_read() {
         "norm.dynamo",
         "strided.torchscript",
         "strided.dynamo",
+        "logarithm.torchscript",
+        "logarithm.dynamo",
+        "rows.torchscript",
+        "rows.dynamo",
     ] {
         check(&format!("torch/{name}"));
     }
@@ -130,10 +134,6 @@ fn networks_that_layers_cannot_compute_are_refused() {
         "(LeakyRelu): a slope of 0.01 below zero; expected 0.2",
     );
     refused("tanh_gelu", "GELU's approximation by tanh");
-    refused(
-        "log_softmax",
-        "export the network without it, or with a softmax",
-    );
     refused(
         "instance_norm",
         "(InstanceNormalization): this operator cannot be read",

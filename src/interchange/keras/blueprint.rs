@@ -5,10 +5,10 @@ use serde_json::Value;
 use super::arguments::Arguments;
 use super::config::{Chain, KerasLayer, chain};
 use super::layers;
-use super::names::GroupNames;
+use super::names::{GroupNames, free_name};
 use crate::error::{FormatError, Result};
-use crate::interchange::pixels::feed_fractions;
-use crate::model::{Layer, Sequential};
+use crate::interchange::pixels::{feed_fractions, square_image, vector_note};
+use crate::model::{Flatten, Layer, Sequential};
 use crate::shape::dims;
 
 /// How Keras lists the layers of a model.
@@ -23,7 +23,8 @@ pub(super) struct Blueprint {
 
 /// A layer as Keras lists it.
 pub(super) struct ListedLayer {
-    class: String,
+    /// The group of its weights.
+    group: String,
     /// Its index among the model's layers, unless it was left out.
     index: Option<usize>,
     is_trainable: bool,
@@ -43,15 +44,13 @@ pub(super) struct Place {
 impl Blueprint {
     /// The blueprint of a model that has no layers that Keras lacks.
     pub(super) fn of(model: Sequential) -> Self {
-        let listed = model
-            .layers
-            .iter()
-            .enumerate()
-            .map(|(index, layer)| ListedLayer {
-                class: layers::class(layer).into(),
-                index: Some(index),
-                is_trainable: true,
-            });
+        let mut names = GroupNames::default();
+        let numbered = model.layers.iter().enumerate();
+        let listed = numbered.map(|(index, layer)| ListedLayer {
+            group: names.next(layers::class(layer)),
+            index: Some(index),
+            is_trainable: true,
+        });
         Self {
             listed: listed.collect(),
             model,
@@ -75,7 +74,12 @@ impl Blueprint {
             notes,
         };
         let mut shape = input_shape.to_vec();
+        let mut is_vector = chain.input.len() == 1 && !is_reshaped(&chain);
         for layer in &chain.layers {
+            if is_vector && !layers::is_pointwise(layer.class) {
+                blueprint.flatten(&chain, &mut shape);
+                is_vector = false;
+            }
             blueprint.push(layer, &mut shape)?;
         }
         if !is_ours {
@@ -84,10 +88,22 @@ impl Blueprint {
         Ok(blueprint)
     }
 
+    /// Adds the flattening that makes images the vectors which the model takes.
+    fn flatten(&mut self, chain: &Chain<'_>, shape: &mut Vec<usize>) {
+        let name = free_name("flatten", |name| {
+            chain.layers.iter().any(|layer| layer.name == name)
+        });
+        self.model.layers.push(Flatten::new().name(name).into());
+        *shape = vec![shape.iter().product()];
+    }
+
     /// Adds a layer to which inputs of this shape are given.
     fn push(&mut self, layer: &KerasLayer<'_>, shape: &mut Vec<usize>) -> Result<(), FormatError> {
         let mut arguments = Arguments::new(layer.class, &layer.name, layer.config);
-        let read = layers::read(&mut arguments, shape.len() + 1)?;
+        let read = match layers::operation(&arguments, layer.operands()) {
+            Some(operation) => Some(operation),
+            None => layers::read(&mut arguments, shape)?,
+        };
         let is_trainable = arguments.is_trainable();
         let has_weights = |layer: &Layer| !layer.spec().parameters(shape).is_empty();
         if !is_trainable && read.as_ref().is_some_and(has_weights) {
@@ -95,7 +111,7 @@ impl Blueprint {
         }
         self.notes.append(&mut arguments.notes);
         self.listed.push(ListedLayer {
-            class: layer.class.into(),
+            group: layer.group.clone(),
             index: read.is_some().then_some(self.model.layers.len()),
             is_trainable,
         });
@@ -122,15 +138,13 @@ impl Blueprint {
     /// As [`Sequential::resolve`].
     pub(super) fn places(&self) -> Result<Vec<Place>> {
         let resolved = self.model.resolve()?;
-        let mut names = GroupNames::default();
         let mut places = Vec::new();
         for listed in &self.listed {
-            let group = names.next(&listed.class);
             let layer = listed.index.and_then(|index| resolved.get(index));
             let Some(layer) = layer else { continue };
             let parameters = layer.layer.spec().parameters(&layer.input);
             places.extend(parameters.iter().enumerate().map(|(variable, p)| Place {
-                group: group.clone(),
+                group: listed.group.clone(),
                 variable,
                 is_trainable: listed.is_trainable && p.trainable,
             }));
@@ -152,15 +166,16 @@ fn indexable(shape: &[usize]) -> Result<(), String> {
 }
 
 /// The height, width and channels of an input. One without channels has one if a `Flatten` hides
-/// the difference.
+/// the difference, one that is reshaped to images has their shape, and a vector is the pixels of a
+/// square image.
 fn input_shape(chain: &Chain<'_>, notes: &mut Vec<String>) -> Result<[usize; 3], FormatError> {
     if let Ok(shape) = chain.input.as_slice().try_into() {
         return Ok(shape);
     }
-    let first = chain
-        .layers
-        .iter()
-        .find(|layer| !layers::is_pointwise(layer.class));
+    let first = first_layer(chain);
+    if let Some(shape) = first.and_then(|layer| layers::reshaped(layer.config, &chain.input)) {
+        return Ok(shape);
+    }
     let is_flattened = first.is_some_and(|layer| layer.class == "Flatten");
     match *chain.input.as_slice() {
         [h, w] if is_flattened => {
@@ -169,12 +184,30 @@ fn input_shape(chain: &Chain<'_>, notes: &mut Vec<String>) -> Result<[usize; 3],
             ));
             Ok([h, w, 1])
         }
+        [n] if square_image(n).is_some() => {
+            let image = square_image(n).unwrap_or_default();
+            notes.push(vector_note(n, image));
+            Ok(image)
+        }
         _ => Err(format!(
-            "its inputs have the shape {}: expected height x width x channels",
+            "its inputs have the shape {}: expected height x width x channels, or a vector of the pixels of a \
+             square image",
             dims(&chain.input)
         )
         .into()),
     }
+}
+
+/// The first layer that does not treat each element alike.
+fn first_layer<'a>(chain: &'a Chain<'_>) -> Option<&'a KerasLayer<'a>> {
+    let mut layers = chain.layers.iter();
+    layers.find(|layer| !layers::is_pointwise(layer.class))
+}
+
+/// Whether the first layer makes images of inputs.
+fn is_reshaped(chain: &Chain<'_>) -> bool {
+    let first = first_layer(chain);
+    first.is_some_and(|layer| layers::reshaped(layer.config, &chain.input).is_some())
 }
 
 #[cfg(test)]

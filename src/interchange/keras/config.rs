@@ -1,10 +1,11 @@
 //! Keras's configuration of a model as a chain of layers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
 use super::arguments::size;
+use super::names::GroupNames;
 use crate::error::FormatError;
 use crate::words::counted;
 
@@ -16,8 +17,25 @@ pub(super) struct KerasLayer<'a> {
     pub(super) name: String,
     /// Its arguments.
     pub(super) config: &'a Map<String, Value>,
+    /// The group of its weights: `conv2d_1`, or `sequential/layers/conv2d` in a model in the model.
+    pub(super) group: String,
     /// All that describes it.
     described: &'a Value,
+}
+
+impl KerasLayer<'_> {
+    /// What an operation such as `x / 255` computes with: the layer before it, and numbers.
+    pub(super) fn operands(&self) -> &[Value] {
+        let operands = self.described.pointer("/inbound_nodes/0/args");
+        operands
+            .and_then(Value::as_array)
+            .map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Whether a layer is a model of layers.
+fn is_model(class: &str) -> bool {
+    ["Sequential", "Functional", "Model"].contains(&class)
 }
 
 /// A model whose layers follow each other.
@@ -35,17 +53,9 @@ pub(super) struct Chain<'a> {
 /// # Errors
 /// One line: not a model that is a chain, or its input's shape is unknown.
 pub(super) fn chain(model: &Value) -> Result<Chain<'_>, FormatError> {
-    let class = model.get("class_name").and_then(Value::as_str);
     let config = model.get("config").unwrap_or(&Value::Null);
-    // The oldest files hold the list alone.
-    let listed = config.get("layers").unwrap_or(config);
-    let listed = listed.as_array().ok_or("describes no layers")?;
-    let layers: Result<Vec<_>, _> = listed.iter().map(layer).collect();
-    let layers = match class {
-        Some("Sequential") => layers?,
-        Some("Functional" | "Model") => ordered(layers?, config)?,
-        _ => return Err(unknown_model(class)),
-    };
+    let mut layers = flat(model, "")?;
+    tell_apart(&mut layers);
     let input = input(&layers, [config, model])?;
     let name = config.get("name").and_then(Value::as_str);
     Ok(Chain {
@@ -55,6 +65,51 @@ pub(super) fn chain(model: &Value) -> Result<Chain<'_>, FormatError> {
             .filter(|layer| layer.class != "InputLayer")
             .collect(),
     })
+}
+
+/// The layers of a model, with those of models in it in their place. `group` is before the names of
+/// the groups of their weights.
+fn flat<'a>(model: &'a Value, group: &str) -> Result<Vec<KerasLayer<'a>>, FormatError> {
+    let mut names = GroupNames::default();
+    let mut flattened = Vec::new();
+    for mut layer in listed(model)? {
+        if layer.class == "InputLayer" {
+            flattened.push(layer);
+            continue;
+        }
+        layer.group = format!("{group}{}", names.next(layer.class));
+        match is_model(layer.class) {
+            true => flattened.extend(flat(layer.described, &format!("{}/layers/", layer.group))?),
+            false => flattened.push(layer),
+        }
+    }
+    Ok(flattened)
+}
+
+/// Gives layers of models in the model whose names are taken others, after the models.
+fn tell_apart(layers: &mut [KerasLayer<'_>]) {
+    let mut taken = HashSet::new();
+    for layer in layers {
+        if !taken.insert(layer.name.clone()) && layer.group.contains('/') {
+            layer.name = layer.group.replace("/layers/", "_");
+            taken.insert(layer.name.clone());
+        }
+    }
+}
+
+/// The layers that a model lists, in their order.
+fn listed(model: &Value) -> Result<Vec<KerasLayer<'_>>, FormatError> {
+    let class = model.get("class_name").and_then(Value::as_str);
+    let config = model.get("config").unwrap_or(&Value::Null);
+    // The oldest files hold the list alone.
+    let listed = config.get("layers").unwrap_or(config);
+    let listed = listed.as_array().ok_or("describes no layers")?;
+    let layers: Result<Vec<_>, _> = listed.iter().map(layer).collect();
+    match class {
+        Some("Sequential") => layers,
+        Some("Functional" | "Model") => ordered(layers?, config),
+        _ => Err(unknown_model(class)),
+    }
 }
 
 fn unknown_model(class: Option<&str>) -> FormatError {
@@ -76,6 +131,7 @@ fn layer(described: &Value) -> Result<KerasLayer<'_>, FormatError> {
         class,
         name: name.unwrap_or(class).replace('/', "_"),
         config,
+        group: String::new(),
         described,
     })
 }
@@ -230,6 +286,30 @@ mod tests {
         );
         assert_eq!(names(&model).unwrap(), ["b", "c"]);
         assert_eq!(chain(&model).unwrap().input, [4, 5, 2]);
+    }
+
+    #[test]
+    fn layers_of_models_in_a_model_take_their_place() {
+        let layer = |class: &str, config| json!({"class_name": class, "config": config});
+        let conv = || layer("Conv2D", json!({"name": "conv"}));
+        let features = |name: &str| {
+            let listed = [layer("InputLayer", json!({"name": "in"})), conv(), conv()];
+            layer("Sequential", json!({"name": name, "layers": listed}))
+        };
+        let input = layer("InputLayer", json!({"batch_shape": [null, 4, 5, 2]}));
+        let listed = [input, conv(), features("a"), features("b")];
+        let model = layer("Sequential", json!({ "layers": listed }));
+        let chain = chain(&model).unwrap();
+        let found = chain.layers.iter();
+        let found: Vec<_> = found.map(|l| (l.name.as_str(), l.group.as_str())).collect();
+        let expected = [
+            ("conv", "conv2d"),
+            ("sequential_conv2d", "sequential/layers/conv2d"),
+            ("sequential_conv2d_1", "sequential/layers/conv2d_1"),
+            ("sequential_1_conv2d", "sequential_1/layers/conv2d"),
+            ("sequential_1_conv2d_1", "sequential_1/layers/conv2d_1"),
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

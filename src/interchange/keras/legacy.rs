@@ -55,7 +55,8 @@ pub(super) fn paths(
             stored.push((layer, names));
         }
     }
-    let layers: Vec<&[Place]> = places.chunk_by(|a, b| a.group == b.group).collect();
+    let top = |place: &Place| place.group.split('/').next().map(str::to_owned);
+    let layers: Vec<&[Place]> = places.chunk_by(|a, b| top(a) == top(b)).collect();
     if layers.len() != stored.len() {
         return Err(format!(
             "holds the weights of {}: expected {}",
@@ -73,9 +74,20 @@ pub(super) fn paths(
             )
             .into());
         }
-        paths.extend(names.iter().map(|name| format!("{root}/{layer}/{name}")));
+        let path = |name: &String| format!("{root}/{layer}/{name}");
+        paths.extend(in_order(places, &names).into_iter().map(path));
     }
     Ok(paths)
+}
+
+/// The name of each parameter of a layer. Those of a model in the model are listed by whether they
+/// are trained, and only then by layer.
+fn in_order<'a>(places: &[Place], names: &'a [String]) -> Vec<&'a String> {
+    let mut listed: Vec<usize> = (0..places.len()).collect();
+    listed.sort_by_key(|&i| places.get(i).is_some_and(|place| !place.is_trainable));
+    let mut named: Vec<(usize, &String)> = listed.into_iter().zip(names).collect();
+    named.sort_by_key(|&(place, _)| place);
+    named.into_iter().map(|(_, name)| name).collect()
 }
 
 /// The optimizer's variables; `None` if there are none.

@@ -28,19 +28,29 @@ pub(super) fn paths(
 ) -> Result<Vec<String>, FormatError> {
     let path = |place: &Place| format!("{folder}/{}/vars/{}", place.group, place.variable);
     let paths: Vec<String> = places.iter().map(path).collect();
-    let known: HashSet<&String> = paths.iter().collect();
+    let known = paths.iter().map(String::as_str).collect();
+    check_known(file, folder, &known)?;
+    Ok(paths)
+}
+
+/// Checks that a folder holds no other weights, nor do the models in it.
+fn check_known(file: &WeightsFile, folder: &str, known: &HashSet<&str>) -> Result<(), FormatError> {
     for group in file.groups(folder)? {
         for tensor in file.tensors(&format!("{folder}/{group}/vars"))? {
             let found = format!("{folder}/{group}/vars/{tensor}");
-            if !known.contains(&found) {
+            if !known.contains(found.as_str()) {
                 return Err(format!(
                     "holds the weights {found}, which the model lacks: expected the weights of this model"
                 )
                 .into());
             }
         }
+        let inner = format!("{folder}/{group}/layers");
+        if known.iter().any(|path| path.starts_with(&inner)) {
+            check_known(file, &inner, known)?;
+        }
     }
-    Ok(paths)
+    Ok(())
 }
 
 /// The weights that a file holds, found and checked but not read.

@@ -1,6 +1,8 @@
 //! The messages of ONNX's protobuf schema that models of our layers need, with the field numbers of
 //! `onnx.proto` (IR version 8). Readers skip fields that are not listed.
 
+use prost::bytes::Bytes;
+
 /// A model: a graph and the versions that its operators follow.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ModelProto {
@@ -158,9 +160,9 @@ pub struct TensorProto {
     pub int64_data: Vec<i64>,
     #[prost(string, optional, tag = "8")]
     pub name: Option<String>,
-    /// Little-endian.
-    #[prost(bytes = "vec", optional, tag = "9")]
-    pub raw_data: Option<Vec<u8>>,
+    /// Little-endian. A part of the file's bytes, not a copy.
+    #[prost(bytes = "bytes", optional, tag = "9")]
+    pub raw_data: Option<Bytes>,
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
     /// `location`, `offset` and `length` of values that are in another file.

@@ -38,9 +38,11 @@ use std::fs;
 use std::path::Path;
 
 use prost::Message;
+use prost::bytes::Bytes;
 
 use super::messages::ModelProto;
 use crate::error::{Error, FormatError, Result};
+use crate::interchange::pixels::vector_note;
 use crate::interchange::{Import, NetworkDescription};
 use crate::memory;
 use crate::shape::dims;
@@ -73,7 +75,7 @@ pub fn read(path: &Path) -> Result<Import> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    from_bytes(&bytes, Some(folder)).map_err(|e| e.at(path))
+    contents(bytes.into(), Some(folder)).map_err(|e| e.at(path))
 }
 
 /// As [`read`], from a model's contents; `folder` is where weights in other files are. Without it,
@@ -82,19 +84,20 @@ pub fn read(path: &Path) -> Result<Import> {
 /// # Errors
 /// As [`read`].
 pub fn from_bytes(bytes: &[u8], folder: Option<&Path>) -> Result<Import, FormatError> {
-    wire::check(bytes)?;
-    let mut model = ModelProto::decode(bytes).map_err(damaged)?;
-    functions::inline(&mut model, bytes.len())?;
-    let graph = LiveGraph::new(&model)?;
-    let (description, mut notes) = description(&model);
-    let mut tensors = GraphTensors::new(ExternalFiles::new(folder));
-    let model = description.as_ref().and_then(|d| d.model().ok());
-    let readable = image_input::readable(&graph, &mut tensors, model.map(|m| m.input_shape))?;
-    notes.extend(graph.notes);
-    let candidates = readable
-        .into_iter()
-        .map(|(input, links)| candidate(input, links));
-    let candidates = candidates.collect::<Result<Vec<_>, _>>()?;
+    contents(Bytes::copy_from_slice(bytes), folder)
+}
+
+/// As [`from_bytes`]. The file's bytes are shared until the weights have been decoded, and freed
+/// before the network is made.
+fn contents(bytes: Bytes, folder: Option<&Path>) -> Result<Import, FormatError> {
+    wire::check(&bytes)?;
+    let size = bytes.len();
+    let mut file = ModelProto::decode(bytes).map_err(damaged)?;
+    functions::inline(&mut file, size)?;
+    let (description, mut notes) = description(&file);
+    let (candidates, more) = candidates(&file, folder, description.as_ref())?;
+    drop(file);
+    notes.extend(more);
     let (restored, more) = match &description {
         Some(description) => recorded::restored(description, &candidates),
         None => (None, Vec::new()),
@@ -107,6 +110,28 @@ pub fn from_bytes(bytes: &[u8], folder: Option<&Path>) -> Result<Import, FormatE
     notes.extend(more);
     import.notes.splice(..0, notes);
     Ok(import)
+}
+
+/// The layers of a file's graph, for each way in which its input can be read, and notes.
+fn candidates(
+    file: &ModelProto,
+    folder: Option<&Path>,
+    description: Option<&NetworkDescription>,
+) -> Result<(Vec<ReadableGraph>, Vec<String>), FormatError> {
+    let graph = LiveGraph::new(file)?;
+    let mut tensors = GraphTensors::new(ExternalFiles::new(folder));
+    let recorded = description.and_then(|d| Some(d.model().ok()?.input_shape));
+    let is_torch = file.producer_name() == "pytorch";
+    let readable = image_input::readable(&graph, &mut tensors, (recorded, is_torch))?;
+    let vectors = match (graph.input_dims.as_slice(), readable.first()) {
+        (&[_, Some(pixels)], Some((input, _))) => Some(vector_note(pixels, input.image)),
+        _ => None,
+    };
+    let notes = graph.notes.into_iter().chain(vectors);
+    let read = readable
+        .into_iter()
+        .map(|(input, links)| candidate(input, links));
+    Ok((read.collect::<Result<_, _>>()?, notes.collect()))
 }
 
 /// The error of the decoder, without its own words, which name the wire types of protobuf.
@@ -126,7 +151,7 @@ fn check_memory(size: u64) -> Result<(), FormatError> {
     if size < 64 << 20 {
         return Ok(());
     }
-    memory::check("the ONNX model", size.saturating_mul(4)).map_err(FormatError::from_cause)
+    memory::check("the ONNX model", size.saturating_mul(3)).map_err(FormatError::from_cause)
 }
 
 /// What this crate recorded in the file, or a note that it cannot be used.

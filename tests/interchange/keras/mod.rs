@@ -34,6 +34,10 @@ fn a_model_of_keras_computes_the_same() {
         ("activations.keras", "activations"),
         ("functional.keras", "functional"),
         ("logits.keras", "logits"),
+        ("nested.keras", "nested"),
+        ("operations.keras", "operations"),
+        ("operations.h5", "operations"),
+        ("rows.keras", "rows"),
     ] {
         let import = read(file);
         println!("{file}: {:#?}", import.notes);
@@ -41,6 +45,24 @@ fn a_model_of_keras_computes_the_same() {
         expected.check_outputs(&import.network, TOLERANCE);
         expected.check_state(&import.network.state, &["param"]);
     }
+}
+
+#[test]
+fn operations_and_models_in_a_model_become_layers() {
+    let model = read("operations.keras").network.model;
+    assert_eq!(model.input_shape, [6, 5, 1]);
+    let resolved = model.resolve().unwrap();
+    let names: Vec<&str> = resolved.iter().map(|layer| layer.name.as_str()).collect();
+    // The division by 255 and the layers for training are left out.
+    let expected = [
+        "conv",
+        "relu",
+        "norm",
+        "sequential_1_conv2d",
+        "reshape_1",
+        "head",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[test]

@@ -54,7 +54,6 @@ fn layers_that_do_not_exist_here_are_refused_by_name() {
             "refused/transposed.keras",
             "(Conv2DTranspose): there is no such layer here",
         ),
-        ("keras/nested.keras", "(Sequential): a model inside a model"),
         ("keras/lab.json", "a JSON text"),
         ("keras/lab.toml", "not a file of Keras"),
         ("keras/missing.keras", "cannot read the model"),

@@ -1,10 +1,14 @@
 //! Layers in Keras's configuration: one function per layer in each direction.
 
 mod common;
+mod operation;
 mod read;
+mod reshape;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub(super) use operation::operation;
 pub(super) use read::{is_pointwise, read};
+pub(super) use reshape::reshaped;
 pub(super) use write::{class, write};

@@ -5,6 +5,8 @@ use serde_json::Value;
 use super::super::activation;
 use super::super::arguments::{Arguments, size};
 use super::common::{global_pool, initializer, pool, regularizer};
+use super::operation::ARITHMETIC;
+use super::reshape;
 use crate::error::FormatError;
 use crate::model::{
     ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
@@ -26,14 +28,14 @@ const ONLY_IN_TRAINING: [&str; 10] = [
     "RandomZoom",
 ];
 
-/// The layer that `a` describes, for inputs of `rank` axes, including that of the batch; `None` if
-/// inference can do without it.
+/// The layer that `a` describes, for inputs of this shape, without the batch; `None` if inference
+/// can do without it.
 ///
 /// # Errors
 /// One line: an argument or a layer that is not supported.
 pub(in super::super) fn read(
     a: &mut Arguments<'_>,
-    rank: usize,
+    shape: &[usize],
 ) -> Result<Option<Layer>, FormatError> {
     a.float32()?;
     if ONLY_IN_TRAINING.contains(&a.class) {
@@ -44,6 +46,11 @@ pub(in super::super) fn read(
     if a.class == "Identity" {
         return Ok(None);
     }
+    if a.class == "Reshape" {
+        return reshape::read(a, shape);
+    }
+    // With that of the batch.
+    let rank = shape.len() + 1;
     let layer = of_class(a, rank)?;
     a.finish()?;
     Ok(Some(layer))
@@ -59,7 +66,9 @@ pub(in super::super) fn is_pointwise(class: &str) -> bool {
         "LeakyReLU",
         "ELU",
     ];
-    plain.contains(&class) || ONLY_IN_TRAINING.contains(&class)
+    [&plain[..], &ARITHMETIC, &ONLY_IN_TRAINING]
+        .iter()
+        .any(|classes| classes.contains(&class))
 }
 
 fn of_class(a: &mut Arguments<'_>, rank: usize) -> Result<Layer, FormatError> {
@@ -104,12 +113,7 @@ fn of_class(a: &mut Arguments<'_>, rank: usize) -> Result<Layer, FormatError> {
 }
 
 fn unknown(a: &Arguments<'_>) -> FormatError {
-    let is_nested = ["Sequential", "Functional", "Model"].contains(&a.class);
-    a.error(if is_nested {
-        "a model inside a model is not supported; save one whose layers are listed one by one"
-    } else {
-        "there is no such layer here; replace it in Keras"
-    })
+    a.error("there is no such layer here; replace it in Keras")
 }
 
 fn conv2d(a: &mut Arguments<'_>, rank: usize) -> Result<Conv2D, FormatError> {

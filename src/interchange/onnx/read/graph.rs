@@ -57,7 +57,8 @@ impl<'a> LiveGraph<'a> {
         let tensors: HashMap<&str, &TensorProto> =
             graph.initializer.iter().map(|t| (t.name(), t)).collect();
         let input = input(graph, &nodes, &tensors, output)?;
-        let notes = notes(graph, &nodes, opset);
+        let mut notes = notes(graph, &nodes, opset);
+        notes.extend(log_note(&nodes, output));
         Ok(Self {
             nodes,
             opset,
@@ -188,6 +189,19 @@ fn notes(graph: &GraphProto, nodes: &[&NodeProto], opset: i64) -> Vec<String> {
         .then(|| format!("follows opset {opset}; operators newer than opset {NEWEST} may differ"));
     let all = [tensors, outputs, dead, newer];
     all.into_iter().flatten().collect()
+}
+
+/// A note if the output is the logarithm of probabilities, which are taken in its place.
+fn log_note(nodes: &[&NodeProto], output: &str) -> Option<String> {
+    let makes = |node: &&&NodeProto| node.output.first().is_some_and(|name| name == output);
+    let last = nodes.iter().find(makes)?;
+    (last.op_type() == "LogSoftmax").then(|| {
+        format!(
+            "node `{}` (LogSoftmax): the logarithm was left out, so that the outputs are probabilities; their \
+             cross-entropy is the NLLLoss of their logarithms",
+            last.name()
+        )
+    })
 }
 
 /// The first few names, after a colon.

@@ -6,6 +6,7 @@ use super::link::Link;
 use super::nd_array::count;
 use super::view::ImagePlaces;
 use crate::error::FormatError;
+use crate::interchange::pixels::square_image;
 
 /// Images have fewer elements than this.
 const MOST: usize = 1 << 31;
@@ -13,19 +14,23 @@ const MOST: usize = 1 << 31;
 const CHANNELS: usize = 4;
 
 /// The orders of the input's axes with which the graph can be read, the likeliest one first, and the
-/// layers with each. `recorded` is the shape of images that the file's metadata say.
+/// layers with each. `recorded` is the shape of images that the file's metadata say; `is_torch` tells
+/// that PyTorch wrote the file, which has channels first.
 ///
 /// # Errors
 /// The graph can be read with none.
 pub(super) fn readable<'a>(
     graph: &LiveGraph<'a>,
     tensors: &mut GraphTensors<'a>,
-    recorded: Option<[usize; 3]>,
+    (recorded, is_torch): (Option<[usize; 3]>, bool),
 ) -> Result<Vec<(ImageInput, Vec<Link>)>, FormatError> {
     let mut inputs = orders(graph)?;
     inputs.sort_by_key(|input| match recorded {
-        Some(image) => input.image != image,
-        None => input.image[2] > CHANNELS,
+        Some(image) => (input.image != image, false),
+        None => {
+            let is_first = input.places == ImagePlaces::CHANNELS_FIRST;
+            (input.image[2] > CHANNELS, is_torch && !is_first)
+        }
     });
     let mut read = Vec::new();
     let mut failed: Option<(usize, FormatError)> = None;
@@ -73,11 +78,14 @@ fn orders(graph: &LiveGraph<'_>) -> Result<Vec<ImageInput>, FormatError> {
             ImagePlaces::WITHOUT_CHANNELS,
             [height, width, 1],
         )]),
-        [_] => Err(format!(
-            "its input `{input}` is a vector; {wanted}: export the network with a flattening of images \
-             before it"
-        )
-        .into()),
+        [n] => match square_image(n) {
+            Some(image) => Ok(vec![order(ImagePlaces::ROWS, image)]),
+            None => Err(format!(
+                "its input `{input}` is a vector of {n} numbers, which are not the pixels of a grey square \
+                 image; {wanted}: export the network with a flattening of images before it"
+            )
+            .into()),
+        },
         _ => Err(format!(
             "its input `{input}` has {} axes; {wanted}",
             graph.input_dims.len()

@@ -72,6 +72,7 @@ pub(super) fn interpret<'a>(
     let mut reading = GraphReading {
         chain: LinkChain::new(input.image),
         budget: ALLOWANCE,
+        output: graph.output.to_owned(),
     };
     let view = AxisView::image(input.places, input.batch, input.image);
     let first = GraphValue::Flow(reading.chain.flow(view));

@@ -6,7 +6,7 @@ use std::rc::Rc;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct NdArray<T> {
     dims: Vec<usize>,
-    elements: Rc<[T]>,
+    elements: Rc<Vec<T>>,
 }
 
 impl<T: Clone> NdArray<T> {
@@ -14,7 +14,7 @@ impl<T: Clone> NdArray<T> {
     pub fn new(dims: Vec<usize>, elements: Vec<T>) -> Option<Self> {
         (count(&dims)? == elements.len()).then(|| Self {
             dims,
-            elements: elements.into(),
+            elements: Rc::new(elements),
         })
     }
 
@@ -22,7 +22,7 @@ impl<T: Clone> NdArray<T> {
     pub fn scalar(element: T) -> Self {
         Self {
             dims: Vec::new(),
-            elements: Rc::new([element]),
+            elements: Rc::new(vec![element]),
         }
     }
 
@@ -30,7 +30,7 @@ impl<T: Clone> NdArray<T> {
     pub fn vector(elements: Vec<T>) -> Self {
         Self {
             dims: vec![elements.len()],
-            elements: elements.into(),
+            elements: Rc::new(elements),
         }
     }
 
@@ -48,7 +48,7 @@ impl<T: Clone> NdArray<T> {
 
     /// The only element.
     pub fn single(&self) -> Option<&T> {
-        match &*self.elements {
+        match self.elements.as_slice() {
             [element] => Some(element),
             _ => None,
         }
@@ -144,7 +144,7 @@ impl<T: Clone> NdArray<T> {
     pub fn map<U: Clone>(&self, change: impl FnMut(&T) -> U) -> NdArray<U> {
         NdArray {
             dims: self.dims.clone(),
-            elements: self.elements.iter().map(change).collect(),
+            elements: Rc::new(self.elements.iter().map(change).collect()),
         }
     }
 

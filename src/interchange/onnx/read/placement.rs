@@ -15,6 +15,16 @@ pub(super) struct Placement {
 }
 
 impl Placement {
+    /// Windows of this size next to each other.
+    pub fn tiles(size: [usize; 2]) -> Self {
+        Self {
+            size,
+            strides: size,
+            dilation: [1, 1],
+            pads: [[0; 2]; 2],
+        }
+    }
+
     /// The number of windows over an image of this height and width; `None` if it is smaller than
     /// one.
     pub fn outputs(&self, image: [usize; 2]) -> Option<[usize; 2]> {

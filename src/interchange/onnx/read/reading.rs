@@ -18,6 +18,8 @@ pub(super) struct GraphReading {
     /// How many more elements may be computed from constants, or copied into layers: a small file
     /// must not take much memory.
     pub budget: usize,
+    /// The name of the graph's output.
+    pub output: String,
 }
 
 impl GraphReading {

@@ -179,7 +179,7 @@ mod tests {
     fn numbers_are_read_from_bytes_and_from_lists() {
         let listed = floats(&[2, 1], &[1.0, -2.0]);
         let mut raw = floats(&[2, 1], &[]);
-        raw.raw_data = Some([1.0_f32, -2.0].map(f32::to_le_bytes).concat());
+        raw.raw_data = Some([1.0_f32, -2.0].map(f32::to_le_bytes).concat().into());
         for tensor in [listed, raw] {
             let GraphValue::Floats(numbers) = decode(&tensor, None).unwrap() else {
                 panic!("not numbers");
@@ -195,7 +195,7 @@ mod tests {
         assert!(message(&floats(&[-3], &[1.0])).contains("[-3]"));
         assert!(message(&floats(&[1 << 40, 1 << 40], &[])).contains("2^31"));
         let mut raw = floats(&[1], &[]);
-        raw.raw_data = Some(vec![0; 5]);
+        raw.raw_data = Some(vec![0; 5].into());
         assert!(message(&raw).contains("damaged"));
     }
 

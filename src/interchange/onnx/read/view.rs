@@ -53,6 +53,15 @@ impl ImagePlaces {
         channel: 3,
     };
 
+    /// `[n, h w]`, the rows of images with one channel.
+    pub const ROWS: Self = Self {
+        rank: 2,
+        batch: 0,
+        height: 1,
+        width: 1,
+        channel: 2,
+    };
+
     /// The same order behind axes of size 1.
     fn behind(self, new: usize) -> Self {
         Self {
@@ -73,6 +82,9 @@ impl AxisView {
                 axis: Batch,
                 size: batch,
             }],
+            _ if i == places.height && i == places.width => {
+                [extent(Height, h), extent(Width, w)].concat()
+            }
             _ if i == places.height => extent(Height, h),
             _ if i == places.width => extent(Width, w),
             _ if i == places.channel => extent(Channel, c),

@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn weights_may_be_large() {
         let tensor = TensorProto {
-            raw_data: Some(vec![0; MOST + 1]),
+            raw_data: Some(vec![0; MOST + 1].into()),
             ..TensorProto::default()
         };
         let graph = GraphProto {

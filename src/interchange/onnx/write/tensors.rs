@@ -22,7 +22,7 @@ fn tensor(name: String, dims: &[usize], data_type: i32, bytes: Vec<u8>) -> Tenso
         name: Some(name),
         dims: dims.iter().map(|&n| n as i64).collect(),
         data_type: Some(data_type),
-        raw_data: Some(bytes),
+        raw_data: Some(bytes.into()),
         ..TensorProto::default()
     }
 }

@@ -42,6 +42,7 @@ pub(super) fn evaluate(
         "Gemm" | "MatMul" => dense::evaluate(reading, inputs),
         "BatchNormalization" => normalization::batch(reading, inputs),
         "Softmax" => normalization::softmax(reading, inputs),
+        "LogSoftmax" if is_output(reading, inputs) => normalization::softmax(reading, inputs),
         "MaxPool" | "AveragePool" => pool::windows(reading, inputs),
         "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" | "ReduceMax" => {
             pool::global(reading, inputs)
@@ -49,4 +50,9 @@ pub(super) fn evaluate(
         "Pad" => padding::evaluate(reading, inputs),
         _ => elementwise::evaluate(reading, inputs),
     }
+}
+
+/// Whether a node makes the graph's output.
+fn is_output(reading: &GraphReading, inputs: &Inputs<'_>) -> bool {
+    inputs.node.proto.output.first() == Some(&reading.output)
 }

@@ -213,6 +213,10 @@ pub(super) fn global(
         true => (inputs.axes(1, rank)?).unwrap_or_else(|| (0..rank).collect()),
         false => (2..rank).collect(),
     };
+    if reduces && let Some(pool) = along_one_axis(reading, flow, &axes) {
+        let keepdims = inputs.node.int("keepdims") != Some(0);
+        return one_axis(reading, inputs, pool, flow.view.reduced(&axes, keepdims));
+    }
     if !is_whole_image(reading, flow, &axes) {
         return Err(inputs.node.error(format!(
             "reduces axes {axes:?} of [{}]; expected height and width",
@@ -231,6 +235,40 @@ pub(super) fn global(
         keepdims: true,
     };
     reading.layer(inputs, flow, pool, (pooled, view))
+}
+
+/// The windows of a mean or maximum along height or width alone: `x.mean(-1).mean(-1)` pools over
+/// whole images in two steps.
+fn along_one_axis(reading: &GraphReading, flow: &Flow, axes: &[usize]) -> Option<[usize; 2]> {
+    let [height, width, _] = reading.chain.image()?;
+    let &[axis] = axes else { return None };
+    match flow.view.axis(axis) {
+        [extent] if extent.axis == ImageAxis::Height && width > 1 => Some([height, 1]),
+        [extent] if extent.axis == ImageAxis::Width && height > 1 => Some([1, width]),
+        _ => None,
+    }
+}
+
+/// Appends a pool with these windows, which reach from edge to edge.
+fn one_axis(
+    reading: &mut GraphReading,
+    inputs: &Inputs<'_>,
+    size: [usize; 2],
+    view: AxisView,
+) -> Result<GraphValue, FormatError> {
+    let [height, width, channels] = reading.chain.image().unwrap_or_default();
+    let kind = match inputs.node.operator() {
+        "ReduceMax" => PoolKind::Max,
+        _ => PoolKind::Average,
+    };
+    let pool = LinkKind::Pool(WindowPool {
+        kind,
+        counts_padding: false,
+        over: Placement::tiles(size),
+    });
+    let [ph, pw] = size;
+    let pooled = vec![height / ph, width / pw, channels];
+    reading.layer(inputs, inputs.flow(0)?, pool, (pooled, view))
 }
 
 /// Whether these axes are height and width, and all of them.

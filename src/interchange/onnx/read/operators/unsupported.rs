@@ -11,7 +11,7 @@ const SUPPORTED: &str = "Conv, Gemm, MatMul, BatchNormalization, MaxPool, Averag
 /// The error about an operator that is not read.
 pub(super) fn unsupported(inputs: &Inputs<'_>) -> FormatError {
     let advice = match inputs.node.operator() {
-        "LogSoftmax" => "; export the network without it, or with a softmax",
+        "LogSoftmax" => " but at the end; export the network without it, or with a softmax",
         "Erfc" | "StatefulPartitionedCall" => {
             "; it is TensorFlow's, not ONNX's: export from Keras with the JAX or PyTorch backend, or \
              read the .keras file"

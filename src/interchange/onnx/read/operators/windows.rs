@@ -4,6 +4,9 @@ use super::super::inputs::Inputs;
 use super::super::placement::{Placement, Sides};
 use crate::error::FormatError;
 
+/// Images have fewer pixels than this.
+const MOST_PIXELS: usize = 1 << 31;
+
 /// One size, stride and so on for each axis behind the second.
 pub(super) struct WindowAxes {
     pub sizes: Vec<usize>,
@@ -135,16 +138,23 @@ impl WindowAxes {
 /// The height and width of what windows over images of this size make.
 ///
 /// # Errors
-/// An image is smaller than a window.
+/// An image is smaller than a window, or padding makes it too large.
 pub(super) fn outputs(
     inputs: &Inputs<'_>,
     over: &Placement,
     image: [usize; 2],
 ) -> Result<[usize; 2], FormatError> {
-    over.outputs(image).ok_or_else(|| {
+    let made = over.outputs(image).ok_or_else(|| {
         let [[h, w], [ih, iw]] = [over.size, image];
         (inputs.node).error(format!(
             "windows of {h}x{w} do not fit into images of {ih}x{iw}"
         ))
-    })
+    })?;
+    match made[0].checked_mul(made[1]) {
+        Some(pixels) if pixels < MOST_PIXELS => Ok(made),
+        _ => Err(inputs.node.error(format!(
+            "its pads {:?} make images of {}x{}; expected fewer than 2^31 pixels",
+            over.pads, made[0], made[1]
+        ))),
+    }
 }

@@ -1,7 +1,10 @@
 //! How images come in.
 
+use prost::Message;
+
 use super::build::Graph;
-use crate::interchange::onnx::messages::DimensionProto;
+use crate::interchange::onnx::from_bytes;
+use crate::interchange::onnx::messages::{DimensionProto, ModelProto};
 
 fn flattened(input: &[i64]) -> Graph {
     Graph::new(input)
@@ -50,11 +53,37 @@ fn images_without_an_axis_for_channels_have_one() {
 }
 
 #[test]
+fn pytorch_has_channels_first_where_both_orders_can_be_read() {
+    let mut model = ModelProto::decode(flattened(&[2, 8, 3]).bytes(18, &[]).as_slice()).unwrap();
+    for (producer, expected) in [("pytorch", [8, 3, 2]), ("tf2onnx", [2, 8, 3])] {
+        model.producer_name = Some(producer.into());
+        let import = from_bytes(&model.encode_to_vec(), None).unwrap();
+        assert_eq!(import.network.model.input_shape, expected, "{producer}");
+    }
+}
+
+#[test]
+fn vectors_are_the_rows_of_square_images() {
+    let graph = Graph::new(&[12 * 12]).dense("x", 12 * 12);
+    let import = graph.import();
+    assert_eq!(import.network.model.input_shape, [12, 12, 1]);
+    let kinds = import.network.model.layers.iter();
+    let kinds: Vec<_> = kinds.map(|layer| layer.spec().kind()).collect();
+    assert_eq!(kinds, ["Flatten", "Dense"]);
+    let note = "assumed: vectors of 144 numbers are images of 12x12x1, row by row";
+    assert!(
+        import.notes.iter().any(|found| found == note),
+        "{:?}",
+        import.notes
+    );
+}
+
+#[test]
 fn inputs_of_other_shapes_are_refused() {
     assert!(
-        flattened(&[784])
+        flattened(&[785])
             .error()
-            .contains("its input `x` is a vector; expected [batch, height")
+            .contains("a vector of 785 numbers, which are not the pixels of a grey square image")
     );
     let huge = Graph::new(&[1 << 40, 1 << 40, 3])
         .node("Relu", &["x"], "y")

@@ -358,6 +358,58 @@ fn pools_over_whole_images_are_read_in_all_spellings() {
 }
 
 #[test]
+fn means_along_one_axis_after_the_other_are_one_over_the_image() {
+    let axis = |axis, keepdims| vec![ints("axes", &[axis]), int("keepdims", keepdims)];
+    for (first, second) in [
+        (axis(-1, 0), axis(-1, 0)),
+        (axis(2, 0), axis(2, 0)),
+        (axis(3, 1), axis(2, 1)),
+    ] {
+        for operator in ["ReduceMean", "ReduceMax"] {
+            let graph = Graph::new(&[2, 4, 5])
+                .node_with(operator, &["x"], "a", first.clone())
+                .node_with(operator, &["a"], "b", second.clone())
+                .node("Flatten", &["b"], "flat")
+                .dense("flat", 2);
+            let expected: Layer = match operator {
+                "ReduceMean" => GlobalAveragePooling2D::new().into(),
+                _ => GlobalMaxPooling2D::new().into(),
+            };
+            assert_layers(graph, &[expected]);
+        }
+    }
+    let rows = Graph::new(&[2, 4, 5])
+        .node_with("ReduceMean", &["x"], "a", axis(3, 1))
+        .node("Flatten", &["a"], "flat")
+        .dense("flat", 8);
+    let pool = AveragePooling2D::new([1, 5]);
+    assert_layers(rows, &[pool.into(), Flatten::new().into()]);
+}
+
+#[test]
+fn a_logarithm_of_probabilities_at_the_end_is_left_out() {
+    let import = Graph::new(&[2, 4, 5])
+        .node("GlobalMaxPool", &["x"], "pool")
+        .node("Flatten", &["pool"], "flat")
+        .weights("w", &[2, 3])
+        .node("MatMul", &["flat", "w"], "dense")
+        .node_with("LogSoftmax", &["dense"], "log", vec![int("axis", 1)])
+        .output("log")
+        .import();
+    let last = import.network.model.layers.last();
+    assert!(
+        matches!(last, Some(Layer::Activation(l)) if l.activation == Activation::Softmax),
+        "{last:?}"
+    );
+    let note = "node `log` (LogSoftmax): the logarithm was left out";
+    assert!(
+        import.notes.iter().any(|n| n.starts_with(note)),
+        "{:?}",
+        import.notes
+    );
+}
+
+#[test]
 fn a_batch_normalization_keeps_its_statistics() {
     let vectors = |graph: Graph| {
         ["gamma", "beta", "mean", "variance"]
@@ -392,7 +444,7 @@ fn dropout_is_left_out_unless_it_drops() {
             .node("Flatten", &["y"], "flat")
             .dense("flat", 40);
         let flag = &mut graph.0.initializer[1];
-        (flag.data_type, flag.raw_data) = (Some(9), Some(vec![training as u8]));
+        (flag.data_type, flag.raw_data) = (Some(9), Some(vec![training as u8].into()));
         graph
     };
     assert_layers(graph(0), &[Flatten::new().into()]);
