@@ -148,6 +148,17 @@ impl LinkChain {
         });
     }
 
+    /// Appends a flattening of the graph's input, before all nodes.
+    pub fn flatten(&mut self) {
+        let features = self.shape.iter().product();
+        self.links.push(Link {
+            kind: LinkKind::Flatten,
+            label: "the input".into(),
+            name: None,
+            input: std::mem::replace(&mut self.shape, vec![features]),
+        });
+    }
+
     /// Takes the last layer off again.
     pub fn undo(&mut self) {
         if let Some(link) = self.links.pop() {

@@ -75,6 +75,9 @@ pub(super) fn interpret<'a>(
         output: graph.output.to_owned(),
     };
     let view = AxisView::image(input.places, input.batch, input.image);
+    if input.places == ImagePlaces::ROWS {
+        reading.chain.flatten();
+    }
     let first = GraphValue::Flow(reading.chain.flow(view));
     let mut values: HashMap<&str, GraphValue> = HashMap::from([(graph.input, first)]);
     for (i, &proto) in graph.nodes.iter().enumerate() {
