@@ -3,13 +3,14 @@
 use crate::interchange::Import;
 use crate::interchange::outputs;
 use crate::interchange::pixels::feed_fractions;
-use crate::model::Sequential;
+use crate::model::{Layer, Sequential};
 
 /// The model with a loss that suits its last layer, and what was assumed. `is_ours` tells that this
 /// crate wrote the file, so that its inputs are pixels divided by 255.
 pub(super) fn made(mut model: Sequential, is_ours: bool) -> (Sequential, Vec<String>) {
     let mut notes = Vec::new();
     if !is_ours {
+        rescale_first(&mut model);
         notes.push(feed_fractions(&mut model).0);
     }
     if let Some(loss) = outputs::suitable_loss(&model) {
@@ -18,4 +19,29 @@ pub(super) fn made(mut model: Sequential, is_ours: bool) -> (Sequential, Vec<Str
     }
     notes.extend(outputs::note(&model));
     (model, notes)
+}
+
+/// Lets a model rescale its image before it flattens it, which changes no number: vectors of pixels are images that are
+/// flattened first.
+fn rescale_first(model: &mut Sequential) {
+    if let [Layer::Flatten(_), Layer::Rescaling(_), ..] = model.layers[..] {
+        model.layers.swap(0, 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Dense, Flatten, Rescaling};
+
+    #[test]
+    fn vectors_that_are_divided_by_255_are_pixels() {
+        let model = Sequential::new([2, 2, 1])
+            .add(Flatten::new().name("flat"))
+            .add(Rescaling::new(1.0 / 255.0).name("divided"))
+            .add(Dense::new(2).name("dense"));
+        let (model, notes) = made(model, false);
+        assert_eq!(model.layers.len(), 2, "{model:?}");
+        assert!(notes[0].starts_with(Import::DIVIDED_PIXELS), "{notes:?}");
+    }
 }
