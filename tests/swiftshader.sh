@@ -28,6 +28,8 @@ lavapipe=$(compgen -G '/usr/share/vulkan/icd.d/lvp_icd*.json' | head -n 1)
 echo "SwiftShader: $driver"
 
 cargo build --release --locked
+# Outside the time limit of the test.
+cargo test --release --locked --test swiftshader --no-run
 program=${CARGO_TARGET_DIR:-target}/release/cnn-gpu
 # In a subshell with limits: 12 GiB of address space, as the driver reserves a lot, and twenty minutes.
 (
