@@ -8,7 +8,7 @@ use super::layers;
 use super::names::{GroupNames, free_name};
 use crate::error::{FormatError, Result};
 use crate::interchange::pixels::{feed_fractions, square_image, vector_note};
-use crate::model::{Flatten, Layer, Sequential};
+use crate::model::{Flatten, Layer, Rescaling, Sequential};
 use crate::shape::dims;
 
 /// How Keras lists the layers of a model.
@@ -19,6 +19,8 @@ pub(super) struct Blueprint {
     pub(super) listed: Vec<ListedLayer>,
     /// What was assumed or left behind, one line each.
     pub(super) notes: Vec<String>,
+    /// Whether the last layer was an operation in Keras.
+    ends_in_operation: bool,
 }
 
 /// A layer as Keras lists it.
@@ -55,6 +57,7 @@ impl Blueprint {
             listed: listed.collect(),
             model,
             notes: Vec::new(),
+            ends_in_operation: false,
         }
     }
 
@@ -72,6 +75,7 @@ impl Blueprint {
             model: Sequential::new(input_shape).name(chain.name),
             listed: Vec::with_capacity(chain.layers.len()),
             notes,
+            ends_in_operation: false,
         };
         let mut shape = input_shape.to_vec();
         let mut is_vector = chain.input.len() == 1 && !is_reshaped(&chain);
@@ -100,11 +104,14 @@ impl Blueprint {
     /// Adds a layer to which inputs of this shape are given.
     fn push(&mut self, layer: &KerasLayer<'_>, shape: &mut Vec<usize>) -> Result<(), FormatError> {
         let mut arguments = Arguments::new(layer.class, &layer.name, layer.config);
-        let read = match layers::operation(&arguments, layer.operands()) {
+        let operation = layers::operation(&arguments, layer.operands());
+        let follows = std::mem::replace(&mut self.ends_in_operation, operation.is_some());
+        let read = match operation {
+            Some(Layer::Rescaling(next)) if follows && self.rescale_further(&next) => None,
             Some(operation) => Some(operation),
             None => layers::read(&mut arguments, shape)?,
         };
-        let is_trainable = arguments.is_trainable();
+        let is_trainable = arguments.is_trainable() && !layer.is_in_frozen_model;
         let has_weights = |layer: &Layer| !layer.spec().parameters(shape).is_empty();
         if !is_trainable && read.as_ref().is_some_and(has_weights) {
             arguments.note("it was frozen (trainable = false); here all layers are trained");
@@ -121,6 +128,18 @@ impl Blueprint {
         *shape = output.map_err(|problem| arguments.error(problem))?;
         self.model.layers.push(read);
         Ok(())
+    }
+
+    /// Lets the last layer, if it is a rescaling, compute the next one as well; whether it is one. `(x - 127.5) / 127.5`
+    /// is two operations, which together say what the inputs are.
+    fn rescale_further(&mut self, next: &Rescaling) -> bool {
+        let Some(Layer::Rescaling(last)) = self.model.layers.last_mut() else {
+            return false;
+        };
+        let [a, b] = [last.scale, last.offset].map(f64::from);
+        let [c, d] = [next.scale, next.offset].map(f64::from);
+        (last.scale, last.offset) = ((a * c) as f32, (b * c + d) as f32);
+        true
     }
 
     /// Makes a model for pixels from 0 to 255 one for pixels divided by 255.
@@ -173,7 +192,10 @@ fn input_shape(chain: &Chain<'_>, notes: &mut Vec<String>) -> Result<[usize; 3],
         return Ok(shape);
     }
     let first = first_layer(chain);
-    if let Some(shape) = first.and_then(|layer| layers::reshaped(layer.config, &chain.input)) {
+    let reshaped = first.and_then(|layer| layers::reshaped(layer.config, &chain.input));
+    // Another height and width would be another image.
+    let keeps = |shape: &[usize; 3]| chain.input.len() == 1 || shape[..2] == chain.input;
+    if let Some(shape) = reshaped.filter(keeps) {
         return Ok(shape);
     }
     let is_flattened = first.is_some_and(|layer| layer.class == "Flatten");
@@ -306,6 +328,70 @@ mod tests {
             let message = read.map(|_| ()).unwrap_err().to_string();
             assert!(message.contains("height x width x channels"), "{message}");
         }
+    }
+
+    #[test]
+    fn layers_of_a_frozen_model_in_the_model_are_not_trained() {
+        for frozen in [false, true] {
+            let layers = [
+                json!({"class_name": "BatchNormalization", "config": {"name": "a"}}),
+                json!({"class_name": "BatchNormalization", "config": {"name": "b"}}),
+            ];
+            let inner = json!({"name": "inner", "trainable": !frozen, "layers": layers});
+            let layers = [
+                ("Sequential", inner),
+                ("Flatten", json!({})),
+                ("Dense", json!({"units": 2})),
+            ];
+            let read = Blueprint::read(&config(json!([null, 2, 2, 1]), &layers), true).unwrap();
+            let trained: Vec<bool> = read
+                .places()
+                .unwrap()
+                .iter()
+                .map(|p| p.is_trainable)
+                .collect();
+            let norm = [!frozen, !frozen, false, false];
+            assert_eq!(trained, [&norm[..], &norm, &[true, true]].concat());
+        }
+    }
+
+    #[test]
+    fn operations_on_inputs_are_one_rescaling() {
+        let call = |class: &str, number: f64, after: &str| {
+            json!({
+                "class_name": class,
+                "name": format!("{class}_of_{after}"),
+                "config": {"name": format!("{class}_of_{after}")},
+                "inbound_nodes": [{"args": [
+                    {"class_name": "__keras_tensor__", "config": {"keras_history": [after, 0, 0]}},
+                    number,
+                ], "kwargs": {}}],
+            })
+        };
+        let config = json!({"class_name": "Functional", "config": {
+            "name": "net",
+            "layers": [
+                {"class_name": "InputLayer", "name": "x", "inbound_nodes": [],
+                 "config": {"name": "x", "batch_shape": [null, 2, 2, 1]}},
+                call("Subtract", 127.5, "x"),
+                call("TrueDivide", 127.5, "Subtract_of_x"),
+            ],
+            "input_layers": [["x", 0, 0]],
+            "output_layers": [["TrueDivide_of_Subtract_of_x", 0, 0]],
+        }});
+        let read = Blueprint::read(&config, false).unwrap();
+        let Some(Layer::Rescaling(found)) = read.model.layers.first() else {
+            panic!("{:?}", read.model);
+        };
+        assert_eq!(
+            (read.model.layers.len(), found.scale, found.offset),
+            (1, 2.0, -1.0)
+        );
+        assert!(
+            read.notes[0].starts_with("the model divides pixels"),
+            "{:?}",
+            read.notes
+        );
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub(super) struct KerasLayer<'a> {
     pub(super) config: &'a Map<String, Value>,
     /// The group of its weights: `conv2d_1`, or `sequential/layers/conv2d` in a model in the model.
     pub(super) group: String,
+    /// Whether it belongs to a model in the model that is frozen as a whole, whatever it is itself.
+    pub(super) is_in_frozen_model: bool,
     /// All that describes it.
     described: &'a Value,
 }
@@ -54,7 +56,7 @@ pub(super) struct Chain<'a> {
 /// One line: not a model that is a chain, or its input's shape is unknown.
 pub(super) fn chain(model: &Value) -> Result<Chain<'_>, FormatError> {
     let config = model.get("config").unwrap_or(&Value::Null);
-    let mut layers = flat(model, "")?;
+    let mut layers = flat(model, "", None)?;
     tell_apart(&mut layers);
     let input = input(&layers, [config, model])?;
     let name = config.get("name").and_then(Value::as_str);
@@ -68,8 +70,13 @@ pub(super) fn chain(model: &Value) -> Result<Chain<'_>, FormatError> {
 }
 
 /// The layers of a model, with those of models in it in their place. `group` is before the names of
-/// the groups of their weights.
-fn flat<'a>(model: &'a Value, group: &str) -> Result<Vec<KerasLayer<'a>>, FormatError> {
+/// the groups of their weights. `is_frozen` tells whether the model in the model is, of which this is one or a part; in
+/// Keras 3 what counts of those within each other is the outermost.
+fn flat<'a>(
+    model: &'a Value,
+    group: &str,
+    is_frozen: Option<bool>,
+) -> Result<Vec<KerasLayer<'a>>, FormatError> {
     let mut names = GroupNames::default();
     let mut flattened = Vec::new();
     for mut layer in listed(model)? {
@@ -78,9 +85,13 @@ fn flat<'a>(model: &'a Value, group: &str) -> Result<Vec<KerasLayer<'a>>, Format
             continue;
         }
         layer.group = format!("{group}{}", names.next(layer.class));
-        match is_model(layer.class) {
-            true => flattened.extend(flat(layer.described, &format!("{}/layers/", layer.group))?),
-            false => flattened.push(layer),
+        layer.is_in_frozen_model = is_frozen == Some(true);
+        if is_model(layer.class) {
+            let own = layer.config.get("trainable") == Some(&Value::Bool(false));
+            let within = format!("{}/layers/", layer.group);
+            flattened.extend(flat(layer.described, &within, is_frozen.or(Some(own)))?);
+        } else {
+            flattened.push(layer);
         }
     }
     Ok(flattened)
@@ -132,6 +143,7 @@ fn layer(described: &Value) -> Result<KerasLayer<'_>, FormatError> {
         name: name.unwrap_or(class).replace('/', "_"),
         config,
         group: String::new(),
+        is_in_frozen_model: false,
         described,
     })
 }

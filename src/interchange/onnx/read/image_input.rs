@@ -29,7 +29,7 @@ pub(super) fn readable<'a>(
         Some(image) => (input.image != image, false),
         None => {
             let is_first = input.places == ImagePlaces::CHANNELS_FIRST;
-            (input.image[2] > CHANNELS, is_torch && !is_first)
+            (is_torch && !is_first, input.image[2] > CHANNELS)
         }
     });
     let mut read = Vec::new();
