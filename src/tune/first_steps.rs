@@ -126,8 +126,10 @@ impl FirstSteps {
                 let allowed = allowed * norm(wanted.iter().copied()) + noise;
                 // Not true of a NaN either.
                 let is_right = found.len() == wanted.len() && difference <= allowed;
-                (!is_right)
-                    .then(|| format!("the {what} of `{layer}` differs by more than rounding"))
+                (!is_right).then(|| {
+                    let share = 100.0 * difference / norm(wanted.iter().copied());
+                    format!("the {what} of `{layer}` differs by {share:.0} % of its norm")
+                })
             })
         })
     }
