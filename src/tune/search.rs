@@ -146,15 +146,19 @@ impl KernelSearch<'_> {
         Ok(TrialOutcome::Measured { speed: found, kept })
     }
 
+    /// Replaces a lost device.
+    pub fn reopen(&mut self) -> Result<()> {
+        self.gpu = self.gpu.reopen()?;
+        let (best, _) = Contender::new(&self.gpu, self.best.tuning, self.network)?;
+        self.best = best;
+        Ok(())
+    }
+
     /// Goes on after a value with which the device failed, if it can.
     fn recovered(&mut self, error: Error, what: &str) -> Result<TrialOutcome> {
         let why = error.to_string();
         match error {
-            Error::DeviceLost(_) => {
-                self.gpu = self.gpu.reopen()?;
-                let (best, _) = Contender::new(&self.gpu, self.best.tuning, self.network)?;
-                self.best = best;
-            }
+            Error::DeviceLost(_) => self.reopen()?,
             Error::DeviceHung(why) => {
                 return Err(Error::DeviceHung(format!(
                     "{why}; the kernels were those of {what}"

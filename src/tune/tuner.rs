@@ -8,7 +8,6 @@ use super::contender::{Contender, step_seconds};
 use super::first_steps::FirstSteps;
 use super::search::{CLEAR, KernelSearch, TuningTrial};
 use crate::error::{Error, Result};
-use crate::exec::gpu::tuning::Tuning;
 use crate::exec::gpu::{GpuDevice, KNOBS};
 use crate::exec::{Device, KernelChoice};
 use crate::model::Sequential;
@@ -93,8 +92,15 @@ impl<'a> Tuner<'a> {
                 untried.push(knob.name);
             }
         }
-        let (kernels, [default_seconds, tuned_seconds]) =
-            self.confirmed(&search.gpu, search.best, time.mul_f64(AT_THE_END))?;
+        let time = time.mul_f64(AT_THE_END);
+        let confirmed = match confirmed(&mut search, time) {
+            Err(Error::DeviceLost(_)) => {
+                search.reopen()?;
+                confirmed(&mut search, time)
+            }
+            other => other,
+        };
+        let (kernels, [default_seconds, tuned_seconds]) = confirmed?;
         Ok(TuningReport {
             kernels,
             default_seconds,
@@ -125,26 +131,23 @@ impl<'a> Tuner<'a> {
             ))),
         }
     }
+}
 
-    /// Compares the best choice with the class's once more.
-    fn confirmed(
-        &self,
-        gpu: &GpuDevice,
-        mut best: Contender,
-        time: Duration,
-    ) -> Result<(KernelChoice, [f64; 2])> {
-        let kernels = gpu.with_tuning(best.tuning).kernels();
-        if kernels.is_empty() {
-            let seconds = best.workload.step(time)?.seconds;
-            return Ok((kernels, [seconds; 2]));
-        }
-        let class: Tuning = gpu.with_kernels(&KernelChoice::default())?.tuning();
-        let (mut default, _) = Contender::new(gpu, class, (self.model, self.batch))?;
-        let pair = [&mut default.workload, &mut best.workload];
-        let seconds = step_seconds(pair, time)?;
-        match seconds[0] / seconds[1] >= CLEAR {
-            true => Ok((kernels, seconds)),
-            false => Ok((KernelChoice::default(), [seconds[0]; 2])),
-        }
+/// Compares the best choice with the class's once more.
+fn confirmed(search: &mut KernelSearch<'_>, time: Duration) -> Result<(KernelChoice, [f64; 2])> {
+    let KernelSearch {
+        gpu, network, best, ..
+    } = search;
+    let kernels = gpu.with_tuning(best.tuning).kernels();
+    if kernels.is_empty() {
+        let seconds = best.workload.step(time)?.seconds;
+        return Ok((kernels, [seconds; 2]));
+    }
+    let class = gpu.with_kernels(&KernelChoice::default())?.tuning();
+    let (mut default, _) = Contender::new(gpu, class, *network)?;
+    let seconds = step_seconds([&mut default.workload, &mut best.workload], time)?;
+    match seconds[0] / seconds[1] >= CLEAR {
+        true => Ok((kernels, seconds)),
+        false => Ok((KernelChoice::default(), [seconds[0]; 2])),
     }
 }

