@@ -235,7 +235,7 @@ fn a_run_keeps_the_tuned_kernels_that_it_began_with() {
     // The resumed run does not look for it.
     fs::remove_file(&file).unwrap();
     let refused = ["train", "--resume", "part", "--default-kernels"];
-    fails(&run(path, &refused), 1, &["--default-kernels would change"]);
+    fails(&run(path, &refused), 2, &["--default-kernels would change"]);
     let output = run(path, &["train", "--resume", "part", "--format", "json"]);
     assert!(
         text(&output.stderr).contains("kernels: tuned, as before (loss 16, min_invocations 8192)")
