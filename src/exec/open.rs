@@ -115,10 +115,12 @@ impl Device {
     /// # Errors
     /// A setting or its value does not exist.
     pub fn with_kernels(&self, choice: &KernelChoice) -> Result<Self> {
-        let kind = match &self.kind {
-            DeviceKind::Cpu => DeviceKind::Cpu,
+        let kind = match (&self.kind, choice) {
+            (DeviceKind::Cpu, _) => DeviceKind::Cpu,
             #[cfg(feature = "gpu")]
-            DeviceKind::Gpu(device) => DeviceKind::Gpu(Arc::new(device.with_kernels(choice)?)),
+            (DeviceKind::Gpu(device), choice) => {
+                DeviceKind::Gpu(Arc::new(device.with_kernels(choice)?))
+            }
         };
         Ok(Self {
             kind,

@@ -334,6 +334,7 @@ mod tests {
     fn layers_of_a_frozen_model_in_the_model_are_not_trained() {
         for frozen in [false, true] {
             let layers = [
+                json!({"class_name": "InputLayer", "config": {"batch_shape": [null, 2, 2, 1]}}),
                 json!({"class_name": "BatchNormalization", "config": {"name": "a"}}),
                 json!({"class_name": "BatchNormalization", "config": {"name": "b"}}),
             ];
