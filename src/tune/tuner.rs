@@ -127,7 +127,8 @@ impl<'a> Tuner<'a> {
         match steps.difference(&expected) {
             None => Ok((best, expected)),
             Some(how) => Err(Error::device(format!(
-                "the kernels of this adapter are wrong: {how}; `cnn-gpu selfcheck` says more"
+                "the default kernels and the plain ones compute different steps: {how}; `cnn-gpu selfcheck` says \
+                 which are wrong"
             ))),
         }
     }

@@ -303,11 +303,13 @@ impl Tuning {
         chosen.within(limits)
     }
 
-    /// The plain kernels, with this tuning's bounds of sums.
+    /// The plain kernels, with sums that are short enough to be exact to rounding, and not so short that their parts
+    /// fill the memory.
     pub(crate) fn plain(self) -> Self {
         Self {
             algorithm: Some(PLAIN),
             image_copies: false,
+            max_loads: self.max_loads.min(1 << 12),
             ..self
         }
     }
