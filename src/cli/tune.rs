@@ -44,7 +44,7 @@ pub struct Args {
     )]
     batch_size: usize,
 
-    /// Time for the search; compiling kernels may take longer
+    /// Time for the search; slow compilers and large batches take longer
     #[arg(long, value_name = "S", default_value_t = 20, allow_negative_numbers = true,
           value_parser = clap::value_parser!(u16).range(1..=3600))]
     seconds: u16,
@@ -124,7 +124,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             report: &report,
         })?,
     }
-    if let (Some(earlier), true, false) = (&earlier, report.kernels.is_empty(), args.dry_run) {
+    let is_removed = report.kernels.is_empty() && !args.dry_run && failure.is_none();
+    if let Some(earlier) = earlier.filter(|_| is_removed) {
         say(&format!(
             "note: the choice of {} for {} is no longer faster, and was removed",
             earlier.tuned, earlier.model

@@ -43,7 +43,7 @@ pub enum TrialOutcome {
         /// Whether it is clearly faster, and part of the best choice from here on.
         kept: bool,
     },
-    /// It changes no kernel of this model.
+    /// It changes no kernel of this model, or the adapter cannot have it.
     Unchanged,
     /// Its results differ from those of the plain kernels, or the driver fails with its kernels.
     Refused {
@@ -113,7 +113,9 @@ impl KernelSearch<'_> {
     fn outcome(&mut self, knob: &Knob, value: usize) -> Result<TrialOutcome> {
         let started = Instant::now();
         let tuning = self.gpu.possible(self.best.tuning.turned(knob, value));
-        if tuning.runs_like(&self.best.tuning, self.best.workload.plan()) {
+        // A value beyond the adapter's limits was bounded to another, which may be none of the setting's.
+        let is_possible = knob.value(&tuning) == value;
+        if !is_possible || tuning.runs_like(&self.best.tuning, self.best.workload.plan()) {
             return Ok(TrialOutcome::Unchanged);
         }
         let outcome = match self.measured(tuning) {
