@@ -46,4 +46,9 @@ for feature in '' cli gpu download interchange pictures serve; do
   step cargo clippy --release --locked --no-default-features --features "$feature" -- -D warnings
 done
 step cargo test --release --locked
+# The other scripts build the program: nothing may be compiled anew for it (see `either` in Cargo.toml).
+if cargo build --release --locked 2>&1 | tee /dev/stderr | grep 'Compiling' >/dev/null; then
+  echo '`cargo build` and `cargo test` compile different libraries: align the features in Cargo.toml' >&2
+  exit 1
+fi
 RUSTDOCFLAGS='-D warnings' step cargo doc --release --locked --no-deps
