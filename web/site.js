@@ -33,16 +33,16 @@ class Site {
   static async load() {
     const [plan, weights] = await Promise.all(['plan.json.gz', 'weights.safetensors'].map(async (name) => {
       const inPage = document.getElementById(name);
-      if (inPage) return Uint8Array.from(atob(inPage.textContent ?? ''), (c) => c.charCodeAt(0));
+      if (inPage) return unpacked(bytesInPage(inPage));
       const answer = await fetch(name).catch((error) => {
         const fromDisk = globalThis.location?.protocol === 'file:';
         throw fromDisk ? new Error(`a page on disk cannot read ${name} beside it: open it from a web server, ` +
           'or export the network with --single') : error;
       });
       if (!answer.ok) throw new Error(`${name}: the server answers ${answer.status} ${answer.statusText}`);
-      return new Uint8Array(await answer.arrayBuffer());
+      return unpacked(new Uint8Array(await answer.arrayBuffer()));
     }));
-    return new Site(JSON.parse(new TextDecoder().decode(await unpacked(plan))), weights);
+    return new Site(JSON.parse(new TextDecoder().decode(plan)), weights);
   }
 
   /**
@@ -143,7 +143,7 @@ class Site {
   }
 }
 
-/** The contents of a file in gzip's format, which a server may have unpacked already. */
+/** The contents of a file, unpacked if it is in gzip's format; a server may have done so already. */
 async function unpacked(/** @type {Uint8Array<ArrayBuffer>} */ file) {
   if (file[0] !== 0x1f || file[1] !== 0x8b) return file;
   const stream = new Blob([file]).stream().pipeThrough(new DecompressionStream('gzip'));

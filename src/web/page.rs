@@ -65,25 +65,33 @@ const PLAN: &str = "plan.json.gz";
 /// The weights.
 const WEIGHTS: &str = "weights.safetensors";
 
-/// The text in gzip's format, without a time.
-fn packed(text: &str) -> io::Result<Vec<u8>> {
+/// The scripts of the page that is one file, in the order in which they run.
+const SCRIPTS: &str = "scripts.js.gz";
+
+/// The bytes in gzip's format, without a time.
+fn packed(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut writer = GzEncoder::new(Vec::new(), Compression::best());
-    writer.write_all(text.as_bytes())?;
+    writer.write_all(bytes)?;
     writer.finish()
 }
 
-/// Script text that may stand between tags: `</script` and `<!--` occur only in strings, comments
-/// and regular expressions, where the escapes change nothing.
-fn inline(text: &str) -> String {
-    text.replace("</", "<\\/").replace("<!--", "\\u003c!--")
+/// The page cannot be made.
+fn unwritten(reason: &dyn Display) -> Error {
+    Error::Argument(format!("cannot write the page: {reason}"))
 }
 
-/// The page with a file in place of the tag that refers to it.
-fn embedded(page: &str, name: &str, text: &str) -> String {
-    let script = format!("<script src=\"{name}\"></script>");
-    let style = format!("<link rel=\"stylesheet\" href=\"{name}\">");
-    let page = page.replace(&script, &format!("<script>\n{}</script>", inline(text)));
-    page.replace(&style, &format!("<style>\n{text}</style>"))
+/// A page's text with what stands in place of each line that is the tag of one of its files; the
+/// others stay.
+fn embedded(page: &str, mut replaced: impl FnMut(&str) -> Option<String>) -> String {
+    let lines = page.split_inclusive('\n');
+    let lines = lines.map(|line| replaced(line.trim_end()).map_or(line.into(), Cow::Owned));
+    lines.collect::<Vec<Cow<'_, str>>>().concat()
+}
+
+/// A file in the page itself, in base64.
+fn in_page(name: &str, bytes: &[u8]) -> String {
+    let text = base64(bytes);
+    format!("<script type=\"text/plain\" id=\"{name}\">{text}</script>\n")
 }
 
 /// A site: the contents of its files.
@@ -108,9 +116,8 @@ impl WebSite {
     /// WebGPU guarantees.
     pub fn new(model: &Sequential, state: &State, options: &SiteOptions) -> Result<Self> {
         let plan = PlanFile::new(model, &state.layout, options)?;
-        let unwritten = |e: &dyn Display| Error::Argument(format!("cannot write the page: {e}"));
         let text = serde_json::to_string(&plan).map_err(|e| unwritten(&e))?;
-        let packed_plan = packed(&text).map_err(|e| unwritten(&e))?;
+        let packed_plan = packed(text.as_bytes()).map_err(|e| unwritten(&e))?;
         let weights = weights::to_bytes(model, state).map_err(|e| unwritten(&e))?;
         Ok(Self {
             plan: text,
@@ -147,23 +154,35 @@ impl WebSite {
         ]
     }
 
-    /// The whole site as one page that works from disk.
-    pub fn single(&self) -> String {
-        let page = assets()
-            .reduce(|(index, page), (name, text)| (index, embedded(&page, name, &text).into()))
-            .map_or_else(String::new, |(_, page)| page.into_owned());
-        let data = [
-            (PLAN, base64(&self.packed_plan)),
-            (WEIGHTS, base64(&self.weights)),
-        ];
-        let data: String = (data.iter())
-            .map(|(id, text)| format!("<script type=\"text/plain\" id=\"{id}\">{text}</script>\n"))
-            .collect();
-        // Before the first script, which reads it.
-        match page.find("<script>") {
-            Some(at) => format!("{}{data}{}", &page[..at], &page[at..]),
-            None => page + &data,
-        }
+    /// The whole site as one page that works from disk: the scripts and the data are packed.
+    ///
+    /// # Errors
+    /// The data cannot be packed.
+    pub fn single(&self) -> Result<String> {
+        let assets: Vec<_> = assets().collect();
+        let text_of = |tag: &str, [before, after]: [&str; 2]| {
+            let name = tag.strip_prefix(before)?.strip_suffix(after)?;
+            let (_, text) = assets.iter().find(|(asset, _)| *asset == name)?;
+            Some(text.as_ref())
+        };
+        // In the order of their tags.
+        let mut scripts = String::new();
+        let page = embedded(ASSETS[0].1, |tag| {
+            if let Some(text) = text_of(tag, ["<script src=\"", "\"></script>"]) {
+                scripts.push_str(text);
+                return Some(String::new());
+            }
+            let style = text_of(tag, ["<link rel=\"stylesheet\" href=\"", "\">"])?;
+            Some(format!("<style>\n{style}</style>\n"))
+        });
+        let pack = |bytes: &[u8]| packed(bytes).map_err(|e| unwritten(&e));
+        let data = in_page(SCRIPTS, &pack(scripts.as_bytes())?)
+            + &in_page(PLAN, &self.packed_plan)
+            + &in_page(WEIGHTS, &pack(&self.weights)?);
+        let start = include_str!("../../web/single.js");
+        let end = "</body>";
+        let all = format!("{data}<script>\n{start}</script>\n{end}");
+        Ok(page.replace(end, &all))
     }
 }
 
@@ -178,18 +197,41 @@ mod tests {
     fn the_single_page_refers_to_no_file() {
         let site = WebSite {
             plan: "{}".into(),
-            packed_plan: packed("{}").unwrap(),
+            packed_plan: packed(b"{}").unwrap(),
             weights: vec![1, 2, 3],
             left_out: Vec::new(),
         };
-        let page = site.single();
+        let page = site.single().unwrap();
         let links = page.matches(" href=").count();
         assert_eq!((links, page.matches(" href=\"data:").count()), (1, 1));
         assert!(!page.contains(" src="), "{page}");
         assert!(page.contains("id=\"plan.json.gz\">H4sI"), "{page}");
-        assert!(page.contains("id=\"weights.safetensors\">AQID</script>"));
-        let scripts = ["<script", "</script>"].map(|tag| page.matches(tag).count());
-        assert_eq!(scripts[0], scripts[1]);
+        assert!(page.contains("id=\"weights.safetensors\">H4sI"), "{page}");
+        let scripts = ["<script", "</script>", "<script type=\"text/plain\" id="];
+        assert_eq!(scripts.map(|tag| page.matches(tag).count()), [4, 4, 3]);
+        assert!(page.ends_with("</script>\n</body>\n</html>\n"), "{page}");
+    }
+
+    #[test]
+    fn the_single_page_packs_each_script_in_the_order_of_the_tags() {
+        let site = WebSite {
+            plan: "{}".into(),
+            packed_plan: Vec::new(),
+            weights: Vec::new(),
+            left_out: Vec::new(),
+        };
+        let page = site.single().unwrap();
+        let of = |names: &[&str]| {
+            let text = |name| assets().find(|asset| asset.0 == name).unwrap().1;
+            names.iter().copied().map(text).collect::<Vec<_>>().concat()
+        };
+        let tags = ASSETS[0].1.split("<script src=\"").skip(1);
+        let names: Vec<_> = tags.map(|tag| tag.split('"').next().unwrap()).collect();
+        // All but the page and its style.
+        assert_eq!(names.len(), assets().count() - 2);
+        let scripts = in_page(SCRIPTS, &packed(of(&names).as_bytes()).unwrap());
+        assert!(page.contains(&scripts));
+        assert!(page.contains(&of(&["page.css"])));
     }
 
     #[test]

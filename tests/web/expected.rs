@@ -63,7 +63,7 @@ fn writes_what_a_browser_computes() {
         let folder = folder.join(network.name);
         fs::create_dir_all(&folder).unwrap();
         let site = network.site();
-        write(folder.join("single.html"), site.single());
+        write(folder.join("single.html"), site.single().unwrap());
         for (name, contents) in cnn_gpu::web::WebSite::file_names().iter().zip(site.files()) {
             write(folder.join(name), contents);
         }

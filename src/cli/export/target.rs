@@ -108,9 +108,11 @@ impl ExportTarget {
                 left_behind: site.left_out,
             }),
             #[cfg(feature = "gpu")]
-            Self::WebPage(_) => collected.site().map(|site| Files {
-                contents: vec![site.single().into_bytes()],
-                left_behind: site.left_out,
+            Self::WebPage(_) => collected.site().and_then(|site| {
+                Ok(Files {
+                    contents: vec![site.single()?.into_bytes()],
+                    left_behind: site.left_out,
+                })
             }),
         }
     }
