@@ -87,8 +87,9 @@ class LayerMaps {
     const scale = exact >= 1 ? Math.floor(exact) : exact;
     const [tileWidth, tileHeight] = [this.width * scale, this.height * scale];
     const most = Math.max(1, Math.floor((room + TILE_GAP) / (tileWidth + TILE_GAP)));
-    // Rows of 32 or 16 are easier to count than rows of 37.
-    const columns = this.count <= most ? this.count : [64, 32, 16, 8, 4].find((n) => n <= most && n * 1.4 > most) ?? most;
+    // Rows of 32 or 16 are easier to count than rows of 37; otherwise rows of one length.
+    const even = Math.ceil(this.count / Math.ceil(this.count / most));
+    const columns = this.count <= most ? this.count : [64, 32, 16, 8, 4].find((n) => n <= most && n * 1.4 > most) ?? even;
     const rows = Math.ceil(this.count / columns);
     return {tileWidth, tileHeight, scale, columns, rows, height: rows * (tileHeight + TILE_GAP) - TILE_GAP + 2 * TILE_EDGE};
   }
