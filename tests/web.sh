@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Opens exported web pages in Chromium, installed if it is missing, and compares what they compute and train with
-# the CPU path; checks the types of the page's scripts; compiles every kernel with Chromium's compiler; uses the page
-# as a person does; and follows a run while it trains. Installs the versions in tests/web/package.json into target/web.
+# the CPU path; checks the types of the page's scripts; compiles every kernel with Chromium's compiler; uses the pages
+# of networks for digits and for pictures as a person does; and follows a run while it trains. Installs the versions in
+# tests/web/package.json into target/web.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,6 +17,7 @@ browser() { command -v chromium-headless-shell || command -v chromium || command
 [ -n "$(browser)" ] || install chromium-headless-shell || install chromium || true
 browser=$(browser)
 [ -n "$browser" ] || { echo 'no browser found: install chromium-headless-shell' >&2; exit 1; }
+export BROWSER=$browser
 command -v npm >/dev/null || install nodejs npm || { echo 'npm not found: install Node.js' >&2; exit 1; }
 
 tools=$PWD/target/web
@@ -39,12 +41,12 @@ for ((first = 0; first < count; first += 100)); do
   timeout 300 node tests/web/kernels.mjs "$folder/kernels.json" "$first"
 done
 
-timeout 600 node tests/web/page.mjs "$folder" "$browser"
+timeout 600 node tests/web/page.mjs "$folder"
 
 # The program takes the weights that a page trained.
 cargo build --release --locked
 program=${CARGO_TARGET_DIR:-target}/release/cnn-gpu
-for name in mnist-cnn every-layer; do
+for name in mnist-cnn every-layer plain-numbers; do
   "$program" evaluate "$folder/$name/trained.safetensors" --backend cpu --dataset digits
 done
 
@@ -53,13 +55,39 @@ done
 "$program" export "$folder/run" --web "$folder/site" >/dev/null
 "$program" export "$folder/run" --single "$folder/site.html" >/dev/null
 for site in site site.html; do
-  BROWSER=$browser timeout 600 node tests/web/visit.mjs "$folder/$site"
+  timeout 600 node tests/web/visit.mjs "$folder/$site"
 done
+
+# So does one whose outputs are plain numbers.
+model() {
+  printf 'name = "%s"\ninput_shape = [%s]\n' "$1" "$2"
+  printf '\n[[layers]]\n%s\n' 'type = "Conv2D"
+filters = 8
+kernel_size = 3
+activation = "relu"' 'type = "MaxPooling2D"' 'type = "Flatten"' "type = \"Dense\"
+units = $3
+activation = \"$4\""
+}
+model plain-numbers '28, 28, 1' 10 linear > "$folder/plain.toml"
+"$program" train --backend cpu --dataset digits --model "$folder/plain.toml" --loss mean_squared_error --limit 4000 \
+  --epochs 3 --verbose 0 --out "$folder/plain" >/dev/null
+"$program" export "$folder/plain" --single "$folder/plain.html" >/dev/null
+timeout 600 node tests/web/visit.mjs "$folder/plain.html"
+
+# A network for pictures looks at those that one drops or chooses, and the program takes the weights that it trains.
+node tests/web/fruits.mjs "$folder/fruits"
+model fruits '32, 32, 3' 3 softmax > "$folder/fruits.toml"
+"$program" train --backend cpu --dataset "folder:$folder/fruits" --model "$folder/fruits.toml" --epochs 20 \
+  --batch-size 16 --verbose 0 --out "$folder/fruits-run" >/dev/null
+"$program" export "$folder/fruits-run" --web "$folder/fruits-site" >/dev/null
+mkdir "$folder/trained"
+WEIGHTS=$folder/trained timeout 600 node tests/web/pictures.mjs "$folder/fruits-site"
+"$program" evaluate "$folder/trained/fruits.safetensors" --backend cpu --dataset "folder:$folder/fruits"
 
 # Served by the program, the page asks for nothing but its files, and may do what its policy says.
 "$program" serve "$folder/run" --port 0 > "$folder/address" &
 server=$!
 trap 'kill $server 2>/dev/null; rm -rf "$folder"' EXIT
 until grep -q http: "$folder/address"; do kill -0 "$server"; sleep 0.1; done
-BROWSER=$browser timeout 600 node tests/web/visit.mjs "$(grep -o 'http:[^ ]*' "$folder/address")"
-BROWSER=$browser timeout 900 node tests/web/follow.mjs "$program" "$folder"
+timeout 600 node tests/web/visit.mjs "$(grep -o 'http:[^ ]*' "$folder/address")"
+timeout 900 node tests/web/follow.mjs "$program" "$folder"

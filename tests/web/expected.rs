@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cnn_gpu::check::{cases, steps};
-use cnn_gpu::data::Dataset;
+use cnn_gpu::data::{Dataset, digits};
 use cnn_gpu::internal::kernel_texts;
 use cnn_gpu::model::{PRESETS, preset};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
 
 use crate::networks::{all, test_digits, train_digits};
+use crate::prepared;
 
 fn write(path: impl AsRef<Path>, contents: impl AsRef<[u8]>) {
     let path = path.as_ref();
@@ -59,6 +60,11 @@ fn writes_what_a_browser_computes() {
     let folder = folder.unwrap_or_else(|_| panic!("CNN_GPU_WEB_FOLDER: where to write files"));
     write_digits(&folder, "train", &train_digits());
     write_digits(&folder, "test", &test_digits());
+    write_digits(&folder, "built-in", &digits::splits().test.take(100));
+    write(
+        folder.join("pictures.json"),
+        prepared::pictures().to_string(),
+    );
     for network in all() {
         let folder = folder.join(network.name);
         fs::create_dir_all(&folder).unwrap();

@@ -1,20 +1,16 @@
 // Follows a run in a browser while it trains: node tests/web/follow.mjs PROGRAM FOLDER [SHOTS]
 // The page shows the run before its first epoch has ended, takes over the weights of each epoch, keeps those that it
 // trained itself, and says that the run was interrupted, resumed and ended. Writes pictures of the page into the folder
-// SHOTS, if there is one. CNN_GPU_NODE_FOLDER is where puppeteer-core is installed.
+// SHOTS, if there is one.
 import assert from 'node:assert/strict';
 import {spawn, spawnSync} from 'node:child_process';
 import {once} from 'node:events';
 import fs from 'node:fs';
-import {createRequire} from 'node:module';
 import path from 'node:path';
-import {pathToFileURL} from 'node:url';
 
-const modules = createRequire(path.resolve(process.env.CNN_GPU_NODE_FOLDER ?? 'target/web', 'modules'));
-const {default: puppeteer} = await import(pathToFileURL(modules.resolve('puppeteer-core')).href);
+import {draw, launch, open, shoot} from './browser.mjs';
+
 const [program, folder, shots] = process.argv.slice(2);
-const browserPath = process.env.BROWSER ?? ['chromium-headless-shell', 'chromium', 'google-chrome']
-  .map((name) => `/usr/bin/${name}`).find((file) => fs.existsSync(file));
 const run = path.join(folder, 'live');
 const EPOCHS = 60;
 const TRAIN = ['train', '--backend', 'cpu', '--dataset', 'digits', '--limit', '20000', '--validation-split', '0.1',
@@ -55,22 +51,6 @@ async function waitForFile(file) {
   throw new Error(`${file} was not written`);
 }
 
-async function open(browser, address, {width = 1200, scheme = 'light', webgpu = true} = {}) {
-  const page = await browser.newPage();
-  page.setDefaultTimeout(240000);
-  const problems = [];
-  page.on('console', (message) => problems.push(`console: ${message.text()}`));
-  page.on('pageerror', (error) => problems.push(`error: ${error.message}`));
-  await page.setViewport({width, height: 900, deviceScaleFactor: width < 500 ? 2 : 1});
-  await page.emulateMediaFeatures([
-    {name: 'prefers-color-scheme', value: scheme}, {name: 'prefers-reduced-motion', value: 'reduce'},
-  ]);
-  if (!webgpu) await page.evaluateOnNewDocument(() => Object.defineProperty(Navigator.prototype, 'gpu', {value: undefined}));
-  await page.goto(address);
-  await page.evaluate(() => started.then(() => {}));
-  return {page, problems};
-}
-
 const line = (page) => page.$eval('#run .progress', (line) => line.textContent);
 /** Waits until the line about the run has words. */
 async function says(page, words) {
@@ -80,26 +60,6 @@ async function says(page, words) {
 const epochOf = async (page) => Number((await line(page)).match(/[Ee]poch (\d+) of/)[1]);
 const taken = (page) => page.evaluate(() => performance.getEntriesByName('newer weights').length);
 const bars = (page) => page.$eval('#bars', (list) => list.textContent);
-
-/** Draws a one. */
-async function draw(page) {
-  const box = await (await page.$('#pad')).boundingBox();
-  const at = (x, y) => [box.x + x * box.width, box.y + y * box.height];
-  await page.mouse.move(...at(0.55, 0.15));
-  await page.mouse.down();
-  for (let i = 1; i <= 12; i++) await page.mouse.move(...at(0.55 - i * 0.005, 0.15 + i * 0.058));
-  await page.mouse.up();
-}
-
-async function shoot(page, name) {
-  const {scroll, client} = await page.evaluate(() => ({
-    scroll: document.documentElement.scrollWidth, client: document.documentElement.clientWidth}));
-  assert.equal(scroll, client, 'nothing is wider than the window');
-  if (!shots) return;
-  fs.mkdirSync(shots, {recursive: true});
-  await page.evaluate(() => scrollTo(0, 0));
-  await page.screenshot({path: path.join(shots, `${name}.png`)});
-}
 
 /** The page takes over the weights of epochs, and keeps what is drawn. */
 async function checkEpochs(page) {
@@ -142,7 +102,7 @@ async function follow(browser) {
   if (!fs.existsSync(path.join(run, 'model.safetensors'))) assert.match(await line(page), /1 of \d+ is running/);
   await checkEpochs(page);
   if (await page.$eval('#train-desk', (desk) => !desk.hidden)) await checkOwn(page);
-  await shoot(page, 'follow-1200-light');
+  await shoot(page, shots, 'follow-1200-light', false);
 
   await interrupt(training);
   const words = await says(page, '^The run was interrupted after epoch \\d+ of .* cnn-gpu train --resume continues it.$');
@@ -157,7 +117,7 @@ async function follow(browser) {
     await says(small.page, '^Epoch \\d+ of');
     const before = await taken(small.page);
     await small.page.waitForFunction((count) => performance.getEntriesByName('newer weights').length > count, {}, before);
-    await shoot(small.page, `follow-360-${scheme}`);
+    await shoot(small.page, shots, `follow-360-${scheme}`, false);
     assert.deepEqual(small.problems, []);
     await small.page.close();
   }
@@ -176,16 +136,13 @@ async function followEnded(browser) {
   assert.equal(spawnSync(program, args, {stdio: 'ignore'}).status, 0);
   const {page, problems} = await open(browser, await serve(name), {scheme: 'dark'});
   console.log(await says(page, '^The run has ended after epoch 2 of 2: accuracy [\\d.]+ %, loss \\S+ Accuracy on the test images: [\\d.]+ %.$'));
-  await shoot(page, 'follow-1200-dark');
+  await shoot(page, shots, 'follow-1200-dark', false);
   assert.deepEqual(problems, []);
   running.at(-1).kill('SIGINT');
   await says(page, '^No news of the run: the server does not answer: has it ended\\?');
 }
 
-const browser = await puppeteer.launch({
-  executablePath: browserPath, headless: browserPath.endsWith('shell') ? 'shell' : true,
-  args: ['--no-sandbox', '--enable-unsafe-webgpu'],
-});
+const browser = await launch();
 try {
   await follow(browser);
   await followEnded(browser);

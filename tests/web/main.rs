@@ -1,11 +1,12 @@
 //! The web page's data, without a browser. `tests/web.sh` runs the ignored test and opens its files in
 //! one.
 
-#![cfg(feature = "gpu")]
+#![cfg(all(feature = "gpu", feature = "pictures"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod expected;
 mod networks;
+mod prepared;
 mod replay;
 
 use networks::{BATCH, Exported, STEPS, all, mnist_cnn, test_digits, train_digits};

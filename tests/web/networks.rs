@@ -89,6 +89,16 @@ fn sigmoids() -> Sequential {
         })
 }
 
+/// Plain numbers for each class, with the mean squared error.
+fn plain_numbers() -> Sequential {
+    Sequential::new([28, 28, 1])
+        .name("plain-numbers")
+        .add(Conv2D::new(6, 3).strides(2).activation(Activation::Relu))
+        .add(Flatten::new())
+        .add(Dense::new(10))
+        .loss(Loss::MeanSquaredError)
+}
+
 /// All of them, trained a little.
 pub fn all() -> Vec<Exported> {
     let averaged = Optimizer::adamw()
@@ -100,6 +110,7 @@ pub fn all() -> Vec<Exported> {
         ("mnist-mlp", preset("mnist-mlp").unwrap(), Optimizer::sgd()),
         ("every-layer", every_layer(), averaged),
         ("sigmoids", sigmoids(), rmsprop),
+        ("plain-numbers", plain_numbers(), Optimizer::adam()),
     ]
     .map(|(name, model, optimizer)| exported(name, model, optimizer))
     .into()

@@ -1,14 +1,11 @@
 // Opens exported pages in Chromium and compares what their runners compute with the CPU path of cnn-gpu.
-// Arguments: the folder that the Rust test wrote, and the browser. Writes the weights that pages trained there.
-import {createServer} from 'node:http';
+// The argument is the folder that the Rust test wrote. Writes the weights that pages trained there.
 import {readFileSync, writeFileSync} from 'node:fs';
-import {createRequire} from 'node:module';
-import {pathToFileURL} from 'node:url';
 
-const require = createRequire(`${process.env.CNN_GPU_NODE_FOLDER}/`);
-const {default: puppeteer} = await import(pathToFileURL(require.resolve('puppeteer-core')).href);
-const [folder, executablePath] = process.argv.slice(2);
-const NETWORKS = ['mnist-cnn', 'mnist-mlp', 'every-layer', 'sigmoids'];
+import {launch, serve} from './browser.mjs';
+
+const [folder] = process.argv.slice(2);
+const NETWORKS = ['mnist-cnn', 'mnist-mlp', 'every-layer', 'sigmoids', 'plain-numbers'];
 const [BATCH, STEPS] = [16, 5];
 const TOLERANCE = 1e-4;
 
@@ -31,24 +28,7 @@ function relative(found, expected) {
   return worst / most;
 }
 
-const TYPES = {html: 'text/html', js: 'text/javascript', json: 'application/json'};
-const server = createServer((request, response) => {
-  const path = new URL(request.url, 'http://localhost').pathname;
-  try {
-    const bytes = readFileSync(folder + path);
-    response.writeHead(200, {'Content-Type': TYPES[path.split('.').pop()] ?? 'application/octet-stream'}).end(bytes);
-  } catch {
-    response.writeHead(404).end();
-  }
-}).listen(0, '127.0.0.1');
-await new Promise((resolve) => server.once('listening', resolve));
-const address = `http://127.0.0.1:${server.address().port}`;
-
-/** A browser with or without WebGPU. */
-const open = (webgpu) => puppeteer.launch({
-  executablePath, headless: 'shell',
-  args: ['--no-sandbox', ...(webgpu ? ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'] : [])],
-});
+const {address, close} = await serve(folder);
 
 /** A page with a runner in `window.runner`, and what it wrote on its console. */
 async function load(browser, url) {
@@ -96,7 +76,7 @@ const train = (page) => page.evaluate(async (batch, steps) => {
 }, BATCH, STEPS);
 
 async function checkOnGpu(browser, name) {
-  const {page, said, runs} = await load(browser, `${address}/${name}/index.html`);
+  const {page, said, runs} = await load(browser, `${address}${name}/`);
   check(`${name} runs with WebGPU`, runs.kind === 'webgpu', runs.adapter + runs.reason);
   const [logits, predictions] = [floats(`${name}/logits`), floats(`${name}/predictions`)];
   const all = await page.evaluate(async () => {
@@ -132,7 +112,7 @@ async function checkOnGpu(browser, name) {
 }
 
 async function checkInJavaScript(browser, name) {
-  const {page, said, runs} = await load(browser, `${address}/${name}/index.html`);
+  const {page, said, runs} = await load(browser, `${address}${name}/`);
   check(`${name} runs in JavaScript`, runs.kind === 'javascript', runs.reason);
   const {values, first} = await predictEach(page);
   const error = relative(values, floats(`${name}/${name === 'sigmoids' ? 'predictions' : 'logits'}`));
@@ -141,14 +121,40 @@ async function checkInJavaScript(browser, name) {
   await page.close();
 }
 
+/** The page prepares pictures as the program does, to within one level, and draws the same digits. */
+async function checkPictures(browser) {
+  const {page} = await load(browser, `${address}mnist-cnn/`);
+  const differences = await page.evaluate(async () => {
+    const worst = (found, expected) => found?.length === expected.length
+      ? expected.reduce((most, value, i) => Math.max(most, Math.abs(value - found[i])), 0) : Infinity;
+    const pictures = await (await fetch('/pictures.json')).json();
+    const results = pictures.map(({width, height, data, digit, resized}) => {
+      const pixels = {width, height, channels: 3, data: Uint8Array.from(data)};
+      return {
+        size: `${width}x${height}`, digit: worst(prepareDigit(greyOf(pixels)), digit),
+        resized: Math.max(...resized.map(({interpolation, shape, data}) => worst(resizePicture(pixels, shape, interpolation), data))),
+      };
+    });
+    const [images, labels] = [await bytes('built-in.images'), await bytes('built-in.labels')];
+    const drawn = drawDigits(FIRST_TEST_DIGIT, 100);
+    return {results, drawn: worst(drawn.images, images), labels: worst(drawn.labels, labels)};
+  });
+  for (const {size, digit, resized} of differences.results) {
+    check(`a picture of ${size}, as a digit and resized`, digit <= 1 && resized <= 1, `differ by ${digit} and ${resized} of 255`);
+  }
+  check('built-in digits', differences.drawn <= 1 && differences.labels === 0, `differ by ${differences.drawn} of 255`);
+  await page.close();
+}
+
 /** From disk, nothing is fetched. Prints the seconds from opening the file to the first prediction. */
 async function checkFromDisk(name) {
-  const browser = await open(true);
+  const browser = await launch();
   const page = await browser.newPage();
   const fetched = [];
   page.on('request', (request) => fetched.push(request.url()));
   const start = performance.now();
   await page.goto(`file://${folder}/${name}/single.html`);
+  await page.waitForFunction(() => typeof opened !== 'undefined');
   const kind = await page.evaluate(async () => {
     await (await opened).predict(new Uint8Array(784));
     return (await opened).kind;
@@ -159,12 +165,13 @@ async function checkFromDisk(name) {
   await browser.close();
 }
 
-let browser = await open(true);
+let browser = await launch();
 for (const name of NETWORKS) await checkOnGpu(browser, name);
+await checkPictures(browser);
 await browser.close();
 await checkFromDisk('mnist-cnn');
-browser = await open(false);
+browser = await launch({webgpu: false});
 for (const name of NETWORKS) await checkInJavaScript(browser, name);
 await browser.close();
-server.close();
+close();
 process.exit(failures ? 1 : 0);
