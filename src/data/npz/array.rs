@@ -163,6 +163,12 @@ pub(super) fn array(
              {name}.astype('float64')"
         )
     };
+    if !is_countable(&bytes[..text]) {
+        return Err(problem(&format!(
+            "its header declares more elements than can be counted, found {} bytes; save the file again",
+            bytes.len() - text
+        )));
+    }
     let described = NpyHeader::from_reader(&bytes[..text]).map_err(|error| {
         let is_longdouble = bytes[..text].windows(3).any(|part| part == b"f12");
         let message = if is_longdouble {
@@ -214,6 +220,16 @@ pub(super) fn array(
             bytes.len()
         ))),
     }
+}
+
+/// Whether the product of all numbers in a header, a few of which are not sizes, is one of 64 bits: the parser multiplies
+/// sizes without a check.
+fn is_countable(header: &[u8]) -> bool {
+    let numbers = header.split(|byte| !byte.is_ascii_digit());
+    let numbers = numbers.filter(|digits| digits.iter().any(|&digit| digit != b'0'));
+    let number = |digits: &[u8]| std::str::from_utf8(digits).ok()?.parse::<u64>().ok();
+    let product = |n: u64, digits| number(digits).and_then(|next| n.checked_mul(next));
+    numbers.into_iter().try_fold(1, product).is_some()
 }
 
 /// NumPy's name of a type.
