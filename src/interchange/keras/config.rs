@@ -19,6 +19,8 @@ pub(super) struct KerasLayer<'a> {
     pub(super) config: &'a Map<String, Value>,
     /// The group of its weights: `conv2d_1`, or `sequential/layers/conv2d` in a model in the model.
     pub(super) group: String,
+    /// The names of the models in the model that it is in, from the outermost on, each with `_` behind it.
+    models: String,
     /// Whether it belongs to a model in the model that is frozen as a whole, whatever it is itself.
     pub(super) is_in_frozen_model: bool,
     /// All that describes it.
@@ -56,7 +58,7 @@ pub(super) struct Chain<'a> {
 /// One line: not a model that is a chain, or its input's shape is unknown.
 pub(super) fn chain(model: &Value) -> Result<Chain<'_>, FormatError> {
     let config = model.get("config").unwrap_or(&Value::Null);
-    let mut layers = flat(model, "", None)?;
+    let mut layers = flat(model, ["", ""], None)?;
     tell_apart(&mut layers);
     let input = input(&layers, [config, model])?;
     let name = config.get("name").and_then(Value::as_str);
@@ -70,11 +72,11 @@ pub(super) fn chain(model: &Value) -> Result<Chain<'_>, FormatError> {
 }
 
 /// The layers of a model, with those of models in it in their place. `group` is before the names of
-/// the groups of their weights. `is_frozen` tells whether the model in the model is, of which this is one or a part; in
+/// the groups of their weights, `models` before their own. `is_frozen` tells whether the model in the model is, of which this is one or a part; in
 /// Keras 3 what counts of those within each other is the outermost.
 fn flat<'a>(
     model: &'a Value,
-    group: &str,
+    [group, models]: [&str; 2],
     is_frozen: Option<bool>,
 ) -> Result<Vec<KerasLayer<'a>>, FormatError> {
     let mut names = GroupNames::default();
@@ -85,11 +87,14 @@ fn flat<'a>(
             continue;
         }
         layer.group = format!("{group}{}", names.next(layer.class));
+        layer.models = models.into();
         layer.is_in_frozen_model = is_frozen == Some(true);
         if is_model(layer.class) {
             let own = layer.config.get("trainable") == Some(&Value::Bool(false));
             let within = format!("{}/layers/", layer.group);
-            flattened.extend(flat(layer.described, &within, is_frozen.or(Some(own)))?);
+            let models = format!("{models}{}_", layer.name);
+            let is_frozen = is_frozen.or(Some(own));
+            flattened.extend(flat(layer.described, [&within, &models], is_frozen)?);
         } else {
             flattened.push(layer);
         }
@@ -97,13 +102,25 @@ fn flat<'a>(
     Ok(flattened)
 }
 
-/// Gives layers of models in the model whose names are taken others, after the models.
+/// Gives each layer of a model in the model whose name is taken another: `features_conv` after the model, as Keras
+/// names its weights `features/conv/kernel`, and with a number if that is taken too.
 fn tell_apart(layers: &mut [KerasLayer<'_>]) {
-    let mut taken = HashSet::new();
-    for layer in layers {
-        if !taken.insert(layer.name.clone()) && layer.group.contains('/') {
-            layer.name = layer.group.replace("/layers/", "_");
-            taken.insert(layer.name.clone());
+    let named = |layer: &&mut KerasLayer<'_>| layer.class != "InputLayer";
+    let is_inner = |layer: &KerasLayer<'_>| layer.group.contains('/');
+    // The model's own layers keep theirs; that these differ is checked later.
+    let outer = layers.iter().filter(|layer| !is_inner(layer));
+    let mut taken: HashSet<String> = outer.map(|layer| layer.name.clone()).collect();
+    let mut numbers: HashMap<String, usize> = HashMap::new();
+    for layer in layers.iter_mut().filter(named) {
+        if !is_inner(layer) || taken.insert(layer.name.clone()) {
+            continue;
+        }
+        let base = format!("{}{}", layer.models, layer.name);
+        layer.name.clone_from(&base);
+        while !taken.insert(layer.name.clone()) {
+            let number = numbers.entry(base.clone()).or_insert(0);
+            *number += 1;
+            layer.name = format!("{base}_{number}");
         }
     }
 }
@@ -143,6 +160,7 @@ fn layer(described: &Value) -> Result<KerasLayer<'_>, FormatError> {
         name: name.unwrap_or(class).replace('/', "_"),
         config,
         group: String::new(),
+        models: String::new(),
         is_in_frozen_model: false,
         described,
     })
@@ -316,12 +334,34 @@ mod tests {
         let found: Vec<_> = found.map(|l| (l.name.as_str(), l.group.as_str())).collect();
         let expected = [
             ("conv", "conv2d"),
-            ("sequential_conv2d", "sequential/layers/conv2d"),
-            ("sequential_conv2d_1", "sequential/layers/conv2d_1"),
-            ("sequential_1_conv2d", "sequential_1/layers/conv2d"),
-            ("sequential_1_conv2d_1", "sequential_1/layers/conv2d_1"),
+            ("a_conv", "sequential/layers/conv2d"),
+            ("a_conv_1", "sequential/layers/conv2d_1"),
+            ("b_conv", "sequential_1/layers/conv2d"),
+            ("b_conv_1", "sequential_1/layers/conv2d_1"),
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn layers_of_a_model_in_the_model_give_way_to_later_ones() {
+        let layer = |class: &str, config| json!({"class_name": class, "config": config});
+        let named = |name: &str| layer("Conv2D", json!({ "name": name }));
+        let model = |name: &str, listed: Vec<Value>| {
+            layer("Sequential", json!({"name": name, "layers": listed}))
+        };
+        let inner = model("b", vec![named("conv"), named("other")]);
+        let input = layer(
+            "InputLayer",
+            json!({"name": "conv", "batch_shape": [null, 4, 5, 2]}),
+        );
+        let listed = vec![
+            input,
+            model("a", vec![inner]),
+            named("conv"),
+            named("a_b_conv"),
+        ];
+        let found = names(&model("outer", listed)).unwrap();
+        assert_eq!(found, ["a_b_conv_1", "other", "conv", "a_b_conv"]);
     }
 
     #[test]

@@ -12,6 +12,12 @@ use crate::state::{Layout, State, check_memory};
 /// The folders that Keras 3 and, before it, Keras 2.13 keep the layers in.
 const FOLDERS: [&str; 2] = ["layers", "_layer_checkpoint_dependencies"];
 
+/// The group of the state of a layer's random generator.
+const SEEDS: &str = "seed_generator";
+
+/// The most groups within each other.
+const MOST_NESTED: usize = 32;
+
 /// The folder that a file keeps its layers in; `None` if it is no file of this kind.
 pub(super) fn folder(file: &WeightsFile) -> Option<&'static str> {
     FOLDERS.into_iter().find(|folder| file.has_group(folder))
@@ -33,24 +39,37 @@ pub(super) fn paths(
     Ok(paths)
 }
 
-/// Checks that a folder holds no other weights, nor do the models in it.
+/// Checks that a folder holds no other weights, at any depth. Hard links may let a group be in itself.
 fn check_known(file: &WeightsFile, folder: &str, known: &HashSet<&str>) -> Result<(), FormatError> {
-    for group in file.groups(folder)? {
-        for tensor in file.tensors(&format!("{folder}/{group}/vars"))? {
-            let found = format!("{folder}/{group}/vars/{tensor}");
-            if !known.contains(found.as_str()) {
-                return Err(format!(
-                    "holds the weights {found}, which the model lacks: expected the weights of this model"
-                )
-                .into());
+    let mut left = vec![folder.to_owned()];
+    let mut groups_left = file.most_groups();
+    while let Some(group) = left.pop() {
+        if group.ends_with("/vars") {
+            for tensor in file.tensors(&group)? {
+                check_tensor(&format!("{group}/{tensor}"), known)?;
             }
         }
-        let inner = format!("{folder}/{group}/layers");
-        if known.iter().any(|path| path.starts_with(&inner)) {
-            check_known(file, &inner, known)?;
-        }
+        let inner = file.groups(&group)?;
+        let rest = groups_left.checked_sub(inner.len());
+        let is_deep = !inner.is_empty() && group.matches('/').count() >= MOST_NESTED;
+        groups_left = rest.filter(|_| !is_deep).ok_or_else(|| {
+            format!("holds too many groups in {group}: expected the weights of this model")
+        })?;
+        // The states of random generators, which dropout has, are no weights.
+        let inner = inner.into_iter().filter(|name| name != SEEDS);
+        left.extend(inner.map(|name| format!("{group}/{name}")));
     }
     Ok(())
+}
+
+fn check_tensor(found: &str, known: &HashSet<&str>) -> Result<(), FormatError> {
+    match known.contains(found) {
+        true => Ok(()),
+        false => Err(format!(
+            "holds the weights {found}, which the model lacks: expected the weights of this model"
+        )
+        .into()),
+    }
 }
 
 /// The weights that a file holds, found and checked but not read.

@@ -57,14 +57,7 @@ fn operations_and_models_in_a_model_become_layers() {
     let resolved = model.resolve().unwrap();
     let names: Vec<&str> = resolved.iter().map(|layer| layer.name.as_str()).collect();
     // The division by 255 and the layers for training are left out.
-    let expected = [
-        "conv",
-        "relu",
-        "norm",
-        "sequential_1_conv2d",
-        "reshape_1",
-        "head",
-    ];
+    let expected = ["conv", "relu", "norm", "inner_conv", "reshape_1", "head"];
     assert_eq!(names, expected);
 }
 

@@ -95,6 +95,14 @@ fn weights_that_are_not_in_the_file_are_refused() {
             "holds the weights layers/dense_1/vars/0, which the model lacks",
         ),
         (
+            "nested",
+            "holds the weights layers/sequential/layers/dense/vars/0, which the model lacks",
+        ),
+        (
+            "nested_loop",
+            "holds too many groups in layers/flatten/loop/loop",
+        ),
+        (
             "float64",
             "layers/dense/vars/0 is of the type float64: expected float32",
         ),

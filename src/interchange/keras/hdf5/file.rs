@@ -61,6 +61,11 @@ impl WeightsFile {
         present(path, listed).map(Option::unwrap_or_default)
     }
 
+    /// More groups than a file of this size has: each takes more than 32 bytes.
+    pub(in super::super) fn most_groups(&self) -> usize {
+        usize::try_from(self.section.len() / 32).unwrap_or(usize::MAX)
+    }
+
     /// The names of the tensors in a group; none if there is no such group.
     pub(in super::super) fn tensors(&self, path: &str) -> Result<Vec<String>, FormatError> {
         let listed = self.file.group(path).and_then(|group| group.datasets());
