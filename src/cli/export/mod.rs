@@ -130,8 +130,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     for (target, files) in targets.iter().zip(files?) {
         written.push(target.write(files)?);
     }
-    if let Some(first) = written.first_mut() {
-        first.left_behind.splice(..0, left_behind);
+    for written in &mut written {
+        written.left_behind.splice(..0, left_behind.iter().cloned());
     }
     let report = ExportReport {
         weights_hash: network.state.weights_hash(),
@@ -166,6 +166,25 @@ impl Args {
 }
 
 impl ExportReport<'_> {
+    /// What was left behind, each once, with the formats that lack it if others hold it.
+    fn left_behind(&self) -> Vec<String> {
+        let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+        for written in self.written {
+            for line in &written.left_behind {
+                match found.iter_mut().find(|(known, _)| known == line) {
+                    Some((_, formats)) => formats.push(written.format),
+                    None => found.push((line, vec![written.format])),
+                }
+            }
+        }
+        let all = self.written.len();
+        let named = |(line, formats): (&str, Vec<&str>)| match formats.len() == all {
+            true => line.to_owned(),
+            false => format!("{line} ({})", formats.join(", ")),
+        };
+        found.into_iter().map(named).collect()
+    }
+
     fn text(&self) -> String {
         let mut out = String::new();
         let mut row = |name: &str, value: &str| out += &format!("{name:<15} {value}\n");
@@ -175,9 +194,9 @@ impl ExportReport<'_> {
                 row("wrote", &format!("{} ({bytes} bytes)", file.path));
             }
             row("load with", &written.load_with);
-            for line in &written.left_behind {
-                row("left behind", line);
-            }
+        }
+        for line in self.left_behind() {
+            row("left behind", &line);
         }
         row("tensors", &count(self.tensors));
         row("weights hash", &self.weights_hash);
