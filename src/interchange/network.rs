@@ -3,6 +3,7 @@
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
 use crate::state::State;
+use crate::words::one_line;
 
 /// A trained network.
 #[derive(Clone, Debug)]
@@ -90,7 +91,7 @@ pub struct Import {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Match {
-    /// The tensor's name in the file.
+    /// The tensor's name in the file, on one line.
     pub theirs: String,
     /// Its shape in the file.
     pub shape: Vec<usize>,
@@ -102,7 +103,7 @@ impl Match {
     /// The tensor `theirs` of this shape became the parameter `ours`.
     pub fn new(theirs: impl Into<String>, shape: Vec<usize>, ours: impl Into<String>) -> Self {
         Self {
-            theirs: theirs.into(),
+            theirs: one_line(&theirs.into()),
             shape,
             ours: ours.into(),
         }

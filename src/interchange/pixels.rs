@@ -73,12 +73,15 @@ pub(super) fn square_image(pixels: usize) -> Option<[usize; 3]> {
     (side > 0 && side.checked_mul(side) == Some(pixels)).then_some([side, side, 1])
 }
 
-/// The note of a reader that takes vectors as images.
-pub(super) fn vector_note(pixels: usize, image: [usize; 3]) -> String {
-    format!(
-        "assumed: vectors of {pixels} numbers are images of {}, row by row",
-        dims(&image)
-    )
+/// The note of a reader that takes vectors as images. `is_assumed` tells that no layer reshapes them.
+pub(super) fn vector_note(pixels: usize, image: [usize; 3], is_assumed: bool) -> String {
+    let image = dims(&image);
+    match is_assumed {
+        true => format!("assumed: vectors of {pixels} numbers are images of {image}, row by row"),
+        false => format!(
+            "takes images of {image} in place of vectors of {pixels} numbers, which it reshapes to them"
+        ),
+    }
 }
 
 /// Makes a model for pixels from 0 to 255 one for pixels divided by 255, if its first layer divides

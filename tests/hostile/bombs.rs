@@ -5,8 +5,8 @@ use std::io::Write;
 use flate2::{Compression, Crc, write::ZlibEncoder};
 use zip::CompressionMethod;
 
-use cnn_gpu::interchange::{self, ImportOptions, Network, keras};
-use cnn_gpu::model::{Dense, Flatten, Sequential};
+use cnn_gpu::interchange::{self, ImportOptions, Network, keras, onnx, torch};
+use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Sequential};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::rng::{Key, Stream};
 use cnn_gpu::run::{ImportedFolder, RunFolder};
@@ -323,7 +323,7 @@ fn large_files_take_twice_their_size() {
         .chunks(3073)
         .flat_map(|r| [&[3], &r[1..]].concat())
         .collect();
-    let head = Dense::new(1000).activation(cnn_gpu::model::Activation::Softmax);
+    let head = Dense::new(1000).activation(Activation::Softmax);
     let model = Sequential::new([40, 50, 1]).add(Flatten::new()).add(head);
     let files: [(&str, Vec<u8>); 5] = [
         ("weights", weights(&model)),
@@ -346,7 +346,7 @@ fn large_files_take_twice_their_size() {
 /// As the program imports it: weights and moments are read where they lie, and written in pieces.
 #[test]
 fn importing_a_large_keras_file_takes_little_more_than_its_size() {
-    let head = Dense::new(1000).activation(cnn_gpu::model::Activation::Softmax);
+    let head = Dense::new(1000).activation(Activation::Softmax);
     let model = Sequential::new([50, 50, 1]).add(Flatten::new()).add(head);
     let mut state = State::new(Layout::new(&model).unwrap(), 1);
     for with_moments in [false, true] {
@@ -368,6 +368,33 @@ fn importing_a_large_keras_file_takes_little_more_than_its_size() {
         let (done, peak) = peak_of(imported);
         done.unwrap();
         assert!(peak < bytes.len() * 11 / 10, "{peak} for {}", bytes.len());
+    }
+}
+
+#[test]
+fn exchanging_a_large_network_takes_little_more_memory_than_its_files() {
+    let model = Sequential::new([40, 40, 2])
+        .add(Conv2D::new(128, 20))
+        .add(Flatten::new())
+        .add(Dense::new(40).activation(Activation::Softmax));
+    let state = State::new(Layout::new(&model).unwrap(), 1);
+    let params = state.params.clone();
+    let network = Network::new(model, state);
+    let (export, peak) = peak_of(|| torch::export(&network).unwrap());
+    // The largest tensor, and the file.
+    let size = export.weights.len();
+    assert!(peak < size * 21 / 10, "{peak} for {size}");
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = folder.path().join("net.onnx");
+    for channels_first in [false, true] {
+        let options = onnx::Options::default().channels_first(channels_first);
+        let (bytes, peak) = peak_of(|| onnx::to_bytes(&network, &options).unwrap().bytes);
+        // The tensors, and the file.
+        assert!(peak < bytes.len() * 21 / 10, "{peak} for {}", bytes.len());
+        std::fs::write(&path, &bytes).unwrap();
+        let (import, peak) = peak_of(|| onnx::read(&path).unwrap());
+        assert!(import.network.state.params == params);
+        assert!(peak < bytes.len() * 12 / 10, "{peak} for {}", bytes.len());
     }
 }
 

@@ -196,6 +196,11 @@ fn input_shape(chain: &Chain<'_>, notes: &mut Vec<String>) -> Result<[usize; 3],
     // Another height and width would be another image.
     let keeps = |shape: &[usize; 3]| chain.input.len() == 1 || shape[..2] == chain.input;
     if let Some(shape) = reshaped.filter(keeps) {
+        let vector = match *chain.input.as_slice() {
+            [n] => Some(vector_note(n, shape, false)),
+            _ => None,
+        };
+        notes.extend(vector);
         return Ok(shape);
     }
     let is_flattened = first.is_some_and(|layer| layer.class == "Flatten");
@@ -208,7 +213,7 @@ fn input_shape(chain: &Chain<'_>, notes: &mut Vec<String>) -> Result<[usize; 3],
         }
         [n] if square_image(n).is_some() => {
             let image = square_image(n).unwrap_or_default();
-            notes.push(vector_note(n, image));
+            notes.push(vector_note(n, image, true));
             Ok(image)
         }
         _ => Err(format!(

@@ -26,6 +26,7 @@ mod placement;
 mod reading;
 mod recorded;
 mod simplify;
+mod stored;
 mod tensor;
 mod terms;
 #[cfg(test)]
@@ -34,8 +35,10 @@ mod value;
 mod view;
 mod wire;
 
-use std::fs;
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
+use std::rc::Rc;
 
 use prost::Message;
 use prost::bytes::Bytes;
@@ -46,15 +49,20 @@ use crate::interchange::pixels::vector_note;
 use crate::interchange::{Import, NetworkDescription};
 use crate::memory;
 use crate::shape::dims;
+use crate::words::one_line;
 use assemble::ReadableGraph;
 use external::ExternalFiles;
 use graph::LiveGraph;
 use interpret::{GraphTensors, ImageInput};
 use link::Link;
+use stored::OnnxWeightFile;
+
+const DAMAGED: &str = "is not an ONNX model, or is damaged; copy or export it again";
 
 /// Reads a network from an ONNX model: one that this crate wrote, or one of its layers that another
 /// program exported, such as `tf2onnx`, `jax2onnx` or `torch.onnx`. Weights in other files are read
-/// if they are in the model's folder or below it.
+/// if they are in the model's folder or below it. Large tensors are read where they lie, so that a file takes
+/// little more memory than the network that it becomes.
 ///
 /// The network computes what the graph computes. Factors and offsets per channel, to which
 /// exporters reduce batch normalizations, are merged into weights next to them. What is assumed or
@@ -67,15 +75,24 @@ pub fn read(path: &Path) -> Result<Import> {
     let cannot = |e: std::io::Error| {
         Error::file(path, format!("cannot read the ONNX model: {e}")).caused_by(e)
     };
-    let size = fs::metadata(path).map_err(cannot)?.len();
-    check_memory(size).map_err(|e| e.at(path))?;
-    let bytes = fs::read(path).map_err(cannot)?;
+    let mut file = File::open(path).map_err(cannot)?;
+    let size = file.metadata().map_err(cannot)?.len();
+    let outline = match wire::outline(&mut file, size) {
+        Ok(outline) => outline,
+        Err(e) if [ErrorKind::InvalidData, ErrorKind::UnexpectedEof].contains(&e.kind()) => {
+            return Err(FormatError::from(DAMAGED).caused_by(e).at(path));
+        }
+        Err(e) => return Err(cannot(e)),
+    };
+    check_memory(outline.len() as u64).map_err(|e| e.at(path))?;
     // The folder of `model.onnx` is the current one.
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    contents(bytes.into(), Some(folder)).map_err(|e| e.at(path))
+    let files = ExternalFiles::new(Some(folder), Some(Rc::new(OnnxWeightFile::on_disk(file))));
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    contents(outline.into(), size, files).map_err(|e| e.at(path))
 }
 
 /// As [`read`], from a model's contents; `folder` is where weights in other files are. Without it,
@@ -84,18 +101,17 @@ pub fn read(path: &Path) -> Result<Import> {
 /// # Errors
 /// As [`read`].
 pub fn from_bytes(bytes: &[u8], folder: Option<&Path>) -> Result<Import, FormatError> {
-    contents(Bytes::copy_from_slice(bytes), folder)
+    let files = ExternalFiles::new(folder, None);
+    contents(Bytes::copy_from_slice(bytes), bytes.len(), files)
 }
 
-/// As [`from_bytes`]. The file's bytes are shared until the weights have been decoded, and freed
-/// before the network is made.
-fn contents(bytes: Bytes, folder: Option<&Path>) -> Result<Import, FormatError> {
+/// As [`from_bytes`], of a file of `size` bytes. Large tensors are read where they lie, when the network takes them.
+fn contents(bytes: Bytes, size: usize, files: ExternalFiles) -> Result<Import, FormatError> {
     wire::check(&bytes)?;
-    let size = bytes.len();
     let mut file = ModelProto::decode(bytes).map_err(damaged)?;
     functions::inline(&mut file, size)?;
     let (description, mut notes) = description(&file);
-    let (candidates, more) = candidates(&file, folder, description.as_ref())?;
+    let (candidates, more) = candidates(&file, files, description.as_ref())?;
     drop(file);
     notes.extend(more);
     let (restored, more) = match &description {
@@ -109,29 +125,39 @@ fn contents(bytes: Bytes, folder: Option<&Path>) -> Result<Import, FormatError> 
     };
     notes.extend(more);
     import.notes.splice(..0, notes);
+    // They quote names in the file.
+    import
+        .notes
+        .iter_mut()
+        .for_each(|note| *note = one_line(note));
     Ok(import)
 }
 
 /// The layers of a file's graph, for each way in which its input can be read, and notes.
 fn candidates(
     file: &ModelProto,
-    folder: Option<&Path>,
+    files: ExternalFiles,
     description: Option<&NetworkDescription>,
 ) -> Result<(Vec<ReadableGraph>, Vec<String>), FormatError> {
     let graph = LiveGraph::new(file)?;
-    let mut tensors = GraphTensors::new(ExternalFiles::new(folder));
+    let mut tensors = GraphTensors::new(files);
     let recorded = description.and_then(|d| Some(d.model().ok()?.input_shape));
     let is_torch = file.producer_name() == "pytorch";
     let readable = image_input::readable(&graph, &mut tensors, (recorded, is_torch))?;
     let vectors = match (graph.input_dims.as_slice(), readable.first()) {
-        (&[_, Some(pixels)], Some((input, _))) => Some(vector_note(pixels, input.image)),
+        (&[_, Some(pixels)], Some((input, links))) => {
+            let is_assumed = links.first().is_some_and(|link| link.kind.is_flatten());
+            Some(vector_note(pixels, input.image, is_assumed))
+        }
         _ => None,
     };
     let notes = graph.notes.into_iter().chain(vectors);
     let read = readable
         .into_iter()
         .map(|(input, links)| candidate(input, links));
-    Ok((read.collect::<Result<_, _>>()?, notes.collect()))
+    let read = read.collect::<Result<_, _>>()?;
+    tensors.check()?;
+    Ok((read, notes.collect()))
 }
 
 /// The error of the decoder, without its own words, which name the wire types of protobuf.
@@ -140,12 +166,13 @@ fn damaged(error: prost::DecodeError) -> FormatError {
         true => {
             "nests messages deeper than the recursion limit; expected a model that a framework exported"
         }
-        false => "is not an ONNX model, or is damaged; copy or export it again",
+        false => DAMAGED,
     };
     FormatError::from(message).caused_by(error)
 }
 
-/// Checks that there is memory for a file of this size, decoded and copied into a network.
+/// Checks that there is memory for a graph of this size, decoded, and for the weights in it; for those that are left in
+/// files, it is checked before the network is made.
 fn check_memory(size: u64) -> Result<(), FormatError> {
     // Looking up what is available takes longer than reading a small file.
     if size < 64 << 20 {

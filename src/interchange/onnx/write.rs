@@ -23,12 +23,18 @@ mod tensors;
 #[cfg(test)]
 mod tests;
 
-use prost::Message;
+use std::mem::take;
 
-use super::messages::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, message};
+
+use super::messages::{GraphProto, ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use crate::error::Result;
 use crate::interchange::{Export, Network, NetworkDescription};
 
+/// The numbers of the field of a model's graph, and of a graph's tensors.
+const GRAPH: u32 = 7;
+const INITIALIZER: u32 = 5;
 /// The version of the operators.
 const OPSET: i64 = 17;
 /// The version of the file format that goes with it.
@@ -97,9 +103,42 @@ pub fn to_bytes(network: &Network, options: &OnnxOptions) -> Result<Export> {
         metadata_props: metadata(network),
         ..ModelProto::default()
     };
-    let mut export = Export::new(model.encode_to_vec());
+    let mut export = Export::new(encoded(model));
     export.left_behind = network.optimizer_left_behind();
     Ok(export)
+}
+
+/// The model's bytes, as [`Message::encode_to_vec`] makes them. Each tensor is freed when it is written.
+fn encoded(mut model: ModelProto) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(model.encoded_len());
+    // Fields are in the order of their numbers: what is behind the graph, and behind the tensors in it.
+    let behind = ModelProto {
+        opset_import: take(&mut model.opset_import),
+        metadata_props: take(&mut model.metadata_props),
+        functions: take(&mut model.functions),
+        ..ModelProto::default()
+    };
+    let mut graph = model.graph.take().unwrap_or_default();
+    let length = graph.encoded_len();
+    let tensors = take(&mut graph.initializer);
+    let behind_tensors = GraphProto {
+        doc_string: graph.doc_string.take(),
+        input: take(&mut graph.input),
+        output: take(&mut graph.output),
+        value_info: take(&mut graph.value_info),
+        sparse_initializer: take(&mut graph.sparse_initializer),
+        ..GraphProto::default()
+    };
+    bytes.extend(model.encode_to_vec());
+    encode_key(GRAPH, WireType::LengthDelimited, &mut bytes);
+    encode_varint(length as u64, &mut bytes);
+    bytes.extend(graph.encode_to_vec());
+    for tensor in tensors {
+        message::encode(INITIALIZER, &tensor, &mut bytes);
+    }
+    bytes.extend(behind_tensors.encode_to_vec());
+    bytes.extend(behind.encode_to_vec());
+    bytes
 }
 
 /// Checks, before anything is allocated, that the file can hold the weights.

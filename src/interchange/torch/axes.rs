@@ -35,9 +35,13 @@ impl AxesOrder {
         }
     }
 
-    /// The values in PyTorch's order. There are as many as the axes have elements.
-    pub fn to_torch(self, values: &[f32]) -> Vec<f32> {
-        self.places().map(|place| values[place]).collect()
+    /// The values in PyTorch's order, as little-endian bytes. There are as many as the axes have elements.
+    pub fn to_torch_bytes(self, values: &[f32]) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(4 * values.len());
+        for place in self.places() {
+            bytes.extend_from_slice(&values[place].to_le_bytes());
+        }
+        bytes
     }
 
     /// Stores values that are in PyTorch's order; both have as many as the axes have elements.
@@ -66,6 +70,16 @@ impl AxesOrder {
 mod tests {
     use super::*;
 
+    fn to_torch(order: AxesOrder, values: &[f32]) -> Vec<f32> {
+        let bytes = order.to_torch_bytes(values);
+        bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&bytes| f32::from_le_bytes(bytes))
+            .collect()
+    }
+
     fn counted(n: u16) -> Vec<f32> {
         (0..n).map(f32::from).collect()
     }
@@ -74,16 +88,16 @@ mod tests {
     fn the_rows_of_a_flattened_image_follow_its_channels() {
         // Pixels 01, 23 with two channels each and one unit become channels 02, 13.
         let order = AxesOrder::kernel([1, 2, 2, 1]);
-        assert_eq!(order.to_torch(&counted(4)), [0., 2., 1., 3.]);
+        assert_eq!(to_torch(order, &counted(4)), [0., 2., 1., 3.]);
     }
 
     #[test]
     fn each_output_channel_of_a_convolution_is_one_block() {
         let order = AxesOrder::kernel([1, 2, 1, 3]);
-        assert_eq!(order.to_torch(&counted(6)), [0., 3., 1., 4., 2., 5.]);
+        assert_eq!(to_torch(order, &counted(6)), [0., 3., 1., 4., 2., 5.]);
         let order = AxesOrder::depthwise([1, 2, 2, 2]);
         assert_eq!(
-            order.to_torch(&counted(8)),
+            to_torch(order, &counted(8)),
             [0., 4., 1., 5., 2., 6., 3., 7.]
         );
     }
@@ -98,7 +112,7 @@ mod tests {
             AxesOrder::same(120),
         ] {
             let mut read = vec![0.0; 120];
-            order.restore(&order.to_torch(&values), &mut read);
+            order.restore(&to_torch(order, &values), &mut read);
             assert_eq!(read, values, "{order:?}");
         }
     }

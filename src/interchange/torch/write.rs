@@ -10,12 +10,14 @@ mod torch_export;
 
 pub use self::torch_export::TorchExport;
 
-use safetensors::{Dtype, tensor::TensorView};
+use std::borrow::Cow;
+
+use safetensors::{Dtype, View};
 
 use super::arrangement::{SlotContent, TorchLayer, layers};
+use super::axes::AxesOrder;
 use crate::error::{Error, FormatError, Result};
 use crate::interchange::{Network, NetworkDescription};
-use crate::run::tensors::le_bytes;
 use crate::state::State;
 
 /// The network as a PyTorch module and its state dict. Equal networks give equal files.
@@ -49,26 +51,60 @@ pub fn export(network: &Network) -> Result<TorchExport> {
     })
 }
 
-/// A tensor of the state dict.
-struct StateTensor {
+/// A tensor of the state dict, whose bytes are made when they are written, so that there are never more than one tensor's.
+struct StateTensor<'a> {
     name: String,
     shape: Vec<usize>,
-    dtype: Dtype,
-    bytes: Vec<u8>,
+    content: TensorContent<'a>,
+}
+
+enum TensorContent<'a> {
+    Steps(u64),
+    Constant(f32),
+    /// Values in this crate's order.
+    Values(&'a [f32], AxesOrder),
+}
+
+impl View for &StateTensor<'_> {
+    fn dtype(&self) -> Dtype {
+        match self.content {
+            TensorContent::Steps(_) => Dtype::I64,
+            TensorContent::Constant(_) | TensorContent::Values(..) => Dtype::F32,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match self.content {
+            TensorContent::Steps(steps) => (steps as i64).to_le_bytes().to_vec(),
+            TensorContent::Constant(value) => {
+                (value.to_le_bytes()).repeat(self.shape.iter().product())
+            }
+            TensorContent::Values(values, order) => order.to_torch_bytes(values),
+        }
+        .into()
+    }
+
+    fn data_len(&self) -> usize {
+        match self.content {
+            TensorContent::Steps(_) => size_of::<i64>(),
+            TensorContent::Constant(_) | TensorContent::Values(..) => {
+                4 * self.shape.iter().product::<usize>()
+            }
+        }
+    }
 }
 
 fn weights(network: &Network, layers: &[TorchLayer<'_>]) -> Result<Vec<u8>> {
     let mut tensors = Vec::new();
     for layer in layers {
         for slot in layer.slots() {
-            let (dtype, bytes) = contents(&slot.content, &network.state)?;
             tensors.push(StateTensor {
                 name: format!("{}.{}", layer.attribute, slot.leaf),
-                dtype,
-                bytes: match slot.content {
-                    SlotContent::Constant(_) => bytes.repeat(slot.shape.iter().product()),
-                    SlotContent::Parameter(..) | SlotContent::Steps => bytes,
-                },
+                content: content(&slot.content, &network.state)?,
                 shape: slot.shape,
             });
         }
@@ -77,11 +113,10 @@ fn weights(network: &Network, layers: &[TorchLayer<'_>]) -> Result<Vec<u8>> {
     serialized(&tensors, description).map_err(|e| network.model.error(e.to_string()))
 }
 
-/// The type and bytes of a tensor, or of one element of a constant one.
-fn contents(content: &SlotContent, state: &State) -> Result<(Dtype, Vec<u8>)> {
+fn content<'a>(content: &SlotContent, state: &'a State) -> Result<TensorContent<'a>> {
     Ok(match content {
-        SlotContent::Steps => (Dtype::I64, (state.step as i64).to_le_bytes().into()),
-        SlotContent::Constant(value) => (Dtype::F32, value.to_le_bytes().into()),
+        SlotContent::Steps => TensorContent::Steps(state.step),
+        SlotContent::Constant(value) => TensorContent::Constant(*value),
         SlotContent::Parameter(name, order) => {
             let values = state.parameter(name)?;
             let expected: usize = order.ours.iter().product();
@@ -92,24 +127,17 @@ fn contents(content: &SlotContent, state: &State) -> Result<(Dtype, Vec<u8>)> {
                     values.len()
                 )));
             }
-            (Dtype::F32, le_bytes(&order.to_torch(values)))
+            TensorContent::Values(values, *order)
         }
     })
 }
 
-fn serialized(tensors: &[StateTensor], description: String) -> Result<Vec<u8>, FormatError> {
-    let views: Result<Vec<_>, _> = (tensors.iter())
-        .map(|tensor| {
-            let view = TensorView::new(tensor.dtype, tensor.shape.clone(), &tensor.bytes)?;
-            Ok((tensor.name.as_str(), view))
-        })
-        .collect();
+fn serialized(tensors: &[StateTensor<'_>], description: String) -> Result<Vec<u8>, FormatError> {
+    let views = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor));
     // `safetensors.torch` reads any metadata; Hugging Face's programs want this entry.
     let metadata = [
         ("format".to_owned(), "pt".to_owned()),
         (NetworkDescription::KEY.to_owned(), description),
     ];
-    views
-        .and_then(|views| safetensors::serialize(views, Some(metadata.into())))
-        .map_err(FormatError::from_cause)
+    safetensors::serialize(views, Some(metadata.into())).map_err(FormatError::from_cause)
 }

@@ -7,7 +7,7 @@ use super::value::Floats;
 use crate::error::FormatError;
 use crate::interchange::{Import, Match, Network};
 use crate::model::{Layer, Sequential};
-use crate::state::{Layout, State};
+use crate::state::{Layout, State, check_memory};
 
 /// A graph's layers, if its input is read in a certain way.
 pub(super) struct ReadableGraph {
@@ -84,7 +84,7 @@ pub(super) fn network(model: Sequential, layers: &[WeightedLayer]) -> Result<Imp
     let with_weights = layers.iter().filter(|layer| !layer.weights.is_empty());
     let mut weights = with_weights.map(|layer| &layer.weights);
     let layout = Layout::new(&model).map_err(FormatError::from_cause)?;
-    layout.check_memory().map_err(FormatError::from_cause)?;
+    check_memory("the weights", layout.len).map_err(FormatError::from_cause)?;
     let mut params = vec![0.0; layout.len];
     let mut matches = Vec::new();
     for layer in model.resolve().map_err(FormatError::from_cause)? {
@@ -134,12 +134,13 @@ fn fill(
     numbers: Option<&Floats>,
 ) -> Result<(), FormatError> {
     let parameter = layout.find(ours).and_then(|i| layout.parameters.get(i));
-    let values = numbers.map(|n| n.array.elements());
+    let values = numbers.map(|n| &n.array);
     let place = parameter.and_then(|p| params.get_mut(p.range()));
     match (place, values) {
         (Some(place), Some(values)) if place.len() == values.len() => {
-            place.copy_from_slice(values);
-            Ok(())
+            let cannot =
+                |e| format!("the weights of `{ours}` cannot be read: {e}; copy the file again");
+            values.copy_to(place).map_err(|e| cannot(e).into())
         }
         _ => Err(format!("its weights do not fit the parameter `{ours}`").into()),
     }

@@ -159,6 +159,15 @@ impl LinkChain {
         });
     }
 
+    /// Whether there is only the flattening of the input, and these axes are the image's.
+    pub fn is_flattened_input(&self, view: &AxisView) -> bool {
+        let [link] = self.links.as_slice() else {
+            return false;
+        };
+        let image = <[usize; 3]>::try_from(link.input.as_slice());
+        link.kind.is_flatten() && image.is_ok_and(|image| view.places(image).is_some())
+    }
+
     /// Takes the last layer off again.
     pub fn undo(&mut self) {
         if let Some(link) = self.links.pop() {

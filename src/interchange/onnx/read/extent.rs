@@ -94,6 +94,16 @@ pub(super) fn are_in_order(extents: &[Extent]) -> bool {
     extents.is_sorted_by_key(|e| e.axis)
 }
 
+/// The sizes of these axes, and their places in the order height, width, channel; `None` if they are in it.
+pub(super) fn places(extents: &[Extent]) -> Option<(Vec<usize>, Vec<usize>)> {
+    if are_in_order(extents) {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..extents.len()).collect();
+    order.sort_by_key(|&i| extents.get(i).map(|e| e.axis));
+    Some((extents.iter().map(|e| e.size.unwrap_or(1)).collect(), order))
+}
+
 /// For each element in the order height, width, channel its index in the order of these axes;
 /// `None` if that is the same.
 pub(super) fn rows(extents: &[Extent]) -> Option<Vec<usize>> {

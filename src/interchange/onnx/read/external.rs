@@ -1,12 +1,14 @@
-//! GraphTensors whose values are in other files.
+//! Tensors whose values are not decoded with the graph: in other files, or large.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::File;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use super::super::messages::TensorProto;
-use super::tensor::byte_count;
+use super::stored::OnnxWeightFile;
+use super::tensor::{StoredBytes, byte_count};
+use super::wire::INSIDE;
 use crate::error::FormatError;
 
 /// The value of `TensorProto.data_location` for such tensors.
@@ -15,67 +17,98 @@ const EXTERNAL: i32 = 1;
 /// The files beside a model, all in one folder.
 pub(super) struct ExternalFiles {
     folder: Option<PathBuf>,
-    /// The bytes of each file that no tensor has taken yet. So tensors cannot take more memory
-    /// than the files take on the disk.
-    left: HashMap<PathBuf, u64>,
+    opened: HashMap<PathBuf, OpenedFile>,
+    /// The model's own file, where large tensors are left.
+    model: Option<Rc<OnnxWeightFile>>,
+}
+
+struct OpenedFile {
+    file: Rc<OnnxWeightFile>,
+    len: u64,
+    /// The bytes that no tensor has taken yet. So tensors cannot take more memory than the files take on the disk.
+    left: u64,
 }
 
 impl ExternalFiles {
-    /// Files in this folder, or none.
-    pub fn new(folder: Option<&Path>) -> Self {
+    /// Files in this folder, or none, and that of the model, if large tensors were left there.
+    pub fn new(folder: Option<&Path>, model: Option<Rc<OnnxWeightFile>>) -> Self {
         Self {
             folder: folder.map(Path::to_owned),
-            left: HashMap::new(),
+            opened: HashMap::new(),
+            model,
         }
     }
 
-    /// The bytes of a tensor, if they are in another file.
+    /// Where the bytes of a tensor are, if they were not decoded with the graph.
     ///
     /// # Errors
     /// There is no such file in the folder, or it is too short.
-    pub fn bytes(&mut self, tensor: &TensorProto) -> Result<Option<Vec<u8>>, FormatError> {
-        if tensor.data_location() != EXTERNAL {
-            return Ok(None);
-        }
-        let read = self.read(tensor);
-        read.map(Some)
+    pub fn find(&mut self, tensor: &TensorProto) -> Result<Option<StoredBytes>, FormatError> {
+        let found = match tensor.data_location() {
+            EXTERNAL => self.in_other_file(tensor),
+            INSIDE => self.in_model(tensor),
+            _ => return Ok(None),
+        };
+        found
+            .map(Some)
             .map_err(|e| e.within(&format!("tensor `{}`", tensor.name())))
     }
 
-    fn read(&mut self, tensor: &TensorProto) -> Result<Vec<u8>, FormatError> {
+    /// Checks that all tensors could be read whose elements were wanted.
+    ///
+    /// # Errors
+    /// One could not.
+    pub fn check(&self) -> Result<(), FormatError> {
+        let others = self.opened.values().map(|opened| &opened.file);
+        match others.chain(&self.model).find_map(|file| file.failure()) {
+            Some(e) => {
+                Err(FormatError::from(format!("its weights cannot be read: {e}")).caused_by(e))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The bytes of a tensor that was left in the model's file.
+    fn in_model(&self, tensor: &TensorProto) -> Result<StoredBytes, FormatError> {
+        let damaged = "says wrongly where its values are; the file is damaged";
+        let place = (number(tensor, "offset")?).zip(number(tensor, "length")?);
+        let (offset, len) = place.ok_or(damaged)?;
+        Ok(StoredBytes {
+            file: self.model.clone().ok_or(damaged)?,
+            offset,
+            len: usize::try_from(len).map_err(FormatError::from_cause)?,
+        })
+    }
+
+    fn in_other_file(&mut self, tensor: &TensorProto) -> Result<StoredBytes, FormatError> {
         let location = entry(tensor, "location").unwrap_or_default();
         let path = self.inside(location)?;
-        let cannot = |e: std::io::Error| {
-            FormatError::from(format!("cannot read `{location}` beside the model: {e}"))
-                .caused_by(e)
-        };
-        let metadata = fs::metadata(&path).map_err(cannot)?;
-        if !metadata.is_file() {
-            return Err(format!("`{location}` beside the model is not a file").into());
+        if !self.opened.contains_key(&path) {
+            let opened = open(&path, location)?;
+            self.opened.insert(path.clone(), opened);
         }
+        let opened = self.opened.get_mut(&path).ok_or("its file was closed")?;
         let offset = number(tensor, "offset")?.unwrap_or(0);
-        let size = byte_count(tensor)? as u64;
+        let len = byte_count(tensor)?;
+        let size = len as u64;
         let stated = number(tensor, "length")?.unwrap_or(size);
-        let end = offset
-            .checked_add(size)
-            .filter(|&end| end <= metadata.len());
+        let end = offset.checked_add(size).filter(|&end| end <= opened.len);
         if end.is_none() || stated != size {
             return Err(format!(
                 "expected {size} bytes at {offset} in `{location}`, which has {} (the entry says {stated}); \
                  copy the file that belongs to the model",
-                metadata.len()
+                opened.len
             )
             .into());
         }
-        let left = self.left.entry(path.clone()).or_insert(metadata.len());
-        *left = left
+        opened.left = (opened.left)
             .checked_sub(size)
             .ok_or_else(|| format!("several tensors share the same bytes of `{location}`"))?;
-        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-        let mut file = File::open(&path).map_err(cannot)?;
-        file.seek(SeekFrom::Start(offset)).map_err(cannot)?;
-        file.read_exact(&mut bytes).map_err(cannot)?;
-        Ok(bytes)
+        Ok(StoredBytes {
+            file: Rc::clone(&opened.file),
+            offset,
+            len,
+        })
     }
 
     /// The path of a file in the folder or below it.
@@ -105,6 +138,23 @@ impl ExternalFiles {
     }
 }
 
+/// Opens the file at `path`, which the model calls `location`.
+fn open(path: &Path, location: &str) -> Result<OpenedFile, FormatError> {
+    let cannot = |e: std::io::Error| {
+        FormatError::from(format!("cannot read `{location}` beside the model: {e}")).caused_by(e)
+    };
+    // Opening a pipe would wait for a writer.
+    let metadata = path.metadata().map_err(cannot)?;
+    if !metadata.is_file() {
+        return Err(format!("`{location}` beside the model is not a file").into());
+    }
+    Ok(OpenedFile {
+        file: Rc::new(OnnxWeightFile::on_disk(File::open(path).map_err(cannot)?)),
+        len: metadata.len(),
+        left: metadata.len(),
+    })
+}
+
 fn entry<'a>(tensor: &'a TensorProto, key: &str) -> Option<&'a str> {
     let found = tensor.external_data.iter().find(|e| e.key() == key);
     found.map(|e| e.value())
@@ -119,6 +169,8 @@ fn number(tensor: &TensorProto, key: &str) -> Result<Option<u64>, FormatError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::interchange::onnx::messages::StringStringEntryProto;
 
@@ -155,8 +207,8 @@ mod tests {
     #[track_caller]
     fn refused(tensor: &TensorProto, with: &str) {
         let folder = folder();
-        let mut files = ExternalFiles::new(Some(&folder.path().join("model")));
-        let message = files.bytes(tensor).unwrap_err().to_string();
+        let mut files = ExternalFiles::new(Some(&folder.path().join("model")), None);
+        let message = files.find(tensor).unwrap_err().to_string();
         assert!(
             message.starts_with("tensor `w`: ") && message.contains(with),
             "{message}"
@@ -167,18 +219,15 @@ mod tests {
     #[test]
     fn bytes_of_a_file_beside_the_model_are_read() {
         let folder = folder();
-        let mut files = ExternalFiles::new(Some(&folder.path().join("model")));
+        let mut files = ExternalFiles::new(Some(&folder.path().join("model")), None);
         let here = tensor("./data", &[("offset", "4"), ("length", "8")]);
-        assert_eq!(files.bytes(&here).unwrap(), Some((4..12).collect()));
-        assert!(
-            files
-                .bytes(&here)
-                .unwrap_err()
-                .to_string()
-                .contains("share")
-        );
-        let message = ExternalFiles::new(None)
-            .bytes(&here)
+        let found = files.find(&here).unwrap().unwrap();
+        let mut bytes = vec![0; found.len];
+        found.file.read_at(found.offset, &mut bytes).unwrap();
+        assert_eq!(bytes, (4..12).collect::<Vec<u8>>());
+        assert!(files.find(&here).unwrap_err().to_string().contains("share"));
+        let message = ExternalFiles::new(None, None)
+            .find(&here)
             .unwrap_err()
             .to_string();
         assert!(
@@ -208,8 +257,8 @@ mod tests {
         let folder = folder();
         let model = folder.path().join("model");
         std::os::unix::fs::symlink("../outside", model.join("link")).unwrap();
-        let mut files = ExternalFiles::new(Some(&model));
-        let message = files.bytes(&tensor("link", &[])).unwrap_err().to_string();
+        let mut files = ExternalFiles::new(Some(&model), None);
+        let message = files.find(&tensor("link", &[])).unwrap_err().to_string();
         assert!(message.contains("in the model's folder"), "{message}");
     }
 

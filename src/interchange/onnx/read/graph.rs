@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::super::messages::{
     GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, ValueInfoProto,
 };
+use super::node::NodeRef;
 use super::tensor::type_name;
 use crate::error::FormatError;
 use crate::words::counted;
@@ -58,7 +59,7 @@ impl<'a> LiveGraph<'a> {
             graph.initializer.iter().map(|t| (t.name(), t)).collect();
         let input = input(graph, &nodes, &tensors, output)?;
         let mut notes = notes(graph, &nodes, opset);
-        notes.extend(log_note(&nodes, output));
+        notes.extend(log_note(&nodes, output, opset));
         Ok(Self {
             nodes,
             opset,
@@ -192,14 +193,14 @@ fn notes(graph: &GraphProto, nodes: &[&NodeProto], opset: i64) -> Vec<String> {
 }
 
 /// A note if the output is the logarithm of probabilities, which are taken in its place.
-fn log_note(nodes: &[&NodeProto], output: &str) -> Option<String> {
+fn log_note(nodes: &[&NodeProto], output: &str, opset: i64) -> Option<String> {
     let makes = |node: &&&NodeProto| node.output.first().is_some_and(|name| name == output);
     let last = nodes.iter().find(makes)?;
+    let label = NodeRef { proto: last, opset }.label();
     (last.op_type() == "LogSoftmax").then(|| {
         format!(
-            "node `{}` (LogSoftmax): the logarithm was left out, so that the outputs are probabilities; their \
-             cross-entropy is the NLLLoss of their logarithms",
-            last.name()
+            "{label}: the logarithm was left out, so that the outputs are probabilities; their cross-entropy is \
+             the NLLLoss of their logarithms"
         )
     })
 }

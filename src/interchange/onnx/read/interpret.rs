@@ -33,6 +33,14 @@ impl<'a> GraphTensors<'a> {
         }
     }
 
+    /// Checks that all tensors could be read whose elements were wanted.
+    ///
+    /// # Errors
+    /// One could not.
+    pub fn check(&self) -> Result<(), FormatError> {
+        self.files.check()
+    }
+
     fn get(
         &mut self,
         graph: &LiveGraph<'a>,
@@ -44,8 +52,8 @@ impl<'a> GraphTensors<'a> {
         if let Some(value) = self.decoded.get(name) {
             return Ok(Some(value.clone()));
         }
-        let external = self.files.bytes(tensor)?;
-        let value = decode(tensor, external)?;
+        let stored = self.files.find(tensor)?;
+        let value = decode(tensor, stored)?;
         self.decoded.insert(name, value.clone());
         Ok(Some(value))
     }

@@ -83,7 +83,15 @@ pub(super) struct WindowPool {
     pub kind: PoolKind,
     /// Whether an average divides by the number of all cells, those of padding too.
     pub counts_padding: bool,
+    /// Whether it is a reduction of one axis, the first step of one over the image.
+    pub is_reduction: bool,
     pub over: Placement,
+}
+
+impl LinkKind {
+    pub fn is_flatten(&self) -> bool {
+        matches!(self, Self::Flatten)
+    }
 }
 
 impl Link {

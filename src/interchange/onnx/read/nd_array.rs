@@ -1,20 +1,44 @@
 //! Arrays of constants.
 
+use std::io;
 use std::rc::Rc;
 
+use super::stored::Stored;
+
 /// Elements in row-major order. Clones share them.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct NdArray<T> {
     dims: Vec<usize>,
-    elements: Rc<Vec<T>>,
+    elements: Elements<T>,
+}
+
+#[derive(Clone, Debug)]
+enum Elements<T> {
+    Here(Rc<Vec<T>>),
+    /// In a file until they are wanted.
+    Stored(Rc<Stored<T>>),
+}
+
+impl<T: Clone + PartialEq> PartialEq for NdArray<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.dims == other.dims && self.elements() == other.elements()
+    }
 }
 
 impl<T: Clone> NdArray<T> {
+    /// An array of this shape, whose elements are in a file.
+    pub fn stored(dims: Vec<usize>, elements: Stored<T>) -> Self {
+        Self {
+            dims,
+            elements: Elements::Stored(Rc::new(elements)),
+        }
+    }
+
     /// An array of this shape, unless it has another number of elements.
     pub fn new(dims: Vec<usize>, elements: Vec<T>) -> Option<Self> {
         (count(&dims)? == elements.len()).then(|| Self {
             dims,
-            elements: Rc::new(elements),
+            elements: Elements::Here(Rc::new(elements)),
         })
     }
 
@@ -22,7 +46,7 @@ impl<T: Clone> NdArray<T> {
     pub fn scalar(element: T) -> Self {
         Self {
             dims: Vec::new(),
-            elements: Rc::new(vec![element]),
+            elements: Elements::Here(Rc::new(vec![element])),
         }
     }
 
@@ -30,7 +54,7 @@ impl<T: Clone> NdArray<T> {
     pub fn vector(elements: Vec<T>) -> Self {
         Self {
             dims: vec![elements.len()],
-            elements: Rc::new(elements),
+            elements: Elements::Here(Rc::new(elements)),
         }
     }
 
@@ -39,16 +63,34 @@ impl<T: Clone> NdArray<T> {
     }
 
     pub fn elements(&self) -> &[T] {
-        &self.elements
+        match &self.elements {
+            Elements::Here(elements) => elements,
+            Elements::Stored(stored) => stored.elements(),
+        }
+    }
+
+    /// Copies the elements into `to`, which has as many.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn copy_to(&self, to: &mut [T]) -> io::Result<()> {
+        match &self.elements {
+            Elements::Here(elements) => to.clone_from_slice(elements),
+            Elements::Stored(stored) => stored.copy_to(to)?,
+        }
+        Ok(())
     }
 
     pub fn len(&self) -> usize {
-        self.elements.len()
+        count(&self.dims).unwrap_or(0)
     }
 
     /// The only element.
     pub fn single(&self) -> Option<&T> {
-        match self.elements.as_slice() {
+        if self.len() != 1 {
+            return None;
+        }
+        match self.elements() {
             [element] => Some(element),
             _ => None,
         }
@@ -68,6 +110,12 @@ impl<T: Clone> NdArray<T> {
         seen.sort_unstable();
         if !seen.into_iter().eq(0..self.dims.len()) {
             return None;
+        }
+        if let Elements::Stored(stored) = &self.elements
+            && let Some(stored) = stored.transposed(&self.dims, order)
+        {
+            let dims = order.iter().map(|&axis| self.dims.get(axis).copied());
+            return Some(Self::stored(dims.collect::<Option<_>>()?, stored));
         }
         let strides = strides(&self.dims);
         let pick = |from: &[usize]| -> Option<Vec<usize>> {
@@ -123,10 +171,11 @@ impl<T: Clone> NdArray<T> {
     /// The elements of this shape whose distances along each axis are `steps`, from `offset` on.
     fn strided(&self, dims: Vec<usize>, steps: &[isize], offset: isize) -> Option<Self> {
         let mut elements = Vec::with_capacity(count(&dims)?);
+        let all = self.elements();
         let mut position = vec![0; dims.len()];
         let mut at = offset;
         for _ in 0..count(&dims)? {
-            elements.push(self.elements.get(usize::try_from(at).ok()?)?.clone());
+            elements.push(all.get(usize::try_from(at).ok()?)?.clone());
             for ((index, &size), &step) in position.iter_mut().zip(&dims).zip(steps).rev() {
                 *index += 1;
                 at += step;
@@ -144,7 +193,7 @@ impl<T: Clone> NdArray<T> {
     pub fn map<U: Clone>(&self, change: impl FnMut(&T) -> U) -> NdArray<U> {
         NdArray {
             dims: self.dims.clone(),
-            elements: Rc::new(self.elements.iter().map(change).collect()),
+            elements: Elements::Here(Rc::new(self.elements().iter().map(change).collect())),
         }
     }
 
@@ -165,7 +214,7 @@ impl<T: Clone> NdArray<T> {
         for i in 0..before {
             for part in parts {
                 let run = part.len() / before;
-                elements.extend_from_slice(part.elements.get(i * run..(i + 1) * run)?);
+                elements.extend_from_slice(part.elements().get(i * run..(i + 1) * run)?);
             }
         }
         Self::new(dims, elements)

@@ -61,7 +61,8 @@ impl GraphReading {
         self.viewed(inputs, &self.chain.flow(view.clone()), view)
     }
 
-    /// The same elements with other axes. An image that becomes a vector is flattened.
+    /// The same elements with other axes. An image that becomes a vector is flattened; an input of vectors that
+    /// becomes images was one of images.
     ///
     /// # Errors
     /// Another layer reads it already.
@@ -71,6 +72,9 @@ impl GraphReading {
         flow: &Flow,
         view: AxisView,
     ) -> Result<GraphValue, FormatError> {
+        if self.chain.check(&inputs.node, flow).is_ok() && self.chain.is_flattened_input(&view) {
+            self.chain.undo();
+        }
         let features = view.features().and_then(product);
         if let (Some(features), Some(_)) = (features, self.chain.image()) {
             self.chain.settle(&inputs.node, flow)?;

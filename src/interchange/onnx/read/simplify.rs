@@ -37,14 +37,13 @@ fn merge(before: &mut Link, link: &Link, notes: &mut Vec<String>) -> bool {
     if let LinkKind::Connection(dense) = &link.kind {
         return merge_forward(before, link, dense, notes);
     }
-    let image = before.image();
     let merged = match (&mut before.kind, &link.kind) {
         (LinkKind::GlobalPool { keepdims, .. }, LinkKind::Flatten) => {
             *keepdims = false;
             true
         }
         (LinkKind::Pool(pool), &LinkKind::GlobalPool { kind, keepdims })
-            if pool.kind == kind && is_along_one_axis(pool, image) =>
+            if pool.kind == kind && pool.is_reduction =>
         {
             before.kind = LinkKind::GlobalPool { kind, keepdims };
             true
@@ -78,13 +77,6 @@ fn merge(before: &mut Link, link: &Link, notes: &mut Vec<String>) -> bool {
         before.name = link.name.clone().or(before.name.take());
     }
     merged
-}
-
-/// Whether a pool reaches over a whole image of this height and width along one axis, and over one
-/// cell along the other.
-fn is_along_one_axis(pool: &WindowPool, image: Option<[usize; 2]>) -> bool {
-    let whole = |[height, width]: [usize; 2]| [[height, 1], [1, width]].map(Placement::tiles);
-    image.is_some_and(|image| whole(image).contains(&pool.over))
 }
 
 /// What a user may want to know about a layer that was merged: an offset is only a bias.

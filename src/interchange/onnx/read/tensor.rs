@@ -1,9 +1,11 @@
 //! The values of tensors in a file.
 
+use std::io;
 use std::rc::Rc;
 
 use super::super::messages::TensorProto;
 use super::nd_array::{NdArray, count};
+use super::stored::{LARGE, OnnxWeightFile, Stored};
 use super::value::{Floats, GraphValue, TensorOrigin};
 use crate::error::FormatError;
 use crate::shape::dims as in_words;
@@ -17,27 +19,45 @@ const BOOL: i32 = 9;
 /// GraphTensors have fewer elements than this.
 const MOST: usize = 1 << 31;
 
-/// The values of a tensor; `external` has the bytes of one that is in another file.
+/// Where the bytes of a tensor are that are not decoded with the graph: so many from a place on.
+#[derive(Debug)]
+pub(super) struct StoredBytes {
+    pub file: Rc<OnnxWeightFile>,
+    pub offset: u64,
+    pub len: usize,
+}
+
+/// The values of a tensor; `stored` tells where the bytes of one are that is elsewhere.
 ///
 /// # Errors
-/// Another type than the ones that are read, or values that do not fit the shape.
+/// Another type than the ones that are read, values that do not fit the shape, or bytes that cannot be read.
 pub(super) fn decode(
     tensor: &TensorProto,
-    external: Option<Vec<u8>>,
+    stored: Option<StoredBytes>,
 ) -> Result<GraphValue, FormatError> {
-    let raw = external.as_deref().or(tensor.raw_data.as_deref());
-    let raw = raw.filter(|raw| !raw.is_empty());
+    let in_graph = tensor.raw_data.as_ref().map(|raw| StoredBytes {
+        len: raw.len(),
+        file: Rc::new(OnnxWeightFile::Memory(raw.clone())),
+        offset: 0,
+    });
+    let stored = stored.or(in_graph).filter(|stored| stored.len > 0);
     let dims = shape(tensor)?;
+    if let Some(stored) = &stored
+        && tensor.data_type() == FLOAT
+        && stored.len >= LARGE
+        && count(&dims).and_then(|n| n.checked_mul(4)) == Some(stored.len)
+    {
+        return Ok(GraphValue::Floats(large(tensor, dims, stored)));
+    }
+    let bytes = stored.map(|stored| stored.bytes()).transpose();
+    let bytes = bytes.map_err(|e| format!("tensor `{}`: cannot be read: {e}", tensor.name()))?;
+    let raw = bytes.as_deref();
     match tensor.data_type() {
         FLOAT => {
             let values = elements(raw, &tensor.float_data, f32::from_le_bytes);
-            let origin = TensorOrigin {
-                name: tensor.name().into(),
-                dims: dims.clone(),
-            };
             Ok(GraphValue::Floats(Floats {
+                origins: origin(tensor, &dims),
                 array: array(tensor, dims, values)?,
-                origins: vec![Rc::new(origin)],
             }))
         }
         INT64 => {
@@ -58,6 +78,33 @@ pub(super) fn decode(
         }
         other => Err(unsupported(tensor.name(), other)),
     }
+}
+
+impl StoredBytes {
+    fn bytes(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.len];
+        self.file.read_at(self.offset, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// A large tensor, which is read when its elements are wanted.
+fn large(tensor: &TensorProto, dims: Vec<usize>, stored: &StoredBytes) -> Floats {
+    let (file, len) = (Rc::clone(&stored.file), stored.len / 4);
+    Floats {
+        origins: origin(tensor, &dims),
+        array: NdArray::stored(
+            dims,
+            Stored::new(file, stored.offset, len, f32::from_le_bytes),
+        ),
+    }
+}
+
+fn origin(tensor: &TensorProto, dims: &[usize]) -> Vec<Rc<TensorOrigin>> {
+    vec![Rc::new(TensorOrigin {
+        name: tensor.name().into(),
+        dims: dims.to_vec(),
+    })]
 }
 
 /// The bytes of a tensor of a type that is read.

@@ -96,6 +96,17 @@ fn floats(graph: &GraphProto, name: &str) -> Vec<f32> {
 }
 
 #[test]
+fn a_model_is_encoded_as_a_whole() {
+    let network = network(every_layer());
+    for channels_first in [false, true] {
+        let options = OnnxOptions::default().channels_first(channels_first);
+        let bytes = to_bytes(&network, &options).unwrap().bytes;
+        let model = written(&network, channels_first);
+        assert!(model.encode_to_vec() == bytes);
+    }
+}
+
+#[test]
 fn the_labs_graph() {
     let graph = graph(preset("mnist-cnn").unwrap(), false);
     assert_eq!(text(&graph), include_str!("golden/mnist_cnn.txt"));

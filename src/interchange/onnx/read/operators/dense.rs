@@ -1,10 +1,9 @@
 //! Fully connected layers.
 
-use super::super::extent::{Extent, product, rows};
+use super::super::extent::{Extent, places, product};
 use super::super::factors::Factors;
 use super::super::inputs::Inputs;
 use super::super::link::{ConnectionLink, LinkKind};
-use super::super::nd_array::NdArray;
 use super::super::reading::GraphReading;
 use super::super::value::{Floats, GraphValue};
 use super::super::view::AxisView;
@@ -38,6 +37,10 @@ pub(super) fn evaluate(
     let kernel = in_our_order(&kernel, features).ok_or_else(|| inputs.unexpected(1, "a matrix"))?;
     let bias = bias(inputs, units)?;
     let view = AxisView::vector(flow.view.batch(), units);
+    if reading.chain.image().is_some() {
+        // An input of vectors that another node makes images.
+        reading.chain.flatten();
+    }
     let connection = LinkKind::Connection(ConnectionLink { kernel, bias });
     reading.layer(inputs, flow, connection, (vec![units], view))
 }
@@ -81,21 +84,14 @@ fn bias(inputs: &Inputs<'_>, units: usize) -> Result<Option<Floats>, FormatError
 
 /// The matrix, its rows in the order height, width, channel.
 fn in_our_order(kernel: &Floats, features: &[Extent]) -> Option<Floats> {
-    let Some(rows) = rows(features) else {
+    let Some((mut sizes, mut order)) = places(features) else {
         return Some(kernel.clone());
     };
-    let &[_, units] = kernel.array.dims() else {
+    let &[rows, units] = kernel.array.dims() else {
         return None;
     };
-    let mut elements = Vec::with_capacity(kernel.array.len());
-    for row in rows {
-        elements.extend_from_slice(
-            kernel
-                .array
-                .elements()
-                .get(row * units..(row + 1) * units)?,
-        );
-    }
-    let array = NdArray::new(kernel.array.dims().to_vec(), elements)?;
-    Some(kernel.derived(array))
+    order.push(sizes.len());
+    sizes.push(units);
+    let array = kernel.array.reshaped(sizes)?.transposed(&order)?;
+    Some(kernel.derived(array.reshaped(vec![rows, units])?))
 }

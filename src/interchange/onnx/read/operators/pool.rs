@@ -47,6 +47,7 @@ pub(super) fn windows(
     let pool = WindowPool {
         kind,
         counts_padding,
+        is_reduction: false,
         over,
     };
     finish(reading, inputs, pool, places)
@@ -264,6 +265,7 @@ fn one_axis(
     let pool = LinkKind::Pool(WindowPool {
         kind,
         counts_padding: false,
+        is_reduction: true,
         over: Placement::tiles(size),
     });
     let [ph, pw] = size;

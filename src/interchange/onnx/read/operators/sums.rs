@@ -41,6 +41,7 @@ pub(super) fn sum_by_ones(
     let pool = WindowPool {
         kind: PoolKind::Sum,
         counts_padding: false,
+        is_reduction: false,
         over,
     };
     finish(reading, inputs, pool, places).map(Some)

@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use super::build::Graph;
+use super::build::{Graph, int};
 use crate::interchange::onnx::from_bytes;
 use crate::interchange::onnx::messages::{DimensionProto, ModelProto};
 
@@ -76,6 +76,48 @@ fn vectors_are_the_rows_of_square_images() {
         "{:?}",
         import.notes
     );
+}
+
+#[test]
+fn vectors_that_are_reshaped_are_images() {
+    for (sizes, filter) in [([-1, 1, 6, 6], [2, 1, 3, 3]), ([0, 1, 6, -1], [2, 1, 3, 3])] {
+        let graph = Graph::new(&[36])
+            .integers("sizes", &sizes)
+            .node("Reshape", &["x", "sizes"], "image")
+            .weights("w", &filter)
+            .node("Conv", &["image", "w"], "conv")
+            .node("Flatten", &["conv"], "flat")
+            .dense("flat", 32);
+        let import = graph.import();
+        assert_eq!(import.network.model.input_shape, [6, 6, 1]);
+        let kinds = import.network.model.layers.iter();
+        let kinds: Vec<_> = kinds.map(|layer| layer.spec().kind()).collect();
+        assert_eq!(kinds, ["Conv2D", "Flatten", "Dense"]);
+        let note =
+            "takes images of 6x6x1 in place of vectors of 36 numbers, which it reshapes to them";
+        let notes = import.notes;
+        assert!(notes.iter().any(|found| found == note), "{notes:?}");
+        assert!(
+            !notes.iter().any(|found| found.contains("row by row")),
+            "{notes:?}"
+        );
+    }
+    // Without the layer that reads images, they are vectors again.
+    let graph = Graph::new(&[36])
+        .integers("sizes", &[-1, 1, 6, 6])
+        .node("Reshape", &["x", "sizes"], "image")
+        .node("Shape", &["image"], "shape")
+        .integers("first", &[0])
+        .node("Gather", &["shape", "first"], "batch")
+        .integers("units", &[2])
+        .node_with("Concat", &["batch", "units"], "rows", vec![int("axis", 0)])
+        .weights("w", &[36, 2])
+        .node("MatMul", &["x", "w"], "dense")
+        .node("Reshape", &["dense", "rows"], "y")
+        .output("y");
+    let layers = graph.import().network.model.layers;
+    let kinds: Vec<_> = layers.iter().map(|layer| layer.spec().kind()).collect();
+    assert_eq!(kinds, ["Flatten", "Dense"]);
 }
 
 #[test]

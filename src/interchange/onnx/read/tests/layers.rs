@@ -407,6 +407,22 @@ fn a_logarithm_of_probabilities_at_the_end_is_left_out() {
         "{:?}",
         import.notes
     );
+    // A node without a name has that of its output.
+    let import = Graph::new(&[2, 4, 5])
+        .node("GlobalMaxPool", &["x"], "pool")
+        .node("Flatten", &["pool"], "flat")
+        .node_with(
+            "LogSoftmax",
+            &["flat"],
+            "probabilities",
+            vec![int("axis", 1)],
+        )
+        .output("probabilities");
+    let mut unnamed = import;
+    unnamed.0.node[2].name = None;
+    let notes = unnamed.import().notes;
+    let note = "node `probabilities` (LogSoftmax): the logarithm was left out";
+    assert!(notes.iter().any(|n| n.starts_with(note)), "{notes:?}");
 }
 
 #[test]

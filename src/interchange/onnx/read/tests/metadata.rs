@@ -1,10 +1,11 @@
 //! What this crate recorded in a file.
 
 use super::build::{Graph, int};
-use crate::interchange::onnx::from_bytes;
+use crate::interchange::onnx::{Options, from_bytes, to_bytes};
 use crate::interchange::{Import, Network, NetworkDescription};
 use crate::model::{
-    Activation, ActivationLayer, BatchNormalization, Dense, Dropout, Flatten, Loss, Sequential,
+    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Dense, Dropout, Flatten,
+    GlobalAveragePooling2D, Loss, Sequential,
 };
 use crate::state::{Layout, State};
 
@@ -113,4 +114,19 @@ fn a_broken_description_is_noted() {
             import.notes
         );
     }
+}
+
+#[test]
+fn a_pool_over_an_axis_before_one_over_images_is_a_layer_of_its_own() {
+    let model = Sequential::new([6, 5, 2])
+        .add(AveragePooling2D::new([6, 1]).name("rows"))
+        .add(Dropout::new(0.5).name("drop"))
+        .add(GlobalAveragePooling2D::new())
+        .add(Dense::new(3));
+    let state = State::new(Layout::new(&model).unwrap(), 1);
+    let network = Network::new(model.clone(), state);
+    let export = to_bytes(&network, &Options::default()).unwrap();
+    let import = from_bytes(&export.bytes, None).unwrap();
+    assert_eq!(import.network.model, model);
+    assert!(import.notes.is_empty(), "{:?}", import.notes);
 }
