@@ -6,6 +6,7 @@
     python tests/interchange/roundtrip.py
     python tests/interchange/roundtrip.py files                      # only the committed files
     python tests/interchange/roundtrip.py networks --count 100 --seed 2
+    python tests/interchange/roundtrip.py --quick                    # without PyTorch, four random networks
 
 - `networks`: the models of `tests/fixtures` and random ones (`draw.py`) are trained by the program
   and exported. ONNX Runtime, PyTorch and Keras on TensorFlow, JAX and PyTorch compute the outputs,
@@ -271,7 +272,7 @@ def drawn_run(seed, number, attempt):
 
 def cases(arguments):
     """The cases: the fixtures' models and random ones; those that Keras rejects are drawn anew."""
-    if arguments.only is None:
+    if arguments.only is None and not arguments.quick:
         for name, run in fixture_runs():
             yield Case(arguments, name, run)
     numbers = range(arguments.count) if arguments.only is None else [arguments.only]
@@ -341,20 +342,20 @@ def check_import(arguments, report, case, path, kind, model=None, refusable=()):
 
 def jobs_of(arguments, report, case):
     """Exports for Keras and PyTorch. Returns the work of the other processes, by backend."""
-    jobs = {backend: [] for backend in BACKENDS}
+    jobs = {backend: [] for backend in arguments.backends}
     images, labels = str(case.folder / "images.npz"), str(case.folder / "labels.npz")
     again = str(case.folder / "again")
     path = case.folder / "model.keras"
     if export(arguments, report, case, "Keras", "--keras", path):
-        for backend in BACKENDS:
+        for backend in arguments.backends:
             out = str(case.folder / f"keras.{backend}.npz")
             job = {"kind": "keras_file", "path": str(path), "images": images, "out": out}
             jobs[backend].append({**job, "labels": labels})
-        for backend in BACKENDS:
+        for backend in arguments.backends:
             job = {"kind": "keras_again", "path": str(path), "images": images, "folder": again}
             jobs[backend].append({**job, "out": str(case.folder / f"again.{backend}.npz")})
     folder = case.folder / "torch"
-    if export(arguments, report, case, "PyTorch", "--torch", folder):
+    if export(arguments, report, case, "PyTorch", "--torch", folder) and "torch" in jobs:
         out = str(case.folder / "torch.npz")
         job = {"kind": "torch_module", "folder": str(folder), "images": images, "again": again}
         jobs["torch"].append({**job, "out": out})
@@ -397,7 +398,7 @@ def averages_wrongly(case):
 def check_keras(arguments, report, case):
     """Compares what Keras computed and loaded."""
     expected = checkpoint_values(case)
-    for backend in BACKENDS:
+    for backend in arguments.backends:
         found = result(case.folder / f"keras.{backend}.npz")
         if found is None:
             continue
@@ -471,7 +472,7 @@ def check_moments(report, case, out):
 
 
 def networks(arguments, report):
-    jobs = {backend: [] for backend in BACKENDS}
+    jobs = {backend: [] for backend in arguments.backends}
     checked = []
     for case in cases(arguments):
         found = predict(arguments, case.path, case)
@@ -565,13 +566,16 @@ def main():
     parser.add_argument("parts", nargs="*", default=list(PARTS), help=f"of {', '.join(PARTS)} (all)")
     parser.add_argument("--program", type=pathlib.Path, default=ROOT / "target/release/cnn-gpu")
     parser.add_argument("--seed", type=int, default=1, help="seed of the draws (1)")
-    parser.add_argument("--count", type=int, default=50, help="number of random networks (50)")
+    parser.add_argument("--count", type=int, help="number of random networks (50; 4 with --quick)")
     parser.add_argument("--only", type=int, help="check only this random network")
     parser.add_argument(
         "--break",
         dest="break_",
         action="store_true",
         help="falsify the expected outputs, which must be detected (exit code 1)",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="without PyTorch and the models of tests/fixtures"
     )
     parser.add_argument("--folder", type=pathlib.Path, help="keep the files of the cases here")
     parser.add_argument(
@@ -581,6 +585,9 @@ def main():
         help="words, one of which a refusal of another exporter's ONNX file contains",
     )
     arguments = parser.parse_args()
+    arguments.backends = [b for b in BACKENDS if not (arguments.quick and b == "torch")]
+    if arguments.count is None:
+        arguments.count = 4 if arguments.quick else 50
     for name in ("Dropout", "SpatialDropout2D"):
         generate.OWN_LAYERS[name] = getattr(keras.layers, name)
     warnings.simplefilter("ignore")
