@@ -12,8 +12,13 @@ fn four_rounds(a: ptr<function, Words>, b: ptr<function, Words>, r: vec4<u32>) {
     }
 }
 
-// The first word of threefry2x32(key, (x, y)).
-fn random_words(key: vec2<u32>, x: Words, y: u32) -> Words {
+struct RandomPair {
+    first: Words,
+    second: Words,
+}
+
+// threefry2x32(key, (x, y)).
+fn random_pair(key: vec2<u32>, x: Words, y: u32) -> RandomPair {
     let even = vec4<u32>(13u, 15u, 26u, 6u);
     let odd = vec4<u32>(17u, 29u, 16u, 24u);
     let third = 0x1BD11BDAu ^ key.x ^ key.y;
@@ -32,5 +37,10 @@ fn random_words(key: vec2<u32>, x: Words, y: u32) -> Words {
     a += key.y;
     b += third + 4u;
     four_rounds(&a, &b, even);
-    return a + third;
+    return RandomPair(a + third, b + key.x + 5u);
+}
+
+// The first word of threefry2x32(key, (x, y)).
+fn random_words(key: vec2<u32>, x: Words, y: u32) -> Words {
+    return random_pair(key, x, y).first;
 }

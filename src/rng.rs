@@ -28,7 +28,7 @@ pub enum Stream {
     Digits = 3,
     /// Inputs of tests, `selfcheck` and `bench`; the second coordinate is free.
     Check = 4,
-    /// The draws of a step (dropout); the second coordinate is the step.
+    /// The draws of a step (dropout, augmentation); the second coordinate is the step.
     Step = 5,
     /// The order in which pictures of a folder are mixed; the second coordinate is the class.
     Mix = 6,
@@ -91,6 +91,21 @@ impl Key {
         let u = 1.0 - f64::from(a >> 8) / 16_777_216.0;
         let angle = std::f64::consts::TAU * f64::from(b) / 4_294_967_296.0;
         ((-2.0 * u.ln()).sqrt() * angle.cos()) as f32
+    }
+
+    /// 64 random bits for `element` of series `series` under this key.
+    #[inline(always)]
+    pub fn pair_of(self, element: u32, series: u32) -> [u32; 2] {
+        threefry2x32(self.0, [element, series])
+    }
+
+    /// A standard normal number for `element` of series `series` (Box and Muller, 1958), from the 24
+    /// upper bits of two words.
+    pub fn normal_of(self, element: u32, series: u32) -> f64 {
+        let [a, b] = self.pair_of(element, series);
+        let share = |bits: u32| f64::from(bits >> 8) / 16_777_216.0;
+        let angle = std::f64::consts::TAU * share(b);
+        (-2.0 * (1.0 - share(a)).ln()).sqrt() * angle.cos()
     }
 
     /// A random permutation of `0..n`: the indices sorted by 64 random bits each.

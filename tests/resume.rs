@@ -19,8 +19,16 @@ const ON_THE_CPU: &[&str] = &["--backend", "cpu"];
 
 const RESTORING: &[&str] = &["--restore-best-weights"];
 
-/// An optimizer with more state than moments.
-const AVERAGING: &[&str] = &["--optimizer", "adamw", "--clipnorm", "1", "--use-ema"];
+/// An optimizer with more state than moments, and images that vary.
+const AVERAGING: &[&str] = &[
+    "--optimizer",
+    "adamw",
+    "--clipnorm",
+    "1",
+    "--use-ema",
+    "--augment",
+    "mnist",
+];
 
 /// A run of a few seconds, with stateful callbacks.
 const RUN: &[&str] = &[

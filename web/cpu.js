@@ -41,6 +41,15 @@ const LAYERS = {
   Flatten: (settings, x) => x,
   Dropout: (settings, x) => x,
   SpatialDropout2D: (settings, x) => x,
+  RandomFlip: (settings, x) => x,
+  RandomRotation: (settings, x) => x,
+  RandomTranslation: (settings, x) => x,
+  RandomZoom: (settings, x) => x,
+  RandomShear: (settings, x) => x,
+  RandomContrast: (settings, x) => x,
+  RandomBrightness: (settings, x) => x,
+  RandomErasing: (settings, x) => x,
+  GaussianNoise: (settings, x) => x,
 };
 
 const total = (/** @type {number[]} */ cells) => cells.reduce((a, b) => a + b, 0);

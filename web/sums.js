@@ -25,7 +25,10 @@ const asMaps = (/** @type {number[]} */ shape) =>
   /** @type {[number, number, number]} */ (shape.length === 3 ? shape : [1, 1, elements(shape)]);
 
 /** The layers of which the output holds the same values as the input. */
-const PASSES_ON = ['Flatten', 'Dropout', 'SpatialDropout2D'];
+const PASSES_ON = [
+  'Flatten', 'Dropout', 'SpatialDropout2D', 'GaussianNoise', 'RandomFlip', 'RandomRotation', 'RandomTranslation',
+  'RandomZoom', 'RandomShear', 'RandomContrast', 'RandomBrightness', 'RandomErasing',
+];
 
 /**
  * The window of a layer with a kernel or a pool.

@@ -163,6 +163,8 @@ fn tolerance(rounding: Rounding) -> f64 {
         // WGSL allows an error of 2.5 units in the last place for a division, and another 2 for a
         // root, which may be computed as `1 / inverseSqrt`.
         Rounding::Quotient => 2e-6,
+        // An error of 4e-6 in each coordinate, of some tens, between pixels that differ by 2.
+        Rounding::Place => 2e-5,
     }
 }
 

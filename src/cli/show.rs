@@ -7,12 +7,17 @@ use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use cnn_gpu::Error;
 use cnn_gpu::data::sheet::{sheet, sheet_size};
 use cnn_gpu::data::{Dataset, DatasetSpec, ReadOptions, Splits};
+use cnn_gpu::exec::{self, Backend, Selection};
+use cnn_gpu::inspect;
+use cnn_gpu::model::{Sequential, augmentation};
+use cnn_gpu::rng::DEFAULT_SEED;
 use cnn_gpu::shape::dims;
 
 use super::blocks::{Colours, columns_that_fit, draw};
 use super::columns::columns;
 use super::data::{self, dataset_spec, described};
 use super::exit::Exit;
+use super::model;
 use super::output::{self, say};
 
 /// Show samples of a data set, by default the one that the Keras lab shows
@@ -36,6 +41,11 @@ pub struct Args {
     #[arg(long)]
     test: bool,
 
+    /// Show each sample as it is and nine times as training varies it: mnist, cifar, photos (see
+    /// `cnn-gpu train --augment`), or a model that starts with augmentation
+    #[arg(long, value_name = "NAME")]
+    augment: Option<String>,
+
     /// Index of the first sample, from 0 [default: 5, the lab's `train_images[5]`, or the last
     /// sample]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -47,7 +57,7 @@ pub struct Args {
     count: u16,
 
     /// Print the shapes of the arrays instead, as NumPy does, with one-hot labels
-    #[arg(long, conflicts_with_all = ["test", "index", "count", "out", "scale"])]
+    #[arg(long, conflicts_with_all = ["test", "index", "count", "out", "scale", "augment"])]
     shapes: bool,
 
     /// Write the samples to a PNG file instead of the terminal
@@ -66,6 +76,7 @@ Examples:
   cnn-gpu show                                   the lab's train_images[5], a 2
   cnn-gpu show --shapes                          the lab's train_images.shape and train_labels.shape
   cnn-gpu show --dataset digits --index 0 --count 8
+  cnn-gpu show --augment mnist --count 4 --out augmented.png
   cnn-gpu show --dataset folder:pets --count 40 --out pets.png
 
 Grey images are drawn as ink on paper: 0 is white and 255 black, the reverse of the lab's picture.";
@@ -74,6 +85,8 @@ Grey images are drawn as ink on paper: 0 is white and 255 black, the reverse of 
 const LAB: usize = 5;
 /// Samples per row of a PNG file.
 const SHEET_COLUMNS: usize = 10;
+/// Images of a sample that augmentation makes of it: with the sample, a row of a PNG file.
+const VARIANTS: usize = SHEET_COLUMNS - 1;
 /// The enlargement by default.
 const SCALE: usize = 8;
 /// The width and height, in pixels, that the default enlargement keeps within.
@@ -101,7 +114,12 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     }
     let set = if args.test { splits.test } else { splits.train };
     say(&format!("data: {}", described(&set)));
-    let indices = indices(&args, &set)?;
+    let mut indices = indices(&args, &set)?;
+    let mut set = set;
+    if let Some(name) = &args.augment {
+        set = with_variants(&set, &indices, name)?;
+        indices = (0..set.len()).collect();
+    }
     match &args.out {
         Some(path) => {
             let scale = scale(&set, indices.len(), args.scale)?;
@@ -114,6 +132,46 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         None => output::print(&drawing(&set, &indices))?,
     }
     Ok(Exit::Success)
+}
+
+/// Each of these samples, followed by what augmentation makes of it.
+fn with_variants(set: &Dataset, indices: &[usize], name: &str) -> cnn_gpu::Result<Dataset> {
+    let shape = set.shape();
+    let model = match augmentation(name) {
+        Some(layers) => {
+            let layers = layers.into_iter();
+            layers.fold(Sequential::new(shape).name(name), Sequential::add)
+        }
+        None => model::load(name)?.0,
+    };
+    if model.input_shape != shape {
+        return Err(Error::Argument(format!(
+            "--augment {name}: its images are {}, and those of the data set {}",
+            dims(&model.input_shape),
+            dims(&shape)
+        )));
+    }
+    let pixels = |&index: &usize| inspect::to_floats(set.image(index)).repeat(VARIANTS);
+    let originals: Vec<f32> = indices.iter().flat_map(pixels).collect();
+    let device = exec::open(&Selection::new(Backend::Cpu))?;
+    let seen = inspect::augmented(&device, &model, &originals, DEFAULT_SEED)?;
+    let bytes: Vec<u8> = (seen.iter()).map(|x| (255.0 * x).round() as u8).collect();
+    let size: usize = shape.iter().product();
+    let (mut images, mut labels) = (Vec::new(), Vec::new());
+    for (&index, variants) in indices.iter().zip(bytes.chunks_exact(VARIANTS * size)) {
+        images.extend_from_slice(set.image(index));
+        images.extend_from_slice(variants);
+        labels.resize(labels.len() + 1 + VARIANTS, set.labels()[index]);
+    }
+    let shown = Dataset::new(
+        set.name.as_str(),
+        "augmented",
+        shape,
+        set.classes,
+        images,
+        labels,
+    )?;
+    Ok(shown.with_class_names(set.class_names.clone()))
 }
 
 /// The lab's `train_images.shape` and `train_labels.shape`, after `to_categorical`, and those of the

@@ -79,7 +79,17 @@ fn frozen(resolved: &ResolvedLayer<'_>, state: &State) -> Result<Option<FrozenLa
         state.parameter(&name).map(<[f32]>::to_vec)
     };
     let (layer, parameters) = match resolved.layer {
-        Layer::Dropout(_) | Layer::SpatialDropout2D(_) => return Ok(None),
+        Layer::Dropout(_)
+        | Layer::SpatialDropout2D(_)
+        | Layer::RandomFlip(_)
+        | Layer::RandomRotation(_)
+        | Layer::RandomTranslation(_)
+        | Layer::RandomZoom(_)
+        | Layer::RandomShear(_)
+        | Layer::RandomContrast(_)
+        | Layer::RandomBrightness(_)
+        | Layer::RandomErasing(_)
+        | Layer::GaussianNoise(_) => return Ok(None),
         Layer::BatchNormalization(norm) => {
             let terms = [("gamma", norm.scale), ("beta", norm.center)];
             let [gamma, beta] = terms.map(|(name, there)| there.then(|| parameter(name)));

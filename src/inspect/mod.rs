@@ -5,6 +5,7 @@
 //! - [`saliency()`] and [`grad_cam()`]: which pixels a class depends on.
 //! - [`Calibration`]: whether images classified with 90 % probability are right in 90 % of cases.
 //! - [`embedding`]: images as points in a plane, by PCA and by t-SNE.
+//! - [`augmented()`]: training images as augmentation changes them.
 //! - [`convolved()`]: what a [`Filter`] makes of a picture.
 //! - [`LinePlot`]: curves as text.
 //!
@@ -31,6 +32,7 @@
 //! # Ok::<(), cnn_gpu::Error>(())
 //! ```
 
+mod augmented;
 mod calibration;
 mod convolved;
 pub mod embedding;
@@ -45,6 +47,7 @@ mod outputs;
 mod part;
 mod saliency;
 
+pub use augmented::augmented;
 pub use calibration::{Calibration, CalibrationBin};
 pub use convolved::convolved;
 pub use filter::Filter;

@@ -13,6 +13,8 @@ use crate::state::{Layout, State};
 /// A compiled plan, its weights and its device.
 pub(super) struct OpRunner {
     pub plan: Plan,
+    /// The key of the random draws.
+    pub key: Key,
     program: Program,
     executor: Box<dyn Inspect>,
 }
@@ -39,6 +41,7 @@ impl OpRunner {
         executor.upload(state)?;
         Ok(Self {
             plan,
+            key: Key::of_step(0, 1),
             program,
             executor,
         })
@@ -67,7 +70,7 @@ impl OpRunner {
             offset: 0,
             rows,
             rates: Rates::default(),
-            key: Key::of_step(0, 1),
+            key: self.key,
         };
         self.executor.run(ops, &step)?;
         // Discards the metrics.

@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::shape::{Padding, Pair, Window};
 
-/// The model as inference sees it: without names, dropout, initializers, penalties and the loss, with
+/// The model as inference sees it: without names, dropout, augmentation, initializers, penalties and the loss, with
 /// each activation as a layer of its own, with depthwise convolutions as grouped ones, and without
 /// what has no effect: `same` where it pads nothing, no cells around an image, a flattening of a
 /// vector or of what a global pool can flatten itself. Models with equal forms compute the same from
@@ -54,7 +54,17 @@ pub fn with_training_details(
 /// A layer's form, and its activation behind it.
 fn split(layer: &Layer, input: &[usize]) -> Vec<Layer> {
     let (bare, activation): (Layer, Activation) = match layer {
-        Layer::Dropout(_) | Layer::SpatialDropout2D(_) => return Vec::new(),
+        Layer::Dropout(_)
+        | Layer::SpatialDropout2D(_)
+        | Layer::RandomFlip(_)
+        | Layer::RandomRotation(_)
+        | Layer::RandomTranslation(_)
+        | Layer::RandomZoom(_)
+        | Layer::RandomShear(_)
+        | Layer::RandomContrast(_)
+        | Layer::RandomBrightness(_)
+        | Layer::RandomErasing(_)
+        | Layer::GaussianNoise(_) => return Vec::new(),
         Layer::Flatten(_) if input.len() == 1 => return Vec::new(),
         Layer::ZeroPadding2D(l) if l.padding.0 == [[0; 2]; 2] => return Vec::new(),
         Layer::Activation(l) if l.activation == Activation::Linear => return Vec::new(),

@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
-    Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, MaxPooling2D, Regularizer,
-    Rescaling, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
+    Flatten, GaussianNoise, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, MaxPooling2D,
+    RandomBrightness, RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomShear,
+    RandomTranslation, RandomZoom, Regularizer, Rescaling, SpatialDropout2D, SumPooling2D,
+    ZeroPadding2D,
 };
 use crate::plan::{Builder, Value};
 
@@ -101,6 +103,15 @@ pub enum Layer {
     SpatialDropout2D(SpatialDropout2D),
     BatchNormalization(BatchNormalization),
     DepthwiseConv2D(DepthwiseConv2D),
+    RandomFlip(RandomFlip),
+    RandomRotation(RandomRotation),
+    RandomTranslation(RandomTranslation),
+    RandomZoom(RandomZoom),
+    RandomShear(RandomShear),
+    RandomContrast(RandomContrast),
+    RandomBrightness(RandomBrightness),
+    RandomErasing(RandomErasing),
+    GaussianNoise(GaussianNoise),
 }
 
 impl Layer {
@@ -122,7 +133,34 @@ impl Layer {
             Self::SpatialDropout2D(l) => l,
             Self::BatchNormalization(l) => l,
             Self::DepthwiseConv2D(l) => l,
+            Self::RandomFlip(l) => l,
+            Self::RandomRotation(l) => l,
+            Self::RandomTranslation(l) => l,
+            Self::RandomZoom(l) => l,
+            Self::RandomShear(l) => l,
+            Self::RandomContrast(l) => l,
+            Self::RandomBrightness(l) => l,
+            Self::RandomErasing(l) => l,
+            Self::GaussianNoise(l) => l,
         }
+    }
+}
+
+impl Layer {
+    /// Whether it varies training images. Such layers have no backward pass, so that none may follow
+    /// a trained one.
+    pub(crate) fn is_image_augmentation(&self) -> bool {
+        matches!(
+            self,
+            Self::RandomFlip(_)
+                | Self::RandomRotation(_)
+                | Self::RandomTranslation(_)
+                | Self::RandomZoom(_)
+                | Self::RandomShear(_)
+                | Self::RandomContrast(_)
+                | Self::RandomBrightness(_)
+                | Self::RandomErasing(_)
+        )
     }
 }
 
@@ -151,7 +189,16 @@ into_layer!(
     Dropout(Dropout),
     SpatialDropout2D(SpatialDropout2D),
     BatchNormalization(BatchNormalization),
-    DepthwiseConv2D(DepthwiseConv2D)
+    DepthwiseConv2D(DepthwiseConv2D),
+    RandomFlip(RandomFlip),
+    RandomRotation(RandomRotation),
+    RandomTranslation(RandomTranslation),
+    RandomZoom(RandomZoom),
+    RandomShear(RandomShear),
+    RandomContrast(RandomContrast),
+    RandomBrightness(RandomBrightness),
+    RandomErasing(RandomErasing),
+    GaussianNoise(GaussianNoise)
 );
 
 /// The height, width and channels of an image input.

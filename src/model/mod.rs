@@ -5,6 +5,7 @@
 //! weights: [`crate::plan`] is derived from it, and [`crate::state`] holds what training changes.
 
 mod activation;
+mod augmentation;
 mod batch_normalization;
 mod conv2d;
 mod dense;
@@ -24,6 +25,11 @@ mod summary;
 mod zero_padding2d;
 
 pub use activation::{Activation, ActivationLayer};
+pub use augmentation::{
+    AUGMENTATIONS, Factor, FillMode, FlipMode, GaussianNoise, RandomBrightness, RandomContrast,
+    RandomErasing, RandomFlip, RandomRotation, RandomShear, RandomTranslation, RandomZoom,
+    Resampling, Sampling, augmentation,
+};
 pub use batch_normalization::BatchNormalization;
 pub use conv2d::Conv2D;
 pub use dense::Dense;

@@ -191,7 +191,7 @@ impl Sequential {
         checked.map_err(|message| self.error(message))?;
         let mut names = LayerNames::default();
         let mut shape = self.input_shape.to_vec();
-        let mut resolved = Vec::with_capacity(self.layers.len());
+        let mut resolved: Vec<ResolvedLayer<'_>> = Vec::with_capacity(self.layers.len());
         for layer in &self.layers {
             let spec = layer.spec();
             let name = names.name(spec.kind(), spec.given_name());
@@ -205,6 +205,15 @@ impl Sequential {
                     .and_then(|()| parameter.initializer.check())
                     .and_then(|()| check_size(&parameter.shape));
                 numbers.map_err(|message| Error::layer(&name, message))?;
+            }
+            let trained = resolved.iter().find(|before| before.trainable_count() > 0);
+            if let Some(trained) = trained.filter(|_| layer.is_image_augmentation()) {
+                let message = format!(
+                    "a {} has no gradient and must come before `{}`, which is trained",
+                    spec.kind(),
+                    trained.name
+                );
+                return Err(Error::layer(&name, message));
             }
             let input = std::mem::replace(&mut shape, output.clone());
             resolved.push(ResolvedLayer {

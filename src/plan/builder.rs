@@ -11,7 +11,7 @@ mod end;
 
 use std::sync::Arc;
 
-use super::{Buffer, BufferId, Element, Gather, Op, Plan, Purpose, Role, Through};
+use super::{Buffer, BufferId, Element, Gather, Op, Plan, Purpose, Role, RowDraws, Through};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Sequential};
 use crate::optimizer::Optimizer;
@@ -72,8 +72,8 @@ pub struct Builder {
     /// The layer whose forward or backward pass is being built.
     pub(super) layer: String,
     tape: Vec<Record>,
-    /// The number of the next dropout.
-    pub(super) dropouts: u32,
+    /// The number of the next series of random draws.
+    series: u32,
 }
 
 impl Builder {
@@ -114,7 +114,7 @@ impl Builder {
             without_loss: purpose == Purpose::Outputs,
             layer: String::new(),
             tape: Vec::new(),
-            dropouts: 0,
+            series: 0,
         }
     }
 
@@ -147,6 +147,19 @@ impl Builder {
             self.update(optimizer);
         }
         Ok(self.plan)
+    }
+
+    /// Whether image augmentation acts: in training, but not for the gradient of the input, which is
+    /// that of the network behind it.
+    pub(super) fn augments(&self) -> bool {
+        self.optimizer.is_some() && !self.input_gradient
+    }
+
+    /// A series of random draws that no other layer has.
+    pub(super) fn row_draws(&mut self) -> RowDraws {
+        let number = self.series;
+        self.series += 1;
+        RowDraws { number }
     }
 
     /// Adds an operation of the current layer.

@@ -102,7 +102,8 @@ pub struct Plan {
 pub enum Purpose {
     /// Forward, loss, backward and update.
     Training(Optimizer),
-    /// As training, and with the gradient of the input, which fixtures compare.
+    /// As training, and with the gradient of the input, which fixtures compare; without image
+    /// augmentation, which has no gradient.
     Gradients(Optimizer),
     /// Forward, probabilities and loss.
     Inference,

@@ -10,13 +10,18 @@
 //! valid rows, and the penalties depend on the number of valid rows.
 
 mod activation;
+mod adjust;
+mod affine;
 mod batch_norm;
 mod clip;
 mod conv2d;
 mod dense;
+mod draws;
 mod dropout;
+mod erase;
 mod gather;
 mod loss;
+mod noise;
 mod pool2d;
 mod regularize;
 mod rescale;
@@ -24,6 +29,8 @@ mod softmax;
 mod update;
 
 pub use activation::{ActivationBackward, ActivationForward};
+pub use adjust::{AdjustBrightness, AdjustContrast};
+pub use affine::{AffineMap, AffinePart, AffineTransform, DrawMaps, MapDraw};
 pub use batch_norm::{
     BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
     BatchNormStatistics,
@@ -31,9 +38,12 @@ pub use batch_norm::{
 pub use clip::ClipGradients;
 pub use conv2d::{Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, ConvShape};
 pub use dense::{DenseBackwardInput, DenseBackwardWeight, DenseForward};
+pub use draws::RowDraws;
 pub use dropout::{Dropout, DropoutMask};
+pub use erase::{Erase, EraseAreas};
 pub use gather::Gather;
 pub use loss::LossOp;
+pub use noise::AddNoise;
 pub use pool2d::{Pool2dBackward, Pool2dForward, PoolShape};
 pub use regularize::{Penalty, Regularize};
 pub use rescale::Rescale;
@@ -118,6 +128,9 @@ pub enum Rounding {
     Exponential,
     /// Quotients and roots.
     Quotient,
+    /// Means of pixels at places that were computed: an error in a place counts as much as the
+    /// pixels around it differ.
+    Place,
 }
 
 impl Rounding {
@@ -173,6 +186,18 @@ macro_rules! operations {
 operations! { $,
     /// Copies the batch from the data set.
     Gather(Gather),
+    /// Draws how each image is moved.
+    DrawMaps(DrawMaps),
+    /// Moves the pixels of images.
+    AffineTransform(AffineTransform),
+    /// A random contrast.
+    AdjustContrast(AdjustContrast),
+    /// A random brightness.
+    AdjustBrightness(AdjustBrightness),
+    /// Erases a part of images.
+    Erase(Erase),
+    /// Normal noise.
+    AddNoise(AddNoise),
     /// A convolution.
     Conv2dForward(Conv2dForward),
     /// The gradient of a convolution's input.

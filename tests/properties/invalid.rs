@@ -1,9 +1,10 @@
 //! Random models with one invalid layer.
 
 use cnn_gpu::model::{
-    AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, Initializer,
-    Layer, MaxPooling2D, Pooling2D, Regularizer, Rescaling, Sequential, SpatialDropout2D,
-    SumPooling2D, ZeroPadding2D,
+    AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, GaussianNoise,
+    Initializer, Layer, MaxPooling2D, Pooling2D, RandomBrightness, RandomContrast, RandomErasing,
+    RandomRotation, RandomShear, RandomTranslation, RandomZoom, Regularizer, Rescaling, Sequential,
+    SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use cnn_gpu::shape::Padding;
 use proptest::prelude::*;
@@ -53,6 +54,14 @@ fn faults(layer: &Layer) -> Vec<Fault> {
         Layer::Dense(dense) => dense_faults(dense),
         Layer::Dropout(_) => rate_faults(Dropout::new),
         Layer::SpatialDropout2D(_) => rate_faults(SpatialDropout2D::new),
+        Layer::RandomRotation(_) => factor_faults(RandomRotation::new),
+        Layer::RandomTranslation(_) => factor_faults(|f| RandomTranslation::new(f, 0.0)),
+        Layer::RandomZoom(_) => factor_faults(RandomZoom::new),
+        Layer::RandomShear(_) => factor_faults(|f| RandomShear::new(f, 0.0)),
+        Layer::RandomContrast(_) => factor_faults(RandomContrast::new),
+        Layer::RandomBrightness(_) => factor_faults(RandomBrightness::new),
+        Layer::RandomErasing(_) => factor_faults(RandomErasing::new),
+        Layer::GaussianNoise(_) => factor_faults(GaussianNoise::new),
         Layer::BatchNormalization(norm) => normalization_faults(norm),
         Layer::Rescaling(_) => vec![
             ("an infinite scale", Rescaling::new(f32::INFINITY).into()),
@@ -60,11 +69,19 @@ fn faults(layer: &Layer) -> Vec<Fault> {
         ],
         Layer::ZeroPadding2D(_) => vec![("a frame too large", ZeroPadding2D::new(1 << 40).into())],
         Layer::Flatten(_)
+        | Layer::RandomFlip(_)
         | Layer::Activation(_)
         | Layer::GlobalAveragePooling2D(_)
         | Layer::GlobalMaxPooling2D(_) => vec![],
         _ => panic!("no faults are known for {layer:?}"),
     }
+}
+
+fn factor_faults<L: Into<Layer>>(layer: impl Fn(f64) -> L) -> Vec<Fault> {
+    vec![
+        ("a factor above 1", layer(1.5).into()),
+        ("a factor that is no number", layer(f64::NAN).into()),
+    ]
 }
 
 fn conv2d_faults(conv: &Conv2D) -> Vec<Fault> {

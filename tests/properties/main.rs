@@ -65,11 +65,13 @@ fn difference(
     trial: &Trial,
     draw: u32,
 ) -> cnn_gpu::Result<Option<Divergence>> {
-    let plan = Plan::new(
-        &trial.model,
-        Purpose::Gradients(trial.optimizer),
-        trial.batch,
-    )?;
+    // Only training augments, and only without it has the input a gradient.
+    let first = trial.model.layers[0].spec().kind();
+    let purpose = match first.starts_with("Random") {
+        true => Purpose::Training(trial.optimizer),
+        false => Purpose::Gradients(trial.optimizer),
+    };
+    let plan = Plan::new(&trial.model, purpose, trial.batch)?;
     let key = Key::new(trial.seed).stream(Stream::Check, draw);
     let state = State::new(Arc::clone(&plan.layout), u64::from(key.bits(0)));
     let problem = Problem {

@@ -5,9 +5,10 @@ use proptest::sample::select;
 
 use cnn_gpu::model::{
     Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer,
-    Layer, MaxPooling2D, Pooling2D, Regularizer, Rescaling, Sequential, SpatialDropout2D,
-    SumPooling2D, ZeroPadding2D,
+    DepthwiseConv2D, Dropout, FillMode, Flatten, GaussianNoise, GlobalAveragePooling2D,
+    GlobalMaxPooling2D, Initializer, Layer, MaxPooling2D, Pooling2D, RandomBrightness,
+    RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomShear, RandomTranslation,
+    RandomZoom, Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::shape::Padding;
@@ -54,21 +55,22 @@ pub fn trials() -> impl Strategy<Value = Trial> {
         Optimizer::adam(),
     ]);
     let rows = (1..=5_usize, 0..=2_usize);
+    let augmented = prop::collection::vec((0..9_usize, 0.0..1.0_f64, fill_mode()), 0..=3);
     (
         input,
         recipes,
         normalized,
         head,
         optimizer,
-        rows,
+        (rows, augmented),
         any::<u64>(),
     )
         .prop_map(
-            |(input, recipes, normalized, head, optimizer, (rows, empty), seed)| {
+            |(input, recipes, normalized, head, optimizer, ((rows, empty), augmented), seed)| {
                 // A single row equals its mean, so normalization leaves nothing.
                 let rows = if normalized.is_some() { rows + 3 } else { rows };
                 Trial {
-                    model: network(input, &recipes, normalized, head),
+                    model: in_front(&augmented, network(input, &recipes, normalized, head)),
                     optimizer,
                     batch: rows + empty,
                     rows,
@@ -76,6 +78,36 @@ pub fn trials() -> impl Strategy<Value = Trial> {
                 }
             },
         )
+}
+
+fn fill_mode() -> impl Strategy<Value = FillMode> {
+    select(vec![
+        FillMode::Reflect,
+        FillMode::Constant,
+        FillMode::Nearest,
+        FillMode::Wrap,
+    ])
+}
+
+/// The model with these layers that vary training images in front.
+fn in_front(augmented: &[(usize, f64, FillMode)], mut model: Sequential) -> Sequential {
+    let layers = augmented.iter().map(|&(kind, factor, mode)| -> Layer {
+        match kind {
+            0 => RandomFlip::new().into(),
+            1 => RandomRotation::new(factor).fill_mode(mode).into(),
+            2 => RandomTranslation::new(factor, -factor)
+                .fill_mode(mode)
+                .into(),
+            3 => RandomZoom::new([-0.9 * factor, 0.5]).fill_mode(mode).into(),
+            4 => RandomShear::new(factor, 0.5).fill_mode(mode).into(),
+            5 => RandomContrast::new([factor, 0.5]).into(),
+            6 => RandomBrightness::new(factor).into(),
+            7 => RandomErasing::new([factor, 1.0]).into(),
+            _ => GaussianNoise::new(factor).into(),
+        }
+    });
+    model.layers.splice(0..0, layers);
+    model
 }
 
 fn recipe() -> impl Strategy<Value = Recipe> {

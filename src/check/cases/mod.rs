@@ -25,6 +25,10 @@ macro_rules! families {
 
 families! {
     gather,
+    affine,
+    adjust,
+    erase,
+    noise,
     conv2d,
     pool2d,
     dense,

@@ -3,8 +3,9 @@
 use super::StepCase;
 use crate::model::{
     Activation, ActivationLayer, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
-    Flatten, GlobalMaxPooling2D, Loss, MaxPooling2D, Regularizer, Rescaling, Sequential,
-    SpatialDropout2D, ZeroPadding2D,
+    Flatten, GaussianNoise, GlobalMaxPooling2D, Loss, MaxPooling2D, RandomBrightness,
+    RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomShear, RandomTranslation,
+    RandomZoom, Regularizer, Rescaling, Sequential, SpatialDropout2D, ZeroPadding2D,
 };
 use crate::optimizer::{Clip, Optimizer, UpdateRule};
 use crate::plan::Purpose;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<StepCase> {
         train("mixed-pools", mixed_pools(), adam().ema_momentum(0.75)),
         train("large-pools", large_pools(), rmsprop()),
         train("layers", layers(), momentum()),
+        train("augmented", augmented(), momentum()),
         train("penalty", penalties(&[4]), momentum()),
         train("penalties", penalties(&[4, 32]), momentum()),
         train("binary", binary(), momentum().ema_momentum(0.75)),
@@ -185,6 +187,23 @@ fn layers() -> Sequential {
         .add(BatchNormalization::new().momentum(0.5))
         .add(Dropout::new(0.5))
         .add(Dense::new(10).activation(Activation::Softmax))
+}
+
+/// Training images that every layer varies, and noise between trained layers.
+fn augmented() -> Sequential {
+    Sequential::new([12, 11, 3])
+        .add(RandomFlip::new())
+        .add(RandomRotation::new(0.1))
+        .add(RandomTranslation::new(0.1, 0.2))
+        .add(RandomZoom::new(0.2))
+        .add(RandomShear::new(0.2, 0.1))
+        .add(RandomContrast::new([0.5, 0.5]))
+        .add(RandomBrightness::new(0.2))
+        .add(RandomErasing::new(1.0))
+        .add(Conv2D::new(4, 3).activation(Activation::Tanh))
+        .add(GaussianNoise::new(0.1))
+        .add(Flatten::new())
+        .add(softmax(3))
 }
 
 /// Penalties on the kernels of convolutions with these numbers of filters. The plain variant splits

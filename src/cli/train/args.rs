@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::FromArgMatches as _;
 use cnn_gpu::data::{DatasetSpec, Interpolation, ReadOptions};
-use cnn_gpu::model::Sequential;
+use cnn_gpu::model::{Sequential, augmentation};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::run::checkpoint::CheckpointSchedule;
 use cnn_gpu::run::{CallbackRecord, InitialWeights};
@@ -33,7 +33,7 @@ pub struct Args {
     #[arg(long, help_heading = "Data", conflicts_with = "resume")]
     dry_run: bool,
     #[command(flatten)]
-    network: NetworkArgs,
+    pub network: NetworkArgs,
 
     /// Number of epochs
     #[arg(
@@ -180,6 +180,11 @@ impl TrainSettings {
             (Some(name), _) => Sequential::load(name)?,
             (None, Some(initial)) => initial.trained.model.clone(),
             (None, None) => Sequential::load(MODEL)?,
+        };
+        let augment = args.network.augment.as_deref().and_then(augmentation);
+        let model = match augment {
+            Some(layers) => model.augmented(layers)?,
+            None => model,
         };
         let theirs = initial.as_ref().map(|initial| initial.trained.data());
         let dataset = args.data.dataset.or(theirs).unwrap_or_default();

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use cnn_gpu::data::{DatasetSpec, Interpolation};
+use cnn_gpu::model::AUGMENTATIONS;
 
 use crate::cli::data::{dataset_spec, interpolation};
 
@@ -40,6 +42,11 @@ pub struct NetworkArgs {
     /// A preset (mnist-cnn, mnist-mlp) or a TOML file [default: that of --weights, or mnist-cnn]
     #[arg(long)]
     pub model: Option<String>,
+    /// Vary the training images: layers in front of the model, of which they become a part. mnist
+    /// rotates, shifts and zooms; cifar mirrors and shifts; photos also changes contrast and
+    /// brightness and erases a part. See docs/models.md, and `cnn-gpu show --augment`
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(AUGMENTATIONS))]
+    pub augment: Option<String>,
     /// Start from the weights of a run folder, an imported folder or a model.safetensors file;
     /// another --model must have parameters of the same names and shapes. An imported network
     /// continues with its optimizer and its moments, unless --optimizer names another
@@ -55,7 +62,7 @@ pub struct NetworkArgs {
     )]
     pub batch_size: usize,
 
-    /// Seed of initial weights, shuffling and dropout; same seed, same adapter: same result
+    /// Seed of initial weights, shuffling, dropout and augmentation; same seed, same adapter: same result
     #[arg(
         long,
         value_name = "N",

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use cnn_gpu::model::Sequential;
+use cnn_gpu::model::{Layer, Sequential, augmentation};
 use cnn_gpu::run::RunFolder;
 use cnn_gpu::run::checkpoint::{Checkpoint, RunIdentity};
 use cnn_gpu::{Error, Result};
@@ -59,6 +59,7 @@ pub fn settings(
     let typed: Vec<&str> = (typed.iter().map(String::as_str))
         .filter(|name| !FREE.contains(name))
         .collect();
+    let augment = args.network.augment.as_deref().and_then(augmentation);
     let compiled = args.optimizer.compile(config.model.clone())?;
     let given = TrainSettings::new(args, Some(config.training.optimizer))?;
     let devices = config.devices().cloned().collect();
@@ -93,6 +94,11 @@ pub fn settings(
     let hash = |settings: &TrainSettings| settings.weights.as_ref().map(|w| w.hash.clone());
     if given.weights.is_some() && hash(&given) != hash(&settings) {
         return Err(changed("--weights"));
+    }
+    // With --model, the models are compared as a whole.
+    let is_in_front = |layers: &Vec<Layer>| settings.model.layers.starts_with(layers);
+    if !typed.contains(&"model") && !augment.as_ref().is_none_or(is_in_front) {
+        return Err(changed("--augment"));
     }
     refuse_changes(&settings, &given, &compiled, &typed)?;
     Ok((settings, checkpoint))
@@ -148,7 +154,7 @@ fn refuse_changes(
             "model" => false,
             "dataset" => given.dataset != run.dataset,
             // Compared by the caller.
-            "weights" => false,
+            "weights" | "augment" => false,
             "limit" => given.read.limit != run.read.limit,
             "skip_unreadable" => given.read.skip_unreadable != run.read.skip_unreadable,
             "interpolation" => given.read.interpolation != run.read.interpolation,

@@ -17,6 +17,8 @@
 
 mod activation;
 mod activation_rows;
+mod adjust;
+mod affine;
 mod batch_norm;
 mod clip;
 mod conv2d;
@@ -26,9 +28,11 @@ mod conv2d_rows;
 mod cpu_peak;
 mod dense;
 mod dropout;
+mod erase;
 mod gather;
 mod loss;
 mod loss_sum;
+mod noise;
 mod pool2d;
 mod pool_gradient;
 mod pooled_forward;
@@ -154,6 +158,12 @@ trait BatchWise: Sync {
 fn work(op: &Op) -> Work<'_> {
     match op {
         Op::Gather(op) => Work::rows(op),
+        Op::DrawMaps(op) => Work::rows(op),
+        Op::AffineTransform(op) => Work::rows(op),
+        Op::AdjustContrast(op) => Work::rows(op),
+        Op::AdjustBrightness(op) => Work::rows(op),
+        Op::Erase(op) => Work::rows(op),
+        Op::AddNoise(op) => Work::rows(op),
         Op::Conv2dForward(op) => Work::rows(op),
         Op::Conv2dBackwardInput(op) => Work::rows(op),
         Op::Conv2dBackwardWeight(op) => Work::weights(op),

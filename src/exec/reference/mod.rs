@@ -7,13 +7,17 @@
 //! of operations, forward and backward together; a kernel takes slices and returns new tensors.
 
 mod activation;
+mod adjust;
+mod affine;
 mod batch_norm;
 mod clip;
 mod conv2d;
 mod dense;
 mod dropout;
+mod erase;
 mod gather;
 mod loss;
+mod noise;
 mod pool2d;
 mod regularize;
 mod rescale;

@@ -100,7 +100,16 @@ impl TorchLayer<'_> {
             | Layer::ZeroPadding2D(_)
             | Layer::Rescaling(_)
             | Layer::Dropout(_)
-            | Layer::SpatialDropout2D(_) => Vec::new(),
+            | Layer::SpatialDropout2D(_)
+            | Layer::RandomFlip(_)
+            | Layer::RandomRotation(_)
+            | Layer::RandomTranslation(_)
+            | Layer::RandomZoom(_)
+            | Layer::RandomShear(_)
+            | Layer::RandomContrast(_)
+            | Layer::RandomBrightness(_)
+            | Layer::RandomErasing(_)
+            | Layer::GaussianNoise(_) => Vec::new(),
         }
     }
 

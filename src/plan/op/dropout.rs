@@ -12,7 +12,7 @@ use crate::rng::Key;
 pub struct DropoutMask {
     /// The fraction to drop, in `[0, 1)`.
     pub rate: f64,
-    /// The dropout's index in its plan, so that no two dropouts share draws.
+    /// The number of its series of draws, so that no two layers of a plan share draws.
     pub number: u32,
     /// Cells per sample.
     pub size: usize,
@@ -60,11 +60,10 @@ impl Builder {
         }
         let mask = DropoutMask {
             rate,
-            number: self.dropouts,
+            number: self.row_draws().number,
             size: x.shape.iter().product(),
             width,
         };
-        self.dropouts += 1;
         let y = self.value(x.shape.clone(), Activation::Linear);
         self.push(Op::Dropout(Dropout {
             mask,

@@ -1,7 +1,7 @@
 //! The network, drawn.
 
 use crate::error::Result;
-use crate::model::{Layer, Pooling2D, ResolvedLayer, Sequential};
+use crate::model::{Factor, Layer, Pooling2D, ResolvedLayer, Sequential};
 use crate::plan::{Plan, Purpose};
 use crate::report::svg::{DiagramLayer, network_diagram};
 use crate::report::text::significant;
@@ -103,6 +103,31 @@ fn settings(layer: &Layer) -> Option<String> {
         Layer::Activation(layer) => Some(layer.activation.name().into()),
         Layer::Dropout(dropout) => Some(format!("rate {}", short(dropout.rate))),
         Layer::SpatialDropout2D(dropout) => Some(format!("rate {}", short(dropout.rate))),
+        Layer::RandomFlip(flip) => Some(flip.mode.name().replace('_', " ")),
+        Layer::RandomRotation(layer) => Some(format!("{} turns", factor(layer.factor))),
+        Layer::RandomTranslation(layer) => Some(format!(
+            "height {}, width {}",
+            factor(layer.height_factor),
+            factor(layer.width_factor)
+        )),
+        Layer::RandomZoom(layer) => Some(format!(
+            "height {}, width {}",
+            factor(layer.height_factor),
+            layer.width_factor.map_or("alike".into(), factor)
+        )),
+        Layer::RandomShear(layer) => Some(format!(
+            "x {}, y {}",
+            factor(layer.x_factor),
+            factor(layer.y_factor)
+        )),
+        Layer::RandomContrast(layer) => Some(format!("factor {}", factor(layer.factor))),
+        Layer::RandomBrightness(layer) => Some(format!("factor {}", factor(layer.factor))),
+        Layer::RandomErasing(layer) => Some(format!(
+            "factor {}, scale {}",
+            factor(layer.factor),
+            factor(layer.scale)
+        )),
+        Layer::GaussianNoise(noise) => Some(format!("deviation {}", short(noise.stddev))),
         Layer::ZeroPadding2D(layer) => {
             let [[top, bottom], [left, right]] = layer.padding.0;
             Some(format!(
@@ -118,6 +143,14 @@ fn settings(layer: &Layer) -> Option<String> {
         | Layer::GlobalAveragePooling2D(_)
         | Layer::GlobalMaxPooling2D(_)
         | Layer::BatchNormalization(_) => None,
+    }
+}
+
+/// One number, or two in brackets.
+fn factor(factor: Factor) -> String {
+    match factor {
+        Factor::Single(f) => short(f),
+        Factor::Between([a, b]) => format!("[{}, {}]", short(a), short(b)),
     }
 }
 

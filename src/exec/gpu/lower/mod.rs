@@ -5,13 +5,17 @@
 //! their neighbours.
 
 mod activation;
+mod adjust;
+mod affine;
 mod batch_norm;
 mod clip;
 mod correlation;
 mod dropout;
+mod erase;
 mod fuse;
 mod gather;
 mod loss;
+mod noise;
 mod passes;
 mod pool2d;
 mod regularize;
@@ -159,6 +163,12 @@ impl Lowered {
     fn lower(&mut self, plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Operand>> {
         match op {
             Op::Gather(op) => vec![gather::call(plan, tuning, op, ONE_PART)],
+            Op::DrawMaps(op) => vec![affine::draw(plan, tuning, op)],
+            Op::AffineTransform(op) => vec![affine::transform(plan, tuning, op)],
+            Op::AdjustContrast(op) => adjust::contrast(plan, tuning, op, &mut self.partials),
+            Op::AdjustBrightness(op) => vec![adjust::brightness(plan, tuning, op)],
+            Op::Erase(op) => vec![erase::call(plan, tuning, op)],
+            Op::AddNoise(op) => vec![noise::call(plan, tuning, op)],
             Op::Conv2dForward(op) => self.conv2d_forward(plan, tuning, op),
             Op::Conv2dBackwardInput(op) => self.conv2d_backward_input(plan, tuning, op),
             Op::Conv2dBackwardWeight(op) => self.conv2d_backward_weight(plan, tuning, op),

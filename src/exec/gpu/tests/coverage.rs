@@ -13,9 +13,10 @@ use super::super::variants::variants;
 use crate::check::steps;
 use crate::model::{
     Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, Loss,
-    MaxPooling2D, Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D,
-    ZeroPadding2D,
+    DepthwiseConv2D, Dropout, Flatten, GaussianNoise, GlobalAveragePooling2D, GlobalMaxPooling2D,
+    Layer, Loss, MaxPooling2D, RandomBrightness, RandomContrast, RandomErasing, RandomFlip,
+    RandomRotation, RandomShear, RandomTranslation, RandomZoom, Regularizer, Rescaling, Sequential,
+    SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use crate::optimizer::{Clip, Optimizer};
 use crate::plan::{Plan, Purpose, Role};
@@ -127,6 +128,15 @@ fn layers() -> Vec<Layer> {
         Rescaling::new(2.0).into(),
         Dropout::new(0.5).into(),
         SpatialDropout2D::new(0.5).into(),
+        RandomFlip::new().into(),
+        RandomRotation::new(0.1).into(),
+        RandomTranslation::new(0.1, 0.1).into(),
+        RandomZoom::new(0.1).into(),
+        RandomShear::new(0.1, 0.1).into(),
+        RandomContrast::new(0.1).into(),
+        RandomBrightness::new(0.1).into(),
+        RandomErasing::new(1.0).into(),
+        GaussianNoise::new(0.1).into(),
         BatchNormalization::new().into(),
     ]
 }

@@ -1,5 +1,6 @@
 //! Layers in Keras's configuration: one function per layer in each direction.
 
+mod augmentation;
 mod common;
 mod operation;
 mod read;

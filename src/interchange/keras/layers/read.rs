@@ -15,15 +15,17 @@ use crate::model::{
 };
 
 /// Layers that do nothing in inference and have no weights.
-const ONLY_IN_TRAINING: [&str; 10] = [
+const ONLY_IN_TRAINING: [&str; 12] = [
     "ActivityRegularization",
     "AlphaDropout",
     "GaussianDropout",
     "GaussianNoise",
     "RandomBrightness",
     "RandomContrast",
+    "RandomErasing",
     "RandomFlip",
     "RandomRotation",
+    "RandomShear",
     "RandomTranslation",
     "RandomZoom",
 ];

@@ -7,8 +7,10 @@ use super::super::arguments::Arguments;
 use super::{read, write};
 use crate::model::{
     Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer,
-    Layer, MaxPooling2D, Regularizer, Rescaling, Sequential, SpatialDropout2D, ZeroPadding2D,
+    DepthwiseConv2D, Dropout, FillMode, Flatten, GaussianNoise, GlobalAveragePooling2D,
+    GlobalMaxPooling2D, Initializer, Layer, MaxPooling2D, RandomBrightness, RandomContrast,
+    RandomErasing, RandomFlip, RandomRotation, RandomShear, RandomTranslation, RandomZoom,
+    Regularizer, Rescaling, Sequential, SpatialDropout2D, ZeroPadding2D,
 };
 use crate::shape::Padding;
 
@@ -120,8 +122,39 @@ fn every_layer_comes_back_with_every_argument() {
         assert!(notes.is_empty(), "{notes:?}");
         kinds.insert(layer.spec().kind());
     }
-    // All but the sum pool, which Keras lacks.
-    assert_eq!(kinds.len(), Layer::COUNT - 1);
+    // All but the sum pool, which Keras lacks, and those that only vary training images.
+    assert_eq!(kinds.len(), Layer::COUNT - 1 - augmentation().len());
+}
+
+fn augmentation() -> [Layer; 9] {
+    [
+        RandomFlip::new().into(),
+        RandomRotation::new(0.1).into(),
+        RandomTranslation::new([0.0, 0.1], 0.2).into(),
+        RandomZoom::new(0.1).width_factor(0.2).into(),
+        RandomShear::new(0.1, 0.2).into(),
+        RandomContrast::new([0.1, 0.2]).into(),
+        RandomBrightness::new(0.25).into(),
+        RandomErasing::new(0.5).fill_value(0.5).into(),
+        GaussianNoise::new(0.1).into(),
+    ]
+}
+
+#[test]
+fn augmentation_is_written_with_its_arguments_and_not_read() {
+    for layer in augmentation() {
+        let value = written(&layer, [7, 8, 2]);
+        assert_eq!(value["class_name"], layer.spec().kind());
+        let (read, notes) = parsed(layer.spec().kind(), &value["config"]);
+        assert_eq!((read, notes.len()), (Ok(None), 1));
+    }
+    let zoom = RandomZoom::new(0.1).width_factor([-0.5, 0.5]);
+    let value = written(&zoom.fill_mode(FillMode::Wrap).into(), [7, 8, 2]);
+    let config = &value["config"];
+    assert_eq!(config["height_factor"], json!(0.1));
+    assert_eq!(config["width_factor"], json!([-0.5, 0.5]));
+    assert_eq!(config["fill_mode"], "wrap");
+    assert_eq!(config["interpolation"], "bilinear");
 }
 
 #[test]

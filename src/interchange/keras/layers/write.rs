@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::initializer::write as initializer;
 use super::super::objects::{float32, object};
 use super::super::regularizer::write as regularizer;
+use super::augmentation;
 use crate::model::{
     BatchNormalization, Conv2D, Dense, DepthwiseConv2D, GlobalPooling2D, Initializer, Layer,
     Pooling2D, ResolvedLayer,
@@ -54,6 +55,15 @@ fn arguments(layer: &Layer) -> Map<String, Value> {
         Layer::SpatialDropout2D(l) => {
             json!({"rate": l.rate, "seed": null, "data_format": "channels_last"})
         }
+        Layer::RandomFlip(_)
+        | Layer::RandomRotation(_)
+        | Layer::RandomTranslation(_)
+        | Layer::RandomZoom(_)
+        | Layer::RandomShear(_)
+        | Layer::RandomContrast(_)
+        | Layer::RandomBrightness(_)
+        | Layer::RandomErasing(_)
+        | Layer::GaussianNoise(_) => augmentation::write(layer),
     };
     match config {
         Value::Object(config) => config,

@@ -30,7 +30,17 @@ pub(super) fn write(w: &mut LayerWriter<'_>, layer: &Layer, x: Edge) -> Result<E
         Layer::Activation(l) => Ok(activations::write(w.graph, x, l.activation, w.name.into())),
         Layer::Rescaling(l) => Ok(rescaling(w, l, &x)),
         // They pass their input on unless the network trains.
-        Layer::Dropout(_) | Layer::SpatialDropout2D(_) => Ok(x),
+        Layer::Dropout(_)
+        | Layer::SpatialDropout2D(_)
+        | Layer::RandomFlip(_)
+        | Layer::RandomRotation(_)
+        | Layer::RandomTranslation(_)
+        | Layer::RandomZoom(_)
+        | Layer::RandomShear(_)
+        | Layer::RandomContrast(_)
+        | Layer::RandomBrightness(_)
+        | Layer::RandomErasing(_)
+        | Layer::GaussianNoise(_) => Ok(x),
     }
 }
 

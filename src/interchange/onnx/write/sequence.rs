@@ -85,7 +85,16 @@ fn takes_any_order(layer: &Layer) -> bool {
         Layer::Activation(_)
         | Layer::Rescaling(_)
         | Layer::Dropout(_)
-        | Layer::SpatialDropout2D(_) => true,
+        | Layer::SpatialDropout2D(_)
+        | Layer::RandomFlip(_)
+        | Layer::RandomRotation(_)
+        | Layer::RandomTranslation(_)
+        | Layer::RandomZoom(_)
+        | Layer::RandomShear(_)
+        | Layer::RandomContrast(_)
+        | Layer::RandomBrightness(_)
+        | Layer::RandomErasing(_)
+        | Layer::GaussianNoise(_) => true,
         Layer::Conv2D(_)
         | Layer::DepthwiseConv2D(_)
         | Layer::Dense(_)

@@ -65,6 +65,16 @@ pub(super) fn lines(layer: &TorchLayer<'_>) -> Result<LayerLines, FormatError> {
         Layer::Rescaling(l) => rescaling(l),
         Layer::Dropout(l) => call(format!("nn.Dropout({})", short(l.rate))),
         Layer::SpatialDropout2D(l) => call(format!("nn.Dropout2d({})", short(l.rate))),
+        // They pass their input on unless the network trains.
+        Layer::RandomFlip(_)
+        | Layer::RandomRotation(_)
+        | Layer::RandomTranslation(_)
+        | Layer::RandomZoom(_)
+        | Layer::RandomShear(_)
+        | Layer::RandomContrast(_)
+        | Layer::RandomBrightness(_)
+        | Layer::RandomErasing(_)
+        | Layer::GaussianNoise(_) => LayerLines::function("x"),
     })
 }
 

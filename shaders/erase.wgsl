@@ -1,0 +1,72 @@
+// erase: fills a rectangle of some images; see Erase in src/plan/op/erase.rs. Everything but the noise
+// is computed in integers.
+//
+// One invocation computes one Cell, of one row of one image. Host constants: LEN in Cells, WIDTH floats
+// of a Cell, H rows of W floats, C channels, SIZE floats of an image, COLUMNS of an image, NUMBER,
+// DRAWS per row, PROBABILITY and PROBABILITY_EXTENT in units of 2^-16, SCALE in units of 2^-24 and
+// SCALE_EXTENT in units of 2^-16, IS_NOISE, NOISE (its number), FILL, LOW, HIGH. The host puts rng.wgsl,
+// circle.wgsl and normal.wgsl before this, and declares load_x(i) and
+// first_of(words), the first word of several equal ones.
+
+@group(1) @binding(0) var<storage, read_write> out: array<Cell>;
+
+// The 32 bits of draw i of a row of the batch.
+fn draw(row: u32, i: u32) -> u32 {
+    return first_of(random_words(step.key, Words(row * DRAWS + i), NUMBER));
+}
+
+// The product of a length and a share in units of 2^-24, rounded up.
+fn pixel(length: u32, share: u32) -> u32 {
+    let low = length * (share & 4095u);
+    let high = length * (share >> 12u) + (low >> 12u);
+    return (high + u32((low & 4095u) != 0u) + 4095u) >> 12u;
+}
+
+// Whether place i of a side of `length` pixels lies in the part that is drawn from `size` and `at`.
+fn is_within(i: u32, length: u32, size: u32, at: u32) -> bool {
+    let square = SCALE + ((SCALE_EXTENT * (size >> 16u)) >> 8u);
+    // In units of 2^-12. The root of a float may be off by one.
+    var root = u32(sqrt(f32(square)));
+    if root * root > square {
+        root -= 1u;
+    }
+    if (root + 1u) * (root + 1u) <= square {
+        root += 1u;
+    }
+    root = min(root, 4096u);
+    let start = (at >> 20u) * (4096u - root);
+    return i >= pixel(length, start) && i < pixel(length, start + (root << 12u));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn erase(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = flat_index(workgroup, local);
+    if i >= LEN {
+        return;
+    }
+    var v = load_x(i);
+    let row = i * WIDTH / SIZE;
+    let probability = PROBABILITY + ((PROBABILITY_EXTENT * (draw(row, 0u) >> 16u)) >> 16u);
+    if (draw(row, 1u) >> 16u) < probability {
+        let e = i * WIDTH % SIZE;
+        let iy = e / (COLUMNS * C);
+        if is_within(iy, SIZE / (COLUMNS * C), draw(row, 3u), draw(row, 5u)) {
+            let size = draw(row, 2u);
+            let at = draw(row, 4u);
+            var filling = Cell(FILL);
+            if IS_NOISE == 1u {
+                filling = HIGH * normal(step.key, i * WIDTH + LANES, NOISE);
+            }
+            filling = clamp(filling, Cell(LOW), Cell(HIGH));
+            for (var lane = 0u; lane < WIDTH; lane++) {
+                if is_within((e + lane) / C % COLUMNS, COLUMNS, size, at) {
+                    v = select(v, filling, (Words(0u) + LANES) == Words(lane));
+                }
+            }
+        }
+    }
+    out[i] = v;
+}

@@ -1,0 +1,69 @@
+//! Affine maps of images.
+
+use super::{Definition, at, rounded};
+use crate::exec::host::Memory;
+use crate::model::{FillMode, Resampling, Sampling};
+use crate::plan::{AffineMap, AffineTransform, DrawMaps};
+
+impl Definition for DrawMaps {
+    fn run(&self, m: &mut Memory<'_>) {
+        let rows = (0..m.batch).flat_map(|row| self.map(m.key, row).row());
+        let rows = rows.collect();
+        m.put(self.maps, rows);
+    }
+}
+
+impl Definition for AffineTransform {
+    fn run(&self, m: &mut Memory<'_>) {
+        let size: usize = self.shape.iter().product();
+        let images = m.floats(self.x).chunks_exact(size);
+        let maps = m.floats(self.maps).chunks_exact(AffineMap::LEN);
+        let moved = images.zip(maps);
+        let moved = moved.flat_map(|(x, map)| transform(x, self.shape, &self.sampling, map));
+        let moved = rounded(moved.collect());
+        m.put(self.y, moved);
+    }
+}
+
+/// One image, read through its map.
+pub(super) fn transform(
+    x: &[f32],
+    [h, w, c]: [usize; 3],
+    sampling: &Sampling,
+    map: &[f32],
+) -> Vec<f64> {
+    let number = |i: usize| f64::from(map[i]);
+    let (cy, cx) = ((h as f64 - 1.0) / 2.0, (w as f64 - 1.0) / 2.0);
+    let pixel = |iy: i64, ix: i64, channel: usize| {
+        let place = |i, len| FillMode::index(sampling.fill_mode, i, len);
+        match place(iy, h).zip(place(ix, w)) {
+            Some((iy, ix)) => f64::from(x[at([1, h, w, c], [0, iy, ix, channel])]),
+            None => f64::from(sampling.fill_value),
+        }
+    };
+    let mut y = Vec::with_capacity(x.len());
+    for oy in 0..h {
+        for ox in 0..w {
+            let (dy, dx) = (oy as f64 - cy, ox as f64 - cx);
+            let sx = number(0) * dx + number(1) * dy + number(2) + cx;
+            let sy = number(3) * dx + number(4) * dy + number(5) + cy;
+            for channel in 0..c {
+                y.push(match sampling.interpolation {
+                    Resampling::Nearest => {
+                        let nearest = |s: f64| (s + 0.5).floor() as i64;
+                        pixel(nearest(sy), nearest(sx), channel)
+                    }
+                    Resampling::Bilinear => {
+                        let (fy, fx) = (sy - sy.floor(), sx - sx.floor());
+                        let (iy, ix) = (sy.floor() as i64, sx.floor() as i64);
+                        let row = |iy| {
+                            (1.0 - fx) * pixel(iy, ix, channel) + fx * pixel(iy, ix + 1, channel)
+                        };
+                        (1.0 - fy) * row(iy) + fy * row(iy + 1)
+                    }
+                });
+            }
+        }
+    }
+    y
+}

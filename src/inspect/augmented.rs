@@ -1,0 +1,55 @@
+//! What a network sees of its training images.
+
+use super::op_runner::OpRunner;
+use crate::error::Result;
+use crate::exec::Device;
+use crate::model::{Activation, Dense, Flatten, Sequential};
+use crate::optimizer::Optimizer;
+use crate::plan::{DenseForward, Purpose};
+use crate::rng::Key;
+use crate::state::{Layout, State};
+
+/// Images per batch.
+const BATCH: usize = 64;
+
+/// These images (`[n, h, w, c]`, pixels divided by 255) as the layers behind a model's augmentation
+/// receive them in training. Batch number `i`, of 64, draws as step `i + 1` of a run with this seed.
+///
+/// # Errors
+/// The model does not start with augmentation, or is invalid; the device fails.
+pub fn augmented(
+    device: &Device,
+    model: &Sequential,
+    images: &[f32],
+    seed: u64,
+) -> Result<Vec<f32>> {
+    let layers = model.leading_augmentation();
+    if layers.is_empty() {
+        return Err(model.error("it does not start with augmentation".into()));
+    }
+    let mut front = Sequential::new(model.input_shape).name(model.name.as_str());
+    front.layers = layers.to_vec();
+    let size: usize = model.input_shape.iter().product();
+    // Only training augments, and it needs a loss.
+    let front = front
+        .add(Flatten::new())
+        .add(Dense::new(2).activation(Activation::Softmax));
+    let state = State::new(Layout::new(&front)?, seed);
+    let purpose = Purpose::Training(Optimizer::sgd());
+    let mut runner = OpRunner::new(device, (&front, &state), purpose, BATCH)?;
+    let mut ops = runner.plan.ops.iter();
+    let end = ops.position(|op| op.downcast::<DenseForward>().is_some());
+    let end = end.unwrap_or(1);
+    let input = runner.input()?;
+    let writes = runner.plan.ops[end - 1].writes();
+    let last = writes.first().copied().unwrap_or(input);
+    let mut seen = Vec::with_capacity(images.len());
+    for (batch, images) in images.chunks(runner.plan.batch * size).enumerate() {
+        runner.key = Key::of_step(seed, batch as u64 + 1);
+        runner.write(input, images)?;
+        runner.run(1..end, images.len() / size)?;
+        let values = runner.read(last)?;
+        seen.extend(&values[..images.len()]);
+    }
+    Ok(seen)
+}

@@ -1,0 +1,132 @@
+//! Layers that vary the training images: they act in training and change nothing in inference.
+//!
+//! They come before the first layer that is trained, and have no gradient. A draw depends only on
+//! the run's seed, the step, the layer and the sample's place in the batch, so that any number of
+//! threads, every device and a resumed run draw the same.
+
+mod factor;
+mod gaussian_noise;
+mod presets;
+mod random_brightness;
+mod random_contrast;
+mod random_erasing;
+mod random_flip;
+mod random_rotation;
+mod random_shear;
+mod random_translation;
+mod random_zoom;
+mod sampling;
+
+pub use factor::Factor;
+pub use gaussian_noise::GaussianNoise;
+pub use presets::{AUGMENTATIONS, augmentation};
+pub use random_brightness::RandomBrightness;
+pub use random_contrast::RandomContrast;
+pub use random_erasing::RandomErasing;
+pub use random_flip::{FlipMode, RandomFlip};
+pub use random_rotation::RandomRotation;
+pub use random_shear::RandomShear;
+pub use random_translation::RandomTranslation;
+pub use random_zoom::RandomZoom;
+pub use sampling::{FillMode, Resampling, Sampling};
+
+use crate::words::short;
+
+/// The range of the pixels that a network receives.
+const UNIT: [f64; 2] = [0.0, 1.0];
+
+fn unit() -> [f64; 2] {
+    UNIT
+}
+
+/// A range's lower and upper end, which may be given in either order.
+fn checked_range([a, b]: [f64; 2]) -> Result<[f64; 2], String> {
+    if a.is_finite() && b.is_finite() && a != b {
+        Ok([a.min(b), a.max(b)])
+    } else {
+        Err(format!(
+            "value_range [{}, {}] must be two different numbers",
+            short(a),
+            short(b)
+        ))
+    }
+}
+
+/// What all layers of this kind have in common: a name, the input's shape as the output's, no
+/// parameters. `$check` is the test of the arguments for an input of height, width and channels.
+macro_rules! augmentation_layer {
+    ($layer:ident, |$self:ident, $input:ident| $check:expr, |$b:ident, $x:ident| $lower:expr) => {
+        impl $layer {
+            /// Names the layer.
+            pub fn name(mut self, name: impl Into<String>) -> Self {
+                self.name = Some(name.into());
+                self
+            }
+        }
+
+        impl $crate::model::LayerSpec for $layer {
+            fn kind(&self) -> &'static str {
+                stringify!($layer)
+            }
+
+            fn given_name(&self) -> Option<&str> {
+                self.name.as_deref()
+            }
+
+            fn output_shape(&$self, $input: &[usize]) -> Result<Vec<usize>, String> {
+                $check?;
+                Ok($input.to_vec())
+            }
+
+            fn parameters(&self, _input: &[usize]) -> Vec<$crate::model::ParameterSpec> {
+                Vec::new()
+            }
+
+            fn lower(
+                &$self,
+                $b: &mut $crate::plan::Builder,
+                $x: $crate::plan::Value,
+            ) -> Result<$crate::plan::Value, String> {
+                $lower
+            }
+        }
+    };
+}
+
+/// What layers that move pixels have in common: how they read the image, in three fields.
+macro_rules! sampled_layer {
+    ($layer:ident) => {
+        impl $layer {
+            /// How the image is read.
+            pub(crate) fn sampling(&self) -> $crate::model::Sampling {
+                $crate::model::Sampling {
+                    fill_mode: self.fill_mode,
+                    interpolation: self.interpolation,
+                    fill_value: self.fill_value,
+                }
+            }
+
+            /// Sets what lies outside of the image.
+            pub fn fill_mode(mut self, fill_mode: $crate::model::FillMode) -> Self {
+                self.fill_mode = fill_mode;
+                self
+            }
+
+            /// Sets how pixels between others are computed.
+            pub fn interpolation(mut self, interpolation: $crate::model::Resampling) -> Self {
+                self.interpolation = interpolation;
+                self
+            }
+
+            /// Sets the pixels outside of the image for [`FillMode::Constant`].
+            ///
+            /// [`FillMode::Constant`]: crate::model::FillMode::Constant
+            pub fn fill_value(mut self, fill_value: f32) -> Self {
+                self.fill_value = fill_value;
+                self
+            }
+        }
+    };
+}
+
+use {augmentation_layer, sampled_layer};
