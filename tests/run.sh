@@ -41,9 +41,9 @@ else
   echo 'cargo-deny is not installed: licences and sources of the dependencies are not checked' >&2
 fi
 step cargo clippy --release --locked --all-targets -- -D warnings
-# The library without features, and with each feature alone.
-for feature in '' cli gpu download interchange pictures serve; do
-  step cargo clippy --release --locked --no-default-features --features "$feature" -- -D warnings
+# The library without features, and with few of them: two that have nothing to do with each other at a time.
+for features in '' gpu,download interchange,pictures cli; do
+  step cargo clippy --release --locked --no-default-features --features "$features" -- -D warnings
 done
 step cargo test --release --locked
 # The other scripts build the program: nothing may be compiled anew for it (see `either` in Cargo.toml).
