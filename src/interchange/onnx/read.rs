@@ -133,6 +133,14 @@ fn contents(bytes: Bytes, size: usize, files: ExternalFiles) -> Result<Import, F
     Ok(import)
 }
 
+/// Whether an input has one of the names that Keras gives: with its PyTorch backend, networks with
+/// channels last are written by PyTorch, too.
+fn is_named_by_keras(input: &str) -> bool {
+    ["input_layer", "keras_tensor"]
+        .iter()
+        .any(|name| input.starts_with(name))
+}
+
 /// The layers of a file's graph, for each way in which its input can be read, and notes.
 fn candidates(
     file: &ModelProto,
@@ -142,7 +150,7 @@ fn candidates(
     let graph = LiveGraph::new(file)?;
     let mut tensors = GraphTensors::new(files);
     let recorded = description.and_then(|d| Some(d.model().ok()?.input_shape));
-    let is_torch = file.producer_name() == "pytorch";
+    let is_torch = file.producer_name() == "pytorch" && !is_named_by_keras(graph.input);
     let readable = image_input::readable(&graph, &mut tensors, (recorded, is_torch))?;
     let vectors = match (graph.input_dims.as_slice(), readable.first()) {
         (&[_, Some(pixels)], Some((input, links))) => {

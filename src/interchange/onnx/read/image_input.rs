@@ -15,7 +15,7 @@ const CHANNELS: usize = 4;
 
 /// The orders of the input's axes with which the graph can be read, the likeliest one first, and the
 /// layers with each. `recorded` is the shape of images that the file's metadata say; `is_torch` tells
-/// that PyTorch wrote the file, which has channels first.
+/// that it is a network of PyTorch's, which has channels first.
 ///
 /// # Errors
 /// The graph can be read with none.

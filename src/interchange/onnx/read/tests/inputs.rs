@@ -60,6 +60,16 @@ fn pytorch_has_channels_first_where_both_orders_can_be_read() {
         let import = from_bytes(&model.encode_to_vec(), None).unwrap();
         assert_eq!(import.network.model.input_shape, expected, "{producer}");
     }
+    // As Keras writes it with its PyTorch backend.
+    let mut bytes = flattened(&[2, 8, 3]).bytes(18, &[]);
+    let mut model = ModelProto::decode(bytes.as_slice()).unwrap();
+    model.producer_name = Some("pytorch".into());
+    let graph = model.graph.as_mut().unwrap();
+    graph.input[0].name = Some("input_layer_1".into());
+    graph.node[0].input[0] = "input_layer_1".into();
+    bytes = model.encode_to_vec();
+    let import = from_bytes(&bytes, None).unwrap();
+    assert_eq!(import.network.model.input_shape, [2, 8, 3]);
 }
 
 #[test]
