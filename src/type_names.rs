@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// The names that several files define.
-const SHARED: [&str; 7] = [
+const SHARED: [&str; 8] = [
     // A subcommand's arguments.
     "Args",
     // The two implementations of the same types, with and without the cargo feature `download`.
@@ -16,6 +16,7 @@ const SHARED: [&str; 7] = [
     "Error",
     "Item",
     "Output",
+    "Target",
 ];
 
 /// Adds the types defined below a folder, each with its files.

@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use cnn_gpu::exec::{DataId, Inspect, Program, Step, Values};
 use cnn_gpu::model::{
-    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D,
-    Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
+    Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
+    Dense, DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D,
+    MaxPooling2D, Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D,
+    ZeroPadding2D,
 };
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{BufferId, Gather, Op, Plan, Purpose, Regularize, Role};
@@ -381,4 +382,64 @@ fn of_penalties() {
         "penalties",
         &with_head(Sequential::new([4, 5, 2]).add(layer)),
     );
+}
+
+fn same(filters: usize, activation: Activation) -> Conv2D {
+    Conv2D::new(filters, 2)
+        .padding(Padding::Same)
+        .activation(activation)
+}
+
+#[test]
+fn of_values_that_several_layers_take() {
+    for activation in [Activation::Linear, Activation::Tanh, Activation::Gelu] {
+        let first = || Sequential::new([4, 5, 2]).add(same(2, activation).name("a"));
+        let what = |what: &str| format!("{what} {activation:?}");
+        let residual =
+            (first().add(same(2, Activation::Tanh).name("b"))).add_from(["b", "a"], Add::new());
+        assert_gradients(&what("residual"), &with_head(residual));
+        let twice = first().add_from(["a", "a"], Add::new());
+        assert_gradients(&what("twice"), &with_head(twice));
+        let thrice = (first().add(same(2, Activation::Linear).name("b")))
+            .add_from("a", ActivationLayer::new(Activation::Sigmoid).name("c"))
+            .add_from(["b", "a", "c", "input"], Add::new())
+            .add(ActivationLayer::new(Activation::Tanh));
+        assert_gradients(&what("thrice"), &with_head(thrice));
+        let side = (first().add(same(3, activation).name("b")))
+            .add_from(["a", "b", "a", "input"], Concatenate::new())
+            .add(same(2, Activation::Tanh));
+        assert_gradients(&what("concatenation"), &with_head(side));
+    }
+}
+
+#[test]
+fn of_residual_blocks() {
+    let norm = || BatchNormalization::new().epsilon(0.1);
+    let conv = |filters| same(filters, Activation::Linear).use_bias(false);
+    let model = Sequential::new([4, 6, 2])
+        .add(conv(3).name("stem"))
+        .add(conv(4).strides(2))
+        .add(norm())
+        .add(ActivationLayer::new(Activation::Tanh))
+        .add(conv(4))
+        .add(norm().name("residual"))
+        .add_from("stem", Conv2D::new(4, 1).strides(2).name("shortcut"))
+        .add_from(["residual", "shortcut"], Add::new())
+        .add(ActivationLayer::new(Activation::Tanh));
+    assert_gradients("shortcut by a convolution", &with_head(model));
+    let pools = Sequential::new([4, 4, 2])
+        .add(same(3, Activation::Tanh).name("a"))
+        .add(MaxPooling2D::new(2).name("pooled"))
+        .add_from("a", AveragePooling2D::new(2).name("mean"))
+        .add(Dropout::new(0.3).name("dropped"))
+        .add_from(["pooled", "dropped"], Add::new());
+    assert_gradients("pools of one convolution, and dropout", &with_head(pools));
+    let dense = Sequential::new([2, 3, 1])
+        .add(Flatten::new().name("flat"))
+        .add(Dense::new(6).activation(Activation::Tanh).name("hidden"))
+        .add_from(["flat", "hidden"], Add::new())
+        .add(Dense::new(2).name("end"))
+        .add_from(["end", "flat"], Concatenate::new())
+        .add(Dense::new(3).activation(Activation::Softmax));
+    assert_gradients("vectors", &dense);
 }

@@ -195,7 +195,7 @@ fn scored(model: &Sequential) -> Sequential {
     if model.loss == Loss::MeanSquaredError {
         return model;
     }
-    match model.layers.last_mut() {
+    match model.layers.last_mut().map(|placed| &mut placed.layer) {
         Some(Layer::Dense(dense)) => dense.activation = Activation::Linear,
         Some(Layer::Activation(_)) => drop(model.layers.pop()),
         other => panic!("no scores before {other:?}"),

@@ -38,6 +38,19 @@ const LAYERS = {
   },
   Activation: ({activation}, x, {input}) => activated(activation, x, input[input.length - 1]),
   Rescaling: ({scale, offset}, x) => x.map((value) => value * Math.fround(scale) + Math.fround(offset)),
+  Add: (settings, [first, ...others]) => others.reduce((sum, x) => sum.map((value, i) => value + x[i]), first),
+  Concatenate: (settings, inputs, {output}) => {
+    const whole = output[output.length - 1];
+    const rows = elements(output) / whole;
+    const y = new Float32Array(rows * whole);
+    let at = 0;
+    for (const x of inputs) {
+      const width = x.length / rows;
+      for (let row = 0; row < rows; row++) y.set(x.subarray(row * width, (row + 1) * width), row * whole + at);
+      at += width;
+    }
+    return y;
+  },
   Flatten: (settings, x) => x,
   Dropout: (settings, x) => x,
   SpatialDropout2D: (settings, x) => x,
@@ -187,11 +200,16 @@ class CpuRunner {
     if (pixels.length !== elements(input.shape)) {
       throw new Error(`expected an image of ${elements(input.shape)} bytes, received ${pixels.length}`);
     }
-    let x = Float32Array.from(pixels, (byte) => byte / 255);
+    const image = Float32Array.from(pixels, (byte) => byte / 255);
+    /** @type {Float32Array[]} */
+    const outputs = [];
+    let x = image;
     this.lastLogits = null;
     layers.forEach((layer, i) => {
       const isLast = i === layers.length - 1;
-      const apply = (settings) => LAYERS[layer.kind](settings, x, layer, this.#parameters(layer));
+      const inputs = layer.from?.map((source) => (source === null ? image : outputs[source])) ?? [x];
+      const input = inputs.length === 1 ? inputs[0] : inputs;
+      const apply = (settings) => LAYERS[layer.kind](settings, input, layer, this.#parameters(layer));
       if (isLast && layer.settings.activation === 'softmax') {
         const logits = apply({...layer.settings, activation: 'linear'});
         this.lastLogits = logits;
@@ -199,6 +217,7 @@ class CpuRunner {
       } else {
         x = apply(layer.settings);
       }
+      outputs.push(x);
       this.outputs.set(layer.name, x);
     });
     return perClass(x, this.site.plan);

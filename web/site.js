@@ -3,7 +3,7 @@
 
 /**
  * @typedef {{name: string, kind: string, input: number[], output: number[], settings: any,
- *   parameters: string[]}} PlanLayer
+ *   from?: (number | null)[], parameters: string[]}} PlanLayer
  * @typedef {{name: string, shape: number[], offset: number, trainable: boolean,
  *   initializer: any}} PlanParameter
  * @typedef {{kernel: number, grid: [number, number],

@@ -26,6 +26,8 @@ pub(super) struct FrozenLayer {
     pub name: String,
     /// Shape of one output sample.
     pub output: Vec<usize>,
+    /// The indices of the layers whose outputs it takes; `None` is the network's input.
+    pub from: Vec<Option<usize>>,
     layer: Layer,
     /// The values of its parameters, in order.
     parameters: Vec<Vec<f32>>,
@@ -38,28 +40,50 @@ impl Frozen {
         if *Layout::new(model)? != *state.layout {
             return Err(model.error("the weights are those of another model".into()));
         }
-        let resolved = model.resolve()?;
-        let frozen = resolved.iter().map(|layer| frozen(layer, state));
+        let mut layers: Vec<FrozenLayer> = Vec::new();
+        // Which of them has the output of each layer of the model.
+        let mut outputs: Vec<Option<usize>> = Vec::new();
+        for resolved in model.resolve()? {
+            let source = |from: &Option<usize>| from.and_then(|index: usize| outputs[index]);
+            let from: Vec<Option<usize>> = resolved.from.iter().map(source).collect();
+            outputs.push(match frozen(&resolved, state, from.clone())? {
+                Some(layer) => {
+                    layers.push(layer);
+                    Some(layers.len() - 1)
+                }
+                None => from.first().copied().flatten(),
+            });
+        }
         Ok(Self {
             input_shape: model.input_shape,
             loss: model.loss,
-            layers: frozen
-                .filter_map(Result::transpose)
-                .collect::<Result<_>>()?,
+            layers,
         })
     }
 
+    /// Whether everything behind the layer with this index depends on its output alone.
+    pub fn is_passage(&self, index: usize) -> bool {
+        let behind = self.layers.iter().skip(index + 1);
+        let mut sources = behind.flat_map(|layer| &layer.from);
+        sources.all(|source| source.is_some_and(|source| source >= index))
+    }
+
     /// The network and its weights from layer `first` on. The output of the layer before must be
-    /// an image.
+    /// an image, and a [passage](Self::is_passage).
     ///
     /// # Errors
     /// Those of [`Sequential::resolve`].
     pub fn from(&self, first: usize) -> Result<(Sequential, State)> {
         let before = first.checked_sub(1).and_then(|i| self.layers.get(i));
         let shape = before.and_then(|layer| layer.output.as_slice().try_into().ok());
-        let mut model = Sequential::new(shape.unwrap_or(self.input_shape)).loss(self.loss);
+        let model = Sequential::new(shape.unwrap_or(self.input_shape)).loss(self.loss);
         let layers = self.layers.get(first..).unwrap_or_default();
-        model.layers = layers.iter().map(|layer| layer.layer.clone()).collect();
+        let source = |from: &Option<usize>| from.and_then(|index| index.checked_sub(first));
+        let placed = |layer: &FrozenLayer| {
+            let from = layer.from.iter().map(source).collect();
+            (layer.layer.clone(), from)
+        };
+        let model = model.with_layers(layers.iter().map(placed).collect())?;
         let layout = Layout::new(&model)?;
         layout.check_memory()?;
         let mut state = State::new(Arc::clone(&layout), 0);
@@ -73,7 +97,11 @@ impl Frozen {
 }
 
 /// The layer in inference; `None` if it changes nothing.
-fn frozen(resolved: &ResolvedLayer<'_>, state: &State) -> Result<Option<FrozenLayer>> {
+fn frozen(
+    resolved: &ResolvedLayer<'_>,
+    state: &State,
+    from: Vec<Option<usize>>,
+) -> Result<Option<FrozenLayer>> {
     let parameter = |name: &str| {
         let name = format!("{}/{name}", resolved.name);
         state.parameter(&name).map(<[f32]>::to_vec)
@@ -108,7 +136,9 @@ fn frozen(resolved: &ResolvedLayer<'_>, state: &State) -> Result<Option<FrozenLa
         | Layer::Dense(_)
         | Layer::Activation(_)
         | Layer::ZeroPadding2D(_)
-        | Layer::Rescaling(_) => {
+        | Layer::Rescaling(_)
+        | Layer::Add(_)
+        | Layer::Concatenate(_) => {
             let other = resolved.layer;
             let specs = other.spec().parameters(&resolved.input);
             let values = specs.iter().map(|spec| parameter(spec.name));
@@ -118,6 +148,7 @@ fn frozen(resolved: &ResolvedLayer<'_>, state: &State) -> Result<Option<FrozenLa
     Ok(Some(FrozenLayer {
         name: resolved.name.clone(),
         output: resolved.output.clone(),
+        from,
         layer,
         parameters,
     }))

@@ -164,11 +164,18 @@ fn named(model: &Sequential, frozen: &Frozen, name: &str) -> Result<usize> {
             ),
         ));
     }
+    if !frozen.is_passage(index) {
+        return Err(Error::layer(
+            name,
+            "Grad-CAM needs a layer that everything behind it depends on alone, and a connection skips this one; \
+             choose one behind the Add or the Concatenate",
+        ));
+    }
     Ok(index)
 }
 
-/// The index of the last convolution, or of the last batch normalization or activation of those
-/// that directly follow it.
+/// The index of the last convolution, or of the last batch normalization, activation or merging of
+/// those that directly follow it; of the first layer from there on that no connection skips.
 fn last_convolution(model: &Sequential, frozen: &Frozen) -> Result<usize> {
     let resolved = model.resolve()?;
     let original = |layer: &FrozenLayer| {
@@ -181,19 +188,32 @@ fn last_convolution(model: &Sequential, frozen: &Frozen) -> Result<usize> {
             Some(Layer::Conv2D(_) | Layer::DepthwiseConv2D(_))
         )
     };
-    let follows = |layer: &FrozenLayer| {
-        let kind = original(layer);
-        layer.output.len() == 3
-            && matches!(
-                kind,
-                Some(Layer::BatchNormalization(_) | Layer::Activation(_))
+    let follows = |index: usize, layer: &FrozenLayer| {
+        let is_maps = layer.output.len() == 3;
+        let takes_the_last = layer.from.contains(&Some(index));
+        let kind = original(layer).filter(|_| is_maps && takes_the_last);
+        matches!(
+            kind,
+            Some(
+                Layer::BatchNormalization(_)
+                    | Layer::Activation(_)
+                    | Layer::Add(_)
+                    | Layer::Concatenate(_)
             )
+        )
     };
     let Some(index) = frozen.layers.iter().rposition(is_convolution) else {
         return Err(model.error("has no convolution, which Grad-CAM needs".into()));
     };
-    let after = frozen.layers[index + 1..].iter();
-    Ok(index + after.take_while(|layer| follows(layer)).count())
+    let after = (index..).zip(&frozen.layers[index + 1..]);
+    let index = index + after.take_while(|(i, layer)| follows(*i, layer)).count();
+    let mut maps = (index..frozen.layers.len()).filter(|i| frozen.layers[*i].output.len() == 3);
+    maps.find(|i| frozen.is_passage(*i)).ok_or_else(|| {
+        model.error(
+            "connections skip every layer behind its last convolution; name another one for Grad-CAM"
+                .into(),
+        )
+    })
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 
 use crate::error::Result;
 use crate::model::{
-    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, MaxPooling2D,
-    Pooling2D, Rescaling, Sequential, SumPooling2D, ZeroPadding2D,
+    Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
+    Dense, DepthwiseConv2D, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer,
+    MaxPooling2D, PlacedLayer, Pooling2D, Rescaling, Sequential, SumPooling2D, ZeroPadding2D,
 };
 use crate::shape::{Padding, Pair, Window};
 
@@ -15,14 +15,17 @@ use crate::shape::{Padding, Pair, Window};
 /// the same weights, in the same order.
 ///
 /// # Errors
-/// As [`Sequential::resolve`].
+/// As [`Sequential::resolve`]; a network with skip connections.
 pub fn inference_form(model: &Sequential) -> Result<Sequential> {
-    let mut form = Sequential::new(model.input_shape);
+    model.expect_chain("form to compare")?;
+    let mut layers = Vec::with_capacity(model.layers.len());
     for resolved in model.resolve()? {
-        if !is_flattened(&mut form.layers, resolved.layer) {
-            form.layers.extend(split(resolved.layer, &resolved.input));
+        if !is_flattened(&mut layers, resolved.layer) {
+            layers.extend(split(resolved.layer, &resolved.input));
         }
     }
+    let mut form = Sequential::new(model.input_shape);
+    form.layers = layers.into_iter().map(PlacedLayer::from).collect();
     Ok(form)
 }
 
@@ -75,6 +78,8 @@ fn split(layer: &Layer, input: &[usize]) -> Vec<Layer> {
             Dense::new(l.units).use_bias(l.use_bias).into(),
             l.activation,
         ),
+        Layer::Add(_) => (Add::new().into(), Activation::Linear),
+        Layer::Concatenate(_) => (Concatenate::new().into(), Activation::Linear),
         Layer::BatchNormalization(l) => (norm(l).into(), Activation::Linear),
         Layer::MaxPooling2D(l) => (MaxPooling2D(pool(&l.0, input)).into(), Activation::Linear),
         Layer::AveragePooling2D(l) => (

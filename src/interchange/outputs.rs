@@ -33,7 +33,7 @@ pub(super) fn suitable_loss(model: &Sequential) -> Option<Loss> {
 
 /// A note if the model's outputs are not probabilities.
 pub(super) fn note(model: &Sequential) -> Option<String> {
-    let last = match model.layers.last() {
+    let last = match model.layers.last().map(|placed| &placed.layer) {
         Some(Layer::Conv2D(l)) => l.activation,
         Some(Layer::DepthwiseConv2D(l)) => l.activation,
         Some(Layer::Dense(l)) => l.activation,

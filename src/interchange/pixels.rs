@@ -89,7 +89,8 @@ pub(super) fn vector_note(pixels: usize, image: [usize; 3], is_assumed: bool) ->
 /// was left out.
 pub(super) fn feed_fractions(model: &mut Sequential) -> (String, bool) {
     let assumed = || (Import::ASSUMED_PIXELS.into(), false);
-    let Some(Layer::Rescaling(Rescaling { scale, offset, .. })) = model.layers.first_mut() else {
+    let first = model.layers.first_mut().map(|placed| &mut placed.layer);
+    let Some(Layer::Rescaling(Rescaling { scale, offset, .. })) = first else {
         return assumed();
     };
     let from = f64::from(*scale);
@@ -118,7 +119,9 @@ pub(super) fn feed_fractions(model: &mut Sequential) -> (String, bool) {
 
 /// Lets a model begin with `x * scale + offset`.
 fn rescale(model: &mut Sequential, [offset, scale]: [f64; 2]) -> Result<()> {
-    let (scale, offset, name) = match model.layers.first() {
+    let first = model.layers.first().map(|placed| &placed.layer);
+    let is_merged = matches!(first, Some(Layer::Rescaling(_)));
+    let (scale, offset, name) = match first {
         Some(Layer::Rescaling(first)) => {
             let own = f64::from(first.scale);
             let offset = own * offset + f64::from(first.offset);
@@ -126,7 +129,6 @@ fn rescale(model: &mut Sequential, [offset, scale]: [f64; 2]) -> Result<()> {
         }
         _ => (scale, offset, None),
     };
-    let is_merged = matches!(model.layers.first(), Some(Layer::Rescaling(_)));
     if is_merged {
         model.layers.remove(0);
     }
@@ -138,7 +140,7 @@ fn rescale(model: &mut Sequential, [offset, scale]: [f64; 2]) -> Result<()> {
         true => name,
         false => Some(free_name(model)?),
     };
-    model.layers.insert(0, Layer::from(first));
+    model.layers.insert(0, first.into());
     Ok(())
 }
 
@@ -221,7 +223,10 @@ mod tests {
             let whole = changed().pixel_range([0.0, 255.0]).unwrap();
             assert_eq!(whole.network.model, expected);
             let fractions = changed().pixel_range([0.0, 1.0]).unwrap();
-            let Some(Layer::Rescaling(found)) = fractions.network.model.layers.first() else {
+            let [placed, ..] = &fractions.network.model.layers[..] else {
+                panic!("no layers");
+            };
+            let Layer::Rescaling(found) = &placed.layer else {
                 panic!("{:?}", fractions.network.model.layers);
             };
             assert_eq!((found.scale, found.offset), (first.scale, first.offset));

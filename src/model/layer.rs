@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
-    Flatten, GaussianNoise, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, MaxPooling2D,
-    RandomBrightness, RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomShear,
-    RandomTranslation, RandomZoom, Regularizer, Rescaling, SpatialDropout2D, SumPooling2D,
-    ZeroPadding2D,
+    ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Dense,
+    DepthwiseConv2D, Dropout, Flatten, GaussianNoise, GlobalAveragePooling2D, GlobalMaxPooling2D,
+    Initializer, MaxPooling2D, RandomBrightness, RandomContrast, RandomErasing, RandomFlip,
+    RandomRotation, RandomShear, RandomTranslation, RandomZoom, Regularizer, Rescaling,
+    SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use crate::plan::{Builder, Value};
 
@@ -79,6 +79,28 @@ pub trait LayerSpec {
     /// # Errors
     /// As [`LayerSpec::output_shape`].
     fn lower(&self, b: &mut Builder, x: Value) -> Result<Value, String>;
+
+    /// The shape of the output of a layer with any number of inputs.
+    ///
+    /// # Errors
+    /// As [`LayerSpec::output_shape`]; several inputs, unless the layer merges them.
+    fn merged_shape(&self, inputs: &[&[usize]]) -> Result<Vec<usize>, String> {
+        match inputs {
+            [input] => self.output_shape(input),
+            _ => Err(one_input(inputs.len())),
+        }
+    }
+
+    /// As [`LayerSpec::lower`], for any number of inputs.
+    ///
+    /// # Errors
+    /// As [`LayerSpec::merged_shape`].
+    fn lower_merged(&self, b: &mut Builder, inputs: Vec<Value>) -> Result<Value, String> {
+        match <[Value; 1]>::try_from(inputs) {
+            Ok([input]) => self.lower(b, input),
+            Err(inputs) => Err(one_input(inputs.len())),
+        }
+    }
 }
 
 /// One layer of a [`super::Sequential`] model. In a model file it is a table with a `type`.
@@ -112,6 +134,8 @@ pub enum Layer {
     RandomBrightness(RandomBrightness),
     RandomErasing(RandomErasing),
     GaussianNoise(GaussianNoise),
+    Add(Add),
+    Concatenate(Concatenate),
 }
 
 impl Layer {
@@ -142,6 +166,8 @@ impl Layer {
             Self::RandomBrightness(l) => l,
             Self::RandomErasing(l) => l,
             Self::GaussianNoise(l) => l,
+            Self::Add(l) => l,
+            Self::Concatenate(l) => l,
         }
     }
 }
@@ -198,8 +224,24 @@ into_layer!(
     RandomContrast(RandomContrast),
     RandomBrightness(RandomBrightness),
     RandomErasing(RandomErasing),
-    GaussianNoise(GaussianNoise)
+    GaussianNoise(GaussianNoise),
+    Add(Add),
+    Concatenate(Concatenate)
 );
+
+fn one_input(received: usize) -> String {
+    format!(
+        "`from` has {received} names; expected one, because only Add and Concatenate merge layers"
+    )
+}
+
+/// The first of several inputs.
+pub(super) fn several<'a>(inputs: &[&'a [usize]]) -> Result<&'a [usize], String> {
+    match inputs {
+        [first, _, ..] => Ok(*first),
+        _ => Err("expected the names of at least two layers in `from`".into()),
+    }
+}
 
 /// The height, width and channels of an image input.
 pub(super) fn image(input: &[usize]) -> Result<[usize; 3], String> {

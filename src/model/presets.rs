@@ -1,14 +1,20 @@
 //! Networks by name.
 
-use super::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequential};
+use super::{
+    Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Conv2D, Dense, Flatten,
+    Initializer, MaxPooling2D, Regularizer, Sequential,
+};
+use crate::shape::Padding;
 
 /// The names that [`preset`] accepts.
-pub const PRESETS: &[&str] = &["mnist-cnn", "mnist-mlp"];
+pub const PRESETS: &[&str] = &["mnist-cnn", "mnist-mlp", "resnet20"];
 
 /// The network of this name, if there is one.
 ///
 /// - `mnist-cnn`: the Keras lab's network, 93,322 parameters.
 /// - `mnist-mlp`: two dense layers, 101,770 parameters, for comparison.
+/// - `resnet20`: the residual network of 20 layers for CIFAR-10 (He et al., 2015) as in Keras's
+///   example `cifar10_resnet`, version 1, with shortcuts by 1x1 convolutions; 274,442 parameters.
 pub fn preset(name: &str) -> Option<Sequential> {
     match name {
         "mnist-cnn" => Some(
@@ -30,8 +36,54 @@ pub fn preset(name: &str) -> Option<Sequential> {
                 .add(Dense::new(128).activation(Activation::Relu))
                 .add(Dense::new(10).activation(Activation::Softmax)),
         ),
+        "resnet20" => Some(resnet20().name(name)),
         _ => None,
     }
+}
+
+/// A convolution of Keras's residual networks.
+fn residual_conv(filters: usize, kernel_size: usize, strides: usize) -> Conv2D {
+    Conv2D::new(filters, kernel_size)
+        .strides(strides)
+        .padding(Padding::Same)
+        .kernel_initializer(Initializer::HeNormal)
+        .kernel_regularizer(Regularizer::l2(1e-4))
+}
+
+fn resnet20() -> Sequential {
+    let mut model = Sequential::new([32, 32, 3])
+        .add(residual_conv(16, 3, 1))
+        .add(BatchNormalization::new())
+        .add(ActivationLayer::new(Activation::Relu).name("stem"));
+    let mut before = "stem".to_owned();
+    for (stage, filters) in [16, 32, 64].into_iter().enumerate() {
+        for block in 0..3 {
+            let halves = stage > 0 && block == 0;
+            let block = format!("stage{}_block{}", stage + 1, block + 1);
+            let [residual, shortcut] =
+                ["residual", "shortcut"].map(|branch| format!("{block}_{branch}"));
+            model = model
+                .add(residual_conv(filters, 3, if halves { 2 } else { 1 }))
+                .add(BatchNormalization::new())
+                .add(ActivationLayer::new(Activation::Relu))
+                .add(residual_conv(filters, 3, 1))
+                .add(BatchNormalization::new().name(&residual));
+            if halves {
+                let convolution = residual_conv(filters, 1, 2).name(&shortcut);
+                model = model.add_from(before, convolution);
+                before = shortcut;
+            }
+            model = model
+                .add_from([before, residual], Add::new())
+                .add(ActivationLayer::new(Activation::Relu).name(&block));
+            before = block;
+        }
+    }
+    model.add(AveragePooling2D::new(8)).add(Flatten::new()).add(
+        Dense::new(10)
+            .activation(Activation::Softmax)
+            .kernel_initializer(Initializer::HeNormal),
+    )
 }
 
 #[cfg(test)]
@@ -42,6 +94,22 @@ mod tests {
     fn the_lab_network_has_its_known_number_of_parameters() {
         let model = preset("mnist-cnn").unwrap();
         assert_eq!(model.parameter_count().unwrap(), 93_322);
+    }
+
+    /// As Keras counts them in the model that its example builds.
+    #[test]
+    fn the_residual_network_has_the_parameters_of_keras() {
+        let model = preset("resnet20").unwrap();
+        model.check().unwrap();
+        assert_eq!(model.parameter_count().unwrap(), 274_442);
+        let layers = model.resolve().unwrap();
+        let trainable: usize = layers.iter().map(|layer| layer.trainable_count()).sum();
+        assert_eq!(trainable, 273_066);
+        let convolutions = layers
+            .iter()
+            .filter(|layer| layer.layer.spec().kind() == "Conv2D");
+        assert_eq!(convolutions.count(), 21);
+        assert_eq!(layers[layers.len() - 4].output, [8, 8, 64]);
     }
 
     #[test]

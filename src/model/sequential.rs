@@ -1,18 +1,20 @@
-//! A stack of layers.
+//! A list of layers.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Layer, Loss, PRESETS, ParameterSpec, preset};
+use super::{Layer, LayerSources, Loss, PRESETS, ParameterSpec, PlacedLayer, preset};
 use crate::data::bounded::read_text;
 use crate::error::{Error, FormatError, Result};
 use crate::read_toml::{line_of_element, read_toml};
 use crate::shape::dims;
 use crate::words::{counted, one_line};
 
-/// A model: the shape of its input and its layers, one after the other.
+/// A model: the shape of its input and its layers, one after the other. A layer takes the output of
+/// the one before it unless it names others, which come earlier: [`Sequential::add_from`] and
+/// [`PlacedLayer`].
 ///
 /// ```
 /// use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, MaxPooling2D, Sequential};
@@ -40,7 +42,7 @@ pub struct Sequential {
     pub loss: Loss,
     /// The layers, first to last.
     #[serde(default)]
-    pub layers: Vec<Layer>,
+    pub layers: Vec<PlacedLayer>,
 }
 
 fn default_name() -> String {
@@ -51,6 +53,9 @@ fn is_default(loss: &Loss) -> bool {
     *loss == Loss::default()
 }
 
+/// An error, and the index of the layer at fault.
+type LayerFault = Box<(Option<usize>, Error)>;
+
 /// A layer with its name and shapes resolved.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -59,7 +64,9 @@ pub struct ResolvedLayer<'a> {
     pub name: String,
     /// The layer.
     pub layer: &'a Layer,
-    /// Shape of one input sample.
+    /// The indices of the layers whose outputs it takes; `None` is the model's input.
+    pub from: Vec<Option<usize>>,
+    /// Shape of one input sample; of the first input if there are several.
     pub input: Vec<usize>,
     /// Shape of one output sample.
     pub output: Vec<usize>,
@@ -91,7 +98,29 @@ impl Sequential {
         reason = "Keras's name; not an addition"
     )]
     pub fn add(mut self, layer: impl Into<Layer>) -> Self {
-        self.layers.push(layer.into());
+        self.layers.push(layer.into().into());
+        self
+    }
+
+    /// Appends a layer that takes the outputs of these earlier layers, by their names, instead of
+    /// that of the layer before it. The model's input is named `input`. It is Keras's
+    /// `layer([a, b])`.
+    ///
+    /// ```
+    /// use cnn_gpu::model::{Activation, ActivationLayer, Add, Conv2D, Sequential};
+    /// use cnn_gpu::shape::Padding;
+    /// let model = Sequential::new([8, 8, 3])
+    ///     .add(Conv2D::new(4, 3).strides(2).padding(Padding::Same).name("conv"))
+    ///     .add_from("input", Conv2D::new(4, 1).strides(2).name("shortcut"))
+    ///     .add_from(["conv", "shortcut"], Add::new())
+    ///     .add(ActivationLayer::new(Activation::Relu));
+    /// assert_eq!(model.output_shape()?, [4, 4, 4]);
+    /// # Ok::<(), cnn_gpu::Error>(())
+    /// ```
+    pub fn add_from(mut self, from: impl Into<LayerSources>, layer: impl Into<Layer>) -> Self {
+        let mut placed = PlacedLayer::from(layer.into());
+        placed.from = from.into().0;
+        self.layers.push(placed);
         self
     }
 
@@ -104,14 +133,14 @@ impl Sequential {
     /// Reads a model from the text of a TOML file.
     ///
     /// # Errors
-    /// A line that cannot be parsed, or a layer that does not accept its input.
+    /// A line that cannot be parsed, or as [`Sequential::check`].
     pub fn from_toml(text: &str) -> Result<Self> {
         let model: Self = read_toml(text).map_err(|e: FormatError| Error::Model {
             model: "(file)".into(),
             message: e.to_string(),
             source: Some(e.into()),
         })?;
-        model.resolve()?;
+        model.check()?;
         Ok(model)
     }
 
@@ -124,28 +153,17 @@ impl Sequential {
             Error::file(path, format!("cannot read the model file: {e}")).caused_by(e)
         })?;
         let model: Self = read_toml(&text).map_err(|e: FormatError| e.at(path))?;
-        let Err(error) = model.resolve() else {
+        let Err(fault) = model.checked() else {
             return Ok(model);
         };
-        let line = model.line_of(&error, &text);
+        let (index, error) = *fault;
+        let message = error.to_string();
+        let line = index.and_then(|index| line_of_element(&text, "layers", index, &message));
         let line = line.map_or(String::new(), |line| format!("line {line}: "));
         Err(match error {
             Error::Model { message, .. } => Error::file(path, format!("{line}{message}")),
             other => Error::file(path, format!("{line}{other}")).caused_by(other),
         })
-    }
-
-    /// The line of the model's file, `text`, that an error of [`Sequential::resolve`] is about;
-    /// `None` if it is about no single layer.
-    fn line_of(&self, error: &Error, text: &str) -> Option<usize> {
-        let message = error.to_string();
-        let fails_at = |index: &usize| {
-            let mut start = self.clone();
-            start.layers.truncate(index + 1);
-            start.resolve().is_err_and(|e| e.to_string() == message)
-        };
-        let index = (0..self.layers.len()).find(fails_at)?;
-        line_of_element(text, "layers", index, &message)
     }
 
     /// A preset by its name, or a model file by its path.
@@ -173,9 +191,187 @@ impl Sequential {
     /// Every layer with its name and shapes.
     ///
     /// # Errors
-    /// The first layer that does not accept its input, a duplicate name, or a tensor that is empty
-    /// or too large to index.
+    /// The first layer that does not accept its input, a duplicate name, a name in `from` that no
+    /// earlier layer has, or a tensor that is empty or too large to index.
     pub fn resolve(&self) -> Result<Vec<ResolvedLayer<'_>>> {
+        self.resolved().map_err(|fault| fault.1)
+    }
+
+    /// Checks that the model can be used: that its layers accept their inputs, and that each but
+    /// the last is the input of another one.
+    ///
+    /// # Errors
+    /// As [`Sequential::resolve`]; the first layer whose output no other layer takes.
+    pub fn check(&self) -> Result<()> {
+        self.checked().map_err(|fault| fault.1)
+    }
+
+    /// As [`Sequential::check`]; an error with the index of the layer at fault.
+    fn checked(&self) -> Result<(), LayerFault> {
+        let resolved = self.resolved()?;
+        let taken: HashSet<usize> = resolved
+            .iter()
+            .flat_map(|l| &l.from)
+            .flatten()
+            .copied()
+            .collect();
+        let mut before_last = resolved.iter().enumerate().rev().skip(1).rev();
+        match before_last.find(|(index, _)| !taken.contains(index)) {
+            None => Ok(()),
+            Some((index, layer)) => Err(Box::new((
+                Some(index),
+                Error::layer(
+                    &layer.name,
+                    "no layer takes its output; list it in the `from` of a later layer, or remove it",
+                ),
+            ))),
+        }
+    }
+
+    fn resolved(&self) -> Result<Vec<ResolvedLayer<'_>>, LayerFault> {
+        self.check_head().map_err(|error| Box::new((None, error)))?;
+        let mut names = LayerNames::default();
+        let mut resolved: Vec<ResolvedLayer<'_>> = Vec::with_capacity(self.layers.len());
+        for (index, placed) in self.layers.iter().enumerate() {
+            let spec = placed.spec();
+            let name = names.name(spec.kind(), spec.given_name());
+            let name = name.map_err(|message| Box::new((Some(index), self.error(message))))?;
+            let layer = self.resolved_layer(name, placed, &resolved);
+            resolved.push(layer.map_err(|error| Box::new((Some(index), error)))?);
+        }
+        Ok(resolved)
+    }
+
+    /// The layer of this name behind those that are resolved already.
+    fn resolved_layer<'a>(
+        &'a self,
+        name: String,
+        placed: &'a PlacedLayer,
+        before: &[ResolvedLayer<'_>],
+    ) -> Result<ResolvedLayer<'a>> {
+        let spec = placed.spec();
+        let from = match placed.from.as_slice() {
+            [] => Ok(vec![before.len().checked_sub(1)]),
+            names => (names.iter())
+                .map(|source| self.source(source, before))
+                .collect(),
+        };
+        let from: Vec<Option<usize>> = from.map_err(|message| Error::layer(&name, message))?;
+        let shape = |source: &Option<usize>| match source {
+            Some(index) => &before[*index].output[..],
+            None => &self.input_shape[..],
+        };
+        let inputs: Vec<&[usize]> = from.iter().map(shape).collect();
+        let input = inputs.first().map(|input| input.to_vec());
+        let input = input.unwrap_or_default();
+        let output = spec
+            .merged_shape(&inputs)
+            .map_err(|message| Error::layer(&name, message))?;
+        check_size(&output).map_err(|message| Error::layer(&name, message))?;
+        for parameter in spec.parameters(&input) {
+            let numbers = (parameter.regularizer.check())
+                .and_then(|()| parameter.initializer.check())
+                .and_then(|()| check_size(&parameter.shape));
+            numbers.map_err(|message| Error::layer(&name, message))?;
+        }
+        let trained = before.iter().find(|before| before.trainable_count() > 0);
+        if let Some(trained) = trained.filter(|_| placed.is_image_augmentation()) {
+            let message = format!(
+                "a {} has no gradient and must come before `{}`, which is trained",
+                spec.kind(),
+                trained.name
+            );
+            return Err(Error::layer(&name, message));
+        }
+        Ok(ResolvedLayer {
+            name,
+            layer: &placed.layer,
+            from,
+            input,
+            output,
+        })
+    }
+
+    /// The index of the layer of this name among the resolved ones; `None` is the model's input.
+    fn source(&self, name: &str, before: &[ResolvedLayer<'_>]) -> Result<Option<usize>, String> {
+        let found = before.iter().position(|layer| layer.name == name);
+        if name == PlacedLayer::INPUT {
+            return match found {
+                None => Ok(None),
+                Some(_) => Err(
+                    "`from` names `input`, which is the model's input and also a layer; rename the layer".into(),
+                ),
+            };
+        }
+        if found.is_some() {
+            return Ok(found);
+        }
+        let all = self.layer_names().unwrap_or_default();
+        Err(match all.iter().any(|other| other == name) {
+            true => format!(
+                "`from` names `{name}`, which does not come before it; expected an earlier layer"
+            ),
+            false => format!(
+                "`from` names `{}`, but there is no such layer; expected the name of an earlier one, or `input`",
+                one_line(name)
+            ),
+        })
+    }
+
+    /// The names of all layers.
+    pub(super) fn layer_names(&self) -> Result<Vec<String>> {
+        let mut names = LayerNames::default();
+        let mut name = |layer: &PlacedLayer| {
+            let spec = layer.spec();
+            names.name(spec.kind(), spec.given_name())
+        };
+        let names: Result<Vec<String>, String> = self.layers.iter().map(&mut name).collect();
+        names.map_err(|message| self.error(message))
+    }
+
+    /// The model with these layers, each with the indices of those whose outputs it takes; `None`
+    /// is the model's input.
+    ///
+    /// # Errors
+    /// Invalid names.
+    pub(crate) fn with_layers(mut self, layers: Vec<(Layer, Vec<Option<usize>>)>) -> Result<Self> {
+        let (layers, sources): (Vec<Layer>, Vec<_>) = layers.into_iter().unzip();
+        self.layers = layers.into_iter().map(PlacedLayer::from).collect();
+        let names = self.layer_names()?;
+        let name = |source: &Option<usize>| match source {
+            Some(index) => names[*index].clone(),
+            None => PlacedLayer::INPUT.into(),
+        };
+        for (index, (placed, sources)) in self.layers.iter_mut().zip(&sources).enumerate() {
+            if *sources != [index.checked_sub(1)] {
+                placed.from = sources.iter().map(name).collect();
+            }
+        }
+        Ok(self)
+    }
+
+    /// Checks that each layer takes the output of the one before it and nothing else, as `format`
+    /// requires.
+    ///
+    /// # Errors
+    /// As [`Sequential::resolve`]; the first layer that has other inputs.
+    pub(crate) fn expect_chain(&self, format: &str) -> Result<()> {
+        let resolved = self.resolve()?;
+        let mut numbered = resolved.iter().enumerate();
+        match numbered.find(|(index, layer)| !layer.follows(*index)) {
+            None => Ok(()),
+            Some((_, layer)) => Err(Error::layer(
+                &layer.name,
+                format!(
+                    "it names its inputs in `from`, and networks with skip connections have no {format} here; \
+                     keep the weights as safetensors"
+                ),
+            )),
+        }
+    }
+
+    /// Checks everything but the layers.
+    fn check_head(&self) -> Result<()> {
         if self.input_shape.contains(&0) || self.layers.is_empty() {
             return Err(self.error(format!(
                 "expected an input of at least 1x1x1 and one layer, received {} and {}",
@@ -188,42 +384,7 @@ impl Sequential {
         }
         let checked = self.loss.check();
         let checked = checked.and_then(|()| check_size(&self.input_shape));
-        checked.map_err(|message| self.error(message))?;
-        let mut names = LayerNames::default();
-        let mut shape = self.input_shape.to_vec();
-        let mut resolved: Vec<ResolvedLayer<'_>> = Vec::with_capacity(self.layers.len());
-        for layer in &self.layers {
-            let spec = layer.spec();
-            let name = names.name(spec.kind(), spec.given_name());
-            let name = name.map_err(|message| self.error(message))?;
-            let output = spec
-                .output_shape(&shape)
-                .map_err(|message| Error::layer(&name, message))?;
-            check_size(&output).map_err(|message| Error::layer(&name, message))?;
-            for parameter in spec.parameters(&shape) {
-                let numbers = (parameter.regularizer.check())
-                    .and_then(|()| parameter.initializer.check())
-                    .and_then(|()| check_size(&parameter.shape));
-                numbers.map_err(|message| Error::layer(&name, message))?;
-            }
-            let trained = resolved.iter().find(|before| before.trainable_count() > 0);
-            if let Some(trained) = trained.filter(|_| layer.is_image_augmentation()) {
-                let message = format!(
-                    "a {} has no gradient and must come before `{}`, which is trained",
-                    spec.kind(),
-                    trained.name
-                );
-                return Err(Error::layer(&name, message));
-            }
-            let input = std::mem::replace(&mut shape, output.clone());
-            resolved.push(ResolvedLayer {
-                name,
-                layer,
-                input,
-                output,
-            });
-        }
-        Ok(resolved)
+        checked.map_err(|message| self.error(message))
     }
 
     /// Shape of one output sample.
@@ -254,6 +415,20 @@ impl Sequential {
 }
 
 impl ResolvedLayer<'_> {
+    /// Whether it takes the output of the layer before it and nothing else, if this is its index.
+    pub(crate) fn follows(&self, index: usize) -> bool {
+        self.from == [index.checked_sub(1)]
+    }
+
+    /// The names of the layers of a model, or [`PlacedLayer::INPUT`], whose outputs this one takes.
+    pub fn source_names<'a>(&self, layers: &'a [ResolvedLayer<'_>]) -> Vec<&'a str> {
+        let name = |source: &Option<usize>| match source {
+            Some(index) => layers.get(*index).map_or("", |layer| &layer.name),
+            None => PlacedLayer::INPUT,
+        };
+        self.from.iter().map(name).collect()
+    }
+
     /// Number of parameters of this layer, trainable or not.
     pub fn parameter_count(&self) -> usize {
         self.count(|_| true)
@@ -345,9 +520,9 @@ fn snake_case(kind: &str) -> String {
 mod tests {
     use super::*;
     use crate::model::{
-        Activation, ActivationLayer, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
-        Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, MaxPooling2D,
-        Regularizer, Rescaling, SpatialDropout2D, ZeroPadding2D,
+        Activation, ActivationLayer, Add, BatchNormalization, Concatenate, Conv2D, Dense,
+        DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer,
+        MaxPooling2D, Regularizer, Rescaling, SpatialDropout2D, ZeroPadding2D,
     };
     use crate::shape::Padding;
 
@@ -393,6 +568,105 @@ mod tests {
         std::fs::write(&path, "input_shape = [0, 8, 1]\nlayers = []\n").unwrap();
         let message = Sequential::from_file(&path).unwrap_err().to_string();
         assert!(!message.contains("line"), "{message}");
+    }
+
+    #[test]
+    fn inputs_of_layers_are_names_in_a_file() {
+        let model = Sequential::new([4, 4, 2])
+            .add(Conv2D::new(3, 1).name("a"))
+            .add_from("input", Conv2D::new(3, 1))
+            .add_from(["a", "conv2d", "a"], Add::new())
+            .add(Flatten::new())
+            .add_from(["flatten", "flatten"], Concatenate::new());
+        let text = model.to_toml();
+        for line in ["from = \"input\"\n", "from = [\"a\", \"conv2d\", \"a\"]\n"] {
+            assert!(text.contains(line), "{text}");
+        }
+        assert_eq!(Sequential::from_toml(&text).unwrap(), model);
+        let resolved = model.resolve().unwrap();
+        let from: Vec<_> = resolved.iter().map(|layer| layer.from.clone()).collect();
+        let earlier = vec![Some(0), Some(1), Some(0)];
+        assert_eq!(
+            from,
+            [
+                vec![None],
+                vec![None],
+                earlier,
+                vec![Some(2)],
+                vec![Some(3); 2]
+            ]
+        );
+        assert_eq!(resolved[4].output, [96]);
+        let summary = model.summary().unwrap();
+        assert!(summary.contains("│ a, conv2d, a "), "{summary}");
+    }
+
+    #[test]
+    fn wrong_inputs_are_named_with_their_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("net.toml");
+        let start = "input_shape = [4, 4, 2]\n[[layers]]\ntype = \"Flatten\"\nname = \"a\"\n\
+                     [[layers]]\ntype = \"Dense\"\nunits = 3\nname = \"b\"\n[[layers]]\n";
+        for (rest, expected) in [
+            (
+                "type = \"Add\"\nfrom = [\"b\", \"c\"]",
+                "line 11: layer `add`: `from` names `c`, but there is no such layer",
+            ),
+            (
+                "type = \"Add\"\nfrom = [\"b\", \"add\"]",
+                "line 11: layer `add`: `from` names `add`, which does not come before it",
+            ),
+            (
+                "type = \"Add\"\nfrom = [\"b\", \"d\"]\n[[layers]]\ntype = \"Flatten\"\nname = \"d\"",
+                "line 11: layer `add`: `from` names `d`, which does not come before it",
+            ),
+            (
+                "type = \"Add\"\nfrom = [\"b\", \"a\"]",
+                "line 11: layer `add`: `from` names layers with outputs of 3 and 32",
+            ),
+            (
+                "type = \"Add\"\nfrom = \"b\"",
+                "line 11: layer `add`: expected the names of at least two layers in `from`",
+            ),
+            (
+                "type = \"Add\"",
+                "line 9: layer `add`: expected the names of at least two layers",
+            ),
+            (
+                "type = \"Concatenate\"\nfrom = [\"b\", \"input\"]",
+                "line 11: layer `concatenate`: `from` names layers with outputs of 3 and 4x4x2",
+            ),
+            (
+                "type = \"Dense\"\nunits = 2\nfrom = [\"a\", \"b\"]",
+                "line 12: layer `dense`: `from` has 2 names; expected one",
+            ),
+            (
+                "type = \"Dense\"\nunits = 2\nfrom = \"a\"",
+                "line 5: layer `b`: no layer takes its output",
+            ),
+            ("type = \"Add\"\nfrom = []", "line 11: `from` is empty"),
+            (
+                "type = \"Add\"\nfrom = 3",
+                "line 11: expected the name of an earlier layer or an array of names",
+            ),
+            (
+                "type = \"Dense\"\nunits = 2\nunit = 3",
+                "line 12: unknown field `unit`",
+            ),
+        ] {
+            std::fs::write(&path, format!("{start}{rest}\n")).unwrap();
+            let message = Sequential::from_file(&path).unwrap_err().to_string();
+            assert!(message.contains(expected), "{rest}: {message}");
+            assert!(!message.contains('\n'), "{message}");
+        }
+        let named = Sequential::new([2, 2, 1]).add(Flatten::new().name("input"));
+        let message = (named.add_from(["input", "input"], Add::new()).resolve())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("is the model's input and also a layer"),
+            "{message}"
+        );
     }
 
     #[test]

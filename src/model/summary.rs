@@ -6,11 +6,13 @@ use super::{ResolvedLayer, Sequential};
 use crate::error::Result;
 use crate::words::thousands;
 
-/// Minimum column widths; the first column grows with the longest name.
-const WIDTHS: [usize; 3] = [33, 26, 16];
+/// Minimum column widths; the first column grows with the longest name. Only models with skip
+/// connections have the last one.
+const WIDTHS: [usize; 4] = [33, 26, 16, 22];
 
 impl Sequential {
-    /// The model as a table of layers, output shapes and parameter counts, followed by totals.
+    /// The model as a table of layers, output shapes and parameter counts, followed by totals. If
+    /// layers name their inputs, each row has those of its layer, too.
     ///
     /// # Errors
     /// As [`Sequential::resolve`].
@@ -19,15 +21,21 @@ impl Sequential {
         let layers = self.resolve()?;
         let title = |l: &ResolvedLayer<'_>| format!("{} ({})", l.name, l.layer.spec().kind());
         let longest = layers.iter().map(|l| title(l).chars().count() + 2);
-        let mut widths = WIDTHS;
+        let sources: Vec<String> = (layers.iter())
+            .map(|layer| layer.source_names(&layers).join(", "))
+            .collect();
+        let mut numbered = layers.iter().enumerate();
+        let is_chain = numbered.all(|(index, layer)| layer.follows(index));
+        let mut widths = WIDTHS.to_vec();
         widths[0] = longest.fold(widths[0], usize::max);
-        let rule = |left, line, joint, right| rule(widths, [left, line, joint, right]);
-        let row = |bar, cells| row(widths, bar, cells);
+        let of_sources = sources.iter().map(|names| names.chars().count() + 2);
+        widths[3] = of_sources.fold(widths[3], usize::max);
+        widths.truncate(if is_chain { 3 } else { 4 });
+        let rule = |left, line, joint, right| rule(&widths, [left, line, joint, right]);
+        let row = |bar, cells| row(&widths, bar, cells);
         out += &rule('┏', '━', '┳', '┓');
-        out += &row(
-            '┃',
-            ["Layer (type)", "Output Shape", "Param #"].map(String::from),
-        );
+        let head = ["Layer (type)", "Output Shape", "Param #", "Connected to"];
+        out += &row('┃', head.map(String::from));
         out += &rule('┡', '━', '╇', '┩');
         for (i, layer) in layers.iter().enumerate() {
             if i > 0 {
@@ -40,6 +48,7 @@ impl Sequential {
                     title(layer),
                     format!("(None, {})", shape.join(", ")),
                     thousands(layer.parameter_count() as u64),
+                    sources[i].clone(),
                 ],
             );
         }
@@ -59,14 +68,23 @@ impl Sequential {
     }
 }
 
-fn rule(widths: [usize; 3], [left, line, joint, right]: [char; 4]) -> String {
-    let parts = widths.map(|w| line.to_string().repeat(w));
+fn rule(widths: &[usize], [left, line, joint, right]: [char; 4]) -> String {
+    let parts: Vec<String> = (widths.iter())
+        .map(|width| line.to_string().repeat(*width))
+        .collect();
     format!("{left}{}{right}\n", parts.join(&joint.to_string()))
 }
 
-fn row(widths: [usize; 3], bar: char, [name, shape, params]: [String; 3]) -> String {
-    let [a, b, c] = widths.map(|w| w - 2);
-    format!("{bar} {name:<a$} {bar} {shape:<b$} {bar} {params:>c$} {bar}\n")
+/// Numbers of parameters, the third column, end at its right.
+fn row(widths: &[usize], bar: char, cells: [String; 4]) -> String {
+    let padded = (widths.iter().zip(cells).enumerate()).map(|(column, (width, cell))| {
+        let width = width - 2;
+        match column {
+            2 => format!("{bar} {cell:>width$} "),
+            _ => format!("{bar} {cell:<width$} "),
+        }
+    });
+    format!("{}{bar}\n", padded.collect::<String>())
 }
 
 /// `364.54 KB`, in Keras's units.

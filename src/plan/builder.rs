@@ -4,14 +4,16 @@
 //! call also records its backward pass on the tape, which is replayed in reverse after the loss.
 //! The gradient passed backwards is always that of a value's *pre-activation*: the operation that
 //! computes a gradient also multiplies it by the derivative of the activation that produced the
-//! value (see [`Through`]). The builder method for an operation is in the operation's file, in
-//! `op`.
+//! value (see [`Through`]). If several operations read a value, each does so with its part of the
+//! gradient, which costs nothing because it is fused, and the parts are added from the last reader
+//! to the first. The builder method for an operation is in the operation's file, in `op`.
 
 mod end;
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{Buffer, BufferId, Element, Gather, Op, Plan, Purpose, Role, RowDraws, Through};
+use super::{AddOp, Buffer, BufferId, Element, Gather, Op, Plan, Purpose, Role, RowDraws, Through};
 use crate::error::{Error, Result};
 use crate::model::{Activation, Sequential};
 use crate::optimizer::Optimizer;
@@ -49,15 +51,18 @@ impl Value {
 }
 
 /// The backward pass of one forward operation: takes the gradient of the operation's output and
-/// returns the gradient of its input `x`, if the flag requests it.
-type BackwardFn = Box<dyn FnOnce(&mut Builder, &Value, BufferId, bool) -> BufferId>;
+/// returns those of its inputs. Only the inputs whose flag is set need one; what stands for the
+/// others is not used.
+type BackwardFn = Box<dyn FnOnce(&mut Builder, &[Value], BufferId, &[bool]) -> Vec<BufferId>>;
 
 /// An entry of the tape: what the backward pass needs from one forward operation.
 struct Record {
     /// The layer that the operation belongs to.
     layer: String,
-    /// The operation's input.
-    x: Value,
+    /// The operation's inputs.
+    inputs: Vec<Value>,
+    /// The buffer of its output.
+    y: BufferId,
     has_parameters: bool,
     backward: BackwardFn,
 }
@@ -74,6 +79,8 @@ pub struct Builder {
     tape: Vec<Record>,
     /// The number of the next series of random draws.
     series: u32,
+    /// How many operations on the tape read a buffer.
+    readers: HashMap<BufferId, usize>,
 }
 
 impl Builder {
@@ -115,31 +122,37 @@ impl Builder {
             layer: String::new(),
             tape: Vec::new(),
             series: 0,
+            readers: HashMap::new(),
         }
     }
 
     pub(super) fn build(mut self, model: &Sequential) -> Result<Plan> {
-        let mut value = self.input(model.input_shape);
+        let input = self.input(model.input_shape);
         let labels = self.labels();
         self.push(Op::Gather(Gather {
-            x: value.buffer,
+            x: input.buffer,
             labels,
         }));
+        let mut values: Vec<Value> = Vec::with_capacity(model.layers.len());
         for layer in model.resolve()? {
             self.layer.clone_from(&layer.name);
-            value = (layer.layer.spec().lower(&mut self, value))
+            let source = |from: &Option<usize>| from.map_or(&input, |index| &values[index]).clone();
+            let inputs = layer.from.iter().map(source).collect();
+            let value = (layer.layer.spec().lower_merged(&mut self, inputs))
                 .map_err(|message| Error::layer(&layer.name, message))?;
             if self.without_loss {
                 self.plan.layer_outputs.push(value.buffer);
             }
+            values.push(value);
         }
         if self.without_loss {
             return Ok(self.plan);
         }
-        let gradient = self.loss(model.loss, value, labels);
+        let last = values.pop().unwrap_or_else(|| input.clone());
+        let gradient = self.loss(model.loss, last, labels);
         let gradient = gradient.map_err(|message| Error::layer(&self.layer, message))?;
-        if let Some(dy) = gradient {
-            self.backward(dy);
+        if let Some((y, dy)) = gradient {
+            self.backward(input.buffer, y, dy);
         }
         self.layer.clear();
         self.regularize(model)?;
@@ -168,21 +181,63 @@ impl Builder {
         self.plan.layers.push(self.layer.clone());
     }
 
-    /// Records the backward pass of the operation that was just added: `backward` adds the
-    /// operations that compute the gradients of the parameters and of the input `x`, and returns
-    /// the latter.
+    /// Records the backward pass of an operation with one input `x` and the output `y`: `backward`
+    /// adds the operations that compute the gradients of the parameters and, if its flag requests
+    /// it, of the input, and returns the latter.
     pub(super) fn record(
         &mut self,
         x: Value,
+        y: BufferId,
         has_parameters: bool,
         backward: impl FnOnce(&mut Self, &Value, BufferId, bool) -> BufferId + 'static,
     ) {
+        let backward = |b: &mut Self, inputs: &[Value], dy, wants: &[bool]| {
+            vec![backward(b, &inputs[0], dy, wants[0])]
+        };
+        self.put_on_tape(vec![x], y, has_parameters, Box::new(backward));
+    }
+
+    /// Records the backward pass of an operation without parameters that merges several inputs:
+    /// `backward` receives the number of an input and returns its gradient.
+    pub(super) fn record_merge(
+        &mut self,
+        inputs: Vec<Value>,
+        y: BufferId,
+        backward: impl Fn(&mut Self, usize, &Value, BufferId) -> BufferId + 'static,
+    ) {
+        let backward = move |b: &mut Self, inputs: &[Value], dy, wants: &[bool]| {
+            let numbered = inputs.iter().zip(wants).enumerate();
+            let gradient = |(number, (x, wants)): (usize, (&Value, &bool))| match wants {
+                true => backward(b, number, x, dy),
+                false => dy,
+            };
+            numbered.map(gradient).collect()
+        };
+        self.put_on_tape(inputs, y, false, Box::new(backward));
+    }
+
+    fn put_on_tape(
+        &mut self,
+        inputs: Vec<Value>,
+        y: BufferId,
+        has_parameters: bool,
+        backward: BackwardFn,
+    ) {
+        for x in &inputs {
+            *self.readers.entry(x.buffer).or_default() += 1;
+        }
         self.tape.push(Record {
             layer: self.layer.clone(),
-            x,
+            inputs,
+            y,
             has_parameters,
-            backward: Box::new(backward),
+            backward,
         });
+    }
+
+    /// Removes the last operation with one input from the tape and returns that input.
+    pub(super) fn take_from_tape(&mut self) -> Option<Value> {
+        self.tape.pop()?.inputs.pop()
     }
 
     /// The current layer's parameter of this name, such as `kernel` or `bias`.
@@ -198,22 +253,66 @@ impl Builder {
             .ok_or_else(|| format!("the layer has no parameter `{name}`"))
     }
 
-    fn backward(&mut self, dy: BufferId) {
-        let mut dy = dy;
-        while let Some(record) = self.tape.pop() {
-            // No gradient is needed before the first layer with parameters.
-            let mut before = self.tape.iter();
-            let wants_dx = self.input_gradient || before.any(|record| record.has_parameters);
-            if !wants_dx && !record.has_parameters {
-                break;
+    /// Adds the backward pass from `dy`, the gradient of the value `y`, to the parameters and, if
+    /// the purpose needs it, to the `input`.
+    fn backward(&mut self, input: BufferId, y: BufferId, dy: BufferId) {
+        let tape = std::mem::take(&mut self.tape);
+        let wanted = self.wanted(input, &tape);
+        // The parts of each value's gradient, one from each operation that reads it.
+        let mut parts = HashMap::from([(y, vec![dy])]);
+        for record in tape.into_iter().rev() {
+            let is_wanted = |x: &Value| wanted.contains(&x.buffer);
+            let wants: Vec<bool> = record.inputs.iter().map(is_wanted).collect();
+            if !record.has_parameters && !wants.contains(&true) {
+                continue;
             }
+            let Some(of_output) = parts.remove(&record.y) else {
+                continue;
+            };
             self.layer = record.layer;
-            dy = (record.backward)(self, &record.x, dy, wants_dx);
+            let dy = self.sum(record.y, &of_output);
+            let gradients = (record.backward)(self, &record.inputs, dy, &wants);
+            for (x, (dx, wants)) in record.inputs.iter().zip(gradients.into_iter().zip(wants)) {
+                if wants {
+                    parts.entry(x.buffer).or_default().push(dx);
+                }
+            }
         }
-        if self.input_gradient {
-            // The last gradient computed is the input's, whichever layer named its buffer.
-            self.plan.buffers[dy.0].name = "d input".into();
+        let of_input = parts.remove(&input).filter(|_| self.input_gradient);
+        if let Some(of_input) = of_input {
+            let dx = self.sum(input, &of_input);
+            // Whichever layer named its buffer.
+            self.plan.buffers[dx.0].name = "d input".into();
         }
+    }
+
+    /// The values whose gradient the backward pass needs: those that depend on a parameter, and the
+    /// input if its gradient is asked for, with all that depends on it.
+    fn wanted(&self, input: BufferId, tape: &[Record]) -> HashSet<BufferId> {
+        let asked = Some(input).filter(|_| self.input_gradient);
+        let mut wanted: HashSet<BufferId> = asked.into_iter().collect();
+        for record in tape {
+            let mut inputs = record.inputs.iter();
+            if record.has_parameters || inputs.any(|x| wanted.contains(&x.buffer)) {
+                wanted.insert(record.y);
+            }
+        }
+        wanted
+    }
+
+    /// The sum of the parts of the gradient of `value`.
+    fn sum(&mut self, value: BufferId, parts: &[BufferId]) -> BufferId {
+        let of = self.plan.buffer(value);
+        let (name, shape) = (format!("d {}", of.name), of.shape.clone());
+        self.merge(parts, &name, |b, [first, second], name| {
+            let y = b.buffer(name, shape.clone(), Element::F32, Role::Intermediate);
+            b.push(Op::Add(AddOp {
+                a: first,
+                b: second,
+                y,
+            }));
+            y
+        })
     }
 
     // Buffers.
@@ -258,10 +357,19 @@ impl Builder {
         }
     }
 
-    /// Adds the buffer for the gradient of `x`'s pre-activation.
+    /// Adds the buffer for the gradient of `x`'s pre-activation, or for the current layer's part of
+    /// it.
     pub(super) fn gradient_of(&mut self, x: &Value) -> BufferId {
         let of = self.plan.buffer(x.buffer);
-        let (name, shape) = (format!("d {}", of.name), of.shape.clone());
+        let is_part = self
+            .readers
+            .get(&x.buffer)
+            .is_some_and(|readers| *readers > 1);
+        let name = match is_part {
+            true => format!("d {} from {}", of.name, self.layer),
+            false => format!("d {}", of.name),
+        };
+        let shape = of.shape.clone();
         self.buffer(name, shape, Element::F32, Role::Intermediate)
     }
 

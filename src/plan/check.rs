@@ -57,7 +57,8 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use crate::model::{
-        Activation, BatchNormalization, Conv2D, Dense, Flatten, MaxPooling2D, Sequential, preset,
+        Activation, Add, BatchNormalization, Conv2D, Dense, Flatten, MaxPooling2D, Sequential,
+        preset,
     };
     use crate::optimizer::Optimizer;
     use crate::plan::{Conv2dForward, Op, Plan, Purpose};
@@ -99,6 +100,64 @@ mod tests {
         let found = plan.layers.iter().zip(&plan.ops);
         let found: Vec<String> = found.map(|(l, op)| format!("{} {l}", op.name())).collect();
         assert_eq!(found, EXPECTED);
+    }
+
+    /// A sum has no backward pass of its own; the gradients of a value that two layers take are
+    /// added, and the input's is not computed.
+    #[test]
+    fn a_residual_block_adds_its_gradients() {
+        let conv = |name: &str| Conv2D::new(2, 1).activation(Activation::Relu).name(name);
+        let model = Sequential::new([4, 4, 2])
+            .add(conv("a"))
+            .add(conv("b"))
+            .add_from(["b", "a", "input"], Add::new().name("sum"))
+            .add(Flatten::new())
+            .add(Dense::new(3).activation(Activation::Softmax).name("dense"));
+        let plan = Plan::new(&model, Purpose::Training(Optimizer::sgd()), 4).unwrap();
+        let found = plan.layers.iter().zip(&plan.ops);
+        let found = found.map(|(layer, op)| {
+            let writes = op.writes();
+            let y = &plan.buffer(writes[0]).name;
+            format!("{} {layer}: {y}", op.name())
+        });
+        let found: Vec<String> = found
+            .skip(1)
+            .take_while(|op| !op.starts_with("sgd"))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                "conv2d_forward a: a",
+                "conv2d_forward b: b",
+                "add sum: sum first 2",
+                "add sum: sum",
+                "dense_forward dense: dense",
+                "softmax_cross_entropy dense: predictions",
+                "dense_backward_weight dense: d dense/kernel",
+                "dense_backward_input dense: d sum",
+                "activation_backward sum: d b",
+                "activation_backward sum: d a from sum",
+                "conv2d_backward_weight b: d b/kernel",
+                "conv2d_backward_input b: d a from b",
+                "add a: d a",
+                "conv2d_backward_weight a: d a/kernel",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_layer_that_nothing_takes_is_refused() {
+        let model = Sequential::new([4, 4, 1])
+            .add(Flatten::new().name("flat"))
+            .add(Dense::new(2).name("unused"))
+            .add_from("flat", Dense::new(3).activation(Activation::Softmax));
+        let plan = |purpose| Plan::new(&model, purpose, 2);
+        let message = plan(Purpose::Inference).unwrap_err().to_string();
+        assert!(
+            message.starts_with("layer `unused`: no layer takes its output"),
+            "{message}"
+        );
+        assert_eq!(plan(Purpose::Outputs).unwrap().layer_outputs.len(), 3);
     }
 
     #[test]

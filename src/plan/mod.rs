@@ -116,10 +116,14 @@ impl Plan {
     /// Lowers `model` for `purpose` at this batch size.
     ///
     /// # Errors
-    /// As [`Sequential::resolve`]; a last layer that does not suit the loss; a batch size of zero,
+    /// As [`Sequential::check`], or for outputs as [`Sequential::resolve`]; a last layer that does
+    /// not suit the loss; a batch size of zero,
     /// or one so large that a tensor exceeds 2^31 elements.
     pub fn new(model: &Sequential, purpose: Purpose, batch: usize) -> Result<Self> {
         let layout = Layout::new(model)?;
+        if purpose != Purpose::Outputs {
+            model.check()?;
+        }
         let largest = largest_tensor(model)?;
         let limit = ((1usize << 31) - 1) / largest;
         if batch == 0 || batch > limit {

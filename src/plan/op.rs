@@ -21,6 +21,7 @@ mod dropout;
 mod erase;
 mod gather;
 mod loss;
+mod merge;
 mod noise;
 mod pool2d;
 mod regularize;
@@ -43,6 +44,7 @@ pub use dropout::{Dropout, DropoutMask};
 pub use erase::{Erase, EraseAreas};
 pub use gather::Gather;
 pub use loss::LossOp;
+pub use merge::{AddOp, ConcatenateBackward, ConcatenateForward};
 pub use noise::AddNoise;
 pub use pool2d::{Pool2dBackward, Pool2dForward, PoolShape};
 pub use regularize::{Penalty, Regularize};
@@ -228,6 +230,12 @@ operations! { $,
     Dropout(Dropout),
     /// A rescaling, forward or backward.
     Rescale(Rescale),
+    /// A sum of two values or of two gradients.
+    Add(AddOp),
+    /// A concatenation.
+    ConcatenateForward(ConcatenateForward),
+    /// The gradient of one of its inputs.
+    ConcatenateBackward(ConcatenateBackward),
     /// The batch's statistics, and the update of the moving ones.
     BatchNormStatistics(BatchNormStatistics),
     /// A batch normalization.

@@ -51,6 +51,10 @@ struct PageLayer {
     kind: &'static str,
     input: Vec<usize>,
     output: Vec<usize>,
+    /// The indices of the layers whose outputs it takes, `null` for the image; missing if it takes
+    /// that of the layer before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Vec<Option<usize>>>,
     settings: Layer,
     parameters: Vec<String>,
 }
@@ -166,13 +170,14 @@ fn class_names(model: &Sequential, options: &SiteOptions) -> Result<Vec<String>>
 }
 
 fn layers(model: &Sequential) -> Result<Vec<PageLayer>> {
-    let resolved = model.resolve()?.into_iter();
-    let described = resolved.map(|layer| PageLayer {
+    let resolved = model.resolve()?.into_iter().enumerate();
+    let described = resolved.map(|(index, layer)| PageLayer {
         kind: layer.layer.spec().kind(),
         settings: layer.layer.clone(),
         parameters: (layer.layer.spec().parameters(&layer.input).iter())
             .map(|parameter| format!("{}/{}", layer.name, parameter.name))
             .collect(),
+        from: (!layer.follows(index)).then(|| layer.from.clone()),
         input: layer.input,
         output: layer.output,
         name: layer.name,

@@ -30,7 +30,7 @@ pub fn invalid() -> impl Strategy<Value = Invalid> {
             let at = layer.index(names.len());
             let faults = faults(&model.layers[at]);
             let (fault, wrong) = faults.get(fault.index(faults.len().max(1)))?.clone();
-            model.layers[at] = wrong;
+            model.layers[at].layer = wrong;
             let layer = names[at].clone();
             Some(Invalid {
                 model,
@@ -71,6 +71,8 @@ fn faults(layer: &Layer) -> Vec<Fault> {
         Layer::Flatten(_)
         | Layer::RandomFlip(_)
         | Layer::Activation(_)
+        | Layer::Add(_)
+        | Layer::Concatenate(_)
         | Layer::GlobalAveragePooling2D(_)
         | Layer::GlobalMaxPooling2D(_) => vec![],
         _ => panic!("no faults are known for {layer:?}"),

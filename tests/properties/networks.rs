@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use cnn_gpu::model::{
-    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, FillMode, Flatten, GaussianNoise, GlobalAveragePooling2D,
-    GlobalMaxPooling2D, Initializer, Layer, MaxPooling2D, Pooling2D, RandomBrightness,
+    Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
+    Dense, DepthwiseConv2D, Dropout, FillMode, Flatten, GaussianNoise, GlobalAveragePooling2D,
+    GlobalMaxPooling2D, Initializer, Layer, MaxPooling2D, PlacedLayer, Pooling2D, RandomBrightness,
     RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomShear, RandomTranslation,
     RandomZoom, Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
@@ -38,6 +38,8 @@ struct Recipe {
     use_bias: bool,
     regularizer: Regularizer,
     rate: f64,
+    /// Which earlier value to merge with the layer's output, and how many times to take it.
+    skip: Option<(prop::sample::Index, usize)>,
 }
 
 /// Whether a layer may precede a normalization, which cancels whatever is the same for all samples:
@@ -106,7 +108,7 @@ fn in_front(augmented: &[(usize, f64, FillMode)], mut model: Sequential) -> Sequ
             _ => GaussianNoise::new(factor).into(),
         }
     });
-    model.layers.splice(0..0, layers);
+    model.layers.splice(0..0, layers.map(PlacedLayer::from));
     model
 }
 
@@ -121,8 +123,9 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     let channels = (1..=4_usize, select(vec![1_usize, 1, 2, 3, 4]));
     let rest = (select(activations), any::<bool>(), regularizer, 0.0..0.9);
     let padding = select(vec![Padding::Valid, Padding::Same]);
-    (0..KINDS, window, padding, channels, rest).prop_map(
-        |(kind, (window, strides, dilation), padding, (channels, groups), rest)| {
+    let skip = prop::option::weighted(0.4, (any::<prop::sample::Index>(), 1..=2_usize));
+    (0..KINDS, window, padding, channels, rest, skip).prop_map(
+        |(kind, (window, strides, dilation), padding, (channels, groups), rest, skip)| {
             let (activation, use_bias, regularizer, rate) = rest;
             Recipe {
                 kind,
@@ -136,6 +139,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
                 use_bias,
                 regularizer,
                 rate,
+                skip,
             }
         },
     )
@@ -163,6 +167,9 @@ fn network(
             _ => recipe.layer(&shape),
         };
         model = model.add(layer);
+        if normalized.is_none_or(|at| i >= at) {
+            model = merged(model, recipe);
+        }
     }
     model = if output(&model).len() == 1 {
         model
@@ -178,6 +185,35 @@ fn network(
         .kernel_initializer(Initializer::RandomNormal)
         .bias_initializer(Initializer::RandomNormal);
     model.add(head)
+}
+
+/// The model, whose last output is merged with an earlier value if there is one that fits: added to
+/// one of its shape, otherwise set beside one with the same height and width.
+fn merged(model: Sequential, recipe: &Recipe) -> Sequential {
+    let Some((pick, times)) = recipe.skip else {
+        return model;
+    };
+    let mut values = vec![("input".to_owned(), model.input_shape.to_vec())];
+    let layers = model.resolve().unwrap_or_else(|e| panic!("{e}: {model:?}"));
+    values.extend(layers.into_iter().map(|layer| (layer.name, layer.output)));
+    let Some((last, shape)) = values.pop() else {
+        return model;
+    };
+    values.retain(|(_, other)| {
+        other.len() == shape.len()
+            && other.split_last().map(|(_, outer)| outer)
+                == shape.split_last().map(|(_, outer)| outer)
+    });
+    if values.is_empty() {
+        return model;
+    }
+    let (name, other) = &values[pick.index(values.len())];
+    let mut from = vec![name.clone(); times];
+    from.insert(pick.index(times + 1), last);
+    match *other == shape {
+        true => model.add_from(from, Add::new()),
+        false => model.add_from(from, Concatenate::new()),
+    }
 }
 
 fn output(model: &Sequential) -> Vec<usize> {

@@ -36,6 +36,7 @@ families! {
     softmax,
     loss,
     dropout,
+    merge,
     batch_norm,
     regularize,
     update,

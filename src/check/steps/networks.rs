@@ -2,10 +2,11 @@
 
 use super::StepCase;
 use crate::model::{
-    Activation, ActivationLayer, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
-    Flatten, GaussianNoise, GlobalMaxPooling2D, Loss, MaxPooling2D, RandomBrightness,
-    RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomShear, RandomTranslation,
-    RandomZoom, Regularizer, Rescaling, Sequential, SpatialDropout2D, ZeroPadding2D,
+    Activation, ActivationLayer, Add, BatchNormalization, Concatenate, Conv2D, Dense,
+    DepthwiseConv2D, Dropout, Flatten, GaussianNoise, GlobalMaxPooling2D, Loss, MaxPooling2D,
+    RandomBrightness, RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomShear,
+    RandomTranslation, RandomZoom, Regularizer, Rescaling, Sequential, SpatialDropout2D,
+    ZeroPadding2D,
 };
 use crate::optimizer::{Clip, Optimizer, UpdateRule};
 use crate::plan::Purpose;
@@ -23,6 +24,8 @@ pub fn all() -> Vec<StepCase> {
         train("large-pools", large_pools(), rmsprop()),
         train("layers", layers(), momentum()),
         train("augmented", augmented(), momentum()),
+        train("residual", residual(), momentum()),
+        train("skips", skips(), momentum()),
         train("penalty", penalties(&[4]), momentum()),
         train("penalties", penalties(&[4, 32]), momentum()),
         train("binary", binary(), momentum().ema_momentum(0.75)),
@@ -36,6 +39,8 @@ pub fn all() -> Vec<StepCase> {
         ),
         step("pools", pools(), Purpose::Inference),
         step("wide-pools", wide_pools(), Purpose::Inference),
+        step("residual", residual(), Purpose::Inference),
+        step("skips", skips(), Purpose::Inference),
     ]
 }
 
@@ -204,6 +209,71 @@ fn augmented() -> Sequential {
         .add(GaussianNoise::new(0.1))
         .add(Flatten::new())
         .add(softmax(3))
+}
+
+/// Residual blocks, with and without a shortcut by a convolution, and around a dropout.
+fn residual() -> Sequential {
+    let conv = |filters, kernel| {
+        Conv2D::new(filters, kernel)
+            .padding(Padding::Same)
+            .use_bias(false)
+    };
+    let relu = || ActivationLayer::new(Activation::Relu);
+    Sequential::new([8, 8, 3])
+        .add(conv(4, 3).name("stem"))
+        .add(BatchNormalization::new())
+        .add(relu().name("first"))
+        .add(conv(4, 3))
+        .add(BatchNormalization::new().name("residual"))
+        .add_from(["first", "residual"], Add::new())
+        .add(relu().name("second"))
+        .add(
+            conv(8, 3)
+                .strides(2)
+                .kernel_regularizer(Regularizer::l2(0.01)),
+        )
+        .add(Dropout::new(0.25).name("dropped"))
+        .add_from("second", conv(8, 1).strides(2).name("shortcut"))
+        .add_from(["shortcut", "dropped"], Add::new())
+        .add(GlobalMaxPooling2D::new())
+        .add(softmax(3))
+}
+
+/// Skips around and between what a step fuses: a convolution and its pool, of which one has another
+/// reader; a value that is taken twice and three times; other numbers of channels; the input; and a
+/// sum before the loss, whose gradient two dense layers take.
+fn skips() -> Sequential {
+    Sequential::new([8, 8, 3])
+        .add(
+            Conv2D::new(4, 3)
+                .padding(Padding::Same)
+                .activation(Activation::Relu)
+                .name("a"),
+        )
+        .add(MaxPooling2D::new(2).name("a-pool"))
+        .add(
+            Conv2D::new(4, 3)
+                .padding(Padding::Same)
+                .activation(Activation::Relu)
+                .name("b"),
+        )
+        .add(MaxPooling2D::new(2).name("b-pool"))
+        .add_from("input", Conv2D::new(3, 2).strides(2).name("c"))
+        .add_from(["a-pool", "c", "a-pool"], Concatenate::new())
+        .add(
+            Conv2D::new(4, 2)
+                .strides(2)
+                .activation(Activation::Tanh)
+                .name("d"),
+        )
+        .add_from("a", MaxPooling2D::new(4).name("a-far"))
+        .add_from(["d", "b-pool", "a-far", "d"], Add::new().name("sum"))
+        .add(Flatten::new())
+        .add(Dense::new(4).activation(Activation::Tanh).name("e"))
+        .add(Dense::new(3).name("f"))
+        .add_from("e", Dense::new(3).name("g"))
+        .add_from(["f", "g"], Add::new())
+        .add(ActivationLayer::new(Activation::Softmax))
 }
 
 /// Penalties on the kernels of convolutions with these numbers of filters. The plain variant splits

@@ -96,7 +96,10 @@ pub fn settings(
         return Err(changed("--weights"));
     }
     // With --model, the models are compared as a whole.
-    let is_in_front = |layers: &Vec<Layer>| settings.model.layers.starts_with(layers);
+    let is_in_front = |layers: &Vec<Layer>| {
+        let own = settings.model.layers.iter().map(|placed| &placed.layer);
+        own.take(layers.len()).eq(layers)
+    };
     if !typed.contains(&"model") && !augment.as_ref().is_none_or(is_in_front) {
         return Err(changed("--augment"));
     }

@@ -14,7 +14,7 @@ use pulp::Arch;
 
 use super::activation;
 use super::scratch;
-use super::tile::{Add, Bias, Columns, Finish, Product, RowOffsets, Set, Walk, lanes};
+use super::tile::{AddTo, Bias, Columns, Finish, Product, RowOffsets, Set, Walk, lanes};
 use crate::model::Activation;
 use crate::plan::ConvShape;
 use crate::shape::Window;
@@ -386,7 +386,7 @@ pub(super) fn backward_input(
     if of_both(|r| r.count * r.taps) < reads.saturating_mul(CELLS_PER_READ) {
         dx.fill(0.0);
         let by_tap = axes.map(Reached::by_each);
-        return input_products(arch, shape, (dy, packed), &by_tap, dx, Add);
+        return input_products(arch, shape, (dy, packed), &by_tap, dx, AddTo);
     }
     if of_both(|r| r.count) < w.ih * w.iw {
         dx.fill(0.0);
@@ -545,7 +545,7 @@ pub(super) fn backward_weight(
             },
             rows: KernelRows::new(shape, rows.start),
             count: rows.len(),
-            finish: Add,
+            finish: AddTo,
         });
     }
 }

@@ -32,6 +32,7 @@ mod erase;
 mod gather;
 mod loss;
 mod loss_sum;
+mod merge;
 mod noise;
 mod pool2d;
 mod pool_gradient;
@@ -179,6 +180,9 @@ fn work(op: &Op) -> Work<'_> {
         Op::Loss(op) => Work::rows(op),
         Op::Dropout(op) => Work::rows(op),
         Op::Rescale(op) => Work::rows(op),
+        Op::Add(op) => Work::rows(op),
+        Op::ConcatenateForward(op) => Work::rows(op),
+        Op::ConcatenateBackward(op) => Work::rows(op),
         Op::BatchNormStatistics(op) => Work::Batch(op),
         Op::BatchNormForward(op) => Work::rows(op),
         Op::BatchNormBackwardWeight(op) => Work::Batch(op),

@@ -114,9 +114,9 @@ pub(super) trait Finish: Copy {
 
 /// Adds the sum to the current value.
 #[derive(Clone, Copy)]
-pub(super) struct Add;
+pub(super) struct AddTo;
 
-impl Finish for Add {
+impl Finish for AddTo {
     #[inline(always)]
     fn finish<S: Simd>(self, simd: S, sum: S::f32s, old: S::f32s) -> S::f32s {
         simd.add_f32s(old, sum)

@@ -132,6 +132,12 @@ mutants! {
         "(sqrt(v) + Cell(EPSILON))" => "sqrt(v + Cell(EPSILON))";
     a_derivative_of_one_at_zero: "hardware", "activation_backward", "activation_backward",
         "y > Cell(0.0)" => "y >= Cell(0.0)";
+    a_row_that_starts_with_the_other_input: "plain", "concatenate_backward", "concatenate_backward",
+        "FIRST + i % A" => "i % A";
+    an_input_taken_twice: "plain", "concatenate_forward", "concatenate_forward",
+        "load_b(row * B" => "load_a(row * B";
+    a_term_taken_twice: "plain", "add", "add",
+        "load_a(i) + load_b(i)" => "load_a(i) + load_a(i)";
     rows_that_are_not_there: "hardware", "softmax_cross_entropy", "softmax_cross_entropy",
         "select(0.0, gradient, r < step.rows)" => "gradient";
 }

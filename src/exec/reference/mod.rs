@@ -17,6 +17,7 @@ mod dropout;
 mod erase;
 mod gather;
 mod loss;
+mod merge;
 mod noise;
 mod pool2d;
 mod regularize;

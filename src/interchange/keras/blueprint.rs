@@ -126,14 +126,15 @@ impl Blueprint {
         let output = read.spec().output_shape(shape);
         let output = output.and_then(|output| indexable(&output).map(|()| output));
         *shape = output.map_err(|problem| arguments.error(problem))?;
-        self.model.layers.push(read);
+        self.model.layers.push(read.into());
         Ok(())
     }
 
     /// Lets the last layer, if it is a rescaling, compute the next one as well; whether it is one. `(x - 127.5) / 127.5`
     /// is two operations, which together say what the inputs are.
     fn rescale_further(&mut self, next: &Rescaling) -> bool {
-        let Some(Layer::Rescaling(last)) = self.model.layers.last_mut() else {
+        let last = self.model.layers.last_mut().map(|placed| &mut placed.layer);
+        let Some(Layer::Rescaling(last)) = last else {
             return false;
         };
         let [a, b] = [last.scale, last.offset].map(f64::from);
@@ -285,7 +286,7 @@ mod tests {
             (1.0 / 127.5, -1.0, Some((2.0, -1.0))),
         ] {
             let (model, notes, places) = rescaled(scale, offset);
-            let first = match &model.layers[0] {
+            let first = match &model.layers[0].layer {
                 Layer::Rescaling(l) => Some((l.scale, l.offset)),
                 _ => None,
             };
@@ -386,7 +387,8 @@ mod tests {
             "output_layers": [["TrueDivide_of_Subtract_of_x", 0, 0]],
         }});
         let read = Blueprint::read(&config, false).unwrap();
-        let Some(Layer::Rescaling(found)) = read.model.layers.first() else {
+        let first = read.model.layers.first().map(|placed| &placed.layer);
+        let Some(Layer::Rescaling(found)) = first else {
             panic!("{:?}", read.model);
         };
         assert_eq!(

@@ -186,7 +186,8 @@ mod tests {
         ] {
             let (read, notes) = set_in(model(units, Activation::Linear), Some(logits(class)));
             assert!(notes.contains("was added"), "{notes}");
-            let [.., crate::model::Layer::Activation(last)] = &read.layers[..] else {
+            let last = read.layers.last().map(|placed| &placed.layer);
+            let Some(crate::model::Layer::Activation(last)) = last else {
                 panic!("no activation was added");
             };
             assert_eq!(last.activation, added);

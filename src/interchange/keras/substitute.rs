@@ -2,24 +2,29 @@
 
 use super::names::free_name;
 use crate::error::{Error, Result};
-use crate::model::{AveragePooling2D, Layer, Rescaling, ResolvedLayer, Sequential, SumPooling2D};
+use crate::model::{
+    AveragePooling2D, Layer, PlacedLayer, Rescaling, ResolvedLayer, Sequential, SumPooling2D,
+};
 use crate::shape::{Padding, Pair, Window};
 
 /// The model with each sum pool as an average pool and a rescaling by the window's size, which give
 /// the same where windows do not extend past the edge.
 ///
 /// # Errors
-/// A sum pool with padding, by its name; as [`Sequential::resolve`].
+/// A sum pool with padding, by its name; a network with skip connections; as
+/// [`Sequential::resolve`].
 pub(super) fn substituted(model: &Sequential) -> Result<Sequential> {
+    model.expect_chain("Keras file")?;
     let resolved = model.resolve()?;
     let mut names: Vec<String> = resolved.iter().map(|layer| layer.name.clone()).collect();
     let mut layers = Vec::with_capacity(resolved.len());
     for layer in &resolved {
         let Layer::SumPooling2D(pool) = layer.layer else {
-            layers.push(layer.layer.clone());
+            layers.push(PlacedLayer::from(layer.layer.clone()));
             continue;
         };
-        layers.extend(sum_pool(pool, layer, &mut names)?);
+        let pool = sum_pool(pool, layer, &mut names)?;
+        layers.extend(pool.map(PlacedLayer::from));
     }
     Ok(Sequential {
         layers,

@@ -47,8 +47,9 @@ pub(super) enum SlotContent {
 /// The layers of a model.
 ///
 /// # Errors
-/// As [`Sequential::resolve`].
+/// As [`Sequential::resolve`]; a network with skip connections.
 pub(super) fn layers(model: &Sequential) -> Result<Vec<TorchLayer<'_>>> {
+    model.expect_chain("PyTorch module")?;
     let resolved = model.resolve()?;
     let attributes = attributes(resolved.iter().map(|layer| layer.name.as_str()));
     let is_dense = |layer: &ResolvedLayer<'_>| matches!(layer.layer, Layer::Dense(_));
@@ -109,7 +110,9 @@ impl TorchLayer<'_> {
             | Layer::RandomContrast(_)
             | Layer::RandomBrightness(_)
             | Layer::RandomErasing(_)
-            | Layer::GaussianNoise(_) => Vec::new(),
+            | Layer::GaussianNoise(_)
+            | Layer::Add(_)
+            | Layer::Concatenate(_) => Vec::new(),
         }
     }
 

@@ -5,7 +5,7 @@ use super::{
     RandomRotation, RandomTranslation, RandomZoom, Resampling,
 };
 use crate::error::Result;
-use crate::model::{Layer, Sequential};
+use crate::model::{Layer, PlacedLayer, Sequential};
 
 /// The names that [`augmentation`] accepts.
 pub const AUGMENTATIONS: &[&str] = &["mnist", "cifar", "photos"];
@@ -63,15 +63,27 @@ impl Sequential {
                 layer.spec().kind()
             )));
         }
-        self.layers.splice(0..0, layers);
+        let count = layers.len();
+        let placed = layers.into_iter().map(PlacedLayer::from);
+        self.layers.splice(0..0, placed);
+        // Layers that take the model's input take what is made of it.
+        let names = self.layer_names()?;
+        if let Some(last) = names[..count].last() {
+            let sources = self.layers[count..].iter_mut().flat_map(|l| &mut l.from);
+            for source in sources.filter(|source| *source == PlacedLayer::INPUT) {
+                source.clone_from(last);
+            }
+        }
         self.resolve()?;
         Ok(self)
     }
 
     /// The layers in front that vary training images.
-    pub(crate) fn leading_augmentation(&self) -> &[Layer] {
-        let varies = |layer: &&Layer| {
-            layer.is_image_augmentation() || matches!(layer, Layer::GaussianNoise(_))
+    pub(crate) fn leading_augmentation(&self) -> &[PlacedLayer] {
+        let varies = |placed: &&PlacedLayer| {
+            placed.from.is_empty()
+                && (placed.is_image_augmentation()
+                    || matches!(placed.layer, Layer::GaussianNoise(_)))
         };
         let count = self.layers.iter().take_while(varies).count();
         &self.layers[..count]
@@ -81,7 +93,7 @@ impl Sequential {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::preset;
+    use crate::model::{Add, Conv2D, preset};
 
     #[test]
     fn every_listed_augmentation_fits_in_front_of_a_model() {
@@ -94,5 +106,15 @@ mod tests {
             assert_eq!(Sequential::from_toml(&model.to_toml()).unwrap(), model);
         }
         assert!(augmentation("none").is_none());
+    }
+
+    #[test]
+    fn a_skip_from_the_input_starts_behind_the_augmentation() {
+        let model = Sequential::new([4, 4, 1])
+            .add(Conv2D::new(1, 1).name("conv"))
+            .add_from(["conv", "input"], Add::new());
+        let augmented = model.augmented(vec![RandomFlip::new().into()]).unwrap();
+        assert_eq!(augmented.layers[2].from, ["conv", "random_flip"]);
+        assert_eq!(augmented.resolve().unwrap()[2].from, [Some(1), Some(0)]);
     }
 }

@@ -9,7 +9,8 @@ use crate::plan::{
 };
 
 impl Builder {
-    /// Adds the loss of the last layer's output and returns its gradient. A cross-entropy removes
+    /// Adds the loss of the last layer's output and returns the value that it starts from and the
+    /// value's gradient. A cross-entropy removes
     /// the last activation from the plan and starts from the logits, which stays exact where
     /// probabilities would round to 0 or 1.
     pub(super) fn loss(
@@ -17,7 +18,7 @@ impl Builder {
         loss: Loss,
         y: Value,
         labels: BufferId,
-    ) -> Result<Option<BufferId>, String> {
+    ) -> Result<Option<(BufferId, BufferId)>, String> {
         let &[width] = y.shape.as_slice() else {
             return Err(format!(
                 "the loss needs a flat last layer, such as Dense(10); this one gives {}: \
@@ -53,7 +54,7 @@ impl Builder {
             class_weights: None,
         }));
         // The softmax may follow a pointwise activation, as in `relu` before a softmax layer.
-        Ok(dx.map(|dx| self.activation_backward(dx, &x)))
+        Ok(dx.map(|dx| (x.buffer, self.activation_backward(dx, &x))))
     }
 
     /// Removes the softmax over the whole row at the end of the last layer and returns its input;
@@ -63,7 +64,7 @@ impl Builder {
             Op::SoftmaxForward(softmax) if softmax.width == row => {}
             _ => return None,
         }
-        let x = self.tape.pop()?.x;
+        let x = self.take_from_tape()?;
         self.undo();
         Some(x)
     }
@@ -78,7 +79,7 @@ impl Builder {
             Op::DenseForward(op) => op.activation = linear,
             Op::Conv2dForward(op) => op.activation = linear,
             Op::ActivationForward(_) => {
-                let x = self.tape.pop()?.x;
+                let x = self.take_from_tape()?;
                 self.undo();
                 return Some(x);
             }

@@ -49,7 +49,9 @@ impl Builder {
             x: x.buffer,
             y: y.buffer,
         }));
-        self.record(x, false, |b, x, dy, _| b.activation_backward(dy, x));
+        self.record(x, y.buffer, false, |b, x, dy, _| {
+            b.activation_backward(dy, x)
+        });
         y
     }
 

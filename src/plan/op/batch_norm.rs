@@ -129,7 +129,7 @@ impl Builder {
         };
         self.push(Op::BatchNormForward(forward.clone()));
         let has_parameters = gamma.is_some() || beta.is_some();
-        self.record(x, has_parameters, move |b, x, dy, wants_dx| {
+        self.record(x, y.buffer, has_parameters, move |b, x, dy, wants_dx| {
             b.batch_norm_backward(&forward, x, dy, wants_dx)
         });
         y

@@ -124,7 +124,7 @@ impl Builder {
             y: y.buffer,
             activation: fused,
         }));
-        self.record(x, true, move |b, x, dy, wants_dx| {
+        self.record(x, y.buffer, true, move |b, x, dy, wants_dx| {
             let dw = b.gradient(w);
             let dbias = bias.map(|bias| b.gradient(bias));
             b.push(Op::Conv2dBackwardWeight(Conv2dBackwardWeight {

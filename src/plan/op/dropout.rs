@@ -71,7 +71,7 @@ impl Builder {
             y: y.buffer,
             through: None,
         }));
-        self.record(x, false, move |b, x, dy, _| {
+        self.record(x, y.buffer, false, move |b, x, dy, _| {
             let dx = b.gradient_of(x);
             b.push(Op::Dropout(Dropout {
                 mask,

@@ -64,7 +64,7 @@ impl Builder {
             y: y.buffer,
             argmax,
         }));
-        self.record(x, false, move |b, x, dy, _| {
+        self.record(x, y.buffer, false, move |b, x, dy, _| {
             let dx = b.gradient_of(x);
             b.push(Op::Pool2dBackward(Pool2dBackward {
                 shape,

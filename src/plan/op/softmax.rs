@@ -41,7 +41,7 @@ impl Builder {
             x: x.buffer,
             y,
         }));
-        self.record(x, false, move |b, x, dy, _| {
+        self.record(x, y, false, move |b, x, dy, _| {
             let dx = b.gradient_of(x);
             b.push(Op::SoftmaxBackward(SoftmaxBackward {
                 width,

@@ -162,7 +162,8 @@ impl RunReport {
         // What precedes the only weights is computed from the pixels by rules alone.
         let is_hidden = |last: &usize| layers[..*last].iter().any(|l| l.parameter_count() > 0);
         let last = last.filter(is_hidden);
-        let before = last.and_then(|last| layers.get(last.checked_sub(1)?));
+        let source = last.and_then(|last| layers[last].from.first().copied().flatten());
+        let before = source.and_then(|source| layers.get(source));
         Ok(before.map(|layer| (layer.name.clone(), layer.output.iter().product())))
     }
 }

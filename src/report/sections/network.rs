@@ -20,12 +20,17 @@ pub fn network(model: &Sequential) -> Result<ReportSection> {
         details: vec![times(&model.input_shape)],
         shape: model.input_shape.into(),
         has_weights: false,
+        takes_the_last: false,
     };
-    let drawn = layers.iter().map(|layer| DiagramLayer {
+    let drawn = (layers.iter().enumerate()).map(|(index, layer)| DiagramLayer {
         title: format!("{} ({})", layer.name, layer.layer.spec().kind()),
-        details: details(layer),
+        details: details(layer)
+            .into_iter()
+            .chain(sources(&layers, index))
+            .collect(),
         shape: layer.output.clone(),
         has_weights: layer.parameter_count() > 0,
+        takes_the_last: layer.from.contains(&index.checked_sub(1)),
     });
     let drawn: Vec<DiagramLayer> = std::iter::once(input).chain(drawn).collect();
     let label = format!(
@@ -71,6 +76,12 @@ pub(super) fn details(layer: &ResolvedLayer<'_>) -> Vec<String> {
     std::iter::once(first)
         .chain(settings(layer.layer))
         .collect()
+}
+
+/// Where the input of a layer comes from, unless it is the layer before it.
+fn sources(layers: &[ResolvedLayer<'_>], index: usize) -> Option<String> {
+    let layer = layers.get(index).filter(|layer| !layer.follows(index))?;
+    Some(format!("from {}", layer.source_names(layers).join(", ")))
 }
 
 /// A shape in text: `28×28×1`.
@@ -142,6 +153,8 @@ fn settings(layer: &Layer) -> Option<String> {
         Layer::Flatten(_)
         | Layer::GlobalAveragePooling2D(_)
         | Layer::GlobalMaxPooling2D(_)
+        | Layer::Add(_)
+        | Layer::Concatenate(_)
         | Layer::BatchNormalization(_) => None,
     }
 }
@@ -186,12 +199,19 @@ fn table(layers: &[ResolvedLayer<'_>]) -> Table {
         "trained",
     ];
     let mut table = Table::new(head).folded("Every layer in numbers");
-    for layer in layers {
+    for (index, layer) in layers.iter().enumerate() {
+        let settings = sources(layers, index)
+            .into_iter()
+            .chain(settings(layer.layer));
+        let settings: Vec<String> = settings.collect();
         table.row([
             layer.name.clone(),
             layer.layer.spec().kind().into(),
             times(&layer.output),
-            settings(layer.layer).unwrap_or_else(|| "–".into()),
+            match settings.is_empty() {
+                true => "–".into(),
+                false => settings.join(", "),
+            },
             thousands(layer.parameter_count() as u64),
             thousands(layer.trainable_count() as u64),
         ]);

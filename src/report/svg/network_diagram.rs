@@ -13,6 +13,8 @@ pub(in crate::report) struct DiagramLayer {
     pub shape: Vec<usize>,
     /// Whether it has weights.
     pub has_weights: bool,
+    /// Whether it takes the output of the layer above it.
+    pub takes_the_last: bool,
 }
 
 const WIDTH: f64 = 400.0;
@@ -35,7 +37,7 @@ pub(in crate::report) fn network_diagram(layers: &[DiagramLayer], label: &str) -
     let largest = largest.unwrap_or(1).max(1) as f64;
     for (i, layer) in layers.iter().enumerate() {
         let middle = 4.0 + ROW * (i as f64 + 0.5);
-        if i + 1 < layers.len() {
+        if layers.get(i + 1).is_some_and(|next| next.takes_the_last) {
             canvas.line("rule", [MIDDLE, middle], [MIDDLE, middle + ROW]);
         }
         draw_output(&mut canvas, layer, middle, largest);
@@ -98,6 +100,7 @@ mod tests {
         let layer = |shape: &[usize], title: &str| DiagramLayer {
             title: title.into(),
             shape: shape.into(),
+            takes_the_last: title != "input",
             ..DiagramLayer::default()
         };
         let layers = [

@@ -5,7 +5,7 @@ use pulp::Arch;
 
 use super::super::conv2d::GridOffsets;
 use super::super::scratch;
-use super::super::tile::{Add, Bias, Columns, Finish, Product, RowOffsets, Set, Walk, lanes};
+use super::super::tile::{AddTo, Bias, Columns, Finish, Product, RowOffsets, Set, Walk, lanes};
 use super::positions::{Axis, Positions};
 use crate::plan::ConvShape;
 
@@ -353,7 +353,7 @@ pub fn backward_weight(arch: Arch, shape: &ConvShape, x: &[f32], dy: &[f32], dw:
                         [1, inputs, window.kw * inputs].map(|s| s * shape.oc),
                     ),
                     count: window.taps() * inputs,
-                    finish: Add,
+                    finish: AddTo,
                 });
             }
         });

@@ -15,6 +15,7 @@ mod erase;
 mod fuse;
 mod gather;
 mod loss;
+mod merge;
 mod noise;
 mod passes;
 mod pool2d;
@@ -184,6 +185,9 @@ impl Lowered {
             Op::Loss(op) => self.loss(plan, tuning, op),
             Op::Dropout(op) => vec![dropout::call(plan, tuning, op)],
             Op::Rescale(op) => vec![rescale::call(plan, tuning, op)],
+            Op::Add(op) => vec![merge::add(plan, tuning, op)],
+            Op::ConcatenateForward(op) => vec![merge::concatenate_forward(plan, tuning, op)],
+            Op::ConcatenateBackward(op) => vec![merge::concatenate_backward(plan, tuning, op)],
             Op::BatchNormStatistics(op) => self.batch_norm_statistics(plan, tuning, op),
             Op::BatchNormForward(op) => vec![batch_norm::forward(plan, tuning, op)],
             Op::BatchNormBackwardWeight(op) => self.batch_norm_backward_weight(plan, tuning, op),

@@ -12,11 +12,11 @@ use super::super::tuning::Tuning;
 use super::super::variants::variants;
 use crate::check::steps;
 use crate::model::{
-    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, Flatten, GaussianNoise, GlobalAveragePooling2D, GlobalMaxPooling2D,
-    Layer, Loss, MaxPooling2D, RandomBrightness, RandomContrast, RandomErasing, RandomFlip,
-    RandomRotation, RandomShear, RandomTranslation, RandomZoom, Regularizer, Rescaling, Sequential,
-    SpatialDropout2D, SumPooling2D, ZeroPadding2D,
+    Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
+    Dense, DepthwiseConv2D, Dropout, Flatten, GaussianNoise, GlobalAveragePooling2D,
+    GlobalMaxPooling2D, Layer, Loss, MaxPooling2D, RandomBrightness, RandomContrast, RandomErasing,
+    RandomFlip, RandomRotation, RandomShear, RandomTranslation, RandomZoom, Regularizer, Rescaling,
+    Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use crate::optimizer::{Clip, Optimizer};
 use crate::plan::{Plan, Purpose, Role};
@@ -164,6 +164,30 @@ fn pairs() -> Vec<Sequential> {
     models
 }
 
+/// Networks in which a layer's input or output is taken twice, side by side and, where the shapes
+/// agree, as a sum.
+fn skips() -> Vec<Sequential> {
+    let head = Dense::new(10).activation(Activation::Softmax);
+    let first = Conv2D::new(4, 2).activation(Activation::Relu).name("first");
+    let mut models = Vec::new();
+    for layer in layers() {
+        let model = Sequential::new([11, 11, 1]).add(first.clone()).add(layer);
+        let Ok(resolved) = model.resolve() else {
+            continue;
+        };
+        let name = resolved[1].name.clone();
+        for other in ["first".to_owned(), name.clone()] {
+            let from = [name.clone(), other];
+            let merged = [
+                model.clone().add_from(from.clone(), Add::new()),
+                model.clone().add_from(from, Concatenate::new()),
+            ];
+            models.extend(merged.map(|model| model.add(Flatten::new()).add(head.clone())));
+        }
+    }
+    models
+}
+
 /// Networks whose steps fuse operations, with every loss and every kind of optimizer.
 fn endings() -> Vec<(Sequential, Optimizer)> {
     let softmax = Loss::categorical_crossentropy();
@@ -204,6 +228,11 @@ fn plans() -> Vec<Plan> {
         let purposes = [Purpose::Training(Optimizer::sgd()), Purpose::Inference];
         purposes.map(|purpose| (model.clone(), purpose))
     });
+    let skips = skips().into_iter().flat_map(|model| {
+        let purposes = [Purpose::Training(Optimizer::sgd()), Purpose::Inference];
+        purposes.map(|purpose| (model.clone(), purpose))
+    });
+    let pairs = pairs.chain(skips);
     let endings = endings().into_iter();
     let endings = endings.map(|(model, optimizer)| (model, Purpose::Training(optimizer)));
     // Not every layer can follow every other.
@@ -214,7 +243,8 @@ fn plans() -> Vec<Plan> {
 
 #[test]
 fn the_networks_that_are_tried_have_every_layer() {
-    let listed = layers();
+    let merging = [Add::new().into(), Concatenate::new().into()];
+    let listed = [layers(), merging.into()].concat();
     let kinds: HashSet<_> = listed.iter().map(std::mem::discriminant).collect();
     assert_eq!(kinds.len(), Layer::COUNT);
 }

@@ -52,6 +52,8 @@ fn arguments(layer: &Layer) -> Map<String, Value> {
         }
         Layer::Rescaling(l) => json!({"scale": l.scale, "offset": l.offset}),
         Layer::Dropout(l) => json!({"rate": l.rate, "seed": null, "noise_shape": null}),
+        Layer::Add(_) => json!({}),
+        Layer::Concatenate(_) => json!({"axis": -1}),
         Layer::SpatialDropout2D(l) => {
             json!({"rate": l.rate, "seed": null, "data_format": "channels_last"})
         }

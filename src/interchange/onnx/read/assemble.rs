@@ -26,7 +26,8 @@ pub(super) fn model(
     layers: &[WeightedLayer],
 ) -> Result<Sequential, FormatError> {
     let mut model = Sequential::new(image);
-    model.layers = layers.iter().map(|layer| layer.layer.clone()).collect();
+    let placed = layers.iter().map(|layer| layer.layer.clone().into());
+    model.layers = placed.collect();
     model.resolve().map_err(FormatError::from_cause)?;
     let mut named = model.clone();
     for (layer, weighted) in named.layers.iter_mut().zip(layers) {
@@ -82,6 +83,8 @@ fn name_of(layer: &mut Layer) -> &mut Option<String> {
         Layer::GaussianNoise(l) => &mut l.name,
         Layer::BatchNormalization(l) => &mut l.name,
         Layer::DepthwiseConv2D(l) => &mut l.name,
+        Layer::Add(l) => &mut l.name,
+        Layer::Concatenate(l) => &mut l.name,
     }
 }
 

@@ -24,8 +24,11 @@ pub(super) fn made(mut model: Sequential, is_ours: bool) -> (Sequential, Vec<Str
 /// Lets a model rescale its image before it flattens it, which changes no number: vectors of pixels are images that are
 /// flattened first.
 fn rescale_first(model: &mut Sequential) {
-    if let [Layer::Flatten(_), Layer::Rescaling(_), ..] = model.layers[..] {
-        model.layers.swap(0, 1);
+    if let [first, second, ..] = model.layers.as_mut_slice()
+        && matches!(first.layer, Layer::Flatten(_))
+        && matches!(second.layer, Layer::Rescaling(_))
+    {
+        std::mem::swap(first, second);
     }
 }
 

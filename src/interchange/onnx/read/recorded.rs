@@ -55,14 +55,17 @@ fn computed(recorded: &Sequential, candidate: &ReadableGraph) -> Option<Sequenti
 fn with_constants_left_out(candidate: &ReadableGraph, recorded: &Sequential) -> Sequential {
     let mut read = candidate.model.clone();
     let norms = read.layers.iter_mut().zip(&candidate.layers);
-    let norms = norms.filter_map(|(layer, weighted)| match layer {
+    let norms = norms.filter_map(|(placed, weighted)| match &mut placed.layer {
         Layer::BatchNormalization(norm) => Some((norm, weighted)),
         _ => None,
     });
-    let recorded = recorded.layers.iter().filter_map(|layer| match layer {
-        Layer::BatchNormalization(norm) => Some(norm),
-        _ => None,
-    });
+    let recorded = recorded
+        .layers
+        .iter()
+        .filter_map(|placed| match &placed.layer {
+            Layer::BatchNormalization(norm) => Some(norm),
+            _ => None,
+        });
     for ((norm, weighted), recorded) in norms.zip(recorded) {
         norm.scale = recorded.scale || !is_constant(weighted, "gamma", 1.0);
         norm.center = recorded.center || !is_constant(weighted, "beta", 0.0);

@@ -7,7 +7,7 @@ use super::edge::Edge;
 use super::layer_writer::LayerWriter;
 use super::norm::batch_normalization;
 use super::pools::{average_pool, global_pool, max_pool, sum_pool, zero_padding};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Dense, Layer, Rescaling};
 
 /// Adds the nodes of a layer whose input is `x`, and returns its output.
@@ -29,6 +29,10 @@ pub(super) fn write(w: &mut LayerWriter<'_>, layer: &Layer, x: Edge) -> Result<E
         Layer::Flatten(_) => Ok(flatten(w, &x)),
         Layer::Activation(l) => Ok(activations::write(w.graph, x, l.activation, w.name.into())),
         Layer::Rescaling(l) => Ok(rescaling(w, l, &x)),
+        Layer::Add(_) | Layer::Concatenate(_) => Err(Error::layer(
+            w.name,
+            "it merges layers, which has no ONNX model here",
+        )),
         // They pass their input on unless the network trains.
         Layer::Dropout(_)
         | Layer::SpatialDropout2D(_)

@@ -15,6 +15,7 @@ use crate::state::State;
 /// # Errors
 /// An invalid model, or weights that do not fit it.
 pub(super) fn graph(model: &Sequential, state: &State, channels_first: bool) -> Result<GraphProto> {
+    model.expect_chain("ONNX model")?;
     let resolved = model.resolve()?;
     let names = resolved.iter().map(|layer| layer.name.clone());
     let mut graph = GraphWriter::new(&model.name, names);
@@ -75,7 +76,8 @@ fn transpose(graph: &mut GraphWriter, x: &Edge, order: AxisOrder) -> Edge {
 /// Whether a layer reads images with channels first, rather than elements in any order, before
 /// they are flattened.
 fn needs_channels_first(model: &Sequential) -> bool {
-    let first = model.layers.iter().find(|layer| !takes_any_order(layer));
+    let mut layers = model.layers.iter().map(|placed| &placed.layer);
+    let first = layers.find(|layer| !takes_any_order(layer));
     !matches!(first, None | Some(Layer::Flatten(_)))
 }
 
@@ -94,7 +96,8 @@ fn takes_any_order(layer: &Layer) -> bool {
         | Layer::RandomContrast(_)
         | Layer::RandomBrightness(_)
         | Layer::RandomErasing(_)
-        | Layer::GaussianNoise(_) => true,
+        | Layer::GaussianNoise(_)
+        | Layer::Add(_) => true,
         Layer::Conv2D(_)
         | Layer::DepthwiseConv2D(_)
         | Layer::Dense(_)
@@ -105,7 +108,8 @@ fn takes_any_order(layer: &Layer) -> bool {
         | Layer::GlobalAveragePooling2D(_)
         | Layer::GlobalMaxPooling2D(_)
         | Layer::ZeroPadding2D(_)
-        | Layer::Flatten(_) => false,
+        | Layer::Flatten(_)
+        | Layer::Concatenate(_) => false,
     }
 }
 

@@ -25,10 +25,13 @@ pub(super) fn assumptions(model: &Sequential, layers: &[TorchLayer<'_>]) -> Vec<
 }
 
 fn epsilons(model: &Sequential) -> Option<String> {
-    let mut epsilons = model.layers.iter().filter_map(|layer| match layer {
-        Layer::BatchNormalization(l) => Some(l.epsilon),
-        _ => None,
-    });
+    let mut epsilons = model
+        .layers
+        .iter()
+        .filter_map(|placed| match &placed.layer {
+            Layer::BatchNormalization(l) => Some(l.epsilon),
+            _ => None,
+        });
     let other = epsilons.find(|&epsilon| epsilon != EPSILON)?;
     Some(format!(
         "the file does not say what batch normalization adds to the variance: assumed epsilon = {} as in \

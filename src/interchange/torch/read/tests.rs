@@ -66,7 +66,8 @@ fn every_layer_comes_back() {
         BatchNormalization::new().into(),
         DepthwiseConv2D::new(2).depth_multiplier(3).into(),
     ];
-    assert_eq!(layers.len(), Layer::COUNT);
+    // All but the two that merge others and the nine that only vary training images.
+    assert_eq!(layers.len(), Layer::COUNT - 2 - 9);
     for layer in layers {
         let is_dense = matches!(layer, Layer::Dense(_));
         let model = if is_dense {
@@ -166,7 +167,7 @@ fn names_that_this_crate_writes_decide() {
     // In alphabetical order, `b` would be the first convolution.
     let mut model = twins();
     for (layer, name) in model.layers.iter_mut().zip(["z", "b"]) {
-        if let Layer::Conv2D(conv) = layer {
+        if let Layer::Conv2D(conv) = &mut layer.layer {
             conv.name = Some(name.into());
         }
     }
@@ -185,7 +186,7 @@ fn names_that_this_crate_writes_decide() {
 fn names_of_some_layers_decide_about_these() {
     let mut model = twins();
     for (layer, name) in model.layers.iter_mut().zip(["z", "b"]) {
-        if let Layer::Conv2D(conv) = layer {
+        if let Layer::Conv2D(conv) = &mut layer.layer {
             conv.name = Some(name.into());
         }
     }
@@ -213,7 +214,7 @@ fn an_order_that_the_numbers_contradict_is_refused_unless_names_tell() {
     );
     let mut named = twins();
     for (layer, name) in named.layers.iter_mut().zip(["conv1", "conv2"]) {
-        if let Layer::Conv2D(conv) = layer {
+        if let Layer::Conv2D(conv) = &mut layer.layer {
             conv.name = Some(name.into());
         }
     }

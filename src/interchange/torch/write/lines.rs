@@ -63,6 +63,9 @@ pub(super) fn lines(layer: &TorchLayer<'_>) -> Result<LayerLines, FormatError> {
         }
         Layer::ZeroPadding2D(l) => zeros(l),
         Layer::Rescaling(l) => rescaling(l),
+        Layer::Add(_) | Layer::Concatenate(_) => {
+            return Err("it merges layers, which has no PyTorch module here".into());
+        }
         Layer::Dropout(l) => call(format!("nn.Dropout({})", short(l.rate))),
         Layer::SpatialDropout2D(l) => call(format!("nn.Dropout2d({})", short(l.rate))),
         // They pass their input on unless the network trains.

@@ -147,7 +147,8 @@ pub fn anonymous(model: Sequential) -> Vec<Layer> {
         layer.as_table_mut().unwrap().remove("name");
     }
     let model: Sequential = toml::from_str(&toml::to_string(&text).unwrap()).unwrap();
-    model.layers
+    let layers = model.layers.into_iter().map(|placed| placed.layer);
+    layers.collect()
 }
 
 /// The values of a parameter.

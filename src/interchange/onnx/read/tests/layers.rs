@@ -396,7 +396,12 @@ fn a_logarithm_of_probabilities_at_the_end_is_left_out() {
         .node_with("LogSoftmax", &["dense"], "log", vec![int("axis", 1)])
         .output("log")
         .import();
-    let last = import.network.model.layers.last();
+    let last = import
+        .network
+        .model
+        .layers
+        .last()
+        .map(|placed| &placed.layer);
     assert!(
         matches!(last, Some(Layer::Dense(l)) if l.activation == Activation::Softmax),
         "{last:?}"
