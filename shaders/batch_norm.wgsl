@@ -4,7 +4,8 @@
 //   backward_input  dx[i, c] = gamma[c] / sqrt(variance[c] + EPSILON)
 //                              * (dy[i, c] - dbeta[c] / M - x̂[i, c] * dgamma[c] / M)
 //                   with x̂ = (x - mean) / sqrt(variance + EPSILON), in the M = step.rows * CELLS
-//                   cells of the valid rows, and 0 in the others
+//                   cells of the valid rows, and 0 in the others; without HAS_SUMS, as the
+//                   statistics are constants, dx = gamma[c] / sqrt(variance[c] + EPSILON) * dy[i, c]
 //
 // One invocation computes one Cell. Host constants: LEN and C in Cells, CELLS of a sample, EPSILON,
 // HAS_GAMMA and HAS_BETA (a missing gamma is 1, a missing beta 0). The host declares load_NAME(i)

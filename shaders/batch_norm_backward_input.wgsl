@@ -10,8 +10,11 @@ fn batch_norm_backward_input(
     let c = i % C;
     let cells = step.rows * CELLS;
     let scale = 1.0 / sqrt(load_variance(c) + EPSILON);
-    let normal = (load_x(i) - load_mean(c)) * scale;
-    let rest = (load_dbeta(c) + normal * load_dgamma(c)) / f32(cells);
+    var rest = Cell(0.0);
+    if HAS_SUMS == 1u {
+        let normal = (load_x(i) - load_mean(c)) * scale;
+        rest = (load_dbeta(c) + normal * load_dgamma(c)) / f32(cells);
+    }
     let dx = gamma_of(c) * scale * (load_dy(i) - rest);
     out[i] = select(Cell(0.0), dx, Bools(i / C < cells));
 }

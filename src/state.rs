@@ -72,7 +72,7 @@ impl Layout {
     pub fn new(model: &Sequential) -> Result<Arc<Self>> {
         let mut layout = Self::default();
         for layer in model.resolve()? {
-            for spec in layer.layer.spec().parameters(&layer.input) {
+            for spec in layer.parameters() {
                 let name = format!("{}/{}", layer.name, spec.name);
                 layout.add(name, spec.shape, spec.initializer, spec.trainable);
             }
@@ -199,6 +199,23 @@ impl State {
         let range = p.range();
         self.params[range].copy_from_slice(values);
         Ok(())
+    }
+
+    /// Copies the weights of `other` whose name and shape one of these parameters has. Returns the
+    /// indices of the parameters that keep their values.
+    pub fn copy_fitting(&mut self, other: &State) -> Vec<usize> {
+        let mut kept = Vec::new();
+        for (index, ours) in self.layout.parameters.iter().enumerate() {
+            let found = other.layout.find(&ours.name);
+            let theirs = found.map(|found| &other.layout.parameters[found]);
+            match theirs.filter(|theirs| theirs.shape == ours.shape) {
+                Some(theirs) => {
+                    self.params[ours.range()].copy_from_slice(&other.params[theirs.range()]);
+                }
+                None => kept.push(index),
+            }
+        }
+        kept
     }
 
     fn entry(&self, name: &str) -> Result<&Parameter> {

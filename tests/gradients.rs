@@ -330,6 +330,23 @@ fn of_batch_normalization_with_and_without_its_parameters() {
 }
 
 #[test]
+fn of_layers_below_and_above_frozen_ones() {
+    let mut model = Sequential::new([6, 5, 2])
+        .add(Conv2D::new(3, 2).activation(Activation::Tanh))
+        // Normalizes by its moving statistics, so that the bias before it counts.
+        .add(BatchNormalization::new().epsilon(0.5))
+        .add(Conv2D::new(2, (2, 1)).activation(Activation::Tanh))
+        .add(Conv2D::new(2, 2))
+        .add(Flatten::new())
+        .add(Dense::new(4).kernel_regularizer(Regularizer::l2(0.1)))
+        .add(Dense::new(3).activation(Activation::Softmax));
+    for index in [1, 2, 5] {
+        model.layers[index].trainable = false;
+    }
+    assert_gradients("frozen layers", &model);
+}
+
+#[test]
 fn of_dropout() {
     for activation in [Activation::Linear, Activation::Tanh] {
         let cells = image(activation).add(Dropout::new(0.3));

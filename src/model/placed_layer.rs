@@ -6,21 +6,22 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Layer;
 
-/// A layer in its place: the layer, to which this dereferences, and the names of the layers whose
-/// outputs it takes.
+/// A layer in its place: the layer, to which this dereferences, the names of the layers whose
+/// outputs it takes, and whether it is trained.
 ///
-/// In a model file `from` is a key beside the layer's own, a name or a list of names:
+/// In a model file `from`, a name or a list of names, and `trainable` are keys beside the layer's own:
 ///
 /// ```
 /// use cnn_gpu::model::Sequential;
 /// let model = Sequential::from_toml(r#"
 ///     input_shape = [8, 8, 4]
 ///     layers = [
-///         { type = "Conv2D", filters = 4, kernel_size = 3, padding = "same" },
+///         { type = "Conv2D", filters = 4, kernel_size = 3, padding = "same", trainable = false },
 ///         { type = "Add", from = ["input", "conv2d"] },
 ///     ]
 /// "#)?;
 /// assert_eq!(model.layers[0].from, [""; 0]);
+/// assert!(!model.layers[0].trainable);
 /// assert_eq!(model.layers[1].from, ["input", "conv2d"]);
 /// # Ok::<(), cnn_gpu::Error>(())
 /// ```
@@ -36,6 +37,12 @@ pub struct PlacedLayer {
         deserialize_with = "read_names"
     )]
     pub from: Vec<String>,
+    /// As in Keras, the parameters of a layer that is not trainable, a *frozen* one, keep their
+    /// values and have no penalties, and a frozen [`BatchNormalization`](super::BatchNormalization)
+    /// normalizes by its moving statistics, as in inference, and does not update them. Frozen
+    /// dropout still drops. Default true.
+    #[serde(default = "trainable", skip_serializing_if = "is_trainable")]
+    pub trainable: bool,
     /// The layer.
     #[serde(flatten)]
     pub layer: Layer,
@@ -50,9 +57,19 @@ impl<L: Into<Layer>> From<L> for PlacedLayer {
     fn from(layer: L) -> Self {
         Self {
             from: Vec::new(),
+            trainable: true,
             layer: layer.into(),
         }
     }
+}
+
+fn trainable() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field")]
+fn is_trainable(trainable: &bool) -> bool {
+    *trainable
 }
 
 impl Deref for PlacedLayer {

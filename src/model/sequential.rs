@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Layer, LayerSources, Loss, PRESETS, ParameterSpec, PlacedLayer, preset};
+use super::{Layer, LayerSources, Loss, PRESETS, ParameterSpec, PlacedLayer, Regularizer, preset};
 use crate::data::bounded::read_text;
 use crate::error::{Error, FormatError, Result};
 use crate::read_toml::{line_of_element, read_toml};
@@ -66,6 +66,8 @@ pub struct ResolvedLayer<'a> {
     pub layer: &'a Layer,
     /// The indices of the layers whose outputs it takes; `None` is the model's input.
     pub from: Vec<Option<usize>>,
+    /// See [`PlacedLayer::trainable`].
+    pub trainable: bool,
     /// Shape of one input sample; of the first input if there are several.
     pub input: Vec<usize>,
     /// Shape of one output sample.
@@ -122,6 +124,42 @@ impl Sequential {
         placed.from = from.into().0;
         self.layers.push(placed);
         self
+    }
+
+    /// Freezes all layers up to and including `last`: the rest is trained on the features that they
+    /// compute, as in transfer learning. See [`PlacedLayer::trainable`].
+    ///
+    /// ```
+    /// use cnn_gpu::model::preset;
+    /// let model = preset("mnist-cnn").ok_or("no such preset")?.freeze_until("conv2d_1")?;
+    /// let frozen = model.layers.iter().filter(|layer| !layer.trainable).count();
+    /// assert_eq!(frozen, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// No layer has this name, or no trainable parameter is left; as [`Sequential::resolve`].
+    pub fn freeze_until(mut self, last: &str) -> Result<Self> {
+        let names = self.layer_names()?;
+        let Some(index) = names.iter().position(|name| name == last) else {
+            return Err(self.error(format!(
+                "no layer is named `{}`; expected one of {}",
+                one_line(last),
+                names.join(", ")
+            )));
+        };
+        for placed in &mut self.layers[..=index] {
+            placed.trainable = false;
+        }
+        let trained: usize = (self.resolve()?.iter())
+            .map(ResolvedLayer::trainable_count)
+            .sum();
+        match trained {
+            0 => Err(self.error(format!(
+                "freezing all layers up to `{last}` leaves no parameter to train; name an earlier layer"
+            ))),
+            _ => Ok(self),
+        }
     }
 
     /// Sets the loss.
@@ -287,6 +325,7 @@ impl Sequential {
             name,
             layer: &placed.layer,
             from,
+            trainable: placed.trainable,
             input,
             output,
         })
@@ -429,6 +468,17 @@ impl ResolvedLayer<'_> {
         self.from.iter().map(name).collect()
     }
 
+    /// Its parameters: those of a layer that is not trainable are neither trained nor penalized.
+    pub fn parameters(&self) -> Vec<ParameterSpec> {
+        let specs = self.layer.spec().parameters(&self.input).into_iter();
+        match self.trainable {
+            true => specs.collect(),
+            false => specs
+                .map(|spec| spec.regularized(Regularizer::default()).not_trainable())
+                .collect(),
+        }
+    }
+
     /// Number of parameters of this layer, trainable or not.
     pub fn parameter_count(&self) -> usize {
         self.count(|_| true)
@@ -440,7 +490,7 @@ impl ResolvedLayer<'_> {
     }
 
     fn count(&self, counts: impl Fn(&ParameterSpec) -> bool) -> usize {
-        let parameters = self.layer.spec().parameters(&self.input);
+        let parameters = self.parameters();
         let counted = parameters.iter().filter(|p| counts(p));
         counted.map(|p| p.shape.iter().product::<usize>()).sum()
     }

@@ -76,6 +76,8 @@ pub struct Builder {
     without_loss: bool,
     /// The layer whose forward or backward pass is being built.
     pub(super) layer: String,
+    /// Whether the layer whose forward pass is being built is trainable.
+    pub(super) trains: bool,
     tape: Vec<Record>,
     /// The number of the next series of random draws.
     series: u32,
@@ -120,6 +122,7 @@ impl Builder {
             input_gradient,
             without_loss: purpose == Purpose::Outputs,
             layer: String::new(),
+            trains: true,
             tape: Vec::new(),
             series: 0,
             readers: HashMap::new(),
@@ -136,6 +139,7 @@ impl Builder {
         let mut values: Vec<Value> = Vec::with_capacity(model.layers.len());
         for layer in model.resolve()? {
             self.layer.clone_from(&layer.name);
+            self.trains = layer.trainable;
             let source = |from: &Option<usize>| from.map_or(&input, |index| &values[index]).clone();
             let inputs = layer.from.iter().map(source).collect();
             let value = (layer.layer.spec().lower_merged(&mut self, inputs))
@@ -182,8 +186,8 @@ impl Builder {
     }
 
     /// Records the backward pass of an operation with one input `x` and the output `y`: `backward`
-    /// adds the operations that compute the gradients of the parameters and, if its flag requests
-    /// it, of the input, and returns the latter.
+    /// adds the operations that compute the gradients of the parameters, if they are trained, and, if
+    /// its flag requests it, of the input, and returns the latter.
     pub(super) fn record(
         &mut self,
         x: Value,

@@ -54,6 +54,14 @@ pub struct InitialWeights {
     /// [`moments::hash`](super::moments::hash).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moments: Option<String>,
+    /// Whether parameters that the model lacks, or has in another shape, were left out.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub skip_mismatch: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl InitialWeights {
@@ -63,6 +71,7 @@ impl InitialWeights {
             path: path.into(),
             hash: hash.into(),
             moments: None,
+            skip_mismatch: false,
         }
     }
 }

@@ -174,7 +174,7 @@ fn layers(model: &Sequential) -> Result<Vec<PageLayer>> {
     let described = resolved.map(|(index, layer)| PageLayer {
         kind: layer.layer.spec().kind(),
         settings: layer.layer.clone(),
-        parameters: (layer.layer.spec().parameters(&layer.input).iter())
+        parameters: (layer.parameters().iter())
             .map(|parameter| format!("{}/{}", layer.name, parameter.name))
             .collect(),
         from: (!layer.follows(index)).then(|| layer.from.clone()),

@@ -85,6 +85,82 @@ fn two_classes_have_all_their_metrics_and_their_names() {
 }
 
 #[test]
+fn new_last_layers_are_trained_on_frozen_features() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    two_classes(path);
+    let device = ["train", "--backend", "cpu", "--dataset", "folder:pets"];
+    let train = |more: &[&str]| run(path, &[&device[..], &["--epochs", "1"], more].concat());
+    let net = |units: usize| {
+        format!(
+            r#"
+            input_shape = [8, 8, 3]
+            layers = [
+                {{ type = "Conv2D", filters = 4, kernel_size = 3 }},
+                {{ type = "BatchNormalization" }},
+                {{ type = "Flatten" }},
+                {{ type = "Dense", units = {units} }},
+                {{ type = "Dense", units = 2, activation = "softmax" }},
+            ]
+            "#
+        )
+    };
+    fs::write(path.join("small.toml"), net(5)).unwrap();
+    fs::write(path.join("wide.toml"), net(6)).unwrap();
+    assert!(
+        train(&["--model", "small.toml", "--out", "a"])
+            .status
+            .success()
+    );
+
+    let other = ["--model", "wide.toml", "--weights", "a"];
+    let output = train(&[&other[..], &["--out", "b"]].concat());
+    fails(&output, 1, &["another model", "--skip-mismatch"]);
+    let skips = [&other[..], &["--skip-mismatch", "--freeze"]].concat();
+    let output = train(&[&skips[..], &["nothing", "--out", "b"]].concat());
+    fails(&output, 2, &["`nothing`", "batch_normalization"]);
+    let output = train(&[&skips[..], &["dense_1", "--out", "b"]].concat());
+    fails(&output, 2, &["leaves no parameter to train"]);
+    let output = train(&[&skips[..], &["flatten", "--out", "b"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let note = "7 of the model's 10 parameters come from";
+    let noted = text(&output.stderr);
+    assert!(noted.contains(note), "{noted}");
+    assert!(
+        noted.contains("anew: dense/kernel[144x6], dense/bias[6], dense_1/kernel[6x2]"),
+        "{noted}"
+    );
+
+    let weights = |run: &str| {
+        let file = path.join(run).join("model.safetensors");
+        cnn_gpu::run::weights::load(&file).unwrap().1
+    };
+    let (before, after) = (weights("a"), weights("b"));
+    for name in [
+        "conv2d/kernel",
+        "batch_normalization/gamma",
+        "batch_normalization/moving_mean",
+    ] {
+        assert_eq!(
+            before.parameter(name).unwrap(),
+            after.parameter(name).unwrap(),
+            "{name}"
+        );
+    }
+    let config = fs::read_to_string(path.join("b/config.toml")).unwrap();
+    assert!(
+        config.contains("trainable = false") && config.contains("skip_mismatch = true"),
+        "{config}"
+    );
+
+    // Without a checkpoint the run starts over, from the same weights.
+    fs::remove_file(path.join("b/checkpoint.safetensors")).unwrap();
+    let resumed = run(path, &["train", "--resume", "b"]);
+    assert!(resumed.status.success(), "{}", text(&resumed.stderr));
+    assert_eq!(weights("b").weights_hash(), after.weights_hash());
+}
+
+#[test]
 fn a_finished_runs_weights_are_trained_further() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();

@@ -35,8 +35,10 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(TABLE.map(|row| forward(row, (true, true))));
     cases.extend(LEARNT.map(|learnt| forward([3, 3, 25, 3], learnt)));
     cases.extend(TABLE.map(backward_weight));
-    cases.extend(TABLE.map(|row| backward_input(row, true)));
-    cases.push(backward_input([3, 2, 25, 3], false));
+    cases.extend(TABLE.map(|row| backward_input(row, true, true)));
+    cases.push(backward_input([3, 2, 25, 3], false, true));
+    cases.extend(TABLE.map(|row| backward_input(row, true, false)));
+    cases.push(backward_input([3, 2, 25, 3], false, false));
     cases
 }
 
@@ -108,7 +110,8 @@ fn backward_weight(row: [usize; 4]) -> Case {
     b.finish(op, &vars(row))
 }
 
-fn backward_input(row: [usize; 4], scale: bool) -> Case {
+/// `batch`: whether the statistics are the batch's.
+fn backward_input(row: [usize; 4], scale: bool, batch: bool) -> Case {
     let [n, rows, cells, c] = row;
     let mut b = CaseBuilder::new(n).rows(rows);
     let gamma = scale.then(|| b.parameter("gamma", &[c]));
@@ -131,9 +134,8 @@ fn backward_input(row: [usize; 4], scale: bool) -> Case {
         mean,
         variance,
         gamma,
-        dgamma,
-        dbeta,
+        sums: batch.then_some([dgamma, dbeta]),
         dx: b.output("dx", &[n, cells, c]),
     });
-    b.finish(op, &format!("{} scale={scale}", vars(row)))
+    b.finish(op, &format!("{} scale={scale} batch={batch}", vars(row)))
 }

@@ -26,6 +26,8 @@ pub fn all() -> Vec<StepCase> {
         train("augmented", augmented(), momentum()),
         train("residual", residual(), momentum()),
         train("skips", skips(), momentum()),
+        train("frozen-start", frozen_start(), adam()),
+        train("frozen-middle", frozen_middle(), momentum()),
         train("penalty", penalties(&[4]), momentum()),
         train("penalties", penalties(&[4, 32]), momentum()),
         train("binary", binary(), momentum().ema_momentum(0.75)),
@@ -76,6 +78,41 @@ fn rmsprop() -> Optimizer {
 
 fn softmax(units: usize) -> Dense {
     Dense::new(units).activation(Activation::Softmax)
+}
+
+/// Layers that are not trained below layers that are: their backward pass ends early.
+fn frozen_start() -> Sequential {
+    let model = Sequential::new([8, 9, 2])
+        .add(Conv2D::new(4, 3).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2))
+        .add(BatchNormalization::new())
+        .add(Conv2D::new(5, 2).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2))
+        .add(Flatten::new())
+        .add(softmax(3));
+    frozen(model, &[0, 1, 2])
+}
+
+/// Layers that are not trained above layers that are: gradients pass through them.
+fn frozen_middle() -> Sequential {
+    let model = Sequential::new([8, 9, 2])
+        .add(Conv2D::new(4, 3).activation(Activation::Relu))
+        .add(BatchNormalization::new())
+        .add(Conv2D::new(5, 2).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2))
+        .add(DepthwiseConv2D::new(2))
+        .add(BatchNormalization::new().scale(false))
+        .add(Flatten::new())
+        .add(Dense::new(6).kernel_regularizer(Regularizer::l2(0.1)))
+        .add(softmax(3));
+    frozen(model, &[1, 2, 4, 5, 7])
+}
+
+fn frozen(mut model: Sequential, indices: &[usize]) -> Sequential {
+    for &index in indices {
+        model.layers[index].trainable = false;
+    }
+    model
 }
 
 /// Max pools fused with convolutions, forward and backward: after another convolution and after a

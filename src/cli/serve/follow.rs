@@ -267,10 +267,7 @@ fn before_training(folder: &RunFolder) -> Result<TrainedModel> {
     let model = config.model.clone();
     let mut state = State::new(Layout::new(&model)?, config.training.seed);
     if let Some(record) = &config.weights {
-        let theirs = Initial::again(record)?.trained.state;
-        if theirs.params.len() == state.params.len() {
-            state.params = theirs.params;
-        }
+        Initial::again(record)?.fill(&mut state)?;
     }
     Ok(TrainedModel {
         model,

@@ -105,6 +105,8 @@ Examples:
   cnn-gpu train --epochs 50 --validation-split 0.1 --early-stopping 3 --restore-best-weights
   cnn-gpu train --epochs 10 --lr-schedule cosine:1 --tensorboard logs/cosine
   cnn-gpu train --weights runs/first --learning-rate 1e-4   fine-tune the weights of a run
+  cnn-gpu train --weights runs/first --model pets.toml --skip-mismatch --freeze conv2d_2
+                --dataset folder:pets                       train new last layers for other classes
   cnn-gpu train --dataset digits --limit 2000 --epochs 1 --backend cpu   a quick look
 
 Ctrl-C finishes the current step, writes a checkpoint and saves the weights. The exit code is
@@ -161,7 +163,7 @@ impl TrainSettings {
             .network
             .weights
             .as_deref()
-            .map(Initial::open)
+            .map(|path| Initial::open(path, args.network.skip_mismatch))
             .transpose()?;
         let base = base.or_else(|| initial.as_ref()?.optimizer());
         let options = Options::default()
@@ -184,6 +186,11 @@ impl TrainSettings {
         let augment = args.network.augment.as_deref().and_then(augmentation);
         let model = match augment {
             Some(layers) => model.augmented(layers)?,
+            None => model,
+        };
+        let model = match &args.network.freeze {
+            Some(last) => (model.freeze_until(last))
+                .map_err(|error| Error::Argument(format!("--freeze {last}: {error}")))?,
             None => model,
         };
         let theirs = initial.as_ref().map(|initial| initial.trained.data());

@@ -110,7 +110,9 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let device = settings.device.open()?;
     let (mut trainer, _) = prepare(&settings, &device)?;
     if let Some(initial) = settings.initial.take() {
-        initial.give(&mut trainer, settings.options.optimizer)?;
+        if let Some(note) = initial.give(&mut trainer, settings.options.optimizer)? {
+            say(&format!("note: {note}"));
+        }
     }
     let (splits, _) = data::load(&settings)?;
     announce(&trainer.describe(), &device);

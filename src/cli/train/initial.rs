@@ -1,7 +1,6 @@
 //! `train --weights PATH`: starts from the weights of another run.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use cnn_gpu::optimizer::{Optimizer, UpdateRule};
 use cnn_gpu::run::{InitialWeights, moments};
@@ -22,12 +21,13 @@ pub struct Initial {
 }
 
 impl Initial {
-    /// Reads the folder of a run or of an imported network, or a file of weights.
+    /// Reads the folder of a run or of an imported network, or a file of weights. With
+    /// `skip_mismatch`, what does not fit the model is left out.
     ///
     /// # Errors
     /// As [`TrainedModel::open`]; or the path is not UTF-8 and cannot be stored in the run's
     /// settings.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path, skip_mismatch: bool) -> Result<Self> {
         if path.to_str().is_none() {
             return Err(Error::Argument(format!(
                 "--weights {}: expected a path in UTF-8",
@@ -38,7 +38,8 @@ impl Initial {
         trained.load_imported_moments()?;
         let path = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
         let hash = trained.state.weights_hash();
-        let record = InitialWeights::new(path, hash);
+        let mut record = InitialWeights::new(path, hash);
+        record.skip_mismatch = skip_mismatch;
         Ok(Self { record, trained })
     }
 
@@ -47,7 +48,7 @@ impl Initial {
     /// # Errors
     /// As [`Initial::open`]; or they have changed.
     pub fn again(record: &InitialWeights) -> Result<Self> {
-        let mut initial = Self::open(&record.path)?;
+        let mut initial = Self::open(&record.path, record.skip_mismatch)?;
         let changed = |what: &str| {
             Error::file(
                 &record.path,
@@ -75,6 +76,10 @@ impl Initial {
     /// Says what becomes of them.
     pub fn settle(&mut self, optimizer: Optimizer) -> Option<String> {
         let theirs = self.optimizer()?;
+        if self.record.skip_mismatch {
+            // Moments of some of the parameters would be those of no step.
+            self.leave_moments();
+        }
         let state = &self.trained.state;
         let rate = short(optimizer.learning_rate());
         let name = optimizer.name();
@@ -104,55 +109,93 @@ impl Initial {
     }
 
     /// Sets the weights of a trainer with this optimizer, which continues with the imported moments,
-    /// or starts anew if there are none.
+    /// or starts anew if there are none. Returns, in words, what was left out.
     ///
     /// # Errors
-    /// The trainer's model has other parameters.
-    pub fn give(mut self, trainer: &mut Trainer, optimizer: Optimizer) -> Result<()> {
+    /// The trainer's model has other parameters, or no parameter in common if those that do not fit
+    /// are left out.
+    pub fn give(mut self, trainer: &mut Trainer, optimizer: Optimizer) -> Result<Option<String>> {
         if optimizer.ema_momentum.is_none() {
             self.trained.state.average = Vec::new();
         }
         let mut state = trainer.state().clone();
-        let layout = Arc::clone(&state.layout);
-        let (ours, theirs) = (&layout.parameters, &self.trained.state.layout.parameters);
-        let differing = (0..ours.len().max(theirs.len()))
-            .map(|i| (ours.get(i), theirs.get(i)))
-            .find(|(a, b)| a.map(described) != b.map(described));
-        if let Some((ours, theirs)) = differing {
-            let name =
-                |p: Option<&Parameter>| p.map_or_else(|| "no further parameter".into(), described);
-            return Err(Error::file(
-                &self.record.path,
-                format!(
-                    "the weights belong to another model: expected {}, found {}; omit --model to train \
-                     theirs",
-                    name(ours),
-                    name(theirs)
-                ),
-            ));
-        }
+        let left_out = self.fill(&mut state)?;
         let theirs = &self.trained.state;
         if has_moments(theirs) {
             state.step = theirs.step;
             for arena in [&mut state.m, &mut state.v] {
-                arena.resize(layout.len, 0.0);
+                arena.resize(state.layout.len, 0.0);
             }
             if !theirs.average.is_empty() {
-                state.average.resize(layout.len, 0.0);
+                state.average.resize(state.layout.len, 0.0);
             }
         }
         let arenas = [
-            (&mut state.params, &theirs.params),
             (&mut state.m, &theirs.m),
             (&mut state.v, &theirs.v),
             (&mut state.average, &theirs.average),
         ];
         for (to, from) in arenas.into_iter().filter(|(_, from)| !from.is_empty()) {
-            for (ours, theirs) in layout.parameters.iter().zip(&theirs.layout.parameters) {
+            for (ours, theirs) in (state.layout.parameters.iter()).zip(&theirs.layout.parameters) {
                 to[ours.range()].copy_from_slice(&from[theirs.range()]);
             }
         }
-        trainer.set_state(state)
+        trainer.set_state(state)?;
+        Ok(left_out)
+    }
+
+    /// Copies the weights, not the moments, to a state of its model. Returns, in words, what was left
+    /// out.
+    ///
+    /// # Errors
+    /// As [`Initial::give`].
+    pub fn fill(&self, state: &mut State) -> Result<Option<String>> {
+        let theirs = &self.trained.state;
+        if !self.record.skip_mismatch {
+            self.check_equal(state, theirs)?;
+        }
+        let skipped = state.copy_fitting(theirs);
+        let all = state.layout.parameters.len();
+        if skipped.len() == all {
+            return Err(Error::file(
+                &self.record.path,
+                "no parameter has a name and shape of the model's: expected a model with layers in common",
+            ));
+        }
+        Ok((!skipped.is_empty()).then(|| {
+            let described = skipped
+                .iter()
+                .map(|&i| described(&state.layout.parameters[i]));
+            let names: Vec<String> = described.collect();
+            format!(
+                "{} of the model's {} come from {}; anew: {}",
+                all - skipped.len(),
+                counted(all, "parameter"),
+                self.record.path.display(),
+                names.join(", ")
+            )
+        }))
+    }
+
+    fn check_equal(&self, state: &State, theirs: &State) -> Result<()> {
+        let (ours, theirs) = (&state.layout.parameters, &theirs.layout.parameters);
+        let differing = (0..ours.len().max(theirs.len()))
+            .map(|i| (ours.get(i), theirs.get(i)))
+            .find(|(a, b)| a.map(described) != b.map(described));
+        let Some((ours, theirs)) = differing else {
+            return Ok(());
+        };
+        let name =
+            |p: Option<&Parameter>| p.map_or_else(|| "no further parameter".into(), described);
+        Err(Error::file(
+            &self.record.path,
+            format!(
+                "the weights belong to another model: expected {}, found {}; omit --model to train \
+                 theirs, or pass --skip-mismatch to load what fits",
+                name(ours),
+                name(theirs)
+            ),
+        ))
     }
 }
 

@@ -63,7 +63,9 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let (opened, kernels) = settings.kernels.give(settings.device.open()?)?;
     let (mut trainer, device) = prepare(&settings, &opened)?;
     if let Some(initial) = settings.initial.take() {
-        initial.give(&mut trainer, settings.options.optimizer)?;
+        if let Some(note) = initial.give(&mut trainer, settings.options.optimizer)? {
+            say(&format!("note: {note}"));
+        }
     }
     trainer.set_interrupt(handler.interrupt.clone());
     let (splits, record) = data::load(&settings)?;

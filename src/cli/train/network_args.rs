@@ -48,10 +48,17 @@ pub struct NetworkArgs {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(AUGMENTATIONS))]
     pub augment: Option<String>,
     /// Start from the weights of a run folder, an imported folder or a model.safetensors file;
-    /// another --model must have parameters of the same names and shapes. An imported network
-    /// continues with its optimizer and its moments, unless --optimizer names another
+    /// another --model must have parameters of the same names and shapes, or see
+    /// --skip-mismatch. An imported network continues with its optimizer and its moments, unless --optimizer names another
     #[arg(long, value_name = "RUN")]
     pub weights: Option<PathBuf>,
+    /// Load from --weights only the parameters whose name and shape the model has, and say which;
+    /// the others start anew
+    #[arg(long, requires = "weights")]
+    pub skip_mismatch: bool,
+    /// Freeze all layers up to and including LAYER: their weights stay as they are
+    #[arg(long, value_name = "LAYER")]
+    pub freeze: Option<String>,
 
     /// Images per step
     #[arg(

@@ -206,7 +206,7 @@ impl RowWise for BatchNormBackwardInput {
             variance: memory.floats(self.variance),
             gamma: self.gamma.map(|id| memory.floats(id)),
         };
-        let sums = [self.dgamma, self.dbeta].map(|id| memory.floats(id));
+        let sums = (self.sums).map(|ids| ids.map(|id| memory.floats(id)));
         block.write(self.dx, |block, dx| {
             let row = dx.len() / block.rows().len();
             let valid = block.valid() * row;
@@ -216,7 +216,10 @@ impl RowWise for BatchNormBackwardInput {
                 &block.floats(self.dy)[..valid],
             );
             let cells = memory.rows * row / self.norm.c;
-            channels.backward_input(arch, inputs, sums, cells, now);
+            match sums {
+                Some(sums) => channels.backward_input(arch, inputs, sums, cells, now),
+                None => channels.backward_constant(arch, inputs.1, now),
+            }
             rest.fill(0.0);
         });
     }
@@ -257,7 +260,21 @@ impl Channels<'_> {
         });
     }
 
-    /// `dx` of some valid rows; `m` cells are valid in the batch.
+    /// `dx` of some valid rows, if the statistics are constants.
+    fn backward_constant(&self, arch: Arch, dy: &[f32], dx: &mut [f32]) {
+        self.with_scales(|_, scales| {
+            arch.dispatch(|| {
+                let cells = dy.chunks_exact(self.norm.c);
+                for (dy, dx) in cells.zip(dx.chunks_exact_mut(self.norm.c)) {
+                    for ((dx, dy), scale) in dx.iter_mut().zip(dy).zip(scales) {
+                        *dx = scale * dy;
+                    }
+                }
+            });
+        });
+    }
+
+    /// `dx` of some valid rows, if the statistics are the batch's; `m` cells are valid in the batch.
     fn backward_input(
         &self,
         arch: Arch,

@@ -81,8 +81,7 @@ impl Definition for BatchNormBackwardInput {
             mean,
             variance,
             gamma,
-            dgamma,
-            dbeta,
+            sums,
             dx,
         } = self;
         let normal = Normal {
@@ -91,7 +90,7 @@ impl Definition for BatchNormBackwardInput {
             mean: m.floats(*mean),
             variance: m.floats(*variance),
         };
-        let sums = [*dgamma, *dbeta].map(|id| m.floats(id));
+        let sums = sums.map(|ids| ids.map(|id| m.floats(id)));
         let mut out = normal.backward_input(m.floats(*dy), optional(m, gamma), sums);
         out.resize(m.floats(*x).len(), 0.0);
         m.put(*dx, rounded(out));
@@ -159,18 +158,21 @@ impl Normal<'_> {
         [dgamma, sums(&self.norm, cells, |i| f64::from(dy[i]))]
     }
 
-    /// `dx = gamma / sqrt(variance + epsilon) * (dy - dbeta / m - x̂ * dgamma / m)`.
+    /// `dx = gamma / sqrt(variance + epsilon) * (dy - dbeta / m - x̂ * dgamma / m)`; without `sums`,
+    /// dgamma and dbeta, the statistics are constants and only `dy` is left in the parentheses.
     pub(super) fn backward_input(
         &self,
         dy: &[f32],
         gamma: Option<&[f32]>,
-        [dgamma, dbeta]: [&[f32]; 2],
+        sums: Option<[&[f32]; 2]>,
     ) -> Vec<f64> {
         let m = (self.x.len() / self.norm.c) as f64;
         let dx = (0..self.x.len()).map(|i| {
             let c = i % self.norm.c;
             let gamma = gamma.map_or(1.0, |gamma| f64::from(gamma[c]));
-            let rest = (f64::from(dbeta[c]) + self.at(i) * f64::from(dgamma[c])) / m;
+            let rest = sums.map_or(0.0, |[dgamma, dbeta]| {
+                (f64::from(dbeta[c]) + self.at(i) * f64::from(dgamma[c])) / m
+            });
             gamma * self.scale(i) * (f64::from(dy[i]) - rest)
         });
         dx.collect()
@@ -213,8 +215,12 @@ mod tests {
         let dy = [1.0, 1.0, 3.0, 0.0];
         let [dgamma, dbeta] = normal().backward_weight(&dy);
         assert_eq!((dgamma, dbeta), (vec![1.0, 0.0], vec![4.0, 1.0]));
-        let dx = normal().backward_input(&dy, Some(&[2.0, 1.0]), [&[1.0, 0.0], &[4.0, 1.0]]);
+        let gamma = Some(&[2.0, 1.0][..]);
+        let dx = normal().backward_input(&dy, gamma, Some([&[1.0, 0.0], &[4.0, 1.0]]));
         // 1 - (4 - 0.5) / 2, 1 - 1 / 2, 3 - (4 + 0.5) / 2, 0 - 1 / 2
         assert_eq!(dx, [-0.75, 0.5, 0.75, -0.5]);
+        // 2 / sqrt(3 + 1) and 1 / sqrt(0 + 1) times dy.
+        let dx = normal().backward_input(&dy, gamma, None);
+        assert_eq!(dx, [1.0, 1.0, 3.0, 0.0]);
     }
 }

@@ -8,7 +8,7 @@ use super::layers;
 use super::names::{GroupNames, free_name};
 use crate::error::{FormatError, Result};
 use crate::interchange::pixels::{feed_fractions, square_image, vector_note};
-use crate::model::{Flatten, Layer, Rescaling, Sequential};
+use crate::model::{Flatten, Layer, PlacedLayer, Rescaling, Sequential};
 use crate::shape::dims;
 
 /// How Keras lists the layers of a model.
@@ -113,9 +113,7 @@ impl Blueprint {
         };
         let is_trainable = arguments.is_trainable() && !layer.is_in_frozen_model;
         let has_weights = |layer: &Layer| !layer.spec().parameters(shape).is_empty();
-        if !is_trainable && read.as_ref().is_some_and(has_weights) {
-            arguments.note("it was frozen (trainable = false); here all layers are trained");
-        }
+        let is_frozen = !is_trainable && read.as_ref().is_some_and(has_weights);
         self.notes.append(&mut arguments.notes);
         self.listed.push(ListedLayer {
             group: layer.group.clone(),
@@ -126,7 +124,9 @@ impl Blueprint {
         let output = read.spec().output_shape(shape);
         let output = output.and_then(|output| indexable(&output).map(|()| output));
         *shape = output.map_err(|problem| arguments.error(problem))?;
-        self.model.layers.push(read.into());
+        let mut placed = PlacedLayer::from(read);
+        placed.trainable = !is_frozen;
+        self.model.layers.push(placed);
         Ok(())
     }
 
@@ -162,7 +162,7 @@ impl Blueprint {
         for listed in &self.listed {
             let layer = listed.index.and_then(|index| resolved.get(index));
             let Some(layer) = layer else { continue };
-            let parameters = layer.layer.spec().parameters(&layer.input);
+            let parameters = layer.parameters();
             places.extend(parameters.iter().enumerate().map(|(variable, p)| Place {
                 group: listed.group.clone(),
                 variable,
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn frozen_and_left_out_layers_are_noted() {
+    fn frozen_layers_stay_frozen_and_left_out_ones_are_noted() {
         let layers = [
             ("RandomFlip", json!({})),
             ("Flatten", json!({"trainable": false})),
@@ -310,13 +310,14 @@ mod tests {
             ("Dense", json!({"units": 2})),
         ];
         let read = Blueprint::read(&config(json!([null, 2, 2, 1]), &layers), true).unwrap();
-        let expected = Sequential::new([2, 2, 1])
+        let mut expected = Sequential::new([2, 2, 1])
             .name("net")
             .add(Flatten::new().name("layer1"))
             .add(Dense::new(3).name("layer2"))
             .add(Dense::new(2).name("layer3"));
+        expected.layers[1].trainable = false;
         assert_eq!(read.model, expected);
-        assert_eq!(read.notes.len(), 2, "{:?}", read.notes);
+        assert_eq!(read.notes.len(), 1, "{:?}", read.notes);
         let places =
             ["dense", "dense_1"].map(|group| [0, 1].map(|i| place(group, i, group != "dense")));
         assert_eq!(read.places().unwrap(), places.as_flattened());

@@ -101,7 +101,7 @@ impl Builder {
     pub(super) fn regularize(&mut self, model: &Sequential) -> Result<()> {
         let mut penalties = Vec::new();
         for layer in model.resolve()? {
-            for spec in layer.layer.spec().parameters(&layer.input) {
+            for spec in layer.parameters() {
                 let name = format!("{}/{}", layer.name, spec.name);
                 let number = self.plan.layout.find(&name);
                 let penalized = number.filter(|_| !spec.regularizer.is_none());

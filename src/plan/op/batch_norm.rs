@@ -71,7 +71,8 @@ pub struct BatchNormBackwardWeight {
 }
 
 /// `dx = gamma / sqrt(variance + epsilon) * (dy - dbeta / m - x̂ * dgamma / m)` in the `m` cells of
-/// the valid rows, 0 in the others.
+/// the valid rows, 0 in the others. If the statistics are constants rather than those of the batch,
+/// `dx = gamma / sqrt(variance + epsilon) * dy` there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormBackwardInput {
     /// The sizes.
@@ -86,17 +87,15 @@ pub struct BatchNormBackwardInput {
     pub variance: BufferId,
     /// The factor, `[c]`.
     pub gamma: Option<BufferId>,
-    /// The gradient of gamma, `[c]`.
-    pub dgamma: BufferId,
-    /// The gradient of beta, `[c]`.
-    pub dbeta: BufferId,
+    /// The gradients of gamma and beta, `[c]` each; `None` if the statistics are constants.
+    pub sums: Option<[BufferId; 2]>,
     /// The gradient of the input, `[n, .., c]`.
     pub dx: BufferId,
 }
 
 impl Builder {
     /// Adds a batch normalization. Training uses the batch's statistics and updates the `moving`
-    /// ones with `momentum`; inference uses the moving ones.
+    /// ones with `momentum`; inference and a frozen layer use the moving ones.
     pub fn batch_norm(
         &mut self,
         x: Value,
@@ -105,7 +104,8 @@ impl Builder {
         (moving, momentum): ([BufferId; 2], f64),
     ) -> Value {
         let mut statistics = moving;
-        if self.optimizer.is_some() {
+        let trains = self.trains;
+        if self.optimizer.is_some() && trains {
             statistics = ["mean", "variance"].map(|what| self.per_channel(what, norm.c));
             self.push(Op::BatchNormStatistics(BatchNormStatistics {
                 norm,
@@ -128,22 +128,26 @@ impl Builder {
             y: y.buffer,
         };
         self.push(Op::BatchNormForward(forward.clone()));
-        let has_parameters = gamma.is_some() || beta.is_some();
+        let has_parameters = trains && (gamma.is_some() || beta.is_some());
         self.record(x, y.buffer, has_parameters, move |b, x, dy, wants_dx| {
-            b.batch_norm_backward(&forward, x, dy, wants_dx)
+            let sums = trains.then(|| b.batch_norm_backward_weight(&forward, dy));
+            match wants_dx {
+                true => b.batch_norm_backward_input(&forward, x, dy, sums),
+                false => dy,
+            }
         });
         y
     }
 
-    fn batch_norm_backward(
+    /// Returns the gradients of gamma and beta.
+    fn batch_norm_backward_weight(
         &mut self,
         forward: &BatchNormForward,
-        x: &Value,
         dy: BufferId,
-        wants_dx: bool,
-    ) -> BufferId {
+    ) -> [BufferId; 2] {
         let BatchNormForward {
             norm,
+            x,
             mean,
             variance,
             gamma,
@@ -158,16 +162,30 @@ impl Builder {
         let (dgamma, dbeta) = (sums(gamma, "d gamma"), sums(beta, "d beta"));
         self.push(Op::BatchNormBackwardWeight(BatchNormBackwardWeight {
             norm,
-            x: x.buffer,
+            x,
             dy,
             mean,
             variance,
             dgamma,
             dbeta,
         }));
-        if !wants_dx {
-            return dy;
-        }
+        [dgamma, dbeta]
+    }
+
+    fn batch_norm_backward_input(
+        &mut self,
+        forward: &BatchNormForward,
+        x: &Value,
+        dy: BufferId,
+        sums: Option<[BufferId; 2]>,
+    ) -> BufferId {
+        let BatchNormForward {
+            norm,
+            mean,
+            variance,
+            gamma,
+            ..
+        } = *forward;
         let name = format!("d {} normalized", self.plan.buffer(x.buffer).name);
         let dx = match x.through() {
             Some(_) => {
@@ -183,8 +201,7 @@ impl Builder {
             mean,
             variance,
             gamma,
-            dgamma,
-            dbeta,
+            sums,
             dx,
         }));
         self.activation_backward(dx, x)
@@ -270,9 +287,9 @@ impl Operation for BatchNormBackwardInput {
     }
 
     fn reads(&self) -> Vec<BufferId> {
-        let statistics = [self.mean, self.variance, self.dgamma, self.dbeta];
-        let inputs = [self.x, self.dy].into_iter().chain(statistics);
-        inputs.chain(self.gamma).collect()
+        let inputs = [self.x, self.dy, self.mean, self.variance];
+        let sums = self.sums.into_iter().flatten();
+        inputs.into_iter().chain(sums).chain(self.gamma).collect()
     }
 
     fn writes(&self) -> Vec<BufferId> {

@@ -124,16 +124,19 @@ impl Builder {
             y: y.buffer,
             activation: fused,
         }));
-        self.record(x, y.buffer, true, move |b, x, dy, wants_dx| {
-            let dw = b.gradient(w);
-            let dbias = bias.map(|bias| b.gradient(bias));
-            b.push(Op::Conv2dBackwardWeight(Conv2dBackwardWeight {
-                shape,
-                x: x.buffer,
-                dy,
-                dw,
-                dbias,
-            }));
+        let trains = self.trains;
+        self.record(x, y.buffer, trains, move |b, x, dy, wants_dx| {
+            if trains {
+                let dw = b.gradient(w);
+                let dbias = bias.map(|bias| b.gradient(bias));
+                b.push(Op::Conv2dBackwardWeight(Conv2dBackwardWeight {
+                    shape,
+                    x: x.buffer,
+                    dy,
+                    dw,
+                    dbias,
+                }));
+            }
             if !wants_dx {
                 return dy;
             }

@@ -93,14 +93,17 @@ pub(super) fn backward_input(
         (op.gamma, None),
         op.dx,
     );
+    // Without sums, buffers of their shape, which are not read.
+    let [dgamma, dbeta] = op.sums.unwrap_or([op.mean; 2]);
+    let call = call.sizes(&[("HAS_SUMS", usize::from(op.sums.is_some()))]);
     let read = [
         ("x", op.x),
         ("dy", op.dy),
         ("mean", op.mean),
         ("variance", op.variance),
         ("gamma", op.gamma.unwrap_or(op.mean)),
-        ("dgamma", op.dgamma),
-        ("dbeta", op.dbeta),
+        ("dgamma", dgamma),
+        ("dbeta", dbeta),
     ];
     load(call, tuning, cell_width(op.norm.c), &read)
 }

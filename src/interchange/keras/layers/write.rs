@@ -24,7 +24,7 @@ pub(in super::super) fn write(layer: &ResolvedLayer<'_>) -> Value {
     config.insert("dtype".into(), float32());
     if !matches!(layer.layer, Layer::SpatialDropout2D(_)) {
         // Keras's `SpatialDropout2D` has no such argument.
-        config.insert("trainable".into(), true.into());
+        config.insert("trainable".into(), layer.trainable.into());
     }
     let mut written = object(".layers", class(layer.layer), config.into());
     let shape = std::iter::once(Value::Null).chain(layer.input.iter().map(|&n| n.into()));

@@ -100,7 +100,7 @@ pub(super) fn network(model: Sequential, layers: &[WeightedLayer]) -> Result<Imp
     let mut params = vec![0.0; layout.len];
     let mut matches = Vec::new();
     for layer in model.resolve().map_err(FormatError::from_cause)? {
-        let specs = layer.layer.spec().parameters(&layer.input);
+        let specs = layer.parameters();
         let given = if specs.is_empty() {
             None
         } else {
