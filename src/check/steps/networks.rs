@@ -26,8 +26,8 @@ pub fn all() -> Vec<StepCase> {
         train("augmented", augmented(), momentum()),
         train("residual", residual(), momentum()),
         train("skips", skips(), momentum()),
-        train("frozen-start", frozen_start(), adam()),
-        train("frozen-middle", frozen_middle(), momentum()),
+        train("frozen-base", frozen_base(), adam()),
+        train("frozen-top", frozen_top(), momentum()),
         train("penalty", penalties(&[4]), momentum()),
         train("penalties", penalties(&[4, 32]), momentum()),
         train("binary", binary(), momentum().ema_momentum(0.75)),
@@ -81,7 +81,7 @@ fn softmax(units: usize) -> Dense {
 }
 
 /// Layers that are not trained below layers that are: their backward pass ends early.
-fn frozen_start() -> Sequential {
+fn frozen_base() -> Sequential {
     let model = Sequential::new([8, 9, 2])
         .add(Conv2D::new(4, 3).activation(Activation::Relu))
         .add(MaxPooling2D::new(2))
@@ -94,7 +94,7 @@ fn frozen_start() -> Sequential {
 }
 
 /// Layers that are not trained above layers that are: gradients pass through them.
-fn frozen_middle() -> Sequential {
+fn frozen_top() -> Sequential {
     let model = Sequential::new([8, 9, 2])
         .add(Conv2D::new(4, 3).activation(Activation::Relu))
         .add(BatchNormalization::new())
