@@ -1,7 +1,7 @@
 //! `cnn-gpu show`.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use cnn_gpu::Error;
@@ -9,7 +9,7 @@ use cnn_gpu::data::sheet::{sheet, sheet_size};
 use cnn_gpu::data::{Dataset, DatasetSpec, ReadOptions, Splits};
 use cnn_gpu::exec::{self, Backend, Selection};
 use cnn_gpu::inspect;
-use cnn_gpu::model::{Sequential, augmentation};
+use cnn_gpu::model::{AUGMENTATIONS, Layer, PRESETS, Sequential, augmentation};
 use cnn_gpu::rng::DEFAULT_SEED;
 use cnn_gpu::shape::dims;
 
@@ -87,6 +87,8 @@ const LAB: usize = 5;
 const SHEET_COLUMNS: usize = 10;
 /// Images of a sample that augmentation makes of it: with the sample, a row of a PNG file.
 const VARIANTS: usize = SHEET_COLUMNS - 1;
+/// Samples that are varied at once.
+const SAMPLES_AT_ONCE: usize = 16;
 /// The enlargement by default.
 const SCALE: usize = 8;
 /// The width and height, in pixels, that the default enlargement keeps within.
@@ -104,9 +106,13 @@ pub fn png(path: PathBuf) -> Result<PathBuf, &'static str> {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
+    let augment = args.augment.as_deref().map(Augment::named).transpose()?;
     // Without a seed, pictures are in the order of their paths.
-    let read =
+    let mut read =
         (ReadOptions::default().seed(None).inspect(true)).skip_unreadable(args.skip_unreadable);
+    if let Some(Augment::Model(model)) = &augment {
+        read = read.shape(model.input_shape);
+    }
     let splits = data::load(&args.dataset, args.data_dir.as_deref(), read, false)?.splits;
     if args.shapes {
         output::print(&shapes(&splits))?;
@@ -114,64 +120,111 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     }
     let set = if args.test { splits.test } else { splits.train };
     say(&format!("data: {}", described(&set)));
-    let mut indices = indices(&args, &set)?;
-    let mut set = set;
-    if let Some(name) = &args.augment {
-        set = with_variants(&set, &indices, name)?;
-        indices = (0..set.len()).collect();
-    }
+    let indices = indices(&args, &set)?;
+    let images_each = if augment.is_some() { 1 + VARIANTS } else { 1 };
+    // Before the images are computed, as there may be too many.
+    let scale = match &args.out {
+        Some(_) => scale(&set, indices.len() * images_each, args.scale)?,
+        None => SCALE,
+    };
+    let shown = match &augment {
+        None => Shown {
+            titles: indices.iter().map(|&index| title(&set, index)).collect(),
+            set,
+            indices,
+        },
+        Some(augment) => augment.variants(&set, &indices)?,
+    };
     match &args.out {
         Some(path) => {
-            let scale = scale(&set, indices.len(), args.scale)?;
-            sheet(&set, &indices, SHEET_COLUMNS, scale).save(path)?;
-            for index in &indices {
-                output::print(&format!("{}\n", title(&set, *index)))?;
+            sheet(&shown.set, &shown.indices, SHEET_COLUMNS, scale).save(path)?;
+            for title in &shown.titles {
+                output::print(&format!("{title}\n"))?;
             }
             say(&format!("wrote {}", path.display()));
         }
-        None => output::print(&drawing(&set, &indices))?,
+        None => output::print(&drawing(&shown))?,
     }
     Ok(Exit::Success)
 }
 
-/// Each of these samples, followed by what augmentation makes of it.
-fn with_variants(set: &Dataset, indices: &[usize], name: &str) -> cnn_gpu::Result<Dataset> {
-    let shape = set.shape();
-    let model = match augmentation(name) {
-        Some(layers) => {
-            let layers = layers.into_iter();
-            layers.fold(Sequential::new(shape).name(name), Sequential::add)
+/// The samples that are shown.
+struct Shown {
+    set: Dataset,
+    /// Of the samples in the set.
+    indices: Vec<usize>,
+    /// One for each.
+    titles: Vec<String>,
+}
+
+/// What varies the samples.
+enum Augment {
+    /// Layers for images of any size.
+    Layers(String, Vec<Layer>),
+    /// A model that starts with such layers.
+    Model(Sequential),
+}
+
+impl Augment {
+    /// # Errors
+    /// The name is no augmentation and stands for no model; or the model cannot be read.
+    fn named(name: &str) -> cnn_gpu::Result<Self> {
+        if let Some(layers) = augmentation(name) {
+            return Ok(Self::Layers(name.to_owned(), layers));
         }
-        None => model::load(name)?.0,
-    };
-    if model.input_shape != shape {
-        return Err(Error::Argument(format!(
-            "--augment {name}: its images are {}, and those of the data set {}",
-            dims(&model.input_shape),
-            dims(&shape)
-        )));
+        if !PRESETS.contains(&name) && !Path::new(name).exists() {
+            return Err(Error::Argument(format!(
+                "--augment {name}: expected {}, or the path of a model that starts with augmentation",
+                AUGMENTATIONS.join(", ")
+            )));
+        }
+        Ok(Self::Model(model::load(name)?.0))
     }
-    let pixels = |&index: &usize| inspect::to_floats(set.image(index)).repeat(VARIANTS);
-    let originals: Vec<f32> = indices.iter().flat_map(pixels).collect();
-    let device = exec::open(&Selection::new(Backend::Cpu))?;
-    let seen = inspect::augmented(&device, &model, &originals, DEFAULT_SEED)?;
-    let bytes: Vec<u8> = (seen.iter()).map(|x| (255.0 * x).round() as u8).collect();
-    let size: usize = shape.iter().product();
-    let (mut images, mut labels) = (Vec::new(), Vec::new());
-    for (&index, variants) in indices.iter().zip(bytes.chunks_exact(VARIANTS * size)) {
-        images.extend_from_slice(set.image(index));
-        images.extend_from_slice(variants);
-        labels.resize(labels.len() + 1 + VARIANTS, set.labels()[index]);
+
+    /// Each of these samples, followed by what augmentation makes of it.
+    fn variants(&self, set: &Dataset, indices: &[usize]) -> cnn_gpu::Result<Shown> {
+        let shape = set.shape();
+        let model = match self {
+            Self::Layers(name, layers) => {
+                let layers = layers.iter().cloned();
+                layers.fold(Sequential::new(shape).name(name), Sequential::add)
+            }
+            Self::Model(model) => model.clone(),
+        };
+        if model.input_shape != shape {
+            return Err(Error::Argument(format!(
+                "--augment: the model's images are {}, and those of the data set {}",
+                dims(&model.input_shape),
+                dims(&shape)
+            )));
+        }
+        let device = exec::open(&Selection::new(Backend::Cpu))?;
+        let size: usize = shape.iter().product();
+        let (mut images, mut labels, mut titles) = (Vec::new(), Vec::new(), Vec::new());
+        // Not all at once, as floats take more room than bytes. Each part has draws of its own.
+        for (part, samples) in indices.chunks(SAMPLES_AT_ONCE).enumerate() {
+            let pixels = |&index: &usize| inspect::to_floats(set.image(index)).repeat(VARIANTS);
+            let originals: Vec<f32> = samples.iter().flat_map(pixels).collect();
+            let seed = DEFAULT_SEED + part as u64;
+            let seen = inspect::augmented(&device, &model, &originals, seed)?;
+            for (&index, variants) in samples.iter().zip(seen.chunks_exact(VARIANTS * size)) {
+                images.extend_from_slice(set.image(index));
+                images.extend(variants.iter().map(|x| (255.0 * x).round() as u8));
+                labels.resize(labels.len() + 1 + VARIANTS, set.labels()[index]);
+                let sample = title(set, index);
+                let varied = (1..=VARIANTS).map(|i| format!("{sample}, varied {i}"));
+                titles.extend(std::iter::once(sample.clone()).chain(varied));
+            }
+        }
+        let (name, classes) = (set.name.as_str(), set.classes);
+        let shown = Dataset::new(name, "augmented", shape, classes, images, labels)?;
+        let set = shown.with_class_names(set.class_names.clone());
+        Ok(Shown {
+            indices: (0..set.len()).collect(),
+            set,
+            titles,
+        })
     }
-    let shown = Dataset::new(
-        set.name.as_str(),
-        "augmented",
-        shape,
-        set.classes,
-        images,
-        labels,
-    )?;
-    Ok(shown.with_class_names(set.class_names.clone()))
 }
 
 /// The lab's `train_images.shape` and `train_labels.shape`, after `to_categorical`, and those of the
@@ -244,17 +297,17 @@ fn title(set: &Dataset, index: usize) -> String {
 }
 
 /// Draws the samples in half blocks, as many side by side as fit in the terminal.
-fn drawing(set: &Dataset, indices: &[usize]) -> String {
+fn drawing(shown: &Shown) -> String {
     let colours = if std::io::stdout().is_terminal() {
         Colours::from_env()
     } else {
         Colours::None
     };
-    let side_by_side = columns_that_fit(set.shape()[1]);
+    let side_by_side = columns_that_fit(shown.set.shape()[1]);
     let mut out = String::new();
-    for row in indices.chunks(side_by_side) {
-        let titles: Vec<String> = row.iter().map(|&index| title(set, index)).collect();
-        out += &draw(set, row, &titles, colours);
+    let rows = shown.indices.chunks(side_by_side);
+    for (row, titles) in rows.zip(shown.titles.chunks(side_by_side)) {
+        out += &draw(&shown.set, row, titles, colours);
     }
     out
 }

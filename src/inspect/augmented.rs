@@ -3,11 +3,14 @@
 use super::op_runner::OpRunner;
 use crate::error::Result;
 use crate::exec::Device;
-use crate::model::{Activation, Dense, Flatten, Sequential};
+use crate::model::{Activation, Dense, GlobalAveragePooling2D, Sequential};
 use crate::optimizer::Optimizer;
-use crate::plan::{DenseForward, Purpose};
+use crate::plan::Purpose;
 use crate::rng::Key;
 use crate::state::{Layout, State};
+
+/// The layer behind those that augment.
+const BEHIND: &str = "the first layer behind augmentation";
 
 /// Images per batch.
 const BATCH: usize = 64;
@@ -32,14 +35,13 @@ pub fn augmented(
     let size: usize = model.input_shape.iter().product();
     // Only training augments, and it needs a loss.
     let front = front
-        .add(Flatten::new())
+        .add(GlobalAveragePooling2D::new().name(BEHIND))
         .add(Dense::new(2).activation(Activation::Softmax));
     let state = State::new(Layout::new(&front)?, seed);
     let purpose = Purpose::Training(Optimizer::sgd());
     let mut runner = OpRunner::new(device, (&front, &state), purpose, BATCH)?;
-    let mut ops = runner.plan.ops.iter();
-    let end = ops.position(|op| op.downcast::<DenseForward>().is_some());
-    let end = end.unwrap_or(1);
+    let mut layers = runner.plan.layers.iter();
+    let end = layers.position(|layer| layer == BEHIND).unwrap_or(1);
     let input = runner.input()?;
     let writes = runner.plan.ops[end - 1].writes();
     let last = writes.first().copied().unwrap_or(input);

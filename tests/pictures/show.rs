@@ -3,7 +3,7 @@
 use cnn_gpu::data::digits;
 use tempfile::TempDir;
 
-use super::program::{run, text};
+use super::program::{fails, run, text};
 
 #[test]
 fn show_draws_samples_in_the_terminal_and_as_a_sheet() {
@@ -44,6 +44,61 @@ fn show_draws_samples_in_the_terminal_and_as_a_sheet() {
     }
     only_says_last(&show(&["--index", "60000"]), "--index must be below 60000");
     only_says_last(&show(&["--count", "0"]), "--count");
+}
+
+#[test]
+fn show_draws_what_training_makes_of_samples() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let show = |more: &[&str]| run(path, &[&["show", "--dataset", "digits"], more].concat());
+    let out = [
+        "--index", "100", "--count", "2", "--out", "s.png", "--scale", "1",
+    ];
+    let output = show(&[&["--augment", "mnist"], &out[..]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let label = digits::splits().train.labels()[100];
+    let titles = text(&output.stdout);
+    let titles: Vec<&str> = titles.lines().collect();
+    assert_eq!(titles.len(), 20);
+    assert_eq!(
+        titles[..2],
+        [format!("[100] {label}"), format!("[100] {label}, varied 1")]
+    );
+    assert!(titles[10].starts_with("[101] "), "{titles:?}");
+    let varied = image::open(path.join("s.png")).unwrap().to_rgb8();
+    assert!(show(&out).status.success());
+    let plain = image::open(path.join("s.png")).unwrap().to_rgb8();
+    let sample = |sheet: &image::RgbImage, row: u32, column: u32| {
+        let cell = image::imageops::crop_imm(sheet, 2 + 30 * column, 2 + 30 * row, 28, 28);
+        cell.to_image().into_raw()
+    };
+    for row in [0, 1] {
+        assert_eq!(sample(&varied, row, 0), sample(&plain, 0, row));
+        assert_ne!(sample(&varied, row, 1), sample(&varied, row, 0));
+        assert_ne!(sample(&varied, row, 2), sample(&varied, row, 1));
+    }
+
+    fails(
+        &show(&["--augment", "minst"]),
+        2,
+        &["minst", "mnist, cifar, photos"],
+    );
+    fails(
+        &show(&["--augment", "mnist-cnn"]),
+        1,
+        &["does not start with augmentation"],
+    );
+    let large = [
+        "--augment",
+        "mnist",
+        "--count",
+        "60000",
+        "--out",
+        "l.png",
+        "--scale",
+        "8",
+    ];
+    fails(&show(&large), 2, &["smaller --count"]);
 }
 
 /// Asserts exit code 2 and these words in the last line.
