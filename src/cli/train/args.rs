@@ -185,7 +185,11 @@ impl TrainSettings {
         };
         let augment = args.network.augment.as_deref().and_then(augmentation);
         let model = match augment {
-            Some(layers) => model.augmented(layers)?,
+            Some(layers) => (model.augmented(layers)).map_err(|error| {
+                Error::Argument(format!(
+                    "{error}; omit --augment to train with the layers that it has"
+                ))
+            })?,
             None => model,
         };
         let model = match &args.network.freeze {

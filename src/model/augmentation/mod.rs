@@ -39,15 +39,17 @@ fn unit() -> [f64; 2] {
     UNIT
 }
 
-/// A range's lower and upper end, which may be given in either order.
-fn checked_range([a, b]: [f64; 2]) -> Result<[f64; 2], String> {
-    if a.is_finite() && b.is_finite() && a != b {
-        Ok([a.min(b), a.max(b)])
+/// A range's lower and upper end. Kernels compute with them, and with their distance, in f32.
+fn checked_range([low, high]: [f64; 2]) -> Result<[f64; 2], String> {
+    let ends = [low as f32, high as f32];
+    let is_finite = ends.iter().all(|end| end.is_finite()) && (ends[1] - ends[0]).is_finite();
+    if is_finite && ends[0] < ends[1] {
+        Ok([low, high])
     } else {
         Err(format!(
-            "value_range [{}, {}] must be two different numbers",
-            short(a),
-            short(b)
+            "value_range [{}, {}] must be two numbers that f32 can hold, the smaller one first",
+            short(low),
+            short(high)
         ))
     }
 }

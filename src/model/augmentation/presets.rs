@@ -59,7 +59,7 @@ impl Sequential {
         let existing = self.layers.iter().find(|l| l.is_image_augmentation());
         if let Some(layer) = existing {
             return Err(self.error(format!(
-                "it has a {} already; remove it from the model, or omit --augment",
+                "it has a {} already: its images would be varied twice",
                 layer.spec().kind()
             )));
         }
