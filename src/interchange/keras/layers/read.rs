@@ -14,6 +14,9 @@ use crate::model::{
     Rescaling, SpatialDropout2D, ZeroPadding2D,
 };
 
+/// The end of the note on such a layer.
+pub(in super::super) const LEFT_OUT: &str = "only acts in training and was left out";
+
 /// Layers that do nothing in inference and have no weights.
 const ONLY_IN_TRAINING: [&str; 12] = [
     "ActivityRegularization",
@@ -41,7 +44,7 @@ pub(in super::super) fn read(
 ) -> Result<Option<Layer>, FormatError> {
     a.float32()?;
     if ONLY_IN_TRAINING.contains(&a.class) {
-        let note = format!("{} only acts in training and was left out", a.class);
+        let note = format!("{} {LEFT_OUT}", a.class);
         a.note(note);
         return Ok(None);
     }
