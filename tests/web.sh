@@ -46,7 +46,7 @@ timeout 600 node tests/web/page.mjs "$folder"
 # The program takes the weights that a page trained.
 cargo build --release --locked
 program=${CARGO_TARGET_DIR:-target}/release/cnn-gpu
-for name in mnist-cnn every-layer plain-numbers; do
+for name in mnist-cnn every-layer skips plain-numbers; do
   "$program" evaluate "$folder/$name/trained.safetensors" --backend cpu --dataset digits
 done
 
@@ -73,6 +73,30 @@ model plain-numbers '28, 28, 1' 10 linear > "$folder/plain.toml"
   --epochs 3 --verbose 0 --out "$folder/plain" >/dev/null
 "$program" export "$folder/plain" --single "$folder/plain.html" >/dev/null
 timeout 600 node tests/web/visit.mjs "$folder/plain.html"
+
+# So does one with skip connections, whose cells it explains.
+cat > "$folder/skips.toml" <<'END'
+name = "skips"
+input_shape = [28, 28, 1]
+layers = [
+  { type = "Conv2D", filters = 6, kernel_size = 3, strides = 2, padding = "same", activation = "relu", name = "stem" },
+  { type = "Conv2D", filters = 6, kernel_size = 3, padding = "same", name = "main" },
+  { type = "Conv2D", filters = 6, kernel_size = 1, strides = 2, name = "shortcut", from = "input" },
+  { type = "Add", from = ["main", "stem", "shortcut"] },
+  { type = "Activation", activation = "relu" },
+  { type = "Concatenate", from = ["activation", "stem"] },
+  { type = "Dropout", rate = 0.1 },
+  { type = "MaxPooling2D", name = "pool" },
+  { type = "Flatten" },
+  { type = "Flatten", from = "pool", name = "again" },
+  { type = "Add", from = ["flatten", "again"], name = "vectors" },
+  { type = "Dense", units = 10, activation = "softmax" },
+]
+END
+"$program" train --backend cpu --dataset digits --model "$folder/skips.toml" --limit 4000 --epochs 3 --verbose 0 \
+  --out "$folder/skips-run" >/dev/null
+"$program" export "$folder/skips-run" --single "$folder/skips.html" >/dev/null
+timeout 600 node tests/web/visit.mjs "$folder/skips.html"
 
 # A network for pictures looks at those that one drops or chooses, and the program takes the weights that it trains.
 node tests/web/fruits.mjs "$folder/fruits"

@@ -9,7 +9,7 @@ const SHOWN_PARTS = 2;
 
 /**
  * @typedef {{title: string, layer: PlanLayer, maps: LayerMaps, place: Place, view: LayerView,
- *   source: string, sourceMaps: number}} Subject
+ *   sources: {name: string, maps: number}[]}} Subject `sources` are the inputs of the view
  */
 
 /** An element with a class and contents. */
@@ -81,24 +81,27 @@ class Behind {
   #filterOf(/** @type {Subject} */ subject, /** @type {CellSum | null} */ found) {
     if (!found) return [make('p', 'note', 'The page does not explain the cells of this layer.')];
     const weights = found.parts.filter((part) => part.weights);
-    if (weights.length === 0) return [make('p', 'note', this.#ruleOf(found))];
+    if (weights.length === 0) return [make('p', 'note', this.#ruleOf(found, subject))];
     const size = `${found.rows}×${found.columns}`;
-    const many = weights.length > 1 ? `${weights.length} × ${size} weights, a tile for each map of ${subject.source}` : `${size} weights`;
+    const many = weights.length > 1 ? `${weights.length} × ${size} weights, a tile for each map of ${subject.sources[0].name}` : `${size} weights`;
     const isPlain = found.rows * found.columns === 1;
-    const text = isPlain ? `${counted(weights.length, 'weight')}, one for each unit of ${subject.source}` : many;
+    const text = isPlain ? `${counted(weights.length, 'weight')}, one for each unit of ${subject.sources[0].name}` : many;
     const most = Math.max(...weights.map((part) => largestOf(/** @type {Float32Array} */ (part.weights))));
     const bias = found.bias === null ? '' : ` Bias ${brief(found.bias)}.`;
     const legend = make('span', 'legend', ...legendOf(SIGN, -most, most));
     return [make('h4', '', 'Filter'), weightTiles(weights, found, most), legend, make('p', 'note', `${text}.${bias}`)];
   }
 
-  #ruleOf(/** @type {CellSum} */ {rule, rows, columns, formula}) {
+  #ruleOf(/** @type {CellSum} */ {rule, rows, columns, formula}, /** @type {Subject} */ {sources}) {
     const window = `its window of ${rows}×${columns}`;
     switch (rule) {
       case 'largest': return `No weights: a cell is the largest value of ${window}.`;
       case 'mean': return `No weights: a cell is the mean of ${window}.`;
       case 'total': return `No weights: a cell is the sum of ${window}.`;
-      default: return formula ? `Each cell: ${formula}.` : 'Each cell depends on one cell of the input.';
+      case 'sum': return 'No weights: a cell is the sum of the same cell of each input.';
+      default:
+        if (sources.length > 1) return 'No weights: the maps of the inputs, one after the other.';
+        return formula ? `Each cell: ${formula}.` : 'Each cell depends on one cell of the input.';
     }
   }
 
@@ -114,16 +117,17 @@ class Behind {
     return [heading, ...windows.map((part) => this.#windowOf(subject, found, part, most)), this.#sumOf(subject, found, sorted)];
   }
 
-  #nameOf(/** @type {Subject} */ {source, sourceMaps, view}, /** @type {number} */ map) {
-    if (sourceMaps === 1) return source;
-    const colours = source === 'input' && sourceMaps === 3 ? ['red', 'green', 'blue'] : [];
-    return `${source} ${colours[map] ?? map}`;
+  #nameOf(/** @type {Subject} */ {sources}, /** @type {SumPart} */ {map, source = 0}) {
+    const {name, maps} = sources[source];
+    if (maps === 1) return name;
+    const colours = name === 'input' && maps === 3 ? ['red', 'green', 'blue'] : [];
+    return `${name} ${colours[map] ?? map}`;
   }
 
   /** A window of one input map, its weights, and their products. */
   #windowOf(subject, found, part, most) {
     const {rows, columns} = found;
-    const name = this.#nameOf(subject, part.map);
+    const name = this.#nameOf(subject, part);
     const range = {low: Math.min(0, rangeOf(subject.view.input).low), high: most};
     const inputs = cellTable(part.values, columns, (value) => AMOUNT(shareOf(value, range)), `Window of ${name}`);
     if (!part.weights) {
@@ -146,12 +150,12 @@ class Behind {
     const line = (name, value, className = '') =>
       table.append(make('tr', className, make('th', '', name), make('td', '', value)));
     if (found.rule !== 'sum') {
-      if (found.rule === 'each') line(this.#nameOf(subject, sorted[0].map), brief(sorted[0].sum));
+      if (found.rule === 'each') line(this.#nameOf(subject, sorted[0]), brief(sorted[0].sum));
       if (found.formula) line(found.formula, brief(found.total));
       if (found.rule !== 'each') line({largest: 'largest', mean: 'mean', total: 'sum'}[found.rule], brief(found.value), 'end');
     } else {
       const [named, others] = [sorted.slice(0, NAMED_PARTS), sorted.slice(NAMED_PARTS)];
-      named.forEach((part) => line(`${this.#nameOf(subject, part.map)}${this.#productOf(found, part)}`, signed(part.sum)));
+      named.forEach((part) => line(`${this.#nameOf(subject, part)}${this.#productOf(found, part)}`, signed(part.sum)));
       if (others.length) line(`${others.length} more`, signed(others.reduce((sum, part) => sum + part.sum, 0)));
       if (found.bias !== null) line('bias', signed(found.bias));
       line('sum', brief(found.total), 'total');

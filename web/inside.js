@@ -49,7 +49,7 @@ class Inside {
     add(-1, {name: 'input', kind: 'Input', about: shapeText(shape), shape});
     this.layers.forEach((layer, index) => {
       const {name, kind, output} = layer;
-      if (!PASSES_ON.includes(kind)) return add(index, {name, kind, about: aboutLayer(layer), shape: output});
+      if (!PASSES_ON.includes(kind)) return add(index, {name, kind, about: aboutLayer(layer, this.layers), shape: output});
       const why = kind === 'Flatten' ? 'the same values in one row' : 'acts in training only';
       host.append(make('p', 'passes', make('b', '', name), ` ${kind}: ${why}`));
     });
@@ -114,52 +114,72 @@ class Inside {
     if (this.latest !== chosen) return;
     const found = subject && this.behind.show(subject, chosen === this.kept);
     at('behind').hidden = !subject;
-    const source = chosen ? this.#sourceOf(chosen.index) : -1;
+    const sources = chosen ? this.#sourcesOf(chosen.index) : [];
     this.pictures.forEach((maps, index) => {
       const marked = chosen?.index === index ? chosen.place : null;
-      const framed = index === source ? found : null;
+      const framed = found ? seenIn(found, sources, index) : null;
       if (maps.marked === marked && maps.framed === framed) return;
       Object.assign(maps, {marked, framed});
       maps.draw();
     });
   }
 
-  /** The layer whose output a layer reads, past those that only pass values on. */
-  #sourceOf(/** @type {number} */ index) {
-    let source = index - 1;
-    while (source >= 0 && PASSES_ON.includes(this.layers[source].kind)) source -= 1;
-    return source;
+  /** The layers whose outputs a layer reads, past those that only pass values on; -1 is the input. */
+  #sourcesOf(/** @type {number} */ index) {
+    const readBy = (/** @type {number} */ reader) =>
+      this.layers[reader]?.from?.map((source) => source ?? -1) ?? [reader - 1];
+    return readBy(index).map((source) => {
+      while (source >= 0 && PASSES_ON.includes(this.layers[source].kind)) [source] = readBy(source);
+      return source;
+    });
   }
 
   /** @returns {Promise<Subject | null>} */
   async #subjectOf(/** @type {Chosen} */ {index, place}) {
     const layer = this.layers[index];
-    const source = this.#sourceOf(index);
-    const input = source < 0 ? this.input : this.outputs.get(this.layers[source].name);
     const maps = this.pictures.get(index);
-    if (!input || !maps) return null;
+    const inputs = [];
+    const sources = [];
+    for (const source of this.#sourcesOf(index)) {
+      const {name, output} = source < 0 ? {name: 'input', output: this.runner.site.plan.input.shape} : this.layers[source];
+      const values = source < 0 ? this.input : this.outputs.get(name);
+      if (!values) return null;
+      const shape = asMaps(output);
+      inputs.push({values, shape});
+      sources.push({name, maps: shape[2]});
+    }
+    if (!maps) return null;
     for (const name of layer.parameters) {
       if (!this.parameters.has(name)) this.parameters.set(name, await this.runner.parameter(name));
     }
-    const shape = asMaps(source < 0 ? this.runner.site.plan.input.shape : this.layers[source].output);
     const parameter = (/** @type {string} */ what) =>
       this.parameters.get(layer.parameters.find((name) => name.endsWith(`/${what}`)) ?? '') ?? null;
     const part = maps.areUnits ? `unit ${place.map}` : `map ${place.map}`;
-    return {
-      title: `${layer.name}, ${part}`, layer, maps, place, view: {layer, input, shape, parameter},
-      source: source < 0 ? 'input' : this.layers[source].name, sourceMaps: shape[2],
-    };
+    const view = {layer, input: inputs[0].values, shape: inputs[0].shape, inputs, parameter};
+    return {title: `${layer.name}, ${part}`, layer, maps, place, view, sources};
   }
+}
+
+/**
+ * What a cell sees of a layer or of the input, of the `sources` that it reads; null if nothing.
+ * @param {CellSum} found
+ * @param {number[]} sources
+ * @param {number} index
+ */
+function seenIn(found, sources, index) {
+  const parts = found.parts.filter(({source}) => sources[source ?? 0] === index);
+  return parts.length ? {...found, parts, window: parts[0].window ?? found.window} : null;
 }
 
 const shapeText = (/** @type {number[]} */ shape) => shape.join('×');
 
 /** What a layer does, in a few words. */
-function aboutLayer(/** @type {PlanLayer} */ {kind, settings, output}) {
+function aboutLayer(/** @type {PlanLayer} */ {kind, settings, output, from}, /** @type {PlanLayer[]} */ layers) {
   const size = settings.kernel_size ?? settings.pool_size;
   const parts = [kind + (size ? ` ${shapeText(size)}` : '')];
   if (settings.strides && settings.kernel_size && Math.max(...settings.strides) > 1) parts.push(`strides ${shapeText(settings.strides)}`);
   if (settings.padding === 'same') parts.push('same');
   if (settings.activation && settings.activation !== 'linear') parts.push(settings.activation);
-  return `${parts.join(', ')} → ${shapeText(output)}`;
+  const names = from?.map((source) => (source === null ? 'input' : layers[source].name)) ?? [];
+  return `${parts.join(', ')}${names.length ? ` of ${names.join(', ')}` : ''} → ${shapeText(output)}`;
 }

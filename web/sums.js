@@ -6,8 +6,10 @@
  * A window of the input, whose cells are `dilation` rows and columns apart.
  * @typedef {{top: number, left: number, rows: number, columns: number, dilation: [number, number]}} SumWindow
  *
- * A window of one input map with its weights.
- * @typedef {{map: number, values: Float32Array, weights: Float32Array | null, sum: number}} SumPart
+ * A window of one input map with its weights. Where a layer has several inputs: which one it is, and where the window
+ * lies in it.
+ * @typedef {{map: number, values: Float32Array, weights: Float32Array | null, sum: number,
+ *   source?: number, window?: SumWindow}} SumPart
  *
  * @typedef {{
  *   rule: 'sum' | 'largest' | 'mean' | 'total' | 'each',
@@ -17,7 +19,9 @@
  * }} CellSum the window lies in the input; `rows` and `columns` are those of the values and weights of a part
  *
  * @typedef {{layer: PlanLayer, input: Float32Array, shape: [number, number, number],
- *   parameter: (what: string) => Float32Array | null}} LayerView `shape` is that of the input as maps
+ *   inputs: {values: Float32Array, shape: [number, number, number]}[],
+ *   parameter: (what: string) => Float32Array | null}} LayerView `shape` is that of the input as maps; `inputs` has
+ *   that input and, behind it, the others of a layer that merges several
  */
 
 /** A shape with three sides: units are maps of one cell. */
@@ -29,6 +33,9 @@ const PASSES_ON = [
   'Flatten', 'Dropout', 'SpatialDropout2D', 'GaussianNoise', 'RandomFlip', 'RandomRotation', 'RandomTranslation',
   'RandomZoom', 'RandomShear', 'RandomContrast', 'RandomBrightness', 'RandomErasing',
 ];
+
+/** A window of one cell. @returns {SumWindow} */
+const cellAt = (/** @type {number} */ y, /** @type {number} */ x) => ({top: y, left: x, rows: 1, columns: 1, dilation: [1, 1]});
 
 /**
  * The window of a layer with a kernel or a pool.
@@ -75,7 +82,7 @@ const productSum = (values, weights) =>
 function behindCell(view, map, y, x) {
   const {kind, settings, output} = view.layer;
   const activation = settings.activation ?? 'linear';
-  const one = {top: y, left: x, rows: 1, columns: 1, dilation: [1, 1]};
+  const one = cellAt(y, x);
   switch (kind) {
     case 'Conv2D': return withActivation(view, convolutionSum(view, map, y, x), activation, (m) => convolutionSum(view, m, y, x));
     case 'DepthwiseConv2D': return withActivation(view, depthwiseSum(view, map, y, x), activation, (m) => depthwiseSum(view, m, y, x));
@@ -96,6 +103,11 @@ function behindCell(view, map, y, x) {
       const [[top], [left]] = settings.padding;
       return single(view, {...one, top: y - top, left: x - left}, map);
     }
+    case 'Add': {
+      const [, columns, maps] = asMaps(output);
+      return summed(one, view.inputs.map((_, source) => mergedPart(view, source, (y * columns + x) * maps + map)), null);
+    }
+    case 'Concatenate': return concatenated(view, map, y, x);
     default: return PASSES_ON.includes(kind) && output.length === 3 ? single(view, one, map) : null;
   }
 }
@@ -159,6 +171,27 @@ function single(view, window, map) {
   const values = valuesIn(view, window, map);
   const sum = Number.isNaN(values[0]) ? 0 : values[0];
   return summed(window, [{map, values, weights: null, sum}], null, 'each');
+}
+
+/** The value with this index of one of several inputs. @returns {SumPart} */
+function mergedPart({inputs}, source, index) {
+  const {values, shape: [, columns, maps]} = inputs[source];
+  const cell = Math.floor(index / maps);
+  const window = cellAt(Math.floor(cell / columns), cell % columns);
+  return {map: index % maps, values: values.slice(index, index + 1), weights: null, sum: values[index], source, window};
+}
+
+/** The cell of the input whose maps, behind those of the inputs before it, include this one. */
+function concatenated(view, map, y, x) {
+  const [rows, columns] = asMaps(view.layer.output);
+  let [source, own] = [0, map];
+  const maps = () => view.inputs[source].values.length / (rows * columns);
+  while (own >= maps()) {
+    own -= maps();
+    source += 1;
+  }
+  const part = mergedPart(view, source, (y * columns + x) * maps() + own);
+  return summed(cellAt(y, x), [part], null, 'each');
 }
 
 /**

@@ -6,8 +6,8 @@ use cnn_gpu::data::{Dataset, digits};
 use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
 use cnn_gpu::exec::{Backend, Executor as _, Inspect as _, Program, Selection, Step, open};
 use cnn_gpu::model::{
-    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Loss,
+    Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
+    Dense, DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Loss,
     MaxPooling2D, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D, preset,
 };
 use cnn_gpu::optimizer::{Clip, Optimizer, Rates};
@@ -77,6 +77,36 @@ fn every_layer() -> Sequential {
         .add(ActivationLayer::new(Activation::Softmax))
 }
 
+/// Skip connections: sums and concatenations of maps and of vectors, of earlier layers, of one layer
+/// twice, and of the input.
+fn skips() -> Sequential {
+    let relu = Activation::Relu;
+    Sequential::new([28, 28, 1])
+        .name("skips")
+        .add(
+            Conv2D::new(4, 3)
+                .padding(Padding::Same)
+                .strides(2)
+                .activation(relu)
+                .name("stem"),
+        )
+        .add(Conv2D::new(4, 3).padding(Padding::Same).name("main"))
+        .add_from("input", Conv2D::new(4, 1).strides(2).name("shortcut"))
+        .add_from(["main", "stem", "shortcut"], Add::new())
+        .add(ActivationLayer::new(relu))
+        .add_from(["activation", "stem"], Concatenate::new())
+        .add(MaxPooling2D::new(2).name("pool"))
+        .add(Dropout::new(0.1).name("drop"))
+        .add(Conv2D::new(8, 1).name("last"))
+        .add_from(["drop", "last", "last"], Add::new())
+        .add(GlobalAveragePooling2D::new().name("means"))
+        .add_from("pool", Flatten::new())
+        .add(Dense::new(8).activation(relu).name("head"))
+        .add_from(["means", "head"], Add::new().name("vectors"))
+        .add_from(["vectors", "head"], Concatenate::new())
+        .add(Dense::new(10).activation(Activation::Softmax))
+}
+
 /// Ten sigmoids, trained with a rule and settings that no other network here has.
 fn sigmoids() -> Sequential {
     Sequential::new([28, 28, 1])
@@ -109,6 +139,7 @@ pub fn all() -> Vec<Exported> {
         ("mnist-cnn", preset("mnist-cnn").unwrap(), Optimizer::adam()),
         ("mnist-mlp", preset("mnist-mlp").unwrap(), Optimizer::sgd()),
         ("every-layer", every_layer(), averaged),
+        ("skips", skips(), Optimizer::adam()),
         ("sigmoids", sigmoids(), rmsprop),
         ("plain-numbers", plain_numbers(), Optimizer::adam()),
     ]

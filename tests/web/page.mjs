@@ -5,7 +5,7 @@ import {readFileSync, writeFileSync} from 'node:fs';
 import {launch, serve} from './browser.mjs';
 
 const [folder] = process.argv.slice(2);
-const NETWORKS = ['mnist-cnn', 'mnist-mlp', 'every-layer', 'sigmoids', 'plain-numbers'];
+const NETWORKS = ['mnist-cnn', 'mnist-mlp', 'every-layer', 'skips', 'sigmoids', 'plain-numbers'];
 const [BATCH, STEPS] = [16, 5];
 const TOLERANCE = 1e-4;
 
