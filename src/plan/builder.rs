@@ -83,6 +83,10 @@ pub struct Builder {
     series: u32,
     /// How many operations on the tape read a buffer.
     readers: HashMap<BufferId, usize>,
+    /// The index of the layer whose forward pass is being built.
+    index: usize,
+    /// The last layer that takes a buffer which another one gives.
+    last_takers: HashMap<BufferId, usize>,
 }
 
 impl Builder {
@@ -126,6 +130,8 @@ impl Builder {
             tape: Vec::new(),
             series: 0,
             readers: HashMap::new(),
+            index: 0,
+            last_takers: HashMap::new(),
         }
     }
 
@@ -137,7 +143,13 @@ impl Builder {
             labels,
         }));
         let mut values: Vec<Value> = Vec::with_capacity(model.layers.len());
-        for layer in model.resolve()? {
+        let layers = model.resolve()?;
+        let mut takers = vec![0; layers.len()];
+        for (index, layer) in layers.iter().enumerate() {
+            (layer.from.iter().flatten()).for_each(|source| takers[*source] = index);
+        }
+        for (index, layer) in layers.into_iter().enumerate() {
+            self.index = index;
             self.layer.clone_from(&layer.name);
             self.trains = layer.trainable;
             let source = |from: &Option<usize>| from.map_or(&input, |index| &values[index]).clone();
@@ -147,6 +159,9 @@ impl Builder {
             if self.without_loss {
                 self.plan.layer_outputs.push(value.buffer);
             }
+            // Layers that change nothing pass a buffer on.
+            let last_taker = self.last_takers.entry(value.buffer).or_default();
+            *last_taker = takers[index].max(*last_taker);
             values.push(value);
         }
         if self.without_loss {
@@ -170,6 +185,12 @@ impl Builder {
     /// that of the network behind it.
     pub(super) fn augments(&self) -> bool {
         self.optimizer.is_some() && !self.input_gradient
+    }
+
+    /// Whether a layer behind the current one takes the value too.
+    pub(super) fn is_taken_later(&self, x: &Value) -> bool {
+        let last = self.last_takers.get(&x.buffer);
+        last.is_some_and(|last| *last > self.index)
     }
 
     /// A series of random draws that no other layer has.
@@ -369,12 +390,20 @@ impl Builder {
             .readers
             .get(&x.buffer)
             .is_some_and(|readers| *readers > 1);
+        let shape = of.shape.clone();
         let name = match is_part {
-            true => format!("d {} from {}", of.name, self.layer),
+            true => self.unused_name(format!("d {} from {}", of.name, self.layer)),
             false => format!("d {}", of.name),
         };
-        let shape = of.shape.clone();
         self.buffer(name, shape, Element::F32, Role::Intermediate)
+    }
+
+    /// The name, with a number behind it if a buffer has it already: a layer may take a value twice.
+    fn unused_name(&self, name: String) -> String {
+        let is_used = |name: &String| self.plan.buffers.iter().any(|b| b.name == *name);
+        let numbered = (2..).map(|number| format!("{name} {number}"));
+        let mut names = std::iter::once(name.clone()).chain(numbered);
+        names.find(|name| !is_used(name)).unwrap_or(name)
     }
 
     /// The buffer for a parameter's gradient, added at first use.

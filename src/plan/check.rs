@@ -57,8 +57,8 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use crate::model::{
-        Activation, Add, BatchNormalization, Conv2D, Dense, Flatten, MaxPooling2D, Sequential,
-        preset,
+        Activation, Add, BatchNormalization, Conv2D, Dense, Flatten, MaxPooling2D, RandomFlip,
+        RandomRotation, RandomZoom, Sequential, preset,
     };
     use crate::optimizer::Optimizer;
     use crate::plan::{Conv2dForward, Op, Plan, Purpose};
@@ -143,6 +143,48 @@ mod tests {
                 "conv2d_backward_weight a: d a/kernel",
             ]
         );
+    }
+
+    /// Two random layers are one operation only if nothing else takes what is between them.
+    #[test]
+    fn a_layer_takes_augmented_images_as_they_are_in_between() {
+        let movements = |names: [&str; 2]| {
+            let model = Sequential::new([4, 4, 1])
+                .add(RandomFlip::new().name("flip"))
+                .add(RandomRotation::new(0.1).name("rotation"))
+                .add(RandomZoom::new(0.1).name("zoom"))
+                .add_from(names, Add::new())
+                .add(Flatten::new())
+                .add(Dense::new(3).activation(Activation::Softmax));
+            let plan = Plan::new(&model, Purpose::Training(Optimizer::sgd()), 4).unwrap();
+            let found = plan.ops.iter().filter_map(|op| match op {
+                Op::DrawMaps(draw) => Some(draw.parts.len()),
+                _ => None,
+            });
+            found.collect::<Vec<_>>()
+        };
+        assert_eq!(movements(["zoom", "input"]), [3]);
+        assert_eq!(movements(["zoom", "rotation"]), [2, 1]);
+        assert_eq!(movements(["zoom", "flip"]), [1, 2]);
+    }
+
+    #[test]
+    fn a_value_that_a_sum_takes_twice_counts_once_and_its_gradients_have_names_of_their_own() {
+        let model = Sequential::new([2, 2, 1])
+            .add(Conv2D::new(2, 1).activation(Activation::Relu).name("a"))
+            .add_from(["a", "a"], Add::new().name("sum"))
+            .add(Flatten::new())
+            .add(Dense::new(3).activation(Activation::Softmax));
+        let plan = Plan::new(&model, Purpose::Training(Optimizer::sgd()), 4).unwrap();
+        let names: Vec<&str> = plan.buffers.iter().map(|b| b.name.as_str()).collect();
+        let mut unique = names.clone();
+        unique.sort_unstable();
+        unique.dedup();
+        assert_eq!(unique.len(), names.len(), "{names:?}");
+        assert!(names.contains(&"d a from sum") && names.contains(&"d a from sum 2"));
+        let sum = plan.ops.iter().find(|op| matches!(op, Op::Add(_))).unwrap();
+        let size = 4 * 4 * 2 * 2 * 2;
+        assert_eq!(plan.bytes(sum), 2 * size);
     }
 
     #[test]

@@ -28,7 +28,11 @@ impl Plan {
 
     /// The minimum number of bytes that an operation moves: each buffer once.
     pub fn bytes(&self, op: &Op) -> u64 {
-        let buffers = self.bytes_of(&op.reads()) + self.bytes_of(&op.writes());
+        let mut reads = op.reads();
+        // A sum may read one buffer as both terms.
+        reads.sort_unstable_by_key(|id| id.0);
+        reads.dedup();
+        let buffers = self.bytes_of(&reads) + self.bytes_of(&op.writes());
         buffers + op.operation().extra_bytes(self)
     }
 

@@ -176,8 +176,9 @@ pub struct AffineTransform {
 }
 
 impl Builder {
-    /// Adds a movement of the pixels, as part of the one before it if both read images alike; returns
-    /// `x` unchanged unless the plan trains. `None` for `sampling` if it has no influence.
+    /// Adds a movement of the pixels, as part of the one before it if both read images alike and no
+    /// other layer reads what is between; returns `x` unchanged unless the plan trains. `None` for
+    /// `sampling` if it has no influence.
     ///
     /// # Errors
     /// `x` is not an image.
@@ -216,8 +217,12 @@ impl Builder {
         Ok(y)
     }
 
-    /// Adds a movement to the last operations if `x` is their result and is read alike.
+    /// Adds a movement to the last operations if `x` is their result, is read alike, and is not read
+    /// as it is by another layer.
     fn joins(&mut self, x: &Value, moves: MapDraw, sampling: Option<Sampling>) -> bool {
+        if self.is_taken_later(x) {
+            return false;
+        }
         let [.., Op::DrawMaps(draw), Op::AffineTransform(transform)] = &mut self.plan.ops[..]
         else {
             return false;
