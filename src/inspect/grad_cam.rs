@@ -79,13 +79,15 @@ impl Blend {
 /// layer's output, each weighted by the mean gradient of the class's score over its places, added up
 /// where the sum is positive.
 ///
-/// The layer must give an image, `[h, w, c]`. By default it is the last convolution, with the batch
-/// normalization and the activation that directly follow it. The score is that of [`saliency`]
-/// (the logit).
+/// The layer must give an image, `[h, w, c]`, and all that follows must depend on it alone, so that
+/// no connection may skip it. By default it is the last convolution, with the batch normalization,
+/// the activation, the Add and the Concatenate that directly follow it, or the first such layer from
+/// there on. The score is that of [`saliency`] (the logit).
 ///
 /// # Errors
-/// No such layer or class, a layer without height and width or without another one after it, a
-/// model without a convolution; and those of [`saliency`].
+/// No such layer or class; a layer without height and width, without another one after it, or that
+/// a connection skips; by default, a model without a convolution, or in which connections skip all
+/// maps from the last one on; and those of [`saliency`].
 ///
 /// [`saliency`]: super::saliency()
 pub fn grad_cam(
@@ -210,7 +212,8 @@ fn last_convolution(model: &Sequential, frozen: &Frozen) -> Result<usize> {
     let mut maps = (index..frozen.layers.len()).filter(|i| frozen.layers[*i].output.len() == 3);
     maps.find(|i| frozen.is_passage(*i)).ok_or_else(|| {
         model.error(
-            "connections skip every layer behind its last convolution; name another one for Grad-CAM"
+            "has no maps from its last convolution on that no connection skips, which Grad-CAM needs by default; \
+             name an earlier layer"
                 .into(),
         )
     })
@@ -221,8 +224,8 @@ mod tests {
     use super::*;
     use crate::exec::{Backend, Selection, open};
     use crate::model::{
-        Activation, ActivationLayer, BatchNormalization, Conv2D, Dense, Dropout, Flatten,
-        GlobalAveragePooling2D, preset,
+        Activation, ActivationLayer, BatchNormalization, Concatenate, Conv2D, Dense, Dropout,
+        Flatten, GlobalAveragePooling2D, preset,
     };
     use crate::state::Layout;
 
@@ -283,6 +286,28 @@ mod tests {
         let state = State::new(Layout::new(&flat).unwrap(), 1);
         let error = grad_cam(&cpu(), &flat, &state, &[0.0; 784], 0, None).unwrap_err();
         assert!(error.to_string().contains("no convolution"), "{error}");
+    }
+
+    #[test]
+    fn branches_that_merge_as_vectors_have_no_default_layer() {
+        let model = Sequential::new([4, 4, 1])
+            .add(Conv2D::new(2, 3).name("trunk"))
+            .add(Conv2D::new(2, 2).name("branch"))
+            .add(Flatten::new().name("one"))
+            .add_from("trunk", Flatten::new().name("other"))
+            .add_from(["one", "other"], Concatenate::new())
+            .add(Dense::new(3).activation(Activation::Softmax));
+        let state = State::new(Layout::new(&model).unwrap(), 1);
+        let of = |layer| grad_cam(&cpu(), &model, &state, &[0.5; 16], 0, layer);
+        // The report puts "the network" in front.
+        let Error::Model { message, .. } = of(None).unwrap_err() else {
+            panic!("expected an error of the model");
+        };
+        assert!(
+            message.starts_with("has no maps from its last"),
+            "{message}"
+        );
+        assert_eq!(of(Some("trunk")).unwrap().shape, [2, 2]);
     }
 
     #[test]

@@ -191,13 +191,24 @@ impl Layer {
 }
 
 macro_rules! into_layer {
-    ($($variant:ident($type:ty)),*) => {$(
-        impl From<$type> for Layer {
-            fn from(layer: $type) -> Self {
-                Self::$variant(layer)
+    ($($variant:ident($type:ty)),*) => {
+        $(
+            impl From<$type> for Layer {
+                fn from(layer: $type) -> Self {
+                    Self::$variant(layer)
+                }
+            }
+        )*
+
+        impl Layer {
+            /// The layer with this name.
+            pub(crate) fn named(self, name: impl Into<String>) -> Self {
+                match self {
+                    $(Self::$variant(layer) => Self::$variant(layer.name(name)),)*
+                }
             }
         }
-    )*};
+    };
 }
 
 into_layer!(
