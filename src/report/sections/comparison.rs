@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::curves::{bounds, is_wide, rates, series_of};
-use super::network::details;
+use super::network::{details, sources};
 use crate::error::Result;
 use crate::report::svg::{LineChart, LineSeries};
 use crate::report::text::{accuracy, capitalized, significant};
@@ -273,9 +273,14 @@ fn layer(runs: &[ComparedRun], index: usize) -> Result<Vec<BTreeMap<String, Stri
             if let Some(layer) = layer.and_then(table) {
                 flatten(path.clone(), &layer.into(), &mut found);
             }
-        } else if let Some(layer) = run.config.model.resolve()?.get(index) {
+        } else {
+            let layers = run.config.model.resolve()?;
+            let Some(layer) = layers.get(index) else {
+                return Ok(found);
+            };
             let words = [layer.layer.spec().kind().to_owned()];
             let words = words.into_iter().chain(details(layer));
+            let words = words.chain(sources(&layers, index));
             found.insert(path.clone(), words.collect::<Vec<_>>().join(", "));
         }
         Ok(found)

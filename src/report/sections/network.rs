@@ -79,7 +79,7 @@ pub(super) fn details(layer: &ResolvedLayer<'_>) -> Vec<String> {
 }
 
 /// Where the input of a layer comes from, unless it is the layer before it.
-fn sources(layers: &[ResolvedLayer<'_>], index: usize) -> Option<String> {
+pub(super) fn sources(layers: &[ResolvedLayer<'_>], index: usize) -> Option<String> {
     let layer = layers.get(index).filter(|layer| !layer.follows(index))?;
     Some(format!("from {}", layer.source_names(layers).join(", ")))
 }
