@@ -53,8 +53,24 @@ fn is_default(loss: &Loss) -> bool {
     *loss == Loss::default()
 }
 
-/// An error, and the index of the layer at fault.
-type LayerFault = Box<(Option<usize>, Error)>;
+/// An error, and the layer at fault.
+struct LayerFault {
+    /// The layer's index.
+    index: Option<usize>,
+    /// Whether the error is in one of the layer's keys, which it then names, and not in the whole.
+    is_in_key: bool,
+    error: Error,
+}
+
+impl LayerFault {
+    fn in_key(index: Option<usize>, error: Error) -> Box<Self> {
+        Box::new(Self {
+            index,
+            is_in_key: true,
+            error,
+        })
+    }
+}
 
 /// A layer with its name and shapes resolved.
 #[derive(Clone, Debug)]
@@ -105,8 +121,8 @@ impl Sequential {
     }
 
     /// Appends a layer that takes the outputs of these earlier layers, by their names, instead of
-    /// that of the layer before it. The model's input is named `input`. It is Keras's
-    /// `layer([a, b])`.
+    /// that of the layer before it, which an empty list stands for. The model's input is named
+    /// `input`. It is Keras's `layer([a, b])`.
     ///
     /// ```
     /// use cnn_gpu::model::{Activation, ActivationLayer, Add, Conv2D, Sequential};
@@ -194,8 +210,12 @@ impl Sequential {
         let Err(fault) = model.checked() else {
             return Ok(model);
         };
-        let (index, error) = *fault;
-        let message = error.to_string();
+        let error = fault.error;
+        let message = match fault.is_in_key {
+            true => error.to_string(),
+            false => String::new(),
+        };
+        let index = fault.index;
         let line = index.and_then(|index| line_of_element(&text, "layers", index, &message));
         let line = line.map_or(String::new(), |line| format!("line {line}: "));
         Err(match error {
@@ -230,9 +250,10 @@ impl Sequential {
     ///
     /// # Errors
     /// The first layer that does not accept its input, a duplicate name, a name in `from` that no
-    /// earlier layer has, or a tensor that is empty or too large to index.
+    /// earlier layer has, a layer named `input` where others have `from`, or a tensor that is empty
+    /// or too large to index.
     pub fn resolve(&self) -> Result<Vec<ResolvedLayer<'_>>> {
-        self.resolved().map_err(|fault| fault.1)
+        self.resolved().map_err(|fault| fault.error)
     }
 
     /// Checks that the model can be used: that its layers accept their inputs, and that each but
@@ -241,11 +262,11 @@ impl Sequential {
     /// # Errors
     /// As [`Sequential::resolve`]; the first layer whose output no other layer takes.
     pub fn check(&self) -> Result<()> {
-        self.checked().map_err(|fault| fault.1)
+        self.checked().map_err(|fault| fault.error)
     }
 
     /// As [`Sequential::check`]; an error with the index of the layer at fault.
-    fn checked(&self) -> Result<(), LayerFault> {
+    fn checked(&self) -> Result<(), Box<LayerFault>> {
         let resolved = self.resolved()?;
         let taken: HashSet<usize> = resolved
             .iter()
@@ -256,26 +277,37 @@ impl Sequential {
         let mut before_last = resolved.iter().enumerate().rev().skip(1).rev();
         match before_last.find(|(index, _)| !taken.contains(index)) {
             None => Ok(()),
-            Some((index, layer)) => Err(Box::new((
-                Some(index),
-                Error::layer(
+            Some((index, layer)) => Err(Box::new(LayerFault {
+                index: Some(index),
+                is_in_key: false,
+                error: Error::layer(
                     &layer.name,
                     "no layer takes its output; list it in the `from` of a later layer, or remove it",
                 ),
-            ))),
+            })),
         }
     }
 
-    fn resolved(&self) -> Result<Vec<ResolvedLayer<'_>>, LayerFault> {
-        self.check_head().map_err(|error| Box::new((None, error)))?;
+    fn resolved(&self) -> Result<Vec<ResolvedLayer<'_>>, Box<LayerFault>> {
+        self.check_head()
+            .map_err(|error| LayerFault::in_key(None, error))?;
+        let names_inputs = self.layers.iter().any(|layer| !layer.from.is_empty());
         let mut names = LayerNames::default();
         let mut resolved: Vec<ResolvedLayer<'_>> = Vec::with_capacity(self.layers.len());
         for (index, placed) in self.layers.iter().enumerate() {
             let spec = placed.spec();
             let name = names.name(spec.kind(), spec.given_name());
-            let name = name.map_err(|message| Box::new((Some(index), self.error(message))))?;
-            let layer = self.resolved_layer(name, placed, &resolved);
-            resolved.push(layer.map_err(|error| Box::new((Some(index), error)))?);
+            let name = name.map_err(|message| self.error(message)).and_then(|name| {
+                match names_inputs && name == PlacedLayer::INPUT {
+                    true => Err(Error::layer(
+                        &name,
+                        "layers name their inputs here, and `input` is that of the model; expected another name",
+                    )),
+                    false => Ok(name),
+                }
+            });
+            let layer = name.and_then(|name| self.resolved_layer(name, placed, &resolved));
+            resolved.push(layer.map_err(|error| LayerFault::in_key(Some(index), error))?);
         }
         Ok(resolved)
     }
@@ -333,15 +365,10 @@ impl Sequential {
 
     /// The index of the layer of this name among the resolved ones; `None` is the model's input.
     fn source(&self, name: &str, before: &[ResolvedLayer<'_>]) -> Result<Option<usize>, String> {
-        let found = before.iter().position(|layer| layer.name == name);
         if name == PlacedLayer::INPUT {
-            return match found {
-                None => Ok(None),
-                Some(_) => Err(
-                    "`from` names `input`, which is the model's input and also a layer; rename the layer".into(),
-                ),
-            };
+            return Ok(None);
         }
+        let found = before.iter().position(|layer| layer.name == name);
         if found.is_some() {
             return Ok(found);
         }
@@ -694,6 +721,14 @@ mod tests {
                 "type = \"Dense\"\nunits = 2\nfrom = \"a\"",
                 "line 5: layer `b`: no layer takes its output",
             ),
+            (
+                "type = \"Dense\"\nunits = 2\nname = \"units\"\nfrom = \"a\"\n[[layers]]\ntype = \"Add\"\nfrom = [\"b\", \"b\"]",
+                "line 9: layer `units`: no layer takes its output",
+            ),
+            (
+                "type = \"Dense\"\nunits = 2\nname = \"input\"\nfrom = \"b\"",
+                "line 12: layer `input`: layers name their inputs here",
+            ),
             ("type = \"Add\"\nfrom = []", "line 11: `from` is empty"),
             (
                 "type = \"Add\"\nfrom = 3",
@@ -709,14 +744,9 @@ mod tests {
             assert!(message.contains(expected), "{rest}: {message}");
             assert!(!message.contains('\n'), "{message}");
         }
-        let named = Sequential::new([2, 2, 1]).add(Flatten::new().name("input"));
-        let message = (named.add_from(["input", "input"], Add::new()).resolve())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("is the model's input and also a layer"),
-            "{message}"
-        );
+        // Without `from` nothing else has that name.
+        let chain = Sequential::new([2, 2, 1]).add(Flatten::new().name("input"));
+        assert!(chain.check().is_ok());
     }
 
     #[test]
