@@ -128,7 +128,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         None => SCALE,
     };
     let shown = match &augment {
-        None => Shown {
+        None => ShownSamples {
             titles: indices.iter().map(|&index| title(&set, index)).collect(),
             set,
             indices,
@@ -149,7 +149,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 /// The samples that are shown.
-struct Shown {
+struct ShownSamples {
     set: Dataset,
     /// Of the samples in the set.
     indices: Vec<usize>,
@@ -182,7 +182,7 @@ impl Augment {
     }
 
     /// Each of these samples, followed by what augmentation makes of it.
-    fn variants(&self, set: &Dataset, indices: &[usize]) -> cnn_gpu::Result<Shown> {
+    fn variants(&self, set: &Dataset, indices: &[usize]) -> cnn_gpu::Result<ShownSamples> {
         let shape = set.shape();
         let model = match self {
             Self::Layers(name, layers) => {
@@ -219,7 +219,7 @@ impl Augment {
         let (name, classes) = (set.name.as_str(), set.classes);
         let shown = Dataset::new(name, "augmented", shape, classes, images, labels)?;
         let set = shown.with_class_names(set.class_names.clone());
-        Ok(Shown {
+        Ok(ShownSamples {
             indices: (0..set.len()).collect(),
             set,
             titles,
@@ -297,7 +297,7 @@ fn title(set: &Dataset, index: usize) -> String {
 }
 
 /// Draws the samples in half blocks, as many side by side as fit in the terminal.
-fn drawing(shown: &Shown) -> String {
+fn drawing(shown: &ShownSamples) -> String {
     let colours = if std::io::stdout().is_terminal() {
         Colours::from_env()
     } else {
