@@ -421,6 +421,7 @@ impl Sequential {
     ///
     /// # Errors
     /// As [`Sequential::resolve`]; the first layer that has other inputs.
+    #[cfg(feature = "interchange")]
     pub(crate) fn expect_chain(&self, format: &str) -> Result<()> {
         let resolved = self.resolve()?;
         let mut numbered = resolved.iter().enumerate();

@@ -109,10 +109,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let mut settings = TrainSettings::new(parts?, None)?;
     let device = settings.device.open()?;
     let (mut trainer, _) = prepare(&settings, &device)?;
-    if let Some(initial) = settings.initial.take() {
-        if let Some(note) = initial.give(&mut trainer, settings.options.optimizer)? {
-            say(&format!("note: {note}"));
-        }
+    if let Some(initial) = settings.initial.take()
+        && let Some(note) = initial.give(&mut trainer, settings.options.optimizer)?
+    {
+        say(&format!("note: {note}"));
     }
     let (splits, _) = data::load(&settings)?;
     announce(&trainer.describe(), &device);

@@ -62,10 +62,10 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     // Before loading the data, as the settings may not fit the device or the model.
     let (opened, kernels) = settings.kernels.give(settings.device.open()?)?;
     let (mut trainer, device) = prepare(&settings, &opened)?;
-    if let Some(initial) = settings.initial.take() {
-        if let Some(note) = initial.give(&mut trainer, settings.options.optimizer)? {
-            say(&format!("note: {note}"));
-        }
+    if let Some(initial) = settings.initial.take()
+        && let Some(note) = initial.give(&mut trainer, settings.options.optimizer)?
+    {
+        say(&format!("note: {note}"));
     }
     trainer.set_interrupt(handler.interrupt.clone());
     let (splits, record) = data::load(&settings)?;
