@@ -38,7 +38,6 @@ mod wire;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::rc::Rc;
 
 use prost::Message;
 use prost::bytes::Bytes;
@@ -51,11 +50,10 @@ use crate::memory;
 use crate::shape::dims;
 use crate::words::one_line;
 use assemble::ReadableGraph;
-use external::ExternalFiles;
+use external::{ExternalFiles, OpenedFile};
 use graph::LiveGraph;
 use interpret::{GraphTensors, ImageInput};
 use link::Link;
-use stored::OnnxWeightFile;
 
 const DAMAGED: &str = "is not an ONNX model, or is damaged; copy or export it again";
 
@@ -90,7 +88,7 @@ pub fn read(path: &Path) -> Result<Import> {
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    let files = ExternalFiles::new(Some(folder), Some(Rc::new(OnnxWeightFile::on_disk(file))));
+    let files = ExternalFiles::new(Some(folder), Some(OpenedFile::new(file, size)));
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     contents(outline.into(), size, files).map_err(|e| e.at(path))
 }

@@ -6,7 +6,7 @@ use super::emit::WeightedLayer;
 use super::value::Floats;
 use crate::error::FormatError;
 use crate::interchange::{Import, Match, Network};
-use crate::model::{Layer, Sequential};
+use crate::model::Sequential;
 use crate::state::{Layout, State, check_memory};
 
 /// A graph's layers, if its input is read in a certain way.
@@ -32,7 +32,9 @@ pub(super) fn model(
     let mut named = model.clone();
     for (layer, weighted) in named.layers.iter_mut().zip(layers) {
         let name = weighted.name.clone().or_else(|| stem(weighted));
-        *name_of(layer) = name.filter(|name| is_usable(name));
+        if let Some(name) = name.filter(|name| is_usable(name)) {
+            layer.layer = layer.layer.clone().named(name);
+        }
     }
     Ok(if named.resolve().is_ok() {
         named
@@ -55,37 +57,6 @@ fn stem(layer: &WeightedLayer) -> Option<String> {
 fn is_usable(name: &str) -> bool {
     let valid = !name.contains('/') && !name.contains(char::is_control);
     valid && name.len() <= Sequential::MAX_LAYER_NAME && name.contains(char::is_alphabetic)
-}
-
-fn name_of(layer: &mut Layer) -> &mut Option<String> {
-    match layer {
-        Layer::Conv2D(l) => &mut l.name,
-        Layer::MaxPooling2D(l) => &mut l.0.name,
-        Layer::AveragePooling2D(l) => &mut l.0.name,
-        Layer::SumPooling2D(l) => &mut l.0.name,
-        Layer::Flatten(l) => &mut l.name,
-        Layer::Dense(l) => &mut l.name,
-        Layer::Activation(l) => &mut l.name,
-        Layer::GlobalAveragePooling2D(l) => &mut l.0.name,
-        Layer::GlobalMaxPooling2D(l) => &mut l.0.name,
-        Layer::ZeroPadding2D(l) => &mut l.name,
-        Layer::Rescaling(l) => &mut l.name,
-        Layer::Dropout(l) => &mut l.name,
-        Layer::SpatialDropout2D(l) => &mut l.name,
-        Layer::RandomFlip(l) => &mut l.name,
-        Layer::RandomRotation(l) => &mut l.name,
-        Layer::RandomTranslation(l) => &mut l.name,
-        Layer::RandomZoom(l) => &mut l.name,
-        Layer::RandomShear(l) => &mut l.name,
-        Layer::RandomContrast(l) => &mut l.name,
-        Layer::RandomBrightness(l) => &mut l.name,
-        Layer::RandomErasing(l) => &mut l.name,
-        Layer::GaussianNoise(l) => &mut l.name,
-        Layer::BatchNormalization(l) => &mut l.name,
-        Layer::DepthwiseConv2D(l) => &mut l.name,
-        Layer::Add(l) => &mut l.name,
-        Layer::Concatenate(l) => &mut l.name,
-    }
 }
 
 /// The network of a model with the weights of these layers: those that have any, in their order.

@@ -19,19 +19,43 @@ pub(super) struct ExternalFiles {
     folder: Option<PathBuf>,
     opened: HashMap<PathBuf, OpenedFile>,
     /// The model's own file, where large tensors are left.
-    model: Option<Rc<OnnxWeightFile>>,
+    model: Option<OpenedFile>,
 }
 
-struct OpenedFile {
+/// A file of tensors.
+pub(super) struct OpenedFile {
     file: Rc<OnnxWeightFile>,
     len: u64,
     /// The bytes that no tensor has taken yet. So tensors cannot take more memory than the files take on the disk.
     left: u64,
 }
 
+impl OpenedFile {
+    /// A file of `len` bytes.
+    pub fn new(file: File, len: u64) -> Self {
+        Self {
+            file: Rc::new(OnnxWeightFile::on_disk(file)),
+            len,
+            left: len,
+        }
+    }
+
+    /// The bytes of a tensor. `None` if they are not all in the file, or tensors have taken as many as
+    /// it has.
+    fn take(&mut self, offset: u64, len: u64) -> Option<StoredBytes> {
+        offset.checked_add(len).filter(|&end| end <= self.len)?;
+        self.left = self.left.checked_sub(len)?;
+        Some(StoredBytes {
+            file: Rc::clone(&self.file),
+            offset,
+            len: usize::try_from(len).ok()?,
+        })
+    }
+}
+
 impl ExternalFiles {
     /// Files in this folder, or none, and that of the model, if large tensors were left there.
-    pub fn new(folder: Option<&Path>, model: Option<Rc<OnnxWeightFile>>) -> Self {
+    pub fn new(folder: Option<&Path>, model: Option<OpenedFile>) -> Self {
         Self {
             folder: folder.map(Path::to_owned),
             opened: HashMap::new(),
@@ -59,8 +83,8 @@ impl ExternalFiles {
     /// # Errors
     /// One could not.
     pub fn check(&self) -> Result<(), FormatError> {
-        let others = self.opened.values().map(|opened| &opened.file);
-        match others.chain(&self.model).find_map(|file| file.failure()) {
+        let mut all = self.opened.values().chain(&self.model);
+        match all.find_map(|opened| opened.file.failure()) {
             Some(e) => {
                 Err(FormatError::from(format!("its weights cannot be read: {e}")).caused_by(e))
             }
@@ -68,16 +92,12 @@ impl ExternalFiles {
         }
     }
 
-    /// The bytes of a tensor that was left in the model's file.
-    fn in_model(&self, tensor: &TensorProto) -> Result<StoredBytes, FormatError> {
-        let damaged = "says wrongly where its values are; the file is damaged";
+    /// The bytes of a tensor that was left in the model's file. A file can pretend that one was.
+    fn in_model(&mut self, tensor: &TensorProto) -> Result<StoredBytes, FormatError> {
         let place = (number(tensor, "offset")?).zip(number(tensor, "length")?);
-        let (offset, len) = place.ok_or(damaged)?;
-        Ok(StoredBytes {
-            file: self.model.clone().ok_or(damaged)?,
-            offset,
-            len: usize::try_from(len).map_err(FormatError::from_cause)?,
-        })
+        let model = self.model.as_mut().zip(place);
+        let taken = model.and_then(|(model, (offset, len))| model.take(offset, len));
+        taken.ok_or_else(|| "says wrongly where its values are; the file is damaged".into())
     }
 
     fn in_other_file(&mut self, tensor: &TensorProto) -> Result<StoredBytes, FormatError> {
@@ -89,8 +109,7 @@ impl ExternalFiles {
         }
         let opened = self.opened.get_mut(&path).ok_or("its file was closed")?;
         let offset = number(tensor, "offset")?.unwrap_or(0);
-        let len = byte_count(tensor)?;
-        let size = len as u64;
+        let size = byte_count(tensor)? as u64;
         let stated = number(tensor, "length")?.unwrap_or(size);
         let end = offset.checked_add(size).filter(|&end| end <= opened.len);
         if end.is_none() || stated != size {
@@ -101,14 +120,8 @@ impl ExternalFiles {
             )
             .into());
         }
-        opened.left = (opened.left)
-            .checked_sub(size)
-            .ok_or_else(|| format!("several tensors share the same bytes of `{location}`"))?;
-        Ok(StoredBytes {
-            file: Rc::clone(&opened.file),
-            offset,
-            len,
-        })
+        (opened.take(offset, size))
+            .ok_or_else(|| format!("several tensors share the same bytes of `{location}`").into())
     }
 
     /// The path of a file in the folder or below it.
@@ -148,11 +161,8 @@ fn open(path: &Path, location: &str) -> Result<OpenedFile, FormatError> {
     if !metadata.is_file() {
         return Err(format!("`{location}` beside the model is not a file").into());
     }
-    Ok(OpenedFile {
-        file: Rc::new(OnnxWeightFile::on_disk(File::open(path).map_err(cannot)?)),
-        len: metadata.len(),
-        left: metadata.len(),
-    })
+    let file = File::open(path).map_err(cannot)?;
+    Ok(OpenedFile::new(file, metadata.len()))
 }
 
 fn entry<'a>(tensor: &'a TensorProto, key: &str) -> Option<&'a str> {
@@ -214,6 +224,38 @@ mod tests {
             "{message}"
         );
         assert!(!message.contains('\n'), "{message}");
+    }
+
+    #[test]
+    fn a_model_cannot_pretend_that_tensors_were_left_in_it() {
+        let folder = folder();
+        let path = folder.path().join("outside");
+        let inside = |offset: &str, length: &str| TensorProto {
+            data_location: Some(INSIDE),
+            ..tensor("", &[("offset", offset), ("length", length)])
+        };
+        let far = u64::MAX.to_string();
+        for (offset, length) in [
+            ("0", "13"),
+            ("5", "8"),
+            ("0", &far),
+            (&far, "8"),
+            ("13", "0"),
+        ] {
+            let model = OpenedFile::new(File::open(&path).unwrap(), 12);
+            let mut files = ExternalFiles::new(None, Some(model));
+            let message = files.find(&inside(offset, length)).unwrap_err().to_string();
+            assert!(message.contains("the file is damaged"), "{message}");
+        }
+        let model = OpenedFile::new(File::open(&path).unwrap(), 12);
+        let mut files = ExternalFiles::new(None, Some(model));
+        assert_eq!(files.find(&inside("4", "8")).unwrap().unwrap().len, 8);
+        assert!(files.find(&inside("4", "8")).is_err(), "taken twice");
+        assert!(
+            ExternalFiles::new(None, None)
+                .find(&inside("0", "8"))
+                .is_err()
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::state::State;
 /// # Errors
 /// An invalid model, or weights that do not fit it.
 pub(super) fn graph(model: &Sequential, state: &State, channels_first: bool) -> Result<GraphProto> {
-    model.expect_chain("ONNX model")?;
+    model.expect_chain("have no ONNX model here; keep the weights as safetensors")?;
     let resolved = model.resolve()?;
     let names = resolved.iter().map(|layer| layer.name.clone());
     let mut graph = GraphWriter::new(&model.name, names);
