@@ -14,13 +14,15 @@ use crate::shape::{Padding, Pair, Window};
 /// A sum pool with padding, by its name; a network with skip connections; as
 /// [`Sequential::resolve`].
 pub(super) fn substituted(model: &Sequential) -> Result<Sequential> {
-    model.expect_chain("Keras file")?;
+    model.expect_chain("have no Keras file here; keep the weights as safetensors")?;
     let resolved = model.resolve()?;
     let mut names: Vec<String> = resolved.iter().map(|layer| layer.name.clone()).collect();
     let mut layers = Vec::with_capacity(resolved.len());
     for layer in &resolved {
         let Layer::SumPooling2D(pool) = layer.layer else {
-            layers.push(PlacedLayer::from(layer.layer.clone()));
+            let mut placed = PlacedLayer::from(layer.layer.clone());
+            placed.trainable = layer.trainable;
+            layers.push(placed);
             continue;
         };
         let pool = sum_pool(pool, layer, &mut names)?;
@@ -91,6 +93,10 @@ mod tests {
             .add(Rescaling::new(8.0).name("sum_pooling2d_size_1"))
             .add(MaxPooling2D::new(1));
         assert_eq!(substituted(&model).unwrap(), expected);
+        let (mut frozen, mut expected) = (model, expected);
+        frozen.layers[0].trainable = false;
+        expected.layers[0].trainable = false;
+        assert_eq!(substituted(&frozen).unwrap(), expected);
     }
 
     #[test]
