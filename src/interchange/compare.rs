@@ -17,7 +17,7 @@ use crate::shape::{Padding, Pair, Window};
 /// # Errors
 /// As [`Sequential::resolve`]; a network with skip connections.
 pub fn inference_form(model: &Sequential) -> Result<Sequential> {
-    model.expect_chain("form to compare")?;
+    model.expect_chain("cannot be compared here")?;
     let mut layers = Vec::with_capacity(model.layers.len());
     for resolved in model.resolve()? {
         if !is_flattened(&mut layers, resolved.layer) {

@@ -170,9 +170,7 @@ impl Layer {
             Self::Concatenate(l) => l,
         }
     }
-}
 
-impl Layer {
     /// Whether it varies training images. Such layers have no backward pass, so that none may follow
     /// a trained one.
     pub(crate) fn is_image_augmentation(&self) -> bool {

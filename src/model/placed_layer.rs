@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Layer;
+use super::layer::yes;
 
 /// A layer in its place: the layer, to which this dereferences, the names of the layers whose
 /// outputs it takes, and whether it is trained.
@@ -41,7 +42,7 @@ pub struct PlacedLayer {
     /// values and have no penalties, and a frozen [`BatchNormalization`](super::BatchNormalization)
     /// normalizes by its moving statistics, as in inference, and does not update them. Frozen
     /// dropout still drops. Default true.
-    #[serde(default = "trainable", skip_serializing_if = "is_trainable")]
+    #[serde(default = "yes", skip_serializing_if = "is_trainable")]
     pub trainable: bool,
     /// The layer.
     #[serde(flatten)]
@@ -61,10 +62,6 @@ impl<L: Into<Layer>> From<L> for PlacedLayer {
             layer: layer.into(),
         }
     }
-}
-
-fn trainable() -> bool {
-    true
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes the field")]

@@ -49,7 +49,7 @@ pub(super) enum SlotContent {
 /// # Errors
 /// As [`Sequential::resolve`]; a network with skip connections.
 pub(super) fn layers(model: &Sequential) -> Result<Vec<TorchLayer<'_>>> {
-    model.expect_chain("PyTorch module")?;
+    model.expect_chain("have no PyTorch module here; keep the weights as safetensors")?;
     let resolved = model.resolve()?;
     let attributes = attributes(resolved.iter().map(|layer| layer.name.as_str()));
     let is_dense = |layer: &ResolvedLayer<'_>| matches!(layer.layer, Layer::Dense(_));

@@ -132,3 +132,21 @@ macro_rules! sampled_layer {
 }
 
 use {augmentation_layer, sampled_layer};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_pixels_are_numbers_that_kernels_can_compute_with() {
+        for range in [[0.0, 1.0], [-1.0, 1.0], [0.0, 255.0], [0.0, 1e38]] {
+            assert_eq!(checked_range(range), Ok(range));
+        }
+        let reversed = [[1.0, 0.0], [0.5, 0.5], [1.0, 1.0 + 1e-12]];
+        let too_large = [[0.0, 1e39], [-3e38, 3e38], [f64::NAN, 1.0]];
+        for range in [reversed, too_large].concat() {
+            let message = checked_range(range).unwrap_err();
+            assert!(message.contains("the smaller one first"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Names, inputs and shapes of a model's layers, and what is wrong with them.
+
+use std::collections::HashSet;
+
+use super::Sequential;
+use crate::error::{Error, Result};
+use crate::model::layer_names::LayerNames;
+use crate::model::{Layer, PlacedLayer, ResolvedLayer};
+use crate::shape::dims;
+use crate::words::{counted, one_line};
+
+/// An error, and the layer at fault.
+pub(super) struct LayerFault {
+    /// The layer's index.
+    pub index: Option<usize>,
+    /// Whether the error is in one of the layer's keys, which it then names, and not in the whole.
+    pub is_in_key: bool,
+    pub error: Error,
+}
+
+impl LayerFault {
+    fn in_key(index: Option<usize>, error: Error) -> Box<Self> {
+        Box::new(Self {
+            index,
+            is_in_key: true,
+            error,
+        })
+    }
+}
+
+impl Sequential {
+    /// Every layer with its name and shapes.
+    ///
+    /// # Errors
+    /// The first layer that does not accept its input, a duplicate name, a name in `from` that no
+    /// earlier layer has, a layer named `input` where others have `from`, or a tensor that is empty
+    /// or too large to index.
+    pub fn resolve(&self) -> Result<Vec<ResolvedLayer<'_>>> {
+        self.resolved().map_err(|fault| fault.error)
+    }
+
+    /// Checks that the model can be used: that its layers accept their inputs, and that each but
+    /// the last is the input of another one.
+    ///
+    /// # Errors
+    /// As [`Sequential::resolve`]; the first layer whose output no other layer takes.
+    pub fn check(&self) -> Result<()> {
+        self.checked().map_err(|fault| fault.error)
+    }
+
+    /// As [`Sequential::check`]; an error with the index of the layer at fault.
+    pub(super) fn checked(&self) -> Result<(), Box<LayerFault>> {
+        let resolved = self.resolved()?;
+        let taken: HashSet<usize> = resolved
+            .iter()
+            .flat_map(|l| &l.from)
+            .flatten()
+            .copied()
+            .collect();
+        let mut before_last = resolved.iter().enumerate().rev().skip(1).rev();
+        match before_last.find(|(index, _)| !taken.contains(index)) {
+            None => Ok(()),
+            Some((index, layer)) => Err(Box::new(LayerFault {
+                index: Some(index),
+                is_in_key: false,
+                error: Error::layer(
+                    &layer.name,
+                    "no layer takes its output; list it in the `from` of a later layer, or remove it",
+                ),
+            })),
+        }
+    }
+
+    fn resolved(&self) -> Result<Vec<ResolvedLayer<'_>>, Box<LayerFault>> {
+        self.check_head()
+            .map_err(|error| LayerFault::in_key(None, error))?;
+        let names_inputs = self.layers.iter().any(|layer| !layer.from.is_empty());
+        let mut names = LayerNames::default();
+        let mut resolved: Vec<ResolvedLayer<'_>> = Vec::with_capacity(self.layers.len());
+        for (index, placed) in self.layers.iter().enumerate() {
+            let name = names.of(placed).map_err(|message| self.error(message)).and_then(|name| {
+                match names_inputs && name == PlacedLayer::INPUT {
+                    true => Err(Error::layer(
+                        &name,
+                        "layers name their inputs here, and `input` is that of the model; expected another name",
+                    )),
+                    false => Ok(name),
+                }
+            });
+            let layer = name.and_then(|name| self.resolved_layer(name, placed, &resolved));
+            resolved.push(layer.map_err(|error| LayerFault::in_key(Some(index), error))?);
+        }
+        Ok(resolved)
+    }
+
+    /// The layer of this name behind those that are resolved already.
+    fn resolved_layer<'a>(
+        &'a self,
+        name: String,
+        placed: &'a PlacedLayer,
+        before: &[ResolvedLayer<'_>],
+    ) -> Result<ResolvedLayer<'a>> {
+        let spec = placed.spec();
+        let from = match placed.from.as_slice() {
+            [] => Ok(vec![before.len().checked_sub(1)]),
+            names => (names.iter())
+                .map(|source| self.source(source, before))
+                .collect(),
+        };
+        let from: Vec<Option<usize>> = from.map_err(|message| Error::layer(&name, message))?;
+        let shape = |source: &Option<usize>| match source {
+            Some(index) => &before[*index].output[..],
+            None => &self.input_shape[..],
+        };
+        let inputs: Vec<&[usize]> = from.iter().map(shape).collect();
+        let input = inputs.first().map(|input| input.to_vec());
+        let input = input.unwrap_or_default();
+        let output = spec
+            .merged_shape(&inputs)
+            .map_err(|message| Error::layer(&name, message))?;
+        check_size(&output).map_err(|message| Error::layer(&name, message))?;
+        for parameter in spec.parameters(&input) {
+            let numbers = (parameter.regularizer.check())
+                .and_then(|()| parameter.initializer.check())
+                .and_then(|()| check_size(&parameter.shape));
+            numbers.map_err(|message| Error::layer(&name, message))?;
+        }
+        let mut before = before.iter();
+        if placed.is_image_augmentation()
+            && let Some(trained) = before.find(|before| before.trainable_count() > 0)
+        {
+            let message = format!(
+                "a {} has no gradient and must come before `{}`, which is trained",
+                spec.kind(),
+                trained.name
+            );
+            return Err(Error::layer(&name, message));
+        }
+        Ok(ResolvedLayer {
+            name,
+            layer: &placed.layer,
+            from,
+            trainable: placed.trainable,
+            input,
+            output,
+        })
+    }
+
+    /// The index of the layer of this name among the resolved ones; `None` is the model's input.
+    fn source(&self, name: &str, before: &[ResolvedLayer<'_>]) -> Result<Option<usize>, String> {
+        if name == PlacedLayer::INPUT {
+            return Ok(None);
+        }
+        let found = before.iter().position(|layer| layer.name == name);
+        if found.is_some() {
+            return Ok(found);
+        }
+        let all = self.layer_names().unwrap_or_default();
+        Err(match all.iter().any(|other| other == name) {
+            true => format!(
+                "`from` names `{name}`, which does not come before it; expected an earlier layer"
+            ),
+            false => format!(
+                "`from` names `{}`, but there is no such layer; expected the name of an earlier one, or `input`",
+                one_line(name)
+            ),
+        })
+    }
+
+    /// The names of all layers.
+    pub(in crate::model) fn layer_names(&self) -> Result<Vec<String>> {
+        let mut names = LayerNames::default();
+        let all = self.layers.iter().map(|layer| names.of(layer));
+        let all: Result<Vec<String>, String> = all.collect();
+        all.map_err(|message| self.error(message))
+    }
+
+    /// The model with these layers, each with the indices of those whose outputs it takes; `None`
+    /// is the model's input.
+    ///
+    /// # Errors
+    /// Invalid names.
+    pub(crate) fn with_layers(mut self, layers: Vec<(Layer, Vec<Option<usize>>)>) -> Result<Self> {
+        let (layers, sources): (Vec<Layer>, Vec<_>) = layers.into_iter().unzip();
+        self.layers = layers.into_iter().map(PlacedLayer::from).collect();
+        let names = self.layer_names()?;
+        let name = |source: &Option<usize>| match source {
+            Some(index) => names[*index].clone(),
+            None => PlacedLayer::INPUT.into(),
+        };
+        for (index, (placed, sources)) in self.layers.iter_mut().zip(&sources).enumerate() {
+            if *sources != [index.checked_sub(1)] {
+                placed.from = sources.iter().map(name).collect();
+            }
+        }
+        Ok(self)
+    }
+
+    /// Checks that each layer takes the output of the one before it and nothing else; `problem` is
+    /// what networks of other layers cannot do, in words that follow them.
+    ///
+    /// # Errors
+    /// As [`Sequential::resolve`]; the first layer that has other inputs.
+    #[cfg(feature = "interchange")]
+    pub(crate) fn expect_chain(&self, problem: &str) -> Result<()> {
+        let resolved = self.resolve()?;
+        let mut numbered = resolved.iter().enumerate();
+        match numbered.find(|(index, layer)| !layer.follows(*index)) {
+            None => Ok(()),
+            Some((_, layer)) => Err(Error::layer(
+                &layer.name,
+                format!(
+                    "it names its inputs in `from`, and networks with skip connections {problem}"
+                ),
+            )),
+        }
+    }
+
+    /// Checks everything but the layers.
+    fn check_head(&self) -> Result<()> {
+        if self.input_shape.contains(&0) || self.layers.is_empty() {
+            return Err(self.error(format!(
+                "expected an input of at least 1x1x1 and one layer, received {} and {}",
+                dims(&self.input_shape),
+                counted(self.layers.len(), "layer")
+            )));
+        }
+        if self.name.contains(char::is_control) {
+            return Err(self.error("expected a name without control characters".into()));
+        }
+        let checked = self.loss.check();
+        let checked = checked.and_then(|()| check_size(&self.input_shape));
+        checked.map_err(|message| self.error(message))
+    }
+}
+
+/// Tensors stay below 2^31 elements, so that every index fits on every device.
+fn check_size(shape: &[usize]) -> Result<(), String> {
+    let count = shape
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(d))
+        .filter(|&n| n < 1 << 31);
+    match count {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "a tensor of {} has more than 2^31 elements; make the layer smaller",
+            dims(shape)
+        )),
+    }
+}
