@@ -285,7 +285,7 @@ fn scale(set: &Dataset, samples: usize, asked: Option<u16>) -> cnn_gpu::Result<u
         ""
     };
     Err(Error::Argument(format!(
-        "{samples} samples of {} make a picture of {width}x{height} pixels: expected at most {MOST_PIXELS} pixels; \
+        "{samples} images of {} make a picture of {width}x{height} pixels: expected at most {MOST_PIXELS} pixels; \
          choose a smaller --count{smaller}",
         dims(&set.shape())
     )))

@@ -153,11 +153,38 @@ fn new_last_layers_are_trained_on_frozen_features() {
         "{config}"
     );
 
+    let varied = net(6).replacen("layers = [", "layers = [{ type = \"RandomFlip\" },", 1);
+    fs::write(path.join("varied.toml"), varied).unwrap();
+    let output = train(&[
+        "--model",
+        "varied.toml",
+        "--augment",
+        "photos",
+        "--out",
+        "c",
+    ]);
+    fails(&output, 2, &["RandomFlip already", "omit --augment"]);
+
     // Without a checkpoint the run starts over, from the same weights.
     fs::remove_file(path.join("b/checkpoint.safetensors")).unwrap();
     let resumed = run(path, &["train", "--resume", "b"]);
     assert!(resumed.status.success(), "{}", text(&resumed.stderr));
     assert_eq!(weights("b").weights_hash(), after.weights_hash());
+
+    // The same flags change nothing.
+    let resume = |more: &[&str]| run(path, &[&["train", "--resume", "b"], more].concat());
+    let same = ["--weights", "a", "--skip-mismatch", "--freeze", "flatten"];
+    for flags in [&same[3..], &same, &[&other[..2], &same].concat()] {
+        let resumed = resume(flags);
+        assert!(
+            resumed.status.success(),
+            "{flags:?}: {}",
+            text(&resumed.stderr)
+        );
+    }
+    for last in ["dense", "nothing"] {
+        fails(&resume(&["--freeze", last]), 2, &["--freeze would change"]);
+    }
 }
 
 #[test]

@@ -156,7 +156,7 @@ impl Initial {
         }
         let skipped = state.copy_fitting(theirs);
         let all = state.layout.parameters.len();
-        if skipped.len() == all {
+        if !skipped.is_empty() && skipped.len() == all {
             return Err(Error::file(
                 &self.record.path,
                 "no parameter has a name and shape of the model's: expected a model with layers in common",

@@ -60,6 +60,9 @@ pub fn settings(
         .filter(|name| !FREE.contains(name))
         .collect();
     let augment = args.network.augment.as_deref().and_then(augmentation);
+    let mut args = args;
+    // With --model, the models are compared as a whole.
+    let freeze = args.network.freeze.take_if(|_| !typed.contains(&"model"));
     let compiled = args.optimizer.compile(config.model.clone())?;
     let given = TrainSettings::new(args, Some(config.training.optimizer))?;
     let devices = config.devices().cloned().collect();
@@ -91,9 +94,20 @@ pub fn settings(
         kernels: KernelSource::Recorded(devices),
         without_effect: Vec::new(),
     };
-    let hash = |settings: &TrainSettings| settings.weights.as_ref().map(|w| w.hash.clone());
-    if given.weights.is_some() && hash(&given) != hash(&settings) {
-        return Err(changed("--weights"));
+    if let Some(given) = &given.weights {
+        let run = settings.weights.as_ref();
+        if run.is_none_or(|run| run.hash != given.hash) {
+            return Err(changed("--weights"));
+        }
+        if typed.contains(&"skip_mismatch") && run.is_none_or(|run| !run.skip_mismatch) {
+            return Err(changed("--skip-mismatch"));
+        }
+    }
+    if let Some(last) = freeze {
+        let frozen = settings.model.clone().freeze_until(&last);
+        if frozen.ok().as_ref() != Some(&settings.model) {
+            return Err(changed("--freeze"));
+        }
     }
     // With --model, the models are compared as a whole.
     let is_in_front = |layers: &Vec<Layer>| {
@@ -157,7 +171,7 @@ fn refuse_changes(
             "model" => false,
             "dataset" => given.dataset != run.dataset,
             // Compared by the caller.
-            "weights" | "augment" => false,
+            "weights" | "augment" | "freeze" | "skip_mismatch" => false,
             "limit" => given.read.limit != run.read.limit,
             "skip_unreadable" => given.read.skip_unreadable != run.read.skip_unreadable,
             "interpolation" => given.read.interpolation != run.read.interpolation,
