@@ -47,7 +47,8 @@ for features in '' gpu,download interchange,pictures cli; do
 done
 step cargo test --release --locked
 # The other scripts build the program: nothing may be compiled anew for it (see `either` in Cargo.toml).
-if cargo build --release --locked 2>&1 | tee /dev/stderr | grep 'Compiling' >/dev/null; then
+built=$(cargo build --release --locked 2>&1) || { echo "$built" >&2; exit 1; }
+if [[ $built == *Compiling* ]]; then
   echo '`cargo build` and `cargo test` compile different libraries: align the features in Cargo.toml' >&2
   exit 1
 fi
