@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::model::{
     Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
     Dense, DepthwiseConv2D, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer,
-    MaxPooling2D, PlacedLayer, Pooling2D, Rescaling, Sequential, SumPooling2D, ZeroPadding2D,
+    MaxPooling2D, Pooling2D, Rescaling, ResolvedLayer, Sequential, SumPooling2D, ZeroPadding2D,
 };
 use crate::shape::{Padding, Pair, Window};
 
@@ -15,25 +15,58 @@ use crate::shape::{Padding, Pair, Window};
 /// the same weights, in the same order.
 ///
 /// # Errors
-/// As [`Sequential::resolve`]; a network with skip connections.
+/// As [`Sequential::resolve`].
 pub fn inference_form(model: &Sequential) -> Result<Sequential> {
-    model.expect_chain("cannot be compared here")?;
-    let mut layers = Vec::with_capacity(model.layers.len());
-    for resolved in model.resolve()? {
-        if !is_flattened(&mut layers, resolved.layer) {
-            layers.extend(split(resolved.layer, &resolved.input));
+    let resolved = model.resolve()?;
+    let uses = uses(&resolved);
+    let mut form: Vec<(Layer, Vec<Option<usize>>)> = Vec::with_capacity(resolved.len());
+    // Where the form has the output of each layer, and how often others take it.
+    let mut places: Vec<(Option<usize>, usize)> = Vec::with_capacity(resolved.len());
+    for (layer, uses) in resolved.iter().zip(uses) {
+        let sources = layer.from.iter();
+        let sources = sources.map(|source| source.and_then(|index| places[index].0));
+        let mut from: Vec<Option<usize>> = sources.collect();
+        let is_alone = matches!(layer.from[..], [Some(index)] if places[index].1 == 1);
+        let pool = from.first().copied().flatten().filter(|_| is_alone);
+        let pool = pool.and_then(|index| form.get_mut(index));
+        let is_merged = pool.is_some_and(|(pool, _)| is_flattened(pool, layer.layer));
+        let parts = match is_merged {
+            true => Vec::new(),
+            false => split(layer.layer, &layer.input),
+        };
+        let uses = match (is_merged || !parts.is_empty(), &layer.from[..]) {
+            (false, &[Some(index)]) => places[index].1,
+            _ => uses,
+        };
+        for part in parts {
+            let place = Some(form.len());
+            form.push((part, std::mem::replace(&mut from, vec![place])));
         }
+        places.push((from.first().copied().flatten(), uses));
     }
-    let mut form = Sequential::new(model.input_shape);
-    form.layers = layers.into_iter().map(PlacedLayer::from).collect();
-    Ok(form)
+    Sequential::new(model.input_shape).with_layers(form)
 }
 
-/// Whether `layer` is a flattening that the pool over whole images before it does from now on.
-fn is_flattened(form: &mut [Layer], layer: &Layer) -> bool {
-    let pool = match (form.last_mut(), layer) {
-        (Some(Layer::GlobalAveragePooling2D(l)), Layer::Flatten(_)) => &mut l.0,
-        (Some(Layer::GlobalMaxPooling2D(l)), Layer::Flatten(_)) => &mut l.0,
+/// How often the output of each layer is taken, by layers that change it.
+fn uses(resolved: &[ResolvedLayer<'_>]) -> Vec<usize> {
+    let mut uses = vec![0usize; resolved.len()];
+    for (index, layer) in resolved.iter().enumerate().rev() {
+        let times = match split(layer.layer, &layer.input).is_empty() {
+            true => uses[index],
+            false => 1,
+        };
+        for source in layer.from.iter().flatten() {
+            uses[*source] += times;
+        }
+    }
+    uses
+}
+
+/// Whether `layer` is a flattening that `pool`, a pool over whole images whose output only it takes, does from now on.
+fn is_flattened(pool: &mut Layer, layer: &Layer) -> bool {
+    let pool = match (pool, layer) {
+        (Layer::GlobalAveragePooling2D(l), Layer::Flatten(_)) => &mut l.0,
+        (Layer::GlobalMaxPooling2D(l), Layer::Flatten(_)) => &mut l.0,
         _ => return false,
     };
     pool.keepdims = false;
@@ -195,6 +228,59 @@ mod tests {
         let mut wider = model();
         wider.input_shape = [8, 9, 1];
         assert_eq!(with_training_details(&wider, model()).unwrap(), None);
+    }
+
+    #[test]
+    fn layers_that_take_other_outputs_are_told_apart() {
+        let joined = |from: [&str; 2]| {
+            Sequential::new([8, 8, 2])
+                .add(Conv2D::new(2, 1).activation(Activation::Relu).name("a"))
+                .add(Dropout::new(0.5).name("b"))
+                .add_from("b", Conv2D::new(2, 1).name("c"))
+                .add_from(from, Add::new())
+        };
+        let read = Sequential::new([8, 8, 2])
+            .add(Conv2D::new(2, 1))
+            .add(ActivationLayer::new(Activation::Relu).name("r"))
+            .add(Conv2D::new(2, 1).name("d"))
+            .add_from(["d", "r"], Add::new());
+        let recorded = joined(["c", "b"]);
+        assert_eq!(
+            with_training_details(&read, recorded.clone()).unwrap(),
+            Some(recorded)
+        );
+        for other in [
+            joined(["b", "c"]),
+            joined(["c", "input"]),
+            joined(["c", "c"]),
+        ] {
+            assert_eq!(with_training_details(&read, other).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_pool_flattens_only_what_no_other_layer_takes() {
+        let pooled = |second: Layer| {
+            Sequential::new([8, 8, 2])
+                .add(GlobalAveragePooling2D::new().keepdims(true).name("pool"))
+                .add(Dropout::new(0.5))
+                .add(Flatten::new().name("flat"))
+                .add_from("pool", second.named("second"))
+                .add(Flatten::new().name("again"))
+                .add_from(["flat", "again"], Add::new())
+        };
+        let form = inference_form(&pooled(ActivationLayer::new(Activation::Relu).into())).unwrap();
+        let kinds: Vec<&str> = form.layers.iter().map(|l| l.spec().kind()).collect();
+        let expected = [
+            "GlobalAveragePooling2D",
+            "Flatten",
+            "Activation",
+            "Flatten",
+            "Add",
+        ];
+        assert_eq!(kinds, expected);
+        let form = inference_form(&pooled(Dropout::new(0.1).into())).unwrap();
+        assert_eq!(form.layers.len(), 4, "{form:?}");
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod compare;
 mod description;
+mod element_order;
 mod format;
 pub mod keras;
 mod network;

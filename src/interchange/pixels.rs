@@ -2,7 +2,7 @@
 
 use super::Import;
 use crate::error::{Error, Result};
-use crate::model::{Layer, Rescaling, Sequential};
+use crate::model::{Layer, PlacedLayer, Rescaling, Sequential};
 use crate::shape::dims;
 use crate::state::Layout;
 use crate::words::short;
@@ -85,12 +85,13 @@ pub(super) fn vector_note(pixels: usize, image: [usize; 3], is_assumed: bool) ->
 }
 
 /// Makes a model for pixels from 0 to 255 one for pixels divided by 255, if its first layer divides
-/// them. Returns a note that says so or what is assumed about inputs, and whether the first layer
+/// them and no other takes them. Returns a note that says so or what is assumed about inputs, and whether the first layer
 /// was left out.
 pub(super) fn feed_fractions(model: &mut Sequential) -> (String, bool) {
     let assumed = || (Import::ASSUMED_PIXELS.into(), false);
+    let is_alone = is_alone(model);
     let first = model.layers.first_mut().map(|placed| &mut placed.layer);
-    let Some(Layer::Rescaling(Rescaling { scale, offset, .. })) = first else {
+    let Some(Layer::Rescaling(Rescaling { scale, offset, .. })) = first.filter(|_| is_alone) else {
         return assumed();
     };
     let from = f64::from(*scale);
@@ -110,37 +111,73 @@ pub(super) fn feed_fractions(model: &mut Sequential) -> (String, bool) {
         true => "layer was left out".into(),
         false => format!("scale {} became {}", short(from as f32), short(*scale)),
     };
-    if is_idle {
-        model.layers.remove(0);
+    if is_idle && let Ok(without) = without_first(model) {
+        *model = without;
     }
     let note = format!("{}: its first {becomes}", Import::DIVIDED_PIXELS);
     (note, is_idle)
 }
 
+/// Whether only the first layer takes the model's input.
+fn is_alone(model: &Sequential) -> bool {
+    let mut others = model.layers.iter().skip(1);
+    !others.any(|placed| placed.from.iter().any(|from| from == PlacedLayer::INPUT))
+}
+
+/// Each layer with the indices of those whose outputs it takes; `None` is the model's input.
+fn with_sources(model: &Sequential) -> Result<Vec<(PlacedLayer, Vec<Option<usize>>)>> {
+    let resolved = model.resolve()?.into_iter();
+    let sources = resolved.map(|layer| layer.from);
+    Ok(model.layers.iter().cloned().zip(sources).collect())
+}
+
+/// The model without its first layer, which is the only one to take the input.
+fn without_first(model: &Sequential) -> Result<Sequential> {
+    let mut layers = with_sources(model)?;
+    layers.remove(0);
+    let sources = layers.iter_mut().flat_map(|(_, sources)| sources);
+    sources.for_each(|source| *source = source.and_then(|index| index.checked_sub(1)));
+    model.clone().with_layers(layers)
+}
+
+/// The model behind another layer, which takes the input in place of all others.
+fn behind(model: &Sequential, first: Rescaling) -> Result<Sequential> {
+    let mut layers = with_sources(model)?;
+    let sources = layers.iter_mut().flat_map(|(_, sources)| sources);
+    sources.for_each(|source| *source = Some(source.map_or(0, |index| index + 1)));
+    layers.insert(0, (first.into(), vec![None]));
+    model.clone().with_layers(layers)
+}
+
 /// Lets a model begin with `x * scale + offset`.
 fn rescale(model: &mut Sequential, [offset, scale]: [f64; 2]) -> Result<()> {
     let first = model.layers.first().map(|placed| &placed.layer);
-    let is_merged = matches!(first, Some(Layer::Rescaling(_)));
+    let is_merged = matches!(first, Some(Layer::Rescaling(_))) && is_alone(model);
     let (scale, offset, name) = match first {
-        Some(Layer::Rescaling(first)) => {
+        Some(Layer::Rescaling(first)) if is_merged => {
             let own = f64::from(first.scale);
             let offset = own * offset + f64::from(first.offset);
             (own * scale, offset, first.name.clone())
         }
         _ => (scale, offset, None),
     };
-    if is_merged {
-        model.layers.remove(0);
-    }
-    if (scale - 1.0).abs() < ROUNDING && offset.abs() < ROUNDING {
+    let is_idle = (scale - 1.0).abs() < ROUNDING && offset.abs() < ROUNDING;
+    if is_idle {
+        if is_merged {
+            *model = without_first(model)?;
+        }
         return Ok(());
     }
     let mut first = Rescaling::new(scale as f32).offset(offset as f32);
-    first.name = match is_merged {
-        true => name,
-        false => Some(free_name(model)?),
-    };
-    model.layers.insert(0, first.into());
+    if is_merged {
+        first.name = name;
+        if let Some(placed) = model.layers.first_mut() {
+            placed.layer = first.into();
+        }
+    } else {
+        first.name = Some(free_name(model)?);
+        *model = behind(model, first)?;
+    }
     Ok(())
 }
 
@@ -158,7 +195,7 @@ fn free_name(model: &Sequential) -> Result<String> {
 mod tests {
     use super::*;
     use crate::interchange::Network;
-    use crate::model::{Conv2D, Dense, Flatten};
+    use crate::model::{Add, Conv2D, Dense, Dropout, Flatten};
     use crate::state::State;
 
     fn import(model: Sequential) -> Import {
@@ -176,6 +213,40 @@ mod tests {
 
     fn bare() -> Sequential {
         Sequential::new([4, 4, 1])
+    }
+
+    #[test]
+    fn the_input_of_several_layers_is_rescaled_for_all() {
+        let joined = |first: Sequential, source: &str| {
+            let from = vec![source.to_owned(), "conv".into()];
+            let conv = Conv2D::new(1, 1).name("conv");
+            first
+                .add(conv)
+                .add_from(from, Add::new())
+                .add(Dropout::new(0.5))
+        };
+        let divided = || bare().add(Rescaling::new(1.0 / 255.0).name("divided"));
+        let mut model = joined(divided(), "divided");
+        assert!(feed_fractions(&mut model).1);
+        assert_eq!(model, joined(bare(), "input"));
+        // Another layer takes pixels as they are.
+        let mut model = joined(divided(), "input");
+        let before = model.clone();
+        assert_eq!(
+            feed_fractions(&mut model),
+            (Import::ASSUMED_PIXELS.into(), false)
+        );
+        assert_eq!(model, before);
+        rescale(&mut model, [-1.0, 2.0]).unwrap();
+        let [first, second, ..] = &model.layers[..] else {
+            panic!("{model:?}");
+        };
+        let expected = Rescaling::new(2.0).offset(-1.0).name(NAME);
+        assert_eq!((first, second), (&expected.into(), &before.layers[0]));
+        assert_eq!(model.layers[3].from, [NAME, "conv"]);
+        let mut model = joined(bare(), "input");
+        rescale(&mut model, [-1.0, 2.0]).unwrap();
+        assert_eq!(model.layers[2].from, [NAME, "conv"]);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use cnn_gpu::rng::{Key, Stream};
 use cnn_gpu::shape::Padding;
 use cnn_gpu::state::{Layout, State};
 
-use super::cases::chains;
 use super::expected::{Expected, difference, file, outputs};
+use super::networks::trials;
 
 /// The largest difference of an output.
 const TOLERANCE: f32 = 1e-5;
@@ -118,7 +118,6 @@ fn what_is_assumed_is_noted() {
 
 #[test]
 fn networks_that_layers_cannot_compute_are_refused() {
-    refused("residual", "node `/Add` (Add): joins branches");
     refused(
         "transposed",
         "node `/up/ConvTranspose` (ConvTranspose): this operator cannot be read",
@@ -207,7 +206,7 @@ fn without_description(bytes: &[u8]) -> Vec<u8> {
 fn what_this_program_writes_comes_back() {
     let mut runner = TestRunner::deterministic();
     for _ in 0..CASES {
-        let network = random(chains().new_tree(&mut runner).unwrap().current().model);
+        let network = random(trials().new_tree(&mut runner).unwrap().current().model);
         for channels_first in [false, true] {
             let options = onnx::Options::default().channels_first(channels_first);
             let bytes = onnx::to_bytes(&network, &options).unwrap().bytes;

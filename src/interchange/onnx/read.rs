@@ -7,7 +7,6 @@
 
 mod assemble;
 mod assumptions;
-mod chain;
 mod emit;
 mod extent;
 mod external;
@@ -18,6 +17,7 @@ mod image_input;
 mod inputs;
 mod interpret;
 mod link;
+mod link_graph;
 mod nd_array;
 mod node;
 mod operators;

@@ -1,11 +1,11 @@
 //! Names, inputs and shapes of a model's layers, and what is wrong with them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Sequential;
 use crate::error::{Error, Result};
 use crate::model::layer_names::LayerNames;
-use crate::model::{Layer, PlacedLayer, ResolvedLayer};
+use crate::model::{PlacedLayer, ResolvedLayer};
 use crate::shape::dims;
 use crate::words::{counted, one_line};
 
@@ -77,6 +77,7 @@ impl Sequential {
         let names_inputs = self.layers.iter().any(|layer| !layer.from.is_empty());
         let mut names = LayerNames::default();
         let mut resolved: Vec<ResolvedLayer<'_>> = Vec::with_capacity(self.layers.len());
+        let mut indices = HashMap::new();
         for (index, placed) in self.layers.iter().enumerate() {
             let name = names.of(placed).map_err(|message| self.error(message)).and_then(|name| {
                 match names_inputs && name == PlacedLayer::INPUT {
@@ -87,24 +88,27 @@ impl Sequential {
                     false => Ok(name),
                 }
             });
-            let layer = name.and_then(|name| self.resolved_layer(name, placed, &resolved));
-            resolved.push(layer.map_err(|error| LayerFault::in_key(Some(index), error))?);
+            let layer =
+                name.and_then(|name| self.resolved_layer(name, placed, (&resolved, &indices)));
+            let layer = layer.map_err(|error| LayerFault::in_key(Some(index), error))?;
+            indices.insert(layer.name.clone(), index);
+            resolved.push(layer);
         }
         Ok(resolved)
     }
 
-    /// The layer of this name behind those that are resolved already.
+    /// The layer of this name behind those that are resolved already, given with the indices of their names.
     fn resolved_layer<'a>(
         &'a self,
         name: String,
         placed: &'a PlacedLayer,
-        before: &[ResolvedLayer<'_>],
+        (before, indices): (&[ResolvedLayer<'_>], &HashMap<String, usize>),
     ) -> Result<ResolvedLayer<'a>> {
         let spec = placed.spec();
         let from = match placed.from.as_slice() {
             [] => Ok(vec![before.len().checked_sub(1)]),
             names => (names.iter())
-                .map(|source| self.source(source, before))
+                .map(|source| self.source(source, indices))
                 .collect(),
         };
         let from: Vec<Option<usize>> = from.map_err(|message| Error::layer(&name, message))?;
@@ -147,13 +151,16 @@ impl Sequential {
     }
 
     /// The index of the layer of this name among the resolved ones; `None` is the model's input.
-    fn source(&self, name: &str, before: &[ResolvedLayer<'_>]) -> Result<Option<usize>, String> {
+    fn source(
+        &self,
+        name: &str,
+        indices: &HashMap<String, usize>,
+    ) -> Result<Option<usize>, String> {
         if name == PlacedLayer::INPUT {
             return Ok(None);
         }
-        let found = before.iter().position(|layer| layer.name == name);
-        if found.is_some() {
-            return Ok(found);
+        if let Some(index) = indices.get(name) {
+            return Ok(Some(*index));
         }
         let all = self.layer_names().unwrap_or_default();
         Err(match all.iter().any(|other| other == name) {
@@ -180,18 +187,22 @@ impl Sequential {
     ///
     /// # Errors
     /// Invalid names.
-    pub(crate) fn with_layers(mut self, layers: Vec<(Layer, Vec<Option<usize>>)>) -> Result<Self> {
-        let (layers, sources): (Vec<Layer>, Vec<_>) = layers.into_iter().unzip();
-        self.layers = layers.into_iter().map(PlacedLayer::from).collect();
+    pub(crate) fn with_layers<L: Into<PlacedLayer>>(
+        mut self,
+        layers: Vec<(L, Vec<Option<usize>>)>,
+    ) -> Result<Self> {
+        let (layers, sources): (Vec<L>, Vec<_>) = layers.into_iter().unzip();
+        self.layers = layers.into_iter().map(Into::into).collect();
         let names = self.layer_names()?;
         let name = |source: &Option<usize>| match source {
             Some(index) => names[*index].clone(),
             None => PlacedLayer::INPUT.into(),
         };
         for (index, (placed, sources)) in self.layers.iter_mut().zip(&sources).enumerate() {
-            if *sources != [index.checked_sub(1)] {
-                placed.from = sources.iter().map(name).collect();
-            }
+            placed.from = match sources[..] == [index.checked_sub(1)] {
+                true => Vec::new(),
+                false => sources.iter().map(name).collect(),
+            };
         }
         Ok(self)
     }

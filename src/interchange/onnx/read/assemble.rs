@@ -25,22 +25,34 @@ pub(super) fn model(
     image: [usize; 3],
     layers: &[WeightedLayer],
 ) -> Result<Sequential, FormatError> {
-    let mut model = Sequential::new(image);
-    let placed = layers.iter().map(|layer| layer.layer.clone().into());
-    model.layers = placed.collect();
+    let model = placed(image, layers, |_| None)?;
     model.resolve().map_err(FormatError::from_cause)?;
-    let mut named = model.clone();
-    for (layer, weighted) in named.layers.iter_mut().zip(layers) {
+    let named = placed(image, layers, |weighted| {
         let name = weighted.name.clone().or_else(|| stem(weighted));
-        if let Some(name) = name.filter(|name| is_usable(name)) {
-            layer.layer = layer.layer.clone().named(name);
-        }
-    }
-    Ok(if named.resolve().is_ok() {
-        named
-    } else {
-        model
-    })
+        name.filter(|name| is_usable(name))
+    });
+    Ok(named
+        .ok()
+        .filter(|named| named.resolve().is_ok())
+        .unwrap_or(model))
+}
+
+/// The model of these layers, with their names if there are any.
+fn placed(
+    image: [usize; 3],
+    layers: &[WeightedLayer],
+    name: impl Fn(&WeightedLayer) -> Option<String>,
+) -> Result<Sequential, FormatError> {
+    let placed = layers.iter().map(|weighted| {
+        let layer = weighted.layer.clone();
+        let layer = match name(weighted) {
+            Some(name) => layer.named(name),
+            None => layer,
+        };
+        (layer, weighted.from.clone())
+    });
+    let model = Sequential::new(image).with_layers(placed.collect());
+    model.map_err(FormatError::from_cause)
 }
 
 /// The layer's name in the name of its first weights: `conv1` in `conv1.weight`.

@@ -3,7 +3,7 @@
 use crate::interchange::Import;
 use crate::interchange::outputs;
 use crate::interchange::pixels::feed_fractions;
-use crate::model::{Layer, Sequential};
+use crate::model::{Layer, PlacedLayer, Sequential};
 
 /// The model with a loss that suits its last layer, and what was assumed. `is_ours` tells that this
 /// crate wrote the file, so that its inputs are pixels divided by 255.
@@ -24,11 +24,27 @@ pub(super) fn made(mut model: Sequential, is_ours: bool) -> (Sequential, Vec<Str
 /// Lets a model rescale its image before it flattens it, which changes no number: vectors of pixels are images that are
 /// flattened first.
 fn rescale_first(model: &mut Sequential) {
-    if let [first, second, ..] = model.layers.as_mut_slice()
-        && matches!(first.layer, Layer::Flatten(_))
-        && matches!(second.layer, Layer::Rescaling(_))
+    let Ok(resolved) = model.resolve() else {
+        return;
+    };
+    let sources: Vec<Vec<Option<usize>>> = resolved.into_iter().map(|layer| layer.from).collect();
+    let mut others = sources.iter().skip(2).flatten();
+    // All others take what both make.
+    let both = !others.any(|source| source.is_none_or(|index| index == 0));
+    if let ([flatten, rescaling, ..], [_, source, ..]) = (&model.layers[..], &sources[..])
+        && matches!(flatten.layer, Layer::Flatten(_))
+        && matches!(rescaling.layer, Layer::Rescaling(_))
+        && both
+        && *source == [Some(0)]
     {
-        std::mem::swap(first, second);
+        let mut layers: Vec<PlacedLayer> = model.layers.clone();
+        layers.swap(0, 1);
+        let swapped = model
+            .clone()
+            .with_layers(layers.into_iter().zip(sources).collect());
+        if let Ok(swapped) = swapped {
+            *model = swapped;
+        }
     }
 }
 

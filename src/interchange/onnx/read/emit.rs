@@ -4,12 +4,13 @@ use super::link::{
     ConnectionLink, ConvolutionLink, Link, LinkKind, NeutralCells, NormalizationLink, WindowPool,
 };
 use super::placement::{Placement, Sides};
+use super::simplify::uses;
 use super::value::Floats;
 use crate::error::FormatError;
 use crate::model::{
-    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer, MaxPooling2D,
-    PoolKind, Pooling2D, Rescaling, SumPooling2D, ZeroPadding2D,
+    Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
+    Dense, DepthwiseConv2D, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer,
+    MaxPooling2D, PoolKind, Pooling2D, Rescaling, SumPooling2D, ZeroPadding2D,
 };
 use crate::shape::Pair;
 
@@ -22,6 +23,8 @@ pub(super) struct WeightedLayer {
     pub weights: Vec<(&'static str, Floats)>,
     /// A name for it, if the graph has a usable one.
     pub name: Option<String>,
+    /// The layers whose outputs it takes; `None` is the input.
+    pub from: Vec<Option<usize>>,
 }
 
 impl WeightedLayer {
@@ -30,6 +33,7 @@ impl WeightedLayer {
             layer: layer.into(),
             weights: Vec::new(),
             name: None,
+            from: Vec::new(),
         }
     }
 }
@@ -43,19 +47,31 @@ pub(super) fn layers(links: &[Link]) -> Result<Vec<WeightedLayer>, FormatError> 
     if links.len() > MOST {
         return Err(format!("has more than {MOST} layers").into());
     }
+    let uses = uses(links);
     let mut layers: Vec<WeightedLayer> = Vec::with_capacity(links.len());
+    // The layers that make the outputs of links.
+    let mut makers: Vec<usize> = Vec::with_capacity(links.len());
     for link in links {
-        let activation = match link.kind {
-            LinkKind::Activation(activation) => Some(activation),
+        // Only what no other layer takes can be changed.
+        let alone = match (&link.kind, &link.from[..]) {
+            (LinkKind::Activation(activation), &[Some(before)]) if uses[before] == 1 => {
+                Some((*activation, makers[before]))
+            }
             _ => None,
         };
-        let before = layers.last_mut().map(|before| &mut before.layer);
-        if let (Some(activation), Some(before)) = (activation, before)
-            && fuse(before, activation)
+        if let Some((activation, before)) = alone
+            && fuse(&mut layers[before].layer, activation)
         {
+            makers.push(before);
             continue;
         }
-        layers.extend(unfused(link)?);
+        let from = link.from.iter().map(|from| from.map(|link| makers[link]));
+        let mut from: Vec<Option<usize>> = from.collect();
+        for mut layer in unfused(link)? {
+            layer.from = std::mem::replace(&mut from, vec![Some(layers.len())]);
+            layers.push(layer);
+        }
+        makers.push(layers.len() - 1);
     }
     Ok(layers)
 }
@@ -92,6 +108,8 @@ fn unfused(link: &Link) -> Result<Vec<WeightedLayer>, FormatError> {
         LinkKind::GlobalPool { kind, keepdims } => (None, global_pool(*kind, *keepdims)),
         LinkKind::Zeros(sides) => (None, WeightedLayer::new(ZeroPadding2D::new(*sides))),
         LinkKind::Flatten => (None, WeightedLayer::new(Flatten::new())),
+        LinkKind::Sum => (None, WeightedLayer::new(Add::new())),
+        LinkKind::Concatenation => (None, WeightedLayer::new(Concatenate::new())),
         LinkKind::Activation(activation) => {
             (None, WeightedLayer::new(ActivationLayer::new(*activation)))
         }

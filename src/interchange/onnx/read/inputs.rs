@@ -19,8 +19,16 @@ impl Inputs<'_> {
 
     /// Whether any of them depends on the images.
     pub fn flows(&self) -> bool {
-        let mut given = self.values.iter().flatten();
-        given.any(|value| matches!(value, GraphValue::Flow(_)))
+        self.all_flows().next().is_some()
+    }
+
+    /// The values that depend on the images.
+    pub fn all_flows(&self) -> impl Iterator<Item = &Flow> {
+        let given = self.values.iter().flatten();
+        given.filter_map(|value| match value {
+            GraphValue::Flow(flow) => Some(flow),
+            _ => None,
+        })
     }
 
     /// The value that depends on the images.
@@ -39,10 +47,7 @@ impl Inputs<'_> {
     /// # Errors
     /// There is none.
     pub fn first_flow(&self) -> Result<&Flow, FormatError> {
-        let flow = self.values.iter().flatten().find_map(|value| match value {
-            GraphValue::Flow(flow) => Some(flow),
-            _ => None,
-        });
+        let flow = self.all_flows().next();
         flow.ok_or_else(|| self.unexpected(0, "a value that depends on the images"))
     }
 

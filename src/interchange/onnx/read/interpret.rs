@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::chain::LinkChain;
 use super::extent::are_in_order;
 use super::external::ExternalFiles;
 use super::graph::LiveGraph;
 use super::inputs::Inputs;
 use super::link::Link;
+use super::link_graph::LinkGraph;
 use super::node::NodeRef;
 use super::operators;
 use super::reading::GraphReading;
@@ -78,17 +78,16 @@ pub(super) fn interpret<'a>(
     input: ImageInput,
 ) -> Result<Vec<Link>, (usize, FormatError)> {
     let mut reading = GraphReading {
-        chain: LinkChain::new(input.image),
+        links: LinkGraph::new(input.image),
         budget: ALLOWANCE,
         output: graph.output.to_owned(),
     };
     let view = AxisView::image(input.places, input.batch, input.image);
-    if input.places == ImagePlaces::ROWS {
-        reading.chain.flatten();
-    }
-    let first = GraphValue::Flow(reading.chain.flow(view));
+    let is_rows = input.places == ImagePlaces::ROWS;
+    let first = GraphValue::Flow(reading.links.input(view, is_rows));
     let mut values: HashMap<&str, GraphValue> = HashMap::from([(graph.input, first)]);
     for (i, &proto) in graph.nodes.iter().enumerate() {
+        reading.links.node = i;
         let node = NodeRef {
             proto,
             opset: graph.opset,
@@ -145,10 +144,13 @@ fn finish(
         return Err(format!("its output `{name}` does not depend on the images").into());
     };
     let last = graph.nodes.last().copied();
-    if let Some(proto) = last {
-        let opset = graph.opset;
-        reading.chain.settle(&NodeRef { proto, opset }, flow)?;
-    }
+    let output = match last {
+        Some(proto) => {
+            let opset = graph.opset;
+            reading.links.settle(&NodeRef { proto, opset }, flow)?
+        }
+        None => flow.output,
+    };
     if !is_in_order(&reading, flow) {
         return Err(format!(
             "its output `{name}` is [{}] in another order than [batch, outputs]; expected one row per image",
@@ -156,12 +158,12 @@ fn finish(
         )
         .into());
     }
-    Ok(reading.chain.links)
+    Ok(reading.links.leading_to(output))
 }
 
 /// Whether the output's elements are in an order that layers have.
 fn is_in_order(reading: &GraphReading, flow: &Flow) -> bool {
-    match reading.chain.image() {
+    match reading.links.image(flow) {
         Some(image) => flow.view.places(image).is_some(),
         None => flow.view.features().is_some_and(are_in_order),
     }

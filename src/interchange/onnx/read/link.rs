@@ -13,8 +13,12 @@ pub(super) struct Link {
     pub label: String,
     /// A name for the layer, if the node has a usable one.
     pub name: Option<String>,
-    /// The shape of its input: `[h, w, c]` or `[features]`.
+    /// The number of its node in the graph.
+    pub node: usize,
+    /// The shape of its first input: `[h, w, c]` or `[features]`.
     pub input: Vec<usize>,
+    /// The layers whose outputs it takes; `None` is the input.
+    pub from: Vec<Option<usize>>,
 }
 
 /// What a layer computes.
@@ -38,6 +42,10 @@ pub(super) enum LinkKind {
     Neutral(Sides, NeutralCells),
     Flatten,
     Activation(Activation),
+    /// The sum of several layers.
+    Sum,
+    /// The channels or features of several layers side by side.
+    Concatenation,
 }
 
 /// Cells around an image that change no maximum of windows that reach into it.
@@ -89,6 +97,43 @@ pub(super) struct WindowPool {
 }
 
 impl LinkKind {
+    /// Each channel times its factor.
+    pub fn scaled(scale: Factors) -> Self {
+        Self::Affine {
+            scale: Some(scale),
+            shift: None,
+        }
+    }
+
+    /// An addition to each channel.
+    pub fn shifted(shift: Factors) -> Self {
+        Self::Affine {
+            scale: None,
+            shift: Some(shift),
+        }
+    }
+
+    /// Whether no element of the output is negative; `None` if that depends on the inputs.
+    pub fn is_positive(&self) -> Option<bool> {
+        match self {
+            Self::Pool(_)
+            | Self::GlobalPool { .. }
+            | Self::Zeros(_)
+            | Self::Sum
+            | Self::Concatenation => None,
+            Self::Activation(activation) => Some(matches!(
+                activation,
+                Activation::Relu | Activation::Sigmoid | Activation::Softplus | Activation::Softmax
+            )),
+            Self::Convolution(_)
+            | Self::Connection(_)
+            | Self::Normalization(_)
+            | Self::Affine { .. }
+            | Self::Neutral(..)
+            | Self::Flatten => Some(false),
+        }
+    }
+
     pub fn is_flatten(&self) -> bool {
         matches!(self, Self::Flatten)
     }

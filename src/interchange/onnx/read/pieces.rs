@@ -1,5 +1,7 @@
 //! Divides a function of each element into what layers can do, one after the other.
 
+use std::collections::BTreeSet;
+
 use super::factors::Factors;
 use super::terms::{Function, Term, TermOperand, TermOperation, activation};
 use crate::model::Activation;
@@ -10,18 +12,40 @@ pub(super) enum Piece {
     Activation(Activation),
     Times(Factors),
     Plus(Factors),
+    /// The sum of two functions, given as terms.
+    Sum([usize; 2]),
 }
 
 /// Activations consist of no more terms than this.
 const MOST: usize = 64;
+/// Functions consist of no more terms than this.
+pub(super) const MOST_TERMS: usize = 1024;
+/// Pieces, each with the number of its last term, behind the term that they start from.
+pub(super) type Division = (usize, Vec<(Piece, usize)>);
 
-/// The pieces of the function that the term `root` is, each with the number of its last term.
+/// The pieces of a function behind the last of the terms `is_known` through which everything goes. `used` are the terms
+/// of the function, the last of which it is.
 ///
 /// # Errors
 /// The number of the first term that belongs to none.
-pub(super) fn pieces(terms: &[Term], root: usize) -> Result<Vec<(Piece, usize)>, usize> {
-    let used = used(terms, root);
-    let cuts = cuts(terms, &used);
+pub(super) fn pieces(
+    terms: &[Term],
+    used: &[usize],
+    is_known: impl Fn(usize) -> bool,
+) -> Result<Division, usize> {
+    let cuts = cuts(terms, used);
+    let start = cuts.iter().rposition(|&(_, term)| is_known(term));
+    let behind = cuts.get(start.unwrap_or(0)..).unwrap_or_default();
+    let first = behind.first().map_or(0, |&(_, term)| term);
+    Ok((first, divided(terms, used, behind)?))
+}
+
+/// The pieces between these cuts.
+fn divided(
+    terms: &[Term],
+    used: &[usize],
+    cuts: &[(usize, usize)],
+) -> Result<Vec<(Piece, usize)>, usize> {
     let mut pieces = Vec::new();
     let mut i = 0;
     while let (Some(&(place, from)), Some(&(next, to))) = (cuts.get(i), cuts.get(i + 1)) {
@@ -32,34 +56,45 @@ pub(super) fn pieces(terms: &[Term], root: usize) -> Result<Vec<(Piece, usize)>,
             continue;
         }
         // The shortest one that is known: one node is rather one layer than a part of one.
-        let known = (i + 1..cuts.len()).find_map(|j| {
-            let &(end, to) = cuts.get(j)?;
+        let ends = cuts.iter().enumerate().skip(i + 1);
+        let numbered = ends.map_while(|(j, &(end, to))| {
             let numbers = used.get(place + 1..=end).filter(|n| n.len() <= MOST)?;
-            Some((j, activation(terms, from, numbers)?, to))
+            Some((j, numbers, to))
         });
-        let (j, activation, last) = known.ok_or(to)?;
-        pieces.push((Piece::Activation(activation), last));
+        let mut known = numbered.filter_map(|(j, numbers, to)| {
+            let activation = activation(terms, from, numbers)?;
+            Some((j, Piece::Activation(activation), to))
+        });
+        let sum = || Some((i + 1, sum(terms.get(to)?)?, to));
+        let (j, piece, last) = known.next().or_else(sum).ok_or(to)?;
+        pieces.push((piece, last));
         i = j;
     }
     Ok(pieces)
 }
 
-/// The terms that `root` is a function of, in order, and itself.
-fn used(terms: &[Term], root: usize) -> Vec<usize> {
-    let mut marks = vec![false; root + 1];
-    marks[root] = true;
-    for number in (0..=root).rev() {
-        if marks.get(number) == Some(&true) {
-            for argument in terms.get(number).into_iter().flat_map(Term::arguments) {
-                if let Some(mark) = marks.get_mut(argument) {
-                    *mark = true;
-                }
-            }
+/// The sum of two functions that a term is.
+fn sum(term: &Term) -> Option<Piece> {
+    match term {
+        Term::Binary(TermOperation::Add, TermOperand::Term(a), TermOperand::Term(b)) => {
+            Some(Piece::Sum([*a, *b]))
+        }
+        _ => None,
+    }
+}
+
+/// The terms that `root` is a function of, in order, and itself; `None` if they are too many.
+pub(super) fn used(terms: &[Term], root: usize) -> Option<Vec<usize>> {
+    let mut found = BTreeSet::from([root]);
+    let mut left = vec![root];
+    while let Some(number) = left.pop() {
+        let arguments = terms.get(number).into_iter().flat_map(Term::arguments);
+        left.extend(arguments.filter(|&argument| found.insert(argument)));
+        if found.len() > MOST_TERMS {
+            return None;
         }
     }
-    (0..=root)
-        .filter(|&n| marks.get(n) == Some(&true))
-        .collect()
+    Some(found.into_iter().collect())
 }
 
 /// The terms through which everything goes, with their places among the used ones: all that comes
@@ -124,6 +159,10 @@ fn linear_pieces(term: &Term, from: usize) -> Option<Vec<Piece>> {
 mod tests {
     use super::*;
 
+    fn pieces(terms: &[Term], root: usize) -> Result<Division, usize> {
+        super::pieces(terms, &used(terms, root).unwrap(), |term| term == 0)
+    }
+
     fn plus(a: usize, b: f64) -> Term {
         let b = TermOperand::Constant(Factors::one(b));
         Term::Binary(TermOperation::Add, TermOperand::Term(a), b)
@@ -148,20 +187,47 @@ mod tests {
             Term::Unary(Function::Relu, 4),
             Term::Unary(Function::Relu, 5),
         ];
-        assert_eq!(used(&terms, 6), [0, 1, 2, 4, 5, 6]);
-        let pieces = pieces(&terms, 6).unwrap();
+        assert_eq!(used(&terms, 6).unwrap(), [0, 1, 2, 4, 5, 6]);
+        let (start, pieces) = pieces(&terms, 6).unwrap();
         let expected = [
             (Piece::Plus(Factors::one(3.0)), 1),
             (Piece::Activation(Activation::Silu), 4),
             (Piece::Activation(Activation::Relu), 5),
             (Piece::Activation(Activation::Relu), 6),
         ];
-        assert_eq!(pieces, expected);
+        assert_eq!((start, &pieces[..]), (0, &expected[..]));
+        let behind = super::pieces(&terms, &[0, 1, 2, 4, 5, 6], |term| {
+            [0, 2, 4].contains(&term)
+        })
+        .unwrap();
+        assert_eq!(behind, (4, expected[2..].to_vec()));
+    }
+
+    #[test]
+    fn sums_that_no_activation_is_are_divided() {
+        let add = |a, b| {
+            let [a, b] = [a, b].map(TermOperand::Term);
+            Term::Binary(TermOperation::Add, a, b)
+        };
+        let terms = [
+            Term::Input,
+            Term::Unary(Function::Relu, 0),
+            add(1, 0),
+            Term::Unary(Function::Sigmoid, 2),
+            add(3, 3),
+        ];
+        let expected = [
+            (Piece::Sum([1, 0]), 2),
+            (Piece::Activation(Activation::Sigmoid), 3),
+            (Piece::Sum([3, 3]), 4),
+        ];
+        assert_eq!(pieces(&terms, 4), Ok((0, expected.to_vec())));
     }
 
     #[test]
     fn the_input_itself_has_no_pieces() {
-        assert_eq!(pieces(&[Term::Input, plus(0, 1.0)], 0), Ok(Vec::new()));
+        let terms = [Term::Input, plus(0, 1.0)];
+        assert_eq!(pieces(&terms, 0), Ok((0, Vec::new())));
     }
 
     #[test]

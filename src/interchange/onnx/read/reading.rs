@@ -1,9 +1,9 @@
 //! What is known while a graph is read.
 
-use super::chain::LinkChain;
 use super::extent::product;
 use super::inputs::Inputs;
 use super::link::LinkKind;
+use super::link_graph::LinkGraph;
 use super::node::NodeRef;
 use super::value::{Flow, GraphValue};
 use super::view::AxisView;
@@ -14,7 +14,7 @@ const COPIES: usize = 8;
 
 /// The state of reading a graph, node by node.
 pub(super) struct GraphReading {
-    pub chain: LinkChain,
+    pub links: LinkGraph,
     /// How many more elements may be computed from constants, or copied into layers: a small file
     /// must not take much memory.
     pub budget: usize,
@@ -45,10 +45,10 @@ impl GraphReading {
         }
     }
 
-    /// Appends a layer that reads `flow` and whose output has this shape and these axes.
+    /// Adds a layer that reads `flow` and whose output has this shape and these axes.
     ///
     /// # Errors
-    /// Another layer reads it already.
+    /// No layers compute the function that `flow` is, or there are too many layers.
     pub fn layer(
         &mut self,
         inputs: &Inputs<'_>,
@@ -56,30 +56,31 @@ impl GraphReading {
         kind: LinkKind,
         (shape, view): (Vec<usize>, AxisView),
     ) -> Result<GraphValue, FormatError> {
-        self.chain.settle(&inputs.node, flow)?;
-        self.chain.push(&inputs.node, kind, shape);
-        self.viewed(inputs, &self.chain.flow(view.clone()), view)
+        let from = self.links.settle(&inputs.node, flow)?;
+        let output = self.links.push(&inputs.node, kind, &[from], shape)?;
+        self.viewed(inputs, &self.links.flow(output, view.clone()), view)
     }
 
     /// The same elements with other axes. An image that becomes a vector is flattened; an input of vectors that
     /// becomes images was one of images.
     ///
     /// # Errors
-    /// Another layer reads it already.
+    /// As [`Self::layer`].
     pub fn viewed(
         &mut self,
         inputs: &Inputs<'_>,
         flow: &Flow,
         view: AxisView,
     ) -> Result<GraphValue, FormatError> {
-        if self.chain.check(&inputs.node, flow).is_ok() && self.chain.is_flattened_input(&view) {
-            self.chain.undo();
+        if let Some(image) = self.links.unflattened(&inputs.node, flow, &view)? {
+            return Ok(GraphValue::Flow(image));
         }
         let features = view.features().and_then(product);
-        if let (Some(features), Some(_)) = (features, self.chain.image()) {
-            self.chain.settle(&inputs.node, flow)?;
-            (self.chain).push(&inputs.node, LinkKind::Flatten, vec![features]);
-            return Ok(GraphValue::Flow(self.chain.flow(view)));
+        if let (Some(features), Some(_)) = (features, self.links.image(flow)) {
+            let from = self.links.settle(&inputs.node, flow)?;
+            let shape = vec![features];
+            let output = (self.links).push(&inputs.node, LinkKind::Flatten, &[from], shape)?;
+            return Ok(GraphValue::Flow(self.links.flow(output, view)));
         }
         Ok(GraphValue::Flow(Flow {
             view,

@@ -14,15 +14,28 @@ const EPSILON: f32 = 1e-3;
 /// became of them.
 pub(super) fn simplified(links: Vec<Link>) -> (Vec<Link>, Vec<String>) {
     let mut notes = Vec::new();
+    let uses = uses(&links);
     let mut result: Vec<Link> = Vec::with_capacity(links.len());
-    for link in links {
-        let merged = match result.last_mut() {
-            Some(before) => merge(before, &link, &mut notes),
-            None => false,
+    // Where each layer is in the result.
+    let mut places: Vec<usize> = Vec::with_capacity(links.len());
+    for mut link in links {
+        // Only what no other layer takes can be changed.
+        let alone = match link.from[..] {
+            [Some(before)] if uses[before] == 1 => Some(places[before]),
+            _ => None,
         };
-        if !merged {
-            result.push(link);
+        let before = alone.and_then(|place| Some((place, result.get_mut(place)?)));
+        if let Some((place, before)) = before
+            && merge(before, &link, &mut notes)
+        {
+            places.push(place);
+            continue;
         }
+        for from in link.from.iter_mut().flatten() {
+            *from = places[*from];
+        }
+        places.push(result.len());
+        result.push(link);
     }
     for link in &mut result {
         if let Some(kind) = as_layer(link, &mut notes) {
@@ -30,6 +43,15 @@ pub(super) fn simplified(links: Vec<Link>) -> (Vec<Link>, Vec<String>) {
         }
     }
     (result, notes)
+}
+
+/// How often the output of each layer is taken.
+pub(super) fn uses(links: &[Link]) -> Vec<usize> {
+    let mut uses = vec![0usize; links.len()];
+    for &from in links.iter().flat_map(|link| &link.from).flatten() {
+        uses[from] += 1;
+    }
+    uses
 }
 
 /// Merges a layer into the one before it, if that computes the same.

@@ -129,6 +129,20 @@ impl Term {
         all.into_iter().flatten()
     }
 
+    /// The same function of other terms.
+    pub fn renumbered(&self, of: impl Fn(usize) -> usize) -> Self {
+        let operand = |operand: &TermOperand| match operand {
+            TermOperand::Term(term) => TermOperand::Term(of(*term)),
+            TermOperand::Constant(factors) => TermOperand::Constant(factors.clone()),
+        };
+        match self {
+            Self::Input => Self::Input,
+            Self::Unary(function, term) => Self::Unary(*function, of(*term)),
+            Self::Binary(operation, a, b) => Self::Binary(*operation, operand(a), operand(b)),
+            Self::Select(operands) => Self::Select(operands.each_ref().map(operand)),
+        }
+    }
+
     /// What is peculiar about a function that no activation here is.
     pub fn peculiarity(&self) -> Option<String> {
         Some(match self {

@@ -6,6 +6,7 @@ mod elements;
 mod functions;
 mod hostile;
 mod inputs;
+mod joins;
 mod layers;
 mod metadata;
 mod refused;

@@ -34,8 +34,8 @@ pub(super) struct TensorOrigin {
 /// A value that depends on the images: a function of each element of a layer's output.
 #[derive(Clone, Debug)]
 pub(super) struct Flow {
-    /// The number of layers before it.
-    pub layers: usize,
+    /// The number of the output; 0 is the input.
+    pub output: usize,
     /// What its axes are.
     pub view: AxisView,
     /// The function, as the number of a term.

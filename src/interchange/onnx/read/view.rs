@@ -63,7 +63,7 @@ impl ImagePlaces {
     };
 
     /// The same order behind axes of size 1.
-    fn behind(self, new: usize) -> Self {
+    pub fn behind(self, new: usize) -> Self {
         Self {
             rank: self.rank + new,
             batch: self.batch + new,

@@ -14,7 +14,7 @@ const BATCH: &str = "batch";
 /// `TensorProto.DataType`.
 const FLOAT: i32 = 1;
 
-/// The nodes so far, the last of which makes the output.
+/// The nodes so far.
 pub(super) struct GraphWriter {
     graph: GraphProto,
     taken: HashSet<String>,
@@ -104,14 +104,12 @@ impl GraphWriter {
         self.constant(|name| tensors::floats(name, &[], bytes), name)
     }
 
-    /// Whether there is no node yet.
-    pub fn is_empty(&self) -> bool {
-        self.graph.node.is_empty()
-    }
-
-    /// The graph, whose output is what the last node makes.
-    pub fn finish(mut self) -> GraphProto {
-        self.graph.output.extend(self.graph.value_info.pop());
+    /// The graph, whose output is `y`.
+    pub fn finish(mut self, y: &Edge) -> GraphProto {
+        let made = &mut self.graph.value_info;
+        let place = (made.iter()).rposition(|value| value.name.as_deref() == Some(&y.name));
+        let output = place.map_or_else(|| value_info(y), |place| made.remove(place));
+        self.graph.output.push(output);
         self.graph
     }
 }
@@ -152,6 +150,6 @@ mod tests {
         assert_eq!(graph.fresh("a.relu".into()), "a.relu_3");
         let input = graph.input([1, 1, 1], AxisOrder::ChannelsLast);
         assert_eq!(input.name, "input_1");
-        assert_eq!(graph.finish().name.as_deref(), Some("model"));
+        assert_eq!(graph.finish(&input).name.as_deref(), Some("model"));
     }
 }

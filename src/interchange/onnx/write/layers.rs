@@ -10,29 +10,32 @@ use super::pools::{average_pool, global_pool, max_pool, sum_pool, zero_padding};
 use crate::error::{Error, Result};
 use crate::model::{Dense, Layer, Rescaling};
 
-/// Adds the nodes of a layer whose input is `x`, and returns its output.
+/// Adds the nodes of a layer with these inputs, and returns its output.
 ///
 /// # Errors
 /// The weights do not fit the layer.
-pub(super) fn write(w: &mut LayerWriter<'_>, layer: &Layer, x: Edge) -> Result<Edge> {
+pub(super) fn write(w: &mut LayerWriter<'_>, layer: &Layer, inputs: &[Edge]) -> Result<Edge> {
+    let x = inputs.first();
+    let x = x.ok_or_else(|| Error::layer(w.name, "it has no input"))?;
     match layer {
-        Layer::Conv2D(l) => conv2d(w, l, &x),
-        Layer::DepthwiseConv2D(l) => depthwise_conv2d(w, l, &x),
-        Layer::Dense(l) => dense(w, l, &x),
-        Layer::BatchNormalization(l) => batch_normalization(w, l, &x),
-        Layer::MaxPooling2D(l) => max_pool(w, &l.0, &x),
-        Layer::AveragePooling2D(l) => average_pool(w, &l.0, &x),
-        Layer::SumPooling2D(l) => sum_pool(w, &l.0, &x),
-        Layer::GlobalAveragePooling2D(l) => Ok(global_pool(w, "GlobalAveragePool", &l.0, &x)),
-        Layer::GlobalMaxPooling2D(l) => Ok(global_pool(w, "GlobalMaxPool", &l.0, &x)),
-        Layer::ZeroPadding2D(l) => Ok(zero_padding(w, l, &x)),
-        Layer::Flatten(_) => Ok(flatten(w, &x)),
-        Layer::Activation(l) => Ok(activations::write(w.graph, x, l.activation, w.name.into())),
-        Layer::Rescaling(l) => Ok(rescaling(w, l, &x)),
-        Layer::Add(_) | Layer::Concatenate(_) => Err(Error::layer(
-            w.name,
-            "it merges layers, which has no ONNX model here",
-        )),
+        Layer::Conv2D(l) => conv2d(w, l, x),
+        Layer::DepthwiseConv2D(l) => depthwise_conv2d(w, l, x),
+        Layer::Dense(l) => dense(w, l, x),
+        Layer::BatchNormalization(l) => batch_normalization(w, l, x),
+        Layer::MaxPooling2D(l) => max_pool(w, &l.0, x),
+        Layer::AveragePooling2D(l) => average_pool(w, &l.0, x),
+        Layer::SumPooling2D(l) => sum_pool(w, &l.0, x),
+        Layer::GlobalAveragePooling2D(l) => Ok(global_pool(w, "GlobalAveragePool", &l.0, x)),
+        Layer::GlobalMaxPooling2D(l) => Ok(global_pool(w, "GlobalMaxPool", &l.0, x)),
+        Layer::ZeroPadding2D(l) => Ok(zero_padding(w, l, x)),
+        Layer::Flatten(_) => Ok(flatten(w, x)),
+        Layer::Activation(l) => {
+            let name = w.name.into();
+            Ok(activations::write(w.graph, x.clone(), l.activation, name))
+        }
+        Layer::Rescaling(l) => Ok(rescaling(w, l, x)),
+        Layer::Add(_) => Ok(sum(w, x, inputs)),
+        Layer::Concatenate(_) => Ok(concatenation(w, x, inputs)),
         // They pass their input on unless the network trains.
         Layer::Dropout(_)
         | Layer::SpatialDropout2D(_)
@@ -44,8 +47,30 @@ pub(super) fn write(w: &mut LayerWriter<'_>, layer: &Layer, x: Edge) -> Result<E
         | Layer::RandomContrast(_)
         | Layer::RandomBrightness(_)
         | Layer::RandomErasing(_)
-        | Layer::GaussianNoise(_) => Ok(x),
+        | Layer::GaussianNoise(_) => Ok(x.clone()),
     }
+}
+
+/// The sum of all inputs, which have the axes of `x`.
+fn sum(w: &mut LayerWriter<'_>, x: &Edge, inputs: &[Edge]) -> Edge {
+    // `Add` has two inputs.
+    let operator = if inputs.len() == 2 { "Add" } else { "Sum" };
+    let others = inputs.iter().skip(1).map(|other| other.name.clone());
+    (w.graph).map(operator, (x, others.collect()), Vec::new(), w.name.into())
+}
+
+/// All inputs, which have the axes of `x`, side by side along that of the channels or features.
+fn concatenation(w: &mut LayerWriter<'_>, x: &Edge, inputs: &[Edge]) -> Edge {
+    let axis = attributes::int("axis", x.channel_axis());
+    let mut y = Edge {
+        name: w.name.into(),
+        ..x.clone()
+    };
+    if let Some(channels) = y.shape.last_mut() {
+        *channels = inputs.iter().map(Edge::channels).sum();
+    }
+    let inputs = inputs.iter().map(|input| input.name.clone());
+    w.graph.node("Concat", inputs.collect(), vec![axis], y)
 }
 
 /// `y = x B + C`. The rows of `B` follow the order of `x`.

@@ -1,4 +1,4 @@
-//! A sequence of layers as a graph.
+//! The layers of a model as a graph.
 
 use super::attributes::ints;
 use super::edge::{AxisOrder, Edge};
@@ -6,6 +6,7 @@ use super::graph::GraphWriter;
 use super::layer_writer::LayerWriter;
 use super::layers;
 use crate::error::Result;
+use crate::interchange::element_order::are_orders_free;
 use crate::interchange::onnx::messages::GraphProto;
 use crate::model::{Layer, ResolvedLayer, Sequential};
 use crate::state::State;
@@ -15,40 +16,53 @@ use crate::state::State;
 /// # Errors
 /// An invalid model, or weights that do not fit it.
 pub(super) fn graph(model: &Sequential, state: &State, channels_first: bool) -> Result<GraphProto> {
-    model.expect_chain("have no ONNX model here; keep the weights as safetensors")?;
     let resolved = model.resolve()?;
+    let is_free = are_orders_free(&resolved);
     let names = resolved.iter().map(|layer| layer.name.clone());
     let mut graph = GraphWriter::new(&model.name, names);
-    let mut x = input(&mut graph, model, channels_first);
-    for (i, layer) in resolved.iter().enumerate() {
-        if must_keep_order(&resolved[i..]) && x.flattened() != AxisOrder::ChannelsLast {
-            x = transpose(&mut graph, &x, AxisOrder::ChannelsLast);
+    let input = input(&mut graph, &resolved, (model.input_shape, channels_first));
+    let input_name = input.name.clone();
+    let mut outputs: Vec<Edge> = Vec::with_capacity(resolved.len());
+    for (layer, is_free) in resolved.iter().zip(is_free) {
+        let sources = layer.from.iter();
+        let sources = sources.map(|source| source.map_or(&input, |index| &outputs[index]));
+        let mut inputs: Vec<Edge> = sources.cloned().collect();
+        let must_keep_order = matches!(layer.layer, Layer::Flatten(_)) && !is_free;
+        for x in inputs.iter_mut().filter(|_| must_keep_order) {
+            if x.flattened() != AxisOrder::ChannelsLast {
+                *x = transpose(&mut graph, x, AxisOrder::ChannelsLast);
+            }
         }
         let mut writer = LayerWriter {
             graph: &mut graph,
             name: &layer.name,
             state,
         };
-        x = layers::write(&mut writer, layer.layer, x)?;
+        outputs.push(layers::write(&mut writer, layer.layer, &inputs)?);
     }
-    if x.order == AxisOrder::ChannelsFirst && x.shape.len() == 3 && !channels_first {
-        x = transpose(&mut graph, &x, AxisOrder::ChannelsLast);
+    let mut y = outputs.pop().unwrap_or(input);
+    if y.order == AxisOrder::ChannelsFirst && y.shape.len() == 3 && !channels_first {
+        y = transpose(&mut graph, &y, AxisOrder::ChannelsLast);
     }
     // Layers that add no nodes still make an output.
-    let last = resolved.last().filter(|_| graph.is_empty());
+    let last = resolved.last().filter(|_| y.name == input_name);
     if let Some(last) = last {
-        graph.map("Identity", (&x, Vec::new()), Vec::new(), last.name.clone());
+        y = graph.map("Identity", (&y, Vec::new()), Vec::new(), last.name.clone());
     }
-    Ok(graph.finish())
+    Ok(graph.finish(&y))
 }
 
-/// The image that the first layer reads.
-fn input(graph: &mut GraphWriter, model: &Sequential, channels_first: bool) -> Edge {
+/// The image that the first layers read.
+fn input(
+    graph: &mut GraphWriter,
+    layers: &[ResolvedLayer<'_>],
+    (shape, channels_first): ([usize; 3], bool),
+) -> Edge {
     if channels_first {
-        return graph.input(model.input_shape, AxisOrder::ChannelsFirst);
+        return graph.input(shape, AxisOrder::ChannelsFirst);
     }
-    let x = graph.input(model.input_shape, AxisOrder::ChannelsLast);
-    match needs_channels_first(model) {
+    let x = graph.input(shape, AxisOrder::ChannelsLast);
+    match layers.iter().any(needs_channels_first) {
         true => transpose(graph, &x, AxisOrder::ChannelsFirst),
         false => x,
     }
@@ -73,15 +87,13 @@ fn transpose(graph: &mut GraphWriter, x: &Edge, order: AxisOrder) -> Edge {
     )
 }
 
-/// Whether a layer reads images with channels first, rather than elements in any order, before
-/// they are flattened.
-fn needs_channels_first(model: &Sequential) -> bool {
-    let mut layers = model.layers.iter().map(|placed| &placed.layer);
-    let first = layers.find(|layer| !takes_any_order(layer));
-    !matches!(first, None | Some(Layer::Flatten(_)))
+/// Whether a layer reads images with channels first, rather than elements in any order.
+fn needs_channels_first(layer: &ResolvedLayer<'_>) -> bool {
+    let flattens = matches!(layer.layer, Layer::Flatten(_));
+    layer.input.len() == 3 && !flattens && !takes_any_order(layer.layer)
 }
 
-/// Whether a layer's nodes are the same for any order of axes.
+/// Whether a layer's nodes are the same for any order of axes, which all images have in common.
 fn takes_any_order(layer: &Layer) -> bool {
     match layer {
         Layer::Activation(_)
@@ -97,7 +109,8 @@ fn takes_any_order(layer: &Layer) -> bool {
         | Layer::RandomBrightness(_)
         | Layer::RandomErasing(_)
         | Layer::GaussianNoise(_)
-        | Layer::Add(_) => true,
+        | Layer::Add(_)
+        | Layer::Concatenate(_) => true,
         Layer::Conv2D(_)
         | Layer::DepthwiseConv2D(_)
         | Layer::Dense(_)
@@ -108,16 +121,6 @@ fn takes_any_order(layer: &Layer) -> bool {
         | Layer::GlobalAveragePooling2D(_)
         | Layer::GlobalMaxPooling2D(_)
         | Layer::ZeroPadding2D(_)
-        | Layer::Flatten(_)
-        | Layer::Concatenate(_) => false,
+        | Layer::Flatten(_) => false,
     }
-}
-
-/// Whether these layers start by flattening an image and have no dense layer whose rows could
-/// follow another order of its elements.
-fn must_keep_order(layers: &[ResolvedLayer<'_>]) -> bool {
-    let flattens = layers
-        .first()
-        .is_some_and(|l| matches!(l.layer, Layer::Flatten(_)));
-    flattens && !layers.iter().any(|l| matches!(l.layer, Layer::Dense(_)))
 }

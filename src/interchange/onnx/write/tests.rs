@@ -7,8 +7,8 @@ use crate::interchange::onnx::messages::{
 };
 use crate::interchange::{Network, NetworkDescription};
 use crate::model::{
-    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer,
+    Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
+    Dense, DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer,
     MaxPooling2D, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D, preset,
 };
 use crate::optimizer::Optimizer;
@@ -266,6 +266,51 @@ fn no_more_is_transposed_than_must_be() {
     let image = start().add(MaxPooling2D::new(2));
     assert_operators(&image, true, &["MaxPool"]);
     assert_operators(&image, false, &["Transpose", "MaxPool", "Transpose"]);
+}
+
+/// A network with skip connections, whose vectors are joined too.
+fn joined() -> Sequential {
+    Sequential::new([3, 4, 2])
+        .add(Conv2D::new(2, 1).activation(Activation::Relu).name("a"))
+        .add_from(["a", "input"], Add::new())
+        .add_from(["add", "a", "input"], Concatenate::new())
+        .add(Flatten::new().name("flat"))
+        .add_from("a", Flatten::new().name("rows"))
+        .add(BatchNormalization::new().name("norm"))
+        .add_from("rows", Dense::new(24).name("dense"))
+        .add_from(["norm", "rows", "dense"], Add::new())
+        .add_from(["flat", "add_1"], Concatenate::new())
+        .add(Dense::new(3).activation(Activation::Softmax).name("head"))
+}
+
+#[test]
+fn the_graph_of_skip_connections() {
+    let graph = |channels_first| graph(joined(), channels_first);
+    assert_eq!(text(&graph(true)), include_str!("golden/joined.txt"));
+    // Nothing needs images in another order.
+    let merged = Sequential::new([3, 4, 2])
+        .add(Rescaling::new(2.0))
+        .add_from(["rescaling", "input"], Concatenate::new())
+        .add(Flatten::new())
+        .add(Dense::new(2));
+    assert_operators(&merged, false, &["Mul", "Concat", "Flatten", "Gemm"]);
+    assert_operators(&merged, true, &["Mul", "Concat", "Flatten", "Gemm"]);
+    let axes = [false, true].map(|channels_first| {
+        let graph = super::tests::graph(merged.clone(), channels_first);
+        graph.node[1].attribute[0].i
+    });
+    assert_eq!(axes, [Some(-1), Some(1)]);
+}
+
+#[test]
+fn an_output_need_not_be_the_last_node() {
+    let model = Sequential::new([2, 2, 1])
+        .add(Rescaling::new(2.0).name("a"))
+        .add(Rescaling::new(3.0).name("b"))
+        .add_from("a", Dropout::new(0.5).name("c"));
+    let graph = graph(model, false);
+    assert_eq!(graph.output[0].name.as_deref(), Some("a"));
+    assert_eq!(graph.value_info.len(), 1);
 }
 
 #[test]

@@ -19,7 +19,7 @@ pub(super) fn evaluate(
     if let Some(sum) = sums::sum_by_ones(reading, inputs, flow)? {
         return Ok(sum);
     }
-    let image = reading.chain.image();
+    let image = reading.links.image(flow);
     let Some(image) = image.filter(|&image| flow.view.is_channels_first(image)) else {
         return Err(not_channels_first(inputs, flow));
     };

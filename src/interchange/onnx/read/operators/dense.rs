@@ -37,10 +37,6 @@ pub(super) fn evaluate(
     let kernel = in_our_order(&kernel, features).ok_or_else(|| inputs.unexpected(1, "a matrix"))?;
     let bias = bias(inputs, units)?;
     let view = AxisView::vector(flow.view.batch(), units);
-    if reading.chain.image().is_some() {
-        // An input of vectors that another node makes images.
-        reading.chain.flatten();
-    }
     let connection = LinkKind::Connection(ConnectionLink { kernel, bias });
     reading.layer(inputs, flow, connection, (vec![units], view))
 }

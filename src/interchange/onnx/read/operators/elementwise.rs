@@ -7,9 +7,8 @@ use super::super::nd_array::NdArray;
 use super::super::reading::GraphReading;
 use super::super::terms::{Function, Term, TermOperand, TermOperation};
 use super::super::value::{Floats, Flow, GraphValue};
-use super::super::view::AxisView;
-use super::sums;
 use super::unsupported::unsupported;
+use super::{joins, sums};
 use crate::error::FormatError;
 
 pub(super) fn evaluate(
@@ -24,11 +23,11 @@ pub(super) fn evaluate(
     let function = function(inputs)?.ok_or_else(|| unsupported(inputs))?;
     let flow = inputs.flow(0)?;
     let term = Term::Unary(function, flow.term);
-    Ok(GraphValue::Flow(reading.chain.apply(
+    Ok(GraphValue::Flow(reading.links.apply(
         &inputs.node,
         flow,
         term,
-    )?))
+    )))
 }
 
 /// The operation that an operator is.
@@ -115,6 +114,15 @@ fn combined(
             .error(format!("expected {expected} inputs, found {found}")));
     }
     let flow = inputs.first_flow()?;
+    let mut others = inputs
+        .all_flows()
+        .filter(|other| other.output != flow.output);
+    if others.next().is_some() {
+        return match operation {
+            Some(TermOperation::Add) => joins::sum(reading, inputs),
+            _ => Err(joins::unknown(inputs)),
+        };
+    }
     if operation == Some(TermOperation::Div)
         && let Some(mean) = sums::mean_by_counts(reading, inputs)?
     {
@@ -125,11 +133,11 @@ fn combined(
         Some(operation) => Term::Binary(operation, operand(0)?, operand(1)?),
         None => Term::Select([operand(0)?, operand(1)?, operand(2)?]),
     };
-    Ok(GraphValue::Flow(reading.chain.apply(
+    Ok(GraphValue::Flow(reading.links.apply(
         &inputs.node,
         flow,
         term,
-    )?))
+    )))
 }
 
 /// Input `i`: another function of the elements that `flow` is a function of, one number for all
@@ -141,7 +149,6 @@ fn operand(
     i: usize,
 ) -> Result<TermOperand, FormatError> {
     if let Some(GraphValue::Flow(other)) = inputs.get(i) {
-        reading.chain.check(&inputs.node, other)?;
         return match other.view == flow.view {
             true => Ok(TermOperand::Term(other.term)),
             false => Err(inputs.node.error("combines values of different shapes")),
@@ -151,7 +158,7 @@ fn operand(
     reading.spend(&inputs.node, numbers.array.len())?;
     let factors = match numbers.array.len() {
         1 if numbers.array.dims().len() <= flow.view.rank() => Some(Factors::from(numbers)),
-        _ => per_channel(reading, &flow.view, numbers),
+        _ => per_channel(reading, flow, numbers),
     };
     factors.map(TermOperand::Constant).ok_or_else(|| {
         inputs.node.error(format!(
@@ -163,8 +170,9 @@ fn operand(
 }
 
 /// One number per channel of a value with these axes, in this crate's order.
-fn per_channel(reading: &GraphReading, view: &AxisView, numbers: &Floats) -> Option<Factors> {
-    let image = reading.chain.image();
+fn per_channel(reading: &GraphReading, flow: &Flow, numbers: &Floats) -> Option<Factors> {
+    let view = &flow.view;
+    let image = reading.links.image(flow);
     let axis = match image {
         Some(image) => view.places(image)?.channel,
         None => view.features().map(|_| 1)?,
@@ -177,7 +185,7 @@ fn per_channel(reading: &GraphReading, view: &AxisView, numbers: &Floats) -> Opt
     }
     let along = axis.checked_sub(new)?;
     let channels = *numbers.array.dims().get(along)?;
-    if Some(&channels) != reading.chain.shape().last() {
+    if Some(&channels) != reading.links.shape(flow).last() {
         return None;
     }
     let vector = (0..numbers.array.dims().len())

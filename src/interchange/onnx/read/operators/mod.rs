@@ -4,6 +4,7 @@ mod constants;
 mod convolution;
 mod dense;
 mod elementwise;
+mod joins;
 mod moves;
 mod normalization;
 mod padding;
@@ -48,6 +49,8 @@ pub(super) fn evaluate(
             pool::global(reading, inputs)
         }
         "Pad" => padding::evaluate(reading, inputs),
+        "Concat" => joins::concatenation(reading, inputs),
+        "Sum" => joins::sum(reading, inputs),
         _ => elementwise::evaluate(reading, inputs),
     }
 }

@@ -15,14 +15,14 @@ pub(super) fn batch(
 ) -> Result<GraphValue, FormatError> {
     check_mode(inputs)?;
     let flow = inputs.flow(0)?;
-    let image = reading.chain.image();
+    let image = reading.links.image(flow);
     let fits = image.map_or(flow.view.features().is_some(), |image| {
         flow.view.is_channels_first(image)
     });
     if !fits {
         return Err(not_channels_first(inputs, flow));
     }
-    let channels = reading.chain.shape().last().copied().unwrap_or(1);
+    let channels = reading.links.shape(flow).last().copied().unwrap_or(1);
     reading.spend(&inputs.node, channels.saturating_mul(4))?;
     let order = if image.is_none() {
         rows(flow.view.axis(1))
@@ -37,7 +37,7 @@ pub(super) fn batch(
         variance: vector(4)?,
         epsilon: inputs.node.float("epsilon").unwrap_or(1e-5),
     });
-    let same = (reading.chain.shape().to_vec(), flow.view.clone());
+    let same = (reading.links.shape(flow).to_vec(), flow.view.clone());
     reading.layer(inputs, flow, kind, same)
 }
 
@@ -105,7 +105,7 @@ pub(super) fn softmax(
             flow.view
         )));
     }
-    let same = (reading.chain.shape().to_vec(), flow.view.clone());
+    let same = (reading.links.shape(flow).to_vec(), flow.view.clone());
     reading.layer(
         inputs,
         flow,
@@ -117,7 +117,7 @@ pub(super) fn softmax(
 /// Whether an axis is that of the channels, or of all features.
 fn is_last_axis(reading: &GraphReading, flow: &Flow, axis: usize) -> bool {
     let is_channel = |e: &Extent| e.axis == ImageAxis::Channel;
-    match reading.chain.image() {
+    match reading.links.image(flow) {
         Some([_, _, 1]) => flow.view.axis(axis).is_empty(),
         Some(_) => matches!(flow.view.axis(axis), [e] if is_channel(e)),
         None => flow.view.features().is_some() && axis == 1,

@@ -25,7 +25,7 @@ pub(super) fn evaluate(
             )));
         }
     };
-    let image = reading.chain.image();
+    let image = reading.links.image(flow);
     let found = image.and_then(|image| Some((image, flow.view.places(image)?)));
     let Some((image, places)) = found else {
         return Err(not_images(inputs, flow));

@@ -2,14 +2,14 @@
 
 use super::super::extent::ImageAxis;
 use super::super::inputs::Inputs;
-use super::super::link::{Link, LinkKind, NeutralCells, WindowPool};
+use super::super::link::{LinkKind, NeutralCells, WindowPool};
 use super::super::placement::{Placement, Sides};
 use super::super::reading::GraphReading;
 use super::super::value::{Flow, GraphValue};
 use super::super::view::{AxisView, ImagePlaces};
 use super::windows::{WindowAxes, outputs};
 use crate::error::FormatError;
-use crate::model::{Activation, PoolKind};
+use crate::model::PoolKind;
 
 /// MaxPool and AveragePool.
 pub(super) fn windows(
@@ -59,7 +59,7 @@ fn images(
     inputs: &Inputs<'_>,
     flow: &Flow,
 ) -> Result<([usize; 3], ImagePlaces), FormatError> {
-    let image = reading.chain.image();
+    let image = reading.links.image(flow);
     let found = image.and_then(|image| Some((image, flow.view.places(image)?)));
     found.ok_or_else(|| {
         let message = format!("expected images, found [{}] in another order", flow.view);
@@ -118,31 +118,41 @@ pub(super) fn finish(
 ) -> Result<GraphValue, FormatError> {
     let flow = inputs.flow(0)?;
     let ([.., channels], _) = images(reading, inputs, flow)?;
-    reading.chain.settle(&inputs.node, flow)?;
-    pad_neutrally(reading, inputs, &mut pool)?;
-    let Some(image) = reading.chain.image() else {
+    let settled = reading.links.settle(&inputs.node, flow)?;
+    let from = padded_neutrally(reading, inputs, &mut pool, settled)?;
+    let Some(image) = reading
+        .links
+        .image(&reading.links.flow(from, flow.view.clone()))
+    else {
         return Err(inputs.node.error("expected images"));
     };
     let [height, width] = outputs(inputs, &pool.over, size(image))?;
     pool.over.trim(size(image), [height, width]);
-    check_padding(reading, inputs, &pool, image)?;
+    check_padding(reading, inputs, &pool, (from, image))?;
     let output = [height, width, channels];
     let view = AxisView::image(places, flow.view.batch(), output);
-    (reading.chain).push(&inputs.node, LinkKind::Pool(pool), output.to_vec());
-    Ok(GraphValue::Flow(reading.chain.flow(view)))
+    let pooled =
+        (reading.links).push(&inputs.node, LinkKind::Pool(pool), &[from], output.to_vec())?;
+    Ok(GraphValue::Flow(reading.links.flow(pooled, view)))
 }
 
-/// Makes cells that change no maximum, which the layer before a max pool adds, its padding.
-fn pad_neutrally(
-    reading: &mut GraphReading,
+/// Makes cells that change no maximum, which the layer before a max pool adds, its padding. Returns the output that the
+/// pool takes then.
+fn padded_neutrally(
+    reading: &GraphReading,
     inputs: &Inputs<'_>,
     pool: &mut WindowPool,
-) -> Result<(), FormatError> {
-    let Some(last) = reading.chain.links.last() else {
-        return Ok(());
+    output: usize,
+) -> Result<usize, FormatError> {
+    let last = reading
+        .links
+        .maker(output)
+        .zip(reading.links.before(output));
+    let Some((last, before)) = last else {
+        return Ok(output);
     };
     let (&LinkKind::Neutral(sides, cells), PoolKind::Max) = (&last.kind, pool.kind) else {
-        return Ok(());
+        return Ok(output);
     };
     let inner = last.image().unwrap_or_default();
     let both = |axis: usize, side: usize| {
@@ -156,15 +166,14 @@ fn pad_neutrally(
             .node
             .error("copies of the edges (Pad) that are not those of `same`"));
     }
-    reading.chain.undo();
-    Ok(())
+    Ok(before)
 }
 
 fn check_padding(
     reading: &GraphReading,
     inputs: &Inputs<'_>,
     pool: &WindowPool,
-    image: [usize; 3],
+    (from, image): (usize, [usize; 3]),
 ) -> Result<(), FormatError> {
     if pool.over.is_valid() || pool.over.is_same(size(image)) || pool.counts_padding {
         return Ok(());
@@ -173,7 +182,7 @@ fn check_padding(
         PoolKind::Max if !pool.over.is_touching(size(image)) => {
             Err(inputs.node.error("windows that lie outside the image"))
         }
-        PoolKind::Max if !is_positive(&reading.chain.links) => Err(inputs.node.error(
+        PoolKind::Max if !reading.links.is_positive(from) => Err(inputs.node.error(
             "padding other than that of `same`, of values that can be negative; expected an activation \
              like ReLU before it",
         )),
@@ -182,24 +191,6 @@ fn check_padding(
         )),
         _ => Ok(()),
     }
-}
-
-/// Whether no value behind these layers is negative, so that zeros around images change no
-/// maximum.
-fn is_positive(links: &[Link]) -> bool {
-    let keeps = |link: &&Link| {
-        matches!(
-            link.kind,
-            LinkKind::Pool(_) | LinkKind::GlobalPool { .. } | LinkKind::Zeros(_)
-        )
-    };
-    let before = links.iter().rev().find(|link| !keeps(link));
-    matches!(
-        before.map(|link| &link.kind),
-        Some(LinkKind::Activation(
-            Activation::Relu | Activation::Sigmoid | Activation::Softplus | Activation::Softmax
-        ))
-    )
 }
 
 /// Pools over whole images.
@@ -230,7 +221,7 @@ pub(super) fn global(
     };
     let keepdims = !reduces || inputs.node.int("keepdims") != Some(0);
     let view = flow.view.reduced(&axes, keepdims);
-    let pooled = vec![1, 1, reading.chain.shape().last().copied().unwrap_or(1)];
+    let pooled = vec![1, 1, reading.links.shape(flow).last().copied().unwrap_or(1)];
     let pool = LinkKind::GlobalPool {
         kind,
         keepdims: true,
@@ -241,7 +232,7 @@ pub(super) fn global(
 /// The windows of a mean or maximum along height or width alone: `x.mean(-1).mean(-1)` pools over
 /// whole images in two steps.
 fn along_one_axis(reading: &GraphReading, flow: &Flow, axes: &[usize]) -> Option<[usize; 2]> {
-    let [height, width, _] = reading.chain.image()?;
+    let [height, width, _] = reading.links.image(flow)?;
     let &[axis] = axes else { return None };
     match flow.view.axis(axis) {
         [extent] if extent.axis == ImageAxis::Height && width > 1 => Some([height, 1]),
@@ -257,7 +248,8 @@ fn one_axis(
     size: [usize; 2],
     view: AxisView,
 ) -> Result<GraphValue, FormatError> {
-    let [height, width, channels] = reading.chain.image().unwrap_or_default();
+    let flow = inputs.flow(0)?;
+    let [height, width, channels] = reading.links.image(flow).unwrap_or_default();
     let kind = match inputs.node.operator() {
         "ReduceMax" => PoolKind::Max,
         _ => PoolKind::Average,
@@ -270,12 +262,12 @@ fn one_axis(
     });
     let [ph, pw] = size;
     let pooled = vec![height / ph, width / pw, channels];
-    reading.layer(inputs, inputs.flow(0)?, pool, (pooled, view))
+    reading.layer(inputs, flow, pool, (pooled, view))
 }
 
 /// Whether these axes are height and width, and all of them.
 fn is_whole_image(reading: &GraphReading, flow: &Flow, axes: &[usize]) -> bool {
-    let Some([height, width, _]) = reading.chain.image() else {
+    let Some([height, width, _]) = reading.links.image(flow) else {
         return false;
     };
     let mut found: Vec<ImageAxis> = (axes.iter())

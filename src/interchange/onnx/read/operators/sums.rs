@@ -1,7 +1,8 @@
 //! Sums and means of windows that exporters express in other operators.
 
 use super::super::inputs::Inputs;
-use super::super::link::{Link, LinkKind, WindowPool};
+use super::super::link::{LinkKind, WindowPool};
+use super::super::link_graph::LinkGraph;
 use super::super::nd_array::NdArray;
 use super::super::placement::Placement;
 use super::super::reading::GraphReading;
@@ -20,8 +21,8 @@ pub(super) fn sum_by_ones(
     flow: &Flow,
 ) -> Result<Option<GraphValue>, FormatError> {
     let places = reading
-        .chain
-        .image()
+        .links
+        .image(flow)
         .and_then(|image| flow.view.places(image));
     let Some(places) = places.filter(|places| places.batch == 2) else {
         return Ok(None);
@@ -36,7 +37,7 @@ pub(super) fn sum_by_ones(
             .node
             .error("expected a kernel of ones, which sums the cells of windows"));
     }
-    let image = reading.chain.image().unwrap_or_default();
+    let image = reading.links.image(flow).unwrap_or_default();
     let over = placement(inputs, &WindowAxes::new(inputs, sizes)?, places, image)?;
     let pool = WindowPool {
         kind: PoolKind::Sum,
@@ -58,30 +59,39 @@ pub(super) fn mean_by_counts(
     else {
         return Ok(None);
     };
-    let places = (reading.chain.image()).and_then(|image| flow.view.places(image));
+    let places = (reading.links.image(flow)).and_then(|image| flow.view.places(image));
     let (0, Some(places)) = (flow.term, places) else {
         return Ok(None);
     };
-    reading.chain.check(&inputs.node, flow)?;
-    let found = divided(&mut reading.chain.links, &counts.array, places);
-    Ok(found.map(|()| GraphValue::Flow(flow.clone())))
+    let Some((pool, from)) = divided(&reading.links, flow.output, &counts.array, places) else {
+        return Ok(None);
+    };
+    let shape = reading.links.shape(flow).to_vec();
+    let pooled = (reading.links).push(&inputs.node, LinkKind::Pool(pool), &[from], shape)?;
+    let mean = reading.links.flow(pooled, flow.view.clone());
+    Ok(Some(GraphValue::Flow(mean)))
 }
 
-/// Makes the last layers an average pool, if dividing what they make by these numbers does so.
-fn divided(links: &mut Vec<Link>, counts: &NdArray<f32>, places: ImagePlaces) -> Option<()> {
-    let (last, before) = links.split_last_mut()?;
+/// An average pool, and the output that it takes, if dividing what layers make by these numbers is one.
+fn divided(
+    links: &LinkGraph,
+    output: usize,
+    counts: &NdArray<f32>,
+    places: ImagePlaces,
+) -> Option<(WindowPool, usize)> {
+    let mut last = links.maker(output)?;
+    let mut from = links.before(output)?;
     let LinkKind::Pool(mut pool) = last.kind else {
         return None;
     };
-    let (mut input, mut zeros) = (last.input.clone(), false);
-    if let Some(link) = before.last()
+    if let Some(link) = links.maker(from)
         && let LinkKind::Zeros(sides) = link.kind
         && pool.over.is_valid()
     {
-        (pool.over.pads, pool.counts_padding, zeros) = (sides, true, true);
-        input.clone_from(&link.input);
+        (pool.over.pads, pool.counts_padding) = (sides, true);
+        (last, from) = (link, links.before(from)?);
     }
-    let &[height, width, _] = input.as_slice() else {
+    let &[height, width, _] = last.input.as_slice() else {
         return None;
     };
     let whole = match pool.kind {
@@ -94,11 +104,7 @@ fn divided(links: &mut Vec<Link>, counts: &NdArray<f32>, places: ImagePlaces) ->
         return None;
     }
     (pool.kind, pool.counts_padding) = (PoolKind::Average, false);
-    (last.kind, last.input) = (LinkKind::Pool(pool), input);
-    if zeros {
-        links.remove(links.len() - 2);
-    }
-    Some(())
+    Some((pool, from))
 }
 
 /// Whether an array has the number of cells of each window that are inside the image, divided by

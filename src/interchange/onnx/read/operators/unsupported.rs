@@ -6,7 +6,7 @@ use crate::error::FormatError;
 /// The operators that values which depend on the images can go through.
 const SUPPORTED: &str = "Conv, Gemm, MatMul, BatchNormalization, MaxPool, AveragePool, \
     GlobalAveragePool, GlobalMaxPool, ReduceMean, ReduceMax, Pad, Flatten, Reshape, Transpose, \
-    Squeeze, Unsqueeze, Dropout, Identity, Cast, Softmax, activations and arithmetic";
+    Squeeze, Unsqueeze, Concat, Sum, Dropout, Identity, Cast, Softmax, activations and arithmetic";
 
 /// The error about an operator that is not read.
 pub(super) fn unsupported(inputs: &Inputs<'_>) -> FormatError {

@@ -173,9 +173,70 @@ fn very_many_layers_are_refused() {
     let mut graph = Graph::new(&[2, 2, 1]).node("Flatten", &["x"], "y0");
     for i in 0..11_000 {
         let (from, to) = (format!("y{i}"), format!("y{}", i + 1));
-        graph = graph.node("Relu", &[&from], &to);
+        graph = graph.node("Softmax", &[&from], &to);
     }
     assert_eq!(graph.output("y11000").error(), "has more than 10000 layers");
+}
+
+/// A graph of sums, each of the values of these numbers before it.
+fn sums(count: usize, inputs: &[usize]) -> Graph {
+    let mut graph = Graph::new(&[2, 2, 1]).node("Flatten", &["x"], "y0");
+    for i in 1..=count {
+        let names: Vec<String> = (inputs.iter())
+            .map(|back| format!("y{}", i.saturating_sub(*back)))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let operator = if names.len() == 2 { "Add" } else { "Sum" };
+        graph = graph.node(operator, &names, &format!("y{i}"));
+    }
+    graph.output(&format!("y{count}"))
+}
+
+#[test]
+fn joins_take_bounded_time() {
+    // Each doubles the paths, none is a layer of its own before the last is read.
+    let error = sums(2_000, &[1, 2]).error();
+    assert!(error.contains("more than 1024 steps"), "{error}");
+    let error = sums(900, &[1, 2]).error();
+    assert!(error.contains("nested more than 64 deep"), "{error}");
+    assert_eq!(sums(60, &[1, 2]).layers().len(), 61);
+    assert_eq!(sums(60, &[1, 1]).layers().len(), 61);
+    let error = sums(30_000, &[1, 2, 3]).error();
+    assert!(error.contains("behind more than 20000 layers"), "{error}");
+    let error = sums(200, &[1; 1_000]).error();
+    assert!(
+        error.contains("joins of more than 100000 values"),
+        "{error}"
+    );
+    let mut graph = Graph::new(&[2, 2, 1]);
+    for i in 0..40 {
+        let (from, to) = (format!("y{i}"), format!("y{}", i + 1));
+        let from = if i == 0 { "x" } else { &from };
+        graph = graph.node_with("Concat", &[from, from], &to, vec![int("axis", -1)]);
+    }
+    let error = graph.output("y40").error();
+    assert!(error.contains("makes 2^31 channels or more"), "{error}");
+}
+
+#[test]
+fn functions_that_many_layers_read_take_bounded_time() {
+    let mut graph = Graph::new(&[2, 2, 1]).node("Flatten", &["x"], "y0");
+    graph = graph.weights("w", &[4, 4]);
+    for i in 1..=900 {
+        let from = format!("y{}", i - 1);
+        graph = graph.node("Softplus", &[&from], &format!("y{i}")).node(
+            "MatMul",
+            &[&from, "w"],
+            &format!("z{i}"),
+        );
+        let last = if i == 1 {
+            "y1".into()
+        } else {
+            format!("s{}", i - 1)
+        };
+        graph = graph.node("Sum", &[&last, &format!("z{i}"), &last], &format!("s{i}"));
+    }
+    assert_eq!(graph.output("s900").layers().len(), 3 * 900);
 }
 
 #[test]
