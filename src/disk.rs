@@ -121,6 +121,23 @@ impl File {
         self.inner.sync_all()
     }
 
+    /// The number of bytes in the file.
+    ///
+    /// # Errors
+    /// The file system does not tell.
+    pub fn size(&self) -> io::Result<u64> {
+        Ok(self.inner.metadata()?.len())
+    }
+
+    /// Removes all bytes.
+    ///
+    /// # Errors
+    /// The file cannot be changed.
+    pub fn clear(&mut self) -> io::Result<()> {
+        ask(Act::Write(&[]), &self.path)?;
+        self.inner.set_len(0)
+    }
+
     /// Locks the file until it is dropped.
     ///
     /// # Errors

@@ -9,7 +9,9 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cnn_gpu::Error;
 use cnn_gpu::data::Interpolation;
 use cnn_gpu::data::survey::Survey;
-use cnn_gpu::data::{self, Dataset, DatasetSpec, Event, Published, ReadOptions, Sources, Splits};
+use cnn_gpu::data::{
+    self, Dataset, DatasetSpec, Event, PictureCache, Published, ReadOptions, Sources, Splits,
+};
 use cnn_gpu::words::counted;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -46,6 +48,11 @@ pub fn interpolation() -> impl TypedValueParser<Value = Interpolation> {
 
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Where to keep decoded pictures.
+pub fn picture_cache(is_off: bool) -> Option<PictureCache> {
+    PictureCache::of_user().filter(|_| !is_off)
 }
 
 /// Loads a data set and reports progress on standard error. Warnings are printed even if `quiet`.

@@ -2,14 +2,16 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context as _;
 use cnn_gpu::data::survey::{Duplicates, Imbalance, Survey};
-use cnn_gpu::data::{DatasetSpec, ReadOptions};
+use cnn_gpu::data::{DatasetSpec, PictureCache, ReadOptions};
 use cnn_gpu::words::counted;
+use indicatif::HumanBytes;
 
 use super::columns::columns;
 use super::data::{self, dataset_spec};
 use super::exit::Exit;
-use super::output::{self, OutputFormat, count};
+use super::output::{self, OutputFormat, count, say};
 
 /// Summarize a data set: classes, sizes, formats, skipped files, duplicates
 #[derive(clap::Args, Debug)]
@@ -17,12 +19,16 @@ use super::output::{self, OutputFormat, count};
 pub struct Args {
     /// Data set: auto, mnist, fashion-mnist, kmnist, digits, folder:PATH, idx:PATH,
     /// cifar10:PATH or npz:PATH
-    #[arg(value_name = "DATASET", value_parser = dataset_spec)]
-    dataset: DatasetSpec,
+    #[arg(value_name = "DATASET", value_parser = dataset_spec, required_unless_present = "clear_picture_cache")]
+    dataset: Option<DatasetSpec>,
 
     /// Folder with the four files of MNIST, Fashion-MNIST or KMNIST
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+
+    /// Remove the decoded pictures that earlier runs have kept; see docs/data.md
+    #[arg(long, exclusive = true)]
+    clear_picture_cache: bool,
 
     /// Output format
     #[arg(long, value_enum, default_value_t)]
@@ -33,14 +39,36 @@ const EXAMPLES: &str = "\
 Examples:
   cnn-gpu data folder:pets
   cnn-gpu data npz:mine.npz --format json
+  cnn-gpu data --clear-picture-cache
   cnn-gpu train --dataset folder:pets --validation-split 0.2 --dry-run   with a run's split";
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
+    if args.clear_picture_cache {
+        return clear_picture_cache();
+    }
     let folder = args.data_dir.as_deref();
     let read = ReadOptions::default().inspect(true);
-    let survey = data::survey(&args.dataset, folder, read, 0.0)?;
-    print(&survey, args.format)?;
+    // Only without the flag, by which clap asks for it.
+    if let Some(dataset) = &args.dataset {
+        let survey = data::survey(dataset, folder, read, 0.0)?;
+        print(&survey, args.format)?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Removes the decoded pictures that are kept.
+fn clear_picture_cache() -> anyhow::Result<Exit> {
+    let Some(cache) = PictureCache::of_user() else {
+        say("data: there is no home folder, and no cache in it");
+        return Ok(Exit::Success);
+    };
+    let place = cache.folder().display();
+    let size = cache.size().and_then(|size| cache.clear().map(|()| size));
+    let size = size.with_context(|| {
+        format!("cannot empty {place}: expected permission to remove the files in it")
+    })?;
+    say(&format!("data: removed {} from {place}", HumanBytes(size)));
     Ok(Exit::Success)
 }
 

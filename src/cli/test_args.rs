@@ -31,6 +31,10 @@ pub struct TestArgs {
     /// How to resize pictures to the model's input_shape [default: as in the run]
     #[arg(long, value_name = "HOW", value_parser = interpolation())]
     pub interpolation: Option<Interpolation>,
+
+    /// Decode all pictures of a folder again, and keep none for the next time
+    #[arg(long)]
+    no_picture_cache: bool,
 }
 
 impl TestArgs {
@@ -41,6 +45,7 @@ impl TestArgs {
             ("--data-dir", self.data_dir.is_some()),
             ("--skip-unreadable", self.skip_unreadable),
             ("--interpolation", self.interpolation.is_some()),
+            ("--no-picture-cache", self.no_picture_cache),
         ];
         let given = flags.into_iter().filter(|(_, given)| *given);
         given.map(|(flag, _)| flag)
@@ -75,10 +80,12 @@ impl TestArgs {
         let read = ReadOptions::default()
             .shape(trained.model.input_shape)
             .skip_unreadable(self.skip_unreadable || record.is_some_and(|r| r.skip_unreadable))
-            .interpolation((self.interpolation).unwrap_or_else(|| trained.interpolation()));
+            .interpolation((self.interpolation).unwrap_or_else(|| trained.interpolation()))
+            .cache(data::picture_cache(self.no_picture_cache));
         let picture_flags = [
             ("--skip-unreadable", self.skip_unreadable),
             ("--interpolation", self.interpolation.is_some()),
+            ("--no-picture-cache", self.no_picture_cache),
         ];
         for line in data::without_pictures(&spec, &picture_flags) {
             say(&format!("note: {line}"));

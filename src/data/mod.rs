@@ -47,6 +47,8 @@ pub mod npz;
 #[cfg(feature = "pictures")]
 pub mod picture;
 #[cfg(feature = "pictures")]
+mod picture_cache;
+#[cfg(feature = "pictures")]
 pub mod prepare;
 mod published;
 mod read_options;
@@ -69,6 +71,8 @@ pub use interpolation::Interpolation;
 pub use load::{load, load_from, load_test_from};
 #[cfg(feature = "pictures")]
 pub use picture::Picture;
+#[cfg(feature = "pictures")]
+pub use picture_cache::PictureCache;
 pub use published::{Content, Hashed, MnistFile, Published};
 pub use read_options::ReadOptions;
 pub use sources::{Mirrors, Sources};

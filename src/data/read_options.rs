@@ -3,6 +3,8 @@
 use super::dataset::Splits;
 use super::dataset_spec::DatasetSpec;
 use super::interpolation::Interpolation;
+#[cfg(feature = "pictures")]
+use super::picture_cache::PictureCache;
 use crate::rng::DEFAULT_SEED;
 
 /// Options for reading a data set: how to read pictures, and how many training samples to use.
@@ -36,6 +38,9 @@ pub struct ReadOptions {
     /// Accepts a folder that cannot be trained on, to inspect it: with a single class, or without
     /// test pictures. Default false.
     pub inspect: bool,
+    /// Where to keep decoded pictures for the next time. Default: nowhere.
+    #[cfg(feature = "pictures")]
+    pub cache: Option<PictureCache>,
 }
 
 impl Default for ReadOptions {
@@ -47,6 +52,8 @@ impl Default for ReadOptions {
             skip_unreadable: false,
             interpolation: Interpolation::default(),
             inspect: false,
+            #[cfg(feature = "pictures")]
+            cache: None,
         }
     }
 }
@@ -91,6 +98,14 @@ impl ReadOptions {
     #[must_use]
     pub fn inspect(mut self, inspect: bool) -> Self {
         self.inspect = inspect;
+        self
+    }
+
+    /// Sets where to keep decoded pictures; `None` keeps none.
+    #[cfg(feature = "pictures")]
+    #[must_use]
+    pub fn cache(mut self, cache: impl Into<Option<PictureCache>>) -> Self {
+        self.cache = cache.into();
         self
     }
 

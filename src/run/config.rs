@@ -200,7 +200,7 @@ impl DataRecord {
             limit,
             skip_unreadable: self.skip_unreadable,
             interpolation: self.interpolation,
-            inspect: false,
+            ..ReadOptions::default()
         }
     }
 

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cache;
 mod classes;
 mod parts;
 #[path = "../pets/mod.rs"]

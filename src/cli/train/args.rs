@@ -214,7 +214,8 @@ impl TrainSettings {
             .seed(args.network.seed)
             .limit(args.data.limit)
             .skip_unreadable(args.data.skip_unreadable || skipped)
-            .interpolation(args.data.interpolation);
+            .interpolation(args.data.interpolation)
+            .cache(data::picture_cache(args.data.no_picture_cache));
         let callbacks = args.callbacks.record(splits || validation_data.is_some())?;
         let picture_flags = [
             ("--skip-unreadable", args.data.skip_unreadable),
@@ -222,6 +223,7 @@ impl TrainSettings {
                 "--interpolation",
                 args.data.interpolation != Interpolation::default(),
             ),
+            ("--no-picture-cache", args.data.no_picture_cache),
         ];
         let without_effect = data::without_pictures(&dataset, &picture_flags)
             .into_iter()

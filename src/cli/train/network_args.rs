@@ -33,6 +33,10 @@ pub struct DataArgs {
     /// How to resize pictures to the model's input_shape; see docs/data.md
     #[arg(long, value_name = "HOW", value_parser = interpolation(), default_value_t)]
     pub interpolation: Interpolation,
+
+    /// Decode all pictures of a folder again, and keep none for the next time; see docs/data.md
+    #[arg(long)]
+    pub no_picture_cache: bool,
 }
 
 /// What to train.

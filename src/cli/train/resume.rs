@@ -69,7 +69,9 @@ pub fn settings(
     let settings = TrainSettings {
         data_dir: given.data_dir.clone().or_else(|| config.dataset.folder()),
         dataset: config.dataset.spec()?,
-        read: (config.dataset.read_options(config.training.seed)).shape(config.model.input_shape),
+        read: (config.dataset.read_options(config.training.seed))
+            .shape(config.model.input_shape)
+            .cache(given.read.cache.clone()),
         class_names: config.dataset.class_names.clone(),
         dry_run: false,
         initial: match (&config.weights, &checkpoint) {
@@ -170,6 +172,8 @@ fn refuse_changes(
         let differs = match key {
             "model" => false,
             "dataset" => given.dataset != run.dataset,
+            // The pixels are the same.
+            "no_picture_cache" => false,
             // Compared by the caller.
             "weights" | "augment" | "freeze" | "skip_mismatch" => false,
             "limit" => given.read.limit != run.read.limit,

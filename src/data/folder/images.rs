@@ -12,6 +12,7 @@ use crate::data::generator::Batch;
 use crate::data::interpolation::Interpolation;
 use crate::data::mix;
 use crate::data::picture::Picture;
+use crate::data::picture_cache::{CachedFolder, FoundPicture, PixelFormat, Remarks};
 use crate::memory;
 use crate::shape::dims;
 
@@ -28,6 +29,21 @@ pub struct ImageFolder {
     /// Each picture with its class.
     files: Vec<(PathBuf, u8)>,
     skipped: Skipped,
+}
+
+/// A picture that was read.
+enum ReadPicture {
+    Decoded(Remarks),
+    Cached(FoundPicture),
+}
+
+impl ReadPicture {
+    fn remarks(&self) -> Remarks {
+        match self {
+            Self::Decoded(remarks) => *remarks,
+            Self::Cached(found) => found.remarks,
+        }
+    }
 }
 
 /// What is worth saying about pictures, in order.
@@ -146,7 +162,7 @@ impl ImageFolder {
     /// [`DataError::Pictures`] counts the pictures that cannot be read and lists the first ten;
     /// [`DataError::Contents`] if the pixels do not fit into memory.
     pub fn load(&self) -> Result<Dataset, DataError> {
-        let (data, Findings { errors, .. }) = self.load_some()?;
+        let (data, Findings { errors, .. }) = self.load_some(None)?;
         if errors.is_empty() {
             Ok(data)
         } else {
@@ -159,7 +175,7 @@ impl ImageFolder {
     /// # Errors
     /// No picture can be read, or the pixels do not fit into memory.
     pub fn load_readable(&self) -> Result<(Dataset, Vec<DataError>), DataError> {
-        let (data, Findings { errors, .. }) = self.load_some()?;
+        let (data, Findings { errors, .. }) = self.load_some(None)?;
         if data.is_empty() && !errors.is_empty() {
             Err(DataError::pictures(&self.path, self.len(), errors))
         } else {
@@ -167,10 +183,13 @@ impl ImageFolder {
         }
     }
 
-    pub(super) fn load_some(&self) -> Result<(Dataset, Findings), DataError> {
+    pub(super) fn load_some(
+        &self,
+        cache: Option<&mut CachedFolder<'_>>,
+    ) -> Result<(Dataset, Findings), DataError> {
         self.check_memory()?;
         let all: Vec<u32> = (0..self.len() as u32).collect();
-        let (batch, findings) = self.decode(&all)?;
+        let (batch, findings) = self.decode(&all, cache)?;
         let Batch { images, labels } = batch;
         let source = self.path.display().to_string();
         let classes = self.classes.len();
@@ -230,7 +249,7 @@ impl ImageFolder {
     }
 
     pub(super) fn read(&self, indices: &[u32]) -> Result<Batch, DataError> {
-        let (batch, Findings { errors, .. }) = self.decode(indices)?;
+        let (batch, Findings { errors, .. }) = self.decode(indices, None)?;
         if errors.is_empty() {
             Ok(batch)
         } else {
@@ -238,8 +257,20 @@ impl ImageFolder {
         }
     }
 
+    /// What the pixels of a picture depend on besides its contents.
+    pub(super) fn pixel_format(&self) -> PixelFormat {
+        PixelFormat {
+            shape: self.shape,
+            interpolation: self.interpolation,
+        }
+    }
+
     /// The readable pictures, in order, and the findings about all.
-    fn decode(&self, indices: &[u32]) -> Result<(Batch, Findings), DataError> {
+    fn decode(
+        &self,
+        indices: &[u32],
+        mut cache: Option<&mut CachedFolder<'_>>,
+    ) -> Result<(Batch, Findings), DataError> {
         let [.., channels] = self.shape;
         if ![1, 3].contains(&channels) {
             return Err(DataError::Channels { channels });
@@ -257,19 +288,38 @@ impl ImageFolder {
         }
         images.resize(size * indices.len(), 0);
         let (pixels, files) = (images.par_chunks_exact_mut(size), indices.par_iter());
-        let outcomes: Vec<Result<[bool; 2], DataError>> = pixels
+        let cached = cache.as_deref();
+        let outcomes: Vec<Result<ReadPicture, DataError>> = pixels
             .zip(files)
             .map(|(pixels, &i)| {
-                let picture = Picture::read(&self.files[i as usize].0)?;
-                let resized = picture.resized_by(self.interpolation, self.shape)?;
-                pixels.copy_from_slice(&resized);
-                Ok([picture.is_blank(), picture.is_clipped()])
+                let path = &self.files[i as usize].0;
+                match cached {
+                    Some(cached) => cached.read(path, pixels).map(ReadPicture::Cached),
+                    None => {
+                        let picture = Picture::read(path)?;
+                        let resized = picture.resized_by(self.interpolation, self.shape)?;
+                        pixels.copy_from_slice(&resized);
+                        Ok(ReadPicture::Decoded(Remarks::of(&picture)))
+                    }
+                }
             })
             .collect();
+        if let Some(cache) = &mut cache {
+            let pictures = outcomes.iter().zip(indices).zip(images.chunks_exact(size));
+            cache.keep(
+                pictures.filter_map(|((outcome, &i), pixels)| match outcome {
+                    Ok(ReadPicture::Cached(found)) => {
+                        Some((&*self.files[i as usize].0, found, pixels))
+                    }
+                    _ => None,
+                }),
+            );
+        }
         let (mut labels, mut findings) = (Vec::with_capacity(indices.len()), Findings::default());
         for (at, (outcome, &i)) in outcomes.into_iter().zip(indices).enumerate() {
             match outcome {
-                Ok([blank, clipped]) => {
+                Ok(read) => {
+                    let Remarks { blank, clipped } = read.remarks();
                     // Overwrites the pixels of those that could not be read.
                     let kept = labels.len();
                     images.copy_within(at * size..(at + 1) * size, kept * size);

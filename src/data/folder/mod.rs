@@ -30,6 +30,7 @@ use super::dataset::{Dataset, Splits};
 use super::error::DataError;
 use super::event::Event;
 use super::picture::is_picture;
+use super::picture_cache::CachedFolder;
 use super::read_options::ReadOptions;
 use images::TEST_SHARE;
 use parts::PartFolders;
@@ -286,14 +287,19 @@ fn load(
 ) -> Result<Vec<Dataset>, DataError> {
     let (mut sets, mut errors, mut blank) = (Vec::new(), Vec::new(), Vec::new());
     let (mut lost, mut clipped) = (Vec::new(), 0);
+    let mut cache = (options.cache.as_ref().zip(folders.first()))
+        .map(|(cache, first)| CachedFolder::open(cache, path, first.pixel_format()));
     for folder in folders {
-        let (data, findings) = folder.load_some()?;
+        let (data, findings) = folder.load_some(cache.as_mut())?;
         let is_train = train.is_some_and(|train| std::ptr::eq(train, *folder));
         lost.extend((folder.without(&data).into_iter()).map(|class| (is_train, class)));
         sets.push(data);
         errors.extend(findings.errors);
         blank.extend(findings.blank);
         clipped += findings.clipped;
+    }
+    for text in cache.map(CachedFolder::finish).unwrap_or_default() {
+        on_event(&Event::Note { text });
     }
     if let Some(first) = blank.iter().min() {
         let text = format!(

@@ -1,0 +1,150 @@
+//! Pictures that were decoded before, on the disk.
+//!
+//! A folder of pictures has two files in the cache: `NAME.pixels` with the resized pixels of each
+//! picture, one after the other, and `NAME.index` with its path, its stamp, the SHA-256 of its
+//! contents, and the place and the CRC-32C of its pixels. `NAME` is made of the folder's path, the
+//! size of the pixels and how they are resized. A picture whose stamp is the same is not even
+//! opened; one whose contents are the same, in this folder or in another one, is not decoded.
+//!
+//! Read `stamp` first, then `index`, `pack` and `cached_folder`.
+
+mod cached_folder;
+mod index;
+mod pack;
+mod stamp;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub(super) use cached_folder::{CachedFolder, FoundPicture};
+pub(super) use index::PixelFormat;
+
+use super::picture::Picture;
+use crate::disk::cache_folder;
+
+/// What all pixels depend on besides the pictures: raised whenever a picture is decoded or resized
+/// to other pixels than before.
+const PIXELS: u32 = 1;
+/// The default of [`PictureCache::limit`]: 4 GiB.
+const LIMIT: u64 = 4 << 30;
+
+/// Keeps decoded and resized pictures on the disk, so that a folder is decoded once.
+///
+/// A picture is decoded again if its file has changed: another size, time of change or place on the
+/// disk, and other contents. A picture that was copied or moved is found by its contents. Damaged
+/// files of the cache count as missing. The folder can be deleted at any time.
+///
+/// ```
+/// use cnn_gpu::data::{PictureCache, ReadOptions};
+/// let folder = tempfile::tempdir()?;
+/// let cache = PictureCache::in_folder(folder.path()).limit(1 << 30);
+/// let options = ReadOptions::default().shape([64, 64, 3]).cache(cache.clone());
+/// assert_eq!(options.cache, Some(cache));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PictureCache {
+    folder: PathBuf,
+    limit: u64,
+}
+
+impl PictureCache {
+    /// A cache in a folder, which is created when something is kept.
+    pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            limit: LIMIT,
+        }
+    }
+
+    /// The cache of the user, if there is a home folder: on Linux `~/.cache/cnn-gpu/pictures`.
+    #[must_use]
+    pub fn of_user() -> Option<Self> {
+        cache_folder("pictures").map(Self::in_folder)
+    }
+
+    /// Sets the most bytes that the cache may take. Beyond it, the folders that were not read for
+    /// the longest time are removed; of a folder that alone takes more, no more is kept than fits.
+    /// Default 4 GiB.
+    #[must_use]
+    pub fn limit(mut self, bytes: u64) -> Self {
+        self.limit = bytes;
+        self
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The bytes that the cache takes; 0 if there is none.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn size(&self) -> io::Result<u64> {
+        Ok(self.files()?.iter().map(|(_, bytes)| bytes).sum())
+    }
+
+    /// Removes everything that is kept.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or a file cannot be removed.
+    pub fn clear(&self) -> io::Result<()> {
+        self.files()?
+            .iter()
+            .try_for_each(|(path, _)| fs::remove_file(path))
+    }
+
+    /// The files of the cache with their sizes.
+    fn files(&self) -> io::Result<Vec<(PathBuf, u64)>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            let kinds = [index::EXTENSION, pack::EXTENSION, "partial"];
+            let is_ours = path
+                .extension()
+                .is_some_and(|kind| kinds.iter().any(|ours| kind == *ours));
+            // Another process may have removed it.
+            if let (true, Ok(metadata)) = (is_ours, fs::metadata(&path)) {
+                files.push((path, metadata.len()));
+            }
+        }
+        Ok(files)
+    }
+}
+
+/// What to say about a picture besides its pixels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Remarks {
+    /// See [`Picture::is_blank`].
+    pub(super) blank: bool,
+    /// See [`Picture::is_clipped`].
+    pub(super) clipped: bool,
+}
+
+impl Remarks {
+    pub(super) fn of(picture: &Picture) -> Self {
+        Self {
+            blank: picture.is_blank(),
+            clipped: picture.is_clipped(),
+        }
+    }
+
+    fn bits(self) -> u8 {
+        u8::from(self.blank) | u8::from(self.clipped) << 1
+    }
+
+    fn of_bits(bits: u8) -> Self {
+        Self {
+            blank: bits & 1 != 0,
+            clipped: bits & 2 != 0,
+        }
+    }
+}
