@@ -306,7 +306,7 @@ def export_for_tf2onnx(keras, folder):
 
 
 def others(keras, folder):
-    """Models that Keras saves in another shape, but that are chains of the program's layers."""
+    """Models that Keras saves in another shape, but that consist of the program's layers."""
     from keras import Input, Model, Sequential, layers
 
     keras.backend.clear_session()
@@ -333,6 +333,7 @@ def others(keras, folder):
     keras_expected(nested, folder / "nested.expected.safetensors", 5, with_values=False)
     nested.save(folder / "nested.keras")
     operations(keras, folder)
+    skips(keras, folder)
 
     keras.backend.clear_session()
     logits = Sequential([Input((4, 5, 1)), layers.Flatten(), layers.Dense(3)], name="logits")
@@ -341,6 +342,36 @@ def others(keras, folder):
     fit(logits, rmsprop, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     keras_expected(logits, folder / "logits.expected.safetensors", 6)
     logits.save(folder / "logits.keras")
+
+
+def skips(keras, folder):
+    """A model whose layers branch and join, in an order that Keras changes."""
+    from keras import Input, Model, layers
+
+    keras.backend.clear_session()
+    start = Input((7, 6, 2), name="picture")
+    shortcut = layers.Conv2D(3, 1, strides=2, use_bias=False, name="shortcut")(start)
+    x = layers.Conv2D(3, 3, padding="same", name="stem")(start)
+    stem = x = layers.ReLU(name="act")(layers.BatchNormalization(name="norm")(x))
+    x = layers.Conv2D(3, 3, strides=2, padding="same", name="conv")(x)
+    x = layers.Add(name="sum")([shortcut, x])
+    wide = layers.Conv2D(2, 3, padding="same", activation="relu", name="wide")(x)
+    pool = layers.MaxPooling2D(3, strides=2, padding="same", name="pool")(stem)
+    x = layers.Concatenate(name="branches")([pool, x, wide])
+    mean = layers.GlobalAveragePooling2D(name="mean")(x)
+    top = layers.GlobalMaxPooling2D(name="top")(x)
+    dense = layers.Dense(8, activation="relu", name="dense")(mean)
+    x = layers.Dropout(0.3, name="drop")(dense + top)
+    x = layers.Concatenate(axis=1, name="vectors")([x, mean])
+    x = layers.Dense(3, activation="softmax", name="head")(x)
+    model = Model(start, x, name="skips")
+    randomize(model, 8)
+    fit(model, keras.optimizers.Adam(0.01), keras.losses.CategoricalCrossentropy())
+    keras_expected(model, folder / "skips.expected.safetensors", 8)
+    model.save(folder / "skips.keras")
+    model.save(folder / "skips.h5")
+    model.save_weights(folder / "skips.weights.h5")
+    model.export(folder / "skips.tf2onnx.onnx", format="onnx", verbose=False)
 
 
 def operations(keras, folder):
@@ -435,7 +466,7 @@ def export_elsewhere(out, suffix, names):
 
 def make_keras_jax(out):
     """ONNX files that Keras writes on JAX, with jax2onnx."""
-    export_elsewhere(out, "jax2onnx", ["lab", "layers"])
+    export_elsewhere(out, "jax2onnx", ["lab", "layers", "skips"])
 
 
 def make_keras_torch(out):
@@ -443,7 +474,7 @@ def make_keras_torch(out):
 
     Without `layers`: Keras's average pooling with uneven padding is wrong on PyTorch (3.15.1).
     """
-    export_elsewhere(out, "torch", ["lab", "activations"])
+    export_elsewhere(out, "torch", ["lab", "activations", "skips"])
 
 
 # PyTorch
@@ -496,6 +527,7 @@ def make_torch(out):
         ("ceil", nets.Ceil, (6, 6, 2)),
         ("logarithm", nets.Logarithm, (6, 7, 2)),
         ("rows", nets.Rows, (6, 6, 1)),
+        ("residual", nets.Residual, (8, 7, 2)),
     ]
     for seed, (name, make, shape) in enumerate(networks, 11):
         net = randomized(make(), seed)
@@ -573,8 +605,8 @@ def make_refused(out):
     save("transposed", [start, layers.Conv2DTranspose(2, 3), layers.Flatten()])
     save("slope", [start, layers.LeakyReLU(), layers.Flatten()])
     save("mixed", [start, layers.Flatten(), layers.Dense(2, dtype="mixed_bfloat16")])
-    x = layers.Add()([layers.ReLU()(start), start])
-    Model(start, layers.GlobalAveragePooling2D()(x), name="branched").save(folder / "branched.keras")
+    x = layers.Multiply()([layers.ReLU()(start), start])
+    Model(start, layers.GlobalAveragePooling2D()(x), name="gated").save(folder / "gated.keras")
 
     nets = load_nets()
     torch.manual_seed(0)
@@ -586,10 +618,10 @@ def make_refused(out):
     torch.onnx.export(half, (example,), folder / "float16.onnx", **arguments)
     torch.save(half.state_dict(), folder / "float16.pt")
     example = torch.zeros(1, 2, 4, 5)
-    torch.onnx.export(nets.Residual().eval(), (example,), folder / "residual.onnx", **arguments)
+    torch.onnx.export(nets.Gated().eval(), (example,), folder / "gated.onnx", **arguments)
     for name, net in nets.refused().items():
         torch.onnx.export(net, (torch.zeros(1, 2, 6, 6),), folder / f"{name}.onnx", **arguments)
-    torch.jit.save(torch.jit.script(nets.Residual().eval()), folder / "scripted.pt")
+    torch.jit.save(torch.jit.script(nets.Gated().eval()), folder / "scripted.pt")
 
 
 # Check

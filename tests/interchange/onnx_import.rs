@@ -44,7 +44,7 @@ fn layers(model: &Sequential) -> Vec<(String, &'static str)> {
 
 #[test]
 fn keras_on_tensorflow_is_read() {
-    for name in ["lab", "layers_plain", "activations_plain"] {
+    for name in ["lab", "layers_plain", "activations_plain", "skips"] {
         check(&format!("keras/{name}.tf2onnx"));
     }
 }
@@ -52,6 +52,7 @@ fn keras_on_tensorflow_is_read() {
 #[test]
 fn keras_on_jax_is_read() {
     check("keras/lab.jax2onnx");
+    check("keras/skips.jax2onnx");
     let import = check("keras/layers.jax2onnx");
     let merged = "merged into the weights of the layer before it";
     assert!(import.notes.iter().any(|note| note.contains(merged)));
@@ -61,6 +62,7 @@ fn keras_on_jax_is_read() {
 fn keras_on_pytorch_is_read() {
     check("keras/lab.torch");
     check("keras/activations.torch");
+    check("keras/skips.torch");
 }
 
 #[test]
@@ -76,6 +78,8 @@ fn pytorch_is_read() {
         "logarithm.dynamo",
         "rows.torchscript",
         "rows.dynamo",
+        "residual.torchscript",
+        "residual.dynamo",
     ] {
         check(&format!("torch/{name}"));
     }
@@ -118,6 +122,7 @@ fn what_is_assumed_is_noted() {
 
 #[test]
 fn networks_that_layers_cannot_compute_are_refused() {
+    refused("gated", "node `/Mul` (Mul): joins branches");
     refused(
         "transposed",
         "node `/up/ConvTranspose` (ConvTranspose): this operator cannot be read",

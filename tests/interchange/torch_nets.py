@@ -81,7 +81,31 @@ class Upsampling(nn.Module):
 
 
 class Residual(nn.Module):
-    """An addition, which a chain of layers cannot express."""
+    """Additions and concatenations; a padded pool over what is concatenated."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(2, 4, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(4)
+        self.conv2 = nn.Conv2d(4, 4, 3, padding=1)
+        self.shortcut = nn.Conv2d(2, 4, 1)
+        self.branch = nn.Conv2d(4, 3, 1)
+        self.fc1 = nn.Linear(7, 7)
+        self.fc2 = nn.Linear(14, 3)
+
+    def forward(self, x):
+        skip = self.shortcut(x)
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = torch.relu(self.conv2(x) + skip + x)
+        x = torch.cat([x, torch.relu(self.branch(x))], 1)
+        x = nn.functional.max_pool2d(x, 3, 2, padding=1)
+        x = nn.functional.adaptive_avg_pool2d(x, 1).flatten(1)
+        x = torch.cat([x, nn.functional.silu(self.fc1(x)) + x], 1)
+        return self.fc2(x)
+
+
+class Gated(nn.Module):
+    """A product of branches, which no layer computes."""
 
     def __init__(self):
         super().__init__()
@@ -89,7 +113,7 @@ class Residual(nn.Module):
         self.fc = nn.Linear(2, 3)
 
     def forward(self, x):
-        x = torch.relu(x + self.conv(x))
+        x = torch.relu(x * self.conv(x))
         return self.fc(nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))
 
 

@@ -2,41 +2,33 @@
 
 use serde_json::Value;
 
-use super::arguments::Arguments;
-use super::config::{Chain, KerasLayer, chain};
+use super::assembly::{Assembly, ListedLayer, indexable};
+use super::config::{KerasGraph, KerasLayer, graph};
 use super::layers;
-use super::names::{GroupNames, free_name};
+use super::names::GroupNames;
+use super::order::keras_order;
 use crate::error::{FormatError, Result};
 use crate::interchange::pixels::{feed_fractions, square_image, vector_note};
-use crate::model::{Flatten, Layer, PlacedLayer, Rescaling, Sequential};
+use crate::model::Sequential;
 use crate::shape::dims;
 
 /// How Keras lists the layers of a model.
 pub(super) struct Blueprint {
     /// The model.
     pub(super) model: Sequential,
-    /// Keras's layers, in order.
+    /// Keras's layers, in the order of the model's.
     pub(super) listed: Vec<ListedLayer>,
     /// What was assumed or left behind, one line each.
     pub(super) notes: Vec<String>,
-    /// Whether the last layer was an operation in Keras.
-    ends_in_operation: bool,
-}
-
-/// A layer as Keras lists it.
-pub(super) struct ListedLayer {
-    /// The group of its weights.
-    group: String,
-    /// Its index among the model's layers, unless it was left out.
-    index: Option<usize>,
-    is_trainable: bool,
 }
 
 /// Where Keras stores a parameter.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     /// The group of its layer, such as `conv2d_1`.
     pub(super) group: String,
+    /// The place of its layer in Keras's order, in which weights and moments are listed.
+    pub(super) rank: usize,
     /// Its number among the layer's variables.
     pub(super) variable: usize,
     /// Whether the optimizer updates it.
@@ -45,20 +37,25 @@ pub(super) struct Place {
 
 impl Blueprint {
     /// The blueprint of a model that has no layers that Keras lacks.
-    pub(super) fn of(model: Sequential) -> Self {
+    ///
+    /// # Errors
+    /// As [`Sequential::resolve`].
+    pub(super) fn of(model: Sequential) -> Result<Self> {
         let mut names = GroupNames::default();
-        let numbered = model.layers.iter().enumerate();
-        let listed = numbered.map(|(index, layer)| ListedLayer {
-            group: names.next(layers::class(layer)),
+        let ordered = keras_order(&model.resolve()?).into_iter().enumerate();
+        let listed = ordered.map(|(rank, index)| ListedLayer {
+            group: names.next(layers::class(&model.layers[index])),
+            rank,
             index: Some(index),
             is_trainable: true,
         });
-        Self {
-            listed: listed.collect(),
+        let mut listed: Vec<ListedLayer> = listed.collect();
+        listed.sort_by_key(|layer| layer.index);
+        Ok(Self {
+            listed,
             model,
             notes: Vec::new(),
-            ends_in_operation: false,
-        }
+        })
     }
 
     /// Reads Keras's configuration of a model. `is_ours` tells that this crate wrote it, so that
@@ -67,80 +64,27 @@ impl Blueprint {
     /// # Errors
     /// One line: what is not supported, by the name of its layer.
     pub(super) fn read(config: &Value, is_ours: bool) -> Result<Self, FormatError> {
-        let chain = chain(config)?;
+        let graph = graph(config)?;
         let mut notes = Vec::new();
-        let input_shape = input_shape(&chain, &mut notes)?;
+        let input_shape = input_shape(&graph, &mut notes)?;
         indexable(&input_shape)?;
-        let mut blueprint = Self {
-            model: Sequential::new(input_shape).name(chain.name),
-            listed: Vec::with_capacity(chain.layers.len()),
-            notes,
-            ends_in_operation: false,
-        };
-        let mut shape = input_shape.to_vec();
-        let mut is_vector = chain.input.len() == 1 && !is_reshaped(&chain);
-        for layer in &chain.layers {
-            if is_vector && !layers::is_pointwise(layer.class) {
-                blueprint.flatten(&chain, &mut shape);
-                is_vector = false;
-            }
-            blueprint.push(layer, &mut shape)?;
+        let is_vector = graph.input.len() == 1 && !is_reshaped(&graph);
+        let mut assembly = Assembly::new(&graph, input_shape, notes);
+        for layer in &graph.layers {
+            assembly.push(layer, is_vector)?;
         }
+        let (layers, listed, notes) = assembly.finish();
+        let model = Sequential::new(input_shape).name(graph.name);
+        let model = model.with_layers(layers);
+        let mut blueprint = Self {
+            model: model.map_err(FormatError::from_cause)?,
+            listed,
+            notes,
+        };
         if !is_ours {
             blueprint.feed_fractions();
         }
         Ok(blueprint)
-    }
-
-    /// Adds the flattening that makes images the vectors which the model takes.
-    fn flatten(&mut self, chain: &Chain<'_>, shape: &mut Vec<usize>) {
-        let name = free_name("flatten", |name| {
-            chain.layers.iter().any(|layer| layer.name == name)
-        });
-        self.model.layers.push(Flatten::new().name(name).into());
-        *shape = vec![shape.iter().product()];
-    }
-
-    /// Adds a layer to which inputs of this shape are given.
-    fn push(&mut self, layer: &KerasLayer<'_>, shape: &mut Vec<usize>) -> Result<(), FormatError> {
-        let mut arguments = Arguments::new(layer.class, &layer.name, layer.config);
-        let operation = layers::operation(&arguments, layer.operands());
-        let follows = std::mem::replace(&mut self.ends_in_operation, operation.is_some());
-        let read = match operation {
-            Some(Layer::Rescaling(next)) if follows && self.rescale_further(&next) => None,
-            Some(operation) => Some(operation),
-            None => layers::read(&mut arguments, shape)?,
-        };
-        let is_trainable = arguments.is_trainable() && !layer.is_in_frozen_model;
-        let has_weights = |layer: &Layer| !layer.spec().parameters(shape).is_empty();
-        let is_frozen = !is_trainable && read.as_ref().is_some_and(has_weights);
-        self.notes.append(&mut arguments.notes);
-        self.listed.push(ListedLayer {
-            group: layer.group.clone(),
-            index: read.is_some().then_some(self.model.layers.len()),
-            is_trainable,
-        });
-        let Some(read) = read else { return Ok(()) };
-        let output = read.spec().output_shape(shape);
-        let output = output.and_then(|output| indexable(&output).map(|()| output));
-        *shape = output.map_err(|problem| arguments.error(problem))?;
-        let mut placed = PlacedLayer::from(read);
-        placed.trainable = !is_frozen;
-        self.model.layers.push(placed);
-        Ok(())
-    }
-
-    /// Lets the last layer, if it is a rescaling, compute the next one as well; whether it is one. `(x - 127.5) / 127.5`
-    /// is two operations, which together say what the inputs are.
-    fn rescale_further(&mut self, next: &Rescaling) -> bool {
-        let last = self.model.layers.last_mut().map(|placed| &mut placed.layer);
-        let Some(Layer::Rescaling(last)) = last else {
-            return false;
-        };
-        let [a, b] = [last.scale, last.offset].map(f64::from);
-        let [c, d] = [next.scale, next.offset].map(f64::from);
-        (last.scale, last.offset) = ((a * c) as f32, (b * c + d) as f32);
-        true
     }
 
     /// Makes a model for pixels from 0 to 255 one for pixels divided by 255.
@@ -165,6 +109,7 @@ impl Blueprint {
             let parameters = layer.parameters();
             places.extend(parameters.iter().enumerate().map(|(variable, p)| Place {
                 group: listed.group.clone(),
+                rank: listed.rank,
                 variable,
                 is_trainable: listed.is_trainable && p.trainable,
             }));
@@ -173,31 +118,19 @@ impl Blueprint {
     }
 }
 
-/// Checks that products of sizes do not overflow; what else is too large is found later.
-fn indexable(shape: &[usize]) -> Result<(), String> {
-    let count = shape.iter().try_fold(1_usize, |n, &d| n.checked_mul(d));
-    match count.filter(|&n| n < 1 << 31) {
-        Some(_) => Ok(()),
-        None => Err(format!(
-            "a tensor of {} has more than 2^31 elements",
-            dims(shape)
-        )),
-    }
-}
-
 /// The height, width and channels of an input. One without channels has one if a `Flatten` hides
 /// the difference, one that is reshaped to images has their shape, and a vector is the pixels of a
 /// square image.
-fn input_shape(chain: &Chain<'_>, notes: &mut Vec<String>) -> Result<[usize; 3], FormatError> {
-    if let Ok(shape) = chain.input.as_slice().try_into() {
+fn input_shape(graph: &KerasGraph<'_>, notes: &mut Vec<String>) -> Result<[usize; 3], FormatError> {
+    if let Ok(shape) = graph.input.as_slice().try_into() {
         return Ok(shape);
     }
-    let first = first_layer(chain);
-    let reshaped = first.and_then(|layer| layers::reshaped(layer.config, &chain.input));
+    let first = first_layer(graph);
+    let reshaped = first.and_then(|layer| layers::reshaped(layer.config, &graph.input));
     // Another height and width would be another image.
-    let keeps = |shape: &[usize; 3]| chain.input.len() == 1 || shape[..2] == chain.input;
+    let keeps = |shape: &[usize; 3]| graph.input.len() == 1 || shape[..2] == graph.input;
     if let Some(shape) = reshaped.filter(keeps) {
-        let vector = match *chain.input.as_slice() {
+        let vector = match *graph.input.as_slice() {
             [n] => Some(vector_note(n, shape, false)),
             _ => None,
         };
@@ -205,7 +138,7 @@ fn input_shape(chain: &Chain<'_>, notes: &mut Vec<String>) -> Result<[usize; 3],
         return Ok(shape);
     }
     let is_flattened = first.is_some_and(|layer| layer.class == "Flatten");
-    match *chain.input.as_slice() {
+    match *graph.input.as_slice() {
         [h, w] if is_flattened => {
             notes.push(format!(
                 "inputs of {h}x{w} without channels are taken as {h}x{w}x1"
@@ -220,22 +153,22 @@ fn input_shape(chain: &Chain<'_>, notes: &mut Vec<String>) -> Result<[usize; 3],
         _ => Err(format!(
             "its inputs have the shape {}: expected height x width x channels, or a vector of the pixels of a \
              square image",
-            dims(&chain.input)
+            dims(&graph.input)
         )
         .into()),
     }
 }
 
 /// The first layer that does not treat each element alike.
-fn first_layer<'a>(chain: &'a Chain<'_>) -> Option<&'a KerasLayer<'a>> {
-    let mut layers = chain.layers.iter();
+fn first_layer<'a>(graph: &'a KerasGraph<'_>) -> Option<&'a KerasLayer<'a>> {
+    let mut layers = graph.layers.iter();
     layers.find(|layer| !layers::is_pointwise(layer.class))
 }
 
 /// Whether the first layer makes images of inputs.
-fn is_reshaped(chain: &Chain<'_>) -> bool {
-    let first = first_layer(chain);
-    first.is_some_and(|layer| layers::reshaped(layer.config, &chain.input).is_some())
+fn is_reshaped(graph: &KerasGraph<'_>) -> bool {
+    let first = first_layer(graph);
+    first.is_some_and(|layer| layers::reshaped(layer.config, &graph.input).is_some())
 }
 
 #[cfg(test)]
@@ -243,7 +176,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Dense, Flatten, Rescaling};
+    use crate::model::{Add, Concatenate, Dense, Flatten, Layer, Rescaling};
 
     fn config(input: Value, layers: &[(&str, Value)]) -> Value {
         let layer = |(i, (class, config)): (usize, &(&str, Value))| {
@@ -266,13 +199,14 @@ mod tests {
         ];
         let read = Blueprint::read(&config(json!([null, 2, 2, 1]), &layers), false).unwrap();
         let places = read.places().unwrap();
-        assert_eq!(places[1], place("dense", 1, true));
+        assert_eq!(places[1], place("dense", 1, true, 2));
         (read.model, read.notes, places.len())
     }
 
-    fn place(group: &str, variable: usize, is_trainable: bool) -> Place {
+    fn place(group: &str, variable: usize, is_trainable: bool, rank: usize) -> Place {
         Place {
             group: group.into(),
+            rank,
             variable,
             is_trainable,
         }
@@ -318,8 +252,8 @@ mod tests {
         expected.layers[1].trainable = false;
         assert_eq!(read.model, expected);
         assert_eq!(read.notes.len(), 1, "{:?}", read.notes);
-        let places =
-            ["dense", "dense_1"].map(|group| [0, 1].map(|i| place(group, i, group != "dense")));
+        let places = [("dense", 2), ("dense_1", 3)]
+            .map(|(group, rank)| [0, 1].map(|i| place(group, i, group != "dense", rank)));
         assert_eq!(read.places().unwrap(), places.as_flattened());
     }
 
@@ -401,6 +335,98 @@ mod tests {
             "{:?}",
             read.notes
         );
+    }
+
+    /// A functional model of these classes; each name is that of its class, and sources are names.
+    fn functional(input: Value, layers: &[(&str, Value, &[&str])]) -> Value {
+        let layer = |(class, config, from): &(&str, Value, &[&str])| {
+            let mut config = config.clone();
+            config["name"] = class.to_lowercase().into();
+            let history = |from: &&str| json!({"config": {"keras_history": [from, 0, 0]}});
+            let from: Vec<Value> = from.iter().map(history).collect();
+            json!({"class_name": class, "config": config, "inbound_nodes": [{"args": [from]}]})
+        };
+        let mut listed = vec![json!({
+            "class_name": "InputLayer", "config": {"name": "x", "batch_shape": input}, "inbound_nodes": []
+        })];
+        listed.extend(layers.iter().map(layer));
+        let last = layers.last().map(|(class, ..)| class.to_lowercase());
+        json!({"class_name": "Functional", "config": {
+            "name": "net", "layers": listed, "output_layers": [last, 0, 0]
+        }})
+    }
+
+    #[test]
+    fn joins_are_layers_that_name_their_inputs() {
+        let layers: [(&str, Value, &[&str]); 5] = [
+            ("Identity", json!({}), &["x"]),
+            ("ReLU", json!({}), &["identity"]),
+            ("Add", json!({}), &["relu", "identity"]),
+            ("RandomFlip", json!({}), &["add"]),
+            (
+                "Concatenate",
+                json!({"axis": 3}),
+                &["randomflip", "x", "add"],
+            ),
+        ];
+        let read = Blueprint::read(&functional(json!([null, 2, 2, 1]), &layers), true).unwrap();
+        let expected = Sequential::new([2, 2, 1])
+            .name("net")
+            .add(crate::model::ActivationLayer::new(crate::model::Activation::Relu).name("relu"))
+            .add_from(["relu", "input"], Add::new().name("add"))
+            .add_from(
+                ["add", "input", "add"],
+                Concatenate::new().name("concatenate"),
+            );
+        assert_eq!(read.model, expected);
+    }
+
+    #[test]
+    fn vectors_that_are_joined_are_flattened_once() {
+        let layers: [(&str, Value, &[&str]); 4] = [
+            ("Rescaling", json!({"scale": 2.0}), &["x"]),
+            ("Dense", json!({"units": 4}), &["rescaling"]),
+            ("Add", json!({}), &["dense", "rescaling"]),
+            ("Concatenate", json!({"axis": 1}), &["add", "x"]),
+        ];
+        let read = Blueprint::read(&functional(json!([null, 4]), &layers), true).unwrap();
+        let expected = Sequential::new([2, 2, 1])
+            .name("net")
+            .add(Rescaling::new(2.0).name("rescaling"))
+            .add(Flatten::new().name("flatten"))
+            .add(Dense::new(4).name("dense"))
+            .add_from(["dense", "flatten"], Add::new().name("add"))
+            .add_from("input", Flatten::new().name("flatten_1"))
+            .add_from(["add", "flatten_1"], Concatenate::new().name("concatenate"));
+        assert_eq!(read.model, expected);
+    }
+
+    #[test]
+    fn joins_that_layers_cannot_do_are_refused_by_name() {
+        let two: &[&str] = &["relu", "x"];
+        for (class, config, from, part) in [
+            (
+                "Multiply",
+                json!({}),
+                two,
+                "layer `multiply` (Multiply): it joins several inputs",
+            ),
+            (
+                "Concatenate",
+                json!({"axis": 1}),
+                two,
+                "along axis 1; expected the last one",
+            ),
+            ("Add", json!({}), &two[..1], "layer `add` (Add): "),
+            ("Dense", json!({"units": 1}), two, "it joins several inputs"),
+        ] {
+            let layers: [(&str, Value, &[&str]); 2] =
+                [("ReLU", json!({}), &["x"]), (class, config, from)];
+            let config = functional(json!([null, 2, 2, 1]), &layers);
+            let read = Blueprint::read(&config, true);
+            let message = read.map(|_| ()).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
     }
 
     #[test]

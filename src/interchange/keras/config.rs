@@ -1,6 +1,6 @@
-//! Keras's configuration of a model as a chain of layers.
+//! Keras's configuration of a model as layers that take each other's outputs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -17,6 +17,8 @@ pub(super) struct KerasLayer<'a> {
     pub(super) name: String,
     /// Its arguments.
     pub(super) config: &'a Map<String, Value>,
+    /// The layers whose outputs it takes, by their indices; `None` is the model's input.
+    pub(super) from: Vec<Option<usize>>,
     /// The group of its weights: `conv2d_1`, or `sequential/layers/conv2d` in a model in the model.
     pub(super) group: String,
     /// The names of the models in the model that it is in, from the outermost on, each with `_` behind it.
@@ -28,7 +30,7 @@ pub(super) struct KerasLayer<'a> {
 }
 
 impl KerasLayer<'_> {
-    /// What an operation such as `x / 255` computes with: the layer before it, and numbers.
+    /// What an operation such as `x / 255` computes with: the layers before it, and numbers.
     pub(super) fn operands(&self) -> &[Value] {
         let operands = self.described.pointer("/inbound_nodes/0/args");
         operands
@@ -42,76 +44,101 @@ fn is_model(class: &str) -> bool {
     ["Sequential", "Functional", "Model"].contains(&class)
 }
 
-/// A model whose layers follow each other.
-pub(super) struct Chain<'a> {
+/// A model as Keras describes it.
+pub(super) struct KerasGraph<'a> {
     /// The model's name.
     pub(super) name: &'a str,
     /// The shape of an input, without the batch.
     pub(super) input: Vec<usize>,
-    /// The layers, without the one that only declares the input.
+    /// The layers, without those that only declare an input, each behind those whose outputs it takes; the last one
+    /// makes the model's output.
     pub(super) layers: Vec<KerasLayer<'a>>,
 }
 
 /// Reads a model's configuration.
 ///
 /// # Errors
-/// One line: not a model that is a chain, or its input's shape is unknown.
-pub(super) fn chain(model: &Value) -> Result<Chain<'_>, FormatError> {
+/// One line: not a model with one input and one output, or its input's shape is unknown.
+pub(super) fn graph(model: &Value) -> Result<KerasGraph<'_>, FormatError> {
     let config = model.get("config").unwrap_or(&Value::Null);
-    let mut layers = flat(model, ["", ""], None)?;
+    let mut flat = FlatModel::default();
+    let output = flat.extend(model, ["", ""], (None, None))?;
+    let FlatModel { mut layers, first } = flat;
+    if output != layers.len().checked_sub(1) {
+        return Err("its output is not that of its last layer".into());
+    }
     tell_apart(&mut layers);
-    let input = input(&layers, [config, model])?;
+    let input = input(first, [config, model])?;
     let name = config.get("name").and_then(Value::as_str);
-    Ok(Chain {
+    Ok(KerasGraph {
         name: name.unwrap_or("sequential"),
         input,
-        layers: (layers.into_iter())
-            .filter(|layer| layer.class != "InputLayer")
-            .collect(),
+        layers,
     })
 }
 
-/// The layers of a model, with those of models in it in their place. `group` is before the names of
-/// the groups of their weights, `models` before their own. `is_frozen` tells whether the model in the model is, of which this is one or a part; in
-/// Keras 3 what counts of those within each other is the outermost.
-fn flat<'a>(
-    model: &'a Value,
-    [group, models]: [&str; 2],
-    is_frozen: Option<bool>,
-) -> Result<Vec<KerasLayer<'a>>, FormatError> {
-    let mut names = GroupNames::default();
-    let mut flattened = Vec::new();
-    for mut layer in listed(model)? {
-        if layer.class == "InputLayer" {
-            flattened.push(layer);
-            continue;
-        }
-        layer.group = format!("{group}{}", names.next(layer.class));
-        layer.models = models.into();
-        layer.is_in_frozen_model = is_frozen == Some(true);
-        if is_model(layer.class) {
+/// The layers of a model, with those of models in it in their place.
+#[derive(Default)]
+struct FlatModel<'a> {
+    layers: Vec<KerasLayer<'a>>,
+    /// The arguments of the first layer, which may be one that declares the input.
+    first: Option<&'a Map<String, Value>>,
+}
+
+impl<'a> FlatModel<'a> {
+    /// Adds the layers of a model that takes the output of layer `input`, and returns which one makes its output. `group` is
+    /// before the names of the groups of their weights, `models` before their own. `is_frozen` tells whether the model in
+    /// the model is, of which this is one or a part; in Keras 3 what counts of those within each other is the outermost.
+    fn extend(
+        &mut self,
+        model: &'a Value,
+        [group, models]: [&str; 2],
+        (input, is_frozen): (Option<usize>, Option<bool>),
+    ) -> Result<Option<usize>, FormatError> {
+        // The layer that makes the output of each one listed.
+        let mut outputs: Vec<Option<usize>> = Vec::new();
+        for listed in listed(model)? {
+            let from = listed.from.iter();
+            let from = from.map(|from| from.map_or(input, |index| outputs[index]));
+            let from: Vec<Option<usize>> = from.collect();
+            let mut layer = listed.layer;
+            if layer.class == "InputLayer" {
+                self.first = self.first.or(Some(layer.config));
+                outputs.push(input);
+                continue;
+            }
+            layer.group = format!("{group}{}", layer.group);
+            layer.models = models.into();
+            layer.is_in_frozen_model = is_frozen == Some(true);
+            if !is_model(layer.class) {
+                self.first = self.first.or(Some(layer.config));
+                layer.from = from;
+                outputs.push(Some(self.layers.len()));
+                self.layers.push(layer);
+                continue;
+            }
+            let [from] = from[..] else {
+                return Err(problem(&layer, "it joins several inputs"));
+            };
             let own = layer.config.get("trainable") == Some(&Value::Bool(false));
             let within = format!("{}/layers/", layer.group);
             let models = format!("{models}{}_", layer.name);
             let is_frozen = is_frozen.or(Some(own));
-            flattened.extend(flat(layer.described, [&within, &models], is_frozen)?);
-        } else {
-            flattened.push(layer);
+            outputs.push(self.extend(layer.described, [&within, &models], (from, is_frozen))?);
         }
+        Ok(outputs.last().copied().unwrap_or(input))
     }
-    Ok(flattened)
 }
 
 /// Gives each layer of a model in the model whose name is taken another: `features_conv` after the model, as Keras
 /// names its weights `features/conv/kernel`, and with a number if that is taken too.
 fn tell_apart(layers: &mut [KerasLayer<'_>]) {
-    let named = |layer: &&mut KerasLayer<'_>| layer.class != "InputLayer";
     let is_inner = |layer: &KerasLayer<'_>| layer.group.contains('/');
     // The model's own layers keep theirs; that these differ is checked later.
     let outer = layers.iter().filter(|layer| !is_inner(layer));
     let mut taken: HashSet<String> = outer.map(|layer| layer.name.clone()).collect();
     let mut numbers: HashMap<String, usize> = HashMap::new();
-    for layer in layers.iter_mut().filter(named) {
+    for layer in layers {
         if !is_inner(layer) || taken.insert(layer.name.clone()) {
             continue;
         }
@@ -125,24 +152,43 @@ fn tell_apart(layers: &mut [KerasLayer<'_>]) {
     }
 }
 
-/// The layers that a model lists, in their order.
-fn listed(model: &Value) -> Result<Vec<KerasLayer<'_>>, FormatError> {
+/// A layer of a model, and the places in the same list of those whose outputs it takes; `None` is the model's input.
+struct KerasEntry<'a> {
+    layer: KerasLayer<'a>,
+    from: Vec<Option<usize>>,
+}
+
+/// The layers that a model lists, each behind those whose outputs it takes; the last one makes the model's output.
+fn listed(model: &Value) -> Result<Vec<KerasEntry<'_>>, FormatError> {
     let class = model.get("class_name").and_then(Value::as_str);
     let config = model.get("config").unwrap_or(&Value::Null);
     // The oldest files hold the list alone.
     let listed = config.get("layers").unwrap_or(config);
     let listed = listed.as_array().ok_or("describes no layers")?;
     let layers: Result<Vec<_>, _> = listed.iter().map(layer).collect();
+    let mut layers = layers?;
+    let mut names = GroupNames::default();
+    for layer in layers
+        .iter_mut()
+        .filter(|layer| layer.class != "InputLayer")
+    {
+        layer.group = names.next(layer.class);
+    }
     match class {
-        Some("Sequential") => layers,
-        Some("Functional" | "Model") => ordered(layers?, config),
+        Some("Sequential") => Ok((layers.into_iter().enumerate())
+            .map(|(index, layer)| KerasEntry {
+                layer,
+                from: vec![index.checked_sub(1)],
+            })
+            .collect()),
+        Some("Functional" | "Model") => ordered(layers, config),
         _ => Err(unknown_model(class)),
     }
 }
 
 fn unknown_model(class: Option<&str>) -> FormatError {
     format!(
-        "its model is of the class {}: expected a Sequential model, or a Functional one that is a chain of layers",
+        "its model is of the class {}: expected a Sequential or a Functional model",
         class.unwrap_or("(none)")
     )
     .into()
@@ -159,6 +205,7 @@ fn layer(described: &Value) -> Result<KerasLayer<'_>, FormatError> {
         class,
         name: name.unwrap_or(class).replace('/', "_"),
         config,
+        from: Vec::new(),
         group: String::new(),
         models: String::new(),
         is_in_frozen_model: false,
@@ -169,10 +216,9 @@ fn layer(described: &Value) -> Result<KerasLayer<'_>, FormatError> {
 /// The shape of an input: of the input layer or of the first layer, or that the model was built
 /// for.
 fn input(
-    layers: &[KerasLayer<'_>],
+    first: Option<&Map<String, Value>>,
     [config, model]: [&Value; 2],
 ) -> Result<Vec<usize>, FormatError> {
-    let first = layers.first().map(|layer| layer.config);
     let of_layer = ["batch_shape", "batch_input_shape"];
     let mut of_layer = of_layer.iter().filter_map(|key| first?.get(*key));
     let shape = (of_layer.next())
@@ -188,77 +234,123 @@ fn input(
     })
 }
 
-/// The layers of a functional model in the order in which they follow each other.
+/// The layers of a functional model, each behind those whose outputs it takes, otherwise as they are listed.
 fn ordered<'a>(
     layers: Vec<KerasLayer<'a>>,
     config: &Value,
-) -> Result<Vec<KerasLayer<'a>>, FormatError> {
-    let count = layers.len();
-    let mut consumers: HashMap<String, Vec<KerasLayer<'a>>> = HashMap::new();
-    let mut inputs = Vec::new();
-    for layer in layers {
-        match source(&layer)? {
-            Some(source) => consumers.entry(source).or_default().push(layer),
-            None => inputs.push(layer),
+) -> Result<Vec<KerasEntry<'a>>, FormatError> {
+    let names = layers.iter().enumerate();
+    let places: HashMap<&str, usize> = names.map(|(i, layer)| (&*layer.name, i)).collect();
+    let sources = layers.iter().map(|layer| sources(layer, &places));
+    let sources: Vec<Vec<usize>> = sources.collect::<Result<_, _>>()?;
+    let inputs = sources.iter().filter(|sources| sources.is_empty()).count();
+    if inputs != 1 {
+        return Err(format!("has {}: expected one", counted(inputs, "input")).into());
+    }
+    check_output(&layers, &sources, config)?;
+    let order = behind_sources(&sources);
+    if order.len() != layers.len() {
+        return Err("its layers take each other's outputs in a circle; the file is damaged".into());
+    }
+    let mut numbers = vec![0; order.len()];
+    (order.iter().enumerate()).for_each(|(number, &place)| numbers[place] = number);
+    let mut layers: Vec<Option<KerasLayer<'a>>> = layers.into_iter().map(Some).collect();
+    let entries = order.into_iter().filter_map(|place| {
+        let from = sources[place].iter();
+        Some(KerasEntry {
+            layer: layers[place].take()?,
+            from: from.map(|&source| Some(numbers[source])).collect(),
+        })
+    });
+    Ok(entries.collect())
+}
+
+/// Places behind those of their sources, otherwise in their order; those in a circle are left out.
+fn behind_sources(sources: &[Vec<usize>]) -> Vec<usize> {
+    let mut takers = vec![Vec::new(); sources.len()];
+    for (place, sources) in sources.iter().enumerate() {
+        for &source in sources {
+            takers[source].push(place);
         }
     }
-    let inputs_found = inputs.len();
-    let (Some(first), 1) = (inputs.pop(), inputs_found) else {
-        return Err(format!("has {}: expected one", counted(inputs_found, "input")).into());
-    };
-    let mut chain = vec![first];
-    while let Some(next) = chain.last().and_then(|last| consumers.remove(&last.name)) {
-        let names: Vec<&str> = next.iter().map(|layer| layer.name.as_str()).collect();
-        if names.len() > 1 {
-            return Err(branches(&chain, &names));
+    let mut missing: Vec<usize> = sources.iter().map(Vec::len).collect();
+    let ready = (0..sources.len()).filter(|&place| missing[place] == 0);
+    let mut ready: BTreeSet<usize> = ready.collect();
+    let mut order = Vec::with_capacity(sources.len());
+    while let Some(place) = ready.pop_first() {
+        order.push(place);
+        for &taker in &takers[place] {
+            missing[taker] -= 1;
+            if missing[taker] == 0 {
+                ready.insert(taker);
+            }
         }
-        chain.extend(next);
     }
+    order
+}
+
+/// Checks that all layers but one are taken by others, and that this one makes the model's only output.
+fn check_output(
+    layers: &[KerasLayer<'_>],
+    sources: &[Vec<usize>],
+    config: &Value,
+) -> Result<(), FormatError> {
     let mut outputs = Vec::new();
     references(
         config.get("output_layers").unwrap_or(&Value::Null),
         &mut outputs,
     );
-    let last = chain.last().map(|layer| layer.name.clone());
-    if chain.len() != count || outputs.len() > 1 || outputs.first() != last.as_ref() {
-        return Err(format!(
-            "its layers are no chain that ends with its only output: expected each layer to follow the one before; outputs: {}",
-            outputs.join(", ")
-        )
-        .into());
+    let [output] = &outputs[..] else {
+        let (found, names) = (counted(outputs.len(), "output"), outputs.join(", "));
+        return Err(format!("has {found} ({names}): expected one").into());
+    };
+    let taken: HashSet<usize> = sources.iter().flatten().copied().collect();
+    let mut ends = layers.iter().enumerate();
+    let unused = ends.find(|(place, layer)| taken.contains(place) == (layer.name == *output));
+    match unused {
+        None => Ok(()),
+        Some((_, layer)) if layer.name == *output => Err(problem(
+            layer,
+            "it makes the model's output, but other layers take it too; expected it to be the last one",
+        )),
+        Some((_, layer)) => Err(problem(
+            layer,
+            "its output is not used; expected layers that lead to the model's only output",
+        )),
     }
-    Ok(chain)
 }
 
-fn branches(chain: &[KerasLayer<'_>], consumers: &[&str]) -> FormatError {
-    let name = chain.last().map_or("", |layer| layer.name.as_str());
-    format!(
-        "layer `{name}`: its output goes to several layers ({}): only chains of layers are supported",
-        consumers.join(", ")
-    )
-    .into()
-}
-
-/// The layer whose output a layer of a functional model receives; `None` for an input.
-fn source(layer: &KerasLayer<'_>) -> Result<Option<String>, FormatError> {
+/// The places of the layers whose outputs a layer of a functional model takes; none for an input.
+fn sources(
+    layer: &KerasLayer<'_>,
+    places: &HashMap<&str, usize>,
+) -> Result<Vec<usize>, FormatError> {
     let nodes = layer.described.get("inbound_nodes");
     let nodes = nodes
         .and_then(Value::as_array)
         .map_or(&[][..], |nodes| nodes);
-    let mut sources = Vec::new();
-    nodes.iter().for_each(|node| references(node, &mut sources));
-    let problem = match (nodes.len(), sources.len()) {
-        (0, _) if layer.class == "InputLayer" => return Ok(None),
-        (1, 1) => return Ok(sources.pop()),
-        (0, _) => "it has no input",
-        (1, _) => "it joins several inputs",
-        _ => "it is used several times",
+    let mut names = Vec::new();
+    nodes.iter().for_each(|node| references(node, &mut names));
+    match (nodes.len(), names.len()) {
+        (0, _) if layer.class == "InputLayer" => return Ok(Vec::new()),
+        (1, 1..) => {}
+        (0 | 1, _) => return Err(problem(layer, "it has no input")),
+        _ => return Err(problem(layer, "it is used several times; expected once")),
+    }
+    let place = |name: &String| {
+        let unknown = || {
+            problem(
+                layer,
+                &format!("it takes the output of `{name}`, which the model lacks"),
+            )
+        };
+        places.get(name.as_str()).copied().ok_or_else(unknown)
     };
-    Err(format!(
-        "layer `{}` ({}): {problem}; only chains of layers are supported",
-        layer.name, layer.class
-    )
-    .into())
+    names.iter().map(place).collect()
+}
+
+fn problem(layer: &KerasLayer<'_>, what: &str) -> FormatError {
+    format!("layer `{}` ({}): {what}", layer.name, layer.class).into()
 }
 
 /// Collects the layers that a node refers to: `["conv2d", 0, 0]`, in any version of Keras.
@@ -299,8 +391,8 @@ mod tests {
     }
 
     fn names(model: &Value) -> Result<Vec<String>, String> {
-        let chain = chain(model).map_err(|e| e.to_string())?;
-        Ok(chain.layers.into_iter().map(|layer| layer.name).collect())
+        let graph = graph(model).map_err(|e| e.to_string())?;
+        Ok(graph.layers.into_iter().map(|layer| layer.name).collect())
     }
 
     #[test]
@@ -315,7 +407,7 @@ mod tests {
             json!([["c", 0, 0]]),
         );
         assert_eq!(names(&model).unwrap(), ["b", "c"]);
-        assert_eq!(chain(&model).unwrap().input, [4, 5, 2]);
+        assert_eq!(graph(&model).unwrap().input, [4, 5, 2]);
     }
 
     #[test]
@@ -329,8 +421,8 @@ mod tests {
         let input = layer("InputLayer", json!({"batch_shape": [null, 4, 5, 2]}));
         let listed = [input, conv(), features("a"), features("b")];
         let model = layer("Sequential", json!({ "layers": listed }));
-        let chain = chain(&model).unwrap();
-        let found = chain.layers.iter();
+        let graph = graph(&model).unwrap();
+        let found = graph.layers.iter();
         let found: Vec<_> = found.map(|l| (l.name.as_str(), l.group.as_str())).collect();
         let expected = [
             ("conv", "conv2d"),
@@ -364,39 +456,123 @@ mod tests {
         assert_eq!(found, ["a_b_conv_1", "other", "conv", "a_b_conv"]);
     }
 
+    /// The names and sources of a model's layers.
+    fn joined(model: &Value) -> Vec<(String, Vec<Option<usize>>)> {
+        let layers = graph(model).unwrap().layers.into_iter();
+        layers.map(|layer| (layer.name, layer.from)).collect()
+    }
+
     #[test]
-    fn models_that_are_no_chain_are_refused_by_the_name_of_a_layer() {
+    fn layers_that_branch_and_join_come_behind_what_they_take() {
+        let both = json!([{"args": [[["b", 0, 0], ["c", 0, 0], ["a", 0, 0]]], "kwargs": {}}]);
+        let model = functional(
+            &[
+                ("Add", "d", both),
+                ("Dense", "c", from("a")),
+                ("InputLayer", "a", json!([])),
+                ("Dense", "b", from("a")),
+            ],
+            json!([["d", 0, 0]]),
+        );
+        let expected = [
+            ("c".to_owned(), vec![None]),
+            ("b".into(), vec![None]),
+            ("d".into(), vec![Some(1), Some(0), None]),
+        ];
+        assert_eq!(joined(&model), expected);
+    }
+
+    #[test]
+    fn a_model_in_the_model_may_branch_and_take_any_output() {
+        let both = json!([{"args": [[["b", 0, 0], ["in", 0, 0]]], "kwargs": {}}]);
+        let mut inner = functional(
+            &[
+                ("InputLayer", "in", json!([])),
+                ("Dense", "b", from("in")),
+                ("Add", "sum", both),
+            ],
+            json!(["sum", 0, 0]),
+        );
+        inner["config"]["name"] = "inner".into();
+        inner["inbound_nodes"] = from("a");
+        let both = json!([{"args": [[["first", 0, 0], ["inner", 0, 0]]], "kwargs": {}}]);
+        let mut model = functional(
+            &[
+                ("InputLayer", "x", json!([])),
+                ("Dense", "first", from("x")),
+                ("Dense", "a", from("x")),
+                ("Add", "all", both),
+            ],
+            json!(["all", 0, 0]),
+        );
+        model["config"]["layers"]
+            .as_array_mut()
+            .unwrap()
+            .insert(3, inner);
+        let expected = [
+            ("first".to_owned(), vec![None]),
+            ("a".into(), vec![None]),
+            ("b".into(), vec![Some(1)]),
+            ("sum".into(), vec![Some(2), Some(1)]),
+            ("all".into(), vec![Some(0), Some(3)]),
+        ];
+        assert_eq!(joined(&model), expected);
+    }
+
+    #[test]
+    fn models_with_other_inputs_or_outputs_are_refused_by_the_name_of_a_layer() {
         let input = ("InputLayer", "a", json!([]));
-        let two = json!([{"args": [[["a", 0, 0], ["b", 0, 0]]], "kwargs": {}}]);
         let dense = |name, inbound| ("Dense", name, inbound);
-        for (nodes, part) in [
+        let chain = |last| vec![input.clone(), dense("b", from("a")), dense("c", last)];
+        let output = json!(["c", 0, 0]);
+        for (nodes, output, part) in [
             (
-                vec![input.clone(), dense("b", from("a")), dense("c", from("a"))],
-                "(b, c)",
+                [chain(from("a")), vec![dense("d", from("c"))]].concat(),
+                json!(["d", 0, 0]),
+                "layer `b` (Dense): its output is not used",
             ),
             (
-                vec![input.clone(), dense("b", from("a")), ("Add", "c", two)],
-                "layer `c` (Add): it joins",
+                [chain(from("b")), vec![dense("d", from("c"))]].concat(),
+                output.clone(),
+                "layer `c` (Dense): it makes the model's output, but other layers take it too",
             ),
             (
-                vec![input.clone(), dense("c", json!([["a", 0, 0], ["a", 0, 0]]))],
-                "several times",
+                chain(json!([["a", 0, 0], ["a", 0, 0]])),
+                output.clone(),
+                "layer `c` (Dense): it is used several times",
             ),
             (
                 vec![input.clone(), dense("b", json!([]))],
+                output.clone(),
                 "layer `b` (Dense): it has no input",
             ),
             (
+                chain(from("d")),
+                output.clone(),
+                "layer `c` (Dense): it takes the output of `d`, which the model lacks",
+            ),
+            (
                 vec![input.clone(), ("InputLayer", "b", json!([]))],
+                output.clone(),
                 "has 2 inputs",
             ),
             (
-                vec![input.clone(), dense("b", from("a")), dense("c", from("c"))],
-                "no chain",
+                [
+                    chain(from("b")),
+                    vec![dense("d", from("e")), dense("e", from("d"))],
+                ]
+                .concat(),
+                output.clone(),
+                "in a circle",
             ),
-            (vec![input, dense("b", from("a"))], "no chain"),
+            (chain(from("b")), json!([]), "has 0 outputs"),
+            (
+                chain(from("b")),
+                json!([["b", 0, 0], ["c", 0, 0]]),
+                "has 2 outputs (b, c): expected one",
+            ),
         ] {
-            let message = names(&functional(&nodes, json!(["c", 0, 0]))).unwrap_err();
+            let message = names(&functional(&nodes, output)).unwrap_err();
             assert!(message.contains(part), "{message}");
         }
     }

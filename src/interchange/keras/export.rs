@@ -6,11 +6,12 @@ use super::hdf5::{self, Variable, Variables};
 use super::layers;
 use super::names::{GroupNames, allowed_name, allowed_names, free_name};
 use super::objects::{float32, object};
+use super::order::{keras_order, parameter_order};
 use super::substitute::substituted;
 use super::{archive, loss, moments, optimizer};
 use crate::error::{Error, FormatError, Result};
 use crate::interchange::{Export, Network, NetworkDescription};
-use crate::model::{ResolvedLayer, Sequential};
+use crate::model::{Layer, ResolvedLayer, Sequential};
 use crate::state::{Layout, Parameter, State};
 
 /// The version of Keras whose format this is.
@@ -22,7 +23,8 @@ const DATE: &str = "1980-01-01@00:00:00";
 /// weights and, if the optimizer is known, compiled with it, its moments and the loss, so that
 /// training goes on where it stopped.
 ///
-/// A [`SumPooling2D`](crate::model::SumPooling2D) becomes an average pooling and a rescaling. The
+/// A network with skip connections is a functional model, any other a `Sequential`. A
+/// [`SumPooling2D`](crate::model::SumPooling2D) becomes an average pooling and a rescaling. The
 /// class names and the model as it is here are in `metadata.json`, whose other entries Keras
 /// ignores too. Inputs remain pixels divided by 255. The same network gives the same bytes.
 ///
@@ -36,17 +38,21 @@ pub fn to_bytes(network: &Network) -> Result<Export> {
         return Err(network.model.error(problem.into()));
     }
     let model = substituted(&network.model)?;
+    model.check()?;
     let mut resolved = model.resolve()?;
     let renamed = rename(&mut resolved);
-    let config = config(&model, &resolved, network).to_string();
+    let order = keras_order(&resolved);
+    let parameters = parameter_order(&resolved, &order);
+    let config = config(&model, (&resolved, &order), network).to_string();
     let metadata = metadata(network)?.to_string();
     let size = size(network);
     let bytes = archive::write([&config, &metadata], size, |out| {
         let optimizer = network.optimizer.as_ref().map(|optimizer| Variables {
             group: "optimizer".into(),
-            variables: moments::write(optimizer, state),
+            variables: moments::write(optimizer, state, &parameters),
         });
-        hdf5::write(variables(&resolved, state), optimizer, out)
+        let layers = variables((&resolved, &order), &parameters, state);
+        hdf5::write(layers, optimizer, out)
     });
     let mut export = Export::new(bytes.map_err(|e: FormatError| Error::Argument(e.to_string()))?);
     export.left_behind.extend(renamed);
@@ -82,7 +88,11 @@ fn size(network: &Network) -> u64 {
     ((floats * 4 + parameters.len() * 1024) * arenas + (1 << 16)) as u64
 }
 
-fn config(model: &Sequential, resolved: &[ResolvedLayer<'_>], network: &Network) -> Value {
+fn config(
+    model: &Sequential,
+    (resolved, order): (&[ResolvedLayer<'_>], &[usize]),
+    network: &Network,
+) -> Value {
     let [h, w, c] = model.input_shape;
     let shape = json!([null, h, w, c]);
     let taken = |name: &str| resolved.iter().any(|layer| layer.name == name);
@@ -93,16 +103,12 @@ fn config(model: &Sequential, resolved: &[ResolvedLayer<'_>], network: &Network)
         "ragged": false,
         "name": free_name("input_layer", taken),
     });
-    let mut listed = vec![object(".layers", "InputLayer", input)];
-    listed.extend(resolved.iter().map(layers::write));
-    let config = json!({
-        "name": model_name(model),
-        "trainable": true,
-        "dtype": float32(),
-        "layers": listed,
-        "build_input_shape": shape,
-    });
-    let mut written = object("", "Sequential", config);
+    let input = object(".layers", "InputLayer", input);
+    let mut numbered = resolved.iter().enumerate();
+    let mut written = match numbered.all(|(index, layer)| layer.follows(index)) {
+        true => sequential(model, input, resolved),
+        false => functional(model, input, (resolved, order)),
+    };
     written["build_config"] = json!({ "input_shape": shape });
     if let Some(optimizer) = &network.optimizer {
         written["compile_config"] = json!({
@@ -115,6 +121,68 @@ fn config(model: &Sequential, resolved: &[ResolvedLayer<'_>], network: &Network)
             "steps_per_execution": 1,
         });
     }
+    written
+}
+
+/// A model whose layers follow each other.
+fn sequential(model: &Sequential, input: Value, resolved: &[ResolvedLayer<'_>]) -> Value {
+    let shape = input["config"]["batch_shape"].clone();
+    let listed = std::iter::once(input).chain(resolved.iter().map(layers::write));
+    let config = json!({
+        "name": model_name(model),
+        "trainable": true,
+        "dtype": float32(),
+        "layers": listed.collect::<Vec<_>>(),
+        "build_input_shape": shape,
+    });
+    object("", "Sequential", config)
+}
+
+/// A model whose layers name their inputs, in Keras's order.
+fn functional(
+    model: &Sequential,
+    mut input: Value,
+    (resolved, order): (&[ResolvedLayer<'_>], &[usize]),
+) -> Value {
+    let shape = input["config"]["batch_shape"].clone();
+    let input_name = input["config"]["name"].clone();
+    let tensor = |source: &Option<usize>| {
+        let (name, shape) = match source.and_then(|index| resolved.get(index)) {
+            Some(layer) => (layer.name.as_str().into(), layers::batch(&layer.output)),
+            None => (input_name.clone(), shape.clone()),
+        };
+        let config = json!({"shape": shape, "dtype": "float32", "keras_history": [name, 0, 0]});
+        json!({"class_name": "__keras_tensor__", "config": config})
+    };
+    input["name"] = input_name.clone();
+    input["inbound_nodes"] = json!([]);
+    let mut listed = vec![input];
+    for layer in order.iter().filter_map(|&index| resolved.get(index)) {
+        let mut written = layers::write(layer);
+        let tensors: Vec<Value> = layer.from.iter().map(tensor).collect();
+        let arguments = match layer.layer {
+            Layer::Add(_) | Layer::Concatenate(_) => {
+                let shapes = tensors.iter().map(|tensor| &tensor["config"]["shape"]);
+                let shapes: Vec<&Value> = shapes.collect();
+                written["build_config"] = json!({ "input_shape": shapes });
+                json!([tensors])
+            }
+            _ => json!(tensors),
+        };
+        written["name"] = layer.name.as_str().into();
+        written["inbound_nodes"] = json!([{"args": arguments, "kwargs": {}}]);
+        listed.push(written);
+    }
+    let output = resolved.last().map_or("", |layer| &layer.name);
+    let config = json!({
+        "name": model_name(model),
+        "trainable": true,
+        "layers": listed,
+        "input_layers": [input_name, 0, 0],
+        "output_layers": [output, 0, 0],
+    });
+    let mut written = object(".src.models.functional", "Functional", config);
+    written["registered_name"] = "Functional".into();
     written
 }
 
@@ -137,10 +205,14 @@ fn metadata(network: &Network) -> Result<Value> {
     Ok(metadata)
 }
 
-/// The weights of each layer.
-fn variables<'a>(resolved: &'a [ResolvedLayer<'_>], state: &'a State) -> Vec<Variables<'a>> {
+/// The weights of each layer, given with the order of layers and of parameters.
+fn variables<'a>(
+    (resolved, order): (&'a [ResolvedLayer<'_>], &[usize]),
+    parameters: &[usize],
+    state: &'a State,
+) -> Vec<Variables<'a>> {
     let mut names = GroupNames::default();
-    let mut parameters = state.layout.parameters.iter();
+    let mut parameters = parameters.iter().map(|&i| &state.layout.parameters[i]);
     let of_layer = |layer: &'a ResolvedLayer<'_>| {
         let count = layer.layer.spec().parameters(&layer.input).len();
         let own = parameters.by_ref().take(count);
@@ -150,5 +222,6 @@ fn variables<'a>(resolved: &'a [ResolvedLayer<'_>], state: &'a State) -> Vec<Var
             variables: own.map(floats).collect(),
         }
     };
-    resolved.iter().map(of_layer).collect()
+    let layers = order.iter().filter_map(|&index| resolved.get(index));
+    layers.map(of_layer).collect()
 }

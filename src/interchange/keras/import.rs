@@ -11,6 +11,7 @@ use super::hdf5::WeightsFile;
 use super::layers::LEFT_OUT;
 use super::moments::{StoredMoments, StoredVariables};
 use super::objects::KerasObject;
+use super::order::in_keras_order;
 use super::section::Section;
 use super::substitute::substituted;
 use super::weights::StoredWeights;
@@ -32,8 +33,8 @@ use crate::words::one_line;
 /// training needs are not available, and why the optimizer's state was not taken.
 ///
 /// # Errors
-/// One line: a missing or damaged file, a model that is not a chain of layers of this crate (by the
-/// name of the layer), weights that are not float32 or not the model's.
+/// One line: a missing or damaged file, a model with several inputs or outputs or of layers that this crate lacks (by
+/// the name of the layer), weights that are not float32 or not the model's.
 pub fn read(path: &Path, model: Option<&Sequential>) -> Result<Import> {
     let section = File::open(path).and_then(Section::of_file);
     let section = section
@@ -98,11 +99,14 @@ impl Reading {
         let mut blueprint = Blueprint::read(config, description.is_some())?;
         blueprint.model.resolve().map_err(FormatError::from_cause)?;
         if let Some(description) = description {
-            if let Some(recorded) = recorded(&blueprint.model, description)? {
+            if let Some((recorded, order)) = recorded(&blueprint.model, description)? {
                 // The recorded model has these layers.
                 blueprint.notes.retain(|note| !note.ends_with(LEFT_OUT));
                 let mut reading = Self::of(blueprint, optimizer)?;
                 reading.model = recorded;
+                let mut places = order.into_iter().zip(reading.places).collect::<Vec<_>>();
+                places.sort_by_key(|&(parameter, _)| parameter);
+                reading.places = places.into_iter().map(|(_, place)| place).collect();
                 return Ok(reading);
             }
             let note = "the model was changed since cnn-gpu wrote the file";
@@ -177,22 +181,25 @@ fn moments(
 ) -> Result<(), FormatError> {
     let numbered = places.iter().enumerate();
     let trained = numbered.filter(|(_, place)| place.is_trainable);
-    let trained: Vec<usize> = trained.map(|(index, _)| index).collect();
+    let mut trained: Vec<usize> = trained.map(|(index, _)| index).collect();
+    trained.sort_by_key(|&index| places[index].rank);
     let found = StoredMoments::find(file, variables, (optimizer, &trained), state)?;
     found.read(file, optimizer, state)
 }
 
-/// The model that this crate wrote, if it is still that of the file.
+/// The model that this crate wrote, if it is still that of the file, and the indices of its parameters in the file's order.
 fn recorded(
     read: &Sequential,
     description: &NetworkDescription,
-) -> Result<Option<Sequential>, FormatError> {
+) -> Result<Option<(Sequential, Vec<usize>)>, FormatError> {
     let recorded = description.model()?;
     let Ok(written) = substituted(&recorded) else {
         return Ok(None);
     };
+    let in_order = in_keras_order(&written).map_err(FormatError::from_cause)?;
+    let (written, parameters) = in_order;
     let same = with_training_details(read, written).map_err(FormatError::from_cause)?;
-    Ok(same.map(|_| recorded))
+    Ok(same.map(|_| (recorded, parameters)))
 }
 
 /// Reads a `.keras` file.
@@ -268,7 +275,8 @@ fn of_model(model: Option<&Sequential>) -> Result<Reading, FormatError> {
         "holds weights without a model: give the model that they belong to, or save a .keras file",
     )?;
     let written = substituted(model).map_err(FormatError::from_cause)?;
-    let mut reading = Reading::of(Blueprint::of(written), None)?;
+    let blueprint = Blueprint::of(written).map_err(FormatError::from_cause)?;
+    let mut reading = Reading::of(blueprint, None)?;
     reading.model = model.clone();
     Ok(reading)
 }

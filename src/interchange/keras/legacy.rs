@@ -56,6 +56,10 @@ pub(super) fn paths(
         }
     }
     let top = |place: &Place| place.group.split('/').next().map(str::to_owned);
+    // Keras's order, and each place in it.
+    let mut order: Vec<usize> = (0..places.len()).collect();
+    order.sort_by_key(|&index| places[index].rank);
+    let places: Vec<Place> = order.iter().map(|&index| places[index].clone()).collect();
     let layers: Vec<&[Place]> = places.chunk_by(|a, b| top(a) == top(b)).collect();
     if layers.len() != stored.len() {
         return Err(format!(
@@ -77,7 +81,9 @@ pub(super) fn paths(
         let path = |name: &String| format!("{root}/{layer}/{name}");
         paths.extend(in_order(places, &names).into_iter().map(path));
     }
-    Ok(paths)
+    let mut paths: Vec<(usize, String)> = order.into_iter().zip(paths).collect();
+    paths.sort_by_key(|&(index, _)| index);
+    Ok(paths.into_iter().map(|(_, path)| path).collect())
 }
 
 /// The name of each parameter of a layer. Those of a model in the model are listed by whether they

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `export`, `import` | the whole files |
 //! | `section`, `archive`, `hdf5` | bytes, the zip archive around them, tensors in them |
-//! | `config`, `blueprint` | Keras's configuration as a chain of layers, and as a model |
+//! | `config`, `assembly`, `blueprint` | Keras's configuration as layers that take each other's outputs, and as a model |
 //! | `layers`, `arguments`, `activation`, ... | each layer and its arguments |
 //! | `loss`, `optimizer` | how a model was compiled |
 //! | `weights`, `moments`, `legacy` | where Keras stores which variable |
@@ -27,6 +27,7 @@
 mod activation;
 mod archive;
 mod arguments;
+mod assembly;
 mod blueprint;
 mod config;
 mod export;
@@ -40,6 +41,7 @@ mod moments;
 mod names;
 mod objects;
 mod optimizer;
+mod order;
 mod regularizer;
 mod section;
 mod substitute;

@@ -41,12 +41,15 @@ fn listed(optimizer: &Optimizer, parameters: &[usize]) -> Vec<(Moment, usize)> {
         .collect()
 }
 
-/// The variables of the optimizer.
-pub(super) fn write<'a>(optimizer: &Optimizer, state: &'a State) -> Vec<Variable<'a>> {
-    let numbered = state.layout.parameters.iter().enumerate();
-    let trainable: Vec<usize> = numbered
-        .filter(|(_, p)| p.trainable)
-        .map(|(i, _)| i)
+/// The variables of the optimizer, for parameters in this order.
+pub(super) fn write<'a>(
+    optimizer: &Optimizer,
+    state: &'a State,
+    order: &[usize],
+) -> Vec<Variable<'a>> {
+    let order = order.iter().copied();
+    let trainable: Vec<usize> = order
+        .filter(|&i| state.layout.parameters[i].trainable)
         .collect();
     let step = i64::try_from(state.step).unwrap_or(i64::MAX);
     let mut variables = vec![

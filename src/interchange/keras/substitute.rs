@@ -11,27 +11,31 @@ use crate::shape::{Padding, Pair, Window};
 /// the same where windows do not extend past the edge.
 ///
 /// # Errors
-/// A sum pool with padding, by its name; a network with skip connections; as
-/// [`Sequential::resolve`].
+/// A sum pool with padding, by its name; as [`Sequential::resolve`].
 pub(super) fn substituted(model: &Sequential) -> Result<Sequential> {
-    model.expect_chain("have no Keras file here; keep the weights as safetensors")?;
     let resolved = model.resolve()?;
     let mut names: Vec<String> = resolved.iter().map(|layer| layer.name.clone()).collect();
-    let mut layers = Vec::with_capacity(resolved.len());
+    let mut layers: Vec<(PlacedLayer, Vec<Option<usize>>)> = Vec::with_capacity(resolved.len());
+    // Where the output of each layer is made.
+    let mut makers: Vec<usize> = Vec::with_capacity(resolved.len());
     for layer in &resolved {
-        let Layer::SumPooling2D(pool) = layer.layer else {
+        let from = layer
+            .from
+            .iter()
+            .map(|from| from.map(|index| makers[index]));
+        let from: Vec<Option<usize>> = from.collect();
+        if let Layer::SumPooling2D(pool) = layer.layer {
+            let [average, factor] = sum_pool(pool, layer, &mut names)?;
+            layers.push((average.into(), from));
+            layers.push((factor.into(), vec![Some(layers.len() - 1)]));
+        } else {
             let mut placed = PlacedLayer::from(layer.layer.clone());
             placed.trainable = layer.trainable;
-            layers.push(placed);
-            continue;
-        };
-        let pool = sum_pool(pool, layer, &mut names)?;
-        layers.extend(pool.map(PlacedLayer::from));
+            layers.push((placed, from));
+        }
+        makers.push(layers.len() - 1);
     }
-    Ok(Sequential {
-        layers,
-        ..model.clone()
-    })
+    model.clone().with_layers(layers)
 }
 
 /// A sum pool as layers that Keras has.
@@ -75,7 +79,7 @@ fn is_inside(resolved: &ResolvedLayer<'_>, strides: Pair, size: Pair, padding: P
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Conv2D, MaxPooling2D};
+    use crate::model::{Add, Conv2D, MaxPooling2D};
 
     #[test]
     fn a_sum_pool_is_an_average_pool_and_a_factor() {
@@ -97,6 +101,21 @@ mod tests {
         frozen.layers[0].trainable = false;
         expected.layers[0].trainable = false;
         assert_eq!(substituted(&frozen).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_takes_a_sum_takes_the_factor() {
+        let conv = || Conv2D::new(2, 1).name("conv");
+        let model = Sequential::new([6, 6, 2])
+            .add(SumPooling2D::new(1).name("sum"))
+            .add_from("input", conv())
+            .add_from(["conv", "sum"], Add::new());
+        let expected = Sequential::new([6, 6, 2])
+            .add(AveragePooling2D::new(1).name("sum"))
+            .add(Rescaling::new(1.0).name("sum_size"))
+            .add_from("input", conv())
+            .add_from(["conv", "sum_size"], Add::new());
+        assert_eq!(substituted(&model).unwrap(), expected);
     }
 
     #[test]

@@ -8,6 +8,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
 use safetensors::{Dtype, tensor::TensorView};
 
 use cnn_gpu::exec::{DataId, Inspect, Step, Values};
@@ -20,6 +22,7 @@ use cnn_gpu::state::State;
 
 use super::super::common;
 use super::super::expected::outputs;
+use super::super::networks::trials;
 use super::networks::{all, network};
 
 /// The number of samples in a batch.
@@ -63,6 +66,29 @@ fn a_network_comes_back_whole() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn random_networks_come_back() {
+    let mut runner = TestRunner::deterministic();
+    let mut written = 0;
+    for _ in 0..100 {
+        let trial = trials().new_tree(&mut runner).unwrap().current();
+        let network = network(trial.model, Some(trial.optimizer));
+        // Sum pools with padding are refused.
+        let Ok(export) = keras::to_bytes(&network) else {
+            continue;
+        };
+        let read = keras::from_bytes(export.bytes, None).unwrap().network;
+        assert_eq!(read.model, network.model);
+        assert_eq!(read.state.params, network.state.params);
+        assert_eq!(
+            (read.state.m, read.state.v),
+            (network.state.m, network.state.v)
+        );
+        written += 1;
+    }
+    assert!(written > 80, "{written}");
 }
 
 #[test]

@@ -38,6 +38,8 @@ fn a_model_of_keras_computes_the_same() {
         ("operations.keras", "operations"),
         ("operations.h5", "operations"),
         ("rows.keras", "rows"),
+        ("skips.keras", "skips"),
+        ("skips.h5", "skips"),
     ] {
         let import = read(file);
         println!("{file}: {:#?}", import.notes);
@@ -77,6 +79,37 @@ fn weights_alone_need_their_model() {
             "the optimizer's state was not taken: the file does not say which optimizer it belongs to"
         ]
     );
+}
+
+#[test]
+fn weights_are_found_whatever_the_order_of_the_model() {
+    let mut model = model("skips");
+    for order in ["as in the file", "the joined branches the other way round"] {
+        let import = keras::read(&file("keras/skips.weights.h5"), Some(&model)).unwrap();
+        let expected = Expected::of("keras/skips");
+        expected.check_outputs(&import.network, TOLERANCE);
+        expected.check_state(&import.network.state, &["param"]);
+        assert_eq!(import.network.model, model, "{order}");
+        // The layers `conv` and `shortcut`, which name their inputs.
+        model.layers.swap(4, 5);
+        model.layers[6].from = vec!["shortcut".into(), "conv".into()];
+    }
+}
+
+#[test]
+fn skip_connections_are_those_that_were_described() {
+    let read = read("skips.keras").network.model;
+    let connections = |model: &Sequential| {
+        let resolved = model.resolve().unwrap();
+        let named = resolved.iter().map(|layer| {
+            let from = layer.source_names(&resolved).join(", ");
+            format!("{} {} from {from}", layer.name, layer.layer.spec().kind())
+        });
+        let mut named: Vec<String> = named.collect();
+        named.sort();
+        named
+    };
+    assert_eq!(connections(&read), connections(&model("skips")));
 }
 
 #[test]
@@ -145,6 +178,8 @@ fn every_optimizer_of_the_files_is_read() {
     check_optimizer("logits", rule.into(), &["m", "v"]);
     let adamw = read("functional.keras").network.optimizer.unwrap();
     check_optimizer("functional", adamw, &["m", "v"]);
+    let adam = read("skips.keras").network.optimizer.unwrap();
+    check_optimizer("skips", adam, &["m", "v"]);
     assert!(adamw.name() == "adamw", "{adamw:?}");
     check_optimizer(
         "activations",

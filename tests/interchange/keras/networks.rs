@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use cnn_gpu::interchange::Network;
 use cnn_gpu::model::{
-    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer,
-    Loss, MaxPooling2D, Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D,
-    ZeroPadding2D,
+    Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
+    Dense, DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D,
+    Initializer, Loss, MaxPooling2D, Regularizer, Rescaling, Sequential, SpatialDropout2D,
+    SumPooling2D, ZeroPadding2D,
 };
 use cnn_gpu::optimizer::{Clip, Optimizer, UpdateRule};
 use cnn_gpu::rng::{Key, Stream};
@@ -41,6 +41,7 @@ pub fn all() -> Vec<(&'static str, Network)> {
         ("momentum", pools(), Some(decayed)),
         ("clipped", decisions(), Some(clipped)),
         ("dropout", dropout(), Some(Optimizer::adam())),
+        ("skips", skips(), Some(Optimizer::adam().ema_momentum(0.9))),
         ("names", names(), Some(Optimizer::adam())),
         ("untrained", decisions(), None),
     ]
@@ -190,6 +191,26 @@ fn dropout() -> Sequential {
         .add(Flatten::new())
         .add(Dropout::new(0.5))
         .add(Dense::new(4))
+}
+
+/// Layers in another order than Keras's.
+fn skips() -> Sequential {
+    let conv = |name: &str| Conv2D::new(4, 3).padding(Padding::Same).name(name);
+    Sequential::new([7, 6, 2])
+        .add(conv("stem").activation(Activation::Relu))
+        .add(SumPooling2D::new([1, 2]).name("sums"))
+        .add_from("input", conv("wide"))
+        .add(BatchNormalization::new().name("norm"))
+        .add(MaxPooling2D::new([1, 2]))
+        .add(conv("deep"))
+        .add_from("stem", conv("short").strides([1, 2]))
+        .add_from(["sums", "deep", "short", "sums"], Add::new())
+        .add_from(["add", "deep"], Concatenate::new())
+        .add(GlobalAveragePooling2D::new().name("mean"))
+        .add_from("concatenate", Flatten::new())
+        .add(Dense::new(8).name("dense"))
+        .add_from(["mean", "dense"], Add::new())
+        .add(Dense::new(3).activation(Activation::Softmax).name("head"))
 }
 
 fn names() -> Sequential {

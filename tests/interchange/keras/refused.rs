@@ -39,8 +39,8 @@ fn refusal(bytes: Vec<u8>, model: &Sequential) -> String {
 fn layers_that_do_not_exist_here_are_refused_by_name() {
     for (name, part) in [
         (
-            "refused/branched.keras",
-            "layer `add` (Add): it joins several inputs",
+            "refused/gated.keras",
+            "layer `multiply` (Multiply): it joins several inputs",
         ),
         (
             "refused/mixed.keras",

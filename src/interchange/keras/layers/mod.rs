@@ -10,6 +10,6 @@ mod tests;
 mod write;
 
 pub(super) use operation::operation;
-pub(super) use read::{LEFT_OUT, is_pointwise, read};
+pub(super) use read::{LEFT_OUT, is_pointwise, merges, read};
 pub(super) use reshape::reshaped;
-pub(super) use write::{class, write};
+pub(super) use write::{batch, class, write};

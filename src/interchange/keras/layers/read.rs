@@ -9,9 +9,9 @@ use super::operation::ARITHMETIC;
 use super::reshape;
 use crate::error::FormatError;
 use crate::model::{
-    ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout,
-    Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer, Layer, Margins, MaxPooling2D,
-    Rescaling, SpatialDropout2D, ZeroPadding2D,
+    ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Dense,
+    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Initializer,
+    Layer, Margins, MaxPooling2D, Rescaling, SpatialDropout2D, ZeroPadding2D,
 };
 
 /// The end of the note on such a layer.
@@ -76,6 +76,11 @@ pub(in super::super) fn is_pointwise(class: &str) -> bool {
         .any(|classes| classes.contains(&class))
 }
 
+/// Whether a layer can take several inputs: those of Keras, and operations of the same names.
+pub(in super::super) fn merges(class: &str) -> bool {
+    ["Add", "Concatenate"].contains(&class)
+}
+
 fn of_class(a: &mut Arguments<'_>, rank: usize) -> Result<Layer, FormatError> {
     let name = Some(a.name.to_owned());
     Ok(match a.class {
@@ -96,6 +101,16 @@ fn of_class(a: &mut Arguments<'_>, rank: usize) -> Result<Layer, FormatError> {
             padding: margins(a)?,
         }
         .into(),
+        "Add" => Add { name }.into(),
+        "Concatenate" => {
+            let axis = a.number("axis", Some(-1.0))?;
+            if ![-1.0, (rank - 1) as f64].contains(&axis) {
+                return Err(a.error(format!(
+                    "it concatenates along axis {axis}; expected the last one, of the channels or features"
+                )));
+            }
+            Concatenate { name }.into()
+        }
         "Rescaling" => Rescaling {
             name,
             scale: a.number("scale", None)? as f32,

@@ -27,10 +27,14 @@ pub(in super::super) fn write(layer: &ResolvedLayer<'_>) -> Value {
         config.insert("trainable".into(), layer.trainable.into());
     }
     let mut written = object(".layers", class(layer.layer), config.into());
-    let shape = std::iter::once(Value::Null).chain(layer.input.iter().map(|&n| n.into()));
-    let shape: Vec<Value> = shape.collect();
-    written["build_config"] = json!({ "input_shape": shape });
+    written["build_config"] = json!({ "input_shape": batch(&layer.input) });
     written
+}
+
+/// The shape of a batch of samples of this one.
+pub(in super::super) fn batch(sample: &[usize]) -> Value {
+    let sizes = sample.iter().map(|&size| size.into());
+    std::iter::once(Value::Null).chain(sizes).collect()
 }
 
 /// The arguments that not every layer has.
