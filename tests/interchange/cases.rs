@@ -17,7 +17,7 @@ use cnn_gpu::rng::{Key, Stream};
 use cnn_gpu::shape::Padding;
 use cnn_gpu::state::{Layout, State};
 
-use super::networks::{Trial, trials};
+use super::networks::trials;
 use super::outputs::floats;
 
 /// A network with images.
@@ -68,18 +68,11 @@ fn fixture(path: &Path) -> Case {
     }
 }
 
-/// Random networks without skip connections, which no file holds.
-pub fn chains() -> impl Strategy<Value = Trial> {
-    trials().prop_filter("a skip connection", |trial| {
-        trial.model.layers.iter().all(|layer| layer.from.is_empty())
-    })
-}
-
 /// Random networks.
 fn random(count: usize) -> impl Iterator<Item = Case> {
     let mut runner = TestRunner::deterministic();
     (0..count).map(move |i| {
-        let trial = chains().new_tree(&mut runner).unwrap().current();
+        let trial = trials().new_tree(&mut runner).unwrap().current();
         drawn(format!("random_{i:04}"), trial.model, trial.batch)
     })
 }

@@ -3,6 +3,7 @@
 use super::attributes::attributes;
 use super::axes::AxesOrder;
 use crate::error::Result;
+use crate::interchange::element_order::are_orders_free;
 use crate::model::{
     BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Layer, ResolvedLayer, Sequential,
 };
@@ -17,8 +18,8 @@ pub(super) struct TorchLayer<'a> {
     /// The image that the input was flattened from, `[h, w, c]`, if the elements are in the order
     /// `[c, h, w]`.
     pub flattened: Option<[usize; 3]>,
-    /// Whether the layer flattens an image in the order `[h, w, c]`, because no dense layer follows
-    /// whose weights could be permuted instead.
+    /// Whether the layer flattens an image in the order `[h, w, c]`, because not all that follows are dense
+    /// layers, whose weights could be permuted instead.
     pub permutes: bool,
 }
 
@@ -47,30 +48,31 @@ pub(super) enum SlotContent {
 /// The layers of a model.
 ///
 /// # Errors
-/// As [`Sequential::resolve`]; a network with skip connections.
+/// As [`Sequential::resolve`].
 pub(super) fn layers(model: &Sequential) -> Result<Vec<TorchLayer<'_>>> {
-    model.expect_chain("have no PyTorch module here; keep the weights as safetensors")?;
     let resolved = model.resolve()?;
     let attributes = attributes(resolved.iter().map(|layer| layer.name.as_str()));
-    let is_dense = |layer: &ResolvedLayer<'_>| matches!(layer.layer, Layer::Dense(_));
-    let last_dense = resolved.iter().rposition(is_dense);
-    let mut flattened = None;
+    let is_free = are_orders_free(&resolved);
+    // The image that each layer's output is, if its elements are in another order.
+    let mut images: Vec<Option<[usize; 3]>> = Vec::with_capacity(resolved.len());
     let mut layers = Vec::with_capacity(resolved.len());
-    for (i, (resolved, attribute)) in resolved.into_iter().zip(attributes).enumerate() {
+    for ((resolved, attribute), is_free) in resolved.into_iter().zip(attributes).zip(is_free) {
         let image = reordered_image(&resolved);
-        let permutes = image.is_some() && last_dense.is_none_or(|dense| dense < i);
-        let after = match (is_dense(&resolved), image) {
-            (true, _) => None,
-            (false, Some(image)) => Some(image).filter(|_| !permutes),
-            (false, None) => flattened,
-        };
+        let permutes = image.is_some() && !is_free;
+        let first = resolved.from.first().copied().flatten();
+        let flattened = first.and_then(|index| images[index]);
+        images.push(match (resolved.layer, image) {
+            // What is merged is in this crate's order.
+            (Layer::Dense(_) | Layer::Add(_) | Layer::Concatenate(_), _) => None,
+            (_, Some(image)) => Some(image).filter(|_| !permutes),
+            (_, None) => flattened,
+        });
         layers.push(TorchLayer {
             resolved,
             attribute,
             flattened,
             permutes,
         });
-        flattened = after;
     }
     Ok(layers)
 }

@@ -7,6 +7,7 @@ mod python;
 #[cfg(test)]
 mod tests;
 mod torch_export;
+mod variables;
 
 pub use self::torch_export::TorchExport;
 

@@ -207,26 +207,6 @@ impl Sequential {
         Ok(self)
     }
 
-    /// Checks that each layer takes the output of the one before it and nothing else; `problem` is
-    /// what networks of other layers cannot do, in words that follow them.
-    ///
-    /// # Errors
-    /// As [`Sequential::resolve`]; the first layer that has other inputs.
-    #[cfg(feature = "interchange")]
-    pub(crate) fn expect_chain(&self, problem: &str) -> Result<()> {
-        let resolved = self.resolve()?;
-        let mut numbered = resolved.iter().enumerate();
-        match numbered.find(|(index, layer)| !layer.follows(*index)) {
-            None => Ok(()),
-            Some((_, layer)) => Err(Error::layer(
-                &layer.name,
-                format!(
-                    "it names its inputs in `from`, and networks with skip connections {problem}"
-                ),
-            )),
-        }
-    }
-
     /// Checks everything but the layers.
     fn check_head(&self) -> Result<()> {
         if self.input_shape.contains(&0) || self.layers.is_empty() {

@@ -7,9 +7,9 @@ use super::*;
 use crate::interchange::torch::export;
 use crate::model::Layer;
 use crate::model::{
-    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D,
-    Rescaling, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
+    Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
+    Dense, DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D,
+    MaxPooling2D, Rescaling, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use crate::rng::{Key, Stream};
 use crate::shape::Padding;
@@ -44,6 +44,24 @@ fn assert_comes_back(model: Sequential) {
     assert_eq!(read.network.class_names, network.class_names);
     assert_eq!((read.network.state.step, read.notes.len()), (7, 0));
     assert_eq!(read.matches.len(), network.state.layout.parameters.len());
+}
+
+#[test]
+fn skip_connections_come_back() {
+    let conv = |name: &str| Conv2D::new(2, 1).name(name);
+    assert_comes_back(
+        Sequential::new([3, 2, 2])
+            .add(conv("a"))
+            .add(BatchNormalization::new())
+            .add_from("input", conv("b"))
+            .add_from(["batch_normalization", "b"], Add::new())
+            .add(Flatten::new().name("flat"))
+            .add(Dense::new(12).name("c"))
+            .add_from("add", Flatten::new().name("rows"))
+            .add(Dense::new(12).name("d"))
+            .add_from(["flat", "c", "d"], Concatenate::new())
+            .add(Dense::new(3).name("head")),
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::edges::EdgeCells;
 use super::literals::pair;
+use super::variables::NEXT;
 use crate::error::{FormatError, Result};
 use crate::interchange::torch::arrangement::TorchLayer;
 use crate::model::{
@@ -16,7 +17,7 @@ use crate::words::short;
 pub(super) struct LayerLines {
     /// What the constructor assigns to the layer's attribute, and what it then does with it.
     pub module: Vec<String>,
-    /// What the layer computes from `x`.
+    /// What the layer computes.
     pub forward: String,
 }
 
@@ -33,38 +34,40 @@ impl LayerLines {
 /// The name of the function for averages over windows that extend past the image on one side.
 pub(super) const AVERAGE: &str = "average_pool2d";
 
-/// The lines of a layer.
+/// The lines of a layer that computes with these variables.
 ///
 /// # Errors
 /// The layer does not accept its input.
-pub(super) fn lines(layer: &TorchLayer<'_>) -> Result<LayerLines, FormatError> {
+pub(super) fn lines(layer: &TorchLayer<'_>, inputs: &[String]) -> Result<LayerLines, FormatError> {
+    let x = inputs.first().map_or(NEXT, String::as_str);
     let call = |module: String| LayerLines {
         module: vec![module],
-        forward: format!("self.{}(x)", layer.attribute),
+        forward: format!("self.{}({x})", layer.attribute),
     };
     Ok(match layer.resolved.layer {
-        Layer::Conv2D(l) => convolution(layer, &Convolution::of(l))?,
-        Layer::DepthwiseConv2D(l) => convolution(layer, &Convolution::depthwise(l, layer))?,
-        Layer::Dense(l) => dense(layer, l),
-        Layer::BatchNormalization(l) => norm(layer, l),
-        Layer::MaxPooling2D(l) => pool(layer, &l.0, PoolKind::Max)?,
-        Layer::AveragePooling2D(l) => pool(layer, &l.0, PoolKind::Average)?,
-        Layer::SumPooling2D(l) => pool(layer, &l.0, PoolKind::Sum)?,
+        Layer::Conv2D(l) => convolution(layer, &Convolution::of(l), x)?,
+        Layer::DepthwiseConv2D(l) => convolution(layer, &Convolution::depthwise(l, layer), x)?,
+        Layer::Dense(l) => dense(layer, l, x),
+        Layer::BatchNormalization(l) => norm(layer, l, x),
+        Layer::MaxPooling2D(l) => pool(layer, &l.0, PoolKind::Max, x)?,
+        Layer::AveragePooling2D(l) => pool(layer, &l.0, PoolKind::Average, x)?,
+        Layer::SumPooling2D(l) => pool(layer, &l.0, PoolKind::Sum, x)?,
         Layer::Flatten(_) if layer.permutes => {
-            LayerLines::function("x.permute(0, 2, 3, 1).flatten(1)")
+            LayerLines::function(format!("{x}.permute(0, 2, 3, 1).flatten(1)"))
         }
-        Layer::Flatten(_) => LayerLines::function("x.flatten(1)"),
-        Layer::Activation(l) => LayerLines::function(activated(l.activation, "x".into())),
+        Layer::Flatten(_) => LayerLines::function(format!("{x}.flatten(1)")),
+        Layer::Activation(l) => LayerLines::function(activated(l.activation, x.into())),
         Layer::GlobalAveragePooling2D(l) => {
-            LayerLines::function(format!("x.mean((2, 3){})", keepdims(l.0.keepdims)))
+            LayerLines::function(format!("{x}.mean((2, 3){})", keepdims(l.0.keepdims)))
         }
         Layer::GlobalMaxPooling2D(l) => {
-            LayerLines::function(format!("x.amax((2, 3){})", keepdims(l.0.keepdims)))
+            LayerLines::function(format!("{x}.amax((2, 3){})", keepdims(l.0.keepdims)))
         }
-        Layer::ZeroPadding2D(l) => zeros(l),
-        Layer::Rescaling(l) => rescaling(l),
-        Layer::Add(_) | Layer::Concatenate(_) => {
-            return Err("it merges layers, which has no PyTorch module here".into());
+        Layer::ZeroPadding2D(l) => zeros(l, x),
+        Layer::Rescaling(l) => rescaling(l, x),
+        Layer::Add(_) => LayerLines::function(inputs.join(" + ")),
+        Layer::Concatenate(_) => {
+            LayerLines::function(format!("torch.cat(({}), dim=1)", inputs.join(", ")))
         }
         Layer::Dropout(l) => call(format!("nn.Dropout({})", short(l.rate))),
         Layer::SpatialDropout2D(l) => call(format!("nn.Dropout2d({})", short(l.rate))),
@@ -77,7 +80,7 @@ pub(super) fn lines(layer: &TorchLayer<'_>) -> Result<LayerLines, FormatError> {
         | Layer::RandomContrast(_)
         | Layer::RandomBrightness(_)
         | Layer::RandomErasing(_)
-        | Layer::GaussianNoise(_) => LayerLines::function("x"),
+        | Layer::GaussianNoise(_) => LayerLines::function(x),
     })
 }
 
@@ -150,7 +153,11 @@ fn unless_one(name: &str, value: Pair) -> String {
     }
 }
 
-fn convolution(layer: &TorchLayer<'_>, conv: &Convolution) -> Result<LayerLines, FormatError> {
+fn convolution(
+    layer: &TorchLayer<'_>,
+    conv: &Convolution,
+    x: &str,
+) -> Result<LayerLines, FormatError> {
     let kernel = (conv.kernel_size, conv.dilation_rate);
     let edges = EdgeCells::of(&layer.resolved.input, kernel, conv.strides, conv.padding)?;
     let strides = unless_one("stride", conv.strides);
@@ -164,7 +171,7 @@ fn convolution(layer: &TorchLayer<'_>, conv: &Convolution) -> Result<LayerLines,
         pair(conv.kernel_size),
         bias(conv.use_bias)
     );
-    let call = format!("self.{}({})", layer.attribute, edges.around("x", ""));
+    let call = format!("self.{}({})", layer.attribute, edges.around(x, ""));
     Ok(LayerLines {
         module: vec![module],
         forward: activated(conv.activation, call),
@@ -175,18 +182,18 @@ fn bias(use_bias: bool) -> &'static str {
     if use_bias { "" } else { ", bias=False" }
 }
 
-fn dense(torch: &TorchLayer<'_>, layer: &Dense) -> LayerLines {
+fn dense(torch: &TorchLayer<'_>, layer: &Dense, x: &str) -> LayerLines {
     let (inputs, units) = (torch.channels(), layer.units);
     LayerLines {
         module: vec![format!(
             "nn.Linear({inputs}, {units}{})",
             bias(layer.use_bias)
         )],
-        forward: activated(layer.activation, format!("self.{}(x)", torch.attribute)),
+        forward: activated(layer.activation, format!("self.{}({x})", torch.attribute)),
     }
 }
 
-fn norm(torch: &TorchLayer<'_>, layer: &BatchNormalization) -> LayerLines {
+fn norm(torch: &TorchLayer<'_>, layer: &BatchNormalization, x: &str) -> LayerLines {
     let axes = if torch.resolved.input.len() == 3 {
         2
     } else {
@@ -210,7 +217,7 @@ fn norm(torch: &TorchLayer<'_>, layer: &BatchNormalization) -> LayerLines {
         .map(|(leaf, _)| format!("self.{}.{leaf}.requires_grad = False", torch.attribute));
     LayerLines {
         module: std::iter::once(module).chain(fixed).collect(),
-        forward: format!("self.{}(x)", torch.attribute),
+        forward: format!("self.{}({x})", torch.attribute),
     }
 }
 
@@ -218,6 +225,7 @@ fn pool(
     layer: &TorchLayer<'_>,
     pool: &Pooling2D,
     kind: PoolKind,
+    x: &str,
 ) -> Result<LayerLines, FormatError> {
     let strides = pool.strides.unwrap_or(pool.pool_size);
     let kernel = (pool.pool_size, 1.into());
@@ -234,35 +242,35 @@ fn pool(
     };
     Ok(LayerLines::function(match kind {
         PoolKind::Max => {
-            let x = edges.around("x", ", value=-torch.inf");
+            let x = edges.around(x, ", value=-torch.inf");
             format!("F.max_pool2d({x}, {window}{padding})")
         }
         PoolKind::Average if edges.is_even() => {
-            format!("F.avg_pool2d(x, {window}{padding}{uncounted})")
+            format!("F.avg_pool2d({x}, {window}{padding}{uncounted})")
         }
         PoolKind::Average => {
             let (size, strides) = (pair(pool.pool_size), pair(strides));
-            format!("{AVERAGE}(x, {size}, {strides}, {})", edges.sides())
+            format!("{AVERAGE}({x}, {size}, {strides}, {})", edges.sides())
         }
         // Not `divisor_override=1`, which torch.onnx drops (findings/torch_onnx_divisor_override.sh).
         PoolKind::Sum => {
-            let x = edges.around("x", "");
+            let x = edges.around(x, "");
             let Pair([kh, kw]) = pool.pool_size;
             format!("F.avg_pool2d({x}, {window}{padding}) * {}", kh * kw)
         }
     }))
 }
 
-fn zeros(layer: &ZeroPadding2D) -> LayerLines {
+fn zeros(layer: &ZeroPadding2D, x: &str) -> LayerLines {
     let sides = EdgeCells::new(layer.padding.0).sides();
-    LayerLines::function(format!("F.pad(x, {sides})"))
+    LayerLines::function(format!("F.pad({x}, {sides})"))
 }
 
-fn rescaling(layer: &Rescaling) -> LayerLines {
+fn rescaling(layer: &Rescaling, x: &str) -> LayerLines {
     let offset = match layer.offset {
         0.0 => String::new(),
         offset if offset < 0.0 => format!(" - {}", short(-offset)),
         offset => format!(" + {}", short(offset)),
     };
-    LayerLines::function(format!("x * {}{offset}", short(layer.scale)))
+    LayerLines::function(format!("{x} * {}{offset}", short(layer.scale)))
 }

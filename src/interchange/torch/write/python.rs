@@ -3,6 +3,7 @@
 use super::lines::{AVERAGE, LayerLines, lines};
 use super::literals::{escaped, is_plain, list};
 use super::torch_export::TorchExport;
+use super::variables::{NEXT, variables};
 use crate::error::{Error, Result};
 use crate::interchange::torch::arrangement::TorchLayer;
 use crate::interchange::{Network, NetworkDescription};
@@ -18,17 +19,41 @@ def average_pool2d(x, size, stride, padding):
 
 ";
 
+/// A layer, and what is written of it.
+struct WrittenLayer<'a> {
+    layer: &'a TorchLayer<'a>,
+    lines: LayerLines,
+    /// The variable that its line assigns.
+    output: &'a str,
+    /// Whether it has no line.
+    is_idle: bool,
+}
+
 /// The text of `model.py`.
 ///
 /// # Errors
 /// A layer does not accept its input.
 pub(super) fn module(network: &Network, layers: &[TorchLayer<'_>]) -> Result<String> {
+    let lines = |layer: &TorchLayer<'_>, inputs: &[String]| {
+        lines(layer, inputs).map_err(|e| Error::layer(&layer.resolved.name, e))
+    };
+    // A linear activation does nothing.
+    let is_idle = layers.iter().map(|layer| {
+        let next = vec![NEXT.to_owned(); layer.resolved.from.len()];
+        Ok(lines(layer, &next)?.forward == NEXT)
+    });
+    let is_idle: Vec<bool> = is_idle.collect::<Result<_>>()?;
+    let variables = variables(layers, &is_idle);
     let mut written = Vec::with_capacity(layers.len());
-    for layer in layers {
-        let lines = lines(layer).map_err(|e| Error::layer(&layer.resolved.name, e))?;
-        written.push((layer, lines));
+    for ((layer, own), is_idle) in layers.iter().zip(&variables.layers).zip(is_idle) {
+        written.push(WrittenLayer {
+            layer,
+            lines: lines(layer, &own.inputs)?,
+            output: &own.output,
+            is_idle,
+        });
     }
-    let class = class(&written);
+    let class = class(network, &written, &variables.input);
     let text = [
         header(network, layers),
         imports(&class),
@@ -99,11 +124,11 @@ fn helper(class: &str) -> &'static str {
     }
 }
 
-fn class(layers: &[(&TorchLayer<'_>, LayerLines)]) -> String {
+fn class(network: &Network, layers: &[WrittenLayer<'_>], input: &str) -> String {
     let mut text = String::from(
         "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n",
     );
-    for (layer, lines) in layers {
+    for WrittenLayer { layer, lines, .. } in layers {
         for (i, line) in lines.module.iter().enumerate() {
             let assigned = match i {
                 0 => format!("self.{} = ", layer.attribute),
@@ -113,19 +138,28 @@ fn class(layers: &[(&TorchLayer<'_>, LayerLines)]) -> String {
         }
     }
     text.push_str("\n    def forward(self, x):\n");
-    // A linear activation does nothing.
-    for (layer, lines) in layers.iter().filter(|(_, lines)| lines.forward != "x") {
-        let comment = comment(layer, lines);
-        text.push_str(&format!("        x = {}  # {comment}\n", lines.forward));
+    if input != NEXT {
+        let [h, w, c] = network.model.input_shape;
+        text.push_str(&format!("        {input} = {NEXT}  # [n, {c}, {h}, {w}]\n"));
     }
-    text.push_str("        return x\n\n\n");
+    for written in layers.iter().filter(|written| !written.is_idle) {
+        let (output, forward) = (written.output, &written.lines.forward);
+        text.push_str(&format!(
+            "        {output} = {forward}  # {}\n",
+            comment(written)
+        ));
+    }
+    let output = layers.last().map_or(input, |last| last.output);
+    text.push_str(&format!("        return {output}\n\n\n"));
     text
 }
 
 /// The shape that a line of `forward` returns, and the layer's name unless the line shows it.
-fn comment(layer: &TorchLayer<'_>, lines: &LayerLines) -> String {
+fn comment(written: &WrittenLayer<'_>) -> String {
+    let layer = written.layer;
     let name = &layer.resolved.name;
-    if !lines.module.is_empty() && *name == layer.attribute {
+    let has_module = !written.lines.module.is_empty() && *name == layer.attribute;
+    if has_module || *name == written.output {
         return sizes(layer);
     }
     let plain = name.chars().map(|c| if is_plain(c) { c } else { '?' });

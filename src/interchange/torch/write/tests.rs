@@ -2,8 +2,8 @@ use strum::EnumCount;
 
 use super::*;
 use crate::model::{
-    Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer,
+    Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
+    Dense, DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer,
     MaxPooling2D, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use crate::shape::Padding;
@@ -119,9 +119,77 @@ fn every_layer_has_its_lines() {
             ],
         ),
     ];
-    // Dense layers need a flat input, see below; the two that merge others have no lines, and the nine that only vary
+    // Dense layers need a flat input, see below; the two that merge others follow too, and the nine that only vary
     // training images do nothing.
     assert_eq!(kinds.len() + 3 + 9, Layer::COUNT);
+}
+
+/// The lines of `forward`.
+fn forward(model: Sequential) -> Vec<String> {
+    let text = python(model);
+    let lines = text.lines().map(str::trim);
+    let lines = lines
+        .skip_while(|line| !line.starts_with("def forward"))
+        .skip(1);
+    lines
+        .take_while(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn outputs_that_are_used_later_have_their_layers_names() {
+    let conv = |name: &str| Conv2D::new(4, 1).name(name);
+    let model = Sequential::new([5, 4, 4])
+        .add(conv("stem").activation(Activation::Relu))
+        .add(Dropout::new(0.1).name("train it"))
+        .add(conv("x"))
+        .add_from("train it", conv("class"))
+        .add_from(["class", "x", "class"], Add::new())
+        .add_from(["add", "train it", "stem", "input"], Concatenate::new())
+        .add(ActivationLayer::new(Activation::Linear))
+        .add(GlobalMaxPooling2D::new())
+        .add_from("concatenate", GlobalAveragePooling2D::new())
+        .add_from(
+            ["global_max_pooling2d", "global_average_pooling2d"],
+            Add::new(),
+        );
+    let expected = [
+        "image = x  # [n, 4, 5, 4]",
+        "stem = F.relu(self.stem(image))  # [n, 4, 5, 4]",
+        "train_it = self.train_it(stem)  # train it [n, 4, 5, 4]",
+        "x_ = self.x(train_it)  # [n, 4, 5, 4]",
+        "x = self.layer_class(train_it)  # class [n, 4, 5, 4]",
+        "x = x + x_ + x  # add [n, 4, 5, 4]",
+        "concatenate = torch.cat((x, train_it, stem, image), dim=1)  # [n, 16, 5, 4]",
+        "global_max_pooling2d = concatenate.amax((2, 3))  # [n, 16]",
+        "x = concatenate.mean((2, 3))  # global_average_pooling2d [n, 16]",
+        "x = global_max_pooling2d + x  # add_1 [n, 16]",
+        "return x",
+    ];
+    assert_eq!(forward(model), expected);
+}
+
+#[test]
+fn vectors_that_are_joined_are_in_our_order() {
+    let model = Sequential::new([2, 2, 2])
+        .add(Flatten::new().name("a"))
+        .add(Dense::new(8).name("b"))
+        .add_from(["a", "b"], Add::new())
+        .add_from("input", Flatten::new().name("c"))
+        .add(Dense::new(8).name("d"))
+        .add_from(["add", "d"], Concatenate::new());
+    let expected = [
+        "image = x  # [n, 2, 2, 2]",
+        "a = image.permute(0, 2, 3, 1).flatten(1)  # [n, 8]",
+        "x = self.b(a)  # [n, 8]",
+        "add = a + x  # [n, 8]",
+        "x = image.flatten(1)  # c [n, 8]",
+        "x = self.d(x)  # [n, 8]",
+        "x = torch.cat((add, x), dim=1)  # concatenate [n, 16]",
+        "return x",
+    ];
+    assert_eq!(forward(model), expected);
 }
 
 #[test]
