@@ -8,7 +8,8 @@
     python tests/interchange/roundtrip.py networks --count 100 --seed 2
     python tests/interchange/roundtrip.py --quick                    # without PyTorch, four random networks
 
-- `networks`: the models of `tests/fixtures` and random ones (`draw.py`) are trained by the program
+- `networks`: the models of `tests/fixtures`, the preset `resnet20` and random ones (`draw.py`), every other one
+  with skip connections, are trained by the program
   and exported. ONNX Runtime, PyTorch and Keras on TensorFlow, JAX and PyTorch compute the outputs,
   which are compared with Keras's in float64 for the same weights, and with `cnn-gpu predict`. Keras
   must have the optimizer's values of the run's checkpoint, and train a step further. Each of them
@@ -183,13 +184,18 @@ def checkpoint_values(case):
     with safetensors.safe_open(path, "np") as file:
         step = json.loads(file.metadata()["checkpoint"])["step"]
     result = {"step": np.array(step)}
+    trainable = {name: v for name, v in generate.variables(case.keras) if v.trainable}
+    # The program's order is that of its layers, which is not Keras's in a functional model.
+    order = names_of(case.description)
+    in_order = sorted(trainable, key=lambda name: order.index(name.split("/")[0]))
     for arena in arenas(case.run["optimizer"]):
-        offset = 0
-        for i, variable in enumerate(case.keras.trainable_variables):
-            size = int(np.prod(variable.shape))
-            values = tensors[arena][offset : offset + size]
-            result[f"{arena}/{i}"] = values.reshape(variable.shape)
+        offset, values = 0, {}
+        for name in in_order:
+            shape = trainable[name].shape
+            size = int(np.prod(shape))
+            values[name] = tensors[arena][offset : offset + size].reshape(shape)
             offset += -(-size // ALIGNMENT) * ALIGNMENT
+        result |= {f"{arena}/{i}": values[name] for i, name in enumerate(trainable)}
     return result
 
 
@@ -258,6 +264,58 @@ def fixture_runs():
         yield path.stem, a_run(description, units, OPTIMIZERS[i % len(OPTIMIZERS)], i)
 
 
+def names_of(description):
+    """The names of a model's layers, in its order."""
+    counts = collections.Counter()
+    names = []
+    for layer in description["layers"]:
+        # As Keras names them: `max_pooling2d_1`.
+        base = re.sub("([a-z])([A-Z])", r"\1_\2", layer["type"]).lower()
+        name = layer.get("name")
+        if name is None:
+            name = f"{base}_{counts[base]}" if counts[base] else base
+            counts[base] += 1
+        names.append(name)
+    return names
+
+
+def with_skips(rng, description):
+    """The model, in which up to three joins take earlier outputs too."""
+    names = names_of(description)
+    layers = [{**layer, "name": name} for layer, name in zip(description["layers"], names)]
+    for number in range(rng.randint(1, 3)):
+        description = {**description, "layers": layers}
+        model = generate.build(generate.for_keras(description), "float32")
+        shapes = [("input", model.inputs[0].shape)]
+        shapes += [(layer["name"], model.get_layer(layer["name"]).output.shape) for layer in layers]
+        # Not behind the last layer, whose outputs the loss takes.
+        pairs = [
+            (earlier, later, kind)
+            for later in range(1, len(layers))
+            for earlier in range(later)
+            for kind in ("Add", "Concatenate")
+            if (shapes[earlier][1] == shapes[later][1] if kind == "Add" else
+                shapes[earlier][1][:-1] == shapes[later][1][:-1])
+        ]
+        if not pairs:
+            break
+        earlier, later, kind = rng.choice(pairs)
+        sources = [shapes[earlier][0], shapes[later][0]]
+        sources += rng.sample(sources, rng.randint(0, 1))
+        rng.shuffle(sources)
+        behind = layers[later]
+        if "from" in behind:
+            behind["from"] = [f"join_{number}" if s == shapes[later][0] else s for s in behind["from"]]
+        layers.insert(later, {"type": kind, "name": f"join_{number}", "from": sources})
+    return {**description, "layers": layers}
+
+
+def resnet(arguments):
+    """A run of the preset, of a few pictures."""
+    description = tomllib.loads(program(arguments, "summary", "resnet20", "--toml"))
+    return {**a_run(description, 10, OPTIMIZERS[0], 1), "samples": 4, "batch": 2}
+
+
 def a_run(description, width, optimizer, seed):
     common = {"flags": {"use_ema": True} if "ema_momentum" in optimizer else {}}
     common |= {"epochs": 1, "batch": 4, "samples": 12, "seed": seed}
@@ -267,6 +325,8 @@ def a_run(description, width, optimizer, seed):
 def drawn_run(seed, number, attempt):
     rng = random.Random(f"{seed}/{number}/{attempt}")
     run = draw.run(rng)
+    if number % 2:
+        run["model"] = with_skips(rng, run["model"])
     return a_run(run["model"], run["outputs"], run["optimizer"], run["seed"])
 
 
@@ -275,6 +335,8 @@ def cases(arguments):
     if arguments.only is None and not arguments.quick:
         for name, run in fixture_runs():
             yield Case(arguments, name, run)
+    if arguments.only is None:
+        yield Case(arguments, "resnet20", resnet(arguments))
     numbers = range(arguments.count) if arguments.only is None else [arguments.only]
     for number in numbers:
         for attempt in range(50):
@@ -428,7 +490,7 @@ def check_again(arguments, report, case):
     for path in sorted((case.folder / "again").iterdir()):
         *_, last = path.name.split(".", 1)
         if path.suffix == ".onnx":
-            # Exporters may write graphs that are not chains of the program's layers.
+            # Exporters may write graphs that the program's layers do not compute.
             kind, options = f"ONNX from {path.stem}", {"refusable": arguments.refusable}
         elif path.suffix == ".pt":
             kind, options = f"PyTorch's {last}", {"model": model}
