@@ -82,11 +82,34 @@ function initialValues(initializer, shape, key) {
     case 'random_normal': return fill((i) => Math.fround(0.05) * normalOf(key, i));
     case 'random_uniform': return uniform(0.05);
     case 'truncated_normal': return cutNormal(0.05 * CUT_DEVIATION);
+    case 'dirac': return dirac(shape, fill(() => 0));
+    case 'dirac_uniform': return dirac(shape, uniform(Math.sqrt(1 / fanIn)));
     case 'orthogonal': return orthogonal(shape, key);
     case 'zeros': return fill(() => 0);
     case 'ones': return fill(() => 1);
     default: throw new Error(`the page does not know the initializer ${initializer}`);
   }
+}
+
+/**
+ * Lets the first filters of a kernel pass the channel of their number through.
+ * @param {number[]} shape
+ * @param {Float32Array} kernel changed in place
+ * @returns {Float32Array}
+ */
+function dirac(shape, kernel) {
+  const [fanIn, fanOut] = shape.slice(-2);
+  const field = shape.slice(0, -2);
+  const centre = field.reduce((index, size) => index * size + Math.floor(size / 2), 0);
+  const cells = field.reduce((a, b) => a * b, 1);
+  for (let filter = 0; filter < Math.min(fanIn, fanOut); filter++) {
+    for (let cell = 0; cell < cells; cell++) {
+      for (let channel = 0; channel < fanIn; channel++) {
+        kernel[(cell * fanIn + channel) * fanOut + filter] = cell === centre && channel === filter ? 1 : 0;
+      }
+    }
+  }
+  return kernel;
 }
 
 /**

@@ -163,6 +163,13 @@ impl DepthwiseConv2D {
         if self.depth_multiplier == 0 {
             return Err("depth_multiplier must be at least 1".into());
         }
+        let initializer = self.depthwise_initializer;
+        if initializer.passes_channels() {
+            return Err(format!(
+                "initializer `{}` passes channels through kernels that read several; expected another one",
+                initializer.dirac_name()
+            ));
+        }
         let window = window(
             [ih, iw],
             self.kernel_size,

@@ -43,6 +43,15 @@ pub enum Initializer {
     RandomUniform,
     /// `stddev = 0.05` before truncation at two standard deviations, as in Keras.
     TruncatedNormal,
+    /// The first `min(in, out)` filters pass the channel of their number through: 1 at the cell
+    /// `[kh / 2, kw / 2]` of that channel, elsewhere 0. The other filters, if `out > in`, are 0:
+    /// PyTorch's `nn.init.dirac_` (Zagoruyko and Komodakis, 2017), in a grouped convolution with its
+    /// `groups = 1`. A dense kernel becomes the identity, which is Keras's `Identity`.
+    Dirac,
+    /// As `Dirac`, but the other filters are uniform with `limit = sqrt(1 / fan_in)`, PyTorch's
+    /// default for convolutions, so that no two filters start alike: the initialisation of airbench
+    /// (Jordan, 2024).
+    DiracUniform,
     /// A single number for all values.
     Constant(f32),
     /// Zeros; the default for biases.
@@ -70,6 +79,8 @@ impl Initializer {
             Self::RandomNormal => (0..n as u32).map(|i| 0.05 * key.normal(i)).collect(),
             Self::RandomUniform => uniform(n, 0.05, key),
             Self::TruncatedNormal => cut_normal(n, 0.05 * CUT_DEVIATION, key),
+            Self::Dirac => dirac(shape, vec![0.0; n]),
+            Self::DiracUniform => dirac(shape, uniform(n, (1.0 / fan_in).sqrt(), key)),
             Self::Constant(value) => vec![value; n],
             Self::Zeros => vec![0.0; n],
             Self::Ones => vec![1.0; n],
@@ -86,6 +97,33 @@ impl Initializer {
                 "initializer with constant = {value}: expected a finite number"
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// Checks that a parameter of this shape can be initialised.
+    ///
+    /// # Errors
+    /// A parameter that is no kernel, for an initializer that passes channels through.
+    pub(super) fn check_shape(self, parameter: &str, shape: &[usize]) -> Result<(), String> {
+        match self.passes_channels() && shape.len() < 2 {
+            true => Err(format!(
+                "initializer `{}` passes channels through kernels; expected another one for `{parameter}`",
+                self.dirac_name()
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether it is one of the Dirac initializers.
+    pub(crate) fn passes_channels(self) -> bool {
+        matches!(self, Self::Dirac | Self::DiracUniform)
+    }
+
+    /// The name of a Dirac initializer in a model file.
+    pub(crate) fn dirac_name(self) -> &'static str {
+        match self {
+            Self::DiracUniform => "dirac_uniform",
+            _ => "dirac",
         }
     }
 }
@@ -117,6 +155,23 @@ fn cut_normal(n: usize, deviation: f64, key: Key) -> Vec<f32> {
             .unwrap_or(0.0)
     };
     (0..n).map(|i| draw(i) * scale).collect()
+}
+
+/// Lets the first filters of a kernel pass their channel through.
+fn dirac(shape: &[usize], mut kernel: Vec<f32>) -> Vec<f32> {
+    let [field @ .., fan_in, fan_out] = shape else {
+        return kernel;
+    };
+    // The index of the centre among the cells of the field, in row-major order.
+    let centre = field.iter().fold(0, |index, size| index * size + size / 2);
+    let cells = field.iter().product();
+    for filter in 0..*fan_in.min(fan_out) {
+        for (cell, channel) in (0..cells).flat_map(|cell| (0..*fan_in).map(move |c| (cell, c))) {
+            let passes = cell == centre && channel == filter;
+            kernel[(cell * fan_in + channel) * fan_out + filter] = f32::from(u8::from(passes));
+        }
+    }
+    kernel
 }
 
 fn orthogonal(shape: &[usize], key: Key) -> Vec<f32> {
@@ -205,6 +260,41 @@ mod tests {
                 assert!((dot - expected).abs() < 1e-6, "{shape:?} {a} {b}: {dot}");
             }
         }
+    }
+
+    #[test]
+    fn dirac_passes_the_first_channels_through_the_centre() {
+        let key = Key::new(3).stream(Stream::Init, 4);
+        // What PyTorch's dirac_ gives for [out, in, kh, kw] = [3, 2, 3, 2]: the cell [1, 1].
+        let values = Initializer::Dirac.fill(&[3, 2, 2, 3], key);
+        let ones: Vec<usize> = (0..values.len()).filter(|&i| values[i] == 1.0).collect();
+        let at = |channel, filter| ((2 + 1) * 2 + channel) * 3 + filter;
+        assert_eq!(ones, [at(0, 0), at(1, 1)]);
+        assert_eq!(values.iter().sum::<f32>(), 2.0);
+        // More channels than filters, and a dense kernel.
+        assert_eq!(
+            Initializer::Dirac.fill(&[1, 1, 3, 2], key),
+            [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]
+        );
+        assert_eq!(Initializer::Dirac.fill(&[2, 2], key), [1.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn the_filters_that_dirac_uniform_leaves_are_pytorchs() {
+        let key = Key::new(3).stream(Stream::Init, 5);
+        let values = Initializer::DiracUniform.fill(&[3, 3, 16, 64], key);
+        let filters = values.chunks_exact(64);
+        assert!(
+            filters
+                .clone()
+                .all(|f| f[..16].iter().all(|&w| w == 0.0 || w == 1.0))
+        );
+        assert_eq!(filters.clone().flat_map(|f| &f[..16]).sum::<f32>(), 16.0);
+        let others: Vec<f32> = filters.flat_map(|f| f[16..].to_vec()).collect();
+        let limit = (1.0f64 / (9.0 * 16.0)).sqrt();
+        let (mean, deviation, largest) = moments(&others);
+        assert!(mean.abs() < 0.01 * limit && largest <= limit && largest > 0.99 * limit);
+        assert!((deviation / (limit / 3f64.sqrt()) - 1.0).abs() < 0.02);
     }
 
     #[test]

@@ -131,6 +131,10 @@ fn conv2d_faults(conv: &Conv2D) -> Vec<Fault> {
             with(&|c| c.kernel_initializer(Initializer::Constant(f32::NAN))),
         ),
         (
+            "a bias that passes channels through",
+            with(&|c| c.bias_initializer(Initializer::Dirac)),
+        ),
+        (
             "a window larger than its input",
             with(&|mut c| {
                 c.kernel_size = 100.into();
@@ -176,6 +180,10 @@ fn pool_faults<L: Into<Layer>>(layer: fn(Pooling2D) -> L) -> Vec<Fault> {
             with(2, usize::MAX, Padding::Same),
         ),
         ("a window beyond any index", with(1 << 32, 1, Padding::Same)),
+        (
+            "a kernel of one channel that passes channels through",
+            with(&|c| c.depthwise_initializer(Initializer::DiracUniform)),
+        ),
         (
             "a window larger than its input",
             with(100, 1, Padding::Valid),

@@ -8,7 +8,7 @@ use super::names::{GroupNames, allowed_name, allowed_names, free_name};
 use super::objects::{float32, object};
 use super::order::{keras_order, parameter_order};
 use super::substitute::substituted;
-use super::{archive, loss, moments, optimizer};
+use super::{archive, initializer, loss, moments, optimizer};
 use crate::error::{Error, FormatError, Result};
 use crate::interchange::{Export, Network, NetworkDescription};
 use crate::model::{Layer, ResolvedLayer, Sequential};
@@ -56,6 +56,9 @@ pub fn to_bytes(network: &Network) -> Result<Export> {
     });
     let mut export = Export::new(bytes.map_err(|e: FormatError| Error::Argument(e.to_string()))?);
     export.left_behind.extend(renamed);
+    export
+        .left_behind
+        .extend(initializer::left_behind(&resolved));
     if network.optimizer.is_none() {
         let left = "the loss, because the optimizer is unknown: compile the model in Keras before training it";
         export.left_behind.push(left.into());

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::objects::{KerasObject, object};
-use crate::model::Initializer;
+use crate::model::{Initializer, Layer, ResolvedLayer};
 
 /// The initializer that a value denotes; `None` if there is no such initializer here. Seeds are
 /// left out: draws depend on a run's seed.
@@ -19,6 +19,8 @@ pub(super) fn read(value: &Value) -> Option<Initializer> {
         "orthogonal" | "orthogonalinitializer" if object.is("gain", 1.0, 1.0) => {
             Initializer::Orthogonal
         }
+        // Only for matrices, in Keras too.
+        "identity" | "identityinitializer" if object.is("gain", 1.0, 1.0) => Initializer::Dirac,
         "randomnormal" | "normal" if is_standard(&object) => Initializer::RandomNormal,
         "truncatednormal" if is_standard(&object) => Initializer::TruncatedNormal,
         "randomuniform" | "uniform"
@@ -56,7 +58,17 @@ fn scaling(object: &KerasObject<'_>) -> Option<Initializer> {
     })
 }
 
-/// The initializer in Keras's notation.
+/// The initializer of a convolution's kernel in Keras's notation: the default for one that passes
+/// channels through, which Keras lacks.
+pub(super) fn write_kernel(initializer: Initializer) -> Value {
+    write(match initializer.passes_channels() {
+        true => Initializer::default(),
+        false => initializer,
+    })
+}
+
+/// The initializer in Keras's notation, where a Dirac initializer belongs to a matrix; the default
+/// for one that Keras lacks.
 pub(super) fn write(initializer: Initializer) -> Value {
     let seeded = json!({ "seed": null });
     let (class, config) = match initializer {
@@ -73,11 +85,33 @@ pub(super) fn write(initializer: Initializer) -> Value {
             let config = json!({"seed": null, "minval": -0.05, "maxval": 0.05});
             ("RandomUniform", config)
         }
+        Initializer::Dirac => ("Identity", json!({"gain": 1.0})),
+        Initializer::DiracUniform => ("GlorotUniform", seeded),
         Initializer::Constant(value) => ("Constant", json!({ "value": value })),
         Initializer::Zeros => ("Zeros", json!({})),
         Initializer::Ones => ("Ones", json!({})),
     };
     object(".initializers", class, config)
+}
+
+/// What Keras initialises otherwise, in one line: it has no Dirac initializer but `Identity`, for
+/// matrices.
+pub(super) fn left_behind(layers: &[ResolvedLayer<'_>]) -> Option<String> {
+    let other = |layer: &ResolvedLayer<'_>| match layer.layer {
+        Layer::Conv2D(l) => Some(l.kernel_initializer).filter(|i| i.passes_channels()),
+        Layer::Dense(l) => Some(l.kernel_initializer).filter(|&i| i == Initializer::DiracUniform),
+        _ => None,
+    };
+    let all = layers.iter().filter_map(|layer| {
+        other(layer).map(|initializer| format!("{} of `{}`", initializer.dirac_name(), layer.name))
+    });
+    let all: Vec<String> = all.collect();
+    (!all.is_empty()).then(|| {
+        format!(
+            "initializers that Keras lacks, which matter only to training anew: {}; the file says glorot_uniform",
+            all.join(", ")
+        )
+    })
 }
 
 fn normal() -> Value {
@@ -101,6 +135,7 @@ mod tests {
             Initializer::RandomNormal,
             Initializer::RandomUniform,
             Initializer::TruncatedNormal,
+            Initializer::Dirac,
             Initializer::Constant(0.1),
             Initializer::Zeros,
             Initializer::Ones,
@@ -123,7 +158,12 @@ mod tests {
                 json!({"class_name": "RandomNormal", "config": {"stddev": 0.02}}),
                 None,
             ),
-            (json!("identity"), None),
+            (json!("identity"), Some(Initializer::Dirac)),
+            (
+                json!({"class_name": "Identity", "config": {"gain": 2.0}}),
+                None,
+            ),
+            (json!("stft_initializer"), None),
             (json!(3), None),
         ] {
             assert_eq!(read(&value), expected, "{value}");

@@ -126,6 +126,9 @@ impl Sequential {
         for parameter in spec.parameters(&input) {
             let numbers = (parameter.regularizer.check())
                 .and_then(|()| parameter.initializer.check())
+                .and_then(|()| {
+                    (parameter.initializer).check_shape(parameter.name, &parameter.shape)
+                })
                 .and_then(|()| check_size(&parameter.shape));
             numbers.map_err(|message| Error::layer(&name, message))?;
         }

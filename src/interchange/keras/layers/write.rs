@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::initializer::write as initializer;
+use super::super::initializer::{write as initializer, write_kernel};
 use super::super::objects::{float32, object};
 use super::super::regularizer::write as regularizer;
 use super::augmentation;
@@ -88,7 +88,7 @@ fn conv2d(l: &Conv2D) -> Value {
         "groups": l.groups,
         "activation": l.activation.name(),
         "use_bias": l.use_bias,
-        "kernel_initializer": initializer(l.kernel_initializer),
+        "kernel_initializer": write_kernel(l.kernel_initializer),
         "bias_initializer": initializer(l.bias_initializer),
         "kernel_regularizer": regularizer(l.kernel_regularizer),
         "bias_regularizer": regularizer(l.bias_regularizer),
