@@ -111,6 +111,7 @@ fn a_setting_with_an_effect_gets_no_note() {
         "--lr-schedule constant",
         "--lr-schedule cosine:1",
         "--lr-schedule one-cycle:0.9",
+        "--lr-schedule triangular:0.2:0.23:0.07",
         "--epochs 3 --monitor loss --early-stopping 1",
         "--monitor loss --early-stopping 9 --restore-best-weights",
         "--epochs 3 --monitor loss --reduce-lr-on-plateau 1",

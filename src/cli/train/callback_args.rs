@@ -108,7 +108,8 @@ pub struct CallbackArgs {
     min_lr: Option<f64>,
 
     /// Learning-rate schedule: constant, step:EPOCHS[:FACTOR], exponential:RATE,
-    /// cosine[:WARMUP_EPOCHS[:ALPHA]] or one-cycle[:WARMUP_SHARE]; a warm-up must end before the
+    /// cosine[:WARMUP_EPOCHS[:ALPHA]], one-cycle[:WARMUP_SHARE] or
+    /// triangular[:START[:PEAK_SHARE[:END]]], shares of the rate; a warm-up must end before the
     /// run does
     #[arg(long, value_name = "SCHEDULE")]
     lr_schedule: Option<Schedule>,

@@ -14,7 +14,8 @@ use crate::words::{counted, short};
 /// before this one and `S` the number of steps in the run, both counted from the first epoch.
 ///
 /// As text: `constant`, `step:EPOCHS[:FACTOR]`, `exponential:RATE`,
-/// `cosine[:WARMUP_EPOCHS[:ALPHA]]` and `one-cycle[:WARMUP_SHARE]`.
+/// `cosine[:WARMUP_EPOCHS[:ALPHA]]`, `one-cycle[:WARMUP_SHARE]` and
+/// `triangular[:START[:PEAK_SHARE[:END]]]`.
 ///
 /// ```
 /// use cnn_gpu::train::Position;
@@ -63,6 +64,18 @@ pub enum Schedule {
         /// Default 0.3.
         pct_start: f64,
     },
+    /// A triangle, as in airbench (Jordan, 2024); changes with every step: in a straight line from
+    /// `start` at `s = 0` up to 1 at `s = P = floor(peak_share * S)`, and in another down to `end`
+    /// at `s = S`, which the last step, `s = S - 1`, does not quite reach. If `P` is 0, the rate
+    /// falls from the first step on.
+    Triangular {
+        /// The factor at the start. Default 0.
+        start: f64,
+        /// The share of the run's steps before the peak. Default 0.5.
+        peak_share: f64,
+        /// The factor at the end. Default 0.
+        end: f64,
+    },
 }
 
 impl Schedule {
@@ -93,6 +106,17 @@ impl Schedule {
                 } else {
                     // PyTorch divides by zero if the peak is at the first step.
                     between(1.0, last, (step - top) / (end - top))
+                }
+            }
+            Self::Triangular {
+                start,
+                peak_share,
+                end,
+            } => {
+                let peak = (peak_share * all).floor();
+                match step < peak {
+                    true => start + (1.0 - start) * step / peak,
+                    false => 1.0 + (end - 1.0) * ((step - peak) / (all - peak).max(1.0)).min(1.0),
                 }
             }
         }
@@ -154,6 +178,14 @@ impl Schedule {
                 "warm-up share {} must lie in [0, 1)",
                 short(pct_start)
             )),
+            Self::Triangular {
+                start,
+                peak_share,
+                end,
+            } => [("start", start), ("peak share", peak_share), ("end", end)]
+                .into_iter()
+                .find(|(_, value)| !(0.0..=1.0).contains(value))
+                .map(|(name, value)| format!("{name} {} must lie in [0, 1]", short(value))),
             _ => None,
         };
         match wrong {
@@ -185,6 +217,14 @@ impl Display for Schedule {
                 alpha,
             } => write!(f, "cosine:{}:{}", short(warmup_epochs), short(alpha)),
             Self::OneCycle { pct_start } => write!(f, "one-cycle:{}", short(pct_start)),
+            Self::Triangular {
+                start,
+                peak_share,
+                end,
+            } => {
+                let [start, peak, end] = [start, peak_share, end].map(short);
+                write!(f, "triangular:{start}:{peak}:{end}")
+            }
         }
     }
 }
@@ -215,12 +255,18 @@ impl FromStr for Schedule {
             "one-cycle" => most(2).and(Some(Self::OneCycle {
                 pct_start: number(1, Some(0.3))?,
             })),
+            "triangular" => most(4).and(Some(Self::Triangular {
+                start: number(1, Some(0.0))?,
+                peak_share: number(2, Some(0.5))?,
+                end: number(3, Some(0.0))?,
+            })),
             _ => None,
         };
         let schedule = read().ok_or_else(|| {
             Error::Argument(format!(
                 "no learning-rate schedule `{text}`: expected constant, step:EPOCHS[:FACTOR], exponential:RATE, \
-                 cosine[:WARMUP_EPOCHS[:ALPHA]] or one-cycle[:WARMUP_SHARE]"
+                 cosine[:WARMUP_EPOCHS[:ALPHA]], one-cycle[:WARMUP_SHARE] or \
+                 triangular[:START[:PEAK_SHARE[:END]]]"
             ))
         })?;
         schedule.check()?;
@@ -333,6 +379,20 @@ mod tests {
     }
 
     #[test]
+    fn a_triangle_is_numpys_interpolation() {
+        // 0.01 * np.interp(STEPS, [0, 4, 20], [0.2, 1, 0.07]), of which the peak is floor(0.23 * 20).
+        let found = factors("triangular:0.2:0.23:0.07".parse().unwrap(), STEPS, 2, 10);
+        #[rustfmt::skip]
+        close(&found, &[0.002, 0.004, 0.01, 0.00941875, 0.00825625, 0.00476875, 0.00128125]);
+        let falling = factors("triangular:0.2:0:0".parse().unwrap(), STEPS, 2, 10);
+        close(&falling[..2], &[0.01, 0.0095]);
+        let rising = factors("triangular:0:1".parse().unwrap(), STEPS, 2, 10);
+        close(&rising[5..], &[0.0065, 0.0095]);
+        let one_step = factors("triangular".parse().unwrap(), [0; 7], 1, 1);
+        close(&one_step[..1], &[0.01]);
+    }
+
+    #[test]
     fn a_warm_up_must_end_before_the_run() {
         let length = |text: &str, epochs, steps| {
             let schedule: Schedule = text.parse().unwrap();
@@ -368,6 +428,10 @@ mod tests {
             "one-cycle:1",
             "constant:1",
             "step:1:0.5:2",
+            "triangular:-0.1",
+            "triangular:0:1.5",
+            "triangular:0:0.5:nan",
+            "triangular:0:0.5:0:1",
         ];
         for text in wrong {
             let message = text.parse::<Schedule>().unwrap_err().to_string();
@@ -382,6 +446,7 @@ mod tests {
             "exponential:0.9",
             "cosine:1:0.1",
             "one-cycle:0.25",
+            "triangular:0.2:0.23:0.07",
         ] {
             assert_eq!(text.parse::<Schedule>().unwrap().to_string(), text);
         }
