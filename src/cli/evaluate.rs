@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use cnn_gpu::data::Dataset;
-use cnn_gpu::train::{Classification, Evaluation, Trainer};
+use cnn_gpu::train::{Classification, Evaluation, TestTimeAugmentation, Trainer};
 use serde::Serialize;
 
 use super::device::{DeviceArgs, announce};
@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::output::{self, OutputFormat, accuracy};
 use super::test_args::TestArgs;
 use super::trained_model::TrainedModel;
+use super::tta_args::TtaArgs;
 
 /// Measure loss and accuracy of trained weights on a test set
 #[derive(clap::Args, Debug)]
@@ -46,6 +47,9 @@ pub struct Args {
     )]
     worst: usize,
 
+    #[command(flatten)]
+    tta: TtaArgs,
+
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
@@ -62,6 +66,7 @@ Examples:
   cnn-gpu evaluate runs/first
   cnn-gpu evaluate runs/first --metrics          which digits are mistaken for which?
   cnn-gpu evaluate runs/first --dataset digits   on another data set
+  cnn-gpu evaluate runs/cifar --tta flip+shift   averaged over six variants of each image
   cnn-gpu evaluate model.safetensors --backend cpu --format json";
 
 /// The requested scores.
@@ -76,6 +81,8 @@ enum Scores {
 struct EvaluationRecord<'a> {
     #[serde(flatten)]
     scores: Scores,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tta: Option<TestTimeAugmentation>,
     dataset: &'a str,
     dataset_source: &'a str,
     backend: String,
@@ -90,16 +97,23 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let test = args.test.load(&trained)?;
     let mut trainer = trained.trainer(&device)?;
     announce(&trainer.describe(), &device);
+    let tta = args.tta.announced(trainer.model());
     let scores = if args.metrics {
         let classes = trainer.model().output_shape()?.iter().product();
         let k = args.top_k.unwrap_or(TOP_K.min(classes));
-        Scores::All(trainer.classify(&test, k, args.worst)?)
+        Scores::All(match tta {
+            Some(tta) => trainer.classify_averaged(&test, tta, k, args.worst)?,
+            None => trainer.classify(&test, k, args.worst)?,
+        })
     } else {
-        Scores::Few(trainer.evaluate(&test)?)
+        Scores::Few(match tta {
+            Some(tta) => trainer.evaluate_averaged(&test, tta)?,
+            None => trainer.evaluate(&test)?,
+        })
     };
     match args.format {
         OutputFormat::Text => output::print(&text(&scores, &test.name))?,
-        OutputFormat::Json => output::print_json(&record(&trainer, &test, scores))?,
+        OutputFormat::Json => output::print_json(&record(&trainer, &test, (scores, tta)))?,
     }
     Ok(Exit::Success)
 }
@@ -116,10 +130,15 @@ fn text(scores: &Scores, dataset: &str) -> String {
     )
 }
 
-fn record<'a>(trainer: &Trainer, test: &'a Dataset, scores: Scores) -> EvaluationRecord<'a> {
+fn record<'a>(
+    trainer: &Trainer,
+    test: &'a Dataset,
+    (scores, tta): (Scores, Option<TestTimeAugmentation>),
+) -> EvaluationRecord<'a> {
     let device = trainer.describe();
     EvaluationRecord {
         scores,
+        tta,
         dataset: &test.name,
         dataset_source: &test.source,
         backend: device.backend,

@@ -34,6 +34,7 @@ mod test_args;
 mod train;
 mod trained_model;
 #[cfg(feature = "gpu")]
+mod tta_args;
 mod tune;
 mod usage;
 

@@ -20,6 +20,7 @@ use super::exit::Exit;
 use super::one_line;
 use super::output::{self, Results, say};
 use super::trained_model::TrainedModel;
+use super::tta_args::TtaArgs;
 
 /// Classify pictures: print predictions and probabilities
 #[derive(clap::Args, Debug)]
@@ -40,6 +41,9 @@ pub struct Args {
     /// How to resize pictures to the model's input_shape [default: as in the run]
     #[arg(long, value_name = "HOW", value_parser = interpolation())]
     interpolation: Option<Interpolation>,
+
+    #[command(flatten)]
+    tta: TtaArgs,
 
     /// Output format; in csv and json, `label` is the number of the predicted class and `class` its name
     #[arg(long, value_enum, default_value_t)]
@@ -143,7 +147,10 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     if pictures == 0 && args.prepare != Preparation::Auto {
         say("note: --prepare has no effect, as IDX images are used as they are");
     }
-    let predictions = trainer.predict(&images)?;
+    let predictions = match args.tta.announced(trainer.model()) {
+        Some(tta) => trainer.predict_averaged(&images, tta)?,
+        None => trainer.predict(&images)?,
+    };
     let loss = trainer.model().loss;
     write(args.format, &origins, &predictions, (&names, loss))?;
     for error in &unread {

@@ -85,6 +85,9 @@ impl Default for Loss {
     }
 }
 
+/// Keras's bound of the probabilities in a logarithm.
+const EPSILON: f64 = 1e-7;
+
 impl Loss {
     /// Whether a network that was trained with this loss predicts probabilities. The outputs of one trained with the
     /// mean squared error can be any numbers.
@@ -181,6 +184,29 @@ impl Loss {
         [smoothing / shares as f64, 1.0 - smoothing]
     }
 
+    /// The loss of one sample with these predictions of `width` outputs, which a single sigmoid gives
+    /// for two classes. Logarithms take probabilities from 1e-7 to 1 - 1e-7, as in Keras.
+    pub(crate) fn of_predictions(self, predictions: &[f32], label: usize, width: usize) -> f64 {
+        let [off, on] = self.targets(width);
+        // A single output stands for class 1.
+        let first = predictions.len() - width;
+        let outputs = predictions.iter().enumerate().skip(first);
+        let pairs = outputs.map(|(class, &p)| {
+            let hit = f64::from(u8::from(class == label));
+            (f64::from(p), off + on * hit)
+        });
+        let ln = |p: f64| p.clamp(EPSILON, 1.0 - EPSILON).ln();
+        let n = width as f64;
+        match self {
+            Self::CategoricalCrossentropy { .. } => pairs.map(|(p, t)| -t * ln(p)).sum(),
+            Self::BinaryCrossentropy { .. } => {
+                let terms = pairs.map(|(p, t)| -t * ln(p) - (1.0 - t) * ln(1.0 - p));
+                terms.sum::<f64>() / n
+            }
+            Self::MeanSquaredError => pairs.map(|(p, t)| (p - t) * (p - t)).sum::<f64>() / n,
+        }
+    }
+
     /// The number of classes that `width` outputs distinguish.
     pub fn classes(&self, width: usize) -> usize {
         match (self, width) {
@@ -220,6 +246,29 @@ mod tests {
         assert_eq!([binary.targets(1), binary.targets(10)], [[0.1, 0.8]; 2]);
         assert_eq!(Loss::MeanSquaredError.targets(3), [0.0, 1.0]);
         assert!(Loss::MeanSquaredError.with_label_smoothing(0.1).is_err());
+    }
+
+    #[test]
+    fn predictions_have_a_loss_by_hand() {
+        let categorical = Loss::categorical_crossentropy();
+        let close = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found}");
+        close(
+            categorical.of_predictions(&[0.25, 0.75], 1, 2),
+            -0.75f64.ln(),
+        );
+        close(categorical.of_predictions(&[0.0, 1.0], 0, 2), -EPSILON.ln());
+        let smooth = categorical.with_label_smoothing(0.5).unwrap();
+        let expected = -0.25 * 0.25f64.ln() - 0.75 * 0.75f64.ln();
+        close(smooth.of_predictions(&[0.25, 0.75], 1, 2), expected);
+        let binary = Loss::binary_crossentropy();
+        close(binary.of_predictions(&[0.25, 0.75], 0, 1), -0.25f64.ln());
+        let expected = -(0.5f64.ln() + 0.75f64.ln()) / 2.0;
+        close(binary.of_predictions(&[0.25, 0.5], 1, 2), expected);
+        close(
+            Loss::MeanSquaredError.of_predictions(&[0.5, 2.0], 1, 2),
+            0.625,
+        );
+        assert!(binary.of_predictions(&[f32::NAN; 2], 0, 2).is_nan());
     }
 
     #[test]

@@ -195,6 +195,27 @@ impl<E: Executor + ?Sized> Trainer<E> {
         worst: usize,
         mut each: impl FnMut(&[f32]),
     ) -> Result<Classification> {
+        self.tallied(data, (k, worst), |trainer, tally| {
+            let feed = trainer.whole(data)?;
+            trainer.executor.order(feed.data, &feed.in_order())?;
+            let mut mean = Mean::default();
+            for number in 0..feed.batches() {
+                trainer.classify_batch(&feed, number, &mut mean, |index, row| {
+                    tally(index, row);
+                    each(row);
+                })?;
+            }
+            Ok(mean)
+        })
+    }
+
+    /// The metrics of `measure`, which hands each image's index and probabilities to its argument.
+    pub(super) fn tallied(
+        &mut self,
+        data: &Dataset,
+        (k, worst): (usize, usize),
+        measure: impl FnOnce(&mut Self, &mut dyn FnMut(usize, &[f32])) -> Result<Mean>,
+    ) -> Result<Classification> {
         let started = Instant::now();
         let classes = self.plan(Pass::Inference).classes;
         if !(1..=classes).contains(&k) {
@@ -202,15 +223,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
                 "top-k accuracy: expected a k from 1 to {classes}, the number of classes, received {k}"
             )));
         }
-        let feed = self.whole(data)?;
-        self.executor.order(feed.data, &feed.in_order())?;
-        let (mut mean, mut tally) = (Mean::default(), Tally::new(classes, k));
-        for number in 0..feed.batches() {
-            self.classify_batch(&feed, number, &mut mean, |index, row| {
-                tally.add(index, data.labels()[index].into(), row);
-                each(row);
-            })?;
-        }
+        let mut tally = Tally::new(classes, k);
+        let mean = measure(self, &mut |index, row| {
+            tally.add(index, data.labels()[index].into(), row);
+        })?;
         let classes = tally.classes();
         let mut worst = tally.worst(worst);
         for mistake in &mut worst {

@@ -89,6 +89,7 @@ pub(crate) mod room;
 mod snapshot;
 mod source;
 mod stream;
+mod test_time_augmentation;
 mod trainer;
 
 pub use callbacks::{Callback, Verdict};
@@ -105,4 +106,5 @@ pub use metrics::Mean;
 pub use options::{Options, Verbose};
 pub use prediction::Prediction;
 pub use snapshot::{Keeper, PartialEpoch, Snapshot};
+pub use test_time_augmentation::TestTimeAugmentation;
 pub use trainer::Trainer;

@@ -42,6 +42,45 @@ fn evaluate_reports_metrics_on_request() {
     fails(&evaluate(&["--top-k", "11"]), 2, &["from 1 to 10"]);
 }
 
+#[test]
+fn predictions_are_averaged_over_variants_on_request() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    two_classes(path);
+    let train = "train --backend cpu --dataset folder:pets --model net.toml --epochs 1 --out run";
+    let train: Vec<&str> = train.split_whitespace().collect();
+    assert!(run(path, &train).status.success());
+    let evaluate = |more: &[&str]| {
+        let device = ["evaluate", "run", "--backend", "cpu", "--format", "json"];
+        run(path, &[&device[..], more].concat())
+    };
+    let plain = &json_lines(&evaluate(&[]).stdout)[0];
+    assert_eq!(plain["tta"], Value::Null);
+    for variants in ["flip", "shift", "flip+shift"] {
+        let output = evaluate(&["--tta", variants]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let said = text(&output.stderr);
+        assert!(said.contains("test-time augmentation: the probabilities are means over"));
+        assert_eq!(said.contains("no RandomFlip"), variants != "shift");
+        let few = &json_lines(&output.stdout)[0];
+        assert_eq!(few["tta"], variants);
+        // Every picture is of a single grey, so that all of its variants are the same.
+        let loss = |scores: &Value| scores["loss"].as_f64().unwrap();
+        assert!((loss(few) - loss(plain)).abs() < 1e-5, "{few} {plain}");
+        assert_eq!(few["accuracy"], plain["accuracy"]);
+        let output = evaluate(&["--tta", variants, "--metrics"]);
+        let all = &json_lines(&output.stdout)[0];
+        assert_eq!(all["loss"], few["loss"]);
+        assert_eq!(all["correct"], few["correct"]);
+    }
+    fails(&evaluate(&["--tta", "rotate"]), 2, &["flip+shift"]);
+    let predict = "predict run pets/dark/0.png --backend cpu --format json --tta shift";
+    let predict: Vec<&str> = predict.split_whitespace().collect();
+    let output = run(path, &predict);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("over 3 variants"));
+}
+
 /// Creates grey pictures in two classes, and a model for them.
 fn two_classes(folder: &Path) {
     for (class, value) in [("dark", 20_u8), ("light", 230)] {
@@ -151,6 +190,14 @@ fn new_last_layers_are_trained_on_frozen_features() {
     assert!(
         config.contains("trainable = false") && config.contains("skip_mismatch = true"),
         "{config}"
+    );
+
+    let photos = ["flatten", "--augment", "photos", "--out", "photos"];
+    let output = train(&[&skips[..], &photos].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(
+        before.parameter("conv2d/kernel").unwrap(),
+        weights("photos").parameter("conv2d/kernel").unwrap()
     );
 
     let varied = net(6).replacen("layers = [", "layers = [{ type = \"RandomFlip\" },", 1);
