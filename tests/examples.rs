@@ -15,6 +15,8 @@ mod import_keras;
 mod mnist_lab;
 #[path = "../examples/on_the_fly.rs"]
 mod on_the_fly;
+#[path = "../examples/transfer_learning.rs"]
+mod transfer_learning;
 
 #[test]
 fn a_model_learns_data_generated_on_the_fly() {
@@ -36,6 +38,11 @@ fn an_imported_network_is_trained_further() {
 #[test]
 fn a_model_learns_a_folder_of_colour_pictures() {
     image_folder::main().unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn frozen_features_tell_other_pictures_apart() {
+    transfer_learning::main().unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]
