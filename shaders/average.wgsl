@@ -2,8 +2,13 @@
 //
 //   average = keep * average + (1 - keep) * w
 //
-// The host declares the array average and load_average_before(i).
+// and then w = average in the steps in which the average replaces the weights. The host declares
+// the array average, load_average_before(i), and the constant OVERWRITES, 1 if there are such steps.
 
 fn move_average(i: u32, w: Cell) {
-    average[i] = step.keep * load_average_before(i) + (1.0 - step.keep) * w;
+    let moved = step.keep * load_average_before(i) + (1.0 - step.keep) * w;
+    average[i] = moved;
+    if OVERWRITES == 1u && step.overwrites == 1u {
+        params[i] = moved;
+    }
 }

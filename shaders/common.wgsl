@@ -22,6 +22,10 @@ struct Step {
     keep: f32,
     // The key of the step's random draws.
     key: vec2<u32>,
+    // 1 if the moving average replaces the weights.
+    overwrites: u32,
+    // Fills the last 8 bytes.
+    spare: u32,
 }
 
 @group(0) @binding(0) var<uniform> step: Step;

@@ -1,5 +1,6 @@
 // The optimizers, over the whole arena of parameters: g is the gradient, w the weight, m and v are
-// the moments, and rate = step.rate. Epsilon is placed as in Keras.
+// the moments, and rate = step.rate, times the factor of the layer if it has one. Epsilon is placed
+// as in Keras.
 //
 //   sgd      w -= rate * g, or with momentum m = MOMENTUM * m - rate * g and
 //            w += m, or Nesterov's w += MOMENTUM * m - rate * g
@@ -13,8 +14,8 @@
 //
 // One invocation handles one Cell (a vec4). Host constants: LEN in Cells, NESTEROV, DECAYS, and the
 // numbers above with their complements, which the host computes in f64. The host declares the
-// arrays params, moment_1 and moment_2, load_NAME_before(i) for each of them, and
-// load_gradients(i).
+// arrays params, moment_1 and moment_2, load_NAME_before(i) for each of them, load_gradients(i), and
+// rate(i).
 
 // The gradient, whole or in parts (partials.wgsl).
 fn gradient(i: u32) -> Cell {
@@ -47,7 +48,7 @@ fn sgd_update(
     if i >= LEN {
         return;
     }
-    let change = step.rate * gradient(i);
+    let change = rate(i) * gradient(i);
     if MOMENTUM == 0.0 {
         put(i, decayed(i) - change);
         return;
@@ -73,7 +74,7 @@ fn rmsprop_update(
     let g = gradient(i);
     let v = RHO * load_moment_2_before(i) + ONE_MINUS_RHO * g * g;
     moment_2[i] = v;
-    let change = step.rate * g / sqrt(v + Cell(EPSILON));
+    let change = rate(i) * g / sqrt(v + Cell(EPSILON));
     if MOMENTUM == 0.0 {
         put(i, decayed(i) - change);
         return;
@@ -99,5 +100,5 @@ fn adam_update(
     let v = v_before + (g * g - v_before) * ONE_MINUS_BETA_2;
     moment_1[i] = m;
     moment_2[i] = v;
-    put(i, decayed(i) - step.rate * m / (sqrt(v) + Cell(EPSILON)));
+    put(i, decayed(i) - rate(i) * m / (sqrt(v) + Cell(EPSILON)));
 }

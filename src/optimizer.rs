@@ -18,12 +18,24 @@ use crate::words::short;
 /// 4. `average = k * average + (1 - k) * w` with `k = ema_momentum`, and `average = w` after the
 ///    first step. Training, validation and checkpoints use `w`; at the end of `fit` the averages
 ///    replace the weights, unless a callback restores others. Default: no average.
+/// 5. `w = average` after every step whose number is a multiple of `ema_overwrite_frequency`.
+///    Default: never. This is Keras's; the Lookahead optimizer (Zhang et al., 2019) differs in that
+///    its average follows only these steps, not each.
+///
+/// As in Keras, the moving statistics of batch normalization are not averaged: a network that ends
+/// with averaged weights has the statistics of its last steps.
+///
+/// Layers may multiply the learning rate of the rule, but not that of the decay:
+/// [`PlacedLayer::learning_rate_factor`](crate::model::PlacedLayer::learning_rate_factor).
 ///
 /// Coefficients are f64, as Keras keeps them, so that `1 - beta_2` is 0.001 and not 0.000 999 99.
 ///
 /// ```
 /// use cnn_gpu::optimizer::{Clip, Optimizer};
-/// let optimizer = Optimizer::adamw().clip(Clip::GlobalNorm(1.0)).ema_momentum(0.99);
+/// let optimizer = Optimizer::adamw()
+///     .clip(Clip::GlobalNorm(1.0))
+///     .ema_momentum(0.99)
+///     .ema_overwrite_frequency(100);
 /// assert_eq!(optimizer.weight_decay, 0.004);
 /// assert!(optimizer.check().is_ok());
 /// assert!(optimizer.with_learning_rate(-1.0).check().is_err());
@@ -39,6 +51,8 @@ pub struct Optimizer {
     pub weight_decay: f64,
     /// Momentum of the weights' moving average, if one is kept.
     pub ema_momentum: Option<f64>,
+    /// After how many steps the average replaces the weights, if it does during training.
+    pub ema_overwrite_frequency: Option<u64>,
 }
 
 /// Gradient clipping. NaN stays NaN, and scaling by a non-finite norm gives non-finite gradients.
@@ -170,6 +184,8 @@ pub struct Rates {
     pub decay: f32,
     /// The momentum of the average in this step.
     pub keep: f32,
+    /// Whether the average then replaces the weights.
+    pub overwrites: bool,
 }
 
 impl From<f32> for Rates {
@@ -196,6 +212,7 @@ impl From<UpdateRule> for Optimizer {
             clip: None,
             weight_decay: 0.0,
             ema_momentum: None,
+            ema_overwrite_frequency: None,
         }
     }
 }
@@ -290,6 +307,14 @@ impl Optimizer {
         self
     }
 
+    /// Lets the moving average replace the weights after every `steps` steps, and not only at the
+    /// end of training: Keras's `ema_overwrite_frequency`. It needs an
+    /// [`ema_momentum`](Optimizer::ema_momentum).
+    pub fn ema_overwrite_frequency(mut self, steps: u64) -> Self {
+        self.ema_overwrite_frequency = Some(steps);
+        self
+    }
+
     /// The learning rate.
     pub fn learning_rate(&self) -> f32 {
         match self.rule {
@@ -313,10 +338,12 @@ impl Optimizer {
     pub fn rates(&self, t: u64) -> Rates {
         let decay = f64::from(self.learning_rate()) * self.weight_decay;
         let kept = self.ema_momentum.filter(|_| t > 1);
+        let frequency = self.ema_overwrite_frequency;
         Rates {
             rate: self.rate(t),
             decay: decay as f32,
             keep: kept.unwrap_or(0.0) as f32,
+            overwrites: frequency.is_some_and(|steps| t.is_multiple_of(steps)),
         }
     }
 
@@ -343,7 +370,8 @@ impl Optimizer {
     ///
     /// # Errors
     /// A learning rate or clipping bound that is not positive and finite, a weight decay that is
-    /// negative or not finite, or another coefficient outside `[0, 1)`.
+    /// negative or not finite, another coefficient outside `[0, 1)`, or a frequency of overwriting
+    /// of 0 or without an average.
     pub fn check(&self) -> Result<()> {
         // Devices compute in f32.
         let positive = |what: &str, value: f64| {
@@ -365,6 +393,20 @@ impl Optimizer {
                 "weight decay {} is not a finite number of at least 0",
                 short(self.weight_decay)
             )));
+        }
+        match (self.ema_overwrite_frequency, self.ema_momentum) {
+            (Some(0), _) => {
+                return Err(Error::Argument(
+                    "ema_overwrite_frequency 0 is not a number of steps: expected at least 1"
+                        .into(),
+                ));
+            }
+            (Some(_), None) => {
+                return Err(Error::Argument(
+                    "ema_overwrite_frequency needs an average: expected ema_momentum too".into(),
+                ));
+            }
+            _ => {}
         }
         let coefficients = self.coefficients();
         let average = self.ema_momentum.map(|k| ("ema_momentum", k));
@@ -432,6 +474,11 @@ mod tests {
         assert_eq!([first.keep, second.keep], [0.0, 0.75]);
         let sgd = Optimizer::sgd().rates(2);
         assert_eq!((sgd.decay, sgd.keep), (0.0, 0.0));
+        let overwriting = optimizer.ema_overwrite_frequency(3);
+        let steps: Vec<u64> = (1..=7)
+            .filter(|&t| overwriting.rates(t).overwrites)
+            .collect();
+        assert_eq!(steps, [3, 6]);
     }
 
     #[test]
@@ -460,6 +507,9 @@ mod tests {
             message(adam.weight_decay(-1.0)),
             "weight decay -1 is not a finite number of at least 0"
         );
+        assert!(message(adam.ema_overwrite_frequency(5)).contains("needs an average"));
+        let never = adam.ema_momentum(0.9).ema_overwrite_frequency(0);
+        assert!(message(never).contains("expected at least 1"));
         assert_eq!(
             message(adam.ema_momentum(1.0)),
             "adam: ema_momentum 1 must lie in [0, 1)"

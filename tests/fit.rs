@@ -8,11 +8,11 @@ use cnn_gpu::Error;
 use cnn_gpu::data::Dataset;
 use cnn_gpu::exec::Executor;
 use cnn_gpu::internal::NullExecutor;
-use cnn_gpu::model::{Activation, Dense, Flatten, Loss, Sequential};
-use cnn_gpu::optimizer::{Clip, Optimizer};
+use cnn_gpu::model::{Activation, Dense, Flatten, Loss, Regularizer, Sequential};
+use cnn_gpu::optimizer::{Clip, Optimizer, UpdateRule};
 use cnn_gpu::plan::{Plan, Purpose};
 use cnn_gpu::state::{Layout, State};
-use cnn_gpu::train::{History, Metric, Options, Trainer};
+use cnn_gpu::train::{History, Metric, Options, TestTimeAugmentation, Trainer};
 use common::{images, model, scripted};
 
 fn refused(options: Options, images: &Dataset) -> String {
@@ -228,6 +228,123 @@ fn clipping_decay_and_averaging_work_as_in_keras() {
             &[-0.095_109_9, 0.170_934_8, 0.026_804_8],
         );
     });
+}
+
+/// SGD(0.25, momentum=0.9, nesterov=True, weight_decay=0.1, use_ema=True, ema_momentum=0.75) without
+/// an `ema_overwrite_frequency` and with one of 3 and of 2, for four steps.
+#[test]
+fn averages_replace_weights_as_in_keras() {
+    let sgd = UpdateRule::Sgd {
+        learning_rate: 0.25,
+        momentum: 0.9,
+        nesterov: true,
+    };
+    let optimizer = Optimizer::from(sgd).weight_decay(0.1).ema_momentum(0.75);
+    let cases = [
+        (
+            optimizer,
+            [[1.294_303_2, 1.217_658_8], [1.175_219_5, 1.142_411_5]],
+            [-0.073_007_9, 0.084_266_4, -0.011_258_5],
+        ),
+        (
+            optimizer.ema_overwrite_frequency(3),
+            [[1.294_303_2, 1.185_409_8], [1.175_219_5, 1.160_693_6]],
+            [-0.061_412_3, 0.077_689_6, -0.016_277_3],
+        ),
+        (
+            optimizer.ema_overwrite_frequency(2),
+            [[1.294_303_2, 1.222_964_6], [1.183_458_2, 1.159_892_9]],
+            [-0.064_771_8, 0.069_039_5, -0.004_267_7],
+        ),
+    ];
+    for (optimizer, [loss, val_loss], expected) in cases {
+        let options = Options::default().optimizer(optimizer);
+        beside_keras(Loss::default(), &options, |name, trainer, history| {
+            close(name, &history.metric(Metric::Loss), &loss);
+            close(name, &history.metric(Metric::ValLoss), &val_loss);
+            close(name, &bias(trainer), &expected);
+        });
+    }
+}
+
+/// Images of 2x2 pixels, all different, with variants made by hand.
+#[test]
+fn averaged_predictions_are_means_over_variants() {
+    let n = 10;
+    let pixels: Vec<u8> = (0..n * 4).map(|i| (i * 37 % 256) as u8).collect();
+    let arranged = |order: [usize; 4]| -> Vec<u8> {
+        let images = pixels.chunks(4);
+        images.flat_map(|image| order.map(|i| image[i])).collect()
+    };
+    // Reflected about its pixels, an image of 2x2 that is shifted by one is turned by half a turn.
+    let [plain, mirrored] = [[0, 1, 2, 3], [1, 0, 3, 2]].map(arranged);
+    let [shifted, both] = [[3, 2, 1, 0], [2, 3, 0, 1]].map(arranged);
+    let penalized = Sequential::new([2, 2, 1]).add(Flatten::new()).add(
+        Dense::new(3)
+            .activation(Activation::Softmax)
+            .kernel_regularizer(Regularizer::l2(0.5)),
+    );
+    let layout = Layout::new(&penalized).unwrap();
+    let labels = images(n).labels().to_vec();
+    let data = |pixels: &[u8]| {
+        let labels = labels.clone();
+        Dataset::new("test", "nowhere", [2, 2, 1], 3, pixels.to_vec(), labels).unwrap()
+    };
+    for open in [common::reference, common::cpu, common::gpu] {
+        let options = Options::default().batch_size(4);
+        let mut trainer =
+            Trainer::with_executor(penalized.clone(), open(layout.clone()), options).unwrap();
+        let kernel = trainer.state().parameter("dense/kernel").unwrap();
+        let penalty: f64 = kernel.iter().map(|&w| 0.5 * f64::from(w).powi(2)).sum();
+        for (variants, weighted) in [
+            (
+                TestTimeAugmentation::Flip,
+                vec![(&plain, 0.5), (&mirrored, 0.5)],
+            ),
+            (
+                TestTimeAugmentation::Shift,
+                vec![(&plain, 0.5), (&shifted, 0.5)],
+            ),
+            (
+                TestTimeAugmentation::FlipAndShift,
+                vec![&plain, &mirrored, &shifted, &both]
+                    .into_iter()
+                    .map(|images| (images, 0.25))
+                    .collect(),
+            ),
+        ] {
+            let mut expected = vec![[0.0; 3]; n];
+            for (images, weight) in weighted {
+                for (sum, one) in expected.iter_mut().zip(trainer.predict(images).unwrap()) {
+                    let pairs = sum.iter_mut().zip(one.probabilities);
+                    pairs.for_each(|(sum, p)| *sum += weight * f64::from(p));
+                }
+            }
+            let found = trainer.predict_averaged(&plain, variants).unwrap();
+            for (found, expected) in found.iter().zip(&expected) {
+                let found: Vec<f64> = found.probabilities.iter().map(|&p| p.into()).collect();
+                close(variants.name(), &found, expected);
+            }
+            let losses = expected.iter().zip(&labels);
+            let losses = losses.map(|(row, &label)| -row[usize::from(label)].ln());
+            let loss = penalty + losses.sum::<f64>() / n as f64;
+            let scores = trainer.evaluate_averaged(&data(&plain), variants).unwrap();
+            close(variants.name(), &[scores.loss], &[loss]);
+            assert_eq!(scores.images, n as u64);
+            let all = trainer.classify_averaged(&data(&plain), variants, 2, 3);
+            let all = all.unwrap();
+            assert_eq!(all.scores.loss, scores.loss);
+            assert_eq!(all.scores.correct, scores.correct);
+        }
+        // Averages of equal predictions are what they are averages of.
+        let single: Vec<u8> = plain.chunks(4).flat_map(|image| [image[0]; 4]).collect();
+        let single = data(&single);
+        let plain = trainer.evaluate(&single).unwrap();
+        let averaged = trainer.evaluate_averaged(&single, TestTimeAugmentation::FlipAndShift);
+        let averaged = averaged.unwrap();
+        close("one colour", &[averaged.loss], &[plain.loss]);
+        assert_eq!(averaged.correct, plain.correct);
+    }
 }
 
 /// New weights have no moments, and must not be combined with those of earlier training.

@@ -26,6 +26,8 @@ const AVERAGING: &[&str] = &[
     "--clipnorm",
     "1",
     "--use-ema",
+    "--ema-overwrite-frequency",
+    "7",
     "--augment",
     "mnist",
 ];

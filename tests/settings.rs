@@ -78,6 +78,10 @@ fn a_setting_without_effect_gets_a_note() {
             "--use-ema --monitor loss --early-stopping 1 --restore-best-weights",
             "--use-ema has no effect with",
         ),
+        (
+            "--use-ema --ema-overwrite-frequency 16",
+            "not less than the run of 16 steps",
+        ),
     ];
     for (flags, words) in cases {
         let notes = notes(flags);
@@ -112,6 +116,7 @@ fn a_setting_with_an_effect_gets_no_note() {
         "--lr-schedule cosine:1",
         "--lr-schedule one-cycle:0.9",
         "--lr-schedule triangular:0.2:0.23:0.07",
+        "--use-ema --ema-overwrite-frequency 15",
         "--epochs 3 --monitor loss --early-stopping 1",
         "--monitor loss --early-stopping 9 --restore-best-weights",
         "--epochs 3 --monitor loss --reduce-lr-on-plateau 1",

@@ -16,6 +16,7 @@ function ratesOf(/** @type {any} */ optimizer, /** @type {number} */ learningRat
     rate,
     decay: learningRate * (optimizer.weight_decay ?? 0),
     keep: t > 1 ? optimizer.ema_momentum ?? 0 : 0,
+    overwrites: optimizer.ema_overwrite_frequency && t % optimizer.ema_overwrite_frequency === 0 ? 1 : 0,
   };
 }
 
@@ -279,7 +280,7 @@ class Runner {
    * @param {'predict' | 'evaluate' | 'train'} name
    * @param {Uint8Array} images
    * @param {Uint8Array} labels one for each image
-   * @param {{rate?: number, decay?: number, keep?: number, key?: Key}} values of the step
+   * @param {{rate?: number, decay?: number, keep?: number, overwrites?: number, key?: Key}} values of the step
    * @param {number[]} wanted
    */
   #submit(name, images, labels, values, wanted) {

@@ -268,7 +268,7 @@ mod tests {
         // What PyTorch's dirac_ gives for [out, in, kh, kw] = [3, 2, 3, 2]: the cell [1, 1].
         let values = Initializer::Dirac.fill(&[3, 2, 2, 3], key);
         let ones: Vec<usize> = (0..values.len()).filter(|&i| values[i] == 1.0).collect();
-        let at = |channel, filter| ((2 + 1) * 2 + channel) * 3 + filter;
+        let at = |channel: usize, filter: usize| ((2 + 1) * 2 + channel) * 3 + filter;
         assert_eq!(ones, [at(0, 0), at(1, 1)]);
         assert_eq!(values.iter().sum::<f32>(), 2.0);
         // More channels than filters, and a dense kernel.

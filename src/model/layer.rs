@@ -25,6 +25,8 @@ pub struct ParameterSpec {
     pub trainable: bool,
     /// The penalty on it, added to the loss.
     pub regularizer: Regularizer,
+    /// What its learning rate is multiplied by.
+    pub learning_rate_factor: f32,
 }
 
 impl ParameterSpec {
@@ -36,7 +38,13 @@ impl ParameterSpec {
             initializer,
             trainable: true,
             regularizer: Regularizer::default(),
+            learning_rate_factor: 1.0,
         }
+    }
+
+    /// Whether it is added to what a layer computes: `bias` or `beta`.
+    pub(crate) fn is_bias(&self) -> bool {
+        ["bias", "beta"].contains(&self.name)
     }
 
     /// This parameter with a penalty.

@@ -14,6 +14,8 @@ pub struct ResolvedLayer<'a> {
     pub from: Vec<Option<usize>>,
     /// See [`PlacedLayer::trainable`].
     pub trainable: bool,
+    /// The layer in the model's list.
+    pub(super) placed: &'a PlacedLayer,
     /// Shape of one input sample; of the first input if there are several.
     pub input: Vec<usize>,
     /// Shape of one output sample.
@@ -38,6 +40,10 @@ impl ResolvedLayer<'_> {
     /// Its parameters: those of a layer that is not trainable are neither trained nor penalized.
     pub fn parameters(&self) -> Vec<ParameterSpec> {
         let specs = self.layer.spec().parameters(&self.input).into_iter();
+        let specs = specs.map(|spec| ParameterSpec {
+            learning_rate_factor: self.placed.factor_of(&spec),
+            ..spec
+        });
         match self.trainable {
             true => specs.collect(),
             false => specs

@@ -34,6 +34,8 @@ struct OptimizerSettings {
     clipvalue: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ema_momentum: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ema_overwrite_frequency: Option<u64>,
 }
 
 impl Serialize for Optimizer {
@@ -63,6 +65,7 @@ impl From<Optimizer> for OptimizerSettings {
             global_clipnorm: bound("global_clipnorm"),
             clipvalue: bound("clipvalue"),
             ema_momentum: optimizer.ema_momentum,
+            ema_overwrite_frequency: optimizer.ema_overwrite_frequency,
             ..Self::default()
         };
         if let UpdateRule::Sgd { nesterov, .. } = optimizer.rule {
@@ -88,6 +91,7 @@ impl TryFrom<OptimizerSettings> for Optimizer {
         let [norm, global] = [settings.clipnorm, settings.global_clipnorm];
         optimizer.clip = Clip::given(norm, global, settings.clipvalue)?;
         optimizer.ema_momentum = settings.ema_momentum;
+        optimizer.ema_overwrite_frequency = settings.ema_overwrite_frequency;
         optimizer.weight_decay = settings.weight_decay.unwrap_or(optimizer.weight_decay);
         settings.set_rule(&mut optimizer.rule);
         match settings.left_over() {
@@ -169,7 +173,13 @@ mod tests {
             momentum: 0.9,
             nesterov: true,
         });
-        let plain = [Optimizer::sgd(), Optimizer::rmsprop(), nesterov];
+        let overwriting = nesterov.ema_momentum(0.9).ema_overwrite_frequency(5);
+        let plain = [
+            Optimizer::sgd(),
+            Optimizer::rmsprop(),
+            nesterov,
+            overwriting,
+        ];
         for optimizer in clipped.into_iter().chain(plain) {
             let text = toml::to_string(&optimizer).unwrap();
             assert_eq!(

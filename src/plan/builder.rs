@@ -176,7 +176,7 @@ impl Builder {
         self.layer.clear();
         self.regularize(model)?;
         if let Some(optimizer) = self.optimizer {
-            self.update(optimizer);
+            self.update(model, optimizer)?;
         }
         Ok(self.plan)
     }

@@ -309,7 +309,7 @@ fn a_nan_loss_is_traced_to_its_operation() {
 fn a_run_with_ema_saves_the_averaged_weights() {
     let folder = TempDir::new().unwrap();
     let flags = "--optimizer adamw --global-clipnorm 1 --use-ema --ema-momentum 0.9 \
-                 --label-smoothing 0.1 --format json --out run";
+                 --ema-overwrite-frequency 3 --label-smoothing 0.1 --format json --out run";
     let flags: Vec<&str> = flags.split_whitespace().collect();
     let output = quick(folder.path(), &flags);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -320,6 +320,7 @@ fn a_run_with_ema_saves_the_averaged_weights() {
     assert_eq!(optimizer["weight_decay"].as_float(), Some(0.004));
     assert_eq!(optimizer["global_clipnorm"].as_float(), Some(1.0));
     assert_eq!(optimizer["ema_momentum"].as_float(), Some(0.9));
+    assert_eq!(optimizer["ema_overwrite_frequency"].as_integer(), Some(3));
     let loss = &config["model"]["loss"];
     assert_eq!(loss["label_smoothing"].as_float(), Some(0.1));
 }

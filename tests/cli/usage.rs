@@ -52,6 +52,8 @@ fn arguments_out_of_range_are_usage_errors() {
         (&["--clipnorm", "0"], "clipnorm"),
         (&["--weight-decay", "-1"], "weight decay"),
         (&["--use-ema", "--ema-momentum", "1"], "ema_momentum"),
+        (&["--ema-overwrite-frequency", "5"], "--use-ema"),
+        (&["--use-ema", "--ema-overwrite-frequency", "0"], "0"),
         (&["--label-smoothing", "1"], "label smoothing"),
         (&["--loss", "hinge"], "binary_crossentropy"),
         (

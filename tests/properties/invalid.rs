@@ -132,7 +132,7 @@ fn conv2d_faults(conv: &Conv2D) -> Vec<Fault> {
         ),
         (
             "a bias that passes channels through",
-            with(&|c| c.bias_initializer(Initializer::Dirac)),
+            with(&|c| c.use_bias(true).bias_initializer(Initializer::Dirac)),
         ),
         (
             "a window larger than its input",
@@ -149,6 +149,10 @@ fn depthwise_faults(conv: &DepthwiseConv2D) -> Vec<Fault> {
     let with = |change: &dyn Fn(DepthwiseConv2D) -> DepthwiseConv2D| change(conv.clone()).into();
     vec![
         ("no multiplier", with(&|c| c.depth_multiplier(0))),
+        (
+            "a kernel of one channel that passes channels through",
+            with(&|c| c.depthwise_initializer(Initializer::DiracUniform)),
+        ),
         (
             "a multiplier beyond any index",
             with(&|c| c.depth_multiplier(usize::MAX)),
@@ -180,10 +184,6 @@ fn pool_faults<L: Into<Layer>>(layer: fn(Pooling2D) -> L) -> Vec<Fault> {
             with(2, usize::MAX, Padding::Same),
         ),
         ("a window beyond any index", with(1 << 32, 1, Padding::Same)),
-        (
-            "a kernel of one channel that passes channels through",
-            with(&|c| c.depthwise_initializer(Initializer::DiracUniform)),
-        ),
         (
             "a window larger than its input",
             with(100, 1, Padding::Valid),

@@ -38,6 +38,8 @@ struct Recipe {
     use_bias: bool,
     regularizer: Regularizer,
     rate: f64,
+    /// Factors of the learning rate, if the layer has parameters, and of the bias alone.
+    factors: Option<(f32, bool)>,
     /// Which earlier value to merge with the layer's output, and how many times to take it.
     skip: Option<(prop::sample::Index, usize)>,
 }
@@ -121,12 +123,19 @@ fn recipe() -> impl Strategy<Value = Recipe> {
     ];
     let window = (pair(4_usize), pair(3_usize), pair(3_usize));
     let channels = (1..=4_usize, select(vec![1_usize, 1, 2, 3, 4]));
-    let rest = (select(activations), any::<bool>(), regularizer, 0.0..0.9);
+    let factors = prop::option::weighted(0.3, (select(vec![0.25_f32, 3.0]), any::<bool>()));
+    let rest = (
+        select(activations),
+        any::<bool>(),
+        regularizer,
+        0.0..0.9,
+        factors,
+    );
     let padding = select(vec![Padding::Valid, Padding::Same]);
     let skip = prop::option::weighted(0.4, (any::<prop::sample::Index>(), 1..=2_usize));
     (0..KINDS, window, padding, channels, rest, skip).prop_map(
         |(kind, (window, strides, dilation), padding, (channels, groups), rest, skip)| {
-            let (activation, use_bias, regularizer, rate) = rest;
+            let (activation, use_bias, regularizer, rate, factors) = rest;
             Recipe {
                 kind,
                 window,
@@ -139,6 +148,7 @@ fn recipe() -> impl Strategy<Value = Recipe> {
                 use_bias,
                 regularizer,
                 rate,
+                factors,
                 skip,
             }
         },
@@ -166,7 +176,7 @@ fn network(
             Some(at) if i < at => recipe.bare(&shape).layer(&shape),
             _ => recipe.layer(&shape),
         };
-        model = model.add(layer);
+        model = factored(model.add(layer), recipe.factors);
         if normalized.is_none_or(|at| i >= at) {
             model = merged(model, recipe);
         }
@@ -185,6 +195,25 @@ fn network(
         .kernel_initializer(Initializer::RandomNormal)
         .bias_initializer(Initializer::RandomNormal);
     model.add(head)
+}
+
+/// The model, whose last layer has factors of the learning rate if it has parameters.
+fn factored(mut model: Sequential, factors: Option<(f32, bool)>) -> Sequential {
+    let resolved = model.resolve().unwrap_or_else(|e| panic!("{e}: {model:?}"));
+    let last = resolved
+        .last()
+        .map(cnn_gpu::model::ResolvedLayer::parameters);
+    let names: Vec<&str> = last.iter().flatten().map(|p| p.name).collect();
+    let has_bias = names.iter().any(|name| ["bias", "beta"].contains(name));
+    let (Some((factor, of_bias)), Some(layer)) = (factors, model.layers.last_mut()) else {
+        return model;
+    };
+    if of_bias && has_bias {
+        layer.bias_learning_rate_factor = Some(factor);
+    } else if !names.is_empty() {
+        layer.learning_rate_factor = factor;
+    }
+    model
 }
 
 /// The model, whose last output is merged with an earlier value if there is one that fits: added to

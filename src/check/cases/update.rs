@@ -25,6 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
         if !matches!(optimizer.rule, UpdateRule::Sgd { .. }) {
             cases.push(update(optimizer, variant, LAYOUTS[2], 1, Gradient::Small));
         }
+        cases.extend([0, 2, 3].map(|i| factored(optimizer, variant, LAYOUTS[i])));
         let others = [Gradient::Zero, Gradient::Large, Gradient::Nan];
         cases.extend(others.map(|g| update(optimizer, variant, LAYOUTS[2], 7, g)));
     }
@@ -63,22 +64,27 @@ fn of_kind(kind: OptimizerKind) -> Vec<(Optimizer, &'static str)> {
         epsilon: 1e-7,
     });
     let all = |optimizer: Optimizer| optimizer.weight_decay(0.5).ema_momentum(0.9);
+    // In step 7 of the cases, and in step 1000 too.
+    let overwriting = |optimizer: Optimizer, t| all(optimizer).ema_overwrite_frequency(t);
     match kind {
         OptimizerKind::Adam => vec![(Optimizer::adam(), "plain")],
         OptimizerKind::AdamW => vec![
             (Optimizer::adamw(), "decay"),
             (all(Optimizer::adam()), "decay-average"),
+            (overwriting(Optimizer::adam(), 7), "decay-overwriting"),
         ],
         OptimizerKind::RmsProp => vec![
             (Optimizer::rmsprop(), "plain"),
             (rmsprop, "momentum"),
             (all(rmsprop), "decay-average"),
+            (overwriting(rmsprop, 1), "decay-overwriting"),
         ],
         OptimizerKind::Sgd => vec![
             (Optimizer::sgd(), "plain"),
             (sgd(false), "momentum"),
             (sgd(true), "nesterov"),
             (all(sgd(true)), "decay-average"),
+            (overwriting(sgd(true), 500), "decay-overwriting"),
         ],
     }
 }
@@ -122,15 +128,38 @@ fn update(
     t: u64,
     gradient: Gradient,
 ) -> Case {
+    let vars = format!("variant={variant} {} t={t}", described(shapes, gradient));
+    case(optimizer, shapes, t, gradient, vec![1.0; shapes.len()], &vars)
+}
+
+/// Step 7, with factors of the learning rate, of which neighbours have the same.
+fn factored(optimizer: Optimizer, variant: &str, shapes: &[&[usize]]) -> Case {
+    let (t, gradient) = (7, Gradient::Random);
+    let factors: Vec<f32> = (0..shapes.len()).map(|i| [0.25, 1.0, 3.0, 3.0, 64.0][i % 5]).collect();
+    let vars = format!(
+        "variant={variant} {} t={t} factors={factors:?}",
+        described(shapes, gradient)
+    );
+    case(optimizer, shapes, t, gradient, factors, &vars.replace(", ", ","))
+}
+
+fn case(
+    optimizer: Optimizer,
+    shapes: &[&[usize]],
+    t: u64,
+    gradient: Gradient,
+    factors: Vec<f32>,
+    vars: &str,
+) -> Case {
     let mut b = CaseBuilder::new(1).rates(optimizer.rates(t));
     let (params, gradients) = with_gradients(&mut b, shapes, gradient);
     let op = Op::Update(Update {
         optimizer,
         params,
         gradients,
+        factors,
     });
-    let vars = format!("variant={variant} {} t={t}", described(shapes, gradient));
-    let mut case = b.finish(op, &vars);
+    let mut case = b.finish(op, vars);
     // About as small as the step: the error of the step would be lost in larger weights.
     case.state.params.iter_mut().for_each(|w| *w *= 0.01);
     if t > 1 {

@@ -28,6 +28,12 @@ pub fn all() -> Vec<StepCase> {
         train("skips", skips(), momentum()),
         train("frozen-base", frozen_base(), adam()),
         train("frozen-top", frozen_top(), momentum()),
+        train("factors", factors(), momentum()),
+        train(
+            "overwriting",
+            factors(),
+            adam().ema_momentum(0.75).ema_overwrite_frequency(2),
+        ),
         train("penalty", penalties(&[4]), momentum()),
         train("penalties", penalties(&[4, 32]), momentum()),
         train("binary", binary(), momentum().ema_momentum(0.75)),
@@ -106,6 +112,25 @@ fn frozen_top() -> Sequential {
         .add(Dense::new(6).kernel_regularizer(Regularizer::l2(0.1)))
         .add(softmax(3));
     frozen(model, &[1, 2, 4, 5, 7])
+}
+
+/// Layers with factors of the learning rate, also of one that is frozen and of biases alone.
+fn factors() -> Sequential {
+    let model = Sequential::new([8, 9, 2])
+        .add(Conv2D::new(4, 3).activation(Activation::Relu))
+        .add(MaxPooling2D::new(2))
+        .add(BatchNormalization::new())
+        .add(Conv2D::new(5, 2).activation(Activation::Relu))
+        .add(Flatten::new())
+        .add(Dense::new(6).activation(Activation::Tanh))
+        .add(softmax(3));
+    let mut model = frozen(model, &[3]);
+    model.layers[0].learning_rate_factor = 0.5;
+    model.layers[2].bias_learning_rate_factor = Some(8.0);
+    model.layers[3].learning_rate_factor = 2.0;
+    model.layers[5].learning_rate_factor = 3.0;
+    model.layers[5].bias_learning_rate_factor = Some(1.0);
+    model
 }
 
 fn frozen(mut model: Sequential, indices: &[usize]) -> Sequential {

@@ -42,6 +42,14 @@ impl NoEffect<'_> {
         let mut lines = self.settings.without_effect.clone();
         lines.extend(self.validation(training));
         lines.extend(self.weights());
+        let overwrites = self.settings.options.optimizer.ema_overwrite_frequency;
+        let run = training.epochs.saturating_mul(training.steps);
+        if let Some(steps) = overwrites.filter(|steps| *steps >= run as u64) {
+            lines.push(format!(
+                "--ema-overwrite-frequency {steps} is not less than the run of {}, which ends with the average anyway",
+                counted(run, "step")
+            ));
+        }
         let steps = self.settings.schedule.steps;
         if let Some(steps) = steps.filter(|steps| *steps >= training.steps) {
             lines.push(format!(
@@ -120,7 +128,10 @@ impl NoEffect<'_> {
             lines.push("--class-weight has no effect, as all weights are 1, the default".into());
         }
         let stopping = self.settings.callbacks.early_stopping.as_ref();
-        if options.optimizer.ema_momentum.is_some() && stopping.is_some_and(EarlyStopping::restores)
+        let overwrites = options.optimizer.ema_overwrite_frequency.is_some();
+        if options.optimizer.ema_momentum.is_some()
+            && !overwrites
+            && stopping.is_some_and(EarlyStopping::restores)
         {
             lines.push(
                 "--use-ema has no effect with --restore-best-weights: the run ends with the weights of \

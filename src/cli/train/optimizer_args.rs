@@ -65,6 +65,15 @@ pub struct OptimizerArgs {
         allow_negative_numbers = true
     )]
     ema_momentum: Option<f64>,
+
+    /// Replace the weights by their average after every so many steps, and not only at the end
+    #[arg(
+        long,
+        value_name = "STEPS",
+        requires = "use_ema",
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    ema_overwrite_frequency: Option<u64>,
 }
 
 impl OptimizerArgs {
@@ -95,6 +104,8 @@ impl OptimizerArgs {
         optimizer.weight_decay = self.weight_decay.unwrap_or(optimizer.weight_decay);
         if self.use_ema {
             optimizer.ema_momentum = Some(self.ema_momentum.unwrap_or(EMA_MOMENTUM));
+            optimizer.ema_overwrite_frequency =
+                (self.ema_overwrite_frequency).or(optimizer.ema_overwrite_frequency);
         }
         let clip = Clip::given(self.clipnorm, self.global_clipnorm, self.clipvalue);
         optimizer.clip = clip.map_err(Error::Argument)?.or(optimizer.clip);

@@ -54,7 +54,12 @@ impl WithSimd for Chunk<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Rates { rate, decay, keep } = self.rates;
+        let Rates {
+            rate,
+            decay,
+            keep,
+            overwrites,
+        } = self.rates;
         if decay != 0.0 {
             self.w.iter_mut().for_each(|w| *w -= decay * *w);
         }
@@ -65,6 +70,9 @@ impl WithSimd for Chunk<'_> {
         if self.optimizer.ema_momentum.is_some() {
             for (average, w) in self.average.iter_mut().zip(self.w) {
                 *average = keep * *average + (1.0 - keep) * *w;
+                if overwrites {
+                    *w = *average;
+                }
             }
         }
     }
@@ -123,14 +131,19 @@ fn sgd(rate: f32, momentum: f32, nesterov: bool, w: &mut f32, g: f32, m: &mut f3
 
 impl BatchWise for Update {
     fn run(&self, arch: Arch, memory: &mut Memory<'_>) {
-        for (&param, &gradient) in self.params.iter().zip(&self.gradients) {
+        let pairs = self.params.iter().zip(&self.gradients);
+        for ((&param, &gradient), factor) in pairs.zip(&self.factors) {
             let Some(number) = memory.parameter(param) else {
                 continue;
             };
             let mut w = memory.take(param);
             let mut moments = std::mem::take(&mut memory.moments[number]);
             let values = (w.as_mut_slice(), memory.floats(gradient));
-            update(arch, &self.optimizer, memory.rates, values, &mut moments);
+            let rates = Rates {
+                rate: factor * memory.rates.rate,
+                ..memory.rates
+            };
+            update(arch, &self.optimizer, rates, values, &mut moments);
             memory.moments[number] = moments;
             memory.put(param, w);
         }

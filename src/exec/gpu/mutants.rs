@@ -194,6 +194,10 @@ mutants! {
         "b.first + s * b.stride + cell" => "b.first + s * b.stride";
     an_average_that_stays: "hardware", "training_step mixed-pools", "adam_update",
         "average[i] = " => "average[i] = load_average_before(i) + 0.0 * ";
+    an_average_that_replaces_nothing: "hardware", "training_step overwriting", "adam_update",
+        "params[i] = moved;" => "";
+    a_rate_without_its_factor: "hardware", "training_step factors", "sgd_update",
+        "8.0f * step.rate" => "step.rate";
     a_clipped_sum_without_the_last_partial: "hardware", "training_step clip-norm", "reduce",
         "s < b.splits" => "s + 1u < b.splits";
     the_norm_of_one_gradient_for_that_of_all: "hardware", "training_step clip-global",

@@ -36,10 +36,14 @@ pub struct StepParams {
     pub keep: f32,
     /// The key of the step's random draws.
     pub key: [u32; 2],
+    /// 1 if the moving average replaces the weights.
+    pub overwrites: u32,
+    /// Fills the last 8 bytes.
+    pub spare: u32,
 }
 
 /// The size of a step's values in bytes, and the name, type and place of each.
-pub fn step_fields() -> (usize, [(&'static str, &'static str, usize); 7]) {
+pub fn step_fields() -> (usize, [(&'static str, &'static str, usize); 8]) {
     let fields = [
         ("offset", "u32", offset_of!(StepParams, offset)),
         ("rows", "u32", offset_of!(StepParams, rows)),
@@ -48,6 +52,7 @@ pub fn step_fields() -> (usize, [(&'static str, &'static str, usize); 7]) {
         ("decay", "f32", offset_of!(StepParams, decay)),
         ("keep", "f32", offset_of!(StepParams, keep)),
         ("key", "vec2<u32>", offset_of!(StepParams, key)),
+        ("overwrites", "u32", offset_of!(StepParams, overwrites)),
     ];
     (size_of::<StepParams>(), fields)
 }
@@ -135,6 +140,8 @@ impl GpuDevice {
                 decay: step.rates.decay,
                 keep: step.rates.keep,
                 key: step.key.words(),
+                overwrites: u32::from(step.rates.overwrites),
+                spare: 0,
             };
             bytes[i * SLOT_BYTES..][..size_of::<StepParams>()]
                 .copy_from_slice(bytemuck::bytes_of(&params));

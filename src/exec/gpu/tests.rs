@@ -245,6 +245,8 @@ fn the_structs_of_shaders_match_their_rust_twins() {
         ("decay", offset_of!(StepParams, decay)),
         ("keep", offset_of!(StepParams, keep)),
         ("key", offset_of!(StepParams, key)),
+        ("overwrites", offset_of!(StepParams, overwrites)),
+        ("spare", offset_of!(StepParams, spare)),
     ];
     assert_eq!(
         members(&gather, "Step"),

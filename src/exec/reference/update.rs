@@ -11,21 +11,30 @@ impl Definition for Update {
             optimizer,
             params,
             gradients,
+            factors,
         } = self;
-        for (&w, &g) in params.iter().zip(gradients) {
+        for ((&w, &g), &factor) in params.iter().zip(gradients).zip(factors) {
             let Some(i) = m.parameter(w) else { continue };
             let mut weights = m.take(w);
             let mut moments = std::mem::take(&mut m.moments[i]);
-            step(optimizer, m.rates, &mut weights, &mut moments, m.floats(g));
+            let factor = f64::from(factor);
+            step(
+                (optimizer, factor),
+                m.rates,
+                &mut weights,
+                &mut moments,
+                m.floats(g),
+            );
             m.moments[i] = moments;
             m.put(w, weights);
         }
     }
 }
 
-/// One step of one parameter; `rates` are [`Optimizer::rates`] of the step.
+/// One step of one parameter with this factor of the rule's rate; `rates` are
+/// [`Optimizer::rates`] of the step.
 pub(super) fn step(
-    optimizer: &Optimizer,
+    (optimizer, factor): (&Optimizer, f64),
     rates: Rates,
     weights: &mut [f32],
     moments: &mut Moments,
@@ -35,11 +44,14 @@ pub(super) fn step(
         let [rate, decay, keep] = [rates.rate, rates.decay, rates.keep].map(f64::from);
         let [mut before, m, v, g] = [*w, moments.m[i], moments.v[i], gradient[i]].map(f64::from);
         before -= decay * before;
-        let after = apply(&optimizer.rule, rate, [before, m, v, g]);
+        let after = apply(&optimizer.rule, factor * rate, [before, m, v, g]);
         [*w, moments.m[i], moments.v[i]] = after.map(|x| x as f32);
         if optimizer.ema_momentum.is_some() {
             let average = f64::from(moments.average[i]);
             moments.average[i] = (keep * average + (1.0 - keep) * after[0]) as f32;
+            if rates.overwrites {
+                *w = moments.average[i];
+            }
         }
     }
 }
@@ -99,8 +111,37 @@ mod tests {
             v: vec![0.25],
             average: vec![3.0],
         };
-        step(optimizer, rates, &mut w, &mut moments, &[2.0]);
+        step((optimizer, 1.0), rates, &mut w, &mut moments, &[2.0]);
         (w[0], moments)
+    }
+
+    #[test]
+    fn the_average_replaces_the_weights_after_it_was_moved() {
+        let optimizer = Optimizer::sgd().ema_momentum(0.5);
+        let rates = Rates {
+            rate: 0.125,
+            keep: 0.75,
+            overwrites: true,
+            ..Rates::default()
+        };
+        let (w, moments) = stepped(&optimizer, rates);
+        assert_eq!(w, 0.75 * 3.0 + 0.25 * 0.75);
+        assert_eq!(moments.average, [w]);
+    }
+
+    #[test]
+    fn a_factor_multiplies_the_rate_but_not_the_decay() {
+        let optimizer = Optimizer::sgd().weight_decay(1.0);
+        let rates = Rates {
+            rate: 0.125,
+            decay: 0.5,
+            ..Rates::default()
+        };
+        let (mut w, mut moments) = ([1.0], Moments::default());
+        (moments.m, moments.v) = (vec![0.0], vec![0.0]);
+        step((&optimizer, 4.0), rates, &mut w, &mut moments, &[2.0]);
+        // 1 - 0.5 * 1 - 4 * 0.125 * 2
+        assert_eq!(w, [-0.5]);
     }
 
     #[test]
@@ -110,6 +151,7 @@ mod tests {
             rate: 0.125,
             decay: 0.5,
             keep: 0.75,
+            overwrites: false,
         };
         let (w, moments) = stepped(&optimizer, rates);
         // 1 - 0.5 * 1 - 0.125 * 2

@@ -59,11 +59,31 @@ pub fn to_bytes(network: &Network) -> Result<Export> {
     export
         .left_behind
         .extend(initializer::left_behind(&resolved));
+    export
+        .left_behind
+        .extend(learning_rate_factors(&network.model)?);
     if network.optimizer.is_none() {
         let left = "the loss, because the optimizer is unknown: compile the model in Keras before training it";
         export.left_behind.push(left.into());
     }
     Ok(export)
+}
+
+/// The layers whose learning rate has a factor, in one line: Keras has no such thing.
+fn learning_rate_factors(model: &Sequential) -> Result<Option<String>> {
+    let resolved = model.resolve()?;
+    let has_factor = |layer: &&ResolvedLayer<'_>| {
+        let mut parameters = layer.parameters().into_iter();
+        parameters.any(|parameter| parameter.learning_rate_factor != 1.0)
+    };
+    let names = resolved.iter().filter(has_factor);
+    let names: Vec<String> = names.map(|layer| format!("`{}`", layer.name)).collect();
+    Ok((!names.is_empty()).then(|| {
+        format!(
+            "factors of the learning rate, which Keras lacks, of {}: there they train at the same rate as all others",
+            names.join(", ")
+        )
+    }))
 }
 
 /// Gives the layers names that Keras allows, and says which ones changed.

@@ -7,11 +7,10 @@ use crate::optimizer::{Clip, Optimizer, OptimizerKind, UpdateRule};
 use crate::words::short;
 
 /// Settings that must be off: there is nothing like them here.
-const MUST_BE_OFF: [&str; 6] = [
+const MUST_BE_OFF: [&str; 5] = [
     "amsgrad",
     "centered",
     "decay",
-    "ema_overwrite_frequency",
     "gradient_accumulation_steps",
     "loss_scale_factor",
 ];
@@ -48,6 +47,11 @@ pub(super) fn read(value: &Value) -> Result<Optimizer, String> {
     optimizer.clip = Clip::given(norm, global, value)?;
     if object.is_on("use_ema") {
         optimizer = optimizer.ema_momentum(object.number("ema_momentum", 0.99));
+        if let Some(steps) = object.get("ema_overwrite_frequency") {
+            let steps = steps.as_u64().filter(|steps| *steps > 0);
+            let steps = steps.ok_or("its ema_overwrite_frequency is not a number of steps")?;
+            optimizer = optimizer.ema_overwrite_frequency(steps);
+        }
     }
     optimizer.check().map_err(|e| e.to_string())?;
     Ok(optimizer)
@@ -115,7 +119,7 @@ pub(super) fn write(optimizer: &Optimizer) -> Value {
         "clipvalue": bound("clipvalue"),
         "use_ema": optimizer.ema_momentum.is_some(),
         "ema_momentum": optimizer.ema_momentum.unwrap_or(0.99),
-        "ema_overwrite_frequency": null,
+        "ema_overwrite_frequency": optimizer.ema_overwrite_frequency,
         "loss_scale_factor": null,
         "gradient_accumulation_steps": null,
     });
@@ -174,6 +178,7 @@ mod tests {
             Optimizer::sgd(),
             Optimizer::rmsprop(),
             nesterov,
+            nesterov.ema_momentum(0.95).ema_overwrite_frequency(5),
             rmsprop,
         ];
         let decayed = all.map(|optimizer| optimizer.weight_decay(0.01));
@@ -237,6 +242,11 @@ mod tests {
                 "not both",
             ),
             ("SGD", json!({"momentum": 1.0}), "momentum 1"),
+            (
+                "SGD",
+                json!({"use_ema": true, "ema_overwrite_frequency": -1}),
+                "ema_overwrite_frequency",
+            ),
             ("Adam", json!({"beta_1": "high"}), "beta_1"),
         ] {
             let message = read(&json!({"class_name": class, "config": config})).unwrap_err();

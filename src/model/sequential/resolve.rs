@@ -123,7 +123,11 @@ impl Sequential {
             .merged_shape(&inputs)
             .map_err(|message| Error::layer(&name, message))?;
         check_size(&output).map_err(|message| Error::layer(&name, message))?;
-        for parameter in spec.parameters(&input) {
+        let parameters = spec.parameters(&input);
+        placed
+            .check_factors(&parameters)
+            .map_err(|message| Error::layer(&name, message))?;
+        for parameter in parameters {
             let numbers = (parameter.regularizer.check())
                 .and_then(|()| parameter.initializer.check())
                 .and_then(|()| {
@@ -148,6 +152,7 @@ impl Sequential {
             layer: &placed.layer,
             from,
             trainable: placed.trainable,
+            placed,
             input,
             output,
         })

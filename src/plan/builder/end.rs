@@ -2,7 +2,7 @@
 
 use super::{Builder, Value};
 use crate::error::Result;
-use crate::model::{Activation, Loss, Sequential};
+use crate::model::{Activation, Loss, ResolvedLayer, Sequential};
 use crate::optimizer::{Clip, Optimizer};
 use crate::plan::{
     BufferId, ClipGradients, Element, LossOp, Op, Penalty, Regularize, Role, Update,
@@ -120,14 +120,19 @@ impl Builder {
         Ok(())
     }
 
-    pub(super) fn update(&mut self, optimizer: Optimizer) {
-        let numbered = self.plan.layout.parameters.iter().enumerate();
-        let params: Vec<BufferId> = numbered
-            .filter(|(_, p)| p.trainable)
-            .map(|(i, _)| BufferId(i))
-            .collect();
+    pub(super) fn update(&mut self, model: &Sequential, optimizer: Optimizer) -> Result<()> {
+        let layers = model.resolve()?;
+        // In the layout's order.
+        let specs = layers
+            .iter()
+            .flat_map(ResolvedLayer::parameters)
+            .enumerate();
+        let trained = specs.filter(|(_, spec)| spec.trainable);
+        let (params, factors): (Vec<BufferId>, Vec<f32>) = trained
+            .map(|(i, spec)| (BufferId(i), spec.learning_rate_factor))
+            .unzip();
         if params.is_empty() {
-            return;
+            return Ok(());
         }
         let gradients: Vec<BufferId> = params.iter().map(|&p| self.gradient(p)).collect();
         if let Some(clip) = optimizer.clip {
@@ -145,7 +150,9 @@ impl Builder {
             optimizer,
             params,
             gradients,
+            factors,
         }));
+        Ok(())
     }
 }
 

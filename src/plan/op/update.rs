@@ -14,6 +14,8 @@ pub struct Update {
     pub params: Vec<BufferId>,
     /// The gradient of each.
     pub gradients: Vec<BufferId>,
+    /// The factor of the rule's learning rate for each.
+    pub factors: Vec<f32>,
 }
 
 impl Operation for Update {

@@ -30,12 +30,18 @@ const BATCH: usize = 6;
 
 /// Networks with what Keras holds, but does not compute as here: random draws, and moments of frozen
 /// layers.
-fn only_held() -> [(&'static str, Network); 3] {
+fn only_held() -> [(&'static str, Network); 4] {
     let model = all().remove(0).1.model;
     let photos = model.clone().augmented(augmentation("photos").unwrap());
     let mut frozen = model.clone();
     for placed in frozen.layers.iter_mut().step_by(2) {
         placed.trainable = false;
+    }
+    let mut factors = model.clone();
+    for placed in &mut factors.layers {
+        if matches!(placed.layer, Layer::Conv2D(_) | Layer::Dense(_)) {
+            placed.learning_rate_factor = 0.5;
+        }
     }
     let mut dirac = model;
     for (placed, initializer) in (dirac.layers.iter_mut().rev())
@@ -55,6 +61,7 @@ fn only_held() -> [(&'static str, Network); 3] {
     [
         ("augmented", photos.unwrap()),
         ("frozen", frozen),
+        ("factors", factors),
         ("dirac", dirac),
     ]
     .map(|(name, model)| (name, network(model, Some(Optimizer::adam()))))
@@ -67,7 +74,8 @@ fn a_network_comes_back_whole() {
         let names: Vec<String> = (0..width).map(|i| format!("\"{i}\"\n")).collect();
         let network = network.class_names(names);
         let export = keras::to_bytes(&network).unwrap();
-        let is_whole = network.optimizer.is_some() && !["names", "dirac"].contains(&name);
+        let is_whole =
+            network.optimizer.is_some() && !["names", "factors", "dirac"].contains(&name);
         assert_eq!(export.left_behind.is_empty(), is_whole);
         let import = keras::from_bytes(export.bytes, None).unwrap();
         let read = import.network;

@@ -243,7 +243,7 @@ impl Lowered {
 
     fn update(&self, plan: &Plan, tuning: &Tuning, op: &Update) -> Call<Operand> {
         let splits = max_splits(&self.blocks[self.summed..]);
-        update::call(plan, tuning, &op.optimizer).loads(splits)
+        update::call(plan, tuning, op).loads(splits)
     }
 
     fn conv2d_forward(

@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::super::call::{Call, Vector};
 use super::super::operand::Operand;
 use super::super::tuning::Tuning;
-use crate::optimizer::{Optimizer, UpdateRule};
-use crate::plan::Plan;
+use crate::optimizer::UpdateRule;
+use crate::plan::{BufferId, Plan, Role, Update};
 
 /// Floats per block.
 pub(super) const BLOCK: usize = 64;
@@ -51,7 +51,44 @@ pub fn reduce(tuning: &Tuning, range: Range<usize>) -> Call<Operand> {
         )
 }
 
-pub(super) fn call(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<Operand> {
+/// The function of the learning rate of a Cell. The factors are part of its text, so that networks
+/// without them have none to load.
+fn rate(plan: &Plan, update: &Update) -> String {
+    let last = |param: BufferId| match plan.buffer(param).role {
+        Role::Parameter(i) => plan.layout.parameters[i]
+            .range()
+            .end
+            .next_multiple_of(BLOCK),
+        Role::Gradient(_) | Role::Input | Role::Intermediate => 0,
+    };
+    // Consecutive parameters with the same factor, and where they end, in Cells.
+    let mut runs: Vec<(usize, f32)> = Vec::new();
+    for (&param, &factor) in update.params.iter().zip(&update.factors) {
+        let end = last(param) / 4;
+        match runs.last_mut() {
+            Some(run) if run.1 == factor => run.0 = end,
+            _ => runs.push((end, factor)),
+        }
+    }
+    format!("fn rate(i: u32) -> f32 {{\n{}}}\n", rate_of(&runs))
+}
+
+/// The statements that return the rate of a Cell of these runs: a search that halves them.
+fn rate_of(runs: &[(usize, f32)]) -> String {
+    match runs {
+        [] | [(_, 1.0)] => "    return step.rate;\n".into(),
+        [(_, factor)] => format!("    return {factor:?}f * step.rate;\n"),
+        runs => {
+            let (before, after) = runs.split_at(runs.len() / 2);
+            let end = before.last().map_or(0, |run| run.0);
+            let (before, after) = (rate_of(before), rate_of(after));
+            format!("    if i < {end}u {{\n{before}    }}\n{after}")
+        }
+    }
+}
+
+pub(super) fn call(plan: &Plan, tuning: &Tuning, update: &Update) -> Call<Operand> {
+    let optimizer = &update.optimizer;
     let all = |momentum: f64, rho: f64, beta_1: f64, beta_2: f64, epsilon: f64| {
         [
             ("MOMENTUM", momentum),
@@ -88,13 +125,18 @@ pub(super) fn call(plan: &Plan, tuning: &Tuning, optimizer: &Optimizer) -> Call<
         Some(_) => include_str!("../../../../shaders/average.wgsl"),
         None => "fn move_average(i: u32, w: Cell) {}\n",
     };
-    let call = Call::new(entry, format!("{text}\n{average}"), tuning.untiled)
+    let rate = rate(plan, update);
+    let call = Call::new(entry, format!("{text}\n{average}\n{rate}"), tuning.untiled)
         .cells(4)
         .numbers(&numbers)
         .sizes(&[
             ("LEN", cells),
             ("NESTEROV", usize::from(nesterov)),
             ("DECAYS", usize::from(optimizer.weight_decay != 0.0)),
+            (
+                "OVERWRITES",
+                usize::from(optimizer.ema_overwrite_frequency.is_some()),
+            ),
         ])
         .invocations(cells)
         .load(
