@@ -186,7 +186,7 @@ def checkpoint_values(case):
     result = {"step": np.array(step)}
     trainable = {name: v for name, v in generate.variables(case.keras) if v.trainable}
     # The program's order is that of its layers, which is not Keras's in a functional model.
-    order = names_of(case.description)
+    order = generate.layer_names(case.description)
     in_order = sorted(trainable, key=lambda name: order.index(name.split("/")[0]))
     for arena in arenas(case.run["optimizer"]):
         offset, values = 0, {}
@@ -264,24 +264,9 @@ def fixture_runs():
         yield path.stem, a_run(description, units, OPTIMIZERS[i % len(OPTIMIZERS)], i)
 
 
-def names_of(description):
-    """The names of a model's layers, in its order."""
-    counts = collections.Counter()
-    names = []
-    for layer in description["layers"]:
-        # As Keras names them: `max_pooling2d_1`.
-        base = re.sub("([a-z])([A-Z])", r"\1_\2", layer["type"]).lower()
-        name = layer.get("name")
-        if name is None:
-            name = f"{base}_{counts[base]}" if counts[base] else base
-            counts[base] += 1
-        names.append(name)
-    return names
-
-
 def with_skips(rng, description):
     """The model, in which up to three joins take earlier outputs too."""
-    names = names_of(description)
+    names = generate.layer_names(description)
     layers = [{**layer, "name": name} for layer, name in zip(description["layers"], names)]
     for number in range(rng.randint(1, 3)):
         description = {**description, "layers": layers}
