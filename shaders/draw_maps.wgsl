@@ -71,6 +71,17 @@ fn sheared(x: f32, y: f32) -> Map {
     );
 }
 
+// A part of ROWS x COLUMNS at a drawn place, the same one for all rows of the batch.
+fn cropped(number: u32, rows: u32, columns: u32) -> Map {
+    let top = ((bits(0u, number, 0u) >> 16u) * (ROWS - rows + 1u)) >> 16u;
+    let left = ((bits(0u, number, 1u) >> 16u) * (COLUMNS - columns + 1u)) >> 16u;
+    // Relative to the centres.
+    return Map(
+        vec3(1.0, 0.0, f32(left) + 0.5 * f32(columns) - 0.5 * f32(COLUMNS)),
+        vec3(0.0, 1.0, f32(top) + 0.5 * f32(rows) - 0.5 * f32(ROWS)),
+    );
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn draw_maps(
     @builtin(workgroup_id) workgroup: vec3<u32>,

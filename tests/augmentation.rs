@@ -12,16 +12,24 @@ use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
 use cnn_gpu::exec::{DataId, Inspect, Step, Values};
 use cnn_gpu::model::{
     Activation, Conv2D, Dense, FillMode, Flatten, FlipMode, GaussianNoise, Layer, RandomBrightness,
-    RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomShear, RandomTranslation,
-    RandomZoom, Resampling, Sequential,
+    RandomContrast, RandomCrop, RandomElasticTransform, RandomErasing, RandomFlip, RandomRotation,
+    RandomShear, RandomTranslation, RandomZoom, Resampling, Sequential,
 };
 use cnn_gpu::optimizer::Optimizer;
-use cnn_gpu::plan::{BufferId, DrawMaps, Erase, Gather, Op, Operation, Plan, Purpose};
+use cnn_gpu::plan::{
+    BlurNoise, BufferId, DrawMaps, DrawNoise, Erase, Gather, Op, Operation, Plan, Purpose,
+};
 use cnn_gpu::rng::Key;
 use safetensors::SafeTensors;
 
 /// Those of `generate.py`.
 const SHAPE: [usize; 4] = [9, 7, 6, 3];
+
+/// Of the images that are distorted.
+const ELASTIC: [usize; 4] = [6, 24, 20, 2];
+
+/// Sizes to which inference cuts.
+const CENTRES: [[usize; 2]; 4] = [[5, 3], [7, 4], [9, 10], [3, 3]];
 
 fn key() -> Key {
     Key::of_step(7, 3)
@@ -71,7 +79,33 @@ fn cases() -> Vec<(String, Vec<Layer>)> {
         zoom().into(),
     ];
     cases.push(("joined".to_owned(), joined));
+    // Behind a movement, smaller along one axis, and larger.
+    let crops: [(&str, Vec<Layer>); 4] = [
+        ("crop", vec![RandomCrop::new(5, 3).into()]),
+        (
+            "crop flipped",
+            vec![RandomFlip::new().into(), RandomCrop::new(5, 3).into()],
+        ),
+        ("crop narrow", vec![RandomCrop::new(7, 4).into()]),
+        ("crop large", vec![RandomCrop::new(9, 10).into()]),
+    ];
+    cases.extend(crops.map(|(name, layers)| (name.to_owned(), layers)));
     cases
+}
+
+/// The distortions, under their names in the file.
+fn elastic_cases() -> [(&'static str, Layer); 3] {
+    let elastic = || RandomElasticTransform::new([0.5, 1.0]).scale([0.5, 1.0]);
+    let constant = elastic().fill_mode(FillMode::Constant).fill_value(0.375);
+    let nearest = elastic().fill_mode(FillMode::Wrap);
+    [
+        ("elastic", elastic().into()),
+        ("elastic constant", constant.into()),
+        (
+            "elastic nearest",
+            nearest.interpolation(Resampling::Nearest).into(),
+        ),
+    ]
 }
 
 /// A network that starts with these layers.
@@ -123,17 +157,37 @@ fn agrees_with_keras(factory: Factory<'_>) {
     };
     let input = tensor("input");
     let cases = cases();
-    assert_eq!(cases.len() + 1, file.names().len());
+    let elastic = elastic_cases();
+    // With the inputs, and what inference makes of one.
+    let count = cases.len() + elastic.len() + 2 + CENTRES.len();
+    assert_eq!(count, file.names().len());
     let [batch, shape @ ..] = SHAPE;
     let mut failures = Vec::new();
-    for (name, layers) in cases {
+    let small = cases
+        .into_iter()
+        .map(|(name, layers)| (name, layers, SHAPE, &input));
+    let large = tensor("elastic input");
+    let elastic = elastic.map(|(name, layer)| (name.to_owned(), vec![layer], ELASTIC, &large));
+    for (name, layers, [batch, shape @ ..], input) in small.chain(elastic) {
         let plan = training(&network(shape, layers), batch);
+        let mut executor = factory(Arc::clone(&plan.layout));
+        let found = augmented(executor.as_mut(), &plan, input, key());
+        let pairs = found.iter().zip(tensor(&name));
+        let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        println!("{name}: {worst:.1e}");
+        if worst > 1e-5 || found.len() != tensor(&name).len() {
+            failures.push(format!("{name} is off by {worst:.1e}"));
+        }
+    }
+    for [rows, columns] in CENTRES {
+        let name = format!("centre {rows} {columns}");
+        let cropped = network(shape, vec![RandomCrop::new(rows, columns).into()]);
+        let plan = Plan::new(&cropped, Purpose::Inference, batch).expect("it can be planned");
         let mut executor = factory(Arc::clone(&plan.layout));
         let found = augmented(executor.as_mut(), &plan, &input, key());
         let pairs = found.iter().zip(tensor(&name));
         let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        println!("{name}: {worst:.1e}");
-        if worst > 1e-5 {
+        if worst > 1e-5 || found.len() != tensor(&name).len() {
             failures.push(format!("{name} is off by {worst:.1e}"));
         }
     }
@@ -163,6 +217,7 @@ fn every_layer() -> Vec<Layer> {
         RandomTranslation::new(0.1, 0.1).into(),
         RandomZoom::new(0.1).into(),
         RandomShear::new(0.1, 0.0).into(),
+        RandomElasticTransform::new(1.0).into(),
         RandomContrast::new([0.2, 0.2]).into(),
         RandomBrightness::new(0.2).into(),
         RandomErasing::new(1.0).into(),
@@ -181,6 +236,9 @@ fn movements_that_read_images_alike_are_one_transformation() {
         [
             "draw_maps",
             "affine_transform",
+            "draw_noise",
+            "blur_noise",
+            "displace_pixels",
             "adjust_contrast",
             "adjust_brightness",
             "erase",
@@ -205,10 +263,53 @@ fn inference_and_the_gradient_of_the_input_go_without() {
         let ops = |model: &Sequential| Plan::new(model, purpose, 3).expect("a plan").ops;
         assert_eq!(ops(&with), ops(&without));
     }
-    let images = every_layer().into_iter().take(8).collect();
+    let images = every_layer().into_iter().take(9).collect();
     let purpose = Purpose::Gradients(Optimizer::sgd());
     let ops = |model: &Sequential| Plan::new(model, purpose, 3).expect("a plan").ops;
     assert_eq!(ops(&network([8, 8, 1], images)), ops(&without));
+}
+
+#[test]
+fn distortions_hit_their_share_of_the_images_with_displacements_of_their_size() {
+    let draw: DrawNoise = first(RandomElasticTransform::new(1.0));
+    let blur: BlurNoise = first(RandomElasticTransform::new(1.0));
+    let hit = (0..4000).filter(|&row| draw.acts_on(key(), row)).count();
+    assert!(hit.abs_diff(2000) < 120, "{hit}");
+    let sigmas: Vec<f64> = (0..4000)
+        .map(|step| blur.blur(Key::of_step(7, step)).sigma)
+        .collect();
+    let mean = sigmas.iter().sum::<f64>() / 4000.0;
+    // Of images of 20x30.
+    assert!((mean - 0.5).abs() < 0.02, "{mean}");
+    assert!(sigmas.iter().all(|sigma| (0.0..1.0).contains(sigma)));
+    let always: DrawNoise = first(RandomElasticTransform::new([1.0, 1.0]));
+    assert!((0..100).all(|row| always.acts_on(key(), row)));
+    let never = network([8, 8, 1], vec![RandomElasticTransform::new(0.0).into()]);
+    assert!(
+        augmentation(&training(&never, 2))
+            .iter()
+            .all(|op| op.name() == "flatten")
+    );
+}
+
+#[test]
+fn a_crop_is_at_one_place_per_batch_and_at_every_place_equally_often() {
+    let draw: DrawMaps = first(RandomCrop::new(19, 27));
+    let mut counts: HashMap<[i32; 2], u32> = HashMap::new();
+    for step in 0..4000 {
+        let key = Key::of_step(7, step);
+        let map = draw.map(key, 0).0;
+        assert_eq!(map, draw.map(key, 3).0);
+        let (top, left) = (map[5] + 0.5, map[2] + 1.5);
+        *counts.entry([top as i32, left as i32]).or_default() += 1;
+    }
+    assert_eq!(counts.len(), 8);
+    assert!(
+        counts.iter().all(|([top, left], n)| {
+            (0..2).contains(top) && (0..4).contains(left) && n.abs_diff(500) < 90
+        }),
+        "{counts:?}"
+    );
 }
 
 #[test]

@@ -51,6 +51,24 @@ const LAYERS = {
     }
     return y;
   },
+  RandomCrop: ({height, width}, x, {input: [ih, iw, c]}) => {
+    // The largest part around the centre with the aspect of the output, resized to it.
+    const [rows, top] = cutBy(ih, iw * height, width);
+    const [columns, left] = cutBy(iw, ih * width, height);
+    const y = new Float32Array(height * width * c);
+    for (let oy = 0; oy < height; oy++) {
+      const [y0, y1, fy] = placeOf(oy, rows, height);
+      for (let ox = 0; ox < width; ox++) {
+        const [x0, x1, fx] = placeOf(ox, columns, width);
+        for (let channel = 0; channel < c; channel++) {
+          const at = (row, column) => x[((top + row) * iw + left + column) * c + channel];
+          const mix = (row) => (1 - fx) * at(row, x0) + fx * at(row, x1);
+          y[(oy * width + ox) * c + channel] = (1 - fy) * mix(y0) + fy * mix(y1);
+        }
+      }
+    }
+    return y;
+  },
   Flatten: (settings, x) => x,
   Dropout: (settings, x) => x,
   SpatialDropout2D: (settings, x) => x,
@@ -62,8 +80,22 @@ const LAYERS = {
   RandomContrast: (settings, x) => x,
   RandomBrightness: (settings, x) => x,
   RandomErasing: (settings, x) => x,
+  RandomElasticTransform: (settings, x) => x,
   GaussianNoise: (settings, x) => x,
 };
+
+/** The length of a part of an axis, product / divisor but no more than all, and where it starts around the centre. */
+function cutBy(/** @type {number} */ length, /** @type {number} */ product, /** @type {number} */ divisor) {
+  const part = Math.max(Math.min(length, Math.floor(product / divisor)), 1);
+  return [part, Math.floor((length - part) / 2)];
+}
+
+/** The two cells of `length` between which the centre of cell `at` of `out` lies, and the share of the second. */
+function placeOf(/** @type {number} */ at, /** @type {number} */ length, /** @type {number} */ out) {
+  const place = Math.min(Math.max((at + 0.5) * length / out - 0.5, 0), length - 1);
+  const first = Math.floor(place);
+  return [first, Math.min(first + 1, length - 1), place - first];
+}
 
 const total = (/** @type {number[]} */ cells) => cells.reduce((a, b) => a + b, 0);
 const most = (/** @type {number[]} */ cells) => cells.reduce((a, b) => Math.max(a, b));

@@ -32,6 +32,7 @@ const asMaps = (/** @type {number[]} */ shape) =>
 const PASSES_ON = [
   'Flatten', 'Dropout', 'SpatialDropout2D', 'GaussianNoise', 'RandomFlip', 'RandomRotation', 'RandomTranslation',
   'RandomZoom', 'RandomShear', 'RandomContrast', 'RandomBrightness', 'RandomErasing',
+  'RandomElasticTransform',
 ];
 
 /** A window of one cell. @returns {SumWindow} */

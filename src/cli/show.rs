@@ -199,7 +199,7 @@ impl Augment {
             )));
         }
         let device = exec::open(&Selection::new(Backend::Cpu))?;
-        let size: usize = shape.iter().product();
+        let mut canvas = shape;
         let (mut images, mut labels, mut titles) = (Vec::new(), Vec::new(), Vec::new());
         // Not all at once, as floats take more room than bytes. Each part has draws of its own.
         for (part, samples) in indices.chunks(SAMPLES_AT_ONCE).enumerate() {
@@ -207,9 +207,15 @@ impl Augment {
             let originals: Vec<f32> = samples.iter().flat_map(pixels).collect();
             let seed = DEFAULT_SEED + part as u64;
             let seen = inspect::augmented(&device, &model, &originals, seed)?;
-            for (&index, variants) in samples.iter().zip(seen.chunks_exact(VARIANTS * size)) {
-                images.extend_from_slice(set.image(index));
-                images.extend(variants.iter().map(|x| (255.0 * x).round() as u8));
+            let bytes: Vec<u8> = (seen.pixels.iter().map(|x| (255.0 * x).round() as u8)).collect();
+            // Layers that cut images make others of them than the samples are.
+            canvas = [0, 1, 2].map(|axis| shape[axis].max(seen.shape[axis]));
+            let size: usize = seen.shape.iter().product();
+            for (&index, variants) in samples.iter().zip(bytes.chunks_exact(VARIANTS * size)) {
+                images.extend(centred(set.image(index), shape, canvas));
+                for variant in variants.chunks_exact(size) {
+                    images.extend(centred(variant, seen.shape, canvas));
+                }
                 labels.resize(labels.len() + 1 + VARIANTS, set.labels()[index]);
                 let sample = title(set, index);
                 let varied = (1..=VARIANTS).map(|i| format!("{sample}, varied {i}"));
@@ -217,7 +223,7 @@ impl Augment {
             }
         }
         let (name, classes) = (set.name.as_str(), set.classes);
-        let shown = Dataset::new(name, "augmented", shape, classes, images, labels)?;
+        let shown = Dataset::new(name, "augmented", canvas, classes, images, labels)?;
         let set = shown.with_class_names(set.class_names.clone());
         Ok(ShownSamples {
             indices: (0..set.len()).collect(),
@@ -225,6 +231,17 @@ impl Augment {
             titles,
         })
     }
+}
+
+/// An image in the middle of a black one.
+fn centred(image: &[u8], [h, w, c]: [usize; 3], canvas: [usize; 3]) -> Vec<u8> {
+    let (top, left) = ((canvas[0] - h) / 2, (canvas[1] - w) / 2);
+    let mut whole = vec![0; canvas.iter().product()];
+    for (row, pixels) in image.chunks_exact(w * c).enumerate() {
+        let start = ((top + row) * canvas[1] + left) * c;
+        whole[start..start + w * c].copy_from_slice(pixels);
+    }
+    whole
 }
 
 /// The lab's `train_images.shape` and `train_labels.shape`, after `to_categorical`, and those of the

@@ -117,6 +117,7 @@ fn frozen(
         | Layer::RandomContrast(_)
         | Layer::RandomBrightness(_)
         | Layer::RandomErasing(_)
+        | Layer::RandomElasticTransform(_)
         | Layer::GaussianNoise(_) => return Ok(None),
         Layer::BatchNormalization(norm) => {
             let terms = [("gamma", norm.scale), ("beta", norm.center)];
@@ -137,6 +138,7 @@ fn frozen(
         | Layer::Activation(_)
         | Layer::ZeroPadding2D(_)
         | Layer::Rescaling(_)
+        | Layer::RandomCrop(_)
         | Layer::Add(_)
         | Layer::Concatenate(_) => {
             let other = resolved.layer;

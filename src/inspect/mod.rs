@@ -47,7 +47,7 @@ mod outputs;
 mod part;
 mod saliency;
 
-pub use augmented::augmented;
+pub use augmented::{AugmentedImages, augmented};
 pub use calibration::{Calibration, CalibrationBin};
 pub use convolved::convolved;
 pub use filter::Filter;

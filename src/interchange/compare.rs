@@ -4,7 +4,8 @@ use crate::error::Result;
 use crate::model::{
     Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
     Dense, DepthwiseConv2D, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer,
-    MaxPooling2D, Pooling2D, Rescaling, ResolvedLayer, Sequential, SumPooling2D, ZeroPadding2D,
+    MaxPooling2D, Pooling2D, RandomCrop, Rescaling, ResolvedLayer, Sequential, SumPooling2D,
+    ZeroPadding2D,
 };
 use crate::shape::{Padding, Pair, Window};
 
@@ -100,6 +101,7 @@ fn split(layer: &Layer, input: &[usize]) -> Vec<Layer> {
         | Layer::RandomContrast(_)
         | Layer::RandomBrightness(_)
         | Layer::RandomErasing(_)
+        | Layer::RandomElasticTransform(_)
         | Layer::GaussianNoise(_) => return Vec::new(),
         Layer::Flatten(_) if input.len() == 1 => return Vec::new(),
         Layer::ZeroPadding2D(l) if l.padding.0 == [[0; 2]; 2] => return Vec::new(),
@@ -130,6 +132,11 @@ fn split(layer: &Layer, input: &[usize]) -> Vec<Layer> {
             Activation::Linear,
         ),
         Layer::ZeroPadding2D(l) => (ZeroPadding2D::new(l.padding).into(), Activation::Linear),
+        Layer::RandomCrop(l) if input.starts_with(&[l.height, l.width]) => return Vec::new(),
+        Layer::RandomCrop(l) => (
+            RandomCrop::new(l.height, l.width).into(),
+            Activation::Linear,
+        ),
         Layer::Rescaling(l) => (
             Rescaling::new(l.scale).offset(l.offset).into(),
             Activation::Linear,

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Dense,
     DepthwiseConv2D, Dropout, Flatten, GaussianNoise, GlobalAveragePooling2D, GlobalMaxPooling2D,
-    Initializer, MaxPooling2D, RandomBrightness, RandomContrast, RandomErasing, RandomFlip,
-    RandomRotation, RandomShear, RandomTranslation, RandomZoom, Regularizer, Rescaling,
-    SpatialDropout2D, SumPooling2D, ZeroPadding2D,
+    Initializer, MaxPooling2D, RandomBrightness, RandomContrast, RandomCrop,
+    RandomElasticTransform, RandomErasing, RandomFlip, RandomRotation, RandomShear,
+    RandomTranslation, RandomZoom, Regularizer, Rescaling, SpatialDropout2D, SumPooling2D,
+    ZeroPadding2D,
 };
 use crate::plan::{Builder, Value};
 
@@ -141,6 +142,8 @@ pub enum Layer {
     RandomContrast(RandomContrast),
     RandomBrightness(RandomBrightness),
     RandomErasing(RandomErasing),
+    RandomElasticTransform(RandomElasticTransform),
+    RandomCrop(RandomCrop),
     GaussianNoise(GaussianNoise),
     Add(Add),
     Concatenate(Concatenate),
@@ -173,6 +176,8 @@ impl Layer {
             Self::RandomContrast(l) => l,
             Self::RandomBrightness(l) => l,
             Self::RandomErasing(l) => l,
+            Self::RandomElasticTransform(l) => l,
+            Self::RandomCrop(l) => l,
             Self::GaussianNoise(l) => l,
             Self::Add(l) => l,
             Self::Concatenate(l) => l,
@@ -192,6 +197,8 @@ impl Layer {
                 | Self::RandomContrast(_)
                 | Self::RandomBrightness(_)
                 | Self::RandomErasing(_)
+                | Self::RandomElasticTransform(_)
+                | Self::RandomCrop(_)
         )
     }
 }
@@ -241,6 +248,8 @@ into_layer!(
     RandomContrast(RandomContrast),
     RandomBrightness(RandomBrightness),
     RandomErasing(RandomErasing),
+    RandomElasticTransform(RandomElasticTransform),
+    RandomCrop(RandomCrop),
     GaussianNoise(GaussianNoise),
     Add(Add),
     Concatenate(Concatenate)

@@ -34,8 +34,8 @@ pub use activation::{Activation, ActivationLayer};
 pub use add::Add;
 pub use augmentation::{
     AUGMENTATIONS, Factor, FillMode, FlipMode, GaussianNoise, RandomBrightness, RandomContrast,
-    RandomErasing, RandomFlip, RandomRotation, RandomShear, RandomTranslation, RandomZoom,
-    Resampling, Sampling, augmentation,
+    RandomCrop, RandomElasticTransform, RandomErasing, RandomFlip, RandomRotation, RandomShear,
+    RandomTranslation, RandomZoom, Resampling, Sampling, augmentation,
 };
 pub use batch_normalization::BatchNormalization;
 pub use concatenate::Concatenate;

@@ -183,7 +183,7 @@ impl Builder {
 
     /// Whether image augmentation acts: in training, but not for the gradient of the input, which is
     /// that of the network behind it.
-    pub(super) fn augments(&self) -> bool {
+    pub(crate) fn augments(&self) -> bool {
         self.optimizer.is_some() && !self.input_gradient
     }
 

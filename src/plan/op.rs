@@ -18,6 +18,7 @@ mod conv2d;
 mod dense;
 mod draws;
 mod dropout;
+mod elastic;
 mod erase;
 mod gather;
 mod loss;
@@ -26,6 +27,7 @@ mod noise;
 mod pool2d;
 mod regularize;
 mod rescale;
+mod resize;
 mod softmax;
 mod update;
 
@@ -41,6 +43,7 @@ pub use conv2d::{Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, ConvS
 pub use dense::{DenseBackwardInput, DenseBackwardWeight, DenseForward};
 pub use draws::RowDraws;
 pub use dropout::{Dropout, DropoutMask};
+pub use elastic::{BlurNoise, DisplacePixels, DrawNoise, ElasticStrength};
 pub use erase::{Erase, EraseAreas};
 pub use gather::Gather;
 pub use loss::LossOp;
@@ -49,6 +52,7 @@ pub use noise::AddNoise;
 pub use pool2d::{Pool2dBackward, Pool2dForward, PoolShape};
 pub use regularize::{Penalty, Regularize};
 pub use rescale::Rescale;
+pub use resize::{ResizeBackward, ResizeForward, ResizeShape};
 pub use softmax::{SoftmaxBackward, SoftmaxForward};
 pub use update::Update;
 
@@ -144,6 +148,14 @@ impl Rounding {
         }
     }
 
+    /// The rounding of a sum multiplied by an activation's derivative.
+    fn of_sum_through(through: Option<Through>) -> Self {
+        match Self::through(through) {
+            Self::Few => Self::Sum,
+            other => other,
+        }
+    }
+
     /// The rounding of a gradient multiplied by an activation's derivative.
     fn through(through: Option<Through>) -> Self {
         match through.map(|t| t.activation) {
@@ -192,6 +204,12 @@ operations! { $,
     DrawMaps(DrawMaps),
     /// Moves the pixels of images.
     AffineTransform(AffineTransform),
+    /// Draws noise for each pixel.
+    DrawNoise(DrawNoise),
+    /// Makes displacements of it.
+    BlurNoise(BlurNoise),
+    /// Displaces pixels.
+    DisplacePixels(DisplacePixels),
     /// A random contrast.
     AdjustContrast(AdjustContrast),
     /// A random brightness.
@@ -200,6 +218,10 @@ operations! { $,
     Erase(Erase),
     /// Normal noise.
     AddNoise(AddNoise),
+    /// Resizes a window of images.
+    ResizeForward(ResizeForward),
+    /// The gradient of its input.
+    ResizeBackward(ResizeBackward),
     /// A convolution.
     Conv2dForward(Conv2dForward),
     /// The gradient of a convolution's input.

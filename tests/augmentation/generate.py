@@ -21,6 +21,8 @@ from safetensors.numpy import save_file
 
 SEED, STEP = 7, 3
 SHAPE = (9, 7, 6, 3)
+# Large enough for a blur.
+ELASTIC = (6, 24, 20, 2)
 MASK = 0xFFFFFFFF
 
 
@@ -51,10 +53,14 @@ def sign(series, i):
     return np.where(bits(series, i) >= 2**31, -1.0, 1.0)
 
 
-def normal(series):
-    words = np.array([threefry(KEY, [i, series]) for i in range(int(np.prod(SHAPE)))], np.uint64)
+def normals(series, count):
+    words = np.array([threefry(KEY, [i, series]) for i in range(count)], np.uint64)
     a, b = ((words >> np.uint64(8)).astype(np.float64) / 2**24).T
-    return (np.sqrt(-2 * np.log(1 - a)) * np.cos(2 * np.pi * b)).reshape(SHAPE)
+    return np.sqrt(-2 * np.log(1 - a)) * np.cos(2 * np.pi * b)
+
+
+def normal(series):
+    return normals(series, int(np.prod(SHAPE))).reshape(SHAPE)
 
 
 def column(values):
@@ -147,8 +153,47 @@ def erasing(x, fill_value):
     }, x)
 
 
+def elastic(x, **kwargs):
+    """Keras asks JAX for the noise of both axes with one seed, which gives the same numbers twice; here each has its own."""
+    layer = layers.RandomElasticTransform((0.5, 1.0), scale=(0.5, 1.0), value_range=(0, 1), **kwargs)
+    low = 2**15
+    sixteen = lambda i: bits(0, i)[:len(x)] >> np.uint64(16)
+    share = lambda words: low + ((low * words) >> np.uint64(16)).astype(np.int64)
+    pixels = int(np.prod(x.shape[:3]))
+    noise = [normals(series, pixels).reshape(x.shape[:3]).astype(np.float32) for series in (1, 2)]
+    drawn = jax.random.normal
+    jax.random.normal = lambda seed, shape, dtype: noise.pop(0)
+    try:
+        return transformed(layer, {
+            "apply_transform": sixteen(1).astype(np.int64) < share(sixteen(0)),
+            "distortion_factor": np.float32(share(sixteen(2))[0] / 65536),
+            "seed": keras.random.SeedGenerator(1),
+        }, x)
+    finally:
+        jax.random.normal = drawn
+
+
+def crop(x, rows, columns):
+    layer = layers.RandomCrop(rows, columns)
+    if SHAPE[1] > rows and SHAPE[2] > columns:
+        places = [int(((bits(0, i) >> np.uint64(16))[0] * np.uint64(n)) >> np.uint64(16))
+                  for i, n in enumerate([SHAPE[1] - rows + 1, SHAPE[2] - columns + 1])]
+    else:
+        places = layer.get_random_transformation(x, training=True)
+    return transformed(layer, places, x)
+
+
+def cropped_after_flip(x):
+    # The series of the crop follows that of the flip.
+    rows, columns = 5, 3
+    places = [int(((bits(1, i) >> np.uint64(16))[0] * np.uint64(n)) >> np.uint64(16))
+              for i, n in enumerate([SHAPE[1] - rows + 1, SHAPE[2] - columns + 1])]
+    return transformed(layers.RandomCrop(rows, columns), places, flip(x, 0))
+
+
 def main():
-    x = np.random.default_rng(1).uniform(0, 1, SHAPE).astype(np.float32)
+    random = np.random.default_rng(1)
+    x = random.uniform(0, 1, SHAPE).astype(np.float32)
     cases = {"input": x, "flip": flip(x, 0)}
     for mode in ["reflect", "constant", "nearest", "wrap"]:
         for interpolation in ["bilinear", "nearest"]:
@@ -164,6 +209,19 @@ def main():
     cases["erasing value"] = erasing(x, 0.5)
     cases["erasing noise"] = erasing(x, None)
     cases["noise"] = x + np.float32(0.25) * normal(0).astype(np.float32)
+    cases["crop"] = crop(x, 5, 3)
+    cases["crop flipped"] = cropped_after_flip(x)
+    cases["crop narrow"] = crop(x, 7, 4)
+    cases["crop large"] = crop(x, 9, 10)
+    for rows, columns in [(5, 3), (7, 4), (9, 10), (3, 3)]:
+        # Keras 3.15 resizes in inference by its description and not by its code: as this layer does.
+        centre = layers.Resizing(rows, columns, crop_to_aspect_ratio=True)
+        cases[f"centre {rows} {columns}"] = np.asarray(centre(x))
+    large = random.uniform(0, 1, ELASTIC).astype(np.float32)
+    cases["elastic input"] = large
+    cases["elastic"] = elastic(large)
+    cases["elastic constant"] = elastic(large, fill_mode="constant", fill_value=0.375)
+    cases["elastic nearest"] = elastic(large, fill_mode="wrap", interpolation="nearest")
     versions = {"keras": keras.__version__, "jax": jax.__version__, "numpy": np.__version__}
     cases = {name: np.ascontiguousarray(values, np.float32) for name, values in cases.items()}
     path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keras.safetensors")

@@ -2,9 +2,9 @@
 
 use cnn_gpu::model::{
     AveragePooling2D, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Dropout, GaussianNoise,
-    Initializer, Layer, MaxPooling2D, Pooling2D, RandomBrightness, RandomContrast, RandomErasing,
-    RandomRotation, RandomShear, RandomTranslation, RandomZoom, Regularizer, Rescaling, Sequential,
-    SpatialDropout2D, SumPooling2D, ZeroPadding2D,
+    Initializer, Layer, MaxPooling2D, Pooling2D, RandomBrightness, RandomContrast, RandomCrop,
+    RandomElasticTransform, RandomErasing, RandomRotation, RandomShear, RandomTranslation,
+    RandomZoom, Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use cnn_gpu::shape::Padding;
 use proptest::prelude::*;
@@ -60,6 +60,7 @@ fn faults(layer: &Layer) -> Vec<Fault> {
         Layer::RandomShear(_) => factor_faults(|f| RandomShear::new(f, 0.0)),
         Layer::RandomContrast(_) => factor_faults(RandomContrast::new),
         Layer::RandomBrightness(_) => factor_faults(RandomBrightness::new),
+        Layer::RandomElasticTransform(_) => factor_faults(RandomElasticTransform::new),
         Layer::RandomErasing(_) => factor_faults(RandomErasing::new),
         Layer::GaussianNoise(_) => factor_faults(GaussianNoise::new),
         Layer::BatchNormalization(norm) => normalization_faults(norm),
@@ -68,6 +69,10 @@ fn faults(layer: &Layer) -> Vec<Fault> {
             ("no offset", Rescaling::new(1.0).offset(f32::NAN).into()),
         ],
         Layer::ZeroPadding2D(_) => vec![("a frame too large", ZeroPadding2D::new(1 << 40).into())],
+        Layer::RandomCrop(_) => vec![
+            ("no rows", RandomCrop::new(0, 1).into()),
+            ("too many columns", RandomCrop::new(1, 1 << 20).into()),
+        ],
         Layer::Flatten(_)
         | Layer::RandomFlip(_)
         | Layer::Activation(_)

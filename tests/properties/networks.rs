@@ -7,8 +7,9 @@ use cnn_gpu::model::{
     Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
     Dense, DepthwiseConv2D, Dropout, FillMode, Flatten, GaussianNoise, GlobalAveragePooling2D,
     GlobalMaxPooling2D, Initializer, Layer, MaxPooling2D, PlacedLayer, Pooling2D, RandomBrightness,
-    RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomShear, RandomTranslation,
-    RandomZoom, Regularizer, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
+    RandomContrast, RandomCrop, RandomElasticTransform, RandomErasing, RandomFlip, RandomRotation,
+    RandomShear, RandomTranslation, RandomZoom, Regularizer, Rescaling, Sequential,
+    SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::shape::Padding;
@@ -59,7 +60,7 @@ pub fn trials() -> impl Strategy<Value = Trial> {
         Optimizer::adam(),
     ]);
     let rows = (1..=5_usize, 0..=2_usize);
-    let augmented = prop::collection::vec((0..9_usize, 0.0..1.0_f64, fill_mode()), 0..=3);
+    let augmented = prop::collection::vec((0..11_usize, 0.0..1.0_f64, fill_mode()), 0..=3);
     (
         input,
         recipes,
@@ -93,8 +94,20 @@ fn fill_mode() -> impl Strategy<Value = FillMode> {
     ])
 }
 
-/// The model with these layers that vary training images in front.
+/// The model with these layers that vary training images in front; they cut images of another size to
+/// that of its input, unless a later layer takes that too.
 fn in_front(augmented: &[(usize, f64, FillMode)], mut model: Sequential) -> Sequential {
+    let [h, w, channels] = model.input_shape;
+    let sources = || model.layers.iter().flat_map(|layer| &layer.from);
+    let takes_input = sources().any(|source| source == PlacedLayer::INPUT);
+    if let Some((_, factor, mode)) = augmented.iter().find(|(kind, ..)| *kind == 8)
+        && !takes_input
+    {
+        let side = |share: f64| 1 + (14.0 * share) as usize;
+        let other = [FillMode::Reflect, FillMode::Constant].contains(mode);
+        let width = if other { side(*factor) } else { w + 1 };
+        model.input_shape = [side(1.0 - factor), width, channels];
+    }
     let layers = augmented.iter().map(|&(kind, factor, mode)| -> Layer {
         match kind {
             0 => RandomFlip::new().into(),
@@ -107,6 +120,11 @@ fn in_front(augmented: &[(usize, f64, FillMode)], mut model: Sequential) -> Sequ
             5 => RandomContrast::new([factor, 0.5]).into(),
             6 => RandomBrightness::new(factor).into(),
             7 => RandomErasing::new([factor, 1.0]).into(),
+            8 => RandomCrop::new(h, w).into(),
+            9 => RandomElasticTransform::new([factor, 1.0])
+                .scale([factor, 1.0])
+                .fill_mode(mode)
+                .into(),
             _ => GaussianNoise::new(factor).into(),
         }
     });

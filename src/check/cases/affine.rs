@@ -39,6 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(transform([2, 5, 4, 1], mode, Resampling::Bilinear, 9.0, false));
         cases.push(transform([2, 5, 4, 1], mode, Resampling::Nearest, 9.0, false));
     }
+    cases.extend([[1, 1], [3, 4], [6, 5], [9, 10]].map(|to| cut([3, 7, 6, 3], to)));
     cases.push(transform(
         [3, 6, 5, 1],
         FillMode::Reflect,
@@ -80,6 +81,7 @@ fn draws() -> Vec<Case> {
                 y: [0.1, 0.2],
             },
         ),
+        ("crop", AffinePart::Crop { to: [1, 1] }),
     ];
     let all: Vec<AffinePart> = parts.iter().map(|(_, part)| *part).collect();
     let single = parts.map(|(name, part)| (name, vec![part]));
@@ -102,6 +104,31 @@ fn draws() -> Vec<Case> {
         }
     }
     cases
+}
+
+/// A part of each image, from a corner or the middle, read by whole pixels.
+fn cut([n, h, w, c]: [usize; 4], to: [usize; 2]) -> Case {
+    let mut b = CaseBuilder::new(n);
+    let middle = |len: usize, to: usize| (to as f32 - len as f32) / 2.0;
+    let mut rows = Vec::new();
+    for row in 0..n {
+        let mut map = AffineMap::IDENTITY.row();
+        // To the first pixel, and further.
+        (map[2], map[5]) = (middle(w, to[1]) + row as f32, middle(h, to[0]));
+        rows.extend(map);
+    }
+    let op = Op::AffineTransform(AffineTransform {
+        shape: [h, w, c],
+        to,
+        sampling: Sampling {
+            interpolation: Resampling::Nearest,
+            ..Sampling::default()
+        },
+        x: b.input("x", &[n, h, w, c]),
+        maps: b.input_of("maps", &[n, AffineMap::LEN], rows),
+        y: b.output("y", &[n, to[0], to[1], c]),
+    });
+    b.finish(op, &format!("n={n} image={} to={}", dims(&[h, w, c]), dims(&to)))
 }
 
 /// Maps within `extent` of the identity, of which the first changes nothing and the second mirrors
@@ -138,6 +165,7 @@ fn transform(
     let maps = b.input_of("maps", &[n, AffineMap::LEN], rows);
     let op = Op::AffineTransform(AffineTransform {
         shape: [h, w, c],
+        to: [h, w],
         sampling: Sampling {
             fill_mode,
             interpolation,

@@ -26,9 +26,11 @@ macro_rules! families {
 families! {
     gather,
     affine,
+    elastic,
     adjust,
     erase,
     noise,
+    resize,
     conv2d,
     pool2d,
     dense,

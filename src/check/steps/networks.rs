@@ -4,9 +4,9 @@ use super::StepCase;
 use crate::model::{
     Activation, ActivationLayer, Add, BatchNormalization, Concatenate, Conv2D, Dense,
     DepthwiseConv2D, Dropout, Flatten, GaussianNoise, GlobalMaxPooling2D, Loss, MaxPooling2D,
-    RandomBrightness, RandomContrast, RandomErasing, RandomFlip, RandomRotation, RandomShear,
-    RandomTranslation, RandomZoom, Regularizer, Rescaling, Sequential, SpatialDropout2D,
-    ZeroPadding2D,
+    RandomBrightness, RandomContrast, RandomCrop, RandomElasticTransform, RandomErasing,
+    RandomFlip, RandomRotation, RandomShear, RandomTranslation, RandomZoom, Regularizer, Rescaling,
+    Sequential, SpatialDropout2D, ZeroPadding2D,
 };
 use crate::optimizer::{Clip, Optimizer, UpdateRule};
 use crate::plan::Purpose;
@@ -264,9 +264,11 @@ fn augmented() -> Sequential {
         .add(RandomTranslation::new(0.1, 0.2))
         .add(RandomZoom::new(0.2))
         .add(RandomShear::new(0.2, 0.1))
+        .add(RandomElasticTransform::new([0.5, 1.0]).scale([0.5, 1.0]))
         .add(RandomContrast::new([0.5, 0.5]))
         .add(RandomBrightness::new(0.2))
         .add(RandomErasing::new(1.0))
+        .add(RandomCrop::new(11, 9))
         .add(Conv2D::new(4, 3).activation(Activation::Tanh))
         .add(GaussianNoise::new(0.1))
         .add(Flatten::new())

@@ -28,6 +28,7 @@ mod conv2d_rows;
 mod cpu_peak;
 mod dense;
 mod dropout;
+mod elastic;
 mod erase;
 mod gather;
 mod loss;
@@ -39,6 +40,7 @@ mod pool_gradient;
 mod pooled_forward;
 mod regularize;
 mod rescale;
+mod resize;
 mod rows;
 mod scratch;
 mod softmax;
@@ -161,10 +163,15 @@ fn work(op: &Op) -> Work<'_> {
         Op::Gather(op) => Work::rows(op),
         Op::DrawMaps(op) => Work::rows(op),
         Op::AffineTransform(op) => Work::rows(op),
+        Op::DrawNoise(op) => Work::rows(op),
+        Op::BlurNoise(op) => Work::rows(op),
+        Op::DisplacePixels(op) => Work::rows(op),
         Op::AdjustContrast(op) => Work::rows(op),
         Op::AdjustBrightness(op) => Work::rows(op),
         Op::Erase(op) => Work::rows(op),
         Op::AddNoise(op) => Work::rows(op),
+        Op::ResizeForward(op) => Work::rows(op),
+        Op::ResizeBackward(op) => Work::rows(op),
         Op::Conv2dForward(op) => Work::rows(op),
         Op::Conv2dBackwardInput(op) => Work::rows(op),
         Op::Conv2dBackwardWeight(op) => Work::weights(op),

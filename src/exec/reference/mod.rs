@@ -14,6 +14,7 @@ mod clip;
 mod conv2d;
 mod dense;
 mod dropout;
+mod elastic;
 mod erase;
 mod gather;
 mod loss;
@@ -22,6 +23,7 @@ mod noise;
 mod pool2d;
 mod regularize;
 mod rescale;
+mod resize;
 mod softmax;
 mod update;
 

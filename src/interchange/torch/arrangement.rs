@@ -112,6 +112,8 @@ impl TorchLayer<'_> {
             | Layer::RandomContrast(_)
             | Layer::RandomBrightness(_)
             | Layer::RandomErasing(_)
+            | Layer::RandomElasticTransform(_)
+            | Layer::RandomCrop(_)
             | Layer::GaussianNoise(_)
             | Layer::Add(_)
             | Layer::Concatenate(_) => Vec::new(),

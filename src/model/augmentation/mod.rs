@@ -1,4 +1,5 @@
-//! Layers that vary the training images: they act in training and change nothing in inference.
+//! Layers that vary the training images: they act in training and change nothing in inference, except
+//! that [`RandomCrop`] makes images smaller in both.
 //!
 //! They come before the first layer that is trained, and have no gradient. A draw depends only on
 //! the run's seed, the step, the layer and the sample's place in the batch, so that any number of
@@ -9,6 +10,8 @@ mod gaussian_noise;
 mod presets;
 mod random_brightness;
 mod random_contrast;
+mod random_crop;
+mod random_elastic_transform;
 mod random_erasing;
 mod random_flip;
 mod random_rotation;
@@ -22,6 +25,8 @@ pub use gaussian_noise::GaussianNoise;
 pub use presets::{AUGMENTATIONS, augmentation};
 pub use random_brightness::RandomBrightness;
 pub use random_contrast::RandomContrast;
+pub use random_crop::RandomCrop;
+pub use random_elastic_transform::RandomElasticTransform;
 pub use random_erasing::RandomErasing;
 pub use random_flip::{FlipMode, RandomFlip};
 pub use random_rotation::RandomRotation;
@@ -54,10 +59,9 @@ fn checked_range([low, high]: [f64; 2]) -> Result<[f64; 2], String> {
     }
 }
 
-/// What all layers of this kind have in common: a name, the input's shape as the output's, no
-/// parameters. `$check` is the test of the arguments for an input of height, width and channels.
-macro_rules! augmentation_layer {
-    ($layer:ident, |$self:ident, $input:ident| $check:expr, |$b:ident, $x:ident| $lower:expr) => {
+/// The name of a layer.
+macro_rules! augmentation_name {
+    ($layer:ident) => {
         impl $layer {
             /// Names the layer.
             pub fn name(mut self, name: impl Into<String>) -> Self {
@@ -65,6 +69,14 @@ macro_rules! augmentation_layer {
                 self
             }
         }
+    };
+}
+
+/// What most layers of this kind have in common: a name, the input's shape as the output's, no
+/// parameters. `$check` is the test of the arguments for an input of height, width and channels.
+macro_rules! augmentation_layer {
+    ($layer:ident, |$self:ident, $input:ident| $check:expr, |$b:ident, $x:ident| $lower:expr) => {
+        $crate::model::augmentation::augmentation_name!($layer);
 
         impl $crate::model::LayerSpec for $layer {
             fn kind(&self) -> &'static str {
@@ -131,7 +143,7 @@ macro_rules! sampled_layer {
     };
 }
 
-use {augmentation_layer, sampled_layer};
+use {augmentation_layer, augmentation_name, sampled_layer};
 
 #[cfg(test)]
 mod tests {

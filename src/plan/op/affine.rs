@@ -4,7 +4,7 @@ use std::f64::consts::TAU;
 
 use super::draws::{RowDraws, between};
 use super::{Op, Operation, Rounding};
-use crate::model::{Activation, Sampling};
+use crate::model::{Activation, Resampling, Sampling};
 use crate::plan::{BufferId, Builder, Element, Plan, Role, Value};
 use crate::rng::Key;
 
@@ -46,6 +46,12 @@ pub enum AffinePart {
         /// The least and the largest share along the y axis.
         y: [f64; 2],
     },
+    /// Cuts out a part of this height and width, at the same place of all images of the batch: that
+    /// which the draws of the batch's first row give.
+    Crop {
+        /// Height and width of the part.
+        to: [usize; 2],
+    },
 }
 
 /// A movement and its draws.
@@ -58,8 +64,8 @@ pub struct MapDraw {
 }
 
 /// Where an image is read: the pixel `(x, y)` of the output is that at
-/// `(a0 x + a1 y + a2, b0 x + b1 y + b2)` of the input, with both places relative to the centre,
-/// `((w - 1) / 2, (h - 1) / 2)`. In the order `a0 a1 a2 b0 b1 b2`.
+/// `(a0 x + a1 y + a2, b0 x + b1 y + b2)` of the input, with both places relative to the centre of
+/// their image, `((w - 1) / 2, (h - 1) / 2)`. In the order `a0 a1 a2 b0 b1 b2`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AffineMap(pub [f64; 6]);
 
@@ -95,6 +101,14 @@ impl AffineMap {
 }
 
 impl AffinePart {
+    /// The row of the batch whose draws move the image in `row`.
+    pub fn drawn_row(self, row: usize) -> usize {
+        match self {
+            Self::Crop { .. } => 0,
+            _ => row,
+        }
+    }
+
     /// The map from the bits of each draw.
     fn map(self, [h, w]: [usize; 2], draw: impl Fn(u32) -> u32) -> AffineMap {
         let uniform = |i, bounds| between(draw(i), bounds);
@@ -134,6 +148,19 @@ impl AffinePart {
                 let (cx, cy) = ((w - 1.0) / 2.0, (h - 1.0) / 2.0);
                 AffineMap([1.0, sx, sx * cy, sy, 1.0, sy * cx])
             }
+            Self::Crop {
+                to: [rows, columns],
+            } => {
+                // The first pixel, in integers, so that all devices cut alike.
+                let first = |i, len: f64, part: usize| {
+                    let places = len - part as f64 + 1.0;
+                    (f64::from(draw(i) >> 16) * places / 65_536.0).floor()
+                };
+                let centre = |len: f64| (len - 1.0) / 2.0;
+                let down = first(0, h, rows) + centre(rows as f64) - centre(h);
+                let right = first(1, w, columns) + centre(columns as f64) - centre(w);
+                AffineMap([1.0, 0.0, right, 0.0, 1.0, down])
+            }
         }
     }
 }
@@ -152,10 +179,10 @@ pub struct DrawMaps {
 impl DrawMaps {
     /// The map of a row.
     pub fn map(&self, key: Key, row: usize) -> AffineMap {
-        let maps = self
-            .parts
-            .iter()
-            .map(|MapDraw { part, draws }| part.map(self.size, |i| draws.bits(key, row, i)));
+        let maps = self.parts.iter().map(|MapDraw { part, draws }| {
+            let row = part.drawn_row(row);
+            part.map(self.size, |i| draws.bits(key, row, i))
+        });
         maps.fold(AffineMap::IDENTITY, AffineMap::then)
     }
 }
@@ -165,13 +192,15 @@ impl DrawMaps {
 pub struct AffineTransform {
     /// Height, width and channels of an image.
     pub shape: [usize; 3],
+    /// Height and width of the result.
+    pub to: [usize; 2],
     /// How the images are read.
     pub sampling: Sampling,
     /// The images, `[n, h, w, c]`.
     pub x: BufferId,
     /// The maps, `[n, 8]`.
     pub maps: BufferId,
-    /// The transformed images, `[n, h, w, c]`.
+    /// The transformed images, `[n, to, c]`.
     pub y: BufferId,
 }
 
@@ -184,7 +213,7 @@ impl Builder {
     /// `x` is not an image.
     pub fn affine(
         &mut self,
-        x: Value,
+        mut x: Value,
         part: AffinePart,
         sampling: Option<Sampling>,
     ) -> Result<Value, String> {
@@ -194,22 +223,35 @@ impl Builder {
         let shape = image(&x)?;
         let draws = self.row_draws();
         let moves = MapDraw { part, draws };
-        if self.joins(&x, moves, sampling) {
+        let [h, w, c] = shape;
+        let to = match part {
+            AffinePart::Crop { to } => to,
+            _ => [h, w],
+        };
+        let moved = vec![to[0], to[1], c];
+        if self.joins(&x, moves, sampling, to) {
+            self.plan.buffers[x.buffer.0].shape = self.batched(&moved);
+            x.shape = moved;
             return Ok(x);
         }
         let name = format!("{} maps", self.layer);
         let rows = self.batched(&[AffineMap::LEN]);
         let maps = self.buffer(name, rows, Element::F32, Role::Intermediate);
-        let [h, w, _] = shape;
         self.push(Op::DrawMaps(DrawMaps {
             parts: vec![moves],
             size: [h, w],
             maps,
         }));
-        let y = self.value(x.shape.clone(), Activation::Linear);
+        let y = self.value(moved, Activation::Linear);
+        // Movements by whole pixels read them as they are.
+        let whole = Sampling {
+            interpolation: Resampling::Nearest,
+            ..Sampling::default()
+        };
         self.push(Op::AffineTransform(AffineTransform {
             shape,
-            sampling: sampling.unwrap_or_default(),
+            to,
+            sampling: sampling.unwrap_or(whole),
             x: x.buffer,
             maps,
             y: y.buffer,
@@ -219,7 +261,13 @@ impl Builder {
 
     /// Adds a movement to the last operations if `x` is their result, is read alike, and is not read
     /// as it is by another layer.
-    fn joins(&mut self, x: &Value, moves: MapDraw, sampling: Option<Sampling>) -> bool {
+    fn joins(
+        &mut self,
+        x: &Value,
+        moves: MapDraw,
+        sampling: Option<Sampling>,
+        to: [usize; 2],
+    ) -> bool {
         if self.is_taken_later(x) {
             return false;
         }
@@ -227,6 +275,10 @@ impl Builder {
         else {
             return false;
         };
+        // What lies outside of a part that was cut out is that part again.
+        if let Some(AffinePart::Crop { .. }) = draw.parts.last().map(|moves| moves.part) {
+            return false;
+        }
         // A flip alone reads pixels as they are, however others are read.
         let mut parts = draw.parts.iter();
         let any = parts.all(|moves| matches!(moves.part, AffinePart::Flip { .. }));
@@ -237,6 +289,7 @@ impl Builder {
             transform.sampling = sampling;
         }
         draw.parts.push(moves);
+        transform.to = to;
         true
     }
 }
@@ -289,7 +342,7 @@ impl Operation for AffineTransform {
 
     /// Ten for the place of a pixel, and six for each of its channels.
     fn flops(&self, plan: &Plan) -> u64 {
-        let [h, w, c] = self.shape;
+        let ([h, w], [.., c]) = (self.to, self.shape);
         (plan.batch * h * w * (10 + 6 * c)) as u64
     }
 

@@ -138,6 +138,12 @@ fn settings(layer: &Layer) -> Option<String> {
             factor(layer.factor),
             factor(layer.scale)
         )),
+        Layer::RandomElasticTransform(layer) => Some(format!(
+            "factor {}, scale {}",
+            factor(layer.factor),
+            factor(layer.scale)
+        )),
+        Layer::RandomCrop(_) => Some("at a random place".into()),
         Layer::GaussianNoise(noise) => Some(format!("deviation {}", short(noise.stddev))),
         Layer::ZeroPadding2D(layer) => {
             let [[top, bottom], [left, right]] = layer.padding.0;

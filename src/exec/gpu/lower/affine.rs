@@ -6,7 +6,7 @@ use super::super::call::{Call, Vector};
 use super::super::operand::Operand;
 use super::super::tiled::cell_width;
 use super::super::tuning::Tuning;
-use crate::model::{FillMode, Resampling};
+use crate::model::{FillMode, Resampling, Sampling};
 use crate::plan::{AffinePart, AffineTransform, DrawMaps, MapDraw, Plan, RowDraws};
 
 /// Pixels that an invocation computes, for each of which it would have to read the map otherwise.
@@ -45,6 +45,9 @@ fn map(moves: &MapDraw, [h, w]: [usize; 2]) -> String {
     };
     let sign = |i: u32| format!("sign_of(row, {number}u, {i}u)");
     match moves.part {
+        AffinePart::Crop {
+            to: [rows, columns],
+        } => format!("cropped({number}u, {rows}u, {columns}u)"),
         AffinePart::Flip {
             horizontal,
             vertical,
@@ -72,40 +75,52 @@ fn map(moves: &MapDraw, [h, w]: [usize; 2]) -> String {
     }
 }
 
-pub(super) fn transform(plan: &Plan, tuning: &Tuning, op: &AffineTransform) -> Call<Operand> {
-    let [h, w, c] = op.shape;
+/// The constants of `shaders/sampling.wgsl`.
+pub(super) fn sampling(
+    call: Call<Operand>,
+    [h, w, c]: [usize; 3],
+    sampling: &Sampling,
+) -> Call<Operand> {
     let width = cell_width(c);
-    let text = include_str!("../../../../shaders/affine_transform.wgsl");
     let modes = [
         FillMode::Reflect,
         FillMode::Constant,
         FillMode::Nearest,
         FillMode::Wrap,
     ];
-    let call = Call::new("affine_transform", text, tuning.untiled)
+    let call = call
         .cells(width)
         .sizes(&[
-            ("BATCH", plan.batch),
             ("H", h),
             ("W", w),
             ("C", c / width),
-            ("RUN", RUN),
-            ("MODE", op.sampling.fill_mode as usize),
+            ("MODE", sampling.fill_mode as usize),
             (
                 "IS_BILINEAR",
-                usize::from(op.sampling.interpolation == Resampling::Bilinear),
+                usize::from(sampling.interpolation == Resampling::Bilinear),
             ),
         ])
-        .numbers(&[("FILL", op.sampling.fill_value)]);
-    let call = modes.into_iter().fold(call, |call, mode| {
+        .numbers(&[("FILL", sampling.fill_value)]);
+    modes.into_iter().fold(call, |call, mode| {
         call.sizes(&[(mode.name().to_uppercase().as_str(), mode as usize)])
-    });
-    call.invocations(plan.batch * (h * w).div_ceil(RUN))
+    })
+}
+
+pub(super) fn transform(plan: &Plan, tuning: &Tuning, op: &AffineTransform) -> Call<Operand> {
+    let [oh, ow] = op.to;
+    let text = concat!(
+        include_str!("../../../../shaders/sampling.wgsl"),
+        include_str!("../../../../shaders/affine_transform.wgsl")
+    );
+    let call = Call::new("affine_transform", text, tuning.untiled);
+    sampling(call, op.shape, &op.sampling)
+        .sizes(&[("BATCH", plan.batch), ("OH", oh), ("OW", ow), ("RUN", RUN)])
+        .invocations(plan.batch * (oh * ow).div_ceil(RUN))
         .write(Operand::Buffer(op.y))
         .load(
             "x",
             Operand::Buffer(op.x),
-            Vector::floats(width),
+            Vector::floats(cell_width(op.shape[2])),
             tuning.image_copies,
         )
         .load(

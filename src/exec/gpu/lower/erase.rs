@@ -4,6 +4,7 @@ use super::super::call::{Call, Vector};
 use super::super::operand::Operand;
 use super::super::tiled::cell_width;
 use super::super::tuning::Tuning;
+use super::shared::drawing;
 use crate::plan::{Erase, Plan, RowDraws};
 
 /// A Cell lies in one row of one image.
@@ -16,8 +17,7 @@ pub(super) fn call(plan: &Plan, tuning: &Tuning, op: &Erase) -> Call<Operand> {
     );
     let [h, w, c] = op.shape;
     let width = cell_width(w * c);
-    let first = if width == 4 { ".x" } else { "" };
-    let text = format!("{text}\nfn first_of(words: Words) -> u32 {{ return words{first}; }}\n");
+    let text = drawing(text, width);
     let len = plan.batch * h * w * c / width;
     let [probability, probability_extent] = op.areas.probability_bounds();
     let [scale, scale_extent] = op.areas.scale_bounds();

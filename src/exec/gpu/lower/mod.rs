@@ -11,6 +11,7 @@ mod batch_norm;
 mod clip;
 mod correlation;
 mod dropout;
+mod elastic;
 mod erase;
 mod fuse;
 mod gather;
@@ -21,6 +22,7 @@ mod passes;
 mod pool2d;
 mod regularize;
 mod rescale;
+mod resize;
 mod shared;
 mod softmax;
 mod update;
@@ -166,10 +168,15 @@ impl Lowered {
             Op::Gather(op) => vec![gather::call(plan, tuning, op, ONE_PART)],
             Op::DrawMaps(op) => vec![affine::draw(plan, tuning, op)],
             Op::AffineTransform(op) => vec![affine::transform(plan, tuning, op)],
+            Op::DrawNoise(op) => vec![elastic::noise(plan, tuning, op)],
+            Op::BlurNoise(op) => elastic::blur(plan, tuning, op, &mut self.partials),
+            Op::DisplacePixels(op) => vec![elastic::displace(plan, tuning, op)],
             Op::AdjustContrast(op) => adjust::contrast(plan, tuning, op, &mut self.partials),
             Op::AdjustBrightness(op) => vec![adjust::brightness(plan, tuning, op)],
             Op::Erase(op) => vec![erase::call(plan, tuning, op)],
             Op::AddNoise(op) => vec![noise::call(plan, tuning, op)],
+            Op::ResizeForward(op) => vec![resize::forward(plan, tuning, op)],
+            Op::ResizeBackward(op) => vec![resize::backward(plan, tuning, op)],
             Op::Conv2dForward(op) => self.conv2d_forward(plan, tuning, op),
             Op::Conv2dBackwardInput(op) => self.conv2d_backward_input(plan, tuning, op),
             Op::Conv2dBackwardWeight(op) => self.conv2d_backward_weight(plan, tuning, op),

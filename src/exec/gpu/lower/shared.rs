@@ -12,6 +12,13 @@ use crate::shape::Window;
 /// WGSL functions that sum over a workgroup.
 pub(super) const WORKGROUP_SUM: &str = include_str!("../../../../shaders/workgroup_sum.wgsl");
 
+/// The text of kernels that draw numbers in Cells of this width, with `first_of(words)`, the first word of
+/// several equal ones: the others are then not drawn.
+pub(super) fn drawing(text: &str, width: usize) -> String {
+    let first = if width == 4 { ".x" } else { "" };
+    format!("{text}\nfn first_of(words: Words) -> u32 {{ return words{first}; }}\n")
+}
+
 /// A sum in parts of equal length, except perhaps the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Split {

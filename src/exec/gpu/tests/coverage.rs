@@ -14,9 +14,10 @@ use crate::check::steps;
 use crate::model::{
     Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
     Dense, DepthwiseConv2D, Dropout, Flatten, GaussianNoise, GlobalAveragePooling2D,
-    GlobalMaxPooling2D, Layer, Loss, MaxPooling2D, RandomBrightness, RandomContrast, RandomErasing,
-    RandomFlip, RandomRotation, RandomShear, RandomTranslation, RandomZoom, Regularizer, Rescaling,
-    Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
+    GlobalMaxPooling2D, Layer, Loss, MaxPooling2D, RandomBrightness, RandomContrast, RandomCrop,
+    RandomElasticTransform, RandomErasing, RandomFlip, RandomRotation, RandomShear,
+    RandomTranslation, RandomZoom, Regularizer, Rescaling, Sequential, SpatialDropout2D,
+    SumPooling2D, ZeroPadding2D,
 };
 use crate::optimizer::{Clip, Optimizer};
 use crate::plan::{Plan, Purpose, Role};
@@ -136,6 +137,8 @@ fn layers() -> Vec<Layer> {
         RandomContrast::new(0.1).into(),
         RandomBrightness::new(0.1).into(),
         RandomErasing::new(1.0).into(),
+        RandomElasticTransform::new(1.0).into(),
+        RandomCrop::new(9, 10).into(),
         GaussianNoise::new(0.1).into(),
         BatchNormalization::new().into(),
     ]

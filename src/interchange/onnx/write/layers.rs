@@ -36,6 +36,12 @@ pub(super) fn write(w: &mut LayerWriter<'_>, layer: &Layer, inputs: &[Edge]) -> 
         Layer::Rescaling(l) => Ok(rescaling(w, l, x)),
         Layer::Add(_) => Ok(sum(w, x, inputs)),
         Layer::Concatenate(_) => Ok(concatenation(w, x, inputs)),
+        // Inference resizes images to its size.
+        Layer::RandomCrop(l) if x.shape.starts_with(&[l.height, l.width]) => Ok(x.clone()),
+        Layer::RandomCrop(_) => Err(Error::layer(
+            w.name,
+            "it resizes images in inference, which has no ONNX model here; leave it out, with an input of its size",
+        )),
         // They pass their input on unless the network trains.
         Layer::Dropout(_)
         | Layer::SpatialDropout2D(_)
@@ -47,6 +53,7 @@ pub(super) fn write(w: &mut LayerWriter<'_>, layer: &Layer, inputs: &[Edge]) -> 
         | Layer::RandomContrast(_)
         | Layer::RandomBrightness(_)
         | Layer::RandomErasing(_)
+        | Layer::RandomElasticTransform(_)
         | Layer::GaussianNoise(_) => Ok(x.clone()),
     }
 }

@@ -108,6 +108,7 @@ fn takes_any_order(layer: &Layer) -> bool {
         | Layer::RandomContrast(_)
         | Layer::RandomBrightness(_)
         | Layer::RandomErasing(_)
+        | Layer::RandomElasticTransform(_)
         | Layer::GaussianNoise(_)
         | Layer::Add(_)
         | Layer::Concatenate(_) => true,
@@ -121,6 +122,7 @@ fn takes_any_order(layer: &Layer) -> bool {
         | Layer::GlobalAveragePooling2D(_)
         | Layer::GlobalMaxPooling2D(_)
         | Layer::ZeroPadding2D(_)
-        | Layer::Flatten(_) => false,
+        | Layer::Flatten(_)
+        | Layer::RandomCrop(_) => false,
     }
 }

@@ -155,8 +155,8 @@ fn the_graph_of_every_layer() {
     let mut kinds: Vec<&str> = model.layers.iter().map(|l| l.spec().kind()).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    // All but the two that merge others and the nine that only vary training images.
-    assert_eq!(kinds.len(), Layer::COUNT - 2 - 9, "{kinds:?}");
+    // All but the two that merge others and the eleven that vary training images.
+    assert_eq!(kinds.len(), Layer::COUNT - 2 - 11, "{kinds:?}");
     let graph = graph(model, true);
     assert_eq!(text(&graph), include_str!("golden/every_layer.txt"));
     assert_eq!(floats(&graph, "batch_normalization_1.ones"), [1.0; 3]);

@@ -7,8 +7,9 @@ use crate::error::{FormatError, Result};
 use crate::interchange::torch::arrangement::TorchLayer;
 use crate::model::{
     Activation, BatchNormalization, Conv2D, Dense, DepthwiseConv2D, Layer, PoolKind, Pooling2D,
-    Rescaling, ZeroPadding2D,
+    RandomCrop, Rescaling, ZeroPadding2D,
 };
+use crate::plan::ResizeShape;
 use crate::shape::{Padding, Pair};
 use crate::words::short;
 
@@ -65,6 +66,7 @@ pub(super) fn lines(layer: &TorchLayer<'_>, inputs: &[String]) -> Result<LayerLi
         }
         Layer::ZeroPadding2D(l) => zeros(l, x),
         Layer::Rescaling(l) => rescaling(l, x),
+        Layer::RandomCrop(l) => crop(layer, l, x)?,
         Layer::Add(_) => LayerLines::function(inputs.join(" + ")),
         Layer::Concatenate(_) => {
             LayerLines::function(format!("torch.cat(({}), dim=1)", inputs.join(", ")))
@@ -80,6 +82,7 @@ pub(super) fn lines(layer: &TorchLayer<'_>, inputs: &[String]) -> Result<LayerLi
         | Layer::RandomContrast(_)
         | Layer::RandomBrightness(_)
         | Layer::RandomErasing(_)
+        | Layer::RandomElasticTransform(_)
         | Layer::GaussianNoise(_) => LayerLines::function(x),
     })
 }
@@ -264,6 +267,20 @@ fn pool(
 fn zeros(layer: &ZeroPadding2D, x: &str) -> LayerLines {
     let sides = EdgeCells::new(layer.padding.0).sides();
     LayerLines::function(format!("F.pad({x}, {sides})"))
+}
+
+/// The part that inference reads, at the size of the output.
+fn crop(layer: &TorchLayer<'_>, crop: &RandomCrop, x: &str) -> Result<LayerLines, FormatError> {
+    let ResizeShape {
+        start: [top, left],
+        window: [rows, columns],
+        to: [height, width],
+        ..
+    } = crop.centre(&layer.resolved.input)?;
+    let part = format!("{x}[:, :, {top}:{}, {left}:{}]", top + rows, left + columns);
+    Ok(LayerLines::function(format!(
+        "F.interpolate({part}, ({height}, {width}), mode=\"bilinear\", align_corners=False)"
+    )))
 }
 
 fn rescaling(layer: &Rescaling, x: &str) -> LayerLines {

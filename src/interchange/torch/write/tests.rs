@@ -4,7 +4,7 @@ use super::*;
 use crate::model::{
     Activation, ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D,
     Dense, DepthwiseConv2D, Dropout, Flatten, GlobalAveragePooling2D, GlobalMaxPooling2D, Layer,
-    MaxPooling2D, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
+    MaxPooling2D, RandomCrop, Rescaling, Sequential, SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use crate::shape::Padding;
 use crate::state::Layout;
@@ -105,6 +105,12 @@ fn every_layer_has_its_lines() {
             &["x = x * 2 - 0.5  # rescaling [n, 4, 7, 6]"],
         ),
         assert_lines(
+            RandomCrop::new(3, 4),
+            &[
+                "x = F.interpolate(x[:, :, 1:5, 0:6], (3, 4), mode=\"bilinear\", align_corners=False)  # random_crop [n, 4, 3, 4]",
+            ],
+        ),
+        assert_lines(
             Dropout::new(0.25).name("drop it"),
             &[
                 "self.drop_it = nn.Dropout(0.25)",
@@ -119,9 +125,9 @@ fn every_layer_has_its_lines() {
             ],
         ),
     ];
-    // Dense layers need a flat input, see below; the two that merge others follow too, and the nine that only vary
+    // Dense layers need a flat input, see below; the two that merge others follow too, and the ten that only vary
     // training images do nothing.
-    assert_eq!(kinds.len() + 3 + 9, Layer::COUNT);
+    assert_eq!(kinds.len() + 3 + 10, Layer::COUNT);
 }
 
 /// The lines of `forward`.
