@@ -5,12 +5,12 @@
 //
 // with one draw for each row of the batch. Host constants: NUMBER and DRAWS per row of the series,
 // LOWER, EXTENT (UPPER - LOWER), LOW and HIGH, to which results are clipped, and those of each kernel.
-// The host puts rng.wgsl before this.
+// The host puts rng.wgsl before this, and declares first_of(words), the first word of several equal ones.
 
-// Draw 0 of a row of the batch. A Cell or the first number of one.
-fn drawn(row: u32) -> Cell {
-    let bits = random_words(step.key, Words(row * DRAWS), NUMBER) >> Words(8u);
-    return LOWER + EXTENT * (Cell(bits) * (1.0 / 16777216.0));
+// Draw 0 of a row of the batch.
+fn drawn(row: u32) -> f32 {
+    let bits = first_of(random_words(step.key, Words(row * DRAWS), NUMBER)) >> 8u;
+    return LOWER + EXTENT * (f32(bits) * (1.0 / 16777216.0));
 }
 
 // NaN stays NaN.

@@ -12,5 +12,5 @@ fn adjust_brightness(
     if i >= LEN {
         return;
     }
-    out[i] = clipped(load_x(i) + drawn(i / SIZE));
+    out[i] = clipped(load_x(i) + Cell(drawn(i / SIZE)));
 }

@@ -20,5 +20,5 @@ fn adjust_contrast(
         sum += Cell(load_sums((row * PARTS + part) * CHANNELS + i % CHANNELS));
     }
     let mean = sum / f32(PIXELS);
-    out[i] = clipped((load_x(i) - mean) * drawn(row) + mean);
+    out[i] = clipped((load_x(i) - mean) * Cell(drawn(row)) + mean);
 }

@@ -4,7 +4,7 @@ use super::super::call::{Call, Vector};
 use super::super::operand::Operand;
 use super::super::tiled::cell_width;
 use super::super::tuning::Tuning;
-use super::shared::{Split, WORKGROUP_SUM, take_partials};
+use super::shared::{Split, WORKGROUP_SUM, drawing, take_partials};
 use crate::plan::{AdjustBrightness, AdjustContrast, Plan, RowDraws};
 
 /// The text before the kernels.
@@ -40,7 +40,7 @@ fn draws(
 pub(super) fn brightness(plan: &Plan, tuning: &Tuning, op: &AdjustBrightness) -> Call<Operand> {
     let size = plan.buffer(op.y).len() / plan.batch;
     let width = cell_width(size);
-    let text = with_draws!("adjust_brightness.wgsl");
+    let text = drawing(with_draws!("adjust_brightness.wgsl"), width);
     let call = Call::new("adjust_brightness", text, tuning.untiled)
         .cells(width)
         .sizes(&[("LEN", plan.batch * size / width), ("SIZE", size / width)])
@@ -96,7 +96,7 @@ pub(super) fn contrast(
         _ => (cell_width(c), cell_width(c)),
     };
     let size = pixels * c / width;
-    let text = with_draws!("adjust_contrast.wgsl");
+    let text = drawing(with_draws!("adjust_contrast.wgsl"), width);
     let adjust = Call::new("adjust_contrast", text, tuning.untiled)
         .cells(width)
         .sizes(&[
