@@ -8,16 +8,29 @@ use crate::plan::{AdjustBrightness, AdjustContrast};
 /// Partial sums of a channel, whatever the length of vectors is, so that it has no influence.
 const LANES: usize = 16;
 
-/// The sum of the pixels of an image with one channel.
+/// Pixels that are summed in f32, of which each lane has few enough.
+const BLOCK: usize = 4096;
+
+/// The sum of the pixels of an image with one channel: blocks in f32, and their sums in f64.
 struct PlainSum<'a>(&'a [f32]);
 
 impl WithSimd for PlainSum<'_> {
-    type Output = f32;
+    type Output = f64;
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) -> f32 {
+    fn with_simd<S: Simd>(self, _simd: S) -> f64 {
+        self.0
+            .chunks(BLOCK)
+            .map(|block| f64::from(Self::block(block)))
+            .sum()
+    }
+}
+
+impl PlainSum<'_> {
+    #[inline(always)]
+    fn block(pixels: &[f32]) -> f32 {
         let mut sums = [0.0_f32; LANES];
-        let chunks = self.0.chunks_exact(LANES);
+        let chunks = pixels.chunks_exact(LANES);
         let rest: f32 = chunks.remainder().iter().sum();
         for chunk in chunks {
             for (sum, x) in sums.iter_mut().zip(chunk) {
@@ -77,7 +90,7 @@ impl RowWise for AdjustContrast {
                     channels(x, y, c, scale, range);
                     continue;
                 }
-                let mean = arch.dispatch(PlainSum(x)) / size as f32;
+                let mean = (arch.dispatch(PlainSum(x)) / size as f64) as f32;
                 let offset = mean - scale * mean;
                 arch.dispatch(Adjust {
                     x,
@@ -110,5 +123,21 @@ impl RowWise for AdjustBrightness {
                 });
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_of_a_large_image_is_as_accurate_as_that_of_a_small_one() {
+        for size in [1, 15, 784, BLOCK, BLOCK + 1, 2048 * 2048] {
+            // 0.1 is no f32, so that a sum of them in f32 drifts.
+            let pixels = vec![0.1_f32; size];
+            let sum = Arch::new().dispatch(PlainSum(&pixels));
+            let error = (sum / size as f64 - f64::from(0.1_f32)).abs();
+            assert!(error < 5e-7, "{size}: {error}");
+        }
     }
 }
