@@ -10,6 +10,9 @@ use crate::words::short;
 /// The name of a layer that is added.
 const NAME: &str = "pixel_range";
 
+/// The end of the notes on layers whose numbers are those of other pixels.
+const ADVICE: &str = "if the model takes pixels from 0 to 255, import it with --pixel-range 0,255";
+
 /// What pixels are divided by.
 const DIVISOR: f64 = 255.0;
 
@@ -57,6 +60,7 @@ impl Import {
             short(low),
             short(high)
         );
+        self.notes.retain(|note| !note.ends_with(ADVICE));
         let network = &mut self.network;
         // The reader has taken a factor out of the first layer.
         let range = [low, extent].map(|number| f64::from(number) / divisor);
@@ -84,20 +88,30 @@ pub(super) fn vector_note(pixels: usize, image: [usize; 3], is_assumed: bool) ->
     }
 }
 
-/// Makes a model for pixels from 0 to 255 one for pixels divided by 255, if its first layer divides
-/// them and no other takes them. Returns a note that says so or what is assumed about inputs, and whether the first layer
-/// was left out.
-pub(super) fn feed_fractions(model: &mut Sequential) -> (String, bool) {
-    let assumed = || (Import::ASSUMED_PIXELS.into(), false);
-    let is_alone = is_alone(model);
-    let first = model.layers.first_mut().map(|placed| &mut placed.layer);
+/// Makes a model for pixels from 0 to 255 one for pixels divided by 255, if its first layer, or the
+/// first behind those that vary images, divides them and no other takes them. Returns notes that say so or what is assumed
+/// about inputs, and which layer was left out, if any.
+pub(super) fn feed_fractions(model: &mut Sequential) -> (Vec<String>, Option<usize>) {
+    let vary = model.leading_augmentation().len();
+    let assumed = |model: &Sequential| {
+        let of_bytes = model.layers[..vary].iter().filter_map(|placed| {
+            let [_, high] = value_range(&placed.layer)?;
+            let kind = placed.spec().kind();
+            (high > 2.0)
+                .then(|| format!("{kind} has a value_range up to {}: {ADVICE}", short(high)))
+        });
+        let note = Import::ASSUMED_PIXELS.into();
+        (std::iter::once(note).chain(of_bytes).collect(), None)
+    };
+    let is_alone = is_alone(model, vary);
+    let first = model.layers.get_mut(vary).map(|placed| &mut placed.layer);
     let Some(Layer::Rescaling(Rescaling { scale, offset, .. })) = first.filter(|_| is_alone) else {
-        return assumed();
+        return assumed(model);
     };
     let from = f64::from(*scale);
     let is_near = |expected: f64| (from / expected - 1.0).abs() < 0.01;
     if !is_near(1.0 / 255.0) && !is_near(1.0 / 127.5) {
-        return assumed();
+        return assumed(model);
     }
     let new = (from * 255.0) as f32;
     // Without the rounding of the reciprocal.
@@ -111,17 +125,66 @@ pub(super) fn feed_fractions(model: &mut Sequential) -> (String, bool) {
         true => "layer was left out".into(),
         false => format!("scale {} became {}", short(from as f32), short(*scale)),
     };
-    if is_idle && let Ok(without) = without_first(model) {
+    if is_idle && let Ok(without) = without(model, vary) {
         *model = without;
     }
+    for placed in &mut model.layers[..vary] {
+        divide(&mut placed.layer);
+    }
     let note = format!("{}: its first {becomes}", Import::DIVIDED_PIXELS);
-    (note, is_idle)
+    let before = (vary > 0).then(|| "the layers before it vary pixels divided by 255 alike".into());
+    (
+        std::iter::once(note).chain(before).collect(),
+        is_idle.then_some(vary),
+    )
 }
 
-/// Whether only the first layer takes the model's input.
-fn is_alone(model: &Sequential) -> bool {
-    let mut others = model.layers.iter().skip(1);
-    !others.any(|placed| placed.from.iter().any(|from| from == PlacedLayer::INPUT))
+/// The range of pixels that a layer clips to.
+fn value_range(layer: &Layer) -> Option<[f64; 2]> {
+    match layer {
+        Layer::RandomContrast(l) => Some(l.value_range),
+        Layer::RandomBrightness(l) => Some(l.value_range),
+        Layer::RandomErasing(l) => Some(l.value_range),
+        Layer::RandomElasticTransform(l) => Some(l.value_range),
+        _ => None,
+    }
+}
+
+/// Lets a layer that varies pixels from 0 to 255 do the same to pixels divided by 255.
+fn divide(layer: &mut Layer) {
+    let range = |range: &mut [f64; 2]| range.iter_mut().for_each(|end| *end /= DIVISOR);
+    let pixel = |value: &mut f32| *value = (f64::from(*value) / DIVISOR) as f32;
+    match layer {
+        Layer::RandomRotation(l) => pixel(&mut l.fill_value),
+        Layer::RandomTranslation(l) => pixel(&mut l.fill_value),
+        Layer::RandomZoom(l) => pixel(&mut l.fill_value),
+        Layer::RandomShear(l) => pixel(&mut l.fill_value),
+        Layer::RandomContrast(l) => range(&mut l.value_range),
+        Layer::RandomBrightness(l) => range(&mut l.value_range),
+        Layer::RandomElasticTransform(l) => {
+            range(&mut l.value_range);
+            pixel(&mut l.fill_value);
+        }
+        Layer::RandomErasing(l) => {
+            range(&mut l.value_range);
+            l.fill_value.iter_mut().for_each(pixel);
+        }
+        Layer::GaussianNoise(l) => l.stddev /= DIVISOR,
+        _ => {}
+    }
+}
+
+/// Whether only the first layers take the model's input and each other's outputs, up to the one with
+/// this index.
+fn is_alone(model: &Sequential, index: usize) -> bool {
+    let Ok(layers) = with_sources(model) else {
+        return false;
+    };
+    let mut others = layers
+        .iter()
+        .skip(index + 1)
+        .flat_map(|(_, sources)| sources);
+    !others.any(|source| source.is_none_or(|source| source < index))
 }
 
 /// Each layer with the indices of those whose outputs it takes; `None` is the model's input.
@@ -131,12 +194,15 @@ fn with_sources(model: &Sequential) -> Result<Vec<(PlacedLayer, Vec<Option<usize
     Ok(model.layers.iter().cloned().zip(sources).collect())
 }
 
-/// The model without its first layer, which is the only one to take the input.
-fn without_first(model: &Sequential) -> Result<Sequential> {
+/// The model without the layer with this index, for which the one before it stands in.
+fn without(model: &Sequential, index: usize) -> Result<Sequential> {
     let mut layers = with_sources(model)?;
-    layers.remove(0);
+    layers.remove(index);
     let sources = layers.iter_mut().flat_map(|(_, sources)| sources);
-    sources.for_each(|source| *source = source.and_then(|index| index.checked_sub(1)));
+    sources.for_each(|source| match source {
+        Some(other) if *other >= index => *source = other.checked_sub(1),
+        _ => {}
+    });
     model.clone().with_layers(layers)
 }
 
@@ -152,7 +218,7 @@ fn behind(model: &Sequential, first: Rescaling) -> Result<Sequential> {
 /// Lets a model begin with `x * scale + offset`.
 fn rescale(model: &mut Sequential, [offset, scale]: [f64; 2]) -> Result<()> {
     let first = model.layers.first().map(|placed| &placed.layer);
-    let is_merged = matches!(first, Some(Layer::Rescaling(_))) && is_alone(model);
+    let is_merged = matches!(first, Some(Layer::Rescaling(_))) && is_alone(model, 0);
     let (scale, offset, name) = match first {
         Some(Layer::Rescaling(first)) if is_merged => {
             let own = f64::from(first.scale);
@@ -164,7 +230,7 @@ fn rescale(model: &mut Sequential, [offset, scale]: [f64; 2]) -> Result<()> {
     let is_idle = (scale - 1.0).abs() < ROUNDING && offset.abs() < ROUNDING;
     if is_idle {
         if is_merged {
-            *model = without_first(model)?;
+            *model = without(model, 0)?;
         }
         return Ok(());
     }
@@ -227,14 +293,14 @@ mod tests {
         };
         let divided = || bare().add(Rescaling::new(1.0 / 255.0).name("divided"));
         let mut model = joined(divided(), "divided");
-        assert!(feed_fractions(&mut model).1);
+        assert_eq!(feed_fractions(&mut model).1, Some(0));
         assert_eq!(model, joined(bare(), "input"));
         // Another layer takes pixels as they are.
         let mut model = joined(divided(), "input");
         let before = model.clone();
         assert_eq!(
             feed_fractions(&mut model),
-            (Import::ASSUMED_PIXELS.into(), false)
+            (vec![Import::ASSUMED_PIXELS.into()], None)
         );
         assert_eq!(model, before);
         rescale(&mut model, [-1.0, 2.0]).unwrap();
@@ -287,7 +353,7 @@ mod tests {
         ] {
             let changed = || {
                 let mut import = import(bare().add(first.clone()));
-                import.notes = vec![feed_fractions(&mut import.network.model).0];
+                import.notes = feed_fractions(&mut import.network.model).0;
                 import
             };
             let expected = changed().network.model;

@@ -29,6 +29,8 @@ pub(super) struct Assembly<'a> {
     /// The names of Keras's layers, and the number of the next name to try for one that is added.
     names: HashSet<&'a str>,
     number: usize,
+    /// Whether a layer is trained.
+    trains: bool,
 }
 
 /// A layer as Keras lists it.
@@ -76,6 +78,7 @@ impl<'a> Assembly<'a> {
                 .map(|layer| layer.name.as_str())
                 .collect(),
             number: 0,
+            trains: false,
         }
     }
 
@@ -110,11 +113,13 @@ impl<'a> Assembly<'a> {
         let read = match operation {
             Some(Layer::Rescaling(next)) if self.rescale_further(layer, &next) => None,
             Some(operation) => Some(operation),
-            None => layers::read(&mut arguments, &input.shape)?,
+            None => layers::read(&mut arguments, &input.shape, self.trains)?,
         };
         let is_trainable = arguments.is_trainable() && !layer.is_in_frozen_model;
         let has_weights = |layer: &Layer| !layer.spec().parameters(&input.shape).is_empty();
-        let is_frozen = !is_trainable && read.as_ref().is_some_and(has_weights);
+        let has_weights = read.as_ref().is_some_and(has_weights);
+        let is_frozen = !is_trainable && has_weights;
+        self.trains |= is_trainable && has_weights;
         self.notes.append(&mut arguments.notes);
         self.operations
             .extend(is_operation.then_some(self.listed.len()));

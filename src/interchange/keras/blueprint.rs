@@ -89,10 +89,15 @@ impl Blueprint {
 
     /// Makes a model for pixels from 0 to 255 one for pixels divided by 255.
     fn feed_fractions(&mut self) {
-        let (note, left_out_first) = feed_fractions(&mut self.model);
-        self.notes.push(note);
-        for listed in self.listed.iter_mut().filter(|_| left_out_first) {
-            listed.index = listed.index.and_then(|index| index.checked_sub(1));
+        let (notes, left_out) = feed_fractions(&mut self.model);
+        self.notes.extend(notes);
+        let Some(left_out) = left_out else { return };
+        for listed in &mut self.listed {
+            listed.index = match listed.index {
+                Some(index) if index > left_out => Some(index - 1),
+                Some(index) if index == left_out => None,
+                index => index,
+            };
         }
     }
 
@@ -176,7 +181,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Add, Concatenate, Dense, Flatten, Layer, Rescaling};
+    use crate::model::{
+        Add, Concatenate, Dense, Flatten, GaussianNoise, Layer, RandomBrightness, RandomErasing,
+        Rescaling,
+    };
 
     fn config(input: Value, layers: &[(&str, Value)]) -> Value {
         let layer = |(i, (class, config)): (usize, &(&str, Value))| {
@@ -236,9 +244,51 @@ mod tests {
     }
 
     #[test]
+    fn augmentation_before_a_division_varies_fractions_alike() {
+        let layers = |scale: f64| {
+            [
+                (
+                    "RandomBrightness",
+                    json!({"factor": 0.1, "value_range": [0, 255]}),
+                ),
+                ("GaussianNoise", json!({"stddev": 0.51})),
+                ("Rescaling", json!({"scale": scale, "offset": 0.0})),
+                (
+                    "RandomErasing",
+                    json!({"fill_value": 1.0, "value_range": [0, 1]}),
+                ),
+                ("Flatten", json!({})),
+                ("Dense", json!({"units": 2})),
+                ("RandomFlip", json!({})),
+            ]
+        };
+        let read = |scale| {
+            let config = config(json!([null, 2, 2, 1]), &layers(scale));
+            Blueprint::read(&config, false).unwrap()
+        };
+        let divided = read(1.0 / 255.0);
+        let expected = Sequential::new([2, 2, 1])
+            .name("net")
+            .add(RandomBrightness::new(0.1).name("layer0"))
+            .add(GaussianNoise::new(0.002).name("layer1"))
+            .add(RandomErasing::new(1.0).fill_value(1.0).name("layer3"))
+            .add(Flatten::new().name("layer4"))
+            .add(Dense::new(2).name("layer5"));
+        assert_eq!(divided.model, expected);
+        let notes = divided.notes.join("\n");
+        assert!(notes.contains("behind a layer that is trained"), "{notes}");
+        assert!(notes.contains("vary pixels divided by 255"), "{notes}");
+        assert_eq!(divided.places().unwrap()[1], place("dense", 1, true, 5));
+        let assumed = read(1.0);
+        assert_eq!(assumed.model.layers.len(), 6);
+        let notes = assumed.notes.join("\n");
+        assert!(notes.contains("--pixel-range 0,255"), "{notes}");
+    }
+
+    #[test]
     fn frozen_layers_stay_frozen_and_left_out_ones_are_noted() {
         let layers = [
-            ("RandomFlip", json!({})),
+            ("ActivityRegularization", json!({})),
             ("Flatten", json!({"trainable": false})),
             ("Dense", json!({"units": 3, "trainable": false})),
             ("Dense", json!({"units": 2})),

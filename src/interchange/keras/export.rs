@@ -150,7 +150,12 @@ fn config(
 /// A model whose layers follow each other.
 fn sequential(model: &Sequential, input: Value, resolved: &[ResolvedLayer<'_>]) -> Value {
     let shape = input["config"]["batch_shape"].clone();
-    let listed = std::iter::once(input).chain(resolved.iter().map(layers::write));
+    let written = |layer| {
+        [layers::write(layer)]
+            .into_iter()
+            .chain(layers::behind(layer))
+    };
+    let listed = std::iter::once(input).chain(resolved.iter().flat_map(written));
     let config = json!({
         "name": model_name(model),
         "trainable": true,
@@ -171,11 +176,15 @@ fn functional(
     let input_name = input["config"]["name"].clone();
     let tensor = |source: &Option<usize>| {
         let (name, shape) = match source.and_then(|index| resolved.get(index)) {
-            Some(layer) => (layer.name.as_str().into(), layers::batch(&layer.output)),
+            Some(layer) => {
+                let behind = layers::behind(layer);
+                let name = behind.map(|behind| behind["config"]["name"].clone());
+                let name = name.unwrap_or_else(|| layer.name.as_str().into());
+                (name, layers::batch(&layer.output))
+            }
             None => (input_name.clone(), shape.clone()),
         };
-        let config = json!({"shape": shape, "dtype": "float32", "keras_history": [name, 0, 0]});
-        json!({"class_name": "__keras_tensor__", "config": config})
+        keras_tensor(name, shape)
     };
     input["name"] = input_name.clone();
     input["inbound_nodes"] = json!([]);
@@ -195,6 +204,12 @@ fn functional(
         written["name"] = layer.name.as_str().into();
         written["inbound_nodes"] = json!([{"args": arguments, "kwargs": {}}]);
         listed.push(written);
+        if let Some(mut behind) = layers::behind(layer) {
+            let made = keras_tensor(layer.name.as_str().into(), layers::batch(&layer.output));
+            behind["name"] = behind["config"]["name"].clone();
+            behind["inbound_nodes"] = json!([{"args": [made], "kwargs": {}}]);
+            listed.push(behind);
+        }
     }
     let output = resolved.last().map_or("", |layer| &layer.name);
     let config = json!({
@@ -207,6 +222,12 @@ fn functional(
     let mut written = object(".src.models.functional", "Functional", config);
     written["registered_name"] = "Functional".into();
     written
+}
+
+/// The output of a layer of this name.
+fn keras_tensor(name: Value, shape: Value) -> Value {
+    let config = json!({"shape": shape, "dtype": "float32", "keras_history": [name, 0, 0]});
+    json!({"class_name": "__keras_tensor__", "config": config})
 }
 
 /// The model's name, as Keras allows it.

@@ -8,7 +8,6 @@ use serde_json::Value;
 use super::archive::{CONFIG, KerasArchive, METADATA};
 use super::blueprint::{Blueprint, Place};
 use super::hdf5::WeightsFile;
-use super::layers::LEFT_OUT;
 use super::moments::{StoredMoments, StoredVariables};
 use super::objects::KerasObject;
 use super::order::in_keras_order;
@@ -100,8 +99,6 @@ impl Reading {
         blueprint.model.resolve().map_err(FormatError::from_cause)?;
         if let Some(description) = description {
             if let Some((recorded, order)) = recorded(&blueprint.model, description)? {
-                // The recorded model has these layers.
-                blueprint.notes.retain(|note| !note.ends_with(LEFT_OUT));
                 let mut reading = Self::of(blueprint, optimizer)?;
                 reading.model = recorded;
                 let mut places = order.into_iter().zip(reading.places).collect::<Vec<_>>();

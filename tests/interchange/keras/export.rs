@@ -14,7 +14,7 @@ use safetensors::{Dtype, tensor::TensorView};
 
 use cnn_gpu::exec::{DataId, Inspect, Step, Values};
 use cnn_gpu::interchange::{Network, keras};
-use cnn_gpu::model::{Initializer, Layer, augmentation};
+use cnn_gpu::model::{Initializer, Layer, RandomCrop, augmentation};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Op, Plan, Purpose};
 use cnn_gpu::rng::{Key, Stream};
@@ -30,9 +30,13 @@ const BATCH: usize = 6;
 
 /// Networks with what Keras holds, but does not compute as here: random draws, and moments of frozen
 /// layers.
-fn only_held() -> [(&'static str, Network); 4] {
+fn only_held() -> [(&'static str, Network); 5] {
     let model = all().remove(0).1.model;
     let photos = model.clone().augmented(augmentation("photos").unwrap());
+    let [h, w, _] = model.input_shape;
+    let crop = vec![RandomCrop::new(h, w).into()];
+    let mut cropped = model.clone().augmented(crop).unwrap();
+    cropped.input_shape[0] += 3;
     let mut frozen = model.clone();
     for placed in frozen.layers.iter_mut().step_by(2) {
         placed.trainable = false;
@@ -60,6 +64,7 @@ fn only_held() -> [(&'static str, Network); 4] {
     }
     [
         ("augmented", photos.unwrap()),
+        ("cropped", cropped),
         ("frozen", frozen),
         ("factors", factors),
         ("dirac", dirac),

@@ -58,8 +58,17 @@ fn operations_and_models_in_a_model_become_layers() {
     assert_eq!(model.input_shape, [6, 5, 1]);
     let resolved = model.resolve().unwrap();
     let names: Vec<&str> = resolved.iter().map(|layer| layer.name.as_str()).collect();
-    // The division by 255 and the layers for training are left out.
-    let expected = ["conv", "relu", "norm", "inner_conv", "reshape_1", "head"];
+    // The division by 255 is left out.
+    let expected = [
+        "random_flip",
+        "random_zoom",
+        "conv",
+        "relu",
+        "norm",
+        "inner_conv",
+        "reshape_1",
+        "head",
+    ];
     assert_eq!(names, expected);
 }
 

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::model::{Layer, Sampling};
+use super::super::objects::{float32, object};
+use crate::model::{Layer, ResolvedLayer, Sampling};
 
 /// The arguments of such a layer; null for any other. Numbers are those that were given and not the
 /// bounds that follow from them, as Keras refuses a shear of its own with negative bounds.
@@ -30,12 +31,40 @@ pub(super) fn write(layer: &Layer) -> Value {
             "fill_value": l.fill_value,
             "value_range": l.value_range,
         }),
+        Layer::RandomElasticTransform(l) => sampled(
+            json!({"factor": l.factor, "scale": l.scale, "value_range": l.value_range}),
+            l.sampling(),
+        ),
+        Layer::RandomCrop(l) => json!({"height": l.height, "width": l.width}),
         Layer::GaussianNoise(l) => return json!({"stddev": l.stddev, "seed": null}),
         _ => return Value::Null,
     };
     config["data_format"] = "channels_last".into();
     config["seed"] = Value::Null;
     config
+}
+
+/// What Keras needs behind a layer: Keras 3.15 cuts in training only, whatever its description says of
+/// inference, where a `Resizing` does what is meant.
+pub(in super::super) fn behind(layer: &ResolvedLayer<'_>) -> Option<Value> {
+    let Layer::RandomCrop(crop) = layer.layer else {
+        return None;
+    };
+    let config = json!({
+        "name": format!("{}_resizing", layer.name),
+        "trainable": true,
+        "dtype": float32(),
+        "height": crop.height,
+        "width": crop.width,
+        "interpolation": "bilinear",
+        "crop_to_aspect_ratio": true,
+        "pad_to_aspect_ratio": false,
+        "fill_mode": "constant",
+        "fill_value": 0.0,
+        "antialias": false,
+        "data_format": "channels_last",
+    });
+    Some(object(".layers", "Resizing", config))
 }
 
 /// The arguments with how the image is read.

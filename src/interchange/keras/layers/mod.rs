@@ -3,13 +3,15 @@
 mod augmentation;
 mod common;
 mod operation;
+mod random;
 mod read;
 mod reshape;
 #[cfg(test)]
 mod tests;
 mod write;
 
+pub(super) use augmentation::behind;
 pub(super) use operation::operation;
-pub(super) use read::{LEFT_OUT, is_pointwise, merges, read};
+pub(super) use read::{is_pointwise, merges, read};
 pub(super) use reshape::reshaped;
 pub(super) use write::{batch, class, write};

@@ -6,7 +6,7 @@ use super::super::activation;
 use super::super::arguments::{Arguments, size};
 use super::common::{global_pool, initializer, pool, regularizer};
 use super::operation::ARITHMETIC;
-use super::reshape;
+use super::{random, reshape};
 use crate::error::FormatError;
 use crate::model::{
     ActivationLayer, Add, AveragePooling2D, BatchNormalization, Concatenate, Conv2D, Dense,
@@ -14,41 +14,58 @@ use crate::model::{
     Layer, Margins, MaxPooling2D, Rescaling, SpatialDropout2D, ZeroPadding2D,
 };
 
-/// The end of the note on such a layer.
-pub(in super::super) const LEFT_OUT: &str = "only acts in training and was left out";
-
-/// Layers that do nothing in inference and have no weights.
-const ONLY_IN_TRAINING: [&str; 12] = [
+/// Layers that do nothing in inference and have no weights, and the crop.
+const ONLY_IN_TRAINING: [&str; 30] = [
     "ActivityRegularization",
     "AlphaDropout",
+    "AugMix",
+    "CutMix",
     "GaussianDropout",
     "GaussianNoise",
+    "MixUp",
+    "RandAugment",
     "RandomBrightness",
+    "RandomColorDegeneration",
+    "RandomColorJitter",
     "RandomContrast",
+    "RandomCrop",
+    "RandomElasticTransform",
     "RandomErasing",
     "RandomFlip",
+    "RandomGaussianBlur",
+    "RandomGrayscale",
+    "RandomHeight",
+    "RandomHue",
+    "RandomInvert",
+    "RandomPerspective",
+    "RandomPosterization",
     "RandomRotation",
+    "RandomSaturation",
+    "RandomSharpness",
     "RandomShear",
     "RandomTranslation",
+    "RandomWidth",
     "RandomZoom",
 ];
 
 /// The layer that `a` describes, for inputs of this shape, without the batch; `None` if inference
-/// can do without it.
+/// can do without it. `is_behind_trained` tells that a layer before it is trained.
 ///
 /// # Errors
 /// One line: an argument or a layer that is not supported.
 pub(in super::super) fn read(
     a: &mut Arguments<'_>,
     shape: &[usize],
+    is_behind_trained: bool,
 ) -> Result<Option<Layer>, FormatError> {
     a.float32()?;
     if ONLY_IN_TRAINING.contains(&a.class) {
-        let note = format!("{} {LEFT_OUT}", a.class);
-        a.note(note);
-        return Ok(None);
+        return training_layer(a, shape, is_behind_trained);
     }
     if a.class == "Identity" {
+        return Ok(None);
+    }
+    if a.class == "Resizing" && is_of_size(a, shape)? {
         return Ok(None);
     }
     if a.class == "Reshape" {
@@ -59,6 +76,41 @@ pub(in super::super) fn read(
     let layer = of_class(a, rank)?;
     a.finish()?;
     Ok(Some(layer))
+}
+
+/// A layer that only acts in training, unless its meaning cannot be kept, which is noted.
+fn training_layer(
+    a: &mut Arguments<'_>,
+    shape: &[usize],
+    is_behind_trained: bool,
+) -> Result<Option<Layer>, FormatError> {
+    let kept = random::read(a).and_then(|layer| {
+        let layer = layer.ok_or("there is no such layer here")?;
+        if layer.is_image_augmentation() && is_behind_trained {
+            return Err("it comes behind a layer that is trained".into());
+        }
+        layer.spec().output_shape(shape)?;
+        Ok(layer)
+    });
+    let why = match kept {
+        Ok(layer) => return Ok(Some(layer)),
+        Err(why) => why.to_string(),
+    };
+    let prefix = a.error("").to_string();
+    let why = why.strip_prefix(&prefix).unwrap_or(&why);
+    // Without it, the layers behind it would have inputs of another size.
+    if a.class == "RandomCrop" {
+        return Err(a.error(why));
+    }
+    let note = format!("{} only acts in training and was left out: {why}", a.class);
+    a.note(note);
+    Ok(None)
+}
+
+/// Whether inputs of this shape have the layer's size already, as those behind a `RandomCrop` have in
+/// files of this crate.
+fn is_of_size(a: &mut Arguments<'_>, shape: &[usize]) -> Result<bool, FormatError> {
+    Ok(shape.starts_with(&[a.size("height", None)?, a.size("width", None)?]))
 }
 
 /// Whether a layer treats each element alike, whatever the input's shape.

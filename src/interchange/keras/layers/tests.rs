@@ -7,10 +7,11 @@ use super::super::arguments::Arguments;
 use super::{read, write};
 use crate::model::{
     Activation, ActivationLayer, AveragePooling2D, BatchNormalization, Conv2D, Dense,
-    DepthwiseConv2D, Dropout, FillMode, Flatten, GaussianNoise, GlobalAveragePooling2D,
+    DepthwiseConv2D, Dropout, Factor, FillMode, Flatten, GaussianNoise, GlobalAveragePooling2D,
     GlobalMaxPooling2D, Initializer, Layer, MaxPooling2D, RandomBrightness, RandomContrast,
-    RandomErasing, RandomFlip, RandomRotation, RandomShear, RandomTranslation, RandomZoom,
-    Regularizer, Rescaling, Sequential, SpatialDropout2D, ZeroPadding2D,
+    RandomCrop, RandomElasticTransform, RandomErasing, RandomFlip, RandomRotation, RandomShear,
+    RandomTranslation, RandomZoom, Regularizer, Rescaling, Sequential, SpatialDropout2D,
+    ZeroPadding2D,
 };
 use crate::shape::Padding;
 
@@ -107,7 +108,7 @@ fn parsed(class: &str, config: &Value) -> (Result<Option<Layer>, String>, Vec<St
     let config = config.as_object().unwrap();
     let name = config.get("name").and_then(Value::as_str).unwrap_or("x");
     let mut arguments = Arguments::new(class, name, config);
-    let layer = read(&mut arguments, &[4, 4, 1]).map_err(|e| e.to_string());
+    let layer = read(&mut arguments, &[4, 4, 1], false).map_err(|e| e.to_string());
     (layer, arguments.notes)
 }
 
@@ -127,7 +128,7 @@ fn every_layer_comes_back_with_every_argument() {
     assert_eq!(kinds.len(), Layer::COUNT - 3 - augmentation().len());
 }
 
-fn augmentation() -> [Layer; 9] {
+fn augmentation() -> [Layer; 11] {
     [
         RandomFlip::new().into(),
         RandomRotation::new(0.1).into(),
@@ -137,18 +138,40 @@ fn augmentation() -> [Layer; 9] {
         RandomContrast::new([0.1, 0.2]).into(),
         RandomBrightness::new(0.25).into(),
         RandomErasing::new(0.5).fill_value(0.5).into(),
+        RandomElasticTransform::new(0.5).scale([0.5, 1.0]).into(),
+        RandomCrop::new(3, 2).into(),
         GaussianNoise::new(0.1).into(),
     ]
 }
 
 #[test]
-fn augmentation_is_written_with_its_arguments_and_not_read() {
-    for layer in augmentation() {
+fn augmentation_comes_back_with_its_arguments() {
+    for layer in augmentation().map(|layer| layer.named("a")) {
         let value = written(&layer, [7, 8, 2]);
         assert_eq!(value["class_name"], layer.spec().kind());
         let (read, notes) = parsed(layer.spec().kind(), &value["config"]);
-        assert_eq!((read, notes.len()), (Ok(None), 1));
+        assert_eq!((read, notes.len()), (Ok(Some(layer)), 0));
     }
+    // As Keras writes what it was given as one number.
+    let (read, _) = parsed(
+        "RandomShear",
+        &json!({"name": "a", "x_factor": [-0.2, 0.2], "y_factor": [-0.0, 0.0]}),
+    );
+    let shear = RandomShear::new(0.2, 0.0).name("a").into();
+    assert_eq!(read, Ok(Some(shear)));
+    // Keras's range, and one number for both directions in older files.
+    let contrast = |factor: Factor| RandomContrast::new(factor).value_range([0.0, 255.0]);
+    let read = |config| parsed("RandomContrast", &config).0;
+    let older = read(json!({"name": "a", "factor": 0.2}));
+    assert_eq!(
+        older,
+        Ok(Some(contrast([0.2, 0.2].into()).name("a").into()))
+    );
+    let newer = read(json!({"name": "a", "factor": [0, 0.2], "value_range": [0, 255]}));
+    assert_eq!(
+        newer,
+        Ok(Some(contrast([0.0, 0.2].into()).name("a").into()))
+    );
     let zoom = RandomZoom::new(0.1).width_factor([-0.5, 0.5]);
     let value = written(&zoom.fill_mode(FillMode::Wrap).into(), [7, 8, 2]);
     let config = &value["config"];
@@ -317,10 +340,53 @@ fn what_only_training_needs_is_replaced_with_a_note() {
     ] {
         assert!(notes.iter().any(|note| note.contains(part)), "{notes:?}");
     }
-    for class in ["RandomFlip", "GaussianNoise"] {
-        let (layer, notes) = parsed(class, &json!({"stddev": 0.1}));
+    for class in ["AlphaDropout", "GaussianDropout"] {
+        let (layer, notes) = parsed(class, &json!({"rate": 0.1}));
         assert_eq!(layer, Ok(None));
         assert_eq!(notes.len(), 1);
     }
     assert_eq!(parsed("Identity", &json!({})), (Ok(None), vec![]));
+}
+
+#[test]
+fn augmentation_whose_meaning_cannot_be_kept_is_left_out_and_says_why() {
+    let cases = [
+        ("RandomHue", json!({"factor": 0.5}), "no such layer here"),
+        (
+            "RandomFlip",
+            json!({"data_format": "channels_first"}),
+            "`channels_last`",
+        ),
+        (
+            "RandomRotation",
+            json!({"factor": 2}),
+            "must lie in [-1, 1]",
+        ),
+        (
+            "RandomZoom",
+            json!({"height_factor": 0.1, "fill_mode": "mirror"}),
+            "fill_mode",
+        ),
+        (
+            "RandomErasing",
+            json!({"fill_value": [0, 1, 2]}),
+            "one number for all channels",
+        ),
+    ];
+    for (class, config, why) in cases {
+        let (read, notes) = parsed(class, &config);
+        assert_eq!((read, notes.len()), (Ok(None), 1));
+        let note = &notes[0];
+        assert!(note.contains("left out: ") && note.contains(why), "{note}");
+        assert!(!note.contains("(Random"), "{note}");
+    }
+    let (read, _) = parsed("RandomCrop", &json!({"height": 0, "width": 2}));
+    assert!(read.unwrap_err().contains("at least 1x1"));
+    let (read, notes) = parsed("Resizing", &json!({"height": 4, "width": 4}));
+    assert_eq!((read, notes.len()), (Ok(None), 0));
+    assert!(
+        parsed("Resizing", &json!({"height": 2, "width": 4}))
+            .0
+            .is_err()
+    );
 }

@@ -69,6 +69,8 @@ fn arguments(layer: &Layer) -> Map<String, Value> {
         | Layer::RandomContrast(_)
         | Layer::RandomBrightness(_)
         | Layer::RandomErasing(_)
+        | Layer::RandomElasticTransform(_)
+        | Layer::RandomCrop(_)
         | Layer::GaussianNoise(_) => augmentation::write(layer),
     };
     match config {

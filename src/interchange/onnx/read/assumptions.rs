@@ -11,7 +11,7 @@ pub(super) fn made(mut model: Sequential, is_ours: bool) -> (Sequential, Vec<Str
     let mut notes = Vec::new();
     if !is_ours {
         rescale_first(&mut model);
-        notes.push(feed_fractions(&mut model).0);
+        notes.extend(feed_fractions(&mut model).0);
     }
     if let Some(loss) = outputs::suitable_loss(&model) {
         model.loss = loss;
