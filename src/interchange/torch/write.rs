@@ -140,5 +140,24 @@ fn serialized(tensors: &[StateTensor<'_>], description: String) -> Result<Vec<u8
         ("format".to_owned(), "pt".to_owned()),
         (NetworkDescription::KEY.to_owned(), description),
     ];
-    safetensors::serialize(views, Some(metadata.into())).map_err(FormatError::from_cause)
+    let entries = metadata.each_ref().map(|(key, value)| {
+        // Texts, which JSON can represent.
+        let text = |text: &String| serde_json::to_string(text).unwrap_or_default();
+        format!("{}:{}", text(key), text(value))
+    });
+    let bytes = safetensors::serialize(views, Some(metadata.into()));
+    let mut bytes = bytes.map_err(FormatError::from_cause)?;
+    put_in_order(&mut bytes, &entries);
+    Ok(bytes)
+}
+
+/// Puts the two entries of a file's metadata, which come in any order, in this one.
+fn put_in_order(bytes: &mut [u8], [first, second]: &[String; 2]) {
+    let start = |a: &str, b: &str| format!("{{\"__metadata__\":{{{a},{b}}}");
+    let (wanted, other) = (start(first, second), start(second, first));
+    // Behind the length of the header.
+    let header = bytes.get_mut(8..8 + wanted.len());
+    if let Some(header) = header.filter(|header| **header == *other.as_bytes()) {
+        header.copy_from_slice(wanted.as_bytes());
+    }
 }

@@ -266,6 +266,18 @@ fn names_and_classes_cannot_leave_their_texts() {
 }
 
 #[test]
+fn the_same_network_gives_the_same_bytes() {
+    let model = Sequential::new([1, 1, 1])
+        .add(Flatten::new())
+        .add(Dense::new(2));
+    let network = network(model.name("\"a\" \\ \u{e9}"));
+    let weights = || export(&network).unwrap().weights;
+    let first = weights();
+    assert!(first[8..].starts_with(b"{\"__metadata__\":{\"format\":\"pt\",\"cnn_gpu\":"));
+    assert!((0..32).all(|_| weights() == first));
+}
+
+#[test]
 fn what_stays_behind_is_named() {
     let model = Sequential::new([1, 1, 1])
         .add(Flatten::new())
