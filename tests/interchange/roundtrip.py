@@ -433,10 +433,9 @@ def averages_wrongly(case):
     With uneven padding it repeats the border and averages over it (Keras 3.15.1). For a window of 2
     that makes no difference.
     """
-    shapes = {layer.name: layer.input.shape[1:3] for layer in case.keras.layers}
     for layer in case.keras.layers:
         if type(layer).__name__ == "AveragePooling2D" and layer.padding == "same":
-            pads = generate.same_padding(shapes[layer.name], layer.pool_size, layer.strides)
+            pads = generate.same_padding(layer.input.shape[1:3], layer.pool_size, layer.strides)
             if any(before != after for before, after in pads):
                 return True
     return False
