@@ -25,10 +25,8 @@ pub(super) fn sum(
     let view = match others.iter().all(|other| other.view == first.view) {
         true => first.view.clone(),
         false => {
-            let vectors = flows.iter().map(|flow| vector(reading, flow));
-            let features: Option<Vec<usize>> = vectors.collect();
-            let features = features.and_then(|all| all.first().copied());
-            let features = features.ok_or_else(|| different(inputs, first, others))?;
+            let vector = vector(reading, first).filter(|_| are_vectors(reading, &flows));
+            let features = vector.ok_or_else(|| different(inputs, first, others))?;
             AxisView::vector(first.view.batch(), features)
         }
     };
@@ -63,10 +61,8 @@ pub(super) fn concatenation(
             places(reading, &flows, axis)
                 .map(|places| (image.to_vec(), AxisView::image(places, batch, image)))
         }
-        None if rank == 2 && axis == 1 => (flows.iter())
-            .all(|flow| vector(reading, flow).is_some())
+        None => (axis == 1 && are_vectors(reading, &flows))
             .then(|| (vec![width], AxisView::vector(batch, width))),
-        None => None,
     };
     let found = found.ok_or_else(|| {
         inputs.node.error(format!(
@@ -99,14 +95,22 @@ fn all<'a>(inputs: &'a Inputs<'_>) -> Result<Vec<&'a Flow>, FormatError> {
     (0..inputs.values.len()).map(|i| inputs.flow(i)).collect()
 }
 
-/// The number of features, if a value is a vector in this crate's order.
+/// The number of features, if a value is `[batch, features]` in this crate's order. `[batch]` is something else: ONNX
+/// would add it along the features.
 fn vector(reading: &GraphReading, flow: &Flow) -> Option<usize> {
     let features = flow
         .view
         .features()
         .filter(|features| are_in_order(features))?;
-    let is_vector = reading.links.image(flow).is_none();
+    let is_vector = flow.view.rank() == 2 && reading.links.image(flow).is_none();
     product(features).filter(|_| is_vector)
+}
+
+/// Whether all values are vectors of as many images as the first.
+fn are_vectors(reading: &GraphReading, flows: &[&Flow]) -> bool {
+    let batch = flows.first().map(|first| first.view.batch());
+    let same = |flow: &&Flow| Some(flow.view.batch()) == batch;
+    (flows.iter()).all(|flow| same(flow) && vector(reading, flow).is_some())
 }
 
 /// Where the axes of images are, if they are in the same places of all values, sizes are equal, and this axis is that of

@@ -178,6 +178,49 @@ fn vectors_are_joined_in_one_order() {
 }
 
 #[test]
+fn vectors_of_different_ranks_are_not_joined() {
+    let units = |names: [&str; 2], join: fn(Graph, [&str; 2]) -> Graph| {
+        let graph = Graph::new(&[2, 4, 5])
+            .node("GlobalMaxPool", &["x"], "m")
+            .node("Flatten", &["m"], "f")
+            .weights("w", &[2, 1])
+            .weights("v", &[2, 1])
+            .node("MatMul", &["f", "w"], "a")
+            .node("MatMul", &["f", "v"], "b")
+            .integers("axes", &[1])
+            .node("Squeeze", &["a", "axes"], "a1")
+            .node("Squeeze", &["b", "axes"], "b1");
+        join(graph, names).output("y")
+    };
+    let add = |graph: Graph, names: [&str; 2]| graph.node("Add", &names, "y");
+    let sum = |graph: Graph, names: [&str; 2]| graph.node("Sum", &names, "y");
+    let concat = |graph: Graph, names: [&str; 2]| {
+        graph.node_with("Concat", &names, "y", vec![int("axis", 1)])
+    };
+    // ONNX adds each image of one to all of the other.
+    for (names, sizes) in [
+        (["a1", "b"], "[batch] and [batch, 1]"),
+        (["a", "b1"], "[batch, 1] and [batch]"),
+    ] {
+        for join in [add, sum] {
+            let error = units(names, join).error();
+            assert!(error.contains(&format!("adds {sizes}")), "{error}");
+        }
+    }
+    let error = units(["a", "b1"], concat).error();
+    assert!(
+        error.contains("concatenates [batch, 1] and [batch]"),
+        "{error}"
+    );
+    for join in [add, sum] {
+        for names in [["a", "b"], ["a1", "b1"]] {
+            assert_eq!(units(names, join).layers().len(), 4);
+        }
+    }
+    assert_eq!(units(["a", "b"], concat).layers().len(), 4);
+}
+
+#[test]
 fn factors_are_not_merged_into_layers_that_others_read() {
     let scaled = |graph: Graph| {
         let graph = graph.numbers("f", &[1, 2, 1, 1], &[2.0, 3.0]);
