@@ -29,6 +29,15 @@ impl Factors {
         }
     }
 
+    /// One number for all channels, if those of the channels are equal.
+    pub fn uniform(&self) -> Option<Self> {
+        let (&first, rest) = self.values.split_first()?;
+        rest.iter().all(|&v| v == first).then(|| Self {
+            values: Rc::new([first]),
+            origins: self.origins.clone(),
+        })
+    }
+
     /// Each number, changed.
     pub fn map(&self, change: impl Fn(f64) -> f64) -> Self {
         Self {

@@ -243,7 +243,7 @@ impl LinkGraph {
     /// are those of its images: an input of vectors that becomes images was one of images.
     ///
     /// # Errors
-    /// It is a function of too many others.
+    /// It is a function of too many others, or of a constant that is not the same for all pixels.
     pub fn unflattened(
         &mut self,
         node: &NodeRef<'_>,
@@ -264,10 +264,15 @@ impl LinkGraph {
             if number == 0 || moved.contains_key(&number) {
                 continue;
             }
-            let term = rows.terms[number].renumbered(|term| moved.get(&term).copied().unwrap_or(0));
+            let (term, label) = (&rows.terms[number], &rows.labels[number]);
+            let term = term.renumbered(|term| moved.get(&term).copied().unwrap_or(0));
+            let term = term.ok_or_else(|| {
+                let what = "one number per pixel before the reshape to images";
+                format!("{}: {what}; expected one number for all", label.label)
+            })?;
             moved.insert(number, input.terms.len());
             input.terms.push(term);
-            input.labels.push(rows.labels[number].clone());
+            input.labels.push(label.clone());
         }
         Ok(Some(Flow {
             output: 0,

@@ -129,18 +129,19 @@ impl Term {
         all.into_iter().flatten()
     }
 
-    /// The same function of other terms.
-    pub fn renumbered(&self, of: impl Fn(usize) -> usize) -> Self {
+    /// The same function of other terms, whatever elements are grouped into channels: with one number for all. `None`
+    /// if it has several.
+    pub fn renumbered(&self, of: impl Fn(usize) -> usize) -> Option<Self> {
         let operand = |operand: &TermOperand| match operand {
-            TermOperand::Term(term) => TermOperand::Term(of(*term)),
-            TermOperand::Constant(factors) => TermOperand::Constant(factors.clone()),
+            TermOperand::Term(term) => Some(TermOperand::Term(of(*term))),
+            TermOperand::Constant(factors) => factors.uniform().map(TermOperand::Constant),
         };
-        match self {
+        Some(match self {
             Self::Input => Self::Input,
             Self::Unary(function, term) => Self::Unary(*function, of(*term)),
-            Self::Binary(operation, a, b) => Self::Binary(*operation, operand(a), operand(b)),
-            Self::Select(operands) => Self::Select(operands.each_ref().map(operand)),
-        }
+            Self::Binary(operation, a, b) => Self::Binary(*operation, operand(a)?, operand(b)?),
+            Self::Select([a, b, c]) => Self::Select([operand(a)?, operand(b)?, operand(c)?]),
+        })
     }
 
     /// What is peculiar about a function that no activation here is.

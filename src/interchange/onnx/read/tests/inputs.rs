@@ -5,6 +5,7 @@ use prost::Message;
 use super::build::{Graph, int};
 use crate::interchange::onnx::from_bytes;
 use crate::interchange::onnx::messages::{DimensionProto, ModelProto};
+use crate::model::Rescaling;
 
 fn flattened(input: &[i64]) -> Graph {
     Graph::new(input)
@@ -128,6 +129,37 @@ fn vectors_that_are_reshaped_are_images() {
     let layers = graph.import().network.model.layers;
     let kinds: Vec<_> = layers.iter().map(|layer| layer.spec().kind()).collect();
     assert_eq!(kinds, ["Flatten", "Dense"]);
+}
+
+#[test]
+fn vectors_that_are_reshaped_have_one_number_for_all_pixels() {
+    let read = |operator, values: &[f32]| {
+        Graph::new(&[36])
+            .numbers("c", &[36], values)
+            .node(operator, &["x", "c"], "first")
+            .integers("sizes", &[-1, 1, 6, 6])
+            .node("Reshape", &["first", "sizes"], "image")
+            .weights("w", &[2, 1, 3, 3])
+            .node("Conv", &["image", "w"], "conv")
+            .node("Flatten", &["conv"], "flat")
+            .dense("flat", 32)
+    };
+    let different: Vec<f32> = (0..36).map(|i| i as f32).collect();
+    for (operator, same) in [
+        ("Mul", Rescaling::new(0.5)),
+        ("Sub", Rescaling::new(1.0).offset(-0.5)),
+    ] {
+        assert_eq!(
+            read(operator, &different).error(),
+            format!(
+                "node `first` ({operator}): one number per pixel before the reshape to images; expected one number \
+                 for all"
+            )
+        );
+        let uniform = read(operator, &[0.5; 36]);
+        assert_eq!(uniform.import().network.model.input_shape, [6, 6, 1]);
+        assert_eq!(uniform.layers()[0], same.into());
+    }
 }
 
 #[test]
