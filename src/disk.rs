@@ -4,6 +4,7 @@
 //! a test can make each write fail in turn.
 
 use std::cell::RefCell;
+use std::env;
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -129,15 +130,6 @@ impl File {
         Ok(self.inner.metadata()?.len())
     }
 
-    /// Removes all bytes.
-    ///
-    /// # Errors
-    /// The file cannot be changed.
-    pub fn clear(&mut self) -> io::Result<()> {
-        ask(Act::Write(&[]), &self.path)?;
-        self.inner.set_len(0)
-    }
-
     /// Locks the file until it is dropped.
     ///
     /// # Errors
@@ -164,9 +156,16 @@ impl Read for File {
     }
 }
 
-/// `cnn-gpu/NAME` in the user's cache folder, if the user has a home folder.
+/// The environment variable that replaces `cnn-gpu` in the user's cache folder.
+const CACHE: &str = "CNN_GPU_CACHE_DIR";
+
+/// The folder NAME in the folder that `CNN_GPU_CACHE_DIR` names, or else `cnn-gpu/NAME` in the user's
+/// cache folder, if the user has a home folder.
 #[must_use]
 pub fn cache_folder(name: &str) -> Option<PathBuf> {
+    if let Some(folder) = env::var_os(CACHE).filter(|folder| !folder.is_empty()) {
+        return Some(PathBuf::from(folder).join(name));
+    }
     let strategy = etcetera::base_strategy::choose_native_strategy().ok()?;
     Some(strategy.cache_dir().join("cnn-gpu").join(name))
 }
@@ -178,6 +177,35 @@ pub fn cache_folder(name: &str) -> Option<PathBuf> {
 pub fn make_folder(path: &Path) -> io::Result<()> {
     ask(Act::MakeFolder, path)?;
     fs::create_dir_all(path)
+}
+
+/// Creates a folder and its parents, if missing. On Unix only its owner can read it.
+///
+/// # Errors
+/// The folder cannot be created.
+pub fn make_private_folder(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    path.parent().map_or(Ok(()), make_folder)?;
+    ask(Act::MakeFolder, path)?;
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        // By another process.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        created => created,
+    }
+}
+
+/// Shortens a file to this many bytes.
+///
+/// # Errors
+/// The file is missing or cannot be changed.
+pub fn truncate(path: &Path, bytes: u64) -> io::Result<()> {
+    // Not of a file that is open to append to, which Windows refuses.
+    OpenOptions::new().write(true).open(path)?.set_len(bytes)
 }
 
 /// Creates a folder in an existing one.

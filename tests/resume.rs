@@ -79,6 +79,7 @@ fn start(folder: &Path, args: &[&str]) -> Child {
         .env("CNN_GPU_MIRRORS", "")
         .env("CNN_GPU_DATA_DIR", "")
         .env("XDG_CACHE_HOME", folder)
+        .env("CNN_GPU_CACHE_DIR", folder.join("cnn-gpu"))
         .env("HOME", folder)
         .args(args)
         .stdout(Stdio::piped())

@@ -57,6 +57,7 @@ fn at_home(folder: &Path, variables: &[(&str, &str)]) -> std::process::Output {
         "HOME",
         "XDG_CACHE_HOME",
         "XDG_RUNTIME_DIR",
+        "CNN_GPU_CACHE_DIR",
         "CNN_GPU_DATA_DIR",
     ] {
         command.env_remove(name);

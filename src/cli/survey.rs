@@ -60,14 +60,12 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 /// Removes the decoded pictures that are kept.
 fn clear_picture_cache() -> anyhow::Result<Exit> {
     let Some(cache) = PictureCache::of_user() else {
-        say("data: there is no home folder, and no cache in it");
+        say("data: no home folder, so there is no cache");
         return Ok(Exit::Success);
     };
     let place = cache.folder().display();
     let size = cache.size().and_then(|size| cache.clear().map(|()| size));
-    let size = size.with_context(|| {
-        format!("cannot empty {place}: expected permission to remove the files in it")
-    })?;
+    let size = size.with_context(|| format!("cannot empty {place}; remove the folder by hand"))?;
     say(&format!("data: removed {} from {place}", HumanBytes(size)));
     Ok(Exit::Success)
 }

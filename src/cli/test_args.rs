@@ -32,7 +32,7 @@ pub struct TestArgs {
     #[arg(long, value_name = "HOW", value_parser = interpolation())]
     pub interpolation: Option<Interpolation>,
 
-    /// Decode all pictures of a folder again, and keep none for the next time
+    /// Decode all pictures of a folder, even those that are in the cache, and do not add them to it
     #[arg(long)]
     no_picture_cache: bool,
 }

@@ -22,6 +22,7 @@ pub fn run(folder: &Path, args: &[&str]) -> Output {
         .env("CNN_GPU_MIRRORS", "")
         .env("CNN_GPU_DATA_DIR", "")
         .env("XDG_CACHE_HOME", folder)
+        .env("CNN_GPU_CACHE_DIR", folder.join("cnn-gpu"))
         // As on a machine without a desktop session, where libwayland would complain.
         .env_remove("XDG_RUNTIME_DIR")
         .env("HOME", folder)

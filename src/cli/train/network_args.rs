@@ -34,7 +34,8 @@ pub struct DataArgs {
     #[arg(long, value_name = "HOW", value_parser = interpolation(), default_value_t)]
     pub interpolation: Interpolation,
 
-    /// Decode all pictures of a folder again, and keep none for the next time; see docs/data.md
+    /// Decode all pictures of a folder, even those that are in the cache, and do not add them to it;
+    /// see docs/data.md
     #[arg(long)]
     pub no_picture_cache: bool,
 }

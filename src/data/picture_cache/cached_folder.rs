@@ -1,46 +1,44 @@
 //! Reads the pictures of one folder through the cache.
 
-use std::fs::{self, FileTimes, TryLockError};
-use std::io::{self, Write as _};
+use std::collections::HashMap;
+use std::fs::{self, FileTimes};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
-use super::index::{self, KeptPicture, KeptPictures, PixelFormat};
-use super::pack::{self, Pack};
+use super::index::{KeptPicture, KeptPictures, PixelFormat};
+use super::pack::Pack;
 use super::stamp::Stamp;
-use super::{PictureCache, Remarks};
+use super::writer::Writer;
+use super::{PictureCache, Remarks, names};
 use crate::data::error::DataError;
 use crate::data::picture::Picture;
-use crate::data::sha256;
-use crate::disk;
 use crate::memory::in_words;
 use crate::words::counted;
 
-/// Files that are together smaller are read so soon that nothing is kept.
+/// Files that are together smaller are read so soon that no pack is made of them.
 const WORTHWHILE: u64 = 1 << 20;
+/// The most other folders whose packs are searched.
+const MOST_OTHERS: usize = 16;
 
 /// The pictures below a folder, read through a cache.
 pub(in crate::data) struct CachedFolder<'a> {
     cache: &'a PictureCache,
+    /// The folder, as the paths of the pictures name it.
     folder: PathBuf,
     format: PixelFormat,
-    /// The path of the folder's index.
-    index: PathBuf,
+    /// The start of the names of the pack's files.
+    stem: String,
     /// What was kept before.
     own: Option<Pack>,
-    /// The packs of other folders with pixels of the same format, once they are needed.
-    others: OnceLock<Vec<Pack>>,
-    /// The index to write.
-    kept: KeptPictures,
-    /// The file of pixels, once something is added, and the number of pictures in it.
-    pixels: Option<(disk::File, u64)>,
-    /// Whether the file of pixels was emptied, because it held little that is in use.
-    has_cleared: bool,
-    /// Whether the index is to be written.
-    has_changed: bool,
+    /// The pictures of `own` by their contents, once they are needed.
+    own_by_contents: OnceLock<HashMap<[u8; 32], KeptPicture>>,
+    /// The packs that others of the same format have made, once they are needed.
+    others: OnceLock<Vec<(Pack, HashMap<[u8; 32], KeptPicture>)>>,
+    /// The pack, once something is added.
+    writer: Option<Writer>,
     /// The number of pictures that were not decoded.
     reused: usize,
     /// The number of pictures that were added.
@@ -51,7 +49,7 @@ pub(in crate::data) struct CachedFolder<'a> {
     pub(super) now: SystemTime,
 }
 
-/// Where the pixels of a picture come from.
+/// A picture that was read.
 pub(in crate::data) struct FoundPicture {
     /// What to say about it.
     pub(in crate::data) remarks: Remarks,
@@ -60,6 +58,7 @@ pub(in crate::data) struct FoundPicture {
     source: PixelSource,
 }
 
+/// Where the pixels of a picture come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PixelSource {
     /// The folder's pack, under the same path and stamp.
@@ -78,27 +77,17 @@ impl<'a> CachedFolder<'a> {
         folder: &Path,
         format: PixelFormat,
     ) -> Self {
-        let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-        let mut name = Sha256::new();
-        name.update(format.header());
-        name.update(folder.as_os_str().as_encoded_bytes());
-        let name = sha256::hex(&name.finalize()[..16]);
-        let index = cache.folder().join(name).with_extension(index::EXTENSION);
-        let own = Pack::open(&index, format);
+        let canonical = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
+        let stem = names::stem(format, &canonical);
         Self {
-            kept: own
-                .as_ref()
-                .map(|pack| pack.kept.clone())
-                .unwrap_or_default(),
+            own: Pack::open(cache.folder(), &stem, format),
             cache,
-            folder,
+            folder: folder.to_owned(),
             format,
-            index,
-            own,
+            stem,
+            own_by_contents: OnceLock::new(),
             others: OnceLock::new(),
-            pixels: None,
-            has_cleared: false,
-            has_changed: false,
+            writer: None,
             reused: 0,
             added: 0,
             trouble: None,
@@ -107,17 +96,9 @@ impl<'a> CachedFolder<'a> {
     }
 
     /// The path of a picture in the index; `None` if it is too long.
-    fn key(&self, path: &Path) -> Option<Vec<u8>> {
-        let below = match path.strip_prefix(&self.folder) {
-            Ok(below) => below.to_owned(),
-            // The folder was named by another path than its canonical one.
-            Err(_) => fs::canonicalize(path)
-                .ok()?
-                .strip_prefix(&self.folder)
-                .ok()?
-                .to_owned(),
-        };
-        let key = below.into_os_string().into_encoded_bytes();
+    fn key<'p>(&self, path: &'p Path) -> Option<&'p [u8]> {
+        let below = path.strip_prefix(&self.folder).unwrap_or(path);
+        let key = below.as_os_str().as_encoded_bytes();
         (key.len() <= usize::from(u16::MAX)).then_some(key)
     }
 
@@ -135,14 +116,11 @@ impl<'a> CachedFolder<'a> {
             source,
         };
         let stamp = Stamp::of(&fs::metadata(path).map_err(unreadable)?, self.now);
-        let key = self.key(path);
-        let known = self
-            .own
-            .as_ref()
-            .zip(key)
-            .and_then(|(own, key)| own.kept.get(&key));
-        if let (Some(own), Some(entry), Some(stamp)) = (&self.own, known, stamp)
-            && entry.stamp == Some(stamp)
+        let known = self.own.as_ref().zip(self.key(path));
+        let known = known.and_then(|(own, key)| Some((own, own.index.kept.get(key)?)));
+        if let Some((own, entry)) = known
+            && stamp.is_some()
+            && entry.stamp == stamp
             && own.read(entry, pixels)
         {
             return Ok(FoundPicture {
@@ -184,27 +162,36 @@ impl<'a> CachedFolder<'a> {
         contents: &[u8; 32],
         pixels: &mut [u8],
     ) -> Option<(KeptPicture, PixelSource)> {
-        let mut from = |pack: &Pack| {
-            let entry = pack.with_contents(contents)?;
-            pack.read(&entry, pixels).then_some(entry)
-        };
-        if let Some(entry) = self.own.as_ref().and_then(&mut from) {
-            return Some((entry, PixelSource::Own));
+        if let Some(own) = &self.own {
+            let by_contents = self.own_by_contents.get_or_init(|| own.by_contents());
+            let entry = by_contents.get(contents);
+            if let Some(entry) = entry.filter(|entry| own.read(entry, pixels)) {
+                return Some((*entry, PixelSource::Own));
+            }
         }
-        let entry = self.others().iter().find_map(from)?;
-        Some((entry, PixelSource::Other))
+        let others = self.others.get_or_init(|| self.open_others()).iter();
+        let mut read = others.filter_map(|(pack, by_contents)| {
+            let entry = by_contents.get(contents)?;
+            pack.read(entry, pixels).then_some(*entry)
+        });
+        read.next().map(|entry| (entry, PixelSource::Other))
     }
 
-    fn others(&self) -> &[Pack] {
-        self.others.get_or_init(|| {
-            let files = self.cache.files().unwrap_or_default();
-            let is_index = |path: &Path| path.extension().is_some_and(|k| k == index::EXTENSION);
-            let others = files.iter().map(|(path, _)| path);
-            others
-                .filter(|path| is_index(path) && **path != self.index)
-                .filter_map(|path| Pack::open(path, self.format))
-                .collect()
-        })
+    /// The packs of the same format that were used last.
+    fn open_others(&self) -> Vec<(Pack, HashMap<[u8; 32], KeptPicture>)> {
+        let packs = self.cache.packs_by_last_use();
+        let format = self.stem.split('-').next().unwrap_or_default();
+        packs
+            .iter()
+            .rev()
+            .filter(|stem| stem.starts_with(format) && **stem != self.stem)
+            .filter_map(|stem| Pack::open(self.cache.folder(), stem, self.format))
+            .take(MOST_OTHERS)
+            .map(|pack| {
+                let by_contents = pack.by_contents();
+                (pack, by_contents)
+            })
+            .collect()
     }
 
     /// Keeps pictures that were read: each with its path and its pixels.
@@ -216,75 +203,53 @@ impl<'a> CachedFolder<'a> {
         self.reused += (sources.clone().filter(|source| !source.is_decoded())).count();
         let decoded: u64 = sources.clone().map(PixelSource::decoded_bytes).sum();
         let is_worthwhile = self.own.is_some()
-            || self.pixels.is_some()
+            || self.writer.is_some()
             || decoded >= WORTHWHILE
             || sources.clone().any(|source| source == PixelSource::Other);
-        let adds = sources.clone().any(|source| !source.is_in_own_pack());
-        if adds && is_worthwhile && self.trouble.is_none() {
-            self.trouble = self.begin().err();
+        let changes = sources
+            .clone()
+            .any(|source| source != PixelSource::Unchanged);
+        if !changes || !is_worthwhile || self.trouble.is_some() {
+            return;
         }
-        let adds = |source: &PixelSource| self.has_cleared || !source.is_in_own_pack();
-        let new = sources.filter(adds).count() as u64;
-        if let Some((_, slots)) = &self.pixels {
-            let bytes = (slots + new).saturating_mul(self.format.size() as u64);
-            if bytes > self.cache.limit {
-                self.pixels = None;
-                let [bytes, limit] = [bytes, self.cache.limit].map(in_words);
-                self.trouble = Some(format!(
-                    "those of the folder take {bytes}, more than the limit of {limit}"
-                ));
-            }
-        }
-        for (path, found, pixels) in pictures {
-            let adds = self.has_cleared || !found.source.is_in_own_pack();
-            if found.source == PixelSource::Unchanged && !adds {
-                continue;
-            }
-            let Some(key) = self.key(path) else { continue };
-            let mut entry = found.entry;
-            if adds {
-                let Some((file, slots)) = &mut self.pixels else {
-                    continue;
-                };
-                if let Err(error) = file.write_all(pixels) {
-                    self.trouble = Some(error.to_string());
-                    self.pixels = None;
-                    continue;
-                }
-                (entry.slot, entry.crc) = (*slots, crc32c::crc32c(pixels));
-                *slots += 1;
-                self.added += 1;
-            }
-            self.kept.insert(key, entry);
-            self.has_changed = true;
+        let all = sources.clone().count();
+        let new = sources.filter(|source| !source.is_in_own_pack()).count();
+        let ready = match &self.writer {
+            Some(writer) => writer.check_room(if writer.starts_anew { all } else { new }),
+            None => Writer::begin(self.cache, &self.stem, self.format, new, all)
+                .map(|writer| self.writer = Some(writer)),
+        };
+        if let Err(trouble) = ready.and_then(|()| self.add(pictures)) {
+            self.trouble = Some(trouble);
         }
     }
 
-    /// Opens the file of pixels to add some.
-    fn begin(&mut self) -> Result<(), String> {
-        if self.pixels.is_some() {
+    /// Adds pictures to the pack.
+    fn add<'p>(
+        &mut self,
+        pictures: impl Iterator<Item = (&'p Path, &'p FoundPicture, &'p [u8])>,
+    ) -> Result<(), String> {
+        let Some(mut writer) = self.writer.take() else {
             return Ok(());
+        };
+        let (mut kept, mut added) = (KeptPictures::new(), 0);
+        for (path, found, pixels) in pictures {
+            let Some(key) = self.key(path) else { continue };
+            let mut entry = found.entry;
+            if writer.starts_anew || !found.source.is_in_own_pack() {
+                if let Err(error) = writer.add(&mut entry, pixels) {
+                    writer.undo();
+                    return Err(error.to_string());
+                }
+                added += 1;
+            } else if found.source == PixelSource::Unchanged {
+                continue;
+            }
+            kept.insert(key.to_owned(), entry);
         }
-        let failed = |error: io::Error| error.to_string();
-        disk::make_folder(self.cache.folder()).map_err(failed)?;
-        let mut file = disk::File::append(&pack::pixels(&self.index)).map_err(failed)?;
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => "another process is adding to it".to_owned(),
-            TryLockError::Error(error) => failed(error),
-        })?;
-        let size = self.format.size() as u64;
-        let mut bytes = file.size().map_err(failed)?;
-        // Less than half of the file is in use.
-        if (self.kept.len() as u64).saturating_mul(2 * size) < bytes {
-            file.clear().map_err(failed)?;
-            self.kept.clear();
-            (self.has_cleared, self.has_changed, bytes) = (true, true, 0);
-        }
-        // Whoever was interrupted while writing leaves a part of a picture.
-        let slots = bytes.div_ceil(size);
-        let missing = slots * size - bytes;
-        file.write_all(&vec![0; missing as usize]).map_err(failed)?;
-        self.pixels = Some((file, slots));
+        writer.index.kept.extend(kept);
+        self.added += added;
+        self.writer = Some(writer);
         Ok(())
     }
 
@@ -293,24 +258,25 @@ impl<'a> CachedFolder<'a> {
         let mut notes = Vec::new();
         let place = self.cache.folder().display().to_string();
         if self.reused > 0 {
-            let pictures = counted(self.reused, "picture");
-            notes.push(format!("{pictures} decoded before, from {place}"));
+            notes.push(format!(
+                "took {} from {place}",
+                decoded_pictures(self.reused)
+            ));
         }
-        if self.has_changed && self.index.parent().is_some_and(Path::is_dir) {
-            let known = self.own.as_ref().map(|pack| &pack.kept);
+        if let Some(mut writer) = self.writer.take() {
+            let known = self.own.as_ref().map(|pack| &pack.index.kept);
             let folder = &self.folder;
-            // Pictures that were not read this time, and are gone.
-            self.kept.retain(|key, entry| {
+            // Pictures that were there before, and are gone.
+            writer.index.kept.retain(|key, entry| {
                 known.is_none_or(|known| known.get(key) != Some(entry)) || exists(folder, key)
             });
-            let index = index::encode(self.format, &self.kept);
-            match disk::replace(&self.index, &index) {
+            match writer.finish() {
                 Err(error) => self.trouble = Some(error.to_string()),
                 Ok(()) if self.added > 0 => {
-                    let bytes = (self.added * self.format.size()) as u64;
+                    let bytes = (self.added as u64).saturating_mul(self.format.size() as u64);
                     notes.push(format!(
-                        "kept {} decoded in {place} for the next time, {}",
-                        counted(self.added, "picture"),
+                        "kept {} in {place} ({})",
+                        decoded_pictures(self.added),
                         in_words(bytes)
                     ));
                 }
@@ -319,47 +285,21 @@ impl<'a> CachedFolder<'a> {
         } else if self.own.is_some() {
             // The time of its last use. Only the order of removal depends on it.
             let now = FileTimes::new().set_modified(SystemTime::now());
-            let file = fs::OpenOptions::new().append(true).open(&self.index);
+            let index = names::index(self.cache.folder(), &self.stem);
+            let file = fs::OpenOptions::new().append(true).open(index);
             let _ = file.and_then(|file| file.set_times(now));
         }
-        // Before packs are removed.
-        self.pixels = None;
         if let Some(trouble) = &self.trouble {
             notes.push(format!(
                 "some decoded pictures are not kept in {place}: {trouble}"
             ));
         }
-        if self.added > 0 {
-            self.remove_oldest();
-        }
         notes
     }
+}
 
-    /// Removes the packs that were not used for the longest time, until the cache keeps its limit.
-    fn remove_oldest(&self) {
-        let Ok(files) = self.cache.files() else {
-            return;
-        };
-        let mut bytes: u64 = files.iter().map(|(_, bytes)| bytes).sum();
-        let used = |path: &Path| fs::metadata(path).and_then(|m| m.modified()).ok();
-        let mut packs: Vec<_> = (files.iter())
-            .filter(|(path, _)| path.extension().is_some_and(|kind| kind == pack::EXTENSION))
-            .filter(|(path, _)| *path != pack::pixels(&self.index))
-            .map(|(path, bytes)| (used(&path.with_extension(index::EXTENSION)), path, *bytes))
-            .collect();
-        packs.sort();
-        for (_, path, size) in packs {
-            if bytes <= self.cache.limit {
-                break;
-            }
-            // First the index, without which the pixels mean nothing. One that is in use on Windows
-            // stays for now.
-            let _ = fs::remove_file(path.with_extension(index::EXTENSION));
-            if fs::remove_file(path).is_ok() {
-                bytes = bytes.saturating_sub(size);
-            }
-        }
-    }
+fn decoded_pictures(number: usize) -> String {
+    counted(number, "decoded picture")
 }
 
 #[cfg(test)]

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use byteorder::{LittleEndian, ReadBytesExt as _, WriteBytesExt as _};
+use byteorder::{LittleEndian, ReadBytesExt as _};
 
 use super::stamp::Stamp;
 use super::{PIXELS, Remarks};
 use crate::data::interpolation::Interpolation;
 
-pub(super) const EXTENSION: &str = "index";
-const MAGIC: &[u8] = b"cnn-gpu pictures\n\x01";
+const MAGIC: &[u8] = b"cnn-gpu pictures\n";
 /// The bytes of an entry besides its path.
 const ENTRY: usize = 2 + 6 * 8 + 32 + 1 + 4 + 8;
 
@@ -28,10 +27,12 @@ impl PixelFormat {
         self.shape.iter().product()
     }
 
-    /// The format in a few bytes.
+    /// The format in a few bytes. Each version of this crate starts anew, as its decoders may give
+    /// other pixels.
     pub(super) fn header(self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(PIXELS.to_le_bytes());
+        bytes.extend(env!("CARGO_PKG_VERSION").as_bytes());
         for side in self.shape {
             bytes.extend((side as u64).to_le_bytes());
         }
@@ -59,60 +60,66 @@ pub(super) struct KeptPicture {
 /// The kept pictures by their paths below the folder, as the operating system writes them.
 pub(super) type KeptPictures = HashMap<Vec<u8>, KeptPicture>;
 
-/// Writes an index.
-pub(super) fn encode(format: PixelFormat, kept: &KeptPictures) -> Vec<u8> {
-    let mut bytes = format.header();
-    bytes.extend((kept.len() as u64).to_le_bytes());
-    for (path, picture) in kept {
-        // Longer paths are never kept.
-        bytes.extend((path.len() as u16).to_le_bytes());
-        bytes.extend(path);
-        let words = picture.stamp.map_or([u64::MAX; 6], |stamp| stamp.0);
-        words
-            .iter()
-            .for_each(|word| bytes.extend(word.to_le_bytes()));
-        bytes.extend(picture.contents);
-        bytes.push(picture.remarks.bits());
-        bytes.extend(picture.crc.to_le_bytes());
-        bytes.extend(picture.slot.to_le_bytes());
-    }
-    let crc = crc32c::crc32c(&bytes);
-    // A vector takes any number of bytes.
-    let _ = bytes.write_u32::<LittleEndian>(crc);
-    bytes
+/// The pictures of a folder whose pixels are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct PictureIndex {
+    /// The name of the file of pixels has this number, which is new when a file is started anew.
+    pub(super) generation: u64,
+    pub(super) kept: KeptPictures,
 }
 
-/// Reads an index of this format; `None` if it is damaged or of another one.
-pub(super) fn decode(format: PixelFormat, bytes: &[u8]) -> Option<KeptPictures> {
-    let (bytes, mut crc) = bytes
-        .split_last_chunk::<4>()
-        .map(|(rest, crc)| (rest, &crc[..]))?;
-    let crc = crc.read_u32::<LittleEndian>().ok()?;
-    let mut rest = bytes.strip_prefix(&format.header()[..])?;
-    if crc32c::crc32c(bytes) != crc {
-        return None;
+impl PictureIndex {
+    /// Writes the index.
+    pub(super) fn encode(&self, format: PixelFormat) -> Vec<u8> {
+        let mut bytes = format.header();
+        bytes.extend(self.generation.to_le_bytes());
+        bytes.extend((self.kept.len() as u64).to_le_bytes());
+        for (path, picture) in &self.kept {
+            // Longer paths are never kept.
+            bytes.extend((path.len() as u16).to_le_bytes());
+            bytes.extend(path);
+            let words = picture.stamp.map_or([u64::MAX; 6], |stamp| stamp.0);
+            (words.iter()).for_each(|word| bytes.extend(word.to_le_bytes()));
+            bytes.extend(picture.contents);
+            bytes.push(picture.remarks.bits());
+            bytes.extend(picture.crc.to_le_bytes());
+            bytes.extend(picture.slot.to_le_bytes());
+        }
+        let crc = crc32c::crc32c(&bytes);
+        bytes.extend(crc.to_le_bytes());
+        bytes
     }
-    let count = rest.read_u64::<LittleEndian>().ok()? as usize;
-    if count > rest.len() / ENTRY {
-        return None;
+
+    /// Reads an index of this format; `None` if it is damaged or of another one.
+    pub(super) fn decode(format: PixelFormat, bytes: &[u8]) -> Option<Self> {
+        let (bytes, crc) = bytes.split_last_chunk::<4>()?;
+        let mut rest = bytes.strip_prefix(&format.header()[..])?;
+        if crc32c::crc32c(bytes) != u32::from_le_bytes(*crc) {
+            return None;
+        }
+        let generation = rest.read_u64::<LittleEndian>().ok()?;
+        let count = rest.read_u64::<LittleEndian>().ok()? as usize;
+        if count > rest.len() / ENTRY {
+            return None;
+        }
+        let mut kept = KeptPictures::with_capacity(count);
+        for _ in 0..count {
+            let length = rest.read_u16::<LittleEndian>().ok()?;
+            let path;
+            (path, rest) = rest.split_at_checked(length.into())?;
+            let mut words = [0; 6];
+            rest.read_u64_into::<LittleEndian>(&mut words).ok()?;
+            let contents;
+            (contents, rest) = rest.split_first_chunk::<32>()?;
+            let picture = KeptPicture {
+                stamp: (words != [u64::MAX; 6]).then_some(Stamp(words)),
+                contents: *contents,
+                remarks: Remarks::of_bits(rest.read_u8().ok()?),
+                crc: rest.read_u32::<LittleEndian>().ok()?,
+                slot: rest.read_u64::<LittleEndian>().ok()?,
+            };
+            kept.insert(path.to_vec(), picture);
+        }
+        Some(Self { generation, kept })
     }
-    let mut kept = KeptPictures::with_capacity(count);
-    for _ in 0..count {
-        let length = rest.read_u16::<LittleEndian>().ok()?;
-        let path;
-        (path, rest) = rest.split_at_checked(length.into())?;
-        let mut words = [0; 6];
-        rest.read_u64_into::<LittleEndian>(&mut words).ok()?;
-        let contents;
-        (contents, rest) = rest.split_first_chunk::<32>()?;
-        let picture = KeptPicture {
-            stamp: (words != [u64::MAX; 6]).then_some(Stamp(words)),
-            contents: *contents,
-            remarks: Remarks::of_bits(rest.read_u8().ok()?),
-            crc: rest.read_u32::<LittleEndian>().ok()?,
-            slot: rest.read_u64::<LittleEndian>().ok()?,
-        };
-        kept.insert(path.to_vec(), picture);
-    }
-    Some(kept)
 }

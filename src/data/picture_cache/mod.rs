@@ -1,23 +1,30 @@
 //! Pictures that were decoded before, on the disk.
 //!
-//! A folder of pictures has two files in the cache: `NAME.pixels` with the resized pixels of each
-//! picture, one after the other, and `NAME.index` with its path, its stamp, the SHA-256 of its
-//! contents, and the place and the CRC-32C of its pixels. `NAME` is made of the folder's path, the
-//! size of the pixels and how they are resized. A picture whose stamp is the same is not even
-//! opened; one whose contents are the same, in this folder or in another one, is not decoded.
+//! A folder of pictures has a pack in the cache: a file with the resized pixels of each picture, one
+//! after the other, and an index with its path, its stamp, the SHA-256 of its contents, and the place
+//! and the CRC-32C of its pixels. A picture whose stamp is the same is not even opened; one whose
+//! contents are the same, in this folder or in another one, is not decoded.
 //!
-//! Read `stamp` first, then `index`, `pack` and `cached_folder`.
+//! Whoever adds to a pack holds its lock until the index is written; readers need none, as pixels that
+//! an index names never change. A pack is started anew, with another file of pixels, if less than half
+//! of the old one is in use.
+//!
+//! Read `names`, `stamp` and `index` first, then `pack`, `writer` and `cached_folder`.
 
 mod cached_folder;
 mod index;
+mod names;
 mod pack;
 mod stamp;
 #[cfg(test)]
 mod tests;
+mod writer;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 pub(super) use cached_folder::{CachedFolder, FoundPicture};
 pub(super) use index::PixelFormat;
@@ -60,15 +67,17 @@ impl PictureCache {
         }
     }
 
-    /// The cache of the user, if there is a home folder: on Linux `~/.cache/cnn-gpu/pictures`.
+    /// The cache of the user: `pictures` in the folder that `CNN_GPU_CACHE_DIR` names, or else in
+    /// `cnn-gpu` in the user's cache folder, if there is a home folder; on Linux
+    /// `~/.cache/cnn-gpu/pictures`.
     #[must_use]
     pub fn of_user() -> Option<Self> {
         cache_folder("pictures").map(Self::in_folder)
     }
 
     /// Sets the most bytes that the cache may take. Beyond it, the folders that were not read for
-    /// the longest time are removed; of a folder that alone takes more, no more is kept than fits.
-    /// Default 4 GiB.
+    /// the longest time are removed. Of a folder whose parts together take more, only those parts are
+    /// kept that fit. Default 4 GiB.
     #[must_use]
     pub fn limit(mut self, bytes: u64) -> Self {
         self.limit = bytes;
@@ -93,9 +102,14 @@ impl PictureCache {
     /// # Errors
     /// The folder cannot be read, or a file cannot be removed.
     pub fn clear(&self) -> io::Result<()> {
-        self.files()?
-            .iter()
-            .try_for_each(|(path, _)| fs::remove_file(path))
+        for (path, _) in self.files()? {
+            match fs::remove_file(path) {
+                // By another process.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                removed => removed?,
+            }
+        }
+        Ok(())
     }
 
     /// The files of the cache with their sizes.
@@ -107,16 +121,63 @@ impl PictureCache {
         let mut files = Vec::new();
         for entry in entries {
             let path = entry?.path();
-            let kinds = [index::EXTENSION, pack::EXTENSION, "partial"];
-            let is_ours = path
-                .extension()
-                .is_some_and(|kind| kinds.iter().any(|ours| kind == *ours));
             // Another process may have removed it.
-            if let (true, Ok(metadata)) = (is_ours, fs::metadata(&path)) {
+            if let (Some(_), Ok(metadata)) = (names::parts(&path), fs::metadata(&path)) {
                 files.push((path, metadata.len()));
             }
         }
         Ok(files)
+    }
+
+    /// The packs, with the one first that was not used for the longest time.
+    fn packs_by_last_use(&self) -> Vec<String> {
+        let used = |stem: &String| {
+            let index = fs::metadata(names::index(&self.folder, stem));
+            (index.and_then(|file| file.modified())).unwrap_or(SystemTime::UNIX_EPOCH)
+        };
+        let mut stems: Vec<String> = self.by_pack().into_keys().collect();
+        stems.sort_by_cached_key(used);
+        stems
+    }
+
+    /// The files of each pack besides its lock, and their sizes.
+    fn by_pack(&self) -> BTreeMap<String, Vec<(PathBuf, u64)>> {
+        let mut packs: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (path, bytes) in self.files().unwrap_or_default() {
+            if let Some((stem, rest)) = names::parts(&path)
+                && rest != ".lock"
+            {
+                packs
+                    .entry(stem.to_owned())
+                    .or_default()
+                    .push((path, bytes));
+            }
+        }
+        packs
+    }
+
+    /// Removes the packs that were not used for the longest time, until there is room for this many
+    /// bytes. Keeps the pack `own` and those that someone is adding to.
+    fn make_room(&self, new: u64, own: &str) {
+        let mut packs = self.by_pack();
+        let mut bytes: u64 = packs.values().flatten().map(|(_, bytes)| bytes).sum();
+        for stem in self.packs_by_last_use() {
+            if bytes.saturating_add(new) <= self.limit {
+                return;
+            }
+            if stem == own {
+                continue;
+            }
+            let Some(_lock) = writer::lock(&self.folder, &stem) else {
+                continue;
+            };
+            for (path, size) in packs.remove(&stem).unwrap_or_default() {
+                // On Windows files stay while another process reads them.
+                if fs::remove_file(path).is_ok() {
+                    bytes = bytes.saturating_sub(size);
+                }
+            }
+        }
     }
 }
 

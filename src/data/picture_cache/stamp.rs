@@ -3,9 +3,10 @@
 use std::fs::Metadata;
 use std::time::{Duration, SystemTime};
 
-/// The size, the times of change and the place of a file. On Unix the kernel sets one of the times
-/// at every change, so that a file with the same stamp has the same contents. On Windows this
-/// takes the word of the program that changed the file.
+/// The size, the times of change and the place of a file. On Unix the file system sets one of the
+/// times at every change, so that a file with the same stamp has the same contents, except on those
+/// that lack it, such as FAT. On Windows, where the standard library does not give that time, a program
+/// can change a file and restore the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp(pub(super) [u64; 6]);
 
