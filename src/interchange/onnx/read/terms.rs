@@ -220,11 +220,13 @@ fn agree(wanted: f64, found: f64, x: f64) -> bool {
     overflow || (wanted - found).abs() <= 1e-6 * wanted.abs().max(1.0)
 }
 
+/// The numbers at which functions are compared. What differs should do so soon: at the ends, or in no order between them.
 fn probes() -> impl Iterator<Item = f64> {
-    let near = (-512..=512).map(|i| f64::from(i) * NEAR / 512.0);
-    let fine = (-8..8).map(|i| (f64::from(i) + 0.3) / 64.0);
     let far = [1e2, 1e3, 1e4, 1e6].into_iter().flat_map(|x| [x, -x]);
-    near.chain(fine).chain(far)
+    let fine = (-8..8).map(|i| (f64::from(i) + 0.3) / 64.0);
+    // 389 has no divisor in common with 1025, so that all come once.
+    let near = (0..1025).map(|i| f64::from(i * 389 % 1025 - 512) * NEAR / 512.0);
+    far.chain(fine).chain(near)
 }
 
 #[cfg(test)]
@@ -280,6 +282,17 @@ mod tests {
             Function::Neg,
         ] {
             assert_eq!(found(function), None, "{function:?}");
+        }
+    }
+
+    #[test]
+    fn functions_that_differ_on_one_side_are_told_apart_at_once() {
+        for start in [0.5, 3.0, 65.0, 9e5] {
+            for side in [1.0, -1.0] {
+                let sum = |x: f64| x.max(0.0) + (side * x - start).max(0.0);
+                let differs = |&x: &f64| !agree(Activation::Relu.apply(x), sum(x), x);
+                assert!(probes().take(8).find(differs).is_some(), "{side} {start}");
+            }
         }
     }
 
