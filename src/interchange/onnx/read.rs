@@ -7,6 +7,7 @@
 
 mod assemble;
 mod assumptions;
+mod budget;
 mod emit;
 mod extent;
 mod external;

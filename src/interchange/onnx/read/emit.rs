@@ -14,9 +14,6 @@ use crate::model::{
 };
 use crate::shape::Pair;
 
-/// Networks have no more layers than this.
-const MOST: usize = 10_000;
-
 /// A layer and its weights by their names.
 pub(super) struct WeightedLayer {
     pub layer: Layer,
@@ -44,9 +41,6 @@ impl WeightedLayer {
 /// # Errors
 /// Cells for a maximum that no max pool reads.
 pub(super) fn layers(links: &[Link]) -> Result<Vec<WeightedLayer>, FormatError> {
-    if links.len() > MOST {
-        return Err(format!("has more than {MOST} layers").into());
-    }
     let uses = uses(links);
     let mut layers: Vec<WeightedLayer> = Vec::with_capacity(links.len());
     // The layers that make the outputs of links.

@@ -16,8 +16,6 @@ use super::value::{Flow, GraphValue};
 use super::view::{AxisView, ImagePlaces};
 use crate::error::FormatError;
 
-/// Elements that may be computed in addition to a multiple of those in the file.
-const ALLOWANCE: usize = 1 << 20;
 /// The tensors of a file, which are decoded when they are first read.
 pub(super) struct GraphTensors<'a> {
     files: ExternalFiles,
@@ -79,7 +77,6 @@ pub(super) fn interpret<'a>(
 ) -> Result<Vec<Link>, (usize, FormatError)> {
     let mut reading = GraphReading {
         links: LinkGraph::new(input.image),
-        budget: ALLOWANCE,
         output: graph.output.to_owned(),
     };
     let view = AxisView::image(input.places, input.batch, input.image);
@@ -122,7 +119,7 @@ fn inputs<'a>(
                     "reads `{name}`, which no node before it makes and no tensor holds"
                 ))
             })?;
-            reading.earn(&tensor);
+            reading.links.budget.earn(tensor.constants());
             values.insert(name, tensor);
         }
         found.push(values.get(name.as_str()).cloned());

@@ -1,6 +1,7 @@
 //! The layers of a network, as a graph describes them.
 
 use super::factors::Factors;
+use super::pieces::Piece;
 use super::placement::{Placement, Sides};
 use super::value::Floats;
 use crate::model::{Activation, PoolKind};
@@ -111,6 +112,42 @@ impl LinkKind {
             scale: None,
             shift: Some(shift),
         }
+    }
+
+    /// How many numbers it multiplies by or adds: one for all, or one for each channel.
+    pub fn factors(&self) -> usize {
+        let Self::Affine { scale, shift } = self else {
+            return 1;
+        };
+        let factors = [scale, shift].into_iter().flatten();
+        let lengths = factors.map(|factors| factors.values.len());
+        lengths.max().unwrap_or(1)
+    }
+
+    /// Does a piece in addition, if it multiplies and adds; unless that would merge two layers which both multiply by one
+    /// number.
+    pub fn join(&mut self, piece: &Piece) -> bool {
+        let Self::Affine { scale, shift } = self else {
+            return false;
+        };
+        let combined = |old: &Option<Factors>, factors: &Factors, combine: fn(f64, f64) -> f64| {
+            let combined = old.as_ref().map(|old| old.zip(factors, combine));
+            combined.unwrap_or_else(|| factors.clone())
+        };
+        match piece {
+            Piece::Activation(_) | Piece::Sum(_) => return false,
+            Piece::Plus(factors) => *shift = Some(combined(shift, factors, |a, b| a + b)),
+            Piece::Times(factors) => {
+                let factor = |factors: &Factors| factors.single().is_some();
+                let one = factor(factors) && shift.iter().all(factor);
+                if one && scale.as_ref().is_some_and(factor) {
+                    return false;
+                }
+                *scale = Some(combined(scale, factors, |a, b| a * b));
+                *shift = shift.as_ref().map(|old| old.zip(factors, |a, b| a * b));
+            }
+        }
+        true
     }
 
     /// Whether no element of the output is negative; `None` if that depends on the inputs.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::factors::Factors;
+use super::budget::ElementBudget;
 use super::link::{Link, LinkKind};
 use super::node::NodeRef;
 use super::pieces::{MOST_TERMS, Piece, pieces, used};
@@ -12,11 +12,13 @@ use super::view::AxisView;
 use crate::error::FormatError;
 use crate::model::Activation;
 
-/// Graphs have no more layers than this while they are read, and joins no more inputs together.
-const MOST_LINKS: usize = 20_000;
+/// Graphs have no more layers than this, and joins no more inputs together.
+const MOST_LINKS: usize = 10_000;
 const MOST_JOINED: usize = 100_000;
 /// Sums of functions of one output are no deeper in each other than this.
 const DEEPEST: usize = 64;
+/// How many numbers each channel of a layer that multiplies and adds has in the end: those of a batch normalization.
+const PER_CHANNEL: usize = 4;
 
 /// Layers that take each other's outputs.
 pub(super) struct LinkGraph {
@@ -25,6 +27,8 @@ pub(super) struct LinkGraph {
     outputs: Vec<LinkOutput>,
     /// The number of the node that is read, from which layers get their order.
     pub node: usize,
+    /// How much more may be computed from constants, and copied into layers.
+    pub budget: ElementBudget,
     /// How many more inputs joins may have.
     joinable: usize,
     /// Whether the first layer flattens the input, before all nodes.
@@ -84,6 +88,7 @@ impl LinkGraph {
             links: Vec::new(),
             outputs: vec![LinkOutput::new(input.to_vec(), false)],
             node: 0,
+            budget: ElementBudget::new(),
             joinable: MOST_JOINED,
             has_rows: false,
             unflattened: HashMap::new(),
@@ -186,6 +191,7 @@ impl LinkGraph {
         let mut new = None;
         for (piece, number) in pieces {
             let label = self.outputs[output].labels[number].clone();
+            self.charge(node, &piece, new.map(|_| last))?;
             if let Some(before) = new.filter(|_| self.is_joined(last, &piece, &label)) {
                 self.outputs[output].settled.remove(&before);
             } else {
@@ -211,6 +217,25 @@ impl LinkGraph {
         Ok(last)
     }
 
+    /// Takes what a piece adds from the budget, if it has or gets a number for each channel; it may become part of the
+    /// layer that makes the output `before`.
+    fn charge(
+        &mut self,
+        node: &NodeRef<'_>,
+        piece: &Piece,
+        before: Option<usize>,
+    ) -> Result<(), FormatError> {
+        let (Piece::Times(factors) | Piece::Plus(factors)) = piece else {
+            return Ok(());
+        };
+        let before = before.and_then(|output| self.maker(output));
+        let before = before.map_or(1, |link| link.kind.factors());
+        match factors.values.len().max(before) {
+            1 => Ok(()),
+            channels => (self.budget).spend(node, channels.saturating_mul(PER_CHANNEL)),
+        }
+    }
+
     /// The error that no layers compute the function that a term ends.
     fn unknown(&self, output: usize, number: usize) -> FormatError {
         let known = Activation::POINTWISE.map(Activation::name).join(", ");
@@ -230,7 +255,7 @@ impl LinkGraph {
     fn is_joined(&mut self, output: usize, piece: &Piece, label: &TermLabel) -> bool {
         let link = output.checked_sub(1).and_then(|i| self.links.get_mut(i));
         link.is_some_and(|link| {
-            let joins = joined(&mut link.kind, piece);
+            let joins = link.kind.join(piece);
             if joins {
                 link.name.clone_from(&label.name);
                 link.node = label.node;
@@ -358,30 +383,4 @@ fn too_long(node: &NodeRef<'_>) -> FormatError {
     node.error(format!(
         "is behind a function of more than {MOST_TERMS} steps without a layer between them"
     ))
-}
-
-/// Does a piece in addition to what an affine layer does, unless that would merge two layers which
-/// both multiply by one number.
-fn joined(kind: &mut LinkKind, piece: &Piece) -> bool {
-    let LinkKind::Affine { scale, shift } = kind else {
-        return false;
-    };
-    let combined = |old: &Option<Factors>, factors: &Factors, combine: fn(f64, f64) -> f64| {
-        let combined = old.as_ref().map(|old| old.zip(factors, combine));
-        combined.unwrap_or_else(|| factors.clone())
-    };
-    match piece {
-        Piece::Activation(_) | Piece::Sum(_) => return false,
-        Piece::Plus(factors) => *shift = Some(combined(shift, factors, |a, b| a + b)),
-        Piece::Times(factors) => {
-            let factor = |factors: &Factors| factors.single().is_some();
-            let one = factor(factors) && shift.iter().all(factor);
-            if one && scale.as_ref().is_some_and(factor) {
-                return false;
-            }
-            *scale = Some(combined(scale, factors, |a, b| a * b));
-            *shift = shift.as_ref().map(|old| old.zip(factors, |a, b| a * b));
-        }
-    }
-    true
 }

@@ -9,40 +9,20 @@ use super::value::{Flow, GraphValue};
 use super::view::AxisView;
 use crate::error::FormatError;
 
-/// How often each element of the file may be copied.
-const COPIES: usize = 8;
-
 /// The state of reading a graph, node by node.
 pub(super) struct GraphReading {
     pub links: LinkGraph,
-    /// How many more elements may be computed from constants, or copied into layers: a small file
-    /// must not take much memory.
-    pub budget: usize,
     /// The name of the graph's output.
     pub output: String,
 }
 
 impl GraphReading {
-    /// Adds what may be done with constants of the file to the budget.
-    pub fn earn(&mut self, value: &GraphValue) {
-        let copies = value.constants().saturating_mul(COPIES);
-        self.budget = self.budget.saturating_add(copies);
-    }
-
     /// Takes elements from the budget.
     ///
     /// # Errors
     /// It is used up.
     pub fn spend(&mut self, node: &NodeRef<'_>, elements: usize) -> Result<(), FormatError> {
-        match self.budget.checked_sub(elements) {
-            Some(left) => {
-                self.budget = left;
-                Ok(())
-            }
-            None => Err(node.error(
-                "computes much more from constants than the file holds; simplify the graph",
-            )),
-        }
+        self.links.budget.spend(node, elements)
     }
 
     /// Adds a layer that reads `flow` and whose output has this shape and these axes.

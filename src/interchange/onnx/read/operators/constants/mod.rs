@@ -23,7 +23,7 @@ pub(super) fn evaluate(
     match inputs.node.operator() {
         "Constant" => {
             let value = constant(inputs)?;
-            reading.earn(&value);
+            reading.links.budget.earn(value.constants());
             Ok(value)
         }
         "ConstantOfShape" => constant_of_shape(reading, inputs),
