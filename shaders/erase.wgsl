@@ -5,8 +5,8 @@
 // of a Cell, H rows of W floats, C channels, SIZE floats of an image, COLUMNS of an image, NUMBER,
 // DRAWS per row, PROBABILITY and PROBABILITY_EXTENT in units of 2^-16, SCALE in units of 2^-24 and
 // SCALE_EXTENT in units of 2^-16, IS_NOISE, NOISE (its number), FILL, LOW, HIGH. The host puts rng.wgsl,
-// circle.wgsl and normal.wgsl before this, and declares load_x(i) and
-// first_of(words), the first word of several equal ones.
+// circle.wgsl, normal.wgsl and side.wgsl before this, and declares load_x(i) and first_of(words), the
+// first word of several equal ones.
 
 @group(1) @binding(0) var<storage, read_write> out: array<Cell>;
 
@@ -15,27 +15,11 @@ fn draw(row: u32, i: u32) -> u32 {
     return first_of(random_words(step.key, Words(row * DRAWS + i), NUMBER));
 }
 
-// The product of a length and a share in units of 2^-24, rounded up.
-fn pixel(length: u32, share: u32) -> u32 {
-    let low = length * (share & 4095u);
-    let high = length * (share >> 12u) + (low >> 12u);
-    return (high + u32((low & 4095u) != 0u) + 4095u) >> 12u;
-}
-
 // Whether place i of a side of `length` pixels lies in the part that is drawn from `size` and `at`.
 fn is_within(i: u32, length: u32, size: u32, at: u32) -> bool {
     let square = SCALE + ((SCALE_EXTENT * (size >> 16u)) >> 8u);
-    // In units of 2^-12. The root of a float may be off by one.
-    var root = u32(sqrt(f32(square)));
-    if root * root > square {
-        root -= 1u;
-    }
-    if (root + 1u) * (root + 1u) <= square {
-        root += 1u;
-    }
-    root = min(root, 4096u);
-    let start = (at >> 20u) * (4096u - root);
-    return i >= pixel(length, start) && i < pixel(length, start + (root << 12u));
+    let part = part_of_side(length, root_of_share(square), at);
+    return i >= part.x && i < part.y;
 }
 
 @compute @workgroup_size(WORKGROUP)

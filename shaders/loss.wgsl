@@ -7,22 +7,16 @@
 // each then writes its own metrics at its number instead, and loss_finish.wgsl sums them. Each
 // kernel defines row(r, label, weight), which writes a row's predictions and gradient and returns
 // its loss, and judged(r, i), the value of class i by which a row is judged. fused_dense_grad(r)
-// follows each row: nothing, or fused_dense_grad.wgsl. Follows metrics.wgsl.
+// follows each row: nothing, or fused_dense_grad.wgsl. Follows metrics.wgsl and loss_label.wgsl, or
+// loss_mixed.wgsl for rows with two labels, which declare the labels at binding 1.
 //
 // Host constants: BATCH, PARTS, PART_ROWS, WIDTH (outputs of a row), CLASSES, HAS_DX, ON, OFF, and
 // the function class_weight. A Cell is one f32.
 
 @group(1) @binding(0) var<storage, read> x: array<f32>;                 // [BATCH, WIDTH]
-@group(1) @binding(1) var<storage, read> labels: array<u32>;            // [BATCH]
 @group(1) @binding(2) var<storage, read_write> predictions: array<f32>; // [BATCH, CLASSES]
 @group(1) @binding(3) var<storage, read_write> metrics: array<Metrics>; // of steps, or [PARTS]
 @group(1) @binding(4) var<storage, read_write> dx: array<f32>;          // [BATCH, WIDTH]
-
-// The target of output i: OFF, plus ON for the label's. A single output stands for class 1.
-fn target_of(i: u32, label: u32) -> f32 {
-    let own = i + select(0u, 1u, WIDTH == 1u);
-    return OFF + select(0.0, ON, own == label);
-}
 
 // Writes a gradient; 0 in rows that are not valid.
 fn put_dx(r: u32, i: u32, gradient: f32) {
@@ -32,7 +26,7 @@ fn put_dx(r: u32, i: u32, gradient: f32) {
 }
 
 // Whether the label's value is the first maximum and no value is NaN.
-fn is_right(r: u32, label: u32) -> bool {
+fn is_right(r: u32, class_of_row: u32) -> bool {
     var largest = judged(r, 0u);
     var best = 0u;
     var sound = !is_nan(largest);
@@ -44,20 +38,21 @@ fn is_right(r: u32, label: u32) -> bool {
             best = i;
         }
     }
-    return sound && best == label;
+    return sound && best == class_of_row;
 }
 
 fn rows_of_part(part: u32, local: u32) {
     var own = Metrics(0.0, 0u);
     let first = part * PART_ROWS;
     for (var r = first + local; r < min(first + PART_ROWS, BATCH); r += WORKGROUP) {
-        let label = labels[r];
-        let weight = class_weight(label);
+        let label = label_of(r);
+        let class_of_row = main_class(label);
+        let weight = class_weight(class_of_row);
         let loss = weight * row(r, label, weight);
         fused_dense_grad(r);
         if r < step.rows {
             own.loss += loss;
-            own.correct += select(0u, 1u, is_right(r, label));
+            own.correct += select(0u, 1u, is_right(r, class_of_row));
         }
     }
     let sum = sum_of_metrics(local, own);

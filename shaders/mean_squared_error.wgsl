@@ -5,7 +5,7 @@
 //
 // Follows loss.wgsl, which defines the targets t.
 
-fn row(r: u32, label: u32, weight: f32) -> f32 {
+fn row(r: u32, label: Label, weight: f32) -> f32 {
     var loss = 0.0;
     for (var i = 0u; i < WIDTH; i++) {
         let v = x[r * WIDTH + i];

@@ -7,7 +7,7 @@
 //
 // Follows loss.wgsl, which defines the targets t.
 
-fn row(r: u32, label: u32, weight: f32) -> f32 {
+fn row(r: u32, label: Label, weight: f32) -> f32 {
     let first = r * WIDTH;
     var largest = x[first];
     for (var i = 1u; i < WIDTH; i++) {
@@ -18,7 +18,7 @@ fn row(r: u32, label: u32, weight: f32) -> f32 {
         sum += exp_of(x[first + i] - largest);
     }
     // Separate from the others, so that a target of 0 never meets an infinite value.
-    var expected = ON * (x[first + label] - largest);
+    var expected = ON * value_of(label, first, largest);
     for (var i = 0u; i < WIDTH; i++) {
         let p = exp_of(x[first + i] - largest) / sum;
         predictions[first + i] = p;

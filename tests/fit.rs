@@ -129,6 +129,10 @@ fn options_that_leave_nothing_to_do_are_refused() {
         Options::default().class_weight([(0, -1.0)]),
         Options::default().class_weight([(0, f32::NAN)]),
         Options::default().class_weight([(3, 1.0)]),
+        Options::default().mixup(0.0),
+        Options::default().mixup(f64::NAN),
+        Options::default().cutmix(1.5),
+        Options::default().cutmix(0.0),
     ];
     for options in impossible {
         let executor = Box::new(NullExecutor::default());

@@ -19,7 +19,8 @@ const ON_THE_CPU: &[&str] = &["--backend", "cpu"];
 
 const RESTORING: &[&str] = &["--restore-best-weights"];
 
-/// An optimizer with more state than moments, and images that vary.
+/// An optimizer with more state than moments, and images that vary and
+/// are mixed.
 const AVERAGING: &[&str] = &[
     "--optimizer",
     "adamw",
@@ -30,6 +31,9 @@ const AVERAGING: &[&str] = &[
     "7",
     "--augment",
     "mnist",
+    "--mixup",
+    "--cutmix",
+    "0.5",
 ];
 
 /// A run of a few seconds, with stateful callbacks.
@@ -314,6 +318,8 @@ fn flags_that_would_change_the_run_are_refused_by_name() {
         ("--clipnorm", "1", "optimizer"),
         ("--global-clipnorm", "1", "optimizer"),
         ("--clipvalue", "1", "optimizer"),
+        ("--mixup", "0.3", "mixup (0.3 instead of unset)"),
+        ("--cutmix", "1", "cutmix (1.0 instead of unset)"),
         ("--use-ema", "--ema-momentum=0.9", "optimizer"),
         ("--label-smoothing", "0.1", "the model"),
         ("--model", "mnist-mlp", "the model"),

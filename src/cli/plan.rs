@@ -34,7 +34,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let purpose = if args.inference {
         Purpose::Inference
     } else {
-        Purpose::Training(options.optimizer)
+        options.purpose()?
     };
     let plan = Plan::new(
         &model,

@@ -1,24 +1,23 @@
 //! `cnn-gpu show`.
 
+mod variants;
+
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::builder::{PathBufValueParser, TypedValueParser as _};
 use cnn_gpu::Error;
 use cnn_gpu::data::sheet::{sheet, sheet_size};
 use cnn_gpu::data::{Dataset, DatasetSpec, ReadOptions, Splits};
-use cnn_gpu::exec::{self, Backend, Selection};
-use cnn_gpu::inspect;
-use cnn_gpu::model::{AUGMENTATIONS, Layer, PRESETS, Sequential, augmentation};
-use cnn_gpu::rng::DEFAULT_SEED;
 use cnn_gpu::shape::dims;
+use cnn_gpu::train::Options;
 
 use super::blocks::{Colours, columns_that_fit, draw};
 use super::columns::columns;
 use super::data::{self, dataset_spec, described};
 use super::exit::Exit;
-use super::model;
 use super::output::{self, say};
+use variants::{Augment, ShownSamples, VARIANTS, mixed, title};
 
 /// Show samples of a data set, by default the one that the Keras lab shows
 #[derive(clap::Args, Debug)]
@@ -46,6 +45,15 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     augment: Option<String>,
 
+    /// Show each sample as it is and nine times as MixUp mixes it with others of those shown (see `cnn-gpu
+    /// train --mixup`), behind --augment
+    #[arg(long, value_name = "ALPHA", num_args = 0..=1, default_missing_value = "0.2", allow_negative_numbers = true)]
+    mixup: Option<f64>,
+
+    /// The same with CutMix (see `cnn-gpu train --cutmix`); with --mixup, each time one of the two
+    #[arg(long, value_name = "FACTOR", num_args = 0..=1, default_missing_value = "1", allow_negative_numbers = true)]
+    cutmix: Option<f64>,
+
     /// Index of the first sample, from 0 [default: 5, the lab's `train_images[5]`, or the last
     /// sample]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -57,7 +65,7 @@ pub struct Args {
     count: u16,
 
     /// Print the shapes of the arrays instead, as NumPy does, with one-hot labels
-    #[arg(long, conflicts_with_all = ["test", "index", "count", "out", "scale", "augment"])]
+    #[arg(long, conflicts_with_all = ["test", "index", "count", "out", "scale", "augment", "mixup", "cutmix"])]
     shapes: bool,
 
     /// Write the samples to a PNG file instead of the terminal
@@ -77,6 +85,7 @@ Examples:
   cnn-gpu show --shapes                          the lab's train_images.shape and train_labels.shape
   cnn-gpu show --dataset digits --index 0 --count 8
   cnn-gpu show --augment mnist --count 4 --out augmented.png
+  cnn-gpu show --mixup 0.4 --cutmix --count 6 --out mixed.png
   cnn-gpu show --dataset folder:pets --count 40 --out pets.png
 
 Grey images are drawn as ink on paper: 0 is white and 255 black, the reverse of the lab's picture.";
@@ -85,10 +94,6 @@ Grey images are drawn as ink on paper: 0 is white and 255 black, the reverse of 
 const LAB: usize = 5;
 /// Samples per row of a PNG file.
 const SHEET_COLUMNS: usize = 10;
-/// Images of a sample that augmentation makes of it: with the sample, a row of a PNG file.
-const VARIANTS: usize = SHEET_COLUMNS - 1;
-/// Samples that are varied at once.
-const SAMPLES_AT_ONCE: usize = 16;
 /// The enlargement by default.
 const SCALE: usize = 8;
 /// The width and height, in pixels, that the default enlargement keeps within.
@@ -107,6 +112,22 @@ pub fn png(path: PathBuf) -> Result<PathBuf, &'static str> {
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let augment = args.augment.as_deref().map(Augment::named).transpose()?;
+    let mut options = Options::default();
+    options.mixup = args.mixup;
+    options.cutmix = args.cutmix.map(Into::into);
+    let mixing = options.mixing()?;
+    if mixing.is_some() && args.count < 2 {
+        let flag = if args.mixup.is_some() {
+            "--mixup"
+        } else {
+            "--cutmix"
+        };
+        return Err(Error::Argument(format!(
+            "{flag} mixes the samples that are shown: expected --count 2 or more, received {}",
+            args.count
+        ))
+        .into());
+    }
     // Without a seed, pictures are in the order of their paths.
     let mut read =
         (ReadOptions::default().seed(None).inspect(true)).skip_unreadable(args.skip_unreadable);
@@ -121,19 +142,21 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let set = if args.test { splits.test } else { splits.train };
     say(&format!("data: {}", described(&set)));
     let indices = indices(&args, &set)?;
-    let images_each = if augment.is_some() { 1 + VARIANTS } else { 1 };
+    let varies = augment.is_some() || mixing.is_some();
+    let images_each = if varies { 1 + VARIANTS } else { 1 };
     // Before the images are computed, as there may be too many.
     let scale = match &args.out {
         Some(_) => scale(&set, indices.len() * images_each, args.scale)?,
         None => SCALE,
     };
-    let shown = match &augment {
-        None => ShownSamples {
+    let shown = match (&augment, mixing) {
+        (_, Some(mixing)) => mixed(augment.as_ref(), mixing, &set, &indices)?,
+        (None, None) => ShownSamples {
             titles: indices.iter().map(|&index| title(&set, index)).collect(),
             set,
             indices,
         },
-        Some(augment) => augment.variants(&set, &indices)?,
+        (Some(augment), None) => augment.variants(&set, &indices)?,
     };
     match &args.out {
         Some(path) => {
@@ -146,102 +169,6 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         None => output::print(&drawing(&shown))?,
     }
     Ok(Exit::Success)
-}
-
-/// The samples that are shown.
-struct ShownSamples {
-    set: Dataset,
-    /// Of the samples in the set.
-    indices: Vec<usize>,
-    /// One for each.
-    titles: Vec<String>,
-}
-
-/// What varies the samples.
-enum Augment {
-    /// Layers for images of any size.
-    Layers(String, Vec<Layer>),
-    /// A model that starts with such layers.
-    Model(Sequential),
-}
-
-impl Augment {
-    /// # Errors
-    /// The name is no augmentation and stands for no model; or the model cannot be read.
-    fn named(name: &str) -> cnn_gpu::Result<Self> {
-        if let Some(layers) = augmentation(name) {
-            return Ok(Self::Layers(name.to_owned(), layers));
-        }
-        if !PRESETS.contains(&name) && !Path::new(name).exists() {
-            return Err(Error::Argument(format!(
-                "--augment {name}: expected {}, or the path of a model that starts with augmentation",
-                AUGMENTATIONS.join(", ")
-            )));
-        }
-        Ok(Self::Model(model::load(name)?.0))
-    }
-
-    /// Each of these samples, followed by what augmentation makes of it.
-    fn variants(&self, set: &Dataset, indices: &[usize]) -> cnn_gpu::Result<ShownSamples> {
-        let shape = set.shape();
-        let model = match self {
-            Self::Layers(name, layers) => {
-                let layers = layers.iter().cloned();
-                layers.fold(Sequential::new(shape).name(name), Sequential::add)
-            }
-            Self::Model(model) => model.clone(),
-        };
-        if model.input_shape != shape {
-            return Err(Error::Argument(format!(
-                "--augment: the model's images are {}, and those of the data set {}",
-                dims(&model.input_shape),
-                dims(&shape)
-            )));
-        }
-        let device = exec::open(&Selection::new(Backend::Cpu))?;
-        let mut canvas = shape;
-        let (mut images, mut labels, mut titles) = (Vec::new(), Vec::new(), Vec::new());
-        // Not all at once, as floats take more room than bytes. Each part has draws of its own.
-        for (part, samples) in indices.chunks(SAMPLES_AT_ONCE).enumerate() {
-            let pixels = |&index: &usize| inspect::to_floats(set.image(index)).repeat(VARIANTS);
-            let originals: Vec<f32> = samples.iter().flat_map(pixels).collect();
-            let seed = DEFAULT_SEED + part as u64;
-            let seen = inspect::augmented(&device, &model, &originals, seed)?;
-            let bytes: Vec<u8> = (seen.pixels.iter().map(|x| (255.0 * x).round() as u8)).collect();
-            // Layers that cut images make others of them than the samples are.
-            canvas = [0, 1, 2].map(|axis| shape[axis].max(seen.shape[axis]));
-            let size: usize = seen.shape.iter().product();
-            for (&index, variants) in samples.iter().zip(bytes.chunks_exact(VARIANTS * size)) {
-                images.extend(centred(set.image(index), shape, canvas));
-                for variant in variants.chunks_exact(size) {
-                    images.extend(centred(variant, seen.shape, canvas));
-                }
-                labels.resize(labels.len() + 1 + VARIANTS, set.labels()[index]);
-                let sample = title(set, index);
-                let varied = (1..=VARIANTS).map(|i| format!("{sample}, varied {i}"));
-                titles.extend(std::iter::once(sample.clone()).chain(varied));
-            }
-        }
-        let (name, classes) = (set.name.as_str(), set.classes);
-        let shown = Dataset::new(name, "augmented", canvas, classes, images, labels)?;
-        let set = shown.with_class_names(set.class_names.clone());
-        Ok(ShownSamples {
-            indices: (0..set.len()).collect(),
-            set,
-            titles,
-        })
-    }
-}
-
-/// An image in the middle of a black one.
-fn centred(image: &[u8], [h, w, c]: [usize; 3], canvas: [usize; 3]) -> Vec<u8> {
-    let (top, left) = ((canvas[0] - h) / 2, (canvas[1] - w) / 2);
-    let mut whole = vec![0; canvas.iter().product()];
-    for (row, pixels) in image.chunks_exact(w * c).enumerate() {
-        let start = ((top + row) * canvas[1] + left) * c;
-        whole[start..start + w * c].copy_from_slice(pixels);
-    }
-    whole
 }
 
 /// The lab's `train_images.shape` and `train_labels.shape`, after `to_categorical`, and those of the
@@ -306,11 +233,6 @@ fn scale(set: &Dataset, samples: usize, asked: Option<u16>) -> cnn_gpu::Result<u
          choose a smaller --count{smaller}",
         dims(&set.shape())
     )))
-}
-
-fn title(set: &Dataset, index: usize) -> String {
-    let class = usize::from(set.labels()[index]);
-    format!("[{index}] {}", set.class_name(class))
 }
 
 /// Draws the samples in half blocks, as many side by side as fit in the terminal.

@@ -5,7 +5,7 @@
 //! - [`saliency()`] and [`grad_cam()`]: which pixels a class depends on.
 //! - [`Calibration`]: whether images classified with 90 % probability are right in 90 % of cases.
 //! - [`embedding`]: images as points in a plane, by PCA and by t-SNE.
-//! - [`augmented()`]: training images as augmentation changes them.
+//! - [`augmented()`]: training images as augmentation changes them; [`mixed()`]: as MixUp and `CutMix` do.
 //! - [`convolved()`]: what a [`Filter`] makes of a picture.
 //! - [`LinePlot`]: curves as text.
 //!
@@ -47,7 +47,7 @@ mod outputs;
 mod part;
 mod saliency;
 
-pub use augmented::{AugmentedImages, augmented};
+pub use augmented::{AugmentedImages, MixedImage, augmented, mixed};
 pub use calibration::{Calibration, CalibrationBin};
 pub use convolved::convolved;
 pub use filter::Filter;

@@ -13,9 +13,11 @@ mod end;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{AddOp, Buffer, BufferId, Element, Gather, Op, Plan, Purpose, Role, RowDraws, Through};
+use super::{
+    AddOp, Buffer, BufferId, Element, Gather, Mixing, Op, Plan, Purpose, Role, RowDraws, Through,
+};
 use crate::error::{Error, Result};
-use crate::model::{Activation, Sequential};
+use crate::model::{Activation, ResolvedLayer, Sequential};
 use crate::optimizer::Optimizer;
 use crate::state::Layout;
 
@@ -67,10 +69,44 @@ struct Record {
     backward: BackwardFn,
 }
 
+/// What the loss compares with.
+#[derive(Clone, Copy, Debug)]
+struct LossLabels {
+    /// The labels of the batch.
+    labels: BufferId,
+    /// Those of mixed rows, if training mixes them.
+    targets: Option<BufferId>,
+}
+
+/// The index of the layer before which images are mixed: the one behind the last that varies images.
+///
+/// # Errors
+/// A layer from there on takes what lies before the place, and would see other images than its
+/// neighbours.
+fn mixed_at(layers: &[ResolvedLayer<'_>]) -> Result<usize> {
+    let last = layers
+        .iter()
+        .rposition(|layer| layer.layer.is_image_augmentation());
+    let at = last.map_or(0, |last| last + 1);
+    let is_before = |source: &Option<usize>| *source < last;
+    match layers[at..]
+        .iter()
+        .find(|layer| layer.from.iter().any(is_before))
+    {
+        None => Ok(at),
+        Some(layer) => Err(Error::layer(
+            &layer.name,
+            "it takes images from before the last layer that varies them, where MixUp and CutMix have not mixed \
+             them yet; let it take the output of that layer, or train without them",
+        )),
+    }
+}
+
 /// Builds a [`Plan`], operation by operation.
 pub struct Builder {
     pub(super) plan: Plan,
     pub(super) optimizer: Option<Optimizer>,
+    mixing: Option<Mixing>,
     input_gradient: bool,
     /// Whether the plan ends with the last layer's output.
     without_loss: bool,
@@ -97,7 +133,9 @@ impl Builder {
         batch: usize,
     ) -> Self {
         let (optimizer, input_gradient, what) = match purpose {
-            Purpose::Training(optimizer) => (Some(optimizer), false, "training"),
+            Purpose::Training(optimizer) | Purpose::MixedTraining(optimizer, _) => {
+                (Some(optimizer), false, "training")
+            }
             Purpose::Gradients(optimizer) => (Some(optimizer), true, "gradients"),
             Purpose::Inference => (None, false, "inference"),
             Purpose::Outputs => (None, false, "outputs"),
@@ -123,6 +161,10 @@ impl Builder {
                 layer_outputs: Vec::new(),
             },
             optimizer,
+            mixing: match purpose {
+                Purpose::MixedTraining(_, mixing) => Some(mixing),
+                _ => None,
+            },
             input_gradient,
             without_loss: purpose == Purpose::Outputs,
             layer: String::new(),
@@ -136,11 +178,14 @@ impl Builder {
     }
 
     pub(super) fn build(mut self, model: &Sequential) -> Result<Plan> {
-        let input = self.input(model.input_shape);
-        let labels = self.labels();
+        let mut input = self.input(model.input_shape);
+        let mut labels = LossLabels {
+            labels: self.labels(),
+            targets: None,
+        };
         self.push(Op::Gather(Gather {
             x: input.buffer,
-            labels,
+            labels: labels.labels,
         }));
         let mut values: Vec<Value> = Vec::with_capacity(model.layers.len());
         let layers = model.resolve()?;
@@ -148,7 +193,17 @@ impl Builder {
         for (index, layer) in layers.iter().enumerate() {
             (layer.from.iter().flatten()).for_each(|source| takers[*source] = index);
         }
+        let mixed_at = self.mixing.map(|_| mixed_at(&layers)).transpose()?;
+        let first = input.buffer;
         for (index, layer) in layers.into_iter().enumerate() {
+            if let Some(mixing) = self.mixing.filter(|_| mixed_at == Some(index)) {
+                self.layer.clear();
+                let images = values.last_mut().unwrap_or(&mut input);
+                let mixed = self.mix(images, labels.labels, mixing);
+                let (mixed, targets) = mixed.map_err(|message| model.error(message))?;
+                *images = mixed;
+                labels.targets = Some(targets);
+            }
             self.index = index;
             self.layer.clone_from(&layer.name);
             self.trains = layer.trainable;
@@ -171,7 +226,7 @@ impl Builder {
         let gradient = self.loss(model.loss, last, labels);
         let gradient = gradient.map_err(|message| Error::layer(&self.layer, message))?;
         if let Some((y, dy)) = gradient {
-            self.backward(input.buffer, y, dy);
+            self.backward(first, y, dy);
         }
         self.layer.clear();
         self.regularize(model)?;
@@ -399,7 +454,7 @@ impl Builder {
     }
 
     /// The name, with a number behind it if a buffer has it already: a layer may take a value twice.
-    fn unused_name(&self, name: String) -> String {
+    pub(super) fn unused_name(&self, name: String) -> String {
         let is_used = |name: &String| self.plan.buffers.iter().any(|b| b.name == *name);
         let numbered = (2..).map(|number| format!("{name} {number}"));
         let mut names = std::iter::once(name.clone()).chain(numbered);

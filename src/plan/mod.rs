@@ -102,6 +102,8 @@ pub struct Plan {
 pub enum Purpose {
     /// Forward, loss, backward and update.
     Training(Optimizer),
+    /// As training, on images that are mixed in pairs behind the model's augmentation.
+    MixedTraining(Optimizer, Mixing),
     /// As training, and with the gradient of the input, which fixtures compare; without image
     /// augmentation, which has no gradient.
     Gradients(Optimizer),

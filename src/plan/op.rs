@@ -13,6 +13,7 @@ mod activation;
 mod adjust;
 mod affine;
 mod batch_norm;
+mod beta;
 mod clip;
 mod conv2d;
 mod dense;
@@ -23,6 +24,7 @@ mod erase;
 mod gather;
 mod loss;
 mod merge;
+mod mix;
 mod noise;
 mod pool2d;
 mod regularize;
@@ -38,6 +40,7 @@ pub use batch_norm::{
     BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
     BatchNormStatistics,
 };
+pub use beta::{EXPONENTIAL, MOST_CONCENTRATED, SHARE_ONE, SINE};
 pub use clip::ClipGradients;
 pub use conv2d::{Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, ConvShape};
 pub use dense::{DenseBackwardInput, DenseBackwardWeight, DenseForward};
@@ -48,6 +51,7 @@ pub use erase::{Erase, EraseAreas};
 pub use gather::Gather;
 pub use loss::LossOp;
 pub use merge::{AddOp, ConcatenateBackward, ConcatenateForward};
+pub use mix::{DrawMixes, MixRows, MixedLabel, MixedRow, Mixing, RowLabels, StepMix};
 pub use noise::AddNoise;
 pub use pool2d::{Pool2dBackward, Pool2dForward, PoolShape};
 pub use regularize::{Penalty, Regularize};
@@ -222,6 +226,10 @@ operations! { $,
     ResizeForward(ResizeForward),
     /// The gradient of its input.
     ResizeBackward(ResizeBackward),
+    /// Draws how images are mixed in pairs.
+    DrawMixes(DrawMixes),
+    /// Mixes images in pairs.
+    MixRows(MixRows),
     /// A convolution.
     Conv2dForward(Conv2dForward),
     /// The gradient of a convolution's input.

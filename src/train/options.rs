@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::model::Factor;
 use crate::optimizer::Optimizer;
+use crate::plan::{MOST_CONCENTRATED, Mixing, Purpose};
 use crate::rng::DEFAULT_SEED;
 use crate::words::{counted, short};
 
@@ -46,6 +48,25 @@ pub struct Options {
     /// Factors of the training loss by class; classes without one have 1. The sum is still divided
     /// by the number of samples. Default: none.
     pub class_weight: BTreeMap<usize, f32>,
+    /// MixUp (Zhang et al., 2017): each image of a step, and its label, is mixed with another one of
+    /// the step, `share * image + (1 - share) * other` with a share from Beta(alpha, alpha). Keras's
+    /// default where it mixes is 0.2; above 0, at most 32. Default: none.
+    ///
+    /// Images are mixed behind the model's last layer that varies images. A row then has two labels;
+    /// training's loss is that of the mixed labels, and its accuracy compares with the class of the
+    /// larger share, as in Keras. The weight of the row is that of this class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mixup: Option<f64>,
+    /// `CutMix` (Yun et al., 2019): a box of each image of a step is that of another one of the step, and
+    /// its label has the box's share of the area. Each step draws `alpha` between the numbers of the
+    /// factor, or from 0 to a single one, and each image a side `sqrt(1 - m)` of the image's with `m`
+    /// from Beta(alpha, alpha) and a place within the image. Keras's default where it mixes is 1; in
+    /// [0, 1]. Default: none.
+    ///
+    /// Otherwise as [`Options::mixup`]. With both, each step draws one of them, each with probability
+    /// 1/2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cutmix: Option<Factor>,
     /// Default Adam.
     pub optimizer: Optimizer,
     /// Progress output on standard error. Default: none.
@@ -91,6 +112,8 @@ impl Default for Options {
             steps_per_epoch: None,
             initial_epoch: None,
             class_weight: BTreeMap::new(),
+            mixup: None,
+            cutmix: None,
             optimizer: Optimizer::default(),
             verbose: Verbose::default(),
         }
@@ -158,6 +181,18 @@ impl Options {
         self
     }
 
+    /// Mixes images and their labels with MixUp; see [`Options::mixup`](Self#structfield.mixup).
+    pub fn mixup(mut self, alpha: f64) -> Self {
+        self.mixup = Some(alpha);
+        self
+    }
+
+    /// Mixes images and their labels with `CutMix`; see [`Options::cutmix`](Self#structfield.cutmix).
+    pub fn cutmix(mut self, factor: impl Into<Factor>) -> Self {
+        self.cutmix = Some(factor.into());
+        self
+    }
+
     /// Sets the optimizer.
     pub fn optimizer(mut self, optimizer: Optimizer) -> Self {
         self.optimizer = optimizer;
@@ -174,7 +209,8 @@ impl Options {
     ///
     /// # Errors
     /// A count of zero, a fraction outside `[0, 1)`, no epoch left after `initial_epoch`, a class
-    /// weight that is negative or not finite, or invalid optimizer settings.
+    /// weight that is negative or not finite, a parameter of MixUp or `CutMix` outside of its range, or
+    /// invalid optimizer settings.
     pub fn check(&self) -> Result<()> {
         let counts = [
             ("epochs", Some(self.epochs)),
@@ -207,7 +243,44 @@ impl Options {
                 short(*weight)
             )));
         }
+        self.mixing()?;
         self.optimizer.check()
+    }
+
+    /// How training mixes images.
+    ///
+    /// # Errors
+    /// A parameter that is out of its range.
+    pub fn mixing(&self) -> Result<Option<Mixing>> {
+        let wrong = |alpha: &f64| !(*alpha > 0.0 && *alpha <= MOST_CONCENTRATED);
+        if let Some(alpha) = self.mixup.filter(wrong) {
+            return Err(Error::Argument(format!(
+                "mixup's alpha must be above 0 and at most {MOST_CONCENTRATED}, received {}",
+                short(alpha)
+            )));
+        }
+        let bounds = |factor: Factor| factor.bounds("cutmix's factor", [0.0, 1.0], 0.0);
+        let cutmix = self
+            .cutmix
+            .map(bounds)
+            .transpose()
+            .map_err(Error::Argument)?;
+        if cutmix.is_some_and(|[_, most]| most == 0.0) {
+            let message = "cutmix's factor must be above 0 and at most 1, received 0";
+            return Err(Error::Argument(message.into()));
+        }
+        Ok(Mixing::new(self.mixup, cutmix))
+    }
+
+    /// What a step of training is.
+    ///
+    /// # Errors
+    /// As [`Options::check`].
+    pub fn purpose(&self) -> Result<Purpose> {
+        Ok(match self.mixing()? {
+            Some(mixing) => Purpose::MixedTraining(self.optimizer, mixing),
+            None => Purpose::Training(self.optimizer),
+        })
     }
 
     /// Every option by name, as in a settings file, except the progress output.
@@ -244,7 +317,9 @@ mod tests {
         let options = Options::default()
             .class_weight([(3, 0.1), (10, 2.0)])
             .validation_split(0.1)
-            .steps_per_epoch(7);
+            .steps_per_epoch(7)
+            .mixup(0.4)
+            .cutmix([0.25, 1.0]);
         let text = toml::to_string(&options).unwrap();
         assert_eq!(toml::from_str::<Options>(&text).unwrap(), options);
         let by_name = options.by_name();

@@ -9,7 +9,7 @@ use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Description, Device, Executor, Program};
 use crate::model::Sequential;
-use crate::plan::{Plan, Purpose};
+use crate::plan::Plan;
 use crate::shape::dims;
 use crate::state::{Layout, State};
 use crate::words::counted;
@@ -68,7 +68,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// As [`Trainer::new`].
     pub fn with_executor(model: Sequential, executor: Box<E>, options: Options) -> Result<Self> {
         options.check()?;
-        let purpose = Purpose::Training(options.optimizer);
+        let purpose = options.purpose()?;
         let [mut training, inference] =
             room::plans(&*executor, &model, purpose, options.batch_size)?;
         if let Some(weights) = options.class_weights(training.classes)? {

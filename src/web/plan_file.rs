@@ -142,8 +142,7 @@ impl PagePrograms {
         }
         let inference = Plan::new(model, Purpose::Inference, training.batch_size)?;
         made.evaluate = Some(PageProgram::new("evaluate", &inference, tables)?);
-        let purpose = Purpose::Training(training.optimizer);
-        let mut plan = Plan::new(model, purpose, training.batch_size)?;
+        let mut plan = Plan::new(model, training.purpose()?, training.batch_size)?;
         if let Some(weights) = training.class_weights(plan.classes)? {
             plan.weigh_classes(&weights)?;
         }

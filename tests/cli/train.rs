@@ -251,6 +251,65 @@ fn early_stopping_restores_the_best_epochs_weights() {
 }
 
 #[test]
+fn mixing_is_recorded_planned_and_checked() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let mixes = ["--mixup", "--cutmix", "0.5", "--loss", "mean_squared_error"];
+    let output = quick(path, &[&mixes[..], &["--out", "run"]].concat());
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let config = fs::read_to_string(path.join("run/config.toml")).unwrap();
+    for line in ["mixup = 0.2\n", "cutmix = 0.5\n"] {
+        assert!(config.contains(line), "{config}");
+    }
+    let plan = text(&run(path, &["plan", "run"]).stdout);
+    for op in ["draw_mixes", "mix_rows", "mean_squared_error"] {
+        assert!(plan.contains(op), "{plan}");
+    }
+    // A run without mixing says nothing about it.
+    assert!(quick(path, &["--out", "plain"]).status.success());
+    let config = fs::read_to_string(path.join("plain/config.toml")).unwrap();
+    assert!(
+        !config.contains("mixup") && !config.contains("cutmix"),
+        "{config}"
+    );
+    let refused: [(&[&str], &str); 4] = [
+        (
+            &["--mixup", "0"],
+            "mixup's alpha must be above 0 and at most 32, received 0",
+        ),
+        (&["--mixup", "-1"], "received -1"),
+        (
+            &["--cutmix", "0"],
+            "cutmix's factor must be above 0 and at most 1, received 0",
+        ),
+        (
+            &["--cutmix", "1.5"],
+            "cutmix's factor 1.5 must lie in [0, 1]",
+        ),
+    ];
+    for (flags, message) in refused {
+        fails(&quick(path, flags), 2, &[message]);
+    }
+    let output = quick(
+        path,
+        &[
+            "--mixup",
+            "--batch-size",
+            "1",
+            "--limit",
+            "8",
+            "--out",
+            "alone",
+        ],
+    );
+    let notes = text(&output.stderr);
+    assert!(
+        notes.contains("--mixup has no effect with --batch-size 1"),
+        "{notes}"
+    );
+}
+
+#[test]
 fn a_schedule_and_steps_per_epoch_reach_the_history() {
     let folder = TempDir::new().unwrap();
     let more = [

@@ -391,7 +391,10 @@ fn config() -> Vec<u8> {
     let device = common::reference(layout).describe();
     let mut config = Config::new(
         "2026-11-24T12:00:00+00:00[UTC]",
-        Options::default().class_weight([(1, 2.0)]),
+        Options::default()
+            .class_weight([(1, 2.0)])
+            .mixup(0.2)
+            .cutmix([0.5, 1.0]),
         DataRecord::new("digits", false, &splits),
         DeviceRecord::new(&Selection::default(), "a test", &device),
         model,

@@ -1,5 +1,7 @@
 //! Samples in the terminal and as a picture.
 
+use std::fs;
+
 use cnn_gpu::data::digits;
 use tempfile::TempDir;
 
@@ -99,6 +101,97 @@ fn show_draws_what_training_makes_of_samples() {
         "8",
     ];
     fails(&show(&large), 2, &["smaller --count"]);
+}
+
+#[test]
+fn show_draws_samples_as_training_mixes_them() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let show = |more: &[&str]| {
+        let out = [
+            "show",
+            "--dataset",
+            "digits",
+            "--index",
+            "100",
+            "--out",
+            "s.png",
+            "--scale",
+            "1",
+        ];
+        run(path, &[&out[..], more].concat())
+    };
+    for flags in [
+        &["--mixup", "1"][..],
+        &["--cutmix"],
+        &["--mixup", "1", "--cutmix", "--augment", "mnist"],
+    ] {
+        let output = show(&[&["--count", "3"], flags].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let titles = text(&output.stdout);
+        let titles: Vec<&str> = titles.lines().collect();
+        assert_eq!(titles.len(), 30);
+        for (i, title) in titles.iter().enumerate() {
+            let sample = 100 + i / 10;
+            if i % 10 == 0 {
+                assert!(title.starts_with(&format!("[{sample}] ")), "{title}");
+                continue;
+            }
+            // Two samples, with shares of 100 % together.
+            let (own, other) = title.split_once(", ").unwrap();
+            let share = |text: &str| text.split_once(" % of ").unwrap().0.parse::<f64>().unwrap();
+            assert!((share(own) + share(other) - 100.0).abs() < 0.11, "{title}");
+            assert!(
+                own.contains(&format!("[{sample}] ")) && !other.contains(&format!("[{sample}] ")),
+                "{title}"
+            );
+        }
+    }
+    only_says_last(
+        &show(&["--mixup"]),
+        "--mixup mixes the samples that are shown: expected --count 2 or more",
+    );
+    only_says_last(
+        &show(&["--cutmix", "2", "--count", "3"]),
+        "cutmix's factor 2 must lie in [0, 1]",
+    );
+}
+
+#[test]
+fn show_centres_samples_that_training_cuts() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path();
+    let model = "input_shape = [28, 28, 1]\n[[layers]]\ntype = \"RandomCrop\"\nheight = 12\nwidth = 16\n\
+                 [[layers]]\ntype = \"Flatten\"\n[[layers]]\ntype = \"Dense\"\nunits = 10\n\
+                 activation = \"softmax\"\n";
+    fs::write(path.join("cut.toml"), model).unwrap();
+    let show = [
+        "show",
+        "--dataset",
+        "digits",
+        "--augment",
+        "cut.toml",
+        "--count",
+        "2",
+        "--out",
+        "s.png",
+        "--scale",
+        "1",
+    ];
+    for more in [&[][..], &["--mixup"]] {
+        let output = run(path, &[&show, more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let sheet = image::open(path.join("s.png")).unwrap().to_rgb8();
+        for (row, column) in [(0, 1), (0, 9), (1, 1), (1, 9)] {
+            let cell = image::imageops::crop_imm(&sheet, 2 + 30 * column, 2 + 30 * row, 28, 28);
+            let cell = cell.to_image();
+            let inked = cell.enumerate_pixels().filter(|(.., ink)| ink.0[0] < 255);
+            let places: Vec<[u32; 2]> = inked.map(|(x, y, _)| [y, x]).collect();
+            assert!(!places.is_empty(), "{more:?}: {row}, {column}");
+            let is_within = |[y, x]: &[u32; 2]| (8..20).contains(y) && (6..22).contains(x);
+            assert!(places.iter().all(is_within), "{more:?}: {places:?}");
+        }
+    }
 }
 
 /// Asserts exit code 2 and these words in the last line.

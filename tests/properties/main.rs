@@ -67,9 +67,10 @@ fn difference(
 ) -> cnn_gpu::Result<Option<Divergence>> {
     // Only training augments, and only without it has the input a gradient.
     let first = trial.model.layers[0].spec().kind();
-    let purpose = match first.starts_with("Random") {
-        true => Purpose::Training(trial.optimizer),
-        false => Purpose::Gradients(trial.optimizer),
+    let purpose = match (trial.mixing, first.starts_with("Random")) {
+        (Some(mixing), _) => Purpose::MixedTraining(trial.optimizer, mixing),
+        (None, true) => Purpose::Training(trial.optimizer),
+        (None, false) => Purpose::Gradients(trial.optimizer),
     };
     let plan = Plan::new(&trial.model, purpose, trial.batch)?;
     let key = Key::new(trial.seed).stream(Stream::Check, draw);
@@ -161,6 +162,10 @@ fn options_out_of_range_are_refused() {
         prop_oneof![1.0..f64::MAX, f64::MIN..-1e-9, Just(f64::NAN)]
             .prop_map(|share| Options::default().validation_split(share)),
         (f32::MIN..-1e-9).prop_map(|weight| Options::default().class_weight([(1, weight)])),
+        prop_oneof![f64::MIN..=0.0, 32.001..f64::MAX, Just(f64::NAN)]
+            .prop_map(|alpha| Options::default().mixup(alpha)),
+        prop_oneof![f64::MIN..0.0, 1.001..f64::MAX, Just(f64::NAN), Just(0.0)]
+            .prop_map(|factor| Options::default().cutmix(factor)),
         prop_oneof![f32::MIN..0.0, Just(f32::NAN), Just(f32::INFINITY)].prop_map(|rate| {
             Options::default().optimizer(Optimizer::sgd().with_learning_rate(rate))
         }),

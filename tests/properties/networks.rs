@@ -12,6 +12,7 @@ use cnn_gpu::model::{
     SpatialDropout2D, SumPooling2D, ZeroPadding2D,
 };
 use cnn_gpu::optimizer::Optimizer;
+use cnn_gpu::plan::Mixing;
 use cnn_gpu::shape::Padding;
 
 /// A model and its options for one training step.
@@ -20,6 +21,8 @@ pub struct Trial {
     pub model: Sequential,
     pub optimizer: Optimizer,
     pub batch: usize,
+    /// How the images are mixed, if they are.
+    pub mixing: Option<Mixing>,
     /// Valid rows of the batch.
     pub rows: usize,
     pub seed: u64,
@@ -61,22 +64,42 @@ pub fn trials() -> impl Strategy<Value = Trial> {
     ]);
     let rows = (1..=5_usize, 0..=2_usize);
     let augmented = prop::collection::vec((0..11_usize, 0.0..1.0_f64, fill_mode()), 0..=3);
+    let alpha = || prop::option::weighted(0.3, 0.01..2.0_f64);
+    let mixing = (alpha(), alpha());
+    let mixing =
+        mixing.prop_map(|(mixup, cutmix)| Mixing::new(mixup, cutmix.map(|a| [0.5 * a, a])));
     (
         input,
         recipes,
         normalized,
         head,
         optimizer,
-        (rows, augmented),
+        (rows, augmented, mixing),
         any::<u64>(),
     )
         .prop_map(
-            |(input, recipes, normalized, head, optimizer, ((rows, empty), augmented), seed)| {
+            |(
+                input,
+                recipes,
+                normalized,
+                head,
+                optimizer,
+                ((rows, empty), augmented, mixing),
+                seed,
+            )| {
                 // A single row equals its mean, so normalization leaves nothing.
                 let rows = if normalized.is_some() { rows + 3 } else { rows };
+                let model = network(input, &recipes, normalized, head);
+                // A layer that takes the images as they are cannot take mixed ones.
+                let takes_input =
+                    |layer: &PlacedLayer| layer.from.iter().any(|from| from == "input");
+                let varies = !augmented.is_empty();
+                let mixing = mixing.filter(|_| !varies || !model.layers.iter().any(takes_input));
+                let model = in_front(&augmented, model);
                 Trial {
-                    model: in_front(&augmented, network(input, &recipes, normalized, head)),
+                    model,
                     optimizer,
+                    mixing,
                     batch: rows + empty,
                     rows,
                     seed,

@@ -3,7 +3,8 @@
 use super::super::case::{Case, CaseBuilder};
 use super::softmax::logits;
 use crate::model::Loss;
-use crate::plan::{LossOp, Op};
+use crate::plan::{LossOp, Op, SHARE_ONE};
+use crate::rng::Key;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -23,7 +24,40 @@ pub(super) fn cases() -> Vec<Case> {
     let saturated = |sizes| case(Loss::binary_crossentropy(), sizes, true, "saturated");
     cases.extend([[7, 6, 10], [9, 8, 1]].map(saturated));
     cases.extend(others(Loss::MeanSquaredError));
+    cases.extend(mixed());
     cases
+}
+
+/// Rows with two labels.
+fn mixed() -> Vec<Case> {
+    let categorical = Loss::categorical_crossentropy();
+    let losses = [categorical, Loss::binary_crossentropy(), Loss::MeanSquaredError];
+    let smoothed = losses.map(|loss| loss.with_label_smoothing(0.1).unwrap_or(loss));
+    let sizes = [[1, 1, 2], [65, 63, 3], [7, 5, 257], [64, 32, 10]];
+    let of_loss = |loss| sizes.into_iter().map(move |sizes| case(loss, sizes, true, "mixed"));
+    let mut cases: Vec<Case> = losses.into_iter().flat_map(of_loss).collect();
+    cases.extend(smoothed.map(|loss| case(loss, [9, 8, 5], true, "mixed")));
+    cases.extend(losses.map(|loss| case(loss, [9, 8, 5], true, "mixed-weights")));
+    cases.extend([[1, 1, 1], [65, 63, 1]].map(|sizes| case(losses[1], sizes, true, "mixed")));
+    cases.push(case(losses[1], [9, 8, 1], true, "mixed-weights"));
+    cases.push(case(categorical, [7, 6, 10], true, "mixed-large"));
+    cases.push(case(categorical, [5, 4, 3], false, "mixed"));
+    cases
+}
+
+/// Two labels, the same ones now and then, and shares, among them exactly 1 and 1/2.
+fn mixed_labels(key: Key, row: usize, [rows, classes]: [usize; 2]) -> [u32; 4] {
+    let [a, b] = key.pair(1000 + row as u32);
+    let [label, other] = [a, b].map(|bits| bits % classes as u32);
+    let share = match row % 4 {
+        0 => SHARE_ONE / 2,
+        1 => SHARE_ONE,
+        _ => 1 + (a >> 8) % (SHARE_ONE - 1),
+    };
+    match row {
+        row if row >= rows => [0, 0, SHARE_ONE, 0],
+        _ => [label, if share == SHARE_ONE { label } else { other }, share, 0],
+    }
 }
 
 /// Batch, rows, outputs.
@@ -107,9 +141,13 @@ fn case(loss: Loss, [batch, rows, width]: [usize; 3], training: bool, input: &st
         width,
         x,
         labels: b.words("labels", &[batch], (0..batch).map(label).collect()),
+        targets: input.starts_with("mixed").then(|| {
+            let words = (0..batch).flat_map(|r| mixed_labels(key, r, [rows, classes])).collect();
+            b.words("targets", &[batch, 4], words)
+        }),
         predictions: b.output("predictions", &[batch, classes]),
         dx: training.then(|| b.output("dx", &shape)),
-        class_weights: (input == "weights").then(|| class_weights(classes)),
+        class_weights: input.ends_with("weights").then(|| class_weights(classes)),
     });
     let smoothing = loss.label_smoothing();
     let vars = format!("n={batch} rows={rows} width={width} training={training}");

@@ -31,6 +31,7 @@ families! {
     erase,
     noise,
     resize,
+    mix,
     conv2d,
     pool2d,
     dense,

@@ -35,9 +35,9 @@ pub struct StepCase {
 impl StepCase {
     fn new(network: &str, model: Sequential, purpose: Purpose, batch: usize) -> Self {
         let (kind, optimizer) = match purpose {
-            Purpose::Training(optimizer) | Purpose::Gradients(optimizer) => {
-                ("training_step", optimizer.name())
-            }
+            Purpose::Training(optimizer)
+            | Purpose::MixedTraining(optimizer, _)
+            | Purpose::Gradients(optimizer) => ("training_step", optimizer.name()),
             Purpose::Inference => ("inference_step", "none"),
             Purpose::Outputs => ("outputs_step", "none"),
         };

@@ -9,13 +9,17 @@ use crate::model::{
     Sequential, SpatialDropout2D, ZeroPadding2D,
 };
 use crate::optimizer::{Clip, Optimizer, UpdateRule};
-use crate::plan::Purpose;
+use crate::plan::{Mixing, Purpose};
 use crate::shape::Padding;
 
 /// Every network, as a training step or as an inference step.
 pub fn all() -> Vec<StepCase> {
     let step = |name, model, purpose| StepCase::new(name, model, purpose, 5);
     let train = |name, model, optimizer| step(name, model, Purpose::Training(optimizer));
+    let mixed = |name, model, mixup, cutmix| {
+        let mixing = Mixing { mixup, cutmix };
+        step(name, model, Purpose::MixedTraining(momentum(), mixing))
+    };
     vec![
         train("pools", pools(), momentum()),
         train("wide-pools", wide_pools(), adam()),
@@ -24,6 +28,10 @@ pub fn all() -> Vec<StepCase> {
         train("large-pools", large_pools(), rmsprop()),
         train("layers", layers(), momentum()),
         train("augmented", augmented(), momentum()),
+        mixed("mixup", augmented(), Some(0.5), None),
+        mixed("cutmix", pools(), None, Some([0.0, 1.0])),
+        mixed("mix-binary", binary(), Some(1.0), Some([0.5, 1.0])),
+        mixed("mix-squared", squared(), Some(1.0), None),
         train("residual", residual(), momentum()),
         train("skips", skips(), momentum()),
         train("frozen-base", frozen_base(), adam()),

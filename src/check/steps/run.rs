@@ -83,9 +83,9 @@ impl Trial {
     pub(super) fn new(case: &StepCase) -> Result<Self> {
         let plan = Plan::new(&case.model, case.purpose, case.batch)?;
         let (optimizer, steps) = match case.purpose {
-            Purpose::Training(optimizer) | Purpose::Gradients(optimizer) => {
-                (Some(optimizer), STEPS)
-            }
+            Purpose::Training(optimizer)
+            | Purpose::MixedTraining(optimizer, _)
+            | Purpose::Gradients(optimizer) => (Some(optimizer), STEPS),
             Purpose::Inference | Purpose::Outputs => (None, 1),
         };
         let mut state = State::new(Arc::clone(&plan.layout), 1);

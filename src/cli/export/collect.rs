@@ -101,6 +101,7 @@ fn training_only(config: &Config) -> Vec<String> {
     let schedule = callbacks.learning_rate_schedule.is_some();
     let plateau = callbacks.reduce_lr_on_plateau.is_some();
     let weighted = !config.training.class_weight.is_empty();
+    let mixed = config.training.mixup.is_some() || config.training.cutmix.is_some();
     let lines = [
         (
             schedule,
@@ -108,6 +109,7 @@ fn training_only(config: &Config) -> Vec<String> {
         ),
         (plateau, "the reductions of the learning rate on a plateau"),
         (weighted, "the weights of the classes in the loss"),
+        (mixed, "MixUp and CutMix of the training images"),
     ];
     let lines = lines.into_iter().filter(|(is_there, _)| *is_there);
     lines.map(|(_, line)| line.into()).collect()

@@ -175,7 +175,9 @@ impl TrainSettings {
                 level => Verbose::from(level),
             })
             .optimizer(args.optimizer.optimizer(base)?);
-        let options = args.fit.set(options);
+        let mut options = args.fit.set(options);
+        options.mixup = args.network.mixup;
+        options.cutmix = args.network.cutmix.map(Into::into);
         options.check()?;
         let continues = initial.as_mut().and_then(|i| i.settle(options.optimizer));
         let model = match (&args.network.model, &initial) {

@@ -52,6 +52,14 @@ pub struct NetworkArgs {
     /// brightness and erases a part. See docs/models.md, and `cnn-gpu show --augment`
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(AUGMENTATIONS))]
     pub augment: Option<String>,
+    /// MixUp: mix each image and its label with another of the step, in shares from Beta(ALPHA, ALPHA); without a
+    /// number 0.2, as in Keras. See docs/models.md, and `cnn-gpu show --mixup`
+    #[arg(long, value_name = "ALPHA", num_args = 0..=1, default_missing_value = "0.2", allow_negative_numbers = true)]
+    pub mixup: Option<f64>,
+    /// CutMix: put a box of another image of the step into each, and mix the labels by area; a larger FACTOR, up to
+    /// 1, draws more different sizes. Without a number 1, as in Keras. With --mixup, each step takes one of the two
+    #[arg(long, value_name = "FACTOR", num_args = 0..=1, default_missing_value = "1", allow_negative_numbers = true)]
+    pub cutmix: Option<f64>,
     /// Start from the weights of a run folder, an imported folder or a model.safetensors file;
     /// another --model must have parameters of the same names and shapes, or see
     /// --skip-mismatch. An imported network continues with its optimizer and its moments, unless --optimizer names another

@@ -127,6 +127,16 @@ impl NoEffect<'_> {
         if !weights.is_empty() && weights.values().all(|weight| *weight == 1.0) {
             lines.push("--class-weight has no effect, as all weights are 1, the default".into());
         }
+        let mixes = [
+            ("--mixup", options.mixup.is_some()),
+            ("--cutmix", options.cutmix.is_some()),
+        ];
+        let mixes = mixes
+            .iter()
+            .filter(|(_, mixes)| *mixes && options.batch_size == 1);
+        lines.extend(mixes.map(|(flag, _)| {
+            format!("{flag} has no effect with --batch-size 1, as it mixes the images of a step")
+        }));
         let stopping = self.settings.callbacks.early_stopping.as_ref();
         let overwrites = options.optimizer.ema_overwrite_frequency.is_some();
         if options.optimizer.ema_momentum.is_some()

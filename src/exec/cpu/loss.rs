@@ -4,7 +4,7 @@ use super::loss_sum::LossSum;
 use super::rows::{RowBlock, RowWise};
 use super::softmax;
 use crate::model::Loss;
-use crate::plan::LossOp;
+use crate::plan::{LossOp, MixedLabel, RowLabels};
 
 /// The loss and its targets.
 #[derive(Clone, Copy)]
@@ -49,27 +49,35 @@ impl<'a> LossFunction<'a> {
     }
 
     /// The loss of the first `valid` rows.
-    pub fn sum(&self, x: &[f32], predictions: &[f32], labels: &[u32], valid: usize) -> LossSum {
+    pub fn sum(
+        &self,
+        x: &[f32],
+        predictions: &[f32],
+        labels: RowLabels<'_>,
+        valid: usize,
+    ) -> LossSum {
         let mut sum = LossSum::default();
         let classes = self.loss.classes(self.width);
         let rows = x
             .chunks_exact(self.width)
             .zip(predictions.chunks_exact(classes));
-        for ((x, predictions), &label) in rows.zip(labels).take(valid) {
+        for (row, (x, predictions)) in rows.take(valid).enumerate() {
+            let label = labels.row(row);
+            let main = label.main();
             // Logits have the same order as the softmax's probabilities, without rounding.
             let judged = match self.loss {
                 Loss::BinaryCrossentropy { .. } => predictions,
                 Loss::CategoricalCrossentropy { .. } | Loss::MeanSquaredError => x,
             };
             sum.add(LossSum {
-                loss: f64::from(self.weight(label)) * self.loss(x, label),
-                correct: u32::from(is_first_largest(judged, label)),
+                loss: f64::from(self.weight(main)) * self.loss(x, label),
+                correct: u32::from(is_first_largest(judged, main)),
             });
         }
         sum
     }
 
-    fn loss(&self, x: &[f32], label: u32) -> f64 {
+    fn loss(&self, x: &[f32], label: MixedLabel) -> f64 {
         let targets = x.iter().zip(self.row_targets(label));
         let targets = targets.map(|(&x, t)| (f64::from(x), f64::from(t)));
         let mean = |terms: f64| terms / self.width as f64;
@@ -87,11 +95,19 @@ impl<'a> LossFunction<'a> {
         }
     }
 
-    fn categorical(&self, x: &[f32], label: u32) -> f64 {
+    fn categorical(&self, x: &[f32], label: MixedLabel) -> f64 {
         let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let below = |x: &f32| f64::from(*x - largest);
         let exponentials = x.iter().map(|x| below(x).exp());
-        let own = x.get(label as usize).map_or(f64::NAN, below);
+        let of_class = |class: u32| x.get(class as usize).map_or(f64::NAN, below);
+        let own = match label.share {
+            // Avoids 0 times infinity.
+            1.0 => of_class(label.label),
+            share => {
+                let share = f64::from(share);
+                share * of_class(label.label) + (1.0 - share) * of_class(label.other)
+            }
+        };
         let [off, on] = self.targets.map(f64::from);
         let others = match self.targets[0] {
             // Avoids 0 times infinity.
@@ -105,7 +121,7 @@ impl<'a> LossFunction<'a> {
     /// number of valid rows in the batch.
     pub fn gradient(
         &self,
-        (predictions, labels): (&[f32], &[u32]),
+        (predictions, labels): (&[f32], RowLabels<'_>),
         (valid, rows): (usize, usize),
         dx: &mut [f32],
     ) {
@@ -115,13 +131,14 @@ impl<'a> LossFunction<'a> {
             Loss::MeanSquaredError => (rows * self.width) as f32 / 2.0,
         };
         let classes = self.loss.classes(self.width);
-        let rows = predictions.chunks_exact(classes).zip(labels);
-        for (row, (dx, (p, &label))) in dx.chunks_exact_mut(self.width).zip(rows).enumerate() {
+        let rows = predictions.chunks_exact(classes);
+        for (row, (dx, p)) in dx.chunks_exact_mut(self.width).zip(rows).enumerate() {
             if row >= valid {
                 dx.fill(0.0);
                 continue;
             }
-            let weight = self.weight(label);
+            let label = labels.row(row);
+            let weight = self.weight(label.main());
             // A single output is the prediction for the second of two classes.
             let own = &p[classes - self.width..];
             for ((d, y), t) in dx.iter_mut().zip(own).zip(self.row_targets(label)) {
@@ -131,10 +148,10 @@ impl<'a> LossFunction<'a> {
     }
 
     /// The targets of a row's outputs. A single output stands for class 1.
-    fn row_targets(&self, label: u32) -> impl Iterator<Item = f32> {
+    fn row_targets(&self, label: MixedLabel) -> impl Iterator<Item = f32> {
         let [off, on] = self.targets;
         let first = u32::from(self.width == 1);
-        (first..).map(move |class| if class == label { off + on } else { off })
+        (first..).map(move |class| off + on * label.share_of(class))
     }
 
     fn weight(&self, label: u32) -> f32 {
@@ -154,6 +171,14 @@ fn is_first_largest(x: &[f32], label: u32) -> bool {
     first == Some(label as usize) && !x.iter().any(|x| x.is_nan())
 }
 
+/// The labels of a block's rows.
+fn labels<'a>(op: &LossOp, block: &'a RowBlock<'_, '_, '_>) -> RowLabels<'a> {
+    match op.targets {
+        Some(targets) => RowLabels::Mixed(block.words(targets)),
+        None => RowLabels::Single(block.words(op.labels)),
+    }
+}
+
 impl RowWise for LossOp {
     fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let function = LossFunction::new(self.loss, self.width, self.class_weights.as_deref());
@@ -161,12 +186,12 @@ impl RowWise for LossOp {
         let sum = block.write(self.predictions, |block, predictions| {
             let x = block.floats(self.x);
             function.predict(x, predictions);
-            function.sum(x, predictions, block.words(self.labels), valid)
+            function.sum(x, predictions, labels(self, block), valid)
         });
         block.add_loss(sum.unwrap_or_default());
         if let Some(dx) = self.dx {
             block.write(dx, |block, dx| {
-                let judged = (block.floats(self.predictions), block.words(self.labels));
+                let judged = (block.floats(self.predictions), labels(self, block));
                 function.gradient(judged, (valid, rows), dx);
             });
         }

@@ -34,6 +34,7 @@ mod gather;
 mod loss;
 mod loss_sum;
 mod merge;
+mod mix;
 mod noise;
 mod pool2d;
 mod pool_gradient;
@@ -172,6 +173,8 @@ fn work(op: &Op) -> Work<'_> {
         Op::AddNoise(op) => Work::rows(op),
         Op::ResizeForward(op) => Work::rows(op),
         Op::ResizeBackward(op) => Work::rows(op),
+        Op::DrawMixes(op) => Work::Batch(op),
+        Op::MixRows(op) => Work::Batch(op),
         Op::Conv2dForward(op) => Work::rows(op),
         Op::Conv2dBackwardInput(op) => Work::rows(op),
         Op::Conv2dBackwardWeight(op) => Work::weights(op),

@@ -12,7 +12,7 @@ use crate::model::{
     Sequential,
 };
 use crate::optimizer::Optimizer;
-use crate::plan::{ConvShape, Plan, PoolShape, Purpose};
+use crate::plan::{ConvShape, Plan, PoolShape, Purpose, RowLabels};
 use crate::rng::{Key, Stream};
 use crate::shape::{Padding, Window};
 use crate::state::{Layout, State};
@@ -417,15 +417,18 @@ fn nan_survives_relu_and_wins_a_max_pool() {
 
 #[test]
 fn loss_counts_valid_rows_and_is_exact_for_large_logits() {
-    let (logits, labels) = ([0.0, 100.0, 3.0, 3.0, 7.0, 7.0], [0, 0, 1]);
+    let (logits, labels) = (
+        [0.0, 100.0, 3.0, 3.0, 7.0, 7.0],
+        RowLabels::Single(&[0, 0, 1]),
+    );
     let function = loss::LossFunction::new(Loss::categorical_crossentropy(), 2, None);
     let mut p = [0.0; 6];
     function.predict(&logits, &mut p);
-    let sum = function.sum(&logits, &p, &labels, 2);
+    let sum = function.sum(&logits, &p, labels, 2);
     assert!((sum.loss - 100.0 - 2f64.ln()).abs() < 1e-12, "{sum:?}");
     assert_eq!(sum.correct, 1);
     let mut d = [9.0; 6];
-    function.gradient((&p, &labels), (2, 2), &mut d);
+    function.gradient((&p, labels), (2, 2), &mut d);
     assert_eq!(d[2..], [-0.25, 0.25, 0.0, 0.0]);
 }
 

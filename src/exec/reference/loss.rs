@@ -4,7 +4,7 @@ use super::softmax::probabilities;
 use super::{Definition, rounded};
 use crate::exec::host::Memory;
 use crate::model::Loss;
-use crate::plan::LossOp;
+use crate::plan::{LossOp, MixedLabel, RowLabels};
 
 impl Definition for LossOp {
     fn run(&self, m: &mut Memory<'_>) {
@@ -13,11 +13,16 @@ impl Definition for LossOp {
             width,
             x,
             labels,
+            targets,
             predictions,
             dx,
             class_weights,
         } = self;
-        let (x, labels) = (m.floats(*x), m.words(*labels));
+        let x = m.floats(*x);
+        let labels = match targets {
+            Some(targets) => RowLabels::Mixed(m.words(*targets)),
+            None => RowLabels::Single(m.words(*labels)),
+        };
         let function = ReferenceLoss {
             loss: *loss,
             width: *width,
@@ -62,12 +67,13 @@ struct RowLoss {
 
 impl ReferenceLoss<'_> {
     /// Evaluates all rows, of which the first `rows` are valid.
-    pub(super) fn batch(&self, rows: usize, x: &[f32], labels: &[u32]) -> BatchLoss {
+    pub(super) fn batch(&self, rows: usize, x: &[f32], labels: RowLabels<'_>) -> BatchLoss {
         let (mut sum, mut correct) = (0.0, 0);
         let (mut predictions, mut dx) = (Vec::new(), Vec::new());
         for (r, x) in x.chunks_exact(self.width).enumerate() {
-            let label = labels[r] as usize;
-            let row = self.row(x, label);
+            let mixed = labels.row(r);
+            let row = self.row(x, mixed);
+            let label = mixed.main() as usize;
             if r < rows {
                 let weight = self.class_weights.map_or(1.0, |w| f64::from(w[label]));
                 sum += weight * row.loss;
@@ -95,7 +101,7 @@ impl ReferenceLoss<'_> {
         }
     }
 
-    fn row(&self, x: &[f32], label: usize) -> RowLoss {
+    fn row(&self, x: &[f32], label: MixedLabel) -> RowLoss {
         let targets = self.targets(label);
         match self.loss {
             Loss::CategoricalCrossentropy { .. } => categorical(x, &targets),
@@ -105,11 +111,11 @@ impl ReferenceLoss<'_> {
     }
 
     /// The target of each output. A single output stands for class 1.
-    fn targets(&self, label: usize) -> Vec<f64> {
+    fn targets(&self, label: MixedLabel) -> Vec<f64> {
         let [off, on] = self.loss.targets(self.width);
         let first = usize::from(self.width == 1);
-        let hit = |i: usize| f64::from(u8::from(i + first == label));
-        (0..self.width).map(|i| off + on * hit(i)).collect()
+        let share = |i: usize| f64::from(label.share_of((i + first) as u32));
+        (0..self.width).map(|i| off + on * share(i)).collect()
     }
 }
 
@@ -192,7 +198,7 @@ mod tests {
             class_weights,
             ..function(Loss::default(), 2)
         };
-        function.batch(rows, x, labels)
+        function.batch(rows, x, RowLabels::Single(labels))
     }
 
     #[test]
@@ -222,14 +228,14 @@ mod tests {
         let loss = categorical(2, &[1e4, -1e4, 1e4, 1e4], &[1, 1], None);
         assert!(close(loss.sum, 2e4 + 2f64.ln()), "{}", loss.sum);
         let binary = function(Loss::binary_crossentropy(), 1);
-        let loss = binary.batch(2, &[1e4, -1e4], &[0, 1]);
+        let loss = binary.batch(2, &[1e4, -1e4], RowLabels::Single(&[0, 1]));
         assert!(close(loss.sum, 2e4), "{}", loss.sum);
     }
 
     #[test]
     fn smoothed_cross_entropy_by_hand() {
         let smooth = Loss::default().with_label_smoothing(0.5).unwrap();
-        let loss = function(smooth, 2).batch(1, &[0.0, 3f32.ln()], &[1]);
+        let loss = function(smooth, 2).batch(1, &[0.0, 3f32.ln()], RowLabels::Single(&[1]));
         // -0.75 ln 0.75 - 0.25 ln 0.25
         let expected = -0.75 * 0.75f64.ln() - 0.25 * 0.25f64.ln();
         assert!(close(loss.sum, expected), "{}", loss.sum);
@@ -239,12 +245,13 @@ mod tests {
     #[test]
     fn binary_cross_entropy_by_hand() {
         let ln3 = 3f32.ln();
-        let loss = function(Loss::binary_crossentropy(), 2).batch(1, &[ln3, 0.0], &[0]);
+        let loss = function(Loss::binary_crossentropy(), 2);
+        let loss = loss.batch(1, &[ln3, 0.0], RowLabels::Single(&[0]));
         // (-ln 0.75 - ln 0.5) / 2
         assert!(close(loss.sum, (8.0f64 / 3.0).ln() / 2.0), "{}", loss.sum);
         assert!(close(loss.dx[0], -0.125) && close(loss.dx[1], 0.25));
         let single = function(Loss::binary_crossentropy(), 1);
-        let loss = single.batch(3, &[ln3, ln3, 0.0], &[1, 0, 0]);
+        let loss = single.batch(3, &[ln3, ln3, 0.0], RowLabels::Single(&[1, 0, 0]));
         assert!(close(loss.predictions[0], 0.25) && close(loss.predictions[1], 0.75));
         assert_eq!(
             loss.correct, 2,
@@ -255,10 +262,38 @@ mod tests {
 
     #[test]
     fn mean_squared_error_by_hand() {
-        let loss = function(Loss::MeanSquaredError, 2).batch(2, &[0.5, 0.5, 0.0, 3.0], &[1, 1]);
+        let loss = function(Loss::MeanSquaredError, 2);
+        let loss = loss.batch(2, &[0.5, 0.5, 0.0, 3.0], RowLabels::Single(&[1, 1]));
         assert_eq!((loss.sum, loss.correct), (0.25 + 2.0, 1));
         assert_eq!(loss.dx, [0.25, -0.25, 0.0, 1.0]);
         assert_eq!(loss.predictions, [0.5, 0.5, 0.0, 3.0]);
+    }
+
+    /// Class 1 with a share of 3/4 and class 0 with the rest; then equal shares, where the smaller class
+    /// is the row's.
+    #[test]
+    fn a_mixed_row_has_a_target_of_both_classes_and_counts_as_the_larger() {
+        let (quarter, half) = (1 << 22, 1 << 23);
+        let targets = [1, 0, 3 * quarter, 0, 1, 0, half, 0, 0, 1, quarter, 0];
+        let logits = [0.0, 3f32.ln(), 5.0, 5.0, 0.0, 3f32.ln()];
+        let weighted = ReferenceLoss {
+            class_weights: Some(&[2.0, 1.0]),
+            ..function(Loss::default(), 2)
+        };
+        let loss = weighted.batch(3, &logits, RowLabels::Mixed(&targets));
+        // The entropy of the shares, and ln 2 with the weight of class 0.
+        let entropy = -0.75 * 0.75f64.ln() - 0.25 * 0.25f64.ln();
+        let expected = 2.0 * entropy + 2.0 * 2f64.ln();
+        assert!(close(loss.sum, expected), "{}", loss.sum);
+        assert_eq!(loss.correct, 3);
+        assert!(loss.dx.iter().all(|d| d.abs() < 1e-7), "{:?}", loss.dx);
+        let single = function(Loss::binary_crossentropy(), 1);
+        let loss = single.batch(1, &[0.0], RowLabels::Mixed(&targets));
+        assert!(
+            close(loss.dx[0], 0.5 - 0.75) && loss.correct == 0,
+            "{}",
+            loss.dx[0]
+        );
     }
 
     #[test]
@@ -270,7 +305,8 @@ mod tests {
             (Loss::MeanSquaredError, 2),
         ] {
             let x = [f32::NAN, 0.0];
-            let loss = function(loss, width).batch(1, &x[..width], &[0]);
+            let loss = function(loss, width);
+            let loss = loss.batch(1, &x[..width], RowLabels::Single(&[0]));
             assert!(loss.sum.is_nan() && loss.dx[0].is_nan());
             assert_eq!(loss.correct, 0);
         }

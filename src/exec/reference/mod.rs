@@ -19,6 +19,7 @@ mod erase;
 mod gather;
 mod loss;
 mod merge;
+mod mix;
 mod noise;
 mod pool2d;
 mod regularize;

@@ -39,7 +39,7 @@ impl From<(f64, f64)> for Factor {
 impl Factor {
     /// The lower and the upper end, if every number given lies within `allowed`; one number extends
     /// down to -f, though not below `lowest`.
-    pub(super) fn bounds(
+    pub(crate) fn bounds(
         self,
         name: &str,
         allowed: [f64; 2],

@@ -1,6 +1,6 @@
 //! The end of a plan: loss, penalties and update.
 
-use super::{Builder, Value};
+use super::{Builder, LossLabels, Value};
 use crate::error::Result;
 use crate::model::{Activation, Loss, ResolvedLayer, Sequential};
 use crate::optimizer::{Clip, Optimizer};
@@ -17,7 +17,7 @@ impl Builder {
         &mut self,
         loss: Loss,
         y: Value,
-        labels: BufferId,
+        LossLabels { labels, targets }: LossLabels,
     ) -> Result<Option<(BufferId, BufferId)>, String> {
         let &[width] = y.shape.as_slice() else {
             return Err(format!(
@@ -49,6 +49,7 @@ impl Builder {
             width,
             x: x.buffer,
             labels,
+            targets,
             predictions: predictions.buffer,
             dx,
             class_weights: None,

@@ -19,6 +19,12 @@ impl RowDraws {
         key.bits_of(first.wrapping_add(i), self.number)
     }
 
+    /// The 64 bits of draw `i` of a row.
+    pub fn pair(self, key: Key, row: usize, i: u32) -> [u32; 2] {
+        let first = (row * Self::PER_ROW) as u32;
+        key.pair_of(first.wrapping_add(i), self.number)
+    }
+
     /// Draw `i` of a row as a number between two bounds.
     pub fn between(self, key: Key, row: usize, i: u32, bounds: [f64; 2]) -> f64 {
         between(self.bits(key, row, i), bounds)

@@ -94,12 +94,22 @@ impl Erase {
     fn side(&self, len: usize, size: u32, place: u32) -> Range<usize> {
         let [lower, extent] = self.areas.scale_bounds();
         let square = lower + ((u64::from(extent) * u64::from(size >> 16)) >> 8) as u32;
-        // In units of 2^-12, and places in units of 2^-24.
-        let root = square.isqrt().min(1 << 12);
-        let from = (place >> 20) * ((1 << 12) - root);
-        let pixel = |share: u32| (len as u64 * u64::from(share)).div_ceil(1 << 24) as usize;
-        pixel(from)..pixel(from + (root << 12))
+        part_of_side(len, root_of_share(square), place)
     }
+}
+
+/// The root, in units of 2^-12, of a share in units of 2^-24.
+pub(super) fn root_of_share(share: u32) -> u32 {
+    share.isqrt().min(1 << 12)
+}
+
+/// The pixels of a side of `len` pixels that lie in a part of it: `share`, in units of 2^-12, is the
+/// part's length, and the draw `place` says where it lies.
+pub(super) fn part_of_side(len: usize, share: u32, place: u32) -> Range<usize> {
+    // In units of 2^-24.
+    let from = (place >> 20) * ((1 << 12) - share);
+    let pixel = |at: u32| (len as u64 * u64::from(at)).div_ceil(1 << 24) as usize;
+    pixel(from)..pixel(from + (share << 12))
 }
 
 impl Builder {

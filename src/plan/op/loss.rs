@@ -18,6 +18,11 @@ use crate::plan::{BufferId, Plan};
 /// | binary cross-entropy | `p = sigmoid(x)` | `weight * (p[r, i] - t[i]) / (width * rows)` |
 /// | mean squared error | `x` | `2 * weight * (x[r, i] - t[i]) / (width * rows)` |
 ///
+/// Where training mixes images, a row has two labels, and its target is `share * t(label) + (1 - share) *
+/// t(other)`, smoothed as any other. The row counts as one of the class with the larger share: this
+/// class is compared with the largest prediction, and weights the loss. This is what Keras makes of
+/// mixed labels, whose first maximum its accuracy and its class weights take.
+///
 /// The predictions have one column per class: `1 - p` and `p` for a single sigmoid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LossOp {
@@ -29,6 +34,9 @@ pub struct LossOp {
     pub x: BufferId,
     /// The labels, `[n]`.
     pub labels: BufferId,
+    /// The labels and shares of mixed rows, `[n, 4]`, which are read instead of `labels`; see
+    /// [`DrawMixes`](super::DrawMixes).
+    pub targets: Option<BufferId>,
     /// The network's predictions, `[n, classes]`.
     pub predictions: BufferId,
     /// The gradient of `x`, in training, `[n, width]`.
@@ -47,7 +55,7 @@ impl Operation for LossOp {
     }
 
     fn reads(&self) -> Vec<BufferId> {
-        vec![self.x, self.labels]
+        vec![self.x, self.targets.unwrap_or(self.labels)]
     }
 
     fn writes(&self) -> Vec<BufferId> {

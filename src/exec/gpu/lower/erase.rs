@@ -13,6 +13,7 @@ pub(super) fn call(plan: &Plan, tuning: &Tuning, op: &Erase) -> Call<Operand> {
         include_str!("../../../../shaders/rng.wgsl"),
         include_str!("../../../../shaders/circle.wgsl"),
         include_str!("../../../../shaders/normal.wgsl"),
+        include_str!("../../../../shaders/side.wgsl"),
         include_str!("../../../../shaders/erase.wgsl")
     );
     let [h, w, c] = op.shape;

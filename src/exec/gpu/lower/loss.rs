@@ -83,6 +83,10 @@ fn rows(
             include_str!("../../../../shaders/mean_squared_error.wgsl"),
         ),
     };
+    let labels = match op.targets {
+        None => include_str!("../../../../shaders/loss_label.wgsl"),
+        Some(_) => include_str!("../../../../shaders/loss_mixed.wgsl"),
+    };
     let common = concat!(
         include_str!("../../../../shaders/metrics.wgsl"),
         include_str!("../../../../shaders/loss.wgsl")
@@ -92,23 +96,27 @@ fn rows(
         None => "fn fused_dense_grad(r: u32) {}\n",
     };
     let [off, on] = loss.targets(width).map(|t| t as f32);
-    let call = Call::new(entry, format!("{common}\n{text}\n{then}"), tuning.loss)
-        .loads(split.each.div_ceil(tuning.loss) * loads_per_row(op, fused))
-        .sizes(&[
-            ("BATCH", plan.batch),
-            ("PARTS", split.parts),
-            ("PART_ROWS", split.each),
-            ("WIDTH", width),
-            ("CLASSES", loss.classes(width)),
-            ("HAS_DX", usize::from(op.dx.is_some())),
-        ])
-        .numbers(&[("OFF", off), ("ON", on)])
-        .invocations(split.parts * tuning.loss)
-        .read(Operand::Buffer(op.x))
-        .read(Operand::Buffer(op.labels))
-        .write(Operand::Buffer(op.predictions))
-        .write(metrics)
-        .write(op.dx.map_or(Operand::Nothing, Operand::Buffer));
+    let call = Call::new(
+        entry,
+        format!("{labels}\n{common}\n{text}\n{then}"),
+        tuning.loss,
+    )
+    .loads(split.each.div_ceil(tuning.loss) * loads_per_row(op, fused))
+    .sizes(&[
+        ("BATCH", plan.batch),
+        ("PARTS", split.parts),
+        ("PART_ROWS", split.each),
+        ("WIDTH", width),
+        ("CLASSES", loss.classes(width)),
+        ("HAS_DX", usize::from(op.dx.is_some())),
+    ])
+    .numbers(&[("OFF", off), ("ON", on)])
+    .invocations(split.parts * tuning.loss)
+    .read(Operand::Buffer(op.x))
+    .read(Operand::Buffer(op.targets.unwrap_or(op.labels)))
+    .write(Operand::Buffer(op.predictions))
+    .write(metrics)
+    .write(op.dx.map_or(Operand::Nothing, Operand::Buffer));
     let class_weights = op.class_weights.as_deref().unwrap_or_default();
     let Some(&FusedDenseGrad {
         inputs,

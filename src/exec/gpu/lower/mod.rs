@@ -17,6 +17,7 @@ mod fuse;
 mod gather;
 mod loss;
 mod merge;
+mod mix;
 mod noise;
 mod passes;
 mod pool2d;
@@ -177,6 +178,8 @@ impl Lowered {
             Op::AddNoise(op) => vec![noise::call(plan, tuning, op)],
             Op::ResizeForward(op) => vec![resize::forward(plan, tuning, op)],
             Op::ResizeBackward(op) => vec![resize::backward(plan, tuning, op)],
+            Op::DrawMixes(op) => vec![mix::draw(plan, tuning, op)],
+            Op::MixRows(op) => vec![mix::rows(plan, tuning, op)],
             Op::Conv2dForward(op) => self.conv2d_forward(plan, tuning, op),
             Op::Conv2dBackwardInput(op) => self.conv2d_backward_input(plan, tuning, op),
             Op::Conv2dBackwardWeight(op) => self.conv2d_backward_weight(plan, tuning, op),
