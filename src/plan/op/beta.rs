@@ -94,7 +94,7 @@ fn root_of_uniform(u: u32, a: u32) -> u32 {
     if whole > 31 {
         return 0;
     }
-    let fraction = (quotient & 1023) << 10 | (rest << 10) / a;
+    let fraction = ((quotient & 1023) << 10) | ((rest << 10) / a);
     (u32::MAX - alternating(fraction << 12, &EXPONENTIAL)) >> whole
 }
 
