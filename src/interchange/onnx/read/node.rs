@@ -1,7 +1,13 @@
 //! Access to a node's attributes, and errors that name it.
 
+use std::borrow::Cow;
+
 use super::super::messages::{AttributeProto, NodeProto, TensorProto};
 use crate::error::FormatError;
+use crate::model::Sequential;
+
+/// Names in messages have no more characters than this: each layer has its node's.
+const LONGEST: usize = 255;
 
 /// A node and the version of the operators that it follows.
 #[derive(Clone, Copy)]
@@ -28,12 +34,13 @@ impl<'a> NodeRef<'a> {
     pub fn layer_name(&self) -> Option<&'a str> {
         let name = self.proto.name();
         self.proto.output.first().filter(|&output| output == name)?;
-        Some(name)
+        Some(name).filter(|name| name.len() <= Sequential::MAX_LAYER_NAME)
     }
 
     /// The node in messages.
     pub fn label(&self) -> String {
-        format!("node `{}` ({})", self.name(), self.operator())
+        let [name, operator] = [self.name(), self.operator()].map(shortened);
+        format!("node `{name}` ({operator})")
     }
 
     /// An error about this node.
@@ -107,5 +114,13 @@ impl<'a> NodeRef<'a> {
         from_start
             .filter(|&index| index < n)
             .ok_or_else(|| self.error(format!("axis {index} is not one of its {n} axes")))
+    }
+}
+
+/// The start of a name, if it is very long.
+fn shortened(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", name.get(..end).unwrap_or_default()).into(),
+        None => name.into(),
     }
 }

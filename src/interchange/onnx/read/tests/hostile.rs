@@ -175,6 +175,27 @@ fn factors_that_many_functions_share_are_limited() {
 }
 
 #[test]
+fn layers_do_not_repeat_long_names() {
+    // Each product is a layer of its own behind the sum's node.
+    let mut graph = Graph::new(&[2, 2, 1])
+        .node("Flatten", &["x"], "y")
+        .weights("c", &[4])
+        .node("Add", &["y", "c"], "m");
+    graph.0.node[1].name = Some("ä".repeat(1 << 20));
+    let names: Vec<String> = (0..100).map(|i| format!("q{i}")).collect();
+    for (i, name) in names.iter().enumerate() {
+        let number = format!("s{i}");
+        graph = graph.numbers(&number, &[], &[2.0 + i as f32]);
+        graph = graph.node("Mul", &["m", &number], name);
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let notes = (graph.node("Sum", &names, "sum").output("sum").import()).notes;
+    let of_products = notes.iter().filter(|note| note.contains("…` (Add)"));
+    assert_eq!(of_products.count(), 100, "{notes:?}");
+    assert!(notes.iter().all(|note| note.chars().count() < 1000));
+}
+
+#[test]
 fn functions_that_are_almost_activations_take_bounded_time() {
     // Each step is ReLU for what is above -65, and all of 200 are one function.
     let mut graph = Graph::new(&[2, 2, 1])
