@@ -28,7 +28,7 @@ fn sine_square(x: u32) -> u32 {
     return high(z, S1 - high(z, S2 - high(z, S3 - high(z, S4 - high(z, S5 - high(z, S6))))));
 }
 
-// -log2 of u / 2^32, in units of 2^-26; of 1 instead of 0.
+// -log2 of u / 2^32, in units of 2^-26; 0 is treated as 1.
 fn negative_log2(u: u32) -> u32 {
     let v = max(u, 1u);
     let zeros = countLeadingZeros(v);

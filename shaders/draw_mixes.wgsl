@@ -28,7 +28,7 @@ fn draw_mixes(
     // These draws are the same for all rows.
     let kind = draw(0u, 2u);
     let parameter = draw(0u, 3u).first;
-    // Without branches: with them, lavapipe's compiler did not come to an end.
+    // Without branches: with them, lavapipe's compiler does not finish.
     let cuts = HAS_CUTMIX & ((1u - HAS_MIXUP) | (kind.first >> 31u));
     let a = select(MIXUP, CUTMIX + high(parameter, CUTMIX_EXTENT), cuts == 1u);
     let words = draw(row, 0u);

@@ -116,6 +116,8 @@ fn a_setting_with_an_effect_gets_no_note() {
         "--lr-schedule cosine:1",
         "--lr-schedule one-cycle:0.9",
         "--lr-schedule triangular:0.2:0.23:0.07",
+        "--epochs 1 --lr-schedule triangular",
+        "--lr-schedule triangular:0:0.9:0.9",
         "--use-ema --ema-overwrite-frequency 15",
         "--epochs 3 --monitor loss --early-stopping 1",
         "--monitor loss --early-stopping 9 --restore-best-weights",

@@ -33,8 +33,8 @@ mod survey;
 mod test_args;
 mod train;
 mod trained_model;
-#[cfg(feature = "gpu")]
 mod tta_args;
+#[cfg(feature = "gpu")]
 mod tune;
 mod usage;
 

@@ -24,6 +24,17 @@ pub struct AugmentedImages {
     pub pixels: Vec<f32>,
 }
 
+/// Checks that a model starts with augmentation.
+///
+/// # Errors
+/// It does not.
+pub fn check_augmentation(model: &Sequential) -> Result<()> {
+    match model.leading_augmentation() {
+        [] => Err(model.error("it does not start with augmentation".into())),
+        _ => Ok(()),
+    }
+}
+
 /// These images (`[n, h, w, c]`, pixels divided by 255) as the layers behind a model's augmentation
 /// receive them in training. Batch number `i`, of 64, draws as step `i + 1` of a run with this seed.
 ///
@@ -35,9 +46,7 @@ pub fn augmented(
     images: &[f32],
     seed: u64,
 ) -> Result<AugmentedImages> {
-    if model.leading_augmentation().is_empty() {
-        return Err(model.error("it does not start with augmentation".into()));
-    }
+    check_augmentation(model)?;
     let mut front = Front::new(device, model, Purpose::Training(Optimizer::sgd()), BATCH)?;
     let in_batch = front.runner.plan.batch * front.size;
     let mut pixels = Vec::with_capacity(images.len() / front.size * front.moved());

@@ -47,7 +47,7 @@ mod outputs;
 mod part;
 mod saliency;
 
-pub use augmented::{AugmentedImages, MixedImage, augmented, mixed};
+pub use augmented::{AugmentedImages, MixedImage, augmented, check_augmentation, mixed};
 pub use calibration::{Calibration, CalibrationBin};
 pub use convolved::convolved;
 pub use filter::Filter;

@@ -49,19 +49,19 @@ pub struct Options {
     /// by the number of samples. Default: none.
     pub class_weight: BTreeMap<usize, f32>,
     /// MixUp (Zhang et al., 2017): each image of a step, and its label, is mixed with another one of
-    /// the step, `share * image + (1 - share) * other` with a share from Beta(alpha, alpha). Keras's
-    /// default where it mixes is 0.2; above 0, at most 32. Default: none.
+    /// the step, `share * image + (1 - share) * other` with a share from Beta(alpha, alpha). The
+    /// default of Keras's layer is 0.2; above 0, at most 32. Default: none.
     ///
     /// Images are mixed behind the model's last layer that varies images. A row then has two labels;
     /// training's loss is that of the mixed labels, and its accuracy compares with the class of the
     /// larger share, as in Keras. The weight of the row is that of this class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mixup: Option<f64>,
-    /// `CutMix` (Yun et al., 2019): a box of each image of a step is that of another one of the step, and
-    /// its label has the box's share of the area. Each step draws `alpha` between the numbers of the
+    /// `CutMix` (Yun et al., 2019): a box of each image of a step is filled from another one of the step,
+    /// whose label gets the box's share of the area, before its edges are rounded to pixels. Each step draws `alpha` between the numbers of the
     /// factor, or from 0 to a single one, and each image a side `sqrt(1 - m)` of the image's with `m`
-    /// from Beta(alpha, alpha) and a place within the image. Keras's default where it mixes is 1; in
-    /// [0, 1]. Default: none.
+    /// from Beta(alpha, alpha) and a place within the image. The default of Keras's layer is 1; above 0,
+    /// at most 1. Default: none.
     ///
     /// Otherwise as [`Options::mixup`]. With both, each step draws one of them, each with probability
     /// 1/2.

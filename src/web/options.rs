@@ -7,7 +7,8 @@ use crate::train::Options;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SiteOptions {
-    /// How the page trains: the batch size, the seed, the optimizer and the class weights.
+    /// How the page trains: the batch size, the seed, the optimizer, the class weights, and how images
+    /// are mixed.
     pub training: Options,
     /// The names of the classes in the order of the outputs; empty if they have none.
     pub class_names: Vec<String>,

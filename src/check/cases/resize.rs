@@ -6,8 +6,11 @@ use crate::model::Activation;
 use crate::plan::{Op, ResizeBackward, ResizeForward, ResizeShape};
 use crate::shape::dims;
 
+/// Rows and columns.
+type ImageSides = [usize; 2];
+
 /// The image, the window's start, the window, the result, and channels.
-const TABLE: [([usize; 2], [usize; 2], [usize; 2], [usize; 2], usize); 12] = [
+const TABLE: [(ImageSides, ImageSides, ImageSides, ImageSides, usize); 12] = [
     ([1, 1], [0, 0], [1, 1], [2, 3], 1),
     ([5, 7], [0, 0], [5, 7], [5, 7], 1),
     ([5, 7], [1, 2], [3, 4], [3, 4], 1),

@@ -22,6 +22,8 @@ pub struct Collected {
     pub network: Network,
     /// What was found but does not belong to the weights, one line each.
     pub left_behind: Vec<String>,
+    /// What no file but a page holds, one line each.
+    pub only_on_pages: Vec<String>,
     /// How a page trains it and prepares pictures.
     #[cfg(feature = "gpu")]
     pub page: SiteOptions,
@@ -40,11 +42,12 @@ impl Collected {
 
     /// The network with all that its run or its import recorded.
     pub fn from_trained(mut trained: TrainedModel) -> Self {
-        let mut left_behind = Vec::new();
+        let (mut left_behind, mut only_on_pages) = (Vec::new(), Vec::new());
         let optimizer = match (&trained.config, &trained.home) {
             (Some(config), Some(home)) => {
                 let (optimizer, left) = of_run(home, config, &mut trained.state);
                 left_behind.extend(left.into_iter().chain(training_only(config)));
+                only_on_pages = for_pages(config);
                 Some(optimizer)
             }
             _ => trained.import.as_ref().and_then(|import| import.optimizer),
@@ -60,6 +63,7 @@ impl Collected {
         Self {
             network,
             left_behind,
+            only_on_pages,
             #[cfg(feature = "gpu")]
             page,
         }
@@ -95,21 +99,30 @@ fn page(trained: &TrainedModel, optimizer: Option<Optimizer>) -> SiteOptions {
     page
 }
 
+/// What only this program's training has, and its pages.
+fn for_pages(config: &Config) -> Vec<String> {
+    let options = &config.training;
+    let weighted = !options.class_weight.is_empty();
+    let mixed = options.mixup.is_some() || options.cutmix.is_some();
+    let lines = [
+        (weighted, "the weights of the classes in the loss"),
+        (mixed, "MixUp and CutMix of the training images"),
+    ];
+    let lines = lines.into_iter().filter(|(is_there, _)| *is_there);
+    lines.map(|(_, line)| line.into()).collect()
+}
+
 /// What only this program's training has.
 fn training_only(config: &Config) -> Vec<String> {
     let callbacks = &config.callbacks;
     let schedule = callbacks.learning_rate_schedule.is_some();
     let plateau = callbacks.reduce_lr_on_plateau.is_some();
-    let weighted = !config.training.class_weight.is_empty();
-    let mixed = config.training.mixup.is_some() || config.training.cutmix.is_some();
     let lines = [
         (
             schedule,
             "the schedule of the learning rate, which stays at that of the last step",
         ),
         (plateau, "the reductions of the learning rate on a plateau"),
-        (weighted, "the weights of the classes in the loss"),
-        (mixed, "MixUp and CutMix of the training images"),
     ];
     let lines = lines.into_iter().filter(|(is_there, _)| *is_there);
     lines.map(|(_, line)| line.into()).collect()

@@ -124,14 +124,15 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let Collected {
         network,
         left_behind,
+        only_on_pages,
         ..
     } = collected;
     let mut written = Vec::new();
     for (target, files) in targets.iter().zip(files?) {
-        written.push(target.write(files)?);
-    }
-    for written in &mut written {
-        written.left_behind.splice(..0, left_behind.iter().cloned());
+        let mut one = target.write(files)?;
+        let lacking = only_on_pages.iter().filter(|_| !target.is_page());
+        (one.left_behind).splice(..0, left_behind.iter().chain(lacking).cloned());
+        written.push(one);
     }
     let report = ExportReport {
         weights_hash: network.state.weights_hash(),

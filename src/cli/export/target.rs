@@ -24,6 +24,16 @@ pub enum ExportTarget {
     WebPage(PathBuf),
 }
 
+impl ExportTarget {
+    /// Whether it is a page, which can train the network further.
+    pub fn is_page(&self) -> bool {
+        #[cfg(feature = "gpu")]
+        return matches!(self, Self::Web(_) | Self::WebPage(_));
+        #[cfg(not(feature = "gpu"))]
+        return false;
+    }
+}
+
 /// The contents of a target's files.
 pub struct Files {
     /// In the order of [`ExportTarget::paths`].

@@ -111,14 +111,17 @@ pub fn mixed(
         Some(augment) => augment.model(set.shape())?,
         None => Sequential::new(set.shape()),
     };
+    if augment.is_some() {
+        inspect::check_augmentation(&model)?;
+    }
     let device = exec::open(&Selection::new(Backend::Cpu))?;
     let mut shown = Varied::of(set);
     // A part of one sample would have no others.
-    let parts = indices.len().div_ceil(SAMPLES_TO_MIX);
-    for (part, samples) in indices
-        .chunks(indices.len().div_ceil(parts.max(1)).max(1))
-        .enumerate()
-    {
+    let parts = indices.len().div_ceil(SAMPLES_TO_MIX).max(1);
+    let starts = (0..=parts).map(|part| part * indices.len() / parts);
+    let starts: Vec<usize> = starts.collect();
+    for (part, range) in starts.windows(2).enumerate() {
+        let samples = &indices[range[0]..range[1]];
         let pixels = |&index: &usize| inspect::to_floats(set.image(index));
         let originals: Vec<f32> = samples.iter().flat_map(pixels).collect();
         let seed = DEFAULT_SEED + part as u64;

@@ -56,8 +56,8 @@ pub struct NetworkArgs {
     /// number 0.2, as in Keras. See docs/models.md, and `cnn-gpu show --mixup`
     #[arg(long, value_name = "ALPHA", num_args = 0..=1, default_missing_value = "0.2", allow_negative_numbers = true)]
     pub mixup: Option<f64>,
-    /// CutMix: put a box of another image of the step into each, and mix the labels by area; a larger FACTOR, up to
-    /// 1, draws more different sizes. Without a number 1, as in Keras. With --mixup, each step takes one of the two
+    /// CutMix: put a box of another image of the step into each, and mix the labels by the box's area; a larger FACTOR, up to
+    /// 1, makes the sizes more varied. Without a number 1, as in Keras. With --mixup, each step takes one of the two
     #[arg(long, value_name = "FACTOR", num_args = 0..=1, default_missing_value = "1", allow_negative_numbers = true)]
     pub cutmix: Option<f64>,
     /// Start from the weights of a run folder, an imported folder or a model.safetensors file;

@@ -41,12 +41,16 @@ impl NoEffect<'_> {
     fn lines(&self, training: &Training) -> Result<Vec<String>> {
         let mut lines = self.settings.without_effect.clone();
         lines.extend(self.validation(training));
-        lines.extend(self.weights());
-        let overwrites = self.settings.options.optimizer.ema_overwrite_frequency;
         let run = training.epochs.saturating_mul(training.steps);
-        if let Some(steps) = overwrites.filter(|steps| *steps >= run as u64) {
+        let overwrites = self.settings.options.optimizer.ema_overwrite_frequency;
+        // After its last step a run takes the average anyway. The steps that an imported optimizer has
+        // taken count, so that it may act in any run.
+        let acts =
+            overwrites.is_some_and(|steps| steps < run as u64 || self.settings.continues.is_some());
+        lines.extend(self.weights(acts));
+        if let Some(steps) = overwrites.filter(|_| !acts) {
             lines.push(format!(
-                "--ema-overwrite-frequency {steps} is not less than the run of {}, which ends with the average anyway",
+                "--ema-overwrite-frequency {steps} has no effect, as the run has only {}",
                 counted(run, "step")
             ));
         }
@@ -104,7 +108,8 @@ impl NoEffect<'_> {
         lines
     }
 
-    fn weights(&self) -> Vec<String> {
+    /// Notes on settings of the weights, whose average replaces them within the run or not.
+    fn weights(&self, overwrites: bool) -> Vec<String> {
         let options = &self.settings.options;
         let named = options.class_weight.keys();
         let absent = named.filter(|class| {
@@ -138,7 +143,6 @@ impl NoEffect<'_> {
             format!("{flag} has no effect with --batch-size 1, as it mixes the images of a step")
         }));
         let stopping = self.settings.callbacks.early_stopping.as_ref();
-        let overwrites = options.optimizer.ema_overwrite_frequency.is_some();
         if options.optimizer.ema_momentum.is_some()
             && !overwrites
             && stopping.is_some_and(EarlyStopping::restores)
@@ -255,9 +259,16 @@ impl NoEffect<'_> {
             return None;
         }
         let rate = f64::from(self.settings.options.optimizer.learning_rate());
-        let ends = [0, training.steps - 1];
+        // Between these steps every schedule rises all the way, falls all the way or stays.
+        let turn = schedule.turning_step(training.epochs.saturating_mul(training.steps));
         let factors: Vec<f64> = (training.initial_epoch + 1..=training.epochs)
-            .flat_map(|epoch| ends.map(|step| schedule.factor(&position(training, epoch, step))))
+            .flat_map(|epoch| {
+                let turn = turn.filter(|turn| turn / training.steps + 1 == epoch);
+                let turn = turn.map(|turn| turn % training.steps);
+                let steps = [Some(0), turn, Some(training.steps - 1)];
+                let steps = steps.into_iter().flatten();
+                steps.map(move |step| schedule.factor(&position(training, epoch, step)))
+            })
             .collect();
         let (first, last) = (*factors.first()?, *factors.last()?);
         let shown = |factor: f64| short((rate * factor) as f32);

@@ -103,7 +103,8 @@ impl OptimizerArgs {
         }
         optimizer.weight_decay = self.weight_decay.unwrap_or(optimizer.weight_decay);
         if self.use_ema {
-            optimizer.ema_momentum = Some(self.ema_momentum.unwrap_or(EMA_MOMENTUM));
+            let momentum = self.ema_momentum.or(optimizer.ema_momentum);
+            optimizer.ema_momentum = Some(momentum.unwrap_or(EMA_MOMENTUM));
             optimizer.ema_overwrite_frequency =
                 (self.ema_overwrite_frequency).or(optimizer.ema_overwrite_frequency);
         }

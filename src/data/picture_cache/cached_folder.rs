@@ -1,6 +1,5 @@
 //! Reads the pictures of one folder through the cache.
 
-use std::collections::HashMap;
 use std::fs::{self, FileTimes};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -8,11 +7,13 @@ use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
-use super::index::{KeptPicture, KeptPictures, PixelFormat};
+use super::index::{ByContents, KeptPicture, KeptPictures, PixelFormat};
+use super::names;
 use super::pack::Pack;
+use super::remarks::Remarks;
 use super::stamp::Stamp;
+use super::store::PictureCache;
 use super::writer::Writer;
-use super::{PictureCache, Remarks, names};
 use crate::data::error::DataError;
 use crate::data::picture::Picture;
 use crate::memory::in_words;
@@ -34,9 +35,9 @@ pub(in crate::data) struct CachedFolder<'a> {
     /// What was kept before.
     own: Option<Pack>,
     /// The pictures of `own` by their contents, once they are needed.
-    own_by_contents: OnceLock<HashMap<[u8; 32], KeptPicture>>,
+    own_by_contents: OnceLock<ByContents>,
     /// The packs that others of the same format have made, once they are needed.
-    others: OnceLock<Vec<(Pack, HashMap<[u8; 32], KeptPicture>)>>,
+    others: OnceLock<Vec<(Pack, ByContents)>>,
     /// The pack, once something is added.
     writer: Option<Writer>,
     /// The number of pictures that were not decoded.
@@ -178,7 +179,7 @@ impl<'a> CachedFolder<'a> {
     }
 
     /// The packs of the same format that were used last.
-    fn open_others(&self) -> Vec<(Pack, HashMap<[u8; 32], KeptPicture>)> {
+    fn open_others(&self) -> Vec<(Pack, ByContents)> {
         let packs = self.cache.packs_by_last_use();
         let format = self.stem.split('-').next().unwrap_or_default();
         packs

@@ -4,10 +4,13 @@ use std::collections::HashMap;
 
 use byteorder::{LittleEndian, ReadBytesExt as _};
 
+use super::remarks::Remarks;
 use super::stamp::Stamp;
-use super::{PIXELS, Remarks};
 use crate::data::interpolation::Interpolation;
 
+/// What all pixels depend on besides the pictures: raised whenever a picture is decoded or resized
+/// to other pixels than before.
+pub(super) const PIXELS: u32 = 1;
 const MAGIC: &[u8] = b"cnn-gpu pictures\n";
 /// The bytes of an entry besides its path.
 const ENTRY: usize = 2 + 6 * 8 + 32 + 1 + 4 + 8;
@@ -59,6 +62,9 @@ pub(super) struct KeptPicture {
 
 /// The kept pictures by their paths below the folder, as the operating system writes them.
 pub(super) type KeptPictures = HashMap<Vec<u8>, KeptPicture>;
+
+/// The kept pictures by the SHA-256 of their contents.
+pub(super) type ByContents = HashMap<[u8; 32], KeptPicture>;
 
 /// The pictures of a folder whose pixels are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

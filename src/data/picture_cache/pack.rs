@@ -1,11 +1,10 @@
 //! The kept pixels of a folder.
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use super::index::{KeptPicture, PictureIndex, PixelFormat};
+use super::index::{ByContents, KeptPicture, PictureIndex, PixelFormat};
 use super::names;
 
 /// The index of a folder, and its file of pixels, open for reading.
@@ -29,7 +28,7 @@ impl Pack {
     }
 
     /// The pictures by their contents.
-    pub(super) fn by_contents(&self) -> HashMap<[u8; 32], KeptPicture> {
+    pub(super) fn by_contents(&self) -> ByContents {
         let pictures = self.index.kept.values();
         pictures
             .map(|picture| (picture.contents, *picture))

@@ -6,9 +6,9 @@ use std::time::Duration;
 use image::{Rgb, RgbImage};
 use tempfile::{TempDir, tempdir};
 
+use super::PictureCache;
 use super::cached_folder::CachedFolder;
-use super::index::PixelFormat;
-use super::{PIXELS, PictureCache};
+use super::index::{PIXELS, PixelFormat};
 use crate::data::folder::splits;
 use crate::data::interpolation::Interpolation;
 use crate::data::picture::Picture;

@@ -5,10 +5,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::PictureCache;
 use super::index::{KeptPicture, KeptPictures, PictureIndex, PixelFormat};
 use super::names;
 use super::pack::Pack;
+use super::store::PictureCache;
 use crate::disk;
 use crate::memory::in_words;
 
@@ -187,10 +187,4 @@ fn generation_after(before: u64) -> u64 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let nanoseconds = now.map_or(0, |now| now.as_nanos() as u64);
     nanoseconds.max(before.wrapping_add(1))
-}
-
-/// Locks a pack to remove it; `None` if someone is adding to it.
-pub(super) fn lock(cache: &Path, stem: &str) -> Option<disk::File> {
-    let lock = disk::File::append(&names::lock(cache, stem)).ok()?;
-    lock.try_lock().ok().map(|()| lock)
 }

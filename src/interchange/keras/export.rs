@@ -74,7 +74,7 @@ fn learning_rate_factors(model: &Sequential) -> Result<Option<String>> {
     let resolved = model.resolve()?;
     let has_factor = |layer: &&ResolvedLayer<'_>| {
         let mut parameters = layer.parameters().into_iter();
-        parameters.any(|parameter| parameter.learning_rate_factor != 1.0)
+        parameters.any(|parameter| parameter.trainable && parameter.learning_rate_factor != 1.0)
     };
     let names = resolved.iter().filter(has_factor);
     let names: Vec<String> = names.map(|layer| format!("`{}`", layer.name)).collect();

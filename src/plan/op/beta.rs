@@ -69,7 +69,7 @@ fn alternating(x: u32, coefficients: &[u32]) -> u32 {
     high(x, sum)
 }
 
-/// `-log2` of `u / 2^32`, in units of 2^-26; of 1 instead of 0.
+/// `-log2` of `u / 2^32`, in units of 2^-26; 0 is treated as 1.
 fn negative_log2(u: u32) -> u32 {
     let u = u.max(1);
     let zeros = u.leading_zeros();

@@ -122,6 +122,16 @@ impl Schedule {
         }
     }
 
+    /// The step of a run of `all` steps, counted from 0, at which the rate begins to fall, if that is
+    /// not the first step of an epoch or the last one.
+    #[must_use]
+    pub fn turning_step(&self, all: usize) -> Option<usize> {
+        match *self {
+            Self::Triangular { peak_share, .. } => Some((peak_share * all as f64) as usize),
+            _ => None,
+        }
+    }
+
     /// Checks that the warm-up ends within a run of `epochs` epochs of `steps` steps. A warm-up is
     /// rounded to whole steps.
     ///
