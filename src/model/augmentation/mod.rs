@@ -1,5 +1,5 @@
 //! Layers that vary the training images: they act in training and change nothing in inference, except
-//! that [`RandomCrop`] makes images smaller in both.
+//! that [`RandomCrop`] gives images another size in both.
 //!
 //! They come before the first layer that is trained, and have no gradient. A draw depends only on
 //! the run's seed, the step, the layer and the sample's place in the batch, so that any number of
