@@ -25,6 +25,8 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend([[7, 6, 10], [9, 8, 1]].map(saturated));
     cases.extend(others(Loss::MeanSquaredError));
     cases.extend(mixed());
+    // Grouped by name.
+    cases.sort_by_key(|case| case.op().name());
     cases
 }
 
