@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::arguments::Arguments;
 use super::assembly::{Assembly, ListedLayer, indexable};
 use super::config::{KerasGraph, KerasLayer, graph};
 use super::layers;
@@ -67,6 +68,12 @@ impl Blueprint {
         let graph = graph(config)?;
         let mut notes = Vec::new();
         let input_shape = input_shape(&graph, &mut notes)?;
+        if input_shape.contains(&0) {
+            let shape = dims(&input_shape);
+            return Err(
+                format!("its inputs have the shape {shape}: expected sizes of at least 1").into(),
+            );
+        }
         indexable(&input_shape)?;
         let is_vector = graph.input.len() == 1 && !is_reshaped(&graph);
         let mut assembly = Assembly::new(&graph, input_shape, notes);
@@ -123,15 +130,27 @@ impl Blueprint {
     }
 }
 
-/// The height, width and channels of an input. One without channels has one if a `Flatten` hides
-/// the difference, one that is reshaped to images has their shape, and a vector is the pixels of a
-/// square image.
+/// The height, width and channels of an input. One without channels has one if only layers
+/// `Flatten`, which hide the difference, take it; one that is reshaped to images wherever it is taken has
+/// their shape, and a vector is the pixels of a square image.
 fn input_shape(graph: &KerasGraph<'_>, notes: &mut Vec<String>) -> Result<[usize; 3], FormatError> {
     if let Ok(shape) = graph.input.as_slice().try_into() {
         return Ok(shape);
     }
-    let first = first_layer(graph);
-    let reshaped = first.and_then(|layer| layers::reshaped(layer.config, &graph.input));
+    let takers = takers(graph);
+    let image = |layer: &KerasLayer<'_>| layers::reshaped(layer.config, &graph.input);
+    let reshaped = takers.first().and_then(|layer| image(layer));
+    let refused = |layer: &KerasLayer<'_>, problem: String| {
+        Arguments::new(layer.class, &layer.name, layer.config).error(problem)
+    };
+    if let Some(other) = takers.iter().find(|layer| image(layer) != reshaped) {
+        let first = takers.first().map_or("", |first| &first.name);
+        let problem = format!(
+            "it takes the inputs in another shape than layer `{first}`; expected the same Reshape wherever they are \
+             taken"
+        );
+        return Err(refused(other, problem));
+    }
     // Another height and width would be another image.
     let keeps = |shape: &[usize; 3]| graph.input.len() == 1 || shape[..2] == graph.input;
     if let Some(shape) = reshaped.filter(keeps) {
@@ -142,9 +161,15 @@ fn input_shape(graph: &KerasGraph<'_>, notes: &mut Vec<String>) -> Result<[usize
         notes.extend(vector);
         return Ok(shape);
     }
-    let is_flattened = first.is_some_and(|layer| layer.class == "Flatten");
+    let other = takers.iter().find(|layer| layer.class != "Flatten");
+    if let (&[h, w], Some(other)) = (graph.input.as_slice(), other) {
+        let problem = format!(
+            "it takes inputs of {h}x{w}; expected height x width x channels, or that only Flatten takes them"
+        );
+        return Err(refused(other, problem));
+    }
     match *graph.input.as_slice() {
-        [h, w] if is_flattened => {
+        [h, w] if !takers.is_empty() => {
             notes.push(format!(
                 "inputs of {h}x{w} without channels are taken as {h}x{w}x1"
             ));
@@ -164,15 +189,27 @@ fn input_shape(graph: &KerasGraph<'_>, notes: &mut Vec<String>) -> Result<[usize
     }
 }
 
-/// The first layer that does not treat each element alike.
-fn first_layer<'a>(graph: &'a KerasGraph<'_>) -> Option<&'a KerasLayer<'a>> {
-    let mut layers = graph.layers.iter();
-    layers.find(|layer| !layers::is_pointwise(layer.class))
+/// The layers that take the inputs, directly or from layers that treat each element alike, and are not such
+/// layers themselves, or join the inputs with something else.
+fn takers<'a>(graph: &'a KerasGraph<'a>) -> Vec<&'a KerasLayer<'a>> {
+    // Whether a layer passes the inputs on.
+    let mut passes: Vec<bool> = Vec::with_capacity(graph.layers.len());
+    let mut takers = Vec::new();
+    for layer in &graph.layers {
+        let takes = |from: &Option<usize>| from.is_none_or(|index| passes[index]);
+        let passes_on = layers::is_pointwise(layer.class) && layer.from.iter().all(takes);
+        if !passes_on && layer.from.iter().any(takes) {
+            takers.push(layer);
+        }
+        passes.push(passes_on);
+    }
+    takers
 }
 
-/// Whether the first layer makes images of inputs.
+/// Whether layers make images of inputs.
 fn is_reshaped(graph: &KerasGraph<'_>) -> bool {
-    let first = first_layer(graph);
+    let takers = takers(graph);
+    let first = takers.first();
     first.is_some_and(|layer| layers::reshaped(layer.config, &graph.input).is_some())
 }
 
@@ -318,6 +355,52 @@ mod tests {
             let read = Blueprint::read(&config(shape, &[(class, json!({}))]), true);
             let message = read.map(|_| ()).unwrap_err().to_string();
             assert!(message.contains("height x width x channels"), "{message}");
+        }
+    }
+
+    #[test]
+    fn inputs_with_a_size_of_zero_are_refused() {
+        let crop = ("RandomCrop", json!({"height": 2, "width": 2}));
+        for shape in [[0, 4, 1], [4, 0, 1], [4, 4, 0]] {
+            let input = json!([null, shape[0], shape[1], shape[2]]);
+            let read = Blueprint::read(&config(input, &[crop.clone()]), true);
+            let message = read.map(|_| ()).unwrap_err().to_string();
+            assert!(message.contains("at least 1"), "{message}");
+        }
+    }
+
+    #[test]
+    fn every_branch_has_to_hide_that_inputs_lack_channels() {
+        let flatten = ("Flatten", json!({}), &["x"][..]);
+        let dense = ("Dense", json!({"units": 20}), &["flatten"][..]);
+        let softmax = ("Softmax", json!({}), &["relu"][..]);
+        let relu = ("ReLU", json!({}), &["x"][..]);
+        let reshape = ("Reshape", json!({"target_shape": [-1]}), &["softmax"][..]);
+        let join = ("Concatenate", json!({}), &["dense", "reshape"][..]);
+        let [a, b] = [vec![flatten, dense], vec![relu, softmax, reshape]];
+        for branches in [[a.clone(), b.clone()], [b, a]] {
+            let layers = [branches.concat(), vec![join.clone()]].concat();
+            let read = Blueprint::read(&functional(json!([null, 4, 5]), &layers), true);
+            let message = read.map(|_| ()).unwrap_err().to_string();
+            assert!(
+                message.starts_with("layer `softmax` (Softmax): it takes inputs of 4x5"),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_branch_has_to_reshape_inputs_alike() {
+        let reshape = |shape: Value| ("Reshape", json!({ "target_shape": shape }), &["x"][..]);
+        let flatten = ("Flatten", json!({}), &["reshape"][..]);
+        let dense = ("Dense", json!({"units": 16}), &["x"][..]);
+        let join = ("Add", json!({}), &["dense", "flatten"][..]);
+        let [a, b] = [vec![reshape(json!([4, 4, 1])), flatten], vec![dense]];
+        for branches in [[a.clone(), b.clone()], [b, a]] {
+            let layers = [branches.concat(), vec![join.clone()]].concat();
+            let read = Blueprint::read(&functional(json!([null, 16]), &layers), true);
+            let message = read.map(|_| ()).unwrap_err().to_string();
+            assert!(message.contains("expected the same Reshape"), "{message}");
         }
     }
 

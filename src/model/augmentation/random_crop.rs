@@ -20,11 +20,11 @@ use crate::plan::{AffinePart, Builder, ResizeShape, Value};
 /// output, training takes the part from row `top` and column `left` on that fits into the input, and
 /// resizes it if it is smaller than the output.
 ///
-/// Input `[h, w, c]`, output `[height, width, c]`. No parameters. These are the meaning of Keras's
-/// description and its code for training; in inference, Keras 3.15's code leaves images as they are,
+/// Input `[h, w, c]`, output `[height, width, c]`. No parameters. This follows Keras's
+/// documentation and, for training, its code; in inference, Keras 3.15's code leaves images as they are,
 /// which networks with dense layers cannot take.
-/// Errors: an input that is not an image; a size of 0; a side of more than 2^15; a trained layer before
-/// it.
+/// Errors: an input that is not an image; a size of 0, of the input or the output; a side of more than
+/// 2^15; a trained layer before it.
 ///
 /// ```
 /// use cnn_gpu::model::{RandomCrop, Sequential};
@@ -61,6 +61,11 @@ impl RandomCrop {
     /// As [`LayerSpec::output_shape`].
     pub(crate) fn centre(&self, input: &[usize]) -> Result<ResizeShape, String> {
         let [h, w, channels] = image(input)?;
+        if [h, w, channels].contains(&0) {
+            return Err(format!(
+                "an input of {h}x{w}x{channels} must be at least 1x1x1"
+            ));
+        }
         let to = [self.height, self.width];
         if to.contains(&0) {
             return Err(format!(
@@ -155,5 +160,9 @@ mod tests {
         let error = |h, w| RandomCrop::new(h, w).output_shape(&[8, 8, 1]).unwrap_err();
         assert!(error(0, 3).contains("at least 1x1"));
         assert!(error(3, 40_000).contains("at most 32768"));
+        for input in [[0, 8, 1], [8, 0, 1], [8, 8, 0]] {
+            let error = RandomCrop::new(4, 4).output_shape(&input).unwrap_err();
+            assert!(error.contains("at least 1x1x1"), "{error}");
+        }
     }
 }
