@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde_json::{Map, Value};
+
 use super::arguments::Arguments;
 use super::config::{KerasGraph, KerasLayer};
 use super::layers;
@@ -22,6 +24,9 @@ pub(super) struct Assembly<'a> {
     outputs: Vec<KerasOutput>,
     /// How often the output of each of Keras's layers is taken.
     uses: Vec<usize>,
+    /// How often by a `Resizing` like that behind a `RandomCrop` in files of this crate, to the size that the layer
+    /// has among its arguments.
+    resizings: Vec<usize>,
     /// Which of Keras's layers are operations.
     operations: HashSet<usize>,
     /// The layers that flatten the input, or what others make of its elements.
@@ -51,6 +56,9 @@ struct KerasOutput {
     layer: Option<usize>,
     /// The shape of one sample.
     shape: Vec<usize>,
+    /// Whether a `RandomCrop` before it changed the size, which Keras does in training only, and no `Resizing`
+    /// does so in inference.
+    is_cropped: bool,
 }
 
 impl<'a> Assembly<'a> {
@@ -60,6 +68,13 @@ impl<'a> Assembly<'a> {
         for &source in graph.layers.iter().flat_map(|layer| &layer.from).flatten() {
             uses[source] += 1;
         }
+        let mut resizings = vec![0; graph.layers.len()];
+        for layer in &graph.layers {
+            if let [Some(source)] = layer.from[..] {
+                let is_resizing = resizes(layer, graph.layers[source].config);
+                resizings[source] += usize::from(is_resizing);
+            }
+        }
         Self {
             layers: Vec::with_capacity(graph.layers.len()),
             listed: Vec::with_capacity(graph.layers.len()),
@@ -67,9 +82,11 @@ impl<'a> Assembly<'a> {
             input: KerasOutput {
                 layer: None,
                 shape: input.to_vec(),
+                is_cropped: false,
             },
             outputs: Vec::with_capacity(graph.layers.len()),
             uses,
+            resizings,
             operations: HashSet::new(),
             flattened: HashMap::new(),
             names: graph
@@ -108,6 +125,13 @@ impl<'a> Assembly<'a> {
         let input = inputs
             .first()
             .ok_or_else(|| arguments.error("it has no input"))?;
+        if layer.class == "Resizing" && input.is_cropped && !layers::resizes_as_behind(layer.config)
+        {
+            return Err(arguments.error(
+                "it comes behind a RandomCrop, which Keras leaves out in inference; expected crop_to_aspect_ratio and \
+                 otherwise Keras's defaults, which is what RandomCrop means",
+            ));
+        }
         let operation = layers::operation(&arguments, layer.operands());
         let is_operation = operation.is_some();
         let read = match operation {
@@ -120,6 +144,12 @@ impl<'a> Assembly<'a> {
         let has_weights = read.as_ref().is_some_and(has_weights);
         let is_frozen = !is_trainable && has_weights;
         self.trains |= is_trainable && has_weights;
+        let is_crop = matches!(read, Some(Layer::RandomCrop(ref crop))
+            if !input.shape.starts_with(&[crop.height, crop.width]));
+        let number = self.outputs.len();
+        if is_crop && (self.uses[number] == 0 || self.resizings[number] < self.uses[number]) {
+            arguments.note("Keras leaves images as they are in inference; here they are resized");
+        }
         self.notes.append(&mut arguments.notes);
         self.operations
             .extend(is_operation.then_some(self.listed.len()));
@@ -130,7 +160,9 @@ impl<'a> Assembly<'a> {
             is_trainable,
         });
         let Some(read) = read else {
-            self.outputs.push(input.clone());
+            let mut output = input.clone();
+            output.is_cropped &= layer.class != "Resizing";
+            self.outputs.push(output);
             return Ok(());
         };
         let shapes: Vec<&[usize]> = inputs.iter().map(|input| &input.shape[..]).collect();
@@ -145,6 +177,7 @@ impl<'a> Assembly<'a> {
         self.outputs.push(KerasOutput {
             layer: Some(index),
             shape,
+            is_cropped: is_crop || inputs.iter().any(|input| input.is_cropped),
         });
         Ok(())
     }
@@ -164,6 +197,7 @@ impl<'a> Assembly<'a> {
         KerasOutput {
             layer: Some(index),
             shape: vec![images.shape.iter().product()],
+            is_cropped: images.is_cropped,
         }
     }
 
@@ -207,6 +241,14 @@ impl<'a> Assembly<'a> {
     pub(super) fn finish(self) -> (Vec<SourcedLayer>, Vec<ListedLayer>, Vec<String>) {
         (self.layers, self.listed, self.notes)
     }
+}
+
+/// Whether a layer is a `Resizing` like that behind a `RandomCrop` with these arguments in files of this crate.
+fn resizes(layer: &KerasLayer<'_>, crop: &Map<String, Value>) -> bool {
+    let mut sizes = ["height", "width"].iter();
+    layer.class == "Resizing"
+        && layers::resizes_as_behind(layer.config)
+        && sizes.all(|key| layer.config.get(*key) == crop.get(*key))
 }
 
 /// Checks that products of sizes do not overflow; what else is too large is found later.

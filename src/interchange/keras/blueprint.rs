@@ -405,6 +405,55 @@ mod tests {
     }
 
     #[test]
+    fn a_crop_that_keras_does_not_resize_in_inference_is_noted() {
+        let crop = ("RandomCrop", json!({"height": 2, "width": 2}));
+        let resizing = |more: Value| {
+            let mut config =
+                json!({"height": 2, "width": 2, "crop_to_aspect_ratio": true, "fill_value": 0});
+            for (key, value) in more.as_object().unwrap() {
+                config[key] = value.clone();
+            }
+            ("Resizing", config)
+        };
+        let flip = ("RandomFlip", json!({"mode": "horizontal"}));
+        let read = |input: usize, layers: &[(&str, Value)]| {
+            Blueprint::read(&config(json!([null, input, input, 1]), layers), true)
+        };
+        let ours = resizing(json!({}));
+        for (input, layers, noted) in [
+            (4, vec![crop.clone()], true),
+            (4, vec![crop.clone(), flip.clone()], true),
+            (4, vec![crop.clone(), flip, ours.clone()], true),
+            (4, vec![crop.clone(), ours.clone()], false),
+            (2, vec![crop.clone()], false),
+            (2, vec![ours.clone()], false),
+        ] {
+            let notes = read(input, &layers).unwrap().notes;
+            let found = notes
+                .iter()
+                .any(|note| note.contains("here they are resized"));
+            assert_eq!(found, noted, "{layers:?}: {notes:?}");
+        }
+        for more in [
+            json!({"crop_to_aspect_ratio": false}),
+            json!({"crop_to_aspect_ratio": null}),
+            json!({"pad_to_aspect_ratio": true}),
+            json!({"interpolation": "nearest"}),
+            json!({"antialias": true}),
+        ] {
+            let other = resizing(more);
+            let message = read(4, &[crop.clone(), other.clone()]).map(|_| ());
+            let message = message.unwrap_err().to_string();
+            assert!(
+                message.starts_with("layer `layer1` (Resizing): it comes behind"),
+                "{message}"
+            );
+            // Images that have its size already stay as they are.
+            assert!(read(2, &[crop.clone(), other]).is_ok());
+        }
+    }
+
+    #[test]
     fn layers_of_a_frozen_model_in_the_model_are_not_trained() {
         for frozen in [false, true] {
             let layers = [

@@ -1,6 +1,6 @@
 //! Layers that only act in training, in Keras's configuration.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::objects::{float32, object};
 use crate::model::{Layer, ResolvedLayer, Sampling};
@@ -50,12 +50,18 @@ pub(in super::super) fn behind(layer: &ResolvedLayer<'_>) -> Option<Value> {
     let Layer::RandomCrop(crop) = layer.layer else {
         return None;
     };
-    let config = json!({
-        "name": format!("{}_resizing", layer.name),
-        "trainable": true,
-        "dtype": float32(),
-        "height": crop.height,
-        "width": crop.width,
+    let mut config = resizing();
+    config["name"] = format!("{}_resizing", layer.name).into();
+    config["trainable"] = true.into();
+    config["dtype"] = float32();
+    config["height"] = crop.height.into();
+    config["width"] = crop.width.into();
+    Some(object(".layers", "Resizing", config))
+}
+
+/// How a `Resizing` does what `RandomCrop` means in inference.
+fn resizing() -> Value {
+    json!({
         "interpolation": "bilinear",
         "crop_to_aspect_ratio": true,
         "pad_to_aspect_ratio": false,
@@ -63,8 +69,21 @@ pub(in super::super) fn behind(layer: &ResolvedLayer<'_>) -> Option<Value> {
         "fill_value": 0.0,
         "antialias": false,
         "data_format": "channels_last",
-    });
-    Some(object(".layers", "Resizing", config))
+    })
+}
+
+/// Whether a `Resizing` with these arguments resizes as one that [`behind`] writes, whatever its size.
+pub(in super::super) fn resizes_as_behind(config: &Map<String, Value>) -> bool {
+    let is_same = |(key, written): (&String, &Value)| match config.get(key) {
+        // Keras's default, but for one.
+        None | Some(Value::Null) => key != "crop_to_aspect_ratio",
+        Some(found) => {
+            found == written || written.is_number() && found.as_f64() == written.as_f64()
+        }
+    };
+    let written = resizing();
+    let mut written = written.as_object().into_iter().flatten();
+    written.all(is_same)
 }
 
 /// The arguments with how the image is read.

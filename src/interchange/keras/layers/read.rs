@@ -108,7 +108,7 @@ fn training_layer(
 }
 
 /// Whether inputs of this shape have the layer's size already, as those behind a `RandomCrop` have in
-/// files of this crate.
+/// files of this crate. Its other arguments do not matter then, unless Keras leaves the crop out.
 fn is_of_size(a: &mut Arguments<'_>, shape: &[usize]) -> Result<bool, FormatError> {
     Ok(shape.starts_with(&[a.size("height", None)?, a.size("width", None)?]))
 }
