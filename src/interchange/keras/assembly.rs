@@ -134,6 +134,13 @@ impl<'a> Assembly<'a> {
         }
         let operation = layers::operation(&arguments, layer.operands());
         let is_operation = operation.is_some();
+        if layers::merges(layer.class) && !is_operation {
+            check_join(layer, &inputs).map_err(|problem| arguments.error(problem))?;
+        } else if inputs.len() > 1 {
+            return Err(
+                arguments.error("it computes with a number and several inputs; expected one")
+            );
+        }
         let read = match operation {
             Some(Layer::Rescaling(next)) if self.rescale_further(layer, &next) => None,
             Some(operation) => Some(operation),
@@ -249,6 +256,39 @@ fn resizes(layer: &KerasLayer<'_>, crop: &Map<String, Value>) -> bool {
     layer.class == "Resizing"
         && layers::resizes_as_behind(layer.config)
         && sizes.all(|key| layer.config.get(*key) == crop.get(*key))
+}
+
+/// Checks that layers of this crate can join these inputs as Keras does.
+fn check_join(layer: &KerasLayer<'_>, inputs: &[KerasOutput]) -> Result<(), String> {
+    if let Some(constant) = layer.constant() {
+        let constant = constant.to_string();
+        return Err(format!(
+            "it joins a constant with outputs of layers, {}; expected outputs of layers alone",
+            constant.chars().take(80).collect::<String>()
+        ));
+    }
+    let [first, others @ ..] = inputs else {
+        return Ok(());
+    };
+    if others.is_empty() {
+        return Err("it has 1 input; expected at least two outputs of layers".into());
+    }
+    let is_sum = layer.class == "Add";
+    let kept = |shape: &[usize]| match is_sum {
+        true => shape.to_vec(),
+        false => [&[shape.len()][..], &shape[..shape.len().saturating_sub(1)]].concat(),
+    };
+    let other = others
+        .iter()
+        .find(|other| kept(&other.shape) != kept(&first.shape));
+    let Some(other) = other else { return Ok(()) };
+    let [a, b] = [first, other].map(|input| dims(&input.shape));
+    Err(match is_sum {
+        true => format!("it adds outputs of {a} and {b}; Keras broadcasts, expected one shape"),
+        false => format!(
+            "it concatenates outputs of {a} and {b}; expected shapes that differ only in the last axis"
+        ),
+    })
 }
 
 /// Checks that products of sizes do not overflow; what else is too large is found later.

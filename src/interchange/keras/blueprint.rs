@@ -599,7 +599,12 @@ mod tests {
                 two,
                 "along axis 1; expected the last one",
             ),
-            ("Add", json!({}), &two[..1], "layer `add` (Add): "),
+            (
+                "Add",
+                json!({}),
+                &two[..1],
+                "layer `add` (Add): it has 1 input; expected at least two",
+            ),
             ("Dense", json!({"units": 1}), two, "it joins several inputs"),
         ] {
             let layers: [(&str, Value, &[&str]); 2] =
@@ -608,6 +613,44 @@ mod tests {
             let read = Blueprint::read(&config, true);
             let message = read.map(|_| ()).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn joins_of_other_shapes_and_of_constants_are_refused_in_words_of_keras() {
+        let joined = |class, config| {
+            let layers: [(&str, Value, &[&str]); 3] = [
+                ("ReLU", json!({}), &["x"]),
+                ("MaxPooling2D", json!({"pool_size": 2}), &["x"]),
+                (class, config, &["relu", "maxpooling2d"]),
+            ];
+            functional(json!([null, 2, 2, 1]), &layers)
+        };
+        let message = |config: &Value| {
+            let read = Blueprint::read(config, true);
+            read.map(|_| ()).unwrap_err().to_string()
+        };
+        let found = message(&joined("Add", json!({})));
+        assert!(
+            found.contains("adds outputs of 2x2x1 and 1x1x1; Keras broadcasts, expected one shape"),
+            "{found}"
+        );
+        let found = message(&joined("Concatenate", json!({})));
+        assert!(
+            found.contains("it concatenates outputs of 2x2x1"),
+            "{found}"
+        );
+        let constant =
+            json!({"class_name": "__tensor__", "config": {"value": [1.0], "dtype": "float32"}});
+        for class in ["Add", "Concatenate"] {
+            let mut config = joined(class, json!({}));
+            let nodes = &mut config["config"]["layers"][3]["inbound_nodes"];
+            nodes[0]["args"][0]
+                .as_array_mut()
+                .unwrap()
+                .push(constant.clone());
+            let found = message(&config);
+            assert!(found.contains("it joins a constant"), "{found}");
         }
     }
 

@@ -37,6 +37,30 @@ impl KerasLayer<'_> {
             .and_then(Value::as_array)
             .map_or(&[], Vec::as_slice)
     }
+
+    /// An operand that is neither the output of a layer nor missing, such as a constant; only those of a join count.
+    pub(super) fn constant(&self) -> Option<&Value> {
+        let named = self.described.pointer("/inbound_nodes/0/kwargs");
+        let named = named.and_then(Value::as_object).into_iter().flatten();
+        let named = named.map(|(_, value)| value);
+        // Others are settings, such as `training`.
+        let named = named.filter(|value| value.is_array() || value.is_object());
+        self.operands().iter().chain(named).find_map(constant)
+    }
+}
+
+/// The first operand that is neither the output of a layer nor missing.
+fn constant(operand: &Value) -> Option<&Value> {
+    match operand {
+        Value::Null => None,
+        // In older files.
+        Value::Array(items) if reference(items).is_some() => None,
+        Value::Array(items) => items.iter().find_map(constant),
+        other => other
+            .pointer("/config/keras_history")
+            .is_none()
+            .then_some(other),
+    }
 }
 
 /// Whether a layer is a model of layers.
@@ -356,14 +380,20 @@ fn problem(layer: &KerasLayer<'_>, what: &str) -> FormatError {
 /// Collects the layers that a node refers to: `["conv2d", 0, 0]`, in any version of Keras.
 fn references(value: &Value, found: &mut Vec<String>) {
     match value {
-        Value::Array(items) => match &items[..] {
-            [Value::String(name), Value::Number(_), Value::Number(_), ..] => {
-                found.push(name.replace('/', "_"));
-            }
-            _ => items.iter().for_each(|item| references(item, found)),
+        Value::Array(items) => match reference(items) {
+            Some(name) => found.push(name.replace('/', "_")),
+            None => items.iter().for_each(|item| references(item, found)),
         },
         Value::Object(fields) => fields.values().for_each(|value| references(value, found)),
         _ => {}
+    }
+}
+
+/// The layer that `["conv2d", 0, 0]` refers to.
+fn reference(items: &[Value]) -> Option<&str> {
+    match items {
+        [Value::String(name), Value::Number(_), Value::Number(_), ..] => Some(name),
+        _ => None,
     }
 }
 
