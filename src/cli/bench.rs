@@ -25,7 +25,7 @@ use cnn_gpu::train::callbacks::short_time as time;
 #[derive(clap::Args, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// A preset (mnist-cnn, mnist-mlp, resnet20), a TOML file, a run folder, an imported folder or a
+    /// A preset (mnist-cnn, mnist-small, mnist-best, mnist-mlp, resnet20), a TOML file, a run folder, an imported folder or a
     /// model.safetensors file
     #[arg(long, default_value = "mnist-cnn")]
     model: String,

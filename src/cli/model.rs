@@ -11,7 +11,7 @@ use super::trained_model::imported;
 /// A model, as an argument or, as in `train` and `bench`, with `--model`.
 #[derive(clap::Args, Debug)]
 pub struct ModelArgs {
-    /// A preset (mnist-cnn, mnist-mlp, resnet20), a TOML file, a run folder, an imported folder or a
+    /// A preset (mnist-cnn, mnist-small, mnist-best, mnist-mlp, resnet20), a TOML file, a run folder, an imported folder or a
     /// model.safetensors file
     #[arg(
         value_name = "MODEL",

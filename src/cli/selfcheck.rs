@@ -70,7 +70,7 @@ pub struct Args {
           allow_negative_numbers = true, value_parser = seconds)]
     patience: f64,
 
-    /// Check a whole model instead: a preset (mnist-cnn, mnist-mlp, resnet20), a TOML file, a run folder, an
+    /// Check a whole model instead: a preset (mnist-cnn, mnist-small, mnist-best, mnist-mlp, resnet20), a TOML file, a run folder, an
     /// imported folder or a model.safetensors file
     #[arg(long, requires = "fixture", conflicts_with = "op")]
     model: Option<String>,

@@ -44,7 +44,7 @@ pub struct DataArgs {
 #[derive(clap::Args, Clone, Debug)]
 #[command(next_help_heading = "Training")]
 pub struct NetworkArgs {
-    /// A preset (mnist-cnn, mnist-mlp, resnet20) or a TOML file [default: that of --weights, or mnist-cnn]
+    /// A preset (mnist-cnn, mnist-small, mnist-best, mnist-mlp, resnet20) or a TOML file [default: that of --weights, or mnist-cnn]
     #[arg(long)]
     pub model: Option<String>,
     /// Vary the training images: layers in front of the model, of which they become a part. mnist
