@@ -544,11 +544,11 @@ mod tests {
             ("Identity", json!({}), &["x"]),
             ("ReLU", json!({}), &["identity"]),
             ("Add", json!({}), &["relu", "identity"]),
-            ("RandomFlip", json!({}), &["add"]),
+            ("GaussianDropout", json!({}), &["add"]),
             (
                 "Concatenate",
                 json!({"axis": 3}),
-                &["randomflip", "x", "add"],
+                &["gaussiandropout", "x", "add"],
             ),
         ];
         let read = Blueprint::read(&functional(json!([null, 2, 2, 1]), &layers), true).unwrap();
