@@ -544,11 +544,11 @@ mod tests {
             ("Identity", json!({}), &["x"]),
             ("ReLU", json!({}), &["identity"]),
             ("Add", json!({}), &["relu", "identity"]),
-            ("GaussianDropout", json!({}), &["add"]),
+            ("RandomFlip", json!({}), &["add"]),
             (
                 "Concatenate",
                 json!({"axis": 3}),
-                &["gaussiandropout", "x", "add"],
+                &["randomflip", "x", "add"],
             ),
         ];
         let read = Blueprint::read(&functional(json!([null, 2, 2, 1]), &layers), true).unwrap();
