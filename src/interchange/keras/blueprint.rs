@@ -556,8 +556,9 @@ mod tests {
             .name("net")
             .add(crate::model::ActivationLayer::new(crate::model::Activation::Relu).name("relu"))
             .add_from(["relu", "input"], Add::new().name("add"))
+            .add(crate::model::RandomFlip::new().name("randomflip"))
             .add_from(
-                ["add", "input", "add"],
+                ["randomflip", "input", "add"],
                 Concatenate::new().name("concatenate"),
             );
         assert_eq!(read.model, expected);
