@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::archive::{CONFIG, KerasArchive, METADATA};
 use super::blueprint::{Blueprint, Place};
+use super::branches::put_by_name;
 use super::hdf5::WeightsFile;
 use super::moments::{StoredMoments, StoredVariables};
 use super::objects::KerasObject;
@@ -248,13 +249,18 @@ fn variables(file: &WeightsFile) -> Result<Option<StoredVariables>, FormatError>
 /// Reads an HDF5 file: a file of weights, or a model in the older format.
 fn of_hdf5(section: Section, model: Option<&Sequential>) -> Result<Import, FormatError> {
     let file = WeightsFile::open(section)?;
-    if weights::folder(&file).is_some() {
-        return of_layers(file, of_model(model)?);
+    if let Some(folder) = weights::folder(&file) {
+        let (groups, names) = weights::names(&file, folder)?;
+        let put = |place: &mut Place, at: usize| place.group.clone_from(&groups[at]);
+        return of_layers(file, of_model(model, &names, put)?);
     }
     let config = legacy::json(&file, "model_config")?;
     let root = legacy::root(&file)?.ok_or("not a model of Keras: holds no layers")?;
     let reading = match &config {
-        None => of_model(model)?,
+        None => {
+            let names = legacy::names(&file, root)?;
+            of_model(model, &names, |place, at| place.rank = at)?
+        }
         Some(config) => {
             let compiled = legacy::json(&file, "training_config")?.unwrap_or_default();
             let compiled = ["loss", "optimizer_config"].map(|key| given(&compiled, key));
@@ -266,14 +272,20 @@ fn of_hdf5(section: Section, model: Option<&Sequential>) -> Result<Import, Forma
     reading.finish(file, &paths, variables)
 }
 
-/// The model that a file of weights alone belongs to.
-fn of_model(model: Option<&Sequential>) -> Result<Reading, FormatError> {
+/// The model that a file of weights alone belongs to. The file has layers of these names, at which `put` puts parameters.
+fn of_model(
+    model: Option<&Sequential>,
+    names: &[String],
+    put: impl Fn(&mut Place, usize),
+) -> Result<Reading, FormatError> {
     let model = model.ok_or(
         "holds weights without a model: give the model that they belong to, or save a .keras file",
     )?;
     let written = substituted(model).map_err(FormatError::from_cause)?;
     let blueprint = Blueprint::of(written).map_err(FormatError::from_cause)?;
+    let written = blueprint.model.clone();
     let mut reading = Reading::of(blueprint, None)?;
+    put_by_name(&written, &mut reading.places, names, put)?;
     reading.model = model.clone();
     Ok(reading)
 }

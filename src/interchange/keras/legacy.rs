@@ -38,15 +38,8 @@ pub(super) fn root(file: &WeightsFile) -> Result<Option<&'static str>, FormatErr
     Ok(None)
 }
 
-/// The paths of the parameters. Layers correspond in order, not by name, as in Keras.
-///
-/// # Errors
-/// A different number of layers or of weights.
-pub(super) fn paths(
-    file: &WeightsFile,
-    root: &str,
-    places: &[Place],
-) -> Result<Vec<String>, FormatError> {
+/// The layers that have weights, in the file's order, and the names of these weights.
+fn stored(file: &WeightsFile, root: &str) -> Result<Vec<(String, Vec<String>)>, FormatError> {
     let mut stored = Vec::new();
     for layer in list(file, root, "layer_names")? {
         let group = format!("{root}/{layer}");
@@ -55,6 +48,28 @@ pub(super) fn paths(
             stored.push((layer, names));
         }
     }
+    Ok(stored)
+}
+
+/// The names of the layers that have weights, in the file's order.
+///
+/// # Errors
+/// A damaged file.
+pub(super) fn names(file: &WeightsFile, root: &str) -> Result<Vec<String>, FormatError> {
+    let stored = stored(file, root)?.into_iter();
+    Ok(stored.map(|(layer, _)| layer).collect())
+}
+
+/// The paths of the parameters. Layers correspond in the order of their ranks, not by name, as in Keras.
+///
+/// # Errors
+/// A different number of layers or of weights.
+pub(super) fn paths(
+    file: &WeightsFile,
+    root: &str,
+    places: &[Place],
+) -> Result<Vec<String>, FormatError> {
+    let stored = stored(file, root)?;
     let top = |place: &Place| place.group.split('/').next().map(str::to_owned);
     // Keras's order, and each place in it.
     let mut order: Vec<usize> = (0..places.len()).collect();

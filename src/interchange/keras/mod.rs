@@ -29,6 +29,7 @@ mod archive;
 mod arguments;
 mod assembly;
 mod blueprint;
+mod branches;
 mod config;
 mod export;
 mod hdf5;

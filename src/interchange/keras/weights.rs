@@ -39,6 +39,27 @@ pub(super) fn paths(
     Ok(paths)
 }
 
+/// The groups of layers that have a name in a file of Keras 3, and these names.
+///
+/// # Errors
+/// A damaged file.
+pub(super) fn names(
+    file: &WeightsFile,
+    folder: &str,
+) -> Result<(Vec<String>, Vec<String>), FormatError> {
+    let (mut groups, mut names) = (Vec::new(), Vec::new());
+    for group in file.groups(folder)? {
+        let vars = format!("{folder}/{group}/vars");
+        let name = file.texts(&vars, "name")?.unwrap_or_default();
+        // Layers without weights could have any name.
+        if let (Some(name), false) = (name.into_iter().next(), file.tensors(&vars)?.is_empty()) {
+            groups.push(group);
+            names.push(name);
+        }
+    }
+    Ok((groups, names))
+}
+
 /// Checks that a folder holds no other weights, at any depth. Hard links may let a group be in itself.
 fn check_known(file: &WeightsFile, folder: &str, known: &HashSet<&str>) -> Result<(), FormatError> {
     let mut left = vec![folder.to_owned()];
