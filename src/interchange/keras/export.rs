@@ -1,5 +1,7 @@
 //! Writing.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::hdf5::{self, Variable, Variables};
@@ -150,12 +152,9 @@ fn config(
 /// A model whose layers follow each other.
 fn sequential(model: &Sequential, input: Value, resolved: &[ResolvedLayer<'_>]) -> Value {
     let shape = input["config"]["batch_shape"].clone();
-    let written = |layer| {
-        [layers::write(layer)]
-            .into_iter()
-            .chain(layers::behind(layer))
-    };
-    let listed = std::iter::once(input).chain(resolved.iter().flat_map(written));
+    let layers = resolved.iter().zip(resizings(resolved));
+    let written = layers.flat_map(|(layer, resizing)| [Some(layers::write(layer)), resizing]);
+    let listed = std::iter::once(input).chain(written.flatten());
     let config = json!({
         "name": model_name(model),
         "trainable": true,
@@ -166,6 +165,22 @@ fn sequential(model: &Sequential, input: Value, resolved: &[ResolvedLayer<'_>]) 
     object("", "Sequential", config)
 }
 
+/// What is written behind each layer.
+fn resizings(resolved: &[ResolvedLayer<'_>]) -> Vec<Option<Value>> {
+    let mut names: HashSet<String> = resolved.iter().map(|layer| layer.name.clone()).collect();
+    let written = resolved.iter().map(|layer| {
+        let written = layers::behind(layer, |name| names.contains(name));
+        names.extend(written.as_ref().and_then(name_of).map(str::to_owned));
+        written
+    });
+    written.collect()
+}
+
+/// The name of a layer that is written.
+fn name_of(written: &Value) -> Option<&str> {
+    written["config"]["name"].as_str()
+}
+
 /// A model whose layers name their inputs, in Keras's order.
 fn functional(
     model: &Sequential,
@@ -174,22 +189,21 @@ fn functional(
 ) -> Value {
     let shape = input["config"]["batch_shape"].clone();
     let input_name = input["config"]["name"].clone();
-    let tensor = |source: &Option<usize>| {
-        let (name, shape) = match source.and_then(|index| resolved.get(index)) {
-            Some(layer) => {
-                let behind = layers::behind(layer);
-                let name = behind.map(|behind| behind["config"]["name"].clone());
-                let name = name.unwrap_or_else(|| layer.name.as_str().into());
-                (name, layers::batch(&layer.output))
-            }
-            None => (input_name.clone(), shape.clone()),
-        };
-        keras_tensor(name, shape)
+    let resizings = resizings(resolved);
+    // The layer that makes the output of one of the model's.
+    let maker = |index: usize| {
+        let resizing = resizings[index].as_ref().and_then(name_of);
+        resizing.unwrap_or(&resolved[index].name)
+    };
+    let tensor = |source: &Option<usize>| match *source {
+        Some(index) => keras_tensor(maker(index).into(), layers::batch(&resolved[index].output)),
+        None => keras_tensor(input_name.clone(), shape.clone()),
     };
     input["name"] = input_name.clone();
     input["inbound_nodes"] = json!([]);
     let mut listed = vec![input];
-    for layer in order.iter().filter_map(|&index| resolved.get(index)) {
+    for &index in order {
+        let layer = &resolved[index];
         let mut written = layers::write(layer);
         let tensors: Vec<Value> = layer.from.iter().map(tensor).collect();
         let arguments = match layer.layer {
@@ -204,14 +218,14 @@ fn functional(
         written["name"] = layer.name.as_str().into();
         written["inbound_nodes"] = json!([{"args": arguments, "kwargs": {}}]);
         listed.push(written);
-        if let Some(mut behind) = layers::behind(layer) {
+        if let Some(mut behind) = resizings[index].clone() {
             let made = keras_tensor(layer.name.as_str().into(), layers::batch(&layer.output));
             behind["name"] = behind["config"]["name"].clone();
             behind["inbound_nodes"] = json!([{"args": [made], "kwargs": {}}]);
             listed.push(behind);
         }
     }
-    let output = resolved.last().map_or("", |layer| &layer.name);
+    let output = resolved.len().checked_sub(1).map_or("", maker);
     let config = json!({
         "name": model_name(model),
         "trainable": true,
@@ -268,4 +282,24 @@ fn variables<'a>(
     };
     let layers = order.iter().filter_map(|&index| resolved.get(index));
     layers.map(of_layer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Add, Conv2D, Flatten, RandomCrop};
+
+    #[test]
+    fn the_resizing_behind_a_crop_has_its_own_name_and_makes_the_output() {
+        let model = Sequential::new([4, 4, 1])
+            .add(Flatten::new().name("crop_resizing"))
+            .add_from("input", RandomCrop::new(2, 2).name("crop"));
+        let resolved = model.resolve().unwrap();
+        let input = json!({"config": {"name": "x", "batch_shape": [null, 4, 4, 1]}});
+        let written = functional(&model, input, (&resolved, &[0, 1]));
+        let listed = written["config"]["layers"].as_array().unwrap();
+        let names: Vec<_> = listed.iter().filter_map(name_of).collect();
+        assert_eq!(names, ["x", "crop_resizing", "crop", "crop_resizing_1"]);
+        assert_eq!(written["config"]["output_layers"][0], "crop_resizing_1");
+    }
 }

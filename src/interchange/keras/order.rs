@@ -1,16 +1,20 @@
 //! The order in which Keras lists the layers of a functional model, and with them weights and moments.
 
+use super::layers;
 use crate::error::Result;
 use crate::model::{PlacedLayer, ResolvedLayer, Sequential};
 
 /// The indices of a model's layers in Keras's order: as `keras.src.ops.function.map_graph` sorts operations, by how many
 /// others are between them and the output, those furthest away first, and then as a search from the output, depth first,
 /// meets them. Layers that do not lead to the output are left out. Those of a chain keep their order.
+/// What is written behind a [crop](layers::crop) counts too.
 pub(super) fn keras_order(layers: &[ResolvedLayer<'_>]) -> Vec<usize> {
-    let mut depths = vec![0usize; layers.len()];
+    let own = |layer| usize::from(layers::crop(layer).is_some());
+    let mut depths: Vec<usize> = layers.iter().map(own).collect();
     for (index, layer) in layers.iter().enumerate().rev() {
         for source in layer.from.iter().flatten() {
-            depths[*source] = depths[*source].max(depths[index] + 1);
+            let depth = depths[index] + 1 + own(&layers[*source]);
+            depths[*source] = depths[*source].max(depth);
         }
     }
     let mut met = vec![false; layers.len()];
@@ -66,7 +70,7 @@ pub(super) fn in_keras_order(model: &Sequential) -> Result<(Sequential, Vec<usiz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Add, Conv2D, Dropout, preset};
+    use crate::model::{Add, Conv2D, Dropout, RandomCrop, preset};
 
     fn names(model: &Sequential) -> Vec<String> {
         let layers = model.resolve().unwrap();
@@ -89,6 +93,17 @@ mod tests {
         let layers = model.resolve().unwrap();
         let order = parameter_order(&layers, &keras_order(&layers));
         assert_eq!(order, [2, 3, 0, 1, 4, 5]);
+    }
+
+    #[test]
+    fn what_is_written_behind_a_crop_is_on_the_way_to_the_output() {
+        let model = Sequential::new([4, 4, 2])
+            .add(RandomCrop::new(4, 4).name("crop"))
+            .add(Conv2D::new(2, 1).name("c"))
+            .add_from("input", Conv2D::new(2, 1).name("a"))
+            .add(Conv2D::new(2, 1).name("b"))
+            .add_from(["b", "c"], Add::new().name("sum"));
+        assert_eq!(names(&model), ["crop", "a", "b", "c", "sum"]);
     }
 
     #[test]

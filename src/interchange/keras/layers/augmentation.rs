@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::names::free_name;
 use super::super::objects::{float32, object};
-use crate::model::{Layer, ResolvedLayer, Sampling};
+use crate::model::{Layer, RandomCrop, ResolvedLayer, Sampling};
 
 /// The arguments of such a layer; null for any other. Numbers are those that were given and not the
 /// bounds that follow from them, as Keras refuses a shear of its own with negative bounds.
@@ -44,14 +45,23 @@ pub(super) fn write(layer: &Layer) -> Value {
     config
 }
 
-/// What Keras needs behind a layer: Keras 3.15 cuts in training only, whatever its description says of
-/// inference, where a `Resizing` does what is meant.
-pub(in super::super) fn behind(layer: &ResolvedLayer<'_>) -> Option<Value> {
-    let Layer::RandomCrop(crop) = layer.layer else {
-        return None;
-    };
+/// The crop that a layer is, if it is one.
+pub(in super::super) fn crop<'a>(layer: &ResolvedLayer<'a>) -> Option<&'a RandomCrop> {
+    match layer.layer {
+        Layer::RandomCrop(crop) => Some(crop),
+        _ => None,
+    }
+}
+
+/// What Keras needs behind a [`crop`], under a name that is not taken: Keras 3.15 cuts in training only, whatever its
+/// description says of inference, where a `Resizing` does what is meant.
+pub(in super::super) fn behind(
+    layer: &ResolvedLayer<'_>,
+    is_taken: impl Fn(&str) -> bool,
+) -> Option<Value> {
+    let crop = crop(layer)?;
     let mut config = resizing();
-    config["name"] = format!("{}_resizing", layer.name).into();
+    config["name"] = free_name(&format!("{}_resizing", layer.name), is_taken).into();
     config["trainable"] = true.into();
     config["dtype"] = float32();
     config["height"] = crop.height.into();

@@ -10,7 +10,7 @@ mod reshape;
 mod tests;
 mod write;
 
-pub(super) use augmentation::{behind, resizes_as_behind};
+pub(super) use augmentation::{behind, crop, resizes_as_behind};
 pub(super) use operation::operation;
 pub(super) use read::{is_pointwise, merges, read};
 pub(super) use reshape::reshaped;
