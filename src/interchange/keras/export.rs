@@ -31,7 +31,8 @@ const DATE: &str = "1980-01-01@00:00:00";
 /// ignores too. Inputs remain pixels divided by 255. The same network gives the same bytes.
 ///
 /// # Errors
-/// A sum pooling with padding, which Keras cannot express, by the layer's name; a state that is not
+/// A sum pooling with padding, which Keras cannot express, or augmentation that Keras would list behind a layer that is
+/// trained, which a layer of another branch can be; both by the layer's name; a state that is not
 /// the model's; too little memory.
 pub fn to_bytes(network: &Network) -> Result<Export> {
     let state = &network.state;
@@ -44,6 +45,7 @@ pub fn to_bytes(network: &Network) -> Result<Export> {
     let mut resolved = model.resolve()?;
     let renamed = rename(&mut resolved);
     let order = keras_order(&resolved);
+    check_augmentation(&resolved, &order)?;
     let parameters = parameter_order(&resolved, &order);
     let config = config(&model, (&resolved, &order), network).to_string();
     let metadata = metadata(network)?.to_string();
@@ -69,6 +71,27 @@ pub fn to_bytes(network: &Network) -> Result<Export> {
         export.left_behind.push(left.into());
     }
     Ok(export)
+}
+
+/// Checks that augmentation comes before all layers that are trained in Keras's order too, as models need it here.
+fn check_augmentation(resolved: &[ResolvedLayer<'_>], order: &[usize]) -> Result<()> {
+    let mut layers = order.iter().map(|&index| &resolved[index]);
+    let trained = layers.find(|layer| layer.trainable_count() > 0);
+    match (
+        trained,
+        layers.find(|layer| layer.layer.is_image_augmentation()),
+    ) {
+        (Some(trained), Some(layer)) => Err(Error::layer(
+            &layer.name,
+            format!(
+                "Keras lists it behind `{}`, which is trained and on a longer branch, and such a file could not be read \
+                 back; put the {} before the branches",
+                trained.name,
+                layer.layer.spec().kind()
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The layers whose learning rate has a factor, in one line: Keras has no such thing.
@@ -287,7 +310,35 @@ fn variables<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Add, Conv2D, Flatten, RandomCrop};
+    use crate::model::{Add, Conv2D, Flatten, RandomCrop, RandomFlip};
+
+    #[test]
+    fn augmentation_of_a_shorter_branch_is_refused_by_its_name() {
+        let conv = |name: &str| Conv2D::new(1, 1).name(name);
+        let joined = |model: Sequential| model.add_from(["short", "long"], Add::new());
+        let model = joined(
+            Sequential::new([4, 4, 1])
+                .add(RandomFlip::new().name("flip"))
+                .add(conv("short"))
+                .add_from("input", conv("first"))
+                .add(conv("second"))
+                .add(conv("long")),
+        );
+        let export = |model: Sequential| {
+            let state = State::new(Layout::new(&model).unwrap(), 1);
+            to_bytes(&Network::new(model, state))
+        };
+        let message = export(model).map(|_| ()).unwrap_err().to_string();
+        let expected = "layer `flip`: Keras lists it behind `first`";
+        assert!(message.starts_with(expected), "{message}");
+        let model = joined(
+            Sequential::new([4, 4, 1])
+                .add(RandomFlip::new().name("flip"))
+                .add(conv("short"))
+                .add_from("flip", conv("long")),
+        );
+        assert!(export(model).is_ok());
+    }
 
     #[test]
     fn the_resizing_behind_a_crop_has_its_own_name_and_makes_the_output() {
