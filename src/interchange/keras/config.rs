@@ -1,12 +1,14 @@
 //! Keras's configuration of a model as layers that take each other's outputs.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
 use super::arguments::size;
 use super::names::GroupNames;
 use crate::error::FormatError;
+use crate::model::Sequential;
 use crate::words::counted;
 
 /// A layer as Keras describes it.
@@ -22,7 +24,7 @@ pub(super) struct KerasLayer<'a> {
     /// The group of its weights: `conv2d_1`, or `sequential/layers/conv2d` in a model in the model.
     pub(super) group: String,
     /// The names of the models in the model that it is in, from the outermost on, each with `_` behind it.
-    models: String,
+    models: Rc<str>,
     /// Whether it belongs to a model in the model that is frozen as a whole, whatever it is itself.
     pub(super) is_in_frozen_model: bool,
     /// All that describes it.
@@ -86,12 +88,12 @@ pub(super) struct KerasGraph<'a> {
 pub(super) fn graph(model: &Value) -> Result<KerasGraph<'_>, FormatError> {
     let config = model.get("config").unwrap_or(&Value::Null);
     let mut flat = FlatModel::default();
-    let output = flat.extend(model, ["", ""], (None, None))?;
+    let output = flat.extend(model, ("", &"".into()), (None, None))?;
     let FlatModel { mut layers, first } = flat;
     if output != layers.len().checked_sub(1) {
         return Err("its output is not that of its last layer".into());
     }
-    tell_apart(&mut layers);
+    tell_apart(&mut layers)?;
     let input = input(first, [config, model])?;
     let name = config.get("name").and_then(Value::as_str);
     Ok(KerasGraph {
@@ -116,7 +118,7 @@ impl<'a> FlatModel<'a> {
     fn extend(
         &mut self,
         model: &'a Value,
-        [group, models]: [&str; 2],
+        (group, models): (&str, &Rc<str>),
         (input, is_frozen): (Option<usize>, Option<bool>),
     ) -> Result<Option<usize>, FormatError> {
         // The layer that makes the output of each one listed.
@@ -132,7 +134,7 @@ impl<'a> FlatModel<'a> {
                 continue;
             }
             layer.group = format!("{group}{}", layer.group);
-            layer.models = models.into();
+            layer.models = Rc::clone(models);
             layer.is_in_frozen_model = is_frozen == Some(true);
             if !is_model(layer.class) {
                 self.first = self.first.or(Some(layer.config));
@@ -146,9 +148,9 @@ impl<'a> FlatModel<'a> {
             };
             let own = layer.config.get("trainable") == Some(&Value::Bool(false));
             let within = format!("{}/layers/", layer.group);
-            let models = format!("{models}{}_", layer.name);
+            let models = format!("{models}{}_", layer.name).into();
             let is_frozen = is_frozen.or(Some(own));
-            outputs.push(self.extend(layer.described, [&within, &models], (from, is_frozen))?);
+            outputs.push(self.extend(layer.described, (&within, &models), (from, is_frozen))?);
         }
         Ok(outputs.last().copied().unwrap_or(input))
     }
@@ -156,7 +158,10 @@ impl<'a> FlatModel<'a> {
 
 /// Gives each layer of a model in the model whose name is taken another: `features_conv` after the model, as Keras
 /// names its weights `features/conv/kernel`, and with a number if that is taken too.
-fn tell_apart(layers: &mut [KerasLayer<'_>]) {
+///
+/// # Errors
+/// Such a name would be longer than a layer's can be.
+fn tell_apart(layers: &mut [KerasLayer<'_>]) -> Result<(), FormatError> {
     let is_inner = |layer: &KerasLayer<'_>| layer.group.contains('/');
     // The model's own layers keep theirs; that these differ is checked later.
     let outer = layers.iter().filter(|layer| !is_inner(layer));
@@ -166,6 +171,18 @@ fn tell_apart(layers: &mut [KerasLayer<'_>]) {
         if !is_inner(layer) || taken.insert(layer.name.clone()) {
             continue;
         }
+        let (len, most) = (
+            layer.models.len() + layer.name.len(),
+            Sequential::MAX_LAYER_NAME,
+        );
+        if len > most {
+            let start: String = layer.name.chars().take(20).collect();
+            return Err(format!(
+                "two layers are named {start:?}, and one of them with the names of the models that it is in has {len} \
+                 bytes; expected at most {most}"
+            )
+            .into());
+        }
         let base = format!("{}{}", layer.models, layer.name);
         layer.name.clone_from(&base);
         while !taken.insert(layer.name.clone()) {
@@ -174,6 +191,7 @@ fn tell_apart(layers: &mut [KerasLayer<'_>]) {
             layer.name = format!("{base}_{number}");
         }
     }
+    Ok(())
 }
 
 /// A layer of a model, and the places in the same list of those whose outputs it takes; `None` is the model's input.
@@ -231,7 +249,7 @@ fn layer(described: &Value) -> Result<KerasLayer<'_>, FormatError> {
         config,
         from: Vec::new(),
         group: String::new(),
-        models: String::new(),
+        models: "".into(),
         is_in_frozen_model: false,
         described,
     })
@@ -484,6 +502,20 @@ mod tests {
         ];
         let found = names(&model("outer", listed)).unwrap();
         assert_eq!(found, ["a_b_conv_1", "other", "conv", "a_b_conv"]);
+    }
+
+    #[test]
+    fn names_of_models_that_would_be_too_long_are_refused() {
+        let conv = json!({"class_name": "Conv2D", "config": {"name": "conv"}});
+        let inner = json!({"name": "a".repeat(300), "layers": [conv, conv]});
+        let inner = json!({"class_name": "Sequential", "config": inner});
+        let input = json!({"class_name": "InputLayer", "config": {"batch_shape": [null, 4, 5, 2]}});
+        let config = json!({"layers": [input, inner]});
+        let message = names(&json!({"class_name": "Sequential", "config": config})).unwrap_err();
+        assert!(
+            message.ends_with("has 305 bytes; expected at most 255"),
+            "{message}"
+        );
     }
 
     /// The names and sources of a model's layers.

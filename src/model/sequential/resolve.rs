@@ -78,6 +78,8 @@ impl Sequential {
         let mut names = LayerNames::default();
         let mut resolved: Vec<ResolvedLayer<'_>> = Vec::with_capacity(self.layers.len());
         let mut indices = HashMap::new();
+        // Searching for it before each layer would take as long as the square of their number.
+        let mut trained = None;
         for (index, placed) in self.layers.iter().enumerate() {
             let name = names.of(placed).map_err(|message| self.error(message)).and_then(|name| {
                 match names_inputs && name == PlacedLayer::INPUT {
@@ -90,7 +92,12 @@ impl Sequential {
             });
             let layer =
                 name.and_then(|name| self.resolved_layer(name, placed, (&resolved, &indices)));
+            let layer =
+                layer.and_then(|layer| layer.before_trained(trained.map(|i: usize| &resolved[i])));
             let layer = layer.map_err(|error| LayerFault::in_key(Some(index), error))?;
+            if trained.is_none() && layer.trainable_count() > 0 {
+                trained = Some(index);
+            }
             indices.insert(layer.name.clone(), index);
             resolved.push(layer);
         }
@@ -135,17 +142,6 @@ impl Sequential {
                 })
                 .and_then(|()| check_size(&parameter.shape));
             numbers.map_err(|message| Error::layer(&name, message))?;
-        }
-        let mut before = before.iter();
-        if placed.is_image_augmentation()
-            && let Some(trained) = before.find(|before| before.trainable_count() > 0)
-        {
-            let message = format!(
-                "a {} has no gradient and must come before `{}`, which is trained",
-                spec.kind(),
-                trained.name
-            );
-            return Err(Error::layer(&name, message));
         }
         Ok(ResolvedLayer {
             name,
@@ -230,6 +226,23 @@ impl Sequential {
         let checked = self.loss.check();
         let checked = checked.and_then(|()| check_size(&self.input_shape));
         checked.map_err(|message| self.error(message))
+    }
+}
+
+impl<'a> ResolvedLayer<'a> {
+    /// The layer, unless it augments images behind the first layer that is trained.
+    fn before_trained(self, trained: Option<&Self>) -> Result<ResolvedLayer<'a>> {
+        match trained.filter(|_| self.layer.is_image_augmentation()) {
+            None => Ok(self),
+            Some(trained) => {
+                let message = format!(
+                    "a {} has no gradient and must come before `{}`, which is trained",
+                    self.layer.spec().kind(),
+                    trained.name
+                );
+                Err(Error::layer(&self.name, message))
+            }
+        }
     }
 }
 
