@@ -91,21 +91,46 @@ fn order(layers: &[TorchLayer<'_>]) -> Option<String> {
     ))
 }
 
-/// Checks that no weights behind such a flattening are in PyTorch's order.
+/// Checks that nothing that depends on the order of elements takes the output of such a flattening: no layer with weights,
+/// which are in PyTorch's order, and none that joins it with elements in this crate's.
 ///
 /// # Errors
 /// Some are.
 pub(super) fn check_order(layers: &[TorchLayer<'_>]) -> Result<(), FormatError> {
-    let mut behind = layers.iter().skip_while(|layer| !layer.permutes);
-    let flatten = behind.next();
-    let weighted = behind.find(|layer| !layer.slots().is_empty());
-    match (flatten, weighted) {
-        (Some(flatten), Some(layer)) => Err(format!(
-            "layer `{}`: its weights are in the order of PyTorch's flattening [c, h, w], and `{}` flattens \
-             [h, w, c] without a dense layer behind it; use a global pooling or a dense layer",
-            layer.resolved.name, flatten.resolved.name
-        )
-        .into()),
-        _ => Ok(()),
+    // The flattening whose order each layer's output has in PyTorch.
+    let mut flattenings: Vec<Option<usize>> = Vec::with_capacity(layers.len());
+    for (index, layer) in layers.iter().enumerate() {
+        let resolved = &layer.resolved;
+        let of = |source: &Option<usize>| source.and_then(|source| flattenings[source]);
+        let image = |source: &Option<usize>| of(source).map(|at| &layers[at].resolved.input);
+        let found = resolved.from.iter().find_map(of);
+        let first = resolved.from.first().and_then(image);
+        if found.is_some() && resolved.from.iter().any(|source| image(source) != first) {
+            let names = resolved.from.iter();
+            let names = names.map(|source| match *source {
+                Some(source) => format!("`{}`", layers[source].resolved.name),
+                None => "`input`".to_owned(),
+            });
+            let names = names.collect::<Vec<_>>().join(" and ");
+            return Err(format!(
+                "layer `{}`: {names} are joined behind a flattening, whose order in PyTorch is [c, h, w] and here \
+                 [h, w, c]; use a global pooling",
+                resolved.name
+            )
+            .into());
+        }
+        if let Some(flatten) = found.filter(|_| !layer.slots().is_empty()) {
+            return Err(format!(
+                "layer `{}`: its weights are in the order of PyTorch's flattening [c, h, w], and `{}` flattens \
+                 [h, w, c] and not for dense layers alone; use a global pooling or a dense layer",
+                resolved.name, layers[flatten].resolved.name
+            )
+            .into());
+        }
+        flattenings.push(match layer.permutes {
+            true => Some(index),
+            false => found,
+        });
     }
+    Ok(())
 }

@@ -271,6 +271,28 @@ fn weights_in_the_order_of_another_flattening_are_refused() {
 }
 
 #[test]
+fn only_what_takes_a_flattening_is_in_its_order() {
+    let branches = || {
+        Sequential::new([2, 2, 3])
+            .add(GlobalAveragePooling2D::new().name("pool"))
+            .add_from("input", Flatten::new().name("rows"))
+            .add_from("pool", Dense::new(12).name("dense"))
+    };
+    let shapes: [(_, &[usize]); 2] = [("a.weight", &[12, 3]), ("a.bias", &[12])];
+    let message = refused(
+        &shapes,
+        &branches().add_from(["rows", "dense"], Add::new().name("sum")),
+    );
+    let expected = "layer `sum`: `rows` and `dense` are joined behind a flattening";
+    assert!(message.starts_with(expected), "{message}");
+    // Its layers are in another list than their graph, where a dense layer takes what is pooled.
+    let rows = branches().add_from("rows", Flatten::new().name("more"));
+    let both = rows.add_from(["rows", "more"], Add::new());
+    let layers = layers(&both).unwrap();
+    assert!(layers[1].permutes && check_order(&layers).is_ok());
+}
+
+#[test]
 fn single_numbers_beside_the_layers_are_left_out() {
     let mut tensors = with_head(["conv1.weight", "conv2.weight"]);
     tensors.push(("n_averaged", &[]));
