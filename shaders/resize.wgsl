@@ -32,11 +32,12 @@ fn share_of(i: u32, o: u32, len: u32, to: u32) -> f32 {
     return select(0.0, 1.0 - t.share, t.first == i) + select(0.0, t.share, t.second == i);
 }
 
-// The first element in which place i may have a share; after it, at most 2 to / len + 4 elements.
+// The first element in which place i may have a share, or one before it; the last is less than 2 to / len + 4
+// further.
 fn first_reader(i: u32, len: u32, to: u32) -> u32 {
-    // Element o lies at (o + 1/2) len / to - 1/2, at least i - 1.
-    let o = (max(i, 1u) - 1u) * to / len;
-    return max(o, 1u) - 1u;
+    // Element o lies at (o + 1/2) len / to - 1/2, which must be above i - 1.
+    let o = (2u * max(i, 1u) - 1u) * to / (2u * len);
+    return select(max(o, 1u) - 1u, 0u, i == 0u);
 }
 
 @compute @workgroup_size(WORKGROUP)
