@@ -363,7 +363,7 @@ mod tests {
         let crop = ("RandomCrop", json!({"height": 2, "width": 2}));
         for shape in [[0, 4, 1], [4, 0, 1], [4, 4, 0]] {
             let input = json!([null, shape[0], shape[1], shape[2]]);
-            let read = Blueprint::read(&config(input, &[crop.clone()]), true);
+            let read = Blueprint::read(&config(input, std::slice::from_ref(&crop)), true);
             let message = read.map(|_| ()).unwrap_err().to_string();
             assert!(message.contains("at least 1"), "{message}");
         }
