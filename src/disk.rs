@@ -183,6 +183,7 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The folder cannot be created.
+#[cfg(feature = "pictures")]
 pub fn make_private_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -203,6 +204,7 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The file is missing or cannot be changed.
+#[cfg(feature = "pictures")]
 pub fn truncate(path: &Path, bytes: u64) -> io::Result<()> {
     // Not of a file that is open to append to, which Windows refuses.
     OpenOptions::new().write(true).open(path)?.set_len(bytes)
