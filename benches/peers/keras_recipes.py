@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains a recipe of docs/recipes.md with Keras on TensorFlow and prints one JSON line.
+"""Trains a recipe of docs/models.md with Keras on TensorFlow and prints one JSON line.
 
     pip install keras tensorflow-cpu
     python3 benches/peers/keras_recipes.py --network mnist-best --epochs 5 --seed 1 --data-dir DIR
@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import job
 
-# The learning rates of docs/recipes.md.
+# The learning rates of the recipes.
 RATES = {"mnist-small": 0.003, "mnist-best": 0.002}
 
 
