@@ -80,7 +80,7 @@ fn a_setting_without_effect_gets_a_note() {
         ),
         (
             "--use-ema --ema-overwrite-frequency 16",
-            "not less than the run of 16 steps",
+            "has no effect, as the run has only 16 steps",
         ),
     ];
     for (flags, words) in cases {
