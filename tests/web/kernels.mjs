@@ -1,6 +1,5 @@
 // Compiles kernels with Dawn, Chromium's WebGPU, without an adapter: an error or a warning of its compiler fails.
-// Arguments: a JSON file with the texts, the number of the first, and how many (100). Dawn's module aborts if it compiles many
-// texts, so that tests/web.sh calls this for a hundred at a time.
+// Arguments: a JSON file with the texts, and the number of the first of the hundred to compile.
 import {readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
 import {pathToFileURL} from 'node:url';
@@ -9,9 +8,12 @@ const require = createRequire(`${process.env.CNN_GPU_NODE_FOLDER}/`);
 const {create, globals} = await import(pathToFileURL(require.resolve('webgpu')).href);
 Object.assign(globalThis, globals);
 
-const [file, first, count = '100'] = process.argv.slice(2);
-const texts = JSON.parse(readFileSync(file, 'utf8')).slice(Number(first), Number(first) + Number(count));
-const adapter = await create(['backend=null']).requestAdapter();
+const [file, first] = process.argv.slice(2);
+const texts = JSON.parse(readFileSync(file, 'utf8')).slice(Number(first), Number(first) + 100);
+// Held until the end: the adapter and the device do not keep it alive, and without it the module aborts or hangs as
+// soon as its memory is reclaimed.
+const gpu = create(['backend=null']);
+const adapter = await gpu.requestAdapter();
 const device = await adapter.requestDevice({requiredFeatures: ['subgroups']});
 let wrong = 0;
 for (const code of texts) {
