@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::affine::{ImageFrame, SampledImage};
+use super::affine::{ImageFrame, PlaceRun, RUN, SampledImage};
 use super::noise::DrawNormals;
 use super::rows::{RowBlock, RowWise};
 use crate::plan::{BlurNoise, DisplacePixels, DrawNoise};
@@ -142,10 +142,14 @@ impl Displace<'_> {
         let [low, high] = self.range;
         let rows = (self.y.chunks_exact_mut(w * c)).zip(self.fields.chunks_exact(2 * w));
         for (oy, (row, fields)) in rows.enumerate() {
-            let pixels = row.chunks_exact_mut(c).zip(fields.chunks_exact(2));
-            for (ox, (out, by)) in pixels.enumerate() {
-                self.image
-                    .read::<C>([oy as f32 + by[1], ox as f32 + by[0]], out);
+            let runs = row.chunks_mut(RUN * c).zip(fields.chunks(2 * RUN));
+            for (run, (out, fields)) in runs.enumerate() {
+                let mut places = PlaceRun::default();
+                for (i, by) in fields.chunks_exact(2).enumerate() {
+                    places.sy[i] = oy as f32 + by[1];
+                    places.sx[i] = (run * RUN + i) as f32 + by[0];
+                }
+                self.image.read::<C>(&places, out);
                 for out in out {
                     *out = out.clamp(low, high);
                 }
