@@ -1,5 +1,5 @@
 // adjust_brightness: one invocation computes one Cell. Host constants: LEN in Cells, SIZE of an image in
-// Cells. The host puts adjust.wgsl before this, and declares load_x(i).
+// Cells. The host puts brightness.wgsl before this, and declares load_x(i).
 
 @group(1) @binding(0) var<storage, read_write> out: array<Cell>;
 
@@ -12,5 +12,5 @@ fn adjust_brightness(
     if i >= LEN {
         return;
     }
-    out[i] = clipped(load_x(i) + Cell(drawn(i / SIZE)));
+    out[i] = brightened(load_x(i), i / SIZE);
 }

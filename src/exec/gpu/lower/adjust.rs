@@ -5,45 +5,60 @@ use super::super::operand::Operand;
 use super::super::tiled::cell_width;
 use super::super::tuning::Tuning;
 use super::shared::{Split, WORKGROUP_SUM, drawing, take_partials};
-use crate::plan::{AdjustBrightness, AdjustContrast, Plan, RowDraws};
+use crate::plan::{AdjustBrightness, AdjustContrast, Op, Plan, RowDraws};
 
 /// The text before the kernels.
 macro_rules! with_draws {
-    ($file:literal) => {
+    ($($file:literal),*) => {
         concat!(
             include_str!("../../../../shaders/rng.wgsl"),
             include_str!("../../../../shaders/adjust.wgsl"),
-            include_str!(concat!("../../../../shaders/", $file))
+            $(include_str!(concat!("../../../../shaders/", $file))),*
         )
     };
 }
 
-/// The constants of the draws.
-fn draws(
-    call: Call<Operand>,
-    draws: RowDraws,
-    [lower, upper]: [f64; 2],
-    [low, high]: [f64; 2],
-) -> Call<Operand> {
-    call.sizes(&[
-        ("NUMBER", draws.number as usize),
-        ("DRAWS", RowDraws::PER_ROW),
-    ])
-    .numbers(&[
-        ("LOWER", lower as f32),
-        ("EXTENT", (upper - lower) as f32),
-        ("LOW", low as f32),
-        ("HIGH", high as f32),
-    ])
+/// The brightness behind each contrast whose result nothing else reads: one pass computes both.
+pub(super) fn fused_brightness(plan: &Plan) -> Vec<AdjustBrightness> {
+    let pairs = plan.ops.iter().zip(plan.ops.iter().skip(1));
+    let of_pair = |(first, second): (&Op, &Op)| {
+        let (contrast, brightness) = (
+            first.downcast::<AdjustContrast>()?,
+            second.downcast::<AdjustBrightness>()?,
+        );
+        let readers = plan
+            .ops
+            .iter()
+            .filter(|op| op.reads().contains(&contrast.y));
+        (brightness.x == contrast.y && readers.count() == 1).then(|| brightness.clone())
+    };
+    pairs.filter_map(of_pair).collect()
+}
+
+/// The constants of `shaders/brightness.wgsl`.
+fn brightened(call: Call<Operand>, op: &AdjustBrightness) -> Call<Operand> {
+    let ([lower, upper], [low, high]) = (op.deltas(), op.range);
+    call.sizes(&[("BRIGHTNESS_NUMBER", op.draws.number as usize)])
+        .numbers(&[
+            ("BRIGHTNESS_LOWER", lower as f32),
+            ("BRIGHTNESS_EXTENT", (upper - lower) as f32),
+            ("BRIGHTNESS_LOW", low as f32),
+            ("BRIGHTNESS_HIGH", high as f32),
+        ])
 }
 
 pub(super) fn brightness(plan: &Plan, tuning: &Tuning, op: &AdjustBrightness) -> Call<Operand> {
     let size = plan.buffer(op.y).len() / plan.batch;
     let width = cell_width(size);
-    let text = drawing(with_draws!("adjust_brightness.wgsl"), width);
+    let text = with_draws!("brightness.wgsl", "adjust_brightness.wgsl");
+    let text = drawing(text, width);
     let call = Call::new("adjust_brightness", text, tuning.untiled)
         .cells(width)
-        .sizes(&[("LEN", plan.batch * size / width), ("SIZE", size / width)])
+        .sizes(&[
+            ("LEN", plan.batch * size / width),
+            ("SIZE", size / width),
+            ("DRAWS", RowDraws::PER_ROW),
+        ])
         .invocations(plan.batch * size / width)
         .write(Operand::Buffer(op.y))
         .load(
@@ -52,15 +67,16 @@ pub(super) fn brightness(plan: &Plan, tuning: &Tuning, op: &AdjustBrightness) ->
             Vector::floats(width),
             tuning.image_copies,
         );
-    draws(call, op.draws, op.deltas(), op.range)
+    brightened(call, op)
 }
 
-/// The sums of each channel of each image, and the result; allocates the sums after `partials` floats
-/// of partial sums.
+/// The sums of each channel of each image, and the result, with that of a brightness behind it if there is
+/// one; allocates the sums after `partials` floats of partial sums.
 pub(super) fn contrast(
     plan: &Plan,
     tuning: &Tuning,
     op: &AdjustContrast,
+    brightness: Option<&AdjustBrightness>,
     partials: &mut usize,
 ) -> Vec<Call<Operand>> {
     let [h, w, c] = op.shape;
@@ -96,7 +112,16 @@ pub(super) fn contrast(
         _ => (cell_width(c), cell_width(c)),
     };
     let size = pixels * c / width;
-    let text = drawing(with_draws!("adjust_contrast.wgsl"), width);
+    let (text, finish) = match brightness {
+        Some(_) => (
+            with_draws!("brightness.wgsl", "adjust_contrast.wgsl"),
+            "brightened(x, row)",
+        ),
+        None => (with_draws!("adjust_contrast.wgsl"), "x"),
+    };
+    let finish = format!("fn finished(x: Cell, row: u32) -> Cell {{ return {finish}; }}");
+    let text = format!("{}\n{finish}\n", drawing(text, width));
+    let ([lower, upper], [low, high]) = (op.scales, op.range);
     let adjust = Call::new("adjust_contrast", text, tuning.untiled)
         .cells(width)
         .sizes(&[
@@ -105,10 +130,18 @@ pub(super) fn contrast(
             ("PIXELS", pixels),
             ("PARTS", split.parts),
             ("CHANNELS", c / of_sums),
+            ("NUMBER", op.draws.number as usize),
+            ("DRAWS", RowDraws::PER_ROW),
+        ])
+        .numbers(&[
+            ("LOWER", lower as f32),
+            ("EXTENT", (upper - lower) as f32),
+            ("LOW", low as f32),
+            ("HIGH", high as f32),
         ])
         .invocations(plan.batch * size)
         .loads(split.parts)
-        .write(Operand::Buffer(op.y))
+        .write(Operand::Buffer(brightness.map_or(op.y, |op| op.y)))
         .load(
             "x",
             Operand::Buffer(op.x),
@@ -116,5 +149,9 @@ pub(super) fn contrast(
             tuning.image_copies,
         )
         .load("sums", sums, Vector::floats(of_sums), false);
-    vec![sum, draws(adjust, op.draws, op.scales, op.range)]
+    let adjust = match brightness {
+        Some(brightness) => brightened(adjust, brightness),
+        None => adjust,
+    };
+    vec![sum, adjust]
 }

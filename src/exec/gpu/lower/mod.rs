@@ -42,9 +42,10 @@ use super::call::Call;
 use super::operand::Operand;
 use super::tuning::Tuning;
 use crate::plan::{
-    BatchNormBackwardWeight, BatchNormStatistics, BufferId, ClipGradients, Conv2dBackwardInput,
-    Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput, DenseBackwardWeight, Gather, LossOp,
-    Op, Plan, Pool2dBackward, Pool2dForward, Regularize, Role, Through, Update,
+    AdjustBrightness, AdjustContrast, BatchNormBackwardWeight, BatchNormStatistics, BufferId,
+    ClipGradients, Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput,
+    DenseBackwardWeight, Gather, LossOp, Op, Plan, Pool2dBackward, Pool2dForward, Regularize, Role,
+    Through, Update,
 };
 
 /// Whether operations run one by one or as a step with fusion.
@@ -76,6 +77,8 @@ pub struct Lowered {
     fused: Vec<FusedPool>,
     /// The dense layer whose input gradient the loss's call computes.
     fused_dense: Option<FusedDenseGrad>,
+    /// The brightnesses fused with the contrast before them.
+    fused_brightness: Vec<AdjustBrightness>,
 }
 
 /// The largest number of partials that one invocation sums.
@@ -103,6 +106,7 @@ impl Lowered {
         if mode == LoweringMode::Step && tuning.algorithm.is_none() {
             lowered.fused = fused_pools(plan, tuning);
             lowered.fused_dense = fused_dense_grad(plan, tuning);
+            lowered.fused_brightness = adjust::fused_brightness(plan);
         }
         for op in &plan.ops {
             let before = lowered.blocks.len();
@@ -172,8 +176,8 @@ impl Lowered {
             Op::DrawNoise(op) => vec![elastic::noise(plan, tuning, op)],
             Op::BlurNoise(op) => elastic::blur(plan, tuning, op, &mut self.partials),
             Op::DisplacePixels(op) => vec![elastic::displace(plan, tuning, op)],
-            Op::AdjustContrast(op) => adjust::contrast(plan, tuning, op, &mut self.partials),
-            Op::AdjustBrightness(op) => vec![adjust::brightness(plan, tuning, op)],
+            Op::AdjustContrast(op) => self.adjust_contrast(plan, tuning, op),
+            Op::AdjustBrightness(op) => self.adjust_brightness(plan, tuning, op),
             Op::Erase(op) => vec![erase::call(plan, tuning, op)],
             Op::AddNoise(op) => vec![noise::call(plan, tuning, op)],
             Op::ResizeForward(op) => vec![resize::forward(plan, tuning, op)],
@@ -211,6 +215,29 @@ impl Lowered {
     /// These calls, after the one that sums the partials so far.
     fn after_sums(&mut self, tuning: &Tuning, calls: Vec<Call<Operand>>) -> Vec<Call<Operand>> {
         self.sum_now(tuning).into_iter().chain(calls).collect()
+    }
+
+    fn adjust_contrast(
+        &mut self,
+        plan: &Plan,
+        tuning: &Tuning,
+        op: &AdjustContrast,
+    ) -> Vec<Call<Operand>> {
+        let brightness = self.fused_brightness.iter().find(|fused| fused.x == op.y);
+        adjust::contrast(plan, tuning, op, brightness, &mut self.partials)
+    }
+
+    /// No call if the contrast's call includes it.
+    fn adjust_brightness(
+        &self,
+        plan: &Plan,
+        tuning: &Tuning,
+        op: &AdjustBrightness,
+    ) -> Vec<Call<Operand>> {
+        if self.fused_brightness.contains(op) {
+            return vec![];
+        }
+        vec![adjust::brightness(plan, tuning, op)]
     }
 
     fn loss(&mut self, plan: &Plan, tuning: &Tuning, op: &LossOp) -> Vec<Call<Operand>> {
