@@ -262,6 +262,13 @@ impl Dataset {
         self.fingerprint.get_or_init(|| self.hash())
     }
 
+    /// The same samples, whose fingerprint is known.
+    #[cfg(feature = "pictures")]
+    pub(super) fn with_fingerprint(mut self, fingerprint: String) -> Self {
+        self.fingerprint = Arc::new(OnceLock::from(fingerprint));
+        self
+    }
+
     fn hash(&self) -> String {
         #[cfg(test)]
         hashes::count();

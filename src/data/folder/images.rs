@@ -51,6 +51,8 @@ impl ReadPicture {
 pub(super) struct Findings {
     /// The indices of those that can be read.
     pub(super) readable: Vec<u32>,
+    /// The hashes of the files of those that can be read, if there is a cache.
+    pub(super) contents: Vec<[u8; 32]>,
     /// The errors of those that cannot be read.
     pub(super) errors: Vec<DataError>,
     /// Those with a single colour because they are transparent.
@@ -185,17 +187,21 @@ impl ImageFolder {
 
     pub(super) fn load_some(
         &self,
-        cache: Option<&mut CachedFolder<'_>>,
+        mut cache: Option<&mut CachedFolder<'_>>,
     ) -> Result<(Dataset, Findings), DataError> {
         self.check_memory()?;
         let all: Vec<u32> = (0..self.len() as u32).collect();
-        let (batch, findings) = self.decode(&all, cache)?;
+        let (batch, findings) = self.decode(&all, cache.as_deref_mut())?;
         let Batch { images, labels } = batch;
         let source = self.path.display().to_string();
         let classes = self.classes.len();
         let data = Dataset::new("folder", source, self.shape, classes, images, labels)?
             .with_class_names(self.classes.clone())
             .with_files(findings.readable.iter().map(|&i| self.name(i)).collect());
+        let data = match cache {
+            Some(cache) => cache.with_fingerprint(data, &findings.contents),
+            None => data,
+        };
         Ok((data, findings))
     }
 
@@ -326,6 +332,9 @@ impl ImageFolder {
                     let (path, label) = &self.files[i as usize];
                     labels.push(*label);
                     findings.readable.push(i);
+                    if let ReadPicture::Cached(found) = &read {
+                        findings.contents.push(found.contents());
+                    }
                     findings.blank.extend(blank.then(|| path.clone()));
                     findings.clipped += usize::from(clipped);
                 }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use sha2::{Digest as _, Sha256};
 
+use super::fingerprints::{Fingerprints, identity};
 use super::index::{ByContents, KeptPicture, KeptPictures, PixelFormat};
 use super::names;
 use super::pack::Pack;
@@ -14,6 +15,7 @@ use super::remarks::Remarks;
 use super::stamp::Stamp;
 use super::store::PictureCache;
 use super::writer::Writer;
+use crate::data::dataset::Dataset;
 use crate::data::error::DataError;
 use crate::data::picture::Picture;
 use crate::memory::in_words;
@@ -38,6 +40,8 @@ pub(in crate::data) struct CachedFolder<'a> {
     own_by_contents: OnceLock<ByContents>,
     /// The packs that others of the same format have made, once they are needed.
     others: OnceLock<Vec<(Pack, ByContents)>>,
+    /// The fingerprints of the data sets, once one is needed.
+    fingerprints: Option<Fingerprints>,
     /// The pack, once something is added.
     writer: Option<Writer>,
     /// The number of pictures that were not decoded.
@@ -88,6 +92,7 @@ impl<'a> CachedFolder<'a> {
             stem,
             own_by_contents: OnceLock::new(),
             others: OnceLock::new(),
+            fingerprints: None,
             writer: None,
             reused: 0,
             added: 0,
@@ -254,6 +259,25 @@ impl<'a> CachedFolder<'a> {
         Ok(())
     }
 
+    /// A data set of pictures with these contents, in order, with its fingerprint. It is computed now if it
+    /// is not known, as whoever trains needs it; not if no pack is made of the folder.
+    pub(in crate::data) fn with_fingerprint(
+        &mut self,
+        data: Dataset,
+        contents: &[[u8; 32]],
+    ) -> Dataset {
+        let has_pack = self.own.is_some() || self.writer.is_some();
+        if !has_pack || self.trouble.is_some() || contents.len() != data.len() {
+            return data;
+        }
+        let pictures = identity(self.format, data.labels(), contents);
+        let path = || names::fingerprints(self.cache.folder(), &self.stem);
+        let known = self
+            .fingerprints
+            .get_or_insert_with(|| Fingerprints::read(path()));
+        known.of(pictures, data)
+    }
+
     /// Writes the index and returns what is worth saying.
     pub(in crate::data) fn finish(mut self) -> Vec<String> {
         let mut notes = Vec::new();
@@ -290,6 +314,9 @@ impl<'a> CachedFolder<'a> {
             let file = fs::OpenOptions::new().append(true).open(index);
             let _ = file.and_then(|file| file.set_times(now));
         }
+        if let (None, Some(known)) = (&self.trouble, &self.fingerprints) {
+            known.keep();
+        }
         if let Some(trouble) = &self.trouble {
             notes.push(format!(
                 "some decoded pictures are not kept in {place}: {trouble}"
@@ -301,6 +328,13 @@ impl<'a> CachedFolder<'a> {
 
 fn decoded_pictures(number: usize) -> String {
     counted(number, "decoded picture")
+}
+
+impl FoundPicture {
+    /// The SHA-256 of the picture's file.
+    pub(in crate::data) fn contents(&self) -> [u8; 32] {
+        self.entry.contents
+    }
 }
 
 #[cfg(test)]

@@ -5,13 +5,17 @@
 //! and the CRC-32C of its pixels. A picture whose stamp is the same is not even opened; one whose
 //! contents are the same, in this folder or in another one, is not decoded.
 //!
+//! A small file beside them has the fingerprints of the data sets that were read from the pack.
+//!
 //! Whoever adds to a pack holds its lock until the index is written; readers need none, as pixels that
 //! an index names never change. A pack is started anew, with another file of pixels, if less than half
 //! of the old one is in use.
 //!
-//! Read `remarks`, `stamp`, `index` and `names` first, then `store`, `pack`, `writer` and `cached_folder`.
+//! Read `remarks`, `stamp`, `index` and `names` first, then `store`, `pack`, `writer`,
+//! `fingerprints` and `cached_folder`.
 
 mod cached_folder;
+mod fingerprints;
 mod index;
 mod names;
 mod pack;

@@ -1,7 +1,8 @@
 //! The names of the cache's files.
 //!
-//! A folder's pack is `FORMAT-FOLDER.index`, `FORMAT-FOLDER-GENERATION.pixels` and `FORMAT-FOLDER.lock`;
-//! each part is 16 hexadecimal digits. An index that is being written ends in `.index.partial`.
+//! A folder's pack is `FORMAT-FOLDER.index`, `FORMAT-FOLDER-GENERATION.pixels`, `FORMAT-FOLDER.fingerprints`
+//! and `FORMAT-FOLDER.lock`; each part is 16 hexadecimal digits. A file that is being replaced has another
+//! one beside it, which ends in `.partial`.
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,11 @@ pub(super) fn index(cache: &Path, stem: &str) -> PathBuf {
     cache.join(format!("{stem}.index"))
 }
 
+/// The fingerprints of the data sets that were read from a pack.
+pub(super) fn fingerprints(cache: &Path, stem: &str) -> PathBuf {
+    cache.join(format!("{stem}.fingerprints"))
+}
+
 /// The file that whoever changes a pack locks. It stays when the pack is removed, so that nobody
 /// locks a file that is gone.
 pub(super) fn lock(cache: &Path, stem: &str) -> PathBuf {
@@ -43,7 +49,11 @@ pub(super) fn parts(path: &Path) -> Option<(&str, &str)> {
     let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let (format, folder) = stem.split_once('-')?;
     let is_stem = format.len() == 16 && is_digits(format) && is_digits(folder);
-    let is_rest = matches!(rest, ".index" | ".lock" | ".index.partial")
+    let is_rest = rest == ".lock"
+        || matches!(
+            rest.strip_suffix(".partial").unwrap_or(rest),
+            ".index" | ".fingerprints"
+        )
         || (rest.strip_prefix('-'))
             .and_then(|rest| rest.strip_suffix(".pixels"))
             .is_some_and(|digits| digits.len() == 16 && is_digits(digits));

@@ -1,6 +1,6 @@
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use image::{Rgb, RgbImage};
@@ -9,6 +9,7 @@ use tempfile::{TempDir, tempdir};
 use super::PictureCache;
 use super::cached_folder::CachedFolder;
 use super::index::{PIXELS, PixelFormat};
+use crate::data::dataset::hashes;
 use crate::data::folder::splits;
 use crate::data::interpolation::Interpolation;
 use crate::data::picture::Picture;
@@ -77,6 +78,41 @@ fn a_folder_is_decoded_once() {
     fs::remove_file(folder.path().join("dog/4.bmp")).unwrap();
     assert_eq!(through(&cache, folder.path()), [8, 2]);
     assert_eq!(through(&cache, folder.path()), [10, 0]);
+}
+
+#[test]
+fn fingerprints_are_computed_once() {
+    let (folder, place) = (folder(), tempdir().unwrap());
+    let cache = PictureCache::in_folder(place.path());
+    let hashed = || {
+        let before = hashes::computed();
+        let (found, _) = load(folder.path(), Some(&cache));
+        let computed = hashes::computed() - before;
+        let (expected, _) = load(folder.path(), None);
+        let fingerprints = |splits: &Splits| {
+            [&splits.train, &splits.test].map(|data| data.fingerprint().to_owned())
+        };
+        assert_eq!(fingerprints(&found), fingerprints(&expected));
+        computed
+    };
+    assert_eq!([hashed(), hashed()], [2, 0]);
+    // A training picture, and one that is there twice.
+    picture(78).save(folder.path().join("cat/1.bmp")).unwrap();
+    assert_eq!([hashed(), hashed()], [1, 0]);
+    fs::copy(
+        folder.path().join("cat/1.bmp"),
+        folder.path().join("dog/1.bmp"),
+    )
+    .unwrap();
+    assert_eq!([hashed(), hashed()], [1, 0]);
+    // What is damaged counts as missing.
+    let mut files = cache.files().unwrap().into_iter();
+    let is_it = |(path, _): &(PathBuf, u64)| path.extension().unwrap() == "fingerprints";
+    let (file, _) = files.find(is_it).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    let other = if text.starts_with('0') { "1" } else { "0" };
+    fs::write(&file, format!("{other}{}", &text[1..])).unwrap();
+    assert_eq!([hashed(), hashed()], [2, 0]);
 }
 
 #[test]
@@ -225,7 +261,8 @@ fn a_pack_is_started_anew_when_little_of_it_is_in_use() {
         through(&cache, folder.path());
         assert_eq!(through(&cache, folder.path()), [10, 0], "{round}");
         let files = cache.files().unwrap();
-        assert_eq!(files.len(), 3, "an index, pixels and a lock: {files:?}");
+        // An index, pixels, fingerprints and a lock.
+        assert_eq!(files.len(), 4, "{files:?}");
         assert!(cache.size().unwrap() <= 15 * each);
     }
 }
