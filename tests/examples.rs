@@ -1,5 +1,8 @@
 //! Runs the examples, which check their own results.
 
+#[path = "../examples/cifar10_airbench.rs"]
+#[expect(dead_code, reason = "CIFAR-10 is not at hand")]
+mod cifar10_airbench;
 #[path = "../examples/early_stopping.rs"]
 mod early_stopping;
 #[cfg(feature = "interchange")]
@@ -54,4 +57,12 @@ fn training_stops_early_and_restores_the_best_epoch() {
 fn the_lab_s_model_is_the_preset() {
     let preset = cnn_gpu::model::preset("mnist-cnn").expect("it is a preset");
     assert_eq!(mnist_lab::network().layers, preset.layers);
+}
+
+#[test]
+fn the_airbench_network_has_the_paper_s_parameters() {
+    let model = cifar10_airbench::network().expect("it is valid");
+    let layers = model.resolve().expect("it is valid");
+    let trained: usize = layers.iter().map(|layer| layer.trainable_count()).sum();
+    assert_eq!(trained, 1_971_328);
 }
