@@ -1,5 +1,6 @@
-// adjust_brightness: one invocation computes one Cell. Host constants: LEN in Cells, SIZE of an image in
-// Cells. The host puts brightness.wgsl before this, and declares load_x(i).
+// adjust_brightness: one invocation computes every RUNSth Cell of an image, for which it draws once. Host
+// constants: BATCH, SIZE of an image in Cells, RUNS invocations of an image. The host puts brightness.wgsl
+// before this, and declares load_x(i).
 
 @group(1) @binding(0) var<storage, read_write> out: array<Cell>;
 
@@ -9,8 +10,12 @@ fn adjust_brightness(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = flat_index(workgroup, local);
-    if i >= LEN {
+    if i >= BATCH * RUNS {
         return;
     }
-    out[i] = brightened(load_x(i), i / SIZE);
+    let row = i / RUNS;
+    let shift = shift_of(row);
+    for (var e = i % RUNS; e < SIZE; e += RUNS) {
+        out[row * SIZE + e] = brightened(load_x(row * SIZE + e), shift);
+    }
 }

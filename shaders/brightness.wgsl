@@ -2,7 +2,11 @@
 // BRIGHTNESS_NUMBER of the series, BRIGHTNESS_LOWER, BRIGHTNESS_EXTENT, BRIGHTNESS_LOW, BRIGHTNESS_HIGH.
 // The host puts adjust.wgsl before this.
 
-fn brightened(x: Cell, row: u32) -> Cell {
-    let d = drawn(row, BRIGHTNESS_NUMBER, BRIGHTNESS_LOWER, BRIGHTNESS_EXTENT);
-    return clipped(x + Cell(d), BRIGHTNESS_LOW, BRIGHTNESS_HIGH);
+// What is added to a row's pixels.
+fn shift_of(row: u32) -> f32 {
+    return drawn(row, BRIGHTNESS_NUMBER, BRIGHTNESS_LOWER, BRIGHTNESS_EXTENT);
+}
+
+fn brightened(x: Cell, shift: f32) -> Cell {
+    return clipped(x + Cell(shift), BRIGHTNESS_LOW, BRIGHTNESS_HIGH);
 }

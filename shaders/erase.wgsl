@@ -1,8 +1,9 @@
 // erase: fills a rectangle of some images; see Erase in src/plan/op/erase.rs. Everything but the noise
 // is computed in integers.
 //
-// One invocation computes one Cell, of one row of one image. Host constants: LEN in Cells, WIDTH floats
-// of a Cell, H rows of W floats, C channels, SIZE floats of an image, COLUMNS of an image, NUMBER,
+// One invocation computes every RUNSth Cell of an image; a Cell lies in one row of pixels. Host constants:
+// BATCH, RUNS invocations of an image, WIDTH floats of a Cell, C channels, SIZE floats of an image, COLUMNS of
+// an image, NUMBER,
 // DRAWS per row, PROBABILITY and PROBABILITY_EXTENT in units of 2^-16, SCALE in units of 2^-24 and
 // SCALE_EXTENT in units of 2^-16, IS_NOISE, NOISE (its number), FILL, LOW, HIGH. The host puts rng.wgsl,
 // circle.wgsl, normal.wgsl and side.wgsl before this, and declares load_x(i) and first_of(words), the
@@ -28,29 +29,35 @@ fn erase(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = flat_index(workgroup, local);
-    if i >= LEN {
+    if i >= BATCH * RUNS {
         return;
     }
-    var v = load_x(i);
-    let row = i * WIDTH / SIZE;
+    let row = i / RUNS;
+    let first = row * SIZE / WIDTH;
     let probability = PROBABILITY + ((PROBABILITY_EXTENT * (draw(row, 0u) >> 16u)) >> 16u);
-    if (draw(row, 1u) >> 16u) < probability {
-        let e = i * WIDTH % SIZE;
-        let iy = e / (COLUMNS * C);
-        if is_within(iy, SIZE / (COLUMNS * C), draw(row, 3u), draw(row, 5u)) {
-            let size = draw(row, 2u);
-            let at = draw(row, 4u);
+    if (draw(row, 1u) >> 16u) >= probability {
+        for (var cell = i % RUNS; cell < SIZE / WIDTH; cell += RUNS) {
+            out[first + cell] = load_x(first + cell);
+        }
+        return;
+    }
+    let size = vec2(draw(row, 2u), draw(row, 3u));
+    let at = vec2(draw(row, 4u), draw(row, 5u));
+    for (var cell = i % RUNS; cell < SIZE / WIDTH; cell += RUNS) {
+        var v = load_x(first + cell);
+        let e = cell * WIDTH;
+        if is_within(e / (COLUMNS * C), SIZE / (COLUMNS * C), size.y, at.y) {
             var filling = Cell(FILL);
             if IS_NOISE == 1u {
-                filling = HIGH * normal(step.key, i * WIDTH + LANES, NOISE);
+                filling = HIGH * normal(step.key, (first + cell) * WIDTH + LANES, NOISE);
             }
             filling = clamp(filling, Cell(LOW), Cell(HIGH));
             for (var lane = 0u; lane < WIDTH; lane++) {
-                if is_within((e + lane) / C % COLUMNS, COLUMNS, size, at) {
+                if is_within((e + lane) / C % COLUMNS, COLUMNS, size.x, at.x) {
                     v = select(v, filling, (Words(0u) + LANES) == Words(lane));
                 }
             }
         }
+        out[first + cell] = v;
     }
-    out[i] = v;
 }

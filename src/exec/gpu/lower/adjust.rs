@@ -7,6 +7,9 @@ use super::super::tuning::Tuning;
 use super::shared::{Split, WORKGROUP_SUM, drawing, take_partials};
 use crate::plan::{AdjustBrightness, AdjustContrast, Op, Plan, RowDraws};
 
+/// Cells of an image that an invocation computes: it would have to draw for each of them otherwise.
+const RUN: usize = 4;
+
 /// The text before the kernels.
 macro_rules! with_draws {
     ($($file:literal),*) => {
@@ -55,11 +58,13 @@ pub(super) fn brightness(plan: &Plan, tuning: &Tuning, op: &AdjustBrightness) ->
     let call = Call::new("adjust_brightness", text, tuning.untiled)
         .cells(width)
         .sizes(&[
-            ("LEN", plan.batch * size / width),
+            ("BATCH", plan.batch),
             ("SIZE", size / width),
+            ("RUNS", (size / width).div_ceil(RUN)),
             ("DRAWS", RowDraws::PER_ROW),
         ])
-        .invocations(plan.batch * size / width)
+        .invocations(plan.batch * (size / width).div_ceil(RUN))
+        .loads(RUN)
         .write(Operand::Buffer(op.y))
         .load(
             "x",
@@ -112,21 +117,22 @@ pub(super) fn contrast(
         _ => (cell_width(c), cell_width(c)),
     };
     let size = pixels * c / width;
-    let (text, finish) = match brightness {
-        Some(_) => (
-            with_draws!("brightness.wgsl", "adjust_contrast.wgsl"),
-            "brightened(x, row)",
+    let text = match brightness {
+        Some(_) => with_draws!("brightness.wgsl", "adjust_contrast.wgsl"),
+        None => concat!(
+            with_draws!("adjust_contrast.wgsl"),
+            "\nfn shift_of(row: u32) -> f32 { return 0.0; }\n",
+            "fn brightened(x: Cell, shift: f32) -> Cell { return x; }\n"
         ),
-        None => (with_draws!("adjust_contrast.wgsl"), "x"),
     };
-    let finish = format!("fn finished(x: Cell, row: u32) -> Cell {{ return {finish}; }}");
-    let text = format!("{}\n{finish}\n", drawing(text, width));
+    let text = drawing(text, width);
     let ([lower, upper], [low, high]) = (op.scales, op.range);
     let adjust = Call::new("adjust_contrast", text, tuning.untiled)
         .cells(width)
         .sizes(&[
-            ("LEN", plan.batch * size),
+            ("BATCH", plan.batch),
             ("SIZE", size),
+            ("RUNS", size.div_ceil(RUN)),
             ("PIXELS", pixels),
             ("PARTS", split.parts),
             ("CHANNELS", c / of_sums),
@@ -139,8 +145,8 @@ pub(super) fn contrast(
             ("LOW", low as f32),
             ("HIGH", high as f32),
         ])
-        .invocations(plan.batch * size)
-        .loads(split.parts)
+        .invocations(plan.batch * size.div_ceil(RUN))
+        .loads(RUN * split.parts)
         .write(Operand::Buffer(brightness.map_or(op.y, |op| op.y)))
         .load(
             "x",

@@ -7,6 +7,9 @@ use super::super::tuning::Tuning;
 use super::shared::drawing;
 use crate::plan::{Erase, Plan, RowDraws};
 
+/// Cells of an image that an invocation computes: it would have to draw for each of them otherwise.
+const RUN: usize = 4;
+
 /// A Cell lies in one row of one image.
 pub(super) fn call(plan: &Plan, tuning: &Tuning, op: &Erase) -> Call<Operand> {
     let text = concat!(
@@ -19,14 +22,15 @@ pub(super) fn call(plan: &Plan, tuning: &Tuning, op: &Erase) -> Call<Operand> {
     let [h, w, c] = op.shape;
     let width = cell_width(w * c);
     let text = drawing(text, width);
-    let len = plan.batch * h * w * c / width;
+    let runs = (h * w * c / width).div_ceil(RUN);
     let [probability, probability_extent] = op.areas.probability_bounds();
     let [scale, scale_extent] = op.areas.scale_bounds();
     let [low, high] = op.areas.range;
     Call::new("erase", text, tuning.untiled)
         .cells(width)
         .sizes(&[
-            ("LEN", len),
+            ("BATCH", plan.batch),
+            ("RUNS", runs),
             ("WIDTH", width),
             ("C", c),
             ("SIZE", h * w * c),
@@ -45,7 +49,8 @@ pub(super) fn call(plan: &Plan, tuning: &Tuning, op: &Erase) -> Call<Operand> {
             ("LOW", low as f32),
             ("HIGH", high as f32),
         ])
-        .invocations(len)
+        .invocations(plan.batch * runs)
+        .loads(RUN)
         .write(Operand::Buffer(op.y))
         .load(
             "x",
