@@ -1,5 +1,6 @@
 //! Labelled images in memory.
 
+use std::fmt::{self, Debug, Formatter};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -7,10 +8,10 @@ use sha2::{Digest, Sha256};
 
 use super::{DataError, classes, mix, sha256};
 
-/// Labelled images, as bytes.
+/// Labelled images, as bytes or, from [`Dataset::from_floats`], as floats.
 ///
-/// Clones share the pixels and the labels, and so do executors in main memory that hold the data
-/// set.
+/// A network receives a byte divided by 255, and a float as it is. Clones share the pixels and the
+/// labels, and so do executors in main memory that hold the data set.
 #[derive(Clone, Debug)]
 pub struct Dataset {
     /// The name: `mnist`, `digits`, or the kind of files that it was read from.
@@ -22,13 +23,75 @@ pub struct Dataset {
     /// The class names; empty if classes are named by their numbers.
     pub class_names: Vec<String>,
     shape: [usize; 3],
-    // Not `Arc<[u8]>`: making one out of a `Vec` copies the bytes.
-    images: Arc<Vec<u8>>,
+    images: Images,
     labels: Arc<Vec<u8>>,
     /// The file of each sample; empty if samples have no files of their own.
     files: Arc<Vec<String>>,
     /// The fingerprint of shape, images and labels, once someone has asked for it.
     fingerprint: Arc<OnceLock<String>>,
+}
+
+/// The pixels of a data set.
+#[derive(Clone)]
+enum Images {
+    // Not `Arc<[u8]>`: making one out of a `Vec` copies the bytes.
+    Bytes(Arc<Vec<u8>>),
+    Floats(Arc<dyn AsRef<[f32]> + Send + Sync>),
+}
+
+/// The pixels of a data set, as they lie in memory: `[n, h, w, c]`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum PixelValues<'a> {
+    Bytes(&'a [u8]),
+    Floats(&'a [f32]),
+}
+
+impl<'a> PixelValues<'a> {
+    /// The memory that they lie in.
+    pub(crate) fn memory(self) -> &'a [u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Floats(floats) => bytemuck::cast_slice(floats),
+        }
+    }
+
+    /// Whether they are floats.
+    pub(crate) fn are_floats(self) -> bool {
+        matches!(self, Self::Floats(_))
+    }
+
+    /// Image `i` of those of `size` pixels.
+    pub(crate) fn image(self, i: usize, size: usize) -> Self {
+        match self {
+            Self::Bytes(bytes) => Self::Bytes(&bytes[i * size..][..size]),
+            Self::Floats(floats) => Self::Floats(&floats[i * size..][..size]),
+        }
+    }
+
+    /// Copies of the images with these indices.
+    fn chosen(self, indices: impl Iterator<Item = usize>, size: usize) -> Images {
+        let mut bytes = Vec::new();
+        let mut floats = Vec::new();
+        for i in indices {
+            match self.image(i, size) {
+                Self::Bytes(image) => bytes.extend_from_slice(image),
+                Self::Floats(image) => floats.extend_from_slice(image),
+            }
+        }
+        match self {
+            Self::Bytes(_) => Images::Bytes(Arc::new(bytes)),
+            Self::Floats(_) => Images::Floats(Arc::new(floats)),
+        }
+    }
+}
+
+impl Debug for Images {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => f.debug_tuple("Bytes").field(bytes).finish(),
+            Self::Floats(floats) => f.debug_tuple("Floats").field(&(**floats).as_ref()).finish(),
+        }
+    }
 }
 
 impl PartialEq for Dataset {
@@ -39,14 +102,12 @@ impl PartialEq for Dataset {
             && (&self.name, &self.source) == (&other.name, &other.source)
             && self.class_names == other.class_names
             && self.labels == other.labels
-            && self.images == other.images
+            && self.pixels() == other.pixels()
     }
 }
 
-impl Eq for Dataset {}
-
 /// A training set, a test set, and possibly a validation set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Splits {
     /// The training samples.
@@ -99,6 +160,63 @@ impl Dataset {
         Ok(Self::of_parts(name, source, shape, classes, images, labels))
     }
 
+    /// Makes a data set of floats, which a network receives as they are, after checking that its
+    /// parts agree. The floats stay where they are, and may be anything that gives the same ones
+    /// each time, such as a `Vec` or memory of another program.
+    ///
+    /// Training, evaluation and [`Trainer::outputs`](crate::train::Trainer::outputs) take such data
+    /// sets; what shows pictures or writes files takes bytes.
+    ///
+    /// # Errors
+    /// As [`Dataset::new`]; [`DataError::NotFinite`] for NaN and infinite numbers.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use cnn_gpu::data::Dataset;
+    /// let pixels = Arc::new(vec![0.5, -1.0, 2.0, 0.0]);
+    /// let data = Dataset::from_floats("mine", "here", [1, 2, 1], 2, pixels, vec![0, 1])?;
+    /// assert_eq!(data.floats(), Some(&[0.5, -1.0, 2.0, 0.0][..]));
+    /// # Ok::<(), cnn_gpu::data::DataError>(())
+    /// ```
+    pub fn from_floats(
+        name: impl Into<String>,
+        source: impl Into<String>,
+        shape: [usize; 3],
+        classes: usize,
+        images: Arc<dyn AsRef<[f32]> + Send + Sync>,
+        labels: Vec<u8>,
+    ) -> Result<Self, DataError> {
+        let source = source.into();
+        let floats = (*images).as_ref();
+        check_length(&source, shape, floats.len(), labels.len()).map_err(|error| match error {
+            DataError::ImageBytes {
+                origin,
+                shape,
+                samples,
+                found,
+            } => DataError::ImageFloats {
+                origin,
+                shape,
+                samples,
+                found,
+            },
+            other => other,
+        })?;
+        check_labels(&source, classes, &labels)?;
+        if let Some(at) = first_not_finite(floats) {
+            return Err(DataError::NotFinite {
+                origin: source,
+                value: floats[at],
+                image: at / shape.iter().product::<usize>(),
+            });
+        }
+        let parts = Self::of_parts(name, source, shape, classes, Vec::new(), labels);
+        Ok(Self {
+            images: Images::Floats(images),
+            ..parts
+        })
+    }
+
     /// Makes a data set from parts that agree.
     pub(crate) fn of_parts(
         name: impl Into<String>,
@@ -114,7 +232,7 @@ impl Dataset {
             shape,
             classes,
             class_names: Vec::new(),
-            images: Arc::new(images),
+            images: Images::Bytes(Arc::new(images)),
             labels: Arc::new(labels),
             files: Arc::default(),
             fingerprint: Arc::default(),
@@ -126,9 +244,38 @@ impl Dataset {
         self.shape
     }
 
-    /// The pixels: `[n, h, w, c]`.
+    /// The pixels as bytes, `[n, h, w, c]`; empty if they are floats.
     pub fn images(&self) -> &[u8] {
-        &self.images
+        match self.pixels() {
+            PixelValues::Bytes(bytes) => bytes,
+            PixelValues::Floats(_) => &[],
+        }
+    }
+
+    /// The pixels as floats, `[n, h, w, c]`; `None` if they are bytes.
+    pub fn floats(&self) -> Option<&[f32]> {
+        match self.pixels() {
+            PixelValues::Bytes(_) => None,
+            PixelValues::Floats(floats) => Some(floats),
+        }
+    }
+
+    /// The same samples with floats made of the bytes.
+    pub(crate) fn with_pixels_as(self, float: impl Fn(u8) -> f32) -> Self {
+        let floats: Vec<f32> = self.images().iter().map(|&byte| float(byte)).collect();
+        Self {
+            images: Images::Floats(Arc::new(floats)),
+            fingerprint: Arc::default(),
+            ..self
+        }
+    }
+
+    /// The pixels of either kind.
+    pub(crate) fn pixels(&self) -> PixelValues<'_> {
+        match &self.images {
+            Images::Bytes(bytes) => PixelValues::Bytes(bytes),
+            Images::Floats(floats) => PixelValues::Floats((**floats).as_ref()),
+        }
     }
 
     /// The class of each image: `[n]`.
@@ -177,18 +324,18 @@ impl Dataset {
         self.labels.is_empty()
     }
 
-    /// The size of one image, `[h, w, c]`, in bytes.
+    /// The size of one image, `[h, w, c]`, in bytes, or in floats.
     pub fn image_bytes(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// The pixels of image `i`, `[h, w, c]`.
+    /// The pixels of image `i`, `[h, w, c]`, as bytes.
     ///
     /// # Panics
-    /// If `i` is not smaller than [`Dataset::len`].
+    /// If `i` is not smaller than [`Dataset::len`], or if the pixels are floats.
     pub fn image(&self, i: usize) -> &[u8] {
         let size = self.image_bytes();
-        &self.images[i * size..(i + 1) * size]
+        &self.images()[i * size..(i + 1) * size]
     }
 
     /// The first `n` samples, or all if there are fewer.
@@ -198,7 +345,7 @@ impl Dataset {
             return self.clone();
         }
         self.with(
-            self.images[..n * self.image_bytes()].to_vec(),
+            self.pixels().chosen(0..n, self.image_bytes()),
             self.labels[..n].to_vec(),
             self.files.iter().take(n).cloned().collect(),
         )
@@ -213,7 +360,7 @@ impl Dataset {
         indices.sort_unstable();
         let indices = || indices.iter().map(|&i| i as usize);
         self.with(
-            indices().flat_map(|i| self.image(i)).copied().collect(),
+            self.pixels().chosen(indices(), self.image_bytes()),
             indices().map(|i| self.labels[i]).collect(),
             indices()
                 .filter_map(|i| self.files.get(i).cloned())
@@ -221,9 +368,9 @@ impl Dataset {
         )
     }
 
-    fn with(&self, images: Vec<u8>, labels: Vec<u8>, files: Vec<String>) -> Self {
+    fn with(&self, images: Images, labels: Vec<u8>, files: Vec<String>) -> Self {
         Self {
-            images: Arc::new(images),
+            images,
             labels: Arc::new(labels),
             files: Arc::new(files),
             fingerprint: Arc::default(),
@@ -276,7 +423,10 @@ impl Dataset {
         for size in self.shape {
             hash.update((size as u64).to_le_bytes());
         }
-        hash.update(self.images());
+        if self.pixels().are_floats() {
+            hash.update(b"f32");
+        }
+        hash.update(self.pixels().memory());
         hash.update(self.labels());
         sha256::hex(&hash.finalize())
     }
@@ -286,6 +436,24 @@ impl Dataset {
 fn printable(names: Vec<String>) -> Vec<String> {
     let printable = |name: String| name.replace(char::is_control, "\u{fffd}");
     names.into_iter().map(printable).collect()
+}
+
+/// The place of the first NaN or infinite number.
+fn first_not_finite(floats: &[f32]) -> Option<usize> {
+    // A product with 0 is NaN for both; the sum of a block is a loop without branches.
+    const BLOCK: usize = 4096;
+    let is_finite = |block: &[f32]| {
+        let mut sums = [0.0; 16];
+        let mut lanes = block.chunks_exact(16);
+        for lane in &mut lanes {
+            sums.iter_mut().zip(lane).for_each(|(s, x)| *s += x * 0.0);
+        }
+        let rest: f32 = lanes.remainder().iter().map(|x| x * 0.0).sum();
+        rest + sums.iter().sum::<f32>() == 0.0
+    };
+    let bad = floats.chunks(BLOCK).position(|block| !is_finite(block))?;
+    let within = floats[bad * BLOCK..].iter().position(|x| !x.is_finite())?;
+    Some(bad * BLOCK + within)
 }
 
 fn check_length(
@@ -389,6 +557,51 @@ mod tests {
             let message = error([usize::MAX; 3], 3, 0, labels);
             assert!(message.contains("bytes of pixels"), "{message}");
         }
+    }
+
+    fn of_floats(pixels: Vec<f32>, labels: &[u8]) -> Result<Dataset, DataError> {
+        Dataset::from_floats(
+            "test",
+            "here",
+            [1, 2, 3],
+            4,
+            Arc::new(pixels),
+            labels.to_vec(),
+        )
+    }
+
+    #[test]
+    fn floats_are_taken_where_they_are_and_chosen_like_bytes() {
+        let pixels: Vec<f32> = (0..18).map(|i| i as f32 - 7.5).collect();
+        let data = of_floats(pixels.clone(), &[0, 3, 1]).unwrap();
+        let moved = data.clone();
+        assert_eq!(
+            data.floats().unwrap().as_ptr(),
+            moved.floats().unwrap().as_ptr()
+        );
+        assert!(data.images().is_empty());
+        assert_eq!(data.take(2).floats(), Some(&pixels[..12]));
+        let bytes = dataset([1, 2, 3], 4, 18, &[0, 3, 1]).unwrap();
+        assert_eq!(data.sample(2, 1).labels(), bytes.sample(2, 1).labels());
+        assert_ne!(data.fingerprint(), data.take(2).fingerprint());
+        assert_ne!(data, data.take(2));
+        assert_eq!(data, data.take(3));
+    }
+
+    #[test]
+    fn floats_that_are_not_finite_are_named() {
+        for (at, value) in [(0, f32::NAN), (6, f32::INFINITY), (17, f32::NEG_INFINITY)] {
+            let mut pixels = vec![f32::MAX; 18];
+            pixels[at] = value;
+            let message = of_floats(pixels, &[0, 3, 1]).unwrap_err().to_string();
+            assert!(message.contains(&format!("image {} ", at / 6)), "{message}");
+        }
+        assert!(of_floats(vec![0.0; 17], &[0, 3, 1]).is_err());
+        assert!(of_floats(vec![f32::MIN; 18], &[0, 3, 4]).is_err());
+        let mut long = vec![1.0; 6 * 5000];
+        long[6 * 4999] = f32::NAN;
+        let message = of_floats(long, &[0; 5000]).unwrap_err().to_string();
+        assert!(message.contains("image 4999 "), "{message}");
     }
 
     #[test]

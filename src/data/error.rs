@@ -239,6 +239,35 @@ pub enum DataError {
         found: usize,
     },
 
+    /// Floats of pixels that are not those of the images.
+    #[error(
+        "{origin}: expected {} floats of pixels, {samples} images of shape {shape:?}, one for each label, found {found}",
+        shape.iter().fold(*samples, |product, size| product.saturating_mul(*size))
+    )]
+    ImageFloats {
+        /// The data's source.
+        origin: String,
+        /// Height, width and channels.
+        shape: [usize; 3],
+        /// The number of labels.
+        samples: usize,
+        /// The number of floats.
+        found: usize,
+    },
+
+    /// A float of an image that is NaN or infinite.
+    #[error(
+        "{origin}: image {image} holds {value}: expected finite numbers; repair or leave out such images"
+    )]
+    NotFinite {
+        /// The data's source.
+        origin: String,
+        /// The number.
+        value: f32,
+        /// The position of the image.
+        image: usize,
+    },
+
     /// A published data set was not found anywhere.
     #[error(
         "{title} was not found, tried {places}; put {files} (unpacked or .gz) into {folder}, or name \

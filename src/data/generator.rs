@@ -9,12 +9,15 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::Result;
 
-/// Labelled images, as bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Labelled images, as bytes or floats.
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Batch {
-    /// The pixels: `[n, h, w, c]`.
+    /// The pixels as bytes, `[n, h, w, c]`; empty if they are floats.
     pub images: Vec<u8>,
+    /// The pixels as floats, `[n, h, w, c]`, from a generator that [gives
+    /// floats](Generator::gives_floats); otherwise empty.
+    pub floats: Vec<f32>,
     /// The class of each image: `[n]`.
     pub labels: Vec<u8>,
 }
@@ -22,7 +25,21 @@ pub struct Batch {
 impl Batch {
     /// A batch of pixels `[n, h, w, c]` and the class of each image `[n]`.
     pub fn new(images: Vec<u8>, labels: Vec<u8>) -> Self {
-        Self { images, labels }
+        Self {
+            images,
+            labels,
+            ..Self::default()
+        }
+    }
+
+    /// A batch of pixels `[n, h, w, c]` as floats, which a network receives as they are, and the
+    /// class of each image `[n]`.
+    pub fn from_floats(floats: Vec<f32>, labels: Vec<u8>) -> Self {
+        Self {
+            floats,
+            labels,
+            ..Self::default()
+        }
     }
 }
 
@@ -60,6 +77,11 @@ pub trait Generator: Sync {
 
     /// Height, width and channels of an image.
     fn shape(&self) -> [usize; 3];
+
+    /// Whether batches hold floats instead of bytes. Default: they do not.
+    fn gives_floats(&self) -> bool {
+        false
+    }
 
     /// The class names. If there are any, the model must have the same number of classes. Default:
     /// none.
@@ -159,10 +181,7 @@ mod tests {
 
     #[test]
     fn an_iterators_batches_come_in_order_on_any_number_of_threads() {
-        let batch = |i: u8| Batch {
-            images: vec![i; 4],
-            labels: vec![i],
-        };
+        let batch = |i: u8| Batch::new(vec![i; 4], vec![i]);
         let generator = FromIter::new([2, 2, 1], (0..40).map(batch));
         generator.begin(100);
         std::thread::scope(|scope| {

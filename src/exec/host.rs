@@ -13,6 +13,7 @@ use super::{
     DataId, Description, Executor, Inspect, Program, Step, StepMetrics, Values, loaded, loaded_mut,
 };
 use crate::data::Dataset;
+use crate::data::dataset::PixelValues;
 use crate::error::{Error, Result};
 use crate::optimizer::Rates;
 use crate::plan::{BufferId, Element, Op, Plan, Role};
@@ -104,7 +105,7 @@ pub struct Memory<'a> {
     /// The optimizer's moments, by parameter.
     pub moments: &'a mut Vec<Moments>,
     order: &'a [u32],
-    images: &'a [u8],
+    images: PixelValues<'a>,
     labels: &'a [u8],
     plan: &'a Plan,
     params: &'a mut Vec<Vec<f32>>,
@@ -114,20 +115,16 @@ pub struct Memory<'a> {
 }
 
 impl Memory<'_> {
-    /// The bytes and the label of each valid row, in the batch's order.
-    pub fn samples(&self) -> impl Iterator<Item = (&[u8], u8)> {
-        let size: usize = self.plan.input_shape.iter().product();
-        self.order.iter().map(move |&i| {
-            let i = i as usize;
-            (&self.images[i * size..][..size], self.labels[i])
-        })
+    /// The pixels and the label of each valid row, in the batch's order.
+    pub(crate) fn samples(&self) -> impl Iterator<Item = (PixelValues<'_>, u8)> {
+        (0..self.order.len()).map(|row| self.sample(row))
     }
 
-    /// The bytes and the label of one valid row.
-    pub fn sample(&self, row: usize) -> (&[u8], u8) {
+    /// The pixels and the label of one valid row.
+    pub(crate) fn sample(&self, row: usize) -> (PixelValues<'_>, u8) {
         let size: usize = self.plan.input_shape.iter().product();
         let i = self.order[row] as usize;
-        (&self.images[i * size..][..size], self.labels[i])
+        (self.images.image(i, size), self.labels[i])
     }
 
     /// The index of a parameter's buffer in the layout and in [`Memory::moments`].
@@ -216,7 +213,7 @@ impl<K: Kernels> HostExecutor<K> {
         // Only the gather needs a data set.
         let first = some.as_ref().map_or(0, |ops| ops.start);
         let gathers = first == 0 && matches!(program.plan.ops.first(), Some(Op::Gather(_)));
-        let (images, labels, order): (&[u8], &[u8], &[u32]) = if gathers {
+        let (images, labels, order): (PixelValues<'_>, &[u8], &[u32]) = if gathers {
             let data = loaded(&self.data, step.data)?;
             let range = step.offset..step.offset + step.rows;
             let order = data.order.get(range.clone()).ok_or_else(|| {
@@ -225,9 +222,9 @@ impl<K: Kernels> HostExecutor<K> {
                     data.order.len()
                 ))
             })?;
-            (data.samples.images(), data.samples.labels(), order)
+            (data.samples.pixels(), data.samples.labels(), order)
         } else {
-            (&[], &[], &[])
+            (PixelValues::Bytes(&[]), &[], &[])
         };
         let mut metrics = StepMetrics {
             rows: step.rows as u32,
@@ -325,9 +322,10 @@ impl<K: Kernels> Executor for HostExecutor<K> {
     }
 
     fn load(&mut self, data: &Dataset) -> Result<DataId> {
-        crate::memory::check("the data set", data.images().len() as u64)?;
+        let bytes = data.pixels().memory().len();
+        crate::memory::check("the data set", bytes as u64)?;
         self.data.push(Some(HostData {
-            room: [data.images().len(), data.len()],
+            room: [bytes, data.len()],
             samples: data.clone(),
             order: (0..data.len() as u32).collect(),
         }));

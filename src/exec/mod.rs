@@ -374,7 +374,7 @@ fn not_loaded(id: DataId) -> crate::Error {
 
 /// Checks that samples fit in the place of those loaded first.
 fn check_reload(room: [usize; 2], samples: &Dataset) -> Result<()> {
-    let given = [samples.images().len(), samples.len()];
+    let given = [samples.pixels().memory().len(), samples.len()];
     if given[0] <= room[0] && given[1] <= room[1] {
         return Ok(());
     }

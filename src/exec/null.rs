@@ -63,7 +63,8 @@ impl Executor for NullExecutor {
     }
 
     fn load(&mut self, data: &Dataset) -> Result<DataId> {
-        self.rooms.push(Some([data.images().len(), data.len()]));
+        self.rooms
+            .push(Some([data.pixels().memory().len(), data.len()]));
         Ok(DataId(self.rooms.len() - 1))
     }
 

@@ -265,7 +265,7 @@ impl Executor for Recovering {
 
     fn reload(&mut self, data: DataId, samples: &Dataset) -> Result<()> {
         self.call(|e| e.reload(data, samples))?;
-        self.held += samples.images().len();
+        self.held += samples.pixels().memory().len();
         self.journal.push(Entry::Reload(data, samples.clone()));
         self.keep_short()
     }
@@ -281,7 +281,7 @@ impl Executor for Recovering {
         self.call(|e| e.unload(data))?;
         // Steps in the journal may still need the samples.
         let samples = self.data.get(data.0).and_then(Option::as_ref);
-        self.held += samples.map_or(0, |samples| samples.images().len());
+        self.held += samples.map_or(0, |samples| samples.pixels().memory().len());
         self.journal.push(Entry::Unload(data));
         self.keep_short()
     }

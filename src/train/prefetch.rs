@@ -163,10 +163,7 @@ mod tests {
             assert_ne!(number, 99, "ninety-nine");
             thread::sleep(Duration::from_micros(number % 7 * 50));
             self.made.fetch_add(1, Ordering::Relaxed);
-            Ok(Some(Batch {
-                images: vec![number as u8],
-                labels: vec![0],
-            }))
+            Ok(Some(Batch::new(vec![number as u8], vec![0])))
         }
     }
 

@@ -1,6 +1,8 @@
 //! Where the rows of each step come from: a data set that resides on the device, or a stream of
 //! batches uploaded in chunks.
 
+use std::sync::Arc;
+
 use crate::data::{Batch, Dataset, Generator};
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor};
@@ -114,7 +116,7 @@ impl<'a> Streamed<'a> {
             executor.start()?;
         }
         let shape = self.generator.shape();
-        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        let (mut images, mut floats, mut labels) = (Vec::new(), Vec::new(), Vec::new());
         while self.left.len() < batches_in_chunk(self.batch, shape)
             && self.taken < self.total
             && (self.left.is_empty() || self.prefetch.is_ready())
@@ -122,12 +124,19 @@ impl<'a> Streamed<'a> {
             let batch = self.next()?;
             self.left.push((labels.len(), batch.labels.len()));
             images.extend_from_slice(&batch.images);
+            floats.extend_from_slice(&batch.floats);
             labels.extend_from_slice(&batch.labels);
         }
         self.left.reverse();
         self.current = 1 - self.current;
-        let name = self.generator.name();
-        let chunk = Dataset::new(name, "made on the fly", shape, self.classes, images, labels)?;
+        let (name, source) = (self.generator.name(), "made on the fly");
+        let chunk = match self.generator.gives_floats() {
+            true => {
+                let floats = Arc::new(floats);
+                Dataset::from_floats(name, source, shape, self.classes, floats, labels)
+            }
+            false => Dataset::new(name, source, shape, self.classes, images, labels),
+        }?;
         executor.reload(self.chunks[self.current], &chunk)
     }
 
@@ -150,15 +159,23 @@ impl<'a> Streamed<'a> {
 
     fn check(&self, batch: &Batch) -> Result<()> {
         let shape = self.generator.shape();
-        let (rows, bytes) = (batch.labels.len(), batch.images.len());
+        let rows = batch.labels.len();
+        let (pixels, others, kind) = match self.generator.gives_floats() {
+            true => (batch.floats.len(), batch.images.len(), "floats"),
+            false => (batch.images.len(), batch.floats.len(), "bytes"),
+        };
         let problem = if rows == 0 || rows > self.batch {
             format!(
                 "expected 1 to {} images in a batch, received {rows}",
                 self.batch
             )
-        } else if bytes != rows * shape.iter().product::<usize>() {
+        } else if pixels != rows * shape.iter().product::<usize>() || others != 0 {
+            let more = match others {
+                0 => "",
+                _ => ", and pixels of the other kind",
+            };
             format!(
-                "expected {rows} images of {}, one for each label, received {bytes} bytes",
+                "expected {rows} images of {}, one for each label, received {pixels} {kind}{more}",
                 dims(&shape)
             )
         } else if let Some(label) = batch

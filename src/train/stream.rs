@@ -1,5 +1,6 @@
 //! Training and evaluation on generated batches.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::feed::Validation;
@@ -183,17 +184,30 @@ impl<E: Executor + ?Sized> Trainer<E> {
     ) -> Result<[DataId; 2]> {
         let shape = generator.shape();
         let rows = batch * batches_in_chunk(batch, shape);
-        let bytes = shape.iter().product::<usize>() * rows;
+        let pixels = shape.iter().product::<usize>() * rows;
+        let floats = generator.gives_floats();
         let mut ids = [DataId(0); 2];
         for (i, id) in ids.iter_mut().enumerate() {
-            let key = format!("chunk {i} of {rows} images of {shape:?} for {pass:?}");
-            *id = self.resident(&key, || {
-                let (images, labels) = (vec![0; bytes], vec![0; rows]);
-                Ok(Dataset::new("chunk", "nowhere", shape, 1, images, labels)?)
-            })?;
+            let kind = if floats { "floats" } else { "bytes" };
+            let key = format!("chunk {i} of {rows} images of {shape:?} {kind} for {pass:?}");
+            *id = self.resident(&key, || blank("chunk", (floats, pixels), shape, rows))?;
         }
         Ok(ids)
     }
+}
+
+/// A data set of zeros, to be replaced: as floats or bytes, with this many pixels.
+fn blank(
+    name: &str,
+    (floats, pixels): (bool, usize),
+    shape: [usize; 3],
+    rows: usize,
+) -> Result<Dataset> {
+    let labels = vec![0; rows];
+    Ok(match floats {
+        true => Dataset::from_floats(name, "", shape, 1, Arc::new(vec![0.0; pixels]), labels),
+        false => Dataset::new(name, "", shape, 1, vec![0; pixels], labels),
+    }?)
 }
 
 /// The number of batches to take: `given`, the argument `name`, or the generator's own number.

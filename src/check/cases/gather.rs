@@ -28,9 +28,11 @@ pub(super) fn cases() -> Vec<Case> {
         (1, 1, 3, [257, 1, 1], 10),
         (1, 1, 3, [15, 17, 1], 10),
     ]
-    .map(|(batch, rows, offset, shape, classes)| {
+    .into_iter()
+    .flat_map(|sizes| [(sizes, false), (sizes, true)])
+    .map(|((batch, rows, offset, shape, classes), of_floats)| {
         let source = GatherSource {
-            data: data(shape, classes),
+            data: data(shape, classes, of_floats),
             order: key(2).permutation(SAMPLES),
             offset,
         };
@@ -44,18 +46,21 @@ pub(super) fn cases() -> Vec<Case> {
         let image = dims(&shape);
         b.finish(
             Op::Gather(Gather { x, labels }),
-            &format!("n={batch} rows={rows} offset={offset} image={image} classes={classes}"),
+            &format!(
+                "n={batch} rows={rows} offset={offset} image={image} classes={classes}{}",
+                if of_floats { " pixels=floats" } else { "" }
+            ),
         )
     })
-    .into()
+    .collect()
 }
 
 fn key(coordinate: u32) -> Key {
     Key::new(2).stream(Stream::Check, coordinate)
 }
 
-/// Random bytes, including black and white.
-fn data(shape: [usize; 3], classes: usize) -> Dataset {
+/// Random bytes, including black and white, or floats.
+fn data(shape: [usize; 3], classes: usize, of_floats: bool) -> Dataset {
     let bytes = SAMPLES * shape.iter().product::<usize>();
     let byte = |i: u32| match i % 5 {
         0 => 255,
@@ -66,5 +71,9 @@ fn data(shape: [usize; 3], classes: usize) -> Dataset {
     let labels = (0..SAMPLES as u32)
         .map(|i| (key(1).bits(i) as usize % classes.min(256)) as u8)
         .collect();
-    Dataset::of_parts("check", "built in", shape, classes, images, labels)
+    let data = Dataset::of_parts("check", "built in", shape, classes, images, labels);
+    match of_floats {
+        true => data.with_pixels_as(|byte| f32::from(byte) / 10.0 - 7.0),
+        false => data,
+    }
 }

@@ -32,10 +32,10 @@ impl Generator for DigitStream {
     fn batch(&self, number: u64) -> crate::Result<Option<Batch>> {
         let key = Key::new(self.seed);
         let first = number.wrapping_mul(self.batch_size as u64);
-        let mut batch = Batch {
-            images: Vec::with_capacity(self.batch_size * SIDE * SIDE),
-            labels: Vec::with_capacity(self.batch_size),
-        };
+        let mut batch = Batch::new(
+            Vec::with_capacity(self.batch_size * SIDE * SIDE),
+            Vec::with_capacity(self.batch_size),
+        );
         for row in 0..self.batch_size as u64 {
             let index = first.wrapping_add(row) as u32;
             let (digit, pixels) = sample(key.stream(Stream::Digits, index));

@@ -192,7 +192,7 @@ impl ImageFolder {
         self.check_memory()?;
         let all: Vec<u32> = (0..self.len() as u32).collect();
         let (batch, findings) = self.decode(&all, cache.as_deref_mut())?;
-        let Batch { images, labels } = batch;
+        let Batch { images, labels, .. } = batch;
         let source = self.path.display().to_string();
         let classes = self.classes.len();
         let data = Dataset::new("folder", source, self.shape, classes, images, labels)?
@@ -342,7 +342,7 @@ impl ImageFolder {
             }
         }
         images.truncate(labels.len() * size);
-        Ok((Batch { images, labels }, findings))
+        Ok((Batch::new(images, labels), findings))
     }
 
     /// Sets how the pictures are resized.

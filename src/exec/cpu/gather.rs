@@ -3,15 +3,19 @@
 use pulp::Arch;
 
 use super::rows::{RowBlock, RowWise};
+use crate::data::dataset::PixelValues;
 use crate::plan::Gather;
 
-/// `x = image / 255`.
-fn image(arch: Arch, image: &[u8], x: &mut [f32]) {
-    arch.dispatch(|| {
-        for (x, &byte) in x.iter_mut().zip(image) {
-            *x = f32::from(byte) / 255.0;
-        }
-    });
+/// `x = image`, of bytes `/ 255`.
+fn image(arch: Arch, image: PixelValues<'_>, x: &mut [f32]) {
+    match image {
+        PixelValues::Bytes(image) => arch.dispatch(|| {
+            for (x, &byte) in x.iter_mut().zip(image) {
+                *x = f32::from(byte) / 255.0;
+            }
+        }),
+        PixelValues::Floats(image) => x.copy_from_slice(image),
+    }
 }
 
 impl RowWise for Gather {

@@ -26,6 +26,8 @@ pub struct GpuData {
     pub order: Buffer,
     /// Number of images in each part except the last.
     pub images_per_part: usize,
+    /// Whether the pixels are floats.
+    pub floats: bool,
     /// Number of samples in the order.
     pub len: usize,
     /// Size of an image in bytes.
@@ -40,21 +42,24 @@ impl GpuData {
     /// # Errors
     /// The data set exceeds the adapter's bindings or memory.
     pub fn new(gpu: &GpuDevice, data: &Dataset) -> Result<Self> {
-        let size = data.shape().iter().product::<usize>().max(1);
+        let (pixels, floats) = (data.pixels().memory(), data.pixels().are_floats());
+        let of_pixel = if floats { size_of::<f32>() } else { 1 };
+        let size = of_pixel * data.image_bytes().max(1);
         let images_per_part = images_per_part(gpu, data, size)?;
         if gpu.describe().software {
-            memory::check("the data set", data.images().len() as u64)?;
+            memory::check("the data set", pixels.len() as u64)?;
         }
-        let parts = parts(data.images(), images_per_part, size);
+        let parts = parts(pixels, images_per_part, size);
         let images = parts.map(|part| gpu.storage_with("data set images", part));
         Ok(Self {
             images: images.collect::<Result<_>>()?,
             labels: gpu.storage_with("data set labels", data.labels())?,
             order: gpu.storage_with("data set order", bytemuck::cast_slice(&in_order(data)))?,
             images_per_part,
+            floats,
             len: data.len(),
             size,
-            room: [data.images().len(), data.len()],
+            room: [pixels.len(), data.len()],
         })
     }
 
@@ -64,8 +69,12 @@ impl GpuData {
     /// There are more than were loaded first.
     pub fn reload(&mut self, gpu: &GpuDevice, samples: &Dataset) -> Result<()> {
         check_reload(self.room, samples)?;
+        if samples.pixels().are_floats() != self.floats {
+            let message = "bytes cannot take the place of floats in a loaded data set, nor floats that of bytes";
+            return Err(Error::Argument(message.into()));
+        }
         self.len = samples.len();
-        let parts = parts(samples.images(), self.images_per_part, self.size);
+        let parts = parts(samples.pixels().memory(), self.images_per_part, self.size);
         for (buffer, part) in self.images.iter().zip(parts) {
             gpu.write_bytes(buffer, 0, part)?;
         }
@@ -95,14 +104,14 @@ fn in_order(data: &Dataset) -> Vec<u32> {
     (0..data.len() as u32).collect()
 }
 
-/// The bytes of each part.
+/// The memory of each part.
 fn parts(images: &[u8], images_per_part: usize, size: usize) -> impl Iterator<Item = &[u8]> {
     images.chunks(images_per_part.saturating_mul(size))
 }
 
 /// Number of images of `size` bytes in a part; unlimited if one buffer holds all.
 fn images_per_part(gpu: &GpuDevice, data: &Dataset, size: usize) -> Result<usize> {
-    let all = data.images().len();
+    let all = data.pixels().memory().len();
     let most = usize::try_from(gpu.max_in_part.min(gpu.max_bound())).unwrap_or(usize::MAX);
     if all <= most {
         return Ok(usize::MAX);

@@ -90,6 +90,8 @@ macro_rules! mutants {
 mutants! {
     a_missing_bounds_check_writes_past_the_end: "plain", "gather", "gather",
         "if i >= BATCH * (SIZE / WIDTH) {" => "if i >= BATCH * (SIZE / WIDTH) + 1000u {";
+    a_missing_bounds_check_of_floats: "plain", "gather pixels=floats", "gather_floats",
+        "if i >= BATCH * (SIZE / WIDTH) {" => "if i >= BATCH * (SIZE / WIDTH) + 1000u {";
     a_missing_barrier: "hardware", "softmax_cross_entropy", "softmax_cross_entropy",
         "workgroupBarrier();" => "";
     a_wrong_label: "hardware", "softmax_cross_entropy", "softmax_cross_entropy",

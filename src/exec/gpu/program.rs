@@ -11,7 +11,7 @@ use super::data::GpuData;
 use super::device::GpuDevice;
 use super::dispatch::{Dispatch, Resource};
 use super::fused_into::fused_into;
-use super::lower::{Block, Lowered, LoweringMode, gather_of, reduce};
+use super::lower::{Block, ImageParts, Lowered, LoweringMode, gather_of, reduce};
 use super::operand::{Operand, OperandRange};
 use super::software::image_copies::ImageCopies;
 use super::steps::Steps;
@@ -188,7 +188,11 @@ impl GpuProgram {
         if self.gathers.contains_key(&id) {
             return Ok(());
         }
-        let parts = (data.images.len(), data.images_per_part);
+        let parts = ImageParts {
+            count: data.images.len(),
+            images: data.images_per_part,
+            floats: data.floats,
+        };
         if let Some(call) = gather_of(&self.plan, &gpu.tuning(), parts) {
             let dispatch = gpu.prepare(&call, &steps.layout, |operand, _| {
                 Ok(self

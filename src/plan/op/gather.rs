@@ -3,8 +3,8 @@
 use super::{Operation, Rounding};
 use crate::plan::{BufferId, Plan};
 
-/// `x[r, ..] = image[order[offset + r], ..] / 255` and `labels[r] = label[order[offset + r]]` for
-/// the valid rows `r`; zeros in the others.
+/// `x[r, ..] = image[order[offset + r], ..] / 255`, without the division if the data set holds floats,
+/// and `labels[r] = label[order[offset + r]]` for the valid rows `r`; zeros in the others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gather {
     /// The images, `[n, h, w, c]`.

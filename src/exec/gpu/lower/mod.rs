@@ -33,6 +33,7 @@ use std::ops::Range;
 pub use correlation::algorithms;
 use correlation::{Calls, Partials};
 use fuse::{fused_dense_grad, fused_pools};
+pub use gather::ImageParts;
 use loss::FusedDenseGrad;
 use passes::{BackwardInput, BackwardWeight, Forward, FusedPool};
 use update::BLOCK;
@@ -87,11 +88,8 @@ fn max_splits(blocks: &[Block]) -> usize {
     splits.max().unwrap_or_default().max(1)
 }
 
-/// All images in one buffer.
-const ONE_PART: (usize, usize) = (1, usize::MAX);
-
-/// The call of a plan's gather from a number of parts, with a number of images in each.
-pub fn gather_of(plan: &Plan, tuning: &Tuning, parts: (usize, usize)) -> Option<Call<Operand>> {
+/// The call of a plan's gather.
+pub fn gather_of(plan: &Plan, tuning: &Tuning, parts: ImageParts) -> Option<Call<Operand>> {
     let gather = plan.ops.iter().find_map(Op::downcast)?;
     Some(gather::call(plan, tuning, gather, parts))
 }
@@ -170,7 +168,7 @@ impl Lowered {
 
     fn lower(&mut self, plan: &Plan, tuning: &Tuning, op: &Op) -> Vec<Call<Operand>> {
         match op {
-            Op::Gather(op) => vec![gather::call(plan, tuning, op, ONE_PART)],
+            Op::Gather(op) => vec![gather::call(plan, tuning, op, ImageParts::ONE)],
             Op::DrawMaps(op) => vec![affine::draw(plan, tuning, op)],
             Op::AffineTransform(op) => vec![affine::transform(plan, tuning, op)],
             Op::DrawNoise(op) => vec![elastic::noise(plan, tuning, op)],
