@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::feed::Feed;
 use super::trainer::Pass;
-use super::{Mean, Trainer};
+use super::{Interrupt, Mean, Trainer};
 use crate::data::Dataset;
 use crate::error::Result;
 use crate::exec::{Executor, Step};
@@ -61,6 +61,21 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let feed = self.whole(data)?;
         let mean = self.measure(&feed, || false)?.unwrap_or_default();
         Ok(Evaluation::new(&mean, started))
+    }
+
+    /// Like [`Trainer::evaluate`]; `None` if `interrupt` is raised meanwhile.
+    ///
+    /// # Errors
+    /// As [`Trainer::evaluate`].
+    pub fn evaluate_unless(
+        &mut self,
+        data: &Dataset,
+        interrupt: &Interrupt,
+    ) -> Result<Option<Evaluation>> {
+        let started = Instant::now();
+        let feed = self.whole(data)?;
+        let mean = self.measure(&feed, || interrupt.is_raised())?;
+        Ok(mean.map(|mean| Evaluation::new(&mean, started)))
     }
 
     /// A whole data set in inference batches.

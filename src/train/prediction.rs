@@ -1,9 +1,9 @@
 //! Predictions for images.
 
-use super::Trainer;
 use super::classification::most_probable;
 use super::feed::Feed;
 use super::trainer::Pass;
+use super::{Interrupt, Trainer};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor};
@@ -57,6 +57,45 @@ impl<E: Executor + ?Sized> Trainer<E> {
             predictions.extend(self.predict_batch(bytes, bytes.len() / size)?);
         }
         Ok(predictions)
+    }
+
+    /// The outputs for the images of a data set, of bytes or floats: `[n, classes]`; `None` if
+    /// `interrupt` is raised meanwhile. The labels do not matter.
+    ///
+    /// # Errors
+    /// As [`Trainer::evaluate`].
+    ///
+    /// ```
+    /// use cnn_gpu::data::digits;
+    /// use cnn_gpu::exec::{self, Backend, Selection};
+    /// use cnn_gpu::model::preset;
+    /// use cnn_gpu::train::{Interrupt, Options, Trainer};
+    /// # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
+    /// let data = digits::generate(70, 1, 0);
+    /// let device = exec::open(&Selection::new(Backend::Cpu))?;
+    /// let mut trainer = Trainer::new(model, &device, Options::default())?;
+    /// let outputs = trainer.outputs(&data, &Interrupt::new())?.unwrap_or_default();
+    /// let predictions = trainer.predict(data.images())?;
+    /// assert_eq!(outputs[..10], predictions[0].probabilities);
+    /// assert_eq!(outputs.len(), 700);
+    /// # Ok::<(), cnn_gpu::Error>(())
+    /// ```
+    pub fn outputs(&mut self, data: &Dataset, interrupt: &Interrupt) -> Result<Option<Vec<f32>>> {
+        let feed = self.whole(data)?;
+        self.executor.order(feed.data, &feed.in_order())?;
+        let classes = self.plan(Pass::Inference).classes;
+        let mut outputs = Vec::with_capacity(data.len() * classes);
+        for number in 0..feed.batches() {
+            if interrupt.is_raised() {
+                return Ok(None);
+            }
+            let step = self.inference(&feed, number)?;
+            self.executor.enqueue(&step)?;
+            self.executor.completed(true)?;
+            let values = self.executor.predictions(step.program)?;
+            outputs.extend_from_slice(&values[..step.rows * classes]);
+        }
+        Ok(Some(outputs))
     }
 
     fn predict_batch(&mut self, bytes: &[u8], rows: usize) -> Result<Vec<Prediction>> {

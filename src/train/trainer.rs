@@ -111,6 +111,54 @@ impl<E: Executor + ?Sized> Trainer<E> {
         &self.state
     }
 
+    /// The options.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Replaces the options for the following calls. What the compiled steps depend on must stay: the
+    /// batch size, the optimizer apart from its learning rate, class weights, MixUp and `CutMix`.
+    ///
+    /// # Errors
+    /// Options out of range, or one of these would change.
+    ///
+    /// ```
+    /// use cnn_gpu::exec::{self, Backend, Selection};
+    /// use cnn_gpu::model::preset;
+    /// use cnn_gpu::train::{Options, Trainer};
+    /// # let Some(model) = preset("mnist-mlp") else { return Ok(()) };
+    /// let device = exec::open(&Selection::new(Backend::Cpu))?;
+    /// let mut trainer = Trainer::new(model, &device, Options::default())?;
+    /// trainer.set_options(Options::default().epochs(2).shuffle(false))?;
+    /// assert_eq!(trainer.options().epochs, 2);
+    /// assert!(trainer.set_options(Options::default().batch_size(8)).is_err());
+    /// # Ok::<(), cnn_gpu::Error>(())
+    /// ```
+    pub fn set_options(&mut self, options: Options) -> Result<()> {
+        options.check()?;
+        let rate = self.options.optimizer.learning_rate();
+        let [ours, theirs] = [&self.options, &options];
+        let changed = [
+            ("batch size", ours.batch_size != theirs.batch_size),
+            (
+                "optimizer",
+                ours.optimizer != theirs.optimizer.with_learning_rate(rate),
+            ),
+            ("class weights", ours.class_weight != theirs.class_weight),
+            (
+                "mixing of images",
+                (ours.mixup, ours.cutmix) != (theirs.mixup, theirs.cutmix),
+            ),
+        ];
+        if let Some((what, _)) = changed.iter().find(|(_, changed)| *changed) {
+            return Err(Error::Argument(format!(
+                "a trainer keeps its {what}: make a new one with these options"
+            )));
+        }
+        self.options = options;
+        Ok(())
+    }
+
     /// The executor.
     pub fn executor(&self) -> &E {
         &self.executor
