@@ -17,6 +17,9 @@ pub struct Network {
     pub optimizer: Option<Optimizer>,
     /// The names of the classes in the order of the outputs; empty if they have none.
     pub class_names: Vec<String>,
+    /// Whether a format that is compiled with the loss takes labels as one-hot rows, Keras's
+    /// `categorical_crossentropy`, and not as class indices, as this crate does. Default false.
+    pub one_hot_labels: bool,
 }
 
 impl Network {
@@ -27,12 +30,19 @@ impl Network {
             state,
             optimizer: None,
             class_names: Vec::new(),
+            one_hot_labels: false,
         }
     }
 
     /// The network with class names.
     pub fn class_names(mut self, names: Vec<String>) -> Self {
         self.class_names = names;
+        self
+    }
+
+    /// The network with labels as one-hot rows or class indices.
+    pub fn one_hot_labels(mut self, one_hot: bool) -> Self {
+        self.one_hot_labels = one_hot;
         self
     }
 

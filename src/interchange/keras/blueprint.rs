@@ -62,12 +62,12 @@ impl Blueprint {
         })
     }
 
-    /// Reads Keras's configuration of a model. `is_ours` tells that this crate wrote it, so that
-    /// its inputs are pixels divided by 255.
+    /// Reads Keras's configuration of a model. `is_unchanged` tells that its inputs are those of the
+    /// model to make, as when this crate wrote it; otherwise they become pixels divided by 255.
     ///
     /// # Errors
     /// One line: what is not supported, by the name of its layer.
-    pub(super) fn read(config: &Value, is_ours: bool) -> Result<Self, FormatError> {
+    pub(super) fn read(config: &Value, is_unchanged: bool) -> Result<Self, FormatError> {
         let graph = graph(config)?;
         let mut notes = Vec::new();
         let input_shape = input_shape(&graph, &mut notes)?;
@@ -91,7 +91,7 @@ impl Blueprint {
             listed,
             notes,
         };
-        if !is_ours {
+        if !is_unchanged {
             blueprint.feed_fractions();
         }
         Ok(blueprint)

@@ -161,7 +161,7 @@ fn config(
     if let Some(optimizer) = &network.optimizer {
         written["compile_config"] = json!({
             "optimizer": optimizer::write(optimizer),
-            "loss": loss::write(model.loss),
+            "loss": loss::write(model.loss, network.one_hot_labels),
             "loss_weights": null,
             "metrics": ["accuracy"],
             "weighted_metrics": null,

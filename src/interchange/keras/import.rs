@@ -36,10 +36,32 @@ use crate::words::one_line;
 /// One line: a missing or damaged file, a model with several inputs or outputs or of layers that this crate lacks (by
 /// the name of the layer), weights that are not float32 or not the model's.
 pub fn read(path: &Path, model: Option<&Sequential>) -> Result<Import> {
+    read_for(path, model, InputNumbers::Fractions)
+}
+
+/// Like [`read`], for inputs that are given to the network as they were given to Keras's, in place of
+/// pixels divided by 255: a first layer that divides them stays, and nothing is assumed about them.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn read_unchanged(path: &Path, model: Option<&Sequential>) -> Result<Import> {
+    read_for(path, model, InputNumbers::AsInKeras)
+}
+
+/// What the network that is read takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum InputNumbers {
+    /// Pixels divided by 255.
+    Fractions,
+    /// What Keras's takes.
+    AsInKeras,
+}
+
+fn read_for(path: &Path, model: Option<&Sequential>, inputs: InputNumbers) -> Result<Import> {
     let section = File::open(path).and_then(Section::of_file);
     let section = section
         .map_err(|e| Error::file(path, format!("cannot read the model: {e}")).caused_by(e))?;
-    contents(section, model).map_err(|e| e.at(path))
+    contents(section, model, inputs).map_err(|e| e.at(path))
 }
 
 /// Whether an HDF5 file holds weights without their model.
@@ -62,14 +84,18 @@ pub fn is_weights(path: &Path) -> Result<bool> {
 /// # Errors
 /// Those of [`read`].
 pub fn from_bytes(bytes: Vec<u8>, model: Option<&Sequential>) -> Result<Import, FormatError> {
-    contents(Section::of_bytes(bytes), model)
+    contents(Section::of_bytes(bytes), model, InputNumbers::Fractions)
 }
 
-fn contents(section: Section, model: Option<&Sequential>) -> Result<Import, FormatError> {
+fn contents(
+    section: Section,
+    model: Option<&Sequential>,
+    inputs: InputNumbers,
+) -> Result<Import, FormatError> {
     let magic = section.magic().map_err(FormatError::from_cause)?;
     match &magic[..] {
-        [b'P', b'K', 3 | 5, 4 | 6, ..] => of_archive(section),
-        b"\x89HDF\r\n\x1a\n" => of_hdf5(section, model),
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => of_archive(section, inputs),
+        b"\x89HDF\r\n\x1a\n" => of_hdf5(section, model, inputs),
         [b'{' | b'[', ..] => Err(
             "a JSON text: a model without weights, or the list of sharded weights, are not supported; expected a \
              .keras file, as model.save writes it"
@@ -86,6 +112,8 @@ struct Reading {
     optimizer: Option<Optimizer>,
     /// Whether the file says which optimizer there was, even if it is not available.
     names_optimizer: bool,
+    /// Whether the file's loss takes labels as one-hot rows.
+    one_hot_labels: bool,
     notes: Vec<String>,
 }
 
@@ -95,12 +123,16 @@ impl Reading {
         config: &Value,
         [loss, optimizer]: [Option<&Value>; 2],
         description: Option<&NetworkDescription>,
+        inputs: InputNumbers,
     ) -> Result<Self, FormatError> {
-        let mut blueprint = Blueprint::read(config, description.is_some())?;
+        let is_unchanged = description.is_some() || inputs == InputNumbers::AsInKeras;
+        let mut blueprint = Blueprint::read(config, is_unchanged)?;
         blueprint.model.resolve().map_err(FormatError::from_cause)?;
+        let one_hot_labels = loss.is_some_and(loss::takes_one_hot_labels);
         if let Some(description) = description {
             if let Some((recorded, order)) = recorded(&blueprint.model, description)? {
                 let mut reading = Self::of(blueprint, optimizer)?;
+                reading.one_hot_labels = one_hot_labels;
                 reading.model = recorded;
                 let mut places = order.into_iter().zip(reading.places).collect::<Vec<_>>();
                 places.sort_by_key(|&(parameter, _)| parameter);
@@ -112,7 +144,9 @@ impl Reading {
         }
         loss::set(&mut blueprint.model, loss, &mut blueprint.notes);
         blueprint.notes.extend(outputs::note(&blueprint.model));
-        Self::of(blueprint, optimizer)
+        let mut reading = Self::of(blueprint, optimizer)?;
+        reading.one_hot_labels = one_hot_labels;
+        Ok(reading)
     }
 
     fn of(blueprint: Blueprint, optimizer: Option<&Value>) -> Result<Self, FormatError> {
@@ -131,6 +165,7 @@ impl Reading {
             places,
             optimizer,
             names_optimizer,
+            one_hot_labels: false,
             notes,
         })
     }
@@ -162,6 +197,7 @@ impl Reading {
         }
         let mut network = Network::new(self.model, state);
         network.optimizer = self.optimizer;
+        network.one_hot_labels = self.one_hot_labels;
         Ok(Import {
             network,
             matches: weights.matches(),
@@ -201,7 +237,7 @@ fn recorded(
 }
 
 /// Reads a `.keras` file.
-fn of_archive(section: Section) -> Result<Import, FormatError> {
+fn of_archive(section: Section, inputs: InputNumbers) -> Result<Import, FormatError> {
     let mut archive = KerasArchive::open(section)?;
     let config = archive.text(CONFIG)?;
     let config = config.ok_or_else(|| format!("lacks {CONFIG}: expected a .keras file"))?;
@@ -210,7 +246,7 @@ fn of_archive(section: Section) -> Result<Import, FormatError> {
     let description = metadata.map(|text| described(&text)).transpose()?.flatten();
     let compiled = config.get("compile_config").unwrap_or(&Value::Null);
     let compiled = ["loss", "optimizer"].map(|key| given(compiled, key));
-    let reading = Reading::new(&config, compiled, description.as_ref())?;
+    let reading = Reading::new(&config, compiled, description.as_ref(), inputs)?;
     let file = WeightsFile::open(archive.weights()?)?;
     let mut import = of_layers(file, reading)?;
     if let Some(description) = description {
@@ -247,7 +283,11 @@ fn variables(file: &WeightsFile) -> Result<Option<StoredVariables>, FormatError>
 }
 
 /// Reads an HDF5 file: a file of weights, or a model in the older format.
-fn of_hdf5(section: Section, model: Option<&Sequential>) -> Result<Import, FormatError> {
+fn of_hdf5(
+    section: Section,
+    model: Option<&Sequential>,
+    inputs: InputNumbers,
+) -> Result<Import, FormatError> {
     let file = WeightsFile::open(section)?;
     if let Some(folder) = weights::folder(&file) {
         let (groups, names) = weights::names(&file, folder)?;
@@ -264,7 +304,7 @@ fn of_hdf5(section: Section, model: Option<&Sequential>) -> Result<Import, Forma
         Some(config) => {
             let compiled = legacy::json(&file, "training_config")?.unwrap_or_default();
             let compiled = ["loss", "optimizer_config"].map(|key| given(&compiled, key));
-            Reading::new(config, compiled, None)?
+            Reading::new(config, compiled, None, inputs)?
         }
     };
     let paths = legacy::paths(&file, root, &reading.places)?;

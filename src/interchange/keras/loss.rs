@@ -80,15 +80,25 @@ fn final_layer(model: &Sequential, activation: Activation) -> ActivationLayer {
     ActivationLayer::new(activation).name(name)
 }
 
-/// The loss that a value denotes; `None` if there is no such loss here.
-fn read(value: &Value, notes: &mut Vec<String>) -> Option<Described> {
+/// Whether a loss takes labels as one-hot rows instead of class indices.
+pub(super) fn takes_one_hot_labels(value: &Value) -> bool {
+    single(value).is_some_and(|loss| loss.plain() == "categoricalcrossentropy")
+}
+
+/// The single loss that a value denotes.
+fn single(value: &Value) -> Option<KerasObject<'_>> {
     // A model with one output may have a list of one loss, or one by the output's name.
     let value = match value {
         Value::Array(one) if one.len() == 1 => one.first()?,
         Value::Object(one) if one.len() == 1 => one.values().next()?,
         value => value,
     };
-    let object = KerasObject::new(value)?;
+    KerasObject::new(value)
+}
+
+/// The loss that a value denotes; `None` if there is no such loss here.
+fn read(value: &Value, notes: &mut Vec<String>) -> Option<Described> {
+    let object = single(value)?;
     let loss = match object.plain().as_str() {
         "categoricalcrossentropy" => Loss::categorical_crossentropy(),
         "sparsecategoricalcrossentropy" if object.get("ignore_class").is_none() => {
@@ -115,11 +125,12 @@ fn read(value: &Value, notes: &mut Vec<String>) -> Option<Described> {
 }
 
 /// The loss in Keras's notation. Without smoothing, a categorical cross-entropy takes labels as
-/// class indices, as everywhere in this crate; with it, Keras only knows one-hot labels.
-pub(super) fn write(loss: Loss) -> Value {
+/// class indices, as everywhere in this crate, unless they are to be one-hot rows; with it, Keras only
+/// knows these.
+pub(super) fn write(loss: Loss, one_hot_labels: bool) -> Value {
     let smoothing = loss.label_smoothing();
     let (class, name) = match loss {
-        Loss::CategoricalCrossentropy { .. } if smoothing == 0.0 => (
+        Loss::CategoricalCrossentropy { .. } if smoothing == 0.0 && !one_hot_labels => (
             "SparseCategoricalCrossentropy",
             "sparse_categorical_crossentropy",
         ),
@@ -172,7 +183,7 @@ mod tests {
             (Activation::Sigmoid, smoothed(binary)),
             (Activation::Softmax, Loss::MeanSquaredError),
         ] {
-            let (read, notes) = set_in(model(3, activation), Some(write(loss)));
+            let (read, notes) = set_in(model(3, activation), Some(write(loss, false)));
             assert_eq!((read.loss, notes.as_str()), (loss, ""));
         }
     }

@@ -49,4 +49,4 @@ mod substitute;
 mod weights;
 
 pub use export::to_bytes;
-pub use import::{from_bytes, is_weights, read};
+pub use import::{from_bytes, is_weights, read, read_unchanged};
