@@ -21,6 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 BURN = HERE / "burn" / "target" / "release" / ("burn-cnn" + ".exe" * (os.name == "nt"))
 PYTHON_PEERS = {
+    "python": HERE / "python_cnn.py",
     "keras": HERE / "keras_cnn.py",
     "pytorch": HERE / "pytorch_cnn.py",
     "onnxruntime": HERE / "onnxruntime_cnn.py",
@@ -213,7 +214,7 @@ def find_ours(binary):
 
 
 def find_python(python, network):
-    """Keras, PyTorch and ONNX Runtime, if `python` has them."""
+    """The Python package, Keras, PyTorch and ONNX Runtime, if `python` has them."""
     programs, missing = [], {}
     for name, script in PYTHON_PEERS.items():
         variants, reason = list_variants([python, str(script), "--network", network])

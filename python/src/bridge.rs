@@ -1,0 +1,148 @@
+//! A callback of the library that Python answers.
+//!
+//! Training runs in a thread of its own, and this callback in it; what happens goes through a
+//! channel to the thread that called `fit`, which alone runs Python. Where Python may change
+//! something, training waits for the answer.
+
+use std::ops::ControlFlow;
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex};
+
+use cnn_gpu::Error;
+use cnn_gpu::error::Result;
+use cnn_gpu::state::State;
+use cnn_gpu::train::{Callback, EpochLogs, Position, Progress, Training, Verdict};
+
+use crate::error::lock;
+
+/// What happened in training.
+pub enum Event {
+    /// Training is about to begin.
+    TrainBegin(Training),
+    /// An epoch is about to begin, or an epoch's step, counted from 0.
+    EpochBegin(usize),
+    /// A step is about to be taken.
+    BatchBegin(usize),
+    /// Steps were taken: the first one since the last time, and where the epoch is now. Not
+    /// answered without hooks for batches.
+    Steps(usize, Progress),
+    /// The library's callbacks changed the learning rate. Not answered.
+    Rate(f32),
+    /// An epoch has ended.
+    EpochEnd(EpochLogs),
+    /// The training thread is done. Not answered.
+    Done,
+}
+
+/// What Python answers.
+#[derive(Clone, Copy, Default)]
+pub struct Answer {
+    /// Whether training shall stop.
+    pub stop: bool,
+    /// The learning rate from now on, if Python sets it.
+    pub rate: Option<f32>,
+}
+
+/// The end of the channel in the training thread.
+pub struct Bridge {
+    pub events: Sender<Event>,
+    /// None after an exception.
+    pub answers: Receiver<Option<Answer>>,
+    /// Whether Python has hooks for batches.
+    pub batches: bool,
+    /// The weights after the last epoch.
+    pub state: Arc<Mutex<Arc<State>>>,
+    /// The learning rate that the callbacks before this one gave last.
+    pub given: f32,
+    /// The rate that Python set, while `given` stays as it is.
+    pub set: Option<f32>,
+    /// The rate of the last step.
+    pub rate: Arc<Mutex<f32>>,
+    /// Steps of this epoch that Python knows of.
+    pub known: usize,
+    /// Steps of an epoch.
+    pub steps: usize,
+}
+
+impl Bridge {
+    /// Python's answer to an event.
+    fn ask(&mut self, event: Event) -> Verdict {
+        let gone = || Error::Argument("training was interrupted by an exception".into());
+        self.events.send(event).map_err(|_| gone())?;
+        let answer = self.answers.recv().ok().flatten().ok_or_else(gone)?;
+        if answer.rate.is_some() {
+            self.set = answer.rate;
+        }
+        Ok(match answer.stop {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        })
+    }
+
+    /// Tells Python without waiting.
+    fn tell(&self, event: Event) {
+        // Python may have raised an exception meanwhile; the next question finds out.
+        let _ = self.events.send(event);
+    }
+
+    fn steps_taken(&mut self, progress: &Progress) -> Verdict {
+        if progress.step <= self.known {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let event = Event::Steps(self.known, *progress);
+        self.known = progress.step;
+        if self.batches {
+            return self.ask(event);
+        }
+        self.tell(event);
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+impl Callback for Bridge {
+    fn name(&self) -> &'static str {
+        "Python"
+    }
+
+    fn on_train_begin(&mut self, training: &Training) -> Result<()> {
+        self.steps = training.steps;
+        self.ask(Event::TrainBegin(training.clone())).map(drop)
+    }
+
+    fn on_epoch_begin(&mut self, progress: &Progress) -> Verdict {
+        self.known = 0;
+        self.ask(Event::EpochBegin(progress.epoch - 1))
+    }
+
+    fn learning_rate(&mut self, position: &Position, rate: f32) -> Result<f32> {
+        if rate != self.given {
+            self.given = rate;
+            self.set = None;
+            self.tell(Event::Rate(rate));
+        }
+        if self.batches {
+            // Whether to stop is asked again after the step.
+            self.ask(Event::BatchBegin(position.step)).map(drop)?;
+        }
+        let rate = self.set.unwrap_or(rate);
+        *lock(&self.rate) = rate;
+        Ok(rate)
+    }
+
+    fn on_batch_end(&mut self, progress: &Progress) -> Verdict {
+        self.steps_taken(progress)
+    }
+
+    fn on_epoch_end(&mut self, logs: &EpochLogs, state: &State) -> Verdict {
+        *lock(&self.state) = Arc::new(state.clone());
+        let mut last = Progress::default();
+        (last.step, last.steps) = (self.steps, self.steps);
+        (last.loss, last.accuracy, last.seconds) = (logs.loss, logs.accuracy, logs.seconds);
+        let stops = self.steps_taken(&last)?.is_break();
+        let verdict = self.ask(Event::EpochEnd(logs.clone()))?;
+        Ok(match stops {
+            true => ControlFlow::Break(()),
+            false => verdict,
+        })
+    }
+}
