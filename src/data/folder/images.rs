@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use bytemuck::allocation::try_zeroed_vec;
 use rayon::prelude::*;
 
 use super::scan::Scan;
@@ -283,16 +284,16 @@ impl ImageFolder {
         }
         let size: usize = self.shape.iter().product();
         let bytes = size.checked_mul(indices.len());
-        let mut images = Vec::new();
-        if bytes.is_none_or(|bytes| images.try_reserve_exact(bytes).is_err()) {
+        // Zeroed by the operating system, page by page, when threads write to them.
+        let images = bytes.and_then(|bytes| try_zeroed_vec::<u8>(bytes).ok());
+        let Some(mut images) = images else {
             let problem = format!(
                 "{} pictures of {} do not fit into memory: use fewer pictures or a smaller model input",
                 indices.len(),
                 dims(&self.shape)
             );
             return Err(DataError::contents(&self.path, problem));
-        }
-        images.resize(size * indices.len(), 0);
+        };
         let (pixels, files) = (images.par_chunks_exact_mut(size), indices.par_iter());
         let cached = cache.as_deref();
         let outcomes: Vec<Result<ReadPicture, DataError>> = pixels
@@ -328,7 +329,9 @@ impl ImageFolder {
                     let Remarks { blank, clipped } = read.remarks();
                     // Overwrites the pixels of those that could not be read.
                     let kept = labels.len();
-                    images.copy_within(at * size..(at + 1) * size, kept * size);
+                    if kept < at {
+                        images.copy_within(at * size..(at + 1) * size, kept * size);
+                    }
                     let (path, label) = &self.files[i as usize];
                     labels.push(*label);
                     findings.readable.push(i);
