@@ -477,7 +477,9 @@ def check_again(arguments, report, case):
             # Exporters may write graphs that the program's layers do not compute.
             kind, options = f"ONNX from {path.stem}", {"refusable": arguments.refusable}
         elif path.suffix == ".pt":
-            kind, options = f"PyTorch's {last}", {"model": model}
+            # Files do not tell in which order a network with skip connections flattens.
+            words = ["in the order of PyTorch's flattening", "are joined behind a flattening"]
+            kind, options = f"PyTorch's {last}", {"model": model, "refusable": words}
         else:
             kind = f"Keras's {last}"
             options = {"model": model} if last == "weights.h5" else {}
