@@ -1,7 +1,7 @@
-// add_noise: y[i] = x[i] + STDDEV * normal(step.key, i, NUMBER).
+// add_noise: y[i] = x[i] + STDDEV * normal(step.key, step.first * SIZE + i, NUMBER).
 //
-// One invocation computes one Cell. Host constants: LEN in Cells, WIDTH floats of a Cell, NUMBER,
-// STDDEV. The host puts rng.wgsl, circle.wgsl and normal.wgsl before this, and declares load_x(i).
+// One invocation computes one Cell. Host constants: LEN in Cells, WIDTH floats of a Cell, SIZE of a
+// sample in floats, NUMBER, STDDEV. The host puts rng.wgsl, circle.wgsl and normal.wgsl before this, and declares load_x(i).
 
 @group(1) @binding(0) var<storage, read_write> out: array<Cell>;
 
@@ -14,5 +14,5 @@ fn add_noise(
     if i >= LEN {
         return;
     }
-    out[i] = load_x(i) + STDDEV * normal(step.key, i * WIDTH + LANES, NUMBER);
+    out[i] = load_x(i) + STDDEV * normal(step.key, step.first * SIZE + i * WIDTH + LANES, NUMBER);
 }

@@ -9,7 +9,7 @@
 
 // Draw 0 of a row of the batch, at least `lower` and less than `lower + extent`.
 fn drawn(row: u32, number: u32, lower: f32, extent: f32) -> f32 {
-    let bits = first_of(random_words(step.key, Words(row * DRAWS), number)) >> 8u;
+    let bits = first_of(random_words(step.key, Words((step.first + row) * DRAWS), number)) >> 8u;
     return lower + extent * (f32(bits) * (1.0 / 16777216.0));
 }
 

@@ -1,7 +1,8 @@
 // batch_norm_statistics: mean and variance over the batch, channel by channel.
 //
 //   mean[c] = Σ_i x[i, c] / M, variance[c] = Σ_i (x[i, c] - mean[c])² / M
-//   moving = MOMENTUM * moving + (1 - MOMENTUM) * (mean or variance)
+//   moving = MOMENTUM * moving + (1 - MOMENTUM) * (mean or variance), or, if IS_PART,
+//   moving = step.rows / step.batch_rows * (mean or variance): the part of a micro-batch
 //
 // i runs over the M = step.rows * CELLS cells of the valid rows. One workgroup sums one channel, or
 // one of its PARTS parts (batch_norm_parts.wgsl); its invocations read every WORKGROUPth cell
@@ -11,8 +12,8 @@
 //   mean[c] = Σ_s n[s] * mean[s, c] / M
 //   variance[c] = Σ_s (squares[s, c] + n[s] * (mean[s, c] - mean[c])²) / M
 //
-// Host constants: CELLS of a sample, C channels, PARTS, PART_CELLS, MOMENTUM and its complement.
-// The host declares load_x(i).
+// Host constants: CELLS of a sample, C channels, PARTS, PART_CELLS, MOMENTUM and its complement,
+// IS_PART. The host declares load_x(i).
 
 @group(1) @binding(0) var<storage, read_write> mean: array<f32>;            // [C]
 @group(1) @binding(1) var<storage, read_write> variance: array<f32>;        // [C]
@@ -24,6 +25,12 @@
 fn store(c: u32, m: f32, v: f32) {
     mean[c] = m;
     variance[c] = v;
+    if IS_PART == 1u {
+        let share = f32(step.rows) / f32(step.batch_rows);
+        moving_mean[c] = share * m;
+        moving_variance[c] = share * v;
+        return;
+    }
     moving_mean[c] = MOMENTUM * moving_mean[c] + ONE_MINUS_MOMENTUM * m;
     moving_variance[c] = MOMENTUM * moving_variance[c] + ONE_MINUS_MOMENTUM * v;
 }

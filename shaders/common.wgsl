@@ -24,6 +24,11 @@ struct Step {
     key: vec2<u32>,
     // 1 if the moving average replaces the weights.
     overwrites: u32,
+    // The place of the first row in its batch, if that is cut into micro-batches; otherwise 0. Random
+    // draws are keyed by a row's place.
+    first: u32,
+    // Number of valid rows of that batch.
+    batch_rows: u32,
     // Fills the last 8 bytes.
     spare: u32,
 }

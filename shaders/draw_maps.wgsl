@@ -91,7 +91,7 @@ fn draw_maps(
     if row >= LEN {
         return;
     }
-    let map = map_of(row);
+    let map = map_of(step.first + row);
     out[2u * row] = vec4(map.a, map.b.x);
     out[2u * row + 1u] = vec4(map.b.yz, 0.0, 0.0);
 }

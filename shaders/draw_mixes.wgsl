@@ -31,10 +31,10 @@ fn draw_mixes(
     // Without branches: with them, lavapipe's compiler does not finish.
     let cuts = HAS_CUTMIX & ((1u - HAS_MIXUP) | (kind.first >> 31u));
     let a = select(MIXUP, CUTMIX + high(parameter, CUTMIX_EXTENT), cuts == 1u);
-    let words = draw(row, 0u);
+    let words = draw(step.first + row, 0u);
     let drawn = symmetric_beta(a, words.first, words.second);
     let side = root_of_share(SHARE_ONE - drawn);
-    let place = draw(row, 1u);
+    let place = draw(step.first + row, 1u);
     let area = vec4(part_of_side(H, side, place.first), part_of_side(W, side, place.second));
     let is_mixed = row < step.rows && step.rows > 1u;
     let shift = 1u + high(kind.second, max(step.rows, 1u) - 1u);

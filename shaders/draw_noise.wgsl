@@ -21,7 +21,7 @@ fn draw_noise(
     if i >= LEN {
         return;
     }
-    let row = i / (2u * SIZE);
+    let row = step.first + i / (2u * SIZE);
     let probability = PROBABILITY + ((PROBABILITY_EXTENT * (draw(row, 0u) >> 16u)) >> 16u);
     var v = Cell(0.0);
     if (draw(row, 1u) >> 16u) < probability {

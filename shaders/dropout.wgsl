@@ -1,6 +1,6 @@
 // dropout: y = x / (1 - rate) where a draw keeps the cell, otherwise 0.
 //
-//   keep[e] = random_words(step.key, e / SIZE * DRAWS + e % DRAWS, NUMBER) >= THRESHOLD
+//   keep[e] = random_words(step.key, (step.first + e / SIZE) * DRAWS + e % DRAWS, NUMBER) >= THRESHOLD
 //
 // A sample has SIZE floats and DRAWS draws: one per float, or one per channel if whole feature maps
 // are dropped. The backward pass applies the same draws to the gradient, and the derivative of an
@@ -22,7 +22,7 @@ fn dropout(
         return;
     }
     let e = i * WIDTH + LANES;
-    let bits = random_words(step.key, e / SIZE * DRAWS + e % DRAWS, NUMBER);
+    let bits = random_words(step.key, (step.first + e / SIZE) * DRAWS + e % DRAWS, NUMBER);
     var v = select(Cell(0.0), SCALE * load_x(i), bits >= Words(THRESHOLD));
     if HAS_THROUGH == 1u {
         v *= derivative(load_through(i));

@@ -32,8 +32,8 @@ fn erase(
     if i >= BATCH * RUNS {
         return;
     }
-    let row = i / RUNS;
-    let first = row * SIZE / WIDTH;
+    let first = i / RUNS * SIZE / WIDTH;
+    let row = step.first + i / RUNS;
     let probability = PROBABILITY + ((PROBABILITY_EXTENT * (draw(row, 0u) >> 16u)) >> 16u);
     if (draw(row, 1u) >> 16u) >= probability {
         for (var cell = i % RUNS; cell < SIZE / WIDTH; cell += RUNS) {
@@ -49,7 +49,7 @@ fn erase(
         if is_within(e / (COLUMNS * C), SIZE / (COLUMNS * C), size.y, at.y) {
             var filling = Cell(FILL);
             if IS_NOISE == 1u {
-                filling = HIGH * normal(step.key, (first + cell) * WIDTH + LANES, NOISE);
+                filling = HIGH * normal(step.key, step.first * SIZE + (first + cell) * WIDTH + LANES, NOISE);
             }
             filling = clamp(filling, Cell(LOW), Cell(HIGH));
             for (var lane = 0u; lane < WIDTH; lane++) {

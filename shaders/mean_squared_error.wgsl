@@ -11,7 +11,7 @@ fn row(r: u32, label: Label, weight: f32) -> f32 {
         let v = x[r * WIDTH + i];
         let distance = v - target_of(i, label);
         predictions[r * WIDTH + i] = v;
-        put_dx(r, i, 2.0 * weight * distance / (f32(WIDTH) * f32(step.rows)));
+        put_dx(r, i, 2.0 * weight * distance / (f32(WIDTH) * f32(step.batch_rows)));
         loss += distance * distance;
     }
     return loss / f32(WIDTH);

@@ -19,7 +19,7 @@ fn row(r: u32, label: Label, weight: f32) -> f32 {
         } else {
             predictions[r * WIDTH + i] = p;
         }
-        put_dx(r, i, weight * (p - t) / (f32(WIDTH) * f32(step.rows)));
+        put_dx(r, i, weight * (p - t) / (f32(WIDTH) * f32(step.batch_rows)));
         loss += activate_softplus(v) - t * v;
     }
     return loss / f32(WIDTH);

@@ -22,7 +22,7 @@ fn row(r: u32, label: Label, weight: f32) -> f32 {
     for (var i = 0u; i < WIDTH; i++) {
         let p = exp_of(x[first + i] - largest) / sum;
         predictions[first + i] = p;
-        put_dx(r, i, weight * (p - target_of(i, label)) / f32(step.rows));
+        put_dx(r, i, weight * (p - target_of(i, label)) / f32(step.batch_rows));
         if OFF > 0.0 {
             expected += OFF * (x[first + i] - largest);
         }

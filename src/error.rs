@@ -83,6 +83,9 @@ pub enum Error {
     /// No adapter of the requested kind is present at all.
     #[error("{0}")]
     NoAdapter(String),
+    /// Another rank of a distributed run failed, or this one does not fit the others.
+    #[error("{0}")]
+    Rank(String),
     /// The device stopped working during a run.
     #[error(
         "device lost: {0}; run again, with smaller batches if the driver or the system resets it again"

@@ -83,6 +83,7 @@ pub mod check;
 mod circles;
 pub mod data;
 mod disk;
+pub mod distributed;
 pub mod error;
 pub mod exec;
 pub mod inspect;

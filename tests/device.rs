@@ -251,8 +251,13 @@ fn a_device_lost_while_predicting_is_reopened_and_predicts_the_same() {
 }
 
 /// Trains and evaluates on generated batches of three and four images.
-fn train_generator(executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<EpochLogs>)> {
-    let mut trainer = Trainer::with_executor(model(), executor, options().validation_split(0.0))?;
+fn train_generator(
+    executor: Box<dyn Executor>,
+    micro_batch: Option<usize>,
+) -> cnn_gpu::Result<(String, Vec<EpochLogs>)> {
+    let mut options = options().validation_split(0.0);
+    options.micro_batch = micro_batch;
+    let mut trainer = Trainer::with_executor(model(), executor, options)?;
     trainer.set_generator_threads(1);
     let batch = |i: usize| {
         let n = 3 + i % 2;
@@ -274,16 +279,19 @@ fn train_generator(executor: Box<dyn Executor>) -> cnn_gpu::Result<(String, Vec<
 
 #[test]
 fn a_device_lost_while_generating_batches_gives_the_same_bytes() {
-    let (executor, calls) = failing(usize::MAX, lost);
-    let whole = train_generator(executor).unwrap();
-    let calls = calls.load(Relaxed);
-    // With a journal that repeats everything, or hardly more than the last steps.
-    for limits in [(usize::MAX, usize::MAX), (1, 3), (100, usize::MAX)] {
-        for k in 0..calls {
-            let executor = Recovering::new(failing(k, lost).0, || Ok(cpu()), |_| {});
-            let executor = repeating_at_most(executor, limits.0, limits.1);
-            let again = train_generator(Box::new(executor)).unwrap();
-            assert_eq!(again, whole, "{limits:?}: lost at call {k} of {calls}");
+    // Micro-batches of one and two rows leave sums of gradients on the device.
+    for micro_batch in [None, Some(1), Some(2)] {
+        let (executor, calls) = failing(usize::MAX, lost);
+        let whole = train_generator(executor, micro_batch).unwrap();
+        let calls = calls.load(Relaxed);
+        // With a journal that repeats everything, or hardly more than the last steps.
+        for limits in [(usize::MAX, usize::MAX), (1, 3), (100, usize::MAX)] {
+            for k in 0..calls {
+                let executor = Recovering::new(failing(k, lost).0, || Ok(cpu()), |_| {});
+                let executor = repeating_at_most(executor, limits.0, limits.1);
+                let again = train_generator(Box::new(executor), micro_batch).unwrap();
+                assert_eq!(again, whole, "{limits:?}: lost at call {k} of {calls}");
+            }
         }
     }
 }

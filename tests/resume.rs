@@ -34,6 +34,8 @@ const AVERAGING: &[&str] = &[
     "--mixup",
     "--cutmix",
     "0.5",
+    "--micro-batch",
+    "6",
 ];
 
 /// A run of a few seconds, with stateful callbacks.
@@ -311,6 +313,7 @@ fn flags_that_would_change_the_run_are_refused_by_name() {
     };
     for (flag, value, name) in [
         ("--batch-size", "8", "batch_size (8 instead of 64)"),
+        ("--micro-batch", "8", "micro_batch (8 instead of unset)"),
         ("--seed", "1", "seed (1 instead of 42)"),
         ("--optimizer", "sgd", "optimizer"),
         ("--optimizer", "adamw", "optimizer"),

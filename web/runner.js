@@ -293,7 +293,7 @@ class Runner {
     }
     this.#write(imageBuffer, images);
     this.#write(labelBuffer, labels);
-    this.#writeStep({rows, ...values});
+    this.#writeStep({rows, batch_rows: rows, ...values});
     const encoder = this.device.createCommandEncoder({label: name});
     const pass = encoder.beginComputePass({label: name});
     pass.setBindGroup(0, this.stepGroup);

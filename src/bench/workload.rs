@@ -7,7 +7,7 @@ use crate::data::Dataset;
 use crate::error::Result;
 #[cfg(feature = "gpu")]
 use crate::exec::StepMetrics;
-use crate::exec::{Device, Inspect, MemoryUse, Peak, Step, median};
+use crate::exec::{BatchPart, Device, GradientSum, Inspect, MemoryUse, Peak, Step, median};
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
@@ -97,6 +97,8 @@ impl Workload {
             rows: batch,
             rates: RATE.into(),
             key: Key::of_step(0, 1),
+            part: BatchPart::whole(batch),
+            sum: GradientSum::default(),
         };
         Ok(Self {
             executor,

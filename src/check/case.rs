@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::data::Dataset;
-use crate::exec::Values;
+use crate::exec::{BatchPart, Values};
 use crate::model::Initializer;
 use crate::optimizer::Rates;
-use crate::plan::{Buffer, BufferId, Element, Op, Plan, Role};
+use crate::plan::{Buffer, BufferId, Element, Op, Plan, PlanPart, Role};
 use crate::rng::{Key, Stream};
 use crate::state::{Layout, State};
 
@@ -26,6 +26,8 @@ pub struct Case {
     pub source: Option<GatherSource>,
     /// Valid rows.
     pub rows: usize,
+    /// Which rows of the batch they are.
+    pub part: BatchPart,
     /// The coefficients of the optimizer step.
     pub rates: Rates,
     /// If set, the error of each element is relative to its magnitude or to this value, whichever
@@ -50,6 +52,16 @@ impl Case {
         &self.plan.ops[0]
     }
 
+    /// The same rows as a part of a larger batch.
+    pub(super) fn as_part(&self) -> Self {
+        let (first, of) = (5, self.rows + 9);
+        Self {
+            vars: format!("{} first={first} of={of}", self.vars),
+            part: BatchPart::new(first, of),
+            ..self.clone()
+        }
+    }
+
     /// Whether every word of `filter` is one of [`Case::vars`] or a prefix of the operation's name.
     pub fn matches(&self, filter: &str) -> bool {
         has_words(&self.vars, self.op().name(), filter)
@@ -72,6 +84,7 @@ pub(super) struct CaseBuilder {
     input_shape: [usize; 3],
     classes: usize,
     rows: usize,
+    part: Option<BatchPart>,
     rates: Rates,
     smallest: Option<f64>,
     source: Option<GatherSource>,
@@ -88,6 +101,7 @@ impl CaseBuilder {
             input_shape: [1, 1, 1],
             classes: 2,
             rows: batch,
+            part: None,
             rates: 0.01.into(),
             smallest: None,
             source: None,
@@ -96,6 +110,12 @@ impl CaseBuilder {
 
     pub(super) fn rows(mut self, rows: usize) -> Self {
         self.rows = rows;
+        self
+    }
+
+    /// The rows are those from `first` on of a batch of `of`; by default they are a batch.
+    pub(super) fn part(mut self, first: usize, of: usize) -> Self {
+        self.part = Some(BatchPart::new(first, of));
         self
     }
 
@@ -216,11 +236,13 @@ impl CaseBuilder {
                 ops: vec![op],
                 layers: vec![String::new()],
                 layer_outputs: Vec::new(),
+                part: PlanPart::Whole,
             },
             inputs: self.inputs,
             state,
             source: self.source,
             rows: self.rows,
+            part: self.part.unwrap_or(BatchPart::whole(self.rows)),
             rates: self.rates,
             smallest: self.smallest,
         }

@@ -8,7 +8,7 @@ use std::fmt::{self, Display, Formatter};
 use super::difference;
 use crate::data::Dataset;
 use crate::error::Result;
-use crate::exec::{Inspect, Program, Step, StepMetrics, Values};
+use crate::exec::{BatchPart, GradientSum, Inspect, Program, Step, StepMetrics, Values};
 use crate::optimizer::Rates;
 use crate::plan::{Op, Plan};
 use crate::rng::Key;
@@ -113,6 +113,8 @@ fn prepare(executor: &mut dyn Inspect, problem: &Problem<'_>) -> Result<Step> {
         rows: problem.rows,
         rates: problem.rates,
         key: Key::of_step(0, 1),
+        part: BatchPart::whole(problem.rows),
+        sum: GradientSum::default(),
     };
     executor.upload(problem.state)?;
     Ok(step)

@@ -6,7 +6,7 @@ use super::result::same_bits;
 use super::{Case, CaseResult, Factory, OutputResult};
 use crate::error::{Error, Result};
 use crate::exec::reference::ReferenceExecutor;
-use crate::exec::{DataId, Inspect, Program, Step, Values};
+use crate::exec::{DataId, GradientSum, Inspect, Program, Step, Values};
 use crate::plan::{Element, Op, Rounding};
 use crate::rng::Key;
 
@@ -45,6 +45,8 @@ fn outputs(executor: &mut dyn Inspect, case: &Case, runs: usize) -> Result<Vec<N
         rows: case.rows,
         rates: case.rates,
         key: Key::of_step(0, 1),
+        part: case.part,
+        sum: GradientSum::default(),
     };
     // A penalty adds to the existing loss, so a second run would give another sum.
     let runs = match case.op() {

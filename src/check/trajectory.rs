@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::Factory;
 use crate::data::digits;
 use crate::error::Result;
-use crate::exec::{Step, StepMetrics};
+use crate::exec::{BatchPart, GradientSum, Step, StepMetrics};
 use crate::model::preset;
 use crate::optimizer::Optimizer;
 use crate::plan::{Plan, Purpose};
@@ -87,13 +87,16 @@ fn run(factory: Factory<'_>) -> Result<(Vec<StepMetrics>, State)> {
     let mut state = State::new(layout, 1);
     executor.upload(&state)?;
     for (t, offset) in (0..images).step_by(BATCH).enumerate() {
+        let rows = BATCH.min(images - offset);
         executor.enqueue(&Step {
             program,
             data,
             offset,
-            rows: BATCH.min(images - offset),
+            rows,
             rates: optimizer.rates(t as u64 + 1),
             key: Key::of_step(1, t as u64 + 1),
+            part: BatchPart::whole(rows),
+            sum: GradientSum::default(),
         })?;
     }
     let metrics = executor.completed(true)?;

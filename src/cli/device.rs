@@ -19,7 +19,8 @@ pub struct DeviceArgs {
     #[arg(long, value_name = "NAME", default_value_t, value_parser = backends())]
     backend: Backend,
 
-    /// Index of the adapter in `cnn-gpu devices`, or part of its name
+    /// Index of the adapter in `cnn-gpu devices`, or part of its name; under mpirun also several with commas, which
+    /// the processes on a machine take in turn
     #[arg(long, value_name = "INDEX-OR-NAME", value_parser = adapter)]
     adapter: Option<String>,
 
@@ -52,6 +53,23 @@ impl DeviceArgs {
         ];
         let given = flags.into_iter().filter(|(_, given)| *given);
         given.map(|(flag, _)| flag)
+    }
+
+    /// The part of one of the processes on this machine, whose number is the first: an adapter of those that are
+    /// listed, or of those that the backend has; or a share of the processor's cores.
+    pub fn share(&mut self, (number, of): (usize, usize)) {
+        if let Some(list) = &self.adapter {
+            let names: Vec<&str> = list.split(',').map(str::trim).collect();
+            self.adapter = Some(names[number % names.len()].to_owned());
+        } else if of > 1
+            && let Some(adapter) = adapter_in_turn(self.backend, number)
+        {
+            self.adapter = Some(adapter);
+        }
+        if of > 1 && self.threads.is_none() {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            self.threads = Some(u16::try_from((cores / of).max(1)).unwrap_or(u16::MAX));
+        }
     }
 
     /// The requested device.
@@ -87,6 +105,30 @@ impl DeviceArgs {
         }
         Ok(device)
     }
+}
+
+/// The index of the adapter for a process of this number; none if the backend has no adapters, or `auto` only
+/// those that are software.
+#[cfg(feature = "gpu")]
+fn adapter_in_turn(backend: Backend, number: usize) -> Option<String> {
+    if backend == Backend::Cpu {
+        return None;
+    }
+    let mut adapters = exec::gpu::adapters(backend);
+    if adapters.iter().any(|adapter| !adapter.software) {
+        adapters.retain(|adapter| !adapter.software);
+    } else if backend == Backend::Auto {
+        return None;
+    }
+    // An adapter is listed once for each interface; its first one comes first.
+    let first = adapters.first()?.backend.clone();
+    adapters.retain(|adapter| adapter.backend == first);
+    Some(adapters[number % adapters.len()].index.to_string())
+}
+
+#[cfg(not(feature = "gpu"))]
+fn adapter_in_turn(_backend: Backend, _number: usize) -> Option<String> {
+    None
 }
 
 /// The flag that chose the device, if one did.
@@ -132,7 +174,14 @@ pub fn compare_with_cpu(
     if !is_automatic || !device.is_gpu() {
         return Ok(());
     }
-    match Race::run(device, model, options.optimizer, options.batch_size) {
+    // Steps of a micro-batch, where a batch may not fit.
+    let rows = options.micro_batch.unwrap_or(options.batch_size);
+    match Race::run(
+        device,
+        model,
+        options.optimizer,
+        rows.min(options.batch_size),
+    ) {
         Ok(race) => {
             if let Some(advice) = advice(&race) {
                 say(&advice);

@@ -21,7 +21,7 @@ fn of(error: &Error) -> Option<String> {
         Error::TooLarge {
             largest_batch: Some(_),
             ..
-        } => Some("--batch-size".into()),
+        } => Some("--batch-size, --micro-batch".into()),
         Error::NoAdapter(_) => Some("--backend cpu".into()),
         Error::NoWeightsYet { run } => Some(resume(run)),
         Error::ModelNeeded { .. } => Some("--model".into()),
@@ -106,7 +106,10 @@ mod tests {
             largest_batch,
         };
         let hint_for = |largest_batch| hint(&too_large(largest_batch).into());
-        assert_eq!(hint_for(Some(8)).as_deref(), Some("--batch-size"));
+        assert_eq!(
+            hint_for(Some(8)).as_deref(),
+            Some("--batch-size, --micro-batch")
+        );
         assert_eq!(hint_for(None), None);
     }
 

@@ -23,6 +23,7 @@ mod output;
 mod panel;
 mod plan;
 mod predict;
+mod ranks;
 mod report;
 mod selfcheck;
 #[cfg(feature = "serve")]

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clap::ValueEnum;
@@ -25,6 +26,19 @@ use io::{sink as stderr, sink as stdout};
 #[cfg(not(test))]
 use io::{stderr, stdout};
 
+/// Whether this process prints nothing, as one of several of which another prints.
+static SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Stops printing, or goes on.
+#[cfg(feature = "mpi")]
+pub fn silence(silent: bool) {
+    SILENT.store(silent, Ordering::Relaxed);
+}
+
+fn is_silent() -> bool {
+    SILENT.load(Ordering::Relaxed)
+}
+
 /// Standard output. Once its reader has gone (`| head -1`), writes are discarded, so that a closed
 /// pipe does not end a run.
 #[derive(Default)]
@@ -34,7 +48,7 @@ pub struct Results {
 
 impl Write for Results {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.closed {
+        if self.closed || is_silent() {
             return Ok(bytes.len());
         }
         match stdout().write(bytes) {
@@ -73,12 +87,18 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Prints a line to standard error, above a progress bar. A failure is ignored, as there is nowhere
 /// to report it.
 pub fn say(line: &str) {
+    if is_silent() {
+        return;
+    }
     let _ = beside_bar(|_| writeln!(stderr(), "{line}"));
 }
 
 /// Prints a line to standard error like [`say`]. Without a bar, the terminal's `^C` stays in a line of
 /// its own.
 pub fn say_after_interrupt(line: &str) {
+    if is_silent() {
+        return;
+    }
     let _ = beside_bar(|has_bar| {
         let gap = if has_bar { "" } else { "\n" };
         writeln!(stderr(), "{gap}{line}")

@@ -206,7 +206,9 @@ fn times(
     };
     let config = trained.config.as_ref();
     let options = config.map_or_else(Options::default, |config| config.training.clone());
-    let model = (&trained.model, options.optimizer, options.batch_size);
+    let rows = options.micro_batch.unwrap_or(options.batch_size);
+    let rows = rows.min(options.batch_size);
+    let model = (&trained.model, options.optimizer, rows);
     let path = RunFolder::open(home)?.times_path();
     match OperationTimes::kept(&path, device, model.0, model.1, model.2) {
         Ok(times) => Ok(Ok(times)),

@@ -10,7 +10,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::{
-    DataId, Description, Executor, Inspect, Program, Step, StepMetrics, Values, loaded, loaded_mut,
+    BatchPart, DataId, Description, Executor, GradientSum, Inspect, Program, Step, StepMetrics,
+    Values, loaded, loaded_mut,
 };
 use crate::data::Dataset;
 use crate::data::dataset::PixelValues;
@@ -56,6 +57,8 @@ pub struct HostExecutor<K> {
     /// Parameters, gradients and moments, one array per parameter.
     params: Vec<Vec<f32>>,
     gradients: Vec<Vec<f32>>,
+    /// Partial sums of gradients of micro-batches; see [`GradientSum`].
+    sums: Vec<Vec<Vec<f32>>>,
     moments: Vec<Moments>,
     programs: Vec<HostProgram>,
     /// The data sets by number; none where one was unloaded.
@@ -96,6 +99,8 @@ pub struct Memory<'a> {
     pub batch: usize,
     /// Valid rows.
     pub rows: usize,
+    /// Which rows of the batch they are.
+    pub part: BatchPart,
     /// The optimizer's rates for this step.
     pub rates: Rates,
     /// The key of the step's random draws.
@@ -199,6 +204,7 @@ impl<K: Kernels> HostExecutor<K> {
             kernels,
             params: zeros(),
             gradients: zeros(),
+            sums: Vec::new(),
             moments: moments.collect(),
             programs: Vec::new(),
             data: Vec::new(),
@@ -233,6 +239,7 @@ impl<K: Kernels> HostExecutor<K> {
         let mut memory = Memory {
             batch: program.plan.batch,
             rows: step.rows,
+            part: step.part,
             rates: step.rates,
             key: step.key,
             metrics: &mut metrics,
@@ -251,6 +258,25 @@ impl<K: Kernels> HostExecutor<K> {
             None => self.kernels.run_step(&program.plan, &mut memory),
         }
         Ok(metrics)
+    }
+
+    /// Adds waiting sums to the gradients, and keeps the sum.
+    fn sum(&mut self, sum: GradientSum) {
+        for place in sum.added() {
+            let pairs = self.gradients.iter_mut().zip(&self.sums[place]);
+            for (gradient, waiting) in pairs {
+                for (g, w) in gradient.iter_mut().zip(waiting) {
+                    *g += *w;
+                }
+            }
+        }
+        if let Some(place) = sum.place() {
+            if place == self.sums.len() {
+                self.sums.push(self.gradients.clone());
+            } else {
+                self.sums[place].clone_from(&self.gradients);
+            }
+        }
     }
 }
 
@@ -355,6 +381,7 @@ impl<K: Kernels> Executor for HostExecutor<K> {
     fn enqueue(&mut self, step: &Step) -> Result<()> {
         let metrics = self.execute(None, step)?;
         self.metrics.push(metrics);
+        self.sum(step.sum);
         Ok(())
     }
 
@@ -365,6 +392,23 @@ impl<K: Kernels> Executor for HostExecutor<K> {
     fn predictions(&mut self, program: Program) -> Result<Vec<f32>> {
         let id = self.programs[program.0].plan.predictions()?;
         Ok(self.read(program, id)?.into_f32())
+    }
+
+    fn gradients(&mut self) -> Result<Vec<f32>> {
+        let mut arena = vec![0.0; self.layout.len];
+        for (p, gradient) in self.layout.parameters.iter().zip(&self.gradients) {
+            arena[p.range()].copy_from_slice(gradient);
+        }
+        Ok(arena)
+    }
+
+    fn set_gradients(&mut self, values: &[f32], sum: GradientSum) -> Result<()> {
+        super::check_gradients(&self.layout, values)?;
+        for (p, gradient) in self.layout.parameters.iter().zip(&mut self.gradients) {
+            gradient.copy_from_slice(&values[p.range()]);
+        }
+        self.sum(sum);
+        Ok(())
     }
 
     fn inspect(&mut self) -> Option<&mut dyn Inspect> {

@@ -16,6 +16,7 @@
 //! that differs.
 
 mod backend;
+mod batch_part;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
@@ -34,6 +35,7 @@ use std::time::Duration;
 pub use backend::Backend;
 #[cfg(all(test, feature = "gpu"))]
 pub(crate) use backend::test_backend;
+pub use batch_part::{BatchPart, GradientSum};
 pub use kernel_choice::KernelChoice;
 pub use open::{Device, Selection, open};
 pub use peak::Peak;
@@ -86,10 +88,14 @@ pub struct Step {
     pub rates: Rates,
     /// The key of the step's random draws; see [`Key::of_step`].
     pub key: Key,
+    /// Which rows of the batch these are.
+    pub part: BatchPart,
+    /// What becomes of the gradients.
+    pub sum: GradientSum,
 }
 
 impl Step {
-    /// A step on these rows of the data set's order.
+    /// A step on these rows of the data set's order, which are a whole batch.
     pub fn new(program: Program, data: DataId, rows: Range<usize>, rates: Rates, key: Key) -> Self {
         Self {
             program,
@@ -98,6 +104,8 @@ impl Step {
             rows: rows.len(),
             rates,
             key,
+            part: BatchPart::whole(rows.len()),
+            sum: GradientSum::default(),
         }
     }
 }
@@ -291,6 +299,27 @@ pub trait Executor: Send {
     /// The plan has no predictions, or the device failed.
     fn predictions(&mut self, program: Program) -> Result<Vec<f32>>;
 
+    /// The gradients, or sums of them, in the layout's arena, after all steps enqueued so far.
+    ///
+    /// # Errors
+    /// The executor does not share them, which is the default, or the device failed.
+    fn gradients(&mut self) -> Result<Vec<f32>> {
+        Err(crate::Error::device(
+            "this executor does not share its gradients",
+        ))
+    }
+
+    /// Replaces the gradients by those of another process, and does with them as after a step.
+    ///
+    /// # Errors
+    /// Another number of values than in the layout's arena; the executor does not share its gradients, which
+    /// is the default; or the device failed.
+    fn set_gradients(&mut self, _values: &[f32], _sum: GradientSum) -> Result<()> {
+        Err(crate::Error::device(
+            "this executor does not share its gradients",
+        ))
+    }
+
     /// This executor, if it can run single operations. After a loss that is not finite, training
     /// uses it to name the operation where the first such value appeared.
     fn inspect(&mut self) -> Option<&mut dyn Inspect> {
@@ -354,6 +383,18 @@ fn check_layout(layout: &crate::state::Layout, plan: &Plan) -> Result<()> {
     Err(crate::Error::device(format!(
         "plan `{}` has other parameters than the executor's model",
         plan.name
+    )))
+}
+
+/// Checks the number of gradients from another process.
+fn check_gradients(layout: &crate::state::Layout, values: &[f32]) -> Result<()> {
+    if values.len() == layout.len {
+        return Ok(());
+    }
+    Err(crate::Error::Argument(format!(
+        "expected {} gradients, the length of the arena, received {}",
+        layout.len,
+        values.len()
     )))
 }
 

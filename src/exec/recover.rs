@@ -8,10 +8,12 @@
 
 use std::collections::HashMap;
 
-use super::{DataId, Description, Executor, Inspect, MemoryUse, Program, Step, StepMetrics};
+use super::{
+    DataId, Description, Executor, GradientSum, Inspect, MemoryUse, Program, Step, StepMetrics,
+};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlanPart};
 use crate::state::State;
 
 /// Reopens the device.
@@ -47,6 +49,8 @@ pub struct Recovering {
     fetched: usize,
     /// Fetched metrics to return first.
     ready: Vec<StepMetrics>,
+    /// Whether the device holds gradients that later steps need: a state does not include them.
+    holds_gradients: bool,
     /// Whether the next loss can be recovered from; once false, it stays so until the state is
     /// known again.
     able: bool,
@@ -67,6 +71,7 @@ enum Entry {
     Order(DataId, Vec<u32>),
     Unload(DataId),
     Enqueue(Step),
+    SetGradients(Vec<f32>, GradientSum),
 }
 
 impl Recovering {
@@ -90,6 +95,7 @@ impl Recovering {
             max_entries: MAX_ENTRIES,
             fetched: 0,
             ready: Vec::new(),
+            holds_gradients: false,
             able: true,
         }
     }
@@ -155,6 +161,7 @@ impl Recovering {
                 Entry::Reload(data, samples) => executor.reload(*data, samples)?,
                 Entry::Order(data, order) => executor.order(*data, order)?,
                 Entry::Unload(data) => executor.unload(*data)?,
+                Entry::SetGradients(values, sum) => executor.set_gradients(values, *sum)?,
                 Entry::Enqueue(step) => {
                     executor.enqueue(step)?;
                     // Keeps the number in flight bounded.
@@ -189,7 +196,7 @@ impl Recovering {
                     self.base.samples.remove(&data);
                     self.data[data.0] = None;
                 }
-                Entry::Enqueue(_) => {}
+                Entry::Enqueue(_) | Entry::SetGradients(..) => {}
             }
         }
         self.held = 0;
@@ -199,7 +206,8 @@ impl Recovering {
 
     /// Fetches the state if the journal is long, which bounds its memory and the time to repeat it.
     fn keep_short(&mut self) -> Result<()> {
-        if self.held < self.max_held && self.journal.len() < self.max_entries {
+        let is_short = self.held < self.max_held && self.journal.len() < self.max_entries;
+        if is_short || self.holds_gradients {
             return Ok(());
         }
         let Some(mut state) = self.base.state.clone() else {
@@ -289,6 +297,9 @@ impl Executor for Recovering {
     fn enqueue(&mut self, step: &Step) -> Result<()> {
         self.call(|e| e.enqueue(step))?;
         self.journal.push(Entry::Enqueue(*step));
+        let plan = self.plans.get(step.program.0);
+        self.holds_gradients =
+            plan.is_some_and(|plan| matches!(plan.part, PlanPart::Gradients { .. }));
         self.keep_short()
     }
 
@@ -306,6 +317,18 @@ impl Executor for Recovering {
 
     fn predictions(&mut self, program: Program) -> Result<Vec<f32>> {
         self.call(|e| e.predictions(program))
+    }
+
+    fn gradients(&mut self) -> Result<Vec<f32>> {
+        self.call(|e| e.gradients())
+    }
+
+    fn set_gradients(&mut self, values: &[f32], sum: GradientSum) -> Result<()> {
+        self.call(|e| e.set_gradients(values, sum))?;
+        self.held += size_of_val(values);
+        self.journal.push(Entry::SetGradients(values.to_vec(), sum));
+        self.holds_gradients = true;
+        Ok(())
     }
 
     fn inspect(&mut self) -> Option<&mut dyn Inspect> {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::exec::{DataId, Device, Inspect, Program, Step, Values};
+use crate::exec::{BatchPart, DataId, Device, GradientSum, Inspect, Program, Step, Values};
 use crate::model::Sequential;
 use crate::optimizer::Rates;
 use crate::plan::{BufferId, Gather, Plan, Purpose};
@@ -71,6 +71,8 @@ impl OpRunner {
             rows,
             rates: Rates::default(),
             key: self.key,
+            part: BatchPart::whole(rows),
+            sum: GradientSum::default(),
         };
         self.executor.run(ops, &step)?;
         // Discards the metrics.

@@ -14,7 +14,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::{
-    AddOp, Buffer, BufferId, Element, Gather, Mixing, Op, Plan, Purpose, Role, RowDraws, Through,
+    AddOp, Buffer, BufferId, Element, Gather, Mixing, Op, Plan, PlanPart, Purpose, Role, RowDraws,
+    Through,
 };
 use crate::error::{Error, Result};
 use crate::model::{Activation, ResolvedLayer, Sequential};
@@ -131,6 +132,7 @@ impl Builder {
         layout: Arc<Layout>,
         purpose: Purpose,
         batch: usize,
+        part: PlanPart,
     ) -> Self {
         let (optimizer, input_gradient, what) = match purpose {
             Purpose::Training(optimizer) | Purpose::MixedTraining(optimizer, _) => {
@@ -159,6 +161,7 @@ impl Builder {
                 ops: Vec::new(),
                 layers: Vec::new(),
                 layer_outputs: Vec::new(),
+                part,
             },
             optimizer,
             mixing: match purpose {
@@ -178,6 +181,10 @@ impl Builder {
     }
 
     pub(super) fn build(mut self, model: &Sequential) -> Result<Plan> {
+        if self.plan.part == PlanPart::Update {
+            self.end(model)?;
+            return Ok(self.plan);
+        }
         let mut input = self.input(model.input_shape);
         let mut labels = LossLabels {
             labels: self.labels(),
@@ -229,11 +236,22 @@ impl Builder {
             self.backward(first, y, dy);
         }
         self.layer.clear();
-        self.regularize(model)?;
-        if let Some(optimizer) = self.optimizer {
-            self.update(model, optimizer)?;
+        if self.plan.part == PlanPart::Whole {
+            self.end(model)?;
         }
         Ok(self.plan)
+    }
+
+    /// Adds what follows the gradients.
+    fn end(&mut self, model: &Sequential) -> Result<()> {
+        if self.plan.part == PlanPart::Update {
+            self.move_statistics(model)?;
+        }
+        self.regularize(model)?;
+        match self.optimizer {
+            Some(optimizer) => self.update(model, optimizer),
+            None => Ok(()),
+        }
     }
 
     /// Whether image augmentation acts: in training, but not for the gradient of the input, which is

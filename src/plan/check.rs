@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Plan, Role};
+use super::{Plan, PlanPart, Role};
 use crate::error::{Error, Result};
 
 impl Plan {
@@ -34,8 +34,12 @@ impl Plan {
         for (i, op) in self.ops.iter().enumerate() {
             let reads = op.reads();
             for read in &reads {
-                let is_parameter = matches!(self.buffer(*read).role, Role::Parameter(_));
-                if !is_parameter && !written.contains(read) {
+                let is_given = match self.buffer(*read).role {
+                    Role::Parameter(_) => true,
+                    Role::Gradient(_) => self.part == PlanPart::Update,
+                    Role::Input | Role::Intermediate => false,
+                };
+                if !is_given && !written.contains(read) {
                     return fault(i, read.0, "reads the unwritten");
                 }
             }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub use builder::{Builder, Value};
 pub use op::*;
 
+use crate::distributed::most_waiting;
 use crate::error::{Error, Result};
 use crate::model::Sequential;
 use crate::optimizer::Optimizer;
@@ -95,6 +96,25 @@ pub struct Plan {
     /// The output of each layer, for [`Purpose::Outputs`]; otherwise empty. A layer that changes
     /// nothing, such as a dropout, has the output of the layer before it.
     pub layer_outputs: Vec<BufferId>,
+    /// Which part of a step it is.
+    pub part: PlanPart,
+}
+
+/// Which part of a step a plan is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PlanPart {
+    /// All of it.
+    #[default]
+    Whole,
+    /// Forward and backward on a micro-batch: it ends with gradients, which are summed over the
+    /// micro-batches of a batch.
+    Gradients {
+        /// The most partial sums that wait at a time.
+        waiting: usize,
+    },
+    /// What follows once for each batch: moving statistics, penalties, clipping and update, from the
+    /// sums of the gradients.
+    Update,
 }
 
 /// What a plan is for.
@@ -134,7 +154,37 @@ impl Plan {
                 model.name
             )));
         }
-        let plan = Builder::new(model, layout, purpose, batch).build(model)?;
+        Self::build(
+            Builder::new(model, layout, purpose, batch, PlanPart::Whole),
+            model,
+        )
+    }
+
+    /// Lowers `model` to the two parts of a training step on batches of `batch` rows that are cut into
+    /// micro-batches of `rows`: [`PlanPart::Gradients`] and [`PlanPart::Update`].
+    ///
+    /// # Errors
+    /// As [`Plan::new`], at the size of a micro-batch.
+    pub fn parts(
+        model: &Sequential,
+        purpose: Purpose,
+        (rows, batch): (usize, usize),
+    ) -> Result<[Self; 2]> {
+        let waiting = most_waiting(batch.div_ceil(rows.max(1)));
+        // Checks the arguments.
+        let layout = Self::new(model, purpose, rows)?.layout;
+        let part = |part, rows| {
+            let builder = Builder::new(model, Arc::clone(&layout), purpose, rows, part);
+            Self::build(builder, model)
+        };
+        Ok([
+            part(PlanPart::Gradients { waiting }, rows)?,
+            part(PlanPart::Update, batch)?,
+        ])
+    }
+
+    fn build(builder: Builder, model: &Sequential) -> Result<Self> {
+        let plan = builder.build(model)?;
         plan.check()?;
         Ok(plan)
     }
@@ -195,11 +245,21 @@ impl Plan {
         found.ok_or_else(|| Error::Argument(format!("plan `{}` makes no predictions", self.name)))
     }
 
-    /// The bytes of all tensors outside the arenas.
+    /// The bytes of the partial sums of gradients.
+    pub(crate) fn sums_bytes(&self) -> u64 {
+        let waiting = match self.part {
+            PlanPart::Gradients { waiting } => waiting,
+            PlanPart::Whole | PlanPart::Update => 0,
+        };
+        4 * (waiting * self.layout.len) as u64
+    }
+
+    /// The bytes of all tensors outside the arenas, and of partial sums of gradients.
     pub(crate) fn own_bytes(&self) -> u64 {
         let is_own = |role| matches!(role, Role::Input | Role::Intermediate);
         let own = self.buffers.iter().filter(|buffer| is_own(buffer.role));
-        own.map(|buffer| 4 * buffer.len() as u64).sum()
+        let own: u64 = own.map(|buffer| 4 * buffer.len() as u64).sum();
+        own + self.sums_bytes()
     }
 
     /// The bytes of all tensors and arenas, whether or not an executor stores each tensor.

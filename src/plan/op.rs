@@ -37,8 +37,8 @@ pub use activation::{ActivationBackward, ActivationForward};
 pub use adjust::{AdjustBrightness, AdjustContrast};
 pub use affine::{AffineMap, AffinePart, AffineTransform, DrawMaps, MapDraw};
 pub use batch_norm::{
-    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
-    BatchNormStatistics,
+    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward, BatchNormMove,
+    BatchNormStatistics, Moving,
 };
 pub use beta::{EXPONENTIAL, MOST_CONCENTRATED, SHARE_ONE, SINE};
 pub use clip::ClipGradients;
@@ -268,6 +268,8 @@ operations! { $,
     ConcatenateBackward(ConcatenateBackward),
     /// The batch's statistics, and the update of the moving ones.
     BatchNormStatistics(BatchNormStatistics),
+    /// The update of moving statistics after a batch in parts.
+    BatchNormMove(BatchNormMove),
     /// A batch normalization.
     BatchNormForward(BatchNormForward),
     /// The gradients of its gamma and beta.

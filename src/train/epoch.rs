@@ -7,12 +7,13 @@ use super::callbacks::{All, ProgbarLogger, callback_states, restore};
 use super::feed::Validation;
 use super::source::{Resident, Rows, Source};
 use super::trainer::Pass;
+use super::training_batch::TrainingBatch;
 use super::{
     Callback, Ending, EpochLogs, History, Mean, PartialEpoch, Position, Progress, Snapshot,
     Trainer, Training, TrainingData,
 };
 use crate::error::{Error, Result};
-use crate::exec::{Executor, Program, Step};
+use crate::exec::Executor;
 use crate::rng::Key;
 use crate::state::{Parameter, State};
 
@@ -21,7 +22,6 @@ const LOOK_EVERY: (usize, Duration) = (16, Duration::from_millis(100));
 
 /// What stays constant during one call of `fit`.
 pub(super) struct Fit<'a, E: ?Sized> {
-    program: Program,
     pub(super) source: &'a mut dyn Source<E>,
     validation: Option<Validation<'a>>,
     /// The last epoch's number.
@@ -68,7 +68,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         data: impl Into<TrainingData<'a>>,
         callbacks: &mut [&mut dyn Callback],
     ) -> Result<History> {
-        let batches = [Pass::Training, Pass::Inference].map(|pass| self.plan(pass).batch);
+        let batches = [self.options.batch_size, self.plan(Pass::Inference).batch];
         let data = data.into();
         let steps = self.steps_per_epoch(&data)?;
         let (feed, validation) = self.feeds(data, batches)?;
@@ -87,8 +87,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let averages = self.options.optimizer.ema_momentum.is_some();
         self.state.begin_training(averages);
         self.executor.upload(&self.state)?;
+        for pass in [Pass::Training, Pass::Update] {
+            self.program(pass)?;
+        }
         let mut fit = Fit {
-            program: self.program(Pass::Training)?,
             source,
             validation,
             epochs: self.last_epoch(resumed.as_ref()),
@@ -202,6 +204,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
                 }
                 break;
             }
+            self.compare_weights()?;
             self.epochs_done += 1;
             self.validate(fit, &mut logs)?;
             let verdict = callbacks.on_epoch_end(&logs, &self.state)?;
@@ -303,13 +306,14 @@ impl<E: Executor + ?Sized> Trainer<E> {
         history: &History,
     ) -> Result<Ending> {
         while epoch.enqueued < epoch.steps {
-            if self.interrupt.is_raised() {
+            if self.is_interrupted() {
                 self.collect(true, epoch)?;
                 return Ok(Ending::Interrupted);
             }
             self.step(fit, epoch, callbacks)?;
             self.keep_if_due(fit, epoch, callbacks, history)?;
-            if epoch.wants_a_look() {
+            // On several ranks, whose clocks differ, all look after the same steps.
+            if epoch.wants_a_look(self.ranks.is_none()) {
                 self.collect(false, epoch)?;
                 if callbacks.on_batch_end(&epoch.progress())?.is_break() {
                     self.collect(true, epoch)?;
@@ -329,22 +333,22 @@ impl<E: Executor + ?Sized> Trainer<E> {
         callbacks: &mut All<'_, '_>,
     ) -> Result<()> {
         let position = epoch.position();
-        let (step, rate) = self.make_step(fit, epoch.steps_before, &position, callbacks)?;
-        self.executor.enqueue(&step)?;
+        let (batch, rate) = self.make_batch(fit, epoch.steps_before, &position, callbacks)?;
+        self.enqueue_batch(&batch)?;
         epoch.learning_rate = rate;
         epoch.enqueued += 1;
         epoch.follows = true;
         Ok(())
     }
 
-    /// The step at `position`, and its learning rate.
-    pub(super) fn make_step(
+    /// What the step at `position` trains on, and its learning rate.
+    pub(super) fn make_batch(
         &mut self,
         fit: &mut Fit<'_, E>,
         steps_before: u64,
         position: &Position,
         callbacks: &mut All<'_, '_>,
-    ) -> Result<(Step, f32)> {
+    ) -> Result<(TrainingBatch, f32)> {
         let source = &mut fit.source;
         let Rows { data, offset, rows } =
             source.rows(&mut self.executor, &self.options, position)?;
@@ -352,20 +356,19 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let rate = callbacks.learning_rate(position, optimizer.learning_rate())?;
         let optimizer = optimizer.with_learning_rate(rate);
         let number = steps_before + position.step as u64 + 1;
-        let step = Step {
-            program: fit.program,
+        let batch = TrainingBatch {
             data,
             offset,
             rows,
             rates: optimizer.rates(number),
             key: Key::of_step(self.options.seed, number),
         };
-        Ok((step, rate))
+        Ok((batch, rate))
     }
 
     /// Collects the metrics of finished steps.
     fn collect(&mut self, wait: bool, epoch: &mut Epoch) -> Result<()> {
-        for metrics in self.executor.completed(wait)? {
+        for metrics in self.completed_batches(wait)? {
             epoch.finished.add(&metrics);
             if !metrics.loss_sum.is_finite() {
                 return Err(Error::NonFiniteLoss {
@@ -405,7 +408,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// Returns to the last complete epoch after an error, if the device still responds.
     fn go_back(&mut self) {
         // The error that led here is the one to report.
-        let _ = self.executor.completed(true);
+        let _ = self.forget_batches();
         let _ = self.executor.upload(&self.state);
     }
 }
@@ -429,9 +432,9 @@ impl Epoch {
         }
     }
 
-    fn wants_a_look(&self) -> bool {
+    fn wants_a_look(&self, in_time: bool) -> bool {
         let (steps, time) = LOOK_EVERY;
-        self.enqueued.is_multiple_of(steps) || self.looked.elapsed() >= time
+        self.enqueued.is_multiple_of(steps) || in_time && self.looked.elapsed() >= time
     }
 
     fn progress(&self) -> Progress {

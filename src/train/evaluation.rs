@@ -90,33 +90,30 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// Mean loss and accuracy over `feed`; `None` if `stop` aborted the evaluation.
     pub(super) fn measure(&mut self, feed: &Feed, stop: impl Fn() -> bool) -> Result<Option<Mean>> {
         self.executor.order(feed.data, &feed.in_order())?;
-        let (mut mean, mut stopped) = (Mean::default(), false);
+        let (mut metrics, mut stopped) = (Vec::new(), false);
         for number in 0..feed.batches() {
             stopped = stop();
             if stopped {
                 break;
             }
-            let step = self.inference(feed, number)?;
-            self.executor.enqueue(&step)?;
+            if self.evaluates(number) {
+                let step = self.inference(feed, number)?;
+                self.executor.enqueue(&step)?;
+            }
             if number % FETCH_EVERY == FETCH_EVERY - 1 {
-                self.take_in(false, &mut mean)?;
+                metrics.extend(self.executor.completed(false)?);
             }
         }
-        self.take_in(true, &mut mean)?;
-        Ok((!stopped).then_some(mean))
+        metrics.extend(self.executor.completed(true)?);
+        self.merge_metrics(metrics, stopped)
     }
 
     /// The step that evaluates one batch of `feed`.
     pub(super) fn inference(&mut self, feed: &Feed, number: usize) -> Result<Step> {
         let (offset, rows) = feed.batch(number);
-        Ok(Step {
-            program: self.program(Pass::Inference)?,
-            data: feed.data,
-            offset,
-            rows,
-            rates: Rates::default(),
-            key: Key::of_step(0, 1),
-        })
+        let program = self.program(Pass::Inference)?;
+        let (rows, key) = (offset..offset + rows, Key::of_step(0, 1));
+        Ok(Step::new(program, feed.data, rows, Rates::default(), key))
     }
 
     pub(super) fn take_in(&mut self, wait: bool, mean: &mut Mean) -> Result<()> {

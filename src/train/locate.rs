@@ -46,7 +46,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         if !fit.source.can_repeat() {
             return Ok(None);
         }
-        self.executor.completed(true)?;
+        self.forget_batches()?;
         self.executor.upload(&self.state)?;
         let first = (self.state.step - epoch.steps_before) as usize;
         let last = (step - 1 - epoch.steps_before) as usize;
@@ -56,21 +56,27 @@ impl<E: Executor + ?Sized> Trainer<E> {
                 follows: taken > first,
                 ..epoch.position()
             };
-            let (step, _) = self.make_step(fit, epoch.steps_before, &position, callbacks)?;
+            let (batch, _) = self.make_batch(fit, epoch.steps_before, &position, callbacks)?;
             if taken == last {
-                return self.first_not_finite(&step);
+                self.forget_batches()?;
+                for (pass, step) in self.steps_of(&batch)? {
+                    let found = self.first_not_finite(pass, &step)?;
+                    if found.is_some() {
+                        return Ok(found);
+                    }
+                }
+                return Ok(None);
             }
-            self.executor.enqueue(&step)?;
+            self.enqueue_batch(&batch)?;
             // Otherwise the metrics of finished steps would pile up.
-            self.executor.completed(false)?;
+            self.completed_batches(false)?;
         }
         Ok(None)
     }
 
-    /// The first buffer of a training step that holds a non-finite value.
-    fn first_not_finite(&mut self, step: &Step) -> Result<Option<String>> {
-        self.executor.completed(true)?;
-        let plan = self.plan(Pass::Training).clone();
+    /// The first buffer of a step that holds a non-finite value.
+    fn first_not_finite(&mut self, pass: Pass, step: &Step) -> Result<Option<String>> {
+        let plan = self.plan(pass).clone();
         let Some(executor) = self.executor.inspect() else {
             return Ok(None);
         };

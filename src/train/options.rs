@@ -28,6 +28,16 @@ pub struct Options {
     pub epochs: usize,
     /// Rows per step; the last step of an epoch may be shorter. Default 64.
     pub batch_size: usize,
+    /// Cuts each batch into micro-batches of this many rows, the last of which may be shorter, to train with
+    /// batches that do not fit the device: its memory holds the tensors of one micro-batch. Their gradients
+    /// are summed in a fixed order, and each batch has one update. Default: none.
+    ///
+    /// The loss is a mean over the rows of the batch, and random draws are keyed by a row's place in it, so the
+    /// gradient is that of the whole batch, up to rounding, with two exceptions: a batch normalization takes
+    /// the statistics of each micro-batch, and MixUp and `CutMix` mix the rows of a micro-batch. Moving
+    /// statistics move once for each batch, towards the mean of the micro-batches' statistics, weighted by their rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_batch: Option<usize>,
     /// The seed of all random numbers: initial weights, shuffling, dropout. Default 42.
     pub seed: u64,
     /// Whether to shuffle the training set before each epoch. Default true.
@@ -104,6 +114,7 @@ impl Default for Options {
         Self {
             epochs: 5,
             batch_size: 64,
+            micro_batch: None,
             seed: DEFAULT_SEED,
             shuffle: true,
             validation_split: 0.0,
@@ -130,6 +141,12 @@ impl Options {
     /// Sets the number of rows per step.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = batch_size;
+        self
+    }
+
+    /// Cuts batches into micro-batches; see [`Options::micro_batch`](Self#structfield.micro_batch).
+    pub fn micro_batch(mut self, rows: usize) -> Self {
+        self.micro_batch = Some(rows);
         self
     }
 
@@ -215,6 +232,7 @@ impl Options {
         let counts = [
             ("epochs", Some(self.epochs)),
             ("batch size", Some(self.batch_size)),
+            ("micro-batch", self.micro_batch),
             ("validation frequency", Some(self.validation_freq)),
             ("validation steps", self.validation_steps),
             ("steps per epoch", self.steps_per_epoch),
@@ -270,6 +288,12 @@ impl Options {
             return Err(Error::Argument(message.into()));
         }
         Ok(Mixing::new(self.mixup, cutmix))
+    }
+
+    /// The rows of a micro-batch, of which no more than a batch has are computed at a time; `None` if batches are
+    /// not cut.
+    pub(crate) fn rows_of_parts(&self) -> Option<usize> {
+        self.micro_batch.map(|rows| rows.min(self.batch_size))
     }
 
     /// What a step of training is.

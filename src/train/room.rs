@@ -1,6 +1,7 @@
 //! Checks whether a plan fits the device before anything is allocated and, if it does not, finds
 //! the batch or image size that does.
 
+use super::Options;
 use crate::error::{Error, Result};
 use crate::exec::Executor;
 use crate::model::Sequential;
@@ -8,10 +9,20 @@ use crate::plan::{Plan, Purpose};
 use crate::shape::dims;
 
 /// Rows per step of evaluation and prediction, if they fit.
-const INFERENCE_BATCH: usize = 256;
+pub(super) const INFERENCE_BATCH: usize = 256;
 
-/// The plans of a model for training with this batch size and for inference with as many rows as
-/// also fit.
+/// The plans of a trainer.
+pub(super) struct Plans {
+    /// Training on a batch or a micro-batch.
+    pub(super) training: Plan,
+    /// The update after micro-batches.
+    pub(super) update: Option<Plan>,
+    /// Evaluation and prediction.
+    pub(super) inference: Plan,
+}
+
+/// The plans of a model for training and for inference with as many rows as also fit. With
+/// micro-batches, inference has no more rows than one of them.
 ///
 /// # Errors
 /// Those of [`Plan::new`]; plans that do not fit the device, with the size that would.
@@ -19,16 +30,25 @@ pub(super) fn plans<E: Executor + ?Sized>(
     executor: &E,
     model: &Sequential,
     training: Purpose,
-    batch: usize,
-) -> Result<[Plan; 2]> {
+    options: &Options,
+) -> Result<Plans> {
+    let batch = options.batch_size;
+    if let Some(rows) = options.rows_of_parts() {
+        return of_parts(executor, model, training, (rows, batch));
+    }
     let plan = Plan::new(model, training, batch)?;
+    let whole = |inference| Plans {
+        training: plan.clone(),
+        update: None,
+        inference,
+    };
     let halves = (0..=INFERENCE_BATCH.ilog2()).map(|i| INFERENCE_BATCH >> i);
     for rows in halves {
         let inference = Plan::new(model, Purpose::Inference, rows);
         if let Ok(inference) = inference
             && executor.fits(&[&plan, &inference]).is_ok()
         {
-            return Ok([plan, inference]);
+            return Ok(whole(inference));
         }
     }
     let room = |model: &Sequential, batch| room(executor, model, training, batch);
@@ -46,8 +66,46 @@ pub(super) fn plans<E: Executor + ?Sized>(
             })
         }
         Err(other) => Err(other),
-        Ok(()) => Ok([plan, Plan::new(model, Purpose::Inference, 1)?]),
+        Ok(()) => Ok(whole(Plan::new(model, Purpose::Inference, 1)?)),
     }
+}
+
+/// The plans for micro-batches of `rows` rows. That of inference depends on `rows` alone, and not on the
+/// memory that is left, so that a device with less of it gives the same bytes.
+fn of_parts<E: Executor + ?Sized>(
+    executor: &E,
+    model: &Sequential,
+    purpose: Purpose,
+    (rows, batch): (usize, usize),
+) -> Result<Plans> {
+    let plans = |model: &Sequential, rows: usize| -> Result<Plans> {
+        let [training, update] = Plan::parts(model, purpose, (rows, batch))?;
+        let inference = Plan::new(model, Purpose::Inference, rows.min(INFERENCE_BATCH))?;
+        executor.fits(&[&training, &update, &inference])?;
+        Ok(Plans {
+            training,
+            update: Some(update),
+            inference,
+        })
+    };
+    plans(model, rows).map_err(|error| {
+        let Error::TooLarge { needs, allows, .. } = error else {
+            return error;
+        };
+        let largest_batch = largest(rows, |rows| plans(model, rows).is_ok());
+        Error::TooLarge {
+            needs: format!(
+                "a micro-batch of {rows} x {}: {needs}",
+                dims(&model.input_shape)
+            ),
+            allows,
+            fits: match largest_batch {
+                Some(rows) => format!("the largest micro-batch that fits is {rows}"),
+                None => largest_image(model, |model, rows| plans(model, rows).map(drop)),
+            },
+            largest_batch,
+        }
+    })
 }
 
 /// Batches up to this size are tried.

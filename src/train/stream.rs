@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::feed::Validation;
 use super::prefetch::{default_threads, with_prefetch};
+use super::room::INFERENCE_BATCH;
 use super::source::{Rows, Streamed, batches_in_chunk};
 use super::trainer::Pass;
 use super::{Callback, Evaluation, GeneratedData, History, Mean, Trainer, ValidationData};
@@ -109,7 +110,12 @@ impl<E: Executor + ?Sized> Trainer<E> {
         steps: usize,
         stop: impl Fn() -> bool,
     ) -> Result<Option<Mean>> {
-        let batch = self.plan(Pass::Inference).batch;
+        let rows_at_once = self.plan(Pass::Inference).batch;
+        // Micro-batches do not limit what a generator may give.
+        let batch = match self.rows_of_parts() {
+            Some(_) => rows_at_once.max(INFERENCE_BATCH),
+            None => rows_at_once,
+        };
         let program = self.program(Pass::Inference)?;
         let sizes = (batch, self.classes());
         let chunks = self.chunks(Pass::Inference, generator, batch)?;
@@ -123,14 +129,12 @@ impl<E: Executor + ?Sized> Trainer<E> {
                     break;
                 }
                 let Rows { data, offset, rows } = feed.next_rows(&mut *self.executor)?;
-                self.executor.enqueue(&Step {
-                    program,
-                    data,
-                    offset,
-                    rows,
-                    rates: Rates::default(),
-                    key: Key::of_step(0, 1),
-                })?;
+                let (end, key) = (offset + rows, Key::of_step(0, 1));
+                for first in (offset..end).step_by(rows_at_once) {
+                    let rows = first..end.min(first + rows_at_once);
+                    let step = Step::new(program, data, rows, Rates::default(), key);
+                    self.executor.enqueue(&step)?;
+                }
                 self.take_in(false, &mut mean)?;
             }
             self.take_in(true, &mut mean)?;

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::pending_batches::PendingBatches;
+use super::rank_group::RankGroup;
 use super::residents::Residents;
+use super::room::Plans;
 use super::{Interrupt, Keeper, Options, Snapshot, room};
 use crate::data::Dataset;
 use crate::error::{Error, Result};
@@ -26,7 +29,13 @@ pub struct Trainer<E: Executor + ?Sized = dyn Executor> {
     /// Completed epochs.
     pub(super) epochs_done: usize,
     training: Plan,
+    /// The end of a step, if batches are cut into micro-batches, on which `training` then is.
+    update: Option<Plan>,
     inference: Plan,
+    /// The other ranks, if there are any.
+    pub(super) ranks: Option<RankGroup>,
+    /// Training steps under way.
+    pub(super) pending: PendingBatches,
     programs: HashMap<Pass, Program>,
     /// The data sets held by the executor.
     pub(super) data: Residents,
@@ -37,11 +46,13 @@ pub struct Trainer<E: Executor + ?Sized = dyn Executor> {
     pub(super) executor: Box<E>,
 }
 
-/// The trainer's two plans.
+/// The trainer's plans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pass {
-    /// Forward, backward and update.
+    /// Forward, backward and update; on micro-batches without the update.
     Training,
+    /// The update after micro-batches.
+    Update,
     /// Forward only.
     Inference,
 }
@@ -69,8 +80,11 @@ impl<E: Executor + ?Sized> Trainer<E> {
     pub fn with_executor(model: Sequential, executor: Box<E>, options: Options) -> Result<Self> {
         options.check()?;
         let purpose = options.purpose()?;
-        let [mut training, inference] =
-            room::plans(&*executor, &model, purpose, options.batch_size)?;
+        let Plans {
+            mut training,
+            update,
+            inference,
+        } = room::plans(&*executor, &model, purpose, &options)?;
         if let Some(weights) = options.class_weights(training.classes)? {
             training.weigh_classes(&weights)?;
         }
@@ -84,7 +98,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
             resumed: None,
             epochs_done: 0,
             training,
+            update,
             inference,
+            ranks: None,
+            pending: PendingBatches::default(),
             programs: HashMap::new(),
             data: Residents::default(),
             predicted: None,
@@ -204,8 +221,15 @@ impl<E: Executor + ?Sized> Trainer<E> {
     pub(super) fn plan(&self, pass: Pass) -> &Plan {
         match pass {
             Pass::Training => &self.training,
+            // Without micro-batches, training includes the update.
+            Pass::Update => self.update.as_ref().unwrap_or(&self.training),
             Pass::Inference => &self.inference,
         }
+    }
+
+    /// The rows of a micro-batch, if batches are cut.
+    pub(super) fn rows_of_parts(&self) -> Option<usize> {
+        self.update.as_ref().map(|_| self.training.batch)
     }
 
     /// The compiled plan; compiles it at first use.
@@ -213,9 +237,11 @@ impl<E: Executor + ?Sized> Trainer<E> {
         if let Some(program) = self.programs.get(&pass) {
             return Ok(*program);
         }
-        let plan = match pass {
-            Pass::Training => &self.training,
-            Pass::Inference => &self.inference,
+        let plan = match (pass, &self.update) {
+            (Pass::Update, None) => return self.program(Pass::Training),
+            (Pass::Training, _) => &self.training,
+            (Pass::Update, Some(update)) => update,
+            (Pass::Inference, _) => &self.inference,
         };
         let program = self.executor.compile(plan)?;
         self.programs.insert(pass, program);

@@ -15,6 +15,7 @@ fn arguments_out_of_range_are_usage_errors() {
     let cases: &[(&[&str], &str)] = &[
         (&["--epochs", "0"], "epochs"),
         (&["--batch-size", "0"], "batch size"),
+        (&["--micro-batch", "0"], "micro-batch"),
         (&["--batch-size", "9999999999"], "batch size"),
         (&["--learning-rate", "-1"], "learning rate"),
         (&["--momentum", "-1"], "momentum"),

@@ -4,8 +4,8 @@
 use super::super::case::{Case, CaseBuilder};
 use crate::exec::Values;
 use crate::plan::{
-    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
-    BatchNormStatistics, BufferId, Op,
+    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward, BatchNormMove,
+    BatchNormStatistics, BufferId, Moving, Op,
 };
 
 /// Batch, valid rows, cells per sample, channels.
@@ -32,6 +32,8 @@ pub(super) fn cases() -> Vec<Case> {
     cases.extend(TABLE.map(|row| statistics(row, 0.0)));
     // Far from zero: E[x²] - E[x]² would lose all precision.
     cases.push(statistics([5, 4, 49, 4], 100.0));
+    cases.extend(TABLE.map(statistics_of_part));
+    cases.extend([1, 7, 64, 300].map(move_statistic));
     cases.extend(TABLE.map(|row| forward(row, (true, true))));
     cases.extend(LEARNT.map(|learnt| forward([3, 3, 25, 3], learnt)));
     cases.extend(TABLE.map(backward_weight));
@@ -61,10 +63,40 @@ fn statistics(row: [usize; 4], shift: f32) -> Case {
         x: b.input_of("x", &[n, cells, c], x),
         mean: b.output("mean", &[c]),
         variance: b.output("variance", &[c]),
-        moving,
-        momentum: 0.75,
+        moving: Moving::Move {
+            moving,
+            momentum: 0.75,
+        },
     });
     b.finish(op, &format!("{} shift={shift}", vars(row)))
+}
+
+/// The statistics of a micro-batch.
+fn statistics_of_part(row: [usize; 4]) -> Case {
+    let [n, rows, cells, c] = row;
+    let mut b = CaseBuilder::new(n).rows(rows).part(n, 3 * n + 1);
+    let moving = ["moving_mean", "moving_variance"].map(|name| b.parameter(name, &[c]));
+    let op = Op::BatchNormStatistics(BatchNormStatistics {
+        norm: norm(c),
+        x: b.input("x", &[n, cells, c]),
+        mean: b.output("mean", &[c]),
+        variance: b.output("variance", &[c]),
+        moving: Moving::Parts(moving.map(|moving| b.gradient(moving))),
+    });
+    b.finish(op, &format!("{} first={n} of={}", vars(row), 3 * n + 1))
+}
+
+fn move_statistic(c: usize) -> Case {
+    let mut b = CaseBuilder::new(1);
+    let moving = b.parameter("moving_mean", &[c]);
+    let (now, values) = (b.gradient(moving), b.uniform(c));
+    b.fill(now, Values::F32(values));
+    let op = Op::BatchNormMove(BatchNormMove {
+        moving,
+        now,
+        momentum: 0.75,
+    });
+    b.finish(op, &format!("c={c}"))
 }
 
 /// Means and variances of the channels.

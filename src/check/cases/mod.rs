@@ -8,7 +8,7 @@
 use super::Case;
 use super::case::CaseBuilder;
 use crate::model::Activation;
-use crate::plan::{BufferId, Through};
+use crate::plan::{BufferId, Op, Through};
 use crate::shape::dims;
 
 /// Declares the modules and [`all`], which lists their cases in this order.
@@ -18,7 +18,9 @@ macro_rules! families {
 
         /// All cases, grouped by operation.
         pub fn all() -> Vec<Case> {
-            [$($family::cases()),+].into_iter().flatten().collect()
+            let cases: Vec<Case> = [$($family::cases()),+].into_iter().flatten().collect();
+            let groups = cases.chunk_by(|a, b| a.op().name() == b.op().name());
+            groups.flat_map(with_parts).collect()
         }
     };
 }
@@ -43,6 +45,31 @@ families! {
     batch_norm,
     regularize,
     update,
+}
+
+/// The cases of an operation and, if its draws or its mean over the batch depend on the place of rows in it, two
+/// of them in which the rows are a part of a batch.
+fn with_parts(cases: &[Case]) -> Vec<Case> {
+    let mut all = cases.to_vec();
+    let depend = cases.iter().filter(|case| {
+        matches!(
+            case.op(),
+            Op::DrawMaps(_)
+                | Op::DrawNoise(_)
+                | Op::AdjustContrast(_)
+                | Op::AdjustBrightness(_)
+                | Op::Erase(_)
+                | Op::AddNoise(_)
+                | Op::DrawMixes(_)
+                | Op::Loss(_)
+                | Op::Dropout(_)
+        )
+    });
+    let largest = depend.clone().max_by_key(|case| case.plan.batch);
+    let own: Vec<&Case> = depend.take(1).chain(largest).collect();
+    let is_same = own.len() == 2 && own[0].vars == own[1].vars;
+    all.extend(own.into_iter().skip(is_same.into()).map(Case::as_part));
+    all
 }
 
 /// The names of the operations, in the order of the cases.

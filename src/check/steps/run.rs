@@ -102,13 +102,12 @@ impl Trial {
     pub(super) fn run(&self, executor: &mut dyn Inspect, runs: usize) -> Result<Vec<Output>> {
         let program = executor.compile(&self.plan)?;
         let data = executor.load(&self.data)?;
-        let step = |t: usize| Step {
-            program,
-            data,
-            offset: t * self.plan.batch,
-            rows: self.plan.batch.min(self.data.len() - t * self.plan.batch),
-            rates: (self.optimizer).map_or(Rates::default(), |o| o.rates(t as u64 + 1)),
-            key: Key::of_step(1, t as u64 + 1),
+        let step = |t: usize| {
+            let first = t * self.plan.batch;
+            let rows = first..self.data.len().min(first + self.plan.batch);
+            let number = t as u64 + 1;
+            let rates = self.optimizer.map_or(Rates::default(), |o| o.rates(number));
+            Step::new(program, data, rows, rates, Key::of_step(1, number))
         };
         let steps: Vec<Step> = (0..self.data.len().div_ceil(self.plan.batch))
             .map(step)

@@ -87,7 +87,12 @@ pub struct Args {
     format: OutputFormat,
 
     #[command(flatten)]
-    device: DeviceArgs,
+    pub device: DeviceArgs,
+
+    /// Under mpirun, end if another process sends nothing for this long
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, help_heading = "Device",
+          allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rank_timeout: u32,
 
     /// Take the default kernels of a GPU, even if `cnn-gpu tune` found faster ones
     #[arg(long, help_heading = "Device")]
@@ -176,6 +181,7 @@ impl TrainSettings {
             })
             .optimizer(args.optimizer.optimizer(base)?);
         let mut options = args.fit.set(options);
+        options.micro_batch = args.network.micro_batch;
         options.mixup = args.network.mixup;
         options.cutmix = args.network.cutmix.map(Into::into);
         options.check()?;

@@ -41,7 +41,7 @@ pub fn dry_run(settings: &TrainSettings) -> anyhow::Result<Exit> {
     // The summary contains the warnings. What is left are the errors that would stop the run.
     let splits = data::load_silently(&settings.dataset, folder, settings.read.clone())?;
     let (splits, _) = arrange(settings, splits)?;
-    let (trainer, _) = prepare(settings, &device)?;
+    let (trainer, _) = prepare(settings, &device, true)?;
     check(settings, &trainer, &splits)?;
     Ok(Exit::Success)
 }

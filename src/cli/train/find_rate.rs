@@ -108,7 +108,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let parts = TrainArgs::of_parts(args.data, args.network, args.optimizer, args.device);
     let mut settings = TrainSettings::new(parts?, None)?;
     let device = settings.device.open()?;
-    let (mut trainer, _) = prepare(&settings, &device)?;
+    let (mut trainer, _) = prepare(&settings, &device, true)?;
     if let Some(initial) = settings.initial.take()
         && let Some(note) = initial.give(&mut trainer, settings.options.optimizer)?
     {

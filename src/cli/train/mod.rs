@@ -13,11 +13,14 @@ mod optimizer_args;
 mod result;
 mod resume;
 
+use std::path::Path;
+use std::time::Duration;
+
 use anyhow::Context as _;
 use cnn_gpu::Error;
 use cnn_gpu::data::{Dataset, Splits};
 use cnn_gpu::exec::Description;
-use cnn_gpu::exec::Device;
+use cnn_gpu::exec::{Device, KernelChoice};
 use cnn_gpu::internal::disk;
 use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, RunIdentity};
 use cnn_gpu::run::{Config, DataRecord, DeviceRecord, RunFolder};
@@ -25,6 +28,7 @@ use cnn_gpu::state::Layout;
 use cnn_gpu::train::callbacks::{EarlyStopping, JsonlLogger};
 use cnn_gpu::train::{Callback, Ending, History, Trainer, Verbose};
 use cnn_gpu::words::counted;
+use sha2::Digest as _;
 
 pub use args::Args;
 
@@ -33,21 +37,40 @@ use super::device::{announce, compare_with_cpu};
 use super::exit::Exit;
 use super::interrupt::Handler;
 use super::output::{self, OutputFormat, Results, command, say};
+use super::ranks::{MICRO_BATCH, Ranks};
 use args::TrainSettings;
 use no_effect::NoEffect;
 use result::RunResult;
 
 /// Runs the command.
 pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
+    let mut ranks = Ranks::start(Duration::from_secs(args.rank_timeout.into()))?;
+    let outcome = run_as(args, typed, &mut ranks);
+    ranks.end(outcome)
+}
+
+/// Runs the command as one of the ranks.
+fn run_as(mut args: Args, typed: &Typed, ranks: &mut Ranks) -> anyhow::Result<Exit> {
+    args.device.share(ranks.local);
+    if ranks.launched && args.resume.is_none() && args.network.micro_batch.is_none() {
+        args.network.micro_batch = Some(MICRO_BATCH);
+        say(&format!(
+            "micro-batches of {MICRO_BATCH} images, the default under mpirun; a single process gives the same bytes \
+             with --micro-batch {MICRO_BATCH}"
+        ));
+    }
     let resumes = args.resume.clone();
     let (mut settings, checkpoint) = match &resumes {
         None => (TrainSettings::new(args, None)?, None),
         Some(run) => resume::settings(args, run, typed)?,
     };
     if settings.dry_run {
-        return data::dry_run(&settings);
+        return match ranks.is_first() {
+            true => data::dry_run(&settings),
+            false => Ok(Exit::Success),
+        };
     }
-    if resumes.is_none() {
+    if resumes.is_none() && ranks.is_first() {
         if settings.out_is_named {
             RunFolder::check_free(&settings.out)?;
         }
@@ -61,20 +84,40 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     let handler = Handler::install()?;
     // Before loading the data, as the settings may not fit the device or the model.
     let (opened, kernels) = settings.kernels.give(settings.device.open()?)?;
-    let (mut trainer, device) = prepare(&settings, &opened)?;
+    let (mut trainer, device) = prepare(&settings, &opened, ranks.is_alone())?;
     if let Some(initial) = settings.initial.take()
         && let Some(note) = initial.give(&mut trainer, settings.options.optimizer)?
     {
         say(&format!("note: {note}"));
     }
     trainer.set_interrupt(handler.interrupt.clone());
-    let (splits, record) = data::load(&settings)?;
+    let (splits, record) = ranks.first_on_rank_0(|| data::load(&settings))?;
     trainer.prepare(&splits.train)?;
     data::check(&settings, &trainer, &splits)?;
     if let Some(note) = data::other_classes(&settings, &splits.train.class_names) {
         say(&format!("note: {note}"));
     }
     let identity = identity(&settings, &trainer, &record);
+    let facts = facts(
+        &settings,
+        &trainer,
+        &record,
+        checkpoint.as_ref(),
+        &opened.kernels(),
+    );
+    ranks.agree(&facts?)?;
+    if let Some(communicator) = ranks.communicator() {
+        trainer.set_communicator(communicator)?;
+    }
+    if !ranks.is_first() {
+        return follow(
+            &settings,
+            &mut trainer,
+            &splits,
+            (checkpoint, &identity),
+            &handler,
+        );
+    }
     let (folder, config) = match resumes {
         None => begin(&settings, &trainer, record, device)?,
         Some(_) => resume_run(
@@ -93,6 +136,13 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         settings.schedule,
     )));
     introduce(&settings, &trainer, (&opened, kernels))?;
+    if !ranks.is_alone() && settings.options.verbose != Verbose::Silent {
+        say(&format!(
+            "{} train together, {} of them on this machine; rank 0 writes the run",
+            counted(ranks.size(), "process"),
+            ranks.local.1
+        ));
+    }
     if settings.options.verbose != Verbose::Silent {
         compare_with_cpu(
             &settings.device,
@@ -110,7 +160,9 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
         }
         error
     })?;
-    let interrupted = history.ending == Ending::Interrupted || handler.interrupt.is_raised();
+    // An interrupt after training is one of this rank alone.
+    let raised = ranks.is_alone() && handler.interrupt.is_raised();
+    let interrupted = history.ending == Ending::Interrupted || raised;
     if !interrupted {
         handler.set_exit_message(format!(
             "training has finished and the weights are saved; `{}` evaluates them",
@@ -137,6 +189,95 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
     } else {
         Exit::Success
     })
+}
+
+/// Trains along with rank 0, which writes the run.
+fn follow(
+    settings: &TrainSettings,
+    trainer: &mut Trainer,
+    splits: &Splits,
+    (checkpoint, identity): (Option<Checkpoint>, &RunIdentity),
+    handler: &Handler,
+) -> anyhow::Result<Exit> {
+    // Those that decide, and none that writes.
+    let mut record = settings.callbacks.clone();
+    (record.checkpoint_best, record.tensorboard) = (None, None);
+    let mut chosen = record.callbacks(Path::new(""), trainer.model())?;
+    if let Some(checkpoint) = checkpoint {
+        if let Some(what) = checkpoint.identity.difference(identity) {
+            return Err(differs(&what));
+        }
+        let mut snapshot = checkpoint.snapshot;
+        let is_here = |name: &str| chosen.iter().any(|callback| callback.name() == name);
+        snapshot.callback_states.retain(|(name, _)| is_here(name));
+        trainer.resume(snapshot)?;
+    }
+    let mut callbacks: Vec<&mut dyn Callback> = chosen
+        .iter_mut()
+        .map(|callback| callback.as_mut() as _)
+        .collect();
+    let data = data::training_data(settings, splits);
+    let history = handler.while_training(|| trainer.fit_with(data, &mut callbacks))?;
+    if history.ending == Ending::Interrupted {
+        return Ok(Exit::Interrupted);
+    }
+    trainer.evaluate(&splits.test)?;
+    Ok(Exit::Success)
+}
+
+/// The SHA-256 of bytes, in hexadecimal.
+fn hash_of(bytes: &[u8]) -> String {
+    let hash = sha2::Sha256::digest(bytes);
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What all ranks must have in common, by name.
+fn facts(
+    settings: &TrainSettings,
+    trainer: &Trainer,
+    record: &DataRecord,
+    checkpoint: Option<&Checkpoint>,
+    kernels: &KernelChoice,
+) -> anyhow::Result<Vec<(String, String)>> {
+    let program = std::env::current_exe()
+        .and_then(std::fs::read)
+        .map(|bytes| hash_of(&bytes))
+        .unwrap_or_default();
+    let device = trainer.describe();
+    let kind = match device.backend.as_str() {
+        // Any number of threads gives the same bytes.
+        "cpu" => format!("cpu {}", std::env::consts::ARCH),
+        _ => in_words(&device),
+    };
+    let state = checkpoint.map_or(trainer.state(), |checkpoint| &checkpoint.snapshot.state);
+    let mut facts = vec![
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("binary", program),
+        ("model", hash_of(&serde_json::to_vec(trainer.model())?)),
+    ];
+    let options = settings.options.by_name();
+    let options: Vec<_> = options
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_string()))
+        .collect();
+    facts.extend(options);
+    facts.extend([
+        ("kind of device", kind),
+        ("choice of kernels", serde_json::to_string(&kernels)?),
+        ("training set", record.train_fingerprint.clone()),
+        ("test set", record.test_fingerprint.clone()),
+        (
+            "validation set",
+            record.validation_fingerprint.clone().unwrap_or_default(),
+        ),
+        ("callback", serde_json::to_string(&settings.callbacks)?),
+        ("first step", state.step.to_string()),
+        ("set of weights", state.weights_hash()),
+    ]);
+    let named = facts
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value));
+    Ok(named.collect())
 }
 
 /// Creates the folder and the settings of a new run.
@@ -272,16 +413,25 @@ fn differs(what: &str) -> anyhow::Error {
     .into()
 }
 
-fn prepare(settings: &TrainSettings, device: &Device) -> anyhow::Result<(Trainer, DeviceRecord)> {
+/// The trainer. Only one that trains alone reopens a lost device: others would wait meanwhile.
+fn prepare(
+    settings: &TrainSettings,
+    device: &Device,
+    recovers: bool,
+) -> anyhow::Result<(Trainer, DeviceRecord)> {
     let layout = Layout::new(&settings.model)?;
-    let executor = device.recovering(layout, |why| {
-        say(&format!(
-            "warning: THE DEVICE WAS LOST ({why}); reopening it and repeating the steps since the last \
-             copy of the weights"
-        ));
-    });
-    let trainer =
-        Trainer::with_executor(settings.model.clone(), executor, settings.options.clone())?;
+    let (model, options) = (settings.model.clone(), settings.options.clone());
+    let trainer = if recovers {
+        let executor = device.recovering(layout, |why| {
+            say(&format!(
+                "warning: THE DEVICE WAS LOST ({why}); reopening it and repeating the steps since the last \
+                 copy of the weights"
+            ));
+        });
+        Trainer::with_executor(model, executor, options)?
+    } else {
+        Trainer::new(model, device, options)?
+    };
     let selection = settings.device.selection();
     let mut record = DeviceRecord::new(&selection, &device.reason, &trainer.describe());
     record.kernels = device.kernels();
@@ -394,6 +544,7 @@ fn may_pass(error: &Error) -> bool {
         error,
         Error::File { .. }
             | Error::Device { .. }
+            | Error::Rank(_)
             | Error::NoAdapter(_)
             | Error::DeviceLost(_)
             | Error::DeviceHung(_)

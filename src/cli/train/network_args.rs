@@ -81,6 +81,10 @@ pub struct NetworkArgs {
         allow_negative_numbers = true
     )]
     pub batch_size: usize,
+    /// Cut each batch into micro-batches of N images, for batches that do not fit the device's memory: their
+    /// gradients are summed in a fixed order, and each batch has one update [default: none]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub micro_batch: Option<usize>,
 
     /// Seed of initial weights, shuffling, dropout and augmentation; same seed, same adapter: same result
     #[arg(

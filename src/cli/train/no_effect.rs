@@ -136,12 +136,25 @@ impl NoEffect<'_> {
             ("--mixup", options.mixup.is_some()),
             ("--cutmix", options.cutmix.is_some()),
         ];
-        let mixes = mixes
-            .iter()
-            .filter(|(_, mixes)| *mixes && options.batch_size == 1);
+        let mixes = mixes.iter().filter(|(_, mixes)| {
+            *mixes && (options.batch_size == 1 || options.micro_batch == Some(1))
+        });
+        let (size, of) = match options.micro_batch {
+            Some(1) => ("--micro-batch 1", "a micro-batch"),
+            _ => ("--batch-size 1", "a step"),
+        };
         lines.extend(mixes.map(|(flag, _)| {
-            format!("{flag} has no effect with --batch-size 1, as it mixes the images of a step")
+            format!("{flag} has no effect with {size}, as it mixes the images of {of}")
         }));
+        if let Some(rows) = options
+            .micro_batch
+            .filter(|rows| *rows >= options.batch_size)
+        {
+            lines.push(format!(
+                "--micro-batch {rows} does not cut batches of {}",
+                counted(options.batch_size, "image")
+            ));
+        }
         let stopping = self.settings.callbacks.early_stopping.as_ref();
         if options.optimizer.ema_momentum.is_some()
             && !overwrites

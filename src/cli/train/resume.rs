@@ -26,6 +26,7 @@ const FREE: &[&str] = &[
     "backend",
     "adapter",
     "threads",
+    "rank_timeout",
     "checkpoint_steps",
     "checkpoint_minutes",
 ];

@@ -81,7 +81,7 @@ impl RowWise for AdjustContrast {
         let size: usize = self.shape.iter().product();
         let [_, _, c] = self.shape;
         let range = self.range.map(|end| end as f32);
-        let rows = block.rows();
+        let rows = block.places();
         block.write(self.y, |block, y| {
             let images = block.floats(self.x).chunks_exact(size);
             for ((row, x), y) in rows.zip(images).zip(y.chunks_exact_mut(size)) {
@@ -108,7 +108,7 @@ impl RowWise for AdjustBrightness {
     fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let (arch, key) = (block.arch(), block.memory().key);
         let range = self.range.map(|end| end as f32);
-        let rows = block.rows();
+        let rows = block.places();
         block.write(self.y, |block, y| {
             let size = y.len() / rows.len();
             let images = block.floats(self.x).chunks_exact(size);

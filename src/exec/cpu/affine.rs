@@ -8,7 +8,7 @@ use crate::plan::{AffineMap, AffineTransform, DrawMaps};
 
 impl RowWise for DrawMaps {
     fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
-        let (key, rows) = (block.memory().key, block.rows());
+        let (key, rows) = (block.memory().key, block.places());
         block.write(self.maps, |_, maps| {
             for (row, map) in rows.zip(maps.chunks_exact_mut(AffineMap::LEN)) {
                 map.copy_from_slice(&self.map(key, row).row());

@@ -9,8 +9,8 @@ use super::rows::{RowBlock, RowWise};
 use super::{BatchWise, scratch};
 use crate::exec::host::Memory;
 use crate::plan::{
-    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
-    BatchNormStatistics, BufferId,
+    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward, BatchNormMove,
+    BatchNormStatistics, BufferId, Moving,
 };
 
 /// Parts of a sum over the batch: one task computes each, and they are added in order.
@@ -148,20 +148,40 @@ impl BatchWise for BatchNormStatistics {
         };
         let squares = sums(arch, c, cells, &squares);
         let variances: Vec<f64> = squares.into_iter().map(share).collect();
-        let [moving_mean, moving_variance] = self.moving;
+        let [to_mean, to_variance] = self.moving.written();
         let results = [
-            (self.mean, moving_mean, means),
-            (self.variance, moving_variance, variances),
+            (self.mean, to_mean, means),
+            (self.variance, to_variance, variances),
         ];
-        for (id, moving, now) in results {
+        let share = memory.rows as f64 / memory.part.of as f64;
+        for (id, to, now) in results {
             put(memory, id, &now);
-            let mut kept = memory.take(moving);
-            for (kept, now) in kept.iter_mut().zip(now) {
-                *kept = (self.momentum * f64::from(*kept) + (1.0 - self.momentum) * now) as f32;
+            match self.moving {
+                Moving::Move { momentum, .. } => move_towards(memory, to, &now, momentum),
+                Moving::Parts(_) => {
+                    let part: Vec<f64> = now.iter().map(|now| share * now).collect();
+                    put(memory, to, &part);
+                }
             }
-            memory.put(moving, kept);
         }
     }
+}
+
+impl BatchWise for BatchNormMove {
+    fn run(&self, _arch: Arch, memory: &mut Memory<'_>) {
+        let now = memory.floats(self.now).iter();
+        let now: Vec<f64> = now.map(|&now| now.into()).collect();
+        move_towards(memory, self.moving, &now, self.momentum);
+    }
+}
+
+/// Moves a moving statistic towards that of a step.
+fn move_towards(memory: &mut Memory<'_>, moving: BufferId, now: &[f64], momentum: f64) {
+    let mut kept = memory.take(moving);
+    for (kept, now) in kept.iter_mut().zip(now) {
+        *kept = (momentum * f64::from(*kept) + (1.0 - momentum) * now) as f32;
+    }
+    memory.put(moving, kept);
 }
 
 impl BatchWise for BatchNormBackwardWeight {

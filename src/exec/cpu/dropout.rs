@@ -59,7 +59,7 @@ impl RowWise for Dropout {
     fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let mask = &self.mask;
         let (arch, key) = (block.arch(), block.memory().key);
-        let first = block.rows().start;
+        let first = block.places().start;
         block.write(self.y, |block, y| {
             let x = block.floats(self.x).chunks_exact(mask.size);
             scratch::with(mask.width, |factors| {

@@ -65,7 +65,7 @@ impl RowWise for DrawNoise {
     fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let (arch, key) = (block.arch(), block.memory().key);
         let size = self.size[0] * self.size[1];
-        let rows = block.rows();
+        let rows = block.places();
         block.write(self.noise, |_, noise| {
             for (row, noise) in rows.zip(noise.chunks_exact_mut(2 * size)) {
                 if !self.acts_on(key, row) {

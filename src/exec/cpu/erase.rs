@@ -9,7 +9,7 @@ impl RowWise for Erase {
         let (arch, key) = (block.arch(), block.memory().key);
         let [h, w, c] = self.shape;
         let [low, high] = self.areas.range.map(|end| end as f32);
-        let numbers = block.rows();
+        let numbers = block.places();
         block.write(self.y, |block, y| {
             y.copy_from_slice(block.floats(self.x));
             for (row, image) in numbers.zip(y.chunks_exact_mut(h * w * c)) {

@@ -182,7 +182,7 @@ fn labels<'a>(op: &LossOp, block: &'a RowBlock<'_, '_, '_>) -> RowLabels<'a> {
 impl RowWise for LossOp {
     fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let function = LossFunction::new(self.loss, self.width, self.class_weights.as_deref());
-        let (valid, rows) = (block.valid(), block.memory().rows);
+        let (valid, rows) = (block.valid(), block.memory().part.of);
         let sum = block.write(self.predictions, |block, predictions| {
             let x = block.floats(self.x);
             function.predict(x, predictions);

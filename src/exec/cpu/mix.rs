@@ -9,7 +9,8 @@ use crate::plan::{DrawMixes, MixRows, MixedRow};
 
 impl BatchWise for DrawMixes {
     fn run(&self, _arch: Arch, memory: &mut Memory<'_>) {
-        let [mixes, targets] = self.fill(memory.key, memory.rows, memory.words(self.labels));
+        let rows = (memory.part.first, memory.rows);
+        let [mixes, targets] = self.fill(memory.key, rows, memory.words(self.labels));
         memory.put_words(self.mixes, mixes);
         memory.put_words(self.targets, targets);
     }

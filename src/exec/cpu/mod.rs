@@ -194,6 +194,7 @@ fn work(op: &Op) -> Work<'_> {
         Op::ConcatenateForward(op) => Work::rows(op),
         Op::ConcatenateBackward(op) => Work::rows(op),
         Op::BatchNormStatistics(op) => Work::Batch(op),
+        Op::BatchNormMove(op) => Work::Batch(op),
         Op::BatchNormForward(op) => Work::rows(op),
         Op::BatchNormBackwardWeight(op) => Work::Batch(op),
         Op::BatchNormBackwardInput(op) => Work::rows(op),

@@ -67,7 +67,7 @@ impl WithSimd for DrawNormals<'_> {
 impl RowWise for AddNoise {
     fn run(&self, block: &mut RowBlock<'_, '_, '_>) {
         let (arch, key) = (block.arch(), block.memory().key);
-        let rows = block.rows();
+        let rows = block.places();
         block.write(self.y, |block, y| {
             let first = (rows.start * (y.len() / rows.len())) as u32;
             let (draws, stddev) = (self.draws, self.stddev as f32);

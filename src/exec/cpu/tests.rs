@@ -477,14 +477,10 @@ fn trained_hash(cpu: Cpu) -> String {
     let mut state = State::new(layout, 1);
     executor.upload(&state).unwrap();
     for t in 0..4 {
-        let step = Step {
-            program,
-            data,
-            offset: t % 2 * 37,
-            rows: [37, 23][t % 2],
-            rates: optimizer.rates(t as u64 + 1),
-            key: Key::of_step(3, t as u64 + 1),
-        };
+        let rows = [0..37, 37..60][t % 2].clone();
+        let number = t as u64 + 1;
+        let (rates, key) = (optimizer.rates(number), Key::of_step(3, number));
+        let step = Step::new(program, data, rows, rates, key);
         executor.enqueue(&step).unwrap();
     }
     executor.download(&mut state).unwrap();

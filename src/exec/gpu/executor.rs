@@ -18,6 +18,7 @@ use super::buffers::Arenas;
 use super::data::GpuData;
 use super::device::GpuDevice;
 use super::dispatch::Dispatch;
+use super::gradient_sums::GradientSums;
 use super::lower::{Lowered, LoweringMode};
 use super::pace::{MAX_STEPS, Pace};
 use super::profile;
@@ -29,10 +30,10 @@ use super::warm_up::warm_up;
 use crate::data::Dataset;
 use crate::error::{Error, Result};
 use crate::exec::{
-    DataId, Description, Executor, Inspect, MemoryUse, Profile, Program, Step, StepMetrics, Values,
-    loaded, loaded_mut,
+    DataId, Description, Executor, GradientSum, Inspect, MemoryUse, Profile, Program, Step,
+    StepMetrics, Values, loaded, loaded_mut,
 };
-use crate::plan::{BufferId, Plan};
+use crate::plan::{BufferId, Plan, PlanPart};
 use crate::state::{Layout, State};
 
 /// A submission whose metrics have not been read.
@@ -50,6 +51,7 @@ pub struct GpuExecutor {
     layout: Arc<Layout>,
     steps: Steps,
     arenas: Option<Arenas>,
+    sums: GradientSums,
     programs: Vec<GpuProgram>,
     /// For each program that has run, the threads that compiled its kernels ahead, if any.
     ahead: HashMap<Program, Option<CompileAhead>>,
@@ -71,6 +73,7 @@ impl GpuExecutor {
             gpu,
             layout,
             arenas: None,
+            sums: GradientSums::default(),
             programs: Vec::new(),
             ahead: HashMap::new(),
             data: Vec::new(),
@@ -80,6 +83,16 @@ impl GpuExecutor {
             idle_staging: Vec::new(),
             metrics: Vec::new(),
         }
+    }
+
+    /// Makes room for the sums of gradients after a step.
+    fn make_room(&mut self, sum: GradientSum) -> Result<()> {
+        let Some(arenas) = &self.arenas else {
+            return Err(Error::Argument("the plan is not compiled".into()));
+        };
+        let arenas = (&*self.layout, arenas);
+        self.sums
+            .reserve(&self.gpu, &self.steps.layout, arenas, sum)
     }
 
     fn arenas(&mut self) -> Result<&Arenas> {
@@ -139,7 +152,10 @@ impl GpuExecutor {
         let dispatches: Vec<(usize, &Dispatch)> = steps
             .flat_map(|(i, step)| {
                 let program = &self.programs[step.program.0];
-                program.step(step.data).map(move |dispatch| (i, dispatch))
+                let dispatches = program
+                    .step(step.data)
+                    .chain(self.sums.dispatches(step.sum));
+                dispatches.map(move |dispatch| (i, dispatch))
             })
             .collect();
         let parts = match self.queued.len() {
@@ -148,13 +164,21 @@ impl GpuExecutor {
         };
         let per_part = dispatches.len().div_ceil(parts).max(1);
         let last = dispatches.len().saturating_sub(1) / per_part * per_part;
+        let count = self.queued.len();
+        if self.queued.iter().any(|step| !self.has_loss(step)) {
+            // Where there is no loss to begin with, penalties are added to what is there.
+            self.gpu.clear(&self.steps.metrics);
+        }
         for part in dispatches[..last].chunks(per_part) {
             self.record(part, |_| {});
         }
-        let count = self.queued.len();
         self.record(&dispatches[last..], |encoder| {
             self.steps.copy_metrics(encoder, count, staging);
         })
+    }
+
+    fn has_loss(&self, step: &Step) -> bool {
+        self.programs[step.program.0].plan.part != PlanPart::Update
     }
 
     /// Submits dispatches, each with the slot of its step, followed by the commands of `then`.
@@ -354,6 +378,7 @@ impl Executor for GpuExecutor {
 
     fn enqueue(&mut self, step: &Step) -> Result<()> {
         self.bind_data(step)?;
+        self.make_room(step.sum)?;
         let plan = &self.programs[step.program.0].plan;
         (self.ahead.entry(step.program))
             .or_insert_with(|| CompileAhead::start(&self.gpu, plan, warm_up));
@@ -382,6 +407,27 @@ impl Executor for GpuExecutor {
     fn predictions(&mut self, program: Program) -> Result<Vec<f32>> {
         let id = self.programs[program.0].plan.predictions()?;
         Ok(self.read(program, id)?.into_f32())
+    }
+
+    fn gradients(&mut self) -> Result<Vec<f32>> {
+        self.flush()?;
+        let gpu = Arc::clone(&self.gpu);
+        let bytes = 4 * self.layout.len as u64;
+        let gradients = &self.arenas()?.gradients;
+        Ok(bytemuck::pod_collect_to_vec(
+            &gpu.read_back(gradients, 0, bytes)?,
+        ))
+    }
+
+    fn set_gradients(&mut self, values: &[f32], sum: GradientSum) -> Result<()> {
+        crate::exec::check_gradients(&self.layout, values)?;
+        self.flush()?;
+        let gpu = Arc::clone(&self.gpu);
+        let gradients = &self.arenas()?.gradients;
+        gpu.write_bytes(gradients, 0, bytemuck::cast_slice(values))?;
+        self.make_room(sum)?;
+        self.gpu.submit_now(&self.steps, self.sums.dispatches(sum));
+        self.gpu.check()
     }
 
     fn inspect(&mut self) -> Option<&mut dyn Inspect> {
@@ -449,6 +495,9 @@ impl Inspect for GpuExecutor {
     fn intact(&mut self, program: Program) -> Result<()> {
         self.flush()?;
         match &self.arenas {
+            Some(_) if !self.sums.are_intact(&self.gpu)? => Err(Error::device(
+                "a kernel wrote past the end of a sum of gradients",
+            )),
             Some(arenas) => self.programs[program.0].intact(&self.gpu, arenas),
             None => Ok(()),
         }
@@ -502,14 +551,8 @@ mod tests {
         let plan = Plan::new(&model, crate::plan::Purpose::Inference, 8).unwrap();
         let program = executor.compile(&plan).unwrap();
         let loaded = [20, 24].map(|n| executor.load(&digits::generate(n, 1, 0)).unwrap());
-        let step = |data| Step {
-            program,
-            data,
-            offset: 0,
-            rows: 8,
-            rates: crate::optimizer::Rates::default(),
-            key: crate::rng::Key::of_step(0, 1),
-        };
+        let key = crate::rng::Key::of_step(0, 1);
+        let step = |data| Step::new(program, data, 0..8, crate::optimizer::Rates::default(), key);
         for data in loaded {
             executor.enqueue(&step(data)).unwrap();
         }

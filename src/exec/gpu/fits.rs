@@ -29,7 +29,7 @@ impl GpuDevice {
             let lowered = Lowered::new(plan, &self.tuning(), LoweringMode::Step);
             self.check_sizes(plan, &lowered)?;
             let needs = of_steps(plan, &lowered);
-            total.tensors += needs.tensors;
+            total.tensors += needs.tensors + plan.sums_bytes();
             total.partial_sums += needs.partial_sums;
             total.image_copies += needs.image_copies;
         }

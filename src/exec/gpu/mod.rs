@@ -31,6 +31,7 @@ mod executor;
 mod fits;
 mod fused_into;
 mod gpu_peak;
+mod gradient_sums;
 mod knobs;
 mod lavapipe;
 #[cfg(test)]

@@ -38,12 +38,16 @@ pub struct StepParams {
     pub key: [u32; 2],
     /// 1 if the moving average replaces the weights.
     pub overwrites: u32,
+    /// The place of the first row in its batch.
+    pub first: u32,
+    /// Number of valid rows of that batch.
+    pub batch_rows: u32,
     /// Fills the last 8 bytes.
     pub spare: u32,
 }
 
 /// The size of a step's values in bytes, and the name, type and place of each.
-pub fn step_fields() -> (usize, [(&'static str, &'static str, usize); 8]) {
+pub fn step_fields() -> (usize, [(&'static str, &'static str, usize); 10]) {
     let fields = [
         ("offset", "u32", offset_of!(StepParams, offset)),
         ("rows", "u32", offset_of!(StepParams, rows)),
@@ -53,6 +57,8 @@ pub fn step_fields() -> (usize, [(&'static str, &'static str, usize); 8]) {
         ("keep", "f32", offset_of!(StepParams, keep)),
         ("key", "vec2<u32>", offset_of!(StepParams, key)),
         ("overwrites", "u32", offset_of!(StepParams, overwrites)),
+        ("first", "u32", offset_of!(StepParams, first)),
+        ("batch_rows", "u32", offset_of!(StepParams, batch_rows)),
     ];
     (size_of::<StepParams>(), fields)
 }
@@ -105,7 +111,7 @@ impl GpuDevice {
         let metrics = self.device.create_buffer(&BufferDescriptor {
             label: Some("metrics"),
             size: MAX_STEPS as u64 * METRICS_BYTES,
-            usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC,
+            usage: BufferUsages::STORAGE | BufferUsages::COPY_SRC | BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
         let bind_group = self.device.create_bind_group(&BindGroupDescriptor {
@@ -141,6 +147,8 @@ impl GpuDevice {
                 keep: step.rates.keep,
                 key: step.key.words(),
                 overwrites: u32::from(step.rates.overwrites),
+                first: step.part.first as u32,
+                batch_rows: step.part.of as u32,
                 spare: 0,
             };
             bytes[i * SLOT_BYTES..][..size_of::<StepParams>()]

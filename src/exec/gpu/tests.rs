@@ -246,6 +246,8 @@ fn the_structs_of_shaders_match_their_rust_twins() {
         ("keep", offset_of!(StepParams, keep)),
         ("key", offset_of!(StepParams, key)),
         ("overwrites", offset_of!(StepParams, overwrites)),
+        ("first", offset_of!(StepParams, first)),
+        ("batch_rows", offset_of!(StepParams, batch_rows)),
         ("spare", offset_of!(StepParams, spare)),
     ];
     assert_eq!(

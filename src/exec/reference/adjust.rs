@@ -14,7 +14,7 @@ impl Definition for AdjustContrast {
         let [h, w, c] = self.shape;
         let images = m.floats(self.x).chunks_exact(h * w * c);
         let adjusted = images.enumerate().flat_map(|(row, x)| {
-            let scale = self.scale(m.key, row);
+            let scale = self.scale(m.key, m.part.first + row);
             let mean = |channel: usize| {
                 let pixels = x.iter().skip(channel).step_by(c);
                 pixels.map(|&x| f64::from(x)).sum::<f64>() / (h * w) as f64
@@ -38,7 +38,7 @@ impl Definition for AdjustBrightness {
         let size = x.len() / m.batch;
         let cells = x.iter().enumerate();
         let adjusted = cells.map(|(i, &x)| {
-            let delta = self.delta(m.key, i / size);
+            let delta = self.delta(m.key, m.part.first + i / size);
             clip(f64::from(x) + delta, self.range)
         });
         let adjusted = rounded(adjusted.collect());

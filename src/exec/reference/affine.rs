@@ -7,7 +7,7 @@ use crate::plan::{AffineMap, AffineTransform, DrawMaps};
 
 impl Definition for DrawMaps {
     fn run(&self, m: &mut Memory<'_>) {
-        let rows = (0..m.batch).flat_map(|row| self.map(m.key, row).row());
+        let rows = (0..m.batch).flat_map(|row| self.map(m.key, m.part.first + row).row());
         let rows = rows.collect();
         m.put(self.maps, rows);
     }

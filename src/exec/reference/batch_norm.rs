@@ -3,8 +3,8 @@
 use super::{Definition, optional, rounded, valid};
 use crate::exec::host::Memory;
 use crate::plan::{
-    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
-    BatchNormStatistics,
+    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward, BatchNormMove,
+    BatchNormStatistics, Moving,
 };
 
 impl Definition for BatchNormStatistics {
@@ -15,15 +15,26 @@ impl Definition for BatchNormStatistics {
             mean,
             variance,
             moving,
-            momentum,
         } = self;
+        let share = m.rows as f64 / m.part.of as f64;
         let now = statistics(norm, valid(m, *x));
-        let ids = [*mean, *variance].into_iter().zip(moving);
-        for ((id, &moving), now) in ids.zip(now) {
-            let moved = moved(*momentum, m.floats(moving), &now);
-            m.put(moving, moved);
+        let ids = [*mean, *variance].into_iter().zip(moving.written());
+        for ((id, to), now) in ids.zip(now) {
+            let moved = match moving {
+                Moving::Move { momentum, .. } => moved(*momentum, m.floats(to), &now),
+                Moving::Parts(_) => rounded(now.iter().map(|now| share * now).collect()),
+            };
+            m.put(to, moved);
             m.put(id, rounded(now));
         }
+    }
+}
+
+impl Definition for BatchNormMove {
+    fn run(&self, m: &mut Memory<'_>) {
+        let now: Vec<f64> = m.floats(self.now).iter().map(|&now| now.into()).collect();
+        let moved = moved(self.momentum, m.floats(self.moving), &now);
+        m.put(self.moving, moved);
     }
 }
 

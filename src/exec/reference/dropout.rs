@@ -13,16 +13,16 @@ impl Definition for Dropout {
             y,
             through,
         } = self;
-        let out = apply(mask, m.key, m.floats(*x));
+        let out = apply(mask, (m.key, m.part.first), m.floats(*x));
         put_gradient(m, *y, out, through.as_ref());
     }
 }
 
-/// `y = x / (1 - rate)` where a draw keeps the cell, else 0.
-pub(super) fn apply(mask: &DropoutMask, key: Key, x: &[f32]) -> Vec<f64> {
-    let cells = x.iter().enumerate();
+/// For the rows from `first` on of a batch: `y = x / (1 - rate)` where a draw keeps the cell, else 0.
+pub(super) fn apply(mask: &DropoutMask, (key, first): (Key, usize), x: &[f32]) -> Vec<f64> {
+    let cells = x.iter().zip(first * mask.size..);
     cells
-        .map(|(i, &x)| {
+        .map(|(&x, i)| {
             if mask.keeps(key, i) {
                 f64::from(x) * mask.scale()
             } else {
@@ -43,7 +43,7 @@ mod tests {
             size: 1000,
             width,
         };
-        apply(&mask, key, &[1.0; 20_000])
+        apply(&mask, (key, 0), &[1.0; 20_000])
     }
 
     #[test]

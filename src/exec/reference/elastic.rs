@@ -9,7 +9,7 @@ impl Definition for DrawNoise {
     fn run(&self, m: &mut Memory<'_>) {
         let [h, w] = self.size;
         let mut noise = Vec::with_capacity(m.batch * 2 * h * w);
-        for row in 0..m.batch {
+        for row in m.part.first..m.part.first + m.batch {
             let acts = self.acts_on(m.key, row);
             for series in self.series {
                 let number = |p: usize| m.key.normal_of((row * h * w + p) as u32, series.number);

@@ -10,12 +10,12 @@ impl Definition for Erase {
         let [low, high] = self.areas.range;
         let mut y: Vec<f64> = m.floats(self.x).iter().map(|&x| f64::from(x)).collect();
         for (row, image) in y.chunks_exact_mut(h * w * c).enumerate() {
-            let Some([rows, columns]) = self.area(m.key, row) else {
+            let Some([rows, columns]) = self.area(m.key, m.part.first + row) else {
                 continue;
             };
             for (i, pixel) in image.iter_mut().enumerate() {
                 if rows.contains(&(i / (w * c))) && columns.contains(&(i / c % w)) {
-                    let element = (row * h * w * c + i) as u32;
+                    let element = ((m.part.first + row) * h * w * c + i) as u32;
                     let noise = || high * m.key.normal_of(element, self.noise.number);
                     *pixel = self.areas.fill_value.unwrap_or_else(noise).clamp(low, high);
                 }

@@ -28,7 +28,7 @@ impl Definition for LossOp {
             width: *width,
             class_weights: class_weights.as_deref(),
         };
-        let batch = function.batch(m.rows, x, labels);
+        let batch = function.batch((m.rows, m.part.of), x, labels);
         m.metrics.loss_sum = batch.sum;
         m.metrics.correct = batch.correct;
         m.put(*predictions, batch.predictions);
@@ -66,8 +66,13 @@ struct RowLoss {
 }
 
 impl ReferenceLoss<'_> {
-    /// Evaluates all rows, of which the first `rows` are valid.
-    pub(super) fn batch(&self, rows: usize, x: &[f32], labels: RowLabels<'_>) -> BatchLoss {
+    /// Evaluates all rows, of which the first `rows` are valid; the gradient is that of a mean over `of`.
+    pub(super) fn batch(
+        &self,
+        (rows, of): (usize, usize),
+        x: &[f32],
+        labels: RowLabels<'_>,
+    ) -> BatchLoss {
         let (mut sum, mut correct) = (0.0, 0);
         let (mut predictions, mut dx) = (Vec::new(), Vec::new());
         for (r, x) in x.chunks_exact(self.width).enumerate() {
@@ -78,7 +83,7 @@ impl ReferenceLoss<'_> {
                 let weight = self.class_weights.map_or(1.0, |w| f64::from(w[label]));
                 sum += weight * row.loss;
                 correct += u32::from(is_first_largest(&self.judged(x, &row), label));
-                dx.extend(row.dx.iter().map(|d| weight * d / rows as f64));
+                dx.extend(row.dx.iter().map(|d| weight * d / of as f64));
             } else {
                 dx.extend(vec![0.0; self.width]);
             }
@@ -198,7 +203,7 @@ mod tests {
             class_weights,
             ..function(Loss::default(), 2)
         };
-        function.batch(rows, x, RowLabels::Single(labels))
+        function.batch((rows, rows), x, RowLabels::Single(labels))
     }
 
     #[test]
@@ -228,14 +233,14 @@ mod tests {
         let loss = categorical(2, &[1e4, -1e4, 1e4, 1e4], &[1, 1], None);
         assert!(close(loss.sum, 2e4 + 2f64.ln()), "{}", loss.sum);
         let binary = function(Loss::binary_crossentropy(), 1);
-        let loss = binary.batch(2, &[1e4, -1e4], RowLabels::Single(&[0, 1]));
+        let loss = binary.batch((2, 2), &[1e4, -1e4], RowLabels::Single(&[0, 1]));
         assert!(close(loss.sum, 2e4), "{}", loss.sum);
     }
 
     #[test]
     fn smoothed_cross_entropy_by_hand() {
         let smooth = Loss::default().with_label_smoothing(0.5).unwrap();
-        let loss = function(smooth, 2).batch(1, &[0.0, 3f32.ln()], RowLabels::Single(&[1]));
+        let loss = function(smooth, 2).batch((1, 1), &[0.0, 3f32.ln()], RowLabels::Single(&[1]));
         // -0.75 ln 0.75 - 0.25 ln 0.25
         let expected = -0.75 * 0.75f64.ln() - 0.25 * 0.25f64.ln();
         assert!(close(loss.sum, expected), "{}", loss.sum);
@@ -246,12 +251,12 @@ mod tests {
     fn binary_cross_entropy_by_hand() {
         let ln3 = 3f32.ln();
         let loss = function(Loss::binary_crossentropy(), 2);
-        let loss = loss.batch(1, &[ln3, 0.0], RowLabels::Single(&[0]));
+        let loss = loss.batch((1, 1), &[ln3, 0.0], RowLabels::Single(&[0]));
         // (-ln 0.75 - ln 0.5) / 2
         assert!(close(loss.sum, (8.0f64 / 3.0).ln() / 2.0), "{}", loss.sum);
         assert!(close(loss.dx[0], -0.125) && close(loss.dx[1], 0.25));
         let single = function(Loss::binary_crossentropy(), 1);
-        let loss = single.batch(3, &[ln3, ln3, 0.0], RowLabels::Single(&[1, 0, 0]));
+        let loss = single.batch((3, 3), &[ln3, ln3, 0.0], RowLabels::Single(&[1, 0, 0]));
         assert!(close(loss.predictions[0], 0.25) && close(loss.predictions[1], 0.75));
         assert_eq!(
             loss.correct, 2,
@@ -263,7 +268,7 @@ mod tests {
     #[test]
     fn mean_squared_error_by_hand() {
         let loss = function(Loss::MeanSquaredError, 2);
-        let loss = loss.batch(2, &[0.5, 0.5, 0.0, 3.0], RowLabels::Single(&[1, 1]));
+        let loss = loss.batch((2, 2), &[0.5, 0.5, 0.0, 3.0], RowLabels::Single(&[1, 1]));
         assert_eq!((loss.sum, loss.correct), (0.25 + 2.0, 1));
         assert_eq!(loss.dx, [0.25, -0.25, 0.0, 1.0]);
         assert_eq!(loss.predictions, [0.5, 0.5, 0.0, 3.0]);
@@ -280,7 +285,7 @@ mod tests {
             class_weights: Some(&[2.0, 1.0]),
             ..function(Loss::default(), 2)
         };
-        let loss = weighted.batch(3, &logits, RowLabels::Mixed(&targets));
+        let loss = weighted.batch((3, 3), &logits, RowLabels::Mixed(&targets));
         // The entropy of the shares, and ln 2 with the weight of class 0.
         let entropy = -0.75 * 0.75f64.ln() - 0.25 * 0.25f64.ln();
         let expected = 2.0 * entropy + 2.0 * 2f64.ln();
@@ -288,7 +293,7 @@ mod tests {
         assert_eq!(loss.correct, 3);
         assert!(loss.dx.iter().all(|d| d.abs() < 1e-7), "{:?}", loss.dx);
         let single = function(Loss::binary_crossentropy(), 1);
-        let loss = single.batch(1, &[0.0], RowLabels::Mixed(&targets));
+        let loss = single.batch((1, 1), &[0.0], RowLabels::Mixed(&targets));
         assert!(
             close(loss.dx[0], 0.5 - 0.75) && loss.correct == 0,
             "{}",
@@ -306,7 +311,7 @@ mod tests {
         ] {
             let x = [f32::NAN, 0.0];
             let loss = function(loss, width);
-            let loss = loss.batch(1, &x[..width], RowLabels::Single(&[0]));
+            let loss = loss.batch((1, 1), &x[..width], RowLabels::Single(&[0]));
             assert!(loss.sum.is_nan() && loss.dx[0].is_nan());
             assert_eq!(loss.correct, 0);
         }

@@ -6,7 +6,8 @@ use crate::plan::{DrawMixes, MixRows, MixedRow};
 
 impl Definition for DrawMixes {
     fn run(&self, m: &mut Memory<'_>) {
-        let [mixes, targets] = self.fill(m.key, m.rows, m.words(self.labels));
+        let rows = (m.part.first, m.rows);
+        let [mixes, targets] = self.fill(m.key, rows, m.words(self.labels));
         m.put_words(self.mixes, mixes);
         m.put_words(self.targets, targets);
     }

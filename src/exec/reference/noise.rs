@@ -6,9 +6,11 @@ use crate::plan::AddNoise;
 
 impl Definition for AddNoise {
     fn run(&self, m: &mut Memory<'_>) {
-        let cells = m.floats(self.x).iter().enumerate();
+        let x = m.floats(self.x);
+        let first = m.part.first * (x.len() / m.batch);
+        let cells = x.iter().enumerate();
         let noisy = cells.map(|(i, &x)| {
-            f64::from(x) + self.stddev * m.key.normal_of(i as u32, self.draws.number)
+            f64::from(x) + self.stddev * m.key.normal_of((first + i) as u32, self.draws.number)
         });
         let noisy = rounded(noisy.collect());
         m.put(self.y, noisy);

@@ -1,11 +1,11 @@
 //! The end of a plan: loss, penalties and update.
 
 use super::{Builder, LossLabels, Value};
-use crate::error::Result;
-use crate::model::{Activation, Loss, ResolvedLayer, Sequential};
+use crate::error::{Error, Result};
+use crate::model::{Activation, Layer, Loss, ResolvedLayer, Sequential};
 use crate::optimizer::{Clip, Optimizer};
 use crate::plan::{
-    BufferId, ClipGradients, Element, LossOp, Op, Penalty, Regularize, Role, Update,
+    BatchNormMove, BufferId, ClipGradients, Element, LossOp, Op, Penalty, Regularize, Role, Update,
 };
 
 impl Builder {
@@ -97,6 +97,30 @@ impl Builder {
         self.plan.ops.pop();
         self.plan.layers.pop();
         self.plan.buffers.pop();
+    }
+
+    /// Adds the moves of the moving statistics of batch normalizations towards those of the
+    /// micro-batches.
+    pub(super) fn move_statistics(&mut self, model: &Sequential) -> Result<()> {
+        for layer in model.resolve()? {
+            if let Layer::BatchNormalization(norm) = layer.layer
+                && layer.trainable
+            {
+                self.layer.clone_from(&layer.name);
+                for name in ["moving_mean", "moving_variance"] {
+                    let moving = self.parameter(name);
+                    let moving = moving.map_err(|message| Error::layer(&layer.name, message))?;
+                    let now = self.gradient(moving);
+                    self.push(Op::BatchNormMove(BatchNormMove {
+                        moving,
+                        now,
+                        momentum: norm.momentum,
+                    }));
+                }
+            }
+        }
+        self.layer.clear();
+        Ok(())
     }
 
     pub(super) fn regularize(&mut self, model: &Sequential) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use super::{Op, Operation, Rounding};
 use crate::model::Activation;
-use crate::plan::{BufferId, Builder, Element, Plan, Role, Value};
+use crate::plan::{BufferId, Builder, Element, Plan, PlanPart, Role, Value};
 
 /// The sizes of a batch normalization.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,8 +13,8 @@ pub struct BatchNorm {
     pub epsilon: f64,
 }
 
-/// Over the `m` cells of the valid rows: `mean = Σ x / m`, `variance = Σ (x - mean)² / m`, and
-/// `moving = momentum * moving + (1 - momentum) * (mean, variance)`.
+/// Over the `m` cells of the valid rows: `mean = Σ x / m`, `variance = Σ (x - mean)² / m`, and what
+/// [`Moving`] says of the moving statistics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BatchNormStatistics {
     /// The sizes.
@@ -25,9 +25,45 @@ pub struct BatchNormStatistics {
     pub mean: BufferId,
     /// The batch's variance, `[c]`.
     pub variance: BufferId,
-    /// The moving mean and variance, `[c]` each.
-    pub moving: [BufferId; 2],
-    /// The fraction of the moving statistics that is kept.
+    /// What follows for the moving statistics.
+    pub moving: Moving,
+}
+
+/// What the statistics of a step's rows mean for the moving ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Moving {
+    /// `moving = momentum * moving + (1 - momentum) * (mean, variance)`.
+    Move {
+        /// The moving mean and variance, `[c]` each.
+        moving: [BufferId; 2],
+        /// The fraction of the moving statistics that is kept.
+        momentum: f64,
+    },
+    /// The rows are a micro-batch, `rows` of the batch's `of`:
+    /// `parts = rows / of * (mean, variance)`, whose sums over the micro-batches [`BatchNormMove`]
+    /// takes.
+    Parts([BufferId; 2]),
+}
+
+impl Moving {
+    /// The two buffers that are written.
+    pub fn written(&self) -> [BufferId; 2] {
+        match *self {
+            Self::Move { moving, .. } => moving,
+            Self::Parts(parts) => parts,
+        }
+    }
+}
+
+/// `moving = momentum * moving + (1 - momentum) * now`: a moving statistic after a batch in parts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatchNormMove {
+    /// The moving mean or variance, `[c]`.
+    pub moving: BufferId,
+    /// The mean of the micro-batches' statistics, weighted by their rows, `[c]`; see
+    /// [`Moving::Parts`].
+    pub now: BufferId,
+    /// The fraction of the moving statistic that is kept.
     pub momentum: f64,
 }
 
@@ -107,13 +143,18 @@ impl Builder {
         let trains = self.trains;
         if self.optimizer.is_some() && trains {
             statistics = ["mean", "variance"].map(|what| self.per_channel(what, norm.c));
+            let moving = match self.plan.part {
+                PlanPart::Gradients { .. } => {
+                    Moving::Parts(moving.map(|moving| self.gradient(moving)))
+                }
+                PlanPart::Whole | PlanPart::Update => Moving::Move { moving, momentum },
+            };
             self.push(Op::BatchNormStatistics(BatchNormStatistics {
                 norm,
                 x: x.buffer,
                 mean: statistics[0],
                 variance: statistics[1],
                 moving,
-                momentum,
             }));
         }
         let [mean, variance] = statistics;
@@ -219,11 +260,15 @@ impl Operation for BatchNormStatistics {
     }
 
     fn reads(&self) -> Vec<BufferId> {
-        vec![self.x, self.moving[0], self.moving[1]]
+        match self.moving {
+            Moving::Move { moving, .. } => vec![self.x, moving[0], moving[1]],
+            Moving::Parts(_) => vec![self.x],
+        }
     }
 
     fn writes(&self) -> Vec<BufferId> {
-        vec![self.mean, self.variance, self.moving[0], self.moving[1]]
+        let [mean, variance] = self.moving.written();
+        vec![self.mean, self.variance, mean, variance]
     }
 
     fn flops(&self, plan: &Plan) -> u64 {
@@ -232,6 +277,32 @@ impl Operation for BatchNormStatistics {
 
     fn rounding(&self) -> Rounding {
         Rounding::Sum
+    }
+}
+
+impl Operation for BatchNormMove {
+    fn name(&self) -> &'static str {
+        "batch_norm_move"
+    }
+
+    fn reads(&self) -> Vec<BufferId> {
+        vec![self.moving, self.now]
+    }
+
+    fn writes(&self) -> Vec<BufferId> {
+        vec![self.moving]
+    }
+
+    fn flops(&self, plan: &Plan) -> u64 {
+        3 * plan.elements(self.moving)
+    }
+
+    fn rounding(&self) -> Rounding {
+        Rounding::Few
+    }
+
+    fn works_in_place(&self) -> bool {
+        true
     }
 }
 

@@ -23,6 +23,8 @@ use crate::plan::{BufferId, Plan};
 /// class is compared with the largest prediction, and weights the loss. This is what Keras makes of
 /// mixed labels, whose first maximum its accuracy and its class weights take.
 ///
+/// For a micro-batch, `rows` is the number of valid rows of the whole batch.
+///
 /// The predictions have one column per class: `1 - p` and `p` for a single sigmoid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LossOp {

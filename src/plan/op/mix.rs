@@ -35,7 +35,9 @@ pub struct Mixing {
 ///
 /// The rotation of the rows is a permutation without fixed points, of which Keras draws one with a
 /// fixed point in most batches; in a shuffled batch the partner is as random. A batch of one row, and
-/// rows that are not valid, stay as they are.
+/// rows that are not valid, stay as they are. If a batch is cut into micro-batches, partners are in the
+/// same micro-batch; `rows` is its number of valid rows, and draws are keyed by the row's place in the
+/// batch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DrawMixes {
     /// The kinds and their parameters.
@@ -70,6 +72,8 @@ pub struct MixedRow {
 /// What all rows of a step have in common.
 #[derive(Clone, Copy, Debug)]
 pub struct StepMix {
+    /// The place of the first row in the batch.
+    first: usize,
     /// Number of valid rows.
     rows: usize,
     /// The distance between partners.
@@ -124,6 +128,7 @@ impl DrawMixes {
         let cut = cutmix.filter(|_| mixup.is_none() || kind >= 1 << 31);
         let drawn = cut.map(|[least, more]| least + high(parameter, more));
         StepMix {
+            first: 0,
             rows,
             shift: 1 + high(shift, rows.saturating_sub(1) as u32) as usize,
             cuts: cut.is_some(),
@@ -143,10 +148,13 @@ impl DrawMixes {
             return mixed;
         }
         mixed.partner = (row + step.shift) % step.rows;
-        let share = symmetric_beta(step.concentration, self.draws.pair(key, row, 0));
+        let share = symmetric_beta(
+            step.concentration,
+            self.draws.pair(key, step.first + row, 0),
+        );
         if step.cuts {
             let side = root_of_share(SHARE_ONE - share);
-            let ([h, w], [y, x]) = (self.size, self.draws.pair(key, row, 1));
+            let ([h, w], [y, x]) = (self.size, self.draws.pair(key, step.first + row, 1));
             mixed.area = [part_of_side(h, side, y), part_of_side(w, side, x)];
             mixed.share = SHARE_ONE - side * side;
         } else {
@@ -155,9 +163,13 @@ impl DrawMixes {
         mixed
     }
 
-    /// Computes `mixes` and `targets` from the labels of a batch.
-    pub fn fill(&self, key: Key, rows: usize, labels: &[u32]) -> [Vec<u32>; 2] {
-        let step = self.step(key, rows);
+    /// Computes `mixes` and `targets` from the labels of `rows` valid rows, which are those from `first`
+    /// on of a batch.
+    pub fn fill(&self, key: Key, (first, rows): (usize, usize), labels: &[u32]) -> [Vec<u32>; 2] {
+        let step = StepMix {
+            first,
+            ..self.step(key, rows)
+        };
         let (mut mixes, mut targets) = (Vec::new(), Vec::new());
         for (row, &label) in labels.iter().enumerate() {
             let mixed = self.row(key, &step, row);

@@ -8,9 +8,10 @@ pub use sweep::RateSweep;
 
 use super::source::{Resident, Source as _};
 use super::trainer::Pass;
+use super::training_batch::TrainingBatch;
 use super::{Position, Trainer, TrainingData};
 use crate::error::Result;
-use crate::exec::{Executor, Step};
+use crate::exec::Executor;
 use crate::rng::Key;
 
 /// A moving average, corrected for its start as in Adam.
@@ -67,6 +68,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let before = self.state.clone();
         let curve = self.sweep(data.into(), sweep);
         // Whatever happened, the trainer is left as it was.
+        let _ = self.forget_batches();
         let restored = self.executor.upload(&before);
         self.state = before;
         let curve = curve?;
@@ -75,7 +77,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     }
 
     fn sweep(&mut self, data: TrainingData<'_>, sweep: &RateSweep) -> Result<RateCurve> {
-        let batches = [Pass::Training, Pass::Inference].map(|pass| self.plan(pass).batch);
+        let batches = [self.options.batch_size, self.plan(Pass::Inference).batch];
         let (feed, _) = self.feeds(data, batches)?;
         let mut source = Resident {
             feed,
@@ -118,19 +120,17 @@ impl<E: Executor + ?Sized> Trainer<E> {
             steps: source.steps,
             follows: step > 0,
         };
-        let program = self.program(Pass::Training)?;
         let rows = source.rows(&mut *self.executor, &self.options, &position)?;
         let number = self.state.step + step as u64 + 1;
         let optimizer = self.options.optimizer.with_learning_rate(rate);
-        self.executor.enqueue(&Step {
-            program,
+        self.enqueue_batch(&TrainingBatch {
             data: rows.data,
             offset: rows.offset,
             rows: rows.rows,
             rates: optimizer.rates(number),
             key: Key::of_step(self.options.seed, number),
         })?;
-        let metrics = self.executor.completed(true)?.pop().unwrap_or_default();
+        let metrics = self.completed_batches(true)?.pop().unwrap_or_default();
         Ok(f64::from(metrics.loss_sum) / f64::from(metrics.rows.max(1)))
     }
 }

@@ -176,6 +176,12 @@ impl<'t, 's> RowBlock<'t, '_, 's> {
         self.rows.clone()
     }
 
+    /// The rows' places in a batch of which this may be a part: what random draws are keyed by.
+    pub fn places(&self) -> Range<usize> {
+        let first = self.memory().part.first;
+        first + self.rows.start..first + self.rows.end
+    }
+
     /// How many of the rows are valid.
     pub fn valid(&self) -> usize {
         let before_end = self.memory().rows.saturating_sub(self.rows.start);

@@ -6,8 +6,8 @@ use super::super::tiled::cell_width;
 use super::super::tuning::Tuning;
 use super::shared::{Split, WORKGROUP_SUM, take_partials};
 use crate::plan::{
-    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward,
-    BatchNormStatistics, BufferId, Plan,
+    BatchNorm, BatchNormBackwardInput, BatchNormBackwardWeight, BatchNormForward, BatchNormMove,
+    BatchNormStatistics, BufferId, Moving, Plan,
 };
 
 /// One call, or two if sums are split; allocates their parts after `partials` floats of partial
@@ -19,21 +19,41 @@ pub(super) fn statistics(
     partials: &mut usize,
 ) -> Vec<Call<Operand>> {
     let text = include_str!("../../../../shaders/batch_norm_statistics.wgsl");
+    let [to_mean, to_variance] = op.moving.written();
     let kernel = Sums {
         entries: ["batch_norm_statistics", "batch_norm_statistics_finish"],
         text,
         passes: 2,
-        write: &[op.mean, op.variance, op.moving[0], op.moving[1]],
+        write: &[op.mean, op.variance, to_mean, to_variance],
+    };
+    let (momentum, is_part) = match op.moving {
+        Moving::Move { momentum, .. } => (momentum, false),
+        Moving::Parts(_) => (0.0, true),
     };
     let calls = kernel.calls((plan, tuning, &op.norm, op.x), partials);
     let calls = calls.into_iter().map(|call| {
         let numbers = [
-            ("MOMENTUM", op.momentum as f32),
-            ("ONE_MINUS_MOMENTUM", (1.0 - op.momentum) as f32),
+            ("MOMENTUM", momentum as f32),
+            ("ONE_MINUS_MOMENTUM", (1.0 - momentum) as f32),
         ];
-        load(call.numbers(&numbers), tuning, 1, &[("x", op.x)])
+        let call = call.numbers(&numbers).sizes(&[("IS_PART", is_part.into())]);
+        load(call, tuning, 1, &[("x", op.x)])
     });
     calls.collect()
+}
+
+pub(super) fn move_statistic(plan: &Plan, tuning: &Tuning, op: &BatchNormMove) -> Call<Operand> {
+    let text = include_str!("../../../../shaders/batch_norm_move.wgsl");
+    let len = plan.buffer(op.moving).len();
+    let call = Call::new("batch_norm_move", text, tuning.untiled)
+        .sizes(&[("LEN", len)])
+        .numbers(&[
+            ("MOMENTUM", op.momentum as f32),
+            ("ONE_MINUS_MOMENTUM", (1.0 - op.momentum) as f32),
+        ])
+        .invocations(len)
+        .write(Operand::Buffer(op.moving));
+    load(call, tuning, 1, &[("now", op.now)])
 }
 
 pub(super) fn forward(plan: &Plan, tuning: &Tuning, op: &BatchNormForward) -> Call<Operand> {

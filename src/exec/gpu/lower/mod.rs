@@ -45,8 +45,8 @@ use super::tuning::Tuning;
 use crate::plan::{
     AdjustBrightness, AdjustContrast, BatchNormBackwardWeight, BatchNormStatistics, BufferId,
     ClipGradients, Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput,
-    DenseBackwardWeight, Gather, LossOp, Op, Plan, Pool2dBackward, Pool2dForward, Regularize, Role,
-    Through, Update,
+    DenseBackwardWeight, Gather, LossOp, Op, Plan, PlanPart, Pool2dBackward, Pool2dForward,
+    Regularize, Role, Through, Update,
 };
 
 /// Whether operations run one by one or as a step with fusion.
@@ -111,6 +111,13 @@ impl Lowered {
             let calls = lowered.lower(plan, tuning, op);
             lowered.ops.push(calls);
             lowered.pending.push(before..lowered.blocks.len());
+        }
+        // There is no optimizer's call that would sum the partials.
+        if matches!(plan.part, PlanPart::Gradients { .. })
+            && let Some(sum) = lowered.sum_now(tuning)
+            && let Some(last) = lowered.ops.last_mut()
+        {
+            last.push(sum);
         }
         lowered
     }
@@ -201,6 +208,7 @@ impl Lowered {
             Op::ConcatenateForward(op) => vec![merge::concatenate_forward(plan, tuning, op)],
             Op::ConcatenateBackward(op) => vec![merge::concatenate_backward(plan, tuning, op)],
             Op::BatchNormStatistics(op) => self.batch_norm_statistics(plan, tuning, op),
+            Op::BatchNormMove(op) => vec![batch_norm::move_statistic(plan, tuning, op)],
             Op::BatchNormForward(op) => vec![batch_norm::forward(plan, tuning, op)],
             Op::BatchNormBackwardWeight(op) => self.batch_norm_backward_weight(plan, tuning, op),
             Op::BatchNormBackwardInput(op) => vec![batch_norm::backward_input(plan, tuning, op)],

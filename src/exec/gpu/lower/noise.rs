@@ -17,6 +17,7 @@ pub(super) fn call(plan: &Plan, tuning: &Tuning, op: &AddNoise) -> Call<Operand>
     cells("add_noise", text, plan, tuning, [op.x, op.y], None)
         .sizes(&[
             ("WIDTH", cell_width(plan.buffer(op.y).len())),
+            ("SIZE", plan.buffer(op.y).len() / plan.batch),
             ("NUMBER", op.draws.number as usize),
         ])
         .numbers(&[("STDDEV", op.stddev as f32)])

@@ -1,0 +1,233 @@
+//! `cnn-gpu train` as one of several processes that `mpirun` starts, the ranks.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use cnn_gpu::distributed::Communicator;
+#[cfg(feature = "mpi")]
+use cnn_gpu::distributed::{MpiCommunicator, MpiSession};
+use cnn_gpu::{Error, Result};
+
+use super::exit::Exit;
+#[cfg(feature = "mpi")]
+use super::output;
+
+/// The rows of a micro-batch under MPI if none are given, whatever the number of ranks.
+pub const MICRO_BATCH: usize = 16;
+
+/// How long a rank that has failed waits for rank 0 to end all, before it does so itself.
+#[cfg(feature = "mpi")]
+const GRACE: Duration = Duration::from_secs(10);
+
+/// This process among the ranks; alone without `mpirun`.
+pub struct Ranks {
+    /// Whether `mpirun` started this process, be it as the only rank.
+    pub launched: bool,
+    /// This rank's number, and how many there are.
+    place: (usize, usize),
+    /// Likewise, among those on this machine.
+    pub local: (usize, usize),
+    communicator: Option<Box<dyn Communicator>>,
+    #[cfg(feature = "mpi")]
+    session: Option<MpiSession>,
+}
+
+/// The number of processes that `mpirun`, `mpiexec` or `srun` has started, if one did, as Open MPI, MPICH, Intel's
+/// MPI and PMIx say.
+fn launched() -> Option<usize> {
+    let number = |name| std::env::var(name).ok()?.parse().ok();
+    let is_of_pmix = std::env::var_os("PMIX_RANK").is_some();
+    number("OMPI_COMM_WORLD_SIZE")
+        .or_else(|| number("PMI_SIZE"))
+        .or_else(|| is_of_pmix.then(|| number("SLURM_NTASKS").unwrap_or(2)))
+}
+
+impl Ranks {
+    fn alone() -> Self {
+        Self {
+            launched: false,
+            place: (0, 1),
+            local: (0, 1),
+            communicator: None,
+            #[cfg(feature = "mpi")]
+            session: None,
+        }
+    }
+
+    /// Joins the other ranks, if `mpirun` started this process. A rank waits for another one for at most `limit`.
+    ///
+    /// # Errors
+    /// MPI cannot be used.
+    #[cfg(feature = "mpi")]
+    pub fn start(limit: Duration) -> Result<Self> {
+        if launched().is_none() {
+            return Ok(Self::alone());
+        }
+        let session = MpiSession::start()?;
+        let communicator = MpiCommunicator::new(&session, limit);
+        let place = (communicator.rank(), communicator.size());
+        if place.0 > 0 {
+            output::silence(true);
+        }
+        Ok(Self {
+            launched: true,
+            place,
+            local: session.on_this_machine(),
+            communicator: Some(Box::new(communicator)),
+            session: Some(session),
+        })
+    }
+
+    /// Refuses to be one of several processes.
+    ///
+    /// # Errors
+    /// `mpirun` started several.
+    #[cfg(not(feature = "mpi"))]
+    pub fn start(_limit: Duration) -> Result<Self> {
+        match launched() {
+            None | Some(1) => Ok(Self::alone()),
+            Some(size) => Err(Error::Argument(format!(
+                "this program is one of {size} processes of mpirun, and was built without its cargo feature `mpi`; \
+                 build it with `--features mpi`, or start it once"
+            ))),
+        }
+    }
+
+    /// Whether this is rank 0, which alone writes.
+    pub fn is_first(&self) -> bool {
+        self.place.0 == 0
+    }
+
+    /// Whether there is no other rank.
+    pub fn is_alone(&self) -> bool {
+        self.place.1 == 1
+    }
+
+    /// The number of ranks.
+    pub fn size(&self) -> usize {
+        self.place.1
+    }
+
+    /// Calls `f` on rank 0 first, and on the others once that has succeeded.
+    ///
+    /// # Errors
+    /// Those of `f`; a rank has failed.
+    pub fn first_on_rank_0<T>(
+        &mut self,
+        f: impl FnOnce() -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        let Some(communicator) = self.communicator.as_mut().filter(|_| self.place.1 > 1) else {
+            return f();
+        };
+        if self.place.0 == 0 {
+            let made = f()?;
+            communicator.broadcast(Vec::new())?;
+            return Ok(made);
+        }
+        communicator.broadcast(Vec::new())?;
+        f()
+    }
+
+    /// Checks that all ranks have the same facts, in one order: names and values.
+    ///
+    /// # Errors
+    /// The first rank and fact that differ.
+    pub fn agree(&mut self, facts: &[(String, String)]) -> anyhow::Result<()> {
+        let Some(communicator) = self.communicator.as_mut().filter(|_| self.place.1 > 1) else {
+            return Ok(());
+        };
+        let own = serde_json::to_vec(facts).context("cannot describe this rank")?;
+        let all = communicator.gather(own)?;
+        let all: Vec<Vec<(String, String)>> = (all.iter())
+            .map(|facts| serde_json::from_slice(facts).unwrap_or_default())
+            .collect();
+        let verdict = difference(&all).unwrap_or_default();
+        let verdict = communicator.broadcast(verdict.into_bytes())?;
+        match String::from_utf8_lossy(&verdict) {
+            verdict if verdict.is_empty() => Ok(()),
+            verdict => Err(Error::Argument(verdict.into_owned()).into()),
+        }
+    }
+
+    /// The connection to the others, for a trainer.
+    pub fn communicator(&mut self) -> Option<Box<dyn Communicator>> {
+        self.communicator.take()
+    }
+
+    /// Ends all ranks after an error of this one, which rank 0 prints.
+    #[cfg(feature = "mpi")]
+    pub fn end(self, outcome: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+        let Some(session) = self.session.as_ref().filter(|_| self.place.1 > 1) else {
+            return outcome;
+        };
+        outcome.inspect_err(|error| {
+            let line = super::with_hint(error);
+            if self.place.0 > 0 {
+                session.report(self.place.0, &line);
+                std::thread::sleep(GRACE);
+                output::silence(false);
+                output::say(&format!("error: rank {} failed: {line}", self.place.0));
+            } else {
+                output::say(&format!("error: {line}"));
+            }
+            session.abort(Exit::of(error) as i32);
+        })
+    }
+
+    /// Returns the outcome.
+    #[cfg(not(feature = "mpi"))]
+    pub fn end(self, outcome: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
+        outcome
+    }
+}
+
+/// The first rank whose facts differ from those of rank 0, and how.
+fn difference(all: &[Vec<(String, String)>]) -> Option<String> {
+    let (first, others) = all.split_first()?;
+    others.iter().zip(1..).find_map(|(other, rank)| {
+        let differing = |(ours, theirs): (&(String, String), &(String, String))| {
+            (ours != theirs).then(|| {
+                let (name, expected) = ours;
+                format!(
+                    "rank {rank} has another {name} than rank 0: expected {expected}, received {}; start the same \
+                     program with the same arguments and files on all machines",
+                    theirs.1
+                )
+            })
+        };
+        let differing = first.iter().zip(other).find_map(differing);
+        let is_longer = first.len() != other.len();
+        differing.or_else(|| {
+            is_longer.then(|| format!("rank {rank} runs another version of this program than rank 0"))
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_difference_between_ranks_is_named() {
+        let facts = |seed: &str| {
+            let facts = [("version", "1"), ("seed", seed)];
+            facts
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .to_vec()
+        };
+        assert_eq!(difference(&[facts("1"), facts("1")]), None);
+        let message = difference(&[facts("1"), facts("1"), facts("2")]).unwrap();
+        assert!(
+            message.starts_with("rank 2 has another seed than rank 0: expected 1, received 2;"),
+            "{message}"
+        );
+        let message = difference(&[facts("1"), Vec::new()]).unwrap();
+        assert!(message.contains("another version"), "{message}");
+    }
+
+    #[test]
+    fn a_process_without_mpirun_is_alone() {
+        let ranks = Ranks::alone();
+        assert!(ranks.is_first() && ranks.is_alone() && !ranks.launched);
+    }
+}

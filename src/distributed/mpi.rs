@@ -1,0 +1,250 @@
+//! Ranks that are processes, on one machine or several, connected by MPI.
+
+use std::collections::VecDeque;
+use std::os::raw::{c_int, c_void};
+use std::time::{Duration, Instant};
+
+use mpi::environment::{Threading, Universe};
+use mpi::ffi;
+use mpi::point_to_point::{Destination as _, Source as _};
+use mpi::topology::{Communicator as _, SimpleCommunicator};
+
+use super::communicator::{Communicator, Traffic, too_late};
+use crate::error::{Error, Result};
+
+/// The tag of messages between ranks.
+const DATA: c_int = 1;
+/// The tag of the report of a rank that has failed.
+const FAILED: c_int = 2;
+/// Messages travel in pieces of this many bytes, as MPI counts in `int`; the last piece is shorter, perhaps empty.
+const PIECE: usize = 1 << 30;
+/// How often a waiting rank looks for a message before it starts to sleep in between, and for how long.
+const LOOKS: u32 = 200;
+const SLEEP: Duration = Duration::from_micros(50);
+
+/// MPI, from its start to its end, which is when this is dropped.
+pub struct MpiSession(Universe);
+
+/// A rank that MPI connects to the others.
+pub struct MpiCommunicator {
+    rank: usize,
+    size: usize,
+    limit: Duration,
+    under_way: VecDeque<Sending>,
+    traffic: Traffic,
+}
+
+/// A piece that is being sent.
+struct Sending {
+    /// MPI reads it until the request is complete.
+    _piece: Vec<u8>,
+    request: Request,
+}
+
+/// A handle of MPI's, which in some libraries is a pointer.
+struct Request(ffi::MPI_Request);
+
+#[expect(
+    unsafe_code,
+    reason = "a pointer of the MPI library in a type that moves between threads"
+)]
+// SAFETY: MPI is started for calls from any thread, one at a time, and the communicator is not shared.
+unsafe impl Send for Request {}
+
+impl MpiSession {
+    /// Starts MPI.
+    ///
+    /// # Errors
+    /// MPI was started before, or allows calls from its main thread only.
+    pub fn start() -> Result<Self> {
+        let Some((universe, threading)) = mpi::initialize_with_threading(Threading::Serialized)
+        else {
+            return Err(Error::Rank("MPI was started before in this process".into()));
+        };
+        if threading < Threading::Serialized {
+            return Err(Error::Rank(
+                "the MPI library allows calls from one thread only: expected MPI_THREAD_SERIALIZED"
+                    .into(),
+            ));
+        }
+        Ok(Self(universe))
+    }
+
+    /// This rank's number among those on its machine, and how many these are. All ranks must call it.
+    pub fn on_this_machine(&self) -> (usize, usize) {
+        let world = self.0.world();
+        let local = world.split_shared(world.rank());
+        (local.rank() as usize, local.size() as usize)
+    }
+
+    /// Tells rank 0 why this one, `rank`, has failed.
+    pub fn report(&self, rank: usize, why: &str) {
+        if rank > 0 {
+            let line = format!("rank {rank} failed: {why}");
+            // Short, so that MPI sends it at once.
+            let world = self.0.world();
+            world
+                .process_at_rank(0)
+                .send_with_tag(line.as_bytes(), FAILED);
+        }
+    }
+
+    /// Ends all ranks at once.
+    pub fn abort(&self, code: i32) -> ! {
+        self.0.world().abort(code)
+    }
+}
+
+impl MpiCommunicator {
+    /// All ranks of a session, of which each waits for a message for at most `limit`.
+    pub fn new(session: &MpiSession, limit: Duration) -> Self {
+        let world = session.0.world();
+        Self {
+            rank: world.rank() as usize,
+            size: world.size() as usize,
+            limit,
+            under_way: VecDeque::new(),
+            traffic: Traffic::default(),
+        }
+    }
+
+    /// Completes what has been sent.
+    #[expect(unsafe_code, reason = "calls the MPI library")]
+    fn progress(&mut self) {
+        while let Some(oldest) = self.under_way.front_mut() {
+            let mut done = 0;
+            // SAFETY: the request was made by MPI_Isend and is not complete, as it is removed when it is.
+            unsafe {
+                ffi::MPI_Test(&mut oldest.request.0, &mut done, ffi::RSMPI_STATUS_IGNORE);
+            }
+            if done == 0 {
+                break;
+            }
+            self.under_way.pop_front();
+        }
+    }
+
+    #[expect(unsafe_code, reason = "calls the MPI library")]
+    fn send_piece(&mut self, to: usize, piece: Vec<u8>) {
+        // SAFETY: a handle for MPI_Isend to set.
+        let mut request = unsafe { ffi::RSMPI_REQUEST_NULL };
+        // SAFETY: the piece is kept, and does not move in memory, until the request is complete; its length is at
+        // most PIECE.
+        unsafe {
+            ffi::MPI_Isend(
+                piece.as_ptr().cast::<c_void>(),
+                piece.len() as c_int,
+                ffi::RSMPI_UINT8_T,
+                to as c_int,
+                DATA,
+                ffi::RSMPI_COMM_WORLD,
+                &mut request,
+            );
+        }
+        self.under_way.push_back(Sending {
+            _piece: piece,
+            request: Request(request),
+        });
+    }
+
+    fn receive_piece(&mut self, from: usize, started: Instant) -> Result<Vec<u8>> {
+        let world = world();
+        for look in 0_u32.. {
+            self.progress();
+            let source = world.process_at_rank(from as c_int);
+            if let Some((message, status)) = source.immediate_matched_probe_with_tag(DATA) {
+                let mut piece = vec![0_u8; status.count(u8_type()) as usize];
+                message.matched_receive_into(&mut piece[..]);
+                return Ok(piece);
+            }
+            self.check()?;
+            if started.elapsed() >= self.limit {
+                return Err(too_late(from, self.limit));
+            }
+            if look < LOOKS {
+                std::thread::yield_now();
+            } else {
+                std::thread::sleep(SLEEP);
+            }
+        }
+        Err(too_late(from, self.limit))
+    }
+
+    /// Looks for the report of a rank that has failed.
+    fn check(&self) -> Result<()> {
+        let world = world();
+        let Some((message, status)) = world.any_process().immediate_matched_probe_with_tag(FAILED)
+        else {
+            return Ok(());
+        };
+        let mut line = vec![0_u8; status.count(u8_type()) as usize];
+        message.matched_receive_into(&mut line[..]);
+        Err(Error::Rank(String::from_utf8_lossy(&line).into_owned()))
+    }
+}
+
+/// All ranks.
+fn world() -> SimpleCommunicator {
+    SimpleCommunicator::world()
+}
+
+fn u8_type() -> mpi::datatype::SystemDatatype {
+    use mpi::datatype::Equivalence as _;
+    u8::equivalent_datatype()
+}
+
+impl Communicator for MpiCommunicator {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn send(&mut self, to: usize, mut message: Vec<u8>) -> Result<()> {
+        self.check()?;
+        self.traffic.sent += message.len() as u64;
+        self.traffic.messages += 1;
+        while message.len() >= PIECE {
+            let rest = message.split_off(PIECE);
+            self.send_piece(to, std::mem::replace(&mut message, rest));
+        }
+        self.send_piece(to, message);
+        self.progress();
+        Ok(())
+    }
+
+    fn receive(&mut self, from: usize) -> Result<Vec<u8>> {
+        let started = Instant::now();
+        let mut message = self.receive_piece(from, started)?;
+        let mut last = message.len();
+        while last == PIECE {
+            let piece = self.receive_piece(from, started)?;
+            last = piece.len();
+            message.extend(piece);
+        }
+        self.traffic.received += message.len() as u64;
+        self.traffic.waited += started.elapsed().as_secs_f64();
+        Ok(message)
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+}
+
+impl Drop for MpiCommunicator {
+    /// Waits for what is being sent.
+    fn drop(&mut self) {
+        let started = Instant::now();
+        while !self.under_way.is_empty() && started.elapsed() < self.limit {
+            self.progress();
+            std::thread::yield_now();
+        }
+        // MPI may still read what was not sent.
+        for sending in self.under_way.drain(..) {
+            std::mem::forget(sending);
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! Several ranks train to the same bytes as one.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use cnn_gpu::data::{Dataset, digits};
+use cnn_gpu::distributed::LocalCommunicator;
+use cnn_gpu::exec::{self, Backend, Selection};
+use cnn_gpu::model::{
+    Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, RandomTranslation,
+    Regularizer, Sequential,
+};
+use cnn_gpu::optimizer::{Clip, Optimizer};
+use cnn_gpu::train::callbacks::{CONTINUE, EarlyStopping, ReduceLROnPlateau, Verdict};
+use cnn_gpu::train::{
+    Callback, Ending, EpochLogs, Evaluation, History, Interrupt, Keeper, Metric, Options, Position,
+    Progress, Snapshot, Trainer,
+};
+use cnn_gpu::{Error, Result};
+use common::test_backend;
+
+fn model() -> Sequential {
+    let dense = Dense::new(10).activation(Activation::Softmax);
+    Sequential::new([28, 28, 1])
+        .add(RandomTranslation::new(0.1, 0.1))
+        .add(Conv2D::new(4, 5).strides(3).activation(Activation::Relu))
+        .add(BatchNormalization::new())
+        .add(Flatten::new())
+        .add(Dropout::new(0.2))
+        .add(dense.kernel_regularizer(Regularizer::l2(1e-3)))
+}
+
+/// Batches of 24, in micro-batches of 5, 5, 5, 5 and 4; the last has 13.
+fn options() -> Options {
+    let mut optimizer = Optimizer::adam();
+    optimizer.clip = Some(Clip::GlobalNorm(1.0));
+    optimizer.ema_momentum = Some(0.9);
+    optimizer.ema_overwrite_frequency = Some(3);
+    Options::default()
+        .epochs(3)
+        .batch_size(24)
+        .micro_batch(5)
+        .class_weight([(3, 2.0)])
+        .mixup(0.2)
+        .optimizer(optimizer)
+}
+
+fn data() -> (Dataset, Dataset) {
+    (digits::generate(61, 1, 0), digits::generate(23, 1, 100))
+}
+
+/// What must be the same on all ranks, for any number of them.
+#[derive(Clone, Debug, PartialEq)]
+struct Outcome {
+    weights: String,
+    epochs: Vec<EpochLogs>,
+    ending: Ending,
+    scores: [f64; 2],
+}
+
+impl Outcome {
+    fn new(trainer: &Trainer, history: &History, scores: &Evaluation) -> Self {
+        let mut epochs = history.epochs.clone();
+        for epoch in &mut epochs {
+            (epoch.seconds, epoch.images_per_second) = (0.0, 0.0);
+        }
+        Self {
+            weights: trainer.state().weights_hash(),
+            epochs,
+            ending: history.ending,
+            scores: [scores.loss, scores.accuracy],
+        }
+    }
+}
+
+fn trainer(backend: Backend, rank: LocalCommunicator, options: Options) -> Result<Trainer> {
+    let device = exec::open(&Selection::new(backend))?;
+    let mut trainer = Trainer::new(model(), &device, options)?;
+    trainer.set_communicator(Box::new(rank))?;
+    Ok(trainer)
+}
+
+/// What each rank of a group of `size` returns.
+fn each<T: Send>(
+    size: usize,
+    limit: Duration,
+    f: impl Fn(LocalCommunicator) -> T + Sync,
+) -> Vec<T> {
+    let group = LocalCommunicator::group(size, limit);
+    std::thread::scope(|scope| {
+        let f = &f;
+        let ranks = group.into_iter().map(|rank| scope.spawn(move || f(rank)));
+        let ranks: Vec<_> = ranks.collect();
+        ranks.into_iter().map(|rank| rank.join().unwrap()).collect()
+    })
+}
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn train(backend: Backend, size: usize) -> Vec<Outcome> {
+    each(size, LIMIT, |rank| {
+        let mut trainer = trainer(backend, rank, options()).unwrap();
+        let (training, validation) = data();
+        let mut stopping = EarlyStopping::new(Metric::ValLoss);
+        let mut reduce = ReduceLROnPlateau::new(Metric::ValLoss);
+        let history = trainer
+            .fit_with((&training, &validation), &mut [&mut reduce, &mut stopping])
+            .unwrap();
+        let scores = trainer.evaluate(&validation).unwrap();
+        Outcome::new(&trainer, &history, &scores)
+    })
+}
+
+#[test]
+fn one_to_seven_ranks_give_the_same_bytes_on_the_cpu() {
+    let one = train(Backend::Cpu, 1).remove(0);
+    assert_eq!(one.epochs.len(), 3);
+    for size in [2, 3, 4, 7] {
+        for outcome in train(Backend::Cpu, size) {
+            assert_eq!(outcome, one, "{size} ranks");
+        }
+    }
+}
+
+#[test]
+fn one_to_four_ranks_give_the_same_bytes_on_a_gpu() {
+    let one = train(test_backend(), 1).remove(0);
+    for size in [2, 3, 4] {
+        for outcome in train(test_backend(), size) {
+            assert_eq!(outcome, one, "{size} ranks");
+        }
+    }
+}
+
+/// Keeps the last snapshot, and takes one after each step.
+struct Kept<'a>(&'a Mutex<Vec<Snapshot>>);
+
+impl Keeper for Kept<'_> {
+    fn is_due(&mut self, _position: &Position) -> bool {
+        true
+    }
+
+    fn keep(&mut self, snapshot: &Snapshot) -> Result<()> {
+        self.0.lock().unwrap().push(snapshot.clone());
+        Ok(())
+    }
+}
+
+#[test]
+fn another_number_of_ranks_resumes_to_the_same_bytes() {
+    static SNAPSHOTS: Mutex<Vec<Snapshot>> = Mutex::new(Vec::new());
+    let (training, validation) = data();
+    let whole = each(3, LIMIT, |rank| {
+        let is_first = cnn_gpu::distributed::Communicator::rank(&rank) == 0;
+        let mut trainer = trainer(Backend::Cpu, rank, options()).unwrap();
+        if is_first {
+            trainer.set_keeper(Box::new(Kept(&SNAPSHOTS)));
+        }
+        trainer.fit((&training, &validation)).unwrap();
+        trainer.state().weights_hash()
+    });
+    let snapshots = SNAPSHOTS.lock().unwrap().clone();
+    // Within an epoch, and after one.
+    for (snapshot, size) in [(1, 1), (2, 2), (4, 4)] {
+        let resumed = each(size, LIMIT, |rank| {
+            let mut trainer = trainer(Backend::Cpu, rank, options()).unwrap();
+            trainer.resume(snapshots[snapshot].clone()).unwrap();
+            trainer.fit((&training, &validation)).unwrap();
+            trainer.state().weights_hash()
+        });
+        for hash in resumed {
+            assert_eq!(hash, whole[0], "snapshot {snapshot}, {size} ranks");
+        }
+    }
+}
+
+/// Raises an interrupt after the first steps.
+struct Stop(Interrupt);
+
+impl Callback for Stop {
+    fn on_epoch_begin(&mut self, progress: &Progress) -> Verdict {
+        if progress.epoch == 2 {
+            self.0.raise();
+        }
+        CONTINUE
+    }
+}
+
+#[test]
+fn an_interrupt_of_one_rank_stops_all_after_the_same_step() {
+    let (training, _) = data();
+    let stopped = each(3, LIMIT, |rank| {
+        let is_last = cnn_gpu::distributed::Communicator::rank(&rank) == 2;
+        let mut trainer = trainer(Backend::Cpu, rank, options()).unwrap();
+        let interrupt = Interrupt::new();
+        trainer.set_interrupt(interrupt.clone());
+        let mut stop = Stop(interrupt);
+        let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
+        if is_last {
+            callbacks.push(&mut stop);
+        }
+        let history = trainer.fit_with(&training, &mut callbacks).unwrap();
+        (
+            history.ending,
+            trainer.state().step,
+            trainer.state().weights_hash(),
+        )
+    });
+    assert_eq!(stopped[0].0, Ending::Interrupted);
+    // The first step of the second epoch.
+    assert_eq!(stopped[0].1, 4);
+    assert_eq!(stopped[0], stopped[1]);
+    assert_eq!(stopped[0], stopped[2]);
+}
+
+#[test]
+fn a_rank_that_ends_or_hangs_is_an_error_of_the_others_in_time() {
+    let (training, _) = data();
+    for hangs in [false, true] {
+        let limit = Duration::from_millis(if hangs { 300 } else { 60_000 });
+        let errors = each(2, limit, |rank| {
+            if cnn_gpu::distributed::Communicator::rank(&rank) == 1 {
+                if hangs {
+                    std::thread::sleep(Duration::from_secs(2));
+                } else {
+                    rank.fail("the device was lost");
+                }
+                return None;
+            }
+            let mut trainer = trainer(Backend::Cpu, rank, options()).unwrap();
+            let error = trainer.fit(&training).unwrap_err();
+            assert!(matches!(error, Error::Rank(_)), "{error}");
+            // The weights of the last complete epoch.
+            assert_eq!(trainer.state().step, 0);
+            Some(error.to_string())
+        });
+        let message = errors[0].clone().unwrap();
+        let expected = if hangs {
+            "rank 1 sent nothing for 0.3 s"
+        } else {
+            "rank 1 failed: the device was lost"
+        };
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn ranks_with_other_weights_are_refused_after_an_epoch() {
+    let (training, _) = data();
+    let errors = each(3, LIMIT, |rank| {
+        let number = cnn_gpu::distributed::Communicator::rank(&rank);
+        let mut trainer = trainer(Backend::Cpu, rank, options()).unwrap();
+        if number == 1 {
+            let mut state = trainer.state().clone();
+            state.params[0] += 1.0;
+            trainer.set_state(state).unwrap();
+        }
+        trainer.fit(&training).unwrap_err().to_string()
+    });
+    for message in errors {
+        assert!(
+            message.contains("rank 1 has other weights than rank 0"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn ranks_need_micro_batches() {
+    let rank = LocalCommunicator::group(1, LIMIT).remove(0);
+    let mut options = options();
+    options.micro_batch = None;
+    let error = trainer(Backend::Cpu, rank, options).err().unwrap();
+    assert!(
+        error
+            .to_string()
+            .contains("expected the option micro_batch"),
+        "{error}"
+    );
+}
