@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Debug, Formatter};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
@@ -29,6 +30,8 @@ pub struct Dataset {
     files: Arc<Vec<String>>,
     /// The fingerprint of shape, images and labels, once someone has asked for it.
     fingerprint: Arc<OnceLock<String>>,
+    /// A number that all clones have, and no other data set.
+    number: Arc<OnceLock<u64>>,
 }
 
 /// The pixels of a data set.
@@ -69,18 +72,19 @@ impl<'a> PixelValues<'a> {
     }
 
     /// Copies of the images with these indices.
-    fn chosen(self, indices: impl Iterator<Item = usize>, size: usize) -> Images {
-        let mut bytes = Vec::new();
-        let mut floats = Vec::new();
-        for i in indices {
-            match self.image(i, size) {
-                Self::Bytes(image) => bytes.extend_from_slice(image),
-                Self::Floats(image) => floats.extend_from_slice(image),
-            }
+    fn chosen(self, indices: impl ExactSizeIterator<Item = usize>, size: usize) -> Images {
+        fn copied<T: Copy>(
+            from: &[T],
+            indices: impl ExactSizeIterator<Item = usize>,
+            size: usize,
+        ) -> Arc<Vec<T>> {
+            let mut chosen = Vec::with_capacity(indices.len() * size);
+            indices.for_each(|i| chosen.extend_from_slice(&from[i * size..][..size]));
+            Arc::new(chosen)
         }
         match self {
-            Self::Bytes(_) => Images::Bytes(Arc::new(bytes)),
-            Self::Floats(_) => Images::Floats(Arc::new(floats)),
+            Self::Bytes(bytes) => Images::Bytes(copied(bytes, indices, size)),
+            Self::Floats(floats) => Images::Floats(copied(floats, indices, size)),
         }
     }
 }
@@ -236,6 +240,7 @@ impl Dataset {
             labels: Arc::new(labels),
             files: Arc::default(),
             fingerprint: Arc::default(),
+            number: Arc::default(),
         }
     }
 
@@ -266,6 +271,7 @@ impl Dataset {
         Self {
             images: Images::Floats(Arc::new(floats)),
             fingerprint: Arc::default(),
+            number: Arc::default(),
             ..self
         }
     }
@@ -374,6 +380,7 @@ impl Dataset {
             labels: Arc::new(labels),
             files: Arc::new(files),
             fingerprint: Arc::default(),
+            number: Arc::default(),
             name: self.name.clone(),
             source: self.source.clone(),
             class_names: self.class_names.clone(),
@@ -398,6 +405,7 @@ impl Dataset {
         });
         self.labels = Arc::new(labels.collect());
         self.fingerprint = Arc::default();
+        self.number = Arc::default();
         self.classes = names.len();
         self.class_names = names.to_vec();
         Ok(self)
@@ -407,6 +415,19 @@ impl Dataset {
     /// first call, for all clones.
     pub fn fingerprint(&self) -> &str {
         self.fingerprint.get_or_init(|| self.hash())
+    }
+
+    /// A key that data sets with other samples do not have: of bytes the fingerprint. Floats, of which
+    /// there may be gigabytes in use for one call only, are not hashed: their clones share a number.
+    pub(crate) fn key(&self) -> String {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        match self.pixels() {
+            PixelValues::Bytes(_) => self.fingerprint().to_owned(),
+            PixelValues::Floats(_) => {
+                let next = || LAST.fetch_add(1, Ordering::Relaxed);
+                format!("floats {}", self.number.get_or_init(next))
+            }
+        }
     }
 
     /// The same samples, whose fingerprint is known.

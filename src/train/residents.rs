@@ -7,7 +7,7 @@ use crate::exec::DataId;
 /// that alternate between several.
 const MOST: usize = 4;
 
-/// The data sets that the executor holds, by fingerprint, the most recently used last.
+/// The data sets that the executor holds, by [`Dataset::key`](crate::data::Dataset::key), the most recently used last.
 #[derive(Debug, Default)]
 pub(super) struct Residents(Vec<(String, DataId)>);
 

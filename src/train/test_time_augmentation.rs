@@ -277,6 +277,12 @@ impl<E: Executor + ?Sized> Trainer<E> {
         mut each: impl FnMut(usize, &[f32]),
     ) -> Result<Mean> {
         self.check(data)?;
+        if data.floats().is_some() {
+            return Err(Error::Argument(format!(
+                "data set `{}` holds floats: predictions are averaged over variants of images as bytes",
+                data.name
+            )));
+        }
         let (loss, width) = (
             self.model().loss,
             self.model().output_shape()?.iter().product(),

@@ -251,7 +251,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// The loaded data set; checks and loads it at first use.
     pub(super) fn load(&mut self, data: &Dataset) -> Result<DataId> {
         self.check(data)?;
-        self.resident(data.fingerprint(), || Ok(data.clone()))
+        self.resident(&data.key(), || Ok(data.clone()))
     }
 
     /// The loaded data set of this name; builds and loads it at first use, in place of the least
@@ -290,7 +290,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     /// # Errors
     /// The device failed.
     pub fn unload(&mut self, data: &Dataset) -> Result<()> {
-        match self.data.remove(data.fingerprint()) {
+        match self.data.remove(&data.key()) {
             Some(id) => self.executor.unload(id),
             None => Ok(()),
         }
