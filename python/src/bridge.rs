@@ -26,7 +26,7 @@ pub enum Event {
     /// Steps were taken: the first one since the last time, and where the epoch is now. Not
     /// answered without hooks for batches.
     Steps(usize, Progress),
-    /// The library's callbacks changed the learning rate. Not answered.
+    /// A callback of the library reduced the learning rate. Not answered.
     Rate(f32),
     /// An epoch has ended.
     EpochEnd(EpochLogs),
@@ -52,12 +52,10 @@ pub struct Bridge {
     pub batches: bool,
     /// The weights after the last epoch.
     pub state: Arc<Mutex<Arc<State>>>,
-    /// The learning rate that the callbacks before this one gave last.
-    pub given: f32,
-    /// The rate that Python set, while `given` stays as it is.
-    pub set: Option<f32>,
-    /// The rate of the last step.
+    /// The learning rate from now on, which Python or a reduction set last.
     pub rate: Arc<Mutex<f32>>,
+    /// The rate to which a callback of the library reduced it at the end of this epoch.
+    pub reduced: Arc<Mutex<Option<f32>>>,
     /// Steps of this epoch that Python knows of.
     pub known: usize,
     /// Steps of an epoch.
@@ -70,8 +68,8 @@ impl Bridge {
         let gone = || Error::Argument("training was interrupted by an exception".into());
         self.events.send(event).map_err(|_| gone())?;
         let answer = self.answers.recv().ok().flatten().ok_or_else(gone)?;
-        if answer.rate.is_some() {
-            self.set = answer.rate;
+        if let Some(rate) = answer.rate {
+            *lock(&self.rate) = rate;
         }
         Ok(match answer.stop {
             true => ControlFlow::Break(()),
@@ -114,19 +112,12 @@ impl Callback for Bridge {
         self.ask(Event::EpochBegin(progress.epoch - 1))
     }
 
-    fn learning_rate(&mut self, position: &Position, rate: f32) -> Result<f32> {
-        if rate != self.given {
-            self.given = rate;
-            self.set = None;
-            self.tell(Event::Rate(rate));
-        }
+    fn learning_rate(&mut self, position: &Position, _rate: f32) -> Result<f32> {
         if self.batches {
             // Whether to stop is asked again after the step.
             self.ask(Event::BatchBegin(position.step)).map(drop)?;
         }
-        let rate = self.set.unwrap_or(rate);
-        *lock(&self.rate) = rate;
-        Ok(rate)
+        Ok(*lock(&self.rate))
     }
 
     fn on_batch_end(&mut self, progress: &Progress) -> Verdict {
@@ -139,6 +130,12 @@ impl Callback for Bridge {
         (last.step, last.steps) = (self.steps, self.steps);
         (last.loss, last.accuracy, last.seconds) = (logs.loss, logs.accuracy, logs.seconds);
         let stops = self.steps_taken(&last)?.is_break();
+        // Python's callbacks see the reduced rate, and may replace it.
+        let reduced = lock(&self.reduced).take();
+        if let Some(rate) = reduced {
+            *lock(&self.rate) = rate;
+            self.tell(Event::Rate(rate));
+        }
         let verdict = self.ask(Event::EpochEnd(logs.clone()))?;
         Ok(match stops {
             true => ControlFlow::Break(()),

@@ -1,19 +1,59 @@
 //! Callbacks of the library, from Keras's arguments.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
-use cnn_gpu::train::Callback;
+use cnn_gpu::error::Result;
+use cnn_gpu::state::State;
 use cnn_gpu::train::callbacks::{
-    EarlyStopping, ReduceLROnPlateau, TensorBoard, TerminateOnNaN, callback_states,
+    CallbackState, EarlyStopping, ReduceLROnPlateau, TensorBoard, TerminateOnNaN, callback_states,
 };
+use cnn_gpu::train::{Callback, EpochLogs, Training, Verdict};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::error::exception;
+use crate::error::{exception, lock};
 
-/// A callback from its class and its settings, by the names of the library.
-pub fn callback(class: &str, settings: &str) -> PyResult<Box<dyn Callback>> {
+/// Passes reductions on at once, to where the bridge to Python finds them: Python may have set
+/// another rate before, and may set one afterwards.
+struct Reduces {
+    callback: ReduceLROnPlateau,
+    reduced: Arc<Mutex<Option<f32>>>,
+}
+
+impl Callback for Reduces {
+    fn name(&self) -> &'static str {
+        self.callback.name()
+    }
+
+    fn on_train_begin(&mut self, training: &Training) -> Result<()> {
+        self.callback.on_train_begin(training)
+    }
+
+    fn on_epoch_end(&mut self, logs: &EpochLogs, state: &State) -> Verdict {
+        let verdict = self.callback.on_epoch_end(logs, state)?;
+        let mut kept = self.callback.state();
+        if let Some(rate) = kept.values["rate"].as_f64() {
+            *lock(&self.reduced) = Some(rate as f32);
+            kept.values["rate"] = Value::Null;
+            self.callback.restore(&kept)?;
+        }
+        Ok(verdict)
+    }
+
+    fn state(&self) -> CallbackState {
+        self.callback.state()
+    }
+}
+
+/// A callback from its class and its settings, by the names of the library. Reduced learning rates
+/// go to `reduced`.
+pub fn callback(
+    class: &str,
+    settings: &str,
+    reduced: &Arc<Mutex<Option<f32>>>,
+) -> PyResult<Box<dyn Callback>> {
     let wrong = |e: serde_json::Error| PyValueError::new_err(format!("{class}: {e}"));
     let settings: Value = serde_json::from_str(settings).map_err(wrong)?;
     Ok(match class {
@@ -21,10 +61,10 @@ pub fn callback(class: &str, settings: &str) -> PyResult<Box<dyn Callback>> {
             let stopping: EarlyStopping = serde_json::from_value(settings).map_err(wrong)?;
             Box::new(stopping)
         }
-        "ReduceLROnPlateau" => {
-            let reduce: ReduceLROnPlateau = serde_json::from_value(settings).map_err(wrong)?;
-            Box::new(reduce)
-        }
+        "ReduceLROnPlateau" => Box::new(Reduces {
+            callback: serde_json::from_value(settings).map_err(wrong)?,
+            reduced: Arc::clone(reduced),
+        }),
         "TerminateOnNaN" => Box::new(TerminateOnNaN::default()),
         "TensorBoard" => {
             let text = |name: &str| settings[name].as_str().unwrap_or_default();

@@ -1,6 +1,7 @@
 //! A model with its weights.
 
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -118,7 +119,8 @@ impl Inner {
         let (number, mut trainer) = match kept {
             Some(kept) => kept,
             None => {
-                let options = options.unwrap_or_default();
+                // Without training, its memory need not be there.
+                let options = options.unwrap_or_else(|| Options::default().batch_size(1));
                 let trainer = Trainer::new(self.model.clone(), &opened.device, options)?;
                 (opened.number, trainer)
             }
@@ -153,6 +155,24 @@ fn busy(what: &str) -> PyErr {
     PyRuntimeError::new_err(format!(
         "{what} while the model is being trained: expected fit to have returned"
     ))
+}
+
+/// Writes a file beside and renames it, so that `path` always holds a complete file.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    let partial = path.with_file_name(name);
+    let write = || {
+        let mut file = std::fs::File::create(&partial)?;
+        file.write_all(bytes)?;
+        // Otherwise the rename could reach the disk before the bytes.
+        file.sync_all()?;
+        std::fs::rename(&partial, path)
+    };
+    write().inspect_err(|_| {
+        // The first error is the one to report.
+        let _ = std::fs::remove_file(&partial);
+    })
 }
 
 /// Checks that the last layer suits the loss.
@@ -421,7 +441,7 @@ impl Network {
         };
         py.detach(|| {
             let export = keras::to_bytes(&network).map_err(|e| exception(&e))?;
-            std::fs::write(&path, export.bytes).map_err(|e| {
+            replace(&path, &export.bytes).map_err(|e| {
                 PyOSError::new_err(format!("{}: cannot write the model: {e}", path.display()))
             })?;
             Ok(export.left_behind)
@@ -495,9 +515,10 @@ impl Network {
         let wrong = |e: serde_json::Error| PyValueError::new_err(e.to_string());
         let mut options: Options = serde_json::from_str(options).map_err(wrong)?;
         let opened = current(py)?;
+        let reduced = Arc::new(Mutex::new(None));
         let own = callbacks
             .iter()
-            .map(|(class, settings)| built_in::callback(class, settings));
+            .map(|(class, settings)| built_in::callback(class, settings, &reduced));
         let mut own: Vec<Box<dyn Callback>> = own.collect::<PyResult<_>>()?;
         let _turn = self.take_turn()?;
         let state = {
@@ -520,16 +541,14 @@ impl Network {
         trainer.set_interrupt(interrupt.clone());
         let (events, received) = mpsc::channel();
         let (answers, answered) = mpsc::channel();
-        let base = options.optimizer.learning_rate();
         let used = Arc::new(Mutex::new(rate));
         let mut bridge = Bridge {
             events: events.clone(),
             answers: answered,
             batches,
             state: Arc::clone(&state),
-            given: base,
-            set: Some(rate).filter(|rate| *rate != base),
             rate: Arc::clone(&used),
+            reduced,
             known: 0,
             steps: 0,
         };

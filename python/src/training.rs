@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use cnn_gpu::train::{EpochLogs, Interrupt, Progress};
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -89,14 +89,16 @@ impl<'a> Attendant<'a> {
         }
     }
 
-    /// Until the other thread is done. The first exception stops it.
+    /// Until the other thread is done. The first exception stops it: `KeyboardInterrupt` after its
+    /// step, any other one with an error.
     pub fn serve(&mut self, py: Python<'_>, hooks: Option<&Hooks<'_, '_>>) {
-        let mut intact = true;
+        // What questions are answered with after the first exception.
+        let mut last_word: Option<Option<Answer>> = None;
         loop {
             let event = py.detach(|| lock(&self.events).recv_timeout(LOOK_EVERY));
             // Also between events that come fast.
             if let Err(exception) = py.check_signals() {
-                intact = self.stop(exception);
+                last_word.get_or_insert(self.stop(py, exception));
             }
             match event {
                 Ok(Event::Done) | Err(RecvTimeoutError::Disconnected) => break,
@@ -104,26 +106,29 @@ impl<'a> Attendant<'a> {
                 Ok(event) => {
                     let Some(hooks) = hooks else { continue };
                     let is_question = event.is_question(hooks.batches);
-                    let answer = match intact {
-                        true => self.answer(py, hooks, event),
-                        false => Ok(None),
+                    let answer = match last_word {
+                        Some(answer) => answer,
+                        None => match self.answer(py, hooks, event) {
+                            Ok(answer) => Some(answer.unwrap_or_default()),
+                            Err(exception) => *last_word.insert(self.stop(py, exception)),
+                        },
                     };
-                    let answer = answer.map(Option::unwrap_or_default);
-                    let answer = answer.map_err(|exception| intact = self.stop(exception));
                     if is_question {
                         // The other thread may have failed meanwhile.
-                        let _ = hooks.answers.send(answer.ok().filter(|_| intact));
+                        let _ = hooks.answers.send(answer);
                     }
                 }
             }
         }
     }
 
-    /// Keeps an exception and asks the work to stop. Returns false.
-    fn stop(&self, exception: PyErr) -> bool {
+    /// Keeps an exception and asks the work to stop. Returns the answer to questions from now on:
+    /// after Ctrl-C training goes on to the end of its step, so that the steps taken count.
+    fn stop(&self, py: Python<'_>, exception: PyErr) -> Option<Answer> {
+        let is_ctrl_c = exception.is_instance_of::<PyKeyboardInterrupt>(py);
         self.raised.keep(exception);
         self.interrupt.raise();
-        false
+        is_ctrl_c.then(Answer::default)
     }
 
     fn answer(

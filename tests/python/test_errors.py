@@ -117,6 +117,11 @@ REFUSED = [
         r"\(28, 28\)",
     ),
     (lambda: ours.models.Sequential([type("Mine", (layers.Dense,), {})(3)]), NotImplementedError, "Mine"),
+    (lambda: layers.Input(batch_shape=(None, None, 28, 1)), ValueError, "received None"),
+    (lambda: setattr(layers.Dropout(0.5), "rate", 0.1), AttributeError, "rate cannot be set"),
+    (lambda: setattr(layers.Dense(3), "activation", "relu"), AttributeError, "activation cannot be set"),
+    (lambda: setattr(small(ours).layers[0], "name", "other"), AttributeError, "belongs to a model"),
+    (lambda: setattr(small(ours), "loss", "mse"), AttributeError, "no loss to set"),
     # Compiling.
     (lambda: small(ours).compile(loss="hinge"), ValueError, "hinge"),
     (lambda: small(ours).compile("adam"), ValueError, "loss"),
@@ -135,6 +140,9 @@ REFUSED = [
     (lambda: ours.callbacks.EarlyStopping(monitor="val_auc"), NotImplementedError, "val_auc"),
     (lambda: ours.callbacks.ModelCheckpoint("x.h5"), ValueError, "keras"),
     (lambda: ours.callbacks.ModelCheckpoint("x.keras", save_weights_only=True), NotImplementedError, "save_weights_only"),
+    (lambda: small(ours).predict(iter([])), ValueError, "no batches"),
+    (lambda: small(ours).predict(ours.utils.Sequence(use_multiprocessing=True)), NotImplementedError, "use_multiprocessing"),
+    (fits(validation_data=iter([(np.zeros((257, 28, 28, 1)), np.zeros(257))]), x=iter([(X, Y)]), y=None, steps_per_epoch=1, validation_steps=1), ValueError, "at most 256 images"),
     # Models.
     (lambda: small(ours).fit(X, Y), ValueError, "compile"),
     (lambda: small(ours).evaluate(X, Y), ValueError, "compile"),

@@ -471,3 +471,206 @@ def test_progress_is_printed_as_in_keras(model, digits, capsys):
     assert lines[0] == "Epoch 1/1" and lines[1].startswith("63/63 ━━━━━━━━━━━━━━━━━━━━ ")
     model.fit(x, y, verbose=0)
     assert capsys.readouterr().out == ""
+
+
+def test_batches_of_a_sequence_may_end_with_a_short_one_and_every_fit_shuffles_anew(digits):
+    (x, y), _ = digits
+    taken = []
+
+    class Noted(Batches):
+        def __getitem__(self, i):
+            taken.append(i)
+            return super().__getitem__(i)
+
+    ours.utils.set_random_seed(42)
+    model = small(ours, optimizer="adam", loss="sparse_categorical_crossentropy")
+    # With this seed the first pass begins with the short batch.
+    for _ in range(2):
+        model.fit(Noted(x[:140], y[:140], 32), epochs=2, verbose=0)
+    passes = [taken[i : i + 5] for i in range(0, 20, 5)]
+    assert all(sorted(one) == list(range(5)) for one in passes)
+    assert passes[1] != passes[3]
+
+
+def test_sequences_hear_of_each_pass(model, digits):
+    (x, y), _ = digits
+
+    class Heard(Batches):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.calls = []
+
+        def on_epoch_begin(self):
+            self.calls.append("begin")
+
+        def __getitem__(self, i):
+            self.calls.append(i)
+            return super().__getitem__(i)
+
+        def on_epoch_end(self):
+            self.calls.append("end")
+
+    one = ["begin", 0, 1, "end"]
+    train, validation = Heard(x[:100], y[:100], 50), Heard(x[:90], y[:90], 50)
+    model.fit(train, epochs=2, shuffle=False, verbose=0, validation_data=validation)
+    assert train.calls == validation.calls == one + one
+    for use in (model.evaluate, model.predict):
+        validation.calls.clear()
+        use(validation, verbose=0)
+        assert validation.calls == one
+    validation.calls.clear()
+    model.predict(validation, steps=1, verbose=0)
+    assert validation.calls == ["begin", 0, "end"]
+
+
+def test_steps_of_validation_beside_batches_have_32_rows(model, digits):
+    (x, y), (x_test, y_test) = digits
+    history = model.fit(
+        Batches(x, y, 100), verbose=0, validation_data=(x_test, y_test), validation_steps=2
+    ).history
+    assert history["val_loss"][0] == pytest.approx(model.evaluate(x_test[:64], y_test[:64], verbose=0)[0])
+    done = model.fit(
+        batches(x, y, 50), steps_per_epoch=2, initial_epoch=1, epochs=1, verbose=0,
+        validation_data=(x_test, y_test), validation_steps=2,
+    )
+    assert done.history == {}
+
+
+def test_all_layers_can_be_frozen_at_once(digits, capsys):
+    (x, y), _ = digits
+    model = small(ours, optimizer="sgd", loss="sparse_categorical_crossentropy")
+    model.summary()
+    before = capsys.readouterr().out
+    model.trainable = False
+    assert not any(layer.trainable for layer in model.layers)
+    model.summary()
+    text = capsys.readouterr().out
+    assert " Trainable params: 0 " in text
+    model.trainable = True
+    model.summary()
+    assert capsys.readouterr().out == before
+    model.trainable = False
+    model.compile(optimizer="sgd", loss="sparse_categorical_crossentropy")
+    frozen = weights_of(model)
+    model.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(weights_of(model), frozen)
+    # The table counts what is not trained in any case.
+    norm = ours.models.Sequential([layers.BatchNormalization(input_shape=(4, 4, 3))])
+    norm.summary()
+    assert " Trainable params: 6 " in capsys.readouterr().out
+
+
+def test_reduced_rates_are_seen_at_once_and_kept(model, digits):
+    (x, y), _ = digits
+    reduce = lambda: callbacks.ReduceLROnPlateau(
+        monitor="loss", factor=0.5, patience=1, min_delta=100
+    )
+    seen, scheduled = [], []
+
+    class Seen(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append((logs["learning_rate"], float(self.model.optimizer.learning_rate)))
+
+    # Back to the rate that the model was compiled with.
+    model.optimizer.learning_rate = 2e-3
+    model.fit(x, y, epochs=3, verbose=0, callbacks=[Seen(), reduce()])
+    assert seen == [pytest.approx(pair) for pair in [(2e-3, 2e-3), (2e-3, 1e-3), (1e-3, 5e-4)]]
+    assert float(model.optimizer.learning_rate) == pytest.approx(5e-4)
+
+    def schedule(epoch, rate):
+        scheduled.append(rate)
+        return rate
+
+    scheduler = callbacks.LearningRateScheduler(schedule)
+    history = model.fit(x, y, epochs=3, verbose=0, callbacks=[scheduler, reduce()]).history
+    assert scheduled == pytest.approx([5e-4, 5e-4, 2.5e-4])
+    assert float(model.optimizer.learning_rate) == pytest.approx(1.25e-4)
+    # The frozen weights show that a rate of 0 after a reduction is used.
+    to_zero = callbacks.ReduceLROnPlateau(monitor="loss", factor=0.0, patience=1, min_delta=100)
+    model.fit(x, y, epochs=2, verbose=0, callbacks=[to_zero])
+    before = weights_of(model)
+    model.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(weights_of(model), before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send the signal to itself alone")
+def test_ctrl_c_keeps_the_steps_of_an_epoch_with_hooks_of_batches(model, digits):
+    (x, y), _ = digits
+    before = weights_of(model)
+
+    class Killed(callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 20:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, batch_size=1, verbose=0, callbacks=[Killed()])
+    assert 20 < model.optimizer.iterations < 2000
+    assert not np.array_equal(weights_of(model), before)
+
+
+def test_last_hooks_receive_logs_and_parameters(model, digits):
+    (x, y), test = digits
+    heard = []
+
+    class Heard(callbacks.Callback):
+        def on_train_end(self, logs=None):
+            heard.append(("train", sorted(logs), self.params["steps"]))
+
+    class Tests(callbacks.Callback):
+        def on_test_end(self, logs=None):
+            heard.append(("test", sorted(logs), self.params["steps"]))
+
+        def on_predict_end(self, logs=None):
+            heard.append(("predict", sorted(logs), self.params["steps"]))
+
+    names = ["accuracy", "loss"]
+    model.fit(x, y, verbose=0, callbacks=[Heard()])
+    model.evaluate(*test, verbose=0, callbacks=[Tests()])
+    model.predict(test[0], verbose=0, callbacks=[Tests()])
+    assert heard == [("train", names, 63), ("test", names, 16), ("predict", ["outputs"], 16)]
+
+
+def test_checkpoints_make_folders_and_are_saved_without_the_metric(model, digits, tmp_path):
+    (x, y), test = digits
+    path = tmp_path / "new" / "folder" / "best.keras"
+    best = callbacks.ModelCheckpoint(path, save_best_only=True)
+    with pytest.warns(UserWarning, match="no val_loss was measured in epoch 1"):
+        model.fit(x, y, epochs=2, verbose=0, validation_data=test, validation_freq=2, callbacks=[best])
+    assert best.best is not None
+    assert [one.name for one in path.parent.iterdir()] == ["best.keras"]
+    # A file that cannot be written leaves the old one.
+    old = path.read_bytes()
+    (path.parent / "best.keras.partial").mkdir()
+    with pytest.raises(OSError, match="cannot write the model"):
+        model.save(path)
+    assert path.read_bytes() == old
+
+
+def test_growing_models_can_be_compiled_and_a_failed_compile_changes_nothing(model, digits):
+    (x, y), _ = digits
+    growing = ours.models.Sequential([layers.Conv2D(4, 3, strides=3, input_shape=(28, 28, 1))])
+    growing.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+    growing.add(layers.Flatten())
+    growing.add(layers.Dense(10, activation="softmax"))
+    assert list(growing.fit(x, y, verbose=0).history) == ["accuracy", "loss"]
+    optimizer = model.optimizer
+    model.fit(x, y, verbose=0)
+    with pytest.raises(ValueError, match="sigmoid"):
+        model.compile("sgd", "binary_crossentropy")
+    assert model.optimizer is optimizer and optimizer.iterations == 63
+    model.fit(x, y, verbose=0)
+    assert optimizer.iterations == 126
+
+
+def test_models_without_a_head_are_saved_and_loaded(tmp_path):
+    body = ours.models.Sequential([layers.Conv2D(4, 3, input_shape=(8, 8, 1))])
+    body.save(tmp_path / "body.keras")
+    loaded = ours.models.load_model(tmp_path / "body.keras")
+    np.testing.assert_array_equal(weights_of(loaded), weights_of(body))
+
+
+def test_predictions_of_batches_print_their_number(model, digits, capsys):
+    x = digits[0][0]
+    model.predict(Batches(x, x, 500))
+    assert capsys.readouterr().out.startswith("4/4 ")

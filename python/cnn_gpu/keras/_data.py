@@ -12,6 +12,8 @@ from .utils import Sequence as BatchSequence
 
 #: The library's labels are bytes.
 MOST_CLASSES = 256
+#: The most rows of a batch to evaluate.
+MOST_ROWS = 256
 
 
 __all__ = ["BatchSequence", "Data", "Form", "Stream"]
@@ -184,41 +186,70 @@ def batch_of(name: str, made: Any) -> tuple[Any, Any]:
     return made[0], made[1]
 
 
+def length_of(name: str, given: BatchSequence) -> int:
+    """The number of batches of a ``Sequence`` that the library can read."""
+    if getattr(given, "use_multiprocessing", False) or getattr(given, "workers", 1) != 1:
+        raise NotImplementedError(
+            f"{name}: the library makes batches in one thread beside training; leave out workers "
+            "and use_multiprocessing"
+        )
+    length = len(given)
+    if length < 1:
+        raise ValueError(f"{name}: expected at least one batch, received {length}")
+    return length
+
+
 class Stream:
     """Batches of a ``Sequence`` or an iterator, by number, for one call of the library."""
 
     def __init__(
-        self, name: str, given: Any, form: Form, shuffle: bool, seed: int, first: int = 0
+        self, name: str, given: Any, form: Form, shuffle: bool, seed: str, first: int = 0
     ) -> None:
         self.name = name
         self._form = form
         self._given = given
         self._shuffle = shuffle
         self._seed = seed
-        self._kept: Optional[tuple[int, tuple[np.ndarray, np.ndarray]]] = None
+        #: The first batch, made early: that of an iterator, or a ``Sequence``'s number 0.
+        self._kept: Optional[tuple[np.ndarray, np.ndarray]] = None
+        self._begun: Optional[int] = None
         self._iterator: Optional[Iterator[Any]] = None
         self._pass: Optional[tuple[int, list[int]]] = None
         self.length: Optional[int] = None
         if isinstance(given, BatchSequence):
-            if getattr(given, "use_multiprocessing", False) or getattr(given, "workers", 1) != 1:
-                raise NotImplementedError(
-                    f"{name}: the library makes batches in one thread beside training; leave out workers "
-                    "and use_multiprocessing"
-                )
-            self.length = len(given)
-            if self.length < 1:
-                raise ValueError(f"{name}: expected at least one batch, received {self.length}")
+            self.length = length_of(name, given)
         else:
             self._iterator = iter(given)
         self._first = first
 
     def peek(self) -> int:
-        """The number of rows of the first batch, which is kept."""
-        made = self._make(self._first)
-        if made is None:
-            raise ValueError(f"{self.name}: the generator has no batches")
-        self._kept = (self._first, made)
+        """The number of rows of the first batch, of a ``Sequence`` that of number 0, which may come
+        later; it is kept."""
+        if self.length is None:
+            made = self._make(self._first)
+            if made is None:
+                raise ValueError(f"{self.name}: the generator has no batches")
+        else:
+            self._begin(self._first)
+            self._begun = self._first
+            made = self._checked(self._given[0])
+        self._kept = made
         return len(made[0])
+
+    def _begin(self, number: int) -> None:
+        """Begins a pass over a ``Sequence``."""
+        assert self.length is not None
+        self.close()
+        self._given.on_epoch_begin()
+        turn = number // self.length
+        self._pass = (turn, self._order(turn))
+        self._kept = None
+
+    def close(self) -> None:
+        """Tells a ``Sequence`` that a pass has ended, if one has begun."""
+        if self._pass is not None:
+            self._pass = None
+            self._given.on_epoch_end()
 
     def _order(self, turn: int) -> list[int]:
         assert self.length is not None
@@ -230,17 +261,24 @@ class Stream:
     def _make(self, number: int) -> Optional[tuple[np.ndarray, np.ndarray]]:
         if self._iterator is not None:
             try:
-                made = next(self._iterator)
+                return self._checked(next(self._iterator))
             except StopIteration:
                 return None
-        else:
-            assert self.length is not None
-            turn, place = divmod(number, self.length)
-            if self._pass is None or self._pass[0] != turn:
-                if self._pass is not None and turn > self._pass[0]:
-                    self._given.on_epoch_end()
-                self._pass = (turn, self._order(turn))
-            made = self._given[self._pass[1][place]]
+        assert self.length is not None
+        place = number % self.length
+        if self._begun == number:
+            self._begun = None
+        elif self._pass is None or place == 0:
+            # Also where validation begins anew.
+            self._begin(number)
+        assert self._pass is not None
+        index = self._pass[1][place]
+        if index == 0 and self._kept is not None:
+            made, self._kept = self._kept, None
+            return made
+        return self._checked(self._given[index])
+
+    def _checked(self, made: Any) -> tuple[np.ndarray, np.ndarray]:
         x, y = batch_of(self.name, made)
         found = images(self.name, x, self._form)
         return found, labels(f"y of {self.name}", y, found.shape[0], self._form)
@@ -249,11 +287,11 @@ class Stream:
         """Tells a ``Sequence`` that its last batch was taken, if it was and nobody did."""
         if self.length is not None and self._pass is not None:
             if taken == (self._pass[0] + 1) * self.length:
-                self._given.on_epoch_end()
+                self.close()
 
     def __call__(self, number: int) -> Optional[tuple[np.ndarray, np.ndarray]]:
-        if self._kept is not None and self._kept[0] == number:
-            made, self._kept = self._kept[1], None
+        if self.length is None and self._kept is not None:
+            made, self._kept = self._kept, None
             return made
         return self._make(number)
 

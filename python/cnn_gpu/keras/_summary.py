@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from typing import Any, Optional
 
@@ -76,9 +77,9 @@ def text(model: Any, line_length: Optional[int]) -> str:
     for name, kind, shape, params, _ in model._rows():
         written = ", ".join(["None", *map(str, shape)])
         rows.append((f"{name} ({kind})", f"({written})", f"{params:,}"))
-    trainable = sum(row[4] for row in model._rows())
+    trainable = sum(_trainable_now(model, name) for name, *_ in model._rows())
     others = sum(row[3] for row in model._rows()) - trainable
-    optimizer = _optimizer_values(model, trainable)
+    optimizer = _optimizer_values(model, sum(row[4] for row in model._rows()))
     totals = [("Total", trainable + others + (optimizer or 0)), ("Trainable", trainable)]
     totals.append(("Non-trainable", others))
     if optimizer is not None:
@@ -86,6 +87,18 @@ def text(model: Any, line_length: Optional[int]) -> str:
     lines = [f'Model: "{model.name}"', *_table(rows, length)]
     lines += [f" {what} params: {values:,} ({size(values)})" for what, values in totals]
     return "\n".join(lines) + "\n"
+
+
+def _trainable_now(model: Any, name: str) -> int:
+    """The values of a layer that training would change after another ``compile``."""
+    if not model.get_layer(name).trainable:
+        return 0
+    mine = [
+        math.prod(shape)
+        for parameter, shape, _ in model._net().parameters()
+        if parameter.rsplit("/", 1)[0] == name and "moving_" not in parameter
+    ]
+    return sum(mine)
 
 
 def _optimizer_values(model: Any, trainable: int) -> Optional[int]:

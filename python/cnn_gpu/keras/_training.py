@@ -45,6 +45,8 @@ class Hooks:
         )
         self._bar: Optional[_progress.Bar] = None
         self.whole_epoch = False
+        #: The logs of the last epoch.
+        self.logs: dict[str, Any] = {}
 
     @property
     def batches(self) -> bool:
@@ -103,7 +105,7 @@ class Hooks:
         self._model.optimizer._rate = rate
         if self._announces:
             _progress.line(
-                f"Epoch {self.epoch}: ReduceLROnPlateau reducing learning rate to {rate}."
+                f"\nEpoch {self.epoch + 1}: ReduceLROnPlateau reducing learning rate to {rate}."
             )
 
     def epoch_end(self, measured: dict[str, Any]) -> _Answer:
@@ -119,6 +121,7 @@ class Hooks:
         if self._bar is not None:
             self._bar.end(measured["seconds"], logs)
         self._history.on_epoch_end(measured["epoch"], logs)
+        self.logs = logs
         return self._answer()
 
 

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import warnings
 from typing import Any, Callable, Optional, Union
 
 from . import _progress
@@ -430,7 +431,7 @@ class CSVLogger(Callback):
 
 class ModelCheckpoint(Callback):
     """Saves the model as a ``.keras`` file after each epoch, or after each that is better than all
-    before. ``filepath`` may have ``{epoch:02d}``, counted from 1, and ``{val_loss:.2f}``."""
+    before; an epoch without the metric is saved with a warning. ``filepath`` may have ``{epoch:02d}``, counted from 1, and ``{val_loss:.2f}``."""
 
     def __init__(
         self,
@@ -456,6 +457,7 @@ class ModelCheckpoint(Callback):
         self.verbose = _progress.level(verbose)
         self.save_best_only = bool(save_best_only)
         watched = _monitor(owner, monitor, mode)
+        self._monitored = watched["monitor"]
         rises = mode == "max" or (mode == "auto" and "acc" in watched["monitor"])
         self._better: Callable[[float, float], bool] = (
             (lambda a, b: a > b) if rises else (lambda a, b: a < b)
@@ -464,20 +466,22 @@ class ModelCheckpoint(Callback):
 
     def on_epoch_end(self, epoch: int, logs: _Logs = None) -> None:
         logs = logs or {}
-        value = logs.get(self.monitor)
+        value = logs.get(self.monitor, logs.get(self._monitored))
         if self.save_best_only:
             if value is None:
-                raise ValueError(
-                    f"ModelCheckpoint: no {self.monitor} is measured to save the best by; measured: "
-                    f"{', '.join(logs)}"
+                warnings.warn(
+                    f"ModelCheckpoint: no {self.monitor} was measured in epoch {epoch + 1} to save the "
+                    f"best by, so that the model is saved as it is; measured: {', '.join(logs)}",
+                    stacklevel=2,
                 )
-            if math.isnan(value) or (self.best is not None and not self._better(value, self.best)):
+            elif math.isnan(value) or (self.best is not None and not self._better(value, self.best)):
                 _progress.line(
                     f"\nEpoch {epoch + 1}: {self.monitor} did not improve from {self.best}",
                     self.verbose,
                 )
                 return
-            self.best = value
+            else:
+                self.best = value
         try:
             path = self.filepath.format(epoch=epoch + 1, **logs)
         except KeyError as error:
@@ -486,6 +490,7 @@ class ModelCheckpoint(Callback):
                 f"epoch, {', '.join(logs)}"
             ) from None
         _progress.line(f"\nEpoch {epoch + 1}: saving model to {path}", self.verbose)
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         self.model.save(path)
 
 

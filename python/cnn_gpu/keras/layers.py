@@ -62,7 +62,17 @@ class Layer:
     def _set(self, **values: Any) -> None:
         self._values = values
         for name, value in values.items():
-            setattr(self, name, tuple(value) if isinstance(value, list) else value)
+            object.__setattr__(self, name, tuple(value) if isinstance(value, list) else value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "name" and self._model is not None:
+            raise AttributeError(f"{self!r} belongs to a model: give a name where the layer is made")
+        own = name.startswith("_") or name in ("name", "trainable")
+        if not own and CLASSES.get(type(self).__name__) is type(self):
+            raise AttributeError(
+                f"{self!r}: {name} cannot be set; make another layer with the {name} wanted"
+            )
+        object.__setattr__(self, name, bool(value) if name == "trainable" else value)
 
     def _layer(self) -> dict[str, Any]:
         """The layer in the library's description."""
@@ -178,7 +188,7 @@ class InputLayer(Layer):
         )
         if batch_shape is not None:
             only("Input", "the batch size of batch_shape", batch_shape[0], None)
-            shape = tuple(size for size in batch_shape[1:] if size is not None)
+            shape = checked_shape("Input", tuple(batch_shape[1:]))
         if shape is None:
             raise ValueError("Input: expected a shape such as (28, 28, 1)")
         super().__init__(name=name, dtype=dtype, input_shape=tuple(shape), **rest)

@@ -40,10 +40,11 @@ class Sequential:
         trainable: bool = True,
         name: Optional[str] = None,
     ) -> None:
-        only("Sequential", "trainable", trainable, True)
         if name is not None and not isinstance(name, str):
             raise ValueError(f"Sequential: name must be a string, received {name!r}")
         self.name = _names.automatic("Sequential") if name is None else name
+        self._trainable = bool(trainable)
+        self._fits = 0
         self._layers: list[_layers.Layer] = []
         self._shape: Optional[tuple[int, ...]] = None
         self._network: Optional[_native.Network] = None
@@ -57,6 +58,23 @@ class Sequential:
         self.history: Optional[_callbacks.History] = None
         for layer in layers or []:
             self.add(layer)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        known = ("name", "trainable", "optimizer", "stop_training", "history")
+        if not (name.startswith("_") or name in known) and type(self) is Sequential:
+            raise AttributeError(f"Sequential: the library has no {name} to set; received {value!r}")
+        object.__setattr__(self, name, value)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether ``fit`` changes weights; set it for all layers, and call ``compile`` afterwards."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for layer in self._layers:
+            layer.trainable = self._trainable
 
     # Layers.
 
@@ -92,6 +110,8 @@ class Sequential:
         elif layer._input_shape is not None and self._layers:
             raise ValueError("add: only the first layer has an input_shape")
         self._layers.append(layer)
+        if not self._trainable:
+            layer.trainable = False
         layer._model = self
         try:
             self._changed()
@@ -313,8 +333,7 @@ class Sequential:
             raise ValueError("compile: expected a loss, such as 'categorical_crossentropy'")
         if isinstance(loss, (list, tuple, dict)):
             raise NotImplementedError("compile: the library's models have one output and one loss")
-        chosen = _optimizers.get(optimizer)
-        self._loss = _losses.get(loss)
+        chosen, chosen_loss = _optimizers.get(optimizer), _losses.get(loss)
         if isinstance(metrics, (str, _metrics.Metric)):
             raise ValueError(f"compile: metrics must be a list, received {metrics!r}")
         measured = list(metrics or [])
@@ -327,11 +346,18 @@ class Sequential:
             _metrics.get(one, False, 2) if isinstance(one, str) and one in ("accuracy", "acc") else None
             if not isinstance(one, _metrics.Metric) and one not in _metrics._NAMES:
                 _metrics.get(one, False, 2)
+        before = (self.optimizer, self._loss, self._metric, self._applied, self._description)
+        self.optimizer, self._loss = chosen, chosen_loss
         self._metric = measured[0] if measured else None
-        self.optimizer = chosen
         self._applied = False
-        if self._network is not None and self._layers:
-            self._apply()
+        # A model that still grows is checked by fit.
+        if self._network is not None and self._layers and len(self._rows()[-1][2]) == 1:
+            try:
+                self._apply()
+            except Exception:
+                self.optimizer, self._loss, self._metric, applied, description = before
+                self._applied = applied and self._description == description
+                raise
 
     def _apply(self, training: bool = False) -> None:
         """Hands optimizer and loss to the library, once per ``compile``."""
@@ -476,14 +502,16 @@ class Sequential:
                     )
                 steps = len(x)
             options["steps_per_epoch"] = steps
-            first = _data.Stream("x", x, form, bool(shuffle), self._seed, initial_epoch * steps)
+            order = f"{self._seed}" if self._fits == 0 else f"{self._seed} {self._fits}"
+            first = _data.Stream("x", x, form, bool(shuffle), order, initial_epoch * steps)
             if epochs > initial_epoch:
                 options["batch_size"] = first.peek()
             source = first.batches()
         else:
             options.setdefault("batch_size", 32)
             source = _data.labelled(("x", "y"), x, y, form)
-        validation = self._validation(validation_data, form, options)
+        rows = options.get("validation_batch_size", batch_size or 32)
+        validation, validated = self._validation(validation_data, form, options, rows)
         options.pop("validation_batch_size", None)
         split = number("fit", "validation_split", validation_split)
         if not 0 <= split < 1:
@@ -495,6 +523,12 @@ class Sequential:
         self.stop_training = False
         if epochs <= initial_epoch:
             return history
+        self._fits += 1
+        if validated is not None and validated.peek() > _data.MOST_ROWS:
+            raise ValueError(
+                f"validation_data: the library evaluates batches of at most {_data.MOST_ROWS} images; give "
+                "smaller ones"
+            )
         metric = self._metric.name if isinstance(self._metric, _metrics.Metric) else None
         hooks = Hooks(self, every, metric, verbose, history)
         optimizer = self.optimizer
@@ -513,37 +547,40 @@ class Sequential:
         finally:
             if first is not None and hooks.whole_epoch:
                 first.finish((hooks.epoch + 1) * options["steps_per_epoch"])
+        if validated is not None:
+            validated.close()
         optimizer._rate = found["rate"]
         self.stop_training = found["ending"] == "stopped"
         for own, state in zip(native, found["callbacks"]):
             own._found(json.loads(state))
         for one in [*every, history]:
-            one.on_train_end({})
+            one.on_train_end(hooks.logs)
         return history
 
     def _validation(
-        self, given: Any, form: _data.Form, options: dict[str, Any]
-    ) -> Optional[Union[_native.Arrays, _native.Batches]]:
+        self, given: Any, form: _data.Form, options: dict[str, Any], size: int
+    ) -> tuple[Optional[Union[_native.Arrays, _native.Batches]], Optional[_data.Stream]]:
+        """Validation data for the library, of batches of ``size`` rows, and its stream."""
         if given is None:
             if "validation_batch_size" in options and "validation_steps" in options:
                 raise NotImplementedError(
                     "fit: validation_batch_size with validation_steps needs validation_data"
                 )
-            return None
+            return None, None
         if _data.is_stream(given):
-            stream = _data.Stream("validation_data", given, form, False, 0)
+            stream = _data.Stream("validation_data", given, form, False, "")
             if "validation_steps" not in options:
                 if stream.length is None:
                     raise ValueError(
                         "fit: expected validation_steps, as a generator does not say how many batches it has"
                     )
-            return stream.batches()
+            return stream.batches(), stream
         x, y = _data.batch_of("validation_data", given)
         rows = None
         if "validation_steps" in options:
-            size = options.get("validation_batch_size", options["batch_size"])
             rows = options.pop("validation_steps") * size
-        return _data.labelled(("x of validation_data", "y of validation_data"), x, y, form, rows)
+        names = ("x of validation_data", "y of validation_data")
+        return _data.labelled(names, x, y, form, rows), None
 
     def fit_generator(
         self,
@@ -620,24 +657,30 @@ class Sequential:
         self._apply()
         form = self._labelled_form()
         source: Union[_native.Arrays, _native.Batches]
+        stream: Optional[_data.Stream] = None
         if _data.is_stream(x):
             if y is not None:
                 raise ValueError("evaluate: y must not be given beside batches, which hold their labels")
-            stream = _data.Stream("x", x, form, False, 0)
+            stream = _data.Stream("x", x, form, False, "")
             if steps is None and stream.length is None:
                 raise ValueError("evaluate: expected steps, as a generator does not say its length")
             source = stream.batches()
+            taken = steps or stream.length or 1
         else:
             most = None if steps is None else steps * rows
             source = _data.labelled(("x", "y"), x, y, form, most)
-        _each(every, self, "on_test_begin")
-        loss, accuracy, images, seconds = self._net().evaluate(source, steps)
+            total = _data.array("x", x).shape[0]
+            taken = -(-(total if most is None else min(total, most)) // rows)
+        _begin(every, self, verbose, taken)
+        _each(every, "on_test_begin", {})
+        loss, accuracy, _, seconds = self._net().evaluate(source, steps)
+        if stream is not None:
+            stream.close()
         found = {"loss": loss}
         if isinstance(self._metric, _metrics.Metric):
             found[self._metric.name] = accuracy
-        bar = _progress.Bar(verbose, max(1, -(-images // rows)))
-        bar.end(seconds, dict(sorted(found.items())))
-        _each(every, self, "on_test_end")
+        _progress.Bar(verbose, taken).end(seconds, dict(sorted(found.items())))
+        _each(every, "on_test_end", found)
         if return_dict:
             return found
         values = list(found.values())
@@ -669,15 +712,23 @@ class Sequential:
         self._ready_to_predict()
         form = self._form()
         started = time.monotonic()
-        _each(every, self, "on_predict_begin")
-        if _data.is_stream(x):
-            outputs = np.concatenate([self._predict(one, form) for one in _images(x, steps)])
-        else:
-            found = _data.array("x", x)
-            outputs = self._predict(found if steps is None else found[: steps * rows], form)
-        bar = _progress.Bar(0 if verbose == 2 else verbose, max(1, -(-len(outputs) // rows)))
+        stream = _data.is_stream(x)
+        taken: Optional[int] = steps
+        if isinstance(x, _data.BatchSequence):
+            taken = min(_data.length_of("x", x), steps or len(x))
+        elif not stream:
+            x = _data.array("x", x)
+            x = x if steps is None else x[: steps * rows]
+            taken = max(1, -(-len(x) // rows)) if x.ndim else 1
+        _begin(every, self, verbose, taken)
+        _each(every, "on_predict_begin", {})
+        batches = [self._predict(one, form) for one in (_images(x, steps) if stream else [x])]
+        if not batches:
+            raise ValueError("x: the generator has no batches")
+        outputs = np.concatenate(batches) if stream else batches[0]
+        bar = _progress.Bar(0 if verbose == 2 else verbose, len(batches) if stream else taken or 1)
         bar.end(time.monotonic() - started, {})
-        _each(every, self, "on_predict_end")
+        _each(every, "on_predict_end", {"outputs": outputs})
         return outputs
 
     def _predict(self, x: Any, form: _data.Form) -> np.ndarray:
@@ -747,22 +798,29 @@ class Sequential:
 
 def _images(x: Any, steps: Optional[int]) -> Iterable[Any]:
     """The images of batches."""
+    batches: Iterable[Any] = x
     if isinstance(x, _data.BatchSequence):
-        batches: Iterable[Any] = (x[i] for i in range(len(x)))
-    else:
-        batches = x
+        x.on_epoch_begin()
+        batches = (x[i] for i in range(len(x)))
     for number, made in enumerate(batches):
-        if number == steps:
-            return
         yield made[0] if isinstance(made, (tuple, list)) else made
         if number + 1 == steps:
-            return
+            break
+    if isinstance(x, _data.BatchSequence):
+        x.on_epoch_end()
 
 
-def _each(callbacks: list[_callbacks.Callback], model: Sequential, hook: str) -> None:
+def _begin(
+    callbacks: list[_callbacks.Callback], model: Sequential, verbose: int, steps: Optional[int]
+) -> None:
     for one in callbacks:
+        one.set_params({"verbose": verbose, "epochs": 1, "steps": steps})
         one.set_model(model)
-        getattr(one, hook)({})
+
+
+def _each(callbacks: list[_callbacks.Callback], hook: str, logs: dict[str, Any]) -> None:
+    for one in callbacks:
+        getattr(one, hook)(dict(logs))
 
 
 def _class_weight(given: Any, classes: int) -> dict[str, float]:
@@ -822,7 +880,6 @@ def load_model(
     model._network = network
     # The same parameters under the same names.
     description = model._described()
-    network.set_loss(json.dumps(described.get("loss", {"name": "categorical_crossentropy"})))
     model._description = description
     optimizer = network.optimizer()
     if compile and optimizer is not None:

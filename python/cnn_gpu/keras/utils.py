@@ -43,7 +43,7 @@ def to_categorical(x: Any, num_classes: Optional[int] = None) -> np.ndarray:
 class Sequence:
     """Batches by number, for data that do not fit into memory: override ``__len__``, the number of
     batches, and ``__getitem__(index)``, which returns ``(images, labels)``; and, if you like,
-    ``on_epoch_end``. Batches are made in one thread, while the device trains."""
+    ``on_epoch_begin`` and ``on_epoch_end``. Batches are made in one thread, while the device trains."""
 
     workers = 1
     use_multiprocessing = False
@@ -68,10 +68,10 @@ class Sequence:
         return len(self)
 
     def on_epoch_begin(self) -> None:
-        """Not called."""
+        """Before the first batch of each pass."""
 
     def on_epoch_end(self) -> None:
-        """After the last batch of each epoch."""
+        """After the last batch of each pass, at the latest before the next one."""
 
 
 PyDataset = Sequence
