@@ -15,7 +15,9 @@ use cnn_gpu::model::{
     Regularizer, Sequential,
 };
 use cnn_gpu::optimizer::{Clip, Optimizer};
-use cnn_gpu::train::callbacks::{CONTINUE, EarlyStopping, ReduceLROnPlateau, Verdict};
+use cnn_gpu::train::callbacks::{
+    CONTINUE, EarlyStopping, ReduceLROnPlateau, TerminateOnNaN, Verdict,
+};
 use cnn_gpu::train::{
     Callback, Ending, EpochLogs, Evaluation, History, Interrupt, Keeper, Metric, Options, Position,
     Progress, Snapshot, Trainer,
@@ -215,6 +217,70 @@ fn an_interrupt_of_one_rank_stops_all_after_the_same_step() {
     assert_eq!(stopped[0].1, 4);
     assert_eq!(stopped[0], stopped[1]);
     assert_eq!(stopped[0], stopped[2]);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_ends_all_ranks_at_the_same_step() {
+    static SNAPSHOTS: Mutex<Vec<Snapshot>> = Mutex::new(Vec::new());
+    let (training, test) = data();
+    let mut options = options();
+    options.optimizer = Optimizer::sgd().with_learning_rate(1e30);
+    // With TerminateOnNaN the ranks evaluate together afterwards.
+    for quietly in [false, true] {
+        let ended = each(3, LIMIT, |rank| {
+            let is_first = cnn_gpu::distributed::Communicator::rank(&rank) == 0;
+            let mut trainer = trainer(Backend::Cpu, rank, options.clone()).unwrap();
+            if is_first {
+                trainer.set_keeper(Box::new(Kept(&SNAPSHOTS)));
+            }
+            let mut terminate = TerminateOnNaN::default();
+            let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
+            if quietly {
+                callbacks.push(&mut terminate);
+            }
+            let ended = match trainer.fit_with(&training, &mut callbacks) {
+                Ok(history) => {
+                    let scores = trainer.evaluate(&test).unwrap();
+                    format!("{:?} {} {}", history.ending, scores.loss, scores.images)
+                }
+                Err(Error::NonFiniteLoss { step, origin, .. }) => {
+                    format!("not finite at step {step}, {origin:?}")
+                }
+                Err(other) => panic!("{other}"),
+            };
+            (ended, trainer.state().weights_hash())
+        });
+        let expected = if quietly {
+            "Stopped "
+        } else {
+            "not finite at step 2, None"
+        };
+        assert!(ended[0].0.starts_with(expected), "{}", ended[0].0);
+        assert_eq!(ended[0], ended[1]);
+        assert_eq!(ended[0], ended[2]);
+    }
+}
+
+#[test]
+fn an_interrupt_of_a_rank_without_micro_batches_stops_all() {
+    let (training, validation) = data();
+    // 5 micro-batches at most, and 7 ranks.
+    let stopped = each(7, LIMIT, |rank| {
+        let number = cnn_gpu::distributed::Communicator::rank(&rank);
+        let mut trainer = trainer(Backend::Cpu, rank, options()).unwrap();
+        let interrupt = Interrupt::new();
+        trainer.set_interrupt(interrupt.clone());
+        let mut stop = Stop(interrupt);
+        let mut callbacks: Vec<&mut dyn Callback> = Vec::new();
+        // One that has none of 5.
+        if number == 3 {
+            callbacks.push(&mut stop);
+        }
+        let data = (&training, &validation);
+        let history = trainer.fit_with(data, &mut callbacks).unwrap();
+        (history.ending, trainer.state().step)
+    });
+    assert_eq!(stopped, vec![(Ending::Interrupted, 4); 7]);
 }
 
 #[test]

@@ -29,6 +29,9 @@ pub trait Communicator: Send {
     /// [`Error::Rank`](crate::Error::Rank) if another rank has failed, or if no message arrived in time.
     fn receive(&mut self, from: usize) -> Result<Vec<u8>>;
 
+    /// Sets how long this rank waits for a message, at most.
+    fn set_limit(&mut self, limit: Duration);
+
     /// What was sent and received so far, and how long this rank waited.
     fn traffic(&self) -> Traffic;
 

@@ -145,6 +145,10 @@ impl Communicator for LocalCommunicator {
         Ok(parcel.message)
     }
 
+    fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
     fn traffic(&self) -> Traffic {
         self.traffic
     }

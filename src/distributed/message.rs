@@ -3,9 +3,20 @@
 use crate::error::{Error, Result};
 use crate::exec::StepMetrics;
 
+/// What a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exchange {
+    /// The part of a training step.
+    Training = 1,
+    /// The part of an evaluation.
+    Evaluation = 2,
+}
+
 /// A node of the tree of sums: gradients, and the metrics of their micro-batches, in order.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TreeNode {
+    /// What it is for, and the number of this exchange, counted alike on all ranks.
+    pub(crate) about: (Exchange, u64),
     /// Whether one of its ranks was asked to stop.
     pub(crate) interrupted: bool,
     pub(crate) metrics: Vec<StepMetrics>,
@@ -16,9 +27,22 @@ pub(crate) struct TreeNode {
 const METRICS: usize = 12;
 
 impl TreeNode {
+    /// An empty node.
+    pub(crate) fn new(about: (Exchange, u64)) -> Self {
+        Self {
+            about,
+            interrupted: false,
+            metrics: Vec::new(),
+            gradients: Vec::new(),
+        }
+    }
+
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        let len = 8 + METRICS * self.metrics.len() + 4 * self.gradients.len();
+        let len = 20 + METRICS * self.metrics.len() + 4 * self.gradients.len();
         let mut bytes = Vec::with_capacity(len);
+        let (exchange, number) = self.about;
+        bytes.extend((exchange as u32).to_le_bytes());
+        bytes.extend(number.to_le_bytes());
         bytes.extend(u32::from(self.interrupted).to_le_bytes());
         bytes.extend((self.metrics.len() as u32).to_le_bytes());
         for step in &self.metrics {
@@ -33,13 +57,22 @@ impl TreeNode {
     }
 
     /// # Errors
-    /// The ranks do not run the same program.
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self> {
+    /// It is not about what was expected: the ranks do not run the same program, or are at different steps.
+    pub(crate) fn from_bytes(bytes: &[u8], about: (Exchange, u64)) -> Result<Self> {
         let wrong = || Error::Rank("a message of another rank cannot be read".into());
         let (words, rest) = bytes.as_chunks::<4>();
-        let ([interrupted, count, words @ ..], []) = (words, rest) else {
+        let ([exchange, low, high, interrupted, count, words @ ..], []) = (words, rest) else {
             return Err(wrong());
         };
+        let [low, high] = [low, high].map(|word| u64::from(u32::from_le_bytes(*word)));
+        let (exchange, number) = (u32::from_le_bytes(*exchange), high << 32 | low);
+        if (exchange, number) != (about.0 as u32, about.1) {
+            return Err(Error::Rank(format!(
+                "the ranks are at different steps: expected exchange {} of kind {}, received {number} of kind \
+                 {exchange}; all must make the same calls",
+                about.1, about.0 as u32
+            )));
+        }
         let count = u32::from_le_bytes(*count) as usize;
         let metrics_end = count.checked_mul(METRICS / 4).ok_or_else(wrong)?;
         let (metrics, gradients) = words.split_at_checked(metrics_end).ok_or_else(wrong)?;
@@ -49,6 +82,7 @@ impl TreeNode {
             StepMetrics::new(f32::from_le_bytes(*loss), correct, rows)
         });
         Ok(Self {
+            about,
             interrupted: u32::from_le_bytes(*interrupted) != 0,
             metrics: metrics.collect(),
             gradients: gradients.iter().map(|g| f32::from_le_bytes(*g)).collect(),
@@ -62,7 +96,9 @@ mod tests {
 
     #[test]
     fn a_node_survives_the_way_and_another_message_is_an_error() {
+        let about = (Exchange::Training, 1 << 40 | 3);
         let node = TreeNode {
+            about,
             interrupted: true,
             metrics: vec![
                 StepMetrics::new(1.5, 2, 3),
@@ -71,11 +107,15 @@ mod tests {
             gradients: vec![-0.0, 1e-40, 3.25],
         };
         let bytes = node.to_bytes();
-        let again = TreeNode::from_bytes(&bytes).unwrap();
+        let again = TreeNode::from_bytes(&bytes, about).unwrap();
         assert_eq!(again, node);
         assert_eq!(again.gradients[0].to_bits(), (-0.0_f32).to_bits());
-        for wrong in [&bytes[..7], &bytes[..9], &[0xff; 16], &[]] {
-            assert!(TreeNode::from_bytes(wrong).is_err());
+        for wrong in [&bytes[..7], &bytes[..21], &[0xff; 24], &[]] {
+            assert!(TreeNode::from_bytes(wrong, about).is_err());
+        }
+        for other in [(Exchange::Evaluation, about.1), (about.0, about.1 + 1)] {
+            let error = TreeNode::from_bytes(&bytes, other).unwrap_err().to_string();
+            assert!(error.contains("at different steps"), "{error}");
         }
     }
 }

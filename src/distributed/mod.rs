@@ -44,8 +44,8 @@ mod tree;
 
 pub use communicator::{Communicator, Traffic};
 pub use local::{LocalCommunicator, SlowLink};
-pub(crate) use message::TreeNode;
+pub(crate) use message::{Exchange, TreeNode};
 #[cfg(feature = "mpi")]
 #[cfg_attr(docsrs, doc(cfg(feature = "mpi")))]
 pub use mpi::{MpiCommunicator, MpiSession};
-pub(crate) use tree::{TreeAct, acts, most_waiting, sum};
+pub(crate) use tree::{TreeAct, acts, most_waiting, owned, sum};

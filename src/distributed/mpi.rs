@@ -8,6 +8,7 @@ use mpi::environment::{Threading, Universe};
 use mpi::ffi;
 use mpi::point_to_point::{Destination as _, Source as _};
 use mpi::topology::{Communicator as _, SimpleCommunicator};
+use mpi::traits::CommunicatorCollectives as _;
 
 use super::communicator::{Communicator, Traffic, too_late};
 use crate::error::{Error, Result};
@@ -21,6 +22,8 @@ const PIECE: usize = 1 << 30;
 /// How often a waiting rank looks for a message before it starts to sleep in between, and for how long.
 const LOOKS: u32 = 200;
 const SLEEP: Duration = Duration::from_micros(50);
+/// How long a communicator that is dropped waits for what is being sent.
+const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// MPI, from its start to its end, which is when this is dropped.
 pub struct MpiSession(Universe);
@@ -30,6 +33,8 @@ pub struct MpiCommunicator {
     rank: usize,
     size: usize,
     limit: Duration,
+    /// Whether another rank has failed or hangs.
+    failed: bool,
     under_way: VecDeque<Sending>,
     traffic: Traffic,
 }
@@ -70,11 +75,15 @@ impl MpiSession {
         Ok(Self(universe))
     }
 
-    /// This rank's number among those on its machine, and how many these are. All ranks must call it.
-    pub fn on_this_machine(&self) -> (usize, usize) {
+    /// This rank's number among those on its machine, how many these are, and how many of them pass the same
+    /// `value`, this one included. All ranks must call it.
+    pub fn on_this_machine(&self, value: u64) -> ((usize, usize), usize) {
         let world = self.0.world();
         let local = world.split_shared(world.rank());
-        (local.rank() as usize, local.size() as usize)
+        let place = (local.rank() as usize, local.size() as usize);
+        let mut all = vec![0_u64; place.1];
+        local.all_gather_into(&value, &mut all[..]);
+        (place, all.iter().filter(|other| **other == value).count())
     }
 
     /// Tells rank 0 why this one, `rank`, has failed.
@@ -103,6 +112,7 @@ impl MpiCommunicator {
             rank: world.rank() as usize,
             size: world.size() as usize,
             limit,
+            failed: false,
             under_way: VecDeque::new(),
             traffic: Traffic::default(),
         }
@@ -159,6 +169,7 @@ impl MpiCommunicator {
             }
             self.check()?;
             if started.elapsed() >= self.limit {
+                self.failed = true;
                 return Err(too_late(from, self.limit));
             }
             if look < LOOKS {
@@ -171,7 +182,7 @@ impl MpiCommunicator {
     }
 
     /// Looks for the report of a rank that has failed.
-    fn check(&self) -> Result<()> {
+    fn check(&mut self) -> Result<()> {
         let world = world();
         let Some((message, status)) = world.any_process().immediate_matched_probe_with_tag(FAILED)
         else {
@@ -179,6 +190,7 @@ impl MpiCommunicator {
         };
         let mut line = vec![0_u8; status.count(u8_type()) as usize];
         message.matched_receive_into(&mut line[..]);
+        self.failed = true;
         Err(Error::Rank(String::from_utf8_lossy(&line).into_owned()))
     }
 }
@@ -229,16 +241,20 @@ impl Communicator for MpiCommunicator {
         Ok(message)
     }
 
+    fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
+    }
+
     fn traffic(&self) -> Traffic {
         self.traffic
     }
 }
 
 impl Drop for MpiCommunicator {
-    /// Waits for what is being sent.
+    /// Waits a little for what is being sent, unless another rank has failed; MPI's end waits for the rest.
     fn drop(&mut self) {
         let started = Instant::now();
-        while !self.under_way.is_empty() && started.elapsed() < self.limit {
+        while !self.failed && !self.under_way.is_empty() && started.elapsed() < LAST_WAIT {
             self.progress();
             std::thread::yield_now();
         }

@@ -311,6 +311,11 @@ impl<E: Executor + ?Sized> Trainer<E> {
                 return Ok(Ending::Interrupted);
             }
             self.step(fit, epoch, callbacks)?;
+            if self.ranks.is_some() {
+                // So that a loss that is not finite ends all ranks after the same step, whichever of them writes
+                // checkpoints.
+                self.collect(true, epoch)?;
+            }
             self.keep_if_due(fit, epoch, callbacks, history)?;
             // On several ranks, whose clocks differ, all look after the same steps.
             if epoch.wants_a_look(self.ranks.is_none()) {
@@ -392,13 +397,20 @@ impl<E: Executor + ?Sized> Trainer<E> {
         };
         if logs.epoch.is_multiple_of(self.options.validation_freq) {
             let interrupt = self.interrupt.clone();
-            let stop = || interrupt.is_raised();
+            let agreed = self.ranks.as_ref().map(|ranks| ranks.stops);
+            let stop = || interrupt.is_raised() || agreed == Some(true);
             let mean = match validation {
                 Validation::Resident(feed) => self.measure(feed, stop),
                 Validation::Generated(generator, steps) => {
+                    // Each rank evaluates all of it, and all must have a result or none.
+                    let stop = || agreed.unwrap_or_else(|| interrupt.is_raised());
                     self.measure_generator(*generator, *steps, stop)
                 }
             }?;
+            if let Some(ranks) = self.ranks.as_mut().filter(|_| mean.is_none()) {
+                // Some rank's interrupt, which all learn of here.
+                ranks.stops = true;
+            }
             logs.val_loss = mean.map(|m| m.loss());
             logs.val_accuracy = mean.map(|m| m.accuracy());
         }

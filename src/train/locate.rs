@@ -9,7 +9,8 @@ use crate::exec::{Executor, Step, Values};
 
 impl<E: Executor + ?Sized> Trainer<E> {
     /// Adds the origin to a non-finite loss: repeats the steps since the last complete epoch and
-    /// runs the failing step operation by operation.
+    /// runs the failing step operation by operation. One of several ranks adds nothing, as it could only repeat
+    /// the steps together with the others.
     pub(super) fn locate(
         &mut self,
         error: Error,
@@ -43,7 +44,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
         epoch: &Epoch,
         callbacks: &mut All<'_, '_>,
     ) -> Result<Option<String>> {
-        if !fit.source.can_repeat() {
+        if self.ranks.is_some() || !fit.source.can_repeat() {
             return Ok(None);
         }
         self.forget_batches()?;

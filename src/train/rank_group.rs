@@ -1,6 +1,6 @@
 //! The other ranks, as a trainer sees them.
 
-use crate::distributed::{Communicator, TreeNode};
+use crate::distributed::{Communicator, Exchange, TreeNode};
 use crate::error::Result;
 use crate::exec::StepMetrics;
 
@@ -11,6 +11,8 @@ pub(super) struct RankGroup {
     pub(super) stops: bool,
     /// Updates whose metrics have not been fetched.
     pub(super) updates: usize,
+    /// Training steps and evaluations shared so far, the same number on all ranks.
+    pub(super) exchanges: u64,
 }
 
 impl RankGroup {
@@ -26,13 +28,15 @@ impl RankGroup {
         own: Vec<StepMetrics>,
         stopped: bool,
     ) -> Result<Option<Vec<StepMetrics>>> {
+        self.exchanges += 1;
+        let about = (Exchange::Evaluation, self.exchanges);
         let own = TreeNode {
             interrupted: stopped,
             metrics: own,
-            gradients: Vec::new(),
+            ..TreeNode::new(about)
         };
         let all = self.communicator.gather(own.to_bytes())?;
-        let all = all.iter().map(|node| TreeNode::from_bytes(node));
+        let all = all.iter().map(|node| TreeNode::from_bytes(node, about));
         let all = all.collect::<Result<Vec<_>>>()?;
         // Batch i is the next one of rank i mod size.
         let most = all.iter().map(|node| node.metrics.len()).max();
@@ -42,9 +46,10 @@ impl RankGroup {
         let merged = TreeNode {
             interrupted: all.iter().any(|node| node.interrupted),
             metrics: in_order.copied().collect(),
-            gradients: Vec::new(),
+            ..TreeNode::new(about)
         };
-        let merged = TreeNode::from_bytes(&self.communicator.broadcast(merged.to_bytes())?)?;
+        let merged = self.communicator.broadcast(merged.to_bytes())?;
+        let merged = TreeNode::from_bytes(&merged, about)?;
         Ok((!merged.interrupted).then_some(merged.metrics))
     }
 }

@@ -4,7 +4,7 @@ use super::rank_group::RankGroup;
 use super::trainer::Pass;
 use super::training_batch::TrainingBatch;
 use super::{Mean, Trainer};
-use crate::distributed::{Communicator, Traffic, TreeAct, TreeNode, acts};
+use crate::distributed::{Communicator, Exchange, Traffic, TreeAct, TreeNode, acts, owned};
 use crate::error::{Error, Result};
 use crate::exec::{Executor, GradientSum, Step, StepMetrics};
 
@@ -27,6 +27,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             communicator,
             stops: false,
             updates: 0,
+            exchanges: 0,
         });
         Ok(())
     }
@@ -65,10 +66,18 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let program = self.program(Pass::Training)?;
         let update = self.program(Pass::Update)?;
         let count = batch.rows.div_ceil(each);
+        let (rank, size) = ranks.place();
+        ranks.exchanges += 1;
+        let about = (Exchange::Training, ranks.exchanges);
         let mut node = TreeNode {
             interrupted: self.interrupt.is_raised(),
-            ..TreeNode::default()
+            ..TreeNode::new(about)
         };
+        let is_idle = |rank: &usize| owned(count, (*rank, size)).is_empty();
+        if is_idle(&rank) {
+            // Its interrupt counts all the same.
+            ranks.communicator.send(0, node.to_bytes())?;
+        }
         for act in acts(count, ranks.place()) {
             match act {
                 TreeAct::Run { micro_batch, sum } => self.executor.enqueue(&Step {
@@ -77,7 +86,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
                 })?,
                 TreeAct::Receive { from, sum } => {
                     self.executor.start()?;
-                    let received = TreeNode::from_bytes(&ranks.communicator.receive(from)?)?;
+                    let received = TreeNode::from_bytes(&ranks.communicator.receive(from)?, about)?;
                     self.fetch(ranks, &mut node.metrics)?;
                     node.interrupted |= received.interrupted;
                     node.metrics.extend(received.metrics);
@@ -87,17 +96,22 @@ impl<E: Executor + ?Sized> Trainer<E> {
                     self.fetch(ranks, &mut node.metrics)?;
                     node.gradients = self.executor.gradients()?;
                     ranks.communicator.send(to, node.to_bytes())?;
-                    node = TreeNode::default();
+                    node = TreeNode::new(about);
                 }
             }
         }
-        let root = if ranks.place().0 == 0 {
+        let root = if rank == 0 {
+            for idle in (0..size).filter(is_idle) {
+                let flag = ranks.communicator.receive(idle)?;
+                node.interrupted |= TreeNode::from_bytes(&flag, about)?.interrupted;
+            }
             self.fetch(ranks, &mut node.metrics)?;
             node.gradients = self.executor.gradients()?;
             ranks.communicator.broadcast(node.to_bytes())?;
             node
         } else {
-            let root = TreeNode::from_bytes(&ranks.communicator.broadcast(Vec::new())?)?;
+            let root = ranks.communicator.broadcast(Vec::new())?;
+            let root = TreeNode::from_bytes(&root, about)?;
             self.fetch(ranks, &mut Vec::new())?;
             let sum = GradientSum::default();
             self.executor.set_gradients(&root.gradients, sum)?;
