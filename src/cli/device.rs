@@ -4,6 +4,8 @@ use anyhow::Context;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use cnn_gpu::Error;
 use cnn_gpu::bench::{Race, cpu_is_faster};
+#[cfg(feature = "gpu")]
+use cnn_gpu::exec::gpu::AdapterInfo;
 use cnn_gpu::exec::{self, Backend, Description, Device, Selection};
 use cnn_gpu::model::Sequential;
 use cnn_gpu::run::DeviceRecord;
@@ -23,6 +25,10 @@ pub struct DeviceArgs {
     /// the processes on a machine take in turn
     #[arg(long, value_name = "INDEX-OR-NAME", value_parser = adapter)]
     adapter: Option<String>,
+
+    /// The adapter of one of several processes, of those requested.
+    #[arg(skip)]
+    dealt: Option<String>,
 
     /// Number of CPU threads [default: one per core]
     #[arg(long, value_name = "N", allow_negative_numbers = true,
@@ -55,20 +61,21 @@ impl DeviceArgs {
         given.map(|(flag, _)| flag)
     }
 
-    /// The part of one of the processes on this machine, whose number is the first: an adapter of those that are
-    /// listed, or of those that the backend has; or a share of the processor's cores.
-    pub fn share(&mut self, (number, of): (usize, usize)) {
-        if let Some(list) = &self.adapter {
-            let names: Vec<&str> = list.split(',').map(str::trim).collect();
-            self.adapter = Some(names[number % names.len()].to_owned());
-        } else if of > 1
-            && let Some(adapter) = adapter_in_turn(self.backend, number)
-        {
-            self.adapter = Some(adapter);
-        }
-        if of > 1 && self.threads.is_none() {
+    /// The part of one of the processes that `mpirun` started on this machine, whose number is the first: an adapter
+    /// of those that are listed, or of those that the backend has; or a share of the processor's cores, on which
+    /// `sharers` of them run.
+    pub fn share(&mut self, (number, of): (usize, usize), sharers: usize) {
+        self.dealt = match &self.adapter {
+            Some(list) => {
+                let names: Vec<&str> = list.split(',').map(str::trim).collect();
+                Some(names[number % names.len()].to_owned())
+            }
+            None if of > 1 => adapter_in_turn(self.backend, number),
+            None => None,
+        };
+        if sharers > 1 && self.threads.is_none() {
             let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            self.threads = Some(u16::try_from((cores / of).max(1)).unwrap_or(u16::MAX));
+            self.threads = Some(u16::try_from((cores / sharers).max(1)).unwrap_or(u16::MAX));
         }
     }
 
@@ -76,6 +83,15 @@ impl DeviceArgs {
     pub fn selection(&self) -> Selection {
         let mut selection = Selection::new(self.backend);
         selection.adapter.clone_from(&self.adapter);
+        selection
+    }
+
+    /// The device of this process.
+    fn own(&self) -> Selection {
+        let mut selection = self.selection();
+        if self.dealt.is_some() {
+            selection.adapter.clone_from(&self.dealt);
+        }
         selection
     }
 
@@ -99,9 +115,11 @@ impl DeviceArgs {
                 .build_global()
                 .context("cannot start the threads")?;
         }
-        let mut device = exec::open(&self.selection())?;
+        let mut device = exec::open(&self.own())?;
         if let Some(reason) = requested(&self.selection()) {
             device.reason = reason;
+        } else if self.dealt.is_some() {
+            device.reason = "which the processes of mpirun on this machine take in turn".into();
         }
         Ok(device)
     }
@@ -120,9 +138,13 @@ fn adapter_in_turn(backend: Backend, number: usize) -> Option<String> {
     } else if backend == Backend::Auto {
         return None;
     }
-    // An adapter is listed once for each interface; its first one comes first.
-    let first = adapters.first()?.backend.clone();
-    adapters.retain(|adapter| adapter.backend == first);
+    // An adapter is listed once for each interface; its first one comes first. Ranks need devices of one kind: that
+    // of the one that a single process would take.
+    let first = adapters.first()?.clone();
+    let kind = |adapter: &AdapterInfo| {
+        [&adapter.backend, &adapter.name, &adapter.driver].map(String::clone)
+    };
+    adapters.retain(|adapter| kind(adapter) == kind(&first));
     Some(adapters[number % adapters.len()].index.to_string())
 }
 
@@ -205,6 +227,24 @@ fn advice(race: &Race) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_take_the_listed_adapters_in_turn_and_the_list_is_what_was_requested() {
+        let mut args = DeviceArgs {
+            backend: Backend::Vulkan,
+            adapter: Some("0, 2".into()),
+            dealt: None,
+            threads: Some(1),
+        };
+        let own = |args: &DeviceArgs| args.own().adapter.unwrap_or_default();
+        // A single process without mpirun: a name may contain a comma.
+        assert_eq!(own(&args), "0, 2");
+        for (number, expected) in [(0, "0"), (1, "2"), (2, "0")] {
+            args.share((number, 3), 1);
+            assert_eq!(own(&args), expected);
+            assert_eq!(args.selection().adapter.as_deref(), Some("0, 2"));
+        }
+    }
 
     #[test]
     fn the_cpu_is_recommended_only_where_it_is_faster() {

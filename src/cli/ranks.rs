@@ -27,19 +27,50 @@ pub struct Ranks {
     place: (usize, usize),
     /// Likewise, among those on this machine.
     pub local: (usize, usize),
+    /// How many of those on this machine may run on the same processor cores as this one, itself included.
+    pub sharers: usize,
+    /// How long a rank waits for another one, once training has begun.
+    limit: Duration,
     communicator: Option<Box<dyn Communicator>>,
     #[cfg(feature = "mpi")]
     session: Option<MpiSession>,
 }
 
+/// How long a rank waits for another one before training: rank 0 may download data, and all read them.
+const SET_UP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The environment variable that, if it is `0`, makes processes of `mpirun` independent of each other.
+const SWITCH: &str = "CNN_GPU_MPI";
+
 /// The number of processes that `mpirun`, `mpiexec` or `srun` has started, if one did, as Open MPI, MPICH, Intel's
-/// MPI and PMIx say.
-fn launched() -> Option<usize> {
-    let number = |name| std::env::var(name).ok()?.parse().ok();
-    let is_of_pmix = std::env::var_os("PMIX_RANK").is_some();
-    number("OMPI_COMM_WORLD_SIZE")
-        .or_else(|| number("PMI_SIZE"))
-        .or_else(|| is_of_pmix.then(|| number("SLURM_NTASKS").unwrap_or(2)))
+/// MPI and PMIx say; `Some(None)` if they do not say it.
+fn launched() -> Option<Option<usize>> {
+    launched_in(|name| std::env::var(name).ok())
+}
+
+fn launched_in(variable: impl Fn(&str) -> Option<String>) -> Option<Option<usize>> {
+    if variable(SWITCH).is_some_and(|value| value == "0") {
+        return None;
+    }
+    let number = |name: &str| variable(name)?.parse::<usize>().ok();
+    let known = number("OMPI_COMM_WORLD_SIZE").or_else(|| number("PMI_SIZE"));
+    if known.is_some() {
+        return Some(known);
+    }
+    variable("PMIX_RANK").map(|_| number("SLURM_STEP_NUM_TASKS"))
+}
+
+/// What the processes that run on the same cores have in common: on Linux the set of these cores.
+#[cfg(feature = "mpi")]
+fn cores() -> u64 {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("Cpus_allowed:"));
+    let mut hasher = DefaultHasher::new();
+    line.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Ranks {
@@ -48,6 +79,8 @@ impl Ranks {
             launched: false,
             place: (0, 1),
             local: (0, 1),
+            sharers: 1,
+            limit: Duration::ZERO,
             communicator: None,
             #[cfg(feature = "mpi")]
             session: None,
@@ -69,10 +102,13 @@ impl Ranks {
         if place.0 > 0 {
             output::silence(true);
         }
+        let (local, sharers) = session.on_this_machine(cores());
         Ok(Self {
             launched: true,
             place,
-            local: session.on_this_machine(),
+            local,
+            sharers,
+            limit,
             communicator: Some(Box::new(communicator)),
             session: Some(session),
         })
@@ -85,11 +121,12 @@ impl Ranks {
     #[cfg(not(feature = "mpi"))]
     pub fn start(_limit: Duration) -> Result<Self> {
         match launched() {
-            None | Some(1) => Ok(Self::alone()),
-            Some(size) => Err(Error::Argument(format!(
-                "this program is one of {size} processes of mpirun, and was built without its cargo feature `mpi`; \
-                 build it with `--features mpi`, or start it once"
+            Some(Some(size)) if size > 1 => Err(Error::Argument(format!(
+                "this program is one of {size} processes of mpirun or srun, and was built without its cargo feature \
+                 `mpi`; build it with `--features mpi` to train together, or set {SWITCH}=0 to train {size} networks \
+                 independently"
             ))),
+            _ => Ok(Self::alone()),
         }
     }
 
@@ -108,7 +145,14 @@ impl Ranks {
         self.place.1
     }
 
-    /// Calls `f` on rank 0 first, and on the others once that has succeeded.
+    /// The connection to the others, if there are any, with the limit of set-up.
+    fn others(&mut self) -> Option<&mut dyn Communicator> {
+        let communicator = self.communicator.as_mut().filter(|_| self.place.1 > 1)?;
+        communicator.set_limit(SET_UP);
+        Some(communicator.as_mut())
+    }
+
+    /// Calls `f` on rank 0 first, and on the others once that has succeeded, however long it takes.
     ///
     /// # Errors
     /// Those of `f`; a rank has failed.
@@ -116,10 +160,11 @@ impl Ranks {
         &mut self,
         f: impl FnOnce() -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
-        let Some(communicator) = self.communicator.as_mut().filter(|_| self.place.1 > 1) else {
+        let is_first = self.is_first();
+        let Some(communicator) = self.others() else {
             return f();
         };
-        if self.place.0 == 0 {
+        if is_first {
             let made = f()?;
             communicator.broadcast(Vec::new())?;
             return Ok(made);
@@ -133,7 +178,7 @@ impl Ranks {
     /// # Errors
     /// The first rank and fact that differ.
     pub fn agree(&mut self, facts: &[(String, String)]) -> anyhow::Result<()> {
-        let Some(communicator) = self.communicator.as_mut().filter(|_| self.place.1 > 1) else {
+        let Some(communicator) = self.others() else {
             return Ok(());
         };
         let own = serde_json::to_vec(facts).context("cannot describe this rank")?;
@@ -149,9 +194,11 @@ impl Ranks {
         }
     }
 
-    /// The connection to the others, for a trainer.
+    /// The connection to the others, if there are any, for a trainer.
     pub fn communicator(&mut self) -> Option<Box<dyn Communicator>> {
-        self.communicator.take()
+        let mut communicator = self.communicator.take().filter(|_| self.place.1 > 1)?;
+        communicator.set_limit(self.limit);
+        Some(communicator)
     }
 
     /// Ends all ranks after an error of this one, which rank 0 prints.
@@ -223,6 +270,25 @@ mod tests {
         );
         let message = difference(&[facts("1"), Vec::new()]).unwrap();
         assert!(message.contains("another version"), "{message}");
+    }
+
+    #[test]
+    fn the_number_of_processes_is_that_of_their_launcher() {
+        let launched = |variables: &[(&str, &str)]| {
+            launched_in(|name| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert_eq!(launched(&[]), None);
+        // A job's step alone says nothing of MPI.
+        assert_eq!(launched(&[("SLURM_STEP_NUM_TASKS", "4")]), None);
+        assert_eq!(launched(&[("OMPI_COMM_WORLD_SIZE", "4")]), Some(Some(4)));
+        assert_eq!(launched(&[("PMI_SIZE", "1")]), Some(Some(1)));
+        assert_eq!(launched(&[("PMIX_RANK", "0")]), Some(None));
+        let srun = [("PMIX_RANK", "0"), ("SLURM_STEP_NUM_TASKS", "3")];
+        assert_eq!(launched(&srun), Some(Some(3)));
+        assert_eq!(launched(&[("PMI_SIZE", "3"), (SWITCH, "0")]), None);
     }
 
     #[test]

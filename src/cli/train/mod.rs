@@ -51,7 +51,6 @@ pub fn run(args: Args, typed: &Typed) -> anyhow::Result<Exit> {
 
 /// Runs the command as one of the ranks.
 fn run_as(mut args: Args, typed: &Typed, ranks: &mut Ranks) -> anyhow::Result<Exit> {
-    args.device.share(ranks.local);
     if ranks.launched && args.resume.is_none() && args.network.micro_batch.is_none() {
         args.network.micro_batch = Some(MICRO_BATCH);
         say(&format!(
@@ -64,6 +63,18 @@ fn run_as(mut args: Args, typed: &Typed, ranks: &mut Ranks) -> anyhow::Result<Ex
         None => (TrainSettings::new(args, None)?, None),
         Some(run) => resume::settings(args, run, typed)?,
     };
+    if !ranks.is_alone() && settings.options.micro_batch.is_none() {
+        return Err(Error::Argument(
+            "this run has no micro-batches, which several processes could share; resume it with a single one".into(),
+        )
+        .into());
+    }
+    if ranks.launched {
+        settings.device.share(ranks.local, ranks.sharers);
+    }
+    if !ranks.is_first() {
+        settings.options.verbose = Verbose::Silent;
+    }
     if settings.dry_run {
         return match ranks.is_first() {
             true => data::dry_run(&settings),
@@ -142,6 +153,17 @@ fn run_as(mut args: Args, typed: &Typed, ranks: &mut Ranks) -> anyhow::Result<Ex
             counted(ranks.size(), "process"),
             ranks.local.1
         ));
+        let parts = settings
+            .options
+            .micro_batch
+            .map_or(1, |rows| settings.options.batch_size.div_ceil(rows.max(1)));
+        if parts < ranks.size() {
+            say(&format!(
+                "warning: a batch has {}, so {} of the processes only wait; raise --batch-size or lower --micro-batch",
+                counted(parts, "micro-batch"),
+                ranks.size() - parts
+            ));
+        }
     }
     if settings.options.verbose != Verbose::Silent {
         compare_with_cpu(
@@ -243,12 +265,7 @@ fn facts(
         .and_then(std::fs::read)
         .map(|bytes| hash_of(&bytes))
         .unwrap_or_default();
-    let device = trainer.describe();
-    let kind = match device.backend.as_str() {
-        // Any number of threads gives the same bytes.
-        "cpu" => format!("cpu {}", std::env::consts::ARCH),
-        _ => in_words(&device),
-    };
+    let kind = kind(&in_words(&trainer.describe()));
     let state = checkpoint.map_or(trainer.state(), |checkpoint| &checkpoint.snapshot.state);
     let mut facts = vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -368,6 +385,19 @@ fn in_words(device: &Description) -> String {
     format!("{} ({})", device.adapter, interface.trim_end())
 }
 
+/// What of a device [in words](in_words) decides its results: all, but of the CPU only its architecture and whether
+/// it rounds a product before a sum. Any number of threads gives the same bytes.
+fn kind(device: &str) -> String {
+    let Some(processor) = device.strip_suffix(" (cpu)") else {
+        return device.to_owned();
+    };
+    let mut parts = processor.split(", ");
+    let architecture = parts.next().unwrap_or_default();
+    let is_scalar = parts.any(|part| part == "vectors of 1");
+    let sums = if is_scalar { "scalar" } else { "fused" };
+    format!("cpu {architecture} {sums}")
+}
+
 /// Whether the run had finished when the checkpoint was written.
 fn has_ended(checkpoint: &Checkpoint) -> bool {
     checkpoint.snapshot.epochs_done >= checkpoint.snapshot.last_epoch
@@ -385,7 +415,7 @@ fn restore(
     }
     let (here, there) = (in_words(&trainer.describe()), &checkpoint.device);
     let ended = has_ended(&checkpoint);
-    if here != *there && !ended {
+    if kind(&here) != kind(there) && !ended {
         say(&format!(
             "note: the run was trained on {there} and continues on {here}; its weights will not be \
              bit-identical to those of a single device"
