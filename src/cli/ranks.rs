@@ -177,11 +177,14 @@ impl Ranks {
     ///
     /// # Errors
     /// The first rank and fact that differ.
-    pub fn agree(&mut self, facts: &[(String, String)]) -> anyhow::Result<()> {
+    pub fn agree(
+        &mut self,
+        facts: impl FnOnce() -> anyhow::Result<Vec<(String, String)>>,
+    ) -> anyhow::Result<()> {
         let Some(communicator) = self.others() else {
             return Ok(());
         };
-        let own = serde_json::to_vec(facts).context("cannot describe this rank")?;
+        let own = serde_json::to_vec(&facts()?).context("cannot describe this rank")?;
         let all = communicator.gather(own)?;
         let all: Vec<Vec<(String, String)>> = (all.iter())
             .map(|facts| serde_json::from_slice(facts).unwrap_or_default())

@@ -109,14 +109,11 @@ fn run_as(mut args: Args, typed: &Typed, ranks: &mut Ranks) -> anyhow::Result<Ex
         say(&format!("note: {note}"));
     }
     let identity = identity(&settings, &trainer, &record);
-    let facts = facts(
-        &settings,
-        &trainer,
-        &record,
-        checkpoint.as_ref(),
-        &opened.kernels(),
-    );
-    ranks.agree(&facts?)?;
+    // Hashes the program file, which a single process need not do.
+    ranks.agree(|| {
+        let checkpoint = checkpoint.as_ref();
+        facts(&settings, &trainer, &record, checkpoint, &opened.kernels())
+    })?;
     if let Some(communicator) = ranks.communicator() {
         trainer.set_communicator(communicator)?;
     }
