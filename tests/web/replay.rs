@@ -238,7 +238,7 @@ impl Replay {
         let [rate, decay, keep] = values.rates.map(f32::to_bits);
         for field in list(&self.plan["step"]["fields"]) {
             let words = match field["name"].as_str().unwrap() {
-                "rows" => vec![values.rows],
+                "rows" | "batch_rows" => vec![values.rows],
                 "rate" => vec![rate],
                 "decay" => vec![decay],
                 "keep" => vec![keep],
