@@ -237,6 +237,48 @@ fn generated_data_give_the_same_bytes_as_loaded_data() {
     }
 }
 
+/// Larger than a step of evaluation and than a chunk, with a short batch at the end.
+#[test]
+fn batches_of_any_size_are_evaluated() {
+    let model = Sequential::new([28, 28, 1])
+        .add(Flatten::new())
+        .add(Dense::new(10).activation(Activation::Softmax));
+    let data = digits::generate(9000, 1, 0);
+    for factory in [common::cpu as Factory, common::gpu] {
+        let executor = factory(Layout::new(&model).unwrap());
+        let options = Options::default().epochs(1).batch_size(100);
+        let mut trainer = Trainer::with_executor(model.clone(), executor, options).unwrap();
+        let expected = trainer.evaluate(&data).unwrap();
+        for size in [255, 257, 1000, 8500] {
+            let found = trainer
+                .evaluate_generator(&Slices(&data, size), None)
+                .unwrap();
+            assert_eq!(
+                (found.images, found.correct),
+                (expected.images, expected.correct)
+            );
+            assert!((found.loss - expected.loss).abs() < 1e-6, "{size}");
+        }
+        let training = Slices(&data, 100);
+        let validated = |validation: &dyn Generator| {
+            let mut trainer = Trainer::with_executor(
+                model.clone(),
+                factory(Layout::new(&model).unwrap()),
+                Options::default().epochs(1).batch_size(100),
+            )
+            .unwrap();
+            let validation = Some(ValidationData::Generator(validation));
+            let data = GeneratedData::new(&training, validation);
+            let history = trainer.fit_generator(data, Some(2), &mut []).unwrap();
+            history.epochs[0].val_accuracy
+        };
+        assert_eq!(
+            validated(&Slices(&data, 700)),
+            validated(&Slices(&data, 60))
+        );
+    }
+}
+
 #[test]
 fn validation_on_a_generator_or_a_data_set_gives_the_same_and_leaves_training_unchanged() {
     let model = Sequential::new([28, 28, 1])

@@ -9,7 +9,7 @@ use crate::plan::{Plan, Purpose};
 use crate::shape::dims;
 
 /// Rows per step of evaluation and prediction, if they fit.
-pub(super) const INFERENCE_BATCH: usize = 256;
+const INFERENCE_BATCH: usize = 256;
 
 /// The plans of a trainer.
 pub(super) struct Plans {

@@ -1,6 +1,7 @@
 //! Where the rows of each step come from: a data set that resides on the device, or a stream of
 //! batches uploaded in chunks.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::data::{Batch, Dataset, Generator};
@@ -76,9 +77,13 @@ pub(super) struct Streamed<'a> {
     generator: &'a dyn Generator,
     steps: usize,
     batch: usize,
+    /// Whether batches with more than `batch` rows are cut into several.
+    cuts: bool,
     classes: usize,
     chunks: [DataId; 2],
     current: usize,
+    /// A batch that is being cut, and the number of its rows that were uploaded.
+    begun: Option<(Batch, usize)>,
     /// Offset and rows of the current chunk's unused batches, last first.
     left: Vec<(usize, usize)>,
     /// Batches used or uploaded so far, and in total.
@@ -100,13 +105,30 @@ impl<'a> Streamed<'a> {
             generator,
             steps,
             batch,
+            cuts: false,
             classes,
             chunks,
             current: 0,
+            begun: None,
             left: Vec::new(),
             taken: 0,
             total,
         }
+    }
+
+    /// Allows batches with more rows than a step has, and cuts them: only training needs whole ones.
+    pub(super) fn cutting(mut self) -> Self {
+        self.cuts = true;
+        self
+    }
+
+    /// Whether all rows of all batches were used.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.left.is_empty() && self.is_uploaded()
+    }
+
+    fn is_uploaded(&self) -> bool {
+        self.begun.is_none() && self.taken == self.total
     }
 
     /// Fills the other chunk: waits for one batch and takes all others that are ready.
@@ -117,15 +139,23 @@ impl<'a> Streamed<'a> {
         }
         let shape = self.generator.shape();
         let (mut images, mut floats, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+        let pixels = shape.iter().product::<usize>();
         while self.left.len() < batches_in_chunk(self.batch, shape)
-            && self.taken < self.total
-            && (self.left.is_empty() || self.prefetch.is_ready())
+            && !self.is_uploaded()
+            && (self.left.is_empty() || self.begun.is_some() || self.prefetch.is_ready())
         {
-            let batch = self.next()?;
-            self.left.push((labels.len(), batch.labels.len()));
-            images.extend_from_slice(&batch.images);
-            floats.extend_from_slice(&batch.floats);
-            labels.extend_from_slice(&batch.labels);
+            let (batch, first) = match self.begun.take() {
+                Some(begun) => begun,
+                None => (self.next()?, 0),
+            };
+            let rows = first..batch.labels.len().min(first + self.batch);
+            self.left.push((labels.len(), rows.len()));
+            images.extend_from_slice(part(&batch.images, &rows, pixels));
+            floats.extend_from_slice(part(&batch.floats, &rows, pixels));
+            labels.extend_from_slice(&batch.labels[rows.clone()]);
+            if rows.end < batch.labels.len() {
+                self.begun = Some((batch, rows.end));
+            }
         }
         self.left.reverse();
         self.current = 1 - self.current;
@@ -164,11 +194,12 @@ impl<'a> Streamed<'a> {
             true => (batch.floats.len(), batch.images.len(), "floats"),
             false => (batch.images.len(), batch.floats.len(), "bytes"),
         };
-        let problem = if rows == 0 || rows > self.batch {
-            format!(
-                "expected 1 to {} images in a batch, received {rows}",
-                self.batch
-            )
+        let problem = if rows == 0 || rows > self.batch && !self.cuts {
+            let range = match self.cuts {
+                true => "at least 1".into(),
+                false => format!("1 to {}", self.batch),
+            };
+            format!("expected {range} images in a batch, received {rows}")
         } else if pixels != rows * shape.iter().product::<usize>() || others != 0 {
             let more = match others {
                 0 => "",
@@ -226,6 +257,12 @@ impl Streamed<'_> {
             rows,
         })
     }
+}
+
+/// The pixels of some rows of a batch; none if it has those of the other kind.
+fn part<'a, T>(pixels: &'a [T], rows: &Range<usize>, each: usize) -> &'a [T] {
+    let part = pixels.get(rows.start * each..rows.end * each);
+    part.unwrap_or_default()
 }
 
 /// Batches per chunk: enough to keep the device busy while the next chunk is filled.

@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use super::feed::Validation;
 use super::prefetch::{default_threads, with_prefetch};
-use super::room::INFERENCE_BATCH;
 use super::source::{Rows, Streamed, batches_in_chunk};
 use super::trainer::Pass;
 use super::{Callback, Evaluation, GeneratedData, History, Mean, Trainer, ValidationData};
@@ -75,7 +74,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
     }
 
     /// Loss and accuracy of the current weights on `number` batches of a generator, by default
-    /// [`Generator::steps`].
+    /// [`Generator::steps`]. Batches may have any number of images.
     ///
     /// # Errors
     /// As [`Trainer::fit_generator`].
@@ -110,31 +109,24 @@ impl<E: Executor + ?Sized> Trainer<E> {
         steps: usize,
         stop: impl Fn() -> bool,
     ) -> Result<Option<Mean>> {
-        let rows_at_once = self.plan(Pass::Inference).batch;
-        // Micro-batches do not limit what a generator may give.
-        let batch = match self.rows_of_parts() {
-            Some(_) => rows_at_once.max(INFERENCE_BATCH),
-            None => rows_at_once,
-        };
+        let batch = self.plan(Pass::Inference).batch;
         let program = self.program(Pass::Inference)?;
         let sizes = (batch, self.classes());
         let chunks = self.chunks(Pass::Inference, generator, batch)?;
         let threads = self.generator_threads.unwrap_or_else(default_threads);
         with_prefetch(generator, 0..steps as u64, threads, |prefetch| {
-            let mut feed = Streamed::new(generator, prefetch, chunks, (steps, steps), sizes);
+            let mut feed =
+                Streamed::new(generator, prefetch, chunks, (steps, steps), sizes).cutting();
             let (mut mean, mut stopped) = (Mean::default(), false);
-            for _ in 0..steps {
+            while !feed.is_used_up() {
                 stopped = stop();
                 if stopped {
                     break;
                 }
                 let Rows { data, offset, rows } = feed.next_rows(&mut *self.executor)?;
-                let (end, key) = (offset + rows, Key::of_step(0, 1));
-                for first in (offset..end).step_by(rows_at_once) {
-                    let rows = first..end.min(first + rows_at_once);
-                    let step = Step::new(program, data, rows, Rates::default(), key);
-                    self.executor.enqueue(&step)?;
-                }
+                let (rows, key) = (offset..offset + rows, Key::of_step(0, 1));
+                let step = Step::new(program, data, rows, Rates::default(), key);
+                self.executor.enqueue(&step)?;
                 self.take_in(false, &mut mean)?;
             }
             self.take_in(true, &mut mean)?;

@@ -260,6 +260,18 @@ def test_batches_train_as_arrays_do(model, digits):
     np.testing.assert_array_equal(model.predict((x for x, _ in batches(x_test, y_test, 64)), verbose=0), outputs)
 
 
+def test_batches_of_any_size_are_evaluated_and_validated_on(model, digits):
+    (x, y), _ = digits
+    scores = model.evaluate(x, y, verbose=0)
+    for size in (257, 1999, 2000):
+        assert model.evaluate(Batches(x, y, size), verbose=0) == pytest.approx(scores, abs=1e-6)
+    assert model.evaluate(iter([(x, y)]), steps=1, verbose=0) == pytest.approx(scores, abs=1e-6)
+    validated = {"validation_data": Batches(x, y, 1500), "verbose": 0}
+    history = model.fit(Batches(x, y, 500), **validated).history
+    last = model.evaluate(x, y, verbose=0)
+    assert [history["val_loss"][0], history["val_accuracy"][0]] == pytest.approx(last, abs=1e-6)
+
+
 def test_sequences_are_shuffled_by_batches(model, digits):
     (x, y), _ = digits
     taken = []

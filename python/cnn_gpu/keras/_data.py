@@ -12,8 +12,6 @@ from .utils import Sequence as BatchSequence
 
 #: The library's labels are bytes.
 MOST_CLASSES = 256
-#: The most rows of a batch to evaluate.
-MOST_ROWS = 256
 
 
 __all__ = ["BatchSequence", "Data", "Form", "Stream"]

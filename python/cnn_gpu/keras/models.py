@@ -524,11 +524,6 @@ class Sequential:
         if epochs <= initial_epoch:
             return history
         self._fits += 1
-        if validated is not None and validated.peek() > _data.MOST_ROWS:
-            raise ValueError(
-                f"validation_data: the library evaluates batches of at most {_data.MOST_ROWS} images; give "
-                "smaller ones"
-            )
         metric = self._metric.name if isinstance(self._metric, _metrics.Metric) else None
         hooks = Hooks(self, every, metric, verbose, history)
         optimizer = self.optimizer
