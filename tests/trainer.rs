@@ -250,6 +250,53 @@ fn a_callback_can_stop_within_an_epoch() {
         .unwrap();
     assert_eq!(history.ending, Ending::Stopped);
     assert_eq!(trainer.state().step, 48);
+    let expected = [
+        "train",
+        "epoch 1/5 of 1000 steps",
+        "loss 1 after step 48",
+        "Stopped",
+    ];
+    assert_eq!(recorder.heard, expected);
+    assert_eq!(history.epochs.len(), 1);
+}
+
+/// Asks for every batch, and stops after one.
+struct Watcher {
+    heard: Vec<usize>,
+    last: usize,
+}
+
+impl Callback for Watcher {
+    fn watches_batches(&self) -> bool {
+        true
+    }
+
+    fn on_batch_end(&mut self, p: &Progress) -> Verdict {
+        self.heard.push(p.step);
+        match p.step == self.last {
+            true => STOP,
+            false => CONTINUE,
+        }
+    }
+}
+
+#[test]
+fn a_callback_that_watches_batches_stops_after_exactly_one_and_the_epoch_is_validated() {
+    let mut trainer = scripted(Options::default().batch_size(1), &[(1.0, 0.5)]);
+    let mut watcher = Watcher {
+        heard: Vec::new(),
+        last: 3,
+    };
+    let data = (&images(100), &images(10));
+    let history = trainer.fit_with(data, &mut [&mut watcher]).unwrap();
+    assert_eq!(watcher.heard, [1, 2, 3]);
+    assert_eq!(trainer.state().step, 3);
+    assert_eq!(history.epochs.len(), 1);
+    assert!(history.epochs[0].val_loss.is_some());
+    // Another call goes on.
+    watcher.last = 5;
+    let history = trainer.fit_with(data, &mut [&mut watcher]).unwrap();
+    assert_eq!((history.epochs[0].epoch, trainer.state().step), (2, 8));
 }
 
 #[test]

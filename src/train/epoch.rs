@@ -198,10 +198,12 @@ impl<E: Executor + ?Sized> Trainer<E> {
             };
             let mut logs = epoch.logs();
             self.state = self.downloaded(&epoch)?;
-            if epoch.enqueued < epoch.steps {
-                if history.ending == Ending::Interrupted {
-                    self.keep(fit, self.state.clone(), Some(&epoch), callbacks, history)?;
-                }
+            if history.ending == Ending::Interrupted && epoch.enqueued < epoch.steps {
+                self.keep(fit, self.state.clone(), Some(&epoch), callbacks, history)?;
+                break;
+            }
+            // As in Keras, an epoch that a callback ends after any of its steps counts, but not one without steps.
+            if history.ending == Ending::Stopped && !epoch.follows {
                 break;
             }
             self.compare_weights()?;
@@ -318,8 +320,9 @@ impl<E: Executor + ?Sized> Trainer<E> {
             }
             self.keep_if_due(fit, epoch, callbacks, history)?;
             // On several ranks, whose clocks differ, all look after the same steps.
-            if epoch.wants_a_look(self.ranks.is_none()) {
-                self.collect(false, epoch)?;
+            let waits = callbacks.watches_batches();
+            if waits || epoch.wants_a_look(self.ranks.is_none()) {
+                self.collect(waits, epoch)?;
                 if callbacks.on_batch_end(&epoch.progress())?.is_break() {
                     self.collect(true, epoch)?;
                     return Ok(Ending::Stopped);

@@ -95,12 +95,18 @@ pub trait Callback: Send {
     }
 
     /// Called when batches have finished: one since the last call on slow devices, many on fast
-    /// ones.
+    /// ones. [`STOP`] ends the epoch, which is then validated and recorded with the steps taken.
     ///
     /// # Errors
     /// The callback failed.
     fn on_batch_end(&mut self, _progress: &Progress) -> Verdict {
         CONTINUE
+    }
+
+    /// Whether [`Callback::on_batch_end`] is called after every single batch; training then waits for each of
+    /// them. Asked after each step. Default false.
+    fn watches_batches(&self) -> bool {
+        false
     }
 
     /// Called when an epoch has ended. `state` is the state after it.
@@ -189,6 +195,10 @@ impl Callback for All<'_, '_> {
 
     fn on_batch_end(&mut self, progress: &Progress) -> Verdict {
         self.ask(|c| c.on_batch_end(progress))
+    }
+
+    fn watches_batches(&self) -> bool {
+        self.0.iter().any(|c| c.watches_batches())
     }
 
     fn on_epoch_end(&mut self, logs: &EpochLogs, state: &State) -> Verdict {
