@@ -20,6 +20,9 @@ pub struct Network {
     /// Whether a format that is compiled with the loss takes labels as one-hot rows, Keras's
     /// `categorical_crossentropy`, and not as class indices, as this crate does. Default false.
     pub one_hot_labels: bool,
+    /// The shape of an input in files of Keras, if it is not [`Sequential::input_shape`]: `[n]` for vectors of
+    /// features, which are images of 1x1xn here, `[h, w]` for images of hxwx1 that a `Flatten` takes.
+    pub input_shape: Option<Vec<usize>>,
 }
 
 impl Network {
@@ -31,6 +34,7 @@ impl Network {
             optimizer: None,
             class_names: Vec::new(),
             one_hot_labels: false,
+            input_shape: None,
         }
     }
 
@@ -43,6 +47,12 @@ impl Network {
     /// The network with labels as one-hot rows or class indices.
     pub fn one_hot_labels(mut self, one_hot: bool) -> Self {
         self.one_hot_labels = one_hot;
+        self
+    }
+
+    /// The network whose inputs have this shape in files of Keras.
+    pub fn input_shape(mut self, shape: Vec<usize>) -> Self {
+        self.input_shape = Some(shape);
         self
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::arguments::Arguments;
 use super::config::{KerasGraph, KerasLayer};
+use super::inputs::FEATURES;
 use super::layers;
 use crate::error::FormatError;
 use crate::model::{Flatten, Layer, PlacedLayer, Rescaling};
@@ -36,6 +37,17 @@ pub(super) struct Assembly<'a> {
     number: usize,
     /// Whether a layer is trained.
     trains: bool,
+}
+
+/// Whether a model takes vectors, and which images they are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Vectors {
+    /// It takes images.
+    None,
+    /// Those of height and width, which layers that treat each element alike can take.
+    Pixels,
+    /// Those of 1x1xn, whose features are flattened first of all.
+    Features,
 }
 
 /// A layer as Keras lists it.
@@ -99,14 +111,14 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// Adds the next layer. `is_vector` tells that the model takes vectors, which are images here.
+    /// Adds the next layer of a model that takes such inputs.
     ///
     /// # Errors
     /// One line: what is not supported, by the name of the layer.
     pub(super) fn push(
         &mut self,
         layer: &KerasLayer<'_>,
-        is_vector: bool,
+        vectors: Vectors,
     ) -> Result<(), FormatError> {
         let mut arguments = Arguments::new(layer.class, &layer.name, layer.config);
         if layer.from.len() > 1 && !layers::merges(layer.class) {
@@ -117,9 +129,14 @@ impl<'a> Assembly<'a> {
         let sources = layer.from.iter();
         let sources = sources.map(|from| from.map_or(&self.input, |index| &self.outputs[index]));
         let mut inputs: Vec<KerasOutput> = sources.cloned().collect();
-        if is_vector && (inputs.len() > 1 || !layers::is_pointwise(layer.class)) {
+        let is_flattened = match vectors {
+            Vectors::None => false,
+            Vectors::Pixels => inputs.len() > 1 || !layers::is_pointwise(layer.class),
+            Vectors::Features => layer.class != "Flatten",
+        };
+        if is_flattened {
             for input in inputs.iter_mut().filter(|input| input.shape.len() == 3) {
-                *input = self.flat(input);
+                *input = self.flat(input, vectors);
             }
         }
         let input = inputs
@@ -190,11 +207,15 @@ impl<'a> Assembly<'a> {
     }
 
     /// What the flattening makes of images that are the vectors which the model takes.
-    fn flat(&mut self, images: &KerasOutput) -> KerasOutput {
+    fn flat(&mut self, images: &KerasOutput, vectors: Vectors) -> KerasOutput {
         let index = match self.flattened.get(&images.layer) {
             Some(index) => *index,
             None => {
-                let flatten = Flatten::new().name(self.flatten_name());
+                let name = match vectors {
+                    Vectors::Features => FEATURES.to_owned(),
+                    _ => self.flatten_name(),
+                };
+                let flatten = Flatten::new().name(name);
                 self.layers.push((flatten.into(), vec![images.layer]));
                 let index = self.layers.len() - 1;
                 self.flattened.insert(images.layer, index);

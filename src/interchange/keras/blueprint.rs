@@ -6,7 +6,7 @@ mod tests;
 use serde_json::Value;
 
 use super::arguments::Arguments;
-use super::assembly::{Assembly, ListedLayer, indexable};
+use super::assembly::{Assembly, ListedLayer, Vectors, indexable};
 use super::config::{KerasGraph, KerasLayer, graph};
 use super::layers;
 use super::names::GroupNames;
@@ -22,6 +22,8 @@ pub(super) struct Blueprint {
     pub(super) model: Sequential,
     /// Keras's layers, in the order of the model's.
     pub(super) listed: Vec<ListedLayer>,
+    /// The shape of Keras's inputs, if they are the model's in another form.
+    pub(super) input_shape: Option<Vec<usize>>,
     /// What was assumed or left behind, one line each.
     pub(super) notes: Vec<String>,
 }
@@ -58,19 +60,25 @@ impl Blueprint {
         Ok(Self {
             listed,
             model,
+            input_shape: None,
             notes: Vec::new(),
         })
     }
 
     /// Reads Keras's configuration of a model. `is_unchanged` tells that its inputs are those of the
-    /// model to make, as when this crate wrote it; otherwise they become pixels divided by 255.
+    /// model to make, as when this crate wrote it; otherwise they become pixels divided by 255, and vectors square
+    /// images.
     ///
     /// # Errors
     /// One line: what is not supported, by the name of its layer.
     pub(super) fn read(config: &Value, is_unchanged: bool) -> Result<Self, FormatError> {
         let graph = graph(config)?;
         let mut notes = Vec::new();
-        let input_shape = input_shape(&graph, &mut notes)?;
+        let form = is_unchanged.then(|| other_form(&graph)).flatten();
+        let input_shape = match form {
+            Some(image) => image,
+            None => input_shape(&graph, &mut notes)?,
+        };
         if input_shape.contains(&0) {
             let shape = dims(&input_shape);
             return Err(
@@ -78,10 +86,14 @@ impl Blueprint {
             );
         }
         indexable(&input_shape)?;
-        let is_vector = graph.input.len() == 1 && !is_reshaped(&graph);
+        let vectors = match graph.input.len() == 1 && !is_reshaped(&graph) {
+            true if is_unchanged => Vectors::Features,
+            true => Vectors::Pixels,
+            false => Vectors::None,
+        };
         let mut assembly = Assembly::new(&graph, input_shape, notes);
         for layer in &graph.layers {
-            assembly.push(layer, is_vector)?;
+            assembly.push(layer, vectors)?;
         }
         let (layers, listed, notes) = assembly.finish();
         let model = Sequential::new(input_shape).name(graph.name);
@@ -89,6 +101,7 @@ impl Blueprint {
         let mut blueprint = Self {
             model: model.map_err(FormatError::from_cause)?,
             listed,
+            input_shape: form.map(|_| graph.input.clone()),
             notes,
         };
         if !is_unchanged {
@@ -130,6 +143,23 @@ impl Blueprint {
             }));
         }
         Ok(places)
+    }
+}
+
+/// The image of 1x1xn of inputs that are vectors, or of hxwx1 of those of height and width that nothing but one `Flatten`
+/// takes; none for others.
+fn other_form(graph: &KerasGraph<'_>) -> Option<[usize; 3]> {
+    match *graph.input.as_slice() {
+        [n] if !is_reshaped(graph) => Some([1, 1, n]),
+        [h, w] => {
+            let mut takers = graph
+                .layers
+                .iter()
+                .filter(|layer| layer.from.contains(&None));
+            let is_flattened = takers.all(|layer| layer.class == "Flatten");
+            (is_flattened && !graph.layers.is_empty()).then_some([h, w, 1])
+        }
+        _ => None,
     }
 }
 

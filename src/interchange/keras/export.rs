@@ -10,7 +10,7 @@ use super::names::{GroupNames, allowed_name, allowed_names, free_name};
 use super::objects::{float32, object};
 use super::order::{keras_order, parameter_order};
 use super::substitute::substituted;
-use super::{archive, initializer, loss, moments, optimizer};
+use super::{archive, initializer, inputs, loss, moments, optimizer};
 use crate::error::{Error, FormatError, Result};
 use crate::interchange::{Export, Network, NetworkDescription};
 use crate::model::{Layer, ResolvedLayer, Sequential};
@@ -28,11 +28,12 @@ const DATE: &str = "1980-01-01@00:00:00";
 /// A network with skip connections is a functional model, any other a `Sequential`. A
 /// [`SumPooling2D`](crate::model::SumPooling2D) becomes an average pooling and a rescaling. The
 /// class names and the model as it is here are in `metadata.json`, whose other entries Keras
-/// ignores too. Inputs remain pixels divided by 255. The same network gives the same bytes.
+/// ignores too. Inputs remain pixels divided by 255, of the shape [`Network::input_shape`]. The same network gives
+/// the same bytes.
 ///
 /// # Errors
 /// A sum pooling with padding, which Keras cannot express, or augmentation that Keras would list behind a layer that is
-/// trained, which a layer of another branch can be; both by the layer's name; a state that is not
+/// trained, which a layer of another branch can be; both by the layer's name; a state or an input shape that is not
 /// the model's; too little memory.
 pub fn to_bytes(network: &Network) -> Result<Export> {
     let state = &network.state;
@@ -43,11 +44,12 @@ pub fn to_bytes(network: &Network) -> Result<Export> {
     let model = substituted(&network.model)?;
     model.check()?;
     let mut resolved = model.resolve()?;
+    let input = inputs::restore(&mut resolved, &model, network.input_shape.as_deref())?;
     let renamed = rename(&mut resolved);
     let order = keras_order(&resolved);
     check_augmentation(&resolved, &order)?;
     let parameters = parameter_order(&resolved, &order);
-    let config = config(&model, (&resolved, &order), network).to_string();
+    let config = config((&model, &input), (&resolved, &order), network).to_string();
     let metadata = metadata(network)?.to_string();
     let size = size(network);
     let bytes = archive::write([&config, &metadata], size, |out| {
@@ -137,12 +139,11 @@ fn size(network: &Network) -> u64 {
 }
 
 fn config(
-    model: &Sequential,
+    (model, input): (&Sequential, &[usize]),
     (resolved, order): (&[ResolvedLayer<'_>], &[usize]),
     network: &Network,
 ) -> Value {
-    let [h, w, c] = model.input_shape;
-    let shape = json!([null, h, w, c]);
+    let shape = layers::batch(input);
     let taken = |name: &str| resolved.iter().any(|layer| layer.name == name);
     let input = json!({
         "batch_shape": shape,

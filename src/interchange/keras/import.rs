@@ -40,7 +40,9 @@ pub fn read(path: &Path, model: Option<&Sequential>) -> Result<Import> {
 }
 
 /// Like [`read`], for inputs that are given to the network as they were given to Keras's, in place of
-/// pixels divided by 255: a first layer that divides them stays, and nothing is assumed about them.
+/// pixels divided by 255: a first layer that divides them stays, and nothing is assumed about them. Vectors of n
+/// features become images of 1x1xn, which a `Flatten` named [`FEATURES`](super::FEATURES) takes;
+/// [`Network::input_shape`] has the shape in the file.
 ///
 /// # Errors
 /// Those of [`read`].
@@ -114,6 +116,8 @@ struct Reading {
     names_optimizer: bool,
     /// Whether the file's loss takes labels as one-hot rows.
     one_hot_labels: bool,
+    /// See [`Network::input_shape`].
+    input_shape: Option<Vec<usize>>,
     notes: Vec<String>,
 }
 
@@ -162,6 +166,7 @@ impl Reading {
         });
         Ok(Self {
             model: blueprint.model,
+            input_shape: blueprint.input_shape,
             places,
             optimizer,
             names_optimizer,
@@ -198,6 +203,7 @@ impl Reading {
         let mut network = Network::new(self.model, state);
         network.optimizer = self.optimizer;
         network.one_hot_labels = self.one_hot_labels;
+        network.input_shape = self.input_shape;
         Ok(Import {
             network,
             matches: weights.matches(),

@@ -7,6 +7,7 @@
 //! | `config`, `assembly`, `blueprint` | Keras's configuration as layers that take each other's outputs, and as a model |
 //! | `layers`, `arguments`, `activation`, ... | each layer and its arguments |
 //! | `loss`, `optimizer` | how a model was compiled |
+//! | `inputs` | inputs that are not images in Keras |
 //! | `weights`, `moments`, `legacy` | where Keras stores which variable |
 //!
 //! ```
@@ -35,6 +36,7 @@ mod export;
 mod hdf5;
 mod import;
 mod initializer;
+mod inputs;
 mod layers;
 mod legacy;
 mod loss;
@@ -50,3 +52,4 @@ mod weights;
 
 pub use export::to_bytes;
 pub use import::{from_bytes, is_weights, read, read_unchanged};
+pub use inputs::FEATURES;

@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use super::super::inputs::{self, FEATURES};
 use super::*;
 use crate::model::{
     Add, Concatenate, Dense, Flatten, GaussianNoise, Layer, RandomBrightness, RandomErasing,
@@ -132,12 +133,51 @@ fn an_image_without_channels_is_read_if_it_is_flattened() {
     let shape = json!([null, 4, 5]);
     let flat = [("Rescaling", json!({"scale": 2})), ("Flatten", json!({}))];
     let read = Blueprint::read(&config(shape.clone(), &flat), true).unwrap();
-    assert_eq!(read.model.input_shape, [4, 5, 1]);
+    assert_eq!(
+        (read.model.input_shape, read.input_shape),
+        ([4, 5, 1], None)
+    );
     assert!(read.notes[0].contains("4x5x1"), "{:?}", read.notes);
     for (shape, class) in [(shape, "Softmax"), (json!([null, 7]), "Flatten")] {
-        let read = Blueprint::read(&config(shape, &[(class, json!({}))]), true);
+        let read = Blueprint::read(&config(shape, &[(class, json!({}))]), false);
         let message = read.map(|_| ()).unwrap_err().to_string();
         assert!(message.contains("height x width x channels"), "{message}");
+    }
+    let read = Blueprint::read(&config(json!([null, 4, 5]), &flat[1..]), true).unwrap();
+    assert_eq!(read.model.input_shape, [4, 5, 1]);
+    assert_eq!(read.input_shape, Some(vec![4, 5]));
+    assert!(read.notes.is_empty(), "{:?}", read.notes);
+}
+
+#[test]
+fn vectors_of_features_stay_vectors_where_inputs_are_unchanged() {
+    let dense = ("Dense", json!({"units": 2}));
+    for (class, arguments, added) in [
+        ("Dropout", json!({"rate": 0.5}), true),
+        ("Dense", json!({"units": 3}), true),
+        ("Flatten", json!({}), false),
+    ] {
+        let first = (class, arguments);
+        let read = Blueprint::read(&config(json!([null, 7]), &[first, dense.clone()]), true);
+        let read = read.unwrap();
+        assert_eq!(read.model.input_shape, [1, 1, 7]);
+        assert_eq!(read.input_shape, Some(vec![7]));
+        assert!(read.notes.is_empty(), "{:?}", read.notes);
+        let mut resolved = read.model.resolve().unwrap();
+        assert_eq!(
+            (resolved[0].name == FEATURES, resolved.len()),
+            (added, 2 + usize::from(added))
+        );
+        let shape = inputs::restore(&mut resolved, &read.model, Some(&[7]));
+        assert_eq!(shape.unwrap(), [7]);
+        let places: Vec<_> = resolved
+            .iter()
+            .map(|layer| (&*layer.name, &layer.input[..]))
+            .collect();
+        assert_eq!(places[0], ("layer0", &[7][..]));
+        assert_eq!((places[1].0, places.len()), ("layer1", 2));
+        let other = inputs::restore(&mut resolved, &read.model, Some(&[8]));
+        assert!(other.unwrap_err().to_string().contains("images of 1x1x7"));
     }
 }
 
@@ -181,7 +221,7 @@ fn every_branch_has_to_reshape_inputs_alike() {
     let [a, b] = [vec![reshape(json!([4, 4, 1])), flatten], vec![dense]];
     for branches in [[a.clone(), b.clone()], [b, a]] {
         let layers = [branches.concat(), vec![join.clone()]].concat();
-        let read = Blueprint::read(&functional(json!([null, 16]), &layers), true);
+        let read = Blueprint::read(&functional(json!([null, 16]), &layers), false);
         let message = read.map(|_| ()).unwrap_err().to_string();
         assert!(message.contains("expected the same Reshape"), "{message}");
     }
@@ -355,7 +395,7 @@ fn vectors_that_are_joined_are_flattened_once() {
         ("Add", json!({}), &["dense", "rescaling"]),
         ("Concatenate", json!({"axis": 1}), &["add", "x"]),
     ];
-    let read = Blueprint::read(&functional(json!([null, 4]), &layers), true).unwrap();
+    let read = Blueprint::read(&functional(json!([null, 4]), &layers), false).unwrap();
     let expected = Sequential::new([2, 2, 1])
         .name("net")
         .add(Rescaling::new(2.0).name("rescaling"))
@@ -364,6 +404,15 @@ fn vectors_that_are_joined_are_flattened_once() {
         .add_from(["dense", "flatten"], Add::new().name("add"))
         .add_from("input", Flatten::new().name("flatten_1"))
         .add_from(["add", "flatten_1"], Concatenate::new().name("concatenate"));
+    assert_eq!(read.model, expected);
+    let read = Blueprint::read(&functional(json!([null, 4]), &layers), true).unwrap();
+    let expected = Sequential::new([1, 1, 4])
+        .name("net")
+        .add(Flatten::new().name(FEATURES))
+        .add(Rescaling::new(2.0).name("rescaling"))
+        .add(Dense::new(4).name("dense"))
+        .add_from(["dense", "rescaling"], Add::new().name("add"))
+        .add_from(["add", FEATURES], Concatenate::new().name("concatenate"));
     assert_eq!(read.model, expected);
 }
 
