@@ -272,10 +272,8 @@ fn batches_of_any_size_are_evaluated() {
             let history = trainer.fit_generator(data, Some(2), &mut []).unwrap();
             history.epochs[0].val_accuracy
         };
-        assert_eq!(
-            validated(&Slices(&data, 700)),
-            validated(&Slices(&data, 60))
-        );
+        let accuracy = validated(&Slices(&data, 700));
+        assert_eq!(accuracy, validated(&Slices(&data, 60)));
     }
 }
 
@@ -313,6 +311,14 @@ fn validation_on_a_generator_or_a_data_set_gives_the_same_and_leaves_training_un
                 assert!(difference < 1e-6, "{found:?}, {expected:?}");
             }
         }
+        // The same beside a training set.
+        let executor = factory(Layout::new(&model).unwrap());
+        let options = options.clone().steps_per_epoch(20);
+        let mut trainer = Trainer::with_executor(model.clone(), executor, options.clone()).unwrap();
+        let history = trainer.fit((&data, &Slices(&unseen, 10))).unwrap();
+        assert_eq!(trainer.state().weights_hash(), plain);
+        let losses: Vec<_> = history.epochs.iter().map(|e| e.val_loss).collect();
+        assert_eq!(losses, fit(&options, generator).0);
         let rare = options.clone().validation_freq(2);
         let (losses, _) = fit(&rare, generator);
         let measured: Vec<_> = losses.iter().map(Option::is_some).collect();

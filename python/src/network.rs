@@ -621,7 +621,8 @@ fn fit(
                         .into(),
                 ));
             }
-            trainer.fit_with(TrainingData::new(&arrays.get().data, validated), callbacks)
+            let validation = validated.map(ValidationData::Dataset);
+            trainer.fit_with(TrainingData::new(&arrays.get().data, validation), callbacks)
         }
         Source::Batches(_) => {
             let Some(training) = source.made(raised, interrupt) else {

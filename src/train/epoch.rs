@@ -49,7 +49,7 @@ pub(super) struct Epoch {
 impl<E: Executor + ?Sized> Trainer<E> {
     /// Trains for [`Options::epochs`](super::Options::epochs) more epochs, or up to that epoch if
     /// [`Options::initial_epoch`](super::Options::initial_epoch) is set. `data` is `&train`, or
-    /// `(&train, &validation)`.
+    /// `(&train, &validation)` with a second data set or a generator; see [`TrainingData`].
     ///
     /// # Errors
     /// A data set that does not fit the model, a validation split that leaves no images,
@@ -72,7 +72,6 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let data = data.into();
         let steps = self.steps_per_epoch(&data)?;
         let (feed, validation) = self.feeds(data, batches)?;
-        let validation = validation.map(Validation::Resident);
         self.fit_source(&mut Resident { feed, steps }, validation, callbacks)
     }
 

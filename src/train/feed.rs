@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Options, Trainer};
+use super::{Options, Trainer, ValidationData};
 use crate::data::split::kept;
 use crate::data::{Dataset, Generator};
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::exec::{DataId, Executor};
 use crate::rng::{Key, Stream};
 use crate::words::{counted, short};
 
-/// A training set and an optional validation set.
+/// A training set and, if given, a validation set or a generator of validation batches.
 ///
 /// ```
 /// # use cnn_gpu::data::digits;
@@ -20,18 +20,18 @@ use crate::words::{counted, short};
 /// assert!(data.validation.is_some());
 /// assert!(TrainingData::from(&train).validation.is_none());
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct TrainingData<'a> {
     /// The training images.
     pub training: &'a Dataset,
-    /// The images to evaluate on after each epoch.
-    pub validation: Option<&'a Dataset>,
+    /// What to evaluate on after each epoch.
+    pub validation: Option<ValidationData<'a>>,
 }
 
 impl<'a> TrainingData<'a> {
-    /// A training set and, if given, a validation set.
-    pub fn new(training: &'a Dataset, validation: Option<&'a Dataset>) -> Self {
+    /// A training set and, if given, validation data.
+    pub fn new(training: &'a Dataset, validation: Option<ValidationData<'a>>) -> Self {
         Self {
             training,
             validation,
@@ -40,7 +40,8 @@ impl<'a> TrainingData<'a> {
 
     /// The classes that occur in the validation images but not in the training images, each with
     /// its number of validation images: validation is meaningless for them. As in [`Options`],
-    /// `validation_split` applies only if no validation set is given.
+    /// `validation_split` applies only if no validation data are given. None for a generator, whose labels are not
+    /// known.
     ///
     /// ```
     /// use cnn_gpu::data::Dataset;
@@ -53,7 +54,8 @@ impl<'a> TrainingData<'a> {
     pub fn unseen_classes(&self, validation_split: f64) -> Vec<(usize, usize)> {
         let labels = self.training.labels();
         let (trained, validated) = match self.validation {
-            Some(validation) => (labels, validation.labels()),
+            Some(ValidationData::Dataset(validation)) => (labels, validation.labels()),
+            Some(ValidationData::Generator(_)) => return Vec::new(),
             None => labels.split_at(kept(labels.len(), validation_split)),
         };
         let count = |labels: &[u8]| {
@@ -70,11 +72,12 @@ impl<'a> TrainingData<'a> {
 }
 
 impl TrainingData<'_> {
-    /// The number of validation images: those of the validation set or, without one, those that the
-    /// validation split takes from the training set.
+    /// The number of validation images: those of the validation set or, without validation data, those that the
+    /// validation split takes from the training set. 0 for a generator, which does not tell.
     pub fn validation_images(&self, validation_split: f64) -> usize {
         match self.validation {
-            Some(validation) => validation.len(),
+            Some(ValidationData::Dataset(validation)) => validation.len(),
+            Some(ValidationData::Generator(_)) => 0,
             None => self.training.len() - kept(self.training.len(), validation_split),
         }
     }
@@ -94,7 +97,16 @@ impl<'a> From<(&'a Dataset, &'a Dataset)> for TrainingData<'a> {
     fn from((training, validation): (&'a Dataset, &'a Dataset)) -> Self {
         Self {
             training,
-            validation: Some(validation),
+            validation: Some(ValidationData::Dataset(validation)),
+        }
+    }
+}
+
+impl<'a, V: Generator> From<(&'a Dataset, &'a V)> for TrainingData<'a> {
+    fn from((training, validation): (&'a Dataset, &'a V)) -> Self {
+        Self {
+            training,
+            validation: Some(ValidationData::Generator(validation)),
         }
     }
 }
@@ -146,11 +158,11 @@ impl Feed {
 
 impl<E: Executor + ?Sized> Trainer<E> {
     /// The training part and the validation part, if there is one.
-    pub(super) fn feeds(
+    pub(super) fn feeds<'a>(
         &mut self,
-        data: TrainingData<'_>,
+        data: TrainingData<'a>,
         [batch, inference_batch]: [usize; 2],
-    ) -> Result<(Feed, Option<Feed>)> {
+    ) -> Result<(Feed, Option<Validation<'a>>)> {
         let images = data.training.len();
         let kept = match data.validation {
             Some(_) => images,
@@ -159,9 +171,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
         let id = self.load(data.training)?;
         let feed = |data, rows, batch| Feed { data, rows, batch };
         let validation = match data.validation {
-            Some(set) => Some(self.validation_set(set, inference_batch)?),
+            Some(given) => Some(self.validation(given)?),
             None if kept < images => {
-                Some(self.validation_part(feed(id, kept..images, inference_batch)))
+                let part = self.validation_part(feed(id, kept..images, inference_batch));
+                Some(Validation::Resident(part))
             }
             None => None,
         };

@@ -22,7 +22,7 @@ pub struct GeneratedData<'a> {
     pub validation: Option<ValidationData<'a>>,
 }
 
-/// Validation data of a training on generated batches.
+/// What to validate on.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum ValidationData<'a> {

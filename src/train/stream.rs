@@ -55,7 +55,13 @@ impl<E: Executor + ?Sized> Trainer<E> {
         } = data.into();
         self.check_generator(generator)?;
         let steps = steps(generator, steps_per_epoch, "steps_per_epoch")?;
-        let validation = self.validation(validation)?;
+        if validation.is_none() && self.options.validation_split > 0.0 {
+            return Err(Error::Argument(
+                "a validation split needs a data set: expected validation data beside the generator"
+                    .into(),
+            ));
+        }
+        let validation = validation.map(|data| self.validation(data)).transpose()?;
         let sizes = (self.options.batch_size, self.classes());
         let chunks = self.chunks(Pass::Training, generator, sizes.0)?;
         let resumed = self.resumed.take();
@@ -134,28 +140,17 @@ impl<E: Executor + ?Sized> Trainer<E> {
         })
     }
 
-    /// What to validate on after each epoch. As in [`Trainer::fit`], the validation split applies only
-    /// without validation data.
-    fn validation<'a>(
-        &mut self,
-        data: Option<ValidationData<'a>>,
-    ) -> Result<Option<Validation<'a>>> {
-        if data.is_none() && self.options.validation_split > 0.0 {
-            return Err(Error::Argument(
-                "a validation split needs a data set: expected validation data beside the generator"
-                    .into(),
-            ));
-        }
+    /// What to validate on after each epoch.
+    pub(super) fn validation<'a>(&mut self, data: ValidationData<'a>) -> Result<Validation<'a>> {
         Ok(match data {
-            None => None,
-            Some(ValidationData::Dataset(set)) => {
+            ValidationData::Dataset(set) => {
                 let batch = self.plan(Pass::Inference).batch;
-                Some(Validation::Resident(self.validation_set(set, batch)?))
+                Validation::Resident(self.validation_set(set, batch)?)
             }
-            Some(ValidationData::Generator(generator)) => {
+            ValidationData::Generator(generator) => {
                 self.check_generator(generator)?;
                 let steps = steps(generator, self.options.validation_steps, "validation_steps")?;
-                Some(Validation::Generated(generator, steps))
+                Validation::Generated(generator, steps)
             }
         })
     }

@@ -3,7 +3,7 @@
 use cnn_gpu::Error;
 use cnn_gpu::data::{Dataset, Splits};
 use cnn_gpu::run::{DataRecord, RunFolder};
-use cnn_gpu::train::{Trainer, TrainingData, Verbose};
+use cnn_gpu::train::{Trainer, TrainingData, ValidationData, Verbose};
 use cnn_gpu::words::counted;
 
 use super::args::TrainSettings;
@@ -99,7 +99,7 @@ pub fn training_data<'a>(settings: &TrainSettings, splits: &'a Splits) -> Traini
         Some(_) => Some(splits.validation.as_ref().unwrap_or(&splits.test)),
         None => None,
     };
-    TrainingData::new(&splits.train, validation)
+    TrainingData::new(&splits.train, validation.map(ValidationData::Dataset))
 }
 
 /// Loads the data. Classes that the initial weights or the resumed run know keep their order.
@@ -212,7 +212,11 @@ fn warn_of_unseen_classes(settings: &TrainSettings, splits: &Splits) {
         let hint = if validation.is_none() { what } else { "" };
         warn("validation", of(validation).unseen_classes(split), hint);
     }
-    warn("test", of(Some(&splits.test)).unseen_classes(0.0), "");
+    warn(
+        "test",
+        of(Some(ValidationData::Dataset(&splits.test))).unseen_classes(0.0),
+        "",
+    );
     warn_of_missing_classes(splits);
 }
 
