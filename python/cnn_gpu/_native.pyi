@@ -6,8 +6,9 @@ from typing import Any, Callable, Optional, Protocol, TypedDict, Union, final, t
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Arrays", "Batches", "Network", "__version__", "device", "devices", "load_data", "set_device"]
+__all__ = ["FEATURES", "Arrays", "Batches", "Network", "__version__", "device", "devices", "load_data", "set_device"]
 
+FEATURES: str
 __version__: str
 
 @type_check_only
@@ -40,11 +41,16 @@ class Arrays:
 
 _Batch = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
+@type_check_only
+class Maker(Protocol):
+    def ask(self, number: int) -> None: ...
+    def answer(self, seconds: float) -> Optional[tuple[Optional[_Batch]]]: ...
+
 @final
 class Batches:
     def __new__(
         cls,
-        batch: Callable[[int], Optional[_Batch]],
+        maker: Maker,
         shape: tuple[int, int, int],
         steps: Optional[int],
         name: str,
@@ -59,13 +65,13 @@ class Hooks(Protocol):
     def batch_begin(self, step: int) -> _Answer: ...
     def steps(self, first: int, progress: dict[str, Any]) -> _Answer: ...
     def rate(self, rate: float) -> None: ...
-    def epoch_end(self, logs: dict[str, Any]) -> _Answer: ...
+    def epoch_end(self, logs: dict[str, Any], steps: int) -> _Answer: ...
 
 @final
 class Network:
     def __new__(cls, model: str, seed: int) -> Network: ...
     @staticmethod
-    def load(path: Union[str, PathLike[str]], seed: int) -> tuple[Network, list[str], bool]: ...
+    def load(path: Union[str, PathLike[str]], seed: int) -> tuple[Network, list[str], bool, list[int]]: ...
     def rebuild(self, model: str) -> None: ...
     def compile(self, optimizer: str, loss: str) -> None: ...
     def set_loss(self, loss: str) -> None: ...
@@ -78,7 +84,11 @@ class Network:
     def set_weights(self, weights: list[NDArray[np.float32]]) -> None: ...
     def load_weights(self, path: Union[str, PathLike[str]]) -> list[str]: ...
     def save(
-        self, path: Union[str, PathLike[str]], rate: Optional[float], one_hot_labels: bool
+        self,
+        path: Union[str, PathLike[str]],
+        rate: Optional[float],
+        one_hot_labels: bool,
+        input_shape: list[int],
     ) -> list[str]: ...
     def evaluate(
         self, source: Union[Arrays, Batches], steps: Optional[int]

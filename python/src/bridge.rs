@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use cnn_gpu::Error;
 use cnn_gpu::error::Result;
 use cnn_gpu::state::State;
+use cnn_gpu::train::callbacks::{CONTINUE, STOP};
 use cnn_gpu::train::{Callback, EpochLogs, Position, Progress, Training, Verdict};
 
 use crate::error::lock;
@@ -28,8 +29,8 @@ pub enum Event {
     Steps(usize, Progress),
     /// A callback of the library reduced the learning rate. Not answered.
     Rate(f32),
-    /// An epoch has ended.
-    EpochEnd(EpochLogs),
+    /// An epoch has ended, after so many steps.
+    EpochEnd(EpochLogs, usize),
     /// The training thread is done. Not answered.
     Done,
 }
@@ -57,12 +58,42 @@ pub struct Bridge {
     /// The rate to which a callback of the library reduced it at the end of this epoch.
     pub reduced: Arc<Mutex<Option<f32>>>,
     /// Steps of this epoch that Python knows of.
-    pub known: usize,
+    known: usize,
     /// Steps of an epoch.
-    pub steps: usize,
+    steps: usize,
+    /// Whether Python asked to stop before the next step, after which training does.
+    stops: bool,
+    /// Whether this epoch was ended before its last step.
+    is_cut: bool,
 }
 
 impl Bridge {
+    /// A bridge over the two channels, with hooks of batches or without.
+    pub fn new(
+        (events, answers): (Sender<Event>, Receiver<Option<Answer>>),
+        batches: bool,
+        state: Arc<Mutex<Arc<State>>>,
+    ) -> Self {
+        Self {
+            events,
+            answers,
+            batches,
+            state,
+            rate: Arc::default(),
+            reduced: Arc::default(),
+            known: 0,
+            steps: 0,
+            stops: false,
+            is_cut: false,
+        }
+    }
+
+    /// Tells Python of something before a step. If it asks to stop, training stops after the step, as in Keras.
+    fn announce(&mut self, event: Event) -> Result<()> {
+        self.stops = self.ask(event)?.is_break();
+        Ok(())
+    }
+
     /// Python's answer to an event.
     fn ask(&mut self, event: Event) -> Verdict {
         let gone = || Error::Argument("training was interrupted by an exception".into());
@@ -85,7 +116,7 @@ impl Bridge {
 
     fn steps_taken(&mut self, progress: &Progress) -> Verdict {
         if progress.step <= self.known {
-            return Ok(ControlFlow::Continue(()));
+            return CONTINUE;
         }
         let event = Event::Steps(self.known, *progress);
         self.known = progress.step;
@@ -93,7 +124,7 @@ impl Bridge {
             return self.ask(event);
         }
         self.tell(event);
-        Ok(ControlFlow::Continue(()))
+        CONTINUE
     }
 }
 
@@ -104,42 +135,54 @@ impl Callback for Bridge {
 
     fn on_train_begin(&mut self, training: &Training) -> Result<()> {
         self.steps = training.steps;
-        self.ask(Event::TrainBegin(training.clone())).map(drop)
+        self.announce(Event::TrainBegin(training.clone()))
     }
 
     fn on_epoch_begin(&mut self, progress: &Progress) -> Verdict {
-        self.known = 0;
-        self.ask(Event::EpochBegin(progress.epoch - 1))
+        (self.known, self.is_cut) = (0, false);
+        self.announce(Event::EpochBegin(progress.epoch - 1))?;
+        CONTINUE
     }
 
     fn learning_rate(&mut self, position: &Position, _rate: f32) -> Result<f32> {
         if self.batches {
-            // Whether to stop is asked again after the step.
-            self.ask(Event::BatchBegin(position.step)).map(drop)?;
+            self.announce(Event::BatchBegin(position.step))?;
         }
         Ok(*lock(&self.rate))
     }
 
+    fn watches_batches(&self) -> bool {
+        self.batches || self.stops
+    }
+
     fn on_batch_end(&mut self, progress: &Progress) -> Verdict {
-        self.steps_taken(progress)
+        let answer = self.steps_taken(progress)?;
+        // A hook of batches may have changed its mind.
+        let stops = if self.batches {
+            answer.is_break()
+        } else {
+            self.stops
+        };
+        self.is_cut = stops && progress.step < progress.steps;
+        if stops { STOP } else { CONTINUE }
     }
 
     fn on_epoch_end(&mut self, logs: &EpochLogs, state: &State) -> Verdict {
         *lock(&self.state) = Arc::new(state.clone());
-        let mut last = Progress::default();
-        (last.step, last.steps) = (self.steps, self.steps);
-        (last.loss, last.accuracy, last.seconds) = (logs.loss, logs.accuracy, logs.seconds);
-        let stops = self.steps_taken(&last)?.is_break();
+        let mut stops = false;
+        if !self.is_cut {
+            let mut last = Progress::default();
+            (last.step, last.steps) = (self.steps, self.steps);
+            (last.loss, last.accuracy, last.seconds) = (logs.loss, logs.accuracy, logs.seconds);
+            stops = self.steps_taken(&last)?.is_break();
+        }
         // Python's callbacks see the reduced rate, and may replace it.
         let reduced = lock(&self.reduced).take();
         if let Some(rate) = reduced {
             *lock(&self.rate) = rate;
             self.tell(Event::Rate(rate));
         }
-        let verdict = self.ask(Event::EpochEnd(logs.clone()))?;
-        Ok(match stops {
-            true => ControlFlow::Break(()),
-            false => verdict,
-        })
+        let verdict = self.ask(Event::EpochEnd(logs.clone(), self.known))?;
+        if stops { STOP } else { Ok(verdict) }
     }
 }

@@ -6,9 +6,11 @@
 //! | module | what it translates |
 //! |---|---|
 //! | `arrays` | NumPy's arrays to data sets, without a copy |
+//! | `source` | either kind of data, for training and evaluation |
 //! | `batches` | Python's iterators to generators of batches |
 //! | `network` | a model with its weights: training, evaluation, prediction, files |
-//! | `training` | a call of `fit`: a thread that trains, while this one serves Python |
+//! | `fit` | a call of `fit` |
+//! | `training` | calls that take long: a thread that works, while this one serves Python |
 //! | `bridge` | callbacks that Python answers |
 //! | `built_in` | callbacks of the library |
 //! | `device`, `datasets`, `error` | the device, published data sets, exceptions |
@@ -20,7 +22,9 @@ mod built_in;
 mod datasets;
 mod device;
 mod error;
+mod fit;
 mod network;
+mod source;
 mod training;
 
 use pyo3::prelude::*;
@@ -43,6 +47,7 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("FEATURES", cnn_gpu::interchange::keras::FEATURES)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

@@ -1,62 +1,28 @@
 //! A model with its weights.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
-use std::thread;
+use std::sync::{Arc, Mutex};
 
-use cnn_gpu::data::Dataset;
 use cnn_gpu::interchange::{self, keras};
+use cnn_gpu::internal::disk;
 use cnn_gpu::model::{Loss, Sequential};
 use cnn_gpu::optimizer::Optimizer;
 use cnn_gpu::plan::{Plan, Purpose};
 use cnn_gpu::state::{Layout, State};
-use cnn_gpu::train::{
-    Callback, Ending, Evaluation, GeneratedData, History, Interrupt, Options, Trainer,
-    TrainingData, ValidationData,
-};
+use cnn_gpu::train::{Callback, Interrupt, Options, Trainer};
 use numpy::{IntoPyArray as _, PyArray2, PyArrayDyn, PyArrayMethods as _, PyReadonlyArrayDyn};
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::arrays::Arrays;
-use crate::batches::{Batches, Made};
-use crate::bridge::Bridge;
 use crate::built_in;
 use crate::device::{Opened, current};
 use crate::error::{Raised, exception, lock};
-use crate::training::{Attendant, Done, Hooks, attended, panicked};
-
-/// Images and labels of `fit` and `evaluate`.
-#[derive(FromPyObject)]
-pub enum Source {
-    /// In memory.
-    Arrays(Py<Arrays>),
-    /// Made by Python.
-    Batches(Py<Batches>),
-}
-
-impl Source {
-    fn data(&self) -> Option<&Dataset> {
-        match self {
-            Self::Arrays(arrays) => Some(&arrays.get().data),
-            Self::Batches(_) => None,
-        }
-    }
-
-    fn made(&self, raised: &Raised, interrupt: &Interrupt) -> Option<Made<'_>> {
-        match self {
-            Self::Arrays(_) => None,
-            Self::Batches(batches) => Some(Made {
-                batches: batches.get(),
-                raised: raised.clone(),
-                interrupt: interrupt.clone(),
-            }),
-        }
-    }
-}
+use crate::fit::{self, Call};
+use crate::source::Source;
+use crate::training::attended;
 
 /// A model, its weights and, once compiled, its optimizer. `model` is the library's description in
 /// JSON; weights are drawn with `seed`.
@@ -134,6 +100,9 @@ impl Inner {
 /// Name, class, output shape without the batch, parameters, trainable ones.
 type LayerRow = (String, &'static str, Vec<usize>, usize, usize);
 
+/// The network, notes, whether labels are one-hot rows, and the shape of an input.
+type Loaded = (Network, Vec<String>, bool, Vec<usize>);
+
 /// Takes back what says that a call of `fit` is running.
 struct Turn<'a>(&'a AtomicBool);
 
@@ -155,24 +124,6 @@ fn busy(what: &str) -> PyErr {
     PyRuntimeError::new_err(format!(
         "{what} while the model is being trained: expected fit to have returned"
     ))
-}
-
-/// Writes a file beside and renames it, so that `path` always holds a complete file.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    let partial = path.with_file_name(name);
-    let write = || {
-        let mut file = std::fs::File::create(&partial)?;
-        file.write_all(bytes)?;
-        // Otherwise the rename could reach the disk before the bytes.
-        file.sync_all()?;
-        std::fs::rename(&partial, path)
-    };
-    write().inspect_err(|_| {
-        // The first error is the one to report.
-        let _ = std::fs::remove_file(&partial);
-    })
 }
 
 /// Checks that the last layer suits the loss.
@@ -237,14 +188,16 @@ impl Network {
     }
 
     /// Reads a file of Keras, `.keras` or `.h5`, and returns the network, notes on what was not
-    /// taken, and whether labels are one-hot rows.
+    /// taken, whether labels are one-hot rows, and the shape of an input in the file.
     #[staticmethod]
-    fn load(py: Python<'_>, path: PathBuf, seed: u64) -> PyResult<(Self, Vec<String>, bool)> {
+    fn load(py: Python<'_>, path: PathBuf, seed: u64) -> PyResult<Loaded> {
         let import = py.detach(|| keras::read_unchanged(&path, None));
         let import = import.map_err(|e| exception(&e))?;
         let network = import.network;
+        let shape = network.input_shape;
+        let shape = shape.unwrap_or_else(|| network.model.input_shape.to_vec());
         let inner = Inner::new(network.model, network.state, network.optimizer, seed);
-        Ok((Self::of(inner), import.notes, network.one_hot_labels))
+        Ok((Self::of(inner), import.notes, network.one_hot_labels, shape))
     }
 
     /// Changes the model: a parameter of the same name and shape keeps its values, others are drawn
@@ -417,20 +370,22 @@ impl Network {
         Ok(import.notes)
     }
 
-    /// Writes a `.keras` file; with the optimizer, at this learning rate, if there is one, and its
-    /// loss for labels as one-hot rows or class numbers. Returns what the file does not hold.
+    /// Writes a `.keras` file, whose inputs have the shape `input_shape`; with the optimizer, at this learning rate,
+    /// if there is one, and its loss for labels as one-hot rows or class numbers. Returns what the file does not hold.
     fn save(
         &self,
         py: Python<'_>,
         path: PathBuf,
         rate: Option<f32>,
         one_hot_labels: bool,
+        input_shape: Vec<usize>,
     ) -> PyResult<Vec<String>> {
         let network = {
             let inner = lock(&self.inner);
             let state = State::clone(&inner.state());
             let network = interchange::Network::new(inner.model.clone(), state)
-                .one_hot_labels(one_hot_labels);
+                .one_hot_labels(one_hot_labels)
+                .input_shape(input_shape);
             match (inner.optimizer, rate) {
                 (Some(optimizer), Some(rate)) => {
                     network.optimizer(optimizer.with_learning_rate(rate))
@@ -441,7 +396,7 @@ impl Network {
         };
         py.detach(|| {
             let export = keras::to_bytes(&network).map_err(|e| exception(&e))?;
-            replace(&path, &export.bytes).map_err(|e| {
+            disk::replace(&path, &export.bytes).map_err(|e| {
                 PyOSError::new_err(format!("{}: cannot write the model: {e}", path.display()))
             })?;
             Ok(export.left_behind)
@@ -457,20 +412,7 @@ impl Network {
     ) -> PyResult<(f64, f64, u64, f64)> {
         let raised = Raised::default();
         let done = self.with_trainer(py, |trainer, interrupt| {
-            let evaluation: Option<Evaluation> = match &source {
-                Source::Arrays(arrays) => {
-                    let data = &arrays.get().data;
-                    let done = trainer.evaluate_unless(data, interrupt);
-                    trainer.unload(data)?;
-                    done?
-                }
-                Source::Batches(_) => match source.made(&raised, interrupt) {
-                    Some(made) => Some(trainer.evaluate_generator(&made, steps)?),
-                    None => None,
-                },
-            };
-            let interrupted = || cnn_gpu::Error::Argument("interrupted".into());
-            evaluation.ok_or_else(interrupted)
+            source.evaluate(trainer, steps, (&raised, interrupt))
         })?;
         let found = done.map_err(|e| raised.or(&e))?;
         Ok((found.loss, found.accuracy, found.images, found.seconds))
@@ -533,113 +475,29 @@ impl Network {
             inner.fits += 1;
             Arc::clone(&inner.state)
         };
-        let wanted = Some(options.clone());
+        let wanted = Some(options);
         let (number, mut trainer) = py
             .detach(|| lock(&self.inner).trainer(&opened, wanted))
             .map_err(|e| exception(&e))?;
-        let interrupt = Interrupt::new();
-        trainer.set_interrupt(interrupt.clone());
-        let (events, received) = mpsc::channel();
-        let (answers, answered) = mpsc::channel();
-        let used = Arc::new(Mutex::new(rate));
-        let mut bridge = Bridge {
-            events: events.clone(),
-            answers: answered,
-            batches,
-            state: Arc::clone(&state),
-            rate: Arc::clone(&used),
+        let call = Call {
+            source: &source,
+            validation: validation.as_ref(),
+            state,
+            rate: Arc::new(Mutex::new(rate)),
             reduced,
-            known: 0,
-            steps: 0,
-        };
-        let raised = Raised::default();
-        let hooks = Hooks {
-            object: hooks,
-            answers: &answers,
+            hooks,
             batches,
         };
-        let done = thread::scope(|scope| {
-            let worker = scope.spawn(|| {
-                let _done = Done(&events);
-                let mut all: Vec<&mut dyn Callback> = Vec::new();
-                all.extend(own.iter_mut().map(|own| &mut **own as &mut dyn Callback));
-                all.push(&mut bridge);
-                let trained = fit(
-                    &mut trainer,
-                    &source,
-                    validation.as_ref(),
-                    &mut all,
-                    (&raised, &interrupt),
-                );
-                *lock(&state) = Arc::new(trainer.state().clone());
-                trained
-            });
-            Attendant::new(received, &interrupt, &raised).serve(py, Some(&hooks));
-            py.detach(|| worker.join())
-        });
-        let trained = done.map_err(|panic| panicked(&*panic))?;
+        let rate = Arc::clone(&call.rate);
+        let done = call.run(py, &mut trainer, &mut own)?;
         lock(&self.inner).trainer = Some((number, trainer));
-        if let Some(exception) = raised.take() {
-            return Err(exception);
-        }
-        let history = trained.map_err(|e| exception(&e))?;
+        let history = done?;
         let found = PyDict::new(py);
-        found.set_item("ending", ending(history.ending))?;
+        found.set_item("ending", fit::ending(history.ending))?;
         found.set_item("restored_epoch", history.restored_epoch)?;
-        found.set_item("rate", *lock(&used))?;
+        found.set_item("rate", *lock(&rate))?;
         let of_each = own.iter_mut().map(|own| built_in::found(&mut **own));
         found.set_item("callbacks", of_each.collect::<Vec<_>>())?;
         Ok(found)
     }
-}
-
-fn ending(ending: Ending) -> &'static str {
-    match ending {
-        Ending::Finished => "finished",
-        Ending::Stopped => "stopped",
-        Ending::Interrupted => "interrupted",
-        _ => "failed",
-    }
-}
-
-/// Trains on either kind of data, and releases the device's copies.
-fn fit(
-    trainer: &mut Trainer,
-    source: &Source,
-    validation: Option<&Source>,
-    callbacks: &mut [&mut dyn Callback],
-    (raised, interrupt): (&Raised, &Interrupt),
-) -> cnn_gpu::Result<History> {
-    let made = validation.and_then(|source| source.made(raised, interrupt));
-    let validated = validation.and_then(Source::data);
-    let trained = match source {
-        Source::Arrays(arrays) => {
-            if made.is_some() {
-                return Err(cnn_gpu::Error::Argument(
-                    "validation_data: expected arrays beside training arrays, received a generator; give the training \
-                     data as a generator, too, or the validation data as arrays"
-                        .into(),
-                ));
-            }
-            let validation = validated.map(ValidationData::Dataset);
-            trainer.fit_with(TrainingData::new(&arrays.get().data, validation), callbacks)
-        }
-        Source::Batches(_) => {
-            let Some(training) = source.made(raised, interrupt) else {
-                return Err(cnn_gpu::Error::Argument("no batches".into()));
-            };
-            let of_generator = made.as_ref().map(|made| ValidationData::Generator(made));
-            let validation = validated.map(ValidationData::Dataset).or(of_generator);
-            let steps = trainer.options().steps_per_epoch;
-            trainer.fit_generator(GeneratedData::new(&training, validation), steps, callbacks)
-        }
-    };
-    for data in source.data().into_iter().chain(validated) {
-        // The error of training is the one to report.
-        let unloaded = trainer.unload(data);
-        if trained.is_ok() {
-            unloaded?;
-        }
-    }
-    trained
 }

@@ -15,7 +15,7 @@ use crate::bridge::{Answer, Event};
 use crate::error::{Raised, lock};
 
 /// How often to look for Ctrl-C.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+pub const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// How often to show progress.
 const SHOW_EVERY: Duration = Duration::from_millis(100);
 
@@ -154,7 +154,9 @@ impl<'a> Attendant<'a> {
                 object.call_method1("steps", (first, progress_of(py, &progress)?))
             }
             Event::Rate(rate) => object.call_method1("rate", (rate,)),
-            Event::EpochEnd(logs) => object.call_method1("epoch_end", (logs_of(py, &logs)?,)),
+            Event::EpochEnd(logs, steps) => {
+                object.call_method1("epoch_end", (logs_of(py, &logs)?, steps))
+            }
             Event::Done => return Ok(None),
         }?;
         if answer.is_none() {
@@ -169,9 +171,10 @@ impl Event {
     /// Whether the training thread waits for an answer.
     fn is_question(&self, batches: bool) -> bool {
         match self {
-            Self::TrainBegin(_) | Self::EpochBegin(_) | Self::BatchBegin(_) | Self::EpochEnd(_) => {
-                true
-            }
+            Self::TrainBegin(_)
+            | Self::EpochBegin(_)
+            | Self::BatchBegin(_)
+            | Self::EpochEnd(..) => true,
             Self::Steps(..) => batches,
             Self::Rate(_) | Self::Done => false,
         }

@@ -23,10 +23,8 @@ def fresh():
 
 @pytest.fixture(scope="session")
 def theirs():
-    """Keras on TensorFlow."""
-    import tensorflow.keras
-
-    return tensorflow.keras
+    """Keras on TensorFlow; without it, as on the oldest Python, what needs it is skipped."""
+    return pytest.importorskip("tensorflow.keras")
 
 
 @pytest.fixture(scope="session")
@@ -73,3 +71,29 @@ def model():
 def weights_of(model):
     """All weights in a row."""
     return np.concatenate([np.asarray(one).ravel() for one in model.get_weights()])
+
+
+def batches(x, y, size, ends=True):
+    """A generator of batches, which may go on for ever."""
+    while True:
+        for i in range(0, len(x), size):
+            yield x[i : i + size], y[i : i + size]
+        if ends:
+            return
+
+
+class Batches(ours.utils.Sequence):
+    """A sequence of batches, which counts its passes."""
+
+    def __init__(self, x, y, size):
+        self.x, self.y, self.size, self.ends = x, y, size, 0
+
+    def __len__(self):
+        return -(-len(self.x) // self.size)
+
+    def __getitem__(self, i):
+        rows = slice(i * self.size, (i + 1) * self.size)
+        return self.x[rows], self.y[rows]
+
+    def on_epoch_end(self):
+        self.ends += 1

@@ -1,16 +1,13 @@
 """`fit`: callbacks, batches, what continues and what is refused."""
 
 import csv
-import os
-import signal
 import threading
-import time
 
 import numpy as np
 import pytest
 
 import cnn_gpu.keras as ours
-from conftest import small, weights_of
+from conftest import Batches, batches, small, weights_of
 
 layers, callbacks = ours.layers, ours.callbacks
 
@@ -193,42 +190,6 @@ def test_runs_are_reproducible_and_shuffled_anew(digits):
     assert not np.array_equal(weights_of(pair[0]), weights_of(pair[1]))
 
 
-def test_splits_take_the_last_samples(model, digits):
-    (x, y), _ = digits
-    twin = small(ours, optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    twin.set_weights(model.get_weights())
-    split = model.fit(x, y, validation_split=0.3, shuffle=False, verbose=0).history
-    given = twin.fit(x[:1400], y[:1400], validation_data=(x[1400:], y[1400:]), shuffle=False, verbose=0)
-    assert split == given.history
-    steps = model.fit(x, y, validation_data=(x[:96], y[:96]), validation_steps=2, verbose=0).history
-    assert steps["val_loss"][0] == pytest.approx(model.evaluate(x[:64], y[:64], verbose=0)[0])
-    seldom = model.fit(x, y, epochs=4, validation_split=0.1, validation_freq=2, verbose=0).history
-    assert (len(seldom["loss"]), len(seldom["val_loss"])) == (4, 2)
-
-
-def batches(x, y, size, ends=True):
-    while True:
-        for i in range(0, len(x), size):
-            yield x[i : i + size], y[i : i + size]
-        if ends:
-            return
-
-
-class Batches(ours.utils.Sequence):
-    def __init__(self, x, y, size):
-        self.x, self.y, self.size, self.ends = x, y, size, 0
-
-    def __len__(self):
-        return -(-len(self.x) // self.size)
-
-    def __getitem__(self, i):
-        rows = slice(i * self.size, (i + 1) * self.size)
-        return self.x[rows], self.y[rows]
-
-    def on_epoch_end(self):
-        self.ends += 1
-
-
 def test_batches_train_as_arrays_do(model, digits):
     (x, y), (x_test, y_test) = digits
     twins = [small(ours, optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"]) for _ in "ab"]
@@ -258,18 +219,6 @@ def test_batches_train_as_arrays_do(model, digits):
     outputs = model.predict(x_test, verbose=0)
     np.testing.assert_array_equal(model.predict(Batches(x_test, y_test, 64), verbose=0), outputs)
     np.testing.assert_array_equal(model.predict((x for x, _ in batches(x_test, y_test, 64)), verbose=0), outputs)
-
-
-def test_batches_of_any_size_are_evaluated_and_validated_on(model, digits):
-    (x, y), _ = digits
-    scores = model.evaluate(x, y, verbose=0)
-    for size in (257, 1999, 2000):
-        assert model.evaluate(Batches(x, y, size), verbose=0) == pytest.approx(scores, abs=1e-6)
-    assert model.evaluate(iter([(x, y)]), steps=1, verbose=0) == pytest.approx(scores, abs=1e-6)
-    validated = {"validation_data": Batches(x, y, 1500), "verbose": 0}
-    history = model.fit(Batches(x, y, 500), **validated).history
-    last = model.evaluate(x, y, verbose=0)
-    assert [history["val_loss"][0], history["val_accuracy"][0]] == pytest.approx(last, abs=1e-6)
 
 
 def test_sequences_are_shuffled_by_batches(model, digits):
@@ -314,50 +263,6 @@ def test_exceptions_of_generators_and_callbacks_come_through(model, digits):
             model.fit(x, y, verbose=0, callbacks=[Broken()])
     # The model is usable afterwards.
     assert len(model.fit(x, y, verbose=0).history["loss"]) == 1
-
-
-def interrupt_after(seconds):
-    def kill():
-        time.sleep(seconds)
-        os.kill(os.getpid(), signal.SIGINT)
-
-    threading.Thread(target=kill, daemon=True).start()
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send the signal to itself alone")
-def test_ctrl_c_ends_soon_and_keeps_the_history(model, digits):
-    (x, y), _ = digits
-    first = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epoch or interrupt_after(0.3))
-    before = weights_of(model)
-    started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(x, y, epochs=100_000, verbose=0, callbacks=[first])
-    assert time.monotonic() - started < 10
-    assert len(model.history.history["loss"]) >= 1
-    assert model.history.epoch == list(range(len(model.history.epoch)))
-    assert not np.array_equal(weights_of(model), before)
-    model.evaluate(x, y, verbose=0)
-    big = np.zeros((60_000, 28, 28, 1), np.float32)
-    interrupt_after(0.2)
-    with pytest.raises(KeyboardInterrupt):
-        for _ in range(100):
-            model.predict(big, verbose=0)
-    interrupt_after(0.2)
-    with pytest.raises(KeyboardInterrupt):
-        for _ in range(100):
-            model.evaluate(big, np.zeros(60_000), verbose=0)
-    interrupt_after(0.5)
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(batches(x, y, 32, ends=False), steps_per_epoch=10**6, verbose=0)
-    assert len(model.fit(x, y, verbose=0).history["loss"]) == 1
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send the signal to itself alone")
-def test_ctrl_c_within_a_callback_is_its_exception(model, digits):
-    (x, y), _ = digits
-    with pytest.raises(KeyboardInterrupt):
-        busy = callbacks.LambdaCallback(on_epoch_end=lambda *_: (interrupt_after(0.1), time.sleep(30)))
-        model.fit(x, y, epochs=3, verbose=0, callbacks=[busy])
 
 
 def test_a_loss_that_is_not_finite_is_an_error_or_an_end(digits):
@@ -535,19 +440,6 @@ def test_sequences_hear_of_each_pass(model, digits):
     assert validation.calls == ["begin", 0, "end"]
 
 
-def test_steps_of_validation_beside_batches_have_32_rows(model, digits):
-    (x, y), (x_test, y_test) = digits
-    history = model.fit(
-        Batches(x, y, 100), verbose=0, validation_data=(x_test, y_test), validation_steps=2
-    ).history
-    assert history["val_loss"][0] == pytest.approx(model.evaluate(x_test[:64], y_test[:64], verbose=0)[0])
-    done = model.fit(
-        batches(x, y, 50), steps_per_epoch=2, initial_epoch=1, epochs=1, verbose=0,
-        validation_data=(x_test, y_test), validation_steps=2,
-    )
-    assert done.history == {}
-
-
 def test_all_layers_can_be_frozen_at_once(digits, capsys):
     (x, y), _ = digits
     model = small(ours, optimizer="sgd", loss="sparse_categorical_crossentropy")
@@ -603,22 +495,6 @@ def test_reduced_rates_are_seen_at_once_and_kept(model, digits):
     before = weights_of(model)
     model.fit(x, y, verbose=0)
     np.testing.assert_array_equal(weights_of(model), before)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows cannot send the signal to itself alone")
-def test_ctrl_c_keeps_the_steps_of_an_epoch_with_hooks_of_batches(model, digits):
-    (x, y), _ = digits
-    before = weights_of(model)
-
-    class Killed(callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if batch == 20:
-                os.kill(os.getpid(), signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        model.fit(x, y, batch_size=1, verbose=0, callbacks=[Killed()])
-    assert 20 < model.optimizer.iterations < 2000
-    assert not np.array_equal(weights_of(model), before)
 
 
 def test_last_hooks_receive_logs_and_parameters(model, digits):
@@ -686,3 +562,27 @@ def test_predictions_of_batches_print_their_number(model, digits, capsys):
     x = digits[0][0]
     model.predict(Batches(x, x, 500))
     assert capsys.readouterr().out.startswith("4/4 ")
+
+
+def test_the_optimizer_is_set_by_compile_alone(model, digits):
+    for optimizer in ("sgd", ours.optimizers.SGD(), None):
+        with pytest.raises(AttributeError, match=r"optimizer cannot be set; call compile\(optimizer=\.\.\., "):
+            model.optimizer = optimizer
+    assert isinstance(model.optimizer, ours.optimizers.Adam)
+    assert ours.models.Sequential().optimizer is None
+
+
+def test_the_accuracy_can_have_several_names(theirs, digits):
+    (x, y), test = digits
+    found = []
+    for keras in (ours, theirs):
+        names = ["accuracy", keras.metrics.SparseCategoricalAccuracy(name="share"), "sparse_categorical_accuracy"]
+        model = small(keras, optimizer="adam", loss="sparse_categorical_crossentropy", metrics=names)
+        history = model.fit(x, y, verbose=0, validation_data=test).history
+        assert len(model.evaluate(*test, verbose=0)) == 4
+        found.append((list(history), list(model.evaluate(*test, verbose=0, return_dict=True))))
+        assert history["accuracy"] == history["share"] == history["sparse_categorical_accuracy"]
+    assert found[0][0] == found[1][0]
+    assert sorted(found[0][1]) == sorted(found[1][1])
+    with pytest.raises(ValueError, match="names of their own"):
+        small(ours, optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"] * 2)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import random
+import threading
 from typing import Any, Callable, Iterator, Optional, Sequence, Union
 
 import numpy as np
@@ -163,6 +166,13 @@ def unlabelled(name: str, x: Any, form: Form) -> _native.Arrays:
     return _native.Arrays(found, np.zeros(found.shape[0], np.uint8), form.classes, name)
 
 
+def batch_size(given: Optional[int], samples: int, steps: Optional[int]) -> int:
+    """The rows of a batch: as many as are given, or as fill the steps, or 32."""
+    if given is not None:
+        return given
+    return 32 if steps is None else max(1, -(-samples // steps))
+
+
 def is_stream(given: Any) -> bool:
     """Whether data come batch by batch."""
     return isinstance(given, BatchSequence) or (
@@ -197,6 +207,62 @@ def length_of(name: str, given: BatchSequence) -> int:
     return length
 
 
+class Maker:
+    """Makes batches in a thread of its own, which is left behind if a batch takes too long."""
+
+    def __init__(self, make: Callable[[int], Any]) -> None:
+        self._make = make
+        self._asked: queue.SimpleQueue[Optional[int]] = queue.SimpleQueue()
+        self._made: queue.SimpleQueue[tuple[Any, Optional[BaseException]]] = queue.SimpleQueue()
+        self._runs = False
+
+    def ask(self, number: int) -> None:
+        """Begins to make the batch of this number."""
+        if not self._runs:
+            self._runs = True
+            # A daemon, so that one that blocks for ever does not keep the program from ending.
+            threading.Thread(target=self._run, name="cnn_gpu batches", daemon=True).start()
+        self._asked.put(number)
+
+    def answer(self, seconds: float) -> Optional[tuple[Any]]:
+        """The batch alone in a tuple, or ``None`` if it takes longer; raises what making it raised."""
+        try:
+            made, raised = self._made.get(timeout=seconds)
+        except queue.Empty:
+            return None
+        if raised is not None:
+            raise raised
+        return (made,)
+
+    def stop(self) -> None:
+        """Ends the thread, once it has made what it was asked for."""
+        self._asked.put(None)
+
+    def _run(self) -> None:
+        while True:
+            number = self._asked.get()
+            if number is None:
+                break
+            try:
+                made, raised = self._make(number), None
+            except BaseException as error:
+                made, raised = None, error
+            self._made.put((made, raised))
+            # Otherwise they would live until the next batch.
+            del made, raised
+
+
+@contextlib.contextmanager
+def served(*streams: Optional["Stream"]) -> Iterator[None]:
+    """Ends the threads of streams after a call of the library."""
+    try:
+        yield
+    finally:
+        for stream in streams:
+            if stream is not None:
+                stream.maker.stop()
+
+
 class Stream:
     """Batches of a ``Sequence`` or an iterator, by number, for one call of the library."""
 
@@ -219,6 +285,7 @@ class Stream:
         else:
             self._iterator = iter(given)
         self._first = first
+        self.maker = Maker(self)
 
     def peek(self) -> int:
         """The number of rows of the first batch, of a ``Sequence`` that of number 0, which may come
@@ -295,7 +362,7 @@ class Stream:
 
     def batches(self) -> _native.Batches:
         """The batches for the library."""
-        return _native.Batches(self, self._form.image, self.length, self.name)
+        return _native.Batches(self.maker, self._form.image, self.length, self.name)
 
 
 #: Data of ``fit``, ``evaluate`` and ``predict``.

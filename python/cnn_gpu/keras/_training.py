@@ -23,13 +23,13 @@ class Hooks:
         self,
         model: Any,
         callbacks: list[Callback],
-        metric: Optional[str],
+        metrics: list[str],
         verbose: int,
         history: History,
     ) -> None:
         self._model = model
         self._all = callbacks
-        self._metric = metric
+        self._metrics = metrics
         self._verbose = verbose
         self._history = history
         self._reduces = any(isinstance(one, ReduceLROnPlateau) for one in callbacks)
@@ -59,8 +59,7 @@ class Hooks:
         return bool(self._model.stop_training), rate
 
     def _named(self, loss: float, accuracy: float) -> dict[str, float]:
-        named = {} if self._metric is None else {self._metric: accuracy}
-        named["loss"] = loss
+        named = {**dict.fromkeys(self._metrics, accuracy), "loss": loss}
         return dict(sorted(named.items()))
 
     # What the library calls.
@@ -108,14 +107,14 @@ class Hooks:
                 f"\nEpoch {self.epoch + 1}: ReduceLROnPlateau reducing learning rate to {rate}."
             )
 
-    def epoch_end(self, measured: dict[str, Any]) -> _Answer:
+    def epoch_end(self, measured: dict[str, Any], steps: int) -> _Answer:
         logs = self._named(measured["loss"], measured["accuracy"])
         if measured["val_loss"] is not None:
             validated = self._named(measured["val_loss"], measured["val_accuracy"])
             logs.update({f"val_{name}": value for name, value in validated.items()})
         if self._reduces:
             logs["learning_rate"] = measured["learning_rate"]
-        self.whole_epoch = True
+        self.whole_epoch = steps == self._steps
         for one in self._all:
             one.on_epoch_end(measured["epoch"], logs)
         if self._bar is not None:

@@ -57,17 +57,9 @@ _NAMES = {
 def get(identifier: Union[str, Metric], sparse: bool, outputs: int) -> Metric:
     """The metric of this name, for labels of this form and a model with so many outputs."""
     metric = identifier
-    if isinstance(identifier, str):
-        if identifier not in _NAMES:
-            raise NotImplementedError(
-                f"the library has no metric {identifier!r} in training: expected 'accuracy'"
-            )
+    if isinstance(metric, str):
         # Keras names it as it was written.
-        metric = _NAMES[identifier](name=identifier if identifier.islower() else None)
-    if not isinstance(metric, Metric):
-        raise NotImplementedError(
-            f"the library has no metric {identifier!r} in training: expected 'accuracy'"
-        )
+        metric = _NAMES[metric](name=metric if metric.islower() else None)
     fits = {
         BinaryAccuracy: outputs == 1,
         CategoricalAccuracy: outputs > 1 and not sparse,
@@ -78,6 +70,23 @@ def get(identifier: Union[str, Metric], sparse: bool, outputs: int) -> Metric:
             f"the library has no {metric.name} of {outputs} outputs and such labels; use 'accuracy'"
         )
     return metric
+
+
+def checked(given: Any) -> list[Union[str, Metric]]:
+    """The metrics of ``compile``, known ones, of names of their own. Whether they fit the outputs is known once these
+    are."""
+    if isinstance(given, (str, Metric)):
+        raise ValueError(f"compile: metrics must be a list, received {given!r}")
+    every = list(given or [])
+    for one in every:
+        if not isinstance(one, Metric) and not (isinstance(one, str) and one in _NAMES):
+            raise NotImplementedError(
+                f"the library has no metric {one!r} in training: expected 'accuracy'"
+            )
+    names = [one if isinstance(one, str) else one.name for one in every]
+    if len(set(names)) < len(names):
+        raise ValueError(f"compile: metrics need names of their own, received {names}")
+    return every
 
 
 def __getattr__(name: str) -> Any:
