@@ -16,7 +16,8 @@ use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Sequential};
 use cnn_gpu::state::Layout;
 use cnn_gpu::train::callbacks::EarlyStopping;
 use cnn_gpu::train::{
-    GeneratedData, History, Keeper, Metric, Options, Position, Snapshot, Trainer, ValidationData,
+    Ending, GeneratedData, History, Interrupt, Keeper, Metric, Options, Position, Snapshot,
+    Trainer, ValidationData,
 };
 use tempfile::TempDir;
 
@@ -155,6 +156,36 @@ impl Generator for Failing {
 #[test]
 fn a_generator_that_fails_ends_the_run_with_its_error() {
     assert_eq!(message(&Failing, Some(5)), "seven");
+}
+
+/// Waits for an interrupt at one batch.
+struct Blocking(Interrupt);
+
+impl Generator for Blocking {
+    fn shape(&self) -> [usize; 3] {
+        SHAPE
+    }
+
+    fn batch(&self, number: u64) -> cnn_gpu::Result<Option<Batch>> {
+        if number == 7 {
+            self.0.raise();
+            return Err(Error::Argument("interrupted".into()));
+        }
+        Ok(batches(1).next())
+    }
+}
+
+#[test]
+fn an_interrupt_of_a_generator_that_waits_keeps_the_steps_taken() {
+    let mut trainer = scripted(Options::default().epochs(2).batch_size(2));
+    let interrupt = Interrupt::new();
+    trainer.set_interrupt(interrupt.clone());
+    let history = trainer
+        .fit_generator(&Blocking(interrupt), Some(5), &mut [])
+        .unwrap();
+    assert_eq!(history.ending, Ending::Interrupted);
+    assert!(history.epochs.len() <= 1);
+    assert_eq!(trainer.executor().steps.len() as u64, trainer.state().step);
 }
 
 #[test]

@@ -98,10 +98,11 @@ pub trait Generator: Sync {
     fn begin(&self, _first: u64) {}
 
     /// Batch `number`, counted from 0 over all epochs; `None` after the last. It holds 1 to
-    /// `batch_size` images.
+    /// `batch_size` images, or, to evaluate on, any number of them.
     ///
     /// # Errors
-    /// Why the batch cannot be made. The error ends training.
+    /// Why the batch cannot be made. The error ends training. One that waits for something can look at the trainer's
+    /// [`Interrupt`](crate::train::Interrupt) and fail once it is raised: training then keeps the steps taken.
     fn batch(&self, number: u64) -> Result<Option<Batch>>;
 }
 

@@ -307,11 +307,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
         history: &History,
     ) -> Result<Ending> {
         while epoch.enqueued < epoch.steps {
-            if self.is_interrupted() {
+            if self.is_interrupted() || !self.step(fit, epoch, callbacks)? {
                 self.collect(true, epoch)?;
                 return Ok(Ending::Interrupted);
             }
-            self.step(fit, epoch, callbacks)?;
             if self.ranks.is_some() {
                 // So that a loss that is not finite ends all ranks after the same step, whichever of them writes
                 // checkpoints.
@@ -332,33 +331,41 @@ impl<E: Executor + ?Sized> Trainer<E> {
         Ok(Ending::Finished)
     }
 
-    /// Enqueues the next step.
+    /// Enqueues the next step; false if it has no rows because of an interrupt.
     fn step(
         &mut self,
         fit: &mut Fit<'_, E>,
         epoch: &mut Epoch,
         callbacks: &mut All<'_, '_>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let position = epoch.position();
-        let (batch, rate) = self.make_batch(fit, epoch.steps_before, &position, callbacks)?;
+        let made = self.make_batch(fit, epoch.steps_before, &position, callbacks)?;
+        let Some((batch, rate)) = made else {
+            return Ok(false);
+        };
         self.enqueue_batch(&batch)?;
         epoch.learning_rate = rate;
         epoch.enqueued += 1;
         epoch.follows = true;
-        Ok(())
+        Ok(true)
     }
 
-    /// What the step at `position` trains on, and its learning rate.
+    /// What the step at `position` trains on, and its learning rate; none if a generator gave up because of an
+    /// interrupt.
     pub(super) fn make_batch(
         &mut self,
         fit: &mut Fit<'_, E>,
         steps_before: u64,
         position: &Position,
         callbacks: &mut All<'_, '_>,
-    ) -> Result<(TrainingBatch, f32)> {
+    ) -> Result<Option<(TrainingBatch, f32)>> {
         let source = &mut fit.source;
-        let Rows { data, offset, rows } =
-            source.rows(&mut self.executor, &self.options, position)?;
+        let rows = source.rows(&mut self.executor, &self.options, position);
+        let Rows { data, offset, rows } = match rows {
+            // On several ranks, the others would wait for this one.
+            Err(_) if self.interrupt.is_raised() && self.ranks.is_none() => return Ok(None),
+            rows => rows?,
+        };
         let optimizer = self.options.optimizer;
         let rate = callbacks.learning_rate(position, optimizer.learning_rate())?;
         let optimizer = optimizer.with_learning_rate(rate);
@@ -370,7 +377,7 @@ impl<E: Executor + ?Sized> Trainer<E> {
             rates: optimizer.rates(number),
             key: Key::of_step(self.options.seed, number),
         };
-        Ok((batch, rate))
+        Ok(Some((batch, rate)))
     }
 
     /// Collects the metrics of finished steps.

@@ -57,7 +57,10 @@ impl<E: Executor + ?Sized> Trainer<E> {
                 follows: taken > first,
                 ..epoch.position()
             };
-            let (batch, _) = self.make_batch(fit, epoch.steps_before, &position, callbacks)?;
+            let made = self.make_batch(fit, epoch.steps_before, &position, callbacks)?;
+            let Some((batch, _)) = made else {
+                return Ok(None);
+            };
             if taken == last {
                 self.forget_batches()?;
                 for (pass, step) in self.steps_of(&batch)? {
