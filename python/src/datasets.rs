@@ -39,7 +39,7 @@ pub fn load_data<'py>(
         py.check_signals()?;
         match py.detach(|| lock(&events).recv_timeout(LOOK_EVERY)) {
             Ok(Told::Event(text, is_progress)) => drop(event.call1((text, is_progress))?),
-            Ok(Told::Loaded(loaded)) => break loaded.map_err(|e| of_data(&e))?,
+            Ok(Told::Loaded(loaded)) => break (*loaded).map_err(|e| of_data(&e))?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
                 let problem = "cnn_gpu failed to load data, which is a bug in it";
@@ -54,7 +54,7 @@ pub fn load_data<'py>(
 enum Told {
     /// A line, and whether it replaces the one before.
     Event(String, bool),
-    Loaded(Result<Splits, DataError>),
+    Loaded(Box<Result<Splits, DataError>>),
 }
 
 /// Loads, and tells of it. If nobody listens any more, after Ctrl-C, it ends at the next event: a server that does not
@@ -74,7 +74,7 @@ fn load(spec: DatasetSpec, data_dir: Option<&Path>, told: &Sender<Told>) {
         }
     });
     // Nobody may be listening.
-    let _ = told.send(Told::Loaded(loaded));
+    let _ = told.send(Told::Loaded(Box::new(loaded)));
 }
 
 fn arrays<'py>(py: Python<'py>, data: &Dataset) -> PyResult<Labelled<'py>> {
