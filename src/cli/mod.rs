@@ -28,6 +28,7 @@ mod report;
 mod selfcheck;
 #[cfg(feature = "serve")]
 mod serve;
+mod sha256;
 mod show;
 mod summary;
 mod survey;

@@ -8,10 +8,10 @@ use cnn_gpu::interchange::Network;
 use cnn_gpu::web::WebSite;
 use hyper::body::Bytes;
 use hyper::header::HeaderValue;
-use sha2::{Digest as _, Sha256};
 
 use super::follow::{self, FollowedRun};
 use crate::cli::export::collect::Collected;
+use crate::cli::sha256;
 
 /// A file as it is sent.
 #[derive(Clone)]
@@ -27,17 +27,13 @@ impl ServedFile {
     /// A file with this name.
     pub fn new(name: &str, bytes: Vec<u8>) -> Self {
         // No quotes and no control characters, so it is a header's value.
-        let tag = format!("\"{}\"", &hex(&Sha256::digest(&bytes))[..32]);
+        let tag = format!("\"{}\"", &sha256::of(&bytes)[..32]);
         Self {
             kind: kind_of(name),
             tag: HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\"")),
             bytes: bytes.into(),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The media type of a file.

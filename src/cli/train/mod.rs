@@ -28,7 +28,6 @@ use cnn_gpu::state::Layout;
 use cnn_gpu::train::callbacks::{EarlyStopping, JsonlLogger};
 use cnn_gpu::train::{Callback, Ending, History, Trainer, Verbose};
 use cnn_gpu::words::counted;
-use sha2::Digest as _;
 
 pub use args::Args;
 
@@ -38,6 +37,7 @@ use super::exit::Exit;
 use super::interrupt::Handler;
 use super::output::{self, OutputFormat, Results, command, say};
 use super::ranks::{MICRO_BATCH, Ranks};
+use super::sha256;
 use args::TrainSettings;
 use no_effect::NoEffect;
 use result::RunResult;
@@ -244,12 +244,6 @@ fn follow(
     Ok(Exit::Success)
 }
 
-/// The SHA-256 of bytes, in hexadecimal.
-fn hash_of(bytes: &[u8]) -> String {
-    let hash = sha2::Sha256::digest(bytes);
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// What all ranks must have in common, by name.
 fn facts(
     settings: &TrainSettings,
@@ -260,14 +254,14 @@ fn facts(
 ) -> anyhow::Result<Vec<(String, String)>> {
     let program = std::env::current_exe()
         .and_then(std::fs::read)
-        .map(|bytes| hash_of(&bytes))
+        .map(|bytes| sha256::of(&bytes))
         .unwrap_or_default();
     let kind = kind(&in_words(&trainer.describe()));
     let state = checkpoint.map_or(trainer.state(), |checkpoint| &checkpoint.snapshot.state);
     let mut facts = vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("binary", program),
-        ("model", hash_of(&serde_json::to_vec(trainer.model())?)),
+        ("model", sha256::of(&serde_json::to_vec(trainer.model())?)),
     ];
     let options = settings.options.by_name();
     let options: Vec<_> = options
