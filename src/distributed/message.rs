@@ -1,5 +1,7 @@
 //! The messages between ranks as bytes, little-endian.
 
+use byteorder::{ByteOrder as _, LittleEndian};
+
 use crate::error::{Error, Result};
 use crate::exec::StepMetrics;
 
@@ -50,9 +52,9 @@ impl TreeNode {
             bytes.extend(step.correct.to_le_bytes());
             bytes.extend(step.rows.to_le_bytes());
         }
-        for gradient in &self.gradients {
-            bytes.extend(gradient.to_le_bytes());
-        }
+        let start = bytes.len();
+        bytes.resize(len, 0);
+        LittleEndian::write_f32_into(&self.gradients, &mut bytes[start..]);
         bytes
     }
 
@@ -75,7 +77,9 @@ impl TreeNode {
         }
         let count = u32::from_le_bytes(*count) as usize;
         let metrics_end = count.checked_mul(METRICS / 4).ok_or_else(wrong)?;
-        let (metrics, gradients) = words.split_at_checked(metrics_end).ok_or_else(wrong)?;
+        let (metrics, words) = words.split_at_checked(metrics_end).ok_or_else(wrong)?;
+        let mut gradients = vec![0.0; words.len()];
+        LittleEndian::read_f32_into(words.as_flattened(), &mut gradients);
         let (metrics, _) = metrics.as_chunks::<3>();
         let metrics = metrics.iter().map(|[loss, correct, rows]| {
             let [correct, rows] = [correct, rows].map(|word| u32::from_le_bytes(*word));
@@ -85,7 +89,7 @@ impl TreeNode {
             about,
             interrupted: u32::from_le_bytes(*interrupted) != 0,
             metrics: metrics.collect(),
-            gradients: gradients.iter().map(|g| f32::from_le_bytes(*g)).collect(),
+            gradients,
         })
     }
 }
