@@ -9,6 +9,7 @@ command -v mpicc >/dev/null && command -v mpirun >/dev/null || missing+=(libopen
 # Where other systems keep libclang is for the build to find.
 ! command -v apt-get >/dev/null || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null ||
   missing+=(libclang-dev)
+command -v jq >/dev/null || missing+=(jq)
 # Not `grep -q`, which exits early: ldconfig would then fail, and with it the pipe.
 ldconfig -p 2>/dev/null | grep 'libvulkan\.so\.1' >/dev/null &&
   compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null || missing+=(mesa-vulkan-drivers libvulkan1)
@@ -75,6 +76,17 @@ for backend in cpu vulkan; do
     echo "$backend, $n ranks: the same bytes"
   done
 done
+
+# Each rank but one sends a node of the tree, and receives the root, once per step; `mnist-mlp` has 101,770 parameters.
+for n in 1 2 4; do
+  ranks "$n" "$program" bench --mpi --model mnist-mlp --batch-size 64 --micro-batch 8 --backend cpu --format json \
+    >"bench-$n.out"
+  jq -e --argjson n "$n" '.ranks == $n and .traffic.messages == 2 * ($n - 1)
+    and .traffic.bytes >= 2 * ($n - 1) * 4 * 101770 and .traffic.bytes <= 2 * ($n - 1) * 4.04 * 101770
+    and .traffic.waited < 1 and .seconds > 0 and .predicted_seconds > 0' "bench-$n.out" >bench.verdict ||
+    fail "$(cat "bench-$n.out")"
+done
+echo 'bench --mpi: the bytes of the tree'
 
 # A rank that dies ends all, and the run continues with another number of ranks. It has so many epochs that it cannot
 # have ended before.

@@ -1,4 +1,4 @@
-//! Benchmarks: a device's peak rates, the parts of a training step, the whole step, and scaling.
+//! Benchmarks: a device's peak rates, the parts of a training step, the whole step, scaling, and several ranks.
 //!
 //! This module is internal: it may change in any version.
 //!
@@ -18,11 +18,13 @@
 //! ```
 
 mod race;
+mod ranks;
 mod roofline;
 mod scaling;
 mod workload;
 
 pub use race::{Race, cpu_is_faster};
+pub use ranks::{RankedStep, StepCost, StepTraffic};
 pub use roofline::{Roofline, RooflineRow};
 pub use scaling::{Measured, Scaling, ScalingRow};
 pub use workload::{StepMemory, StepTime, Workload};

@@ -210,7 +210,7 @@ impl Workload {
 }
 
 /// A batch of noise; the labels cycle through all classes.
-fn noise(plan: &Plan) -> Result<Dataset> {
+pub(super) fn noise(plan: &Plan) -> Result<Dataset> {
     let pixels: usize = plan.input_shape.iter().product();
     let key = Key::new(1).stream(Stream::Check, 0);
     // Repeats a short sequence: the values do not matter, and drawing takes time.

@@ -11,6 +11,7 @@ use cnn_gpu::{Error, Result};
 use super::exit::Exit;
 #[cfg(feature = "mpi")]
 use super::output;
+use super::sha256;
 
 /// The rows of a micro-batch under MPI if none are given, whatever the number of ranks.
 pub const MICRO_BATCH: usize = 16;
@@ -58,6 +59,12 @@ fn launched_in(variable: impl Fn(&str) -> Option<String>) -> Option<Option<usize
         return Some(known);
     }
     variable("PMIX_RANK").map(|_| number("SLURM_STEP_NUM_TASKS"))
+}
+
+/// The hash of this program's file, or nothing if it cannot be read.
+pub fn binary() -> String {
+    let bytes = std::env::current_exe().and_then(std::fs::read);
+    bytes.map_or(String::new(), |bytes| sha256::of(&bytes))
 }
 
 /// What the processes that run on the same cores have in common: on Linux the set of these cores.

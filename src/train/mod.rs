@@ -93,6 +93,7 @@ mod snapshot;
 mod source;
 mod stream;
 mod test_time_augmentation;
+mod timing;
 mod trainer;
 mod training_batch;
 

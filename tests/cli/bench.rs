@@ -139,6 +139,31 @@ fn bench_scales_over_batches_and_sides() {
 }
 
 #[test]
+fn bench_measures_micro_batches_of_a_single_process() {
+    let sizes = ["--mpi", "--batch-size", "30", "--micro-batch", "8"];
+    let report = bench(&[&["--backend", "cpu"], &sizes[..]].concat());
+    assert_eq!(
+        [
+            &report["ranks"],
+            &report["batch_size"],
+            &report["micro_batch"]
+        ],
+        [1, 30, 8]
+    );
+    assert_eq!(report["traffic"]["messages"], 0.0);
+    near(
+        30.0 / positive(&report["seconds"]),
+        positive(&report["images_per_second"]),
+    );
+    let cost = &report["cost"];
+    near(
+        4.0 * positive(&cost["micro_batch"]) + cost["update"].as_f64().unwrap(),
+        positive(&report["predicted_seconds"]),
+    );
+    assert_eq!(report["predictions"].as_array().unwrap().len(), 0);
+}
+
+#[test]
 fn bench_prints_tables() {
     let folder = TempDir::new().unwrap();
     let args = ["bench", "--backend", "cpu", "--model", "mnist-mlp"];

@@ -36,7 +36,7 @@ use super::device::{announce, compare_with_cpu};
 use super::exit::Exit;
 use super::interrupt::Handler;
 use super::output::{self, OutputFormat, Results, command, say};
-use super::ranks::{MICRO_BATCH, Ranks};
+use super::ranks::{self, MICRO_BATCH, Ranks};
 use super::sha256;
 use args::TrainSettings;
 use no_effect::NoEffect;
@@ -252,15 +252,11 @@ fn facts(
     checkpoint: Option<&Checkpoint>,
     kernels: &KernelChoice,
 ) -> anyhow::Result<Vec<(String, String)>> {
-    let program = std::env::current_exe()
-        .and_then(std::fs::read)
-        .map(|bytes| sha256::of(&bytes))
-        .unwrap_or_default();
     let kind = kind(&in_words(&trainer.describe()));
     let state = checkpoint.map_or(trainer.state(), |checkpoint| &checkpoint.snapshot.state);
     let mut facts = vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
-        ("binary", program),
+        ("binary", ranks::binary()),
         ("model", sha256::of(&serde_json::to_vec(trainer.model())?)),
     ];
     let options = settings.options.by_name();

@@ -1,5 +1,7 @@
 //! `cnn-gpu bench`: how fast is this device, and where does a step's time go?
 
+mod ranks_report;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -17,7 +19,9 @@ use super::device::{DeviceArgs, announce};
 use super::exit::Exit;
 use super::model;
 use super::output::{self, OutputFormat, count};
+use super::ranks::{self, Ranks};
 use cnn_gpu::train::callbacks::short_time as time;
+use ranks_report::RanksReport;
 
 /// Measure a device: its peak rates, each operation of a training step, and the whole step
 ///
@@ -43,6 +47,20 @@ pub struct Args {
     #[arg(long, conflicts_with = "batch_size")]
     scaling: bool,
 
+    /// Under mpirun, measure a step that the processes share, and what they send (needs the cargo feature `mpi`)
+    #[arg(long, conflicts_with = "scaling")]
+    mpi: bool,
+
+    /// With --mpi, images per micro-batch
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "mpi",
+        default_value_t = ranks::MICRO_BATCH,
+        allow_negative_numbers = true
+    )]
+    micro_batch: usize,
+
     /// Output format
     #[arg(long, value_enum, default_value_t)]
     format: OutputFormat,
@@ -55,12 +73,15 @@ const EXAMPLES: &str = "\
 Examples:
   cnn-gpu bench
   cnn-gpu bench --backend cpu --batch-size 256
-  cnn-gpu bench --backend vulkan --scaling --format json";
+  cnn-gpu bench --backend vulkan --scaling --format json
+  mpirun -n 4 cnn-gpu bench --mpi --batch-size 256";
 
 /// Time budget for measuring the whole step.
 const BUDGET: Duration = Duration::from_secs(3);
 /// Images in MNIST's training set.
 const EPOCH: usize = 60_000;
+/// How long a rank waits for another one.
+const RANK_LIMIT: Duration = Duration::from_secs(600);
 
 /// The report.
 #[derive(Serialize)]
@@ -77,6 +98,7 @@ struct BenchReport {
 enum Measurements {
     Step(Box<StepReport>),
     Scaling(Scaling),
+    Ranks(RanksReport),
 }
 
 #[derive(Serialize)]
@@ -111,6 +133,16 @@ struct TunedStep {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
+    if !args.mpi {
+        return run_as(args, None);
+    }
+    let mut ranks = Ranks::start(RANK_LIMIT)?;
+    let outcome = run_as(args, Some(&mut ranks));
+    ranks.end(outcome)
+}
+
+/// Runs the command, perhaps as one of several ranks.
+fn run_as(mut args: Args, ranks: Option<&mut Ranks>) -> anyhow::Result<Exit> {
     let (model, _) = model::load(&args.model)?;
     // Before opening a device, as the arguments may be invalid.
     Plan::new(
@@ -118,13 +150,24 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         Purpose::Training(Optimizer::default()),
         args.batch_size,
     )?;
+    if let Some(ranks) = &ranks {
+        args.device.share(ranks.local, ranks.sharers);
+    }
     let device = args.device.open()?;
     let description = device.describe();
     announce(&description, &device);
     // Drawn on a terminal only.
     let spinner = ProgressBar::new_spinner();
     spinner.enable_steady_tick(Duration::from_millis(100));
-    let results = if args.scaling {
+    let results = if let Some(ranks) = ranks {
+        spinner.set_message("measuring the step on all ranks");
+        let sizes = (args.batch_size, args.micro_batch);
+        match RanksReport::measure(&device, &model, sizes, ranks)? {
+            Some(report) => Measurements::Ranks(report),
+            // Rank 0 has it.
+            None => return Ok(Exit::Success),
+        }
+    } else if args.scaling {
         Measurements::Scaling(scaling(&device, &model, &spinner)?)
     } else {
         Measurements::Step(Box::new(step(&device, &model, args.batch_size, &spinner)?))
@@ -216,6 +259,7 @@ impl BenchReport {
     fn text(&self) -> String {
         match &self.results {
             Measurements::Step(report) => report.text(),
+            Measurements::Ranks(report) => report.text(),
             Measurements::Scaling(scaling) => [&scaling.batches, &scaling.sides]
                 .map(|rows| scaling_table(rows))
                 .join("\n"),
