@@ -29,6 +29,18 @@ pub trait Communicator: Send {
     /// [`Error::Rank`](crate::Error::Rank) if another rank has failed, or if no message arrived in time.
     fn receive(&mut self, from: usize) -> Result<Vec<u8>>;
 
+    /// Lets messages that were sent move on, if the library that carries them needs calls for it, and returns at
+    /// once.
+    fn progress(&mut self) {}
+
+    /// Waits until all messages that were sent have left, so that they need no further calls.
+    ///
+    /// # Errors
+    /// [`Error::Rank`](crate::Error::Rank) if another rank has failed, or does not take them in time.
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Sets how long this rank waits for a message, at most.
     fn set_limit(&mut self, limit: Duration);
 
@@ -38,7 +50,7 @@ pub trait Communicator: Send {
     /// Gives the message of rank 0 to all ranks; the others' `message` is not used.
     ///
     /// # Errors
-    /// Those of [`Communicator::send`] and [`Communicator::receive`].
+    /// Those of [`Communicator::send`], [`Communicator::receive`] and [`Communicator::flush`].
     fn broadcast(&mut self, message: Vec<u8>) -> Result<Vec<u8>> {
         let (rank, size) = (self.rank(), self.size());
         // A binomial tree: a rank has the message from the one without its highest bit, and passes it on to those
@@ -51,6 +63,8 @@ pub trait Communicator: Send {
             self.send(rank + next, message.clone())?;
             next *= 2;
         }
+        // The others wait for it, and this rank may compute for long before its next call.
+        self.flush()?;
         Ok(message)
     }
 
@@ -83,6 +97,15 @@ pub struct Traffic {
     pub messages: u64,
     /// Seconds spent waiting for messages.
     pub waited: f64,
+}
+
+/// The error for a rank that takes nothing.
+#[cfg(feature = "mpi")]
+pub(super) fn not_taken(limit: Duration) -> Error {
+    Error::Rank(format!(
+        "another rank took no message for {} s; it hangs, or its step takes longer than this limit",
+        short(limit.as_secs_f64())
+    ))
 }
 
 /// The error for a rank that sends nothing.

@@ -10,7 +10,7 @@ use mpi::point_to_point::{Destination as _, Source as _};
 use mpi::topology::{Communicator as _, SimpleCommunicator};
 use mpi::traits::CommunicatorCollectives as _;
 
-use super::communicator::{Communicator, Traffic, too_late};
+use super::communicator::{Communicator, Traffic, not_taken, too_late};
 use crate::error::{Error, Result};
 
 /// The tag of messages between ranks.
@@ -19,8 +19,9 @@ const DATA: c_int = 1;
 const FAILED: c_int = 2;
 /// Messages travel in pieces of this many bytes, as MPI counts in `int`; the last piece is shorter, perhaps empty.
 const PIECE: usize = 1 << 30;
-/// How often a waiting rank looks for a message before it starts to sleep in between, and for how long.
-const LOOKS: u32 = 200;
+/// How long a waiting rank looks for a message all the time, before it sleeps in between, and for how long. Ranks that
+/// sleep at once would keep each other asleep: a message that comes and goes would take two sleeps.
+const ATTENTION: Duration = Duration::from_millis(1);
 const SLEEP: Duration = Duration::from_micros(50);
 /// How long a communicator that is dropped waits for what is being sent.
 const LAST_WAIT: Duration = Duration::from_secs(2);
@@ -120,7 +121,7 @@ impl MpiCommunicator {
 
     /// Completes what has been sent.
     #[expect(unsafe_code, reason = "calls the MPI library")]
-    fn progress(&mut self) {
+    fn complete(&mut self) {
         while let Some(oldest) = self.under_way.front_mut() {
             let mut done = 0;
             // SAFETY: the request was made by MPI_Isend and is not complete, as it is removed when it is.
@@ -159,8 +160,8 @@ impl MpiCommunicator {
 
     fn receive_piece(&mut self, from: usize, started: Instant) -> Result<Vec<u8>> {
         let world = world();
-        for look in 0_u32.. {
-            self.progress();
+        loop {
+            self.complete();
             let source = world.process_at_rank(from as c_int);
             if let Some((message, status)) = source.immediate_matched_probe_with_tag(DATA) {
                 let mut piece = vec![0_u8; status.count(u8_type()) as usize];
@@ -172,13 +173,8 @@ impl MpiCommunicator {
                 self.failed = true;
                 return Err(too_late(from, self.limit));
             }
-            if look < LOOKS {
-                std::thread::yield_now();
-            } else {
-                std::thread::sleep(SLEEP);
-            }
+            pause(started);
         }
-        Err(too_late(from, self.limit))
     }
 
     /// Looks for the report of a rank that has failed.
@@ -192,6 +188,15 @@ impl MpiCommunicator {
         message.matched_receive_into(&mut line[..]);
         self.failed = true;
         Err(Error::Rank(String::from_utf8_lossy(&line).into_owned()))
+    }
+}
+
+/// Lets others run before the next look of a rank that has waited since `started`.
+fn pause(started: Instant) {
+    if started.elapsed() < ATTENTION {
+        std::thread::yield_now();
+    } else {
+        std::thread::sleep(SLEEP);
     }
 }
 
@@ -223,7 +228,7 @@ impl Communicator for MpiCommunicator {
             self.send_piece(to, std::mem::replace(&mut message, rest));
         }
         self.send_piece(to, message);
-        self.progress();
+        self.complete();
         Ok(())
     }
 
@@ -241,6 +246,28 @@ impl Communicator for MpiCommunicator {
         Ok(message)
     }
 
+    fn progress(&mut self) {
+        self.complete();
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            self.complete();
+            if self.under_way.is_empty() {
+                break;
+            }
+            self.check()?;
+            if started.elapsed() >= self.limit {
+                self.failed = true;
+                return Err(not_taken(self.limit));
+            }
+            pause(started);
+        }
+        self.traffic.waited += started.elapsed().as_secs_f64();
+        Ok(())
+    }
+
     fn set_limit(&mut self, limit: Duration) {
         self.limit = limit;
     }
@@ -255,7 +282,7 @@ impl Drop for MpiCommunicator {
     fn drop(&mut self) {
         let started = Instant::now();
         while !self.failed && !self.under_way.is_empty() && started.elapsed() < LAST_WAIT {
-            self.progress();
+            self.complete();
             std::thread::yield_now();
         }
         // MPI may still read what was not sent.

@@ -80,10 +80,13 @@ impl<E: Executor + ?Sized> Trainer<E> {
         }
         for act in acts(count, ranks.place()) {
             match act {
-                TreeAct::Run { micro_batch, sum } => self.executor.enqueue(&Step {
-                    sum,
-                    ..batch.part(program, micro_batch, each)
-                })?,
+                TreeAct::Run { micro_batch, sum } => {
+                    ranks.communicator.progress();
+                    self.executor.enqueue(&Step {
+                        sum,
+                        ..batch.part(program, micro_batch, each)
+                    })?;
+                }
                 TreeAct::Receive { from, sum } => {
                     self.executor.start()?;
                     let received = TreeNode::from_bytes(&ranks.communicator.receive(from)?, about)?;
