@@ -6,7 +6,6 @@
 
 mod common;
 
-use std::cell::Cell;
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -16,7 +15,7 @@ use std::time::Duration;
 use cnn_gpu::Error;
 use cnn_gpu::data::{Batch, Dataset, FromIter};
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
-use cnn_gpu::exec::{DataId, Description, Executor, Program, Recovering, Step, StepMetrics};
+use cnn_gpu::exec::{Executor, Recovering};
 use cnn_gpu::internal::{GpuHooks as _, repeating_at_most};
 use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Rescaling, Sequential, preset};
 use cnn_gpu::optimizer::Optimizer;
@@ -26,94 +25,10 @@ use cnn_gpu::run::checkpoint::{Checkpoint, CheckpointSchedule, Checkpointer, Run
 use cnn_gpu::state::{Layout, State};
 use cnn_gpu::train::callbacks::{CONTINUE, Verdict};
 use cnn_gpu::train::{Callback, EpochLogs, History, Options, Prediction, Progress, Trainer};
-use common::{SHAPE, images, model};
-
-/// An executor that fails at a given call and all later ones.
-struct Failing {
-    executor: Box<dyn Executor>,
-    calls: Cell<usize>,
-    fails_at: usize,
-    error: fn() -> Error,
-    /// The number of calls so far, shared with the test.
-    counted: Arc<AtomicUsize>,
-}
-
-impl Failing {
-    fn call(&self) -> cnn_gpu::Result<()> {
-        let call = self.calls.replace(self.calls.get() + 1);
-        self.counted.store(call + 1, Relaxed);
-        if call < self.fails_at {
-            Ok(())
-        } else {
-            Err((self.error)())
-        }
-    }
-}
-
-impl Executor for Failing {
-    fn describe(&self) -> Description {
-        self.executor.describe()
-    }
-    fn compile(&mut self, plan: &Plan) -> cnn_gpu::Result<Program> {
-        self.call()?;
-        self.executor.compile(plan)
-    }
-    fn upload(&mut self, state: &State) -> cnn_gpu::Result<()> {
-        self.call()?;
-        self.executor.upload(state)
-    }
-    fn download(&mut self, state: &mut State) -> cnn_gpu::Result<()> {
-        if let Err(error) = self.call() {
-            // Part of the work may have come back already.
-            state.params.fill(0.5);
-            return Err(error);
-        }
-        self.executor.download(state)
-    }
-    fn load(&mut self, data: &Dataset) -> cnn_gpu::Result<DataId> {
-        self.call()?;
-        self.executor.load(data)
-    }
-    fn reload(&mut self, data: DataId, samples: &Dataset) -> cnn_gpu::Result<()> {
-        self.call()?;
-        self.executor.reload(data, samples)
-    }
-    fn order(&mut self, data: DataId, order: &[u32]) -> cnn_gpu::Result<()> {
-        self.call()?;
-        self.executor.order(data, order)
-    }
-    fn unload(&mut self, data: DataId) -> cnn_gpu::Result<()> {
-        self.call()?;
-        self.executor.unload(data)
-    }
-    fn enqueue(&mut self, step: &Step) -> cnn_gpu::Result<()> {
-        self.call()?;
-        self.executor.enqueue(step)
-    }
-    fn start(&mut self) -> cnn_gpu::Result<()> {
-        self.call()?;
-        self.executor.start()
-    }
-    fn completed(&mut self, wait: bool) -> cnn_gpu::Result<Vec<StepMetrics>> {
-        self.call()?;
-        self.executor.completed(wait)
-    }
-    fn predictions(&mut self, program: Program) -> cnn_gpu::Result<Vec<f32>> {
-        self.call()?;
-        self.executor.predictions(program)
-    }
-}
+use common::{Failing, SHAPE, images, model};
 
 fn failing(fails_at: usize, error: fn() -> Error) -> (Box<dyn Executor>, Arc<AtomicUsize>) {
-    let counted = Arc::new(AtomicUsize::new(0));
-    let executor = Failing {
-        executor: cpu(),
-        calls: Cell::new(0),
-        fails_at,
-        error,
-        counted: Arc::clone(&counted),
-    };
-    (Box::new(executor), counted)
+    Failing::new(cpu(), fails_at, error)
 }
 
 fn cpu() -> Box<dyn Executor> {
