@@ -1,8 +1,8 @@
 //! Checks the model of what a step costs on many ranks: 8 and 64 of them, with simulated devices that take a fixed
 //! time for a micro-batch and links that delay each message, but with the real exchange of gradients.
 //!
-//! `cargo bench --bench rank_costs` prints what was measured beside what the model predicts. A table follows of what
-//! the model says for devices and links that were not simulated.
+//! `cargo bench --bench rank_costs` prints what was measured beside what the model predicts, and fails if they differ by
+//! more than a fifth. A table follows of what the model says for devices and links that were not simulated.
 
 use std::time::{Duration, Instant};
 
@@ -146,6 +146,7 @@ fn simulate(
 
 fn main() -> Result<()> {
     let ms = Duration::from_millis;
+    let mut worst = 1.0_f64;
     println!(
         "{:>5} {:>13} {:>11} {:>8} {:>10} {:>9} {:>10} {:>8} {:>6}",
         "ranks",
@@ -168,14 +169,22 @@ fn main() -> Result<()> {
     ] {
         let link = SlowLink::new(ms(latency), bandwidth);
         let step = simulate(ranks, micro_batches, ms(each), link)?;
+        let ratio = step.predicted_seconds / step.seconds;
+        worst = worst.max(ratio).max(1.0 / ratio);
         println!(
             "{ranks:>5} {micro_batches:>13} {each:>8} ms {latency:>5} ms {:>5.0} MB/s {:>6.1} ms {:>7.1} ms {:>8.2} {:>4.0} %",
             bandwidth / 1e6,
             1e3 * step.seconds,
             1e3 * step.predicted_seconds,
-            step.predicted_seconds / step.seconds,
+            ratio,
             100.0 * step.traffic.waited,
         );
+    }
+    if worst > 1.2 {
+        let line = format!(
+            "the model is {worst:.2} times off; expected 1.2 at most, on a machine without other load"
+        );
+        return Err(cnn_gpu::Error::Rank(line));
     }
     println!("\npredicted for devices and links that were not simulated:");
     println!(

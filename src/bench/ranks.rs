@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::workload::noise;
-use crate::distributed::{Communicator, Traffic};
+use crate::distributed::{Communicator, Traffic, owned};
 use crate::error::{Error, Result};
 use crate::exec::{DataId, Executor, median};
 use crate::plan::{Plan, Purpose};
@@ -17,9 +17,10 @@ const SAMPLE: f64 = 0.05;
 const SAMPLES: usize = 9;
 /// Time budget for each part that a rank measures by itself.
 const PART: Duration = Duration::from_millis(600);
-/// How often a message goes back and forth.
+/// How often a message goes back and forth, at most, and for how long.
 const ROUNDS: usize = 30;
-/// Micro-batches of the longer of two steps whose difference is the time of a micro-batch.
+const LINK: Duration = Duration::from_millis(500);
+/// Micro-batches of the longer of two steps; the shorter one has one. Their difference is the time of the others.
 const LONGER: usize = 5;
 
 /// A training step on several ranks.
@@ -58,7 +59,7 @@ pub struct StepTraffic {
     pub most_bytes: f64,
     /// Messages sent per step, by all ranks together.
     pub messages: f64,
-    /// The share of the time for which a rank waits for messages, on average.
+    /// The share of the time for which a rank waits for messages and its device has nothing to compute, on average.
     pub waited: f64,
     /// That of the rank that waits longest.
     pub most_waited: f64,
@@ -115,14 +116,15 @@ impl StepCost {
 }
 
 impl RankedStep {
-    /// Measures a step of `trainer`, which needs [`Options::micro_batch`], on noise, on this rank and those of
+    /// Measures a step of `trainer`, with several ranks one with [`Options::micro_batch`], on noise, on this rank and those of
     /// `communicator`, all of which call it alike; it takes about `budget` and a few seconds more. Rank 0 gets the
-    /// result, the others nothing. Without a communicator there is a single rank, and no time of messages.
+    /// result, the others nothing. Without a communicator there is a single rank, and no time of messages. If a rank
+    /// has a single micro-batch, its time includes the update.
     ///
     /// [`Options::micro_batch`]: crate::train::Options#structfield.micro_batch
     ///
     /// # Errors
-    /// The trainer has no micro-batches, or a device or rank fails.
+    /// There are several ranks and no micro-batches, or a device or rank fails.
     pub fn measure<E: Executor + ?Sized>(
         mut trainer: Trainer<E>,
         communicator: Option<Box<dyn Communicator>>,
@@ -131,8 +133,9 @@ impl RankedStep {
         let options = trainer.options();
         let (batch_size, optimizer) = (options.batch_size, options.optimizer);
         let micro_batch = options.micro_batch.unwrap_or(batch_size);
-        let plan = Plan::new(trainer.model(), Purpose::Training(optimizer), batch_size)?;
-        let data = trainer.load_batch(&noise(&plan)?)?;
+        // Of one image, as a batch may be larger than what fits the device.
+        let plan = Plan::new(trainer.model(), Purpose::Training(optimizer), 1)?;
+        let data = trainer.load_batch(&noise(&plan, batch_size)?)?;
         let mut bench = RankedBench {
             trainer,
             data,
@@ -164,7 +167,7 @@ impl<E: Executor + ?Sized> RankedBench<E> {
         communicator: Option<&mut (dyn Communicator + 'static)>,
     ) -> Result<StepCost> {
         let rows = self.micro_batch.min(self.batch_size);
-        let longer = (rows * LONGER).min(self.batch_size);
+        let longer = rows * LONGER.min(self.batch_size / rows);
         let (short, long) = (self.time(rows)?, self.time(longer)?);
         let more = longer.div_ceil(self.micro_batch) - 1;
         let micro_batch = match more {
@@ -227,12 +230,13 @@ impl<E: Executor + ?Sized> RankedBench<E> {
         }
         let elapsed = started.elapsed().as_secs_f64();
         let own = since(before, self.trainer.traffic());
-        let Some(all) =
-            self.gather([own.sent as f64, own.messages as f64, own.waited / elapsed])?
-        else {
+        let count = (steps * samples) as f64;
+        // A GPU computes while its host waits for a message.
+        let idle = elapsed - count * self.busy(&cost);
+        let waited = own.waited.min(idle.max(0.0)) / elapsed;
+        let Some(all) = self.gather([own.sent as f64, own.messages as f64, waited])? else {
             return Ok(None);
         };
-        let count = (steps * samples) as f64;
         let column = |i: usize| all.iter().map(move |rank| rank[i]);
         let traffic = StepTraffic {
             bytes: column(0).sum::<f64>() / count,
@@ -255,6 +259,16 @@ impl<E: Executor + ?Sized> RankedBench<E> {
             cost,
             predicted_seconds: cost.seconds(micro_batches, all.len()),
         }))
+    }
+
+    /// The time for which this rank's device computes in a step.
+    fn busy(&mut self, cost: &StepCost) -> f64 {
+        let place = match self.trainer.communicator() {
+            Some(ranks) => (ranks.rank(), ranks.size()),
+            None => (0, 1),
+        };
+        let own = owned(self.batch_size.div_ceil(self.micro_batch), place);
+        own.len() as f64 * cost.micro_batch + cost.update
     }
 
     /// The numbers of rank 0.
@@ -300,19 +314,34 @@ fn link(communicator: &mut dyn Communicator, bytes: usize) -> Result<f64> {
     // All begin together.
     communicator.gather(Vec::new())?;
     communicator.broadcast(Vec::new())?;
+    let started = Instant::now();
     let mut times = Vec::with_capacity(ROUNDS);
-    for _ in 0..ROUNDS {
-        let started = Instant::now();
+    loop {
+        let sent = Instant::now();
         if rank == 0 {
             communicator.send(last, vec![0; bytes])?;
             communicator.receive(last)?;
+            times.push(sent.elapsed().as_secs_f64() / 2.0);
+            let ends = times.len() == ROUNDS || started.elapsed() > LINK;
+            communicator.send(last, vec![u8::from(ends)])?;
+            if ends {
+                break;
+            }
         } else if rank == last {
             let message = communicator.receive(0)?;
             communicator.send(0, message)?;
+            if communicator.receive(0)? == [1] {
+                break;
+            }
+        } else {
+            break;
         }
-        times.push(started.elapsed().as_secs_f64() / 2.0);
     }
-    Ok(median(&mut times))
+    // The others' times are those of rank 0.
+    let seconds = if rank == 0 { median(&mut times) } else { 0.0 };
+    let seconds = communicator.broadcast(seconds.to_le_bytes().to_vec())?;
+    let seconds = seconds.try_into().map_err(|_| unreadable())?;
+    Ok(f64::from_le_bytes(seconds))
 }
 
 #[cfg(test)]

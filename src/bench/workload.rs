@@ -92,7 +92,7 @@ impl Workload {
         executor.upload(&State::new(Layout::new(model)?, SEED))?;
         let step = Step {
             program,
-            data: executor.load(&noise(&plan)?)?,
+            data: executor.load(&noise(&plan, batch)?)?,
             offset: 0,
             rows: batch,
             rates: RATE.into(),
@@ -209,15 +209,15 @@ impl Workload {
     }
 }
 
-/// A batch of noise; the labels cycle through all classes.
-pub(super) fn noise(plan: &Plan) -> Result<Dataset> {
+/// `rows` images of noise for a plan; the labels cycle through all classes.
+pub(super) fn noise(plan: &Plan, rows: usize) -> Result<Dataset> {
     let pixels: usize = plan.input_shape.iter().product();
     let key = Key::new(1).stream(Stream::Check, 0);
     // Repeats a short sequence: the values do not matter, and drawing takes time.
     let drawn: Vec<u8> = (0..4096).map(|i| key.bits(i) as u8).collect();
-    let images = drawn.iter().copied().cycle().take(plan.batch * pixels);
+    let images = drawn.iter().copied().cycle().take(rows * pixels);
     let classes = plan.classes.min(256);
-    let labels = (0..plan.batch).map(|i| (i % classes) as u8);
+    let labels = (0..rows).map(|i| (i % classes) as u8);
     Ok(Dataset::new(
         "noise",
         "bench",

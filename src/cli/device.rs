@@ -162,6 +162,25 @@ fn requested(selection: &Selection) -> Option<String> {
     }
 }
 
+/// A device in one line.
+pub fn in_words(device: &Description) -> String {
+    let interface = format!("{} {}", device.backend, device.driver);
+    format!("{} ({})", device.adapter, interface.trim_end())
+}
+
+/// What of a device [in words](in_words) decides its results: all, but of the CPU only its architecture and whether
+/// it rounds a product before a sum. Any number of threads gives the same bytes.
+pub fn kind(device: &str) -> String {
+    let Some(processor) = device.strip_suffix(" (cpu)") else {
+        return device.to_owned();
+    };
+    let mut parts = processor.split(", ");
+    let architecture = parts.next().unwrap_or_default();
+    let is_scalar = parts.any(|part| part == "vectors of 1");
+    let sums = if is_scalar { "scalar" } else { "fused" };
+    format!("cpu {architecture} {sums}")
+}
+
 /// Prints the device, why it was chosen, and warnings if it is a software adapter or compiles
 /// slowly.
 pub fn announce(device: &Description, opened: &Device) {

@@ -1,4 +1,4 @@
-//! `cnn-gpu train` as one of several processes that `mpirun` starts, the ranks.
+//! This process as one of several that `mpirun` starts, the ranks.
 
 use std::time::Duration;
 
@@ -6,11 +6,13 @@ use anyhow::Context as _;
 use cnn_gpu::distributed::Communicator;
 #[cfg(feature = "mpi")]
 use cnn_gpu::distributed::{MpiCommunicator, MpiSession};
+use cnn_gpu::words::counted;
 use cnn_gpu::{Error, Result};
 
 use super::exit::Exit;
 #[cfg(feature = "mpi")]
 use super::output;
+use super::output::say;
 use super::sha256;
 
 /// The rows of a micro-batch under MPI if none are given, whatever the number of ranks.
@@ -152,6 +154,18 @@ impl Ranks {
         self.place.1
     }
 
+    /// Warns if a batch has fewer micro-batches than there are ranks.
+    pub fn warn_of_idle(&self, batch_size: usize, micro_batch: Option<usize>) {
+        let parts = micro_batch.map_or(1, |rows| batch_size.div_ceil(rows.max(1)));
+        if parts < self.size() {
+            say(&format!(
+                "warning: a batch has {}, so {} of the processes only wait; raise --batch-size or lower --micro-batch",
+                counted(parts, "micro-batch"),
+                self.size() - parts
+            ));
+        }
+    }
+
     /// The connection to the others, if there are any, with the limit of set-up.
     fn others(&mut self) -> Option<&mut dyn Communicator> {
         let communicator = self.communicator.as_mut().filter(|_| self.place.1 > 1)?;
@@ -221,11 +235,12 @@ impl Ranks {
             let line = super::with_hint(error);
             if self.place.0 > 0 {
                 session.report(self.place.0, &line);
-                std::thread::sleep(GRACE);
+                // The first one to go on ends the others, so that there is one line.
+                std::thread::sleep(GRACE + Duration::from_secs(self.place.0 as u64));
                 output::silence(false);
-                output::say(&format!("error: rank {} failed: {line}", self.place.0));
+                say(&format!("error: rank {} failed: {line}", self.place.0));
             } else {
-                output::say(&format!("error: {line}"));
+                say(&format!("error: {line}"));
             }
             session.abort(Exit::of(error) as i32);
         })

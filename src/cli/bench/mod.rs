@@ -148,9 +148,12 @@ fn run_as(mut args: Args, ranks: Option<&mut Ranks>) -> anyhow::Result<Exit> {
     Plan::new(
         &model,
         Purpose::Training(Optimizer::default()),
-        args.batch_size,
+        match args.mpi {
+            true => args.micro_batch.min(args.batch_size),
+            false => args.batch_size,
+        },
     )?;
-    if let Some(ranks) = &ranks {
+    if let Some(ranks) = ranks.as_ref().filter(|ranks| ranks.launched) {
         args.device.share(ranks.local, ranks.sharers);
     }
     let device = args.device.open()?;

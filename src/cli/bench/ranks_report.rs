@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 
 use cnn_gpu::bench::{RankedStep, StepCost};
-use cnn_gpu::exec::{Description, Device};
+use cnn_gpu::exec::Device;
 use cnn_gpu::model::Sequential;
 use cnn_gpu::train::{Options, Trainer};
+use cnn_gpu::words::counted;
 use serde::Serialize;
 
 use super::{BUDGET, milliseconds};
+use crate::cli::device::{in_words, kind};
 use crate::cli::output::count;
 use crate::cli::ranks::{self, Ranks};
 use crate::cli::sha256;
@@ -32,7 +34,7 @@ struct Prediction {
     ranks: usize,
     seconds: f64,
     images_per_second: f64,
-    /// The speed relative to that of one rank.
+    /// The speed relative to that of one such rank.
     speedup: f64,
 }
 
@@ -46,19 +48,13 @@ impl RanksReport {
     ) -> anyhow::Result<Option<Self>> {
         // Ranks that do something else would wait for each other.
         ranks.agree(|| {
-            let Description {
-                adapter,
-                backend,
-                driver,
-                ..
-            } = device.describe();
             let facts = [
                 ("version", env!("CARGO_PKG_VERSION").into()),
                 ("binary", ranks::binary()),
                 ("model", sha256::of(&serde_json::to_vec(model)?)),
                 ("batch size", sizes.0.to_string()),
                 ("size of the micro-batches", sizes.1.to_string()),
-                ("device", format!("{adapter} ({backend}) {driver}")),
+                ("kind of device", kind(&in_words(&device.describe()))),
             ];
             Ok(facts.map(|(name, value)| (name.into(), value)).to_vec())
         })?;
@@ -99,10 +95,10 @@ impl RanksReport {
         // Writing to a string cannot fail.
         let _ = writeln!(
             out,
-            "ranks       {}, which share {} micro-batches of {} images per step",
+            "ranks       {}, for {} of {} in a step",
             step.ranks,
-            step.batch_size.div_ceil(step.micro_batch),
-            step.micro_batch.min(step.batch_size),
+            counted(step.batch_size.div_ceil(step.micro_batch), "micro-batch"),
+            counted(step.micro_batch.min(step.batch_size), "image"),
         );
         let _ = writeln!(
             out,
@@ -121,7 +117,7 @@ impl RanksReport {
         }
         let _ = writeln!(
             out,
-            "sent        {} per step in {} messages, {} of them by the rank that sends most",
+            "sent        {} per step in {} messages, at most {} by one rank",
             kilobytes(traffic.bytes),
             traffic.messages,
             kilobytes(traffic.most_bytes),
@@ -156,7 +152,8 @@ impl RanksReport {
         }
         let _ = writeln!(
             out,
-            "predicted for this batch, these devices and links by the model in docs/distributed.md"
+            "predicted for this batch by the model in docs/distributed.md, if each rank has such a device, or such a share \
+             of the\nprocessor, and such a link; the speed-up is that over one of them"
         );
         out
     }

@@ -19,7 +19,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use cnn_gpu::Error;
 use cnn_gpu::data::{Dataset, Splits};
-use cnn_gpu::exec::Description;
 use cnn_gpu::exec::{Device, KernelChoice};
 use cnn_gpu::internal::disk;
 use cnn_gpu::run::checkpoint::{Checkpoint, Checkpointer, RunIdentity};
@@ -32,7 +31,7 @@ use cnn_gpu::words::counted;
 pub use args::Args;
 
 use super::Typed;
-use super::device::{announce, compare_with_cpu};
+use super::device::{announce, compare_with_cpu, in_words, kind};
 use super::exit::Exit;
 use super::interrupt::Handler;
 use super::output::{self, OutputFormat, Results, command, say};
@@ -150,17 +149,8 @@ fn run_as(mut args: Args, typed: &Typed, ranks: &mut Ranks) -> anyhow::Result<Ex
             counted(ranks.size(), "process"),
             ranks.local.1
         ));
-        let parts = settings
-            .options
-            .micro_batch
-            .map_or(1, |rows| settings.options.batch_size.div_ceil(rows.max(1)));
-        if parts < ranks.size() {
-            say(&format!(
-                "warning: a batch has {}, so {} of the processes only wait; raise --batch-size or lower --micro-batch",
-                counted(parts, "micro-batch"),
-                ranks.size() - parts
-            ));
-        }
+        let options = &settings.options;
+        ranks.warn_of_idle(options.batch_size, options.micro_batch);
     }
     if settings.options.verbose != Verbose::Silent {
         compare_with_cpu(
@@ -365,24 +355,6 @@ fn identity(settings: &TrainSettings, trainer: &Trainer, record: &DataRecord) ->
     let mut identity = RunIdentity::new(model, options, &record.train_fingerprint);
     identity.validation_fingerprint = settings.validation_data.as_ref().map(|_| validated());
     identity
-}
-
-fn in_words(device: &Description) -> String {
-    let interface = format!("{} {}", device.backend, device.driver);
-    format!("{} ({})", device.adapter, interface.trim_end())
-}
-
-/// What of a device [in words](in_words) decides its results: all, but of the CPU only its architecture and whether
-/// it rounds a product before a sum. Any number of threads gives the same bytes.
-fn kind(device: &str) -> String {
-    let Some(processor) = device.strip_suffix(" (cpu)") else {
-        return device.to_owned();
-    };
-    let mut parts = processor.split(", ");
-    let architecture = parts.next().unwrap_or_default();
-    let is_scalar = parts.any(|part| part == "vectors of 1");
-    let sums = if is_scalar { "scalar" } else { "fused" };
-    format!("cpu {architecture} {sums}")
 }
 
 /// Whether the run had finished when the checkpoint was written.
