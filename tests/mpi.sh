@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Trains under Open MPI with 1 to 4 ranks, which must give the same bytes, also when the run is resumed with another
-# number of them; a rank that dies, hangs or differs must end all in time. Installs what it needs.
+# number of them; a rank that dies, hangs or differs must end all in time. Installs what it needs. With
+# CNN_GPU_MPI_PROGRAM it tests that program, and builds and lints nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,7 +32,9 @@ if [ -n "${CNN_GPU_MPI_PROGRAM:-}" ]; then
   cp "$CNN_GPU_MPI_PROGRAM" "$folder/cnn-gpu"
 else
   # With the dependencies of the other scripts' program; small networks need little optimization.
-  cargo build --release --locked --features mpi --config 'profile.release.package.cnn-gpu.opt-level=1'
+  release=(--release --locked --features mpi --config 'profile.release.package.cnn-gpu.opt-level=1')
+  cargo clippy "${release[@]}" -- -D warnings
+  cargo build "${release[@]}"
   cp "${CARGO_TARGET_DIR:-target}/release/cnn-gpu" "$folder/cnn-gpu"
 fi
 cd "$folder"
@@ -60,13 +63,18 @@ fail() {
   echo "FAILED: $*" >&2
   exit 1
 }
-# The hash of the weights, and the history without times.
+# The hash of the weights, the scores, and the history without times.
 essence() {
-  sed -n 's/.*"weights_hash":"\([0-9a-f]*\)".*/\1/p' "$1.out"
+  tail -n 1 "$1.out" | jq -er '.weights_hash, .test_loss, .test_accuracy'
   cut -d, -f1-6 "$1/history.csv"
-  sed -n 's/.*"test_loss":\([^,]*\),.*/\1/p; s/.*"scores":{\(.*\)"seconds".*/\1/p' "$1.out" | tail -n 1
 }
-same() { [ "$(essence "$1")" = "$(essence "$2")" ] || fail "$1 and $2 differ: $(essence "$1") $(essence "$2")"; }
+same() {
+  local one other
+  one=$(essence "$1") && other=$(essence "$2") || fail "$1 or $2 has no result"
+  [ "$one" = "$other" ] || fail "$1 and $2 differ: $one $other"
+}
+# What the last command wrote to standard error has one error, this one.
+one_error() { [ "$(grep -c '^error: ' "$1")" = 1 ] && grep -q "^error: .*$2" "$1" || fail "not one error: $(cat "$1")"; }
 
 for backend in cpu vulkan; do
   "$program" "${train[@]}" --backend "$backend" --out "$backend-alone" >"$backend-alone.out"
@@ -92,6 +100,7 @@ echo 'bench --mpi: the bytes of the tree'
 # have ended before.
 long=("${train[@]}" --backend cpu --epochs 60)
 "$program" "${long[@]}" --out whole >whole.out
+started=$SECONDS
 ranks 3 bash -c 'if [ "$OMPI_COMM_WORLD_RANK" = 1 ]; then
     "$@" & child=$!
     until [ -e killed/checkpoint.safetensors ]; do sleep 0.05; done
@@ -100,35 +109,64 @@ ranks 3 bash -c 'if [ "$OMPI_COMM_WORLD_RANK" = 1 ]; then
   fi
   exec "$@"' _ "$program" "${long[@]}" --out killed --checkpoint-steps 1 >killed.out 2>killed.err &&
   fail 'the others went on without a dead rank'
+[ $((SECONDS - started)) -lt 60 ] || fail 'a dead rank was noticed too late'
 [ "$(wc -l <killed/history.csv)" -lt "$(wc -l <whole/history.csv)" ] || fail 'the run ended before the rank died'
 ranks 2 "$program" train --resume killed --verbose 0 --format json >killed.out
 same whole killed
+# What the ranks wrote, a single process evaluates to the same scores.
+"$program" evaluate cpu-3 --backend cpu --format json >evaluated.out 2>evaluated.err
+jq -e --slurpfile run cpu-3/result.json '.weights_hash == $run[0].weights_hash and .accuracy == $run[0].test_accuracy
+  and (.loss - $run[0].test_loss | fabs) < 1e-6' evaluated.out >evaluated.verdict || fail "$(cat evaluated.out)"
 echo 'a dead rank: the run is resumed to the same bytes'
 
-# A rank that hangs.
-started=$SECONDS
-ranks 2 bash -c 'if [ "$OMPI_COMM_WORLD_RANK" = 1 ]; then
-    "$@" & child=$!
-    until [ -e hung/checkpoint.safetensors ]; do sleep 0.05; done
-    kill -STOP $child
-    sleep 100
-  fi
-  exec "$@"' _ "$program" "${train[@]}" --backend cpu --epochs 500 --out hung --checkpoint-steps 1 \
-  --rank-timeout 3 >hung.out 2>hung.err && fail 'the others waited for a hung rank'
-[ $((SECONDS - started)) -lt 60 ] || fail 'a hung rank was noticed too late'
-grep -q 'rank 1 sent nothing for 3 s' hung.err || fail "$(cat hung.err)"
-[ "$(grep -c '^error: ' hung.err)" = 1 ] || fail "$(cat hung.err)"
-[ -e hung/checkpoint.safetensors ] || fail 'the checkpoint is gone'
+# A rank that hangs; the one of four that others wait for only through a third one is named too.
+for hung in '2 1' '4 3'; do
+  read -r n rank <<<"$hung"
+  started=$SECONDS
+  ranks "$n" bash -c 'if [ "$OMPI_COMM_WORLD_RANK" = "$1" ]; then
+      shift
+      "$@" & child=$!
+      until [ -e hung/checkpoint.safetensors ]; do sleep 0.05; done
+      kill -STOP $child
+      sleep 100
+    fi
+    shift
+    exec "$@"' _ "$rank" "$program" "${train[@]}" --backend cpu --epochs 500 --out hung --checkpoint-steps 1 \
+    --rank-timeout 3 >hung.out 2>hung.err && fail 'the others waited for a hung rank'
+  [ $((SECONDS - started)) -lt 60 ] || fail 'a hung rank was noticed too late'
+  one_error hung.err "rank $rank \(sent nothing\|took no message\) for 3 s"
+  [ -e hung/checkpoint.safetensors ] || fail 'the checkpoint is gone'
+  rm -r hung
+done
 echo 'a hung rank: one line, in time'
 
-# A rank with another option, and one with another program.
-ranks 2 bash -c 'exec "$@" --seed "$OMPI_COMM_WORLD_RANK"' _ "$program" "${train[@]}" --backend cpu --out other \
-  >other.out 2>other.err && fail 'ranks with other seeds trained together'
-grep -q 'rank 1 has another ' other.err || fail "$(cat other.err)"
-[ ! -e other ] || fail 'a refused run left a folder'
+# A rank with other options, and one with another program.
+sed 's/units = 10/units = 10, use_bias = false/' net.toml >other.toml
+for option in '--seed 7' '--limit 240' '--model other.toml' '--batch-size 40' '--augment cifar'; do
+  # The last of two equal options would be an error.
+  read -r name value <<<"$option"
+  arguments=()
+  skip=false
+  for argument in "${train[@]}"; do
+    if $skip; then skip=false; elif [ "$argument" = "$name" ]; then skip=true; else arguments+=("$argument"); fi
+  done
+  rest=''
+  [ "$name" = --seed ] || rest=$(printf '%s\n' "${train[@]}" | grep -A 1 -x -e "$name" | tail -n 1)
+  ranks 2 bash -c 'case "$OMPI_COMM_WORLD_RANK" in
+      1) exec "${@:4}" "$1" "$3" ;;
+      *) exec "${@:4}" ${2:+"$1" "$2"} ;;
+    esac' _ "$name" "$rest" "$value" "$program" "${arguments[@]}" --backend cpu --out other >other.out 2>other.err &&
+    fail "ranks trained together of which one has $option"
+  one_error other.err 'rank 1 has another '
+  [ ! -e other ] || fail 'a refused run left a folder'
+done
 cp "$program" program
 printf x >>program
 ranks 2 bash -c 'if [ "$OMPI_COMM_WORLD_RANK" = 1 ]; then exec ./program "${@:2}"; fi; exec "$@"' \
   _ "$program" "${train[@]}" --backend cpu --out other >other.out 2>other.err && fail 'other programs trained together'
-grep -q 'rank 1 has another binary than rank 0' other.err || fail "$(cat other.err)"
+one_error other.err 'rank 1 has another binary than rank 0'
+# And one that cannot read its data.
+ranks 2 bash -c 'if [ "$OMPI_COMM_WORLD_RANK" = 1 ]; then set -- "$@" --weights missing.safetensors; fi; exec "$@"' \
+  _ "$program" "${train[@]}" --backend cpu --out other >other.out 2>other.err && fail 'a rank trained without its weights'
+one_error other.err 'rank 1.*missing.safetensors'
 echo 'ranks that differ are refused'

@@ -5,16 +5,18 @@
 mod common;
 
 use std::sync::Mutex;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use cnn_gpu::data::{Dataset, digits};
 use cnn_gpu::distributed::LocalCommunicator;
-use cnn_gpu::exec::{self, Backend, Selection};
+use cnn_gpu::exec::{self, Backend, Executor, Selection};
 use cnn_gpu::model::{
     Activation, BatchNormalization, Conv2D, Dense, Dropout, Flatten, RandomTranslation,
     Regularizer, Sequential,
 };
 use cnn_gpu::optimizer::{Clip, Optimizer};
+use cnn_gpu::state::Layout;
 use cnn_gpu::train::callbacks::{
     CONTINUE, EarlyStopping, ReduceLROnPlateau, TerminateOnNaN, Verdict,
 };
@@ -23,7 +25,7 @@ use cnn_gpu::train::{
     Progress, Snapshot, Trainer,
 };
 use cnn_gpu::{Error, Result};
-use common::test_backend;
+use common::{Failing, test_backend};
 
 fn model() -> Sequential {
     let dense = Dense::new(10).activation(Activation::Softmax);
@@ -311,6 +313,65 @@ fn a_rank_that_ends_or_hangs_is_an_error_of_the_others_in_time() {
             "rank 1 failed: the device was lost"
         };
         assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
+fn a_device_lost_at_any_call_ends_all_ranks_and_keeps_the_complete_epochs() {
+    let (training, validation) = data();
+    // Without a moving average, which would replace the weights at the end.
+    let options = || options().epochs(2).optimizer(Optimizer::adam());
+    // The weights after each epoch.
+    let complete = |trainer: &Trainer| (trainer.state().step, trainer.state().weights_hash());
+    let kept = [0, 1, 2].map(|epochs| {
+        let alone = LocalCommunicator::group(1, LIMIT).remove(0);
+        let mut trainer = trainer(Backend::Cpu, alone, options().epochs(epochs.max(1))).unwrap();
+        if epochs > 0 {
+            trainer.fit(&training).unwrap();
+        }
+        complete(&trainer)
+    });
+    let run = |fails_at| {
+        let calls = Mutex::new(0);
+        let ended = each(3, LIMIT, |rank| {
+            let number = cnn_gpu::distributed::Communicator::rank(&rank);
+            let layout = Layout::new(&model()).unwrap();
+            let mut executor: Box<dyn Executor> = common::cpu(layout);
+            let mut counted = None;
+            if number == 1 {
+                let lost = || Error::DeviceLost("the cable".into());
+                let (failing, calls) = Failing::new(executor, fails_at, lost);
+                (executor, counted) = (failing, Some(calls));
+            }
+            let mut trainer = Trainer::with_executor(model(), executor, options())?;
+            trainer.set_communicator(Box::new(rank))?;
+            let ended = trainer.fit_with((&training, &validation), &mut []);
+            if let Some(counted) = counted {
+                *calls.lock().unwrap() = counted.load(Relaxed);
+            }
+            if number == 0 && ended.is_err() {
+                let left = complete(&trainer);
+                assert!(kept.contains(&left), "call {fails_at}: {left:?}, {kept:?}");
+            }
+            ended.map(drop)
+        });
+        (ended, calls.into_inner().unwrap())
+    };
+    let (ended, calls) = run(usize::MAX);
+    assert!(ended.iter().all(Result::is_ok) && calls > 40, "{calls}");
+    for fails_at in (0..calls).step_by(3) {
+        let (ended, _) = run(fails_at);
+        let lost = matches!(ended[1], Err(Error::DeviceLost(_)));
+        assert!(lost, "call {fails_at}: {:?}", ended[1]);
+        for rank in [0, 2] {
+            // After the last exchange the others need nothing more of this rank.
+            let ranks_error = matches!(ended[rank], Err(Error::Rank(_)));
+            assert!(
+                ranks_error || ended[rank].is_ok() && fails_at + 8 > calls,
+                "call {fails_at} of {calls}, rank {rank}: {:?}",
+                ended[rank]
+            );
+        }
     }
 }
 

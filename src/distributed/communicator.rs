@@ -61,10 +61,11 @@ pub trait Communicator: Send {
         };
         while rank + next < size {
             self.send(rank + next, message.clone())?;
+            // One after the other, as the nearest has most ranks to pass it on to; and before this rank returns, as
+            // it may compute for long before its next call.
+            self.flush()?;
             next *= 2;
         }
-        // The others wait for it, and this rank may compute for long before its next call.
-        self.flush()?;
         Ok(message)
     }
 
@@ -99,11 +100,25 @@ pub struct Traffic {
     pub waited: f64,
 }
 
+/// How much longer a rank waits for each level of the tree of sums above that of the rank that hangs, and how long rank 0
+/// waits for a report of another that knows more about it.
+pub(super) const SLACK: Duration = Duration::from_secs(1);
+
+/// How long `rank` waits for `from`, at most. Whoever waits for a rank that hangs must be the first to say so: those that
+/// wait for the sum of several ranks are more patient the more there are, and those that wait for the broadcast of
+/// the root, from a lower rank, more than all others. A broadcast that is not taken is given up first, after `limit`.
+pub(super) fn patience(limit: Duration, (rank, from): (usize, usize)) -> Duration {
+    match from.checked_sub(rank) {
+        Some(ranks) => limit + SLACK * (1 + ranks.checked_ilog2().unwrap_or(0)),
+        None => 2 * limit + 32 * SLACK,
+    }
+}
+
 /// The error for a rank that takes nothing.
 #[cfg(feature = "mpi")]
-pub(super) fn not_taken(limit: Duration) -> Error {
+pub(super) fn not_taken(to: usize, limit: Duration) -> Error {
     Error::Rank(format!(
-        "another rank took no message for {} s; it hangs, or its step takes longer than this limit",
+        "rank {to} took no message for {} s; it hangs, or its step takes longer than this limit",
         short(limit.as_secs_f64())
     ))
 }

@@ -4,14 +4,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::communicator::{Communicator, Traffic, too_late};
+use super::communicator::{Communicator, Traffic, patience, too_late};
 use crate::error::{Error, Result};
 
 /// How long a rank waits before it looks whether another one has failed.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// A link between ranks that is slower than memory: each message takes `latency` and its bytes
-/// `1 / bytes_per_second` each.
+/// The link of a rank to the others that is slower than memory: it carries `bytes_per_second`, one message after the
+/// other, and each arrives `latency` later.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct SlowLink {
@@ -30,10 +30,10 @@ impl SlowLink {
         }
     }
 
-    /// The time that a message takes.
+    /// The time for which a message occupies the link.
     pub fn time(&self, bytes: usize) -> Duration {
         let carried = bytes as f64 / self.bytes_per_second;
-        self.latency + Duration::try_from_secs_f64(carried).unwrap_or(Duration::MAX)
+        Duration::try_from_secs_f64(carried).unwrap_or(Duration::MAX)
     }
 }
 
@@ -47,13 +47,15 @@ pub struct LocalCommunicator {
     failure: Arc<Mutex<Option<String>>>,
     limit: Duration,
     link: Option<SlowLink>,
+    /// When the link has carried all that was sent.
+    free_at: Instant,
     traffic: Traffic,
 }
 
-/// A message and when it was sent.
+/// A message and when it arrives.
 struct Parcel {
     message: Vec<u8>,
-    sent: Instant,
+    due: Instant,
 }
 
 impl LocalCommunicator {
@@ -68,6 +70,7 @@ impl LocalCommunicator {
                 failure: Arc::clone(&failure),
                 limit,
                 link: None,
+                free_at: Instant::now(),
                 traffic: Traffic::default(),
             })
             .collect();
@@ -81,7 +84,7 @@ impl LocalCommunicator {
         group
     }
 
-    /// Delays messages to this rank as this link would.
+    /// Delays messages of this rank as this link would.
     #[must_use]
     pub fn over(mut self, link: SlowLink) -> Self {
         self.link = Some(link);
@@ -116,9 +119,13 @@ impl Communicator for LocalCommunicator {
         self.check()?;
         self.traffic.sent += message.len() as u64;
         self.traffic.messages += 1;
-        let sent = Instant::now();
+        let mut due = Instant::now();
+        if let Some(link) = self.link {
+            self.free_at = self.free_at.max(due) + link.time(message.len());
+            due = self.free_at + link.latency;
+        }
         let gone = |_| Error::Rank(format!("rank {to} has ended"));
-        self.to[to].send(Parcel { message, sent }).map_err(gone)
+        self.to[to].send(Parcel { message, due }).map_err(gone)
     }
 
     fn receive(&mut self, from: usize) -> Result<Vec<u8>> {
@@ -132,14 +139,11 @@ impl Communicator for LocalCommunicator {
                     return Err(Error::Rank(format!("rank {from} has ended")));
                 }
             }
-            if started.elapsed() >= self.limit {
+            if started.elapsed() >= patience(self.limit, (self.rank, from)) {
                 return Err(too_late(from, self.limit));
             }
         };
-        if let Some(link) = self.link {
-            let due = parcel.sent + link.time(parcel.message.len());
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        }
+        std::thread::sleep(parcel.due.saturating_duration_since(Instant::now()));
         self.traffic.received += parcel.message.len() as u64;
         self.traffic.waited += started.elapsed().as_secs_f64();
         Ok(parcel.message)
@@ -207,19 +211,38 @@ mod tests {
     }
 
     #[test]
-    fn a_link_delays_messages() {
+    fn a_link_carries_one_message_after_the_other() {
         let link = SlowLink::new(Duration::from_millis(20), 1e6);
-        assert_eq!(link.time(10_000), Duration::from_millis(30));
-        let group = LocalCommunicator::group(2, Duration::from_secs(5));
-        let [mut first, second] = <[_; 2]>::try_from(group).ok().unwrap();
-        let mut second = second.over(link);
+        assert_eq!(link.time(10_000), Duration::from_millis(10));
+        let group = LocalCommunicator::group(3, Duration::from_secs(5));
+        let [first, mut second, mut third] = <[_; 3]>::try_from(group).ok().unwrap();
+        let mut first = first.over(link);
         let started = Instant::now();
         first.send(1, vec![0; 10_000]).unwrap();
+        first.send(2, vec![0; 5_000]).unwrap();
         second.receive(0).unwrap();
         assert!(started.elapsed() >= Duration::from_millis(30));
+        third.receive(0).unwrap();
+        assert!(started.elapsed() >= Duration::from_millis(35));
         assert_eq!(
             (first.traffic().sent, second.traffic().received),
-            (10_000, 10_000)
+            (15_000, 10_000)
+        );
+    }
+
+    #[test]
+    fn whoever_waits_for_a_rank_that_hangs_says_so_first() {
+        let limit = Duration::from_secs(10);
+        // Rank 7 of 8 hangs: rank 6 waits for it, 4 for 6, 0 for 4, and all others for the broadcast.
+        let order = [(6, 7), (4, 6), (0, 4), (1, 0)].map(|pair| patience(limit, pair));
+        assert!(
+            order[0] > limit,
+            "a broadcast that is not taken comes first"
+        );
+        assert!(
+            order
+                .windows(2)
+                .all(|pair| pair[0] + Duration::from_secs(1) <= pair[1])
         );
     }
 }

@@ -6,19 +6,24 @@ use std::time::{Duration, Instant};
 
 use mpi::environment::{Threading, Universe};
 use mpi::ffi;
-use mpi::point_to_point::{Destination as _, Source as _};
+use mpi::point_to_point::{Destination as _, Message, Source as _};
+use mpi::raw::AsRawMut as _;
 use mpi::topology::{Communicator as _, SimpleCommunicator};
 use mpi::traits::CommunicatorCollectives as _;
 
-use super::communicator::{Communicator, Traffic, not_taken, too_late};
+use super::communicator::{Communicator, SLACK, Traffic, not_taken, patience, too_late};
 use crate::error::{Error, Result};
 
 /// The tag of messages between ranks.
 const DATA: c_int = 1;
 /// The tag of the report of a rank that has failed.
 const FAILED: c_int = 2;
+/// The most bytes of such a report.
+const REPORT: usize = 1000;
 /// Messages travel in pieces of this many bytes, as MPI counts in `int`; the last piece is shorter, perhaps empty.
 const PIECE: usize = 1 << 30;
+/// The exit code of a program that panics.
+const PANIC: c_int = 101;
 /// How long a waiting rank looks for a message all the time, before it sleeps in between, and for how long. Ranks that
 /// sleep at once would keep each other asleep: a message that comes and goes would take two sleeps.
 const ATTENTION: Duration = Duration::from_millis(1);
@@ -42,6 +47,7 @@ pub struct MpiCommunicator {
 
 /// A piece that is being sent.
 struct Sending {
+    to: usize,
     /// MPI reads it until the request is complete.
     _piece: Vec<u8>,
     request: Request,
@@ -56,6 +62,15 @@ struct Request(ffi::MPI_Request);
 )]
 // SAFETY: MPI is started for calls from any thread, one at a time, and the communicator is not shared.
 unsafe impl Send for Request {}
+
+impl Drop for MpiSession {
+    /// Ends all ranks if this one panics; MPI's end would wait for them, and they for this one.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.world().abort(PANIC);
+        }
+    }
+}
 
 impl MpiSession {
     /// Starts MPI.
@@ -90,8 +105,9 @@ impl MpiSession {
     /// Tells rank 0 why this one, `rank`, has failed.
     pub fn report(&self, rank: usize, why: &str) {
         if rank > 0 {
-            let line = format!("rank {rank} failed: {why}");
+            let mut line = format!("rank {rank} failed: {why}");
             // Short, so that MPI sends it at once.
+            line.truncate(line.floor_char_boundary(REPORT));
             let world = self.0.world();
             world
                 .process_at_rank(0)
@@ -153,6 +169,7 @@ impl MpiCommunicator {
             );
         }
         self.under_way.push_back(Sending {
+            to,
             _piece: piece,
             request: Request(request),
         });
@@ -164,17 +181,69 @@ impl MpiCommunicator {
             self.complete();
             let source = world.process_at_rank(from as c_int);
             if let Some((message, status)) = source.immediate_matched_probe_with_tag(DATA) {
-                let mut piece = vec![0_u8; status.count(u8_type()) as usize];
-                message.matched_receive_into(&mut piece[..]);
-                return Ok(piece);
+                let piece = vec![0_u8; status.count(u8_type()) as usize];
+                return self.take_piece(message, piece, (from, started));
             }
             self.check()?;
-            if started.elapsed() >= self.limit {
-                self.failed = true;
-                return Err(too_late(from, self.limit));
-            }
+            self.in_time(from, started)?;
             pause(started);
         }
+    }
+
+    /// Receives a piece that has begun to arrive; the rest comes only while its sender makes calls.
+    #[expect(unsafe_code, reason = "calls the MPI library")]
+    fn take_piece(
+        &mut self,
+        mut message: Message,
+        mut piece: Vec<u8>,
+        (from, started): (usize, Instant),
+    ) -> Result<Vec<u8>> {
+        // SAFETY: a handle for MPI_Imrecv to set.
+        let mut request = unsafe { ffi::RSMPI_REQUEST_NULL };
+        // SAFETY: the message was matched and not received; the piece has its length, and is kept until the request is
+        // complete, or for ever.
+        unsafe {
+            ffi::MPI_Imrecv(
+                piece.as_mut_ptr().cast::<c_void>(),
+                piece.len() as c_int,
+                ffi::RSMPI_UINT8_T,
+                message.as_raw_mut(),
+                &mut request,
+            );
+        }
+        let begun = Instant::now();
+        loop {
+            let mut done = 0;
+            // SAFETY: the request was made by MPI_Imrecv and is not complete.
+            unsafe {
+                ffi::MPI_Test(&mut request, &mut done, ffi::RSMPI_STATUS_IGNORE);
+            }
+            if done != 0 {
+                return Ok(piece);
+            }
+            self.complete();
+            if let Err(error) = self.check().and_then(|()| self.in_time(from, started)) {
+                // MPI may still write to it.
+                std::mem::forget(piece);
+                return Err(error);
+            }
+            pause(begun);
+        }
+    }
+
+    /// Checks that a rank is not too late with a message for which this one has waited since `started`.
+    fn in_time(&mut self, from: usize, started: Instant) -> Result<()> {
+        if started.elapsed() < patience(self.limit, (self.rank, from)) {
+            return Ok(());
+        }
+        // Rank `from` may itself wait for the one that hangs, and say so at this moment.
+        let late = Instant::now();
+        while self.rank == 0 && late.elapsed() < SLACK {
+            self.check()?;
+            std::thread::sleep(SLEEP);
+        }
+        self.failed = true;
+        Err(too_late(from, self.limit))
     }
 
     /// Looks for the report of a rank that has failed.
@@ -254,13 +323,13 @@ impl Communicator for MpiCommunicator {
         let started = Instant::now();
         loop {
             self.complete();
-            if self.under_way.is_empty() {
+            let Some(to) = self.under_way.front().map(|oldest| oldest.to) else {
                 break;
-            }
+            };
             self.check()?;
             if started.elapsed() >= self.limit {
                 self.failed = true;
-                return Err(not_taken(self.limit));
+                return Err(not_taken(to, self.limit));
             }
             pause(started);
         }
