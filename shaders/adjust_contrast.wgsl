@@ -2,8 +2,8 @@
 // adjust_contrast_sums. Host constants: BATCH, SIZE of an image in Cells, RUNS invocations of an image, PIXELS
 // of an image, PARTS of the sums, CHANNELS in Cells, or 1 if all lanes of a Cell have the same channel;
 // NUMBER of the series, LOWER, EXTENT, LOW and HIGH. The host puts adjust.wgsl before this, and declares
-// load_x(i), load_sums(i), a sum for each of a Cell's lanes or one for all, and shift_of(row) and
-// brightened(x, shift), those of brightness.wgsl or of none.
+// load_x(i), load_sums(i), a sum for each of a Cell's lanes or one for all, the functions of
+// brightness.wgsl and erasing.wgsl, or such that change nothing.
 
 @group(1) @binding(0) var<storage, read_write> out: array<Cell>; // [n, SIZE]
 
@@ -19,6 +19,7 @@ fn adjust_contrast(
     let row = i / RUNS;
     let factor = Cell(drawn(row, NUMBER, LOWER, EXTENT));
     let shift = shift_of(row);
+    let area = erased_area(row);
     for (var e = i % RUNS; e < SIZE; e += RUNS) {
         var sum = Cell(0.0);
         for (var part = 0u; part < PARTS; part++) {
@@ -26,6 +27,6 @@ fn adjust_contrast(
         }
         let mean = sum / f32(PIXELS);
         let y = clipped((load_x(row * SIZE + e) - mean) * factor + mean, LOW, HIGH);
-        out[row * SIZE + e] = brightened(y, shift);
+        out[row * SIZE + e] = erased(brightened(y, shift), row, e, area);
     }
 }

@@ -26,9 +26,17 @@ fn affine_transform(
     let b = vec3(a.w, rest.xy);
     let cx = 0.5 * f32(W - 1u);
     let cy = 0.5 * f32(H - 1u);
+    // Divides once for all pixels of the run.
+    var oy = first / OW;
+    var ox = first - oy * OW;
     for (var p = first; p < min(first + RUN, OH * OW); p++) {
-        let dx = f32(p % OW) - 0.5 * f32(OW - 1u);
-        let dy = f32(p / OW) - 0.5 * f32(OH - 1u);
+        let dx = f32(ox) - 0.5 * f32(OW - 1u);
+        let dy = f32(oy) - 0.5 * f32(OH - 1u);
+        ox += 1u;
+        if ox == OW {
+            ox = 0u;
+            oy += 1u;
+        }
         let sx = a.x * dx + (a.y * dy + (a.z + cx));
         let sy = b.x * dx + (b.y * dy + (b.z + cy));
         let at = around(sx, sy);

@@ -28,6 +28,7 @@ pub fn all() -> Vec<StepCase> {
         train("large-pools", large_pools(), rmsprop()),
         train("layers", layers(), momentum()),
         train("augmented", augmented(), momentum()),
+        train("adjusted", adjusted(), momentum()),
         mixed("mixup", augmented(), Some(0.5), None),
         mixed("cutmix", pools(), None, Some([0.0, 1.0])),
         mixed("mix-binary", binary(), Some(1.0), Some([0.5, 1.0])),
@@ -279,6 +280,18 @@ fn augmented() -> Sequential {
         .add(RandomCrop::new(11, 9))
         .add(Conv2D::new(4, 3).activation(Activation::Tanh))
         .add(GaussianNoise::new(0.1))
+        .add(Flatten::new())
+        .add(softmax(3))
+}
+
+/// Contrasts with a brightness or an erasing behind them, in one channel.
+fn adjusted() -> Sequential {
+    Sequential::new([6, 8, 1])
+        .add(RandomContrast::new([0.5, 0.5]))
+        .add(RandomBrightness::new(0.2))
+        .add(RandomContrast::new([0.25, 0.5]))
+        .add(RandomErasing::new(1.0))
+        .add(Conv2D::new(4, 3).activation(Activation::Tanh))
         .add(Flatten::new())
         .add(softmax(3))
 }

@@ -85,6 +85,8 @@ pub struct Tuning {
     pub loss: usize,
     /// Invocations per workgroup that sums one channel or one penalty.
     pub summing: usize,
+    /// Cells of an image that an invocation varies with one draw of what belongs to the image's row in the batch.
+    pub row_cells: usize,
     /// Invocations per workgroup that sums the squares of one gradient.
     pub norm: usize,
     /// Maximum number of products per row of a dense layer whose input gradient is computed with
@@ -221,6 +223,7 @@ impl Tuning {
         untiled: 64,
         loss: 64,
         summing: 64,
+        row_cells: 16,
         norm: 256,
         dense_with_loss: 2048,
         costs: Costs::SOFTWARE,
@@ -264,6 +267,7 @@ impl Tuning {
         untiled: 64,
         loss: 64,
         summing: 64,
+        row_cells: 4,
         norm: 256,
         dense_with_loss: 2048,
         costs: Costs::HARDWARE,

@@ -4,38 +4,43 @@ use super::super::call::{Call, Vector};
 use super::super::operand::Operand;
 use super::super::tiled::cell_width;
 use super::super::tuning::Tuning;
+use super::erase::{ERASING, NOT_ERASING, erased};
 use super::shared::{Split, WORKGROUP_SUM, drawing, take_partials};
-use crate::plan::{AdjustBrightness, AdjustContrast, Op, Plan, RowDraws};
-
-/// Cells of an image that an invocation computes: it would have to draw for each of them otherwise.
-const RUN: usize = 4;
+use crate::plan::{AdjustBrightness, AdjustContrast, BufferId, Erase, Plan, RowDraws};
 
 /// The text before the kernels.
-macro_rules! with_draws {
-    ($($file:literal),*) => {
-        concat!(
-            include_str!("../../../../shaders/rng.wgsl"),
-            include_str!("../../../../shaders/adjust.wgsl"),
-            $(include_str!(concat!("../../../../shaders/", $file))),*
-        )
-    };
+const DRAWS: &str = concat!(
+    include_str!("../../../../shaders/rng.wgsl"),
+    include_str!("../../../../shaders/adjust.wgsl")
+);
+
+/// In place of `shaders/brightness.wgsl`.
+const NO_BRIGHTNESS: &str = "
+fn shift_of(row: u32) -> f32 { return 0.0; }
+fn brightened(x: Cell, shift: f32) -> Cell { return x; }
+";
+
+/// What the pass of a contrast computes behind it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct BehindContrast {
+    /// A brightness.
+    pub(super) brightness: Option<AdjustBrightness>,
+    /// An erasing, behind the brightness if there is one.
+    pub(super) erase: Option<Erase>,
 }
 
-/// The brightness behind each contrast whose result nothing else reads: one pass computes both.
-pub(super) fn fused_brightness(plan: &Plan) -> Vec<AdjustBrightness> {
-    let pairs = plan.ops.iter().zip(plan.ops.iter().skip(1));
-    let of_pair = |(first, second): (&Op, &Op)| {
-        let (contrast, brightness) = (
-            first.downcast::<AdjustContrast>()?,
-            second.downcast::<AdjustBrightness>()?,
-        );
-        let readers = plan
-            .ops
-            .iter()
-            .filter(|op| op.reads().contains(&contrast.y));
-        (brightness.x == contrast.y && readers.count() == 1).then(|| brightness.clone())
-    };
-    pairs.filter_map(of_pair).collect()
+impl BehindContrast {
+    /// The last result; `y` is the contrast's.
+    pub(super) fn result(&self, y: BufferId) -> BufferId {
+        let brightness = self.brightness.as_ref().map(|op| op.y);
+        let erase = self.erase.as_ref().map(|op| op.y);
+        erase.or(brightness).unwrap_or(y)
+    }
+}
+
+/// Floats of a Cell of contrast: with one channel, all lanes have the same mean.
+pub(super) fn contrast_width([h, w, c]: [usize; 3]) -> usize {
+    cell_width(if c == 1 { h * w } else { c })
 }
 
 /// The constants of `shaders/brightness.wgsl`.
@@ -53,35 +58,35 @@ fn brightened(call: Call<Operand>, op: &AdjustBrightness) -> Call<Operand> {
 pub(super) fn brightness(plan: &Plan, tuning: &Tuning, op: &AdjustBrightness) -> Call<Operand> {
     let size = plan.buffer(op.y).len() / plan.batch;
     let width = cell_width(size);
-    let text = with_draws!("brightness.wgsl", "adjust_brightness.wgsl");
-    let text = drawing(text, width);
+    let runs = (size / width).div_ceil(tuning.row_cells);
+    let text = [
+        DRAWS,
+        include_str!("../../../../shaders/brightness.wgsl"),
+        include_str!("../../../../shaders/adjust_brightness.wgsl"),
+    ];
+    let text = drawing(&text.concat(), width);
     let call = Call::new("adjust_brightness", text, tuning.untiled)
         .cells(width)
         .sizes(&[
             ("BATCH", plan.batch),
             ("SIZE", size / width),
-            ("RUNS", (size / width).div_ceil(RUN)),
+            ("RUNS", runs),
             ("DRAWS", RowDraws::PER_ROW),
         ])
-        .invocations(plan.batch * (size / width).div_ceil(RUN))
-        .loads(RUN)
+        .invocations(plan.batch * runs)
+        .loads(tuning.row_cells)
         .write(Operand::Buffer(op.y))
-        .load(
-            "x",
-            Operand::Buffer(op.x),
-            Vector::floats(width),
-            tuning.image_copies,
-        );
+        .load("x", Operand::Buffer(op.x), Vector::floats(width), false);
     brightened(call, op)
 }
 
-/// The sums of each channel of each image, and the result, with that of a brightness behind it if there is
-/// one; allocates the sums after `partials` floats of partial sums.
+/// The sums of each channel of each image, and the result with what is computed behind it; allocates the sums
+/// after `partials` floats of partial sums. Their values are read once, so that image copies would not pay.
 pub(super) fn contrast(
     plan: &Plan,
     tuning: &Tuning,
     op: &AdjustContrast,
-    brightness: Option<&AdjustBrightness>,
+    behind: &BehindContrast,
     partials: &mut usize,
 ) -> Vec<Call<Operand>> {
     let [h, w, c] = op.shape;
@@ -105,34 +110,28 @@ pub(super) fn contrast(
         .invocations(groups * tuning.summing)
         .loads(c * split.each.div_ceil(tuning.summing))
         .write(sums)
-        .load(
-            "x",
-            Operand::Buffer(op.x),
-            Vector::floats(1),
-            tuning.image_copies,
-        );
-    // With one channel, all lanes of a Cell have the same mean.
-    let (width, of_sums) = match c {
-        1 => (cell_width(pixels), 1),
-        _ => (cell_width(c), cell_width(c)),
-    };
+        .load("x", Operand::Buffer(op.x), Vector::floats(1), false);
+    let width = contrast_width(op.shape);
+    let of_sums = if c == 1 { 1 } else { width };
     let size = pixels * c / width;
-    let text = match brightness {
-        Some(_) => with_draws!("brightness.wgsl", "adjust_contrast.wgsl"),
-        None => concat!(
-            with_draws!("adjust_contrast.wgsl"),
-            "\nfn shift_of(row: u32) -> f32 { return 0.0; }\n",
-            "fn brightened(x: Cell, shift: f32) -> Cell { return x; }\n"
-        ),
-    };
-    let text = drawing(text, width);
+    let runs = size.div_ceil(tuning.row_cells);
+    let text = [
+        DRAWS,
+        match behind.brightness {
+            Some(_) => include_str!("../../../../shaders/brightness.wgsl"),
+            None => NO_BRIGHTNESS,
+        },
+        behind.erase.as_ref().map_or(NOT_ERASING, |_| ERASING),
+        include_str!("../../../../shaders/adjust_contrast.wgsl"),
+    ];
+    let text = drawing(&text.concat(), width);
     let ([lower, upper], [low, high]) = (op.scales, op.range);
     let adjust = Call::new("adjust_contrast", text, tuning.untiled)
         .cells(width)
         .sizes(&[
             ("BATCH", plan.batch),
             ("SIZE", size),
-            ("RUNS", size.div_ceil(RUN)),
+            ("RUNS", runs),
             ("PIXELS", pixels),
             ("PARTS", split.parts),
             ("CHANNELS", c / of_sums),
@@ -145,18 +144,17 @@ pub(super) fn contrast(
             ("LOW", low as f32),
             ("HIGH", high as f32),
         ])
-        .invocations(plan.batch * size.div_ceil(RUN))
-        .loads(RUN * split.parts)
-        .write(Operand::Buffer(brightness.map_or(op.y, |op| op.y)))
-        .load(
-            "x",
-            Operand::Buffer(op.x),
-            Vector::floats(width),
-            tuning.image_copies,
-        )
+        .invocations(plan.batch * runs)
+        .loads(tuning.row_cells * split.parts)
+        .write(Operand::Buffer(behind.result(op.y)))
+        .load("x", Operand::Buffer(op.x), Vector::floats(width), false)
         .load("sums", sums, Vector::floats(of_sums), false);
-    let adjust = match brightness {
+    let adjust = match &behind.brightness {
         Some(brightness) => brightened(adjust, brightness),
+        None => adjust,
+    };
+    let adjust = match &behind.erase {
+        Some(erase) => erased(adjust, erase),
         None => adjust,
     };
     vec![sum, adjust]

@@ -1,14 +1,19 @@
 //! Finds operations of a step that run in the calls of their neighbours.
 
+use std::collections::HashMap;
+
 use super::super::tiled::{Unpool, cell_width};
 use super::super::tuning::Tuning;
+use super::adjust::{BehindContrast, contrast_width};
+use super::erase;
 use super::loss::FusedDenseGrad;
 use super::passes::{FusedPool, backward_input, backward_weight, forward};
 use super::shared::fits;
 use crate::model::PoolKind;
 use crate::plan::{
-    Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput, LossOp, Op, Plan,
-    Pool2dBackward, Pool2dForward,
+    AdjustBrightness, AdjustContrast, BufferId, Conv2dBackwardInput, Conv2dBackwardWeight,
+    Conv2dForward, DenseBackwardInput, Erase, LossOp, Op, Operation, Plan, Pool2dBackward,
+    Pool2dForward,
 };
 use crate::shape::Window;
 
@@ -117,4 +122,26 @@ pub(super) fn fused_dense_grad(plan: &Plan, tuning: &Tuning) -> Option<FusedDens
         dx: op.dx,
         through: op.through,
     })
+}
+
+/// The brightness and the erasing behind each contrast, if nothing else reads what is between them.
+pub(super) fn behind_contrasts(plan: &Plan) -> HashMap<BufferId, BehindContrast> {
+    let behind = plan.ops.iter().enumerate().filter_map(|(i, op)| {
+        let contrast = op.downcast::<AdjustContrast>()?;
+        let brightness = next::<AdjustBrightness>(plan, i, contrast.y).cloned();
+        let at = i + usize::from(brightness.is_some());
+        let between = brightness.as_ref().map_or(contrast.y, |op| op.y);
+        let erase = next::<Erase>(plan, at, between)
+            .filter(|op| erase::width(op) == contrast_width(contrast.shape))
+            .cloned();
+        Some((contrast.y, BehindContrast { brightness, erase }))
+    });
+    behind.collect()
+}
+
+/// The operation behind the one at index `i`, if it is of this kind and the only one that reads `between`.
+fn next<T: Operation>(plan: &Plan, i: usize, between: BufferId) -> Option<&T> {
+    let op = plan.ops.get(i + 1)?;
+    let readers = plan.ops.iter().filter(|op| op.reads().contains(&between));
+    (op.reads().contains(&between) && readers.count() == 1).then(|| op.downcast())?
 }

@@ -28,11 +28,13 @@ mod shared;
 mod softmax;
 mod update;
 
+use std::collections::HashMap;
 use std::ops::Range;
 
+use adjust::BehindContrast;
 pub use correlation::algorithms;
 use correlation::{Calls, Partials};
-use fuse::{fused_dense_grad, fused_pools};
+use fuse::{behind_contrasts, fused_dense_grad, fused_pools};
 pub use gather::ImageParts;
 use loss::FusedDenseGrad;
 use passes::{BackwardInput, BackwardWeight, Forward, FusedPool};
@@ -45,7 +47,7 @@ use super::tuning::Tuning;
 use crate::plan::{
     AdjustBrightness, AdjustContrast, BatchNormBackwardWeight, BatchNormStatistics, BufferId,
     ClipGradients, Conv2dBackwardInput, Conv2dBackwardWeight, Conv2dForward, DenseBackwardInput,
-    DenseBackwardWeight, Gather, LossOp, Op, Plan, PlanPart, Pool2dBackward, Pool2dForward,
+    DenseBackwardWeight, Erase, Gather, LossOp, Op, Plan, PlanPart, Pool2dBackward, Pool2dForward,
     Regularize, Role, Through, Update,
 };
 
@@ -78,8 +80,8 @@ pub struct Lowered {
     fused: Vec<FusedPool>,
     /// The dense layer whose input gradient the loss's call computes.
     fused_dense: Option<FusedDenseGrad>,
-    /// The brightnesses fused with the contrast before them.
-    fused_brightness: Vec<AdjustBrightness>,
+    /// What the calls of contrasts compute behind them, by the contrasts' results.
+    behind_contrasts: HashMap<BufferId, BehindContrast>,
 }
 
 /// The largest number of partials that one invocation sums.
@@ -104,7 +106,7 @@ impl Lowered {
         if mode == LoweringMode::Step && tuning.algorithm.is_none() {
             lowered.fused = fused_pools(plan, tuning);
             lowered.fused_dense = fused_dense_grad(plan, tuning);
-            lowered.fused_brightness = adjust::fused_brightness(plan);
+            lowered.behind_contrasts = behind_contrasts(plan);
         }
         for op in &plan.ops {
             let before = lowered.blocks.len();
@@ -183,7 +185,7 @@ impl Lowered {
             Op::DisplacePixels(op) => vec![elastic::displace(plan, tuning, op)],
             Op::AdjustContrast(op) => self.adjust_contrast(plan, tuning, op),
             Op::AdjustBrightness(op) => self.adjust_brightness(plan, tuning, op),
-            Op::Erase(op) => vec![erase::call(plan, tuning, op)],
+            Op::Erase(op) => self.erase(plan, tuning, op),
             Op::AddNoise(op) => vec![noise::call(plan, tuning, op)],
             Op::ResizeForward(op) => vec![resize::forward(plan, tuning, op)],
             Op::ResizeBackward(op) => vec![resize::backward(plan, tuning, op)],
@@ -229,21 +231,37 @@ impl Lowered {
         tuning: &Tuning,
         op: &AdjustContrast,
     ) -> Vec<Call<Operand>> {
-        let brightness = self.fused_brightness.iter().find(|fused| fused.x == op.y);
-        adjust::contrast(plan, tuning, op, brightness, &mut self.partials)
+        let behind = self.behind_contrasts.get(&op.y).cloned();
+        adjust::contrast(
+            plan,
+            tuning,
+            op,
+            &behind.unwrap_or_default(),
+            &mut self.partials,
+        )
     }
 
-    /// No call if the contrast's call includes it.
+    /// No call if a contrast's call includes it.
     fn adjust_brightness(
         &self,
         plan: &Plan,
         tuning: &Tuning,
         op: &AdjustBrightness,
     ) -> Vec<Call<Operand>> {
-        if self.fused_brightness.contains(op) {
+        let mut behind = self.behind_contrasts.values();
+        if behind.any(|behind| behind.brightness.as_ref() == Some(op)) {
             return vec![];
         }
         vec![adjust::brightness(plan, tuning, op)]
+    }
+
+    /// No call if a contrast's call includes it.
+    fn erase(&self, plan: &Plan, tuning: &Tuning, op: &Erase) -> Vec<Call<Operand>> {
+        let mut behind = self.behind_contrasts.values();
+        if behind.any(|behind| behind.erase.as_ref() == Some(op)) {
+            return vec![];
+        }
+        vec![erase::call(plan, tuning, op)]
     }
 
     fn loss(&mut self, plan: &Plan, tuning: &Tuning, op: &LossOp) -> Vec<Call<Operand>> {
