@@ -1,5 +1,6 @@
 //! Finds and reads the pictures of a folder.
 
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use bytemuck::allocation::try_zeroed_vec;
@@ -148,7 +149,8 @@ impl ImageFolder {
     pub fn mixed(mut self, seed: u64) -> Self {
         let labels: Vec<u8> = self.files.iter().map(|(_, class)| *class).collect();
         let order = mix::order(&labels, seed).into_iter();
-        self.files = order.map(|i| self.files[i as usize].clone()).collect();
+        let files = &mut self.files;
+        self.files = order.map(|i| mem::take(&mut files[i as usize])).collect();
         self
     }
 

@@ -42,6 +42,8 @@ pub(super) struct Found {
     is_empty: bool,
     /// Whether it contains a training run or its logs.
     holds_runs: bool,
+    /// Whether it has sub-folders.
+    is_nested: bool,
 }
 
 impl Found {
@@ -211,8 +213,11 @@ pub(super) fn entries(folder: &Path, skipped: &mut Skipped) -> Result<Entries, D
             skipped.add(Reason::NoPicture, &path);
         }
     }
-    found.folders.sort();
-    found.files.sort();
+    // As paths are compared, which takes longer: they differ in their last components only.
+    found
+        .folders
+        .sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    found.files.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
     Ok(found)
 }
 
@@ -230,7 +235,9 @@ pub(super) fn walk(folder: &Path, skipped: &mut Skipped) -> Result<Found, DataEr
     };
     let start = fs::canonicalize(folder).into_iter().collect();
     walk_into(folder, start, skipped, &mut found)?;
-    found.pictures.sort();
+    if found.is_nested {
+        found.pictures.sort();
+    }
     Ok(found)
 }
 
@@ -251,6 +258,7 @@ fn walk_into(
             skipped.add_file(&file);
         }
     }
+    found.is_nested |= !folders.is_empty();
     for inner in folders {
         let mut trail = trail.clone();
         if inner.is_symlink() {
