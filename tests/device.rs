@@ -25,7 +25,8 @@ use cnn_gpu::run::checkpoint::{Checkpoint, CheckpointSchedule, Checkpointer, Run
 use cnn_gpu::state::{Layout, State};
 use cnn_gpu::train::callbacks::{CONTINUE, Verdict};
 use cnn_gpu::train::{Callback, EpochLogs, History, Options, Prediction, Progress, Trainer};
-use common::{Failing, SHAPE, images, model};
+use common::failing::Failing;
+use common::{SHAPE, images, model};
 
 fn failing(fails_at: usize, error: fn() -> Error) -> (Box<dyn Executor>, Arc<AtomicUsize>) {
     Failing::new(cpu(), fails_at, error)

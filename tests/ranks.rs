@@ -25,7 +25,8 @@ use cnn_gpu::train::{
     Progress, Snapshot, Trainer,
 };
 use cnn_gpu::{Error, Result};
-use common::{Failing, test_backend};
+use common::failing::Failing;
+use common::test_backend;
 
 fn model() -> Sequential {
     let dense = Dense::new(10).activation(Activation::Softmax);

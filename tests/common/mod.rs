@@ -3,12 +3,11 @@
 #![allow(dead_code, reason = "no test needs all of them")]
 
 mod backend;
-mod failing;
+pub mod failing;
 
 use std::sync::{Arc, OnceLock};
 
 pub use backend::test_backend;
-pub use failing::Failing;
 
 use cnn_gpu::data::Dataset;
 use cnn_gpu::exec::cpu::{Cpu, CpuExecutor};
