@@ -13,16 +13,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cnn_gpu::Error;
-use cnn_gpu::data::{Batch, Dataset, FromIter};
+use cnn_gpu::data::{Batch, FromIter};
 use cnn_gpu::exec::gpu::{GpuDevice, GpuExecutor};
 use cnn_gpu::exec::{Executor, Recovering};
 use cnn_gpu::internal::{GpuHooks as _, repeating_at_most};
 use cnn_gpu::model::{Activation, Conv2D, Dense, Flatten, Rescaling, Sequential, preset};
 use cnn_gpu::optimizer::Optimizer;
-use cnn_gpu::plan::Plan;
 use cnn_gpu::run::RunFolder;
 use cnn_gpu::run::checkpoint::{Checkpoint, CheckpointSchedule, Checkpointer, RunIdentity};
-use cnn_gpu::state::{Layout, State};
+use cnn_gpu::state::Layout;
 use cnn_gpu::train::callbacks::{CONTINUE, Verdict};
 use cnn_gpu::train::{Callback, EpochLogs, History, Options, Prediction, Progress, Trainer};
 use common::failing::Failing;

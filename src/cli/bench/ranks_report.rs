@@ -25,12 +25,12 @@ pub struct RanksReport {
     step: RankedStep,
     /// The share of a rank's time for which it does not wait, on average.
     busy: f64,
-    predictions: Vec<Prediction>,
+    predictions: Vec<PredictedStep>,
 }
 
 /// A row of the predictions.
 #[derive(Serialize)]
-struct Prediction {
+struct PredictedStep {
     ranks: usize,
     seconds: f64,
     images_per_second: f64,
@@ -73,7 +73,7 @@ impl RanksReport {
             .filter(|&ranks| step.ranks > 1 && ranks <= most);
         let predict = |ranks| {
             let seconds = step.cost.seconds(micro_batches, ranks);
-            Prediction {
+            PredictedStep {
                 ranks,
                 seconds,
                 images_per_second: step.batch_size as f64 / seconds,
