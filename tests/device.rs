@@ -28,7 +28,7 @@ use common::failing::Failing;
 use common::{SHAPE, images, model};
 
 fn failing(fails_at: usize, error: fn() -> Error) -> (Box<dyn Executor>, Arc<AtomicUsize>) {
-    Failing::new(cpu(), fails_at, error)
+    Failing::at(cpu(), fails_at, error)
 }
 
 fn cpu() -> Box<dyn Executor> {

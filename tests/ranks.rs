@@ -341,7 +341,7 @@ fn a_device_lost_at_any_call_ends_all_ranks_and_keeps_the_complete_epochs() {
             let mut counted = None;
             if number == 1 {
                 let lost = || Error::DeviceLost("the cable".into());
-                let (failing, calls) = Failing::new(executor, fails_at, lost);
+                let (failing, calls) = Failing::at(executor, fails_at, lost);
                 (executor, counted) = (failing, Some(calls));
             }
             let mut trainer = Trainer::with_executor(model(), executor, options())?;

@@ -23,7 +23,7 @@ pub struct Failing {
 
 impl Failing {
     /// An executor whose calls fail with `error` from number `fails_at` on, and the number of its calls so far.
-    pub fn new(
+    pub fn at(
         executor: Box<dyn Executor>,
         fails_at: usize,
         error: fn() -> Error,
