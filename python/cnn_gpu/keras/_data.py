@@ -298,7 +298,8 @@ class Stream:
             self._begin(self._first)
             self._begun = self._first
             made = self._checked(self._given[0])
-        self._kept = made
+        # A copy: the next batch may be made in the same array.
+        self._kept = made[0].copy(), made[1].copy()
         return len(made[0])
 
     def _begin(self, number: int) -> None:

@@ -23,8 +23,8 @@ class Callback:
 
     ``self.model`` is the model; set ``self.model.stop_training = True`` to end ``fit``, and
     ``self.model.optimizer.learning_rate`` to change it. ``epoch`` counts from 0. Hooks run in the
-    thread that called ``fit``. Hooks of batches are called for every batch in order, but up to 16
-    batches late, with the running means of that time: training does not wait for each.
+    thread that called ``fit``. Training waits for hooks of batches. In these, weights, scores and
+    ``optimizer.iterations`` are those of the last epoch's end: the library hands them over there.
     """
 
     def __init__(self) -> None:
